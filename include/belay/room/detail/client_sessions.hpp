@@ -37,19 +37,19 @@ public:
     void serve(Socket<T, P>& client) {
         ClientConnection& connection = client.own;
         if (client.check.answered()) this->on_grant(client);
-        if (client.link && (connection.read_at <= now_ || client.stage != ClientStage::joined)) {
+        if (client.link && (connection.read_at <= now_ || !client.core.joined())) {
             unsigned frames = 0;
             client.link->advance(now_, options_.frames_per_turn_max, [&](const Bytes& frame, Lane) {
-                if (client.stage == ClientStage::opening) enter(client);
-                if (client.stage != ClientStage::joined) return;
+                if (client.core.state() == ClientCore::State::opening) on_opened(client);
+                if (!client.core.joined()) return;
                 ++frames;
                 on_frame(client, frame, client.protocol.read(frame));
             });
-            if (client.stage == ClientStage::joined) pay(connection, frames);
+            if (client.core.joined()) pay(connection, frames);
             if (client.link->opened()) on_opened(client);
-            if (client.link->take_heard() && client.stage == ClientStage::joined)
+            if (client.link->take_heard() && client.core.joined())
                 connection.pulse.sign_of_life(now_);
-            if (client.link->take_writable() && client.stage == ClientStage::joined) {
+            if (client.link->take_writable() && client.core.joined()) {
                 connection.output_ends = never;
                 delivery_.catch_up(connection, now_);
             }
@@ -58,11 +58,10 @@ public:
         }
         connection.looked_at = now_;
         watch(client);
-        if (client.stage == ClientStage::joined) watch_alone(client);
+        if (client.core.joined()) watch_alone(client);
         if (!client.gone() || std::exchange(client.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
-        if (client.stage == ClientStage::opening || client.close_reason)
-            ++counters_.upgrades_aborted;
+        if (client.core.awaits_upgrade()) ++counters_.upgrades_aborted;
         this->ended_.push_back(&client);
     }
 
@@ -80,13 +79,13 @@ protected:
         if (had) error = delivery_.send_state(clients, room, *had, Kind::update, now_);
         for (RoomClient* const client : clients) {
             // A failed client ends the other clients of its connection, too.
-            if (client->stage != ClientStage::joined) continue;
+            if (!client->core.joined()) continue;
             if (client->connection->multiplexed == nullptr) client->connection->read_at = always;
             client->waker.touch();
             if (error) fail(*client, error);
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
-            if (client->stage == ClientStage::joined) delivery_.catch_up(*client->connection, now_);
+            if (client->core.joined()) delivery_.catch_up(*client->connection, now_);
         }
         for (RoomClient* const client : std::exchange(room.waiting, {})) this->open(*client);
     }
@@ -111,21 +110,18 @@ protected:
     void acknowledge(const PendingUpdate& change) {
         RoomClient* const author =
             change.statuses != 0 ? this->find_client(change.author) : nullptr;
-        if (author != nullptr && author->stage == ClientStage::joined)
+        if (author != nullptr && author->core.joined())
             delivery_.acknowledge(*author, change.statuses, now_);
     }
 
-    void enter(RoomClient& client) {
-        this->set_stage(client, ClientStage::joined);
-        // A check that is under way keeps its deadline.
-        if (!client.check.waits()) client.wait_ends = never;
+    void join(RoomClient& client) {
         client.connection->pulse.sign_of_life(now_);
         client.connection->note_sent(now_);
         client.room->clients.push_back(&client);
         ++counters_.joined;
         this->report(RoomEvent::Kind::joined, *client.room, &client);
         this->send_grant(client);
-        if (client.stage != ClientStage::joined) return;
+        if (!client.core.joined()) return;
         if (!client.room->core.live()) {
             hold(client);
         } else {
@@ -135,7 +131,7 @@ protected:
     /// With the grant of another user, one user leaves and the other one joins. The new user owns
     /// the awareness of the client.
     void take_grant(RoomClient& client, Grant grant) {
-        const bool changes = client.stage == ClientStage::joined && client.grant.user != grant.user;
+        const bool changes = client.core.joined() && client.grant.user != grant.user;
         if (changes) {
             std::erase(client.room->clients, &client);
             this->report(RoomEvent::Kind::left, *client.room, &client);
@@ -149,12 +145,12 @@ protected:
         this->registry().replication_.publish_state(*client.room, client);
     }
     void send_initial_state(RoomClient& client) {
-        if (client.stage != ClientStage::joined) return;
+        if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
         const bool request_after_load = std::exchange(client.request_after_load, false);
         if (client.may_edit() && (client.connection->multiplexed == nullptr || request_after_load))
             request_state(client);
-        if (client.stage == ClientStage::joined) delivery_.send_all_awareness(client, false, now_);
+        if (client.core.joined()) delivery_.send_all_awareness(client, false, now_);
     }
     void request_state(RoomClient& client) {
         client.request_after_load = !client.room->core.live();
@@ -166,9 +162,9 @@ protected:
     // ---- messages -------------------------------------------------------------------------------
 
     void on_opened(RoomClient& client) {
-        if (client.stage == ClientStage::opening) enter(client);
-        if (client.stage != ClientStage::closing || !client.close_reason) return;
-        client.wait_ends = never;
+        if (!client.core.awaits_upgrade()) return;
+        const ClientCore::Actions todo = this->advance(client, ClientCore::Event::opened);
+        if (todo.join) return join(client);
         client.ops->close(client, *std::exchange(client.close_reason, std::nullopt));
     }
     template <class R>
@@ -237,7 +233,8 @@ protected:
         if (!is_document_full(error)) return error;
         client.statuses_owed = saturating_sum(client.statuses_owed, due);
         // A closed client would dial again at once with the same update.
-        if (!client.denial_sent) this->count_refusal(client.request, client.grant.user, error);
+        if (!client.core.denial_sent())
+            this->count_refusal(client.request, client.grant.user, error);
         deny(client, "the document is full");
         return {};
     }
@@ -267,7 +264,7 @@ protected:
         return due > ~statuses_owed ? ~std::uint32_t{0} : statuses_owed + due;
     }
     void deny(RoomClient& client, std::string_view why) {
-        if (std::exchange(client.denial_sent, true)) return;
+        if (!client.core.take_denial()) return;
         delivery_.send_message(client, {Kind::denied, as_bytes(why)}, now_);
     }
     void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
@@ -298,19 +295,21 @@ protected:
     void check_arrivals(ClientConnection& connection, Link& link) {
         if (link.has_signs()) connection.pulse.sign_of_life(connection.looked_at);
     }
+    /// Processes the timers of a client.
     void watch(RoomClient& client) {
-        if (client.wait_ends <= now_) {
-            const bool opens =
-                client.stage == ClientStage::opening || client.stage == ClientStage::closing;
-            client.wait_ends = never;
-            if (!opens) return fail(client, make_error_code(RoomErrc::no_answer));
-            return abort_client(client);
-        }
-        if (client.grant_ends <= now_) return fail(client, make_error_code(RoomErrc::unauthorized));
-        if (client.retry_at <= now_) {
-            client.retry_at = never;
-            delivery_.catch_up(*client.connection, now_);
-        }
+        if (client.core.deadline() <= now_) on_tick(client);
+        if (client.retry_at > now_) return;
+        client.retry_at = never;
+        delivery_.catch_up(*client.connection, now_);
+    }
+    void on_tick(RoomClient& client) {
+        const ClientCore::Actions todo = this->advance(client, ClientCore::Event::tick);
+        if (todo.abort) return abort_client(client, todo);
+        if (todo.drop_check) client.check.drop();
+        if (todo.fail) return fail(client, make_error_code(*todo.fail));
+        if (!todo.request_token) return;
+        delivery_.send_control(*client.connection, client.address,
+                               client.ops->write(client, {Kind::token, {}, {}}), now_);
     }
     /// Processes the timers of a connection with one client.
     void watch_alone(RoomClient& client) {
@@ -319,19 +318,18 @@ protected:
             return fail(client, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.pulse.check(now_);
         // A frozen connection accepts no close code.
-        if (due == Pulse::Due::lost) return abort_client(client);
+        if (due == Pulse::Due::lost)
+            return abort_client(client, this->advance(client, ClientCore::Event::lost));
         if (due == Pulse::Due::ping || connection.keepalive_at <= now_) send_probe(client);
     }
-    void abort_client(RoomClient& client) {
-        this->leave(client);
-        this->set_stage(client, ClientStage::closing);
-        client.stop_waiting();
+    void abort_client(RoomClient& client, const ClientCore::Actions& todo) {
+        this->release(client, todo);
         client.close_reason.reset();
         client.ops->abort(client);
     }
     void send_probe(RoomClient& client) {
         client.connection->note_sent(now_);
-        if (client.stage == ClientStage::joined && client.connection->output.empty())
+        if (client.core.joined() && client.connection->output.empty())
             delivery_.send_message(client, {Kind::query_awareness, {}, {}}, now_);
     }
 };

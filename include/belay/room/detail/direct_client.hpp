@@ -23,7 +23,7 @@ struct DirectClient : RoomClient {
 
     DirectClient(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
                  const SharedLimits& shared)
-        : RoomClient{table, own, number, std::move(r)},
+        : RoomClient{table, own, number, std::move(r), ClientCore{shared.options, false}},
           own{*this, shared.options.heartbeat, shared.answers},
           manager{&m},
           options_{&shared.options},

@@ -23,7 +23,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Connection>
 struct RoomChannel : RoomClient {
     RoomChannel(Connection& t, std::uint64_t number, BytesView name, RoomRequest r)
-        : RoomClient{table, t, number, std::move(r)}, multiplexed{&t} {
+        : RoomClient{table, t, number, std::move(r), ClientCore{*t.options_, true}},
+          multiplexed{&t} {
         address = name_ = Ref<RoomFrame>::make(to_bytes(name));
     }
 
@@ -33,11 +34,10 @@ struct RoomChannel : RoomClient {
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
-        if (stage == ClientStage::closing && check.waits())
-            return smaller(check.deadline(), wait_ends);
-        if (stage == ClientStage::closing || stage == ClientStage::opening) return always;
+        if (core.closing() && check.waits()) return smaller(check.deadline(), core.deadline());
+        if (core.closing() || core.awaits_upgrade()) return always;
         const Instant other = smaller(check.deadline(), timers());
-        const bool reads = stage == ClientStage::joined && !held.empty() && room->core.live();
+        const bool reads = core.joined() && !held.empty() && room->core.live();
         return reads ? smaller(other, multiplexed->read_at) : other;
     }
     void advance(Instant) { multiplexed->manager->serve(*this); }
@@ -45,7 +45,7 @@ struct RoomChannel : RoomClient {
     [[nodiscard]] const Bytes& name() const noexcept { return name_->bytes; }
     /// Whether frames are held that still count, because access is granted.
     [[nodiscard]] bool has_held_frames() const noexcept {
-        return (stage == ClientStage::joined || stage == ClientStage::opening) && !held.empty();
+        return (core.joined() || core.awaits_upgrade()) && !held.empty();
     }
     /// Stays until its held frames are processed; another channel may use its address.
     void drain() {
@@ -182,7 +182,7 @@ struct MultiplexedConnection : MultiplexedBase {
     void forget(Channel& channel) noexcept {
         for (const Bytes& frame : channel.held) held_bytes -= frame.size();
         channel.held.clear();
-        channel.held_tokens = 0;
+        channel.core.drop_tokens();
         const auto [from, to] = channels.equal_range(BytesView{channel.name()});
         const auto found =
             std::find_if(from, to, [&](const auto& one) { return one.second == &channel; });

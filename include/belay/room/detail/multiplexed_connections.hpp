@@ -85,11 +85,10 @@ public:
     void serve(RoomChannel<Connection>& channel) {
         Connection& connection = *channel.multiplexed;
         if (channel.check.answered()) this->on_grant(channel);
-        if (channel.stage == ClientStage::opening) enter_channel(channel);
+        if (channel.core.awaits_upgrade()) join_channel(channel);
         // Held frames cost as much as new ones.
         for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
-            if (channel.stage != ClientStage::joined || channel.held.empty() || !is_live(channel))
-                break;
+            if (!channel.core.joined() || channel.held.empty() || !is_live(channel)) break;
             if (connection.read_at > now_) break;
             const Bytes frame = std::move(channel.held.front());
             channel.held.pop_front();
@@ -98,22 +97,16 @@ public:
             const auto read =
                 connection.protocol.read(BytesView{frame}.subspan(channel.name().size()));
             if (!read.has_value()) continue;
-            if (read->kind == Kind::token) --channel.held_tokens;
+            if (read->kind == Kind::token) channel.core.release_token();
             on_channel_message(channel, *read);
             channel.update_checking();
         }
-        if (channel.draining && channel.held.empty() && channel.stage == ClientStage::joined)
+        if (channel.draining && channel.held.empty() && channel.core.joined())
             withdraw_channel(connection, channel);
-        if (channel.stage != ClientStage::closing) this->watch(channel);
-        if (channel.stage == ClientStage::joined && channel.renew_at <= now_) {
-            channel.renew_at = never;
-            delivery_.send_control(connection, channel.address,
-                                   connection.protocol.write({Kind::token, {}, {}}), now_);
-        }
-        if (channel.stage != ClientStage::closing) return;
+        this->watch(channel);
+        if (!channel.core.closing()) return;
         if (channel.close_reason && !connection.closing) send_close(channel);
         connection.forget(channel);
-        if (channel.wait_ends <= now_) channel.drop_check();
         if (channel.check.waits()) return;
         if (!std::exchange(channel.reaped, true)) this->ended_.push_back(&channel);
     }
@@ -181,7 +174,7 @@ private:
                                           now_);
         // Older clients answer a query for any document.
         for (RoomClient* const client : connection.clients) {
-            if (client->stage == ClientStage::joined)
+            if (client->core.joined())
                 return delivery_.send_message(*client, {Kind::query_awareness, {}, {}}, now_);
         }
     }
@@ -261,18 +254,15 @@ private:
         }
         // A right may end while a room is loaded again, so a token is processed at once.
         const bool heard = said.kind == Kind::token || (channel->held.empty() && is_live(*channel));
-        if (channel->stage == ClientStage::joined && heard)
-            return on_channel_message(*channel, said);
+        if (channel->core.joined() && heard) return on_channel_message(*channel, said);
         channel->held.push_back(frame);
         connection.held_bytes += frame.size();
-        if (said.kind == Kind::token) ++channel->held_tokens;
+        if (said.kind == Kind::token) channel->core.hold_token();
     }
     /// Closes a channel. Its check stays under way, and counts for its connection.
     template <class Connection, class Channel>
     void withdraw_channel(Connection& connection, Channel& channel) {
-        const Instant ends = channel.wait_ends;
-        this->withdraw(channel);
-        channel.wait_ends = channel.check.waits() ? ends : never;
+        this->release(channel, this->advance(channel, ClientCore::Event::withdraw));
         connection.forget(channel);
         channel.waker.touch();
     }
@@ -309,7 +299,8 @@ private:
     }
     /// Whether a client has access, although it has not joined yet.
     [[nodiscard]] static bool is_admitted(const RoomClient* client) noexcept {
-        return client->stage == ClientStage::waiting || client->stage == ClientStage::opening;
+        return client->core.state() == ClientCore::State::loading ||
+               client->core.state() == ClientCore::State::opening;
     }
     template <class Connection>
     void refuse(Connection& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
@@ -341,7 +332,7 @@ private:
         return client.room != nullptr && client.room->core.live();
     }
     template <class Channel>
-    void enter_channel(Channel& channel) {
+    void join_channel(Channel& channel) {
         auto& connection = *channel.multiplexed;
         connection.token_ends = never;
         ++connection.joined;
@@ -350,7 +341,7 @@ private:
             connection.link->limit_messages(options_.frame_bytes_max);
         }
         channel.was_joined = true;
-        this->enter(channel);
+        if (this->advance(channel, ClientCore::Event::opened).join) this->join(channel);
     }
     template <class Channel>
     void on_channel_message(Channel& channel, const part::RoomMessage& said) {
@@ -358,11 +349,8 @@ private:
         // A fresh token: the client stays in its room while its access is checked again.
         channel.request.token = as_text(said.payload);
         this->pay(*channel.multiplexed, token_frames);
-        if (channel.check.waits() || channel.multiplexed->peer_ended) {
-            channel.newer_token = true;
-        } else {
-            this->check(channel);
-        }
+        if (channel.multiplexed->peer_ended && !channel.check.waits()) return;
+        if (this->advance(channel, ClientCore::Event::token).check) this->ask_authorizer(channel);
     }
 };
 

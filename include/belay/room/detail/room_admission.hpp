@@ -70,7 +70,7 @@ public:
     /// Closes a client.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
         if (RoomClient* const found = find_client(id)) {
-            if (found->stage == ClientStage::closing) return false;
+            if (found->core.closing()) return false;
             close(*found, {});
             return true;
         }
@@ -83,27 +83,29 @@ public:
         const auto found = clients_.find(id);
         return found != clients_.end() ? found->second : nullptr;
     }
-    /// Calls the authorizer, also for a client that has joined; it stays in its room meanwhile.
-    void check(RoomClient& client) {
-        client.wait_ends = after(now_, options_.check_within);
-        client.newer_token = false;
-        authorizer_.check(client.request, client.check.ask());
+    /// Processes an event of a client's life, and updates the counts that depend on its state.
+    [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
+                                              Duration valid_for = {}) noexcept {
+        const bool waited = client.core.waiting();
+        const ClientCore::Actions todo = client.core.step(event, now_, valid_for);
+        if (waited && !client.core.waiting()) --waiting_;
         client.update_checking();
-        client.waker.touch();
+        return todo;
+    }
+    /// Checks the access of a client. A client that has joined stays in its room meanwhile.
+    void check(RoomClient& client) {
+        if (advance(client, ClientCore::Event::check_requested).check) ask_authorizer(client);
     }
     /// Closes a client with the code for `why`.
     void close(RoomClient& client, const std::error_code& why) {
-        if (client.stage == ClientStage::closing) return;
+        if (client.core.closing()) return;
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
-        const ClientStage was = client.stage;
-        release(client);
-        if (was == ClientStage::joined || client.connection->multiplexed != nullptr)
-            return client.ops->close(client, why);
-        // A client reads a close code only after its upgrade was answered.
+        const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
+        release(client, todo);
+        if (todo.close) return client.ops->close(client, why);
         client.close_reason = why;
-        client.wait_ends = after(now_, options_.check_within);
-        if (was != ClientStage::opening) client.ops->open(client);
+        if (todo.open) client.ops->open(client);
         client.waker.touch();
     }
     /// Closes a connection with all its clients.
@@ -118,7 +120,7 @@ public:
         connection.waker.touch();
     }
     void fail(RoomClient& client, const std::error_code& why) {
-        if (client.stage == ClientStage::closing) return;
+        if (client.core.closing()) return;
         count_refusal(client.request, client.grant.user, why);
         close(client, why);
     }
@@ -165,13 +167,17 @@ protected:
         for (const auto& [id, connection] : connections_) close(*connection, why);
         for (RoomClient* const client : all()) close(*client, why);
     }
+    /// The client's transport or connection has ended.
+    void end(RoomClient& client) {
+        const ClientCore::Actions todo = advance(client, ClientCore::Event::ended);
+        if (todo.leave) leave(client, todo.was_joined);
+    }
     /// Destroys all clients at once, without a close code.
     void end_all() {
         ended_.clear();
         for (RoomClient* const client : all()) {
             clients_.erase(client->id);
-            leave(*client);
-            set_stage(*client, ClientStage::closing);
+            end(*client);
             client->ops->end(*client);
         }
         ended_connections_.clear();
@@ -181,8 +187,7 @@ protected:
     }
     void reap() {
         for (RoomClient* const client : std::exchange(ended_, {})) {
-            leave(*client);
-            set_stage(*client, ClientStage::closing);
+            end(*client);
             clients_.erase(client->id);
             std::erase(client->connection->clients, client);
             if (client->connection->multiplexed != nullptr)
@@ -271,16 +276,21 @@ protected:
     [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
     }
+    void ask_authorizer(RoomClient& client) {
+        authorizer_.check(client.request, client.check.ask());
+        client.waker.touch();
+    }
+    /// The authorizer has answered.
     void on_grant(RoomClient& client) {
+        using Event = ClientCore::Event;
         std::optional<Grant> grant = client.check.take();
-        client.update_checking();
-        if (client.stage == ClientStage::closing) return;
-        const bool lets_in = grant && grant->access != Access::none;
-        const bool newer_token = std::exchange(client.newer_token, false);
-        if (newer_token && !lets_in) return check_until(client, client.wait_ends);
-        if (client.stage != ClientStage::opening) client.wait_ends = never;
-        if (!grant) return fail(client, make_error_code(RoomErrc::no_answer));
-        if (!lets_in) {
+        const bool admitted = grant && grant->access != Access::none;
+        const Event event = !grant ? Event::unanswered : admitted ? Event::granted : Event::denied;
+        const ClientCore::Actions todo =
+            advance(client, event, grant ? grant->valid_for : Duration{});
+        if (client.core.closing()) return;
+        if (todo.fail) return fail(client, make_error_code(*todo.fail));
+        if (todo.deny) {
             // The rejected user may be another one than the user who joined.
             const auto why =
                 make_error_code(grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
@@ -288,25 +298,12 @@ protected:
             return close(client, why);
         }
         const bool could_edit = client.may_edit();
-        registry().take_grant(client, std::move(*grant));
-        client.grant_ends = after(now_, client.grant.valid_for);
-        client.renew_at = never;
-        // Early enough for the new token and its check.
-        if (client.connection->multiplexed != nullptr)
-            client.renew_at = before(client.grant_ends,
-                                     smaller(options_.check_within, client.grant.valid_for / 2));
-        if (client.stage == ClientStage::checking) return find_room(client);
-        client.denial_sent = false;
-        if (client.stage != ClientStage::joined) return;
-        send_grant(client);
-        if (client.stage == ClientStage::joined && client.may_edit() && !could_edit)
+        if (admitted) registry().take_grant(client, std::move(*grant));
+        if (todo.find_room) return find_room(client);
+        if (todo.refresh) send_grant(client);
+        if (todo.refresh && client.core.joined() && client.may_edit() && !could_edit)
             registry().request_state(client);
-        if (client.stage == ClientStage::joined && newer_token) check(client);
-    }
-    /// Checks again, without more time: a client that sends many tokens delays no rejection.
-    void check_until(RoomClient& client, Instant end) {
-        check(client);
-        client.wait_ends = smaller(client.wait_ends, end);
+        if (todo.check && !client.core.closing()) ask_authorizer(client);
     }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {
@@ -325,16 +322,14 @@ protected:
         client.room = room;
         registry().step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(client);
-        set_stage(client, ClientStage::waiting);
+        static_cast<void>(advance(client, ClientCore::Event::room_loading));
         room->waiting.push_back(&client);
     }
     void open(RoomClient& client) {
         const std::string& theirs = client.request.epoch;
         if (!theirs.empty() && theirs != epoch_text(client.room->epoch))
             return fail(client, make_error_code(RoomErrc::history_reset));
-        set_stage(client, ClientStage::opening);
-        client.wait_ends = after(now_, options_.check_within);
-        client.ops->open(client);
+        if (advance(client, ClientCore::Event::room_live).open) client.ops->open(client);
     }
 
     // ---- closing --------------------------------------------------------------------------------
@@ -344,32 +339,26 @@ protected:
     [[nodiscard]] static bool ends_connection(const RoomClient& client,
                                               const std::error_code& why) {
         if (!why) return true;
-        return client.stage == ClientStage::joined && why != RoomErrc::unauthorized &&
+        return client.core.joined() && why != RoomErrc::unauthorized &&
                why != RoomErrc::forbidden && why != RoomErrc::history_reset &&
                why != RoomErrc::room_erased;
     }
-    void release(RoomClient& client) {
-        withdraw(client);
-        client.drop_check();
-    }
-    /// Closes the client, except its check.
-    void withdraw(RoomClient& client) {
-        leave(client);
-        set_stage(client, ClientStage::closing);
+    /// Takes a client out of its room, and ends its output.
+    void release(RoomClient& client, const ClientCore::Actions& todo) {
+        if (todo.leave) leave(client, todo.was_joined);
         client.stop_waiting();
+        if (todo.drop_check) client.check.drop();
     }
     void release_all(MultiplexedBase& connection) {
         for (RoomClient* const client : connection.clients) {
-            if (client->stage != ClientStage::closing) release(*client);
-            client->drop_check();
+            release(*client, advance(*client, ClientCore::Event::ended));
             client->waker.touch();
         }
         connection.stop_waiting();
     }
-    void leave(RoomClient& client) {
+    void leave(RoomClient& client, bool was_joined) {
         MultiplexedBase* const connection = client.connection->multiplexed;
-        if (connection != nullptr && client.stage == ClientStage::joined &&
-            --connection->joined == 0)
+        if (connection != nullptr && was_joined && --connection->joined == 0)
             connection->token_ends = after(now_, options_.token_within);
         RoomBase* const room = std::exchange(client.room, nullptr);
         if (room == nullptr) return;
@@ -377,18 +366,9 @@ protected:
         std::erase(room->waiting, &client);
         if (room->evicted) return;
         room->awareness.close(client.id, now_);
-        if (client.stage == ClientStage::joined)
-            registry().replication_.publish_left(*room, client);
+        if (was_joined) registry().replication_.publish_left(*room, client);
         note_aware(*room);
         registry().step(*room, timeline::RoomCore::Event::left);
-    }
-    void set_stage(RoomClient& client, ClientStage stage) noexcept {
-        const auto waits = [](ClientStage s) {
-            return s == ClientStage::checking || s == ClientStage::waiting;
-        };
-        if (waits(client.stage) && !waits(stage)) --waiting_;
-        client.stage = stage;
-        client.update_checking();
     }
     void count_refusal(const RoomRequest& request, const std::string& user,
                        const std::error_code& why) {

@@ -18,6 +18,7 @@
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
+#include <belay/room/detail/client_core.hpp>
 #include <belay/room/detail/reply_chunker.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/room_options.hpp>
@@ -203,15 +204,6 @@ struct MultiplexedBase : ClientConnection {
     bool reaped = false;
 };
 
-/// The state of a client.
-enum class ClientStage : std::uint8_t {
-    checking,  ///< the authorizer has not answered; nor has the upgrade been
-    waiting,   ///< access is granted; the room is being loaded
-    opening,   ///< the upgrade is being answered
-    joined,    ///< in its room
-    closing    ///< closed, or waiting for its close code
-};
-
 struct RoomBase;
 
 /// The queue in which a client waits for its share of the reply budget.
@@ -225,8 +217,9 @@ enum class ReplyQueue : std::uint8_t {
 ///
 /// Thread safety: the manager's home thread.
 struct RoomClient {
-    RoomClient(const RoomClientOps& o, ClientConnection& p, std::uint64_t number, RoomRequest r)
-        : ops{&o}, connection{&p}, id{number}, request{std::move(r)} {}
+    RoomClient(const RoomClientOps& o, ClientConnection& c, std::uint64_t number, RoomRequest r,
+               ClientCore life)
+        : ops{&o}, connection{&c}, id{number}, request{std::move(r)}, core{life} {}
     RoomClient(const RoomClient&) = delete;
     RoomClient& operator=(const RoomClient&) = delete;
 
@@ -238,14 +231,10 @@ struct RoomClient {
     [[nodiscard]] bool is(std::uint64_t other) const noexcept {
         return other == id || other == accepted_id();
     }
-    [[nodiscard]] Instant timers() const noexcept {
-        // A fresh token is requested only from a client that has joined.
-        const Instant renew = stage == ClientStage::joined ? renew_at : never;
-        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew));
-    }
-    /// Ends all timers, and drops its output.
+    [[nodiscard]] Instant timers() const noexcept { return smaller(core.deadline(), retry_at); }
+    /// Ends the timers of its output, and drops it.
     void stop_waiting() noexcept {
-        wait_ends = grant_ends = retry_at = renew_at = never;
+        retry_at = never;
         if (connection->multiplexed == nullptr) connection->stop_waiting();
         drop_output();
     }
@@ -272,17 +261,11 @@ struct RoomClient {
         return std::exchange(question, std::nullopt);
     }
 
-    void drop_check() noexcept {
-        check.drop();
-        update_checking();
-    }
     /// Updates the number of clients of its connection that wait for a check or a load.
     void update_checking() noexcept {
         MultiplexedBase* const shared = connection->multiplexed;
         if (shared == nullptr) return;
-        const bool settled = stage == ClientStage::joined || stage == ClientStage::closing;
-        const bool will_ask = stage == ClientStage::joined && held_tokens != 0;
-        const bool counts = !settled || check.waits() || will_ask;
+        const bool counts = core.takes_check();
         if (std::exchange(checking, counts) == counts) return;
         shared->checking = counts ? shared->checking + 1 : shared->checking - 1;
         shared->waker.touch();
@@ -297,14 +280,11 @@ struct RoomClient {
     driver::Question<Grant> check;
     Waker waker{};
     RoomBase* room = nullptr;
-    std::size_t held_tokens = 0;  ///< tokens among the held frames, still to be checked
-    ClientStage stage = ClientStage::checking;
+    ClientCore core;
     ReplyQueue queue = ReplyQueue::none;
     bool reaped = false;
-    bool checking = false;     ///< counted in `checking` of its connection
-    bool draining = false;     ///< it has closed its document; its held frames still count
-    bool newer_token = false;  ///< a newer token than the one that is checked has arrived
-    bool denial_sent = false;
+    bool checking = false;            ///< counted in `checking` of its connection
+    bool draining = false;            ///< it has closed its document; its held frames still count
     bool request_after_load = false;  ///< request its state when the room is loaded again
     std::optional<std::error_code> close_reason{};  ///< sent when the transport is open
     /// The state vector before the first update that it missed.
@@ -318,10 +298,7 @@ struct RoomClient {
     /// Changes that only the answer to a state vector acknowledges.
     std::uint32_t statuses_owed = 0;
 
-    Instant wait_ends = never;  ///< the end of a check, or of the opening
-    Instant grant_ends = never;
     Instant retry_at = never;  ///< the next try to answer `question`
-    Instant renew_at = never;  ///< when a fresh token is requested
 
 private:
     void hold(std::size_t bytes) noexcept {

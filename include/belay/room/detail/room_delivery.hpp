@@ -203,7 +203,7 @@ public:
         const auto each = [&](auto&& send_to) {
             for (RoomClient* const client : to) {
                 // A failed client ends the other clients of its connection, too.
-                if (client->stage == ClientStage::joined) send_to(*client);
+                if (client->core.joined()) send_to(*client);
             }
         };
         if constexpr (ComparesDocument<Document>) {
@@ -256,7 +256,7 @@ private:
     }
     /// Sends the own state vector after an answer, if frames have addresses.
     void request_state(RoomClient& client, Instant now) {
-        if (client.stage == ClientStage::joined && client.connection->multiplexed != nullptr)
+        if (client.core.joined() && client.connection->multiplexed != nullptr)
             send_message(client, {Kind::state_vector, vector_of(static_cast<Room&>(*client.room))},
                          now);
     }
@@ -353,14 +353,14 @@ private:
     }
     /// Sends what a client has missed, after its outbox is empty.
     void settle(RoomClient& client, Instant now) {
-        if (client.stage != ClientStage::joined) return;
+        if (!client.core.joined()) return;
         send_statuses(client, now);
         if (client.lag_from && client.room->core.live()) resync(client, now);
         // A client with output comes back here later; nothing else continues an empty outbox.
-        if (client.stage != ClientStage::joined || !client.connection->output.empty()) return;
+        if (!client.core.joined() || !client.connection->output.empty()) return;
         if (client.awareness_from)
             continue_awareness(client, client.awareness_from->until == 0, now);
-        if (client.question && client.stage == ClientStage::joined && client.room->core.live())
+        if (client.question && client.core.joined() && client.room->core.live())
             retry_answer(client, now);
     }
     void send_statuses(RoomClient& client, Instant now) {

@@ -148,7 +148,7 @@ public:
         if (room == nullptr) return false;
         const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
         for (RoomClient* const client : std::vector<RoomClient*>{room->clients}) {
-            if (client->stage == ClientStage::joined && !client->is(except))
+            if (client->core.joined() && !client->is(except))
                 delivery_.send_raw(*client, shared, now_);
         }
         return true;
@@ -156,7 +156,7 @@ public:
     std::size_t reauthorize(std::string_view board) {
         std::size_t asked = 0;
         for (RoomClient* const client : this->all()) {
-            if (client->request.board != board || client->stage == ClientStage::closing) continue;
+            if (client->request.board != board || client->core.closing()) continue;
             ++asked;
             this->check(*client);
         }
@@ -277,7 +277,7 @@ private:
         for (RoomClient* const client : this->all()) {
             if (client->room != &room) continue;
             // Only clients that have seen the old history get the code for a reset.
-            const bool knows = why == RoomErrc::room_erased || client->stage == ClientStage::joined;
+            const bool knows = why == RoomErrc::room_erased || client->core.joined();
             this->close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
         }
     }
