@@ -30,15 +30,15 @@ namespace belay { inline namespace BELAY_ABI {
 /// sends the change again after reconnecting, and reloads the room.
 ///
 /// If the persistence is a FanoutLike, several servers serve the same rooms. Each change is sent to
-/// the clients of all servers, and so is awareness (who is here). After a failed flush the manager
+/// the clients of all servers, and so is awareness. After a failed flush the manager
 /// does not reload such a room, because the stored changes arrive from the storage.
 ///
 /// Clients connect over any transport whose message type is Bytes. Clients of one room may use
 /// different protocols. The manager closes a client that
 /// - violates its protocol or exceeds a limit,
 /// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after, or
-/// - holds a Grant that has expired. Other clients are not affected. A client also ends by a
-/// goodbye, its own or the manager's.
+/// - holds a Grant that has expired. Other clients are not affected. A client also ends when it
+/// closes its connection or document, or when the manager closes it.
 ///
 /// A RoomManager is a machine: attach it to a driver, which runs it on one thread, the home thread.
 /// Authorizer and persistence must not call it.
@@ -91,8 +91,8 @@ public:
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
-    /// Ends without saving anything, and without a goodbye to any client. Everything that clients
-    /// have seen is durable.
+    /// Ends without saving anything, and without a close code for any client. Everything that
+    /// clients have seen is durable.
     ~RoomManager() = default;
 
     // ---- for the driver -------------------------------------------------------------------------
