@@ -16,6 +16,7 @@ using Event = Core::Event;
 using Todo = Core::Actions;
 
 constexpr RoomOptions client_defaults{};
+constexpr Instant at(Duration d) { return Instant{d}; }
 constexpr State client_states[] = {State::checking, State::loading,   State::opening,
                                    State::joined,   State::rejecting, State::closed};
 constexpr Event client_events[] = {Event::check_requested,
@@ -140,6 +141,8 @@ constexpr bool is_the_table(bool multiplexed) {
             Core core = client_in(from, multiplexed);
             const Todo todo = core.step(event, Instant{}, Duration{1h});
             if (core.state() != expected.to || todo != expected.todo) return false;
+            for (const Instant now : {at(0s), core.deadline(), before(core.deadline(), 1ns)})
+                if (core.is_due(now) != (core.deadline() <= now)) return false;
         }
     }
     return rows + (multiplexed ? 3 : 0) == std::size(direct_rows);
@@ -150,7 +153,6 @@ static_assert(is_the_table(true));
 // ---- timers ------------------------------------------------------------------------------------
 
 constexpr Duration within = client_defaults.check_within;
-constexpr Instant at(Duration d) { return Instant{d}; }
 
 constexpr bool a_check_ends_after_check_within() {
     for (const State state : {State::checking, State::loading, State::joined}) {

@@ -297,7 +297,7 @@ protected:
     }
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
-        if (client.core.deadline() <= now_) on_tick(client);
+        if (client.core.is_due(now_)) on_tick(client);
         if (client.retry_at > now_) return;
         client.retry_at = never;
         delivery_.catch_up(*client.connection, now_);
