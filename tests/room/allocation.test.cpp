@@ -166,11 +166,11 @@ TEST_CASE("RoomAwareness does not hold states of other clients above awareness_i
     }
     const Counting counting;
     ::belay::detail::RoomAwareness here{options};
-    REQUIRE_FALSE(here.hear({1, "ada"}, payload, Instant{}));
+    REQUIRE_FALSE(here.receive({1, "ada"}, payload, Instant{}));
     CHECK(here.size() == options.awareness_ids_per_client_max);
     CHECK(counting.held() < 4096);
     payload.pop_back();
-    CHECK(here.hear({1, "ada"}, payload, Instant{}) == RoomErrc::malformed_frame);
+    CHECK(here.receive({1, "ada"}, payload, Instant{}) == RoomErrc::malformed_frame);
     CHECK(counting.held() < 4096);
 }
 

@@ -698,7 +698,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
         SharedRooms other{c.store, 9};
         other.publish("board", Bytes(30, std::byte{0xff}));
         other.publish("board", {});
-        other.publish("board", detail::encode({detail::RelayedWord::Kind::says, Id{}, 1, "ann",
+        other.publish("board", detail::encode({detail::PeerMessage::Kind::state, Id{}, 1, "ann",
                                                Bytes(9, std::byte{0xff})}));
         c.world.run_for(1s);
         CHECK(c.was_notified("failed board: the frame is malformed"));

@@ -13,7 +13,7 @@
 #include <variant>       // std::visit
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_hub.hpp>
+#include <belay/room/detail/room_registry.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -30,15 +30,15 @@ namespace belay { inline namespace BELAY_ABI {
 /// sends the change again after reconnecting, and reloads the room.
 ///
 /// If the persistence is a FanoutLike, several servers serve the same rooms. Each change is sent to
-/// the clients of all servers, and so is awareness (who is here). After a failed flush the manager
+/// the clients of all servers, and so is awareness. After a failed flush the manager
 /// does not reload such a room, because the stored changes arrive from the storage.
 ///
 /// Clients connect over any transport whose message type is Bytes. Clients of one room may use
 /// different protocols. The manager closes a client that
 /// - violates its protocol or exceeds a limit,
 /// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after, or
-/// - holds a Grant that has expired. Other clients are not affected. A client also ends by a
-/// goodbye, its own or the manager's.
+/// - holds a Grant that has expired. Other clients are not affected. A client also ends when it
+/// closes its connection or document, or when the manager closes it.
 ///
 /// A RoomManager is a machine: attach it to a driver, which runs it on one thread, the home thread.
 /// Authorizer and persistence must not call it.
@@ -55,7 +55,7 @@ class RoomManager {
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
-    using Hub = detail::RoomHub<Persistence, Authorizer, Document>;
+    using Registry = detail::RoomRegistry<Persistence, Authorizer, Document>;
 
 public:
     /// Makes a manager that owns its persistence. Pass a named persistence with std::move; it is
@@ -70,8 +70,8 @@ public:
     RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
-          hub_{Persistence{std::forward<P>(persistence)}, std::move(authorizer), checked(options),
-               empty} {
+          registry_{Persistence{std::forward<P>(persistence)}, std::move(authorizer),
+                    checked(options), empty} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -79,7 +79,7 @@ public:
             detail::FanoutIsSound<Persistence>,
             "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
             "because otherwise its servers would not exchange changes");
-        hub_.tells_events_ = detail::has_hook_of<typename Hooks::Event, Observer>;
+        registry_.reports_events_ = detail::has_hook_of<typename Hooks::Event, Observer>;
     }
     template <class P, class O>
         requires(!std::convertible_to<O, RoomOptions>)
@@ -91,38 +91,38 @@ public:
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
-    /// Ends without saving anything, and without a goodbye to any client. Everything that clients
-    /// have seen is durable.
+    /// Ends without saving anything, and without a close code for any client. Everything that
+    /// clients have seen is durable.
     ~RoomManager() = default;
 
-    // ---- for the driver ------------------------------------------------------------------------
+    // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
         waker_ = std::move(waker);
-        hub_.attach(waker_);
+        registry_.attach(waker_);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return hub_.notices_.empty() ? hub_.deadline() : always;
+        return registry_.pending_events_.empty() ? registry_.deadline() : always;
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
-        hub_.turn(now);
-        tell(guard);
+        registry_.turn(now);
+        deliver_events(guard);
     }
 
-    // ---- commands ------------------------------------------------------------------------------
+    // ---- commands -------------------------------------------------------------------------------
 
     /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
     void start() {
-        hub_.start(waker_.now());
+        registry_.start(waker_.now());
         waker_.touch();
     }
     /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
     /// saved, the hook receives the error.
     void stop() {
-        hub_.stop(waker_.now());
+        registry_.stop(waker_.now());
         waker_.touch();
     }
 
@@ -143,12 +143,12 @@ public:
         static_assert(explain::room_protocol_like<Protocol>());
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
-        return {hub_.accept(std::move(transport), std::move(protocol), std::move(request),
-                            waker_.now())};
+        return {registry_.accept(std::move(transport), std::move(protocol), std::move(request),
+                                 waker_.now())};
     }
     /// Closes a client with code 1000.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
-        const bool found = hub().remove(client.value);
+        const bool found = registry().remove(client.value);
         waker_.touch();
         return found;
     }
@@ -156,7 +156,7 @@ public:
     /// addresses, the frame follows the client's address. The document does not change. A client
     /// that is too slow for the frame is closed.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
-        const bool found = hub().broadcast(board, frame, exclude.value);
+        const bool found = registry().broadcast(board, frame, exclude.value);
         waker_.touch();
         return found;
     }
@@ -169,16 +169,16 @@ public:
     /// called.
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
-        auto* const room = hub().find(board);
+        auto* const room = registry().find(board);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = hub().update(*room, update, source.value);
+        const std::error_code error = registry().update(*room, update, source.value);
         waker_.touch();
         return error;
     }
     /// Returns the updates that make the document of a room; none if the room is not in memory, or
     /// not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
-        auto* const room = hub().find(board);
+        auto* const room = registry().find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
@@ -186,21 +186,21 @@ public:
     /// Begins to load a room that is not in memory. The call counts as activity.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
-        auto* const room = hub().find_or_make(board, error);
+        auto* const room = registry().find_or_make(board, error);
         if (room == nullptr) return error;
-        hub().touch(*room);
+        registry().touch(*room);
         waker_.touch();
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
     /// effect.   Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
-        const std::size_t asked = hub().reauthorize(board);
+        const std::size_t asked = registry().reauthorize(board);
         waker_.touch();
         return asked;
     }
 
-    // ---- rooms as a whole ----------------------------------------------------------------------
+    // ---- rooms as a whole -----------------------------------------------------------------------
 
     // Each call answers at the end of a turn, on the home thread, and its function may call every
     // command. It answers manager_stopped if the manager does not run, too_many above
@@ -211,7 +211,7 @@ public:
     /// Errors: those of the storage. If the storage refused the call, nothing has changed. If the
     /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
-        hub().office.erase(std::string{board}, std::move(done));
+        registry().admin.erase(std::string{board}, std::move(done));
         waker_.touch();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
@@ -219,7 +219,7 @@ public:
     /// again.
     /// Errors: as erase.
     void reset(std::string_view board, Completion<PersistenceError> done) {
-        hub().office.reset(std::string{board}, std::move(done));
+        registry().admin.reset(std::string{board}, std::move(done));
         waker_.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
@@ -227,7 +227,7 @@ public:
     /// storage.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        hub().office.list(after, count, std::move(done));
+        registry().admin.list(after, count, std::move(done));
         waker_.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
@@ -236,7 +236,7 @@ public:
     /// Complexity: that of merging the document.
     void export_room(std::string_view board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        hub().office.export_room(std::string{board}, std::move(done));
+        registry().admin.export_room(std::string{board}, std::move(done));
         waker_.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
@@ -249,24 +249,24 @@ public:
     /// the flush.
     void import_room(std::string_view board, StoredRoom content,
                      Completion<PersistenceError> done) {
-        hub().office.import_room(std::string{board}, std::move(content), std::move(done));
+        registry().admin.import_room(std::string{board}, std::move(content), std::move(done));
         waker_.touch();
     }
 
-    // ---- observers -----------------------------------------------------------------------------
+    // ---- observers ------------------------------------------------------------------------------
 
     /// Returns the current state of a room; none if the room is not in memory.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
-        return hub_.stats(board);
+        return registry_.stats(board);
     }
     /// Returns what the manager has done since it was made.
-    [[nodiscard]] const RoomCounters& counters() const noexcept { return hub_.counters_; }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return registry_.counters_; }
     /// Returns the number of rooms in memory.
-    [[nodiscard]] std::size_t rooms() const noexcept { return hub_.rooms(); }
+    [[nodiscard]] std::size_t rooms() const noexcept { return registry_.rooms(); }
     /// Returns the number of clients, including those that are not admitted yet.
-    [[nodiscard]] std::size_t clients() const noexcept { return hub_.clients(); }
+    [[nodiscard]] std::size_t clients() const noexcept { return registry_.clients(); }
     /// Returns the persistence that the manager owns.
-    [[nodiscard]] Persistence& persistence() noexcept { return hub_.persistence(); }
+    [[nodiscard]] Persistence& persistence() noexcept { return registry_.persistence(); }
     /// Returns the observer that the manager owns, or refers to.
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -274,11 +274,11 @@ private:
     friend struct detail::LifelineOf;
     using Hooks = detail::RoomHooks<RoomManager>;
 
-    /// Returns the hub for a call outside a turn. Hours may pass between turns, so its time is set
-    /// first.
-    [[nodiscard]] Hub& hub() noexcept {
-        hub_.at(waker_.now());
-        return hub_;
+    /// Returns the registry for a call outside a turn. Hours may pass between turns, so its time is
+    /// set first.
+    [[nodiscard]] Registry& registry() noexcept {
+        registry_.at(waker_.now());
+        return registry_;
     }
     [[nodiscard]] static constexpr bool closes(int code) noexcept {
         return code == 1008 || (code >= 3000 && code <= 4999);
@@ -312,40 +312,40 @@ private:
                            "RoomOptions: piece_bytes_max must be >= 1 KiB");
         return o;
     }
-    void tell(const driver::TurnGuard& guard) {
+    void deliver_events(const driver::TurnGuard& guard) {
         // A hook may cause further notices. They wait for the next turn.
-        for (std::size_t left = hub_.notices_.size(); left != 0; --left) {
-            detail::RoomNotice notice = std::move(hub_.notices_.front());
-            hub_.notices_.pop_front();
-            std::visit([this](auto& what) { this->hear(what); }, notice);
+        for (std::size_t left = registry_.pending_events_.size(); left != 0; --left) {
+            detail::PendingEvent event = std::move(registry_.pending_events_.front());
+            registry_.pending_events_.pop_front();
+            std::visit([this](auto& what) { this->deliver(what); }, event);
             if (guard.gone()) return;
         }
     }
-    void hear(const RoomRefusal& what) {
+    void deliver(const RoomRefusal& what) {
         detail::notify<typename Hooks::Refused>(observer_, *this, what);
     }
-    void hear(const RoomDivergence& what) {
+    void deliver(const RoomDivergence& what) {
         detail::notify<typename Hooks::Divergence>(observer_, *this, what);
     }
-    void hear(const RoomFailure& what) {
+    void deliver(const RoomFailure& what) {
         detail::notify<typename Hooks::Failed>(observer_, *this, what);
     }
-    void hear(const RoomEvent& what) {
+    void deliver(const RoomEvent& what) {
         detail::notify<typename Hooks::Event>(observer_, *this, what);
     }
-    void hear(const std::error_code& what) {
+    void deliver(const std::error_code& what) {
         detail::notify<typename Hooks::Stopped>(observer_, *this, std::error_code{what});
     }
 
     template <class V>
-    void hear(detail::RoomAnswer<V>& what) {
+    void deliver(detail::PendingAnswer<V>& what) {
         what.done(std::move(what.value));
     }
 
     [[no_unique_address]] Observer observer_;
     driver::Lifeline line_;
     Waker waker_;
-    Hub hub_;
+    Registry registry_;
 };
 
 template <class P, class A>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_awareness.hpp
-/// RoomAwareness: who is in a room, as its clients say, and whose word counts.
+/// RoomAwareness: the awareness states of a room's clients, and their owners.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -20,15 +20,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Who says something, and for whom.
-struct AwarenessSpeaker {
-    std::uint64_t socket;  ///< never 0
+/// The client and the user of an awareness message.
+struct AwarenessSource {
+    std::uint64_t client;  ///< never 0
     std::string_view user;
 };
 
-/// How far somebody has been told who is here: all changes up to `seen`, and of those after them
-/// the ids before `from`, as they were at `until` or later.
-struct AwarenessWalk {
+/// How far a client has received the awareness: all changes up to `seen`, and of later ones the ids
+/// before `from`, as they were at `until` or later.
+struct AwarenessCursor {
     std::uint64_t seen = 0;  ///< 0: nothing yet
     std::uint64_t until = 0;
     std::uint64_t from = 0;  ///< 0: none of them
@@ -36,10 +36,10 @@ struct AwarenessWalk {
 
 /// The states of a room's clients: an id, a clock that rises, and JSON or null.
 ///
-/// An id belongs to the socket that said it first; a newer clock from another socket of the same
-/// user takes it over, and from anybody else's is passed over. So is what a client repeats of
-/// others, which an answer to a query does, and nulls for others. What has gone is remembered a
-/// while, so that nobody's late word brings it back, and nobody else has it meanwhile.
+/// An id belongs to the client that sent it first. A newer clock from another client of the same
+/// user takes it over; one from another user is skipped. States that a client repeats of others (in
+/// an answer to a query) and nulls for others are skipped, too. A removed id is remembered for
+/// awareness_within, so that no late message restores it, and no other user takes it meanwhile.
 ///
 /// Thread safety: one thread.
 /// Source:        y-protocols:awareness.js.
@@ -48,36 +48,36 @@ public:
     /// The options must outlive it.
     explicit RoomAwareness(const RoomOptions& options) noexcept : options_{&options} {}
 
-    /// Takes what a client says.   Errors: malformed_frame, frame_too_large: its socket must be
-    /// closed.
+    /// Processes a message of a client.   Errors: malformed_frame, frame_too_large: the client must
+    /// be closed.
     /// Complexity: O(m log n), and reads the JSON.
-    [[nodiscard]] std::error_code hear(AwarenessSpeaker from, BytesView said, Instant now) {
+    [[nodiscard]] std::error_code receive(AwarenessSource from, BytesView said, Instant now) {
         std::error_code error = read(said);
         if (!error) {
-            for (const Said& s : said_) take(from, s, now);
-            // By what it has had before; when it has said all, for one id may give up what another
-            // has.
-            if (owned_by(from.socket).bytes > options_->awareness_bytes_max)
+            for (const State& s : states_) take(from, s, now);
+            // Checked after the whole message, because one id may release what another one takes.
+            if (owned_by(from.client).bytes > options_->awareness_bytes_max)
                 error = RoomErrc::frame_too_large;
         }
-        // A room is here for long, and few say so much at once.
-        if (said_.capacity() > said_kept_max) said_ = std::vector<Said>{};
+        // A room lives long, and large messages are rare.
+        if (states_.capacity() > states_kept_max) states_ = std::vector<State>{};
         return error;
     }
 
-    /// A socket is closed: whom it has announced is gone.   Complexity: O(n).
-    void close(std::uint64_t socket, Instant now) {
+    /// Removes the states of a closed client.   Complexity: O(n).
+    void close(std::uint64_t client, Instant now) {
         for (auto& [id, entry] : entries_) {
-            if (entry.socket == socket) remove(entry, now);
+            if (entry.client == client) remove(entry, now);
         }
     }
-    /// Of a socket: it has another user.   Complexity: O(n).
-    void hand_over(std::uint64_t socket, std::string_view user) {
+    /// Changes the user of a client.   Complexity: O(n).
+    void set_user(std::uint64_t client, std::string_view user) {
         for (auto& [id, entry] : entries_) {
-            if (entry.socket == socket) entry.user = user;
+            if (entry.client == client) entry.user = user;
         }
     }
-    /// Removes who was not renewed in time, and forgets who is gone for as long.
+    /// Removes states that were not renewed within awareness_within, and forgets ids that were
+    /// removed that long ago.
     /// Complexity: O(n) when something is due.
     void expire(Instant now) {
         if (now < expires_at_) return;
@@ -91,7 +91,7 @@ public:
             } else if (!entry.state.empty()) {
                 remove(entry, now);
                 ++it;
-            } else if (entry.version > told_.seen) {
+            } else if (entry.version > sent_.seen) {
                 ++it;
             } else {
                 assign(entry, 0, {});
@@ -99,16 +99,16 @@ public:
             }
         }
     }
-    /// Of the next end.
+    /// Returns when the next state expires.
     [[nodiscard]] Instant deadline() const noexcept { return expires_at_; }
 
-    /// All that a socket has announced, as a message; empty if it has nothing.
+    /// Returns all states of a client as a message; empty if it has none.
     /// Complexity: O(n).
-    [[nodiscard]] Bytes said_by(std::uint64_t socket) const {
+    [[nodiscard]] Bytes states_of(std::uint64_t client) const {
         Bytes said;
         std::size_t count = 0;
         for (const auto& [id, entry] : entries_) {
-            if (entry.socket != socket) continue;
+            if (entry.client != client) continue;
             put(id, entry, said);
             ++count;
         }
@@ -118,15 +118,15 @@ public:
     [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
-    [[nodiscard]] bool changed() const noexcept { return told_.seen != version_; }
-    /// How far all clients have been told that could take it.
-    [[nodiscard]] const AwarenessWalk& told() const noexcept { return told_; }
-    /// What has changed since, for all clients, its authors included, as `piece` gives it.
-    [[nodiscard]] Bytes take_changes(std::size_t bytes_max) { return piece(told_, bytes_max); }
-    /// The next that somebody has not been told, ends included: a message whose frame is not
-    /// longer than `bytes_max`, unless it is one state that is; empty if there is nothing more.
+    [[nodiscard]] bool changed() const noexcept { return sent_.seen != version_; }
+    /// How far states were sent to all clients that could accept them.
+    [[nodiscard]] const AwarenessCursor& sent() const noexcept { return sent_; }
+    /// Returns the next piece of changes for all clients, their authors included.
+    [[nodiscard]] Bytes take_changes(std::size_t bytes_max) { return piece(sent_, bytes_max); }
+    /// Returns the next piece after `walk`, removals included: a message whose frame is at most
+    /// `bytes_max` long, unless one state is longer; empty if there is nothing more.
     /// Complexity: O(n).
-    [[nodiscard]] Bytes piece(AwarenessWalk& walk, std::size_t bytes_max) const {
+    [[nodiscard]] Bytes piece(AwarenessCursor& walk, std::size_t bytes_max) const {
         Bytes said;
         std::size_t count = 0;
         while (count == 0 && walk.seen != version_) {
@@ -140,7 +140,7 @@ public:
                 put(id, entry, said);
                 ++count;
             }
-            // By ids and not by age: who changes all the time has a turn, too.
+            // In the order of ids, not of age: an id that changes all the time is sent, too.
             if (it == entries_.end()) {
                 walk = {.seen = walk.until};
             } else {
@@ -153,30 +153,30 @@ public:
 private:
     struct Entry {
         std::uint64_t clock = 0;
-        std::uint64_t socket = 0;   ///< 0: of one that is closed
-        std::string user{};         ///< of the socket
+        std::uint64_t client = 0;   ///< 0: of one that is closed
+        std::string user{};         ///< of the client
         std::string state{};        ///< JSON; empty: gone
         Instant at{};               ///< of the last renewal, or the end
         std::uint64_t version = 0;  ///< of the room, with its last change
     };
-    /// What a socket has.
+    /// What a client has.
     struct Owned {
-        std::size_t ids = 0;  ///< those that are gone, too, for the memory that they take
+        std::size_t ids = 0;  ///< removed ones count, because they take memory
         std::size_t bytes = 0;
     };
-    struct Said {
+    struct State {
         std::uint64_t id;
         std::uint64_t clock;
         std::string_view state;
     };
 
     [[nodiscard]] std::error_code read(BytesView said) {
-        said_.clear();
+        states_.clear();
         yjs::Lib0Reader in{said};
         const std::uint64_t count = in.varuint();
         if (count > entries_max()) return RoomErrc::frame_too_large;
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
-            Said s{};
+            State s{};
             s.id = in.varuint();
             s.clock = in.varuint();
             s.state = in.varstring();
@@ -186,68 +186,68 @@ private:
             if (s.state.size() > options_->awareness_bytes_max) return RoomErrc::frame_too_large;
             if (JsonText::of(s.state, json_nesting_max) != JsonText::Verdict::json)
                 return RoomErrc::malformed_frame;
-            said_.push_back(s);
+            states_.push_back(s);
         }
         return in.failed() || !in.at_end() ? RoomErrc::malformed_frame : std::error_code{};
     }
 
-    void take(AwarenessSpeaker from, const Said& said, Instant now) {
+    void take(AwarenessSource from, const State& said, Instant now) {
         const bool gone = said.state == "null";
         const auto found = entries_.find(said.id);
         if (found == entries_.end()) {
-            if (gone || !takes_another(from.socket, said)) return;
+            if (gone || !takes_another(from.client, said)) return;
             return set(entries_[said.id], from, said, now);
         }
         Entry& entry = found->second;
-        if (entry.socket == from.socket) {
+        if (entry.client == from.client) {
             entry.user = from.user;
             const bool ends = gone && said.clock == entry.clock && !entry.state.empty();
             if (said.clock <= entry.clock && !ends) return;
         } else {
             if (said.clock <= entry.clock || gone) return;
-            // Also of one that has just gone: who dials again finds their id as they left it.
+            // Also for a removed id: a user that dials again finds the id as it was.
             if (entry.user != from.user) return;
-            if (!takes_another(from.socket, said)) return;
+            if (!takes_another(from.client, said)) return;
         }
         set(entry, from, said, now);
     }
-    [[nodiscard]] Owned owned_by(std::uint64_t socket) const {
-        const auto found = owned_.find(socket);
+    [[nodiscard]] Owned owned_by(std::uint64_t client) const {
+        const auto found = owned_.find(client);
         return found != owned_.end() ? found->second : Owned{};
     }
-    /// Whether a socket may have one id more. Who repeats others is not closed for it.
-    [[nodiscard]] bool takes_another(std::uint64_t socket, const Said& said) const {
-        const Owned has = owned_by(socket);
+    /// Whether a client may have one more id. A client that repeats others is not closed for it.
+    [[nodiscard]] bool takes_another(std::uint64_t client, const State& said) const {
+        const Owned has = owned_by(client);
         return has.ids < options_->awareness_ids_per_client_max &&
                has.bytes + said.state.size() <= options_->awareness_bytes_max &&
                entries_.size() < entries_max();
     }
-    /// An entry has another owner, or state.
-    void assign(Entry& entry, std::uint64_t socket, std::string_view state) {
-        if (socket != 0) {
-            Owned& has = owned_[socket];
+    /// Changes the owner or the state of an entry.
+    void assign(Entry& entry, std::uint64_t client, std::string_view state) {
+        if (client != 0) {
+            Owned& has = owned_[client];
             ++has.ids;
             has.bytes += state.size();
         }
-        if (entry.socket != 0) {
-            const auto had = owned_.find(entry.socket);
+        if (entry.client != 0) {
+            const auto had = owned_.find(entry.client);
             had->second.bytes -= entry.state.size();
             if (--had->second.ids == 0) owned_.erase(had);
         }
-        entry.socket = socket;
+        entry.client = client;
         entry.state = state;
     }
-    /// Of those that are here, and of those that have just gone.
+    /// The most entries, removed ones included.
     [[nodiscard]] std::size_t entries_max() const noexcept {
         const std::size_t each = 2 * smaller(options_->awareness_ids_per_client_max, no_limit / 2);
         const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
         return clients * each;
     }
-    void set(Entry& entry, AwarenessSpeaker from, const Said& said, Instant now) {
+    void set(Entry& entry, AwarenessSource from, const State& said, Instant now) {
         const bool gone = said.state == "null";
         entry.clock = said.clock;
         entry.user = from.user;
-        assign(entry, from.socket, gone ? std::string_view{} : said.state);
+        assign(entry, from.client, gone ? std::string_view{} : said.state);
         note(entry, now);
     }
     void remove(Entry& entry, Instant now) {
@@ -276,19 +276,19 @@ private:
     }
 
     static constexpr std::size_t json_nesting_max = 64;
-    /// Entries of a message that there stays room for.
-    static constexpr std::size_t said_kept_max = 16;
-    /// Beside a state, or "null": the id, the clock and a length.
+    /// The capacity that is kept for the entries of a message.
+    static constexpr std::size_t states_kept_max = 16;
+    /// The bytes of an entry without its state: the id, the clock and a length.
     static constexpr std::size_t entry_bytes = 24;
-    /// Beside the entries: their number, and the head of a frame.
+    /// The bytes of a frame without its entries: their number, and the head of the frame.
     static constexpr std::size_t frame_bytes = 16;
 
     const RoomOptions* options_;
     std::map<std::uint64_t, Entry> entries_;
-    std::map<std::uint64_t, Owned> owned_;  ///< of sockets that have something
-    std::vector<Said> said_;
+    std::map<std::uint64_t, Owned> owned_;  ///< by client
+    std::vector<State> states_;
     std::uint64_t version_ = 0;  ///< of the last change
-    AwarenessWalk told_{};
+    AwarenessCursor sent_{};
     Instant expires_at_ = never;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_delivery.hpp
-/// RoomDelivery: what clients are sent, however slowly they take it.
+/// RoomDelivery: sends updates, answers and awareness to clients, fast or slow.
 #pragma once
 
 #include <algorithm>  // std::rotate
@@ -11,7 +11,7 @@
 #include <vector>     // std::vector
 
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/detail/room_answers.hpp>
+#include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/room_stats.hpp>
@@ -19,12 +19,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates, half of
-/// it its connection's: beyond it what it has is noted, and it is sent the rest in one when it has
-/// taken what waits. Who is here never waits for it: it is told in pieces when there is room, as it
-/// is then.
+/// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
+/// of it in its transport. Above it, the room notes the client's state vector, and sends the
+/// difference when the outbox is empty. Awareness never waits in an outbox: the client receives the
+/// current states in pieces when its connection accepts them.
 ///
-/// `Owner` has `fail(RoomSeat&, std::error_code)` and `fail_peer(RoomPeer&, std::error_code)`.
+/// `Owner` has `fail(RoomClient&, std::error_code)` and
+/// `fail_connection(ClientConnection&, std::error_code)`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, DocumentLike Document>
@@ -34,150 +35,157 @@ public:
     using Kind = part::RoomMessage::Kind;
 
     RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters,
-                 RoomAnswers<Owner>& answers) noexcept
-        : owner_{&owner}, options_{&options}, counters_{&counters}, answers_{&answers} {}
+                 ReplyBudget<Owner>& answers) noexcept
+        : owner_{&owner}, options_{&options}, counters_{&counters}, reply_budget_{&answers} {}
 
-    /// Sends an update to all members but one, before the document has it: who does not take it
-    /// lags, by what the document had.
+    /// Sends an update to all clients except one, before the document has it. A client that does
+    /// not accept it lags, from the state of the document.
     void send_update(Room& room, BytesView update, std::uint64_t except, Instant now) {
         frames_.clear();
         const part::RoomMessage message{Kind::update, update};
         std::optional<Bytes> before;
-        for (std::size_t i = room.members.size(); i-- != 0;) {
-            // One that fails takes along what else is of its connection.
-            if (i >= room.members.size()) continue;
-            RoomSeat& seat = *room.members[i];
-            if (seat.is(except) || seat.leaves || seat.lag_from) continue;
-            const Ref<RoomFrame> frame = frame_for(seat, message);
-            if (seat.peer->output.counted() + frame->bytes.size() <= waiting_max()) {
-                give(seat, frame, true, now);
-            } else if (!takes_at_once(seat, frame->bytes, now)) {
-                // To look costs as much as the document is large.
+        for (std::size_t i = room.clients.size(); i-- != 0;) {
+            // A failed client ends the other clients of its connection, too.
+            if (i >= room.clients.size()) continue;
+            RoomClient& client = *room.clients[i];
+            if (client.is(except) || client.draining || client.lag_from) continue;
+            const Ref<RoomFrame> frame = frame_for(client, message);
+            if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
+                give(client, frame, true, now);
+            } else if (!takes_at_once(client, frame->bytes, now)) {
+                // The state vector costs as much as the document is large.
                 if (!before) before = vector_of(room);
-                seat.lag_from = *before;
+                client.lag_from = *before;
             }
         }
         frames_.clear();
     }
-    /// Tells all members what has changed of who is here.
+    /// Sends changed awareness states to all clients.
     void send_awareness(Room& room, Instant now) {
         while (room.awareness.changed()) {
-            const AwarenessWalk before = room.awareness.told();
+            const AwarenessCursor before = room.awareness.sent();
             const Bytes piece = room.awareness.take_changes(options_->piece_bytes_max);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
-            for (std::size_t i = room.members.size(); i-- != 0;) {
-                // One that fails takes along what else is of its connection.
-                if (i >= room.members.size()) continue;
-                RoomSeat& seat = *room.members[i];
-                if (seat.leaves) continue;
-                give_awareness(seat, frame_for(seat, message), before, now);
+            for (std::size_t i = room.clients.size(); i-- != 0;) {
+                // A failed client ends the other clients of its connection, too.
+                if (i >= room.clients.size()) continue;
+                RoomClient& client = *room.clients[i];
+                if (client.draining) continue;
+                give_awareness(client, frame_for(client, message), before, now);
             }
             frames_.clear();
         }
     }
 
-    /// An answer to one client, or a question.
-    void say(RoomSeat& seat, const part::RoomMessage& message, Instant now) {
-        give_message(seat, message, false, now);
+    /// Sends a message to one client.
+    void send_message(RoomClient& client, const part::RoomMessage& message, Instant now) {
+        give_message(client, message, false, now);
     }
-    /// What a connection is told that is no part of a document: who does not take it is closed.
-    void tell(RoomPeer& peer, const Ref<RoomFrame>& address, Bytes frame, Instant now) {
-        if (peer.output.empty()) {
-            const SendResult sent = peer.send(peer, address.get(), frame);
+    /// Sends a frame that belongs to no document. A connection with too many of them is closed.
+    void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame,
+                      Instant now) {
+        if (connection.output.empty()) {
+            const SendResult sent = connection.send(connection, address.get(), frame);
             if (sent == SendResult::refused)
-                return owner_->fail_peer(peer, make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return peer.said(now);
-            wait(peer, now);
+                return owner_->fail_connection(connection,
+                                               make_error_code(RoomErrc::frame_too_large));
+            if (sent != SendResult::busy) return connection.note_sent(now);
+            wait(connection, now);
         }
-        if (peer.output.own() >= own_max)
-            return owner_->fail_peer(peer, make_error_code(RoomErrc::too_slow));
-        peer.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
+        if (connection.output.own() >= own_max)
+            return owner_->fail_connection(connection, make_error_code(RoomErrc::too_slow));
+        connection.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
     }
-    /// So many changes of a client are durable, and it is told so when there is room.
-    void acknowledge(RoomSeat& seat, std::uint32_t changes, Instant now) {
-        seat.statuses += changes;
-        if (seat.peer->output.empty()) tell_statuses(seat, now);
+    /// Acknowledges durable changes to their author, when its connection accepts the frames.
+    void acknowledge(RoomClient& client, std::uint32_t changes, Instant now) {
+        client.statuses += changes;
+        if (client.connection->output.empty()) send_statuses(client, now);
     }
-    /// Bytes that are a frame; who has no room for them is closed. One that is longer than the
-    /// budget goes to whom nothing else waits for.
-    void say_raw(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
-        const RoomOutput& output = seat.peer->output;
+    /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
+    /// than the budget is accepted if the outbox is empty.
+    void send_raw(RoomClient& client, const Ref<RoomFrame>& frame, Instant now) {
+        const RoomOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
-            return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
-        give(seat, frame, true, now);
+            return owner_->fail(client, make_error_code(RoomErrc::too_slow));
+        give(client, frame, true, now);
     }
-    /// Who is here, when there is room.
-    void tell_awareness(RoomSeat& seat, bool also_nobody, Instant now) {
-        seat.unaware.emplace();
-        if (seat.peer->output.empty()) go_on_telling(seat, also_nobody, now);
+    /// Sends all awareness states, when the connection accepts them.
+    void send_all_awareness(RoomClient& client, bool also_empty, Instant now) {
+        client.awareness_from.emplace();
+        if (client.connection->output.empty()) continue_awareness(client, also_empty, now);
     }
 
     /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
-    [[nodiscard]] std::error_code answer(RoomSeat& seat, BytesView theirs, Instant now) {
-        Room& room = static_cast<Room&>(*seat.room);
-        RoomPeer& peer = *seat.peer;
+    [[nodiscard]] std::error_code answer(RoomClient& client, BytesView theirs, Instant now) {
+        Room& room = static_cast<Room&>(*client.room);
+        ClientConnection& connection = *client.connection;
         const std::size_t size = room.document.bytes();
         constexpr bool cuts = std::derived_from<Document, YjsDocument>;
-        const AnswerLine line =
-            cuts && size > RoomParts::part_bytes ? AnswerLine::parts : AnswerLine::whole;
-        const bool busy = peer.answer || peer.output.answers() != 0;
+        const ReplyQueue queue =
+            cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
+        const bool busy = connection.answer || connection.output.answers() != 0;
         const bool works = may_work(now);
-        if (busy || !works || !answers_->has_space(seat, size, line, now)) {
-            const bool soon = !busy && !works && !answers_->is_behind(seat);
-            seat.keep_question(theirs);
-            seat.retry_at = after(now, std::chrono::milliseconds{soon ? 1 : 50});
-            // It may be its connection's turn, not its own.
-            seat.waker.touch();
+        if (busy || !works || !reply_budget_->has_space(client, size, queue, now)) {
+            const bool soon = !busy && !works && !reply_budget_->has_others_before(client);
+            client.hold_question(theirs);
+            client.retry_at = after(now, std::chrono::milliseconds{soon ? 1 : 50});
+            // This may be the turn of its connection, not its own.
+            client.waker.touch();
             return {};
         }
-        peer.answers_from = now;
-        // What is compared costs time, however little is sent.
+        connection.answers_from = now;
+        // The comparison costs time, even if little is sent.
         done_ += size;
         if constexpr (cuts) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            if (diff->size() > RoomParts::part_bytes) {
-                peer.answer = std::make_unique<RoomParts>(std::move(*diff), answers_->uncut);
-                peer.asker = &seat;
-                go_on_answering(peer, now);
+            if (diff->size() > ReplyChunker::part_bytes) {
+                connection.answer =
+                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_->uncut);
+                connection.answering = &client;
+                continue_answer(connection, now);
                 return {};
             }
-            send_pieces(seat, *diff, Kind::state, false, now);
+            send_pieces(client, *diff, Kind::state, false, now);
         } else {
-            RoomSeat* const one = &seat;
+            RoomClient* const one = &client;
             if (const auto error = send_state({&one, 1}, room, theirs, Kind::state, now))
                 return error;
         }
-        ask_back(seat, now);
-        note_taken(peer);
+        request_state(client, now);
+        note_taken(connection);
         return {};
     }
 
-    /// There may be room: sends what waits, then what it has missed.
-    void catch_up(RoomPeer& peer, Instant now) {
-        while (!peer.output.empty()) {
-            const RoomOutput::Waiting& next = peer.output.front();
-            const SendResult sent = peer.send(peer, next.address.get(), next.frame->bytes);
-            if (sent == SendResult::busy) return wait(peer, now);
-            peer.output.pop();
+    /// Sends the outbox of a connection, and then what its clients have missed.
+    void catch_up(ClientConnection& connection, Instant now) {
+        while (!connection.output.empty()) {
+            const RoomOutbox::Waiting& next = connection.output.front();
+            const SendResult sent =
+                connection.send(connection, next.address.get(), next.frame->bytes);
+            if (sent == SendResult::busy) return wait(connection, now);
+            connection.output.pop();
             if (sent == SendResult::refused)
-                return owner_->fail_peer(peer, make_error_code(RoomErrc::frame_too_large));
-            peer.said(now);
-            // It has taken something: one that is not read does not say so.
-            peer.output_ends = never;
-            note_taken(peer);
+                return owner_->fail_connection(connection,
+                                               make_error_code(RoomErrc::frame_too_large));
+            connection.note_sent(now);
+            // It has accepted something: a connection that is not read does not report that.
+            connection.output_ends = never;
+            note_taken(connection);
         }
-        peer.output_ends = never;
-        go_on_answering(peer, now);
-        for (std::size_t left = peer.seats.size(); left != 0 && peer.output.empty(); --left) {
-            // Who comes first now comes last the next time.
-            std::rotate(peer.seats.begin(), peer.seats.begin() + 1, peer.seats.end());
-            settle(*peer.seats.back(), now);
+        connection.output_ends = never;
+        continue_answer(connection, now);
+        for (std::size_t left = connection.clients.size(); left != 0 && connection.output.empty();
+             --left) {
+            // The first client of this time is the last one of the next time.
+            std::rotate(connection.clients.begin(), connection.clients.begin() + 1,
+                        connection.clients.end());
+            settle(*connection.clients.back(), now);
         }
     }
 
-    /// What a document has, as `answer` reads it.
+    /// Returns the state vector of the document, as `answer` reads it.
     [[nodiscard]] static Bytes vector_of(Room& room) {
         if constexpr (ComparesDocument<Document>) {
             return room.document.state_vector();
@@ -185,203 +193,210 @@ public:
             return {};
         }
     }
-    /// What those lack who have `theirs`, as updates; where there is a `most`, they count as the
-    /// room's. It is compared once: that costs as much as the document is long.
-    /// Errors: the document's; too_slow: it is more than `most`.
-    std::error_code send_state(std::span<RoomSeat* const> to, Room& room, BytesView theirs,
+    /// Sends the updates that clients with the state vector `theirs` lack. With a `most`, they
+    /// count as updates of the room. The comparison is made once, and costs the size of the
+    /// document.
+    /// Errors: the document's; too_slow if they are longer than `most`.
+    std::error_code send_state(std::span<RoomClient* const> to, Room& room, BytesView theirs,
                                Kind last, Instant now, std::size_t most = no_limit) {
         const bool counts = most != no_limit;
         const auto each = [&](auto&& send_to) {
-            for (RoomSeat* const seat : to) {
-                // One that fails takes along what else is of its connection.
-                if (seat->stage == SeatStage::member) send_to(*seat);
+            for (RoomClient* const client : to) {
+                // A failed client ends the other clients of its connection, too.
+                if (client->core.joined()) send_to(*client);
             }
         };
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            // To cut it would hold up everybody, for nothing.
+            // Cutting it would delay all clients, for nothing.
             if (diff->size() > most) return RoomErrc::too_slow;
-            each([&](RoomSeat& seat) { send_pieces(seat, *diff, last, counts, now); });
+            each([&](RoomClient& client) { send_pieces(client, *diff, last, counts, now); });
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
-            each([&](RoomSeat& seat) {
+            each([&](RoomClient& client) {
                 for (const Bytes& part : room.document.snapshot())
-                    give_message(seat, {Kind::update, part}, counts, now);
-                if (last == Kind::state) give_message(seat, {last, {}}, counts, now);
+                    give_message(client, {Kind::update, part}, counts, now);
+                if (last == Kind::state) give_message(client, {last, {}}, counts, now);
             });
         }
         return {};
     }
 
 private:
-    /// Updates that may wait here, of one connection, which has the rest of the budget itself.
+    /// The bytes of updates that may wait in the outbox; the transport has the rest of the budget.
     [[nodiscard]] std::size_t waiting_max() const noexcept {
         const std::size_t all = options_->client_bytes_max;
         return all - connection_bytes_max(all);
     }
-    /// Whether more is made of answers before all others have had their turn.
+    /// Whether this turn may do more work on answers.
     [[nodiscard]] bool may_work(Instant now) noexcept {
         if (std::exchange(turn_, now) != now) done_ = 0;
-        return done_ < RoomParts::part_bytes;
+        return done_ < ReplyChunker::part_bytes;
     }
-    /// Cuts and sends what is taken, of as much as a turn may make.
-    void go_on_answering(RoomPeer& peer, Instant now) {
-        while (peer.answer && peer.output.empty()) {
-            RoomSeat& seat = *peer.asker;
+    /// Cuts and sends the next parts, while the connection accepts them and the turn has budget.
+    void continue_answer(ClientConnection& connection, Instant now) {
+        while (connection.answer && connection.output.empty()) {
+            RoomClient& client = *connection.answering;
             if (!may_work(now)) {
-                seat.retry_at = after(now, std::chrono::milliseconds{1});
-                return seat.waker.touch();
+                client.retry_at = after(now, std::chrono::milliseconds{1});
+                return client.waker.touch();
             }
-            const Bytes part = peer.answer->next();
+            const Bytes part = connection.answer->next();
             done_ += part.size();
-            const bool ends = !peer.answer->has_more();
-            if (ends) peer.answer.reset();
-            send_pieces(seat, part, ends ? Kind::state : Kind::update, false, now);
-            if (ends) ask_back(seat, now);
+            const bool ends = !connection.answer->has_more();
+            if (ends) connection.answer.reset();
+            send_pieces(client, part, ends ? Kind::state : Kind::update, false, now);
+            if (ends) request_state(client, now);
         }
-        note_taken(peer);
+        note_taken(connection);
     }
-    static void note_taken(RoomPeer& peer) noexcept {
-        if (!peer.answer && peer.output.answers() == 0) peer.answers_from = never;
+    static void note_taken(ClientConnection& connection) noexcept {
+        if (!connection.answer && connection.output.answers() == 0) connection.answers_from = never;
     }
-    /// Where frames have addresses each state vector is answered by one, too.
-    void ask_back(RoomSeat& seat, Instant now) {
-        if (seat.stage == SeatStage::member && seat.peer->trunk != nullptr)
-            say(seat, {Kind::state_vector, vector_of(static_cast<Room&>(*seat.room))}, now);
+    /// Sends the own state vector after an answer, if frames have addresses.
+    void request_state(RoomClient& client, Instant now) {
+        if (client.core.joined() && client.connection->multiplexed != nullptr)
+            send_message(client, {Kind::state_vector, vector_of(static_cast<Room&>(*client.room))},
+                         now);
     }
-    void send_pieces(RoomSeat& seat, BytesView update, Kind last, bool counts, Instant now) {
-        const std::vector<Bytes> pieces = seat.ops->split(seat, update, options_->piece_bytes_max);
+    void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts, Instant now) {
+        const std::vector<Bytes> pieces =
+            client.ops->split(client, update, options_->piece_bytes_max);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const bool ends = i + 1 == pieces.size();
-            give_message(seat, {ends ? last : Kind::update, pieces[i]}, counts, now);
+            give_message(client, {ends ? last : Kind::update, pieces[i]}, counts, now);
         }
-        if (pieces.empty() && last == Kind::state) give_message(seat, {last, {}}, counts, now);
+        if (pieces.empty() && last == Kind::state) give_message(client, {last, {}}, counts, now);
     }
-    void give_message(RoomSeat& seat, const part::RoomMessage& message, bool counts, Instant now) {
-        give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), counts, now);
+    void give_message(RoomClient& client, const part::RoomMessage& message, bool counts,
+                      Instant now) {
+        give(client, Ref<RoomFrame>::make(client.ops->write(client, message)), counts, now);
     }
 
     struct Written {
-        const RoomSeatOps* ops;
+        const RoomClientOps* ops;
         Ref<RoomFrame> frame;
     };
 
-    [[nodiscard]] Ref<RoomFrame> frame_for(RoomSeat& seat, const part::RoomMessage& message) {
+    [[nodiscard]] Ref<RoomFrame> frame_for(RoomClient& client, const part::RoomMessage& message) {
         for (const Written& w : frames_) {
-            if (w.ops == seat.ops) return w.frame;
+            if (w.ops == client.ops) return w.frame;
         }
-        frames_.push_back({seat.ops, Ref<RoomFrame>::make(seat.ops->write(seat, message))});
+        frames_.push_back({client.ops, Ref<RoomFrame>::make(client.ops->write(client, message))});
         return frames_.back().frame;
     }
-    /// Whether it need not wait: nothing else does, and the connection has room. One that fails
-    /// waits for nothing.
-    [[nodiscard]] bool takes_at_once(RoomSeat& seat, const Bytes& frame, Instant now) {
-        if (!seat.peer->output.empty()) return false;
-        const SendResult sent = send(seat, frame);
+    /// Whether the frame need not wait: the outbox is empty, and the connection accepted it, or the
+    /// client failed.
+    [[nodiscard]] bool takes_at_once(RoomClient& client, const Bytes& frame, Instant now) {
+        if (!client.connection->output.empty()) return false;
+        const SendResult sent = send(client, frame);
         if (sent == SendResult::busy) {
-            wait(*seat.peer, now);
+            wait(*client.connection, now);
             return false;
         }
         if (sent == SendResult::refused) {
-            owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
+            owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
         } else {
-            seat.peer->said(now);
+            client.connection->note_sent(now);
         }
         return true;
     }
-    void give_awareness(RoomSeat& seat, const Ref<RoomFrame>& frame, const AwarenessWalk& before,
-                        Instant now) {
-        if (!seat.unaware && seat.peer->output.empty()) {
-            const SendResult sent = send(seat, frame->bytes);
-            if (sent != SendResult::busy) return seat.peer->said(now);
-            wait(*seat.peer, now);
+    void give_awareness(RoomClient& client, const Ref<RoomFrame>& frame,
+                        const AwarenessCursor& before, Instant now) {
+        if (!client.awareness_from && client.connection->output.empty()) {
+            const SendResult sent = send(client, frame->bytes);
+            if (sent != SendResult::busy) return client.connection->note_sent(now);
+            wait(*client.connection, now);
         }
-        if (!seat.unaware) seat.unaware = before;
+        if (!client.awareness_from) client.awareness_from = before;
         ++counters_->awareness_dropped;
     }
-    /// In pieces, none of which waits here: what is not taken now is told as it is by then.
-    void go_on_telling(RoomSeat& seat, bool also_nobody, Instant now) {
-        while (seat.unaware) {
-            AwarenessWalk walk = *seat.unaware;
-            Bytes piece = seat.room->awareness.piece(walk, options_->piece_bytes_max);
+    /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
+    /// the states of that time.
+    void continue_awareness(RoomClient& client, bool also_empty, Instant now) {
+        while (client.awareness_from) {
+            AwarenessCursor walk = *client.awareness_from;
+            Bytes piece = client.room->awareness.piece(walk, options_->piece_bytes_max);
             const bool ends = piece.empty();
-            if (ends && also_nobody) piece.push_back(std::byte{0});
-            also_nobody = false;
+            if (ends && also_empty) piece.push_back(std::byte{0});
+            also_empty = false;
             if (!piece.empty()) {
-                const Bytes frame = seat.ops->write(seat, {Kind::awareness, piece});
-                const SendResult sent = send(seat, frame);
-                if (sent == SendResult::busy) return wait(*seat.peer, now);
+                const Bytes frame = client.ops->write(client, {Kind::awareness, piece});
+                const SendResult sent = send(client, frame);
+                if (sent == SendResult::busy) return wait(*client.connection, now);
                 if (sent == SendResult::refused)
-                    return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-                seat.peer->said(now);
+                    return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
+                client.connection->note_sent(now);
             }
-            seat.unaware = walk;
-            if (ends) seat.unaware.reset();
+            client.awareness_from = walk;
+            if (ends) client.awareness_from.reset();
         }
     }
-    [[nodiscard]] static SendResult send(RoomSeat& seat, const Bytes& frame) {
-        return seat.peer->send(*seat.peer, seat.address.get(), frame);
+    [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
+        return client.connection->send(*client.connection, client.address.get(), frame);
     }
-    void give(RoomSeat& seat, Ref<RoomFrame> frame, bool counts, Instant now) {
-        if (seat.peer->output.empty()) {
-            const SendResult sent = send(seat, frame->bytes);
+    void give(RoomClient& client, Ref<RoomFrame> frame, bool counts, Instant now) {
+        if (client.connection->output.empty()) {
+            const SendResult sent = send(client, frame->bytes);
             if (sent == SendResult::refused)
-                return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return seat.peer->said(now);
-            wait(*seat.peer, now);
+                return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
+            if (sent != SendResult::busy) return client.connection->note_sent(now);
+            wait(*client.connection, now);
         }
-        seat.peer->output.push({seat.address, std::move(frame), seat.id, counts});
+        client.connection->output.push({client.address, std::move(frame), client.id, counts});
     }
-    void wait(RoomPeer& peer, Instant now) noexcept {
-        peer.output_ends = smaller(peer.output_ends, after(now, options_->heartbeat.dead_after));
-        peer.wake->touch();
+    void wait(ClientConnection& connection, Instant now) noexcept {
+        connection.output_ends =
+            smaller(connection.output_ends, after(now, options_->heartbeat.dead_after));
+        connection.wake->touch();
     }
-    /// Nothing waits for its connection: what it has missed, and what it was to be told.
-    void settle(RoomSeat& seat, Instant now) {
-        if (seat.stage != SeatStage::member) return;
-        tell_statuses(seat, now);
-        if (seat.lag_from && seat.room->core.live()) resync(seat, now);
-        // What it still has to take ends here another time; if it has taken all, nothing else will.
-        if (seat.stage != SeatStage::member || !seat.peer->output.empty()) return;
-        if (seat.unaware) go_on_telling(seat, seat.unaware->until == 0, now);
-        if (seat.asked && seat.stage == SeatStage::member && seat.room->core.live())
-            ask_again(seat, now);
+    /// Sends what a client has missed, after its outbox is empty.
+    void settle(RoomClient& client, Instant now) {
+        if (!client.core.joined()) return;
+        send_statuses(client, now);
+        if (client.lag_from && client.room->core.live()) resync(client, now);
+        // A client with output comes back here later; nothing else continues an empty outbox.
+        if (!client.core.joined() || !client.connection->output.empty()) return;
+        if (client.awareness_from)
+            continue_awareness(client, client.awareness_from->until == 0, now);
+        if (client.question && client.core.joined() && client.room->core.live())
+            retry_answer(client, now);
     }
-    void tell_statuses(RoomSeat& seat, Instant now) {
-        if (seat.statuses == 0) return;
-        const Bytes frame = seat.ops->write(seat, {Kind::stored, {}});
-        for (; seat.statuses != 0; --seat.statuses) {
-            const SendResult sent = send(seat, frame);
-            if (sent == SendResult::busy) return wait(*seat.peer, now);
-            seat.peer->said(now);
+    void send_statuses(RoomClient& client, Instant now) {
+        if (client.statuses == 0) return;
+        const Bytes frame = client.ops->write(client, {Kind::stored, {}});
+        for (; client.statuses != 0; --client.statuses) {
+            const SendResult sent = send(client, frame);
+            if (sent == SendResult::busy) return wait(*client.connection, now);
+            client.connection->note_sent(now);
         }
     }
-    void resync(RoomSeat& seat, Instant now) {
-        Room& room = static_cast<Room&>(*seat.room);
-        const Bytes had = std::move(*seat.lag_from);
-        seat.lag_from.reset();
-        RoomSeat* const one = &seat;
+    void resync(RoomClient& client, Instant now) {
+        Room& room = static_cast<Room&>(*client.room);
+        const Bytes had = std::move(*client.lag_from);
+        client.lag_from.reset();
+        RoomClient* const one = &client;
         if (const std::error_code e =
                 send_state({&one, 1}, room, had, Kind::update, now, options_->client_bytes_max))
-            return owner_->fail(seat, e);
-        if (seat.peer->output.counted() > waiting_max())
-            return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
+            return owner_->fail(client, e);
+        if (client.connection->output.counted() > waiting_max())
+            return owner_->fail(client, make_error_code(RoomErrc::too_slow));
         ++counters_->resyncs;
     }
-    void ask_again(RoomSeat& seat, Instant now) {
-        const Bytes theirs = *seat.take_question();
-        seat.retry_at = never;
-        if (const std::error_code e = answer(seat, theirs, now)) owner_->fail(seat, e);
+    void retry_answer(RoomClient& client, Instant now) {
+        const Bytes theirs = *client.take_question();
+        client.retry_at = never;
+        if (const std::error_code e = answer(client, theirs, now)) owner_->fail(client, e);
     }
 
-    /// Frames of a connection that wait: more are an abuse.
+    /// The most frames of a connection that may wait; more are an abuse.
     static constexpr std::size_t own_max = 256;
 
     Owner* owner_;
     const RoomOptions* options_;
     RoomCounters* counters_;
-    RoomAnswers<Owner>* answers_;
+    ReplyBudget<Owner>* reply_budget_;
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;

@@ -11,15 +11,15 @@
 #include <string>    // std::string
 #include <vector>    // std::vector
 
+#include <belay/room/detail/replication_state.hpp>
 #include <belay/room/detail/room_awareness.hpp>
-#include <belay/room/detail/room_news.hpp>
-#include <belay/room/detail/room_seat.hpp>
+#include <belay/room/detail/room_client.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// An id as it stands in URLs; empty of no_id.
+/// Returns an id as hexadecimal text; empty for no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
     constexpr char digits[] = "0123456789abcdef";
     std::string text;
@@ -35,19 +35,19 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct PendingUpdate {
     Bytes update;
     std::uint64_t position;
-    std::uint64_t author;        ///< a seat's id; 0: the server's own
-    std::uint32_t statuses = 0;  ///< that its author is to be sent
-    /// Who wants to know when it is.
+    std::uint64_t author;        ///< a client's id; 0: the server's own
+    std::uint32_t statuses = 0;  ///< acknowledgements that its author expects
+    /// Called when it is durable.
     std::optional<Completion<PersistenceError>> done{};
-    bool known = false;  ///< the document has it: the storage has lost it
+    bool in_document = false;  ///< the document has it; the storage had lost it
 };
-/// What is to be brought into a room.
+/// An import that waits for the load.
 struct RoomImport {
     StoredRoom content;
     Completion<PersistenceError> done;
 };
 
-/// What is known of a room without its document.
+/// A room without its document.
 ///
 /// Thread safety: the manager's home thread.
 struct RoomBase {
@@ -57,10 +57,10 @@ struct RoomBase {
     RoomBase& operator=(const RoomBase&) = delete;
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (over) return never;
+        if (evicted) return never;
         const Instant answers = smaller(load.deadline(), save.deadline());
         const Instant limits = smaller(load_ends, save_ends);
-        const Instant heard = others ? others->deadline() : never;
+        const Instant heard = replication ? replication->deadline() : never;
         return smaller(smaller(smaller(core.deadline(), awareness.deadline()), heard),
                        smaller(answers, limits));
     }
@@ -73,23 +73,23 @@ struct RoomBase {
     Waker waker{};
     Instant load_ends = never;
     Instant save_ends = never;
-    std::vector<RoomSeat*> members{};  ///< who are sent what happens
-    std::vector<RoomSeat*> waiting{};  ///< for the load
+    std::vector<RoomClient*> clients{};  ///< those that have joined
+    std::vector<RoomClient*> waiting{};  ///< for the load
     std::deque<PendingUpdate> pending{};
     std::size_t pending_bytes = 0;
-    std::size_t flushing = 0;            ///< of these, those of the flush that is under way
-    std::uint64_t position = 0;          ///< up to which all changes are in the document
-    Id epoch{};                          ///< of its history; no_id: it has none
-    bool over = false;                   ///< let go; destroyed at the end of the turn
-    bool listed = false;                 ///< among those that wait for a flush
-    bool aware = false;                  ///< among those whose clients are told who is here
-    bool known = false;                  ///< told of as loaded
-    bool news = false;                   ///< changes that nobody was told of
-    bool hurry = false;                  ///< to be saved when it is loaded
-    std::optional<Bytes> reloads{};      ///< loaded again: what its members had
-    std::vector<RoomImport> imports{};   ///< that wait for the load
-    std::size_t imports_bytes = 0;       ///< of these
-    std::unique_ptr<RoomNews> others{};  ///< what other servers do, if there may be any
+    std::size_t flushing = 0;        ///< the number of pending changes in the current flush
+    std::uint64_t position = 0;      ///< all changes up to it are in the document
+    Id epoch{};                      ///< the id of its history; no_id: it has none
+    bool evicted = false;            ///< destroyed at the end of the turn
+    bool awaits_flush = false;       ///< queued for a flush
+    bool awareness_due = false;      ///< queued for sending awareness
+    bool load_reported = false;      ///< the observer was notified of the load
+    bool change_unreported = false;  ///< the observer was not notified of the last changes
+    bool save_after_load = false;    ///< save it when it is loaded
+    std::optional<Bytes> vector_before_reload{};  ///< the state of its clients before a second load
+    std::vector<RoomImport> imports{};            ///< imports that wait for the load
+    std::size_t imports_bytes = 0;                ///< the bytes of these imports
+    std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
 };
 
 /// With its document.
@@ -101,7 +101,7 @@ struct RoomState : RoomBase {
     Document document;
 };
 
-/// A machine of its manager's nest: its turn is `manager.run(room)`.
+/// A machine of its manager's group: its turn is `manager.run(room)`.
 template <class Manager, class Document>
 struct RoomMachine : RoomState<Document> {
     template <class... A>
@@ -112,7 +112,7 @@ struct RoomMachine : RoomState<Document> {
         this->waker = std::move(w);
         this->load.attach(this->waker);
         this->save.attach(this->waker);
-        if (this->others) this->others->asked.attach(this->waker);
+        if (this->replication) this->replication->subscription.attach(this->waker);
     }
     void advance(Instant) { manager->run(*this); }
 

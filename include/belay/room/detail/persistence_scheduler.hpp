@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/room_vault.hpp
-/// RoomVault: what a manager asks of its storage, and until when it waits for the answers.
+/// \file belay/room/detail/persistence_scheduler.hpp
+/// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
 #include <algorithm>    // std::find
@@ -18,28 +18,29 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A history that ends or begins by command: its answer waits for the flush. Without one: somebody
-/// waits who wants to know whether it has.
-struct RoomTurn {
+/// An erase or a reset whose answer waits for a flush. Without `done`: a client waits for its end.
+struct PendingAdmin {
     std::string board;
     std::optional<Completion<PersistenceError>> done;
 };
 
-/// Loads, appends, flushes and saves. Of flushes one is under way at a time, for all rooms: what
-/// is appended meanwhile waits for the next. Of saves there are few, so that no crowd of them
-/// stands in a flush's way.
+/// Loads, appends, flushes and saves. One flush is under way at a time, for all rooms: later
+/// changes wait for the next one. At most RoomOptions::saves_max saves run at a time, so that they
+/// do not delay a flush.
 ///
-/// `Owner` has `durable(RoomBase&)`: the first `flushing` of its pending changes are;
-/// `not_durable(RoomBase&, PersistenceError)`: none of them is; `failed(board, PersistenceError)`;
-/// `lagging(std::string_view board)`; `turned(RoomTurn&, PersistenceError)`: it is stored, or not;
-/// `all_stored()`, what should have been stored before included; `snapshot_of(RoomBase&)`.
+/// `Owner` has
+/// - `durable(RoomBase&)`: the first `flushing` of its pending changes are durable,
+/// - `not_durable(RoomBase&, PersistenceError)`: none of its pending changes is,
+/// - `failed(board, PersistenceError)` and `lagging(std::string_view board)`,
+/// - `admin_stored(PendingAdmin&, PersistenceError)`: an erase or a reset is stored, or is not,
+/// - `all_stored()`: everything is stored, earlier failures included, and `snapshot_of(RoomBase&)`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, PersistenceLike Persistence>
-class RoomVault {
+class PersistenceScheduler {
 public:
-    RoomVault(Owner& owner, Persistence persistence, const RoomOptions& options,
-              RoomCounters& counters)
+    PersistenceScheduler(Owner& owner, Persistence persistence, const RoomOptions& options,
+                         RoomCounters& counters)
         : owner_{&owner},
           options_{&options},
           counters_{&counters},
@@ -49,18 +50,18 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && !to_save_.empty()) return always;
         if (flush_.waits()) return smaller(flush_.deadline(), flush_ends_);
-        return appended_.empty() && turns_.empty() ? never : always;
+        return appended_.empty() && admin_.empty() ? never : always;
     }
     [[nodiscard]] Persistence& persistence() noexcept { return persistence_; }
 
-    // ---- loads ---------------------------------------------------------------------------------
+    // ---- loads ----------------------------------------------------------------------------------
 
     void begin_load(RoomBase& room, Instant now) {
         ++counters_->loads;
         room.load_ends = after(now, options_->answer_within);
         persistence_.load(room.id, room.load.ask());
     }
-    /// Whether the load is over: `error` says how, `found` what there is.
+    /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, Instant now, PersistenceError& error,
                    std::optional<StoredRoom>& found) {
         if (!room.load.waits()) return false;
@@ -85,10 +86,10 @@ public:
         return true;
     }
 
-    // ---- changes -------------------------------------------------------------------------------
+    // ---- changes --------------------------------------------------------------------------------
 
-    /// Begins to make a change durable. A history that it begins is `first`, if that is one; what
-    /// is `known` the document has already, so that it has a length that was taken once.
+    /// Begins to make a change durable. `first` is the id of a history that it begins, if set. A
+    /// `known` change is in the document already, so its length was accepted before.
     /// Errors: the storage's; not_durable of too many; update_too_large of one that would not fit
     /// alone.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
@@ -98,7 +99,8 @@ public:
         if (!known && update.size() > most) return RoomErrc::update_too_large;
         if (!known && update.size() > most - smaller(most, room.pending_bytes))
             return RoomErrc::not_durable;
-        const bool begins = room.epoch == no_id || (room.others && room.others->begins);
+        const bool begins =
+            room.epoch == no_id || (room.replication && room.replication->must_begin);
         Id epoch = room.epoch;
         if (epoch == no_id) epoch = first != no_id ? first : make_id(bits);
         if (begins) {
@@ -107,15 +109,15 @@ public:
         }
         const auto position = persistence_.append(room.id, update);
         if (!position) return refused(room, position.error());
-        // Not before: a flush that fails takes the reset with it, and tells those who wait for it.
+        // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.epoch = epoch;
-        if (begins && room.others) {
-            room.others->begins = false;
-            room.others->unproven = true;
+        if (begins && room.replication) {
+            room.replication->must_begin = false;
+            room.replication->begin_unconfirmed = true;
         }
         room.pending.push_back({{update.begin(), update.end()}, *position, author, {}, {}, known});
         room.pending_bytes += update.size();
-        if (!std::exchange(room.listed, true)) appended_.push_back(&room);
+        if (!std::exchange(room.awaits_flush, true)) appended_.push_back(&room);
         return {};
     }
 
@@ -123,11 +125,11 @@ public:
     void flush(Instant now) {
         while (true) {
             if (flush_.waits() && !take_flush(now)) return;
-            if (appended_.empty() && turns_.empty()) return;
+            if (appended_.empty() && admin_.empty()) return;
             flushing_.swap(appended_);
-            turning_.swap(turns_);
+            admin_flushing_.swap(admin_);
             for (RoomBase* const room : flushing_) {
-                room->listed = false;
+                room->awaits_flush = false;
                 room->flushing = room->pending.size();
             }
             flush_ends_ = after(now, options_->answer_within);
@@ -136,7 +138,7 @@ public:
         }
     }
 
-    // ---- histories -----------------------------------------------------------------------------
+    // ---- histories ------------------------------------------------------------------------------
 
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& board) {
@@ -149,21 +151,21 @@ public:
         if (!position) failed(board, {position.error(), {}, {}});
         return position.error();
     }
-    /// After one of these: the next flush is for it.
-    void await(RoomTurn turn) { turns_.push_back(std::move(turn)); }
-    [[nodiscard]] std::vector<RoomTurn> forget_turns() {
-        std::vector<RoomTurn> all = std::exchange(turning_, {});
-        for (RoomTurn& turn : std::exchange(turns_, {})) all.push_back(std::move(turn));
+    /// Registers an erase or a reset for the next flush.
+    void await(PendingAdmin pending) { admin_.push_back(std::move(pending)); }
+    [[nodiscard]] std::vector<PendingAdmin> forget_admin() {
+        std::vector<PendingAdmin> all = std::exchange(admin_flushing_, {});
+        for (PendingAdmin& pending : std::exchange(admin_, {})) all.push_back(std::move(pending));
         return all;
     }
 
-    // ---- saves ---------------------------------------------------------------------------------
+    // ---- saves ----------------------------------------------------------------------------------
 
-    /// A save of the room as it is when its turn comes.
-    void ask_save(RoomBase& room) { to_save_.push_back(&room); }
-    /// Whether all saves that are asked for begin at once.
-    void hurry(bool hurries) noexcept { hurries_ = hurries; }
-    /// Begins those whose turn it is.
+    /// Queues a save, of the room as it is when the save begins.
+    void queue_save(RoomBase& room) { to_save_.push_back(&room); }
+    /// Sets whether all queued saves begin at once.
+    void save_all_now(bool all) noexcept { saves_all_now_ = all; }
+    /// Begins queued saves, up to saves_max.
     void begin_saves(Instant now) {
         while (may_save() && !to_save_.empty()) {
             RoomBase& room = *to_save_.front();
@@ -175,7 +177,7 @@ public:
             room.waker.touch();
         }
     }
-    /// Whether the save is over, and how.
+    /// Whether the save is over. Sets `error`.
     bool take_save(RoomBase& room, Instant now, PersistenceError& error) {
         if (!room.save.waits()) return false;
         if (room.save.answered()) {
@@ -183,7 +185,7 @@ public:
             error = answer ? std::move(*answer)
                            : PersistenceError{
                                  RoomErrc::no_answer, {}, "the persistence dropped the save"};
-            // What is stored has more: all is well.
+            // The stored snapshot has more: the save has succeeded.
             if (error.code == RoomErrc::stale_snapshot) error = {};
         } else if (room.save_ends <= now) {
             room.save.drop();
@@ -194,11 +196,11 @@ public:
         room.save_ends = never;
         --saving_;
         if (error) failed(room.id, error);
-        if (!error) ask_who_lags();
+        if (!error) check_lagging();
         return true;
     }
 
-    /// A room is let go.
+    /// Removes an evicted room from all queues.
     void forget(RoomBase& room) {
         std::erase(appended_, &room);
         std::erase(flushing_, &room);
@@ -208,7 +210,7 @@ public:
 
 private:
     [[nodiscard]] bool may_save() const noexcept {
-        return hurries_ || saving_ < options_->saves_max;
+        return saves_all_now_ || saving_ < options_->saves_max;
     }
     /// Returns: false if there is no answer yet.
     bool take_flush(Instant now) {
@@ -234,10 +236,10 @@ private:
             const PersistenceError why = of_room(error, room->id);
             why ? refuse(*room, why) : owner_->durable(*room);
         }
-        for (RoomTurn& turn : std::exchange(turning_, {}))
-            owner_->turned(turn, of_room(error, turn.board));
+        for (PendingAdmin& pending : std::exchange(admin_flushing_, {}))
+            owner_->admin_stored(pending, of_room(error, pending.board));
         if (!error) owner_->all_stored();
-        ask_who_lags();
+        check_lagging();
         return true;
     }
     [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
@@ -249,24 +251,24 @@ private:
         }
         return {};
     }
-    /// What was appended since stands on what was refused.
+    /// Drops all pending changes, because later ones depend on the refused one.
     void refuse(RoomBase& room, const PersistenceError& why) {
-        if (std::exchange(room.listed, false)) std::erase(appended_, &room);
-        // That somebody has ended it is no failure.
+        if (std::exchange(room.awaits_flush, false)) std::erase(appended_, &room);
+        // An ended history is not a failure.
         if (why.code != RoomErrc::history_reset) failed(room.id, why);
         owner_->not_durable(room, why);
     }
-    /// What was appended since the flush began stands on what was lost.
+    /// Drops also changes that were appended since the flush began: they depend on lost ones.
     void lose(const PersistenceError& error) {
         std::vector<RoomBase*> rooms = std::exchange(flushing_, {});
         for (RoomBase* const room : std::exchange(appended_, {})) {
-            room->listed = false;
+            room->awaits_flush = false;
             if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
         }
         for (RoomBase* const room : rooms) owner_->not_durable(*room, error);
-        for (RoomTurn& turn : forget_turns()) owner_->turned(turn, error);
+        for (PendingAdmin& pending : forget_admin()) owner_->admin_stored(pending, error);
     }
-    void ask_who_lags() {
+    void check_lagging() {
         if constexpr (TellsLagging<Persistence>) {
             if (const std::optional<std::string> board = persistence_.lagging())
                 owner_->lagging(*board);
@@ -295,12 +297,12 @@ private:
     driver::Question<PersistenceError> flush_;
     Instant flush_ends_ = never;
     std::vector<RoomBase*> appended_;  // wait for a flush
-    std::vector<RoomBase*> flushing_;  // wait for the one that is under way
-    std::deque<RoomBase*> to_save_;    // wait for their turn
+    std::vector<RoomBase*> flushing_;  // wait for the flush that is under way
+    std::deque<RoomBase*> to_save_;    // wait for saves_max
     std::size_t saving_ = 0;           // saves that are under way
-    bool hurries_ = false;
-    std::vector<RoomTurn> turns_;  // histories, likewise
-    std::vector<RoomTurn> turning_;
+    bool saves_all_now_ = false;
+    std::vector<PendingAdmin> admin_;  // erases and resets that wait for a flush
+    std::vector<PendingAdmin> admin_flushing_;
 };
 
 }}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/room_parts.hpp
-/// RoomParts: what a client lacks of a large document, cut as it is sent.
+/// \file belay/room/detail/reply_chunker.hpp
+/// ReplyChunker: cuts a large answer to a state vector while it is sent.
 #pragma once
 
 #include <cstddef>   // std::size_t
@@ -11,25 +11,26 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A Yjs update in parts, each cut when it is asked for: nobody waits until all of them are.
+/// A Yjs update in parts. `next()` cuts one part, so that other clients do not wait for all of
+/// them.
 ///
 /// Pinned.   Thread safety: none.
-class RoomParts {
+class ReplyChunker {
 public:
-    /// Of each part, and of what is done for answers before others have their turn.
+    /// The size of a part, and the work on answers in one turn.
     static constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
     /// `update` was checked; `held` counts its bytes for as long as this lives.
-    RoomParts(Bytes update, std::size_t& held)
+    ReplyChunker(Bytes update, std::size_t& held)
         : update_{std::move(update)},
           held_{&held},
           splitter_{update_, part_bytes},
           ahead_{splitter_.next()} {
         *held_ += update_.size();
     }
-    RoomParts(const RoomParts&) = delete;
-    RoomParts& operator=(const RoomParts&) = delete;
-    ~RoomParts() { *held_ -= update_.size(); }
+    ReplyChunker(const ReplyChunker&) = delete;
+    ReplyChunker& operator=(const ReplyChunker&) = delete;
+    ~ReplyChunker() { *held_ -= update_.size(); }
 
     [[nodiscard]] bool has_more() const noexcept { return ahead_.has_value(); }
     /// Pre: has_more().

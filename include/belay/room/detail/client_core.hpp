@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/client_core.hpp
+/// ClientCore: decides when a client is admitted, rejected and closed; has no transport or room.
+#pragma once
+
+#include <cstdint>   // std::uint8_t, std::uint32_t
+#include <optional>  // std::optional
+#include <utility>   // std::exchange
+
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
+#include <belay/room/room_errc.hpp>
+#include <belay/room/room_options.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Decides about the life of one client, as a value without a transport, a room or a document.
+///
+/// `step(event, now)` returns what must be done, and the owner does it.
+///
+/// | state     | event                  | next      | actions                                    |
+/// |-----------|------------------------|-----------|--------------------------------------------|
+/// | checking  | granted                | checking  | find_room                                  |
+/// | checking  | room_loading           | loading   |                                            |
+/// | checking  | room_live              | opening   | open                                       |
+/// | loading   | room_live              | opening   | open                                       |
+/// | opening   | opened                 | joined    | join                                       |
+/// | joined    | granted                | joined    | refresh; check, if a newer token waits     |
+/// | checking, | close                  | rejecting | leave, drop_check, open                    |
+/// | loading   |                        |           |                                            |
+/// | opening   | close                  | rejecting | leave, drop_check                          |
+/// | joined    | close                  | closed    | leave, drop_check, close                   |
+/// | rejecting | opened                 | closed    | close                                      |
+/// | opening,  | tick, after            | closed    | leave, abort                               |
+/// | rejecting | check_within           |           |                                            |
+/// | not yet   | lost                   | closed    | leave, abort                               |
+/// | closed    | withdraw, ended        | closed    | leave                                      |
+///
+/// `leave` is returned once: a rejecting client has left already. In the states before `rejecting`,
+/// - `denied` and `unanswered` return `deny` and `fail`, unless a newer token waits: then `check`,
+/// - `tick` returns `fail` when a check lasts check_within (no_answer), or the grant ends
+///   (unauthorized),
+/// - `check_requested` and `token` return `check`. A token during a check is checked after it.
+///
+/// A client of a multiplexed connection is never `rejecting`, because its upgrade was answered: it
+/// goes to `closed` with `close`. It has `request_token` once before its grant ends.
+///
+/// Usable in constant expressions, so that a static_assert can prove a timeline.
+/// Thread safety: a plain value.
+class ClientCore {
+public:
+    enum class State : std::uint8_t {
+        checking,   ///< the authorizer has not granted access; the upgrade is not answered
+        loading,    ///< access is granted; the room is being loaded
+        opening,    ///< the upgrade is being answered
+        joined,     ///< in its room
+        rejecting,  ///< the upgrade is being answered, for the close code
+        closed      ///< nothing follows, except the end of a check
+    };
+    enum class Event : std::uint8_t {
+        check_requested,  ///< the access must be checked: at first, or again
+        token,            ///< the client has sent a newer token
+        granted,          ///< the authorizer granted access, for the given time
+        denied,           ///< the authorizer denied access
+        unanswered,       ///< the authorizer dropped the question
+        room_loading,     ///< the room was found, and is being loaded
+        room_live,        ///< the room is loaded
+        opened,           ///< the transport is open
+        close,            ///< the client must be closed with a close code
+        withdraw,         ///< the client has closed its document; a check stays under way
+        lost,             ///< the peer does not respond
+        ended,            ///< the transport has ended
+        tick              ///< time has passed
+    };
+    /// The actions that the owner must take, in this order.
+    struct Actions {
+        bool leave = false;              ///< remove the client from its room
+        bool was_joined = false;         ///< for `leave`: it had joined
+        bool drop_check = false;         ///< drop the question to the authorizer
+        bool find_room = false;          ///< find the room, then send room_loading or room_live
+        bool join = false;               ///< add the client to its room
+        bool refresh = false;            ///< the access of a joined client was renewed
+        bool open = false;               ///< open the transport, which answers the upgrade
+        bool close = false;              ///< send the close code
+        bool abort = false;              ///< end the transport without a close code
+        bool deny = false;               ///< close the client: it has no access
+        bool request_token = false;      ///< the grant ends soon
+        bool check = false;              ///< call the authorizer
+        std::optional<RoomErrc> fail{};  ///< close the client for this reason
+
+        friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
+    };
+
+    constexpr ClientCore(const RoomOptions& options, bool multiplexed) noexcept
+        : options_{&options}, multiplexed_{multiplexed}, check_waits_{false} {}
+
+    /// Processes an event, and returns what must be done. `valid_for` belongs to `granted`.
+    [[nodiscard]] constexpr Actions step(Event event, Instant now,
+                                         Duration valid_for = Duration{}) noexcept {
+        switch (event) {
+            case Event::check_requested:
+                if (closing()) break;
+                return begin_check(now);
+            case Event::token:
+                if (closing()) break;
+                newer_token_ = check_waits_;
+                if (newer_token_) break;
+                return begin_check(now);
+            case Event::granted:
+            case Event::denied:
+            case Event::unanswered:
+                return on_answer(event, now, valid_for);
+            case Event::room_loading:
+                if (state_ == State::checking) state_ = State::loading;
+                break;
+            case Event::room_live:
+                if (!waiting()) break;
+                state_ = State::opening;
+                wait_ends_ = after(now, options_->check_within);
+                return {.open = true};
+            case Event::opened:
+                return on_opened();
+            case Event::close:
+                return on_close(now);
+            case Event::withdraw:
+                if (closing()) break;
+                return end(check_waits_ ? wait_ends_ : never);
+            case Event::ended:
+                return on_ended();
+            case Event::lost:
+                return on_lost();
+            case Event::tick:
+                return on_tick(now);
+        }
+        return {};
+    }
+
+    /// Returns when the next tick is due.
+    [[nodiscard]] constexpr Instant deadline() const noexcept {
+        const Instant renew = joined() ? renew_at_ : never;
+        return smaller(smaller(wait_ends_, grant_ends_), renew);
+    }
+    /// Whether a tick is due: now >= deadline().
+    [[nodiscard]] constexpr bool is_due(Instant now) const noexcept {
+        return wait_ends_ <= now || grant_ends_ <= now || (joined() && renew_at_ <= now);
+    }
+    [[nodiscard]] constexpr State state() const noexcept { return state_; }
+    [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
+    /// Whether it is being closed, or is closed.
+    [[nodiscard]] constexpr bool closing() const noexcept { return state_ >= State::rejecting; }
+    /// Whether it counts for RoomOptions::waiting_max.
+    [[nodiscard]] constexpr bool waiting() const noexcept { return state_ <= State::loading; }
+    /// Whether `opened` continues its life.
+    [[nodiscard]] constexpr bool awaits_upgrade() const noexcept {
+        return state_ == State::opening || state_ == State::rejecting;
+    }
+    /// Whether it takes one of the checks that a multiplexed connection may have at a time.
+    [[nodiscard]] constexpr bool takes_check() const noexcept {
+        return state_ <= State::opening || check_waits_ || (joined() && held_tokens_ != 0);
+    }
+
+    // ---- tokens and limits ---------------------------------------------------------------------
+
+    /// A frame with a token is held until the client joins.
+    constexpr void hold_token() noexcept { ++held_tokens_; }
+    constexpr void release_token() noexcept { --held_tokens_; }
+    constexpr void drop_tokens() noexcept { held_tokens_ = 0; }
+    /// Whether to notify the client of a refused change: once after each grant.
+    [[nodiscard]] constexpr bool take_denial() noexcept {
+        return !std::exchange(denial_sent_, true);
+    }
+    [[nodiscard]] constexpr bool denial_sent() const noexcept { return denial_sent_; }
+
+private:
+    constexpr Actions begin_check(Instant now) noexcept {
+        wait_ends_ = after(now, options_->check_within);
+        newer_token_ = false;
+        check_waits_ = true;
+        return {.check = true};
+    }
+    constexpr Actions on_answer(Event event, Instant now, Duration valid_for) noexcept {
+        check_waits_ = false;
+        if (closing()) return {};
+        const bool newer = std::exchange(newer_token_, false);
+        if (newer && event != Event::granted) {
+            // Without more time: a client that sends many tokens delays no rejection.
+            const Instant end = wait_ends_;
+            const Actions todo = begin_check(now);
+            wait_ends_ = smaller(wait_ends_, end);
+            return todo;
+        }
+        if (state_ != State::opening) wait_ends_ = never;
+        if (event == Event::unanswered) return {.fail = RoomErrc::no_answer};
+        if (event == Event::denied) return {.deny = true};
+        grant_ends_ = after(now, valid_for);
+        // Early enough for the new token and its check.
+        renew_at_ = multiplexed_
+                        ? before(grant_ends_, smaller(options_->check_within, valid_for / 2))
+                        : never;
+        denial_sent_ = false;
+        if (state_ == State::checking) return {.find_room = true};
+        if (!joined()) return {};
+        Actions todo = newer ? begin_check(now) : Actions{};
+        todo.refresh = true;
+        return todo;
+    }
+    constexpr Actions on_opened() noexcept {
+        if (state_ == State::opening) {
+            state_ = State::joined;
+            // A check that is under way keeps its deadline.
+            if (!check_waits_) wait_ends_ = never;
+            return {.join = true};
+        }
+        if (state_ != State::rejecting) return {};
+        state_ = State::closed;
+        wait_ends_ = never;
+        return {.close = true};
+    }
+    constexpr Actions on_close(Instant now) noexcept {
+        if (closing()) return {};
+        const State was = state_;
+        Actions todo = end(never);
+        todo.drop_check = true;
+        check_waits_ = false;
+        if (was == State::joined || multiplexed_) {
+            todo.close = true;
+            return todo;
+        }
+        // A client reads a close code only after its upgrade was answered.
+        state_ = State::rejecting;
+        wait_ends_ = after(now, options_->check_within);
+        todo.open = was != State::opening;
+        return todo;
+    }
+    constexpr Actions on_ended() noexcept {
+        Actions todo = end(never);
+        todo.drop_check = check_waits_;
+        check_waits_ = false;
+        return todo;
+    }
+    constexpr Actions on_lost() noexcept {
+        if (state_ == State::closed) return {};
+        Actions todo = end(never);
+        todo.abort = true;
+        return todo;
+    }
+    constexpr Actions on_tick(Instant now) noexcept {
+        if (wait_ends_ <= now) {
+            wait_ends_ = never;
+            if (awaits_upgrade()) return on_lost();
+            if (!closing()) return {.fail = RoomErrc::no_answer};
+            check_waits_ = false;
+            return {.drop_check = true};
+        }
+        if (grant_ends_ <= now) return {.fail = RoomErrc::unauthorized};
+        if (!joined() || renew_at_ > now) return {};
+        renew_at_ = never;
+        return {.request_token = true};
+    }
+    /// Ends all timers except the one that is given.
+    constexpr Actions end(Instant wait_ends) noexcept {
+        const Actions todo{.leave = !closing(), .was_joined = joined()};
+        state_ = State::closed;
+        grant_ends_ = renew_at_ = never;
+        wait_ends_ = wait_ends;
+        return todo;
+    }
+
+    const RoomOptions* options_;
+    Instant wait_ends_ = never;  ///< the end of a check, or of the opening
+    Instant grant_ends_ = never;
+    Instant renew_at_ = never;       ///< when a fresh token is requested
+    std::uint32_t held_tokens_ = 0;  ///< tokens among the held frames, still to be checked
+    State state_ = State::checking;
+    bool multiplexed_ : 1;
+    bool check_waits_ : 1;      ///< a check is under way
+    bool newer_token_ = false;  ///< a newer token than the one that is checked has arrived
+    bool denial_sent_ = false;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/multiplexed_connection.hpp
+/// MultiplexedConnection and RoomChannel: a connection with several clients, and one of them.
+#pragma once
+
+#include <algorithm>  // std::any_of, std::count_if, std::find_if, ...
+#include <deque>      // std::deque
+#include <iterator>   // std::prev
+#include <map>        // std::map
+#include <optional>   // std::optional
+#include <utility>    // std::move
+
+#include <belay/core/machine_group.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/room/detail/room_close.hpp>
+#include <belay/room/detail/room_state.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// One client of a multiplexed connection.
+///
+/// A machine of its manager's group: its turn is `manager.serve(channel)`.
+template <class Connection>
+struct RoomChannel : RoomClient {
+    RoomChannel(Connection& t, std::uint64_t number, BytesView name, RoomRequest r)
+        : RoomClient{table, t, number, std::move(r), ClientCore{*t.options_, true}},
+          multiplexed{&t} {
+        address = name_ = Ref<RoomFrame>::make(to_bytes(name));
+    }
+
+    void attach(Waker w) {
+        waker = std::move(w);
+        check.attach(waker);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (reaped) return never;
+        if (core.closing() && check.waits()) return smaller(check.deadline(), core.deadline());
+        if (core.closing() || core.awaits_upgrade()) return always;
+        const Instant other = smaller(check.deadline(), timers());
+        const bool reads = core.joined() && !held.empty() && room->core.live();
+        return reads ? smaller(other, multiplexed->read_at) : other;
+    }
+    void advance(Instant) { multiplexed->manager->serve(*this); }
+
+    [[nodiscard]] const Bytes& name() const noexcept { return name_->bytes; }
+    /// Whether frames are held that still count, because access is granted.
+    [[nodiscard]] bool has_held_frames() const noexcept {
+        return (core.joined() || core.awaits_upgrade()) && !held.empty();
+    }
+    /// Stays until its held frames are processed; another channel may use its address.
+    void drain() {
+        draining = true;
+        address = Ref<RoomFrame>::make(Bytes{});
+        drop_output();
+    }
+
+    Connection* multiplexed;
+    std::deque<Bytes> held{};  ///< frames that wait for the check or the load
+    bool was_joined = false;
+    driver::GroupedMachine<RoomChannel> self;
+
+private:
+    Ref<RoomFrame> name_{};
+
+    static RoomChannel& of(RoomClient& client) noexcept {
+        return static_cast<RoomChannel&>(client);
+    }
+    static const RoomChannel& of(const RoomClient& client) noexcept {
+        return static_cast<const RoomChannel&>(client);
+    }
+    static constexpr RoomClientOps make_table() noexcept {
+        return {.open = [](RoomClient& s) { s.waker.touch(); },
+                .close =
+                    [](RoomClient& s, const std::error_code& why) noexcept {
+                        s.close_reason = why;
+                        s.waker.touch();
+                        of(s).multiplexed->forget(of(s));
+                    },
+                .abort = [](RoomClient& s) noexcept { s.waker.touch(); },
+                .write = [](const RoomClient& s, const part::RoomMessage& m) -> Bytes {
+                    return of(s).multiplexed->protocol.write(m);
+                },
+                .split = [](const RoomClient& s, BytesView update,
+                            std::size_t most) -> std::vector<Bytes> {
+                    if constexpr (SplitsUpdate<typename Connection::protocol_type>) {
+                        if (update.size() > most)
+                            return of(s).multiplexed->protocol.split(update, most);
+                    }
+                    return {to_bytes(update)};
+                },
+                .disjoint =
+                    [](const RoomClient& s, BytesView a, BytesView b) {
+                        if constexpr (TellsDisjoint<typename Connection::protocol_type>) {
+                            return of(s).multiplexed->protocol.disjoint(a, b);
+                        } else {
+                            return false;
+                        }
+                    },
+                .end =
+                    [](RoomClient& s) noexcept {
+                        of(s).multiplexed->forget(of(s));
+                        // Moved out of itself first, then destroyed.
+                        auto owner = std::move(of(s).self);
+                        owner.reset();
+                    }};
+    }
+    static const RoomClientOps table;
+};
+
+template <class Connection>
+constinit const RoomClientOps RoomChannel<Connection>::table =
+    RoomChannel<Connection>::make_table();
+
+/// A connection with several clients, one for each document.
+///
+/// A machine of its manager's group: its turn is `manager.serve(connection)`. The upgrade is
+/// answered at once. RoomOptions limits the connection until a client joins.
+template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+struct MultiplexedConnection : MultiplexedBase {
+    using Link = ServedLink<Transport>;
+    using Channel = RoomChannel<MultiplexedConnection>;
+    using protocol_type = Protocol;
+
+    MultiplexedConnection(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
+                          const SharedLimits& shared)
+        : MultiplexedBase{table,        &MultiplexedConnection::send_on, number,
+                          std::move(r), shared.options.heartbeat,        shared.answers},
+          manager{&m},
+          options_{&shared.options},
+          protocol{std::move(p)},
+          closed{std::move(t)} {}
+
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (reaped) return never;
+        // A connection whose tokens are being checked is not late.
+        const Instant token = clients.empty() ? token_ends : never;
+        const Instant other = closing ? wait_ends : smaller(smaller(wait_ends, token), timers());
+        if (!link) return closed ? other : always;
+        if (link->ended() && has_held_frames()) return other;
+        if (link->ended() || (close_reason && link->opened())) return always;
+        if (link->closing()) return smaller(other, link->deadline());
+        const Instant mine = is_output_stalled() ? smaller(other, try_at) : other;
+        return full() ? smaller(mine, look_at) : smaller(mine, larger(link->deadline(), read_at));
+    }
+    void advance(Instant) { manager->serve(*this); }
+
+    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
+    [[nodiscard]] bool has_held_frames() const noexcept {
+        if (closing || held_bytes == 0) return false;
+        return std::any_of(channels.begin(), channels.end(),
+                           [](const auto& one) { return one.second->has_held_frames(); });
+    }
+    /// Whether nothing more is read, because too much is held or checked.
+    [[nodiscard]] bool full() const noexcept {
+        if (peer_ended) return false;
+        return (held_bytes != 0 && (!authorized || held_bytes >= options_->client_bytes_max)) ||
+               checking >= checks_max;
+    }
+    /// Whether a `writable` event may wait after frames that are not read.
+    [[nodiscard]] bool is_output_stalled() const noexcept {
+        return link && !closing && !output.empty() && (full() || read_at > try_at);
+    }
+    [[nodiscard]] Channel* find(BytesView name) const {
+        // Channels that the client has closed precede.
+        const auto behind = channels.upper_bound(name);
+        if (behind == channels.begin()) return nullptr;
+        Channel* const last = std::prev(behind)->second;
+        return !last->draining && std::ranges::equal(last->name(), name) ? last : nullptr;
+    }
+    /// Whether the connection may have one more channel. Draining channels count only if there are
+    /// documents_per_client_max of them.
+    [[nodiscard]] bool takes_another() const noexcept {
+        const std::size_t most = options_->documents_per_client_max;
+        if (channels.size() < most) return true;
+        const auto leaving = std::count_if(channels.begin(), channels.end(),
+                                           [](const auto& one) { return one.second->draining; });
+        return channels.size() - static_cast<std::size_t>(leaving) < most &&
+               channels.size() / 2 < most;
+    }
+    /// Drops its held frames, and gives up its address.
+    void forget(Channel& channel) noexcept {
+        for (const Bytes& frame : channel.held) held_bytes -= frame.size();
+        channel.held.clear();
+        channel.core.drop_tokens();
+        const auto [from, to] = channels.equal_range(BytesView{channel.name()});
+        const auto found =
+            std::find_if(from, to, [&](const auto& one) { return one.second == &channel; });
+        if (found != to) channels.erase(found);
+        waker.touch();
+    }
+
+    struct ByBytes {
+        using is_transparent = void;
+        [[nodiscard]] bool operator()(BytesView a, BytesView b) const noexcept {
+            return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+        }
+    };
+
+    /// The most clients that wait for a check or a load at a time, fresh tokens included.
+    static constexpr std::size_t checks_max = 8;
+
+    Manager* manager;
+    const RoomOptions* options_;
+    [[no_unique_address]] Protocol protocol;
+    std::optional<Transport> closed;  ///< not opened yet
+    std::optional<Link> link;
+    std::multimap<Bytes, Channel*, ByBytes> channels{};  ///< by address
+    driver::GroupedMachine<MultiplexedConnection> self;
+
+private:
+    static MultiplexedConnection& of(MultiplexedBase& connection) noexcept {
+        return static_cast<MultiplexedConnection&>(connection);
+    }
+    static SendResult send_on(ClientConnection& connection, const RoomFrame* address,
+                              const Bytes& frame) {
+        auto& link = static_cast<MultiplexedConnection&>(connection).link;
+        if (!link) return SendResult::down;
+        if (address == nullptr) return link->send(frame);
+        if (address->bytes.empty()) return SendResult::sent;
+        Bytes whole;
+        whole.reserve(address->bytes.size() + frame.size());
+        whole = address->bytes;
+        whole.insert(whole.end(), frame.begin(), frame.end());
+        return link->send(whole);
+    }
+    static constexpr Ops make_table() noexcept {
+        return {.open =
+                    [](MultiplexedBase& base) {
+                        MultiplexedConnection& t = of(base);
+                        if (!t.closed) return;
+                        const RoomOptions& o = *t.options_;
+                        t.link.emplace(std::move(*t.closed), o.messages_max, t.waker, 0);
+                        t.closed.reset();
+                        // A connection is read before its user is known.
+                        t.link->limit_messages(o.piece_bytes_max);
+                        t.link->limit_output(connection_bytes_max(o.client_bytes_max));
+                        t.waker.touch();
+                    },
+                .close =
+                    [](MultiplexedBase& base, const std::error_code& why) noexcept {
+                        const RoomOptions& o = *of(base).options_;
+                        if (of(base).link)
+                            of(base).link->close(room_close(why, o.close_codes), o.linger_max);
+                    },
+                .end =
+                    [](MultiplexedBase& base) noexcept {
+                        auto owner = std::move(of(base).self);
+                        owner.reset();
+                    }};
+    }
+    static const Ops table;
+};
+
+template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+constinit const MultiplexedBase::Ops MultiplexedConnection<Manager, Transport, Protocol>::table =
+    MultiplexedConnection<Manager, Transport, Protocol>::make_table();
+
+}}}  // namespace belay::detail

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/replication.hpp
+/// Replication: exchanges changes and awareness with other servers that have the same rooms.
+#pragma once
+
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <type_traits>   // std::conditional_t
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
+
+#include <belay/room/detail/document_error.hpp>
+#include <belay/room/detail/peer_message.hpp>
+#include <belay/room/detail/room_state.hpp>
+#include <belay/room/document_like.hpp>
+#include <belay/room/fanout_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+template <class Persistence>
+using FanoutOf = std::conditional_t<FanoutLike<Persistence>, Persistence, NoFanout>;
+
+/// Returns the updates of `document` that `other` lacks.
+template <DocumentLike D, DocumentLike Other>
+[[nodiscard]] std::vector<Bytes> lacking(D& document, Other& other) {
+    std::vector<Bytes> updates;
+    const auto add = [&](const Bytes& update) {
+        const auto adds = other.check(update);
+        if (!adds.has_value() || *adds) updates.push_back(update);
+    };
+    if constexpr (ComparesDocument<D>) {
+        const Bytes theirs = other.state_vector();
+        const auto diff = document.diff(theirs);
+        if (diff.has_value()) {
+            add(*diff);
+            return updates;
+        }
+    }
+    for (const Bytes& part : document.snapshot()) add(part);
+    return updates;
+}
+
+/// Replicates rooms between servers. Each room subscribes to the changes after the last one that it
+/// read. It processes one answer in a turn, and then subscribes again. After a failure it continues
+/// with its document, subscribes later, and stores again what the storage has lost.
+///
+/// `Registry` has the rooms and the clients, and applies the decisions.
+///
+/// Thread safety: the manager's home thread.
+template <class Registry, class Fanout, DocumentLike Document>
+class Replication {
+public:
+    using Room = RoomState<Document>;
+    using Kind = PeerMessage::Kind;
+    static constexpr bool alone = std::is_same_v<Fanout, NoFanout>;
+
+    Replication(Registry& registry, const RoomOptions& options) noexcept
+        : registry_{&registry}, options_{&options} {}
+
+    void attach(Random& bits) { server_ = make_id(bits); }
+
+    // ---- of a room ------------------------------------------------------------------------------
+
+    void on_created(RoomBase& room) const {
+        if constexpr (!alone) {
+            room.replication = std::make_unique<ReplicationState>();
+            room.replication->subscription.attach(room.waker);
+        }
+    }
+    /// Called after the first load.
+    void on_loaded(RoomBase& room) {
+        if constexpr (!alone) {
+            room.replication->read = room.position;
+            publish({Kind::query, server_}, room);
+            subscribe(room);
+        }
+    }
+    /// A room's turn.
+    void run(Room& room) {
+        if constexpr (!alone) {
+            ReplicationState& state = *room.replication;
+            if (state.again_at <= registry_->now_) {
+                state.again_at = never;
+                state.needs_load ? load_again(room) : subscribe(room);
+            }
+            if (state.subscription.answered()) take(room);
+        }
+    }
+    /// Processes the load that a gap requested; the room was in use meanwhile.
+    void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
+        if constexpr (!alone) {
+            Document theirs{registry_->empty_};
+            const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
+            if (wrong) {
+                if (!error) fail(room, {wrong, {}, "the data that another server stored"});
+                // The fan-out may assume that the room was loaded, and report no gap again.
+                if (!error || wrong == RoomErrc::no_answer) room.replication->needs_load = true;
+                return retry_later(room, wrong);
+            }
+            room.replication->needs_load = false;
+            catch_up(room, theirs, stored);
+            if (!room.replication->awaits_restore) subscribe(room);
+        }
+    }
+
+    /// Fills an empty document.
+    [[nodiscard]] std::error_code take_parts(RoomBase& room, Document& document,
+                                             const std::optional<StoredRoom>& found) {
+        if (!found) return {};
+        const auto apply = [&](const Bytes& update) {
+            return static_cast<std::error_code>(document.apply(update));
+        };
+        for (const Bytes& update : found->snapshot) {
+            if (const std::error_code error = apply(update)) return error;
+        }
+        for (const Bytes& update : found->updates) {
+            const std::error_code error = apply(update);
+            if (!error) continue;
+            // Another writer must not be able to end the room.
+            if (alone || !is_malformed_update(error)) return error;
+            registry_->failed(room.id, {error, {}, "a change from another server"});
+        }
+        return {};
+    }
+
+    // ---- own changes ----------------------------------------------------------------------------
+
+    /// A change of this server is durable.
+    void on_durable(RoomBase& room, const PendingUpdate& change) {
+        if constexpr (alone) {
+            room.position = change.position;
+        } else {
+            // Other changes may precede it: its position is known when its echo arrives.
+            ReplicationState& state = *room.replication;
+            state.expect_echo(change.position);
+            if (!change.in_document) return;
+            state.restoring = false;
+            if (!std::exchange(state.awaits_restore, false)) return;
+            state.adopts_stored = state.needs_load = true;
+            state.recovers_at = state.again_at = always;
+            room.waker.touch();
+        }
+    }
+    /// Pending changes were lost, or their result is unknown. Stored ones arrive like those of
+    /// other servers.
+    void on_lost(RoomBase& room, bool known) {
+        if constexpr (!alone) {
+            ReplicationState& state = *room.replication;
+            state.restoring = state.awaits_restore = false;
+            // Only the storage knows whether the history was begun.
+            if (std::exchange(state.begin_unconfirmed, false)) state.must_begin = true;
+            if (!known) return;
+            state.needs_load = true;
+            retry_later(room, {});
+        }
+    }
+
+    // ---- awareness ------------------------------------------------------------------------------
+
+    /// Publishes the awareness of a client.
+    void publish_state(RoomBase& room, const RoomClient& client) {
+        if constexpr (!alone) {
+            const Bytes said = room.awareness.states_of(client.id);
+            if (said.empty()) return;
+            publish({Kind::state, server_, client.id, client.grant.user, said}, room);
+        }
+    }
+    void publish_left(RoomBase& room, const RoomClient& client) {
+        if constexpr (!alone) publish({Kind::left, server_, client.id}, room);
+    }
+
+private:
+    [[nodiscard]] Fanout& fanout() noexcept { return registry_->scheduler_.persistence(); }
+    void publish(const PeerMessage& message, RoomBase& room) {
+        fanout().publish(room.id, encode(message));
+    }
+    void subscribe(RoomBase& room) {
+        fanout().subscribe(room.id, room.replication->read, room.replication->subscription.ask());
+        room.waker.touch();
+    }
+    /// Retries later. The delay grows for errors that do not end by themselves.
+    void retry_later(RoomBase& room, const std::error_code& why) {
+        const Cause cause = cause_of(why);
+        const bool stays =
+            cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
+        const Duration wait = stays ? room.replication->failed.next(registry_->now_, *options_)
+                                    : options_->save_retry_min;
+        room.replication->again_at = after(registry_->now_, wait);
+        room.waker.touch();
+    }
+    void fail(RoomBase& room, const PersistenceError& error) {
+        ++registry_->counters_.storage_failures;
+        registry_->failed(room.id, error);
+    }
+    /// Loads the room again, at most once in save_retry_min.
+    void load_again(Room& room) {
+        ReplicationState& state = *room.replication;
+        if (room.load.waits()) return;
+        if (registry_->now_ < state.recovers_at) {
+            state.needs_load = true;
+            state.again_at = state.recovers_at;
+            return;
+        }
+        state.subscription.drop();
+        state.recovers_at = after(registry_->now_, options_->save_retry_min);
+        registry_->scheduler_.begin_load(room, registry_->now_);
+    }
+
+    // ---- changes of other servers ---------------------------------------------------------------
+
+    void take(Room& room) {
+        std::optional<Result<part::FanoutNews, PersistenceError>> answer =
+            room.replication->subscription.take();
+        const bool received = answer && answer->has_value();
+        if (!received) {
+            const PersistenceError error =
+                answer ? answer->error()
+                       : PersistenceError{
+                             RoomErrc::no_answer, {}, "the fan-out dropped the subscription"};
+            fail(room, error);
+            return retry_later(room, error.code);
+        }
+        part::FanoutNews& batch = **answer;
+        receive_messages(room, batch.messages);
+        if (batch.state == part::FanoutNews::State::over)
+            return registry_->end_history(room, make_error_code(RoomErrc::history_reset));
+        if (batch.state == part::FanoutNews::State::gap) return load_again(room);
+        ReplicationState& known = *room.replication;
+        if ((known.restoring || known.needs_load) && batch.epoch != no_id &&
+            batch.epoch != room.epoch) {
+            // The room is loaded after its changes are restored.
+            known.awaits_restore = known.restoring;
+            return;
+        }
+        if (!take_epoch(room, batch.epoch))
+            return registry_->end_history(room, make_error_code(RoomErrc::history_reset));
+        for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
+        subscribe(room);
+    }
+    /// Adopts the epoch: of two servers that begin a room at once, the storage accepts one.
+    [[nodiscard]] bool take_epoch(Room& room, const Id& epoch) {
+        if (epoch == no_id) return true;
+        ReplicationState& state = *room.replication;
+        const bool knew = room.epoch != no_id && !state.begin_unconfirmed && !state.must_begin;
+        if (knew && epoch != room.epoch) return false;
+        room.epoch = epoch;
+        state.must_begin = state.begin_unconfirmed = state.restoring = false;
+        return true;
+    }
+    void take(Room& room, part::FanoutNews::Entry& entry) {
+        ReplicationState& state = *room.replication;
+        if (entry.position <= state.read) return;
+        state.read = entry.position;
+        const bool ours =
+            entry.own != 0 && (state.take_echo(entry.own) || enter_pending(room, entry.own));
+        if (!ours) enter(room, entry.update);
+        if (!state.frozen) room.position = entry.position;
+    }
+    /// Applies a pending change whose echo arrived before the flush was answered.
+    /// Returns: whether there is one.
+    [[nodiscard]] bool enter_pending(Room& room, std::uint64_t own) {
+        std::size_t at = 0;
+        while (at < room.pending.size() && room.pending[at].position != own) ++at;
+        if (at == room.pending.size()) return false;
+        PendingUpdate change = std::move(room.pending[at]);
+        room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
+        room.pending_bytes -= change.update.size();
+        if (at < room.flushing) --room.flushing;
+        registry_->apply_durable(room, change);
+        return true;
+    }
+    /// Applies a change as if a client had sent it. A malformed one is skipped. One that only this
+    /// server cannot apply stays stored: no snapshot of this server covers it.
+    void enter(Room& room, BytesView update) {
+        const auto adds = room.document.check(update);
+        if (adds.has_value()) {
+            if (*adds) registry_->broadcast_and_apply(room, update, 0);
+            return;
+        }
+        const auto error = static_cast<std::error_code>(adds.error());
+        if (!is_malformed_update(error)) room.replication->frozen = true;
+        fail(room, {error, {}, "a change from another server"});
+    }
+    /// Merges the document and the stored room after a loss. If the storage has another history,
+    /// this one may have been ended on purpose. Then nothing is mixed before the storage has
+    /// accepted the restored changes.
+    void catch_up(Room& room, Document& theirs, const std::optional<StoredRoom>& stored) {
+        ReplicationState& state = *room.replication;
+        const std::vector<Bytes> ours = lacking(room.document, theirs);
+        const bool adopts_stored = std::exchange(state.adopts_stored, false);
+        const bool other = stored && room.epoch != no_id && stored->epoch != room.epoch;
+        state.awaits_restore = other && !adopts_stored && !ours.empty();
+        const bool takes = stored && !state.awaits_restore;
+        state.frozen = false;
+        state.echoes.clear();
+        state.read = takes ? stored->position : 0;
+        if (takes) {
+            room.epoch = stored->epoch;
+            state.begin_unconfirmed = false;
+            for (const Bytes& update : lacking(theirs, room.document)) enter(room, update);
+        }
+        state.must_begin = !takes && room.epoch != no_id;
+        state.restoring = state.must_begin && !ours.empty();
+        room.position = state.frozen ? 0 : state.read;
+        for (const Bytes& update : ours) {
+            const std::error_code error =
+                registry_->scheduler_.append(room, update, 0, registry_->bits_, no_id, true);
+            if (error) return on_lost(room, true);
+            registry_->step(room, timeline::RoomCore::Event::appended);
+        }
+    }
+
+    // ---- messages -------------------------------------------------------------------------------
+
+    void receive_messages(Room& room, const std::vector<Bytes>& messages) {
+        std::error_code wrong;
+        bool asked = false;
+        for (const Bytes& bytes : messages) {
+            const Result<PeerMessage> message = decode_peer_message(bytes);
+            if (!message) wrong = message.error();
+            if (!message || message->server == server_) continue;
+            if (message->kind == Kind::query) asked = true;
+            if (message->kind == Kind::left)
+                room.awareness.close(message->local_id(), registry_->now_);
+            if (message->kind != Kind::state) continue;
+            const std::error_code error = room.awareness.receive(
+                {message->local_id(), message->user}, message->awareness, registry_->now_);
+            if (!error) continue;
+            wrong = error;
+            room.awareness.close(message->local_id(), registry_->now_);
+        }
+        if (wrong) fail(room, {wrong, {}, "a presence message from another server"});
+        if (asked) {
+            for (const RoomClient* const client : room.clients) publish_state(room, *client);
+        }
+        registry_->note_aware(room);
+    }
+
+    Registry* registry_;
+    const RoomOptions* options_;
+    Id server_{};
+};
+
+}}}  // namespace belay::detail

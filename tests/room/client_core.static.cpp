@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+// Goal: every state of a client and every event, and the timers of whole lives, proven at compile
+// time. Method: a table with a row for each pair, and events at chosen times.
+#include <iterator>
+
+#include <belay/room/detail/client_core.hpp>
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace client_life {
+
+using Core = ::belay::detail::ClientCore;
+using State = Core::State;
+using Event = Core::Event;
+using Todo = Core::Actions;
+
+constexpr RoomOptions client_defaults{};
+constexpr Instant at(Duration d) { return Instant{d}; }
+constexpr State client_states[] = {State::checking, State::loading,   State::opening,
+                                   State::joined,   State::rejecting, State::closed};
+constexpr Event client_events[] = {Event::check_requested,
+                                   Event::token,
+                                   Event::granted,
+                                   Event::denied,
+                                   Event::unanswered,
+                                   Event::room_loading,
+                                   Event::room_live,
+                                   Event::opened,
+                                   Event::close,
+                                   Event::withdraw,
+                                   Event::lost,
+                                   Event::ended,
+                                   Event::tick};
+
+/// A client in this state, without a check under way.
+constexpr Core client_in(State state, bool multiplexed) {
+    Core core{client_defaults, multiplexed};
+    const auto step = [&](Event event) {
+        static_cast<void>(core.step(event, Instant{}, Duration{1h}));
+    };
+    if (state == State::closed) step(Event::ended);
+    if (state == State::rejecting) step(Event::close);
+    if (state == State::checking || core.closing()) return core;
+    step(Event::check_requested);
+    step(Event::granted);
+    step(Event::room_loading);
+    if (state != State::loading) step(Event::room_live);
+    if (state == State::joined) step(Event::opened);
+    return core;
+}
+constexpr bool states_are_reached() {
+    for (const State state : client_states) {
+        if (client_in(state, false).state() != state) return false;
+        if (state != State::rejecting && client_in(state, true).state() != state) return false;
+    }
+    return client_in(State::rejecting, true).state() == State::closed;
+}
+static_assert(states_are_reached());
+
+struct Row {
+    State from;
+    Event event;
+    State to;
+    Todo todo{};
+};
+/// What differs from "no change, no action".
+constexpr Row direct_rows[] = {
+    {State::checking, Event::check_requested, State::checking, {.check = true}},
+    {State::checking, Event::token, State::checking, {.check = true}},
+    {State::checking, Event::granted, State::checking, {.find_room = true}},
+    {State::checking, Event::denied, State::checking, {.deny = true}},
+    {State::checking, Event::unanswered, State::checking, {.fail = RoomErrc::no_answer}},
+    {State::checking, Event::room_loading, State::loading},
+    {State::checking, Event::room_live, State::opening, {.open = true}},
+    {State::checking,
+     Event::close,
+     State::rejecting,
+     {.leave = true, .drop_check = true, .open = true}},
+    {State::checking, Event::withdraw, State::closed, {.leave = true}},
+    {State::checking, Event::lost, State::closed, {.leave = true, .abort = true}},
+    {State::checking, Event::ended, State::closed, {.leave = true}},
+
+    {State::loading, Event::check_requested, State::loading, {.check = true}},
+    {State::loading, Event::token, State::loading, {.check = true}},
+    {State::loading, Event::denied, State::loading, {.deny = true}},
+    {State::loading, Event::unanswered, State::loading, {.fail = RoomErrc::no_answer}},
+    {State::loading, Event::room_live, State::opening, {.open = true}},
+    {State::loading,
+     Event::close,
+     State::rejecting,
+     {.leave = true, .drop_check = true, .open = true}},
+    {State::loading, Event::withdraw, State::closed, {.leave = true}},
+    {State::loading, Event::lost, State::closed, {.leave = true, .abort = true}},
+    {State::loading, Event::ended, State::closed, {.leave = true}},
+
+    {State::opening, Event::check_requested, State::opening, {.check = true}},
+    {State::opening, Event::token, State::opening, {.check = true}},
+    {State::opening, Event::denied, State::opening, {.deny = true}},
+    {State::opening, Event::unanswered, State::opening, {.fail = RoomErrc::no_answer}},
+    {State::opening, Event::opened, State::joined, {.join = true}},
+    {State::opening, Event::close, State::rejecting, {.leave = true, .drop_check = true}},
+    {State::opening, Event::withdraw, State::closed, {.leave = true}},
+    {State::opening, Event::lost, State::closed, {.leave = true, .abort = true}},
+    {State::opening, Event::ended, State::closed, {.leave = true}},
+
+    {State::joined, Event::check_requested, State::joined, {.check = true}},
+    {State::joined, Event::token, State::joined, {.check = true}},
+    {State::joined, Event::granted, State::joined, {.refresh = true}},
+    {State::joined, Event::denied, State::joined, {.deny = true}},
+    {State::joined, Event::unanswered, State::joined, {.fail = RoomErrc::no_answer}},
+    {State::joined,
+     Event::close,
+     State::closed,
+     {.leave = true, .was_joined = true, .drop_check = true, .close = true}},
+    {State::joined, Event::withdraw, State::closed, {.leave = true, .was_joined = true}},
+    {State::joined, Event::lost, State::closed, {.leave = true, .was_joined = true, .abort = true}},
+    {State::joined, Event::ended, State::closed, {.leave = true, .was_joined = true}},
+
+    {State::rejecting, Event::opened, State::closed, {.close = true}},
+    {State::rejecting, Event::lost, State::closed, {.abort = true}},
+    {State::rejecting, Event::ended, State::closed},
+};
+
+constexpr bool is_the_table(bool multiplexed) {
+    std::size_t rows = 0;
+    for (const State from : client_states) {
+        if (multiplexed && from == State::rejecting) continue;
+        for (const Event event : client_events) {
+            Row expected{from, event, from, {}};
+            for (const Row& row : direct_rows) {
+                if (row.from != from || row.event != event) continue;
+                expected = row;
+                ++rows;
+            }
+            if (multiplexed && expected.to == State::rejecting) {
+                expected.to = State::closed;
+                expected.todo.open = false;
+                expected.todo.close = true;
+            }
+            Core core = client_in(from, multiplexed);
+            const Todo todo = core.step(event, Instant{}, Duration{1h});
+            if (core.state() != expected.to || todo != expected.todo) return false;
+            for (const Instant now : {at(0s), core.deadline(), before(core.deadline(), 1ns)})
+                if (core.is_due(now) != (core.deadline() <= now)) return false;
+        }
+    }
+    return rows + (multiplexed ? 3 : 0) == std::size(direct_rows);
+}
+static_assert(is_the_table(false));
+static_assert(is_the_table(true));
+
+// ---- timers ------------------------------------------------------------------------------------
+
+constexpr Duration within = client_defaults.check_within;
+
+constexpr bool a_check_ends_after_check_within() {
+    for (const State state : {State::checking, State::loading, State::joined}) {
+        Core core = client_in(state, false);
+        static_cast<void>(core.step(Event::check_requested, at(1s)));
+        if (core.deadline() != at(1s + within)) return false;
+        if (core.step(Event::tick, at(within)) != Todo{}) return false;
+        if (core.step(Event::tick, at(1s + within)) != Todo{.fail = RoomErrc::no_answer})
+            return false;
+    }
+    return true;
+}
+static_assert(a_check_ends_after_check_within());
+
+constexpr bool an_upgrade_ends_after_check_within() {
+    Core opening = client_in(State::opening, false);
+    Core rejecting = client_in(State::rejecting, false);
+    return opening.deadline() == at(within) && rejecting.deadline() == at(within) &&
+           opening.step(Event::tick, at(within)) == Todo{.leave = true, .abort = true} &&
+           rejecting.step(Event::tick, at(within)) == Todo{.abort = true} &&
+           opening.deadline() == never && rejecting.deadline() == never;
+}
+static_assert(an_upgrade_ends_after_check_within());
+
+constexpr bool a_grant_keeps_the_deadline_of_an_upgrade() {
+    Core core = client_in(State::opening, false);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    static_cast<void>(core.step(Event::granted, at(2s), 1h));
+    return core.deadline() == at(1s + within);
+}
+static_assert(a_grant_keeps_the_deadline_of_an_upgrade());
+
+constexpr bool a_check_keeps_its_deadline_when_the_client_joins() {
+    Core core = client_in(State::opening, false);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    static_cast<void>(core.step(Event::opened, at(2s)));
+    const bool keeps = core.deadline() == at(1s + within);
+    return keeps && client_in(State::joined, false).deadline() == at(1h);
+}
+static_assert(a_check_keeps_its_deadline_when_the_client_joins());
+
+constexpr bool a_grant_ends() {
+    Core core = client_in(State::joined, false);
+    return core.deadline() == at(1h) && core.step(Event::tick, at(1h - 1ns)) == Todo{} &&
+           core.step(Event::tick, at(1h)) == Todo{.fail = RoomErrc::unauthorized};
+}
+static_assert(a_grant_ends());
+
+constexpr bool a_multiplexed_client_is_asked_once_for_a_token() {
+    Core core = client_in(State::joined, true);
+    const bool asks = core.deadline() == at(1h - within) &&
+                      core.step(Event::tick, at(1h - within)) == Todo{.request_token = true};
+    return asks && core.step(Event::tick, at(1h - within)) == Todo{} && core.deadline() == at(1h);
+}
+static_assert(a_multiplexed_client_is_asked_once_for_a_token());
+
+// ---- tokens ------------------------------------------------------------------------------------
+
+constexpr bool a_token_during_a_check_is_checked_after_it(Event first, Todo todo) {
+    Core core = client_in(State::joined, true);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    if (core.step(Event::token, at(2s)) != Todo{}) return false;
+    if (core.step(first, at(3s), 1h) != todo) return false;
+    // A second check that follows a denial has no more time.
+    const Duration from = first == Event::granted ? Duration{3s} : Duration{1s};
+    return core.deadline() == at(from + within) &&
+           core.step(Event::denied, at(4s)) == Todo{.deny = true};
+}
+static_assert(a_token_during_a_check_is_checked_after_it(Event::granted,
+                                                         {.refresh = true, .check = true}));
+static_assert(a_token_during_a_check_is_checked_after_it(Event::denied, {.check = true}));
+static_assert(a_token_during_a_check_is_checked_after_it(Event::unanswered, {.check = true}));
+
+constexpr bool a_withdrawn_client_waits_for_its_check() {
+    Core core = client_in(State::joined, true);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    static_cast<void>(core.step(Event::withdraw, at(2s)));
+    Core answered = core;
+    const bool counts = core.takes_check() && core.deadline() == at(1s + within);
+    const bool ends = core.step(Event::tick, at(1s + within)) == Todo{.drop_check = true} &&
+                      !core.takes_check() && core.deadline() == never;
+    return counts && ends && answered.step(Event::granted, at(3s), 1h) == Todo{} &&
+           !answered.takes_check();
+}
+static_assert(a_withdrawn_client_waits_for_its_check());
+
+constexpr bool a_held_token_takes_a_check() {
+    Core core = client_in(State::joined, true);
+    core.hold_token();
+    const bool held = core.takes_check();
+    core.release_token();
+    return held && !core.takes_check();
+}
+static_assert(a_held_token_takes_a_check());
+
+constexpr bool a_denial_is_sent_once_after_each_grant() {
+    Core core = client_in(State::joined, false);
+    const bool once = core.take_denial() && !core.take_denial();
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    static_cast<void>(core.step(Event::granted, at(2s), 1h));
+    return once && core.take_denial();
+}
+static_assert(a_denial_is_sent_once_after_each_grant());
+
+}  // namespace client_life
