@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("Fleet::status has each service by name, with its queued messages, and totals",
           "[fleet][fleet_status][unit]") {
-    FleetRig rig{{.dials_max = 1}};
+    FleetRig rig{{.dials_max = 1, .slow_after = 1min}};
     rig.add(3);
     rig.wires.emplace_back();
     std::size_t depth = 7;

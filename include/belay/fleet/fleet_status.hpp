@@ -33,8 +33,12 @@ struct FleetStatus {
     std::array<std::size_t, detail::link_states> totals{};
     /// The sum of `queued` over all services.
     std::size_t queued = 0;
-    /// The number of connections that are being opened; at most FleetOptions::dials_max.
+    /// The number of connections that are being opened, except slow ones; at most
+    /// FleetOptions::dials_max.
     std::size_t dialling = 0;
+    /// The number of connections that are being opened in the slow lane; at most
+    /// FleetOptions::slow_dials_max.
+    std::size_t dialling_slowly = 0;
     /// Whether all services failed at once, and nothing has ended that suspicion; see
     /// docs/fleet.md.
     bool network_suspect = false;
