@@ -21,6 +21,7 @@ struct NeighboursRig {
         int dials = 0;                 // the dials that were seen
         int opened = 0;                // the last dial that was opened
         int hangs = 0;                 // this dial hangs, and no other
+        bool stays_silent = false;     // no dial opens for now
         belay::Duration dialled_at{};  // the last
     };
 
@@ -75,7 +76,9 @@ private:
         Server& server = servers[i];
         if (std::exchange(server.dials, wire.dials) != wire.dials) server.dialled_at = now;
         if (wire.live == 0 || server.opened == wire.dials || server.dials == 0) return;
-        if (server.hangs == wire.dials || now - server.dialled_at < server.takes) return;
+        if (server.stays_silent || server.hangs == wire.dials ||
+            now - server.dialled_at < server.takes)
+            return;
         server.opened = wire.dials;
         rig.open(i);
     }
