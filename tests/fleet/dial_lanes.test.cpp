@@ -92,9 +92,13 @@ TEST_CASE("Fleet: a server that takes 10 s connects beside 300 that hang",
     CAPTURE(holes);
     CHECK(n.until([&] { return n.is_up(slow); }, most) <= most);
     // It was connected: it precedes all others from now on, in both lanes.
-    n.run(n.now + 2min);
-    n.lose(slow);
-    CHECK(n.until([&] { return n.is_up(slow); }, 45s) <= 45s);
+    for (int loss = 0; loss < 3; ++loss) {
+        n.run(n.now + 2min);
+        const int dials = n.servers[slow].dials;
+        n.lose(slow);
+        CHECK(n.until([&] { return n.servers[slow].dials != dials; }, 5s) <= 5s);
+        CHECK(n.until([&] { return n.is_up(slow); }, 40s) <= 40s);
+    }
     CHECK(n.rig.recorded[slow].failed == 0);
 }
 
@@ -297,6 +301,49 @@ TEST_CASE("Fleet: dial_gap separates the dials of both lanes, and none starves",
         }
     }
     CHECK(rig.recorded[2].failed > 0);
+}
+
+TEST_CASE("Fleet: a service that lost its connection dials before those of the slow lane",
+          "[fleet][dial_lanes][unit]") {
+    FleetRig rig{{.dials_max = 2, .slow_dials_max = 4, .dial_gap = 1s, .hold = 0s}};
+    rig.add(9);
+    rig.fleet.start();
+    rig.run(0s);
+    rig.open(0);
+    rig.run(25s);
+    REQUIRE(rig.fleet.status().dialling_slowly == 4);
+    // All places are free at once, but only one service a second dials.
+    for (std::size_t i = 0; i < 9; ++i) {
+        if (rig.wires[i].live != 0) rig.fail(i);
+    }
+    rig.run(27s);
+    CHECK(rig.wires[0].live == 1);
+    CHECK(rig.fleet.status().dialling_slowly > 0);
+    CHECK(rig.fleet.status().dialling_slowly < 4);
+}
+
+TEST_CASE("Fleet: a dial that moves to the slow lane overtakes no service that waits there",
+          "[fleet][dial_lanes][unit]") {
+    FleetRig rig{{.dials_max = 2, .slow_dials_max = 1, .dial_gap = 1s, .hold = 0s}};
+    rig.add(2);
+    rig.fleet.start();
+    rig.run(10s);
+    REQUIRE(rig.wires[0].live == 1);
+    rig.add(1);
+    rig.fleet.start();
+    rig.run(11900ms);
+    REQUIRE(rig.wires[2].live == 1);
+    rig.add(1);
+    rig.fleet.start();
+    rig.run(11950ms);
+    REQUIRE(rig.wires[3].live == 1);
+    rig.fail(0);  // the place is free, but the gap delays the next dial
+    rig.run(12500ms);
+    CHECK(rig.wires[2].live == 0);
+    CHECK(rig.fleet.status().dialling_slowly == 0);
+    rig.run(12900ms);
+    CHECK(rig.wires[1].live == 1);
+    CHECK(rig.fleet.status().dialling_slowly == 1);
 }
 
 TEST_CASE("Fleet::reconnect_now dials at once although the slow lane is taken",

@@ -58,7 +58,7 @@ struct DialScheduler : Counted {
             case ServicePhase::queued:
             case ServicePhase::dialling:
                 lanes.leave(entry);
-                if (!lanes.queues_empty()) touch();
+                if (entry.phase == ServicePhase::dialling && !lanes.queues_empty()) touch();
                 break;
             case ServicePhase::connected:
                 --up;
