@@ -459,3 +459,149 @@ TEST_CASE("Fleet: services that were connected return beside servers that hang, 
         },
         5);
 }
+
+TEST_CASE("Fleet: a service whose dial ended for the slow lane waits there at its old rank",
+          "[fleet][dial_lanes][unit]") {
+    FleetRig rig{{.dials_max = 3, .slow_dials_max = 1, .hold = 0s}};
+    rig.add(1);
+    rig.add(1, 0, 5s);  // asks again much later than the next
+    rig.fleet.start();
+    rig.run(500ms);
+    rig.add(1, 0, 1ms);
+    rig.fleet.start();
+    rig.run(10s);
+    REQUIRE(rig.wires[0].live == 1);
+    REQUIRE(rig.live() == 1);
+    rig.fail(0);
+    rig.run(10s);
+    CHECK(rig.wires[1].live == 1);
+}
+
+TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast lane",
+          "[fleet][dial_lanes][unit]") {
+    NeighboursRig n;
+    n.add(4, 100ms);
+    n.run(10s);
+    for (std::size_t i = 0; i < 4; ++i) {
+        n.servers[i].stays_silent = true;
+        n.lose(i);
+    }
+    n.run(30s);
+    REQUIRE(n.rig.fleet.status().network_suspect);
+    CHECK(n.rig.fleet.status().dialling_slowly > 0);
+    // They are open no sooner than 1 s later, so that the status shows where they dial.
+    for (auto& server : n.servers) {
+        server.stays_silent = false;
+        server.hangs = server.dials;
+        server.takes = 1s;
+    }
+    REQUIRE(n.until([&] { return !n.rig.fleet.status().network_suspect; }, 20s) <= 20s);
+    n.run(n.now + 100ms);
+    CHECK(n.rig.fleet.status().dialling_slowly == 0);
+    CHECK(n.rig.fleet.status().dialling == 3);
+}
+
+TEST_CASE("Fleet: a slow dial that began after the one that opened goes on",
+          "[fleet][dial_lanes][unit]") {
+    NeighboursRig n;
+    n.add(4, 100ms);
+    n.run(10s);
+    for (std::size_t i = 0; i < 4; ++i) {
+        n.servers[i].stays_silent = true;
+        n.lose(i);
+    }
+    n.run(30s);
+    const auto next_scout = [&] {
+        const int before = n.rig.dials();
+        static_cast<void>(n.until([&] { return n.rig.dials() != before; }, 20s));
+        std::size_t last = 0;
+        for (std::size_t i = 0; i < 4; ++i) {
+            if (n.servers[i].dialled_at > n.servers[last].dialled_at) last = i;
+        }
+        return last;
+    };
+    const std::size_t first = next_scout();
+    const std::size_t second = next_scout();
+    REQUIRE(first != second);
+    n.run(n.now + 2500ms);
+    REQUIRE(n.rig.wires[first].live == 1);
+    const int dials = n.rig.wires[second].dials;
+    n.rig.open(first);
+    n.run(n.now + 500ms);
+    CHECK_FALSE(n.rig.fleet.status().network_suspect);
+    CHECK(n.rig.wires[second].dials == dials);
+    CHECK(n.rig.wires[second].live == 1);
+    CHECK(n.rig.fleet.status().dialling_slowly == 1);
+}
+
+TEST_CASE("Fleet: in a suspicion, services in line for the slow lane wait with the others",
+          "[fleet][dial_lanes][unit]") {
+    NeighboursRig n;
+    n.add(3, 100ms);
+    n.run(1s);
+    n.add(40, hangs);
+    n.run(40s);
+    const auto in_line = [&] {
+        int sum = 0;
+        for (const ServiceStatus& s : n.rig.fleet.status().services) sum += s.in_line ? 1 : 0;
+        return sum;
+    };
+    REQUIRE(in_line() > 0);
+    for (std::size_t i = 0; i < 3; ++i) {
+        n.servers[i].takes = hangs;
+        n.lose(i);
+    }
+    n.run(n.now + 500ms);
+    REQUIRE(n.rig.fleet.status().network_suspect);
+    CHECK(in_line() == 0);
+    // The slow dials that are under way end by their limit, and none begins.
+    n.run(n.now + 31s);
+    CHECK(n.rig.fleet.status().dialling_slowly <= 8);
+}
+
+TEST_CASE("Fleet: services that were connected do not hide in a suspicion that others return",
+          "[fleet][dial_lanes][unit]") {
+    NeighboursRig n;
+    n.add(3, 100ms);
+    n.run(1s);
+    n.add(3, hangs);
+    n.run(40s);
+    for (std::size_t i = 0; i < 3; ++i) {
+        n.servers[i].takes = hangs;
+        n.lose(i);
+    }
+    n.run(n.now + 2min);
+    REQUIRE(n.rig.fleet.status().network_suspect);
+    for (std::size_t i = 3; i < 6; ++i) n.servers[i].takes = 100ms;
+    for (std::size_t i = 3; i < 6; ++i) n.servers[i].hangs = n.servers[i].dials;
+    const auto others = [&] { return n.is_up(3) && n.is_up(4) && n.is_up(5); };
+    CHECK(n.until(others, 60s) <= 60s);
+}
+
+TEST_CASE("Fleet: failures that are held when a suspicion ends count only without proof",
+          "[fleet][dial_lanes][unit]") {
+    const bool is_proven = GENERATE(true, false);
+    FleetRig rig{{.hold = 2s}};
+    rig.add(4);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 4; ++i) rig.fail(i);
+    rig.run(22s);
+    REQUIRE(rig.fleet.status().network_suspect);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(rig.fleet.reconnect_now(std::to_string(i)).granted);
+    rig.run(22s);
+    REQUIRE(rig.live() == 3);
+    rig.fail(0);  // held
+    rig.run(22100ms);
+    if (is_proven) {
+        rig.open(1);
+        rig.run(25s);
+        CHECK(rig.recorded[0].failed == 0);
+    } else {
+        rig.fleet.remove("1");
+        rig.fleet.remove("2");
+        rig.run(30s);
+        CHECK(rig.recorded[0].failed == 1);
+    }
+    CHECK_FALSE(rig.fleet.status().network_suspect);
+}
