@@ -122,5 +122,5 @@ TEST_CASE("Fleet: once faults end, all services that can connect are connected i
             REQUIRE(f.n.miscounts == 0);
             for (const Wire& wire : f.n.rig.wires) REQUIRE(wire.most_live <= 1);
         },
-        300);
+        100);
 }
