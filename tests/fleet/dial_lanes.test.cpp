@@ -464,16 +464,17 @@ TEST_CASE("Fleet: a service whose dial ended for the slow lane waits there at it
           "[fleet][dial_lanes][unit]") {
     FleetRig rig{{.dials_max = 3, .slow_dials_max = 1, .hold = 0s}};
     rig.add(1);
-    rig.add(1, 0, 5s);  // asks again much later than the next
+    rig.add(1, 0, 20s);  // asks again later than the next
     rig.fleet.start();
     rig.run(500ms);
     rig.add(1, 0, 1ms);
     rig.fleet.start();
-    rig.run(10s);
+    rig.run(25s);
     REQUIRE(rig.wires[0].live == 1);
     REQUIRE(rig.live() == 1);
+    REQUIRE(rig.status(1).since > rig.status(2).since);
     rig.fail(0);
-    rig.run(10s);
+    rig.run(25s);
     CHECK(rig.wires[1].live == 1);
 }
 
