@@ -606,3 +606,25 @@ TEST_CASE("Fleet: failures that are held when a suspicion ends count only withou
     }
     CHECK_FALSE(rig.fleet.status().network_suspect);
 }
+
+TEST_CASE("Fleet: if all dials hang in a suspicion, the oldest of both lanes makes way",
+          "[fleet][dial_lanes][unit]") {
+    NeighboursRig n{{.suspect_wait_max = 1s}};
+    n.add(3, 100ms);
+    n.run(10s);
+    for (std::size_t i = 0; i < 3; ++i) {
+        n.servers[i].stays_silent = true;
+        n.lose(i);
+    }
+    n.run(14s);
+    for (int scout = 0; scout < 20; ++scout) {
+        std::size_t oldest = 0;
+        for (std::size_t i = 1; i < 3; ++i) {
+            if (n.servers[i].dialled_at < n.servers[oldest].dialled_at) oldest = i;
+        }
+        const int dials = n.servers[oldest].dials;
+        const int all = n.rig.dials();
+        REQUIRE(n.until([&] { return n.rig.dials() != all; }, 2s) <= 2s);
+        CHECK(n.servers[oldest].dials == dials + 1);
+    }
+}
