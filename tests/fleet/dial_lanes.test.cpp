@@ -593,8 +593,9 @@ TEST_CASE("Fleet: failures that are held when a suspicion ends count only withou
     rig.run(22s);
     REQUIRE(rig.live() == 3);
     rig.fail(0);  // held
-    rig.run(22100ms);
+    rig.run(23999ms);
     if (is_proven) {
+        rig.now = at(24s);  // it opens in the turn that decides
         rig.open(1);
         rig.run(25s);
         CHECK(rig.recorded[0].failed == 0);
