@@ -110,6 +110,47 @@ TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at 
     CHECK(rig.wires[0].dials == 2);
 }
 
+TEST_CASE("Fleet: services of the slow lane dial although memory ran out while they moved",
+          "[fleet][exhaustion_allocation][fault]") {
+    std::size_t failed = 0;
+    for (std::size_t good = 0; good < 60; ++good) {
+        INFO("memory for " << good);
+        FleetRig rig{{.dials_max = 2, .slow_dials_max = 1}};
+        rig.wires.resize(6);
+        for (std::size_t i = 0; i < 6; ++i) {
+            rig.wires[i].log.reserve(1000);  // it also grows in a destructor
+            rig.fleet.add(std::to_string(i), FakeTransport<>{rig.wires[i]},
+                          Recorder{&rig.recorded.emplace_back()});
+        }
+        rig.fleet.start();
+        rig.run(1s);
+        // Dials move, end and wait for the lane meanwhile.
+        Instant now = at(1s);
+        {
+            const FailingNew failing{good};
+            for (; now < at(9s); now = after(now, 50ms)) {
+                for (int turns = 0; rig.fleet.deadline() <= now && turns < 20; ++turns) {
+                    try {
+                        rig.fleet.advance(now);
+                    } catch (const std::bad_alloc&) {
+                    }
+                }
+            }
+            failed += failing.failed();
+        }
+        for (Duration t = 9s; t < 100s && !rig.all_up(); t += 100ms) {
+            rig.run(t);
+            for (std::size_t i = 0; i < 6; ++i) {
+                if (rig.wires[i].live != 0 && rig.state(i) == LinkState::connecting) rig.open(i);
+            }
+        }
+        CHECK(rig.all_up());
+        const FleetStatus status = rig.fleet.status();
+        CHECK(status.dialling + status.dialling_slowly == 0);
+    }
+    CHECK(failed != 0);
+}
+
 TEST_CASE("Pool::start and resize may be called again after they ran out of memory",
           "[fleet][exhaustion_allocation][fault]") {
     for (const bool grows : {false, true}) {

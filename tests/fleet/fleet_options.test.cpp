@@ -113,7 +113,7 @@ TEST_CASE("Fleet: a dial uses one of dials_max until it is validated or has fail
 
 TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
           "[fleet][fleet_options][unit]") {
-    FleetRig rig{{.dials_max = 1, .hold = 0s}};
+    FleetRig rig{{.dials_max = 1, .slow_after = forever, .hold = 0s}};
     rig.add(4);
     rig.fleet.start();
     rig.run(29999ms);
@@ -129,7 +129,7 @@ TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
 
 TEST_CASE("FleetOptions::dial_gap separates any two dials, the first ones included",
           "[fleet][fleet_options][unit]") {
-    FleetRig rig{{.dials_max = 100, .dial_gap = 50ms, .hold = 0s}};
+    FleetRig rig{{.dials_max = 100, .slow_after = 40s, .dial_gap = 50ms, .hold = 0s}};
     rig.add(20);
     rig.fleet.start();
     for (int i = 0; i < 20; ++i) {
@@ -168,6 +168,10 @@ TEST_CASE("Fleet: a stop, a gate and a removal release a place in the queue, or 
 
 TEST_CASE("Fleet aborts on options that set no bound", "[fleet][fleet_options][unit]") {
     CHECK(aborts_with([] { Fleet f{{.dials_max = 0}}; }).find("dials_max") != std::string::npos);
+    CHECK(aborts_with([] { Fleet f{{.slow_dials_max = 0}}; }).find("slow_dials_max") !=
+          std::string::npos);
+    CHECK(aborts_with([] { Fleet f{{.slow_after = 0s}}; }).find("slow_after must be > 0ns") !=
+          std::string::npos);
     CHECK(aborts_with([] { Fleet f{{.suspects_min = 0}}; }).find("suspects_min") !=
           std::string::npos);
     CHECK(aborts_with([] { Fleet f{{.hold = -1s}}; }).find("hold") != std::string::npos);

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("Fleet::status has each service by name, with its queued messages, and totals",
           "[fleet][fleet_status][unit]") {
-    FleetRig rig{{.dials_max = 1}};
+    FleetRig rig{{.dials_max = 1, .slow_after = 1min}};
     rig.add(3);
     rig.wires.emplace_back();
     std::size_t depth = 7;
@@ -76,11 +76,15 @@ TEST_CASE("Fleet::counters has the numbers of status(), and those of a suspicion
         CHECK(numbers.totals == status.totals);
         CHECK(numbers.in_line == in_line);
         CHECK(numbers.dialling == status.dialling);
+        CHECK(numbers.dialling_slowly == status.dialling_slowly);
         CHECK(numbers.network_suspect == status.network_suspect);
         return numbers;
     };
     CHECK(agree().in_line == 2);
     CHECK(agree().dialling == 1);
+    rig.run(2500ms);  // two dials hang
+    CHECK(agree().in_line == 1);
+    CHECK(agree().dialling_slowly == 1);
     rig.up();
     CHECK(agree().count(LinkState::connected) == 3);
     rig.run(5s);

@@ -108,7 +108,9 @@ CountedTransport::Connection::Connection(CountedTransport& transport, const Link
     if (s.removed) model.fault("a dial after remove");
     s = {.link = l, .open = true, .begun = s.begun};
     ++model.dials;
-    if (model.opening() > model.options.dials_max) model.fault("more dials than the limit");
+    const FleetOptions& o = model.options;
+    const std::size_t slow_max = o.slow_after == forever ? 0 : o.slow_dials_max;
+    if (model.opening() > o.dials_max + slow_max) model.fault("more dials than the limit");
     if (model.last_dial != always && elapsed(model.last_dial, model.now) < model.options.dial_gap) {
         model.fault("two dials too close");
     }
@@ -230,6 +232,13 @@ void FleetModel::script(int steps) {
             fleet->advance(now);
         }
         now = until;
+        if (fleet != nullptr) {
+            const FleetStatus status = fleet->status();
+            if (status.dialling > options.dials_max) fault("more fast dials than the limit");
+            if (status.dialling_slowly > options.slow_dials_max) {
+                fault("more slow dials than the limit");
+            }
+        }
         // The longest wait: all that are there have their dials of 20 s, and the network's wait.
         for (auto& [id, one] : all) {
             if (!one.removed && one.open) one.wants_since = never;
@@ -272,6 +281,8 @@ TEST_CASE("Fleet keeps its bounds under all interleavings", "[fleet][interleavin
             FleetOptions options{.dials_max = 1 + seed.value % 4};
             if (seed.value % 3 == 0) options.dial_gap = 30ms;
             if (seed.value % 5 == 0) options.hold = 0s;
+            options.slow_after = seed.value % 7 == 0 ? forever : 200ms * (1 + seed.value % 11);
+            options.slow_dials_max = 1 + seed.value % 3;
             FleetModel model{seed.value, options};
             model.script(200);
             REQUIRE(model.wrong == "");

@@ -21,8 +21,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// Keeps any number of connections open, each with its own name, transport and policy.
 ///
 /// Together, the services dial at most FleetOptions::dials_max connections at once, and services
-/// with a higher priority dial first. If all services fail at the same moment, the local network is
-/// suspect. Then no policy counts the failure, and the observer is notified. One service at a time
+/// with a higher priority dial first. Dials that take long move to a slow lane, so that they delay
+/// no other service. If all services fail at the same moment, the local network is suspect. Then no
+/// policy counts the failure, and the observer is notified. One service at a time
 /// dials, as a scout, and the others wait for its result.
 ///
 /// It is a machine: attach it to a driver, which runs it on one thread, its home thread. You may
@@ -39,8 +40,10 @@ class Fleet {
 
     [[nodiscard]] static const FleetOptions& checked(const FleetOptions& options) noexcept {
         detail::expect_options(options.check(), {{"dials_max", options.dials_max},
+                                                 {"slow_dials_max", options.slow_dials_max},
                                                  {"suspects_min", options.suspects_min},
                                                  {"suspect_rounds_max", options.suspect_rounds_max},
+                                                 {"slow_after", options.slow_after},
                                                  {"dial_gap", options.dial_gap},
                                                  {"head_start", options.head_start},
                                                  {"hold", options.hold},
@@ -53,7 +56,7 @@ public:
     template <class Transport, class Policy, class O = NoObserver>
     using Service = FleetService<Transport, Policy, O>;
 
-    /// Pre: options.check() is empty: `dials_max` and `suspects_min` > 0, durations >= 0, and 1ns <
+    /// Pre: options.check() is empty: all numbers and `slow_after` > 0, durations >= 0, and 1ns <
     ///      `suspect_wait` <= `suspect_wait_max`.
     explicit Fleet(FleetOptions options = {}, Observer observer = {})
         : scheduler_{detail::Ref<Scheduler>::make(checked(options))},
@@ -100,12 +103,12 @@ public:
         end_leaving();
         if (!group_.advance(now_)) return;
         scheduler_->dial_ended = false;
+        if (std::exchange(scheduler_->released, false)) resume_waiting();
         auto suspect = scheduler_->decide(now_, bits_);
         if (scheduler_->scout_due(now_)) {
-            Entry* const scout = scheduler_->queue.empty() ? next_scout() : nullptr;
+            Entry* const scout = scheduler_->lanes.fast.queue.empty() ? next_scout() : nullptr;
             suspect = scheduler_->send_scout(scout, now_, bits_);
         }
-        if (std::exchange(scheduler_->released, false)) resume_waiting();
         scheduler_->let_dial(now_);
         if (suspect) detail::notify<typename Hooks::Suspect>(observer_, *this, *suspect);
     }
@@ -233,7 +236,8 @@ public:
             ++all.totals[static_cast<std::size_t>(one.link.state)];
             all.queued += one.queued;
         }
-        all.dialling = scheduler_->dialling.size();
+        all.dialling = scheduler_->lanes.fast.dialling.size();
+        all.dialling_slowly = scheduler_->lanes.slow.dialling.size();
         all.network_suspect = scheduler_->suspect;
         if (scheduler_->suspect && scheduler_->wait_until > now_)
             all.retry_at = scheduler_->wait_until;
@@ -242,8 +246,14 @@ public:
     /// Returns the numbers that a monitor shows. In a hook they include the change that the hook
     /// reports.   Complexity: O(1), without allocation.
     [[nodiscard]] FleetCounters counters() const noexcept {
-        return {scheduler_->counts,      scheduler_->queue.size(), scheduler_->dialling.size(),
-                scheduler_->held.size(), scheduler_->rounds,       scheduler_->suspect};
+        const detail::DialLanes& lanes = scheduler_->lanes;
+        return {.totals = scheduler_->counts,
+                .in_line = lanes.fast.queue.size() + lanes.slow.queue.size(),
+                .dialling = lanes.fast.dialling.size(),
+                .dialling_slowly = lanes.slow.dialling.size(),
+                .held = scheduler_->held.size(),
+                .scouts = scheduler_->rounds,
+                .network_suspect = scheduler_->suspect};
     }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -277,18 +287,21 @@ private:
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;
     }
-    /// Returns, of the services that wait for the network, the one whose last attempt began first,
-    /// preferably one that no server asked to wait; null if there is none.   Complexity: O(n).
+    /// Returns, of the services that wait for the network, the one whose last attempt began first;
+    /// null if there is none. It is preferably one that no server asked to wait and, every other
+    /// time, one that was connected.   Complexity: O(n).
     [[nodiscard]] Entry* next_scout() const noexcept {
+        const bool prefers_connected = scheduler_->prefers_connected();
         Entry* next = nullptr;
-        bool next_may = false;
+        int next_rank = 0;
         for (Entry* const entry : services_) {
             if (!detail::NetworkWait::holds(entry->ops->status(*entry))) continue;
-            const bool may = entry->ops->may_attempt(*entry, now_);
+            const int rank = (entry->ops->may_attempt(*entry, now_) ? 2 : 0) +
+                             (prefers_connected && entry->was_connected ? 1 : 0);
             const bool earlier = next != nullptr && entry->asked_at < next->asked_at;
-            if (next == nullptr || (may != next_may ? may : earlier)) {
+            if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {
                 next = entry;
-                next_may = may;
+                next_rank = rank;
             }
         }
         return next;
@@ -297,6 +310,8 @@ private:
     void resume_waiting() {
         scheduler_->end_old_dials();
         for (Entry* const entry : services_) {
+            // That its dials were slow may have been the network's fault.
+            scheduler_->forget_slow_dials(*entry);
             if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);
         }
     }

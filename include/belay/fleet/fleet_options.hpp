@@ -14,8 +14,14 @@ namespace belay { inline namespace BELAY_ABI {
 /// The options of a Fleet.
 struct FleetOptions {
     /// The maximum number of connections that are being opened. A connection counts from the dial
-    /// until it is validated or has failed.
+    /// until it is validated, has failed, or has taken `slow_after`.
     std::size_t dials_max = 8;
+    /// The time after which a dial moves to the slow lane, so that it delays no other service. If
+    /// the lane has no place, the dial ends, which is no failure, and its service waits for a place
+    /// there. A service whose last dial moved begins there. With `forever` no dial moves.
+    Duration slow_after = std::chrono::seconds{2};
+    /// The maximum number of dials in the slow lane, in addition to `dials_max`.
+    std::size_t slow_dials_max = 24;
     /// The minimum time between two dials. Zero means that only `dials_max` limits dialling.
     Duration dial_gap{0};
     /// The advantage per step of priority. A service is put in line as if it had asked to dial that
@@ -39,7 +45,10 @@ struct FleetOptions {
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
-        if (dials_max < 1) return "FleetOptions: dials_max must be > 0";
+        if (dials_max < 1 || slow_dials_max < 1) {
+            return "FleetOptions: dials_max and slow_dials_max must be > 0";
+        }
+        if (slow_after.count() <= 0) return "FleetOptions: slow_after must be > 0ns";
         if (dial_gap.count() < 0 || head_start.count() < 0 || hold.count() < 0) {
             return "FleetOptions: dial_gap, head_start and hold must be >= 0ns";
         }

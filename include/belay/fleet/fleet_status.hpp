@@ -34,8 +34,12 @@ struct FleetStatus {
     std::array<std::size_t, detail::link_states> totals{};
     /// The sum of `queued` over all services.
     std::size_t queued = 0;
-    /// The number of connections that are being opened; at most FleetOptions::dials_max.
+    /// The number of connections that are being opened, except slow ones; at most
+    /// FleetOptions::dials_max.
     std::size_t dialling = 0;
+    /// The number of connections that are being opened in the slow lane; at most
+    /// FleetOptions::slow_dials_max.
+    std::size_t dialling_slowly = 0;
     /// Whether all services failed at once, and nothing has ended that suspicion; see
     /// docs/fleet.md.
     bool network_suspect = false;
@@ -56,10 +60,12 @@ struct FleetCounters {
     /// The number of services in each state; see count(). A service is counted in a state as soon
     /// as its observer is notified of it.
     std::array<std::size_t, detail::link_states> totals{};
-    /// The number of services that wait in line to dial.
+    /// The number of services that wait in line to dial, in both lanes.
     std::size_t in_line = 0;
-    /// The number of connections that are being opened; at most FleetOptions::dials_max.
+    /// As FleetStatus::dialling.
     std::size_t dialling = 0;
+    /// As FleetStatus::dialling_slowly.
+    std::size_t dialling_slowly = 0;
     /// The number of failures that are held until the fleet has decided about the network.
     std::size_t held = 0;
     /// The number of waits for a scout since a peer last gave evidence that the network works.

@@ -11,7 +11,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/equal_jitter.hpp>
-#include <belay/fleet/detail/service_entry.hpp>
+#include <belay/fleet/detail/dial_lanes.hpp>
 #include <belay/fleet/fleet_options.hpp>
 #include <belay/fleet/network_suspect.hpp>
 
@@ -29,27 +29,22 @@ struct FleetWatch {
 /// Thread safety: the fleet's home thread.
 struct DialScheduler : Counted {
     explicit DialScheduler(const FleetOptions& o)
-        : options{o}, waits{EqualJitter{}, Cap{o.suspect_wait_max}, o.suspect_wait} {}
+        : options{o}, lanes{o}, waits{EqualJitter{}, Cap{o.suspect_wait_max}, o.suspect_wait} {}
 
     // ---- the steps of a connection -------------------------------------------------------------
 
     /// Queues a service that wants to dial.   Throws: std::bad_alloc.
     void enqueue(ServiceEntry& entry) {
         leave(entry);
-        // Priority is a head start and not an absolute rank, so a waiting service eventually
-        // precedes all services that ask later.
-        const auto steps = static_cast<std::uint64_t>(entry.priority);
-        entry.at = entry.is_scout ? always
-                                  : before(entry.asked_at,
-                                           part::saturating_multiply(options.head_start, steps));
-        queue.push(entry);
-        entry.phase = ServicePhase::queued;
+        lanes.enqueue(entry, options);
         touch();
     }
     void connected(ServiceEntry& entry, Instant now) noexcept {
         if (entry.phase != ServicePhase::dialling) return;
         end_suspicion(entry, now);
         leave(entry);
+        entry.is_slow = entry.is_slow && after(entry.at, options.slow_after) <= now;
+        entry.was_connected = true;
         entry.phase = ServicePhase::connected;
         ++up;
     }
@@ -68,11 +63,9 @@ struct DialScheduler : Counted {
     void leave(ServiceEntry& entry) noexcept {
         switch (entry.phase) {
             case ServicePhase::queued:
-                queue.remove(entry);
-                break;
             case ServicePhase::dialling:
-                dialling.remove(entry);
-                if (!queue.empty()) touch();
+                lanes.leave(entry);
+                if (entry.phase == ServicePhase::dialling && !lanes.queues_empty()) touch();
                 break;
             case ServicePhase::connected:
                 --up;
@@ -120,30 +113,27 @@ struct DialScheduler : Counted {
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (released) return always;
-        Instant due = suspect ? wait_until : never;
-        if (!queue.empty() && (dialling.size() < options.dials_max || is_scout_next())) {
-            due = smaller(due, next_dial);
-        }
+        Instant due = lanes.deadline(next_dial, options.slow_after);
+        if (suspect) due = smaller(due, wait_until);
+        if (is_scout_next()) due = smaller(due, next_dial);
         if (held.size() != 0) due = smaller(due, after(held.front()->at, options.hold));
         return due;
     }
     /// Starts the dials that are due. If this turn has ended a dial, its connection is still open,
     /// so the next turn dials.
     void let_dial(Instant now) {
-        while (!queue.empty() && next_dial <= now && !dial_ended) {
-            if (dialling.size() >= options.dials_max) {
-                // Dials that hang must not hide that the network is back.
-                if (is_scout_next()) end_dial();
-                return;
+        end_slow_dials(now);
+        while (next_dial <= now && !dial_ended) {
+            // Dials that hang must not hide that the network is back.
+            if (is_scout_next() && !lanes.fast.has_place()) {
+                return end_dial(*lanes.fast.dialling.front());
             }
-            ServiceEntry& entry = queue.front();
+            DialLane* const lane = lanes.next();
+            if (lane == nullptr) return;
+            ServiceEntry& entry = lane->queue.front();
             // This comes first: if there is no memory, the service stays in the queue.
             entry.ops->dial(entry);
-            queue.remove(entry);
-            entry.phase = ServicePhase::dialling;
-            entry.passes = entry.is_scout = false;
-            entry.at = now;
-            dialling.push(entry);
+            lanes.begin(entry, now);
             next_dial = after(now, options.dial_gap);
         }
     }
@@ -164,17 +154,35 @@ struct DialScheduler : Counted {
     /// Ends the dials that were begun while the network may still have lost what they sent: they
     /// may hang although it is back.
     void end_old_dials() {
-        while (dialling.size() != 0 && dialling.front()->at < redial_before) {
-            ServiceEntry& entry = *dialling.front();
-            end_dial();
+        // Nor do the failures count that are still held, unless the suspicion ended without proof.
+        while (redial_before != always && held.size() != 0) {
+            ServiceEntry& entry = *held.front();
+            withdraw(entry);
             entry.ops->resume(entry);
         }
+        for (const DialLane* const lane : {&lanes.fast, &lanes.slow}) {
+            ServiceEntry* next = lane->dialling.front();
+            while (next != nullptr) {
+                ServiceEntry& entry = *std::exchange(next, next->next);
+                if (entry.at >= redial_before) continue;
+                end_dial(entry);
+                entry.ops->resume(entry);
+            }
+        }
         redial_before = always;
+    }
+    /// Lets the next dial of a service begin in the fast lane, unless it waits or dials already.
+    static void forget_slow_dials(ServiceEntry& entry) noexcept {
+        if (entry.phase == ServicePhase::queued || entry.phase == ServicePhase::dialling) return;
+        entry.is_slow = entry.awaits_place = false;
     }
     /// Returns whether a service must find out now whether the network is back.
     [[nodiscard]] bool scout_due(Instant now) const noexcept {
         return suspect && wait_until <= now;
     }
+    /// Returns whether the next scout is preferably a service that was connected. That is every
+    /// other one, so that neither these nor the others hide that the network is back.
+    [[nodiscard]] bool prefers_connected() const noexcept { return rounds % 2 != 0; }
     /// Sends a service to dial while the others wait. Null: none waits for the network, or services
     /// in line, which need not wait for it, dial instead.
     /// Returns: the event to report, unless the suspicion has ended.
@@ -184,9 +192,8 @@ struct DialScheduler : Counted {
             release(always);
             return std::nullopt;
         }
-        if (scout == nullptr && queue.empty() && dialling.size() != 0) {
-            // All dials hang. The service of the oldest is the scout of the next turn.
-            end_dial();
+        if (ServiceEntry* const hanging = dial_of_scout(scout)) {
+            end_dial(*hanging);
             return std::nullopt;
         }
         if (rounds >= options.suspect_rounds_max) {
@@ -195,7 +202,8 @@ struct DialScheduler : Counted {
         }
         begin_round(now, bits);
         if (scout == nullptr) {
-            if (!queue.empty() && dialling.size() >= options.dials_max) end_dial();
+            const DialLane& fast = lanes.fast;
+            if (!fast.queue.empty() && !fast.has_place()) end_dial(*fast.dialling.front());
             return std::nullopt;
         }
         scout->passes = scout->is_scout = true;
@@ -206,9 +214,8 @@ struct DialScheduler : Counted {
 
     const FleetOptions options;
     const Waker* waker = nullptr;  ///< the fleet's; null if it has none
-    DialQueue queue;
-    ServiceList dialling;  ///< in the order of their dials
-    ServiceList held;      ///< in the order of their failures
+    DialLanes lanes;
+    ServiceList held;  ///< in the order of their failures
     std::size_t up = 0;
     std::array<std::size_t, link_states> counts{};
     Instant next_dial = always;
@@ -233,9 +240,11 @@ private:
         // In a known outage connections fail one by one, and a dial under way is no evidence either
         // way.
         if (suspect && seeking() >= options.suspects_min) return true;
-        // A dial that has been silent for long is a failure to come. A younger one may connect.
-        std::size_t silent = 0;
-        for (const ServiceEntry* e = dialling.front(); e != nullptr && e->at < first; e = e->next) {
+        // A dial that has been silent for long, or whose service was silent at its last dial, is a
+        // failure to come. Any other may connect.
+        std::size_t silent = lanes.slow.dialling.size();
+        for (const ServiceEntry* e = lanes.fast.dialling.front(); e != nullptr && e->at < first;
+             e = e->next) {
             if (after(e->at, options.suspect_wait) > now) return false;
             ++silent;
         }
@@ -250,21 +259,26 @@ private:
             begin_round(now, bits);
         }
         report.services += held.size();
-        while (held.size() != 0) {
-            Failure failure = held.front()->failure;
-            // A network that is down delivered no request of a server to wait.
-            failure.retry_after = {};
-            pass_on(*held.front(), failure, true);
-        }
-        while (!queue.empty()) {
-            // Otherwise the services whose dials hang would take all dials: they ask first when the
-            // network is back.
-            queue.front().keeps_rank = true;
-            queue.front().passes = queue.front().is_scout = false;
-            pass_on(queue.front(), {}, true);
+        while (held.size() != 0) withdraw(*held.front());
+        for (DialLane* const lane : {&lanes.fast, &lanes.slow}) {
+            while (!lane->queue.empty()) {
+                ServiceEntry& entry = lane->queue.front();
+                // Otherwise the services whose dials hang would take all dials: they ask first when
+                // the network is back.
+                entry.keeps_rank = true;
+                entry.passes = entry.is_scout = false;
+                pass_on(entry, {}, true);
+            }
         }
         if (!is_new) return std::nullopt;
         return std::exchange(report, NetworkSuspect{report.since, never, 0, 0, report.failure});
+    }
+    /// Lets a held failure count against no service.
+    void withdraw(ServiceEntry& entry) {
+        Failure failure = entry.failure;
+        // A network that is down delivered no request of a server to wait.
+        failure.retry_after = {};
+        pass_on(entry, failure, true);
     }
     void release(Instant dials_before) noexcept {
         suspect = false;
@@ -277,11 +291,29 @@ private:
         report.retry_at = wait_until = after(now, waits.next(bits));
         report.times = ++rounds;
     }
-    [[nodiscard]] bool is_scout_next() const noexcept { return suspect && queue.front().is_scout; }
-    /// Ends the oldest dial, which counts against no service.
-    void end_dial() {
+    [[nodiscard]] bool is_scout_next() const noexcept {
+        return suspect && !lanes.fast.queue.empty() && lanes.fast.queue.front().is_scout;
+    }
+    /// Returns the dial that ends so that its service is the scout of the next turn: if all dials
+    /// hang, or if all those of services that were connected hang and it is their time. Null: there
+    /// is none.
+    [[nodiscard]] ServiceEntry* dial_of_scout(const ServiceEntry* scout) const noexcept {
+        if (scout == nullptr) return lanes.fast.queue.empty() ? lanes.oldest() : nullptr;
+        if (scout->was_connected || !prefers_connected()) return nullptr;
+        return lanes.oldest_of_connected();
+    }
+    /// Ends a dial, which counts against no service.
+    void end_dial(ServiceEntry& entry) {
         dial_ended = true;
-        pass_on(*dialling.front(), {}, true);
+        pass_on(entry, {}, true);
+    }
+    /// Ends the dials that have taken too long for the fast lane if the slow lane has no place for
+    /// them. Their services wait for one, at the rank that they have.
+    void end_slow_dials(Instant now) {
+        while (ServiceEntry* const entry = lanes.move_slow(now, options.slow_after)) {
+            end_dial(*entry);
+            entry->is_slow = entry->awaits_place = entry->keeps_rank = true;
+        }
     }
     void pass_on(ServiceEntry& entry, const Failure& failure, bool withdrawn) {
         leave(entry);

@@ -45,6 +45,8 @@ public:
         return policy_.begin(turn);
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        // The loss of a connection is no failed dial.
+        if (entry_->counted == LinkState::connecting) entry_->was_connected = false;
         Turn then = at_its_time(turn);
         return policy_.failed(failure, then);
     }

@@ -46,7 +46,7 @@ struct ServiceOps {
 enum class ServicePhase : std::uint8_t {
     idle,       ///< there is no connection
     queued,     ///< waits for its turn to dial
-    dialling,   ///< opening and validating; counts towards `dials_max`
+    dialling,   ///< opening and validating; counts towards the limit of its lane
     connected,  ///< validated
     held,       ///< has failed, and waits for the decision about the network
     ended       ///< has ended; the supervisor is notified next
@@ -81,11 +81,14 @@ struct ServiceEntry {
     ServicePhase phase = ServicePhase::idle;
     std::uint8_t priority = 0;
     LinkState counted = LinkState::stopped;  ///< the state it is counted in
-    bool removed = false;                    ///< its observer is not notified any more
-    bool keeps_rank = false;  ///< removed from the queue: it is in front when it asks again
-    bool passes = false;      ///< the next dial does not wait for the network
-    bool is_scout = false;    ///< that dial also waits for no other dial
-    bool was_held = false;    ///< its connection ended at `at`, not when that was reported
+    bool keeps_rank = false;         ///< removed from the queue: it asks again at its old rank
+    bool removed : 1 = false;        ///< its observer is not notified any more
+    bool passes : 1 = false;         ///< the next dial does not wait for the network
+    bool is_scout : 1 = false;       ///< that dial also waits for no other dial
+    bool was_held : 1 = false;       ///< its connection ended at `at`, not when that was reported
+    bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow lane
+    bool awaits_place : 1 = false;   ///< its dial ended because the slow lane had no place
+    bool was_connected : 1 = false;  ///< and no dial has failed since
 };
 
 /// Entries in order of arrival. An entry is in at most one such list.
