@@ -143,13 +143,16 @@ void plots() {
          PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}, Shared{grpc_budget}, MaxAttempts{4}));
 }
 
-void calls_of_belay() {
+void ready_made_calls() {
     calls("", PLAYED(MaxAttempts{1}));
     calls("", PLAYED(policies::aws_standard(budget)));
     calls("", PLAYED(policies::bridge()));
     calls("with a budget", PLAYED(policies::bridge(grpc_budget)));
     calls("", PLAYED(policies::sync()));
     calls("with a budget", PLAYED(policies::sync(grpc_budget)));
+}
+
+void calls_of_the_pages() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 10ms}, MaxAttempts{5}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 1s}, MaxAttempts{20}));
@@ -241,7 +244,8 @@ int main() {
         "| policy | first dials | later dials | longest wait | back after | breaks |\n"
         "| --- | --- | --- | --- | --- | --- |";
     std::printf("### Calls\n\n%s\n", call_head.data());
-    calls_of_belay();
+    ready_made_calls();
+    calls_of_the_pages();
     std::printf("\n### Calls, by the defaults of other libraries\n\n%s\n", call_head.data());
     calls_of_peers();
     std::printf("\n### Connections of 10,000 clients\n\n%s\n", connection_head.data());

@@ -161,9 +161,9 @@ public:
         BELAY_PRECONDITION(!contains(name), "Fleet::add: the name of a service must be unique");
         using S =
             typename detail::ServiceKind<Options>::template Service<Transport, Policy, Queue, O>;
-        return enter(group_.template make<S>(scheduler_, std::move(name), std::move(transport),
-                                             std::move(policy), std::move(queue),
-                                             std::move(options), std::move(observer)));
+        return enter(group_.template make<S>(
+            detail::NewService{scheduler_, std::move(name)}, std::move(transport),
+            std::move(policy), std::move(queue), std::move(options), std::move(observer)));
     }
 
     /// Removes a service, whose observer is not notified from then on. Inside one of its own hooks,

@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstdint>      // std::uint64_t
-#include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
@@ -53,9 +52,10 @@ class SessionService : private ServiceEntry,
 
 public:
     /// Makes a service. For the fleet.
-    SessionService(const Ref<DialScheduler>& fleet, std::string called, Transport transport,
-                   Policy policy, Queue queue, SessionOptions options, Observer observer)
-        : Entry{ServiceCalls<SessionService>::table, fleet, std::move(called)},
+    SessionService(NewService service, Transport transport, Policy policy, Queue queue,
+                   SessionOptions options, Observer observer)
+        : Entry{ServiceCalls<SessionService>::table, std::move(service.scheduler),
+                std::move(service.name)},
           Base{ScheduledTransport<Transport>{std::move(transport), *this},
                fleet_policy(std::move(policy), *this), std::move(queue), options,
                ServiceObserver<Observer>{this, std::move(observer)}} {

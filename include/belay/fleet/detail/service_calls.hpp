@@ -4,12 +4,19 @@
 /// another component.
 #pragma once
 
+#include <string>   // std::string
 #include <utility>  // std::move
 
 #include <belay/core/machine_group.hpp>
 #include <belay/fleet/detail/service_entry.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The name of a new service, and its fleet.
+struct NewService {
+    Ref<DialScheduler> scheduler;
+    std::string name;
+};
 
 /// After a manual reconnect: the next dial does not wait for the network.
 inline void let_pass(ServiceEntry& entry, const Reconnect& granted,
