@@ -43,7 +43,7 @@ void remembered_ids(benchmark::State& state) {
             Id id{};
             store_le<std::uint64_t>(id.data(), bits());
             ids.prepare();
-            ids.insert(id, i);
+            ids.insert(id, {i, part::Decision::applied});
         }
         state.counters["bytes_each"] =
             static_cast<double>(counting.held()) / static_cast<double>(elements);

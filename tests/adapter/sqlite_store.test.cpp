@@ -79,11 +79,11 @@ TEST_CASE("sqlite::Store remembers a limited number of ids", "[adapter][sqlite_s
             return {};
         };
         REQUIRE_FALSE(store.transaction(body));
-        CHECK(store.applied(ids[0]).value() == 5);
+        CHECK(store.applied(ids[0]).value()->hash == 5);
         REQUIRE_FALSE(store.remember({stamp(1), fresh_id(), 5}));
         CHECK_FALSE(store.applied(ids[0]).value());
         CHECK_FALSE(store.applied(ids[1023]).value());
-        CHECK(store.applied(ids[1025]).value() == 5);
+        CHECK(store.applied(ids[1025]).value()->hash == 5);
     }
     {
         // None at all, and up to 1,024 more.
@@ -137,6 +137,39 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
     }
 }
 
+TEST_CASE("sqlite::Store opens a file of version 1, and keeps everything",
+          "[adapter][sqlite_store][golden]") {
+    const TemporaryDirectory dir;
+    // As version 1 wrote it: one live element, one tombstone, and the two operations.
+    run_sql(dir / "s",
+            "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
+            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, "
+            "PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX tombstone ON element (wall) "
+            "WHERE value IS NULL; CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT "
+            "NULL UNIQUE, hash INTEGER NOT NULL); CREATE TABLE past (horizon INTEGER NOT NULL); "
+            "INSERT INTO past VALUES (-77); "
+            "INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
+            "x'01000000000000000000000000000000', x'6F6C64'); "
+            "INSERT INTO element VALUES (x'73', x'62', 31901976, 6, 1, "
+            "x'02000000000000000000000000000000', NULL); "
+            "INSERT INTO applied VALUES (41, x'AA000000000000000000000000000000', 5); "
+            "INSERT INTO applied VALUES (42, x'AB000000000000000000000000000000', -1); "
+            "PRAGMA application_id=0x62656C73; PRAGMA user_version=1");
+    for (int opened = 0; opened < 2; ++opened) {
+        TextStore store = store_in(dir / "s");
+        CHECK(state_text(store, "a") == "live 5 old");
+        CHECK(state_text(store, "b") == "removed 6");
+        CHECK(store.find({"s", "b"})->stamp == stamp(6, 2, 1));
+        CHECK(store.horizon() == WallTime{Duration{-77}});
+        CHECK(*store.applied(id_of(0xAA)).value() == part::AppliedMark{5, part::Decision::unknown});
+        CHECK(store.applied(id_of(0xAB)).value()->hash == ~std::uint64_t{0});
+        if (opened == 0) {
+            REQUIRE_FALSE(store.remember({stamp(7), id_of(0xAC), 9, part::Decision::stale}));
+        }
+        CHECK(*store.applied(id_of(0xAC)).value() == part::AppliedMark{9, part::Decision::stale});
+    }
+}
+
 TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
@@ -145,7 +178,7 @@ TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_store(dir / "text").code == QueueErrc::foreign_file);
     { TextStore store = store_in(dir / "s"); }
-    run_sql(dir / "s", "PRAGMA user_version=2");
+    run_sql(dir / "s", "PRAGMA user_version=3");
     CHECK(refused_store(dir / "s").code == QueueErrc::future_version);
     // A queue is no store.
     run_sql(dir / "q",

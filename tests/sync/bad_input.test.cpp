@@ -65,8 +65,9 @@ struct ContradictingStore {
     std::error_code remember(const part::WriteMark& mark) {
         return fault == Fault::remember ? answer : store.remember(mark);
     }
-    Result<std::optional<std::uint64_t>> applied(const Id& id) {
-        if (fault == Fault::applied) return std::optional<std::uint64_t>{42};
+    Result<std::optional<part::AppliedMark>> applied(const Id& id) {
+        if (fault == Fault::applied)
+            return std::optional{part::AppliedMark{42, part::Decision::applied}};
         return store.applied(id);
     }
     std::error_code expire(WallTime now) {

@@ -96,7 +96,7 @@ TEST_CASE("MemoryStore moves with its whole state", "[sync][memory_store]") {
     CHECK_FALSE(store.add({"s", "a"}, "other", mark_at(5)));
     store = std::move(moved);
     CHECK(state_text(store, "a") == "live 1 1");
-    CHECK(store.applied(mark.operation).value() == 7);
+    CHECK(store.applied(mark.operation).value()->hash == 7);
     CHECK_FALSE(store.expire(WallTime{Duration{1000}}));
     CHECK(store.size() == 1);
     std::vector<std::string> all;
@@ -111,7 +111,7 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
     CHECK(rc::check("as a plain deque does", [] {
         const auto most = static_cast<std::size_t>(*rc::gen::inRange(0, 80));
         detail::AppliedIds ids{most};
-        std::deque<std::pair<Id, std::uint64_t>> model;
+        std::deque<std::pair<Id, part::AppliedMark>> model;
         const auto steps = *rc::gen::inRange(0, 400);
         for (int i = 0; i < steps; ++i) {
             // Ids of few values in the bits that the index looks at, so that they collide.
@@ -125,8 +125,10 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
                 continue;
             }
             ids.prepare();
-            ids.insert(id, static_cast<std::uint64_t>(i));
-            model.emplace_back(id, static_cast<std::uint64_t>(i));
+            const part::AppliedMark mark{static_cast<std::uint64_t>(i),
+                                         static_cast<part::Decision>(i % 6)};
+            ids.insert(id, mark);
+            model.emplace_back(id, mark);
             if (model.size() > most) model.pop_front();
             RC_ASSERT(ids.size() == model.size());
         }
@@ -145,9 +147,9 @@ TEST_CASE("AppliedIds distinguishes ids with the same hash", "[sync][memory_stor
     for (std::uint64_t i = 0; i < 5; ++i) {
         CHECK_FALSE(ids.find(id(i)));
         ids.prepare();
-        ids.insert(id(i), i);
-        CHECK(ids.find(id(i)) == i);
-        CHECK((i == 0 || ids.find(id(i - 1)) == i - 1));
+        ids.insert(id(i), {i, part::Decision::applied});
+        CHECK(ids.find(id(i))->hash == i);
+        CHECK((i == 0 || ids.find(id(i - 1))->hash == i - 1));
         CHECK((i < 2 || !ids.find(id(i - 2))));
     }
 }

@@ -22,7 +22,7 @@ struct PlainStore {
     using Key = std::pair<std::string, std::string>;
     struct Contents {
         std::map<Key, std::pair<part::ElementState, std::string>> elements{};
-        std::map<Id, std::uint64_t> known{};
+        std::map<Id, part::AppliedMark> known{};
         WallTime horizon = WallTime::min();
     };
 
@@ -51,10 +51,10 @@ struct PlainStore {
         return remember(mark);
     }
     std::error_code remember(const part::WriteMark& mark) {
-        in.known[mark.operation] = mark.hash;
+        in.known[mark.operation] = {mark.hash, mark.decision};
         return {};
     }
-    Result<std::optional<std::uint64_t>> applied(const Id& id) {
+    Result<std::optional<part::AppliedMark>> applied(const Id& id) {
         const auto at = in.known.find(id);
         return at != in.known.end() ? std::optional{at->second} : std::nullopt;
     }
@@ -119,6 +119,22 @@ struct RemoveForgetsItsId : PlainStore {
     std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         in.elements[named(key)] = {{part::Presence::removed, mark.stamp}, ""};
         return {};
+    }
+};
+struct ForgetsConflicts : PlainStore {
+    Result<std::optional<part::AppliedMark>> applied(const Id& id) {
+        auto mark = PlainStore::applied(id);
+        if (*mark && (*mark)->decision != part::Decision::applied) {
+            (*mark)->decision = part::Decision::unknown;
+        }
+        return mark;
+    }
+};
+// The form of earlier versions, which has nothing to say on decisions.
+struct KnowsHashesOnly : PlainStore {
+    Result<std::optional<std::uint64_t>> applied(const Id& id) {
+        const auto mark = PlainStore::applied(id);
+        return *mark ? std::optional{(*mark)->hash} : std::nullopt;
     }
 };
 struct OneSessionForAll : PlainStore {
@@ -293,6 +309,8 @@ TEST_CASE("check::store reports the rule that each broken store breaks", "[sync]
     CHECK(found_in<UpdateKeepsOldStamp>() == check::StoreRule::finds_what_was_written);
     CHECK(found_in<RemoveForgetsItsId>() == check::StoreRule::knows_applied_operations);
     CHECK(found_in<OneSessionForAll>().has_value());
+    CHECK(found_in<ForgetsConflicts>() == check::StoreRule::knows_their_decisions);
+    CHECK_FALSE(found_in<KnowsHashesOnly>());
     CHECK(found_in<ExpiresAllTombstones>() == check::StoreRule::expire_keeps_later_tombstones);
     CHECK(found_in<ExpiresWhatIsLive>() == check::StoreRule::expire_keeps_what_is_live);
     CHECK(found_in<HorizonFollowsTheClock>() == check::StoreRule::horizon_never_goes_back);

@@ -29,6 +29,9 @@ struct RemovesWithoutMark : MinimalStore {
 struct KnowsWithoutHash : MinimalStore {
     belay::Result<bool> applied(const belay::Id&);
 };
+struct KnowsHashes : MinimalStore {
+    belay::Result<std::optional<std::uint64_t>> applied(const belay::Id&);
+};
 struct ExpiresWithoutError : MinimalStore {
     void expire(belay::WallTime);
 };
@@ -58,6 +61,7 @@ static_assert(!belay::StoreLike<AddsWithoutError>);
 static_assert(!belay::StoreLike<UpdatesWithoutMark>);
 static_assert(!belay::StoreLike<RemovesWithoutMark>);
 static_assert(!belay::StoreLike<KnowsWithoutHash>);
+static_assert(belay::StoreLike<KnowsHashes>);
 static_assert(!belay::StoreLike<ExpiresWithoutError>);
 static_assert(!belay::StoreLike<ThrowingHorizon>);
 static_assert(!belay::StoreLike<TransactingWithoutError>);

@@ -142,11 +142,19 @@ TEST_CASE("the same batch twice changes nothing the second time", "[sync][conver
             FaultyStore store;
             auto processor = processor_of(store, strategy);
             const Ops batch = any_operations(Kinds::all, false);
-            RC_ASSERT(processor.process_batch("s", batch).success);
+            const SyncResult first = processor.process_batch("s", batch);
+            RC_ASSERT(first.success);
             const std::string before = all_of(store);
             const auto writes = store.writes.size();
             const SyncResult again = processor.process_batch("s", batch);
-            RC_ASSERT(again.synced_count == batch.size());
+            RC_ASSERT(again.synced_count == first.synced_count);
+            RC_ASSERT(again.conflicts.size() == first.conflicts.size());
+            for (std::size_t i = 0; i < first.conflicts.size(); ++i) {
+                RC_ASSERT(again.conflicts[i].operation == first.conflicts[i].operation);
+                RC_ASSERT(to_string(again.conflicts[i].reason) ==
+                          to_string(first.conflicts[i].reason));
+                RC_ASSERT(again.conflicts[i].resolved);
+            }
             RC_ASSERT(all_of(store) == before);
             RC_ASSERT(store.writes.size() == writes);
         }));

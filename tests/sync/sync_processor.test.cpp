@@ -659,6 +659,51 @@ TEST_CASE("an old operation is too old only if its element may have been removed
     CHECK(result.failed_operations[0].operation == brings_back);
 }
 
+namespace {
+/// A store of an earlier version, which remembers hashes alone.
+struct HashStore : Memory {
+    Result<std::optional<std::uint64_t>> applied(const Id& id) {
+        const auto mark = Memory::applied(id);
+        return *mark ? std::optional{(*mark)->hash} : std::nullopt;
+    }
+};
+}  // namespace
+
+TEST_CASE("SyncProcessor: a conflict whose answer was lost is a conflict again",
+          "[sync][sync_processor]") {
+    SyncNotes notes;
+    Memory store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
+                            ManualWallTime{}};
+    Op concurrent = update("e", "5", stamp(4, 3));
+    concurrent.saw = stamp(1);
+    const Ops batch{add("e", "1", stamp(5)),    update("e", "2", stamp(4)),
+                    add("e", "3", stamp(5, 0)), update("none", "4", stamp(4)),
+                    removal("no", stamp(4)),    concurrent,
+                    add("f", "6", stamp(5)),    interaction("x", stamp(5))};
+    const SyncResult first = processor.process_batch("s", batch);
+    REQUIRE(sums(first, batch.size()) == "3 4 1");  // one has no origin
+    const SyncResult again = processor.process_batch("s", batch);
+    CHECK(again.conflicts == first.conflicts);
+    CHECK(again.synced_count == first.synced_count);
+    const auto told = [&](const std::string& line) {
+        return std::count(notes.lines.begin(), notes.lines.end(), line);
+    };
+    CHECK(told("StaleTimestamp keep_local") == 1);
+    CHECK(told("duplicate e") == 4);
+    // The element has changed since: the stamp is that of now.
+    REQUIRE(processor.process_batch("s", Ops{update("e", "7", stamp(9))}).success);
+    const SyncResult later = processor.process_batch("s", Ops{batch[1]});
+    REQUIRE(sums(later, 1) == "0 1 0");
+    CHECK(later.conflicts[0].resolved);
+    CHECK(later.conflicts[0].reason == Reason{StaleTimestamp{stamp(9), stamp(4)}});
+    // Without the memory, as in earlier versions.
+    HashStore hashes;
+    auto old = processor_of(hashes, LastWriteWins{});
+    CHECK(sums(old.process_batch("s", batch), batch.size()) == "3 4 1");
+    CHECK(sums(old.process_batch("s", batch), batch.size()) == "7 0 1");
+}
+
 TEST_CASE("a jump of the wall clock makes no operation too old", "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},

@@ -241,11 +241,11 @@ private:
     }
 
     [[nodiscard]] std::error_code prepare(const std::string& path) {
-        bool is_new = false;
+        std::int64_t version = 0;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C62, 1}, is_new);
+        if (!error) error = db_.recognise({0x62656C62, 1}, version);
         if (!error) error = db_.configure(options_.flushes_each);
-        if (!error && is_new) error = create();
+        if (!error && version == 0) error = create();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };

@@ -43,7 +43,8 @@ struct StoreOptions {
 ///     element (session BLOB, id BLOB, crc, wall, counter INTEGER, origin BLOB, value BLOB or NULL)
 ///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash INTEGER); past (horizon INTEGER)
 ///
-/// The database has application_id 0x62656C73 and user_version 1. An element without a value is a
+/// The database has application_id 0x62656C73 and user_version 2. A file of version 1 is
+/// changed to version 2 when it is opened. An element without a value is a
 /// tombstone. The crc is the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or
 /// not), session, id and value. Numbers are little endian.
 ///
@@ -107,7 +108,7 @@ public:
     [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
         return tables_.remember(mark);
     }
-    [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) {
+    [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
         return tables_.applied(operation);
     }
 

@@ -113,7 +113,8 @@ public:
         note(mark);
         return {};
     }
-    [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) const noexcept {
+    [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(
+        const Id& operation) const noexcept {
         return ids_.find(operation);
     }
 
@@ -262,7 +263,9 @@ private:
         }
         return false;
     }
-    void note(const part::WriteMark& mark) noexcept { ids_.insert(mark.operation, mark.hash); }
+    void note(const part::WriteMark& mark) noexcept {
+        ids_.insert(mark.operation, {mark.hash, mark.decision});
+    }
 
     /// Pre: tombstones_ has capacity for one more.
     void add_tombstone(const Tombstone& tombstone) noexcept {

@@ -27,6 +27,7 @@ enum class StoreRule : std::uint8_t {
     update_needs_a_live_element,
     refusal_changes_nothing,
     knows_applied_operations,
+    knows_their_decisions,
     knows_no_others,
     expire_keeps_what_is_live,
     expire_keeps_later_tombstones,
@@ -53,6 +54,7 @@ enum class StoreRule : std::uint8_t {
         "a refused update changes and remembers nothing",
         "applied returns the hash that came with the operation, even if the operation changed "
         "nothing",
+        "applied returns the decision that came with the operation",
         "applied returns nothing for an operation that never came",
         "expire changes no element that exists",
         "expire keeps the tombstones at the horizon and after it",
@@ -113,7 +115,7 @@ public:
             for (const char* id : elements) look_at({session, id}, Rule::starts_empty);
             look_at({session, ""}, Rule::starts_empty);
         }
-        knows(id_of(1), std::nullopt, Rule::starts_empty);
+        knows(id_of(1), nullptr, Rule::starts_empty);
     }
 
     void step() {
@@ -166,7 +168,7 @@ public:
         displace(false);
         same_as_before(Rule::continues_when_its_file_is_back);
         for (const Id& id : ids) {
-            knows(id, std::nullopt, Rule::continues_when_its_file_is_back);
+            knows(id, nullptr, Rule::continues_when_its_file_is_back);
         }
         for (int i = 0; i < 5; ++i) write(Rule::continues_when_its_file_is_back);
         store_.reset();
@@ -206,7 +208,8 @@ private:
         if (wall < store_->horizon()) wall = store_->horizon();
         ++last_;
         const auto counter = static_cast<std::uint32_t>(bits_() % 3);
-        return {Stamp{wall, counter, id_of(bits_() % 3 + 1)}, id_of(last_), mix64(last_)};
+        return {Stamp{wall, counter, id_of(bits_() % 3 + 1)}, id_of(last_), mix64(last_),
+                static_cast<part::Decision>(last_ % 6)};
     }
     [[nodiscard]] Name any_name() {
         return {sessions[bits_() % std::size(sessions)], elements[bits_() % std::size(elements)]};
@@ -240,7 +243,7 @@ private:
         expect(static_cast<bool>(store_->update({name.first, name.second}, value_(last_), mark)),
                Rule::update_needs_a_live_element);
         look_at(name, Rule::refusal_changes_nothing);
-        knows(mark.operation, std::nullopt, Rule::refusal_changes_nothing);
+        knows(mark.operation, nullptr, Rule::refusal_changes_nothing);
     }
     void remember() {
         const part::WriteMark mark = new_mark();
@@ -249,8 +252,8 @@ private:
     }
     void note(const part::WriteMark& mark) {
         model_.known.push_back(mark);
-        knows(mark.operation, mark.hash, Rule::knows_applied_operations);
-        knows(id_of(last_ + 1), std::nullopt, Rule::knows_no_others);
+        knows(mark.operation, &mark, Rule::knows_applied_operations);
+        knows(id_of(last_ + 1), nullptr, Rule::knows_no_others);
     }
 
     void expire() {
@@ -308,7 +311,7 @@ private:
         if (keeps) return same_as_before(Rule::transaction_keeps_everything);
         model_ = before;
         for (std::uint64_t id = first; id <= last_; ++id) {
-            knows(id_of(id), std::nullopt, Rule::transaction_undoes_everything);
+            knows(id_of(id), nullptr, Rule::transaction_undoes_everything);
         }
         same_as_before(Rule::transaction_undoes_everything);
     }
@@ -332,9 +335,17 @@ private:
                    particular ? rule : Rule::reads_what_was_written);
         }
     }
-    void knows(const Id& id, std::optional<std::uint64_t> hash, Rule rule) {
-        const auto answer = store_->applied(id);
-        expect(answer && *answer == hash, rule);
+    void knows(const Id& id, const part::WriteMark* mark, Rule rule) {
+        const auto answer = applied_in(*store_, id);
+        const bool is_known = answer && answer->has_value();
+        expect(answer && is_known == (mark != nullptr), rule);
+        if (mark == nullptr || !is_known) return;
+        expect((*answer)->hash == mark->hash, rule);
+        if constexpr (!RemembersHashes<Store>) {
+            const bool particular = rule != Rule::knows_applied_operations;
+            expect((*answer)->decision == mark->decision,
+                   particular ? rule : Rule::knows_their_decisions);
+        }
     }
     void same_as_before(Rule rule) {
         for (const char* session : sessions) {
@@ -343,7 +354,7 @@ private:
         const std::size_t count = model_.known.size();
         for (std::size_t i = count > ids_ ? count - ids_ : 0; i < count; ++i) {
             const bool particular = rule != Rule::finds_what_was_written;
-            knows(model_.known[i].operation, model_.known[i].hash,
+            knows(model_.known[i].operation, &model_.known[i],
                   particular ? rule : Rule::knows_applied_operations);
         }
         expect(store_->horizon() >= model_.horizon, Rule::horizon_never_goes_back);

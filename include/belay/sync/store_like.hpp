@@ -42,6 +42,25 @@ struct ElementState {
     friend constexpr bool operator==(const ElementState&, const ElementState&) noexcept = default;
 };
 
+/// How an operation was decided.
+enum class Decision : std::uint8_t {
+    unknown,         ///< the store does not remember it
+    applied,         ///< it took effect, or had none to take
+    not_found,       ///< a conflict, decided against it: ElementNotFound
+    already_exists,  ///< the same: ElementAlreadyExists
+    stale,           ///< the same: StaleTimestamp
+    concurrent       ///< the same: ConcurrentModification
+};
+
+/// The hash and the decision of an operation, as a store remembers them.
+struct AppliedMark {
+    /// The hash of its WriteMark.
+    std::uint64_t hash = 0;
+    Decision decision = Decision::unknown;
+
+    friend constexpr bool operator==(const AppliedMark&, const AppliedMark&) noexcept = default;
+};
+
 /// The data that is written with every effect, as one unit.
 struct WriteMark {
     /// The element's new stamp.
@@ -50,6 +69,8 @@ struct WriteMark {
     Id operation{};
     /// The hash of the operation's contents and session; remembered with its id.
     std::uint64_t hash = 0;
+    /// How the operation was decided; remembered with its id, if the store can.
+    Decision decision = Decision::unknown;
 };
 
 }  // namespace part
@@ -92,10 +113,27 @@ template <class S>
 concept HasRemember = requires(S& store, const part::WriteMark& mark) {
     { store.remember(mark) } -> std::same_as<std::error_code>;
 };
+// The form of earlier versions. A store that has it forgets conflicts.
 template <class S>
-concept HasApplied = requires(S& store, const Id& operation) {
+concept RemembersHashes = requires(S& store, const Id& operation) {
     { store.applied(operation) } -> std::same_as<Result<std::optional<std::uint64_t>>>;
 };
+template <class S>
+concept HasApplied = RemembersHashes<S> || requires(S& store, const Id& operation) {
+    { store.applied(operation) } -> std::same_as<Result<std::optional<part::AppliedMark>>>;
+};
+/// Returns what a store remembers of an operation.
+template <HasApplied S>
+[[nodiscard]] Result<std::optional<part::AppliedMark>> applied_in(S& store, const Id& operation) {
+    if constexpr (RemembersHashes<S>) {
+        const auto hash = store.applied(operation);
+        if (!hash) return hash.error();
+        if (!*hash) return std::optional<part::AppliedMark>{};
+        return std::optional{part::AppliedMark{**hash, part::Decision::unknown}};
+    } else {
+        return store.applied(operation);
+    }
+}
 template <class S>
 concept HasExpire = requires(S& store, WallTime now) {
     { store.expire(now) } -> std::same_as<std::error_code>;
@@ -130,9 +168,11 @@ concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
 /// - `remove(key, mark)`: makes the element removed as of this stamp; it may be in any state
 ///   before, also absent.
 /// - `remember(mark)`: records that an operation was decided, and changed nothing.
-/// - `applied(operation) -> Result<std::optional<std::uint64_t>>`: returns the hash that any of the
-///   four calls above stored with this id. The store chooses how many of the latest operations it
-///   remembers (more than a client sends again). It returns nothing for older ones.
+/// - `applied(operation) -> Result<std::optional<AppliedMark>>`: returns the hash and the decision
+///   that any of the four calls above stored with this id. The store chooses how many of the latest
+///   operations it remembers (more than a client sends again). It returns nothing for older ones. A
+///   store may also return `Result<std::optional<std::uint64_t>>`, the hash alone. Then a conflict
+///   counts as synced when its operation is sent again.
 /// - `expire(now)`: may forget tombstones that are older than the time for which the store keeps
 ///   them.
 /// - `horizon() const noexcept -> WallTime`: the store has forgotten no tombstone of this moment or
@@ -184,8 +224,8 @@ consteval bool store_like() {
     static_assert(detail::HasRemember<S>,
                   "StoreLike: S needs 'std::error_code remember(const belay::part::WriteMark&)'");
     static_assert(detail::HasApplied<S>,
-                  "StoreLike: S needs 'belay::Result<std::optional<std::uint64_t>> applied(const "
-                  "belay::Id&)'");
+                  "StoreLike: S needs 'belay::Result<std::optional<belay::part::AppliedMark>> "
+                  "applied(const belay::Id&)'");
     static_assert(detail::HasExpire<S>,
                   "StoreLike: S needs 'std::error_code expire(belay::WallTime)'");
     static_assert(detail::HasHorizon<S>,

@@ -151,10 +151,10 @@ public:
     std::error_code remember(const belay::part::WriteMark& mark) {
         return write({'m', {}, {}, mark});
     }
-    belay::Result<std::optional<std::uint64_t>> applied(const belay::Id& id) {
+    belay::Result<std::optional<belay::part::AppliedMark>> applied(const belay::Id& id) {
         if (dead_) return belay::SyncErrc::store_failed;
         if (bug_ == SyncBug::forgets_ids && std::to_integer<int>(id[0]) % 4 == 0) {
-            return std::optional<std::uint64_t>{};
+            return std::optional<belay::part::AppliedMark>{};
         }
         return memory_.applied(id);
     }
@@ -178,6 +178,7 @@ public:
             put_stamp(record, one.mark.stamp);
             put_id(record, one.mark.operation);
             put_number(record, one.mark.hash);
+            record.push_back(static_cast<std::byte>(one.mark.decision));
         }
         error = log_->append(record).error();
         if (!error && bug_ != SyncBug::not_durable) error = log_->commit();
@@ -198,6 +199,7 @@ public:
                 one.mark.stamp = from.stamp();
                 one.mark.operation = from.id();
                 one.mark.hash = from.number();
+                one.mark.decision = static_cast<belay::part::Decision>(from.byte());
                 all.push_back(std::move(one));
             }
         }

@@ -53,8 +53,8 @@ struct MinimalStore {
         return {};
     }
     std::error_code remember(const belay::part::WriteMark&) { return {}; }
-    belay::Result<std::optional<std::uint64_t>> applied(const belay::Id&) {
-        return std::optional<std::uint64_t>{};
+    belay::Result<std::optional<belay::part::AppliedMark>> applied(const belay::Id&) {
+        return std::optional<belay::part::AppliedMark>{};
     }
     std::error_code expire(belay::WallTime) { return {}; }
     belay::WallTime horizon() const noexcept { return belay::WallTime::min(); }

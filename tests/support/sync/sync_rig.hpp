@@ -103,7 +103,7 @@ public:
         log.push_back([=](Memory& in) { return in.remember(mark); });
         return log.back()(store);
     }
-    belay::Result<std::optional<std::uint64_t>> applied(const belay::Id& id) {
+    belay::Result<std::optional<belay::part::AppliedMark>> applied(const belay::Id& id) {
         return store.applied(id);
     }
     std::error_code expire(belay::WallTime now) { return store.expire(now); }

@@ -71,6 +71,7 @@ private:
 struct SqliteFormat {
     std::int64_t application_id;
     std::int64_t version;
+    std::int64_t oldest_version = version;  ///< the oldest that the caller can read
 };
 
 /// A connection. Errors are those of `code_of_sqlite`.
@@ -117,7 +118,8 @@ public:
 
     /// Checks whether the file is of this format, or empty and to become so. Does not change any
     /// other file.
-    [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) noexcept {
+    [[nodiscard]] std::error_code recognise(const SqliteFormat& format,
+                                            std::int64_t& version) noexcept {
         std::int64_t found[3];
         if (const std::error_code error =
                 ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
@@ -125,11 +127,13 @@ public:
                     found)) {
             return error;
         }
-        is_new = found[0] == 0 && found[1] == 0 && found[2] == 0;
-        if (is_new) return {};
+        version = 0;
+        if (found[0] == 0 && found[1] == 0 && found[2] == 0) return {};
         if (found[0] != format.application_id) return make_error_code(QueueErrc::foreign_file);
         if (found[1] > format.version) return make_error_code(QueueErrc::future_version);
-        return found[1] == format.version ? std::error_code{} : make_error_code(QueueErrc::corrupt);
+        version = found[1];
+        return version >= format.oldest_version ? std::error_code{}
+                                                : make_error_code(QueueErrc::corrupt);
     }
     /// Sets a write-ahead log. With `flushes_each`, each commit is on the medium when it returns.
     [[nodiscard]] std::error_code configure(bool flushes_each) {

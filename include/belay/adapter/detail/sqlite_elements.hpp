@@ -21,11 +21,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class SqliteElements {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
-        bool is_new = false;
+        std::int64_t version = 0;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 1}, is_new);
+        if (!error) error = db_.recognise({0x62656C73, 2, 1}, version);
         if (!error) error = db_.configure(flushes_each);
-        if (!error && is_new) error = create();
+        if (!error && version == 0) error = create();
+        if (!error && version == 1) error = add_decisions();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };
@@ -40,8 +41,8 @@ public:
             "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7 "
             "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
             update_);
-        prepare("INSERT INTO applied (id, hash) VALUES (?, ?)", remember_);
-        prepare("SELECT hash FROM applied WHERE id=?", applied_);
+        prepare("INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_);
+        prepare("SELECT hash, decision FROM applied WHERE id=?", applied_);
         prepare("DELETE FROM applied WHERE number<=?", forget_);
         std::int64_t found[2] = {};
         if (!error) {
@@ -104,13 +105,17 @@ public:
     [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
         return in_one_piece([&] { return note(mark); });
     }
-    [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) {
+    [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
         const SqliteRun run{applied_};
         run.bind(1, BytesView{operation});
         const int answer = run.step();
-        if (answer == SQLITE_DONE) return std::optional<std::uint64_t>{};
+        if (answer == SQLITE_DONE) return std::optional<part::AppliedMark>{};
         if (answer != SQLITE_ROW) return read_failed(answer);
-        return std::optional{static_cast<std::uint64_t>(run.number(0))};
+        const std::int64_t decision = run.number(1);
+        const bool is_known = decision > 0 && decision <= decisions;
+        return std::optional{part::AppliedMark{
+            static_cast<std::uint64_t>(run.number(0)),
+            is_known ? static_cast<part::Decision>(decision) : part::Decision::unknown}};
     }
     /// Removes the tombstones from before `until`.
     [[nodiscard]] std::error_code expire(WallTime until) {
@@ -163,6 +168,7 @@ private:
         bool needed = true;
     };
 
+    static constexpr std::int64_t decisions = static_cast<int>(part::Decision::concurrent);
     // At most this many more than requested are remembered before the oldest are removed.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
@@ -199,9 +205,16 @@ private:
             "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
             "BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX tombstone ON element "
             "(wall) WHERE value IS NULL; CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
-            "NOT NULL UNIQUE, hash INTEGER NOT NULL); CREATE TABLE past (horizon INTEGER NOT "
-            "NULL); INSERT INTO past VALUES (-9223372036854775808); PRAGMA "
-            "application_id=0x62656C73; PRAGMA user_version=1; COMMIT");
+            "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
+            "TABLE past (horizon INTEGER NOT NULL); INSERT INTO past VALUES "
+            "(-9223372036854775808); PRAGMA application_id=0x62656C73; PRAGMA user_version=2; "
+            "COMMIT");
+    }
+    /// Makes a file of version 1 one of version 2. Its operations have unknown decisions.
+    [[nodiscard]] std::error_code add_decisions() noexcept {
+        return db_.execute(
+            "BEGIN; ALTER TABLE applied ADD COLUMN decision INTEGER NOT NULL DEFAULT 0; PRAGMA "
+            "user_version=2; COMMIT");
     }
     [[nodiscard]] static int write(const SqliteStatement& statement, const part::ElementKey& key,
                                    const std::optional<BytesView>& value,
@@ -223,6 +236,7 @@ private:
             const SqliteRun run{remember_};
             run.bind(1, BytesView{mark.operation});
             run.bind(2, static_cast<std::int64_t>(mark.hash));
+            run.bind(3, static_cast<std::int64_t>(mark.decision));
             if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
         }
         const std::int64_t last = db_.last_number();

@@ -13,12 +13,13 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/sync/detail/tag_index.hpp>
+#include <belay/sync/store_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The last `most` ids, in a ring with an index over it. A new id replaces the oldest.
 ///
-/// Each id takes 24 bytes, and 16 to 32 bytes of the index. The memory grows to its bound, and is
+/// Each id takes 25 bytes, and 16 to 32 bytes of the index. The memory grows to its bound, and is
 /// kept.
 class AppliedIds {
 public:
@@ -32,31 +33,35 @@ public:
         if (ring_.size() == most_) return;
         index_.prepare(ring_.size());
         if (ring_.size() == ring_.capacity()) {
-            ring_.reserve(std::min(2 * ring_.size() + 16, most_));
+            const std::size_t more = std::min(2 * ring_.size() + 16, most_);
+            decisions_.reserve(more);
+            ring_.reserve(more);
         }
     }
-    /// Adds an id. If the id is already present, its old hash is kept.   Pre: prepare() was called.
-    void insert(const Id& id, std::uint64_t hash) noexcept {
+    /// Adds an id. If the id is already present, its old mark is kept.   Pre: prepare() was called.
+    void insert(const Id& id, const part::AppliedMark& mark) noexcept {
         if (most_ == 0) return;
         const std::uint32_t tag = tag_of(id);
         if (number_of(id, tag) != 0) return;
         std::size_t at = ring_.size();
         if (at < most_) {
-            ring_.push_back({id, hash});
+            ring_.push_back({id, mark.hash});
+            decisions_.push_back(mark.decision);
         } else {
             at = oldest_;
             index_.erase({tag_of(ring_[at].id), static_cast<std::uint32_t>(at + 1)});
-            ring_[at] = {id, hash};
+            ring_[at] = {id, mark.hash};
+            decisions_[at] = mark.decision;
             oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
             // Prefetches the entry of the id that is removed next.
             index_.fetch(tag_of(ring_[oldest_].id));
         }
         index_.insert({tag, static_cast<std::uint32_t>(at + 1)});
     }
-    [[nodiscard]] std::optional<std::uint64_t> find(const Id& id) const noexcept {
+    [[nodiscard]] std::optional<part::AppliedMark> find(const Id& id) const noexcept {
         const std::uint32_t at = number_of(id, tag_of(id));
         if (at == 0) return std::nullopt;
-        return ring_[at - 1].hash;
+        return part::AppliedMark{ring_[at - 1].hash, decisions_[at - 1]};
     }
     [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
 
@@ -78,6 +83,7 @@ private:
     std::size_t most_;
     std::size_t oldest_ = 0;
     std::vector<Slot> ring_;
+    std::vector<part::Decision> decisions_;  // of the ring's slots, apart because of their size
     TagIndex index_;
 };
 

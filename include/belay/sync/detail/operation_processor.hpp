@@ -97,13 +97,11 @@ public:
                 elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
             return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
         }
-        part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op)};
-        const auto known = ask_store([&] { return store_.applied(mark.operation); });
+        part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
+                             part::Decision::applied};
+        const auto known = ask_store([&] { return applied_in(store_, mark.operation); });
         if (!known) return Outcome::error_of(known.error());
-        if (*known) {
-            return **known == mark.hash ? Outcome::of(OperationOutcome::duplicate)
-                                        : Outcome::error_of(SyncErrc::id_reused);
-        }
+        if (*known) return decided_before(session, op, mark.hash, **known);
         if (pending && *pending != mark.hash) return Outcome::error_of(SyncErrc::id_reused);
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
@@ -119,7 +117,7 @@ public:
     /// nothing.
     [[nodiscard]] Result<std::optional<ConflictReason>> reason_of(std::string_view session,
                                                                   const Op& op) {
-        const auto known = ask_store([&] { return store_.applied(op.id); });
+        const auto known = ask_store([&] { return applied_in(store_, op.id); });
         if (!known) return known.error();
         if (*known) return std::optional<ConflictReason>{};
         const part::ElementKey key{session, op.element()};
@@ -153,6 +151,42 @@ private:
             (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max;
         return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
     }
+    /// The result of an operation that was sent before. A conflict is a conflict again, because its
+    /// sender may never have received the first result.
+    [[nodiscard]] Outcome decided_before(std::string_view session, const Op& op, std::uint64_t hash,
+                                         const part::AppliedMark& known) {
+        if (known.hash != hash) return Outcome::error_of(SyncErrc::id_reused);
+        Outcome outcome = Outcome::of(OperationOutcome::duplicate);
+        switch (known.decision) {
+            case part::Decision::not_found:
+                outcome.reason = ElementNotFound{};
+                break;
+            case part::Decision::already_exists:
+                outcome.reason = ElementAlreadyExists{};
+                break;
+            case part::Decision::concurrent:
+                outcome.reason = ConcurrentModification{};
+                break;
+            case part::Decision::stale: {
+                // With the stamp of now: the one that it was compared with is not kept.
+                const part::ElementKey key{session, op.element()};
+                const auto local = ask_store([&] { return store_.find(key); });
+                if (!local) return Outcome::error_of(local.error());
+                outcome.reason = StaleTimestamp{local->stamp, op.stamp};
+                break;
+            }
+            default:
+                return outcome;
+        }
+        outcome.decision = Answer::Kind::keep_local;
+        return outcome;
+    }
+    [[nodiscard]] static part::Decision decision_of(const ConflictReason& reason) noexcept {
+        constexpr part::Decision decisions[] = {part::Decision::not_found,
+                                                part::Decision::already_exists,
+                                                part::Decision::stale, part::Decision::concurrent};
+        return decisions[reason.index()];
+    }
     /// Returns whether an operation may make an absent element live.
     [[nodiscard]] bool creates(const Op& op) const noexcept {
         const OperationKind kind = op.kind();
@@ -177,11 +211,13 @@ private:
                 return done(ask_store([&] { return store_.remove(key, mark); }),
                             OperationOutcome::applied);
             case ConflictAction::skip_and_keep_tombstone:
+                mark.decision = decision_of(*entry.reason);
                 return skipped(done(ask_store([&] { return store_.remove(key, mark); }),
                                     OperationOutcome::skipped),
                                *entry.reason);
             case ConflictAction::skip:
                 if (waits_for_add(op, local)) return pending(*entry.reason);
+                mark.decision = decision_of(*entry.reason);
                 return skipped(write_or(mark, OperationOutcome::skipped), *entry.reason);
             case ConflictAction::strategy_decides:
                 break;
@@ -205,6 +241,7 @@ private:
             case Answer::Kind::pending:
                 return pending(reason);
             case Answer::Kind::keep_local:
+                mark.decision = decision_of(reason);
                 outcome = write_or(mark, OperationOutcome::skipped);
                 break;
             case Answer::Kind::keep_remote:

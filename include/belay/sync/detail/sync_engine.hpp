@@ -151,8 +151,14 @@ private:
         switch (outcome.outcome) {
             case OperationOutcome::applied:
             case OperationOutcome::logged:
-            case OperationOutcome::duplicate:
                 ++batch.result.synced_count;
+                break;
+            case OperationOutcome::duplicate:
+                if (outcome.reason) {
+                    batch.conflict(index, *outcome.reason, true);
+                } else {
+                    ++batch.result.synced_count;
+                }
                 break;
             case OperationOutcome::skipped:
             case OperationOutcome::pending:
@@ -188,7 +194,7 @@ private:
         }
         if (wakes(op, outcome)) parts_.pending.changed({session, element});
         if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
-        if (outcome.reason) {
+        if (outcome.reason && outcome.outcome != OperationOutcome::duplicate) {
             notify<typename Hooks::OfConflict>(
                 parts_.observer, no_machine,
                 ConflictReport<Op>{session, op, *outcome.reason, outcome.decision,
