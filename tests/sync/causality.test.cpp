@@ -32,7 +32,7 @@ Op seen(Op op, const Stamp& version) {
     op.saw = version;
     return op;
 }
-constexpr Stamp absent{};
+constexpr Stamp not_there{};
 
 /// Joins both values. It uses only what is the same in both orders.
 struct Join {
@@ -125,7 +125,7 @@ TEST_CASE("Causality: a version that the store does not have proves nothing abou
     auto processor = processor_of(store, LastWriteWins{});
     CHECK(sums(processor.process_batch("s", Ops{second}), 1) == "1 0 0");
     CHECK(state_text(store, "e") == "live 12 B");
-    const Op made = seen(add("e", "v0", stamp(5, 5)), absent);
+    const Op made = seen(add("e", "v0", stamp(5, 5)), not_there);
     CHECK(sums(processor.process_batch("s", Ops{made}), 1) == "0 1 0");
     CHECK(state_text(store, "e") == "live 12 B");
     CHECK(processor.pending("s").empty());
@@ -167,7 +167,7 @@ TEST_CASE("Causality: each write makes a version of its own", "[sync][causality]
 TEST_CASE("Causality: what an operation saw is part of its contents", "[sync][causality]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
-    Op op = seen(add("e", "v0", stamp(5, 5)), absent);
+    Op op = seen(add("e", "v0", stamp(5, 5)), not_there);
     REQUIRE(processor.process_batch("s", Ops{op}).success);
     CHECK(sums(processor.process_batch("s", Ops{op}), 1) == "1 0 0");
     for (const std::optional<Stamp> other : {std::optional<Stamp>{}, std::optional{stamp(1)}}) {
@@ -211,8 +211,8 @@ TEST_CASE("Causality: an observer sees the version that was replaced", "[sync][c
     Memory store;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
                             ManualWallTime{}};
-    const Ops ops{add("e", "v0", stamp(5, 5)), seen(update("e", "A", stamp(10)), absent),
-                  seen(update("e", "B", stamp(7)), absent)};
+    const Ops ops{add("e", "v0", stamp(5, 5)), seen(update("e", "A", stamp(10)), not_there),
+                  seen(update("e", "B", stamp(7)), not_there)};
     REQUIRE(processor.process_batch("s", ops).success);
     CHECK(notes.text == "v0-");
 }

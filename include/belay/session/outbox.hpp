@@ -431,7 +431,7 @@ private:
         }
         // What the connection has taken still leaves.
         closing_ = true;
-        link_.drain(ends - now_);
+        link_.drain(elapsed(now_, ends));
     }
     void end_drain() noexcept {
         drain_ends_ = never;
