@@ -70,8 +70,9 @@ public:
     RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
-          registry_{Persistence{std::forward<P>(persistence)}, std::move(authorizer),
-                    checked(options), empty} {
+          context_{checked(options)},
+          registry_{context_, Persistence{std::forward<P>(persistence)}, std::move(authorizer),
+                    empty} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -79,7 +80,7 @@ public:
             detail::FanoutIsSound<Persistence>,
             "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
             "because otherwise its servers would not exchange changes");
-        registry_.reports_events_ = detail::has_hook_of<typename Hooks::Event, Observer>;
+        context_.reports_events = detail::has_hook_of<typename Hooks::Event, Observer>;
     }
     template <class P, class O>
         requires(!std::convertible_to<O, RoomOptions>)
@@ -102,7 +103,7 @@ public:
         registry_.attach(waker_);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return registry_.pending_events_.empty() ? registry_.deadline() : always;
+        return context_.pending_events.empty() ? registry_.deadline() : always;
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
@@ -260,7 +261,7 @@ public:
         return registry_.stats(board);
     }
     /// Returns what the manager has done since it was made.
-    [[nodiscard]] const RoomCounters& counters() const noexcept { return registry_.counters_; }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
     [[nodiscard]] std::size_t rooms() const noexcept { return registry_.rooms(); }
     /// Returns the number of clients, including those that are not admitted yet.
@@ -277,7 +278,7 @@ private:
     /// Returns the registry for a call outside a turn. Hours may pass between turns, so its time is
     /// set first.
     [[nodiscard]] Registry& registry() noexcept {
-        registry_.at(waker_.now());
+        context_.at(waker_.now());
         return registry_;
     }
     [[nodiscard]] static constexpr bool closes(int code) noexcept {
@@ -314,9 +315,9 @@ private:
     }
     void deliver_events(const driver::TurnGuard& guard) {
         // A hook may cause further notices. They wait for the next turn.
-        for (std::size_t left = registry_.pending_events_.size(); left != 0; --left) {
-            detail::PendingEvent event = std::move(registry_.pending_events_.front());
-            registry_.pending_events_.pop_front();
+        for (std::size_t left = context_.pending_events.size(); left != 0; --left) {
+            detail::PendingEvent event = std::move(context_.pending_events.front());
+            context_.pending_events.pop_front();
             std::visit([this](auto& what) { this->deliver(what); }, event);
             if (guard.gone()) return;
         }
@@ -345,6 +346,7 @@ private:
     [[no_unique_address]] Observer observer_;
     driver::Lifeline line_;
     Waker waker_;
+    detail::TurnContext context_;
     Registry registry_;
 };
 

@@ -23,7 +23,6 @@ class ClientSessions : public RoomAdmission<Registry, Authorizer, Document> {
     friend Admission;
 
 public:
-    using Admission::counters_;
     using Admission::fail;
     using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
@@ -37,46 +36,47 @@ public:
     void serve(Socket<T, P>& client) {
         ClientConnection& connection = client.own;
         if (client.check.answered()) this->on_grant(client);
-        if (client.link && (connection.read_at <= now_ || !client.core.joined())) {
+        if (client.link && (connection.read_at <= context_.now || !client.core.joined())) {
             unsigned frames = 0;
-            client.link->advance(now_, options_.frames_per_turn_max, [&](const Bytes& frame, Lane) {
-                if (client.core.state() == ClientCore::State::opening) on_opened(client);
-                if (!client.core.joined()) return;
-                ++frames;
-                on_frame(client, frame, client.protocol.read(frame));
-            });
+            client.link->advance(context_.now, context_.options.frames_per_turn_max,
+                                 [&](const Bytes& frame, Lane) {
+                                     if (client.core.state() == ClientCore::State::opening)
+                                         on_opened(client);
+                                     if (!client.core.joined()) return;
+                                     ++frames;
+                                     on_frame(client, frame, client.protocol.read(frame));
+                                 });
             if (client.core.joined()) pay(connection, frames);
             if (client.link->opened()) on_opened(client);
             if (client.link->take_heard() && client.core.joined())
-                connection.pulse.sign_of_life(now_);
+                connection.pulse.sign_of_life(context_.now);
             if (client.link->take_writable() && client.core.joined()) {
                 connection.output_ends = never;
-                delivery_.catch_up(connection, now_);
+                delivery_.catch_up(connection);
             }
         } else if (client.link) {
             check_arrivals(connection, *client.link);
         }
-        connection.looked_at = now_;
+        connection.looked_at = context_.now;
         watch(client);
         if (client.core.joined()) watch_alone(client);
         if (!client.gone() || std::exchange(client.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
-        if (client.core.awaits_upgrade()) ++counters_.upgrades_aborted;
+        if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
         this->ended_.push_back(&client);
     }
 
 protected:
     using Admission::Admission;
+    using Admission::context_;
     using Admission::delivery_;
-    using Admission::now_;
-    using Admission::options_;
 
     /// Processes a load, also a repeated one.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.vector_before_reload, std::nullopt);
         const std::vector<RoomClient*> clients = room.clients;
         std::error_code error;
-        if (had) error = delivery_.send_state(clients, room, *had, Kind::update, now_);
+        if (had) error = delivery_.send_state(clients, room, *had, Kind::update);
         for (RoomClient* const client : clients) {
             // A failed client ends the other clients of its connection, too.
             if (!client->core.joined()) continue;
@@ -85,7 +85,7 @@ protected:
             if (error) fail(*client, error);
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
-            if (client->core.joined()) delivery_.catch_up(*client->connection, now_);
+            if (client->core.joined()) delivery_.catch_up(*client->connection);
         }
         for (RoomClient* const client : std::exchange(room.waiting, {})) this->open(*client);
     }
@@ -111,15 +111,15 @@ protected:
         RoomClient* const author =
             change.statuses != 0 ? this->find_client(change.author) : nullptr;
         if (author != nullptr && author->core.joined())
-            delivery_.acknowledge(*author, change.statuses, now_);
+            delivery_.acknowledge(*author, change.statuses);
     }
 
     void join(RoomClient& client) {
-        client.connection->pulse.sign_of_life(now_);
-        client.connection->note_sent(now_);
+        client.connection->pulse.sign_of_life(context_.now);
+        client.connection->note_sent(context_.now);
         client.room->clients.push_back(&client);
-        ++counters_.joined;
-        this->report(RoomEvent::Kind::joined, *client.room, &client);
+        ++context_.counters.joined;
+        context_.report(RoomEvent::Kind::joined, *client.room, &client);
         this->send_grant(client);
         if (!client.core.joined()) return;
         if (!client.room->core.live()) {
@@ -134,13 +134,13 @@ protected:
         const bool changes = client.core.joined() && client.grant.user != grant.user;
         if (changes) {
             std::erase(client.room->clients, &client);
-            this->report(RoomEvent::Kind::left, *client.room, &client);
+            context_.report(RoomEvent::Kind::left, *client.room, &client);
         }
         client.grant = std::move(grant);
         if (!changes) return;
         client.room->clients.push_back(&client);
-        ++counters_.joined;
-        this->report(RoomEvent::Kind::joined, *client.room, &client);
+        ++context_.counters.joined;
+        context_.report(RoomEvent::Kind::joined, *client.room, &client);
         client.room->awareness.set_user(client.id, client.grant.user);
         this->registry().replication_.publish_state(*client.room, client);
     }
@@ -150,13 +150,13 @@ protected:
         const bool request_after_load = std::exchange(client.request_after_load, false);
         if (client.may_edit() && (client.connection->multiplexed == nullptr || request_after_load))
             request_state(client);
-        if (client.core.joined()) delivery_.send_all_awareness(client, false, now_);
+        if (client.core.joined()) delivery_.send_all_awareness(client, false);
     }
     void request_state(RoomClient& client) {
         client.request_after_load = !client.room->core.live();
         if (client.request_after_load) return;
         const Bytes ours = delivery_.vector_of(static_cast<Room&>(*client.room));
-        delivery_.send_message(client, {Kind::state_vector, ours}, now_);
+        delivery_.send_message(client, {Kind::state_vector, ours});
     }
 
     // ---- messages -------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ protected:
     }
     template <class R>
     void on_frame(RoomClient& client, BytesView frame, const R& read) {
-        if (frame.size() > options_.frame_bytes_max)
+        if (frame.size() > context_.options.frame_bytes_max)
             return fail(client, make_error_code(RoomErrc::frame_too_large));
         if (!read.has_value()) return fail(client, static_cast<std::error_code>(read.error()));
         on_message(client, *read);
@@ -179,23 +179,23 @@ protected:
         auto& room = static_cast<Room&>(*client.room);
         switch (said.kind) {
             case Kind::state_vector:
-                pay(*client.connection, room.document.bytes() / options_.piece_bytes_max);
+                pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.statuses_owed = 1;
                 note_divergence(client, room, said.payload);
-                error = delivery_.answer(client, said.payload, now_);
+                error = delivery_.answer(client, said.payload);
                 break;
             case Kind::state:
             case Kind::update:
                 error = on_update(client, room, said);
                 break;
             case Kind::awareness:
-                if (!options_.viewers_awareness && !client.may_edit()) break;
+                if (!context_.options.viewers_awareness && !client.may_edit()) break;
                 error = on_awareness(client, room, said.payload);
                 break;
             case Kind::query_awareness:
                 pay(*client.connection, room.awareness.size() / 16);
-                delivery_.send_all_awareness(client, true, now_);
+                delivery_.send_all_awareness(client, true);
                 break;
             default:
                 break;
@@ -205,10 +205,10 @@ protected:
     [[nodiscard]] std::error_code on_awareness(RoomClient& client, Room& room, BytesView said) {
         const std::uint64_t before = room.awareness.version();
         const std::error_code error =
-            room.awareness.receive({client.id, client.grant.user}, said, now_);
+            room.awareness.receive({client.id, client.grant.user}, said, context_.now);
         if (!error && room.awareness.version() != before)
             this->registry().replication_.publish_state(room, client);
-        this->note_aware(room);
+        delivery_.queue_awareness(room);
         room.waker.touch();
         return error;
     }
@@ -224,7 +224,7 @@ protected:
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {
-                delivery_.acknowledge(client, due, now_);
+                delivery_.acknowledge(client, due);
             } else {
                 room.pending.back().statuses = due;
             }
@@ -234,24 +234,24 @@ protected:
         client.statuses_owed = saturating_sum(client.statuses_owed, due);
         // A closed client would dial again at once with the same update.
         if (!client.core.denial_sent())
-            this->count_refusal(client.request, client.grant.user, error);
+            context_.report_refusal(client.request, client.grant.user, error);
         deny(client, "the document is full");
         return {};
     }
     [[nodiscard]] std::error_code on_viewers(RoomClient& client, Room& room,
                                              const part::RoomMessage& said, std::uint32_t due) {
         const bool answers = said.kind == Kind::state;
-        ++counters_.denied;
+        ++context_.counters.denied;
         if (answers && client.connection->multiplexed == nullptr) return {};
         if (answers) {
             // Merges the document first, so that its content is known.
-            pay(*client.connection, room.document.bytes() / options_.piece_bytes_max);
+            pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(said.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
             if (!*adds) {
-                --counters_.denied;
-                delivery_.acknowledge(client, due, now_);
+                --context_.counters.denied;
+                delivery_.acknowledge(client, due);
                 return {};
             }
         }
@@ -265,30 +265,32 @@ protected:
     }
     void deny(RoomClient& client, std::string_view why) {
         if (!client.core.take_denial()) return;
-        delivery_.send_message(client, {Kind::denied, as_bytes(why)}, now_);
+        delivery_.send_message(client, {Kind::denied, as_bytes(why)});
     }
     void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
         if constexpr (ComparesDocument<Document>) {
             if (!client.may_edit() ||
                 !client.ops->disjoint(client, room.document.state_vector(), theirs))
                 return;
-            ++counters_.divergences;
-            this->pending_events_.push_back(RoomDivergence{room.id, client.grant.user});
+            ++context_.counters.divergences;
+            context_.pending_events.push_back(RoomDivergence{room.id, client.grant.user});
         }
     }
     /// Charges frames to the connection's rate. A connection without credit is read later.
     void pay(ClientConnection& client, std::size_t frames) {
         if (frames == 0) return;
-        const Duration each = Duration{std::chrono::seconds{1}} / options_.frames_per_second;
+        const Duration each =
+            Duration{std::chrono::seconds{1}} / context_.options.frames_per_second;
         client.paid_until =
-            after(larger(client.paid_until, now_), part::saturating_multiply(each, frames));
+            after(larger(client.paid_until, context_.now), part::saturating_multiply(each, frames));
         // It must be read again before it counts as silent.
-        const Duration most = part::saturating_add(
-            part::saturating_multiply(each, options_.frames_burst), options_.heartbeat.every / 2);
-        client.paid_until = smaller(client.paid_until, after(now_, most));
-        const Instant read_at =
-            before(client.paid_until, part::saturating_multiply(each, options_.frames_burst));
-        if (read_at > now_) client.read_at = larger(client.read_at, read_at);
+        const Duration most =
+            part::saturating_add(part::saturating_multiply(each, context_.options.frames_burst),
+                                 context_.options.heartbeat.every / 2);
+        client.paid_until = smaller(client.paid_until, after(context_.now, most));
+        const Instant read_at = before(
+            client.paid_until, part::saturating_multiply(each, context_.options.frames_burst));
+        if (read_at > context_.now) client.read_at = larger(client.read_at, read_at);
     }
     /// Notes arrivals on a connection that is not read for a while.
     template <class Link>
@@ -297,10 +299,10 @@ protected:
     }
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
-        if (client.core.is_due(now_)) on_tick(client);
-        if (client.retry_at > now_) return;
+        if (client.core.is_due(context_.now)) on_tick(client);
+        if (client.retry_at > context_.now) return;
         client.retry_at = never;
-        delivery_.catch_up(*client.connection, now_);
+        delivery_.catch_up(*client.connection);
     }
     void on_tick(RoomClient& client) {
         const ClientCore::Actions todo = this->advance(client, ClientCore::Event::tick);
@@ -309,18 +311,18 @@ protected:
         if (todo.fail) return fail(client, make_error_code(*todo.fail));
         if (!todo.request_token) return;
         delivery_.send_control(*client.connection, client.address,
-                               client.ops->write(client, {Kind::token, {}, {}}), now_);
+                               client.ops->write(client, {Kind::token, {}, {}}));
     }
     /// Processes the timers of a connection with one client.
     void watch_alone(RoomClient& client) {
         ClientConnection& connection = *client.connection;
-        if (connection.output_ends <= now_)
+        if (connection.output_ends <= context_.now)
             return fail(client, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = connection.pulse.check(now_);
+        const Pulse::Due due = connection.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost)
             return abort_client(client, this->advance(client, ClientCore::Event::lost));
-        if (due == Pulse::Due::ping || connection.keepalive_at <= now_) send_probe(client);
+        if (due == Pulse::Due::ping || connection.keepalive_at <= context_.now) send_probe(client);
     }
     void abort_client(RoomClient& client, const ClientCore::Actions& todo) {
         this->release(client, todo);
@@ -328,9 +330,9 @@ protected:
         client.ops->abort(client);
     }
     void send_probe(RoomClient& client) {
-        client.connection->note_sent(now_);
+        client.connection->note_sent(context_.now);
         if (client.core.joined() && client.connection->output.empty())
-            delivery_.send_message(client, {Kind::query_awareness, {}, {}}, now_);
+            delivery_.send_message(client, {Kind::query_awareness, {}, {}});
     }
 };
 

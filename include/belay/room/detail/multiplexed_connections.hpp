@@ -32,41 +32,41 @@ public:
     template <class T, class P>
     void serve(MultiplexedConnection<Registry, T, P>& connection) {
         // On a connection that is not read, the end waits after frames, which are read then.
-        if (connection.link && connection.full() && connection.look_at <= now_) {
-            connection.look_at = after(now_, std::chrono::seconds{1});
+        if (connection.link && connection.full() && connection.look_at <= context_.now) {
+            connection.look_at = after(context_.now, std::chrono::seconds{1});
             connection.peer_ended = connection.link->has_hung_up();
             if (!connection.closing) this->check_arrivals(connection, *connection.link);
-            connection.looked_at = now_;
+            connection.looked_at = context_.now;
         }
         if (connection.link &&
-            (connection.closing || (connection.read_at <= now_ && !connection.full()))) {
+            (connection.closing || (connection.read_at <= context_.now && !connection.full()))) {
             std::size_t frames = 0;
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
-            for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
-                connection.link->advance(now_, 1, [&](const Bytes& frame, Lane) {
+            for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+                connection.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                     on_opened(connection);
                     if (connection.closing) return;
                     ++frames;
                     receive(connection, frame);
                 });
                 if (!connection.link->has_arrived() || connection.full() ||
-                    connection.read_at > now_)
+                    connection.read_at > context_.now)
                     break;
             }
             this->pay(connection, frames);
-            connection.looked_at = now_;
+            connection.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
             if (connection.link->take_heard() && !connection.closing)
-                connection.pulse.sign_of_life(now_);
+                connection.pulse.sign_of_life(context_.now);
             if (connection.link->take_writable() && !connection.closing) {
                 connection.output_ends = never;
-                delivery_.catch_up(connection, now_);
+                delivery_.catch_up(connection);
             }
         }
-        if (connection.is_output_stalled() && connection.try_at <= now_) {
-            connection.try_at = after(now_, std::chrono::milliseconds{50});
-            delivery_.catch_up(connection, now_);
+        if (connection.is_output_stalled() && connection.try_at <= context_.now) {
+            connection.try_at = after(context_.now, std::chrono::milliseconds{50});
+            delivery_.catch_up(connection);
         }
         watch_connection(connection);
         if (!connection.gone()) return;
@@ -75,7 +75,7 @@ public:
         if (connection.has_held_frames()) return;
         // Not an error: the page was closed, or the network failed.
         if (connection.wait_ends != never && !connection.authorized)
-            ++this->counters_.upgrades_aborted;
+            ++context_.counters.upgrades_aborted;
         end(connection);
         // Its clients are destroyed first.
         if (connection.clients.empty() && !std::exchange(connection.reaped, true))
@@ -87,9 +87,9 @@ public:
         if (channel.check.answered()) this->on_grant(channel);
         if (channel.core.awaits_upgrade()) join_channel(channel);
         // Held frames cost as much as new ones.
-        for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
+        for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
             if (!channel.core.joined() || channel.held.empty() || !is_live(channel)) break;
-            if (connection.read_at > now_) break;
+            if (connection.read_at > context_.now) break;
             const Bytes frame = std::move(channel.held.front());
             channel.held.pop_front();
             connection.held_bytes -= frame.size();
@@ -112,9 +112,8 @@ public:
     }
 
 protected:
+    using Sessions::context_;
     using Sessions::delivery_;
-    using Sessions::now_;
-    using Sessions::options_;
     using Sessions::Sessions;
 
 private:
@@ -124,7 +123,7 @@ private:
     std::uint64_t begin(MultiplexedBase& connection) {
         this->connections_.emplace(connection.id, &connection);
         count(connection);
-        connection.wait_ends = after(now_, options_.check_within);
+        connection.wait_ends = after(context_.now, context_.options.check_within);
         if (const std::error_code error = this->why_not_now()) {
             this->fail_connection(connection, error);
         } else {
@@ -150,32 +149,32 @@ private:
         }
         if (connection.closing || connection.wait_ends == never) return;
         connection.wait_ends = never;
-        connection.token_ends = after(now_, options_.token_within);
-        connection.pulse.sign_of_life(now_);
+        connection.token_ends = after(context_.now, context_.options.token_within);
+        connection.pulse.sign_of_life(context_.now);
     }
     template <class Connection>
     void watch_connection(Connection& connection) {
-        if (connection.wait_ends <= now_) return abort(connection);
+        if (connection.wait_ends <= context_.now) return abort(connection);
         if (connection.closing) return;
-        if (connection.token_ends <= now_ && connection.clients.empty())
+        if (connection.token_ends <= context_.now && connection.clients.empty())
             return this->fail_connection(connection, make_error_code(RoomErrc::unauthorized));
-        if (connection.output_ends <= now_)
+        if (connection.output_ends <= context_.now)
             return this->fail_connection(connection, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = connection.pulse.check(now_);
+        const Pulse::Due due = connection.pulse.check(context_.now);
         if (due == Pulse::Due::lost) return abort(connection);
-        if (due == Pulse::Due::ping || connection.keepalive_at <= now_) send_probe(connection);
+        if (due == Pulse::Due::ping || connection.keepalive_at <= context_.now)
+            send_probe(connection);
     }
     template <class Connection>
     void send_probe(Connection& connection) {
-        connection.note_sent(now_);
+        connection.note_sent(context_.now);
         if (!connection.output.empty()) return;
         if (connection.pings)
-            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::ping}),
-                                          now_);
+            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::ping}));
         // Older clients answer a query for any document.
         for (RoomClient* const client : connection.clients) {
             if (client->core.joined())
-                return delivery_.send_message(*client, {Kind::query_awareness, {}, {}}, now_);
+                return delivery_.send_message(*client, {Kind::query_awareness, {}, {}});
         }
     }
     template <class Connection>
@@ -204,12 +203,12 @@ private:
         const auto bad = [&](RoomErrc why) {
             this->fail_connection(connection, make_error_code(why));
         };
-        const std::size_t most =
-            connection.authorized ? options_.frame_bytes_max : options_.piece_bytes_max;
+        const std::size_t most = connection.authorized ? context_.options.frame_bytes_max
+                                                       : context_.options.piece_bytes_max;
         if (frame.size() > most) return bad(RoomErrc::frame_too_large);
         if (!connection.token_seen) {
             connection.token_bytes += frame.size();
-            if (connection.token_bytes > options_.bytes_until_token)
+            if (connection.token_bytes > context_.options.bytes_until_token)
                 return bad(RoomErrc::frame_too_large);
         }
         const auto address = connection.protocol.address(frame);
@@ -221,13 +220,12 @@ private:
         if (!read.has_value())
             return this->fail_connection(connection, static_cast<std::error_code>(read.error()));
         const part::RoomMessage& said = *read;
-        if (said.kind == Kind::token && frame.size() > options_.bytes_until_token)
+        if (said.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
             return bad(RoomErrc::frame_too_large);
         if (name.empty() != (said.kind == Kind::ping || said.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
         if (said.kind == Kind::ping)
-            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::pong}),
-                                          now_);
+            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::pong}));
         if (said.kind == Kind::pong) return;
         route(connection, name, said, frame);
     }
@@ -282,11 +280,11 @@ private:
         request.epoch.clear();
         // After token_within, a connection without access gets no further check.
         const bool late =
-            connection.token_ends <= now_ &&
+            connection.token_ends <= context_.now &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
         if (late || !connection.takes_another()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
-            this->count_refusal(request, {}, why);
+            context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         auto& channel = this->template make_channel<typename Connection::Channel>(
@@ -306,8 +304,7 @@ private:
     void refuse(Connection& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
         const std::string reason = reason_of(why);
         delivery_.send_control(connection, address,
-                               connection.protocol.write({Kind::refused, as_bytes(reason), {}}),
-                               now_);
+                               connection.protocol.write({Kind::refused, as_bytes(reason), {}}));
     }
     template <class Channel>
     void send_close(Channel& channel) {
@@ -317,8 +314,7 @@ private:
         if (!channel.was_joined || connection.closing) return;
         const std::string reason = reason_of(why);
         delivery_.send_control(connection, channel.address,
-                               connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}),
-                               now_);
+                               connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}));
     }
     /// The reason as text, which does not distinguish an unknown room from a missing right.
     [[nodiscard]] static std::string reason_of(const std::error_code& why) {
@@ -338,7 +334,7 @@ private:
         ++connection.joined;
         connection.waker.touch();
         if (!std::exchange(connection.authorized, true)) {
-            connection.link->limit_messages(options_.frame_bytes_max);
+            connection.link->limit_messages(context_.options.frame_bytes_max);
         }
         channel.was_joined = true;
         if (this->advance(channel, ClientCore::Event::opened).join) this->join(channel);

@@ -13,8 +13,8 @@
 
 #include <belay/core/order.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/fanout_like.hpp>
-#include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -31,7 +31,7 @@ struct PendingAdmin {
 /// `Owner` has
 /// - `durable(RoomBase&)`: the first `flushing` of its pending changes are durable,
 /// - `not_durable(RoomBase&, PersistenceError)`: none of its pending changes is,
-/// - `failed(board, PersistenceError)` and `lagging(std::string_view board)`,
+/// - `lagging(std::string_view board)`: the storage asks for a save of this room,
 /// - `admin_stored(PendingAdmin&, PersistenceError)`: an erase or a reset is stored, or is not,
 /// - `all_stored()`: everything is stored, earlier failures included, and `snapshot_of(RoomBase&)`.
 ///
@@ -39,12 +39,8 @@ struct PendingAdmin {
 template <class Owner, PersistenceLike Persistence>
 class PersistenceScheduler {
 public:
-    PersistenceScheduler(Owner& owner, Persistence persistence, const RoomOptions& options,
-                         RoomCounters& counters)
-        : owner_{&owner},
-          options_{&options},
-          counters_{&counters},
-          persistence_{std::move(persistence)} {}
+    PersistenceScheduler(Owner& owner, Persistence persistence, TurnContext& context)
+        : owner_{&owner}, context_{&context}, persistence_{std::move(persistence)} {}
 
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -56,14 +52,13 @@ public:
 
     // ---- loads ----------------------------------------------------------------------------------
 
-    void begin_load(RoomBase& room, Instant now) {
-        ++counters_->loads;
-        room.load_ends = after(now, options_->answer_within);
+    void begin_load(RoomBase& room) {
+        ++context_->counters.loads;
+        room.load_ends = after(context_->now, context_->options.answer_within);
         persistence_.load(room.id, room.load.ask());
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
-    bool take_load(RoomBase& room, Instant now, PersistenceError& error,
-                   std::optional<StoredRoom>& found) {
+    bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (!room.load.waits()) return false;
         if (room.load.answered()) {
             std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
@@ -75,7 +70,7 @@ public:
             } else {
                 found = std::move(**answer);
             }
-        } else if (room.load_ends <= now) {
+        } else if (room.load_ends <= context_->now) {
             room.load.drop();
             error = {RoomErrc::no_answer, {}, "the load took longer than allowed"};
         } else {
@@ -93,16 +88,15 @@ public:
     /// Errors: the storage's; not_durable of too many; update_too_large of one that would not fit
     /// alone.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
-                                         Random& bits, const Id& first = no_id,
-                                         bool known = false) {
-        const std::size_t most = options_->unflushed_bytes_max;
+                                         const Id& first = no_id, bool known = false) {
+        const std::size_t most = context_->options.unflushed_bytes_max;
         if (!known && update.size() > most) return RoomErrc::update_too_large;
         if (!known && update.size() > most - smaller(most, room.pending_bytes))
             return RoomErrc::not_durable;
         const bool begins =
             room.epoch == no_id || (room.replication && room.replication->must_begin);
         Id epoch = room.epoch;
-        if (epoch == no_id) epoch = first != no_id ? first : make_id(bits);
+        if (epoch == no_id) epoch = first != no_id ? first : make_id(context_->bits);
         if (begins) {
             const auto begun = begin(room, epoch, room.epoch != no_id);
             if (!begun) return refused(room, begun.error());
@@ -122,9 +116,9 @@ public:
     }
 
     /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
-    void flush(Instant now) {
+    void flush() {
         while (true) {
-            if (flush_.waits() && !take_flush(now)) return;
+            if (flush_.waits() && !take_flush()) return;
             if (appended_.empty() && admin_.empty()) return;
             flushing_.swap(appended_);
             admin_flushing_.swap(admin_);
@@ -132,7 +126,7 @@ public:
                 room->awaits_flush = false;
                 room->flushing = room->pending.size();
             }
-            flush_ends_ = after(now, options_->answer_within);
+            flush_ends_ = after(context_->now, context_->options.answer_within);
             persistence_.flush(flush_.ask());
             if (!flush_.answered()) return;
         }
@@ -166,19 +160,19 @@ public:
     /// Sets whether all queued saves begin at once.
     void save_all_now(bool all) noexcept { saves_all_now_ = all; }
     /// Begins queued saves, up to saves_max.
-    void begin_saves(Instant now) {
+    void begin_saves() {
         while (may_save() && !to_save_.empty()) {
             RoomBase& room = *to_save_.front();
             to_save_.pop_front();
             ++saving_;
-            ++counters_->saves;
-            room.save_ends = after(now, options_->answer_within);
+            ++context_->counters.saves;
+            room.save_ends = after(context_->now, context_->options.answer_within);
             persistence_.save(room.id, owner_->snapshot_of(room), room.position, room.save.ask());
             room.waker.touch();
         }
     }
     /// Whether the save is over. Sets `error`.
-    bool take_save(RoomBase& room, Instant now, PersistenceError& error) {
+    bool take_save(RoomBase& room, PersistenceError& error) {
         if (!room.save.waits()) return false;
         if (room.save.answered()) {
             std::optional<PersistenceError> answer = room.save.take();
@@ -187,7 +181,7 @@ public:
                                  RoomErrc::no_answer, {}, "the persistence dropped the save"};
             // The stored snapshot has more: the save has succeeded.
             if (error.code == RoomErrc::stale_snapshot) error = {};
-        } else if (room.save_ends <= now) {
+        } else if (room.save_ends <= context_->now) {
             room.save.drop();
             error = {RoomErrc::no_answer, {}, "the save took longer than allowed"};
         } else {
@@ -210,17 +204,17 @@ public:
 
 private:
     [[nodiscard]] bool may_save() const noexcept {
-        return saves_all_now_ || saving_ < options_->saves_max;
+        return saves_all_now_ || saving_ < context_->options.saves_max;
     }
     /// Returns: false if there is no answer yet.
-    bool take_flush(Instant now) {
+    bool take_flush() {
         PersistenceError error;
         if (flush_.answered()) {
             std::optional<PersistenceError> answer = flush_.take();
             error = answer ? std::move(*answer)
                            : PersistenceError{
                                  RoomErrc::no_answer, {}, "the persistence dropped the flush"};
-        } else if (flush_ends_ <= now) {
+        } else if (flush_ends_ <= context_->now) {
             flush_.drop();
             error = {RoomErrc::no_answer, {}, "the flush took longer than allowed"};
         } else {
@@ -286,13 +280,12 @@ private:
         return RoomErrc::not_durable;
     }
     void failed(const std::string& board, const PersistenceError& error) {
-        ++counters_->storage_failures;
-        owner_->failed(board, error);
+        ++context_->counters.storage_failures;
+        context_->report_failure(board, error);
     }
 
     Owner* owner_;
-    const RoomOptions* options_;
-    RoomCounters* counters_;
+    TurnContext* context_;
     Persistence persistence_;
     driver::Question<PersistenceError> flush_;
     Instant flush_ends_ = never;

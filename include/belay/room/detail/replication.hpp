@@ -13,7 +13,9 @@
 
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/peer_message.hpp>
+#include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
 
@@ -49,17 +51,20 @@ template <DocumentLike D, DocumentLike Other>
 /// `Registry` has the rooms and the clients, and applies the decisions.
 ///
 /// Thread safety: the manager's home thread.
-template <class Registry, class Fanout, DocumentLike Document>
+template <class Registry, PersistenceLike Persistence, DocumentLike Document>
 class Replication {
+    using Fanout = FanoutOf<Persistence>;
+    using Scheduler = PersistenceScheduler<Registry, Persistence>;
+
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
     static constexpr bool alone = std::is_same_v<Fanout, NoFanout>;
 
-    Replication(Registry& registry, const RoomOptions& options) noexcept
-        : registry_{&registry}, options_{&options} {}
+    Replication(Registry& registry, Scheduler& scheduler, TurnContext& context) noexcept
+        : registry_{&registry}, scheduler_{&scheduler}, context_{&context} {}
 
-    void attach(Random& bits) { server_ = make_id(bits); }
+    void attach() { server_ = make_id(context_->bits); }
 
     // ---- of a room ------------------------------------------------------------------------------
 
@@ -81,7 +86,7 @@ public:
     void run(Room& room) {
         if constexpr (!alone) {
             ReplicationState& state = *room.replication;
-            if (state.again_at <= registry_->now_) {
+            if (state.again_at <= context_->now) {
                 state.again_at = never;
                 state.needs_load ? load_again(room) : subscribe(room);
             }
@@ -91,7 +96,7 @@ public:
     /// Processes the load that a gap requested; the room was in use meanwhile.
     void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         if constexpr (!alone) {
-            Document theirs{registry_->empty_};
+            Document theirs{registry_->empty_document()};
             const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
             if (wrong) {
                 if (!error) fail(room, {wrong, {}, "the data that another server stored"});
@@ -120,7 +125,7 @@ public:
             if (!error) continue;
             // Another writer must not be able to end the room.
             if (alone || !is_malformed_update(error)) return error;
-            registry_->failed(room.id, {error, {}, "a change from another server"});
+            context_->report_failure(room.id, {error, {}, "a change from another server"});
         }
         return {};
     }
@@ -172,7 +177,7 @@ public:
     }
 
 private:
-    [[nodiscard]] Fanout& fanout() noexcept { return registry_->scheduler_.persistence(); }
+    [[nodiscard]] Fanout& fanout() noexcept { return scheduler_->persistence(); }
     void publish(const PeerMessage& message, RoomBase& room) {
         fanout().publish(room.id, encode(message));
     }
@@ -185,27 +190,28 @@ private:
         const Cause cause = cause_of(why);
         const bool stays =
             cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
-        const Duration wait = stays ? room.replication->failed.next(registry_->now_, *options_)
-                                    : options_->save_retry_min;
-        room.replication->again_at = after(registry_->now_, wait);
+        const Duration wait = stays
+                                  ? room.replication->failed.next(context_->now, context_->options)
+                                  : context_->options.save_retry_min;
+        room.replication->again_at = after(context_->now, wait);
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
-        ++registry_->counters_.storage_failures;
-        registry_->failed(room.id, error);
+        ++context_->counters.storage_failures;
+        context_->report_failure(room.id, error);
     }
     /// Loads the room again, at most once in save_retry_min.
     void load_again(Room& room) {
         ReplicationState& state = *room.replication;
         if (room.load.waits()) return;
-        if (registry_->now_ < state.recovers_at) {
+        if (context_->now < state.recovers_at) {
             state.needs_load = true;
             state.again_at = state.recovers_at;
             return;
         }
         state.subscription.drop();
-        state.recovers_at = after(registry_->now_, options_->save_retry_min);
-        registry_->scheduler_.begin_load(room, registry_->now_);
+        state.recovers_at = after(context_->now, context_->options.save_retry_min);
+        scheduler_->begin_load(room);
     }
 
     // ---- changes of other servers ---------------------------------------------------------------
@@ -305,8 +311,7 @@ private:
         state.restoring = state.must_begin && !ours.empty();
         room.position = state.frozen ? 0 : state.read;
         for (const Bytes& update : ours) {
-            const std::error_code error =
-                registry_->scheduler_.append(room, update, 0, registry_->bits_, no_id, true);
+            const std::error_code error = scheduler_->append(room, update, 0, no_id, true);
             if (error) return on_lost(room, true);
             registry_->step(room, timeline::RoomCore::Event::appended);
         }
@@ -323,23 +328,24 @@ private:
             if (!message || message->server == server_) continue;
             if (message->kind == Kind::query) asked = true;
             if (message->kind == Kind::left)
-                room.awareness.close(message->local_id(), registry_->now_);
+                room.awareness.close(message->local_id(), context_->now);
             if (message->kind != Kind::state) continue;
             const std::error_code error = room.awareness.receive(
-                {message->local_id(), message->user}, message->awareness, registry_->now_);
+                {message->local_id(), message->user}, message->awareness, context_->now);
             if (!error) continue;
             wrong = error;
-            room.awareness.close(message->local_id(), registry_->now_);
+            room.awareness.close(message->local_id(), context_->now);
         }
         if (wrong) fail(room, {wrong, {}, "a presence message from another server"});
         if (asked) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }
-        registry_->note_aware(room);
+        registry_->queue_awareness(room);
     }
 
     Registry* registry_;
-    const RoomOptions* options_;
+    Scheduler* scheduler_;
+    TurnContext* context_;
     Id server_{};
 };
 

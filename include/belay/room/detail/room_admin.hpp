@@ -17,8 +17,8 @@
 
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -62,12 +62,12 @@ class RoomAdmin {
 public:
     static constexpr std::size_t listed_max = 1000;
 
-    RoomAdmin(Registry& registry, Scheduler& scheduler) noexcept
-        : registry_{&registry}, scheduler_{&scheduler} {}
+    RoomAdmin(Registry& registry, Scheduler& scheduler, TurnContext& context) noexcept
+        : registry_{&registry}, scheduler_{&scheduler}, context_{&context} {}
 
     void attach(const Waker& waker) { nest_.attach(waker.nested(2)); }
     [[nodiscard]] Instant deadline() const noexcept { return nest_.deadline(); }
-    void turn(Instant now) { static_cast<void>(nest_.advance(now)); }
+    void turn() { static_cast<void>(nest_.advance(context_->now)); }
     /// Whether no call waits for its answer.
     [[nodiscard]] bool empty() const noexcept { return calls_ == 0; }
     /// Whether an erase or a reset of this room is not durable yet. A new client waits for the
@@ -91,7 +91,7 @@ public:
         if (!accepts(board, done)) return;
         change_history(std::move(board), std::move(done), make_error_code(RoomErrc::history_reset),
                        [this](const std::string& id) {
-                           return scheduler_->reset(id, make_id(registry_->bits_));
+                           return scheduler_->reset(id, make_id(context_->bits));
                        });
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
@@ -103,7 +103,7 @@ public:
         changing_.erase(found);
         auto* const room = registry_->find(pending.board);
         if (room == nullptr) return;
-        if (!error) return scheduler_->begin_load(*room, registry_->now_);
+        if (!error) return scheduler_->begin_load(*room);
         // A load would find a history that the next flush may end.
         fail_imports(*room, error);
         registry_->step(*room, timeline::RoomCore::Event::load_failed);
@@ -158,7 +158,7 @@ public:
         auto* const room = registry_->find_or_make(board, error);
         if (room == nullptr) return fail(done, error);
         const std::size_t size = bytes_of(content);
-        if (size > registry_->options_.unflushed_bytes_max - room->imports_bytes)
+        if (size > context_->options.unflushed_bytes_max - room->imports_bytes)
             return fail(done, make_error_code(RoomErrc::update_too_large));
         registry_->touch(*room);
         RoomImport import{std::move(content), std::move(done)};
@@ -198,8 +198,8 @@ private:
     template <class V, class T>
     void answer(Completion<V>& done, T&& result) {
         --calls_;
-        registry_->pending_events_.emplace_back(std::in_place_type<PendingAnswer<V>>,
-                                                std::move(done), std::forward<T>(result));
+        context_->pending_events.emplace_back(std::in_place_type<PendingAnswer<V>>, std::move(done),
+                                              std::forward<T>(result));
     }
     template <class V>
     void answer(Completion<V>&& done, V value) {
@@ -213,8 +213,8 @@ private:
     [[nodiscard]] bool accepts(Completion<V>& done) {
         ++calls_;
         std::error_code error;
-        if (!registry_->runs()) error = RoomErrc::manager_stopped;
-        if (calls_ > registry_->options_.calls_max) error = RoomErrc::too_many;
+        if (!context_->runs()) error = RoomErrc::manager_stopped;
+        if (calls_ > context_->options.calls_max) error = RoomErrc::too_many;
         if (error) fail(done, error);
         return !error;
     }
@@ -240,7 +240,7 @@ private:
     Call<V>& begin(Calls<V>& calls, std::string board, Completion<V> done) {
         auto made =
             nest_.template make<Call<V>>(*this, std::move(board), std::move(done),
-                                         after(registry_->now_, registry_->options_.answer_within));
+                                         after(context_->now, context_->options.answer_within));
         Call<V>& call = *made;
         calls.emplace(&call, std::move(made));
         return call;
@@ -271,7 +271,7 @@ private:
     /// Merges what was loaded into one document.
     void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
         if (!found || !*found) return;
-        Room room{{}, registry_->empty_, always, registry_->options_, registry_->now_};
+        Room room{{}, registry_->empty_document(), always, context_->options, context_->now};
         if (!registry_->take_stored(room, *found))
             found = PersistenceError{
                 RoomErrc::malformed_update, {}, "the stored data is not a document"};
@@ -296,8 +296,7 @@ private:
         if (PersistenceError error = check_import(room, import.content, adding))
             return answer(import.done, std::move(error));
         for (const BytesView update : adding) {
-            if (const std::error_code e =
-                    scheduler_->append(room, update, 0, registry_->bits_, import.content.epoch))
+            if (const std::error_code e = scheduler_->append(room, update, 0, import.content.epoch))
                 return fail(import.done, e);
             registry_->step(room, timeline::RoomCore::Event::appended);
         }
@@ -325,13 +324,14 @@ private:
                 adding.emplace_back(update);
             }
         }
-        if (size > registry_->options_.unflushed_bytes_max)
+        if (size > context_->options.unflushed_bytes_max)
             return {RoomErrc::update_too_large, {}, "RoomOptions::unflushed_bytes_max"};
         return {};
     }
 
     Registry* registry_;
     Scheduler* scheduler_;
+    TurnContext* context_;
     driver::MachineGroup nest_;
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;

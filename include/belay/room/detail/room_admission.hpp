@@ -3,7 +3,6 @@
 /// RoomAdmission: admits, rejects and closes the clients of a RoomManager.
 #pragma once
 
-#include <deque>         // std::deque
 #include <map>           // std::map
 #include <string>        // std::string
 #include <system_error>  // std::error_code
@@ -13,10 +12,10 @@
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/multiplexed_connection.hpp>
-#include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -27,32 +26,29 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Registry, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomAdmission {
 public:
-    enum class Phase : std::uint8_t { idle, running, stopping, stopped };
     using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
     template <class T, class P>
     using Socket = DirectClient<Registry, T, P>;
 
-    RoomAdmission(Authorizer authorizer, const RoomOptions& options)
-        : options_{options},
+    RoomAdmission(TurnContext& context, Authorizer authorizer)
+        : context_{context},
           authorizer_{std::move(authorizer)},
-          reply_budget_{*this, options_},
-          delivery_{*this, options_, counters_, reply_budget_} {}
+          reply_budget_{*this, context_},
+          delivery_{*this, context_, reply_budget_} {}
     RoomAdmission(const RoomAdmission&) = delete;
     RoomAdmission& operator=(const RoomAdmission&) = delete;
 
     // ---- for the manager ------------------------------------------------------------------------
 
-    /// Sets the time for a call outside a turn.
-    void at(Instant now) noexcept { now_ = larger(now_, now); }
     /// Takes over a client.   Returns: its id; 0 if it was dropped without an answer.
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request, Instant now) {
         BELAY_PRECONDITION(nest_.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        now_ = larger(now_, now);
+        context_.at(now);
         if (is_full()) {
-            count_refusal(request, {}, make_error_code(RoomErrc::too_many));
+            context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many));
             return 0;
         }
         if constexpr (AddressesFrames<Protocol>) {
@@ -87,7 +83,7 @@ public:
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
                                               Duration valid_for = {}) noexcept {
         const bool waited = client.core.waiting();
-        const ClientCore::Actions todo = client.core.step(event, now_, valid_for);
+        const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
         if (waited && !client.core.waiting()) --waiting_;
         client.update_checking();
         return todo;
@@ -115,19 +111,19 @@ public:
         connection.token_ends = never;
         registry().count(connection);
         connection.close_reason = why;
-        connection.wait_ends = after(now_, options_.check_within);
+        connection.wait_ends = after(context_.now, context_.options.check_within);
         connection.ops->open(connection);
         connection.waker.touch();
     }
     void fail(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
-        count_refusal(client.request, client.grant.user, why);
+        context_.report_refusal(client.request, client.grant.user, why);
         close(client, why);
     }
     void fail_connection(ClientConnection& connection, const std::error_code& why) {
         if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
         if (connection.multiplexed->closing) return;
-        count_refusal(connection.multiplexed->request, {}, why);
+        context_.report_refusal(connection.multiplexed->request, {}, why);
         close(*connection.multiplexed, why);
     }
 
@@ -138,22 +134,9 @@ public:
         return found;
     }
 
-    /// Queues an event for the observer, if it has the hook.
-    void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr) {
-        if (!reports_events_) return;
-        RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
-        if (client != nullptr) event.user = client->grant.user;
-        if (client != nullptr) event.client.value = client->accepted_id();
-        pending_events_.push_back(std::move(event));
-    }
-
-    RoomCounters counters_{};
-    std::deque<PendingEvent> pending_events_;
-    bool reports_events_ = false;
-
 protected:
     void attach(const Waker& waker) {
-        bits_ = Random{waker.seed()};
+        context_.bits = Random{waker.seed()};
         nest_.attach(waker.nested(0));
     }
     ~RoomAdmission() = default;
@@ -161,7 +144,7 @@ protected:
     [[nodiscard]] Instant deadline() const noexcept {
         return ended_.empty() ? nest_.deadline() : always;
     }
-    void turn() { static_cast<void>(nest_.advance(now_)); }
+    void turn() { static_cast<void>(nest_.advance(context_.now)); }
     [[nodiscard]] bool empty() const noexcept { return clients_.empty() && connections_.empty(); }
     void close_all(const std::error_code& why) {
         for (const auto& [id, connection] : connections_) close(*connection, why);
@@ -208,20 +191,11 @@ protected:
         const auto found = connections_.find(author);
         if (found != connections_.end()) fail_connection(*found->second, why);
     }
-    void note_aware(RoomBase& room) {
-        if (!room.awareness.changed() || room.evicted || std::exchange(room.awareness_due, true))
-            return;
-        aware_.push_back(&room);
-    }
 
-    RoomOptions options_;
-    Random bits_;
-    Instant now_ = always;
-    Phase phase_ = Phase::idle;
+    TurnContext& context_;
     Authorizer authorizer_;
     ReplyBudget<RoomAdmission> reply_budget_;
     RoomDelivery<RoomAdmission, Document> delivery_;
-    std::vector<RoomBase*> aware_;  ///< rooms whose awareness has changed
 
     [[nodiscard]] Registry& registry() noexcept { return static_cast<Registry&>(*this); }
 
@@ -230,12 +204,13 @@ protected:
     /// Whether a new client is dropped without an answer.
     [[nodiscard]] bool is_full() const noexcept {
         const std::size_t all = clients_.size() + empty_connections_;
-        return all >= options_.clients_max && all - options_.clients_max >= options_.waiting_max;
+        return all >= context_.options.clients_max &&
+               all - context_.options.clients_max >= context_.options.waiting_max;
     }
     template <class M, class... A>
     [[nodiscard]] M& make(A&&... args) {
         auto made = nest_.template make<M>(registry(), ++last_id_, std::forward<A>(args)...,
-                                           SharedLimits{options_, reply_budget_.waiting});
+                                           SharedLimits{context_.options, reply_budget_.waiting});
         M& machine = *made;
         machine.self = std::move(made);
         return machine;
@@ -258,18 +233,19 @@ protected:
         check(client);
     }
     [[nodiscard]] std::error_code why_not_now() const noexcept {
-        if (phase_ != Phase::running) return RoomErrc::manager_stopped;
-        if (waiting_ > options_.waiting_max || clients_.size() > options_.clients_max)
+        if (!context_.runs()) return RoomErrc::manager_stopped;
+        if (waiting_ > context_.options.waiting_max ||
+            clients_.size() > context_.options.clients_max)
             return RoomErrc::too_many;
         return {};
     }
     /// Why a connection may not have one more client. The first counts instead of the connection.
     [[nodiscard]] std::error_code why_not_another(
         const MultiplexedBase& connection) const noexcept {
-        if (phase_ != Phase::running) return RoomErrc::manager_stopped;
+        if (!context_.runs()) return RoomErrc::manager_stopped;
         const bool first = connection.clients.empty();
-        if ((!first && is_full()) || clients_.size() >= options_.clients_max ||
-            (!connection.waits && waiting_ >= options_.waiting_max))
+        if ((!first && is_full()) || clients_.size() >= context_.options.clients_max ||
+            (!connection.waits && waiting_ >= context_.options.waiting_max))
             return RoomErrc::too_many;
         return {};
     }
@@ -294,7 +270,7 @@ protected:
             // The rejected user may be another one than the user who joined.
             const auto why =
                 make_error_code(grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
-            count_refusal(client.request, grant->user, why);
+            context_.report_refusal(client.request, grant->user, why);
             return close(client, why);
         }
         const bool could_edit = client.may_edit();
@@ -311,13 +287,13 @@ protected:
         const part::RoomMessage message{
             Kind::granted, as_bytes(to_string(client.grant.access)), {}};
         delivery_.send_control(*client.connection, client.address,
-                               client.ops->write(client, message), now_);
+                               client.ops->write(client, message));
     }
     void find_room(RoomClient& client) {
         std::error_code error;
         RoomBase* const room = registry().find_or_make(client.request.board, error);
         if (room == nullptr) return fail(client, error);
-        if (room->core.clients() >= options_.clients_per_room_max)
+        if (room->core.clients() >= context_.options.clients_per_room_max)
             return fail(client, make_error_code(RoomErrc::too_many));
         client.room = room;
         registry().step(*room, timeline::RoomCore::Event::joined);
@@ -359,21 +335,17 @@ protected:
     void leave(RoomClient& client, bool was_joined) {
         MultiplexedBase* const connection = client.connection->multiplexed;
         if (connection != nullptr && was_joined && --connection->joined == 0)
-            connection->token_ends = after(now_, options_.token_within);
+            connection->token_ends = after(context_.now, context_.options.token_within);
         RoomBase* const room = std::exchange(client.room, nullptr);
         if (room == nullptr) return;
-        if (std::erase(room->clients, &client) != 0) report(RoomEvent::Kind::left, *room, &client);
+        if (std::erase(room->clients, &client) != 0)
+            context_.report(RoomEvent::Kind::left, *room, &client);
         std::erase(room->waiting, &client);
         if (room->evicted) return;
-        room->awareness.close(client.id, now_);
+        room->awareness.close(client.id, context_.now);
         if (was_joined) registry().replication_.publish_left(*room, client);
-        note_aware(*room);
+        delivery_.queue_awareness(*room);
         registry().step(*room, timeline::RoomCore::Event::left);
-    }
-    void count_refusal(const RoomRequest& request, const std::string& user,
-                       const std::error_code& why) {
-        ++counters_.refused;
-        pending_events_.push_back(RoomRefusal{request.board, user, request.ip, why});
     }
 
     std::vector<RoomClient*> ended_;

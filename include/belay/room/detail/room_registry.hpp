@@ -30,30 +30,21 @@ class RoomRegistry : public MultiplexedConnections<RoomRegistry<Persistence, Aut
     friend Sessions;
     friend class ClientSessions<RoomRegistry, Authorizer, Document>;
     friend class RoomAdmission<RoomRegistry, Authorizer, Document>;
-    friend class PersistenceScheduler<RoomRegistry, Persistence>;
-    friend class RoomAdmin<RoomRegistry, Persistence, Document>;
-    friend struct RoomMachine<RoomRegistry, Document>;
-    using Replicas = Replication<RoomRegistry, FanoutOf<Persistence>, Document>;
-    friend Replicas;
+    using Replicas = Replication<RoomRegistry, Persistence, Document>;
     using Event = timeline::RoomCore::Event;
-    using Sessions::aware_;
-    using Sessions::bits_;
+    using Sessions::context_;
     using Sessions::delivery_;
-    using Sessions::now_;
-    using Sessions::options_;
-    using Sessions::phase_;
-    using Phase = typename Sessions::Phase;
+    using Phase = TurnContext::Phase;
 
 public:
-    using Sessions::counters_;
     using Room = RoomMachine<RoomRegistry, Document>;
 
-    RoomRegistry(Persistence persistence, Authorizer authorizer, const RoomOptions& options,
+    RoomRegistry(TurnContext& context, Persistence persistence, Authorizer authorizer,
                  const Document& empty)
-        : Sessions{std::move(authorizer), options},
-          admin{*this, scheduler_},
-          scheduler_{*this, std::move(persistence), options_, counters_},
-          replication_{*this, options_},
+        : Sessions{context, std::move(authorizer)},
+          admin{*this, scheduler_, context},
+          scheduler_{*this, std::move(persistence), context},
+          replication_{*this, scheduler_, context},
           empty_{empty} {}
     ~RoomRegistry() { this->end_all(); }
 
@@ -61,27 +52,27 @@ public:
 
     void attach(const Waker& waker) {
         Sessions::attach(waker);
-        replication_.attach(bits_);
+        replication_.attach();
         rooms_nest_.attach(waker.nested(1));
         scheduler_.attach(waker);
         admin.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!aware_.empty() || !evicted_.empty()) return always;
-        if (phase_ == Phase::stopping && all_done()) return always;
+        if (delivery_.has_awareness() || !evicted_.empty()) return always;
+        if (context_.phase == Phase::stopping && all_done()) return always;
         const Instant rooms = smaller(rooms_nest_.deadline(), admin.deadline());
         return smaller(smaller(Sessions::deadline(), rooms),
                        smaller(scheduler_.deadline(), stop_ends_));
     }
     /// Runs a turn. The manager notifies its observer after it.
     void turn(Instant now) {
-        now_ = larger(now_, now);
+        context_.at(now);
         Sessions::turn();
-        static_cast<void>(rooms_nest_.advance(now_));
-        admin.turn(now_);
-        scheduler_.flush(now_);
-        scheduler_.begin_saves(now_);
-        send_awareness();
+        static_cast<void>(rooms_nest_.advance(context_.now));
+        admin.turn();
+        scheduler_.flush();
+        scheduler_.begin_saves();
+        delivery_.send_awareness();
         this->reap();
         finish_stop();
         evicted_.clear();
@@ -90,19 +81,19 @@ public:
     // ---- commands -------------------------------------------------------------------------------
 
     void start(Instant now) {
-        if (phase_ == Phase::running || phase_ == Phase::stopping) return;
-        now_ = larger(now_, now);
-        started_ = now_;
-        phase_ = Phase::running;
+        if (context_.phase == Phase::running || context_.phase == Phase::stopping) return;
+        context_.at(now);
+        started_ = context_.now;
+        context_.phase = Phase::running;
         scheduler_.save_all_now(false);
     }
     void stop(Instant now) {
-        if (phase_ == Phase::stopping || phase_ == Phase::stopped) return;
-        now_ = larger(now_, now);
-        phase_ = Phase::stopping;
+        if (context_.phase == Phase::stopping || context_.phase == Phase::stopped) return;
+        context_.at(now);
+        context_.phase = Phase::stopping;
         scheduler_.save_all_now(true);
         stop_error_.clear();
-        stop_ends_ = after(now_, options_.stop_within);
+        stop_ends_ = after(context_.now, context_.options.stop_within);
         this->close_all(make_error_code(RoomErrc::manager_stopped));
         for (Room* const room : all_rooms()) step(*room, Event::stop);
     }
@@ -111,17 +102,17 @@ public:
         if (Room* const room = find(board)) return room;
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
-        else if (phase_ != Phase::running)
+        else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (rooms_.size() >= options_.rooms_max)
+        else if (rooms_.size() >= context_.options.rooms_max)
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
-                                                    options_, now_);
+                                                    context_.options, context_.now);
         Room& room = *made;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin.is_changing(room.id)) scheduler_.begin_load(room, now_);
+        if (!admin.is_changing(room.id)) scheduler_.begin_load(room);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {
@@ -135,10 +126,10 @@ public:
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
         if (!*adds) {
-            ++counters_.unchanged;
+            ++context_.counters.unchanged;
             return {};
         }
-        if (const std::error_code e = scheduler_.append(room, bytes, author, bits_)) return e;
+        if (const std::error_code e = scheduler_.append(room, bytes, author)) return e;
         step(room, Event::appended);
         return {};
     }
@@ -148,8 +139,7 @@ public:
         if (room == nullptr) return false;
         const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
         for (RoomClient* const client : std::vector<RoomClient*>{room->clients}) {
-            if (client->core.joined() && !client->is(except))
-                delivery_.send_raw(*client, shared, now_);
+            if (client->core.joined() && !client->is(except)) delivery_.send_raw(*client, shared);
         }
         return true;
     }
@@ -181,66 +171,30 @@ public:
         return RoomDelivery<RoomAdmission<RoomRegistry, Authorizer, Document>, Document>::vector_of(
             room);
     }
-    [[nodiscard]] bool runs() const noexcept { return phase_ == Phase::running; }
     [[nodiscard]] Persistence& persistence() noexcept { return scheduler_.persistence(); }
     [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
 
-    /// The calls on whole rooms.
-    RoomAdmin<RoomRegistry, Persistence, Document> admin;
+    // ---- for the parts --------------------------------------------------------------------------
 
-private:
-    // ---- decisions ------------------------------------------------------------------------------
-
+    [[nodiscard]] const Document& empty_document() const noexcept { return empty_; }
+    void queue_awareness(RoomBase& room) { delivery_.queue_awareness(room); }
+    /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
-        Turn turn{now_, bits_};
+        Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
-        if (todo.load) scheduler_.begin_load(room, now_);
+        if (todo.load) scheduler_.begin_load(room);
         if (todo.save) {
             if (std::exchange(room.change_unreported, false))
-                this->report(RoomEvent::Kind::changed, room);
+                context_.report(RoomEvent::Kind::changed, room);
             scheduler_.queue_save(room);
         }
         if (todo.unload) evict(room, why_ended());
         if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
     }
-    /// A room's turn.
-    void run(Room& room) {
-        if (room.evicted) return;
-        PersistenceError error;
-        std::optional<StoredRoom> found;
-        if (scheduler_.take_load(room, now_, error, found)) on_load(room, error, found);
-        if (!room.evicted && scheduler_.take_save(room, now_, error)) {
-            if (error && phase_ == Phase::stopping) stop_error_ = error.code;
-            if (!error) this->report(RoomEvent::Kind::saved, room);
-            step(room, error ? Event::save_failed : Event::saved);
-        }
-        if (!room.evicted) replication_.run(room);
-        if (room.evicted) return;
-        room.awareness.expire(now_);
-        this->note_aware(room);
-        step(room, Event::tick);
-    }
-    void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
-        if (room.core.live()) return replication_.on_reloaded(room, error, found);
-        if (!error && !take_stored(room, found)) {
-            error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
-            failed(room.id, error);
-        }
-        if (error) {
-            admin.fail_imports(room, error);
-            return step(room, Event::load_failed);
-        }
-        if (!std::exchange(room.load_reported, true)) this->report(RoomEvent::Kind::loaded, room);
-        step(room, Event::loaded);
-        if (room.evicted) return;
-        if (std::exchange(room.save_after_load, false)) step(room, Event::hurried);
-        replication_.on_loaded(room);
-        this->on_loaded(room);
-        if (!room.evicted) admin.on_loaded(room);
-    }
+    /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(RoomState<Document>& room, std::optional<StoredRoom>& found) {
         room.document = Document{empty_};
         room.epoch = no_id;
@@ -250,27 +204,6 @@ private:
         room.position = found->position;
         return !replication_.take_parts(room, room.document, found);
     }
-    [[nodiscard]] std::error_code why_ended() const noexcept {
-        if (runs()) return RoomErrc::not_loaded;
-        return RoomErrc::manager_stopped;
-    }
-    /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
-    void evict(RoomState<Document>& room, const std::error_code& why) {
-        room.evicted = true;
-        admin.fail_imports(room, {why, {}, {}});
-        while (!room.clients.empty()) {
-            const RoomClient* const client = room.clients.back();
-            room.clients.pop_back();
-            this->report(RoomEvent::Kind::left, room, client);
-        }
-        if (room.load_reported) this->report(RoomEvent::Kind::unloaded, room);
-        scheduler_.forget(room);
-        std::erase(aware_, &room);
-        const auto found = rooms_.find(room.id);
-        evicted_.push_back(std::move(found->second));
-        rooms_.erase(found);
-    }
-
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
     void end_history(RoomState<Document>& room, const std::error_code& why) {
         evict(room, why);
@@ -280,6 +213,42 @@ private:
             const bool knows = why == RoomErrc::room_erased || client->core.joined();
             this->close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
         }
+    }
+    /// Applies a change that is durable, and acknowledges it to its author.
+    void apply_durable(RoomState<Document>& room, PendingUpdate& change) {
+        if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
+        admin.durable(change);
+        this->acknowledge(change);
+        step(room, Event::entered);
+    }
+    /// Sends an update to all clients except its author, and applies it to the document.
+    void broadcast_and_apply(RoomState<Document>& room, BytesView update, std::uint64_t author) {
+        delivery_.send_update(room, update, author);
+        const std::error_code error{room.document.apply(update)};
+        BELAY_INVARIANT(!error,
+                        "RoomManager: the document must apply a change that it has checked");
+        room.change_unreported = true;
+        ++context_.counters.updates;
+    }
+
+    // ---- for the machine group ------------------------------------------------------------------
+
+    /// A room's turn.
+    void run(Room& room) {
+        if (room.evicted) return;
+        PersistenceError error;
+        std::optional<StoredRoom> found;
+        if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
+        if (!room.evicted && scheduler_.take_save(room, error)) {
+            if (error && context_.phase == Phase::stopping) stop_error_ = error.code;
+            if (!error) context_.report(RoomEvent::Kind::saved, room);
+            step(room, error ? Event::save_failed : Event::saved);
+        }
+        if (!room.evicted) replication_.run(room);
+        if (room.evicted) return;
+        room.awareness.expire(context_.now);
+        delivery_.queue_awareness(room);
+        step(room, Event::tick);
     }
 
     // ---- for the scheduler ----------------------------------------------------------------------
@@ -302,29 +271,14 @@ private:
             apply_durable(room, change);
         }
     }
-    void apply_durable(RoomState<Document>& room, PendingUpdate& change) {
-        if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
-        admin.durable(change);
-        this->acknowledge(change);
-        step(room, Event::entered);
-    }
-    /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(RoomState<Document>& room, BytesView update, std::uint64_t author) {
-        delivery_.send_update(room, update, author, now_);
-        const std::error_code error{room.document.apply(update)};
-        BELAY_INVARIANT(!error,
-                        "RoomManager: the document must apply a change that it has checked");
-        room.change_unreported = true;
-        ++counters_.updates;
-    }
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         if (room.evicted) return;
         if (why.code == RoomErrc::history_reset) {
-            counters_.lost_updates += room.pending.size();
+            context_.counters.lost_updates += room.pending.size();
             return end_history(room, why.code);
         }
-        counters_.lost_updates += room.pending.size();
+        context_.counters.lost_updates += room.pending.size();
         std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
@@ -339,17 +293,14 @@ private:
             admin.fail_change(change, why);
             this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
         }
-        if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
+        if (context_.phase == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
         replication_.on_lost(room, known);
         step(room, Replicas::alone ? Event::lost : Event::dropped);
     }
-    void failed(const std::string& board, const PersistenceError& error) {
-        this->pending_events_.push_back(RoomFailure{board, error});
-    }
     void lagging(const std::string& board) {
-        if (phase_ != Phase::running || now_ < save_hint_at_) return;
+        if (!context_.runs() || context_.now < save_hint_at_) return;
         // A room that cannot be loaded must not be loaded after every flush.
-        save_hint_at_ = after(now_, options_.save_retry_min);
+        save_hint_at_ = after(context_.now, context_.options.save_retry_min);
         std::error_code error;
         Room* const room = find_or_make(board, error);
         if (room == nullptr) return;
@@ -357,18 +308,55 @@ private:
         room->save_after_load = true;
     }
 
+    /// The calls on whole rooms.
+    RoomAdmin<RoomRegistry, Persistence, Document> admin;
+
+private:
+    void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
+        if (room.core.live()) return replication_.on_reloaded(room, error, found);
+        if (!error && !take_stored(room, found)) {
+            error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
+            context_.report_failure(room.id, error);
+        }
+        if (error) {
+            admin.fail_imports(room, error);
+            return step(room, Event::load_failed);
+        }
+        if (!std::exchange(room.load_reported, true))
+            context_.report(RoomEvent::Kind::loaded, room);
+        step(room, Event::loaded);
+        if (room.evicted) return;
+        if (std::exchange(room.save_after_load, false)) step(room, Event::hurried);
+        replication_.on_loaded(room);
+        this->on_loaded(room);
+        if (!room.evicted) admin.on_loaded(room);
+    }
+    [[nodiscard]] std::error_code why_ended() const noexcept {
+        if (context_.runs()) return RoomErrc::not_loaded;
+        return RoomErrc::manager_stopped;
+    }
+    /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
+    void evict(RoomState<Document>& room, const std::error_code& why) {
+        room.evicted = true;
+        admin.fail_imports(room, {why, {}, {}});
+        while (!room.clients.empty()) {
+            const RoomClient* const client = room.clients.back();
+            room.clients.pop_back();
+            context_.report(RoomEvent::Kind::left, room, client);
+        }
+        if (room.load_reported) context_.report(RoomEvent::Kind::unloaded, room);
+        scheduler_.forget(room);
+        delivery_.forget(room);
+        const auto found = rooms_.find(room.id);
+        evicted_.push_back(std::move(found->second));
+        rooms_.erase(found);
+    }
+
     // ---- at the end of a turn -------------------------------------------------------------------
 
-    void send_awareness() {
-        for (RoomBase* const base : std::exchange(aware_, {})) {
-            auto& room = static_cast<Room&>(*base);
-            room.awareness_due = false;
-            delivery_.send_awareness(room, now_);
-        }
-    }
     void finish_stop() {
-        if (phase_ != Phase::stopping) return;
-        if (stop_ends_ <= now_) {
+        if (context_.phase != Phase::stopping) return;
+        if (stop_ends_ <= context_.now) {
             // A client that accepts no close code leaves nothing unsaved.
             if (!rooms_.empty()) stop_error_ = make_error_code(RoomErrc::no_answer);
             this->end_all();
@@ -376,9 +364,9 @@ private:
             admin.end_all();
         }
         if (!all_done()) return;
-        phase_ = Phase::stopped;
+        context_.phase = Phase::stopped;
         stop_ends_ = never;
-        this->pending_events_.push_back(stop_error_);
+        context_.pending_events.push_back(stop_error_);
     }
     [[nodiscard]] bool all_done() const noexcept {
         return rooms_.empty() && this->empty() && admin.empty();
