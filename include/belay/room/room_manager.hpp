@@ -13,7 +13,7 @@
 #include <variant>       // std::visit
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_registry.hpp>
+#include <belay/room/detail/room_parts.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -55,7 +55,8 @@ class RoomManager {
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
-    using Registry = detail::RoomRegistry<Persistence, Authorizer, Document>;
+    using Parts = detail::RoomParts<Persistence, Authorizer, Document>;
+    using Phase = detail::TurnContext::Phase;
 
 public:
     /// Makes a manager that owns its persistence. Pass a named persistence with std::move; it is
@@ -71,8 +72,16 @@ public:
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
           context_{checked(options)},
-          registry_{context_, Persistence{std::forward<P>(persistence)}, std::move(authorizer),
-                    empty} {
+          admission_{context_, std::move(authorizer), rooms_, sessions_},
+          delivery_{admission_, context_},
+          sessions_{context_, admission_, delivery_, rooms_, replication_},
+          connections_{context_, admission_, sessions_, delivery_},
+          admin_{rooms_, scheduler_, context_},
+          scheduler_{rooms_, Persistence{std::forward<P>(persistence)}, context_},
+          replication_{rooms_, scheduler_, context_},
+          rooms_{context_,
+                 {admission_, delivery_, sessions_, scheduler_, replication_, admin_},
+                 empty} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -94,21 +103,30 @@ public:
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
     /// clients have seen is durable.
-    ~RoomManager() = default;
+    ~RoomManager() { admission_.end_all(); }
 
     // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
         waker_ = std::move(waker);
-        registry_.attach(waker_);
+        context_.bits = Random{waker_.seed()};
+        admission_.clients.attach(waker_.nested(0));
+        replication_.attach();
+        rooms_.attach(waker_.nested(1));
+        scheduler_.attach(waker_);
+        admin_.attach(waker_.nested(2));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return context_.pending_events.empty() ? registry_.deadline() : always;
+        if (!context_.pending_events.empty() || delivery_.has_awareness()) return always;
+        if (context_.phase == Phase::stopping && all_done()) return always;
+        const Instant rooms = detail::smaller(rooms_.deadline(), admin_.deadline());
+        return detail::smaller(detail::smaller(admission_.clients.deadline(), rooms),
+                               detail::smaller(scheduler_.deadline(), context_.stop_ends));
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
-        registry_.turn(now);
+        run_turn(now);
         deliver_events(guard);
     }
 
@@ -116,14 +134,19 @@ public:
 
     /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
     void start() {
-        registry_.start(waker_.now());
+        if (context_.phase != Phase::running && context_.phase != Phase::stopping) {
+            set_time();
+            context_.started = context_.now;
+            context_.phase = Phase::running;
+            scheduler_.save_all_now(false);
+        }
         waker_.touch();
     }
     /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
     /// saved, the hook receives the error.
     void stop() {
-        registry_.stop(waker_.now());
+        if (context_.phase != Phase::stopping && context_.phase != Phase::stopped) begin_stop();
         waker_.touch();
     }
 
@@ -144,12 +167,19 @@ public:
         static_assert(explain::room_protocol_like<Protocol>());
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
-        return {registry_.accept(std::move(transport), std::move(protocol), std::move(request),
-                                 waker_.now())};
+        set_time();
+        if constexpr (detail::AddressesFrames<Protocol>) {
+            return {
+                connections_.accept(std::move(transport), std::move(protocol), std::move(request))};
+        } else {
+            return {
+                sessions_.accept(std::move(transport), std::move(protocol), std::move(request))};
+        }
     }
     /// Closes a client with code 1000.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
-        const bool found = registry().remove(client.value);
+        set_time();
+        const bool found = admission_.remove(client.value);
         waker_.touch();
         return found;
     }
@@ -157,9 +187,11 @@ public:
     /// addresses, the frame follows the client's address. The document does not change. A client
     /// that is too slow for the frame is closed.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
-        const bool found = registry().broadcast(board, frame, exclude.value);
+        set_time();
+        const auto* const room = rooms_.find(board);
+        if (room != nullptr) delivery_.broadcast(*room, frame, exclude.value);
         waker_.touch();
-        return found;
+        return room != nullptr;
     }
     /// Changes a document, like the edit of a client. The change is made durable first, and then
     /// sent to all clients except `source`.
@@ -170,16 +202,18 @@ public:
     /// called.
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
-        auto* const room = registry().find(board);
+        set_time();
+        auto* const room = rooms_.find(board);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = registry().update(*room, update, source.value);
+        const std::error_code error = rooms_.update(*room, update, source.value);
         waker_.touch();
         return error;
     }
     /// Returns the updates that make the document of a room; none if the room is not in memory, or
     /// not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
-        auto* const room = registry().find(board);
+        set_time();
+        auto* const room = rooms_.find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
@@ -187,16 +221,18 @@ public:
     /// Begins to load a room that is not in memory. The call counts as activity.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
-        auto* const room = registry().find_or_make(board, error);
+        set_time();
+        auto* const room = rooms_.find_or_make(board, error);
         if (room == nullptr) return error;
-        registry().touch(*room);
+        rooms_.touch(*room);
         waker_.touch();
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
     /// effect.   Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
-        const std::size_t asked = registry().reauthorize(board);
+        set_time();
+        const std::size_t asked = admission_.reauthorize(board);
         waker_.touch();
         return asked;
     }
@@ -212,7 +248,8 @@ public:
     /// Errors: those of the storage. If the storage refused the call, nothing has changed. If the
     /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
-        registry().admin.erase(std::string{board}, std::move(done));
+        set_time();
+        admin_.erase(std::string{board}, std::move(done));
         waker_.touch();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
@@ -220,7 +257,8 @@ public:
     /// again.
     /// Errors: as erase.
     void reset(std::string_view board, Completion<PersistenceError> done) {
-        registry().admin.reset(std::string{board}, std::move(done));
+        set_time();
+        admin_.reset(std::string{board}, std::move(done));
         waker_.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
@@ -228,7 +266,8 @@ public:
     /// storage.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        registry().admin.list(after, count, std::move(done));
+        set_time();
+        admin_.list(after, count, std::move(done));
         waker_.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
@@ -237,7 +276,8 @@ public:
     /// Complexity: that of merging the document.
     void export_room(std::string_view board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        registry().admin.export_room(std::string{board}, std::move(done));
+        set_time();
+        admin_.export_room(std::string{board}, std::move(done));
         waker_.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
@@ -250,7 +290,8 @@ public:
     /// the flush.
     void import_room(std::string_view board, StoredRoom content,
                      Completion<PersistenceError> done) {
-        registry().admin.import_room(std::string{board}, std::move(content), std::move(done));
+        set_time();
+        admin_.import_room(std::string{board}, std::move(content), std::move(done));
         waker_.touch();
     }
 
@@ -258,16 +299,16 @@ public:
 
     /// Returns the current state of a room; none if the room is not in memory.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
-        return registry_.stats(board);
+        return rooms_.stats(board);
     }
     /// Returns what the manager has done since it was made.
     [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
-    [[nodiscard]] std::size_t rooms() const noexcept { return registry_.rooms(); }
+    [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
-    [[nodiscard]] std::size_t clients() const noexcept { return registry_.clients(); }
+    [[nodiscard]] std::size_t clients() const noexcept { return admission_.clients.clients(); }
     /// Returns the persistence that the manager owns.
-    [[nodiscard]] Persistence& persistence() noexcept { return registry_.persistence(); }
+    [[nodiscard]] Persistence& persistence() noexcept { return scheduler_.persistence(); }
     /// Returns the observer that the manager owns, or refers to.
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -275,12 +316,57 @@ private:
     friend struct detail::LifelineOf;
     using Hooks = detail::RoomHooks<RoomManager>;
 
-    /// Returns the registry for a call outside a turn. Hours may pass between turns, so its time is
-    /// set first.
-    [[nodiscard]] Registry& registry() noexcept {
-        context_.at(waker_.now());
-        return registry_;
+    // ---- the flow of a turn ---------------------------------------------------------------------
+
+    /// Runs a turn. The observer is notified after it, when all parts are consistent.
+    void run_turn(Instant now) {
+        context_.at(now);
+        // Clients: answers of the authorizer, frames and timers. The storage receives their edits.
+        admission_.clients.turn(context_.now);
+        // Rooms: loads and saves that were answered, changes of other servers, and timers.
+        rooms_.turn();
+        // Lists and exports that were answered.
+        admin_.turn();
+        // One flush for all appended edits. Durable edits are sent to the clients and applied.
+        scheduler_.flush();
+        scheduler_.begin_saves();
+        delivery_.send_awareness();
+        // Nothing refers to the clients and the rooms that have ended any more.
+        admission_.reap();
+        finish_stop();
+        rooms_.destroy_evicted();
     }
+    void begin_stop() {
+        set_time();
+        context_.phase = Phase::stopping;
+        scheduler_.save_all_now(true);
+        context_.stop_error.clear();
+        context_.stop_ends = after(context_.now, context_.options.stop_within);
+        admission_.close_all(make_error_code(RoomErrc::manager_stopped));
+        rooms_.stop_all();
+    }
+    void finish_stop() {
+        if (context_.phase != Phase::stopping) return;
+        if (context_.stop_ends <= context_.now) {
+            // A client that accepts no close code leaves nothing unsaved.
+            if (rooms_.size() != 0) context_.stop_error = make_error_code(RoomErrc::no_answer);
+            admission_.end_all();
+            rooms_.evict_all(make_error_code(RoomErrc::no_answer));
+            admin_.end_all();
+        }
+        if (!all_done()) return;
+        context_.phase = Phase::stopped;
+        context_.stop_ends = never;
+        context_.pending_events.push_back(context_.stop_error);
+    }
+    [[nodiscard]] bool all_done() const noexcept {
+        return rooms_.size() == 0 && admission_.clients.empty() && admin_.empty();
+    }
+    /// Sets the time for a call outside a turn: hours may pass between turns.
+    void set_time() noexcept { context_.at(waker_.now()); }
+
+    // ---- options and events ---------------------------------------------------------------------
+
     [[nodiscard]] static constexpr bool closes(int code) noexcept {
         return code == 1008 || (code >= 3000 && code <= 4999);
     }
@@ -347,7 +433,14 @@ private:
     driver::Lifeline line_;
     Waker waker_;
     detail::TurnContext context_;
-    Registry registry_;
+    typename Parts::Admission admission_;
+    typename Parts::Delivery delivery_;
+    typename Parts::Sessions sessions_;
+    typename Parts::Connections connections_;
+    typename Parts::Admin admin_;
+    typename Parts::Scheduler scheduler_;
+    typename Parts::Replicas replication_;
+    typename Parts::Rooms rooms_;
 };
 
 template <class P, class A>

@@ -48,21 +48,22 @@ template <DocumentLike D, DocumentLike Other>
 /// read. It processes one answer in a turn, and then subscribes again. After a failure it continues
 /// with its document, subscribes later, and stores again what the storage has lost.
 ///
-/// `Registry` has the rooms and the clients, and applies the decisions.
+/// `Rooms` has `step`, `apply_durable`, `broadcast_and_apply`, `end_history`, `queue_awareness` and
+/// `empty_document`.
 ///
 /// Thread safety: the manager's home thread.
-template <class Registry, PersistenceLike Persistence, DocumentLike Document>
+template <class Rooms, PersistenceLike Persistence, DocumentLike Document>
 class Replication {
     using Fanout = FanoutOf<Persistence>;
-    using Scheduler = PersistenceScheduler<Registry, Persistence>;
+    using Scheduler = PersistenceScheduler<Rooms, Persistence>;
 
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
     static constexpr bool alone = std::is_same_v<Fanout, NoFanout>;
 
-    Replication(Registry& registry, Scheduler& scheduler, TurnContext& context) noexcept
-        : registry_{&registry}, scheduler_{&scheduler}, context_{&context} {}
+    Replication(Rooms& rooms, Scheduler& scheduler, TurnContext& context) noexcept
+        : rooms_{&rooms}, scheduler_{&scheduler}, context_{&context} {}
 
     void attach() { server_ = make_id(context_->bits); }
 
@@ -96,7 +97,7 @@ public:
     /// Processes the load that a gap requested; the room was in use meanwhile.
     void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         if constexpr (!alone) {
-            Document theirs{registry_->empty_document()};
+            Document theirs{rooms_->empty_document()};
             const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
             if (wrong) {
                 if (!error) fail(room, {wrong, {}, "the data that another server stored"});
@@ -231,7 +232,7 @@ private:
         part::FanoutNews& batch = **answer;
         receive_messages(room, batch.messages);
         if (batch.state == part::FanoutNews::State::over)
-            return registry_->end_history(room, make_error_code(RoomErrc::history_reset));
+            return rooms_->end_history(room, make_error_code(RoomErrc::history_reset));
         if (batch.state == part::FanoutNews::State::gap) return load_again(room);
         ReplicationState& known = *room.replication;
         if ((known.restoring || known.needs_load) && batch.epoch != no_id &&
@@ -241,7 +242,7 @@ private:
             return;
         }
         if (!take_epoch(room, batch.epoch))
-            return registry_->end_history(room, make_error_code(RoomErrc::history_reset));
+            return rooms_->end_history(room, make_error_code(RoomErrc::history_reset));
         for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
     }
@@ -274,7 +275,7 @@ private:
         room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
         room.pending_bytes -= change.update.size();
         if (at < room.flushing) --room.flushing;
-        registry_->apply_durable(room, change);
+        rooms_->apply_durable(room, change);
         return true;
     }
     /// Applies a change as if a client had sent it. A malformed one is skipped. One that only this
@@ -282,7 +283,7 @@ private:
     void enter(Room& room, BytesView update) {
         const auto adds = room.document.check(update);
         if (adds.has_value()) {
-            if (*adds) registry_->broadcast_and_apply(room, update, 0);
+            if (*adds) rooms_->broadcast_and_apply(room, update, 0);
             return;
         }
         const auto error = static_cast<std::error_code>(adds.error());
@@ -313,7 +314,7 @@ private:
         for (const Bytes& update : ours) {
             const std::error_code error = scheduler_->append(room, update, 0, no_id, true);
             if (error) return on_lost(room, true);
-            registry_->step(room, timeline::RoomCore::Event::appended);
+            rooms_->step(room, timeline::RoomCore::Event::appended);
         }
     }
 
@@ -340,10 +341,10 @@ private:
         if (asked) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }
-        registry_->queue_awareness(room);
+        rooms_->queue_awareness(room);
     }
 
-    Registry* registry_;
+    Rooms* rooms_;
     Scheduler* scheduler_;
     TurnContext* context_;
     Id server_{};

@@ -26,8 +26,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Answers that are cut as they are sent have a queue and a budget of their own, so that a client
 /// that joins a small document does not wait for them.
 ///
-/// `Owner` has `find_client(id)`, `all()` and `fail_connection(ClientConnection&,
-/// std::error_code)`.
+/// `Owner` is the RoomAdmission: its `clients` and its `fail_connection`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner>
@@ -77,7 +76,7 @@ private:
     /// Whether that client could receive its answer now. A client that must first accept other
     /// output loses its place, because all others would wait for it.
     [[nodiscard]] bool waits(std::uint64_t id, const RoomClient& next, ReplyQueue which) const {
-        const RoomClient* const client = owner_->find_client(id);
+        const RoomClient* const client = owner_->clients.find_client(id);
         if (client == nullptr || client->queue != which) return false;
         if (client == &next) return true;
         return client->core.joined() && client->question && client->retry_at != never &&
@@ -85,7 +84,7 @@ private:
                client->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
-        RoomClient* const client = owner_->find_client(queue.front());
+        RoomClient* const client = owner_->clients.find_client(queue.front());
         if (client != nullptr && client->queue == which) client->queue = ReplyQueue::none;
         queue.pop_front();
     }
@@ -93,7 +92,7 @@ private:
     void free_space(std::size_t bytes, ReplyQueue which) {
         Instant& look_at = look_at_[index(which)];
         if (look_at > context_->now) return;
-        std::vector<RoomClient*> clients = owner_->all();
+        std::vector<RoomClient*> clients = owner_->clients.all();
         const auto due = [&](const RoomClient* client) {
             const ClientConnection& connection = *client->connection;
             const bool holds = which == ReplyQueue::chunked ? static_cast<bool>(connection.answer)

@@ -43,29 +43,32 @@ struct AdminCall {
     driver::Question<V> question;
 };
 
-/// Erases, resets, lists, exports and imports rooms. `Registry` has the rooms, and delivers the
-/// answers at the end of its turn.
+/// Erases, resets, lists, exports and imports rooms. The manager delivers the answers at the
+/// end of its turn.
+///
+/// `Rooms` has `find`, `find_or_make`, `step`, `touch`, `end_history`, `take_stored`, `vector_of`
+/// and `empty_document`.
 ///
 /// An erase or a reset is not durable at once. Until it is, new clients wait in a room whose load
 /// has not begun, because a load would find the previous history.
 ///
 /// Thread safety: the manager's home thread.
-template <class Registry, PersistenceLike Persistence, DocumentLike Document>
+template <class Rooms, PersistenceLike Persistence, DocumentLike Document>
 class RoomAdmin {
     using Room = RoomState<Document>;
     template <class V>
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
     using Calls = std::map<const Call<V>*, driver::GroupedMachine<Call<V>>>;
-    using Scheduler = PersistenceScheduler<Registry, Persistence>;
+    using Scheduler = PersistenceScheduler<Rooms, Persistence>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
 
-    RoomAdmin(Registry& registry, Scheduler& scheduler, TurnContext& context) noexcept
-        : registry_{&registry}, scheduler_{&scheduler}, context_{&context} {}
+    RoomAdmin(Rooms& rooms, Scheduler& scheduler, TurnContext& context) noexcept
+        : rooms_{&rooms}, scheduler_{&scheduler}, context_{&context} {}
 
-    void attach(const Waker& waker) { nest_.attach(waker.nested(2)); }
+    void attach(Waker waker) { nest_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept { return nest_.deadline(); }
     void turn() { static_cast<void>(nest_.advance(context_->now)); }
     /// Whether no call waits for its answer.
@@ -101,12 +104,12 @@ public:
         const auto found = changing_.find(pending.board);
         if (--found->second != 0) return;
         changing_.erase(found);
-        auto* const room = registry_->find(pending.board);
+        auto* const room = rooms_->find(pending.board);
         if (room == nullptr) return;
         if (!error) return scheduler_->begin_load(*room);
         // A load would find a history that the next flush may end.
         fail_imports(*room, error);
-        registry_->step(*room, timeline::RoomCore::Event::load_failed);
+        rooms_->step(*room, timeline::RoomCore::Event::load_failed);
     }
     /// A flush succeeded completely, so earlier failed changes are stored, too.
     void all_stored() noexcept { unsettled_.clear(); }
@@ -125,7 +128,7 @@ public:
     void export_room(std::string board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!accepts(board, done)) return;
-        auto* const room = registry_->find(board);
+        auto* const room = rooms_->find(board);
         if (room != nullptr && room->core.live()) {
             Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
             // A shared room has read up to `position`, and may have more.
@@ -155,12 +158,12 @@ public:
                      Completion<PersistenceError> done) {
         if (!accepts(board, done)) return;
         std::error_code error;
-        auto* const room = registry_->find_or_make(board, error);
+        auto* const room = rooms_->find_or_make(board, error);
         if (room == nullptr) return fail(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_->options.unflushed_bytes_max - room->imports_bytes)
             return fail(done, make_error_code(RoomErrc::update_too_large));
-        registry_->touch(*room);
+        rooms_->touch(*room);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply_import(*room, import);
         room->imports_bytes += size;
@@ -232,7 +235,7 @@ private:
                         const std::error_code& why, Change&& change) {
         if (const std::error_code error = change(board)) return fail(done, error);
         ++changing_[board];
-        if (auto* const room = registry_->find(board)) registry_->end_history(*room, why);
+        if (auto* const room = rooms_->find(board)) rooms_->end_history(*room, why);
         scheduler_->await({std::move(board), std::move(done)});
     }
 
@@ -271,8 +274,8 @@ private:
     /// Merges what was loaded into one document.
     void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
         if (!found || !*found) return;
-        Room room{{}, registry_->empty_document(), always, context_->options, context_->now};
-        if (!registry_->take_stored(room, *found))
+        Room room{{}, rooms_->empty_document(), always, context_->options, context_->now};
+        if (!rooms_->take_stored(room, *found))
             found = PersistenceError{
                 RoomErrc::malformed_update, {}, "the stored data is not a document"};
         else
@@ -298,7 +301,7 @@ private:
         for (const BytesView update : adding) {
             if (const std::error_code e = scheduler_->append(room, update, 0, import.content.epoch))
                 return fail(import.done, e);
-            registry_->step(room, timeline::RoomCore::Event::appended);
+            rooms_->step(room, timeline::RoomCore::Event::appended);
         }
         if (adding.empty()) return answer(import.done, PersistenceError{});
         room.pending.back().done = std::move(import.done);
@@ -307,7 +310,7 @@ private:
     [[nodiscard]] PersistenceError check_import(Room& room, const StoredRoom& content,
                                                 std::vector<BytesView>& adding) const {
         // Merges the document first, so that its content is known.
-        static_cast<void>(Registry::vector_of(room));
+        static_cast<void>(Rooms::vector_of(room));
         Document trial{room.document};
         std::size_t number = 0;
         std::size_t size = room.pending_bytes;
@@ -329,7 +332,7 @@ private:
         return {};
     }
 
-    Registry* registry_;
+    Rooms* rooms_;
     Scheduler* scheduler_;
     TurnContext* context_;
     driver::MachineGroup nest_;

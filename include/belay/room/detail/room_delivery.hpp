@@ -24,8 +24,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// difference when the outbox is empty. Awareness never waits in an outbox: the client receives the
 /// current states in pieces when its connection accepts them.
 ///
-/// `Owner` has `fail(RoomClient&, std::error_code)` and
-/// `fail_connection(ClientConnection&, std::error_code)`.
+/// `Owner` is the RoomAdmission: its `fail` and its `fail_connection`, and its `clients` for the
+/// budget of answers.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, DocumentLike Document>
@@ -34,8 +34,13 @@ public:
     using Room = RoomState<Document>;
     using Kind = part::RoomMessage::Kind;
 
-    RoomDelivery(Owner& owner, TurnContext& context, ReplyBudget<Owner>& answers) noexcept
-        : owner_{&owner}, context_{&context}, reply_budget_{&answers} {}
+    RoomDelivery(Owner& owner, TurnContext& context) noexcept
+        : owner_{&owner}, context_{&context}, reply_budget_{owner, context} {}
+
+    /// Returns what each new client refers to.
+    [[nodiscard]] SharedLimits limits() noexcept {
+        return {context_->options, reply_budget_.waiting};
+    }
 
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
@@ -107,6 +112,13 @@ public:
             return owner_->fail(client, make_error_code(RoomErrc::too_slow));
         give(client, frame, true);
     }
+    /// Sends a frame as it is to all clients of a room except one.
+    void broadcast(const RoomBase& room, BytesView frame, std::uint64_t except) {
+        const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
+        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+            if (client->core.joined() && !client->is(except)) send_raw(*client, shared);
+        }
+    }
     /// Sends all awareness states, when the connection accepts them.
     void send_all_awareness(RoomClient& client, bool also_empty) {
         client.awareness_from.emplace();
@@ -123,8 +135,8 @@ public:
             cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
         const bool busy = connection.answer || connection.output.answers() != 0;
         const bool works = may_work();
-        if (busy || !works || !reply_budget_->has_space(client, size, queue)) {
-            const bool soon = !busy && !works && !reply_budget_->has_others_before(client);
+        if (busy || !works || !reply_budget_.has_space(client, size, queue)) {
+            const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
             client.hold_question(theirs);
             client.retry_at = after(context_->now, std::chrono::milliseconds{soon ? 1 : 50});
             // This may be the turn of its connection, not its own.
@@ -139,7 +151,7 @@ public:
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
                 connection.answer =
-                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_->uncut);
+                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut);
                 connection.answering = &client;
                 continue_answer(connection);
                 return {};
@@ -405,7 +417,7 @@ private:
 
     Owner* owner_;
     TurnContext* context_;
-    ReplyBudget<Owner>* reply_budget_;
+    ReplyBudget<Owner> reply_budget_;
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;

@@ -5,6 +5,7 @@
 
 #include <functional>    // std::less
 #include <map>           // std::map
+#include <optional>      // std::optional
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -12,90 +13,77 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/multiplexed_connections.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/replication.hpp>
 #include <belay/room/detail/room_admin.hpp>
+#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A RoomManager without its observer: rooms by their ids, with their clients (ClientSessions),
-/// storage (PersistenceScheduler) and output (RoomDelivery).
+/// The rooms of a manager, by their ids, and the path of an edit: it is checked, appended to the
+/// storage, and sent and applied when it is durable.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Admission` and `Sessions`, for the clients of a room that was loaded, or that ends,
+/// - `Delivery`, which sends edits and awareness,
+/// - `Scheduler`, which loads, stores and saves,
+/// - `Replicas`, for the changes of other servers, and `Admin`, for the calls on whole rooms.
 ///
 /// Thread safety: home thread only.
-template <PersistenceLike Persistence, AuthorizerLike Authorizer, DocumentLike Document>
-class RoomRegistry : public MultiplexedConnections<RoomRegistry<Persistence, Authorizer, Document>,
-                                                   Authorizer, Document> {
-    using Sessions = MultiplexedConnections<RoomRegistry, Authorizer, Document>;
-    friend Sessions;
-    friend class ClientSessions<RoomRegistry, Authorizer, Document>;
-    friend class RoomAdmission<RoomRegistry, Authorizer, Document>;
-    using Replicas = Replication<RoomRegistry, Persistence, Document>;
+template <class Parts>
+class RoomRegistry {
+    using Document = typename Parts::Document;
+    using Admission = typename Parts::Admission;
+    using Delivery = typename Parts::Delivery;
+    using Sessions = typename Parts::Sessions;
+    using Scheduler = typename Parts::Scheduler;
+    using Replicas = typename Parts::Replicas;
+    using Admin = typename Parts::Admin;
     using Event = timeline::RoomCore::Event;
-    using Sessions::context_;
-    using Sessions::delivery_;
     using Phase = TurnContext::Phase;
 
 public:
     using Room = RoomMachine<RoomRegistry, Document>;
 
-    RoomRegistry(TurnContext& context, Persistence persistence, Authorizer authorizer,
-                 const Document& empty)
-        : Sessions{context, std::move(authorizer)},
-          admin{*this, scheduler_, context},
-          scheduler_{*this, std::move(persistence), context},
-          replication_{*this, scheduler_, context},
+    /// The parts that this one calls.
+    struct Links {
+        Admission& admission;
+        Delivery& delivery;
+        Sessions& sessions;
+        Scheduler& scheduler;
+        Replicas& replication;
+        Admin& admin;
+    };
+
+    RoomRegistry(TurnContext& context, const Links& links, const Document& empty)
+        : context_{context},
+          admission_{links.admission},
+          delivery_{links.delivery},
+          sessions_{links.sessions},
+          scheduler_{links.scheduler},
+          replication_{links.replication},
+          admin_{links.admin},
           empty_{empty} {}
-    ~RoomRegistry() { this->end_all(); }
+    RoomRegistry(const RoomRegistry&) = delete;
+    RoomRegistry& operator=(const RoomRegistry&) = delete;
 
-    // ---- for the driver -------------------------------------------------------------------------
+    // ---- for the manager ------------------------------------------------------------------------
 
-    void attach(const Waker& waker) {
-        Sessions::attach(waker);
-        replication_.attach();
-        rooms_nest_.attach(waker.nested(1));
-        scheduler_.attach(waker);
-        admin.attach(waker);
-    }
+    void attach(Waker waker) { rooms_nest_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (delivery_.has_awareness() || !evicted_.empty()) return always;
-        if (context_.phase == Phase::stopping && all_done()) return always;
-        const Instant rooms = smaller(rooms_nest_.deadline(), admin.deadline());
-        return smaller(smaller(Sessions::deadline(), rooms),
-                       smaller(scheduler_.deadline(), stop_ends_));
+        return evicted_.empty() ? rooms_nest_.deadline() : always;
     }
-    /// Runs a turn. The manager notifies its observer after it.
-    void turn(Instant now) {
-        context_.at(now);
-        Sessions::turn();
-        static_cast<void>(rooms_nest_.advance(context_.now));
-        admin.turn();
-        scheduler_.flush();
-        scheduler_.begin_saves();
-        delivery_.send_awareness();
-        this->reap();
-        finish_stop();
-        evicted_.clear();
-    }
-
-    // ---- commands -------------------------------------------------------------------------------
-
-    void start(Instant now) {
-        if (context_.phase == Phase::running || context_.phase == Phase::stopping) return;
-        context_.at(now);
-        started_ = context_.now;
-        context_.phase = Phase::running;
-        scheduler_.save_all_now(false);
-    }
-    void stop(Instant now) {
-        if (context_.phase == Phase::stopping || context_.phase == Phase::stopped) return;
-        context_.at(now);
-        context_.phase = Phase::stopping;
-        scheduler_.save_all_now(true);
-        stop_error_.clear();
-        stop_ends_ = after(context_.now, context_.options.stop_within);
-        this->close_all(make_error_code(RoomErrc::manager_stopped));
+    void turn() { static_cast<void>(rooms_nest_.advance(context_.now)); }
+    /// Destroys the rooms that were evicted in this turn.
+    void destroy_evicted() { evicted_.clear(); }
+    /// Saves and evicts all rooms.
+    void stop_all() {
         for (Room* const room : all_rooms()) step(*room, Event::stop);
+    }
+    void evict_all(const std::error_code& why) {
+        for (Room* const room : all_rooms()) evict(*room, why);
     }
     /// Returns null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view board, std::error_code& error) {
@@ -107,12 +95,12 @@ public:
         else if (rooms_.size() >= context_.options.rooms_max)
             error = RoomErrc::too_many;
         if (error) return nullptr;
-        auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
-                                                    context_.options, context_.now);
+        auto made = rooms_nest_.template make<Room>(
+            *this, std::string{board}, empty_, context_.started, context_.options, context_.now);
         Room& room = *made;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin.is_changing(room.id)) scheduler_.begin_load(room);
+        if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {
@@ -134,24 +122,6 @@ public:
         return {};
     }
     void touch(RoomBase& room) { step(room, Event::touched); }
-    bool broadcast(std::string_view board, BytesView frame, std::uint64_t except) {
-        Room* const room = find(board);
-        if (room == nullptr) return false;
-        const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
-        for (RoomClient* const client : std::vector<RoomClient*>{room->clients}) {
-            if (client->core.joined() && !client->is(except)) delivery_.send_raw(*client, shared);
-        }
-        return true;
-    }
-    std::size_t reauthorize(std::string_view board) {
-        std::size_t asked = 0;
-        for (RoomClient* const client : this->all()) {
-            if (client->request.board != board || client->core.closing()) continue;
-            ++asked;
-            this->check(*client);
-        }
-        return asked;
-    }
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
         const Room* const room = find(board);
         if (room == nullptr) return std::nullopt;
@@ -168,11 +138,9 @@ public:
     }
 
     [[nodiscard]] static Bytes vector_of(RoomState<Document>& room) {
-        return RoomDelivery<RoomAdmission<RoomRegistry, Authorizer, Document>, Document>::vector_of(
-            room);
+        return Delivery::vector_of(room);
     }
-    [[nodiscard]] Persistence& persistence() noexcept { return scheduler_.persistence(); }
-    [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
 
     // ---- for the parts --------------------------------------------------------------------------
 
@@ -191,8 +159,20 @@ public:
             scheduler_.queue_save(room);
         }
         if (todo.unload) evict(room, why_ended());
-        if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
+        if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
+    }
+    /// Takes a client out of its room.
+    void leave(RoomClient& client, bool was_joined) {
+        RoomBase& room = *std::exchange(client.room, nullptr);
+        if (std::erase(room.clients, &client) != 0)
+            context_.report(RoomEvent::Kind::left, room, &client);
+        std::erase(room.waiting, &client);
+        if (room.evicted) return;
+        room.awareness.close(client.id, context_.now);
+        if (was_joined) replication_.publish_left(room, client);
+        delivery_.queue_awareness(room);
+        step(room, Event::left);
     }
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(RoomState<Document>& room, std::optional<StoredRoom>& found) {
@@ -207,18 +187,18 @@ public:
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
     void end_history(RoomState<Document>& room, const std::error_code& why) {
         evict(room, why);
-        for (RoomClient* const client : this->all()) {
+        for (RoomClient* const client : admission_.clients.all()) {
             if (client->room != &room) continue;
             // Only clients that have seen the old history get the code for a reset.
             const bool knows = why == RoomErrc::room_erased || client->core.joined();
-            this->close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
+            admission_.close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
         }
     }
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(RoomState<Document>& room, PendingUpdate& change) {
         if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
-        admin.durable(change);
-        this->acknowledge(change);
+        admin_.durable(change);
+        sessions_.acknowledge(change);
         step(room, Event::entered);
     }
     /// Sends an update to all clients except its author, and applies it to the document.
@@ -240,7 +220,7 @@ public:
         std::optional<StoredRoom> found;
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && scheduler_.take_save(room, error)) {
-            if (error && context_.phase == Phase::stopping) stop_error_ = error.code;
+            if (error && context_.phase == Phase::stopping) context_.stop_error = error.code;
             if (!error) context_.report(RoomEvent::Kind::saved, room);
             step(room, error ? Event::save_failed : Event::saved);
         }
@@ -257,9 +237,9 @@ public:
         return static_cast<Room&>(base).document.snapshot();
     }
     void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
-        admin.admin_stored(pending, error);
+        admin_.admin_stored(pending, error);
     }
-    void all_stored() noexcept { admin.all_stored(); }
+    void all_stored() noexcept { admin_.all_stored(); }
 
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
@@ -285,15 +265,16 @@ public:
         // clients read the document as it is.
         if constexpr (Replicas::alone) {
             room.vector_before_reload = delivery_.vector_of(room);
-            this->hold(room);
+            sessions_.hold(room);
         }
         bool known = false;
         for (PendingUpdate& change : lost) {
             known = known || change.in_document;
-            admin.fail_change(change, why);
-            this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
+            admin_.fail_change(change, why);
+            admission_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
         }
-        if (context_.phase == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
+        if (context_.phase == Phase::stopping)
+            context_.stop_error = make_error_code(RoomErrc::not_durable);
         replication_.on_lost(room, known);
         step(room, Replicas::alone ? Event::lost : Event::dropped);
     }
@@ -308,9 +289,6 @@ public:
         room->save_after_load = true;
     }
 
-    /// The calls on whole rooms.
-    RoomAdmin<RoomRegistry, Persistence, Document> admin;
-
 private:
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) return replication_.on_reloaded(room, error, found);
@@ -319,7 +297,7 @@ private:
             context_.report_failure(room.id, error);
         }
         if (error) {
-            admin.fail_imports(room, error);
+            admin_.fail_imports(room, error);
             return step(room, Event::load_failed);
         }
         if (!std::exchange(room.load_reported, true))
@@ -328,8 +306,8 @@ private:
         if (room.evicted) return;
         if (std::exchange(room.save_after_load, false)) step(room, Event::hurried);
         replication_.on_loaded(room);
-        this->on_loaded(room);
-        if (!room.evicted) admin.on_loaded(room);
+        sessions_.on_loaded(room);
+        if (!room.evicted) admin_.on_loaded(room);
     }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (context_.runs()) return RoomErrc::not_loaded;
@@ -338,7 +316,7 @@ private:
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
     void evict(RoomState<Document>& room, const std::error_code& why) {
         room.evicted = true;
-        admin.fail_imports(room, {why, {}, {}});
+        admin_.fail_imports(room, {why, {}, {}});
         while (!room.clients.empty()) {
             const RoomClient* const client = room.clients.back();
             room.clients.pop_back();
@@ -352,41 +330,24 @@ private:
         rooms_.erase(found);
     }
 
-    // ---- at the end of a turn -------------------------------------------------------------------
-
-    void finish_stop() {
-        if (context_.phase != Phase::stopping) return;
-        if (stop_ends_ <= context_.now) {
-            // A client that accepts no close code leaves nothing unsaved.
-            if (!rooms_.empty()) stop_error_ = make_error_code(RoomErrc::no_answer);
-            this->end_all();
-            for (Room* const room : all_rooms()) evict(*room, make_error_code(RoomErrc::no_answer));
-            admin.end_all();
-        }
-        if (!all_done()) return;
-        context_.phase = Phase::stopped;
-        stop_ends_ = never;
-        context_.pending_events.push_back(stop_error_);
-    }
-    [[nodiscard]] bool all_done() const noexcept {
-        return rooms_.empty() && this->empty() && admin.empty();
-    }
     [[nodiscard]] std::vector<Room*> all_rooms() const {
         std::vector<Room*> all;
         for (const auto& [id, room] : rooms_) all.push_back(room.get());
         return all;
     }
 
-    PersistenceScheduler<RoomRegistry, Persistence> scheduler_;
-    Replicas replication_;
+    TurnContext& context_;
+    Admission& admission_;
+    Delivery& delivery_;
+    Sessions& sessions_;
+    Scheduler& scheduler_;
+    Replicas& replication_;
+    Admin& admin_;
     Document empty_;
     driver::MachineGroup rooms_nest_;
     std::map<std::string, driver::GroupedMachine<Room>, std::less<>> rooms_;
     std::vector<driver::GroupedMachine<Room>> evicted_;
-    Instant started_ = always;
-    Instant stop_ends_ = never;
     Instant save_hint_at_ = always;
-    std::error_code stop_error_;
 };
 
 }}}  // namespace belay::detail

@@ -60,7 +60,10 @@ struct TurnContext {
     Random bits{};
     Instant now = always;
     Phase phase = Phase::idle;
-    bool reports_events = false;  ///< the observer has the hook for a RoomEvent
+    Instant started = always;      ///< when the manager was last started
+    Instant stop_ends = never;     ///< the end of `stop_within` while it stops
+    std::error_code stop_error{};  ///< why something could not be saved while it stopped
+    bool reports_events = false;   ///< the observer has the hook for a RoomEvent
 };
 
 }}}  // namespace belay::detail
