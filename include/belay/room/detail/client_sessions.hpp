@@ -191,7 +191,7 @@ public:
             case Kind::state_vector:
                 pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
                 // A client with an address counts the answer to our request, and nothing earlier.
-                client.statuses_owed = 1;
+                client.outbox.statuses_owed = 1;
                 note_divergence(client, room, said.payload);
                 error = delivery_.answer(client, said.payload);
                 break;
@@ -236,9 +236,7 @@ public:
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
         if (client.core.is_due(context_.now)) on_tick(client);
-        if (client.retry_at > context_.now) return;
-        client.retry_at = never;
-        delivery_.catch_up(*client.connection);
+        if (client.outbox.take_retry(context_.now)) delivery_.catch_up(*client.connection);
     }
 
 private:
@@ -295,7 +293,7 @@ private:
         // Each update gets a status. The answer to a state vector contains all updates that were
         // refused before, and settles them.
         const bool answers = said.kind == Kind::state;
-        const std::uint32_t due = answers ? std::exchange(client.statuses_owed, 0) : 1;
+        const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
         if (!client.may_edit()) return on_viewers(client, room, said, due);
         const std::size_t before = room.pending.size();
         const std::error_code error = rooms_.update(room, said.payload, client.id);
@@ -309,7 +307,7 @@ private:
             return error;
         }
         if (!is_document_full(error)) return error;
-        client.statuses_owed = saturating_sum(client.statuses_owed, due);
+        client.outbox.owe_statuses(due);
         // A closed client would dial again at once with the same update.
         if (!client.core.denial_sent())
             context_.report_refusal(client.request, client.grant.user, error);
@@ -333,13 +331,9 @@ private:
                 return {};
             }
         }
-        client.statuses_owed = saturating_sum(client.statuses_owed, due);
+        client.outbox.owe_statuses(due);
         deny(client, "this client may not edit");
         return {};
-    }
-    [[nodiscard]] static std::uint32_t saturating_sum(std::uint32_t statuses_owed,
-                                                      std::uint32_t due) noexcept {
-        return due > ~statuses_owed ? ~std::uint32_t{0} : statuses_owed + due;
     }
     void deny(RoomClient& client, std::string_view why) {
         if (!client.core.take_denial()) return;

@@ -79,9 +79,9 @@ private:
         const RoomClient* const client = owner_->clients.find_client(id);
         if (client == nullptr || client->queue != which) return false;
         if (client == &next) return true;
-        return client->core.joined() && client->question && client->retry_at != never &&
-               client->connection->output.empty() && !client->connection->answer &&
-               client->room->core.live();
+        return client->core.joined() && client->outbox.question &&
+               client->outbox.retry_at != never && client->connection->output.empty() &&
+               !client->connection->answer && client->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
         RoomClient* const client = owner_->clients.find_client(queue.front());

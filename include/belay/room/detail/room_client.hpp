@@ -19,8 +19,8 @@
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
 #include <belay/room/detail/client_core.hpp>
+#include <belay/room/detail/client_outbox.hpp>
 #include <belay/room/detail/reply_chunker.hpp>
-#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -62,13 +62,13 @@ struct RoomFrame : Counted {
 }
 
 /// The frames that wait to be sent on one connection.
-class RoomOutbox {
+class ConnectionOutbox {
 public:
     /// `answers_of_all` is the sum over all clients.
-    explicit RoomOutbox(std::size_t& answers_of_all) noexcept : all_{&answers_of_all} {}
-    RoomOutbox(const RoomOutbox&) = delete;
-    RoomOutbox& operator=(const RoomOutbox&) = delete;
-    ~RoomOutbox() { clear(); }
+    explicit ConnectionOutbox(std::size_t& answers_of_all) noexcept : all_{&answers_of_all} {}
+    ConnectionOutbox(const ConnectionOutbox&) = delete;
+    ConnectionOutbox& operator=(const ConnectionOutbox&) = delete;
+    ~ConnectionOutbox() { clear(); }
 
     struct Waiting {
         Ref<RoomFrame> address;  ///< precedes the frame; null: none
@@ -150,7 +150,7 @@ struct ClientConnection {
     }
 
     RoomSend send;
-    RoomOutbox output;
+    ConnectionOutbox output;
     std::unique_ptr<ReplyChunker> answer{};  ///< the chunked answer to `answering`, one at a time
     RoomClient* answering = nullptr;
     Instant answers_from = never;  ///< since when an answer waits to be sent
@@ -231,10 +231,12 @@ struct RoomClient {
     [[nodiscard]] bool is(std::uint64_t other) const noexcept {
         return other == id || other == accepted_id();
     }
-    [[nodiscard]] Instant timers() const noexcept { return smaller(core.deadline(), retry_at); }
+    [[nodiscard]] Instant timers() const noexcept {
+        return smaller(core.deadline(), outbox.retry_at);
+    }
     /// Ends the timers of its output, and drops it.
     void stop_waiting() noexcept {
-        retry_at = never;
+        outbox.retry_at = never;
         if (connection->multiplexed == nullptr) connection->stop_waiting();
         drop_output();
     }
@@ -242,23 +244,23 @@ struct RoomClient {
     void drop_output() noexcept {
         if (connection->answering == this) connection->answer.reset();
         connection->output.drop(id);
-        lag_from.reset();
-        awareness_from.reset();
+        outbox.lag_from.reset();
+        outbox.awareness_from.reset();
         static_cast<void>(take_question());
-        statuses = 0;
+        outbox.statuses = 0;
     }
 
     /// Keeps a state vector, to be answered later. Its bytes count as held if the connection is
     /// multiplexed.
     void hold_question(BytesView theirs) {
         static_cast<void>(take_question());
-        question.emplace(theirs.begin(), theirs.end());
-        hold(question->size());
+        outbox.question.emplace(theirs.begin(), theirs.end());
+        hold(outbox.question->size());
     }
     /// Returns the held state vector, if there is one.
     [[nodiscard]] std::optional<Bytes> take_question() noexcept {
-        if (question) hold(0 - question->size());
-        return std::exchange(question, std::nullopt);
+        if (outbox.question) hold(0 - outbox.question->size());
+        return std::exchange(outbox.question, std::nullopt);
     }
 
     /// Updates the number of clients of its connection that wait for a check or a load.
@@ -287,18 +289,7 @@ struct RoomClient {
     bool draining = false;            ///< it has closed its document; its held frames still count
     bool request_after_load = false;  ///< request its state when the room is loaded again
     std::optional<std::error_code> close_reason{};  ///< sent when the transport is open
-    /// The state vector before the first update that it missed.
-    std::optional<Bytes> lag_from{};
-    /// How far it has received the awareness, if not to the end.
-    std::optional<AwarenessCursor> awareness_from{};
-    /// A state vector that waits for its answer.
-    std::optional<Bytes> question{};
-    /// Durable changes of this client that are not acknowledged yet.
-    std::uint32_t statuses = 0;
-    /// Changes that only the answer to a state vector acknowledges.
-    std::uint32_t statuses_owed = 0;
-
-    Instant retry_at = never;  ///< the next try to answer `question`
+    ClientOutbox outbox{};
 
 private:
     void hold(std::size_t bytes) noexcept {

@@ -52,14 +52,14 @@ public:
             // A failed client ends the other clients of its connection, too.
             if (i >= room.clients.size()) continue;
             RoomClient& client = *room.clients[i];
-            if (client.is(except) || client.draining || client.lag_from) continue;
+            if (client.is(except) || client.draining || client.outbox.lag_from) continue;
             const Ref<RoomFrame> frame = frame_for(client, message);
             if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
                 give(client, frame, true);
             } else if (!takes_at_once(client, frame->bytes)) {
                 // The state vector costs as much as the document is large.
                 if (!before) before = vector_of(room);
-                client.lag_from = *before;
+                client.outbox.lag_from = *before;
             }
         }
         frames_.clear();
@@ -101,13 +101,13 @@ public:
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
     void acknowledge(RoomClient& client, std::uint32_t changes) {
-        client.statuses += changes;
+        client.outbox.statuses += changes;
         if (client.connection->output.empty()) send_statuses(client);
     }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
-        const RoomOutbox& output = client.connection->output;
+        const ConnectionOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
             return owner_->fail(client, make_error_code(RoomErrc::too_slow));
         give(client, frame, true);
@@ -121,7 +121,7 @@ public:
     }
     /// Sends all awareness states, when the connection accepts them.
     void send_all_awareness(RoomClient& client, bool also_empty) {
-        client.awareness_from.emplace();
+        client.outbox.awareness_from.emplace();
         if (client.connection->output.empty()) continue_awareness(client, also_empty);
     }
 
@@ -138,7 +138,7 @@ public:
         if (busy || !works || !reply_budget_.has_space(client, size, queue)) {
             const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
             client.hold_question(theirs);
-            client.retry_at = after(context_->now, std::chrono::milliseconds{soon ? 1 : 50});
+            client.outbox.retry_at = after(context_->now, std::chrono::milliseconds{soon ? 1 : 50});
             // This may be the turn of its connection, not its own.
             client.waker.touch();
             return {};
@@ -169,7 +169,7 @@ public:
     /// Sends the outbox of a connection, and then what its clients have missed.
     void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
-            const RoomOutbox::Waiting& next = connection.output.front();
+            const ConnectionOutbox::Waiting& next = connection.output.front();
             const SendResult sent =
                 connection.send(connection, next.address.get(), next.frame->bytes);
             if (sent == SendResult::busy) return wait(connection);
@@ -264,7 +264,7 @@ private:
         while (connection.answer && connection.output.empty()) {
             RoomClient& client = *connection.answering;
             if (!may_work()) {
-                client.retry_at = after(context_->now, std::chrono::milliseconds{1});
+                client.outbox.retry_at = after(context_->now, std::chrono::milliseconds{1});
                 return client.waker.touch();
             }
             const Bytes part = connection.answer->next();
@@ -327,19 +327,19 @@ private:
     }
     void give_awareness(RoomClient& client, const Ref<RoomFrame>& frame,
                         const AwarenessCursor& before) {
-        if (!client.awareness_from && client.connection->output.empty()) {
+        if (!client.outbox.awareness_from && client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent != SendResult::busy) return client.connection->note_sent(context_->now);
             wait(*client.connection);
         }
-        if (!client.awareness_from) client.awareness_from = before;
+        if (!client.outbox.awareness_from) client.outbox.awareness_from = before;
         ++context_->counters.awareness_dropped;
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
     void continue_awareness(RoomClient& client, bool also_empty) {
-        while (client.awareness_from) {
-            AwarenessCursor walk = *client.awareness_from;
+        while (client.outbox.awareness_from) {
+            AwarenessCursor walk = *client.outbox.awareness_from;
             Bytes piece = client.room->awareness.piece(walk, context_->options.piece_bytes_max);
             const bool ends = piece.empty();
             if (ends && also_empty) piece.push_back(std::byte{0});
@@ -352,8 +352,8 @@ private:
                     return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
                 client.connection->note_sent(context_->now);
             }
-            client.awareness_from = walk;
-            if (ends) client.awareness_from.reset();
+            client.outbox.awareness_from = walk;
+            if (ends) client.outbox.awareness_from.reset();
         }
     }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
@@ -378,17 +378,18 @@ private:
     void settle(RoomClient& client) {
         if (!client.core.joined()) return;
         send_statuses(client);
-        if (client.lag_from && client.room->core.live()) resync(client);
+        if (client.outbox.lag_from && client.room->core.live()) resync(client);
         // A client with output comes back here later; nothing else continues an empty outbox.
         if (!client.core.joined() || !client.connection->output.empty()) return;
-        if (client.awareness_from) continue_awareness(client, client.awareness_from->until == 0);
-        if (client.question && client.core.joined() && client.room->core.live())
+        if (client.outbox.awareness_from)
+            continue_awareness(client, client.outbox.awareness_from->until == 0);
+        if (client.outbox.question && client.core.joined() && client.room->core.live())
             retry_answer(client);
     }
     void send_statuses(RoomClient& client) {
-        if (client.statuses == 0) return;
+        if (client.outbox.statuses == 0) return;
         const Bytes frame = client.ops->write(client, {Kind::stored, {}});
-        for (; client.statuses != 0; --client.statuses) {
+        for (; client.outbox.statuses != 0; --client.outbox.statuses) {
             const SendResult sent = send(client, frame);
             if (sent == SendResult::busy) return wait(*client.connection);
             client.connection->note_sent(context_->now);
@@ -396,8 +397,7 @@ private:
     }
     void resync(RoomClient& client) {
         Room& room = static_cast<Room&>(*client.room);
-        const Bytes had = std::move(*client.lag_from);
-        client.lag_from.reset();
+        const Bytes had = client.outbox.take_lag();
         RoomClient* const one = &client;
         if (const std::error_code e =
                 send_state({&one, 1}, room, had, Kind::update, context_->options.client_bytes_max))
@@ -408,7 +408,7 @@ private:
     }
     void retry_answer(RoomClient& client) {
         const Bytes theirs = *client.take_question();
-        client.retry_at = never;
+        client.outbox.retry_at = never;
         if (const std::error_code e = answer(client, theirs)) owner_->fail(client, e);
     }
 

@@ -43,9 +43,10 @@ class RoomRegistry {
     using Admin = typename Parts::Admin;
     using Event = timeline::RoomCore::Event;
     using Phase = TurnContext::Phase;
+    using Machine = RoomMachine<RoomRegistry, Document>;
 
 public:
-    using Room = RoomMachine<RoomRegistry, Document>;
+    using Room = RoomState<Document>;
 
     /// The parts that this one calls.
     struct Links {
@@ -95,9 +96,9 @@ public:
         else if (rooms_.size() >= context_.options.rooms_max)
             error = RoomErrc::too_many;
         if (error) return nullptr;
-        auto made = rooms_nest_.template make<Room>(
+        auto made = rooms_nest_.template make<Machine>(
             *this, std::string{board}, empty_, context_.started, context_.options, context_.now);
-        Room& room = *made;
+        Room& room = made->room;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
@@ -105,11 +106,10 @@ public:
     }
     [[nodiscard]] Room* find(std::string_view board) const {
         const auto found = rooms_.find(board);
-        return found != rooms_.end() ? found->second.get() : nullptr;
+        return found != rooms_.end() ? &found->second->room : nullptr;
     }
     /// Processes an update of a client; `author` 0 is the server.
-    [[nodiscard]] std::error_code update(RoomState<Document>& room, BytesView bytes,
-                                         std::uint64_t author) {
+    [[nodiscard]] std::error_code update(Room& room, BytesView bytes, std::uint64_t author) {
         if (!room.core.live()) return RoomErrc::not_loaded;
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
@@ -137,9 +137,7 @@ public:
         return stats;
     }
 
-    [[nodiscard]] static Bytes vector_of(RoomState<Document>& room) {
-        return Delivery::vector_of(room);
-    }
+    [[nodiscard]] static Bytes vector_of(Room& room) { return Delivery::vector_of(room); }
     [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
 
     // ---- for the parts --------------------------------------------------------------------------
@@ -175,7 +173,7 @@ public:
         step(room, Event::left);
     }
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
-    [[nodiscard]] bool take_stored(RoomState<Document>& room, std::optional<StoredRoom>& found) {
+    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
         room.document = Document{empty_};
         room.epoch = no_id;
         room.position = 0;
@@ -185,7 +183,7 @@ public:
         return !replication_.take_parts(room, room.document, found);
     }
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
-    void end_history(RoomState<Document>& room, const std::error_code& why) {
+    void end_history(Room& room, const std::error_code& why) {
         evict(room, why);
         for (RoomClient* const client : admission_.clients.all()) {
             if (client->room != &room) continue;
@@ -195,14 +193,14 @@ public:
         }
     }
     /// Applies a change that is durable, and acknowledges it to its author.
-    void apply_durable(RoomState<Document>& room, PendingUpdate& change) {
+    void apply_durable(Room& room, PendingUpdate& change) {
         if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
         admin_.durable(change);
         sessions_.acknowledge(change);
         step(room, Event::entered);
     }
     /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(RoomState<Document>& room, BytesView update, std::uint64_t author) {
+    void broadcast_and_apply(Room& room, BytesView update, std::uint64_t author) {
         delivery_.send_update(room, update, author);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error,
@@ -314,7 +312,7 @@ private:
         return RoomErrc::manager_stopped;
     }
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
-    void evict(RoomState<Document>& room, const std::error_code& why) {
+    void evict(Room& room, const std::error_code& why) {
         room.evicted = true;
         admin_.fail_imports(room, {why, {}, {}});
         while (!room.clients.empty()) {
@@ -332,7 +330,7 @@ private:
 
     [[nodiscard]] std::vector<Room*> all_rooms() const {
         std::vector<Room*> all;
-        for (const auto& [id, room] : rooms_) all.push_back(room.get());
+        for (const auto& [id, machine] : rooms_) all.push_back(&machine->room);
         return all;
     }
 
@@ -345,8 +343,8 @@ private:
     Admin& admin_;
     Document empty_;
     driver::MachineGroup rooms_nest_;
-    std::map<std::string, driver::GroupedMachine<Room>, std::less<>> rooms_;
-    std::vector<driver::GroupedMachine<Room>> evicted_;
+    std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
+    std::vector<driver::GroupedMachine<Machine>> evicted_;
     Instant save_hint_at_ = always;
 };
 
