@@ -61,18 +61,18 @@ public:
         if (connection.link && connection.full() && connection.look_at <= context_.now) {
             connection.look_at = after(context_.now, std::chrono::seconds{1});
             connection.peer_ended = connection.link->has_hung_up();
-            if (!connection.closing) sessions_.check_arrivals(connection, *connection.link);
+            if (!connection.core.closing()) sessions_.check_arrivals(connection, *connection.link);
             connection.looked_at = context_.now;
         }
-        if (connection.link &&
-            (connection.closing || (connection.read_at <= context_.now && !connection.full()))) {
+        if (connection.link && (connection.core.closing() ||
+                                (connection.read_at <= context_.now && !connection.full()))) {
             std::size_t frames = 0;
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
             for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
                 connection.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                     on_opened(connection);
-                    if (connection.closing) return;
+                    if (connection.core.closing()) return;
                     ++frames;
                     receive(connection, frame);
                 });
@@ -83,9 +83,9 @@ public:
             sessions_.pay(connection, frames);
             connection.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
-            if (connection.link->take_heard() && !connection.closing)
+            if (connection.link->take_heard() && !connection.core.closing())
                 connection.pulse.sign_of_life(context_.now);
-            if (connection.link->take_writable() && !connection.closing) {
+            if (connection.link->take_writable() && !connection.core.closing()) {
                 connection.output_ends = never;
                 delivery_.catch_up(connection);
             }
@@ -100,9 +100,10 @@ public:
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
         // Not an error: the page was closed, or the network failed.
-        if (connection.wait_ends != never && !connection.authorized)
+        if (connection.core.awaits_upgrade() && !connection.core.authorized())
             ++context_.counters.upgrades_aborted;
-        end(connection);
+        if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
+            release(connection);
         // Its clients are destroyed first.
         if (connection.clients.empty() && !std::exchange(connection.reaped, true))
             admission_.clients.note_ended(connection);
@@ -131,7 +132,7 @@ public:
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
         if (!channel.core.closing()) return;
-        if (channel.close_reason && !connection.closing) send_close(channel);
+        if (channel.close_reason && !connection.core.closing()) send_close(channel);
         connection.forget(channel);
         if (channel.check.waits()) return;
         if (!std::exchange(channel.reaped, true)) admission_.clients.note_ended(channel);
@@ -142,26 +143,26 @@ private:
 
     template <class C>
     void on_opened(C& connection) {
-        if (connection.closing && connection.close_reason) {
-            connection.wait_ends = never;
+        const ConnectionCore::Actions todo =
+            connection.core.step(ConnectionCore::Event::opened, context_.now);
+        if (todo.close)
             return connection.ops->close(connection,
                                          *std::exchange(connection.close_reason, std::nullopt));
-        }
-        if (connection.closing || connection.wait_ends == never) return;
-        connection.wait_ends = never;
-        connection.token_ends = after(context_.now, context_.options.token_within);
-        connection.pulse.sign_of_life(context_.now);
+        if (todo.listen) connection.pulse.sign_of_life(context_.now);
     }
     template <class C>
     void watch_connection(C& connection) {
-        if (connection.wait_ends <= context_.now) return abort(connection);
-        if (connection.closing) return;
-        if (connection.token_ends <= context_.now && connection.clients.empty())
-            return admission_.fail_connection(connection, make_error_code(RoomErrc::unauthorized));
+        const ConnectionCore::Actions todo =
+            connection.core.tick(context_.now, !connection.clients.empty());
+        if (todo.abort) return abort(connection, todo);
+        if (todo.fail) return admission_.fail_connection(connection, make_error_code(*todo.fail));
+        if (connection.core.closing()) return;
         if (connection.output_ends <= context_.now)
             return admission_.fail_connection(connection, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.pulse.check(context_.now);
-        if (due == Pulse::Due::lost) return abort(connection);
+        if (due == Pulse::Due::lost)
+            return abort(connection,
+                         connection.core.step(ConnectionCore::Event::ended, context_.now));
         if (due == Pulse::Due::ping || connection.keepalive_at <= context_.now)
             send_probe(connection);
     }
@@ -178,15 +179,13 @@ private:
         }
     }
     template <class C>
-    void abort(C& connection) {
-        end(connection);
+    void abort(C& connection, const ConnectionCore::Actions& todo) {
+        if (todo.release) release(connection);
         connection.closed.reset();
         if (connection.link) connection.link->abort();
         connection.waker.touch();
     }
-    void end(MultiplexedBase& connection) {
-        connection.wait_ends = connection.token_ends = never;
-        if (std::exchange(connection.closing, true)) return;
+    void release(MultiplexedBase& connection) {
         admission_.count(connection);
         admission_.release_all(connection);
     }
@@ -203,14 +202,10 @@ private:
         const auto bad = [&](RoomErrc why) {
             admission_.fail_connection(connection, make_error_code(why));
         };
-        const std::size_t most = connection.authorized ? context_.options.frame_bytes_max
-                                                       : context_.options.piece_bytes_max;
+        const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
+                                                              : context_.options.piece_bytes_max;
         if (frame.size() > most) return bad(RoomErrc::frame_too_large);
-        if (!connection.token_seen) {
-            connection.token_bytes += frame.size();
-            if (connection.token_bytes > context_.options.bytes_until_token)
-                return bad(RoomErrc::frame_too_large);
-        }
+        if (!connection.core.takes(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
             return admission_.fail_connection(connection,
@@ -237,7 +232,7 @@ private:
         // An answer of the authorizer that has arrived counts before this frame.
         if (channel != nullptr && channel->check.answered()) {
             admission_.on_grant(*channel);
-            if (connection.closing) return;
+            if (connection.core.closing()) return;
             channel = connection.find(name);
         }
         if (channel == nullptr) {
@@ -267,7 +262,7 @@ private:
     }
     template <class C>
     void on_token(C& connection, BytesView name, const part::RoomMessage& said) {
-        connection.token_seen = true;
+        connection.core.note_token();
         connection.pings = connection.pings || !said.version.empty();
         sessions_.pay(connection, token_frames);
         // A client dials again after its connection closes, but not after a refused document.
@@ -281,7 +276,7 @@ private:
         request.epoch.clear();
         // After token_within, a connection without access gets no further check.
         const bool late =
-            connection.token_ends <= context_.now &&
+            connection.core.is_late(context_.now) &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
         if (late || !connection.takes_another()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
@@ -310,7 +305,7 @@ private:
         auto& connection = *channel.multiplexed;
         const std::error_code why = *std::exchange(channel.close_reason, std::nullopt);
         refuse(connection, channel.address, why);
-        if (!channel.was_joined || connection.closing) return;
+        if (!channel.was_joined || connection.core.closing()) return;
         const std::string reason = reason_of(why);
         delivery_.send_control(connection, channel.address,
                                connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}));
@@ -329,12 +324,9 @@ private:
     template <class Channel>
     void join_channel(Channel& channel) {
         auto& connection = *channel.multiplexed;
-        connection.token_ends = never;
-        ++connection.joined;
         connection.waker.touch();
-        if (!std::exchange(connection.authorized, true)) {
+        if (connection.core.step(ConnectionCore::Event::joined, context_.now).raise_limit)
             connection.link->limit_messages(context_.options.frame_bytes_max);
-        }
         channel.was_joined = true;
         if (admission_.advance(channel, ClientCore::Event::opened).join) sessions_.join(channel);
     }

@@ -69,7 +69,7 @@ public:
     void begin(MultiplexedBase& connection) {
         clients.add(connection);
         count(connection);
-        connection.wait_ends = after(context_.now, context_.options.check_within);
+        static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
         if (const std::error_code error = why_not_now()) {
             fail_connection(connection, error);
         } else {
@@ -84,7 +84,7 @@ public:
             return true;
         }
         MultiplexedBase* const found = clients.find_connection(id);
-        if (found == nullptr || found->closing) return false;
+        if (found == nullptr || found->core.closing()) return false;
         close(*found, {});
         return true;
     }
@@ -115,12 +115,10 @@ public:
     }
     /// Closes a connection with all its clients.
     void close(MultiplexedBase& connection, const std::error_code& why) {
-        if (std::exchange(connection.closing, true)) return;
+        if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
         release_all(connection);
-        connection.token_ends = never;
         count(connection);
         connection.close_reason = why;
-        connection.wait_ends = after(context_.now, context_.options.check_within);
         connection.ops->open(connection);
         connection.waker.touch();
     }
@@ -131,7 +129,7 @@ public:
     }
     void fail_connection(ClientConnection& connection, const std::error_code& why) {
         if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
-        if (connection.multiplexed->closing) return;
+        if (connection.multiplexed->core.closing()) return;
         context_.report_refusal(connection.multiplexed->request, {}, why);
         close(*connection.multiplexed, why);
     }
@@ -230,7 +228,7 @@ public:
     /// Counts the connection while it has no client; later its clients are counted.
     void count(MultiplexedBase& connection) noexcept {
         const bool empty = connection.clients.empty();
-        const bool waits = empty && !connection.authorized && !connection.closing;
+        const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
         if (std::exchange(connection.empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
         if (std::exchange(connection.waits, waits) != waits) waits ? ++waiting_ : --waiting_;
@@ -305,8 +303,8 @@ private:
     }
     void leave(RoomClient& client, bool was_joined) {
         MultiplexedBase* const connection = client.connection->multiplexed;
-        if (connection != nullptr && was_joined && --connection->joined == 0)
-            connection->token_ends = after(context_.now, context_.options.token_within);
+        if (connection != nullptr && was_joined)
+            static_cast<void>(connection->core.step(ConnectionCore::Event::left, context_.now));
         if (client.room != nullptr) rooms_.leave(client, was_joined);
     }
 

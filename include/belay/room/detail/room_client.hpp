@@ -20,6 +20,7 @@
 #include <belay/room/access.hpp>
 #include <belay/room/detail/client_core.hpp>
 #include <belay/room/detail/client_outbox.hpp>
+#include <belay/room/detail/connection_core.hpp>
 #include <belay/room/detail/reply_chunker.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
@@ -175,8 +176,12 @@ struct MultiplexedBase : ClientConnection {
     };
 
     MultiplexedBase(const Ops& o, RoomSend how, std::uint64_t number, RoomRequest r,
-                    const HeartbeatOptions& beat, std::size_t& answers)
-        : ClientConnection{how, beat, answers}, ops{&o}, id{number}, request{std::move(r)} {
+                    const SharedLimits& shared)
+        : ClientConnection{how, shared.options.heartbeat, shared.answers},
+          ops{&o},
+          id{number},
+          request{std::move(r)},
+          core{shared.options} {
         multiplexed = this;
         wake = &waker;
     }
@@ -185,22 +190,16 @@ struct MultiplexedBase : ClientConnection {
     const std::uint64_t id;
     RoomRequest request;  ///< the request of the upgrade; its user has all clients
     Waker waker{};
+    ConnectionCore core;
     std::optional<std::error_code> close_reason{};  ///< sent when the transport is open
-    Instant wait_ends = never;                      ///< the end of the opening
-    Instant token_ends = never;                     ///< a client must have joined by then
     Instant try_at = always;                        ///< the next try to send, while nothing is read
-    Instant look_at = always;     ///< the next check for its end, while nothing is read
-    std::size_t joined = 0;       ///< the number of clients that have joined
-    std::size_t checking = 0;     ///< the number of clients that wait for a check or a load
-    std::size_t held_bytes = 0;   ///< the bytes of held frames and held state vectors
-    std::size_t token_bytes = 0;  ///< the bytes received before the first token
-    bool token_seen = false;      ///< a token has arrived
-    bool authorized = false;      ///< a client has joined a room at least once
-    bool empty = false;           ///< counted in empty_connections_
-    bool waits = false;           ///< counted in waiting_
-    bool pings = false;           ///< the client answers pings
-    bool peer_ended = false;      ///< the end arrived, after frames that are not read yet
-    bool closing = false;         ///< being closed
+    Instant look_at = always;    ///< the next check for its end, while nothing is read
+    std::size_t checking = 0;    ///< the number of clients that wait for a check or a load
+    std::size_t held_bytes = 0;  ///< the bytes of held frames and held state vectors
+    bool empty = false;          ///< counted as an empty connection by RoomAdmission
+    bool waits = false;          ///< counted as waiting by RoomAdmission
+    bool pings = false;          ///< the client answers pings
+    bool peer_ended = false;     ///< the end arrived, after frames that are not read yet
     bool reaped = false;
 };
 
