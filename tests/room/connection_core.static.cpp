@@ -122,6 +122,16 @@ constexpr bool token_within_begins_again_when_the_last_client_has_left() {
 }
 static_assert(token_within_begins_again_when_the_last_client_has_left());
 
+constexpr bool a_closed_connection_waits_for_no_document() {
+    Core core = connection_in(State::open);
+    static_cast<void>(core.step(Event::close, at(1s)));
+    static_cast<void>(core.step(Event::left, at(1s)));
+    static_cast<void>(core.step(Event::opened, at(2s)));
+    return core.state() == State::closed && core.deadline(false) == never &&
+           core.tick(at(1h), false) == Todo{};
+}
+static_assert(a_closed_connection_waits_for_no_document());
+
 // ---- limits ------------------------------------------------------------------------------------
 
 constexpr bool the_first_join_raises_the_limit() {

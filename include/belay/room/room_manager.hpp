@@ -74,11 +74,13 @@ public:
           context_{checked(options)},
           admission_{context_, std::move(authorizer), rooms_, sessions_},
           delivery_{admission_, context_},
-          sessions_{context_, admission_, delivery_, rooms_, replication_},
+          sessions_{context_, admission_, delivery_, edits_, replication_},
           connections_{context_, admission_, sessions_, delivery_},
           admin_{rooms_, scheduler_, context_},
-          scheduler_{rooms_, Persistence{std::forward<P>(persistence)}, context_},
-          replication_{rooms_, scheduler_, context_},
+          scheduler_{context_, Persistence{std::forward<P>(persistence)}, edits_, rooms_, admin_},
+          replication_{context_, delivery_, rooms_, edits_, scheduler_},
+          edits_{context_,
+                 {rooms_, admission_, delivery_, sessions_, scheduler_, replication_, admin_}},
           rooms_{context_,
                  {admission_, delivery_, sessions_, scheduler_, replication_, admin_},
                  empty} {
@@ -108,13 +110,13 @@ public:
     // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
-        waker_ = std::move(waker);
-        context_.bits = Random{waker_.seed()};
-        admission_.clients.attach(waker_.nested(0));
+        context_.waker = std::move(waker);
+        context_.bits = Random{context_.waker.seed()};
+        admission_.clients.attach(context_.waker.nested(0));
         replication_.attach();
-        rooms_.attach(waker_.nested(1));
-        scheduler_.attach(waker_);
-        admin_.attach(waker_.nested(2));
+        rooms_.attach(context_.waker.nested(1));
+        scheduler_.attach(context_.waker);
+        admin_.attach(context_.waker.nested(2));
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (!context_.pending_events.empty() || delivery_.has_awareness()) return always;
@@ -135,19 +137,19 @@ public:
     /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
     void start() {
         if (context_.phase != Phase::running && context_.phase != Phase::stopping) {
-            set_time();
+            context_.at_call();
             context_.started = context_.now;
             context_.phase = Phase::running;
             scheduler_.save_all_now(false);
         }
-        waker_.touch();
+        context_.waker.touch();
     }
     /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
     /// saved, the hook receives the error.
     void stop() {
         if (context_.phase != Phase::stopping && context_.phase != Phase::stopped) begin_stop();
-        waker_.touch();
+        context_.waker.touch();
     }
 
     /// Takes over a client from a listener.
@@ -167,7 +169,7 @@ public:
         static_assert(explain::room_protocol_like<Protocol>());
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
-        set_time();
+        context_.at_call();
         if constexpr (detail::AddressesFrames<Protocol>) {
             return {
                 connections_.accept(std::move(transport), std::move(protocol), std::move(request))};
@@ -178,19 +180,19 @@ public:
     }
     /// Closes a client with code 1000.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
-        set_time();
+        context_.at_call();
         const bool found = admission_.remove(client.value);
-        waker_.touch();
+        context_.waker.touch();
         return found;
     }
     /// Sends a frame unchanged to all clients of a room except `exclude`. If the protocol has
     /// addresses, the frame follows the client's address. The document does not change. A client
     /// that is too slow for the frame is closed.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
-        set_time();
+        context_.at_call();
         const auto* const room = rooms_.find(board);
         if (room != nullptr) delivery_.broadcast(*room, frame, exclude.value);
-        waker_.touch();
+        context_.waker.touch();
         return room != nullptr;
     }
     /// Changes a document, like the edit of a client. The change is made durable first, and then
@@ -202,17 +204,17 @@ public:
     /// called.
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
-        set_time();
+        context_.at_call();
         auto* const room = rooms_.find(board);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = rooms_.update(*room, update, source.value);
-        waker_.touch();
+        const std::error_code error = edits_.update(*room, update, source.value);
+        context_.waker.touch();
         return error;
     }
     /// Returns the updates that make the document of a room; none if the room is not in memory, or
     /// not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
-        set_time();
+        context_.at_call();
         auto* const room = rooms_.find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
@@ -221,19 +223,19 @@ public:
     /// Begins to load a room that is not in memory. The call counts as activity.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
-        set_time();
+        context_.at_call();
         auto* const room = rooms_.find_or_make(board, error);
         if (room == nullptr) return error;
-        rooms_.touch(*room);
-        waker_.touch();
+        rooms_.step(*room, timeline::RoomCore::Event::touched);
+        context_.waker.touch();
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
     /// effect.   Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
-        set_time();
+        context_.at_call();
         const std::size_t asked = admission_.reauthorize(board);
-        waker_.touch();
+        context_.waker.touch();
         return asked;
     }
 
@@ -248,27 +250,27 @@ public:
     /// Errors: those of the storage. If the storage refused the call, nothing has changed. If the
     /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
-        set_time();
+        context_.at_call();
         admin_.erase(std::string{board}, std::move(done));
-        waker_.touch();
+        context_.waker.touch();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
     /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
     /// again.
     /// Errors: as erase.
     void reset(std::string_view board, Completion<PersistenceError> done) {
-        set_time();
+        context_.at_call();
         admin_.reset(std::string{board}, std::move(done));
-        waker_.touch();
+        context_.waker.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
     /// rooms, which must be 1 to 1,000.   Errors: invalid_argument; no_answer; those of the
     /// storage.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        set_time();
+        context_.at_call();
         admin_.list(after, count, std::move(done));
-        waker_.touch();
+        context_.waker.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
     /// room. The call does not keep a room in memory that was not there.
@@ -276,9 +278,9 @@ public:
     /// Complexity: that of merging the document.
     void export_room(std::string_view board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        set_time();
+        context_.at_call();
         admin_.export_room(std::string{board}, std::move(done));
-        waker_.touch();
+        context_.waker.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
     /// checked on a copy of the document before any of them is stored. A room without a history
@@ -290,9 +292,9 @@ public:
     /// the flush.
     void import_room(std::string_view board, StoredRoom content,
                      Completion<PersistenceError> done) {
-        set_time();
+        context_.at_call();
         admin_.import_room(std::string{board}, std::move(content), std::move(done));
-        waker_.touch();
+        context_.waker.touch();
     }
 
     // ---- observers ------------------------------------------------------------------------------
@@ -337,7 +339,7 @@ private:
         rooms_.destroy_evicted();
     }
     void begin_stop() {
-        set_time();
+        context_.at_call();
         context_.phase = Phase::stopping;
         scheduler_.save_all_now(true);
         context_.stop_error.clear();
@@ -362,9 +364,6 @@ private:
     [[nodiscard]] bool all_done() const noexcept {
         return rooms_.size() == 0 && admission_.clients.empty() && admin_.empty();
     }
-    /// Sets the time for a call outside a turn: hours may pass between turns.
-    void set_time() noexcept { context_.at(waker_.now()); }
-
     // ---- options and events ---------------------------------------------------------------------
 
     [[nodiscard]] static constexpr bool closes(int code) noexcept {
@@ -431,7 +430,6 @@ private:
 
     [[no_unique_address]] Observer observer_;
     driver::Lifeline line_;
-    Waker waker_;
     detail::TurnContext context_;
     typename Parts::Admission admission_;
     typename Parts::Delivery delivery_;
@@ -440,6 +438,7 @@ private:
     typename Parts::Admin admin_;
     typename Parts::Scheduler scheduler_;
     typename Parts::Replicas replication_;
+    typename Parts::Edits edits_;
     typename Parts::Rooms rooms_;
 };
 

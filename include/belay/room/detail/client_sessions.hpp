@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission`, which decides about the life of a client,
 /// - `Delivery`, which sends,
-/// - `Rooms`: `update`, for an edit,
+/// - `Edits`: `update`, for an edit,
 /// - `Replicas`: `publish_state`, for the awareness on other servers.
 ///
 /// Thread safety: home thread only.
@@ -29,7 +29,7 @@ class ClientSessions {
     using Document = typename Parts::Document;
     using Admission = typename Parts::Admission;
     using Delivery = typename Parts::Delivery;
-    using Rooms = typename Parts::Rooms;
+    using Edits = typename Parts::Edits;
     using Replicas = typename Parts::Replicas;
 
 public:
@@ -38,12 +38,12 @@ public:
     template <class T, class P>
     using Client = DirectClient<ClientSessions, T, P>;
 
-    ClientSessions(TurnContext& context, Admission& admission, Delivery& delivery, Rooms& rooms,
+    ClientSessions(TurnContext& context, Admission& admission, Delivery& delivery, Edits& edits,
                    Replicas& replication) noexcept
         : context_{context},
           admission_{admission},
           delivery_{delivery},
-          rooms_{rooms},
+          edits_{edits},
           replication_{replication} {}
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
@@ -296,7 +296,7 @@ private:
         const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
         if (!client.may_edit()) return on_viewers(client, room, said, due);
         const std::size_t before = room.pending.size();
-        const std::error_code error = rooms_.update(room, said.payload, client.id);
+        const std::error_code error = edits_.update(room, said.payload, client.id);
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {
@@ -382,7 +382,7 @@ private:
     TurnContext& context_;
     Admission& admission_;
     Delivery& delivery_;
-    Rooms& rooms_;
+    Edits& edits_;
     Replicas& replication_;
 };
 

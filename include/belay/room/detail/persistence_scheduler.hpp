@@ -28,19 +28,30 @@ struct PendingAdmin {
 /// changes wait for the next one. At most RoomOptions::saves_max saves run at a time, so that they
 /// do not delay a flush.
 ///
-/// `Owner` has
-/// - `durable(RoomBase&)`: the first `flushing` of its pending changes are durable,
-/// - `not_durable(RoomBase&, PersistenceError)`: none of its pending changes is,
-/// - `lagging(std::string_view board)`: the storage asks for a save of this room,
-/// - `admin_stored(PendingAdmin&, PersistenceError)`: an erase or a reset is stored, or is not,
-/// - `all_stored()`: everything is stored, earlier failures included, and `snapshot_of(RoomBase&)`.
+/// `Parts` names the parts of the manager. This part calls
+/// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
+/// - `Rooms`: `lagging`, for a room that the storage wants to be saved,
+/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets.
 ///
 /// Thread safety: the manager's home thread.
-template <class Owner, PersistenceLike Persistence>
+template <class Parts>
 class PersistenceScheduler {
+    using Persistence = typename Parts::Persistence;
+    using Room = RoomState<typename Parts::Document>;
+    using Edits = typename Parts::Edits;
+    using Rooms = typename Parts::Rooms;
+    using Admin = typename Parts::Admin;
+
 public:
-    PersistenceScheduler(Owner& owner, Persistence persistence, TurnContext& context)
-        : owner_{&owner}, context_{&context}, persistence_{std::move(persistence)} {}
+    PersistenceScheduler(TurnContext& context, Persistence persistence, Edits& edits, Rooms& rooms,
+                         Admin& admin)
+        : context_{&context},
+          persistence_{std::move(persistence)},
+          edits_{edits},
+          rooms_{rooms},
+          admin_calls_{admin} {}
+    PersistenceScheduler(const PersistenceScheduler&) = delete;
+    PersistenceScheduler& operator=(const PersistenceScheduler&) = delete;
 
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -167,7 +178,8 @@ public:
             ++saving_;
             ++context_->counters.saves;
             room.save_ends = after(context_->now, context_->options.answer_within);
-            persistence_.save(room.id, owner_->snapshot_of(room), room.position, room.save.ask());
+            persistence_.save(room.id, static_cast<Room&>(room).document.snapshot(), room.position,
+                              room.save.ask());
             room.waker.touch();
         }
     }
@@ -228,11 +240,11 @@ private:
         }
         for (RoomBase* const room : std::exchange(flushing_, {})) {
             const PersistenceError why = of_room(error, room->id);
-            why ? refuse(*room, why) : owner_->durable(*room);
+            why ? refuse(*room, why) : edits_.durable(*room);
         }
         for (PendingAdmin& pending : std::exchange(admin_flushing_, {}))
-            owner_->admin_stored(pending, of_room(error, pending.board));
-        if (!error) owner_->all_stored();
+            admin_calls_.admin_stored(pending, of_room(error, pending.board));
+        if (!error) admin_calls_.all_stored();
         check_lagging();
         return true;
     }
@@ -250,7 +262,7 @@ private:
         if (std::exchange(room.awaits_flush, false)) std::erase(appended_, &room);
         // An ended history is not a failure.
         if (why.code != RoomErrc::history_reset) failed(room.id, why);
-        owner_->not_durable(room, why);
+        edits_.not_durable(room, why);
     }
     /// Drops also changes that were appended since the flush began: they depend on lost ones.
     void lose(const PersistenceError& error) {
@@ -259,13 +271,13 @@ private:
             room->awaits_flush = false;
             if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
         }
-        for (RoomBase* const room : rooms) owner_->not_durable(*room, error);
-        for (PendingAdmin& pending : forget_admin()) owner_->admin_stored(pending, error);
+        for (RoomBase* const room : rooms) edits_.not_durable(*room, error);
+        for (PendingAdmin& pending : forget_admin()) admin_calls_.admin_stored(pending, error);
     }
     void check_lagging() {
         if constexpr (TellsLagging<Persistence>) {
             if (const std::optional<std::string> board = persistence_.lagging())
-                owner_->lagging(*board);
+                rooms_.lagging(*board);
         }
     }
     [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch, bool again) {
@@ -284,9 +296,11 @@ private:
         context_->report_failure(board, error);
     }
 
-    Owner* owner_;
     TurnContext* context_;
     Persistence persistence_;
+    Edits& edits_;
+    Rooms& rooms_;
+    Admin& admin_calls_;
     driver::Question<PersistenceError> flush_;
     Instant flush_ends_ = never;
     std::vector<RoomBase*> appended_;  // wait for a flush

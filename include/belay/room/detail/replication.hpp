@@ -48,22 +48,36 @@ template <DocumentLike D, DocumentLike Other>
 /// read. It processes one answer in a turn, and then subscribes again. After a failure it continues
 /// with its document, subscribes later, and stores again what the storage has lost.
 ///
-/// `Rooms` has `step`, `apply_durable`, `broadcast_and_apply`, `end_history`, `queue_awareness` and
-/// `empty_document`.
+/// `Parts` names the parts of the manager. This part calls
+/// - `Edits`: `apply_durable` and `broadcast_and_apply`, for the changes of other servers,
+/// - `Rooms`: `step`, `end_history` and `empty_document`,
+/// - `Scheduler`, for the calls of the storage,
+/// - `Delivery`: `queue_awareness`.
 ///
 /// Thread safety: the manager's home thread.
-template <class Rooms, PersistenceLike Persistence, DocumentLike Document>
+template <class Parts>
 class Replication {
-    using Fanout = FanoutOf<Persistence>;
-    using Scheduler = PersistenceScheduler<Rooms, Persistence>;
+    using Document = typename Parts::Document;
+    using Fanout = FanoutOf<typename Parts::Persistence>;
+    using Delivery = typename Parts::Delivery;
+    using Rooms = typename Parts::Rooms;
+    using Edits = typename Parts::Edits;
+    using Scheduler = typename Parts::Scheduler;
 
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
     static constexpr bool alone = std::is_same_v<Fanout, NoFanout>;
 
-    Replication(Rooms& rooms, Scheduler& scheduler, TurnContext& context) noexcept
-        : rooms_{&rooms}, scheduler_{&scheduler}, context_{&context} {}
+    Replication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
+                Scheduler& scheduler) noexcept
+        : context_{&context},
+          delivery_{delivery},
+          rooms_{&rooms},
+          edits_{edits},
+          scheduler_{&scheduler} {}
+    Replication(const Replication&) = delete;
+    Replication& operator=(const Replication&) = delete;
 
     void attach() { server_ = make_id(context_->bits); }
 
@@ -275,7 +289,7 @@ private:
         room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
         room.pending_bytes -= change.update.size();
         if (at < room.flushing) --room.flushing;
-        rooms_->apply_durable(room, change);
+        edits_.apply_durable(room, change);
         return true;
     }
     /// Applies a change as if a client had sent it. A malformed one is skipped. One that only this
@@ -283,7 +297,7 @@ private:
     void enter(Room& room, BytesView update) {
         const auto adds = room.document.check(update);
         if (adds.has_value()) {
-            if (*adds) rooms_->broadcast_and_apply(room, update, 0);
+            if (*adds) edits_.broadcast_and_apply(room, update, 0);
             return;
         }
         const auto error = static_cast<std::error_code>(adds.error());
@@ -341,12 +355,14 @@ private:
         if (asked) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }
-        rooms_->queue_awareness(room);
+        delivery_.queue_awareness(room);
     }
 
-    Rooms* rooms_;
-    Scheduler* scheduler_;
     TurnContext* context_;
+    Delivery& delivery_;
+    Rooms* rooms_;
+    Edits& edits_;
+    Scheduler* scheduler_;
     Id server_{};
 };
 

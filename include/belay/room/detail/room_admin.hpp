@@ -46,21 +46,25 @@ struct AdminCall {
 /// Erases, resets, lists, exports and imports rooms. The manager delivers the answers at the
 /// end of its turn.
 ///
-/// `Rooms` has `find`, `find_or_make`, `step`, `touch`, `end_history`, `take_stored`, `vector_of`
-/// and `empty_document`.
+/// `Parts` names the parts of the manager. This part calls
+/// - `Rooms`: `find`, `find_or_make`, `step`, `end_history`, `take_stored` and `empty_document`,
+/// - `Scheduler`, for the calls of the storage.
 ///
 /// An erase or a reset is not durable at once. Until it is, new clients wait in a room whose load
 /// has not begun, because a load would find the previous history.
 ///
 /// Thread safety: the manager's home thread.
-template <class Rooms, PersistenceLike Persistence, DocumentLike Document>
+template <class Parts>
 class RoomAdmin {
+    using Document = typename Parts::Document;
+    using Delivery = typename Parts::Delivery;
+    using Rooms = typename Parts::Rooms;
+    using Scheduler = typename Parts::Scheduler;
     using Room = RoomState<Document>;
     template <class V>
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
     using Calls = std::map<const Call<V>*, driver::GroupedMachine<Call<V>>>;
-    using Scheduler = PersistenceScheduler<Rooms, Persistence>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
@@ -163,7 +167,7 @@ public:
         const std::size_t size = bytes_of(content);
         if (size > context_->options.unflushed_bytes_max - room->imports_bytes)
             return fail(done, make_error_code(RoomErrc::update_too_large));
-        rooms_->touch(*room);
+        rooms_->step(*room, timeline::RoomCore::Event::touched);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply_import(*room, import);
         room->imports_bytes += size;
@@ -310,7 +314,7 @@ private:
     [[nodiscard]] PersistenceError check_import(Room& room, const StoredRoom& content,
                                                 std::vector<BytesView>& adding) const {
         // Merges the document first, so that its content is known.
-        static_cast<void>(Rooms::vector_of(room));
+        static_cast<void>(Delivery::vector_of(room));
         Document trial{room.document};
         std::size_t number = 0;
         std::size_t size = room.pending_bytes;

@@ -10,6 +10,7 @@
 #include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_admission.hpp>
 #include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/room_edits.hpp>
 #include <belay/room/detail/room_registry.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -18,6 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// has references to the parts that it calls.
 template <PersistenceLike P, AuthorizerLike A, DocumentLike D>
 struct RoomParts {
+    using Persistence = P;
     using Authorizer = A;
     using Document = D;
 
@@ -25,10 +27,11 @@ struct RoomParts {
     using Sessions = ClientSessions<RoomParts>;             ///< the clients of rooms
     using Connections = MultiplexedConnections<RoomParts>;  ///< several clients on one connection
     using Delivery = RoomDelivery<Admission, D>;            ///< sends to clients
-    using Rooms = RoomRegistry<RoomParts>;                  ///< the rooms, and the path of an edit
-    using Scheduler = PersistenceScheduler<Rooms, P>;       ///< loads, flushes and saves
-    using Replicas = Replication<Rooms, P, D>;  ///< exchanges changes with other servers
-    using Admin = RoomAdmin<Rooms, P, D>;       ///< the calls on whole rooms
+    using Edits = RoomEdits<RoomParts>;                     ///< the path of an edit
+    using Rooms = RoomRegistry<RoomParts>;                  ///< the rooms
+    using Scheduler = PersistenceScheduler<RoomParts>;      ///< loads, flushes and saves
+    using Replicas = Replication<RoomParts>;  ///< exchanges changes with other servers
+    using Admin = RoomAdmin<RoomParts>;       ///< the calls on whole rooms
 };
 
 }}}  // namespace belay::detail

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_registry.hpp
-/// RoomRegistry: the rooms of a RoomManager, and the path of an edit.
+/// RoomRegistry: the rooms of a RoomManager: finds, loads, saves and evicts them.
 #pragma once
 
 #include <functional>    // std::less
 #include <map>           // std::map
 #include <optional>      // std::optional
-#include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -22,13 +21,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The rooms of a manager, by their ids, and the path of an edit: it is checked, appended to the
-/// storage, and sent and applied when it is durable.
+/// The rooms of a manager, by their ids: from the load to the eviction.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission` and `Sessions`, for the clients of a room that was loaded, or that ends,
-/// - `Delivery`, which sends edits and awareness,
-/// - `Scheduler`, which loads, stores and saves,
+/// - `Delivery`, which sends awareness,
+/// - `Scheduler`, which loads and saves,
 /// - `Replicas`, for the changes of other servers, and `Admin`, for the calls on whole rooms.
 ///
 /// Thread safety: home thread only.
@@ -108,20 +106,6 @@ public:
         const auto found = rooms_.find(board);
         return found != rooms_.end() ? &found->second->room : nullptr;
     }
-    /// Processes an update of a client; `author` 0 is the server.
-    [[nodiscard]] std::error_code update(Room& room, BytesView bytes, std::uint64_t author) {
-        if (!room.core.live()) return RoomErrc::not_loaded;
-        auto adds = room.document.check(bytes);
-        if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
-        if (!*adds) {
-            ++context_.counters.unchanged;
-            return {};
-        }
-        if (const std::error_code e = scheduler_.append(room, bytes, author)) return e;
-        step(room, Event::appended);
-        return {};
-    }
-    void touch(RoomBase& room) { step(room, Event::touched); }
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
         const Room* const room = find(board);
         if (room == nullptr) return std::nullopt;
@@ -137,13 +121,11 @@ public:
         return stats;
     }
 
-    [[nodiscard]] static Bytes vector_of(Room& room) { return Delivery::vector_of(room); }
     [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
 
     // ---- for the parts --------------------------------------------------------------------------
 
     [[nodiscard]] const Document& empty_document() const noexcept { return empty_; }
-    void queue_awareness(RoomBase& room) { delivery_.queue_awareness(room); }
     /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
@@ -192,23 +174,6 @@ public:
             admission_.close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
         }
     }
-    /// Applies a change that is durable, and acknowledges it to its author.
-    void apply_durable(Room& room, PendingUpdate& change) {
-        if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
-        admin_.durable(change);
-        sessions_.acknowledge(change);
-        step(room, Event::entered);
-    }
-    /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(Room& room, BytesView update, std::uint64_t author) {
-        delivery_.send_update(room, update, author);
-        const std::error_code error{room.document.apply(update)};
-        BELAY_INVARIANT(!error,
-                        "RoomManager: the document must apply a change that it has checked");
-        room.change_unreported = true;
-        ++context_.counters.updates;
-    }
-
     // ---- for the machine group ------------------------------------------------------------------
 
     /// A room's turn.
@@ -231,51 +196,7 @@ public:
 
     // ---- for the scheduler ----------------------------------------------------------------------
 
-    [[nodiscard]] static std::span<const Bytes> snapshot_of(RoomBase& base) {
-        return static_cast<Room&>(base).document.snapshot();
-    }
-    void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
-        admin_.admin_stored(pending, error);
-    }
-    void all_stored() noexcept { admin_.all_stored(); }
-
-    void durable(RoomBase& base) {
-        auto& room = static_cast<Room&>(base);
-        for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
-            PendingUpdate change = std::move(room.pending.front());
-            room.pending.pop_front();
-            room.pending_bytes -= change.update.size();
-            replication_.on_durable(room, change);
-            apply_durable(room, change);
-        }
-    }
-    void not_durable(RoomBase& base, const PersistenceError& why) {
-        auto& room = static_cast<Room&>(base);
-        if (room.evicted) return;
-        if (why.code == RoomErrc::history_reset) {
-            context_.counters.lost_updates += room.pending.size();
-            return end_history(room, why.code);
-        }
-        context_.counters.lost_updates += room.pending.size();
-        std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
-        room.pending_bytes = room.flushing = 0;
-        // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
-        // clients read the document as it is.
-        if constexpr (Replicas::alone) {
-            room.vector_before_reload = delivery_.vector_of(room);
-            sessions_.hold(room);
-        }
-        bool known = false;
-        for (PendingUpdate& change : lost) {
-            known = known || change.in_document;
-            admin_.fail_change(change, why);
-            admission_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
-        }
-        if (context_.phase == Phase::stopping)
-            context_.stop_error = make_error_code(RoomErrc::not_durable);
-        replication_.on_lost(room, known);
-        step(room, Replicas::alone ? Event::lost : Event::dropped);
-    }
+    /// Saves a room at once, because the storage needs the space of its changes.
     void lagging(const std::string& board) {
         if (!context_.runs() || context_.now < save_hint_at_) return;
         // A room that cannot be loaded must not be loaded after every flush.

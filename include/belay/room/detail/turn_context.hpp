@@ -11,6 +11,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
+#include <belay/core/waker.hpp>
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/room_options.hpp>
@@ -31,8 +32,10 @@ struct TurnContext {
     TurnContext(const TurnContext&) = delete;
     TurnContext& operator=(const TurnContext&) = delete;
 
-    /// Sets the time of a turn, or of a call outside a turn. The time never goes back.
+    /// Sets the time of a turn. The time never goes back.
     void at(Instant time) noexcept { now = larger(now, time); }
+    /// Sets the time of a call outside a turn: hours may pass between turns.
+    void at_call() noexcept { at(waker.now()); }
     [[nodiscard]] bool runs() const noexcept { return phase == Phase::running; }
 
     /// Queues an event for the observer, if it has the hook.
@@ -55,6 +58,7 @@ struct TurnContext {
     }
 
     const RoomOptions options;
+    Waker waker{};  ///< of the manager
     RoomCounters counters{};
     std::deque<PendingEvent> pending_events{};
     Random bits{};
