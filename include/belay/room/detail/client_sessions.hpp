@@ -251,14 +251,15 @@ private:
     void send_initial_state(RoomClient& client) {
         if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
-        const bool request_after_load = std::exchange(client.request_after_load, false);
+        const bool request_after_load = client.core.take_request_after_load();
         if (client.may_edit() && (client.connection->multiplexed == nullptr || request_after_load))
             request_state(client);
         if (client.core.joined()) delivery_.send_all_awareness(client, false);
     }
     void request_state(RoomClient& client) {
-        client.request_after_load = !client.room->core.live();
-        if (client.request_after_load) return;
+        const bool live = client.room->core.live();
+        client.core.request_after_load(!live);
+        if (!live) return;
         const Bytes ours = delivery_.vector_of(static_cast<Room&>(*client.room));
         delivery_.send_message(client, {Kind::state_vector, ours});
     }

@@ -61,11 +61,12 @@ public:
         if (connection.link && connection.full() && connection.look_at <= context_.now) {
             connection.look_at = after(context_.now, std::chrono::seconds{1});
             connection.peer_ended = connection.link->has_hung_up();
-            if (!connection.core.closing()) sessions_.check_arrivals(connection, *connection.link);
-            connection.looked_at = context_.now;
+            if (!connection.core.closing())
+                sessions_.check_arrivals(connection.io, *connection.link);
+            connection.io.looked_at = context_.now;
         }
         if (connection.link && (connection.core.closing() ||
-                                (connection.read_at <= context_.now && !connection.full()))) {
+                                (connection.io.read_at <= context_.now && !connection.full()))) {
             std::size_t frames = 0;
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
@@ -77,22 +78,22 @@ public:
                     receive(connection, frame);
                 });
                 if (!connection.link->has_arrived() || connection.full() ||
-                    connection.read_at > context_.now)
+                    connection.io.read_at > context_.now)
                     break;
             }
-            sessions_.pay(connection, frames);
-            connection.looked_at = context_.now;
+            sessions_.pay(connection.io, frames);
+            connection.io.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
             if (connection.link->take_heard() && !connection.core.closing())
-                connection.pulse.sign_of_life(context_.now);
+                connection.io.pulse.sign_of_life(context_.now);
             if (connection.link->take_writable() && !connection.core.closing()) {
-                connection.output_ends = never;
-                delivery_.catch_up(connection);
+                connection.io.output_ends = never;
+                delivery_.catch_up(connection.io);
             }
         }
         if (connection.is_output_stalled() && connection.try_at <= context_.now) {
             connection.try_at = after(context_.now, std::chrono::milliseconds{50});
-            delivery_.catch_up(connection);
+            delivery_.catch_up(connection.io);
         }
         watch_connection(connection);
         if (!connection.gone()) return;
@@ -105,7 +106,7 @@ public:
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
         // Its clients are destroyed first.
-        if (connection.clients.empty() && !std::exchange(connection.reaped, true))
+        if (connection.io.clients.empty() && !std::exchange(connection.reaped, true))
             admission_.clients.note_ended(connection);
     }
     template <class C>
@@ -116,7 +117,7 @@ public:
         // Held frames cost as much as new ones.
         for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
             if (!channel.core.joined() || channel.held.empty() || !is_live(channel)) break;
-            if (connection.read_at > context_.now) break;
+            if (connection.io.read_at > context_.now) break;
             const Bytes frame = std::move(channel.held.front());
             channel.held.pop_front();
             connection.held_bytes -= frame.size();
@@ -128,7 +129,7 @@ public:
             on_channel_message(channel, *read);
             channel.update_checking();
         }
-        if (channel.draining && channel.held.empty() && channel.core.joined())
+        if (channel.core.draining() && channel.held.empty() && channel.core.joined())
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
         if (!channel.core.closing()) return;
@@ -148,32 +149,34 @@ private:
         if (todo.close)
             return connection.ops->close(connection,
                                          *std::exchange(connection.close_reason, std::nullopt));
-        if (todo.listen) connection.pulse.sign_of_life(context_.now);
+        if (todo.listen) connection.io.pulse.sign_of_life(context_.now);
     }
     template <class C>
     void watch_connection(C& connection) {
         const ConnectionCore::Actions todo =
-            connection.core.tick(context_.now, !connection.clients.empty());
+            connection.core.tick(context_.now, !connection.io.clients.empty());
         if (todo.abort) return abort(connection, todo);
-        if (todo.fail) return admission_.fail_connection(connection, make_error_code(*todo.fail));
+        if (todo.fail)
+            return admission_.fail_connection(connection.io, make_error_code(*todo.fail));
         if (connection.core.closing()) return;
-        if (connection.output_ends <= context_.now)
-            return admission_.fail_connection(connection, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = connection.pulse.check(context_.now);
+        if (connection.io.output_ends <= context_.now)
+            return admission_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
+        const Pulse::Due due = connection.io.pulse.check(context_.now);
         if (due == Pulse::Due::lost)
             return abort(connection,
                          connection.core.step(ConnectionCore::Event::ended, context_.now));
-        if (due == Pulse::Due::ping || connection.keepalive_at <= context_.now)
+        if (due == Pulse::Due::ping || connection.io.keepalive_at <= context_.now)
             send_probe(connection);
     }
     template <class C>
     void send_probe(C& connection) {
-        connection.note_sent(context_.now);
-        if (!connection.output.empty()) return;
+        connection.io.note_sent(context_.now);
+        if (!connection.io.output.empty()) return;
         if (connection.pings)
-            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::ping}));
+            return delivery_.send_control(connection.io, {},
+                                          connection.protocol.write({Kind::ping}));
         // Older clients answer a query for any document.
-        for (RoomClient* const client : connection.clients) {
+        for (RoomClient* const client : connection.io.clients) {
             if (client->core.joined())
                 return delivery_.send_message(*client, {Kind::query_awareness, {}, {}});
         }
@@ -200,7 +203,7 @@ private:
     template <class C>
     void receive(C& connection, const Bytes& frame) {
         const auto bad = [&](RoomErrc why) {
-            admission_.fail_connection(connection, make_error_code(why));
+            admission_.fail_connection(connection.io, make_error_code(why));
         };
         const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
                                                               : context_.options.piece_bytes_max;
@@ -208,13 +211,13 @@ private:
         if (!connection.core.takes(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
-            return admission_.fail_connection(connection,
+            return admission_.fail_connection(connection.io,
                                               static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
         if (name.size() > address_bytes_max) return bad(RoomErrc::frame_too_large);
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
-            return admission_.fail_connection(connection,
+            return admission_.fail_connection(connection.io,
                                               static_cast<std::error_code>(read.error()));
         const part::RoomMessage& said = *read;
         if (said.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
@@ -222,7 +225,8 @@ private:
         if (name.empty() != (said.kind == Kind::ping || said.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
         if (said.kind == Kind::ping)
-            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::pong}));
+            return delivery_.send_control(connection.io, {},
+                                          connection.protocol.write({Kind::pong}));
         if (said.kind == Kind::pong) return;
         route(connection, name, said, frame);
     }
@@ -264,10 +268,10 @@ private:
     void on_token(C& connection, BytesView name, const part::RoomMessage& said) {
         connection.core.note_token();
         connection.pings = connection.pings || !said.version.empty();
-        sessions_.pay(connection, token_frames);
+        sessions_.pay(connection.io, token_frames);
         // A client dials again after its connection closes, but not after a refused document.
         if (const std::error_code error = admission_.why_not_another(connection))
-            return admission_.fail_connection(connection, error);
+            return admission_.fail_connection(connection.io, error);
         RoomRequest request = connection.request;
         request.board = connection.protocol.board(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
@@ -277,7 +281,7 @@ private:
         // After token_within, a connection without access gets no further check.
         const bool late =
             connection.core.is_late(context_.now) &&
-            std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
+            std::none_of(connection.io.clients.begin(), connection.io.clients.end(), is_admitted);
         if (late || !connection.takes_another()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             context_.report_refusal(request, {}, why);
@@ -285,7 +289,7 @@ private:
         }
         auto& channel = admission_.clients.template make<typename C::Channel>(connection, name,
                                                                               std::move(request));
-        connection.clients.push_back(&channel);
+        connection.io.clients.push_back(&channel);
         connection.channels.emplace(to_bytes(name), &channel);
         admission_.admit_channel(channel);
     }
@@ -297,7 +301,7 @@ private:
     template <class C>
     void refuse(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
         const std::string reason = reason_of(why);
-        delivery_.send_control(connection, address,
+        delivery_.send_control(connection.io, address,
                                connection.protocol.write({Kind::refused, as_bytes(reason), {}}));
     }
     template <class Channel>
@@ -307,7 +311,7 @@ private:
         refuse(connection, channel.address, why);
         if (!channel.was_joined || connection.core.closing()) return;
         const std::string reason = reason_of(why);
-        delivery_.send_control(connection, channel.address,
+        delivery_.send_control(connection.io, channel.address,
                                connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}));
     }
     /// The reason as text, which does not distinguish an unknown room from a missing right.
@@ -335,7 +339,7 @@ private:
         if (said.kind != Kind::token) return sessions_.on_message(channel, said);
         // A fresh token: the client stays in its room while its access is checked again.
         channel.request.token = as_text(said.payload);
-        sessions_.pay(*channel.multiplexed, token_frames);
+        sessions_.pay(channel.multiplexed->io, token_frames);
         if (channel.multiplexed->peer_ended && !channel.check.waits()) return;
         if (admission_.advance(channel, ClientCore::Event::token).check)
             admission_.ask_authorizer(channel);

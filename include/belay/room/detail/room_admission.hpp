@@ -71,7 +71,7 @@ public:
         count(connection);
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
         if (const std::error_code error = why_not_now()) {
-            fail_connection(connection, error);
+            fail_connection(connection.io, error);
         } else {
             connection.ops->open(connection);
         }
@@ -168,7 +168,7 @@ public:
     void fail_author(std::uint64_t author, const std::error_code& why) {
         if (RoomClient* const found = clients.find_client(author)) return fail(*found, why);
         MultiplexedBase* const found = clients.find_connection(author);
-        if (found != nullptr) fail_connection(*found, why);
+        if (found != nullptr) fail_connection(found->io, why);
     }
 
     /// The clients and the connections, by their ids.
@@ -216,18 +216,18 @@ public:
         if (todo.drop_check) client.check.drop();
     }
     void release_all(MultiplexedBase& connection) {
-        for (RoomClient* const client : connection.clients) {
+        for (RoomClient* const client : connection.io.clients) {
             release(*client, advance(*client, ClientCore::Event::ended));
             client->waker.touch();
         }
-        connection.stop_waiting();
+        connection.io.stop_waiting();
     }
 
     // ---- for connections ------------------------------------------------------------------------
 
     /// Counts the connection while it has no client; later its clients are counted.
     void count(MultiplexedBase& connection) noexcept {
-        const bool empty = connection.clients.empty();
+        const bool empty = connection.io.clients.empty();
         const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
         if (std::exchange(connection.empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
@@ -237,7 +237,7 @@ public:
     [[nodiscard]] std::error_code why_not_another(
         const MultiplexedBase& connection) const noexcept {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        const bool first = connection.clients.empty();
+        const bool first = connection.io.clients.empty();
         if ((!first && is_full()) || clients.clients() >= context_.options.clients_max ||
             (!connection.waits && waiting_ >= context_.options.waiting_max))
             return RoomErrc::too_many;

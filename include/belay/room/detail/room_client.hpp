@@ -168,7 +168,7 @@ struct ClientConnection {
 };
 
 /// The part of a MultiplexedConnection that depends on no transport and protocol.
-struct MultiplexedBase : ClientConnection {
+struct MultiplexedBase {
     struct Ops {
         void (*open)(MultiplexedBase&);
         void (*close)(MultiplexedBase&, const std::error_code& why) noexcept;
@@ -177,15 +177,16 @@ struct MultiplexedBase : ClientConnection {
 
     MultiplexedBase(const Ops& o, RoomSend how, std::uint64_t number, RoomRequest r,
                     const SharedLimits& shared)
-        : ClientConnection{how, shared.options.heartbeat, shared.answers},
+        : io{how, shared.options.heartbeat, shared.answers},
           ops{&o},
           id{number},
           request{std::move(r)},
           core{shared.options} {
-        multiplexed = this;
-        wake = &waker;
+        io.multiplexed = this;
+        io.wake = &waker;
     }
 
+    ClientConnection io;  ///< its clients, its outbox, its rate and its heartbeat
     const Ops* ops;
     const std::uint64_t id;
     RoomRequest request;  ///< the request of the upgrade; its user has all clients
@@ -284,9 +285,7 @@ struct RoomClient {
     ClientCore core;
     ReplyQueue queue = ReplyQueue::none;
     bool reaped = false;
-    bool checking = false;            ///< counted in `checking` of its connection
-    bool draining = false;            ///< it has closed its document; its held frames still count
-    bool request_after_load = false;  ///< request its state when the room is loaded again
+    bool checking = false;                          ///< counted in `checking` of its connection
     std::optional<std::error_code> close_reason{};  ///< sent when the transport is open
     ClientOutbox outbox{};
 

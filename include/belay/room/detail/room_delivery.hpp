@@ -52,7 +52,7 @@ public:
             // A failed client ends the other clients of its connection, too.
             if (i >= room.clients.size()) continue;
             RoomClient& client = *room.clients[i];
-            if (client.is(except) || client.draining || client.outbox.lag_from) continue;
+            if (client.is(except) || client.core.draining() || client.outbox.lag_from) continue;
             const Ref<RoomFrame> frame = frame_for(client, message);
             if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
                 give(client, frame, true);
@@ -243,7 +243,7 @@ private:
                 // A failed client ends the other clients of its connection, too.
                 if (i >= room.clients.size()) continue;
                 RoomClient& client = *room.clients[i];
-                if (client.draining) continue;
+                if (client.core.draining()) continue;
                 give_awareness(client, frame_for(client, message), before);
             }
             frames_.clear();
