@@ -257,4 +257,26 @@ constexpr bool a_denial_is_sent_once_after_each_grant() {
 }
 static_assert(a_denial_is_sent_once_after_each_grant());
 
+// ---- requests that wait ------------------------------------------------------------------------
+
+constexpr bool a_draining_client_stays_joined() {
+    Core core = client_in(State::joined, true);
+    const bool before_it = core.draining();
+    core.drain();
+    return !before_it && core.draining() && core.joined() &&
+           !client_in(State::joined, true).draining();
+}
+static_assert(a_draining_client_stays_joined());
+
+constexpr bool a_request_after_the_load_is_taken_once() {
+    Core core = client_in(State::joined, true);
+    const bool at_first = core.take_request_after_load();
+    core.request_after_load(true);
+    const bool once = core.take_request_after_load() && !core.take_request_after_load();
+    core.request_after_load(true);
+    core.request_after_load(false);
+    return !at_first && once && !core.take_request_after_load();
+}
+static_assert(a_request_after_the_load_is_taken_once());
+
 }  // namespace client_life

@@ -59,12 +59,14 @@ class ClassesTest(unittest.TestCase):
         fits = "class A : std::exception {};\nclass B : public A {};\n"
         self.assertEqual(self.rules(fits), [])
         self.assertEqual(self.rules(fits + "class C : B {};\n"), ["inheritance"])
+        self.assertEqual(self.rules(fits + "class C : B {};\n", "room/detail/a.hpp"), ["inheritance"])
 
     def test_friends(self):
         fits = "class Handle {};\nclass A : Base {\n    friend class Handle;\n    friend Base;\n    friend bool operator==(A, A);\n};\n"
         self.assertEqual(self.rules(fits), [])
         stranger = fits.replace("    friend Base;\n", "    friend class Stranger;\n")
         self.assertEqual(self.rules(stranger), ["friend"])
+        self.assertEqual(self.rules(stranger, "room/detail/a.hpp"), ["friend"])
         with mock.patch.object(classes, "FRIENDS", {"core/detail/a.hpp Stranger": "why"}):
             self.assertEqual(self.rules(stranger), [])
             self.assertEqual(self.rules(fits), ["friend"])

@@ -13,7 +13,7 @@
 #include <variant>       // std::visit
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_registry.hpp>
+#include <belay/room/detail/room_parts.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -55,7 +55,8 @@ class RoomManager {
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
-    using Registry = detail::RoomRegistry<Persistence, Authorizer, Document>;
+    using Parts = detail::RoomParts<Persistence, Authorizer, Document>;
+    using Phase = detail::TurnContext::Phase;
 
 public:
     /// Makes a manager that owns its persistence. Pass a named persistence with std::move; it is
@@ -70,8 +71,19 @@ public:
     RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
-          registry_{Persistence{std::forward<P>(persistence)}, std::move(authorizer),
-                    checked(options), empty} {
+          context_{checked(options)},
+          admission_{context_, std::move(authorizer), rooms_, sessions_},
+          delivery_{admission_, context_},
+          sessions_{context_, admission_, delivery_, edits_, replication_},
+          connections_{context_, admission_, sessions_, delivery_},
+          admin_{rooms_, scheduler_, context_},
+          scheduler_{context_, Persistence{std::forward<P>(persistence)}, edits_, rooms_, admin_},
+          replication_{context_, delivery_, rooms_, edits_, scheduler_},
+          edits_{context_,
+                 {rooms_, admission_, delivery_, sessions_, scheduler_, replication_, admin_}},
+          rooms_{context_,
+                 {admission_, delivery_, sessions_, scheduler_, replication_, admin_},
+                 empty} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -79,7 +91,7 @@ public:
             detail::FanoutIsSound<Persistence>,
             "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
             "because otherwise its servers would not exchange changes");
-        registry_.reports_events_ = detail::has_hook_of<typename Hooks::Event, Observer>;
+        context_.reports_events = detail::has_hook_of<typename Hooks::Event, Observer>;
     }
     template <class P, class O>
         requires(!std::convertible_to<O, RoomOptions>)
@@ -93,21 +105,30 @@ public:
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
     /// clients have seen is durable.
-    ~RoomManager() = default;
+    ~RoomManager() { admission_.end_all(); }
 
     // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
-        waker_ = std::move(waker);
-        registry_.attach(waker_);
+        context_.waker = std::move(waker);
+        context_.bits = Random{context_.waker.seed()};
+        admission_.clients.attach(context_.waker.nested(0));
+        replication_.attach();
+        rooms_.attach(context_.waker.nested(1));
+        scheduler_.attach(context_.waker);
+        admin_.attach(context_.waker.nested(2));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return registry_.pending_events_.empty() ? registry_.deadline() : always;
+        if (!context_.pending_events.empty() || delivery_.has_awareness()) return always;
+        if (context_.phase == Phase::stopping && all_done()) return always;
+        const Instant rooms = detail::smaller(rooms_.deadline(), admin_.deadline());
+        return detail::smaller(detail::smaller(admission_.clients.deadline(), rooms),
+                               detail::smaller(scheduler_.deadline(), context_.stop_ends));
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
-        registry_.turn(now);
+        run_turn(now);
         deliver_events(guard);
     }
 
@@ -115,15 +136,20 @@ public:
 
     /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
     void start() {
-        registry_.start(waker_.now());
-        waker_.touch();
+        if (context_.phase != Phase::running && context_.phase != Phase::stopping) {
+            context_.at_call();
+            context_.started = context_.now;
+            context_.phase = Phase::running;
+            scheduler_.save_all_now(false);
+        }
+        context_.waker.touch();
     }
     /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
     /// saved, the hook receives the error.
     void stop() {
-        registry_.stop(waker_.now());
-        waker_.touch();
+        if (context_.phase != Phase::stopping && context_.phase != Phase::stopped) begin_stop();
+        context_.waker.touch();
     }
 
     /// Takes over a client from a listener.
@@ -143,22 +169,31 @@ public:
         static_assert(explain::room_protocol_like<Protocol>());
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
-        return {registry_.accept(std::move(transport), std::move(protocol), std::move(request),
-                                 waker_.now())};
+        context_.at_call();
+        if constexpr (detail::AddressesFrames<Protocol>) {
+            return {
+                connections_.accept(std::move(transport), std::move(protocol), std::move(request))};
+        } else {
+            return {
+                sessions_.accept(std::move(transport), std::move(protocol), std::move(request))};
+        }
     }
     /// Closes a client with code 1000.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
-        const bool found = registry().remove(client.value);
-        waker_.touch();
+        context_.at_call();
+        const bool found = admission_.remove(client.value);
+        context_.waker.touch();
         return found;
     }
     /// Sends a frame unchanged to all clients of a room except `exclude`. If the protocol has
     /// addresses, the frame follows the client's address. The document does not change. A client
     /// that is too slow for the frame is closed.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
-        const bool found = registry().broadcast(board, frame, exclude.value);
-        waker_.touch();
-        return found;
+        context_.at_call();
+        const auto* const room = rooms_.find(board);
+        if (room != nullptr) delivery_.broadcast(*room, frame, exclude.value);
+        context_.waker.touch();
+        return room != nullptr;
     }
     /// Changes a document, like the edit of a client. The change is made durable first, and then
     /// sent to all clients except `source`.
@@ -169,16 +204,18 @@ public:
     /// called.
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
-        auto* const room = registry().find(board);
+        context_.at_call();
+        auto* const room = rooms_.find(board);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = registry().update(*room, update, source.value);
-        waker_.touch();
+        const std::error_code error = edits_.update(*room, update, source.value);
+        context_.waker.touch();
         return error;
     }
     /// Returns the updates that make the document of a room; none if the room is not in memory, or
     /// not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
-        auto* const room = registry().find(board);
+        context_.at_call();
+        auto* const room = rooms_.find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
@@ -186,17 +223,19 @@ public:
     /// Begins to load a room that is not in memory. The call counts as activity.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
-        auto* const room = registry().find_or_make(board, error);
+        context_.at_call();
+        auto* const room = rooms_.find_or_make(board, error);
         if (room == nullptr) return error;
-        registry().touch(*room);
-        waker_.touch();
+        rooms_.step(*room, timeline::RoomCore::Event::touched);
+        context_.waker.touch();
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
     /// effect.   Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
-        const std::size_t asked = registry().reauthorize(board);
-        waker_.touch();
+        context_.at_call();
+        const std::size_t asked = admission_.reauthorize(board);
+        context_.waker.touch();
         return asked;
     }
 
@@ -211,24 +250,27 @@ public:
     /// Errors: those of the storage. If the storage refused the call, nothing has changed. If the
     /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
-        registry().admin.erase(std::string{board}, std::move(done));
-        waker_.touch();
+        context_.at_call();
+        admin_.erase(std::string{board}, std::move(done));
+        context_.waker.touch();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
     /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
     /// again.
     /// Errors: as erase.
     void reset(std::string_view board, Completion<PersistenceError> done) {
-        registry().admin.reset(std::string{board}, std::move(done));
-        waker_.touch();
+        context_.at_call();
+        admin_.reset(std::string{board}, std::move(done));
+        context_.waker.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
     /// rooms, which must be 1 to 1,000.   Errors: invalid_argument; no_answer; those of the
     /// storage.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        registry().admin.list(after, count, std::move(done));
-        waker_.touch();
+        context_.at_call();
+        admin_.list(after, count, std::move(done));
+        context_.waker.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
     /// room. The call does not keep a room in memory that was not there.
@@ -236,8 +278,9 @@ public:
     /// Complexity: that of merging the document.
     void export_room(std::string_view board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        registry().admin.export_room(std::string{board}, std::move(done));
-        waker_.touch();
+        context_.at_call();
+        admin_.export_room(std::string{board}, std::move(done));
+        context_.waker.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
     /// checked on a copy of the document before any of them is stored. A room without a history
@@ -249,24 +292,25 @@ public:
     /// the flush.
     void import_room(std::string_view board, StoredRoom content,
                      Completion<PersistenceError> done) {
-        registry().admin.import_room(std::string{board}, std::move(content), std::move(done));
-        waker_.touch();
+        context_.at_call();
+        admin_.import_room(std::string{board}, std::move(content), std::move(done));
+        context_.waker.touch();
     }
 
     // ---- observers ------------------------------------------------------------------------------
 
     /// Returns the current state of a room; none if the room is not in memory.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
-        return registry_.stats(board);
+        return rooms_.stats(board);
     }
     /// Returns what the manager has done since it was made.
-    [[nodiscard]] const RoomCounters& counters() const noexcept { return registry_.counters_; }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
-    [[nodiscard]] std::size_t rooms() const noexcept { return registry_.rooms(); }
+    [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
-    [[nodiscard]] std::size_t clients() const noexcept { return registry_.clients(); }
+    [[nodiscard]] std::size_t clients() const noexcept { return admission_.clients.clients(); }
     /// Returns the persistence that the manager owns.
-    [[nodiscard]] Persistence& persistence() noexcept { return registry_.persistence(); }
+    [[nodiscard]] Persistence& persistence() noexcept { return scheduler_.persistence(); }
     /// Returns the observer that the manager owns, or refers to.
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -274,12 +318,54 @@ private:
     friend struct detail::LifelineOf;
     using Hooks = detail::RoomHooks<RoomManager>;
 
-    /// Returns the registry for a call outside a turn. Hours may pass between turns, so its time is
-    /// set first.
-    [[nodiscard]] Registry& registry() noexcept {
-        registry_.at(waker_.now());
-        return registry_;
+    // ---- the flow of a turn ---------------------------------------------------------------------
+
+    /// Runs a turn. The observer is notified after it, when all parts are consistent.
+    void run_turn(Instant now) {
+        context_.at(now);
+        // Clients: answers of the authorizer, frames and timers. The storage receives their edits.
+        admission_.clients.turn(context_.now);
+        // Rooms: loads and saves that were answered, changes of other servers, and timers.
+        rooms_.turn();
+        // Lists and exports that were answered.
+        admin_.turn();
+        // One flush for all appended edits. Durable edits are sent to the clients and applied.
+        scheduler_.flush();
+        scheduler_.begin_saves();
+        delivery_.send_awareness();
+        // Nothing refers to the clients and the rooms that have ended any more.
+        admission_.reap();
+        finish_stop();
+        rooms_.destroy_evicted();
     }
+    void begin_stop() {
+        context_.at_call();
+        context_.phase = Phase::stopping;
+        scheduler_.save_all_now(true);
+        context_.stop_error.clear();
+        context_.stop_ends = after(context_.now, context_.options.stop_within);
+        admission_.close_all(make_error_code(RoomErrc::manager_stopped));
+        rooms_.stop_all();
+    }
+    void finish_stop() {
+        if (context_.phase != Phase::stopping) return;
+        if (context_.stop_ends <= context_.now) {
+            // A client that accepts no close code leaves nothing unsaved.
+            if (rooms_.size() != 0) context_.stop_error = make_error_code(RoomErrc::no_answer);
+            admission_.end_all();
+            rooms_.evict_all(make_error_code(RoomErrc::no_answer));
+            admin_.end_all();
+        }
+        if (!all_done()) return;
+        context_.phase = Phase::stopped;
+        context_.stop_ends = never;
+        context_.pending_events.push_back(context_.stop_error);
+    }
+    [[nodiscard]] bool all_done() const noexcept {
+        return rooms_.size() == 0 && admission_.clients.empty() && admin_.empty();
+    }
+    // ---- options and events ---------------------------------------------------------------------
+
     [[nodiscard]] static constexpr bool closes(int code) noexcept {
         return code == 1008 || (code >= 3000 && code <= 4999);
     }
@@ -314,9 +400,9 @@ private:
     }
     void deliver_events(const driver::TurnGuard& guard) {
         // A hook may cause further notices. They wait for the next turn.
-        for (std::size_t left = registry_.pending_events_.size(); left != 0; --left) {
-            detail::PendingEvent event = std::move(registry_.pending_events_.front());
-            registry_.pending_events_.pop_front();
+        for (std::size_t left = context_.pending_events.size(); left != 0; --left) {
+            detail::PendingEvent event = std::move(context_.pending_events.front());
+            context_.pending_events.pop_front();
             std::visit([this](auto& what) { this->deliver(what); }, event);
             if (guard.gone()) return;
         }
@@ -344,8 +430,16 @@ private:
 
     [[no_unique_address]] Observer observer_;
     driver::Lifeline line_;
-    Waker waker_;
-    Registry registry_;
+    detail::TurnContext context_;
+    typename Parts::Admission admission_;
+    typename Parts::Delivery delivery_;
+    typename Parts::Sessions sessions_;
+    typename Parts::Connections connections_;
+    typename Parts::Admin admin_;
+    typename Parts::Scheduler scheduler_;
+    typename Parts::Replicas replication_;
+    typename Parts::Edits edits_;
+    typename Parts::Rooms rooms_;
 };
 
 template <class P, class A>

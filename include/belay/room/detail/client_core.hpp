@@ -92,7 +92,11 @@ public:
     };
 
     constexpr ClientCore(const RoomOptions& options, bool multiplexed) noexcept
-        : options_{&options}, multiplexed_{multiplexed}, check_waits_{false} {}
+        : options_{&options},
+          multiplexed_{multiplexed},
+          check_waits_{false},
+          draining_{false},
+          requests_after_load_{false} {}
 
     /// Processes an event, and returns what must be done. `valid_for` belongs to `granted`.
     [[nodiscard]] constexpr Actions step(Event event, Instant now,
@@ -170,6 +174,20 @@ public:
         return !std::exchange(denial_sent_, true);
     }
     [[nodiscard]] constexpr bool denial_sent() const noexcept { return denial_sent_; }
+
+    // ---- requests that wait --------------------------------------------------------------------
+
+    /// The client has closed its document: it is withdrawn when its held frames were processed, and
+    /// receives nothing more.
+    constexpr void drain() noexcept { draining_ = true; }
+    [[nodiscard]] constexpr bool draining() const noexcept { return draining_; }
+    /// Sets whether the client's state is requested when its room was loaded again.
+    constexpr void request_after_load(bool requests) noexcept { requests_after_load_ = requests; }
+    [[nodiscard]] constexpr bool take_request_after_load() noexcept {
+        const bool requests = requests_after_load_;
+        requests_after_load_ = false;
+        return requests;
+    }
 
 private:
     constexpr Actions begin_check(Instant now) noexcept {
@@ -273,7 +291,9 @@ private:
     std::uint32_t held_tokens_ = 0;  ///< tokens among the held frames, still to be checked
     State state_ = State::checking;
     bool multiplexed_ : 1;
-    bool check_waits_ : 1;      ///< a check is under way
+    bool check_waits_ : 1;  ///< a check is under way
+    bool draining_ : 1;     ///< it has closed its document; its held frames still count
+    bool requests_after_load_ : 1;
     bool newer_token_ = false;  ///< a newer token than the one that is checked has arrived
     bool denial_sent_ = false;
 };

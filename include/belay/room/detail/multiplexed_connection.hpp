@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Connection>
 struct RoomChannel : RoomClient {
     RoomChannel(Connection& t, std::uint64_t number, BytesView name, RoomRequest r)
-        : RoomClient{table, t, number, std::move(r), ClientCore{*t.options_, true}},
+        : RoomClient{table, t.io, number, std::move(r), ClientCore{t.core.options(), true}},
           multiplexed{&t} {
         address = name_ = Ref<RoomFrame>::make(to_bytes(name));
     }
@@ -38,7 +38,7 @@ struct RoomChannel : RoomClient {
         if (core.closing() || core.awaits_upgrade()) return always;
         const Instant other = smaller(check.deadline(), timers());
         const bool reads = core.joined() && !held.empty() && room->core.live();
-        return reads ? smaller(other, multiplexed->read_at) : other;
+        return reads ? smaller(other, multiplexed->io.read_at) : other;
     }
     void advance(Instant) { multiplexed->manager->serve(*this); }
 
@@ -49,7 +49,7 @@ struct RoomChannel : RoomClient {
     }
     /// Stays until its held frames are processed; another channel may use its address.
     void drain() {
-        draining = true;
+        core.drain();
         address = Ref<RoomFrame>::make(Bytes{});
         drop_output();
     }
@@ -123,10 +123,8 @@ struct MultiplexedConnection : MultiplexedBase {
 
     MultiplexedConnection(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
                           const SharedLimits& shared)
-        : MultiplexedBase{table,        &MultiplexedConnection::send_on, number,
-                          std::move(r), shared.options.heartbeat,        shared.answers},
+        : MultiplexedBase{table, &MultiplexedConnection::send_on, number, std::move(r), shared},
           manager{&m},
-          options_{&shared.options},
           protocol{std::move(p)},
           closed{std::move(t)} {}
 
@@ -134,47 +132,51 @@ struct MultiplexedConnection : MultiplexedBase {
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
         // A connection whose tokens are being checked is not late.
-        const Instant token = clients.empty() ? token_ends : never;
-        const Instant other = closing ? wait_ends : smaller(smaller(wait_ends, token), timers());
+        const Instant mine = core.deadline(!io.clients.empty());
+        const Instant other = core.closing() ? mine : smaller(mine, io.timers());
         if (!link) return closed ? other : always;
         if (link->ended() && has_held_frames()) return other;
-        if (link->ended() || (close_reason && link->opened())) return always;
+        if (link->ended() || (core.state() == ConnectionCore::State::closing && link->opened()))
+            return always;
         if (link->closing()) return smaller(other, link->deadline());
-        const Instant mine = is_output_stalled() ? smaller(other, try_at) : other;
-        return full() ? smaller(mine, look_at) : smaller(mine, larger(link->deadline(), read_at));
+        const Instant sends = is_output_stalled() ? smaller(other, try_at) : other;
+        return full() ? smaller(sends, look_at)
+                      : smaller(sends, larger(link->deadline(), io.read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
     [[nodiscard]] bool has_held_frames() const noexcept {
-        if (closing || held_bytes == 0) return false;
+        if (core.closing() || held_bytes == 0) return false;
         return std::any_of(channels.begin(), channels.end(),
                            [](const auto& one) { return one.second->has_held_frames(); });
     }
     /// Whether nothing more is read, because too much is held or checked.
     [[nodiscard]] bool full() const noexcept {
         if (peer_ended) return false;
-        return (held_bytes != 0 && (!authorized || held_bytes >= options_->client_bytes_max)) ||
+        return (held_bytes != 0 &&
+                (!core.authorized() || held_bytes >= core.options().client_bytes_max)) ||
                checking >= checks_max;
     }
     /// Whether a `writable` event may wait after frames that are not read.
     [[nodiscard]] bool is_output_stalled() const noexcept {
-        return link && !closing && !output.empty() && (full() || read_at > try_at);
+        return link && !core.closing() && !io.output.empty() && (full() || io.read_at > try_at);
     }
     [[nodiscard]] Channel* find(BytesView name) const {
         // Channels that the client has closed precede.
         const auto behind = channels.upper_bound(name);
         if (behind == channels.begin()) return nullptr;
         Channel* const last = std::prev(behind)->second;
-        return !last->draining && std::ranges::equal(last->name(), name) ? last : nullptr;
+        return !last->core.draining() && std::ranges::equal(last->name(), name) ? last : nullptr;
     }
     /// Whether the connection may have one more channel. Draining channels count only if there are
     /// documents_per_client_max of them.
     [[nodiscard]] bool takes_another() const noexcept {
-        const std::size_t most = options_->documents_per_client_max;
+        const std::size_t most = core.options().documents_per_client_max;
         if (channels.size() < most) return true;
-        const auto leaving = std::count_if(channels.begin(), channels.end(),
-                                           [](const auto& one) { return one.second->draining; });
+        const auto leaving = std::count_if(channels.begin(), channels.end(), [](const auto& one) {
+            return one.second->core.draining();
+        });
         return channels.size() - static_cast<std::size_t>(leaving) < most &&
                channels.size() / 2 < most;
     }
@@ -201,7 +203,6 @@ struct MultiplexedConnection : MultiplexedBase {
     static constexpr std::size_t checks_max = 8;
 
     Manager* manager;
-    const RoomOptions* options_;
     [[no_unique_address]] Protocol protocol;
     std::optional<Transport> closed;  ///< not opened yet
     std::optional<Link> link;
@@ -214,7 +215,7 @@ private:
     }
     static SendResult send_on(ClientConnection& connection, const RoomFrame* address,
                               const Bytes& frame) {
-        auto& link = static_cast<MultiplexedConnection&>(connection).link;
+        auto& link = of(*connection.multiplexed).link;
         if (!link) return SendResult::down;
         if (address == nullptr) return link->send(frame);
         if (address->bytes.empty()) return SendResult::sent;
@@ -229,7 +230,7 @@ private:
                     [](MultiplexedBase& base) {
                         MultiplexedConnection& t = of(base);
                         if (!t.closed) return;
-                        const RoomOptions& o = *t.options_;
+                        const RoomOptions& o = t.core.options();
                         t.link.emplace(std::move(*t.closed), o.messages_max, t.waker, 0);
                         t.closed.reset();
                         // A connection is read before its user is known.
@@ -239,7 +240,7 @@ private:
                     },
                 .close =
                     [](MultiplexedBase& base, const std::error_code& why) noexcept {
-                        const RoomOptions& o = *of(base).options_;
+                        const RoomOptions& o = of(base).core.options();
                         if (of(base).link)
                             of(base).link->close(room_close(why, o.close_codes), o.linger_max);
                     },

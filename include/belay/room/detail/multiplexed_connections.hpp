@@ -9,64 +9,91 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
-#include <belay/room/detail/client_sessions.hpp>
+#include <belay/room/detail/multiplexed_connection.hpp>
+#include <belay/room/detail/room_admission.hpp>
+#include <belay/room/detail/room_close.hpp>
+#include <belay/room/detail/room_delivery.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The clients of a manager, those of protocols whose frames have addresses included. Each of a
-/// connection's documents is a client like any other, which receives its frames from the
-/// connection. `Registry` derives from it, and has the rooms.
+/// The connections of protocols whose frames have addresses. Each document of a connection is a
+/// client like any other, which receives its frames from the connection.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Admission`, which decides about the life of a client,
+/// - `Sessions`, which processes the messages of a client,
+/// - `Delivery`, which sends.
 ///
 /// Thread safety: home thread only.
-template <class Registry, AuthorizerLike Authorizer, DocumentLike Document>
-class MultiplexedConnections : public ClientSessions<Registry, Authorizer, Document> {
-    using Sessions = ClientSessions<Registry, Authorizer, Document>;
-    friend RoomAdmission<Registry, Authorizer, Document>;
+template <class Parts>
+class MultiplexedConnections {
+    using Admission = typename Parts::Admission;
+    using Sessions = typename Parts::Sessions;
+    using Delivery = typename Parts::Delivery;
 
 public:
     using Kind = part::RoomMessage::Kind;
-    using Sessions::serve;
+    template <class T, class P>
+    using Connection = MultiplexedConnection<MultiplexedConnections, T, P>;
+
+    MultiplexedConnections(TurnContext& context, Admission& admission, Sessions& sessions,
+                           Delivery& delivery) noexcept
+        : context_{context}, admission_{admission}, sessions_{sessions}, delivery_{delivery} {}
+    MultiplexedConnections(const MultiplexedConnections&) = delete;
+    MultiplexedConnections& operator=(const MultiplexedConnections&) = delete;
+
+    /// Takes over a connection.   Returns: its id; 0 if it was dropped without an answer.
+    template <class Transport, class Protocol>
+    std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
+        if (!admission_.takes_over(request)) return 0;
+        auto& connection = admission_.clients.template make<Connection<Transport, Protocol>>(
+            *this, std::move(transport), std::move(protocol), std::move(request),
+            delivery_.limits());
+        admission_.begin(connection);
+        return connection.id;
+    }
 
     // ---- for the machine group ------------------------------------------------------------------
 
     template <class T, class P>
-    void serve(MultiplexedConnection<Registry, T, P>& connection) {
+    void serve(Connection<T, P>& connection) {
         // On a connection that is not read, the end waits after frames, which are read then.
-        if (connection.link && connection.full() && connection.look_at <= now_) {
-            connection.look_at = after(now_, std::chrono::seconds{1});
+        if (connection.link && connection.full() && connection.look_at <= context_.now) {
+            connection.look_at = after(context_.now, std::chrono::seconds{1});
             connection.peer_ended = connection.link->has_hung_up();
-            if (!connection.closing) this->check_arrivals(connection, *connection.link);
-            connection.looked_at = now_;
+            if (!connection.core.closing())
+                sessions_.check_arrivals(connection.io, *connection.link);
+            connection.io.looked_at = context_.now;
         }
-        if (connection.link &&
-            (connection.closing || (connection.read_at <= now_ && !connection.full()))) {
+        if (connection.link && (connection.core.closing() ||
+                                (connection.io.read_at <= context_.now && !connection.full()))) {
             std::size_t frames = 0;
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
-            for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
-                connection.link->advance(now_, 1, [&](const Bytes& frame, Lane) {
+            for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+                connection.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                     on_opened(connection);
-                    if (connection.closing) return;
+                    if (connection.core.closing()) return;
                     ++frames;
                     receive(connection, frame);
                 });
                 if (!connection.link->has_arrived() || connection.full() ||
-                    connection.read_at > now_)
+                    connection.io.read_at > context_.now)
                     break;
             }
-            this->pay(connection, frames);
-            connection.looked_at = now_;
+            sessions_.pay(connection.io, frames);
+            connection.io.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
-            if (connection.link->take_heard() && !connection.closing)
-                connection.pulse.sign_of_life(now_);
-            if (connection.link->take_writable() && !connection.closing) {
-                connection.output_ends = never;
-                delivery_.catch_up(connection, now_);
+            if (connection.link->take_heard() && !connection.core.closing())
+                connection.io.pulse.sign_of_life(context_.now);
+            if (connection.link->take_writable() && !connection.core.closing()) {
+                connection.io.output_ends = never;
+                delivery_.catch_up(connection.io);
             }
         }
-        if (connection.is_output_stalled() && connection.try_at <= now_) {
-            connection.try_at = after(now_, std::chrono::milliseconds{50});
-            delivery_.catch_up(connection, now_);
+        if (connection.is_output_stalled() && connection.try_at <= context_.now) {
+            connection.try_at = after(context_.now, std::chrono::milliseconds{50});
+            delivery_.catch_up(connection.io);
         }
         watch_connection(connection);
         if (!connection.gone()) return;
@@ -74,22 +101,23 @@ public:
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
         // Not an error: the page was closed, or the network failed.
-        if (connection.wait_ends != never && !connection.authorized)
-            ++this->counters_.upgrades_aborted;
-        end(connection);
+        if (connection.core.awaits_upgrade() && !connection.core.authorized())
+            ++context_.counters.upgrades_aborted;
+        if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
+            release(connection);
         // Its clients are destroyed first.
-        if (connection.clients.empty() && !std::exchange(connection.reaped, true))
-            this->ended_connections_.push_back(&connection);
+        if (connection.io.clients.empty() && !std::exchange(connection.reaped, true))
+            admission_.clients.note_ended(connection);
     }
-    template <class Connection>
-    void serve(RoomChannel<Connection>& channel) {
-        Connection& connection = *channel.multiplexed;
-        if (channel.check.answered()) this->on_grant(channel);
+    template <class C>
+    void serve(RoomChannel<C>& channel) {
+        C& connection = *channel.multiplexed;
+        if (channel.check.answered()) admission_.on_grant(channel);
         if (channel.core.awaits_upgrade()) join_channel(channel);
         // Held frames cost as much as new ones.
-        for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
+        for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
             if (!channel.core.joined() || channel.held.empty() || !is_live(channel)) break;
-            if (connection.read_at > now_) break;
+            if (connection.io.read_at > context_.now) break;
             const Bytes frame = std::move(channel.held.front());
             channel.held.pop_front();
             connection.held_bytes -= frame.size();
@@ -101,95 +129,68 @@ public:
             on_channel_message(channel, *read);
             channel.update_checking();
         }
-        if (channel.draining && channel.held.empty() && channel.core.joined())
+        if (channel.core.draining() && channel.held.empty() && channel.core.joined())
             withdraw_channel(connection, channel);
-        this->watch(channel);
+        sessions_.watch(channel);
         if (!channel.core.closing()) return;
-        if (channel.close_reason && !connection.closing) send_close(channel);
+        if (channel.close_reason && !connection.core.closing()) send_close(channel);
         connection.forget(channel);
         if (channel.check.waits()) return;
-        if (!std::exchange(channel.reaped, true)) this->ended_.push_back(&channel);
+        if (!std::exchange(channel.reaped, true)) admission_.clients.note_ended(channel);
     }
-
-protected:
-    using Sessions::delivery_;
-    using Sessions::now_;
-    using Sessions::options_;
-    using Sessions::Sessions;
 
 private:
     // ---- a connection ---------------------------------------------------------------------------
 
-    /// Registers a connection, and opens its transport.
-    std::uint64_t begin(MultiplexedBase& connection) {
-        this->connections_.emplace(connection.id, &connection);
-        count(connection);
-        connection.wait_ends = after(now_, options_.check_within);
-        if (const std::error_code error = this->why_not_now()) {
-            this->fail_connection(connection, error);
-        } else {
-            connection.ops->open(connection);
-        }
-        return connection.id;
-    }
-    /// Counts the connection while it has no client; later its clients are counted.
-    void count(MultiplexedBase& connection) noexcept {
-        const bool empty = connection.clients.empty();
-        const bool waits = empty && !connection.authorized && !connection.closing;
-        if (std::exchange(connection.empty, empty) != empty)
-            empty ? ++this->empty_connections_ : --this->empty_connections_;
-        if (std::exchange(connection.waits, waits) != waits)
-            waits ? ++this->waiting_ : --this->waiting_;
-    }
-    template <class Connection>
-    void on_opened(Connection& connection) {
-        if (connection.closing && connection.close_reason) {
-            connection.wait_ends = never;
+    template <class C>
+    void on_opened(C& connection) {
+        const ConnectionCore::Actions todo =
+            connection.core.step(ConnectionCore::Event::opened, context_.now);
+        if (todo.close)
             return connection.ops->close(connection,
                                          *std::exchange(connection.close_reason, std::nullopt));
-        }
-        if (connection.closing || connection.wait_ends == never) return;
-        connection.wait_ends = never;
-        connection.token_ends = after(now_, options_.token_within);
-        connection.pulse.sign_of_life(now_);
+        if (todo.listen) connection.io.pulse.sign_of_life(context_.now);
     }
-    template <class Connection>
-    void watch_connection(Connection& connection) {
-        if (connection.wait_ends <= now_) return abort(connection);
-        if (connection.closing) return;
-        if (connection.token_ends <= now_ && connection.clients.empty())
-            return this->fail_connection(connection, make_error_code(RoomErrc::unauthorized));
-        if (connection.output_ends <= now_)
-            return this->fail_connection(connection, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = connection.pulse.check(now_);
-        if (due == Pulse::Due::lost) return abort(connection);
-        if (due == Pulse::Due::ping || connection.keepalive_at <= now_) send_probe(connection);
+    template <class C>
+    void watch_connection(C& connection) {
+        const ConnectionCore::Actions todo =
+            connection.core.tick(context_.now, !connection.io.clients.empty());
+        if (todo.abort) return abort(connection, todo);
+        if (todo.fail)
+            return admission_.fail_connection(connection.io, make_error_code(*todo.fail));
+        if (connection.core.closing()) return;
+        if (connection.io.output_ends <= context_.now)
+            return admission_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
+        const Pulse::Due due = connection.io.pulse.check(context_.now);
+        if (due == Pulse::Due::lost)
+            return abort(connection,
+                         connection.core.step(ConnectionCore::Event::ended, context_.now));
+        if (due == Pulse::Due::ping || connection.io.keepalive_at <= context_.now)
+            send_probe(connection);
     }
-    template <class Connection>
-    void send_probe(Connection& connection) {
-        connection.note_sent(now_);
-        if (!connection.output.empty()) return;
+    template <class C>
+    void send_probe(C& connection) {
+        connection.io.note_sent(context_.now);
+        if (!connection.io.output.empty()) return;
         if (connection.pings)
-            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::ping}),
-                                          now_);
+            return delivery_.send_control(connection.io, {},
+                                          connection.protocol.write({Kind::ping}));
         // Older clients answer a query for any document.
-        for (RoomClient* const client : connection.clients) {
+        for (RoomClient* const client : connection.io.clients) {
             if (client->core.joined())
-                return delivery_.send_message(*client, {Kind::query_awareness, {}, {}}, now_);
+                return delivery_.send_message(*client, {Kind::query_awareness, {}, {}});
         }
     }
-    template <class Connection>
-    void abort(Connection& connection) {
-        end(connection);
+    template <class C>
+    void abort(C& connection, const ConnectionCore::Actions& todo) {
+        if (todo.release) release(connection);
         connection.closed.reset();
         if (connection.link) connection.link->abort();
         connection.waker.touch();
     }
-    void end(MultiplexedBase& connection) {
-        connection.wait_ends = connection.token_ends = never;
-        if (std::exchange(connection.closing, true)) return;
-        count(connection);
-        this->release_all(connection);
+    void release(MultiplexedBase& connection) {
+        admission_.count(connection);
+        admission_.release_all(connection);
     }
 
     // ---- frames ---------------------------------------------------------------------------------
@@ -199,46 +200,43 @@ private:
     /// The frames that a check costs, for the rate.
     static constexpr std::size_t token_frames = 16;
 
-    template <class Connection>
-    void receive(Connection& connection, const Bytes& frame) {
+    template <class C>
+    void receive(C& connection, const Bytes& frame) {
         const auto bad = [&](RoomErrc why) {
-            this->fail_connection(connection, make_error_code(why));
+            admission_.fail_connection(connection.io, make_error_code(why));
         };
-        const std::size_t most =
-            connection.authorized ? options_.frame_bytes_max : options_.piece_bytes_max;
+        const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
+                                                              : context_.options.piece_bytes_max;
         if (frame.size() > most) return bad(RoomErrc::frame_too_large);
-        if (!connection.token_seen) {
-            connection.token_bytes += frame.size();
-            if (connection.token_bytes > options_.bytes_until_token)
-                return bad(RoomErrc::frame_too_large);
-        }
+        if (!connection.core.takes(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
-            return this->fail_connection(connection, static_cast<std::error_code>(address.error()));
+            return admission_.fail_connection(connection.io,
+                                              static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
         if (name.size() > address_bytes_max) return bad(RoomErrc::frame_too_large);
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
-            return this->fail_connection(connection, static_cast<std::error_code>(read.error()));
+            return admission_.fail_connection(connection.io,
+                                              static_cast<std::error_code>(read.error()));
         const part::RoomMessage& said = *read;
-        if (said.kind == Kind::token && frame.size() > options_.bytes_until_token)
+        if (said.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
             return bad(RoomErrc::frame_too_large);
         if (name.empty() != (said.kind == Kind::ping || said.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
         if (said.kind == Kind::ping)
-            return delivery_.send_control(connection, {}, connection.protocol.write({Kind::pong}),
-                                          now_);
+            return delivery_.send_control(connection.io, {},
+                                          connection.protocol.write({Kind::pong}));
         if (said.kind == Kind::pong) return;
         route(connection, name, said, frame);
     }
-    template <class Connection>
-    void route(Connection& connection, BytesView name, const part::RoomMessage& said,
-               const Bytes& frame) {
+    template <class C>
+    void route(C& connection, BytesView name, const part::RoomMessage& said, const Bytes& frame) {
         auto* channel = connection.find(name);
         // An answer of the authorizer that has arrived counts before this frame.
         if (channel != nullptr && channel->check.answered()) {
-            this->on_grant(*channel);
-            if (connection.closing) return;
+            admission_.on_grant(*channel);
+            if (connection.core.closing()) return;
             channel = connection.find(name);
         }
         if (channel == nullptr) {
@@ -260,20 +258,20 @@ private:
         if (said.kind == Kind::token) channel->core.hold_token();
     }
     /// Closes a channel. Its check stays under way, and counts for its connection.
-    template <class Connection, class Channel>
-    void withdraw_channel(Connection& connection, Channel& channel) {
-        this->release(channel, this->advance(channel, ClientCore::Event::withdraw));
+    template <class C, class Channel>
+    void withdraw_channel(C& connection, Channel& channel) {
+        admission_.release(channel, admission_.advance(channel, ClientCore::Event::withdraw));
         connection.forget(channel);
         channel.waker.touch();
     }
-    template <class Connection>
-    void on_token(Connection& connection, BytesView name, const part::RoomMessage& said) {
-        connection.token_seen = true;
+    template <class C>
+    void on_token(C& connection, BytesView name, const part::RoomMessage& said) {
+        connection.core.note_token();
         connection.pings = connection.pings || !said.version.empty();
-        this->pay(connection, token_frames);
+        sessions_.pay(connection.io, token_frames);
         // A client dials again after its connection closes, but not after a refused document.
-        if (const std::error_code error = this->why_not_another(connection))
-            return this->fail_connection(connection, error);
+        if (const std::error_code error = admission_.why_not_another(connection))
+            return admission_.fail_connection(connection.io, error);
         RoomRequest request = connection.request;
         request.board = connection.protocol.board(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
@@ -282,43 +280,39 @@ private:
         request.epoch.clear();
         // After token_within, a connection without access gets no further check.
         const bool late =
-            connection.token_ends <= now_ &&
-            std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
+            connection.core.is_late(context_.now) &&
+            std::none_of(connection.io.clients.begin(), connection.io.clients.end(), is_admitted);
         if (late || !connection.takes_another()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
-            this->count_refusal(request, {}, why);
+            context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
-        auto& channel = this->template make_channel<typename Connection::Channel>(
-            connection, name, std::move(request));
-        connection.clients.push_back(&channel);
-        count(connection);
+        auto& channel = admission_.clients.template make<typename C::Channel>(connection, name,
+                                                                              std::move(request));
+        connection.io.clients.push_back(&channel);
         connection.channels.emplace(to_bytes(name), &channel);
-        this->add_client(channel);
-        this->admit(channel, this->why_not(channel.request));
+        admission_.admit_channel(channel);
     }
     /// Whether a client has access, although it has not joined yet.
     [[nodiscard]] static bool is_admitted(const RoomClient* client) noexcept {
         return client->core.state() == ClientCore::State::loading ||
                client->core.state() == ClientCore::State::opening;
     }
-    template <class Connection>
-    void refuse(Connection& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
+    template <class C>
+    void refuse(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
         const std::string reason = reason_of(why);
-        delivery_.send_control(connection, address,
-                               connection.protocol.write({Kind::refused, as_bytes(reason), {}}),
-                               now_);
+        delivery_.send_control(connection.io, address,
+                               connection.protocol.write({Kind::refused, as_bytes(reason), {}}));
     }
     template <class Channel>
     void send_close(Channel& channel) {
         auto& connection = *channel.multiplexed;
         const std::error_code why = *std::exchange(channel.close_reason, std::nullopt);
         refuse(connection, channel.address, why);
-        if (!channel.was_joined || connection.closing) return;
+        if (!channel.was_joined || connection.core.closing()) return;
         const std::string reason = reason_of(why);
-        delivery_.send_control(connection, channel.address,
-                               connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}),
-                               now_);
+        delivery_.send_control(connection.io, channel.address,
+                               connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}));
     }
     /// The reason as text, which does not distinguish an unknown room from a missing right.
     [[nodiscard]] static std::string reason_of(const std::error_code& why) {
@@ -334,24 +328,27 @@ private:
     template <class Channel>
     void join_channel(Channel& channel) {
         auto& connection = *channel.multiplexed;
-        connection.token_ends = never;
-        ++connection.joined;
         connection.waker.touch();
-        if (!std::exchange(connection.authorized, true)) {
-            connection.link->limit_messages(options_.frame_bytes_max);
-        }
+        if (connection.core.step(ConnectionCore::Event::joined, context_.now).raise_limit)
+            connection.link->limit_messages(context_.options.frame_bytes_max);
         channel.was_joined = true;
-        if (this->advance(channel, ClientCore::Event::opened).join) this->join(channel);
+        if (admission_.advance(channel, ClientCore::Event::opened).join) sessions_.join(channel);
     }
     template <class Channel>
     void on_channel_message(Channel& channel, const part::RoomMessage& said) {
-        if (said.kind != Kind::token) return this->on_message(channel, said);
+        if (said.kind != Kind::token) return sessions_.on_message(channel, said);
         // A fresh token: the client stays in its room while its access is checked again.
         channel.request.token = as_text(said.payload);
-        this->pay(*channel.multiplexed, token_frames);
+        sessions_.pay(channel.multiplexed->io, token_frames);
         if (channel.multiplexed->peer_ended && !channel.check.waits()) return;
-        if (this->advance(channel, ClientCore::Event::token).check) this->ask_authorizer(channel);
+        if (admission_.advance(channel, ClientCore::Event::token).check)
+            admission_.ask_authorizer(channel);
     }
+
+    TurnContext& context_;
+    Admission& admission_;
+    Sessions& sessions_;
+    Delivery& delivery_;
 };
 
 }}}  // namespace belay::detail

@@ -13,8 +13,8 @@
 
 #include <belay/core/order.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/fanout_like.hpp>
-#include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -28,23 +28,30 @@ struct PendingAdmin {
 /// changes wait for the next one. At most RoomOptions::saves_max saves run at a time, so that they
 /// do not delay a flush.
 ///
-/// `Owner` has
-/// - `durable(RoomBase&)`: the first `flushing` of its pending changes are durable,
-/// - `not_durable(RoomBase&, PersistenceError)`: none of its pending changes is,
-/// - `failed(board, PersistenceError)` and `lagging(std::string_view board)`,
-/// - `admin_stored(PendingAdmin&, PersistenceError)`: an erase or a reset is stored, or is not,
-/// - `all_stored()`: everything is stored, earlier failures included, and `snapshot_of(RoomBase&)`.
+/// `Parts` names the parts of the manager. This part calls
+/// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
+/// - `Rooms`: `lagging`, for a room that the storage wants to be saved,
+/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets.
 ///
 /// Thread safety: the manager's home thread.
-template <class Owner, PersistenceLike Persistence>
+template <class Parts>
 class PersistenceScheduler {
+    using Persistence = typename Parts::Persistence;
+    using Room = RoomState<typename Parts::Document>;
+    using Edits = typename Parts::Edits;
+    using Rooms = typename Parts::Rooms;
+    using Admin = typename Parts::Admin;
+
 public:
-    PersistenceScheduler(Owner& owner, Persistence persistence, const RoomOptions& options,
-                         RoomCounters& counters)
-        : owner_{&owner},
-          options_{&options},
-          counters_{&counters},
-          persistence_{std::move(persistence)} {}
+    PersistenceScheduler(TurnContext& context, Persistence persistence, Edits& edits, Rooms& rooms,
+                         Admin& admin)
+        : context_{&context},
+          persistence_{std::move(persistence)},
+          edits_{edits},
+          rooms_{rooms},
+          admin_calls_{admin} {}
+    PersistenceScheduler(const PersistenceScheduler&) = delete;
+    PersistenceScheduler& operator=(const PersistenceScheduler&) = delete;
 
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -56,14 +63,13 @@ public:
 
     // ---- loads ----------------------------------------------------------------------------------
 
-    void begin_load(RoomBase& room, Instant now) {
-        ++counters_->loads;
-        room.load_ends = after(now, options_->answer_within);
+    void begin_load(RoomBase& room) {
+        ++context_->counters.loads;
+        room.load_ends = after(context_->now, context_->options.answer_within);
         persistence_.load(room.id, room.load.ask());
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
-    bool take_load(RoomBase& room, Instant now, PersistenceError& error,
-                   std::optional<StoredRoom>& found) {
+    bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (!room.load.waits()) return false;
         if (room.load.answered()) {
             std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
@@ -75,7 +81,7 @@ public:
             } else {
                 found = std::move(**answer);
             }
-        } else if (room.load_ends <= now) {
+        } else if (room.load_ends <= context_->now) {
             room.load.drop();
             error = {RoomErrc::no_answer, {}, "the load took longer than allowed"};
         } else {
@@ -93,16 +99,15 @@ public:
     /// Errors: the storage's; not_durable of too many; update_too_large of one that would not fit
     /// alone.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
-                                         Random& bits, const Id& first = no_id,
-                                         bool known = false) {
-        const std::size_t most = options_->unflushed_bytes_max;
+                                         const Id& first = no_id, bool known = false) {
+        const std::size_t most = context_->options.unflushed_bytes_max;
         if (!known && update.size() > most) return RoomErrc::update_too_large;
         if (!known && update.size() > most - smaller(most, room.pending_bytes))
             return RoomErrc::not_durable;
         const bool begins =
             room.epoch == no_id || (room.replication && room.replication->must_begin);
         Id epoch = room.epoch;
-        if (epoch == no_id) epoch = first != no_id ? first : make_id(bits);
+        if (epoch == no_id) epoch = first != no_id ? first : make_id(context_->bits);
         if (begins) {
             const auto begun = begin(room, epoch, room.epoch != no_id);
             if (!begun) return refused(room, begun.error());
@@ -122,9 +127,9 @@ public:
     }
 
     /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
-    void flush(Instant now) {
+    void flush() {
         while (true) {
-            if (flush_.waits() && !take_flush(now)) return;
+            if (flush_.waits() && !take_flush()) return;
             if (appended_.empty() && admin_.empty()) return;
             flushing_.swap(appended_);
             admin_flushing_.swap(admin_);
@@ -132,7 +137,7 @@ public:
                 room->awaits_flush = false;
                 room->flushing = room->pending.size();
             }
-            flush_ends_ = after(now, options_->answer_within);
+            flush_ends_ = after(context_->now, context_->options.answer_within);
             persistence_.flush(flush_.ask());
             if (!flush_.answered()) return;
         }
@@ -166,19 +171,20 @@ public:
     /// Sets whether all queued saves begin at once.
     void save_all_now(bool all) noexcept { saves_all_now_ = all; }
     /// Begins queued saves, up to saves_max.
-    void begin_saves(Instant now) {
+    void begin_saves() {
         while (may_save() && !to_save_.empty()) {
             RoomBase& room = *to_save_.front();
             to_save_.pop_front();
             ++saving_;
-            ++counters_->saves;
-            room.save_ends = after(now, options_->answer_within);
-            persistence_.save(room.id, owner_->snapshot_of(room), room.position, room.save.ask());
+            ++context_->counters.saves;
+            room.save_ends = after(context_->now, context_->options.answer_within);
+            persistence_.save(room.id, static_cast<Room&>(room).document.snapshot(), room.position,
+                              room.save.ask());
             room.waker.touch();
         }
     }
     /// Whether the save is over. Sets `error`.
-    bool take_save(RoomBase& room, Instant now, PersistenceError& error) {
+    bool take_save(RoomBase& room, PersistenceError& error) {
         if (!room.save.waits()) return false;
         if (room.save.answered()) {
             std::optional<PersistenceError> answer = room.save.take();
@@ -187,7 +193,7 @@ public:
                                  RoomErrc::no_answer, {}, "the persistence dropped the save"};
             // The stored snapshot has more: the save has succeeded.
             if (error.code == RoomErrc::stale_snapshot) error = {};
-        } else if (room.save_ends <= now) {
+        } else if (room.save_ends <= context_->now) {
             room.save.drop();
             error = {RoomErrc::no_answer, {}, "the save took longer than allowed"};
         } else {
@@ -210,17 +216,17 @@ public:
 
 private:
     [[nodiscard]] bool may_save() const noexcept {
-        return saves_all_now_ || saving_ < options_->saves_max;
+        return saves_all_now_ || saving_ < context_->options.saves_max;
     }
     /// Returns: false if there is no answer yet.
-    bool take_flush(Instant now) {
+    bool take_flush() {
         PersistenceError error;
         if (flush_.answered()) {
             std::optional<PersistenceError> answer = flush_.take();
             error = answer ? std::move(*answer)
                            : PersistenceError{
                                  RoomErrc::no_answer, {}, "the persistence dropped the flush"};
-        } else if (flush_ends_ <= now) {
+        } else if (flush_ends_ <= context_->now) {
             flush_.drop();
             error = {RoomErrc::no_answer, {}, "the flush took longer than allowed"};
         } else {
@@ -234,11 +240,11 @@ private:
         }
         for (RoomBase* const room : std::exchange(flushing_, {})) {
             const PersistenceError why = of_room(error, room->id);
-            why ? refuse(*room, why) : owner_->durable(*room);
+            why ? refuse(*room, why) : edits_.durable(*room);
         }
         for (PendingAdmin& pending : std::exchange(admin_flushing_, {}))
-            owner_->admin_stored(pending, of_room(error, pending.board));
-        if (!error) owner_->all_stored();
+            admin_calls_.admin_stored(pending, of_room(error, pending.board));
+        if (!error) admin_calls_.all_stored();
         check_lagging();
         return true;
     }
@@ -256,7 +262,7 @@ private:
         if (std::exchange(room.awaits_flush, false)) std::erase(appended_, &room);
         // An ended history is not a failure.
         if (why.code != RoomErrc::history_reset) failed(room.id, why);
-        owner_->not_durable(room, why);
+        edits_.not_durable(room, why);
     }
     /// Drops also changes that were appended since the flush began: they depend on lost ones.
     void lose(const PersistenceError& error) {
@@ -265,13 +271,13 @@ private:
             room->awaits_flush = false;
             if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
         }
-        for (RoomBase* const room : rooms) owner_->not_durable(*room, error);
-        for (PendingAdmin& pending : forget_admin()) owner_->admin_stored(pending, error);
+        for (RoomBase* const room : rooms) edits_.not_durable(*room, error);
+        for (PendingAdmin& pending : forget_admin()) admin_calls_.admin_stored(pending, error);
     }
     void check_lagging() {
         if constexpr (TellsLagging<Persistence>) {
             if (const std::optional<std::string> board = persistence_.lagging())
-                owner_->lagging(*board);
+                rooms_.lagging(*board);
         }
     }
     [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch, bool again) {
@@ -286,14 +292,15 @@ private:
         return RoomErrc::not_durable;
     }
     void failed(const std::string& board, const PersistenceError& error) {
-        ++counters_->storage_failures;
-        owner_->failed(board, error);
+        ++context_->counters.storage_failures;
+        context_->report_failure(board, error);
     }
 
-    Owner* owner_;
-    const RoomOptions* options_;
-    RoomCounters* counters_;
+    TurnContext* context_;
     Persistence persistence_;
+    Edits& edits_;
+    Rooms& rooms_;
+    Admin& admin_calls_;
     driver::Question<PersistenceError> flush_;
     Instant flush_ends_ = never;
     std::vector<RoomBase*> appended_;  // wait for a flush

@@ -13,7 +13,9 @@
 
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/peer_message.hpp>
+#include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
 
@@ -46,20 +48,38 @@ template <DocumentLike D, DocumentLike Other>
 /// read. It processes one answer in a turn, and then subscribes again. After a failure it continues
 /// with its document, subscribes later, and stores again what the storage has lost.
 ///
-/// `Registry` has the rooms and the clients, and applies the decisions.
+/// `Parts` names the parts of the manager. This part calls
+/// - `Edits`: `apply_durable` and `broadcast_and_apply`, for the changes of other servers,
+/// - `Rooms`: `step`, `end_history` and `empty_document`,
+/// - `Scheduler`, for the calls of the storage,
+/// - `Delivery`: `queue_awareness`.
 ///
 /// Thread safety: the manager's home thread.
-template <class Registry, class Fanout, DocumentLike Document>
+template <class Parts>
 class Replication {
+    using Document = typename Parts::Document;
+    using Fanout = FanoutOf<typename Parts::Persistence>;
+    using Delivery = typename Parts::Delivery;
+    using Rooms = typename Parts::Rooms;
+    using Edits = typename Parts::Edits;
+    using Scheduler = typename Parts::Scheduler;
+
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
     static constexpr bool alone = std::is_same_v<Fanout, NoFanout>;
 
-    Replication(Registry& registry, const RoomOptions& options) noexcept
-        : registry_{&registry}, options_{&options} {}
+    Replication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
+                Scheduler& scheduler) noexcept
+        : context_{&context},
+          delivery_{delivery},
+          rooms_{&rooms},
+          edits_{edits},
+          scheduler_{&scheduler} {}
+    Replication(const Replication&) = delete;
+    Replication& operator=(const Replication&) = delete;
 
-    void attach(Random& bits) { server_ = make_id(bits); }
+    void attach() { server_ = make_id(context_->bits); }
 
     // ---- of a room ------------------------------------------------------------------------------
 
@@ -81,7 +101,7 @@ public:
     void run(Room& room) {
         if constexpr (!alone) {
             ReplicationState& state = *room.replication;
-            if (state.again_at <= registry_->now_) {
+            if (state.again_at <= context_->now) {
                 state.again_at = never;
                 state.needs_load ? load_again(room) : subscribe(room);
             }
@@ -91,7 +111,7 @@ public:
     /// Processes the load that a gap requested; the room was in use meanwhile.
     void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         if constexpr (!alone) {
-            Document theirs{registry_->empty_};
+            Document theirs{rooms_->empty_document()};
             const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
             if (wrong) {
                 if (!error) fail(room, {wrong, {}, "the data that another server stored"});
@@ -120,7 +140,7 @@ public:
             if (!error) continue;
             // Another writer must not be able to end the room.
             if (alone || !is_malformed_update(error)) return error;
-            registry_->failed(room.id, {error, {}, "a change from another server"});
+            context_->report_failure(room.id, {error, {}, "a change from another server"});
         }
         return {};
     }
@@ -172,7 +192,7 @@ public:
     }
 
 private:
-    [[nodiscard]] Fanout& fanout() noexcept { return registry_->scheduler_.persistence(); }
+    [[nodiscard]] Fanout& fanout() noexcept { return scheduler_->persistence(); }
     void publish(const PeerMessage& message, RoomBase& room) {
         fanout().publish(room.id, encode(message));
     }
@@ -185,27 +205,28 @@ private:
         const Cause cause = cause_of(why);
         const bool stays =
             cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
-        const Duration wait = stays ? room.replication->failed.next(registry_->now_, *options_)
-                                    : options_->save_retry_min;
-        room.replication->again_at = after(registry_->now_, wait);
+        const Duration wait = stays
+                                  ? room.replication->failed.next(context_->now, context_->options)
+                                  : context_->options.save_retry_min;
+        room.replication->again_at = after(context_->now, wait);
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
-        ++registry_->counters_.storage_failures;
-        registry_->failed(room.id, error);
+        ++context_->counters.storage_failures;
+        context_->report_failure(room.id, error);
     }
     /// Loads the room again, at most once in save_retry_min.
     void load_again(Room& room) {
         ReplicationState& state = *room.replication;
         if (room.load.waits()) return;
-        if (registry_->now_ < state.recovers_at) {
+        if (context_->now < state.recovers_at) {
             state.needs_load = true;
             state.again_at = state.recovers_at;
             return;
         }
         state.subscription.drop();
-        state.recovers_at = after(registry_->now_, options_->save_retry_min);
-        registry_->scheduler_.begin_load(room, registry_->now_);
+        state.recovers_at = after(context_->now, context_->options.save_retry_min);
+        scheduler_->begin_load(room);
     }
 
     // ---- changes of other servers ---------------------------------------------------------------
@@ -225,7 +246,7 @@ private:
         part::FanoutNews& batch = **answer;
         receive_messages(room, batch.messages);
         if (batch.state == part::FanoutNews::State::over)
-            return registry_->end_history(room, make_error_code(RoomErrc::history_reset));
+            return rooms_->end_history(room, make_error_code(RoomErrc::history_reset));
         if (batch.state == part::FanoutNews::State::gap) return load_again(room);
         ReplicationState& known = *room.replication;
         if ((known.restoring || known.needs_load) && batch.epoch != no_id &&
@@ -235,7 +256,7 @@ private:
             return;
         }
         if (!take_epoch(room, batch.epoch))
-            return registry_->end_history(room, make_error_code(RoomErrc::history_reset));
+            return rooms_->end_history(room, make_error_code(RoomErrc::history_reset));
         for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
     }
@@ -268,7 +289,7 @@ private:
         room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
         room.pending_bytes -= change.update.size();
         if (at < room.flushing) --room.flushing;
-        registry_->apply_durable(room, change);
+        edits_.apply_durable(room, change);
         return true;
     }
     /// Applies a change as if a client had sent it. A malformed one is skipped. One that only this
@@ -276,7 +297,7 @@ private:
     void enter(Room& room, BytesView update) {
         const auto adds = room.document.check(update);
         if (adds.has_value()) {
-            if (*adds) registry_->broadcast_and_apply(room, update, 0);
+            if (*adds) edits_.broadcast_and_apply(room, update, 0);
             return;
         }
         const auto error = static_cast<std::error_code>(adds.error());
@@ -305,10 +326,9 @@ private:
         state.restoring = state.must_begin && !ours.empty();
         room.position = state.frozen ? 0 : state.read;
         for (const Bytes& update : ours) {
-            const std::error_code error =
-                registry_->scheduler_.append(room, update, 0, registry_->bits_, no_id, true);
+            const std::error_code error = scheduler_->append(room, update, 0, no_id, true);
             if (error) return on_lost(room, true);
-            registry_->step(room, timeline::RoomCore::Event::appended);
+            rooms_->step(room, timeline::RoomCore::Event::appended);
         }
     }
 
@@ -323,23 +343,26 @@ private:
             if (!message || message->server == server_) continue;
             if (message->kind == Kind::query) asked = true;
             if (message->kind == Kind::left)
-                room.awareness.close(message->local_id(), registry_->now_);
+                room.awareness.close(message->local_id(), context_->now);
             if (message->kind != Kind::state) continue;
             const std::error_code error = room.awareness.receive(
-                {message->local_id(), message->user}, message->awareness, registry_->now_);
+                {message->local_id(), message->user}, message->awareness, context_->now);
             if (!error) continue;
             wrong = error;
-            room.awareness.close(message->local_id(), registry_->now_);
+            room.awareness.close(message->local_id(), context_->now);
         }
         if (wrong) fail(room, {wrong, {}, "a presence message from another server"});
         if (asked) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }
-        registry_->note_aware(room);
+        delivery_.queue_awareness(room);
     }
 
-    Registry* registry_;
-    const RoomOptions* options_;
+    TurnContext* context_;
+    Delivery& delivery_;
+    Rooms* rooms_;
+    Edits& edits_;
+    Scheduler* scheduler_;
     Id server_{};
 };
 

@@ -13,6 +13,7 @@
 #include <vector>     // std::erase_if, std::vector
 
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -25,15 +26,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Answers that are cut as they are sent have a queue and a budget of their own, so that a client
 /// that joins a small document does not wait for them.
 ///
-/// `Owner` has `find_client(id)`, `all()` and `fail_connection(ClientConnection&,
-/// std::error_code)`.
+/// `Owner` is the RoomAdmission: its `clients` and its `fail_connection`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner>
 class ReplyBudget {
 public:
-    ReplyBudget(Owner& owner, const RoomOptions& options) noexcept
-        : owner_{&owner}, options_{&options} {}
+    ReplyBudget(Owner& owner, const TurnContext& context) noexcept
+        : owner_{&owner}, context_{&context} {}
     ReplyBudget(const ReplyBudget&) = delete;
     ReplyBudget& operator=(const ReplyBudget&) = delete;
 
@@ -41,12 +41,11 @@ public:
     ///
     /// Pre: its client has no answer under way.   Complexity: O(1); above the budget
     /// O(clients), once a second and for each client that is closed.
-    [[nodiscard]] bool has_space(RoomClient& client, std::size_t bytes, ReplyQueue which,
-                                 Instant now) {
+    [[nodiscard]] bool has_space(RoomClient& client, std::size_t bytes, ReplyQueue which) {
         std::deque<std::uint64_t>& queue = queues_[index(which)];
         while (!queue.empty() && !waits(queue.front(), client, which)) leave(queue, which);
         const bool first = queue.empty() || queue.front() == client.id;
-        if (first && !fits(bytes, which)) free_space(bytes, which, now);
+        if (first && !fits(bytes, which)) free_space(bytes, which);
         if (first && fits(bytes, which)) {
             if (!queue.empty()) leave(queue, which);
             return true;
@@ -71,51 +70,53 @@ private:
     }
     [[nodiscard]] bool fits(std::size_t bytes, ReplyQueue which) const noexcept {
         const std::size_t held = which == ReplyQueue::chunked ? uncut : waiting;
-        const std::size_t most = options_->answers_bytes_max;
+        const std::size_t most = context_->options.answers_bytes_max;
         return held == 0 || (held <= most && bytes <= most - held);
     }
     /// Whether that client could receive its answer now. A client that must first accept other
     /// output loses its place, because all others would wait for it.
     [[nodiscard]] bool waits(std::uint64_t id, const RoomClient& next, ReplyQueue which) const {
-        const RoomClient* const client = owner_->find_client(id);
+        const RoomClient* const client = owner_->clients.find_client(id);
         if (client == nullptr || client->queue != which) return false;
         if (client == &next) return true;
-        return client->core.joined() && client->question && client->retry_at != never &&
-               client->connection->output.empty() && !client->connection->answer &&
-               client->room->core.live();
+        return client->core.joined() && client->outbox.question &&
+               client->outbox.retry_at != never && client->connection->output.empty() &&
+               !client->connection->answer && client->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
-        RoomClient* const client = owner_->find_client(queue.front());
+        RoomClient* const client = owner_->clients.find_client(queue.front());
         if (client != nullptr && client->queue == which) client->queue = ReplyQueue::none;
         queue.pop_front();
     }
     /// Closes clients whose answers are overdue, the oldest first, and no more than necessary.
-    void free_space(std::size_t bytes, ReplyQueue which, Instant now) {
+    void free_space(std::size_t bytes, ReplyQueue which) {
         Instant& look_at = look_at_[index(which)];
-        if (look_at > now) return;
-        std::vector<RoomClient*> clients = owner_->all();
+        if (look_at > context_->now) return;
+        std::vector<RoomClient*> clients = owner_->clients.all();
         const auto due = [&](const RoomClient* client) {
             const ClientConnection& connection = *client->connection;
             const bool holds = which == ReplyQueue::chunked ? static_cast<bool>(connection.answer)
                                                             : connection.output.answers() != 0;
-            return holds ? after(connection.answers_from, options_->heartbeat.dead_after) : never;
+            return holds ? after(connection.answers_from, context_->options.heartbeat.dead_after)
+                         : never;
         };
-        std::erase_if(clients, [&](const RoomClient* client) { return due(client) > now; });
+        std::erase_if(clients,
+                      [&](const RoomClient* client) { return due(client) > context_->now; });
         std::sort(clients.begin(), clients.end(), [](const RoomClient* a, const RoomClient* b) {
             return a->connection->answers_from < b->connection->answers_from;
         });
         for (const RoomClient* const client : clients) {
             if (fits(bytes, which)) return;
             // Its connection may have ended with another of its clients.
-            if (due(client) <= now)
+            if (due(client) <= context_->now)
                 owner_->fail_connection(*client->connection, make_error_code(RoomErrc::too_slow));
         }
         // The search costs time.
-        if (!fits(bytes, which)) look_at = after(now, std::chrono::seconds{1});
+        if (!fits(bytes, which)) look_at = after(context_->now, std::chrono::seconds{1});
     }
 
     Owner* owner_;
-    const RoomOptions* options_;
+    const TurnContext* context_;
     std::array<std::deque<std::uint64_t>, 2> queues_{};
     std::array<Instant, 2> look_at_{always, always};
 };

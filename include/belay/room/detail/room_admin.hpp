@@ -17,8 +17,8 @@
 
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -43,31 +43,38 @@ struct AdminCall {
     driver::Question<V> question;
 };
 
-/// Erases, resets, lists, exports and imports rooms. `Registry` has the rooms, and delivers the
-/// answers at the end of its turn.
+/// Erases, resets, lists, exports and imports rooms. The manager delivers the answers at the
+/// end of its turn.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Rooms`: `find`, `find_or_make`, `step`, `end_history`, `take_stored` and `empty_document`,
+/// - `Scheduler`, for the calls of the storage.
 ///
 /// An erase or a reset is not durable at once. Until it is, new clients wait in a room whose load
 /// has not begun, because a load would find the previous history.
 ///
 /// Thread safety: the manager's home thread.
-template <class Registry, PersistenceLike Persistence, DocumentLike Document>
+template <class Parts>
 class RoomAdmin {
+    using Document = typename Parts::Document;
+    using Delivery = typename Parts::Delivery;
+    using Rooms = typename Parts::Rooms;
+    using Scheduler = typename Parts::Scheduler;
     using Room = RoomState<Document>;
     template <class V>
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
     using Calls = std::map<const Call<V>*, driver::GroupedMachine<Call<V>>>;
-    using Scheduler = PersistenceScheduler<Registry, Persistence>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
 
-    RoomAdmin(Registry& registry, Scheduler& scheduler) noexcept
-        : registry_{&registry}, scheduler_{&scheduler} {}
+    RoomAdmin(Rooms& rooms, Scheduler& scheduler, TurnContext& context) noexcept
+        : rooms_{&rooms}, scheduler_{&scheduler}, context_{&context} {}
 
-    void attach(const Waker& waker) { nest_.attach(waker.nested(2)); }
+    void attach(Waker waker) { nest_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept { return nest_.deadline(); }
-    void turn(Instant now) { static_cast<void>(nest_.advance(now)); }
+    void turn() { static_cast<void>(nest_.advance(context_->now)); }
     /// Whether no call waits for its answer.
     [[nodiscard]] bool empty() const noexcept { return calls_ == 0; }
     /// Whether an erase or a reset of this room is not durable yet. A new client waits for the
@@ -91,7 +98,7 @@ public:
         if (!accepts(board, done)) return;
         change_history(std::move(board), std::move(done), make_error_code(RoomErrc::history_reset),
                        [this](const std::string& id) {
-                           return scheduler_->reset(id, make_id(registry_->bits_));
+                           return scheduler_->reset(id, make_id(context_->bits));
                        });
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
@@ -101,12 +108,12 @@ public:
         const auto found = changing_.find(pending.board);
         if (--found->second != 0) return;
         changing_.erase(found);
-        auto* const room = registry_->find(pending.board);
+        auto* const room = rooms_->find(pending.board);
         if (room == nullptr) return;
-        if (!error) return scheduler_->begin_load(*room, registry_->now_);
+        if (!error) return scheduler_->begin_load(*room);
         // A load would find a history that the next flush may end.
         fail_imports(*room, error);
-        registry_->step(*room, timeline::RoomCore::Event::load_failed);
+        rooms_->step(*room, timeline::RoomCore::Event::load_failed);
     }
     /// A flush succeeded completely, so earlier failed changes are stored, too.
     void all_stored() noexcept { unsettled_.clear(); }
@@ -125,7 +132,7 @@ public:
     void export_room(std::string board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!accepts(board, done)) return;
-        auto* const room = registry_->find(board);
+        auto* const room = rooms_->find(board);
         if (room != nullptr && room->core.live()) {
             Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
             // A shared room has read up to `position`, and may have more.
@@ -155,12 +162,12 @@ public:
                      Completion<PersistenceError> done) {
         if (!accepts(board, done)) return;
         std::error_code error;
-        auto* const room = registry_->find_or_make(board, error);
+        auto* const room = rooms_->find_or_make(board, error);
         if (room == nullptr) return fail(done, error);
         const std::size_t size = bytes_of(content);
-        if (size > registry_->options_.unflushed_bytes_max - room->imports_bytes)
+        if (size > context_->options.unflushed_bytes_max - room->imports_bytes)
             return fail(done, make_error_code(RoomErrc::update_too_large));
-        registry_->touch(*room);
+        rooms_->step(*room, timeline::RoomCore::Event::touched);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply_import(*room, import);
         room->imports_bytes += size;
@@ -198,8 +205,8 @@ private:
     template <class V, class T>
     void answer(Completion<V>& done, T&& result) {
         --calls_;
-        registry_->pending_events_.emplace_back(std::in_place_type<PendingAnswer<V>>,
-                                                std::move(done), std::forward<T>(result));
+        context_->pending_events.emplace_back(std::in_place_type<PendingAnswer<V>>, std::move(done),
+                                              std::forward<T>(result));
     }
     template <class V>
     void answer(Completion<V>&& done, V value) {
@@ -213,8 +220,8 @@ private:
     [[nodiscard]] bool accepts(Completion<V>& done) {
         ++calls_;
         std::error_code error;
-        if (!registry_->runs()) error = RoomErrc::manager_stopped;
-        if (calls_ > registry_->options_.calls_max) error = RoomErrc::too_many;
+        if (!context_->runs()) error = RoomErrc::manager_stopped;
+        if (calls_ > context_->options.calls_max) error = RoomErrc::too_many;
         if (error) fail(done, error);
         return !error;
     }
@@ -232,7 +239,7 @@ private:
                         const std::error_code& why, Change&& change) {
         if (const std::error_code error = change(board)) return fail(done, error);
         ++changing_[board];
-        if (auto* const room = registry_->find(board)) registry_->end_history(*room, why);
+        if (auto* const room = rooms_->find(board)) rooms_->end_history(*room, why);
         scheduler_->await({std::move(board), std::move(done)});
     }
 
@@ -240,7 +247,7 @@ private:
     Call<V>& begin(Calls<V>& calls, std::string board, Completion<V> done) {
         auto made =
             nest_.template make<Call<V>>(*this, std::move(board), std::move(done),
-                                         after(registry_->now_, registry_->options_.answer_within));
+                                         after(context_->now, context_->options.answer_within));
         Call<V>& call = *made;
         calls.emplace(&call, std::move(made));
         return call;
@@ -271,8 +278,8 @@ private:
     /// Merges what was loaded into one document.
     void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
         if (!found || !*found) return;
-        Room room{{}, registry_->empty_, always, registry_->options_, registry_->now_};
-        if (!registry_->take_stored(room, *found))
+        Room room{{}, rooms_->empty_document(), always, context_->options, context_->now};
+        if (!rooms_->take_stored(room, *found))
             found = PersistenceError{
                 RoomErrc::malformed_update, {}, "the stored data is not a document"};
         else
@@ -296,10 +303,9 @@ private:
         if (PersistenceError error = check_import(room, import.content, adding))
             return answer(import.done, std::move(error));
         for (const BytesView update : adding) {
-            if (const std::error_code e =
-                    scheduler_->append(room, update, 0, registry_->bits_, import.content.epoch))
+            if (const std::error_code e = scheduler_->append(room, update, 0, import.content.epoch))
                 return fail(import.done, e);
-            registry_->step(room, timeline::RoomCore::Event::appended);
+            rooms_->step(room, timeline::RoomCore::Event::appended);
         }
         if (adding.empty()) return answer(import.done, PersistenceError{});
         room.pending.back().done = std::move(import.done);
@@ -308,7 +314,7 @@ private:
     [[nodiscard]] PersistenceError check_import(Room& room, const StoredRoom& content,
                                                 std::vector<BytesView>& adding) const {
         // Merges the document first, so that its content is known.
-        static_cast<void>(Registry::vector_of(room));
+        static_cast<void>(Delivery::vector_of(room));
         Document trial{room.document};
         std::size_t number = 0;
         std::size_t size = room.pending_bytes;
@@ -325,13 +331,14 @@ private:
                 adding.emplace_back(update);
             }
         }
-        if (size > registry_->options_.unflushed_bytes_max)
+        if (size > context_->options.unflushed_bytes_max)
             return {RoomErrc::update_too_large, {}, "RoomOptions::unflushed_bytes_max"};
         return {};
     }
 
-    Registry* registry_;
+    Rooms* rooms_;
     Scheduler* scheduler_;
+    TurnContext* context_;
     driver::MachineGroup nest_;
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;

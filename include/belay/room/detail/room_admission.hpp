@@ -3,91 +3,96 @@
 /// RoomAdmission: admits, rejects and closes the clients of a RoomManager.
 #pragma once
 
-#include <deque>         // std::deque
-#include <map>           // std::map
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/room/authorizer_like.hpp>
-#include <belay/room/detail/direct_client.hpp>
-#include <belay/room/detail/multiplexed_connection.hpp>
-#include <belay/room/detail/pending_event.hpp>
-#include <belay/room/detail/reply_budget.hpp>
-#include <belay/room/detail/room_close.hpp>
-#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/client_table.hpp>
+#include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The clients of a manager by their ids. Admits, rejects and closes them. `Registry` derives from
-/// it, has the rooms, and serves the clients.
+/// Decides about the clients of a manager: admits, rejects and closes them. It counts those that
+/// wait for their admission.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Rooms`: `find_or_make`, `step` and `leave`, for the room of a client,
+/// - `Sessions`: `take_grant` and `refresh`, for a client whose access was granted.
 ///
 /// Thread safety: home thread only.
-template <class Registry, AuthorizerLike Authorizer, DocumentLike Document>
+template <class Parts>
 class RoomAdmission {
-public:
-    enum class Phase : std::uint8_t { idle, running, stopping, stopped };
-    using Kind = part::RoomMessage::Kind;
-    using Room = RoomState<Document>;
-    template <class T, class P>
-    using Socket = DirectClient<Registry, T, P>;
+    using Authorizer = typename Parts::Authorizer;
+    using Rooms = typename Parts::Rooms;
+    using Sessions = typename Parts::Sessions;
 
-    RoomAdmission(Authorizer authorizer, const RoomOptions& options)
-        : options_{options},
+public:
+    RoomAdmission(TurnContext& context, Authorizer authorizer, Rooms& rooms, Sessions& sessions)
+        : context_{context},
           authorizer_{std::move(authorizer)},
-          reply_budget_{*this, options_},
-          delivery_{*this, options_, counters_, reply_budget_} {}
+          rooms_{rooms},
+          sessions_{sessions} {}
     RoomAdmission(const RoomAdmission&) = delete;
     RoomAdmission& operator=(const RoomAdmission&) = delete;
 
     // ---- for the manager ------------------------------------------------------------------------
 
-    /// Sets the time for a call outside a turn.
-    void at(Instant now) noexcept { now_ = larger(now_, now); }
-    /// Takes over a client.   Returns: its id; 0 if it was dropped without an answer.
-    template <class Transport, class Protocol>
-    std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request, Instant now) {
-        BELAY_PRECONDITION(nest_.attached(),
+    /// Whether the manager takes over a new client. If not, the refusal is counted, and the client
+    /// is dropped without an answer.
+    [[nodiscard]] bool takes_over(const RoomRequest& request) {
+        BELAY_PRECONDITION(clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        now_ = larger(now_, now);
-        if (is_full()) {
-            count_refusal(request, {}, make_error_code(RoomErrc::too_many));
-            return 0;
-        }
-        if constexpr (AddressesFrames<Protocol>) {
-            return registry().begin(make<MultiplexedConnection<Registry, Transport, Protocol>>(
-                std::move(transport), std::move(protocol), std::move(request)));
+        if (!is_full()) return true;
+        context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many));
+        return false;
+    }
+    /// Checks the access of a new client that has a connection of its own.
+    void admit(RoomClient& client) {
+        add_client(client);
+        const std::error_code error = why_not_now();
+        admit(client, error ? error : why_not(client.request));
+    }
+    /// Checks the access of a new client of a multiplexed connection.
+    void admit_channel(RoomClient& client) {
+        count(*client.connection->multiplexed);
+        add_client(client);
+        admit(client, why_not(client.request));
+    }
+    /// Registers a multiplexed connection, and opens its transport.
+    void begin(MultiplexedBase& connection) {
+        clients.add(connection);
+        count(connection);
+        static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
+        if (const std::error_code error = why_not_now()) {
+            fail_connection(connection.io, error);
         } else {
-            auto& client = make<Socket<Transport, Protocol>>(
-                std::move(transport), std::move(protocol), std::move(request));
-            add_client(client);
-            const std::error_code error = why_not_now();
-            admit(client, error ? error : why_not(client.request));
-            return client.id;
+            connection.ops->open(connection);
         }
     }
     /// Closes a client.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
-        if (RoomClient* const found = find_client(id)) {
+        if (RoomClient* const found = clients.find_client(id)) {
             if (found->core.closing()) return false;
             close(*found, {});
             return true;
         }
-        const auto found = connections_.find(id);
-        if (found == connections_.end() || found->second->closing) return false;
-        close(*found->second, {});
+        MultiplexedBase* const found = clients.find_connection(id);
+        if (found == nullptr || found->core.closing()) return false;
+        close(*found, {});
         return true;
-    }
-    [[nodiscard]] RoomClient* find_client(std::uint64_t id) const {
-        const auto found = clients_.find(id);
-        return found != clients_.end() ? found->second : nullptr;
     }
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
                                               Duration valid_for = {}) noexcept {
         const bool waited = client.core.waiting();
-        const ClientCore::Actions todo = client.core.step(event, now_, valid_for);
+        const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
         if (waited && !client.core.waiting()) --waiting_;
         client.update_checking();
         return todo;
@@ -110,176 +115,67 @@ public:
     }
     /// Closes a connection with all its clients.
     void close(MultiplexedBase& connection, const std::error_code& why) {
-        if (std::exchange(connection.closing, true)) return;
+        if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
         release_all(connection);
-        connection.token_ends = never;
-        registry().count(connection);
+        count(connection);
         connection.close_reason = why;
-        connection.wait_ends = after(now_, options_.check_within);
         connection.ops->open(connection);
         connection.waker.touch();
     }
     void fail(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
-        count_refusal(client.request, client.grant.user, why);
+        context_.report_refusal(client.request, client.grant.user, why);
         close(client, why);
     }
     void fail_connection(ClientConnection& connection, const std::error_code& why) {
         if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
-        if (connection.multiplexed->closing) return;
-        count_refusal(connection.multiplexed->request, {}, why);
+        if (connection.multiplexed->core.closing()) return;
+        context_.report_refusal(connection.multiplexed->request, {}, why);
         close(*connection.multiplexed, why);
     }
 
-    [[nodiscard]] std::size_t clients() const noexcept { return clients_.size(); }
-    [[nodiscard]] std::vector<RoomClient*> all() const {
-        std::vector<RoomClient*> found;
-        for (const auto& [id, one] : clients_) found.push_back(one);
-        return found;
+    /// Checks the access of all clients of a room again.   Returns: their number.
+    std::size_t reauthorize(std::string_view board) {
+        std::size_t asked = 0;
+        for (RoomClient* const client : clients.all()) {
+            if (client->request.board != board || client->core.closing()) continue;
+            ++asked;
+            check(*client);
+        }
+        return asked;
     }
-
-    /// Queues an event for the observer, if it has the hook.
-    void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr) {
-        if (!reports_events_) return;
-        RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
-        if (client != nullptr) event.user = client->grant.user;
-        if (client != nullptr) event.client.value = client->accepted_id();
-        pending_events_.push_back(std::move(event));
-    }
-
-    RoomCounters counters_{};
-    std::deque<PendingEvent> pending_events_;
-    bool reports_events_ = false;
-
-protected:
-    void attach(const Waker& waker) {
-        bits_ = Random{waker.seed()};
-        nest_.attach(waker.nested(0));
-    }
-    ~RoomAdmission() = default;
-
-    [[nodiscard]] Instant deadline() const noexcept {
-        return ended_.empty() ? nest_.deadline() : always;
-    }
-    void turn() { static_cast<void>(nest_.advance(now_)); }
-    [[nodiscard]] bool empty() const noexcept { return clients_.empty() && connections_.empty(); }
     void close_all(const std::error_code& why) {
-        for (const auto& [id, connection] : connections_) close(*connection, why);
-        for (RoomClient* const client : all()) close(*client, why);
-    }
-    /// The client's transport or connection has ended.
-    void end(RoomClient& client) {
-        const ClientCore::Actions todo = advance(client, ClientCore::Event::ended);
-        if (todo.leave) leave(client, todo.was_joined);
+        for (const auto& [id, connection] : clients.connections()) close(*connection, why);
+        for (RoomClient* const client : clients.all()) close(*client, why);
     }
     /// Destroys all clients at once, without a close code.
     void end_all() {
-        ended_.clear();
-        for (RoomClient* const client : all()) {
-            clients_.erase(client->id);
-            end(*client);
-            client->ops->end(*client);
-        }
-        ended_connections_.clear();
-        for (const auto& [id, connection] : std::exchange(connections_, {}))
-            connection->ops->end(*connection);
+        clients.destroy_all([&](RoomClient& client) { end(client); });
         empty_connections_ = 0;
     }
+    /// Destroys the clients and the connections that have ended, at the end of a turn.
     void reap() {
-        for (RoomClient* const client : std::exchange(ended_, {})) {
-            end(*client);
-            clients_.erase(client->id);
-            std::erase(client->connection->clients, client);
-            if (client->connection->multiplexed != nullptr)
-                registry().count(*client->connection->multiplexed);
-            client->ops->end(*client);
-        }
-        for (MultiplexedBase* const connection : std::exchange(ended_connections_, {})) {
-            connections_.erase(connection->id);
-            --empty_connections_;
-            connection->ops->end(*connection);
-        }
+        clients.destroy_ended([&](RoomClient& client) {
+            end(client);
+            std::erase(client.connection->clients, &client);
+            if (client.connection->multiplexed != nullptr) count(*client.connection->multiplexed);
+        });
+        clients.destroy_ended_connections([&](MultiplexedBase&) { --empty_connections_; });
     }
 
     // ---- for the rooms --------------------------------------------------------------------------
 
     void fail_author(std::uint64_t author, const std::error_code& why) {
-        if (RoomClient* const found = find_client(author)) return fail(*found, why);
-        const auto found = connections_.find(author);
-        if (found != connections_.end()) fail_connection(*found->second, why);
-    }
-    void note_aware(RoomBase& room) {
-        if (!room.awareness.changed() || room.evicted || std::exchange(room.awareness_due, true))
-            return;
-        aware_.push_back(&room);
+        if (RoomClient* const found = clients.find_client(author)) return fail(*found, why);
+        MultiplexedBase* const found = clients.find_connection(author);
+        if (found != nullptr) fail_connection(found->io, why);
     }
 
-    RoomOptions options_;
-    Random bits_;
-    Instant now_ = always;
-    Phase phase_ = Phase::idle;
-    Authorizer authorizer_;
-    ReplyBudget<RoomAdmission> reply_budget_;
-    RoomDelivery<RoomAdmission, Document> delivery_;
-    std::vector<RoomBase*> aware_;  ///< rooms whose awareness has changed
+    /// The clients and the connections, by their ids.
+    ClientTable clients;
 
-    [[nodiscard]] Registry& registry() noexcept { return static_cast<Registry&>(*this); }
+    // ---- for the sessions -----------------------------------------------------------------------
 
-    // ---- admission ------------------------------------------------------------------------------
-
-    /// Whether a new client is dropped without an answer.
-    [[nodiscard]] bool is_full() const noexcept {
-        const std::size_t all = clients_.size() + empty_connections_;
-        return all >= options_.clients_max && all - options_.clients_max >= options_.waiting_max;
-    }
-    template <class M, class... A>
-    [[nodiscard]] M& make(A&&... args) {
-        auto made = nest_.template make<M>(registry(), ++last_id_, std::forward<A>(args)...,
-                                           SharedLimits{options_, reply_budget_.waiting});
-        M& machine = *made;
-        machine.self = std::move(made);
-        return machine;
-    }
-    template <class Channel, class Connection>
-    [[nodiscard]] Channel& make_channel(Connection& connection, BytesView name,
-                                        RoomRequest request) {
-        auto made = nest_.template make<Channel>(connection, ++last_id_, name, std::move(request));
-        Channel& channel = *made;
-        channel.self = std::move(made);
-        return channel;
-    }
-    void add_client(RoomClient& client) {
-        clients_.emplace(client.id, &client);
-        ++waiting_;
-        client.update_checking();
-    }
-    void admit(RoomClient& client, const std::error_code& error) {
-        if (error) return fail(client, error);
-        check(client);
-    }
-    [[nodiscard]] std::error_code why_not_now() const noexcept {
-        if (phase_ != Phase::running) return RoomErrc::manager_stopped;
-        if (waiting_ > options_.waiting_max || clients_.size() > options_.clients_max)
-            return RoomErrc::too_many;
-        return {};
-    }
-    /// Why a connection may not have one more client. The first counts instead of the connection.
-    [[nodiscard]] std::error_code why_not_another(
-        const MultiplexedBase& connection) const noexcept {
-        if (phase_ != Phase::running) return RoomErrc::manager_stopped;
-        const bool first = connection.clients.empty();
-        if ((!first && is_full()) || clients_.size() >= options_.clients_max ||
-            (!connection.waits && waiting_ >= options_.waiting_max))
-            return RoomErrc::too_many;
-        return {};
-    }
-    [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
-        return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
-    }
-    void ask_authorizer(RoomClient& client) {
-        authorizer_.check(client.request, client.check.ask());
-        client.waker.touch();
-    }
     /// The authorizer has answered.
     void on_grant(RoomClient& client) {
         using Event = ClientCore::Event;
@@ -294,42 +190,99 @@ protected:
             // The rejected user may be another one than the user who joined.
             const auto why =
                 make_error_code(grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
-            count_refusal(client.request, grant->user, why);
+            context_.report_refusal(client.request, grant->user, why);
             return close(client, why);
         }
         const bool could_edit = client.may_edit();
-        if (admitted) registry().take_grant(client, std::move(*grant));
+        if (admitted) sessions_.take_grant(client, std::move(*grant));
         if (todo.find_room) return find_room(client);
-        if (todo.refresh) send_grant(client);
-        if (todo.refresh && client.core.joined() && client.may_edit() && !could_edit)
-            registry().request_state(client);
+        if (todo.refresh) sessions_.refresh(client, could_edit);
         if (todo.check && !client.core.closing()) ask_authorizer(client);
     }
-    /// Notifies the client of its access, if its frames have addresses.
-    void send_grant(RoomClient& client) {
-        if (client.connection->multiplexed == nullptr) return;
-        const part::RoomMessage message{
-            Kind::granted, as_bytes(to_string(client.grant.access)), {}};
-        delivery_.send_control(*client.connection, client.address,
-                               client.ops->write(client, message), now_);
-    }
-    void find_room(RoomClient& client) {
-        std::error_code error;
-        RoomBase* const room = registry().find_or_make(client.request.board, error);
-        if (room == nullptr) return fail(client, error);
-        if (room->core.clients() >= options_.clients_per_room_max)
-            return fail(client, make_error_code(RoomErrc::too_many));
-        client.room = room;
-        registry().step(*room, timeline::RoomCore::Event::joined);
-        if (room->core.live()) return open(client);
-        static_cast<void>(advance(client, ClientCore::Event::room_loading));
-        room->waiting.push_back(&client);
+    void ask_authorizer(RoomClient& client) {
+        authorizer_.check(client.request, client.check.ask());
+        client.waker.touch();
     }
     void open(RoomClient& client) {
         const std::string& theirs = client.request.epoch;
         if (!theirs.empty() && theirs != epoch_text(client.room->epoch))
             return fail(client, make_error_code(RoomErrc::history_reset));
         if (advance(client, ClientCore::Event::room_live).open) client.ops->open(client);
+    }
+    /// Takes a client out of its room, and ends its output.
+    void release(RoomClient& client, const ClientCore::Actions& todo) {
+        if (todo.leave) leave(client, todo.was_joined);
+        client.stop_waiting();
+        if (todo.drop_check) client.check.drop();
+    }
+    void release_all(MultiplexedBase& connection) {
+        for (RoomClient* const client : connection.io.clients) {
+            release(*client, advance(*client, ClientCore::Event::ended));
+            client->waker.touch();
+        }
+        connection.io.stop_waiting();
+    }
+
+    // ---- for connections ------------------------------------------------------------------------
+
+    /// Counts the connection while it has no client; later its clients are counted.
+    void count(MultiplexedBase& connection) noexcept {
+        const bool empty = connection.io.clients.empty();
+        const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
+        if (std::exchange(connection.empty, empty) != empty)
+            empty ? ++empty_connections_ : --empty_connections_;
+        if (std::exchange(connection.waits, waits) != waits) waits ? ++waiting_ : --waiting_;
+    }
+    /// Why a connection may not have one more client. The first counts instead of the connection.
+    [[nodiscard]] std::error_code why_not_another(
+        const MultiplexedBase& connection) const noexcept {
+        if (!context_.runs()) return RoomErrc::manager_stopped;
+        const bool first = connection.io.clients.empty();
+        if ((!first && is_full()) || clients.clients() >= context_.options.clients_max ||
+            (!connection.waits && waiting_ >= context_.options.waiting_max))
+            return RoomErrc::too_many;
+        return {};
+    }
+
+private:
+    // ---- admission ------------------------------------------------------------------------------
+
+    /// Whether a new client is dropped without an answer.
+    [[nodiscard]] bool is_full() const noexcept {
+        const std::size_t all = clients.clients() + empty_connections_;
+        return all >= context_.options.clients_max &&
+               all - context_.options.clients_max >= context_.options.waiting_max;
+    }
+    void add_client(RoomClient& client) {
+        clients.add(client);
+        ++waiting_;
+        client.update_checking();
+    }
+    void admit(RoomClient& client, const std::error_code& error) {
+        if (error) return fail(client, error);
+        check(client);
+    }
+    [[nodiscard]] std::error_code why_not_now() const noexcept {
+        if (!context_.runs()) return RoomErrc::manager_stopped;
+        if (waiting_ > context_.options.waiting_max ||
+            clients.clients() > context_.options.clients_max)
+            return RoomErrc::too_many;
+        return {};
+    }
+    [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
+        return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
+    }
+    void find_room(RoomClient& client) {
+        std::error_code error;
+        RoomBase* const room = rooms_.find_or_make(client.request.board, error);
+        if (room == nullptr) return fail(client, error);
+        if (room->core.clients() >= context_.options.clients_per_room_max)
+            return fail(client, make_error_code(RoomErrc::too_many));
+        client.room = room;
+        rooms_.step(*room, timeline::RoomCore::Event::joined);
+        if (room->core.live()) return open(client);
+        static_cast<void>(advance(client, ClientCore::Event::room_loading));
+        room->waiting.push_back(&client);
     }
 
     // ---- closing --------------------------------------------------------------------------------
@@ -343,49 +296,24 @@ protected:
                why != RoomErrc::forbidden && why != RoomErrc::history_reset &&
                why != RoomErrc::room_erased;
     }
-    /// Takes a client out of its room, and ends its output.
-    void release(RoomClient& client, const ClientCore::Actions& todo) {
+    /// The client's transport or connection has ended.
+    void end(RoomClient& client) {
+        const ClientCore::Actions todo = advance(client, ClientCore::Event::ended);
         if (todo.leave) leave(client, todo.was_joined);
-        client.stop_waiting();
-        if (todo.drop_check) client.check.drop();
-    }
-    void release_all(MultiplexedBase& connection) {
-        for (RoomClient* const client : connection.clients) {
-            release(*client, advance(*client, ClientCore::Event::ended));
-            client->waker.touch();
-        }
-        connection.stop_waiting();
     }
     void leave(RoomClient& client, bool was_joined) {
         MultiplexedBase* const connection = client.connection->multiplexed;
-        if (connection != nullptr && was_joined && --connection->joined == 0)
-            connection->token_ends = after(now_, options_.token_within);
-        RoomBase* const room = std::exchange(client.room, nullptr);
-        if (room == nullptr) return;
-        if (std::erase(room->clients, &client) != 0) report(RoomEvent::Kind::left, *room, &client);
-        std::erase(room->waiting, &client);
-        if (room->evicted) return;
-        room->awareness.close(client.id, now_);
-        if (was_joined) registry().replication_.publish_left(*room, client);
-        note_aware(*room);
-        registry().step(*room, timeline::RoomCore::Event::left);
-    }
-    void count_refusal(const RoomRequest& request, const std::string& user,
-                       const std::error_code& why) {
-        ++counters_.refused;
-        pending_events_.push_back(RoomRefusal{request.board, user, request.ip, why});
+        if (connection != nullptr && was_joined)
+            static_cast<void>(connection->core.step(ConnectionCore::Event::left, context_.now));
+        if (client.room != nullptr) rooms_.leave(client, was_joined);
     }
 
-    std::vector<RoomClient*> ended_;
-    std::vector<MultiplexedBase*> ended_connections_;
-    std::map<std::uint64_t, MultiplexedBase*> connections_;
+    TurnContext& context_;
+    Authorizer authorizer_;
+    Rooms& rooms_;
+    Sessions& sessions_;
     std::size_t waiting_ = 0;            ///< clients, and connections without any, before admission
     std::size_t empty_connections_ = 0;  ///< connections without clients
-
-private:
-    driver::MachineGroup nest_;
-    std::map<std::uint64_t, RoomClient*> clients_;
-    std::uint64_t last_id_ = 0;
 };
 
 }}}  // namespace belay::detail

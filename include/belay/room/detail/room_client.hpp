@@ -19,8 +19,9 @@
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
 #include <belay/room/detail/client_core.hpp>
+#include <belay/room/detail/client_outbox.hpp>
+#include <belay/room/detail/connection_core.hpp>
 #include <belay/room/detail/reply_chunker.hpp>
-#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -62,13 +63,13 @@ struct RoomFrame : Counted {
 }
 
 /// The frames that wait to be sent on one connection.
-class RoomOutbox {
+class ConnectionOutbox {
 public:
     /// `answers_of_all` is the sum over all clients.
-    explicit RoomOutbox(std::size_t& answers_of_all) noexcept : all_{&answers_of_all} {}
-    RoomOutbox(const RoomOutbox&) = delete;
-    RoomOutbox& operator=(const RoomOutbox&) = delete;
-    ~RoomOutbox() { clear(); }
+    explicit ConnectionOutbox(std::size_t& answers_of_all) noexcept : all_{&answers_of_all} {}
+    ConnectionOutbox(const ConnectionOutbox&) = delete;
+    ConnectionOutbox& operator=(const ConnectionOutbox&) = delete;
+    ~ConnectionOutbox() { clear(); }
 
     struct Waiting {
         Ref<RoomFrame> address;  ///< precedes the frame; null: none
@@ -150,7 +151,7 @@ struct ClientConnection {
     }
 
     RoomSend send;
-    RoomOutbox output;
+    ConnectionOutbox output;
     std::unique_ptr<ReplyChunker> answer{};  ///< the chunked answer to `answering`, one at a time
     RoomClient* answering = nullptr;
     Instant answers_from = never;  ///< since when an answer waits to be sent
@@ -167,7 +168,7 @@ struct ClientConnection {
 };
 
 /// The part of a MultiplexedConnection that depends on no transport and protocol.
-struct MultiplexedBase : ClientConnection {
+struct MultiplexedBase {
     struct Ops {
         void (*open)(MultiplexedBase&);
         void (*close)(MultiplexedBase&, const std::error_code& why) noexcept;
@@ -175,32 +176,31 @@ struct MultiplexedBase : ClientConnection {
     };
 
     MultiplexedBase(const Ops& o, RoomSend how, std::uint64_t number, RoomRequest r,
-                    const HeartbeatOptions& beat, std::size_t& answers)
-        : ClientConnection{how, beat, answers}, ops{&o}, id{number}, request{std::move(r)} {
-        multiplexed = this;
-        wake = &waker;
+                    const SharedLimits& shared)
+        : io{how, shared.options.heartbeat, shared.answers},
+          ops{&o},
+          id{number},
+          request{std::move(r)},
+          core{shared.options} {
+        io.multiplexed = this;
+        io.wake = &waker;
     }
 
+    ClientConnection io;  ///< its clients, its outbox, its rate and its heartbeat
     const Ops* ops;
     const std::uint64_t id;
     RoomRequest request;  ///< the request of the upgrade; its user has all clients
     Waker waker{};
+    ConnectionCore core;
     std::optional<std::error_code> close_reason{};  ///< sent when the transport is open
-    Instant wait_ends = never;                      ///< the end of the opening
-    Instant token_ends = never;                     ///< a client must have joined by then
     Instant try_at = always;                        ///< the next try to send, while nothing is read
-    Instant look_at = always;     ///< the next check for its end, while nothing is read
-    std::size_t joined = 0;       ///< the number of clients that have joined
-    std::size_t checking = 0;     ///< the number of clients that wait for a check or a load
-    std::size_t held_bytes = 0;   ///< the bytes of held frames and held state vectors
-    std::size_t token_bytes = 0;  ///< the bytes received before the first token
-    bool token_seen = false;      ///< a token has arrived
-    bool authorized = false;      ///< a client has joined a room at least once
-    bool empty = false;           ///< counted in empty_connections_
-    bool waits = false;           ///< counted in waiting_
-    bool pings = false;           ///< the client answers pings
-    bool peer_ended = false;      ///< the end arrived, after frames that are not read yet
-    bool closing = false;         ///< being closed
+    Instant look_at = always;    ///< the next check for its end, while nothing is read
+    std::size_t checking = 0;    ///< the number of clients that wait for a check or a load
+    std::size_t held_bytes = 0;  ///< the bytes of held frames and held state vectors
+    bool empty = false;          ///< counted as an empty connection by RoomAdmission
+    bool waits = false;          ///< counted as waiting by RoomAdmission
+    bool pings = false;          ///< the client answers pings
+    bool peer_ended = false;     ///< the end arrived, after frames that are not read yet
     bool reaped = false;
 };
 
@@ -231,10 +231,12 @@ struct RoomClient {
     [[nodiscard]] bool is(std::uint64_t other) const noexcept {
         return other == id || other == accepted_id();
     }
-    [[nodiscard]] Instant timers() const noexcept { return smaller(core.deadline(), retry_at); }
+    [[nodiscard]] Instant timers() const noexcept {
+        return smaller(core.deadline(), outbox.retry_at);
+    }
     /// Ends the timers of its output, and drops it.
     void stop_waiting() noexcept {
-        retry_at = never;
+        outbox.retry_at = never;
         if (connection->multiplexed == nullptr) connection->stop_waiting();
         drop_output();
     }
@@ -242,23 +244,23 @@ struct RoomClient {
     void drop_output() noexcept {
         if (connection->answering == this) connection->answer.reset();
         connection->output.drop(id);
-        lag_from.reset();
-        awareness_from.reset();
+        outbox.lag_from.reset();
+        outbox.awareness_from.reset();
         static_cast<void>(take_question());
-        statuses = 0;
+        outbox.statuses = 0;
     }
 
     /// Keeps a state vector, to be answered later. Its bytes count as held if the connection is
     /// multiplexed.
     void hold_question(BytesView theirs) {
         static_cast<void>(take_question());
-        question.emplace(theirs.begin(), theirs.end());
-        hold(question->size());
+        outbox.question.emplace(theirs.begin(), theirs.end());
+        hold(outbox.question->size());
     }
     /// Returns the held state vector, if there is one.
     [[nodiscard]] std::optional<Bytes> take_question() noexcept {
-        if (question) hold(0 - question->size());
-        return std::exchange(question, std::nullopt);
+        if (outbox.question) hold(0 - outbox.question->size());
+        return std::exchange(outbox.question, std::nullopt);
     }
 
     /// Updates the number of clients of its connection that wait for a check or a load.
@@ -283,22 +285,9 @@ struct RoomClient {
     ClientCore core;
     ReplyQueue queue = ReplyQueue::none;
     bool reaped = false;
-    bool checking = false;            ///< counted in `checking` of its connection
-    bool draining = false;            ///< it has closed its document; its held frames still count
-    bool request_after_load = false;  ///< request its state when the room is loaded again
+    bool checking = false;                          ///< counted in `checking` of its connection
     std::optional<std::error_code> close_reason{};  ///< sent when the transport is open
-    /// The state vector before the first update that it missed.
-    std::optional<Bytes> lag_from{};
-    /// How far it has received the awareness, if not to the end.
-    std::optional<AwarenessCursor> awareness_from{};
-    /// A state vector that waits for its answer.
-    std::optional<Bytes> question{};
-    /// Durable changes of this client that are not acknowledged yet.
-    std::uint32_t statuses = 0;
-    /// Changes that only the answer to a state vector acknowledges.
-    std::uint32_t statuses_owed = 0;
-
-    Instant retry_at = never;  ///< the next try to answer `question`
+    ClientOutbox outbox{};
 
 private:
     void hold(std::size_t bytes) noexcept {

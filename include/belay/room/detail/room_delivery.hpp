@@ -13,8 +13,8 @@
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
-#include <belay/room/room_stats.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -24,8 +24,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// difference when the outbox is empty. Awareness never waits in an outbox: the client receives the
 /// current states in pieces when its connection accepts them.
 ///
-/// `Owner` has `fail(RoomClient&, std::error_code)` and
-/// `fail_connection(ClientConnection&, std::error_code)`.
+/// `Owner` is the RoomAdmission: its `fail` and its `fail_connection`, and its `clients` for the
+/// budget of answers.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, DocumentLike Document>
@@ -34,13 +34,17 @@ public:
     using Room = RoomState<Document>;
     using Kind = part::RoomMessage::Kind;
 
-    RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters,
-                 ReplyBudget<Owner>& answers) noexcept
-        : owner_{&owner}, options_{&options}, counters_{&counters}, reply_budget_{&answers} {}
+    RoomDelivery(Owner& owner, TurnContext& context) noexcept
+        : owner_{&owner}, context_{&context}, reply_budget_{owner, context} {}
+
+    /// Returns what each new client refers to.
+    [[nodiscard]] SharedLimits limits() noexcept {
+        return {context_->options, reply_budget_.waiting};
+    }
 
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
-    void send_update(Room& room, BytesView update, std::uint64_t except, Instant now) {
+    void send_update(Room& room, BytesView update, std::uint64_t except) {
         frames_.clear();
         const part::RoomMessage message{Kind::update, update};
         std::optional<Bytes> before;
@@ -48,76 +52,81 @@ public:
             // A failed client ends the other clients of its connection, too.
             if (i >= room.clients.size()) continue;
             RoomClient& client = *room.clients[i];
-            if (client.is(except) || client.draining || client.lag_from) continue;
+            if (client.is(except) || client.core.draining() || client.outbox.lag_from) continue;
             const Ref<RoomFrame> frame = frame_for(client, message);
             if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
-                give(client, frame, true, now);
-            } else if (!takes_at_once(client, frame->bytes, now)) {
+                give(client, frame, true);
+            } else if (!takes_at_once(client, frame->bytes)) {
                 // The state vector costs as much as the document is large.
                 if (!before) before = vector_of(room);
-                client.lag_from = *before;
+                client.outbox.lag_from = *before;
             }
         }
         frames_.clear();
     }
-    /// Sends changed awareness states to all clients.
-    void send_awareness(Room& room, Instant now) {
-        while (room.awareness.changed()) {
-            const AwarenessCursor before = room.awareness.sent();
-            const Bytes piece = room.awareness.take_changes(options_->piece_bytes_max);
-            if (piece.empty()) break;
-            const part::RoomMessage message{Kind::awareness, piece};
-            for (std::size_t i = room.clients.size(); i-- != 0;) {
-                // A failed client ends the other clients of its connection, too.
-                if (i >= room.clients.size()) continue;
-                RoomClient& client = *room.clients[i];
-                if (client.draining) continue;
-                give_awareness(client, frame_for(client, message), before, now);
-            }
-            frames_.clear();
+    /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
+    void queue_awareness(RoomBase& room) {
+        if (!room.awareness.changed() || room.evicted || std::exchange(room.awareness_due, true))
+            return;
+        aware_.push_back(&room);
+    }
+    [[nodiscard]] bool has_awareness() const noexcept { return !aware_.empty(); }
+    /// Sends the changed awareness states of all queued rooms to their clients.
+    void send_awareness() {
+        for (RoomBase* const base : std::exchange(aware_, {})) {
+            base->awareness_due = false;
+            send_awareness(static_cast<Room&>(*base));
         }
     }
+    /// Removes an evicted room from the queue.
+    void forget(const RoomBase& room) { std::erase(aware_, &room); }
 
     /// Sends a message to one client.
-    void send_message(RoomClient& client, const part::RoomMessage& message, Instant now) {
-        give_message(client, message, false, now);
+    void send_message(RoomClient& client, const part::RoomMessage& message) {
+        give_message(client, message, false);
     }
     /// Sends a frame that belongs to no document. A connection with too many of them is closed.
-    void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame,
-                      Instant now) {
+    void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame) {
         if (connection.output.empty()) {
             const SendResult sent = connection.send(connection, address.get(), frame);
             if (sent == SendResult::refused)
                 return owner_->fail_connection(connection,
                                                make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return connection.note_sent(now);
-            wait(connection, now);
+            if (sent != SendResult::busy) return connection.note_sent(context_->now);
+            wait(connection);
         }
         if (connection.output.own() >= own_max)
             return owner_->fail_connection(connection, make_error_code(RoomErrc::too_slow));
         connection.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
-    void acknowledge(RoomClient& client, std::uint32_t changes, Instant now) {
-        client.statuses += changes;
-        if (client.connection->output.empty()) send_statuses(client, now);
+    void acknowledge(RoomClient& client, std::uint32_t changes) {
+        client.outbox.statuses += changes;
+        if (client.connection->output.empty()) send_statuses(client);
     }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
-    void send_raw(RoomClient& client, const Ref<RoomFrame>& frame, Instant now) {
-        const RoomOutbox& output = client.connection->output;
+    void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
+        const ConnectionOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
             return owner_->fail(client, make_error_code(RoomErrc::too_slow));
-        give(client, frame, true, now);
+        give(client, frame, true);
+    }
+    /// Sends a frame as it is to all clients of a room except one.
+    void broadcast(const RoomBase& room, BytesView frame, std::uint64_t except) {
+        const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
+        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+            if (client->core.joined() && !client->is(except)) send_raw(*client, shared);
+        }
     }
     /// Sends all awareness states, when the connection accepts them.
-    void send_all_awareness(RoomClient& client, bool also_empty, Instant now) {
-        client.awareness_from.emplace();
-        if (client.connection->output.empty()) continue_awareness(client, also_empty, now);
+    void send_all_awareness(RoomClient& client, bool also_empty) {
+        client.outbox.awareness_from.emplace();
+        if (client.connection->output.empty()) continue_awareness(client, also_empty);
     }
 
     /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
-    [[nodiscard]] std::error_code answer(RoomClient& client, BytesView theirs, Instant now) {
+    [[nodiscard]] std::error_code answer(RoomClient& client, BytesView theirs) {
         Room& room = static_cast<Room&>(*client.room);
         ClientConnection& connection = *client.connection;
         const std::size_t size = room.document.bytes();
@@ -125,16 +134,16 @@ public:
         const ReplyQueue queue =
             cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
         const bool busy = connection.answer || connection.output.answers() != 0;
-        const bool works = may_work(now);
-        if (busy || !works || !reply_budget_->has_space(client, size, queue, now)) {
-            const bool soon = !busy && !works && !reply_budget_->has_others_before(client);
+        const bool works = may_work();
+        if (busy || !works || !reply_budget_.has_space(client, size, queue)) {
+            const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
             client.hold_question(theirs);
-            client.retry_at = after(now, std::chrono::milliseconds{soon ? 1 : 50});
+            client.outbox.retry_at = after(context_->now, std::chrono::milliseconds{soon ? 1 : 50});
             // This may be the turn of its connection, not its own.
             client.waker.touch();
             return {};
         }
-        connection.answers_from = now;
+        connection.answers_from = context_->now;
         // The comparison costs time, even if little is sent.
         done_ += size;
         if constexpr (cuts) {
@@ -142,46 +151,45 @@ public:
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
                 connection.answer =
-                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_->uncut);
+                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut);
                 connection.answering = &client;
-                continue_answer(connection, now);
+                continue_answer(connection);
                 return {};
             }
-            send_pieces(client, *diff, Kind::state, false, now);
+            send_pieces(client, *diff, Kind::state, false);
         } else {
             RoomClient* const one = &client;
-            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state, now))
-                return error;
+            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
-        request_state(client, now);
+        request_state(client);
         note_taken(connection);
         return {};
     }
 
     /// Sends the outbox of a connection, and then what its clients have missed.
-    void catch_up(ClientConnection& connection, Instant now) {
+    void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
-            const RoomOutbox::Waiting& next = connection.output.front();
+            const ConnectionOutbox::Waiting& next = connection.output.front();
             const SendResult sent =
                 connection.send(connection, next.address.get(), next.frame->bytes);
-            if (sent == SendResult::busy) return wait(connection, now);
+            if (sent == SendResult::busy) return wait(connection);
             connection.output.pop();
             if (sent == SendResult::refused)
                 return owner_->fail_connection(connection,
                                                make_error_code(RoomErrc::frame_too_large));
-            connection.note_sent(now);
+            connection.note_sent(context_->now);
             // It has accepted something: a connection that is not read does not report that.
             connection.output_ends = never;
             note_taken(connection);
         }
         connection.output_ends = never;
-        continue_answer(connection, now);
+        continue_answer(connection);
         for (std::size_t left = connection.clients.size(); left != 0 && connection.output.empty();
              --left) {
             // The first client of this time is the last one of the next time.
             std::rotate(connection.clients.begin(), connection.clients.begin() + 1,
                         connection.clients.end());
-            settle(*connection.clients.back(), now);
+            settle(*connection.clients.back());
         }
     }
 
@@ -198,7 +206,7 @@ public:
     /// document.
     /// Errors: the document's; too_slow if they are longer than `most`.
     std::error_code send_state(std::span<RoomClient* const> to, Room& room, BytesView theirs,
-                               Kind last, Instant now, std::size_t most = no_limit) {
+                               Kind last, std::size_t most = no_limit) {
         const bool counts = most != no_limit;
         const auto each = [&](auto&& send_to) {
             for (RoomClient* const client : to) {
@@ -211,43 +219,60 @@ public:
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             // Cutting it would delay all clients, for nothing.
             if (diff->size() > most) return RoomErrc::too_slow;
-            each([&](RoomClient& client) { send_pieces(client, *diff, last, counts, now); });
+            each([&](RoomClient& client) { send_pieces(client, *diff, last, counts); });
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
             each([&](RoomClient& client) {
                 for (const Bytes& part : room.document.snapshot())
-                    give_message(client, {Kind::update, part}, counts, now);
-                if (last == Kind::state) give_message(client, {last, {}}, counts, now);
+                    give_message(client, {Kind::update, part}, counts);
+                if (last == Kind::state) give_message(client, {last, {}}, counts);
             });
         }
         return {};
     }
 
 private:
+    /// Sends the changed awareness states of a room to all its clients.
+    void send_awareness(Room& room) {
+        while (room.awareness.changed()) {
+            const AwarenessCursor before = room.awareness.sent();
+            const Bytes piece = room.awareness.take_changes(context_->options.piece_bytes_max);
+            if (piece.empty()) break;
+            const part::RoomMessage message{Kind::awareness, piece};
+            for (std::size_t i = room.clients.size(); i-- != 0;) {
+                // A failed client ends the other clients of its connection, too.
+                if (i >= room.clients.size()) continue;
+                RoomClient& client = *room.clients[i];
+                if (client.core.draining()) continue;
+                give_awareness(client, frame_for(client, message), before);
+            }
+            frames_.clear();
+        }
+    }
     /// The bytes of updates that may wait in the outbox; the transport has the rest of the budget.
     [[nodiscard]] std::size_t waiting_max() const noexcept {
-        const std::size_t all = options_->client_bytes_max;
+        const std::size_t all = context_->options.client_bytes_max;
         return all - connection_bytes_max(all);
     }
     /// Whether this turn may do more work on answers.
-    [[nodiscard]] bool may_work(Instant now) noexcept {
-        if (std::exchange(turn_, now) != now) done_ = 0;
+    [[nodiscard]] bool may_work() noexcept {
+        if (std::exchange(turn_, context_->now) != context_->now) done_ = 0;
         return done_ < ReplyChunker::part_bytes;
     }
     /// Cuts and sends the next parts, while the connection accepts them and the turn has budget.
-    void continue_answer(ClientConnection& connection, Instant now) {
+    void continue_answer(ClientConnection& connection) {
         while (connection.answer && connection.output.empty()) {
             RoomClient& client = *connection.answering;
-            if (!may_work(now)) {
-                client.retry_at = after(now, std::chrono::milliseconds{1});
+            if (!may_work()) {
+                client.outbox.retry_at = after(context_->now, std::chrono::milliseconds{1});
                 return client.waker.touch();
             }
             const Bytes part = connection.answer->next();
             done_ += part.size();
             const bool ends = !connection.answer->has_more();
             if (ends) connection.answer.reset();
-            send_pieces(client, part, ends ? Kind::state : Kind::update, false, now);
-            if (ends) request_state(client, now);
+            send_pieces(client, part, ends ? Kind::state : Kind::update, false);
+            if (ends) request_state(client);
         }
         note_taken(connection);
     }
@@ -255,23 +280,21 @@ private:
         if (!connection.answer && connection.output.answers() == 0) connection.answers_from = never;
     }
     /// Sends the own state vector after an answer, if frames have addresses.
-    void request_state(RoomClient& client, Instant now) {
+    void request_state(RoomClient& client) {
         if (client.core.joined() && client.connection->multiplexed != nullptr)
-            send_message(client, {Kind::state_vector, vector_of(static_cast<Room&>(*client.room))},
-                         now);
+            send_message(client, {Kind::state_vector, vector_of(static_cast<Room&>(*client.room))});
     }
-    void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts, Instant now) {
+    void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts) {
         const std::vector<Bytes> pieces =
-            client.ops->split(client, update, options_->piece_bytes_max);
+            client.ops->split(client, update, context_->options.piece_bytes_max);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const bool ends = i + 1 == pieces.size();
-            give_message(client, {ends ? last : Kind::update, pieces[i]}, counts, now);
+            give_message(client, {ends ? last : Kind::update, pieces[i]}, counts);
         }
-        if (pieces.empty() && last == Kind::state) give_message(client, {last, {}}, counts, now);
+        if (pieces.empty() && last == Kind::state) give_message(client, {last, {}}, counts);
     }
-    void give_message(RoomClient& client, const part::RoomMessage& message, bool counts,
-                      Instant now) {
-        give(client, Ref<RoomFrame>::make(client.ops->write(client, message)), counts, now);
+    void give_message(RoomClient& client, const part::RoomMessage& message, bool counts) {
+        give(client, Ref<RoomFrame>::make(client.ops->write(client, message)), counts);
     }
 
     struct Written {
@@ -288,118 +311,117 @@ private:
     }
     /// Whether the frame need not wait: the outbox is empty, and the connection accepted it, or the
     /// client failed.
-    [[nodiscard]] bool takes_at_once(RoomClient& client, const Bytes& frame, Instant now) {
+    [[nodiscard]] bool takes_at_once(RoomClient& client, const Bytes& frame) {
         if (!client.connection->output.empty()) return false;
         const SendResult sent = send(client, frame);
         if (sent == SendResult::busy) {
-            wait(*client.connection, now);
+            wait(*client.connection);
             return false;
         }
         if (sent == SendResult::refused) {
             owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
         } else {
-            client.connection->note_sent(now);
+            client.connection->note_sent(context_->now);
         }
         return true;
     }
     void give_awareness(RoomClient& client, const Ref<RoomFrame>& frame,
-                        const AwarenessCursor& before, Instant now) {
-        if (!client.awareness_from && client.connection->output.empty()) {
+                        const AwarenessCursor& before) {
+        if (!client.outbox.awareness_from && client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
-            if (sent != SendResult::busy) return client.connection->note_sent(now);
-            wait(*client.connection, now);
+            if (sent != SendResult::busy) return client.connection->note_sent(context_->now);
+            wait(*client.connection);
         }
-        if (!client.awareness_from) client.awareness_from = before;
-        ++counters_->awareness_dropped;
+        if (!client.outbox.awareness_from) client.outbox.awareness_from = before;
+        ++context_->counters.awareness_dropped;
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
-    void continue_awareness(RoomClient& client, bool also_empty, Instant now) {
-        while (client.awareness_from) {
-            AwarenessCursor walk = *client.awareness_from;
-            Bytes piece = client.room->awareness.piece(walk, options_->piece_bytes_max);
+    void continue_awareness(RoomClient& client, bool also_empty) {
+        while (client.outbox.awareness_from) {
+            AwarenessCursor walk = *client.outbox.awareness_from;
+            Bytes piece = client.room->awareness.piece(walk, context_->options.piece_bytes_max);
             const bool ends = piece.empty();
             if (ends && also_empty) piece.push_back(std::byte{0});
             also_empty = false;
             if (!piece.empty()) {
                 const Bytes frame = client.ops->write(client, {Kind::awareness, piece});
                 const SendResult sent = send(client, frame);
-                if (sent == SendResult::busy) return wait(*client.connection, now);
+                if (sent == SendResult::busy) return wait(*client.connection);
                 if (sent == SendResult::refused)
                     return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
-                client.connection->note_sent(now);
+                client.connection->note_sent(context_->now);
             }
-            client.awareness_from = walk;
-            if (ends) client.awareness_from.reset();
+            client.outbox.awareness_from = walk;
+            if (ends) client.outbox.awareness_from.reset();
         }
     }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
         return client.connection->send(*client.connection, client.address.get(), frame);
     }
-    void give(RoomClient& client, Ref<RoomFrame> frame, bool counts, Instant now) {
+    void give(RoomClient& client, Ref<RoomFrame> frame, bool counts) {
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent == SendResult::refused)
                 return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return client.connection->note_sent(now);
-            wait(*client.connection, now);
+            if (sent != SendResult::busy) return client.connection->note_sent(context_->now);
+            wait(*client.connection);
         }
         client.connection->output.push({client.address, std::move(frame), client.id, counts});
     }
-    void wait(ClientConnection& connection, Instant now) noexcept {
-        connection.output_ends =
-            smaller(connection.output_ends, after(now, options_->heartbeat.dead_after));
+    void wait(ClientConnection& connection) noexcept {
+        connection.output_ends = smaller(
+            connection.output_ends, after(context_->now, context_->options.heartbeat.dead_after));
         connection.wake->touch();
     }
     /// Sends what a client has missed, after its outbox is empty.
-    void settle(RoomClient& client, Instant now) {
+    void settle(RoomClient& client) {
         if (!client.core.joined()) return;
-        send_statuses(client, now);
-        if (client.lag_from && client.room->core.live()) resync(client, now);
+        send_statuses(client);
+        if (client.outbox.lag_from && client.room->core.live()) resync(client);
         // A client with output comes back here later; nothing else continues an empty outbox.
         if (!client.core.joined() || !client.connection->output.empty()) return;
-        if (client.awareness_from)
-            continue_awareness(client, client.awareness_from->until == 0, now);
-        if (client.question && client.core.joined() && client.room->core.live())
-            retry_answer(client, now);
+        if (client.outbox.awareness_from)
+            continue_awareness(client, client.outbox.awareness_from->until == 0);
+        if (client.outbox.question && client.core.joined() && client.room->core.live())
+            retry_answer(client);
     }
-    void send_statuses(RoomClient& client, Instant now) {
-        if (client.statuses == 0) return;
+    void send_statuses(RoomClient& client) {
+        if (client.outbox.statuses == 0) return;
         const Bytes frame = client.ops->write(client, {Kind::stored, {}});
-        for (; client.statuses != 0; --client.statuses) {
+        for (; client.outbox.statuses != 0; --client.outbox.statuses) {
             const SendResult sent = send(client, frame);
-            if (sent == SendResult::busy) return wait(*client.connection, now);
-            client.connection->note_sent(now);
+            if (sent == SendResult::busy) return wait(*client.connection);
+            client.connection->note_sent(context_->now);
         }
     }
-    void resync(RoomClient& client, Instant now) {
+    void resync(RoomClient& client) {
         Room& room = static_cast<Room&>(*client.room);
-        const Bytes had = std::move(*client.lag_from);
-        client.lag_from.reset();
+        const Bytes had = client.outbox.take_lag();
         RoomClient* const one = &client;
         if (const std::error_code e =
-                send_state({&one, 1}, room, had, Kind::update, now, options_->client_bytes_max))
+                send_state({&one, 1}, room, had, Kind::update, context_->options.client_bytes_max))
             return owner_->fail(client, e);
         if (client.connection->output.counted() > waiting_max())
             return owner_->fail(client, make_error_code(RoomErrc::too_slow));
-        ++counters_->resyncs;
+        ++context_->counters.resyncs;
     }
-    void retry_answer(RoomClient& client, Instant now) {
+    void retry_answer(RoomClient& client) {
         const Bytes theirs = *client.take_question();
-        client.retry_at = never;
-        if (const std::error_code e = answer(client, theirs, now)) owner_->fail(client, e);
+        client.outbox.retry_at = never;
+        if (const std::error_code e = answer(client, theirs)) owner_->fail(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
     static constexpr std::size_t own_max = 256;
 
     Owner* owner_;
-    const RoomOptions* options_;
-    RoomCounters* counters_;
-    ReplyBudget<Owner>* reply_budget_;
+    TurnContext* context_;
+    ReplyBudget<Owner> reply_budget_;
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;
+    std::vector<RoomBase*> aware_;  ///< rooms whose awareness has changed
 };
 
 }}}  // namespace belay::detail

@@ -1,166 +1,110 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_registry.hpp
-/// RoomRegistry: the rooms of a RoomManager, and the path of an edit.
+/// RoomRegistry: the rooms of a RoomManager: finds, loads, saves and evicts them.
 #pragma once
 
 #include <functional>    // std::less
 #include <map>           // std::map
-#include <span>          // std::span
+#include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/multiplexed_connections.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/replication.hpp>
 #include <belay/room/detail/room_admin.hpp>
+#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A RoomManager without its observer: rooms by their ids, with their clients (ClientSessions),
-/// storage (PersistenceScheduler) and output (RoomDelivery).
+/// The rooms of a manager, by their ids: from the load to the eviction.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Admission` and `Sessions`, for the clients of a room that was loaded, or that ends,
+/// - `Delivery`, which sends awareness,
+/// - `Scheduler`, which loads and saves,
+/// - `Replicas`, for the changes of other servers, and `Admin`, for the calls on whole rooms.
 ///
 /// Thread safety: home thread only.
-template <PersistenceLike Persistence, AuthorizerLike Authorizer, DocumentLike Document>
-class RoomRegistry : public MultiplexedConnections<RoomRegistry<Persistence, Authorizer, Document>,
-                                                   Authorizer, Document> {
-    using Sessions = MultiplexedConnections<RoomRegistry, Authorizer, Document>;
-    friend Sessions;
-    friend class ClientSessions<RoomRegistry, Authorizer, Document>;
-    friend class RoomAdmission<RoomRegistry, Authorizer, Document>;
-    friend class PersistenceScheduler<RoomRegistry, Persistence>;
-    friend class RoomAdmin<RoomRegistry, Persistence, Document>;
-    friend struct RoomMachine<RoomRegistry, Document>;
-    using Replicas = Replication<RoomRegistry, FanoutOf<Persistence>, Document>;
-    friend Replicas;
+template <class Parts>
+class RoomRegistry {
+    using Document = typename Parts::Document;
+    using Admission = typename Parts::Admission;
+    using Delivery = typename Parts::Delivery;
+    using Sessions = typename Parts::Sessions;
+    using Scheduler = typename Parts::Scheduler;
+    using Replicas = typename Parts::Replicas;
+    using Admin = typename Parts::Admin;
     using Event = timeline::RoomCore::Event;
-    using Sessions::aware_;
-    using Sessions::bits_;
-    using Sessions::delivery_;
-    using Sessions::now_;
-    using Sessions::options_;
-    using Sessions::phase_;
-    using Phase = typename Sessions::Phase;
+    using Phase = TurnContext::Phase;
+    using Machine = RoomMachine<RoomRegistry, Document>;
 
 public:
-    using Sessions::counters_;
-    using Room = RoomMachine<RoomRegistry, Document>;
+    using Room = RoomState<Document>;
 
-    RoomRegistry(Persistence persistence, Authorizer authorizer, const RoomOptions& options,
-                 const Document& empty)
-        : Sessions{std::move(authorizer), options},
-          admin{*this, scheduler_},
-          scheduler_{*this, std::move(persistence), options_, counters_},
-          replication_{*this, options_},
+    /// The parts that this one calls.
+    struct Links {
+        Admission& admission;
+        Delivery& delivery;
+        Sessions& sessions;
+        Scheduler& scheduler;
+        Replicas& replication;
+        Admin& admin;
+    };
+
+    RoomRegistry(TurnContext& context, const Links& links, const Document& empty)
+        : context_{context},
+          admission_{links.admission},
+          delivery_{links.delivery},
+          sessions_{links.sessions},
+          scheduler_{links.scheduler},
+          replication_{links.replication},
+          admin_{links.admin},
           empty_{empty} {}
-    ~RoomRegistry() { this->end_all(); }
+    RoomRegistry(const RoomRegistry&) = delete;
+    RoomRegistry& operator=(const RoomRegistry&) = delete;
 
-    // ---- for the driver -------------------------------------------------------------------------
+    // ---- for the manager ------------------------------------------------------------------------
 
-    void attach(const Waker& waker) {
-        Sessions::attach(waker);
-        replication_.attach(bits_);
-        rooms_nest_.attach(waker.nested(1));
-        scheduler_.attach(waker);
-        admin.attach(waker);
-    }
+    void attach(Waker waker) { rooms_nest_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!aware_.empty() || !evicted_.empty()) return always;
-        if (phase_ == Phase::stopping && all_done()) return always;
-        const Instant rooms = smaller(rooms_nest_.deadline(), admin.deadline());
-        return smaller(smaller(Sessions::deadline(), rooms),
-                       smaller(scheduler_.deadline(), stop_ends_));
+        return evicted_.empty() ? rooms_nest_.deadline() : always;
     }
-    /// Runs a turn. The manager notifies its observer after it.
-    void turn(Instant now) {
-        now_ = larger(now_, now);
-        Sessions::turn();
-        static_cast<void>(rooms_nest_.advance(now_));
-        admin.turn(now_);
-        scheduler_.flush(now_);
-        scheduler_.begin_saves(now_);
-        send_awareness();
-        this->reap();
-        finish_stop();
-        evicted_.clear();
-    }
-
-    // ---- commands -------------------------------------------------------------------------------
-
-    void start(Instant now) {
-        if (phase_ == Phase::running || phase_ == Phase::stopping) return;
-        now_ = larger(now_, now);
-        started_ = now_;
-        phase_ = Phase::running;
-        scheduler_.save_all_now(false);
-    }
-    void stop(Instant now) {
-        if (phase_ == Phase::stopping || phase_ == Phase::stopped) return;
-        now_ = larger(now_, now);
-        phase_ = Phase::stopping;
-        scheduler_.save_all_now(true);
-        stop_error_.clear();
-        stop_ends_ = after(now_, options_.stop_within);
-        this->close_all(make_error_code(RoomErrc::manager_stopped));
+    void turn() { static_cast<void>(rooms_nest_.advance(context_.now)); }
+    /// Destroys the rooms that were evicted in this turn.
+    void destroy_evicted() { evicted_.clear(); }
+    /// Saves and evicts all rooms.
+    void stop_all() {
         for (Room* const room : all_rooms()) step(*room, Event::stop);
+    }
+    void evict_all(const std::error_code& why) {
+        for (Room* const room : all_rooms()) evict(*room, why);
     }
     /// Returns null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view board, std::error_code& error) {
         if (Room* const room = find(board)) return room;
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
-        else if (phase_ != Phase::running)
+        else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (rooms_.size() >= options_.rooms_max)
+        else if (rooms_.size() >= context_.options.rooms_max)
             error = RoomErrc::too_many;
         if (error) return nullptr;
-        auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
-                                                    options_, now_);
-        Room& room = *made;
+        auto made = rooms_nest_.template make<Machine>(
+            *this, std::string{board}, empty_, context_.started, context_.options, context_.now);
+        Room& room = made->room;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin.is_changing(room.id)) scheduler_.begin_load(room, now_);
+        if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {
         const auto found = rooms_.find(board);
-        return found != rooms_.end() ? found->second.get() : nullptr;
-    }
-    /// Processes an update of a client; `author` 0 is the server.
-    [[nodiscard]] std::error_code update(RoomState<Document>& room, BytesView bytes,
-                                         std::uint64_t author) {
-        if (!room.core.live()) return RoomErrc::not_loaded;
-        auto adds = room.document.check(bytes);
-        if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
-        if (!*adds) {
-            ++counters_.unchanged;
-            return {};
-        }
-        if (const std::error_code e = scheduler_.append(room, bytes, author, bits_)) return e;
-        step(room, Event::appended);
-        return {};
-    }
-    void touch(RoomBase& room) { step(room, Event::touched); }
-    bool broadcast(std::string_view board, BytesView frame, std::uint64_t except) {
-        Room* const room = find(board);
-        if (room == nullptr) return false;
-        const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
-        for (RoomClient* const client : std::vector<RoomClient*>{room->clients}) {
-            if (client->core.joined() && !client->is(except))
-                delivery_.send_raw(*client, shared, now_);
-        }
-        return true;
-    }
-    std::size_t reauthorize(std::string_view board) {
-        std::size_t asked = 0;
-        for (RoomClient* const client : this->all()) {
-            if (client->request.board != board || client->core.closing()) continue;
-            ++asked;
-            this->check(*client);
-        }
-        return asked;
+        return found != rooms_.end() ? &found->second->room : nullptr;
     }
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
         const Room* const room = find(board);
@@ -177,71 +121,41 @@ public:
         return stats;
     }
 
-    [[nodiscard]] static Bytes vector_of(RoomState<Document>& room) {
-        return RoomDelivery<RoomAdmission<RoomRegistry, Authorizer, Document>, Document>::vector_of(
-            room);
-    }
-    [[nodiscard]] bool runs() const noexcept { return phase_ == Phase::running; }
-    [[nodiscard]] Persistence& persistence() noexcept { return scheduler_.persistence(); }
-    [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
 
-    /// The calls on whole rooms.
-    RoomAdmin<RoomRegistry, Persistence, Document> admin;
+    // ---- for the parts --------------------------------------------------------------------------
 
-private:
-    // ---- decisions ------------------------------------------------------------------------------
-
+    [[nodiscard]] const Document& empty_document() const noexcept { return empty_; }
+    /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
-        Turn turn{now_, bits_};
+        Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
-        if (todo.load) scheduler_.begin_load(room, now_);
+        if (todo.load) scheduler_.begin_load(room);
         if (todo.save) {
             if (std::exchange(room.change_unreported, false))
-                this->report(RoomEvent::Kind::changed, room);
+                context_.report(RoomEvent::Kind::changed, room);
             scheduler_.queue_save(room);
         }
         if (todo.unload) evict(room, why_ended());
-        if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
+        if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
     }
-    /// A room's turn.
-    void run(Room& room) {
+    /// Takes a client out of its room.
+    void leave(RoomClient& client, bool was_joined) {
+        RoomBase& room = *std::exchange(client.room, nullptr);
+        if (std::erase(room.clients, &client) != 0)
+            context_.report(RoomEvent::Kind::left, room, &client);
+        std::erase(room.waiting, &client);
         if (room.evicted) return;
-        PersistenceError error;
-        std::optional<StoredRoom> found;
-        if (scheduler_.take_load(room, now_, error, found)) on_load(room, error, found);
-        if (!room.evicted && scheduler_.take_save(room, now_, error)) {
-            if (error && phase_ == Phase::stopping) stop_error_ = error.code;
-            if (!error) this->report(RoomEvent::Kind::saved, room);
-            step(room, error ? Event::save_failed : Event::saved);
-        }
-        if (!room.evicted) replication_.run(room);
-        if (room.evicted) return;
-        room.awareness.expire(now_);
-        this->note_aware(room);
-        step(room, Event::tick);
+        room.awareness.close(client.id, context_.now);
+        if (was_joined) replication_.publish_left(room, client);
+        delivery_.queue_awareness(room);
+        step(room, Event::left);
     }
-    void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
-        if (room.core.live()) return replication_.on_reloaded(room, error, found);
-        if (!error && !take_stored(room, found)) {
-            error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
-            failed(room.id, error);
-        }
-        if (error) {
-            admin.fail_imports(room, error);
-            return step(room, Event::load_failed);
-        }
-        if (!std::exchange(room.load_reported, true)) this->report(RoomEvent::Kind::loaded, room);
-        step(room, Event::loaded);
-        if (room.evicted) return;
-        if (std::exchange(room.save_after_load, false)) step(room, Event::hurried);
-        replication_.on_loaded(room);
-        this->on_loaded(room);
-        if (!room.evicted) admin.on_loaded(room);
-    }
-    [[nodiscard]] bool take_stored(RoomState<Document>& room, std::optional<StoredRoom>& found) {
+    /// Fills the document of a room from what is stored.   Returns: whether it is a document.
+    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
         room.document = Document{empty_};
         room.epoch = no_id;
         room.position = 0;
@@ -250,106 +164,43 @@ private:
         room.position = found->position;
         return !replication_.take_parts(room, room.document, found);
     }
-    [[nodiscard]] std::error_code why_ended() const noexcept {
-        if (runs()) return RoomErrc::not_loaded;
-        return RoomErrc::manager_stopped;
-    }
-    /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
-    void evict(RoomState<Document>& room, const std::error_code& why) {
-        room.evicted = true;
-        admin.fail_imports(room, {why, {}, {}});
-        while (!room.clients.empty()) {
-            const RoomClient* const client = room.clients.back();
-            room.clients.pop_back();
-            this->report(RoomEvent::Kind::left, room, client);
-        }
-        if (room.load_reported) this->report(RoomEvent::Kind::unloaded, room);
-        scheduler_.forget(room);
-        std::erase(aware_, &room);
-        const auto found = rooms_.find(room.id);
-        evicted_.push_back(std::move(found->second));
-        rooms_.erase(found);
-    }
-
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
-    void end_history(RoomState<Document>& room, const std::error_code& why) {
+    void end_history(Room& room, const std::error_code& why) {
         evict(room, why);
-        for (RoomClient* const client : this->all()) {
+        for (RoomClient* const client : admission_.clients.all()) {
             if (client->room != &room) continue;
             // Only clients that have seen the old history get the code for a reset.
             const bool knows = why == RoomErrc::room_erased || client->core.joined();
-            this->close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
+            admission_.close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
         }
+    }
+    // ---- for the machine group ------------------------------------------------------------------
+
+    /// A room's turn.
+    void run(Room& room) {
+        if (room.evicted) return;
+        PersistenceError error;
+        std::optional<StoredRoom> found;
+        if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
+        if (!room.evicted && scheduler_.take_save(room, error)) {
+            if (error && context_.phase == Phase::stopping) context_.stop_error = error.code;
+            if (!error) context_.report(RoomEvent::Kind::saved, room);
+            step(room, error ? Event::save_failed : Event::saved);
+        }
+        if (!room.evicted) replication_.run(room);
+        if (room.evicted) return;
+        room.awareness.expire(context_.now);
+        delivery_.queue_awareness(room);
+        step(room, Event::tick);
     }
 
     // ---- for the scheduler ----------------------------------------------------------------------
 
-    [[nodiscard]] static std::span<const Bytes> snapshot_of(RoomBase& base) {
-        return static_cast<Room&>(base).document.snapshot();
-    }
-    void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
-        admin.admin_stored(pending, error);
-    }
-    void all_stored() noexcept { admin.all_stored(); }
-
-    void durable(RoomBase& base) {
-        auto& room = static_cast<Room&>(base);
-        for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
-            PendingUpdate change = std::move(room.pending.front());
-            room.pending.pop_front();
-            room.pending_bytes -= change.update.size();
-            replication_.on_durable(room, change);
-            apply_durable(room, change);
-        }
-    }
-    void apply_durable(RoomState<Document>& room, PendingUpdate& change) {
-        if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
-        admin.durable(change);
-        this->acknowledge(change);
-        step(room, Event::entered);
-    }
-    /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(RoomState<Document>& room, BytesView update, std::uint64_t author) {
-        delivery_.send_update(room, update, author, now_);
-        const std::error_code error{room.document.apply(update)};
-        BELAY_INVARIANT(!error,
-                        "RoomManager: the document must apply a change that it has checked");
-        room.change_unreported = true;
-        ++counters_.updates;
-    }
-    void not_durable(RoomBase& base, const PersistenceError& why) {
-        auto& room = static_cast<Room&>(base);
-        if (room.evicted) return;
-        if (why.code == RoomErrc::history_reset) {
-            counters_.lost_updates += room.pending.size();
-            return end_history(room, why.code);
-        }
-        counters_.lost_updates += room.pending.size();
-        std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
-        room.pending_bytes = room.flushing = 0;
-        // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
-        // clients read the document as it is.
-        if constexpr (Replicas::alone) {
-            room.vector_before_reload = delivery_.vector_of(room);
-            this->hold(room);
-        }
-        bool known = false;
-        for (PendingUpdate& change : lost) {
-            known = known || change.in_document;
-            admin.fail_change(change, why);
-            this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
-        }
-        if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
-        replication_.on_lost(room, known);
-        step(room, Replicas::alone ? Event::lost : Event::dropped);
-    }
-    void failed(const std::string& board, const PersistenceError& error) {
-        this->pending_events_.push_back(RoomFailure{board, error});
-    }
+    /// Saves a room at once, because the storage needs the space of its changes.
     void lagging(const std::string& board) {
-        if (phase_ != Phase::running || now_ < save_hint_at_) return;
+        if (!context_.runs() || context_.now < save_hint_at_) return;
         // A room that cannot be loaded must not be loaded after every flush.
-        save_hint_at_ = after(now_, options_.save_retry_min);
+        save_hint_at_ = after(context_.now, context_.options.save_retry_min);
         std::error_code error;
         Room* const room = find_or_make(board, error);
         if (room == nullptr) return;
@@ -357,48 +208,65 @@ private:
         room->save_after_load = true;
     }
 
-    // ---- at the end of a turn -------------------------------------------------------------------
+private:
+    void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
+        if (room.core.live()) return replication_.on_reloaded(room, error, found);
+        if (!error && !take_stored(room, found)) {
+            error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
+            context_.report_failure(room.id, error);
+        }
+        if (error) {
+            admin_.fail_imports(room, error);
+            return step(room, Event::load_failed);
+        }
+        if (!std::exchange(room.load_reported, true))
+            context_.report(RoomEvent::Kind::loaded, room);
+        step(room, Event::loaded);
+        if (room.evicted) return;
+        if (std::exchange(room.save_after_load, false)) step(room, Event::hurried);
+        replication_.on_loaded(room);
+        sessions_.on_loaded(room);
+        if (!room.evicted) admin_.on_loaded(room);
+    }
+    [[nodiscard]] std::error_code why_ended() const noexcept {
+        if (context_.runs()) return RoomErrc::not_loaded;
+        return RoomErrc::manager_stopped;
+    }
+    /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
+    void evict(Room& room, const std::error_code& why) {
+        room.evicted = true;
+        admin_.fail_imports(room, {why, {}, {}});
+        while (!room.clients.empty()) {
+            const RoomClient* const client = room.clients.back();
+            room.clients.pop_back();
+            context_.report(RoomEvent::Kind::left, room, client);
+        }
+        if (room.load_reported) context_.report(RoomEvent::Kind::unloaded, room);
+        scheduler_.forget(room);
+        delivery_.forget(room);
+        const auto found = rooms_.find(room.id);
+        evicted_.push_back(std::move(found->second));
+        rooms_.erase(found);
+    }
 
-    void send_awareness() {
-        for (RoomBase* const base : std::exchange(aware_, {})) {
-            auto& room = static_cast<Room&>(*base);
-            room.awareness_due = false;
-            delivery_.send_awareness(room, now_);
-        }
-    }
-    void finish_stop() {
-        if (phase_ != Phase::stopping) return;
-        if (stop_ends_ <= now_) {
-            // A client that accepts no close code leaves nothing unsaved.
-            if (!rooms_.empty()) stop_error_ = make_error_code(RoomErrc::no_answer);
-            this->end_all();
-            for (Room* const room : all_rooms()) evict(*room, make_error_code(RoomErrc::no_answer));
-            admin.end_all();
-        }
-        if (!all_done()) return;
-        phase_ = Phase::stopped;
-        stop_ends_ = never;
-        this->pending_events_.push_back(stop_error_);
-    }
-    [[nodiscard]] bool all_done() const noexcept {
-        return rooms_.empty() && this->empty() && admin.empty();
-    }
     [[nodiscard]] std::vector<Room*> all_rooms() const {
         std::vector<Room*> all;
-        for (const auto& [id, room] : rooms_) all.push_back(room.get());
+        for (const auto& [id, machine] : rooms_) all.push_back(&machine->room);
         return all;
     }
 
-    PersistenceScheduler<RoomRegistry, Persistence> scheduler_;
-    Replicas replication_;
+    TurnContext& context_;
+    Admission& admission_;
+    Delivery& delivery_;
+    Sessions& sessions_;
+    Scheduler& scheduler_;
+    Replicas& replication_;
+    Admin& admin_;
     Document empty_;
     driver::MachineGroup rooms_nest_;
-    std::map<std::string, driver::GroupedMachine<Room>, std::less<>> rooms_;
-    std::vector<driver::GroupedMachine<Room>> evicted_;
-    Instant started_ = always;
-    Instant stop_ends_ = never;
+    std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
+    std::vector<driver::GroupedMachine<Machine>> evicted_;
     Instant save_hint_at_ = always;
-    std::error_code stop_error_;
 };
 
 }}}  // namespace belay::detail

@@ -101,22 +101,24 @@ struct RoomState : RoomBase {
     Document document;
 };
 
-/// A machine of its manager's group: its turn is `manager.run(room)`.
-template <class Manager, class Document>
-struct RoomMachine : RoomState<Document> {
+/// A room as a machine of a group: its turn is `rooms.run(room)`.
+template <class Rooms, class Document>
+struct RoomMachine {
     template <class... A>
-    explicit RoomMachine(Manager& m, A&&... args)
-        : RoomState<Document>{std::forward<A>(args)...}, manager{&m} {}
+    explicit RoomMachine(Rooms& owner, A&&... args)
+        : rooms{&owner}, room{std::forward<A>(args)...} {}
 
-    void attach(Waker w) {
-        this->waker = std::move(w);
-        this->load.attach(this->waker);
-        this->save.attach(this->waker);
-        if (this->replication) this->replication->subscription.attach(this->waker);
+    void attach(Waker waker) {
+        room.waker = std::move(waker);
+        room.load.attach(room.waker);
+        room.save.attach(room.waker);
+        if (room.replication) room.replication->subscription.attach(room.waker);
     }
-    void advance(Instant) { manager->run(*this); }
+    [[nodiscard]] Instant deadline() const noexcept { return room.deadline(); }
+    void advance(Instant) { rooms->run(room); }
 
-    Manager* manager;
+    Rooms* rooms;
+    RoomState<Document> room;
 };
 
 }}}  // namespace belay::detail

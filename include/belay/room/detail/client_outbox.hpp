@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/client_outbox.hpp
+/// ClientOutbox: what a client has not received yet, without the frames.
+#pragma once
+
+#include <cstdint>   // std::uint32_t
+#include <optional>  // std::optional
+#include <utility>   // std::exchange, std::move
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/room/detail/room_awareness.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// What a client has not received yet. RoomDelivery writes it when the connection accepts frames,
+/// from the state of that time, so a slow client costs no memory for each change:
+///
+/// | what              | begins                               | ends                              |
+/// |-------------------|--------------------------------------|-----------------------------------|
+/// | `lag_from`        | an update does not fit into a budget | the difference was written        |
+/// | `awareness_from`  | awareness is not accepted at once    | the last state was written        |
+/// | `question`        | an answer does not fit into a budget | the answer begins, at `retry_at`  |
+/// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
+/// | `statuses_owed`   | changes are refused                  | the client's next state arrives   |
+///
+/// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
+///
+/// Thread safety: a plain value.
+struct ClientOutbox {
+    /// Whether the time has come to try the answer again. It is returned once.
+    [[nodiscard]] bool take_retry(Instant now) noexcept {
+        if (retry_at > now) return false;
+        retry_at = never;
+        return true;
+    }
+    /// Adds changes that only the answer to a state vector acknowledges.
+    void owe_statuses(std::uint32_t changes) noexcept {
+        const bool fits = changes <= ~statuses_owed;
+        statuses_owed = fits ? statuses_owed + changes : ~std::uint32_t{0};
+    }
+    /// Returns the changes that this answer acknowledges.
+    [[nodiscard]] std::uint32_t take_owed_statuses() noexcept {
+        return std::exchange(statuses_owed, 0);
+    }
+    /// Returns the state vector before the first missed update.   Pre: lag_from.
+    [[nodiscard]] Bytes take_lag() noexcept {
+        Bytes had = std::move(*lag_from);
+        lag_from.reset();
+        return had;
+    }
+
+    /// The state vector before the first update that it missed.
+    std::optional<Bytes> lag_from{};
+    /// How far it has received the awareness, if not to the end.
+    std::optional<AwarenessCursor> awareness_from{};
+    /// A state vector that waits for its answer. Set it by RoomClient::hold_question.
+    std::optional<Bytes> question{};
+    /// Durable changes of this client that are not acknowledged yet.
+    std::uint32_t statuses = 0;
+    /// Changes that only the answer to a state vector acknowledges.
+    std::uint32_t statuses_owed = 0;
+    /// The next try to answer `question`, or to continue an answer.
+    Instant retry_at = never;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/connection_core.hpp
+/// ConnectionCore: decides when a multiplexed connection opens, closes and ends.
+#pragma once
+
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint8_t
+#include <optional>  // std::optional
+#include <utility>   // std::exchange
+
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
+#include <belay/room/room_errc.hpp>
+#include <belay/room/room_options.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Decides about the life of one multiplexed connection, as a value without a transport or clients.
+///
+/// `step(event, now)` returns what must be done, and the owner does it.
+///
+/// | state            | event                                  | next    | actions                |
+/// |------------------|----------------------------------------|---------|------------------------|
+/// | opening          | opened                                 | open    | listen                 |
+/// | opening, open    | joined, for the first time             | same    | raise_limit            |
+/// | opening, open    | close                                  | closing | release, open          |
+/// | closing          | opened                                 | closed  | close                  |
+/// | opening, closing | a tick, after check_within             | closed  | abort; release, unless |
+/// |                  |                                        |         | it was closing         |
+/// | open             | a tick, after token_within in which no | open    | fail (unauthorized)    |
+/// |                  | document was requested                 |         |                        |
+/// | not yet closed   | ended                                  | closed  | release, unless it was |
+/// |                  |                                        |         | closing                |
+///
+/// A closing connection opens its transport, because a client reads a close code only after its
+/// upgrade was answered. token_within begins when the transport is open, and again when the last
+/// client has left.
+///
+/// Usable in constant expressions, so that a static_assert can prove a timeline.
+/// Thread safety: a plain value.
+class ConnectionCore {
+public:
+    enum class State : std::uint8_t {
+        opening,  ///< the upgrade is being answered
+        open,     ///< frames are processed
+        closing,  ///< the upgrade is being answered, for the close code
+        closed    ///< the close code was sent, or the transport has ended
+    };
+    enum class Event : std::uint8_t {
+        begun,   ///< the connection was taken over
+        opened,  ///< the transport is open
+        joined,  ///< a client has joined its room
+        left,    ///< a client that had joined has left its room
+        close,   ///< the connection must be closed with a close code
+        ended    ///< the transport has ended, or the peer does not respond
+    };
+    /// The actions that the owner must take.
+    struct Actions {
+        bool listen = false;             ///< begin to watch for a silent peer
+        bool raise_limit = false;        ///< allow frames as large as those of an admitted client
+        bool release = false;            ///< take all clients out of their rooms
+        bool open = false;               ///< open the transport, which answers the upgrade
+        bool close = false;              ///< send the close code
+        bool abort = false;              ///< end the transport without a close code
+        std::optional<RoomErrc> fail{};  ///< close the connection for this reason
+
+        friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
+    };
+
+    explicit constexpr ConnectionCore(const RoomOptions& options) noexcept : options_{&options} {}
+
+    /// Processes an event, and returns what must be done.
+    [[nodiscard]] constexpr Actions step(Event event, Instant now) noexcept {
+        switch (event) {
+            case Event::begun:
+                wait_ends_ = after(now, options_->check_within);
+                break;
+            case Event::opened:
+                return on_opened(now);
+            case Event::joined:
+                token_ends_ = never;
+                ++joined_;
+                return {.raise_limit = !std::exchange(authorized_, true)};
+            case Event::left:
+                if (--joined_ == 0) token_ends_ = after(now, options_->token_within);
+                break;
+            case Event::close:
+                if (closing()) break;
+                state_ = State::closing;
+                wait_ends_ = after(now, options_->check_within);
+                return {.release = true, .open = true};
+            case Event::ended:
+                wait_ends_ = never;
+                return {.release = std::exchange(state_, State::closed) < State::closing};
+        }
+        return {};
+    }
+    /// Processes the time. `has_clients`: a document was requested, and its client still exists.
+    [[nodiscard]] constexpr Actions tick(Instant now, bool has_clients) noexcept {
+        if (wait_ends_ <= now) {
+            Actions todo = step(Event::ended, now);
+            todo.abort = true;
+            return todo;
+        }
+        if (closing() || has_clients || token_ends_ > now) return {};
+        return {.fail = RoomErrc::unauthorized};
+    }
+    /// Returns when the next tick is due.
+    [[nodiscard]] constexpr Instant deadline(bool has_clients) const noexcept {
+        return closing() || has_clients ? wait_ends_ : smaller(wait_ends_, token_ends_);
+    }
+
+    [[nodiscard]] constexpr State state() const noexcept { return state_; }
+    /// Whether it is being closed, or is closed.
+    [[nodiscard]] constexpr bool closing() const noexcept { return state_ >= State::closing; }
+    /// Whether `opened` continues its life.
+    [[nodiscard]] constexpr bool awaits_upgrade() const noexcept {
+        return state_ == State::opening || state_ == State::closing;
+    }
+    /// Whether a client has joined a room at least once.
+    [[nodiscard]] constexpr bool authorized() const noexcept { return authorized_; }
+    /// Whether token_within has passed since it opened, or since its last client left.
+    [[nodiscard]] constexpr bool is_late(Instant now) const noexcept { return token_ends_ <= now; }
+
+    // ---- the bytes before the first token ------------------------------------------------------
+
+    constexpr void note_token() noexcept { token_seen_ = true; }
+    /// Counts the bytes of a frame.   Returns: false if the frames before the first token are
+    /// longer than RoomOptions::bytes_until_token.
+    [[nodiscard]] constexpr bool takes(std::size_t bytes) noexcept {
+        if (token_seen_) return true;
+        token_bytes_ += bytes;
+        return token_bytes_ <= options_->bytes_until_token;
+    }
+
+    [[nodiscard]] constexpr const RoomOptions& options() const noexcept { return *options_; }
+
+private:
+    constexpr Actions on_opened(Instant now) noexcept {
+        if (state_ == State::opening) {
+            state_ = State::open;
+            wait_ends_ = never;
+            token_ends_ = after(now, options_->token_within);
+            return {.listen = true};
+        }
+        if (state_ != State::closing) return {};
+        state_ = State::closed;
+        wait_ends_ = never;
+        return {.close = true};
+    }
+
+    const RoomOptions* options_;
+    Instant wait_ends_ = never;    ///< the end of the opening
+    Instant token_ends_ = never;   ///< a document must be requested by then
+    std::size_t token_bytes_ = 0;  ///< the bytes received before the first token
+    std::uint32_t joined_ = 0;     ///< the number of clients that have joined
+    State state_ = State::opening;
+    bool token_seen_ = false;
+    bool authorized_ = false;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_edits.hpp
+/// RoomEdits: the path of an edit: checked, stored, sent to the clients and applied.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+
+#include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
+#include <belay/room/room_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The edits of rooms. An edit is checked and appended to the storage (`update`). When the storage
+/// has flushed it, it is sent to the clients and applied (`durable`), or its author is closed
+/// (`not_durable`).
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Scheduler`: `append`, to store an edit,
+/// - `Rooms`: `step` and `end_history`,
+/// - `Delivery`, which sends edits, and `Sessions`, which acknowledges them,
+/// - `Admission`, to close the author of an edit that was not stored,
+/// - `Replicas`, for the edits of other servers, and `Admin`, for those of an import.
+///
+/// Thread safety: home thread only.
+template <class Parts>
+class RoomEdits {
+    using Document = typename Parts::Document;
+    using Admission = typename Parts::Admission;
+    using Delivery = typename Parts::Delivery;
+    using Sessions = typename Parts::Sessions;
+    using Scheduler = typename Parts::Scheduler;
+    using Replicas = typename Parts::Replicas;
+    using Admin = typename Parts::Admin;
+    using Rooms = typename Parts::Rooms;
+    using Room = RoomState<Document>;
+    using Event = timeline::RoomCore::Event;
+    using Phase = TurnContext::Phase;
+
+public:
+    /// The parts that this one calls.
+    struct Links {
+        Rooms& rooms;
+        Admission& admission;
+        Delivery& delivery;
+        Sessions& sessions;
+        Scheduler& scheduler;
+        Replicas& replication;
+        Admin& admin;
+    };
+
+    RoomEdits(TurnContext& context, const Links& links) noexcept
+        : context_{context},
+          rooms_{links.rooms},
+          admission_{links.admission},
+          delivery_{links.delivery},
+          sessions_{links.sessions},
+          scheduler_{links.scheduler},
+          replication_{links.replication},
+          admin_{links.admin} {}
+    RoomEdits(const RoomEdits&) = delete;
+    RoomEdits& operator=(const RoomEdits&) = delete;
+
+    /// Processes an update of a client; `author` 0 is the server.
+    [[nodiscard]] std::error_code update(Room& room, BytesView bytes, std::uint64_t author) {
+        if (!room.core.live()) return RoomErrc::not_loaded;
+        auto adds = room.document.check(bytes);
+        if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
+        if (!*adds) {
+            ++context_.counters.unchanged;
+            return {};
+        }
+        if (const std::error_code e = scheduler_.append(room, bytes, author)) return e;
+        rooms_.step(room, Event::appended);
+        return {};
+    }
+
+    // ---- for the scheduler ----------------------------------------------------------------------
+
+    /// The first `flushing` of the pending changes of a room are durable.
+    void durable(RoomBase& base) {
+        auto& room = static_cast<Room&>(base);
+        for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
+            PendingUpdate change = std::move(room.pending.front());
+            room.pending.pop_front();
+            room.pending_bytes -= change.update.size();
+            replication_.on_durable(room, change);
+            apply_durable(room, change);
+        }
+    }
+    /// None of the pending changes of a room is durable.
+    void not_durable(RoomBase& base, const PersistenceError& why) {
+        auto& room = static_cast<Room&>(base);
+        if (room.evicted) return;
+        if (why.code == RoomErrc::history_reset) {
+            context_.counters.lost_updates += room.pending.size();
+            return rooms_.end_history(room, why.code);
+        }
+        context_.counters.lost_updates += room.pending.size();
+        std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
+        room.pending_bytes = room.flushing = 0;
+        // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
+        // clients read the document as it is.
+        if constexpr (Replicas::alone) {
+            room.vector_before_reload = delivery_.vector_of(room);
+            sessions_.hold(room);
+        }
+        bool known = false;
+        for (PendingUpdate& change : lost) {
+            known = known || change.in_document;
+            admin_.fail_change(change, why);
+            admission_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
+        }
+        if (context_.phase == Phase::stopping)
+            context_.stop_error = make_error_code(RoomErrc::not_durable);
+        replication_.on_lost(room, known);
+        rooms_.step(room, Replicas::alone ? Event::lost : Event::dropped);
+    }
+
+    // ---- for replication ------------------------------------------------------------------------
+
+    /// Applies a change that is durable, and acknowledges it to its author.
+    void apply_durable(Room& room, PendingUpdate& change) {
+        if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
+        admin_.durable(change);
+        sessions_.acknowledge(change);
+        rooms_.step(room, Event::entered);
+    }
+    /// Sends an update to all clients except its author, and applies it to the document.
+    void broadcast_and_apply(Room& room, BytesView update, std::uint64_t author) {
+        delivery_.send_update(room, update, author);
+        const std::error_code error{room.document.apply(update)};
+        BELAY_INVARIANT(!error,
+                        "RoomManager: the document must apply a change that it has checked");
+        room.change_unreported = true;
+        ++context_.counters.updates;
+    }
+
+private:
+    TurnContext& context_;
+    Rooms& rooms_;
+    Admission& admission_;
+    Delivery& delivery_;
+    Sessions& sessions_;
+    Scheduler& scheduler_;
+    Replicas& replication_;
+    Admin& admin_;
+};
+
+}}}  // namespace belay::detail

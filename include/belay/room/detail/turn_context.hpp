@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/turn_context.hpp
+/// TurnContext: the time, the options and the counters of a RoomManager, which all its parts share.
+#pragma once
+
+#include <cstdint>       // std::uint8_t
+#include <deque>         // std::deque
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+
+#include <belay/core/order.hpp>
+#include <belay/core/random.hpp>
+#include <belay/core/waker.hpp>
+#include <belay/room/detail/pending_event.hpp>
+#include <belay/room/detail/room_state.hpp>
+#include <belay/room/room_options.hpp>
+#include <belay/room/room_stats.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The state that all parts of a RoomManager share: the manager owns it, and its parts refer to it.
+///
+/// The observer is notified at the end of a turn, when all parts are consistent. Until then the
+/// events wait in `pending_events`.
+///
+/// Thread safety: the manager's home thread.
+struct TurnContext {
+    enum class Phase : std::uint8_t { idle, running, stopping, stopped };
+
+    explicit TurnContext(const RoomOptions& o) : options{o} {}
+    TurnContext(const TurnContext&) = delete;
+    TurnContext& operator=(const TurnContext&) = delete;
+
+    /// Sets the time of a turn. The time never goes back.
+    void at(Instant time) noexcept { now = larger(now, time); }
+    /// Sets the time of a call outside a turn: hours may pass between turns.
+    void at_call() noexcept { at(waker.now()); }
+    [[nodiscard]] bool runs() const noexcept { return phase == Phase::running; }
+
+    /// Queues an event for the observer, if it has the hook.
+    void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr) {
+        if (!reports_events) return;
+        RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
+        if (client != nullptr) event.user = client->grant.user;
+        if (client != nullptr) event.client.value = client->accepted_id();
+        pending_events.push_back(std::move(event));
+    }
+    /// Queues a failure of a room for the observer; an empty `board` is a failure of all rooms.
+    void report_failure(const std::string& board, const PersistenceError& error) {
+        pending_events.push_back(RoomFailure{board, error});
+    }
+    /// Counts a refused client or call, and queues the refusal for the observer.
+    void report_refusal(const RoomRequest& request, const std::string& user,
+                        const std::error_code& why) {
+        ++counters.refused;
+        pending_events.push_back(RoomRefusal{request.board, user, request.ip, why});
+    }
+
+    const RoomOptions options;
+    Waker waker{};  ///< of the manager
+    RoomCounters counters{};
+    std::deque<PendingEvent> pending_events{};
+    Random bits{};
+    Instant now = always;
+    Phase phase = Phase::idle;
+    Instant started = always;      ///< when the manager was last started
+    Instant stop_ends = never;     ///< the end of `stop_within` while it stops
+    std::error_code stop_error{};  ///< why something could not be saved while it stopped
+    bool reports_events = false;   ///< the observer has the hook for a RoomEvent
+};
+
+}}}  // namespace belay::detail
