@@ -460,6 +460,33 @@ TEST_CASE("Fleet: services that were connected return beside servers that hang, 
         5);
 }
 
+TEST_CASE("Fleet: services that were connected return first also after an outage of 15 minutes",
+          "[fleet][dial_lanes][regression]") {
+    constexpr std::size_t good = 4;
+    NeighboursRig n;
+    n.add(good, 100ms);
+    n.run(1s);
+    n.add(200, hangs);
+    n.run(30s);
+    for (std::size_t i = 0; i < good; ++i) {
+        n.servers[i].takes = hangs;
+        n.lose(i);
+    }
+    n.run(n.now + 15min);
+    REQUIRE(n.rig.fleet.status().network_suspect);
+    for (std::size_t i = 0; i < good; ++i) {
+        n.servers[i].takes = 100ms;
+        n.servers[i].hangs = n.servers[i].dials;
+    }
+    const auto all_good = [&] {
+        for (std::size_t i = 0; i < good; ++i) {
+            if (!n.is_up(i)) return false;
+        }
+        return true;
+    };
+    CHECK(n.until(all_good, 60s) <= 18s);
+}
+
 TEST_CASE("Fleet: a service whose dial ended for the slow lane waits there at its old rank",
           "[fleet][dial_lanes][unit]") {
     FleetRig rig{{.dials_max = 3, .slow_dials_max = 1, .hold = 0s}};

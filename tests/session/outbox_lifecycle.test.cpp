@@ -195,6 +195,22 @@ TEMPLATE_TEST_CASE("Outbox defers on_state while a hook runs, and goes on after 
     }
 }
 
+TEMPLATE_TEST_CASE("Outbox reports changes in their order also after a hook that throws",
+                   "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
+    OutboxRig<TestType> rig{at_least_once};
+    rig.notes.hook = [&](const std::string& what) {
+        if (what != "sent 1 a") return;
+        rig.box->stop();
+        rig.box->start();
+        throw std::runtime_error{"a hook"};
+    };
+    rig.push("a");
+    CHECK_THROWS_AS(rig.connect_once(), std::runtime_error);
+    rig.run();
+    CHECK(rig.notes.take() ==
+          Lines{"connecting", "connected", "sent 1 a", "stopped", "connecting"});
+}
+
 TEMPLATE_TEST_CASE("Outbox continues after any hook that throws",
                    "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -383,6 +384,25 @@ TEST_CASE("A session may be removed, and its fleet destroyed, inside each of its
             }
         }
     }
+}
+
+TEST_CASE("A session's changes are reported and counted in order after a hook that throws",
+          "[session][session_service][fault]") {
+    FleetOfSessions f{1};
+    f.up();
+    f.all[0].notes.take();
+    f.all[0].notes.in = [&](const std::string& hook) {
+        if (hook != "on_accepted") return;
+        f.session(0).stop();
+        f.session(0).start();
+        throw std::runtime_error{"a hook"};
+    };
+    REQUIRE(f.session(0).send(as_bytes("one")).has_value());
+    CHECK_THROWS_AS(f.run(), std::runtime_error);
+    f.run();
+    CHECK(f.all[0].notes.take() == Observed{"accepted 1", "stopped", "connecting"});
+    CHECK(f.session(0).status().link.state == LinkState::connecting);
+    CHECK(f.fleet->counters().count(LinkState::connecting) == 1);
 }
 
 TEST_CASE("A session that is removed while its journal is not flushed keeps what commit() covered",

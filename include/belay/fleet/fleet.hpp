@@ -312,6 +312,7 @@ private:
         for (Entry* const entry : services_) {
             // That its dials were slow may have been the network's fault.
             scheduler_->forget_slow_dials(*entry);
+            scheduler_->forget_outage(*entry, now_);
             if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);
         }
     }

@@ -103,10 +103,10 @@ public:
     void advance(Instant now) {
         const driver::TurnGuard guard{line_};
         now_ = detail::larger(now_, now);
+        // Left over after a hook threw. They precede the changes of this turn.
+        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         link_.advance(now_);
         if (guard.gone()) return;
-        // Left over after a hook threw.
-        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         // The command that waited for this turn was no start().
         if (link_.status().state == LinkState::stopped) end_drain();
         if (!pump(guard)) return;

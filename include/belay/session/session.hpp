@@ -109,6 +109,8 @@ public:
     void advance(Instant now) {
         const driver::TurnGuard guard{line_};
         now_ = detail::larger(now_, now);
+        // Left over after a hook threw. They precede the changes of this turn.
+        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         link_.advance(now_);
         if (guard.gone()) return;
         // The command that waited for this turn was no start().
@@ -412,8 +414,6 @@ private:
     /// Calls the hooks that are due. The session is consistent: a hook may do anything, and also
     /// destroy the session.
     void notify_all(const driver::TurnGuard& guard) {
-        // Left over after a hook threw.
-        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         notify_queue();
         if (guard.gone()) return;
         for (Notice notice = Notice::none;;) {

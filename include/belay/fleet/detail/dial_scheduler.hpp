@@ -171,6 +171,12 @@ struct DialScheduler : Counted {
         }
         redial_before = always;
     }
+    /// The time in which the network was suspect gives a waiting service no rank. Otherwise
+    /// services that hang would precede those that lost their connection, after a long outage.
+    void forget_outage(ServiceEntry& entry, Instant now) const noexcept {
+        if (!entry.keeps_rank) return;
+        entry.asked_at = smaller(after(entry.asked_at, elapsed(report.since, now)), now);
+    }
     /// Lets the next dial of a service begin in the fast lane, unless it waits or dials already.
     static void forget_slow_dials(ServiceEntry& entry) noexcept {
         if (entry.phase == ServicePhase::queued || entry.phase == ServicePhase::dialling) return;
