@@ -323,8 +323,13 @@ private:
         // A question that still waits was not sent on this connection.
         if (item == nullptr || !item->is_open || item->list != List::sent) {
             ++counts_.unmatched;
-            // With answers in order: the question has failed, and this was its place.
-            if (item != nullptr && item->list == List::sent) table_.drop_place(*item);
+            // With answers in order: the question has failed, and this was its place. Without a
+            // place, the order is unknown, and the next answer might be given to a wrong question.
+            if (!has_ids && item == nullptr) {
+                link_.report_unhealthy(failure_of(std::errc::protocol_error));
+            } else if (item != nullptr && item->list == List::sent) {
+                table_.drop_place(*item);
+            }
             return detail::notify<typename Hooks::Unmatched>(observer_, *this, std::move(message));
         }
         ++counts_.answered;

@@ -6,7 +6,8 @@
 /// - `on_state(auto& requests, const Transition&)`
 /// - `on_message(auto& requests, message_type [, Lane])`: a message that is not an answer.
 /// - `on_unmatched(auto& requests, message_type)`: an answer to no open question. It came after the
-///   deadline, or twice, or its id is unknown.
+///   deadline, or twice, or its id is unknown. With answers in order, one for which there was never
+///   a question ends the connection.
 ///
 /// Hooks may call every function of the machine, and may destroy it. An exception from a hook
 /// leaves the `advance` that ran it.
