@@ -17,7 +17,7 @@ using belay_test::TextInOrder;
 
 namespace {
 
-constexpr auto again = RequestsOptions::send_again;
+constexpr auto send_again = RequestsOptions::send_again;
 
 }  // namespace
 
@@ -156,10 +156,10 @@ TEST_CASE("Requests sends idempotent questions again, in order, before the other
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.in_flight_max = 4}};
     rig.connect();
-    rig.ask("a", 100s, again);
+    rig.ask("a", 100s, send_again);
     rig.ask("x", 100s);
-    rig.ask("b", 100s, again);
-    rig.ask("late", 3s, again);
+    rig.ask("b", 100s, send_again);
+    rig.ask("late", 3s, send_again);
     rig.ask("waits", 100s);
     CHECK(rig.sent() == Observed{"a", "x", "b", "late"});
     rig.cut();
@@ -180,7 +180,7 @@ TEST_CASE("Requests accepts the answer by id on the connection on which it sent 
           "[link][requests][unit]") {
     RequestsRig<TextIds> rig;
     rig.connect();
-    const auto a = rig.ask("a", 100s, again);
+    const auto a = rig.ask("a", 100s, send_again);
     const std::string answer = std::to_string(a) + ":1";
     rig.cut();
     rig.box->start();
@@ -195,7 +195,7 @@ TEST_CASE("Requests accepts the answer by id on the connection on which it sent 
 }
 
 TEST_CASE("Requests sends a question at most sends_max times", "[link][requests][unit]") {
-    RequestsRig<part::InOrder> rig{{.sends_max = 2, .on_loss = again}};
+    RequestsRig<part::InOrder> rig{{.sends_max = 2, .on_loss = send_again}};
     rig.connect();
     REQUIRE(rig.box->ask("poison", 100s,
                          [&](const auto& a) { rig.notes.add(belay_test::text_of(a)); }));
@@ -346,7 +346,7 @@ TEMPLATE_TEST_CASE("Requests completes all questions at stop()", "[link][request
                    part::InOrder, TextIds) {
     RequestsRig<TestType> rig{{.in_flight_max = 2}};
     rig.connect();
-    rig.ask("a", 100s, again);
+    rig.ask("a", 100s, send_again);
     rig.ask("b", 100s);
     rig.ask("c", 100s);
     rig.box->stop();

@@ -83,7 +83,7 @@ struct RequestsHistory {
     }
     /// The server receives what was sent.
     void serve() {
-        for (std::string& message : rig.wire.sent) unanswered.push_back(std::move(message));
+        for (std::string& text : rig.wire.sent) unanswered.push_back(std::move(text));
         rig.wire.sent.clear();
     }
     void answer() {
@@ -147,8 +147,8 @@ TEMPLATE_TEST_CASE("Requests completes each question once, in time, with its own
                    "[link][requests][property]", part::InOrder, TextIds) {
     std::uint64_t answers = 0;
     std::uint64_t sent_again = 0;
-    std::uint64_t timed_out = 0;
-    std::uint64_t lost = 0;
+    std::uint64_t timeouts = 0;
+    std::uint64_t losses = 0;
     std::uint64_t unmatched = 0;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         INFO("seed " << seed);
@@ -158,14 +158,14 @@ TEMPLATE_TEST_CASE("Requests completes each question once, in time, with its own
         const RequestsStatus s = history.rig.box->status();
         answers += s.answered;
         sent_again += s.sent_again;
-        timed_out += s.timed_out;
-        lost += s.lost;
+        timeouts += s.timed_out;
+        losses += s.lost;
         unmatched += s.unmatched;
     }
     // All of it has happened.
     CHECK(answers > 1000);
     CHECK(sent_again > 100);
-    CHECK(timed_out > 100);
-    CHECK(lost > 100);
+    CHECK(timeouts > 100);
+    CHECK(losses > 100);
     CHECK(unmatched > 100);
 }
