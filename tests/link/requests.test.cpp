@@ -19,6 +19,21 @@ namespace {
 
 constexpr auto send_again = RequestsOptions::send_again;
 
+/// Throws at a question, or an answer, with "bad" in it.
+struct ThrowingIds : TextIds {
+    static void put_id(std::string& message, std::uint64_t id) {
+        expect_good(message);
+        TextIds::put_id(message, id);
+    }
+    [[nodiscard]] static std::optional<std::uint64_t> id_of(const std::string& message) {
+        expect_good(message);
+        return TextIds::id_of(message);
+    }
+    static void expect_good(const std::string& message) {
+        if (message.find("bad") != std::string::npos) throw std::runtime_error{"codec"};
+    }
+};
+
 }  // namespace
 
 TEST_CASE("Requests gives answers in order to questions in order", "[link][requests][unit]") {
@@ -434,6 +449,20 @@ TEMPLATE_TEST_CASE("Requests continues after a done that throws", "[link][reques
     CHECK_THROWS_AS(rig.run(rig.now + 1s), std::runtime_error);
     rig.run();
     CHECK(rig.notes.take() == Observed{"c = timed_out: the peer did not answer in time"});
+}
+
+TEST_CASE("Requests continues after a codec that throws", "[link][requests][unit]") {
+    RequestsRig<ThrowingIds> rig;
+    rig.connect();
+    CHECK_THROWS_AS(rig.refused("bad", 1s), std::runtime_error);
+    CHECK(rig.box->status().asked == 0);
+    const std::string a = std::to_string(rig.ask("a"));
+    CHECK(rig.sent() == Observed{a + ":a"});
+    CHECK_THROWS_AS(rig.answer(a + ":bad"), std::runtime_error);
+    rig.run();
+    CHECK(rig.notes.take().empty());
+    rig.answer(a + ":1");
+    CHECK(rig.notes.take() == Observed{"a = " + a + ":1"});
 }
 
 TEST_CASE("Requests lets a done ask, cancel and stop", "[link][requests][unit]") {
