@@ -34,6 +34,13 @@ struct ThrowingIds : TextIds {
     }
 };
 
+struct ThrowingInOrder : part::InOrder {
+    [[nodiscard]] static bool is_answer(const std::string& message) {
+        ThrowingIds::expect_good(message);
+        return true;
+    }
+};
+
 }  // namespace
 
 TEST_CASE("Requests gives answers in order to questions in order", "[link][requests][unit]") {
@@ -58,20 +65,37 @@ TEST_CASE("Requests ends a connection whose answers in order are more than the q
     rig.connect();
     rig.ask("a");
     rig.answer("1");
+    // Both arrive in one turn, and must not be given to the question that is asked between them.
     static_cast<void>(rig.wire.link.received("2"));
-    // It arrives in the same turn, and must not be given to this question.
+    static_cast<void>(rig.wire.link.received("3"));
     rig.notes.hook = [&](const std::string& what) {
         if (what == "unmatched 2") rig.ask("b", 100s);
     };
     rig.run();
+    CHECK(rig.notes.take() == Observed{"a = 1", "unmatched 2", "unmatched 3", "cooldown"});
+    CHECK(rig.box->status().link.failure.error() == std::errc::protocol_error);
+    CHECK(rig.box->status().unmatched == 2);
+    rig.connect();
+    rig.answer("4");
+    CHECK(rig.notes.take() == Observed{"b = 4"});
+}
+
+TEST_CASE("Requests ends a connection if its codec throws at a message that may be an answer",
+          "[link][requests][unit]") {
+    RequestsRig<ThrowingInOrder> rig;
+    rig.connect();
+    rig.ask("a", 100s);
+    rig.ask("b", 100s);
+    static_cast<void>(rig.wire.link.received("bad"));
+    static_cast<void>(rig.wire.link.received("for b"));
+    CHECK_THROWS_AS(rig.run(), std::runtime_error);
+    rig.run();
     const Observed seen = rig.notes.take();
     REQUIRE(seen.size() == 4);
-    CHECK(seen[0] == "a = 1");
-    CHECK(seen[1] == "unmatched 2");
-    CHECK(seen[2] == "cooldown");
+    CHECK(seen[0] == "unmatched for b");
+    CHECK(seen[1] == "cooldown");
+    CHECK(seen[2].rfind("a = lost", 0) == 0);
     CHECK(seen[3].rfind("b = lost", 0) == 0);
-    CHECK(rig.box->status().link.failure.error() == std::errc::protocol_error);
-    CHECK(rig.box->status().unmatched == 1);
 }
 
 TEST_CASE("Requests gives answers by id to their questions in any order",

@@ -276,7 +276,7 @@ private:
     // ---- sending -------------------------------------------------------------------------------
 
     [[nodiscard]] bool can_send() const noexcept {
-        return link_.status().state == LinkState::connected && !busy_ &&
+        return link_.status().state == LinkState::connected && !busy_ && !is_out_of_order_ &&
                table_.sent() < options_.in_flight_max;
     }
     [[nodiscard]] bool can_send_next() const noexcept {
@@ -312,22 +312,38 @@ private:
                 const std::optional<std::uint64_t> id = codec_.id_of(std::as_const(message));
                 if (id) return on_answer(table_.find(*id), std::move(message));
             }
-        } else {
-            if (lane == 0 && detail::is_answer(codec_, std::as_const(message))) {
-                return on_answer(table_.first_sent(), std::move(message));
+        } else if (lane == 0) {
+            // If it throws, this message may have been an answer.
+            OrderGuard guard{*this};
+            const bool is_answer = detail::is_answer(codec_, std::as_const(message));
+            guard.keeps_order = true;
+            if (is_answer) {
+                return on_answer(is_out_of_order_ ? nullptr : table_.first_sent(),
+                                 std::move(message));
             }
         }
         detail::notify<typename Hooks::Message>(observer_, *this, std::move(message), Lane{lane});
+    }
+    /// Without an order, the next answer might be given to a wrong question.
+    struct OrderGuard {
+        Requests& me;
+        bool keeps_order = false;
+        ~OrderGuard() {
+            if (!keeps_order) me.lose_order();
+        }
+    };
+    void lose_order() noexcept {
+        is_out_of_order_ = true;
+        link_.report_unhealthy(failure_of(std::errc::protocol_error));
     }
     void on_answer(Item* item, message_type&& message) {
         // A question that still waits was not sent on this connection.
         if (item == nullptr || !item->is_open || item->list != List::sent) {
             ++counts_.unmatched;
-            // With answers in order: the question has failed, and this was its place. Without a
-            // place, the order is unknown, and the next answer might be given to a wrong question.
             if (!has_ids && item == nullptr) {
-                link_.report_unhealthy(failure_of(std::errc::protocol_error));
+                if (!is_out_of_order_) lose_order();
             } else if (item != nullptr && item->list == List::sent) {
+                // With answers in order: the question has failed, and this was its place.
                 table_.drop_place(*item);
             }
             return detail::notify<typename Hooks::Unmatched>(observer_, *this, std::move(message));
@@ -389,6 +405,7 @@ private:
     void on_state(const Transition& change) {
         const LinkState to = change.to.state;
         busy_ = false;
+        is_out_of_order_ = false;
         timeouts_ = 0;
         if (to == LinkState::stopped) {
             drain_ends_ = never;
@@ -421,6 +438,7 @@ private:
     Waker waker_;
     bool busy_ = false;
     bool notifying_ = false;
+    bool is_out_of_order_ = false;            // the connection is about to end
     unsigned timeouts_ = 0;                   // questions in a row without any message
     detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
     Instant now_ = always;
