@@ -21,22 +21,22 @@ constexpr auto send_again = RequestsOptions::send_again;
 
 /// Throws at a question, or an answer, with "bad" in it.
 struct ThrowingIds : TextIds {
-    static void put_id(std::string& message, std::uint64_t id) {
-        expect_good(message);
-        TextIds::put_id(message, id);
+    static void put_id(std::string& text, std::uint64_t id) {
+        expect_good(text);
+        TextIds::put_id(text, id);
     }
-    [[nodiscard]] static std::optional<std::uint64_t> id_of(const std::string& message) {
-        expect_good(message);
-        return TextIds::id_of(message);
+    [[nodiscard]] static std::optional<std::uint64_t> id_of(const std::string& text) {
+        expect_good(text);
+        return TextIds::id_of(text);
     }
-    static void expect_good(const std::string& message) {
-        if (message.find("bad") != std::string::npos) throw std::runtime_error{"codec"};
+    static void expect_good(const std::string& text) {
+        if (text.find("bad") != std::string::npos) throw std::runtime_error{"codec"};
     }
 };
 
 struct ThrowingInOrder : part::InOrder {
-    [[nodiscard]] static bool is_answer(const std::string& message) {
-        ThrowingIds::expect_good(message);
+    [[nodiscard]] static bool is_answer(const std::string& text) {
+        ThrowingIds::expect_good(text);
         return true;
     }
 };
