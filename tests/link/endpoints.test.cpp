@@ -282,7 +282,7 @@ TEST_CASE("Endpoints in shuffled order differ by the machine's seed, and keep th
             Wire wire;
             std::vector<std::string> dialled;
             LinkRig rig{
-                Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointOrder::shuffled}}};
+                Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointsOptions::shuffled}}};
             rig.link.attach(Waker{driver::WakeHandle{}, seed});
             rig.start();
             for (int i = 0; i < 5; ++i) {
@@ -395,7 +395,7 @@ TEST_CASE("Endpoints is deduced from a list in braces", "[link][endpoints][unit]
     std::vector<std::string> dialled;
     const std::string a = "a";
     const std::string b = "b";
-    const Endpoints listed{Dialler{&wire, &dialled}, {a, b}, {.order = EndpointOrder::listed}};
+    const Endpoints listed{Dialler{&wire, &dialled}, {a, b}, {.order = EndpointsOptions::listed}};
     static_assert(std::is_same_v<decltype(listed), const Endpoints<Dialler, std::string>>);
     CHECK(listed.endpoints() == Places{"a", "b"});
 }
@@ -441,7 +441,8 @@ TEST_CASE("Endpoints::replace shuffles a new list, if the old one was shuffled",
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         Wire wire;
         Places dialled;
-        LinkRig rig{Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointOrder::shuffled}}};
+        LinkRig rig{
+            Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointsOptions::shuffled}}};
         rig.link.attach(Waker{driver::WakeHandle{}, Seed{seed}});
         rig.start();
         REQUIRE_FALSE(rig.link.transport().replace({"x", "y", "z"}));

@@ -21,11 +21,13 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(cause_of(LinkErrc::too_many_pings) == Cause::overloaded);
     CHECK(cause_of(LinkErrc::not_drained) == Cause::timed_out);
     CHECK(cause_of(LinkErrc::check_threw) == Cause::lost);
-    for (int i = 1; i <= 11; ++i)
+    CHECK(cause_of(LinkErrc::requests_full) == Cause::overloaded);
+    CHECK(cause_of(LinkErrc::unanswered) == Cause::timed_out);
+    CHECK(cause_of(LinkErrc::unsent) == Cause::timed_out);
+    for (int i = 1; i <= 14; ++i)
         CHECK(belay::detail::link_category().message(i) != "unknown error");
-    CHECK(belay::detail::link_category().message(12) == "unknown error");
-    CHECK(std::size(belay::detail::link_error_texts) ==
-          static_cast<std::size_t>(LinkErrc::check_threw));
+    CHECK(belay::detail::link_category().message(15) == "unknown error");
+    CHECK(std::size(belay::detail::link_error_texts) == static_cast<std::size_t>(LinkErrc::unsent));
     CHECK(failure_of(LinkErrc::token_refused, Cause::unauthorized).cause == Cause::unauthorized);
     CHECK(failure_of(LinkErrc::token_refused).error() == LinkErrc::token_refused);
 }

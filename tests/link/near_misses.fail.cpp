@@ -11,6 +11,7 @@
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
+#include <belay/link/requests.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/link/validated.hpp>
@@ -684,3 +685,78 @@ struct Source {
 
 void use() { belay::WithToken asks{Transport{}, Source{}}; }
 }  // namespace source_that_is_a_coroutine
+
+// expect-error: Requests: a codec with put_id needs 'std::optional
+namespace requests_codec_without_id_of {
+struct Codec {
+    void put_id(belay_test::MinimalMessage&, std::uint64_t) {}
+#if defined(BELAY_CONTROL)
+    std::optional<std::uint64_t> id_of(const belay_test::MinimalMessage&) { return {}; }
+#else
+    std::uint64_t id_of(const belay_test::MinimalMessage&) { return 0; }
+#endif
+};
+
+using Machine = belay::Requests<belay_test::MinimalTransport<>, belay::MaxAttempts, Codec>;
+std::size_t use() { return sizeof(Machine); }
+}  // namespace requests_codec_without_id_of
+
+// expect-error: Requests: the codec must have put_id and id_of, or be part::InOrder
+namespace requests_codec_of_nothing {
+#if defined(BELAY_CONTROL)
+using Codec = belay::part::InOrder;
+#else
+struct Codec {};
+#endif
+
+using Machine = belay::Requests<belay_test::MinimalTransport<>, belay::MaxAttempts, Codec>;
+std::size_t use() { return sizeof(Machine); }
+}  // namespace requests_codec_of_nothing
+
+// expect-error: Requests: the codec's is_answer must be 'bool is_answer
+namespace requests_codec_with_wrong_is_answer {
+struct Codec : belay::part::InOrder {
+#if defined(BELAY_CONTROL)
+    bool is_answer(const belay_test::MinimalMessage&) { return true; }
+#else
+    int is_answer(const belay_test::MinimalMessage&) { return 1; }
+#endif
+};
+
+using Machine = belay::Requests<belay_test::MinimalTransport<>, belay::MaxAttempts, Codec>;
+std::size_t use() { return sizeof(Machine); }
+}  // namespace requests_codec_with_wrong_is_answer
+
+// expect-error: Requests: the observer's on_unmatched must be 'on_unmatched
+namespace requests_observer_hook {
+struct App {
+    void on_state(const belay::Transition&) {}
+#if defined(BELAY_CONTROL)
+    void on_unmatched(belay_test::MinimalMessage) {}
+#else
+    void on_unmatched(int) {}
+#endif
+};
+
+void use() {
+    belay::Requests requests{belay_test::MinimalTransport{0}, belay::MaxAttempts{1},
+                             belay::part::InOrder{}, belay::RequestsOptions{}, App{}};
+}
+}  // namespace requests_observer_hook
+
+// expect-error: Requests::ask: done must be callable with
+namespace requests_done_of_another_message {
+using Machine =
+    belay::Requests<belay_test::MinimalTransport<>, belay::MaxAttempts, belay::part::InOrder>;
+
+#if defined(BELAY_CONTROL)
+using Answer = Machine::Answer;
+#else
+using Answer = belay::Result<int, belay::Failure>;
+#endif
+
+void use(Machine& machine) {
+    static_cast<void>(
+        machine.ask(belay_test::MinimalMessage{0}, std::chrono::seconds{1}, [](const Answer&) {}));
+}
+}  // namespace requests_done_of_another_message

@@ -10,6 +10,7 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
+#include <belay/link/requests.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
@@ -60,6 +61,25 @@ struct Sink {
     void operator()(std::string_view) { ++*lines; }
 };
 
+/// Returns whether a question gets its answer.
+bool asks() {
+    Link<std::string> wire;
+    Requests requests{Socket{&wire}, Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}, part::InOrder{}};
+    const auto run = [&] {
+        requests.advance(Instant{});
+        while (requests.deadline() == always) requests.advance(Instant{});
+    };
+    run();
+    requests.start();
+    run();
+    bool answered = false;
+    const auto done = [&](const Result<std::string, Failure>& a) { answered = a && *a == "yes"; };
+    const auto asked = requests.ask("well?", 1s, done);
+    static_cast<void>(wire.received("yes"));
+    run();
+    return asked && answered;
+}
+
 }  // namespace
 
 int main() {
@@ -92,6 +112,7 @@ int main() {
     receive(a, "go away");
     run(101s);
     if (link.status().failure.error() != LinkErrc::not_validated) return 4;
+    if (!asks()) return 6;
     link.stop();
     return link.status().state == LinkState::stopped && !a.alive() ? 0 : 5;
 }

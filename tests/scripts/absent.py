@@ -28,7 +28,6 @@ ABSENT = {
     "Prometheus text for calls, queues and rooms": [
         "call/*metrics*", "breaker/*metrics*", "queue/*metrics*", "journal/*metrics*", "work/*metrics*", "room/*metrics*"],
     "discovery of servers at run time": ["link/*discover*", "link/*srv*"],
-    "request and answer over a link": ["link/*request*", "link/*rpc*", "link/*question*"],
     "client of NATS, MQTT or AMQP": ["adapter/nats*", "adapter/mqtt*", "adapter/amqp*"],
     "order for each key in a work queue": ["work/*group*", "work/work_options.hpp: group"],
     "priorities in a work queue": ["work/*priorit*", "work/work_options.hpp: priority"],

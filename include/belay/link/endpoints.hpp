@@ -16,23 +16,23 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The order in which an Endpoints tries its list.
-enum class EndpointOrder : std::uint8_t {
-    listed,   ///< the order of the list: the first is preferred
-    shuffled  ///< an order drawn once from the supervisor's seed, so that clients spread over the
-              ///< list
-};
-
 /// Options of an Endpoints.
 struct EndpointsOptions {
-    EndpointOrder order = EndpointOrder::listed;
+    /// The order in which it tries its list.
+    enum Order : std::uint8_t {
+        listed,   ///< the order of the list: the first is preferred
+        shuffled  ///< an order drawn once from the supervisor's seed, so that clients spread over
+                  ///< the list
+    };
+
+    Order order = listed;
 };
 
 /// A transport that tries another endpoint of a list after each failure.
 ///
 /// It opens the transport inside with `open(link, endpoint)`.
 ///
-///     Endpoints{posix::Tcp{loop}, {a, b, c}, {.order = EndpointOrder::shuffled}}
+///     Endpoints{posix::Tcp{loop}, {a, b, c}, {.order = EndpointsOptions::shuffled}}
 ///
 /// Endpoints chooses the place, and the policy chooses the time. Each try is an attempt of the
 /// policy, with the wait that the policy advises, also between two endpoints of one round. A
@@ -101,7 +101,7 @@ public:
     Endpoints(Transport transport, std::vector<Endpoint> list, EndpointsOptions options = {})
         : part::Around<Transport>{std::move(transport)},
           list_{std::move(list)},
-          shuffles_{options.order == EndpointOrder::shuffled},
+          shuffles_{options.order == EndpointsOptions::shuffled},
           shuffle_{shuffles_} {
         BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
     }

@@ -19,7 +19,10 @@ enum class LinkErrc {
     message_refused = 8,     ///< the transport cannot carry a required message: it is too long
     too_many_pings = 9,      ///< the peer wants fewer pings
     not_drained = 10,        ///< sent messages have not left within the time given to drain()
-    check_threw = 11         ///< the check of the connection threw
+    check_threw = 11,        ///< the check of the connection threw
+    requests_full = 12,      ///< as many questions are open as RequestsOptions allow
+    unanswered = 13,         ///< the peer did not answer a question in time
+    unsent = 14              ///< a question could not be sent in time; the peer never saw it
 };
 
 namespace detail {
@@ -35,6 +38,9 @@ inline constexpr ErrorText link_error_texts[] = {
     {"the peer refuses pings at this rate", Cause::overloaded},
     {"sent messages did not leave in time", Cause::timed_out},
     {"the check of the connection threw", Cause::lost},
+    {"too many questions are open", Cause::overloaded},
+    {"the peer did not answer in time", Cause::timed_out},
+    {"the question was not sent in time", Cause::timed_out},
 };
 
 /// Returns the category of LinkErrc.

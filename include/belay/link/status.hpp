@@ -28,6 +28,11 @@ enum class LinkState : std::uint8_t {
 namespace detail {
 /// The number of states.
 inline constexpr std::size_t link_states = static_cast<std::size_t>(LinkState::draining) + 1;
+/// Returns whether only a command leads out of this state.
+[[nodiscard]] constexpr bool rests(LinkState state) noexcept {
+    return state == LinkState::stopped || state == LinkState::failed ||
+           state == LinkState::blocked_auth;
+}
 }  // namespace detail
 
 /// Returns the name of a state, as in the enumeration.   Complexity: O(1).

@@ -20,12 +20,14 @@ struct MemberNames {
         on_pushed, on_dropped, on_popped, on_drained, on_released, on_dead, on_breaker, on_attempt,
         on_retry, on_refusal, on_hedge, on_success, on_give_up, on_round_trip, on_policy_conflict,
         on_network_suspect, on_operation, on_conflict, on_progress, on_idle, on_error,
-        on_divergence, on_room_failed, on_room_event, on_stopped, on_sent, look_at_waiters;
+        on_divergence, on_room_failed, on_room_event, on_stopped, on_sent, on_unmatched,
+        look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         stable_by_age, attempt_limit, name, listens, is_shared, reserve;
     int delay, check, grows, least, before_jitter;
     int too_slow, counts;
     int put_ping, put_header;
+    int put_id, id_of, is_answer;
     int transaction, base, saw;
     int state_vector, diff;
     int close, attach, deadline, advance;

@@ -16,11 +16,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether only a command leads out of this state.
-[[nodiscard]] constexpr bool rests(LinkState state) noexcept {
-    return state == LinkState::stopped || state == LinkState::failed ||
-           state == LinkState::blocked_auth;
-}
 /// Returns why there is no connection; for a stopped link, that it is not connected.
 [[nodiscard]] inline Failure why_not(const LinkStatus& status) noexcept {
     if (status.state != LinkState::stopped && status.failure.cause != Cause::none) {
