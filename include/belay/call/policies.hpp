@@ -7,6 +7,7 @@
 #pragma once
 
 #include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_cap.hpp>
 #include <belay/backoff/pre_jitter_cap.hpp>
 #include <belay/backoff/proportional_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
@@ -100,17 +101,19 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// Returns a policy for a service that is reconnected.
 ///
 /// It makes 10 attempts, with 1 s doubling to 60 s, +0..10 %. Each attempt is given up after 25 s.
-/// Five failures in a row open a breaker for 300 s, and from then on there is one probe at a time.
-/// Three attempts that hang, including waits, end within 83 s of the loss.
+/// Five failures in a row open a breaker for 300 s to 540 s, and from then on there is one probe at
+/// a time. The open wait is drawn, so that the clients of one server do not probe it at the same
+/// time. Three attempts that hang, including waits, end within 83 s of the loss.
 ///
 /// Choices of belay: attempts count since the last connection that was stable (10 s unless another
 /// rule requests another time). The loss itself is not an attempt. So a Supervisor waits before
 /// each of the 10 attempts, and `retry` after each except the last.
 [[nodiscard]] constexpr auto reconnection() noexcept {
     using std::chrono::seconds;
+    const Backoff open_wait{ProportionalJitter::plus_percent(80), NoCap{}, Constant{seconds{300}}};
     return Policy{Backoff{ProportionalJitter::plus_percent(10), Cap{seconds{60}}, seconds{1}},
-                  Breaker{ConsecutiveFailures{5}, OpenFor{seconds{300}}},
-                  AttemptTimeout{seconds{25}}, MaxAttempts{10}};
+                  Breaker{ConsecutiveFailures{5}, open_wait}, AttemptTimeout{seconds{25}},
+                  MaxAttempts{10}};
 }
 
 /// Returns a policy for a client's connection to a room.
