@@ -79,15 +79,20 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
     return Policy{bridge(), Shared{budget}};
 }
 
-/// Returns a policy for a batch of operations that is synchronised.
+/// Returns a policy for a batch of operations that one processor applies to its own store.
 ///
-/// It makes 3 retries, with 100 ms doubling to 5 s. The waits together are at most 0.7 s.
+/// It makes 3 retries, after 100 ms, 200 ms and 400 ms. Each wait is 0..50 % longer, which a draw
+/// decides. So a store that is well again within 0.7 s gets the batch. The waits together are at
+/// most 1.05 s.
 ///
-/// Choices of belay: full jitter, because all clients of a server fail together. Permanent,
-/// forbidden and unauthorized failures are not retried.
+/// Do not use it for many clients of one server: in an outage it sends four times the load, and its
+/// waits are not spread from zero. It is an exception in the table of docs/stability.md for that
+/// reason. Pass a budget, or use full jitter.
+///
+/// A choice of belay: permanent, forbidden and unauthorized failures are not retried.
 [[nodiscard]] constexpr auto sync() noexcept {
     using std::chrono::milliseconds, std::chrono::seconds;
-    return Policy{Backoff{FullJitter{}, Cap{seconds{5}}, milliseconds{100}},
+    return Policy{Backoff{ProportionalJitter::plus_percent(50), Cap{seconds{5}}, milliseconds{100}},
                   StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}};
 }
 /// Returns the same policy, which retries only while the budget lasts.
