@@ -18,6 +18,7 @@ public:
     HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
         Turn turn = context_.turn();
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
+        rule_.do_not_spread();
         // Calls begin without admit, because begin counts granted and refused permits.
         advice_ = rule_.begin(turn);
         held_ = advice_.verb == Advice::Verb::go;
