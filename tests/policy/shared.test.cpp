@@ -240,9 +240,16 @@ TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open
         CHECK(waits.begin(turn).until == until);
     }
     for (const int callers : of_quarter) CHECK(callers > 200);
+    // These draw nothing, so that what follows them in a simulated world stays as it is.
+    Random same = bits;
     Shared fails_fast{breaker, FailFast{}};
     fails_fast.wanted(turn);
     CHECK(fails_fast.admit(turn.now).until == closes);
+    Shared layer{breaker};
+    layer.do_not_spread();
+    layer.wanted(turn);
+    CHECK(layer.admit(turn.now).until == closes);
+    CHECK(bits() == same());
 }
 
 TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][shared][unit]") {

@@ -186,7 +186,8 @@ public:
     }
     constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
     /// Makes the wait as long as the object requests, for a caller that does not wait: a layer.
-    constexpr void do_not_spread() noexcept { share_ = 0; }
+    /// Call it before `wanted`, which then draws nothing.
+    constexpr void do_not_spread() noexcept { is_exact_ = true; }
 
 private:
     friend detail::RetryHooks<Shared, true>;
@@ -197,7 +198,7 @@ private:
         if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
             share_ = 0;
-            if (fails_fast_ || admit(turn.now).verb != Advice::Verb::suspend) return;
+            if (fails_fast_ || is_exact_ || admit(turn.now).verb != Advice::Verb::suspend) return;
             share_ = static_cast<std::uint16_t>(uniform_upto(turn.bits, share_most));
         }
     }
@@ -230,6 +231,7 @@ private:
     typename Object::Permit permit_{};
     [[no_unique_address]] Memory memory_{};
     bool fails_fast_ = false;
+    bool is_exact_ = false;    // of a layer, and so never copied
     std::uint16_t share_ = 0;  // of the spread; 0 if the object admitted this caller at the start
 };
 
