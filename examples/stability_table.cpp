@@ -177,6 +177,9 @@ void calls_of_the_pages() {
         true);
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle, FailFast{}},
                      MaxAttempts{3}));
+    calls("with a budget",
+          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle, FailFast{}},
+                 Shared{grpc_budget}, MaxAttempts{3}));
     calls("callers that wait",
           PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle}, MaxAttempts{3}));
     calls("",

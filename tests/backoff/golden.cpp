@@ -105,7 +105,7 @@ int main() {
     check("a third", waits_without_jitter(Exponential{1s, 4.0 / 3}), 0xCDE22D1451DCE727U);
     check("policies::grpc_connection", advised_by(policies::grpc_connection()),
           0xD7D0810CE3FC9D9EU);
-    check("policies::reconnection", advised_by(policies::reconnection()), 0xE9458A639FD84D41U);
+    check("policies::reconnection", advised_by(policies::reconnection()), 0xADFAB666076CECEDU);
     check("policies::connection", advised_by(policies::connection()), 0x1564FE4773F1ABC4U);
     check("SpreadHint",
           advised_by(Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, SpreadHint::plus_percent(50)}),

@@ -4,8 +4,16 @@
 #include <belay/budget/gradient.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <type_traits>
 #include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/budget/adaptive_limit.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/stability_check.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
@@ -79,10 +87,24 @@ TEST_CASE("Gradient shrinks by a share after failures", "[budget][gradient][unit
     STATIC_REQUIRE([] {
         Gradient limit{{.initial = 100, .least = 5}};
         limit.failed();
-        bool ok = limit.limit() == 90;
+        bool ok = limit.limit() == 80;
         for (int i = 0; i < 100; ++i) limit.failed();
         return ok && limit.limit() == 5;
     }());
+}
+
+TEST_CASE("Gradient keeps the load of an outage and of errors within 1.3 times the usual one",
+          "[budget][gradient][regression]") {
+    struct Process {
+        AdaptiveLimit<Gradient> limit{};
+        auto policy() {
+            return Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{limit, FailFast{}},
+                          MaxAttempts{3}};
+        }
+    };
+    const auto report = check::stability([] { return std::make_unique<Process>(); });
+    CHECK_FALSE(report.broken().has_value());
+    CHECK(report.back_after == 0s);
 }
 
 TEST_CASE("Gradient converges to the load that a peer can handle, without any failure",

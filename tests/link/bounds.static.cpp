@@ -26,9 +26,9 @@ static_assert(!timeline::detects_within({.every = 0s, .dead_after = 25s}, 30s));
 
 // ---- after a return, whenever ------------------------------------------------------------------
 
-// An attempt of 25 s that began just before, an open breaker of 300 s, and an attempt of 25 s.
-static_assert(timeline::returns_within(policies::reconnection(), 350s));
-static_assert(!timeline::returns_within(policies::reconnection(), 350s - 1ns));
+// An attempt of 25 s that began just before, an open breaker of 540 s, and an attempt of 25 s.
+static_assert(timeline::returns_within(policies::reconnection(), 590s));
+static_assert(!timeline::returns_within(policies::reconnection(), 590s - 1ns));
 static_assert(timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, 2min));
 static_assert(!timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, 2min - 1ns));
 static_assert(!timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s},

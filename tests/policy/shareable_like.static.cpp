@@ -39,6 +39,12 @@ static_assert(ShareableLike<Budget> && explain::shareable_like<Budget>());
 static_assert(!part::ReservableLike<With<Permit>> && part::ReservableLike<Budget>);
 static_assert(RuleLike<Shared<With<Permit>>> && RuleLike<Shared<Budget>>);
 static_assert(ShareableLike<CircuitBreaker<>> && !part::ReservableLike<CircuitBreaker<>>);
+
+struct SpreadsInTicks : With<Permit> {
+    [[nodiscard]] int spread() const noexcept { return 1; }
+};
+static_assert(detail::SpreadsCallers<CircuitBreaker<>>);
+static_assert(!ShareableLike<SpreadsInTicks>, "its spread would be ignored");
 static_assert(part::ReservableLike<TokenBudget> && part::ReservableLike<RatioBudget>);
 static_assert(ShareableLike<AdaptiveThrottle> && ShareableLike<AdaptiveLimit<>>);
 

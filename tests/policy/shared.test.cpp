@@ -216,6 +216,42 @@ TEST_CASE("Shared does not begin when another caller took the probe", "[policy][
     CHECK(second.begin(turn).verb == Advice::Verb::go);
 }
 
+TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open",
+          "[policy][shared][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    Shared opens{breaker};
+    opens.wanted(turn);
+    CHECK(opens.begin(turn).verb == Advice::Verb::go);
+    // The caller that opened it makes the probe.
+    const Instant closes = turn.now + 30s;
+    CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
+    turn.now += 29s;
+    int of_quarter[4] = {};
+    for (int i = 0; i < 1000; ++i) {
+        Shared waits{breaker};
+        waits.wanted(turn);
+        const Instant until = waits.admit(turn.now).until;
+        REQUIRE(until >= closes);
+        REQUIRE(until <= closes + 30s);
+        ++of_quarter[(until - closes) / 7501ms];
+        CHECK(waits.begin(turn).until == until);
+    }
+    for (const int callers : of_quarter) CHECK(callers > 200);
+    // These draw nothing, so that what follows them in a simulated world stays as it is.
+    Random same = bits;
+    Shared fails_fast{breaker, FailFast{}};
+    fails_fast.wanted(turn);
+    CHECK(fails_fast.admit(turn.now).until == closes);
+    Shared layer{breaker};
+    layer.do_not_spread();
+    layer.wanted(turn);
+    CHECK(layer.admit(turn.now).until == closes);
+    CHECK(bits() == same());
+}
+
 TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][shared][unit]") {
     ManualClock clock;
     CircuitBreaker breaker{ConsecutiveFailures{4}, OpenFor{10s}, clock.view()};

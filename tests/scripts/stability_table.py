@@ -26,6 +26,7 @@ COMMENT = re.compile(r"//[^\n]*")
 ONE_CLIENT = "one client, and a server in the same program or on the same machine"
 OWN_RULE = "it shows how to write a rule, which only its page or example has"
 EXCEPTIONS = {
+    "Backoff{FullJitter{}, Cap{100ms}, 5ms}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{50ms}, 5ms}, ResetWhenStable{10s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 10ms}": ONE_CLIENT,

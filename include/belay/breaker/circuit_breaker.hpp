@@ -212,6 +212,10 @@ public:
     [[nodiscard]] BreakerState state() const noexcept {
         return engine_.is_guarded() ? state(clock_.now()) : BreakerState::closed;
     }
+    /// Returns the length of the last open wait, over which Shared rules spread waiting callers.
+    ///
+    /// It is 0ns before the breaker opens for the first time since it was made.   Errors: none.
+    [[nodiscard]] Duration spread() const noexcept { return engine_.open_wait(); }
     [[nodiscard]] BreakerMode mode() const noexcept { return engine_.mode(); }
     /// Returns the counts, which are exact when no call is under way.
     ///

@@ -36,7 +36,18 @@ struct AdaptiveThrottleOptions {
 /// Without the upper bound, a peer that does not answer would hardly ever be tried again.
 ///
 ///     AdaptiveThrottle throttle;
-///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{throttle}, MaxAttempts{3}};
+///     TokenBudget budget{TokenBudgetOptions::grpc()};
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{throttle, FailFast{}},
+///                  Shared{budget}, MaxAttempts{3}};
+///
+/// K = 2 and the window of 2 min are those of the book. They have two consequences, with figures
+/// from the model of docs/stability.md:
+/// - Until the attempts are K times those that succeeded in the window, nothing is refused. In an
+///   outage, callers with three attempts send 3.1 times the usual load until then. With a budget
+///   they send 1.1 times the load.
+/// - Failures count until they leave the window. After an outage of 60 s, the goodput is back
+///   within 58 s with one attempt per call or with a budget. Without a budget, three attempts need
+///   122 s.
 ///
 /// An attempt counts when its verdict arrives, or when it is refused here. An attempt without a
 /// verdict does not count. The window rolls in tenths, like a TimeWindow. It cannot be copied or

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_cap.hpp>
 #include <belay/backoff/pre_jitter_cap.hpp>
 #include <belay/backoff/proportional_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
@@ -62,6 +63,9 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///
 /// It makes 5 attempts, with 100 ms doubling to 10 s. The waits together are at most 1.5 s.
 ///
+/// In an outage, many callers send 5.1 times the usual load, because each call makes all of its
+/// attempts. Only an object that the callers share can limit that: pass a budget.
+///
 /// Choices of belay: full jitter. Only transport failures are retried, and not negative answers
 /// (protocol, permanent, forbidden, unauthorized).
 [[nodiscard]] constexpr auto bridge() noexcept {
@@ -78,15 +82,20 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
     return Policy{bridge(), Shared{budget}};
 }
 
-/// Returns a policy for a batch of operations that is synchronised.
+/// Returns a policy for a batch of operations that one processor applies to its own store.
 ///
-/// It makes 3 retries, with 100 ms doubling to 5 s. The waits together are at most 0.7 s.
+/// It makes 3 retries, after 100 ms, 200 ms and 400 ms. Each wait is 0..50 % longer, which a draw
+/// decides. So a store that is well again within 0.7 s gets the batch. The waits together are at
+/// most 1.05 s.
 ///
-/// Choices of belay: full jitter, because all clients of a server fail together. Permanent,
-/// forbidden and unauthorized failures are not retried.
+/// Do not use it for many clients of one server: in an outage it sends four times the load, and its
+/// waits are not spread from zero. It is an exception in the table of docs/stability.md for that
+/// reason. Pass a budget, or use full jitter.
+///
+/// A choice of belay: permanent, forbidden and unauthorized failures are not retried.
 [[nodiscard]] constexpr auto sync() noexcept {
     using std::chrono::milliseconds, std::chrono::seconds;
-    return Policy{Backoff{FullJitter{}, Cap{seconds{5}}, milliseconds{100}},
+    return Policy{Backoff{ProportionalJitter::plus_percent(50), Cap{seconds{5}}, milliseconds{100}},
                   StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}};
 }
 /// Returns the same policy, which retries only while the budget lasts.
@@ -100,17 +109,19 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// Returns a policy for a service that is reconnected.
 ///
 /// It makes 10 attempts, with 1 s doubling to 60 s, +0..10 %. Each attempt is given up after 25 s.
-/// Five failures in a row open a breaker for 300 s, and from then on there is one probe at a time.
-/// Three attempts that hang, including waits, end within 83 s of the loss.
+/// Five failures in a row open a breaker for 300 s to 540 s, and from then on there is one probe at
+/// a time. The open wait is drawn, so that the clients of one server do not probe it at the same
+/// time. Three attempts that hang, including waits, end within 83 s of the loss.
 ///
 /// Choices of belay: attempts count since the last connection that was stable (10 s unless another
 /// rule requests another time). The loss itself is not an attempt. So a Supervisor waits before
 /// each of the 10 attempts, and `retry` after each except the last.
 [[nodiscard]] constexpr auto reconnection() noexcept {
     using std::chrono::seconds;
+    const Backoff open_wait{ProportionalJitter::plus_percent(80), NoCap{}, Constant{seconds{300}}};
     return Policy{Backoff{ProportionalJitter::plus_percent(10), Cap{seconds{60}}, seconds{1}},
-                  Breaker{ConsecutiveFailures{5}, OpenFor{seconds{300}}},
-                  AttemptTimeout{seconds{25}}, MaxAttempts{10}};
+                  Breaker{ConsecutiveFailures{5}, open_wait}, AttemptTimeout{seconds{25}},
+                  MaxAttempts{10}};
 }
 
 /// Returns a policy for a client's connection to a room.

@@ -64,7 +64,7 @@ template <class... Rules>
 /// Returns whether a link is connected again within a given time after its peer returns, whenever
 /// that is.
 ///
-///     static_assert(timeline::returns_within(policies::reconnection(), 350s));
+///     static_assert(timeline::returns_within(policies::reconnection(), 590s));
 ///
 /// reconnects_within covers the first attempts after a loss. In a longer outage the waits are
 /// longer, and a breaker may be open when the peer returns. The result compares `within` with a sum

@@ -44,6 +44,14 @@ concept SharedWantedIsSound = !TakesWanted<S> || requires(S& object, Turn& turn)
     { object.wanted(turn) } noexcept -> std::same_as<void>;
 };
 template <class S>
+concept HasSpread = requires(S& object) { object.spread(); };
+template <class S>
+concept SpreadsCallers = requires(const S& object) {
+    { object.spread() } noexcept -> std::same_as<Duration>;
+};
+template <class S>
+concept SpreadIsSound = !HasSpread<S> || SpreadsCallers<S>;
+template <class S>
 concept HasReserve = has_reserve<S>() ||
                      requires(S& object, Cause cause, Turn& turn) { object.reserve(cause, turn); };
 template <class S>
@@ -66,6 +74,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   `go`: refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
 ///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
 ///   the same with the reason.
+/// - `spread() const -> Duration`, optional, if the object admits all refused callers at the same
+///   instant: the time over which a Shared rule spreads them, >= 0ns. See CircuitBreaker.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
@@ -74,7 +84,7 @@ template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
     detail::TakesFailuresSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
-    detail::ReserveIsSound<S> && detail::NameIsSound<S>;
+    detail::ReserveIsSound<S> && detail::SpreadIsSound<S> && detail::NameIsSound<S>;
 
 namespace part {
 
@@ -101,6 +111,8 @@ consteval bool shareable_like() {
                   "ShareableLike: wanted must be 'void wanted(Turn&) noexcept'");
     static_assert(detail::ReserveIsSound<S>,
                   "ShareableLike: reserve must be 'Permit reserve(Cause, Turn&) noexcept'");
+    static_assert(detail::SpreadIsSound<S>,
+                  "ShareableLike: spread must be 'Duration spread() const noexcept'");
     static_assert(detail::NameIsSound<S>,
                   "ShareableLike: name must be 'static constexpr std::string_view name'");
     if constexpr (detail::HasPermit<S>) {

@@ -3,6 +3,7 @@
 /// Shared: a rule that refers to an object that many policies use.
 #pragma once
 
+#include <cstdint>      // std::uint16_t
 #include <string_view>  // std::string_view
 
 #include <belay/policy/rule.hpp>
@@ -78,6 +79,10 @@ struct RetryHooks<S, true> {
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}};
 ///
+/// Callers that begin to wait while a breaker is open do not all leave when it closes. Each waits
+/// longer by a draw from the turn's bits, up to the length of the open wait. So no wait is longer
+/// than two open waits. A caller whose own attempt opened the breaker waits for one open wait.
+///
 /// The first attempt to restore a lost connection is not a retry. After a planned retry was
 /// abandoned (a gate shut), the attempt that replaces it reserves when it begins.
 ///
@@ -89,9 +94,12 @@ struct RetryHooks<S, true> {
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
-               public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object>> {
+               public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object> ||
+                                                             detail::SpreadsCallers<Object>> {
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = part::ReservableLike<Object>;
+    static constexpr bool spreads = detail::SpreadsCallers<Object>;
+    static constexpr std::uint16_t share_most = 65535;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
 
 public:
@@ -130,7 +138,10 @@ public:
             "Shared: the shared object must be a variable that outlives it, and not a temporary");
     }
     constexpr Shared(const Shared& other) noexcept
-        : object_{other.object_}, memory_{other.memory_}, fails_fast_{other.fails_fast_} {}
+        : object_{other.object_},
+          memory_{other.memory_},
+          fails_fast_{other.fails_fast_},
+          share_{other.share_} {}
     constexpr Shared(Shared&& other) noexcept = default;
     constexpr Shared& operator=(const Shared& other) noexcept {
         if (this != &other) {
@@ -138,6 +149,7 @@ public:
             object_ = other.object_;
             memory_ = other.memory_;
             fails_fast_ = other.fails_fast_;
+            share_ = other.share_;
         }
         return *this;
     }
@@ -173,13 +185,23 @@ public:
         permit_.success(turn);
     }
     constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
+    /// Makes the wait as long as the object requests, for a caller that does not wait: a layer.
+    /// Call it before `wanted`, which then draws nothing.
+    constexpr void do_not_spread() noexcept { is_exact_ = true; }
 
 private:
     friend detail::RetryHooks<Shared, true>;
     template <class, bool>
     friend struct detail::WantedHook;
 
-    constexpr void notify_wanted(Turn& turn) noexcept { object_->wanted(turn); }
+    constexpr void notify_wanted(Turn& turn) noexcept {
+        if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
+        if constexpr (spreads) {
+            share_ = 0;
+            if (fails_fast_ || is_exact_ || admit(turn.now).verb != Advice::Verb::suspend) return;
+            share_ = static_cast<std::uint16_t>(uniform_upto(turn.bits, share_most));
+        }
+    }
 
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
         requires reserves
@@ -192,9 +214,16 @@ private:
         return Advice::suspend(after(turn.now, memory_.ask_again));
     }
 
-    // The stop keeps the instant, from which retry computes the wait.
+    // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
+    // later, because the object would admit all callers that wait for it at the same instant.
     [[nodiscard]] constexpr Advice refused(Advice advice) const noexcept {
-        if (fails_fast_ && advice.verb == Advice::Verb::suspend) advice.verb = Advice::Verb::stop;
+        if (advice.verb != Advice::Verb::suspend) return advice;
+        if (fails_fast_) advice.verb = Advice::Verb::stop;
+        if constexpr (spreads) {
+            if (share_ != 0) {
+                advice.until = after(advice.until, object_->spread() / share_most * share_);
+            }
+        }
         return advice;
     }
 
@@ -202,6 +231,8 @@ private:
     typename Object::Permit permit_{};
     [[no_unique_address]] Memory memory_{};
     bool fails_fast_ = false;
+    bool is_exact_ = false;    // of a layer, and so never copied
+    std::uint16_t share_ = 0;  // of the spread; 0 if the object admitted this caller at the start
 };
 
 template <class Object>

@@ -96,6 +96,11 @@ public:
         const detail::SpinLock lock{mutex_};
         return core_.state(now);
     }
+    /// Returns the length of the last open wait; 0ns before the first.
+    [[nodiscard]] Duration open_wait() const noexcept {
+        const detail::SpinLock lock{mutex_};
+        return open_wait_;
+    }
     [[nodiscard]] BreakerMode mode() const noexcept {
         const detail::SpinLock lock{mutex_};
         return core_.mode();
@@ -233,6 +238,7 @@ private:
         detail::count(counters_, change);
         // The event reports `open` even if the wait is 0ns and the next caller may already probe.
         const bool opens = change == BreakerChange::opened || change == BreakerChange::reopened;
+        if (opens) open_wait_ = elapsed(now, core_.open_until());
         const BreakerState state = opens ? BreakerState::open : core_.state(now);
         const bool failed = opens || change == BreakerChange::would_open;
         const Last last = failed ? last_ : Last{};
@@ -252,6 +258,7 @@ private:
     mutable detail::SpinMutex mutex_;
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
+    Duration open_wait_{};
     Last last_{};  // the last failure since the last change; protected by the lock
     // Counted without the lock.
     std::atomic<std::uint64_t> failures_{0};

@@ -17,6 +17,7 @@ public:
     // A copy of a rule refers to the same object and holds no permit.
     HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
         Turn turn = context_.turn();
+        rule_.do_not_spread();
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
         // Calls begin without admit, because begin counts granted and refused permits.
         advice_ = rule_.begin(turn);
