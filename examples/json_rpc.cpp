@@ -7,6 +7,7 @@
 
 #include <belay/belay.hpp>
 #include <belay/call_coroutines.hpp>
+#include <belay/link/requests.hpp>
 #include <belay/posix.hpp>
 #include <nlohmann/json.hpp>
 

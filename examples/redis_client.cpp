@@ -9,6 +9,7 @@
 #include <belay/belay.hpp>
 #include <belay/call_coroutines.hpp>
 #include <belay/drive.hpp>
+#include <belay/link/requests.hpp>
 #include <belay/posix.hpp>
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;

@@ -3,7 +3,6 @@
 /// Lines: a framing in which each line of text is a message.
 #pragma once
 
-#include <cstring>      // std::memchr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
@@ -62,7 +61,7 @@ private:
     /// Returns the index of the first "\n", or the size if there is none.
     [[nodiscard]] static std::size_t end_of_line(BytesView bytes) noexcept {
         if (bytes.empty()) return 0;
-        const void* const at = std::memchr(bytes.data(), '\n', bytes.size());
+        const void* const at = __builtin_memchr(bytes.data(), '\n', bytes.size());
         return at == nullptr
                    ? bytes.size()
                    : static_cast<std::size_t>(static_cast<const std::byte*>(at) - bytes.data());

@@ -3,8 +3,6 @@
 /// session_format::Hello, Welcome: frames with which two sides compare what each of them has.
 #pragma once
 
-#include <cstring>  // std::memcpy
-
 #include <belay/journal/id.hpp>
 #include <belay/session/frame.hpp>
 
@@ -80,7 +78,7 @@ public:
     [[nodiscard]] Id get_id() noexcept {
         Id id{};
         const BytesView b = get_bytes(id.size());
-        if (!b.empty()) std::memcpy(id.data(), b.data(), id.size());
+        for (std::size_t i = 0; i < b.size(); ++i) id[i] = b[i];
         return id;
     }
     [[nodiscard]] BytesView get_bytes(std::size_t n) noexcept {
