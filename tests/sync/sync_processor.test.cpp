@@ -133,6 +133,36 @@ TEST_CASE("SyncProcessor keeps an operation from the future, and those after it 
     CHECK(state_text(store, "f") == "live 1001007 1");
 }
 
+namespace {
+/// Does everything, and then cannot commit.
+struct NeverCommits : Memory {
+    std::error_code error;
+    std::error_code transaction(auto& body) {
+        const std::error_code failed = body();
+        return failed ? failed : error;
+    }
+};
+}  // namespace
+
+TEST_CASE("SyncProcessor: a transaction that fails decides nothing about what is kept",
+          "[sync][sync_processor]") {
+    for (const SyncErrc error : {SyncErrc::store_full, SyncErrc::store_busy}) {
+        NeverCommits store;
+        store.error = error;
+        auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
+        const SyncResult result =
+            processor.process_batch("s", Ops{add("f", "1", stamp(1'001'007)),
+                                             add("a", "1", stamp(1)), update("f", "2", stamp(1))});
+        REQUIRE(sums(result, 3) == "0 0 3");
+        CHECK(result.failed_operations[0].error == SyncErrc::from_the_future);
+        CHECK(result.failed_operations[0].wait == Duration{7});
+        CHECK(result.failed_operations[0].retryable);
+        CHECK(result.failed_operations[1].error == error);
+        CHECK(result.failed_operations[2].error == SyncErrc::held_back);
+        CHECK(result.failed_operations[2].retryable);
+    }
+}
+
 TEST_CASE("SyncProcessor keeps what it has kept while other operations are tried again",
           "[sync][sync_processor]") {
     FaultyStore store;

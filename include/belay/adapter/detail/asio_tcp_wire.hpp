@@ -20,7 +20,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What an AsioTcp connects over: TCP, unless its constructor is given something else.
+/// The connection of an AsioTcp: over TCP, unless its constructor receives something else.
 struct OverTcp {
     using Where = posix::Endpoint;
     struct Trust {};

@@ -13,8 +13,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a client has not received yet. RoomDelivery writes it when the connection accepts frames,
-/// from the state of that time, so a slow client costs no memory for each change:
+/// The state that a client has not received yet. RoomDelivery writes it when the connection accepts
+/// frames, from the state of that time, so a slow client costs no memory for each change:
 ///
 /// | what              | begins                               | ends                              |
 /// |-------------------|--------------------------------------|-----------------------------------|

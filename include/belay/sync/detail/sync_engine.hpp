@@ -70,7 +70,6 @@ private:
 
     void transact(Batch& batch, Tries tries, WallTime now) {
         blocked_now_.clear();
-        kept_now_.clear();
         outcomes_.clear();
         outcomes_.reserve(tries.size());
         pending_now_.clear();
@@ -88,11 +87,12 @@ private:
             // The transaction has had no effect, so operations that were held back before still
             // are.
             for (const std::string_view element : blocked_now_) blocked_.erase(element);
-            for (const std::string_view element : kept_now_) batch.kept.erase(element);
-            outcomes_.clear();
-            for (const auto& one : tries) {
-                auto held = held_back(batch, batch.operations[one.index]);
-                outcomes_.push_back(held ? std::move(*held) : Outcome::error_of(error));
+            // What is kept had no effect to undo, and an error of the store does not decide it.
+            outcomes_.resize(tries.size());
+            for (std::size_t i = 0; i < tries.size(); ++i) {
+                if (outcomes_[i].outcome == OperationOutcome::kept) continue;
+                auto held = held_back(batch, batch.operations[tries[i].index]);
+                outcomes_[i] = held ? std::move(*held) : Outcome::error_of(error);
             }
             if (may_heal(error)) {
                 for (const auto& one : tries) block(batch.operations[one.index]);
@@ -130,7 +130,7 @@ private:
     }
     void keep(Batch& batch, const Op& op, std::optional<Duration> wait) {
         if (op.kind() == OperationKind::interaction) return;
-        if (batch.kept.try_emplace(op.element(), wait).second) kept_now_.push_back(op.element());
+        batch.kept.try_emplace(op.element(), wait);
     }
     /// Returns the hash of the operation with this id that is pending, or will be after the current
     /// transaction.
@@ -292,7 +292,6 @@ private:
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
     std::vector<std::string_view> blocked_now_{};  // by the current transaction
-    std::vector<std::string_view> kept_now_{};     // by the current transaction
     std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what it makes pending
 };
 
