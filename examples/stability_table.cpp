@@ -22,6 +22,8 @@ struct Objects {
     TokenBudget grpc_budget{TokenBudgetOptions::grpc(10, 100)};
     CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> rate_breaker{
         FailureRate{TimeWindow<>{30s}, {.percent = 10, .min_calls = 100}}, OpenFor{5s}};
+    CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> http_breaker{
+        FailureRate{TimeWindow<>{30s}, {.percent = 50, .min_calls = 20}}, OpenFor{5s}};
     AdaptiveThrottle throttle{};
     AdaptiveLimit<Aimd> aimd{};
     AdaptiveLimit<Gradient> gradient{};
@@ -150,6 +152,10 @@ void ready_made_calls() {
     calls("with a budget", PLAYED(policies::bridge(grpc_budget)));
     calls("", PLAYED(policies::sync()));
     calls("with a budget", PLAYED(policies::sync(grpc_budget)));
+    calls("HttpCalls, by default",
+          PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms}, SpreadHint::plus_percent(25),
+                 Shared{http_breaker, FailFast{}}, Shared{grpc_budget}, MaxAttempts{4}),
+          true);
 }
 
 void calls_of_the_pages() {

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 # The components of the package belay. Each is a library that headers of belay/adapter/ include: docs/adapter.md lists
 # them. belay::<component> links belay::belay and that library. The package reads this file, and so does the build.
-set(belay_components asio boost curl hiredis lmdb nlohmann_json openssl sqlite3)
+set(belay_components asio boost curl fmt hiredis lmdb nlohmann_json openssl sqlite3)
 
 # What find_package finds, with the oldest version that the adapter supports, and the targets to link.
 set(belay_package_boost Boost 1.74)
 set(belay_targets_boost Boost::headers Threads::Threads)
 set(belay_package_curl CURL 7.66)
 set(belay_targets_curl CURL::libcurl)
+set(belay_package_fmt fmt 9)
+set(belay_targets_fmt fmt::fmt)
 set(belay_package_nlohmann_json nlohmann_json 3.9)
 set(belay_targets_nlohmann_json nlohmann_json::nlohmann_json)
 set(belay_package_openssl OpenSSL 1.1.1)
@@ -26,6 +28,7 @@ set(belay_library_lmdb lmdb)
 set(belay_targets_lmdb)
 # The same for pkg-config: belay-<component>.pc requires belay and this. asio and Boost have no such file everywhere.
 set(belay_pc_curl "libcurl >= 7.66")
+set(belay_pc_fmt "fmt >= 9")
 set(belay_pc_hiredis hiredis)
 set(belay_pc_lmdb lmdb)
 set(belay_pc_nlohmann_json "nlohmann_json >= 3.9")

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <belay/sync.hpp>
@@ -23,10 +24,11 @@ using Edit = Operation<std::string>;
 
 constexpr std::size_t batch_size = 1000;
 
-/// Adds and updates of `elements` elements in turn, with ids and stamps that are new each time.
+/// Adds and updates of `elements` elements in turn, with ids and stamps that are new each time. If
+/// they are `causal`, each names the version that it replaces.
 class Edits {
 public:
-    explicit Edits(std::size_t elements) {
+    explicit Edits(std::size_t elements, bool causal = false) : versions_(causal ? elements : 0) {
         for (std::size_t i = 0; i < elements; ++i) {
             // The ids of elements that applications make are short.
             names_.push_back("element-" + std::to_string(i));
@@ -62,6 +64,7 @@ public:
                                     ? std::get<AddElement<std::string>>(edit.action).id
                                     : std::get<UpdateElement<std::string>>(edit.action).id;
             name = names_[next_];
+            if (!versions_.empty()) edit.saw = std::exchange(versions_[next_], edit.stamp);
             next_ = next_ + 1 == names_.size() ? 0 : next_ + 1;
         }
     }
@@ -69,6 +72,7 @@ public:
 
 private:
     std::vector<std::string> names_;
+    std::vector<Stamp> versions_;
     std::size_t next_ = 0;
     Random bits_{Seed{1}};
     HybridClock<> clock_{Id{std::byte{1}}};
@@ -78,8 +82,8 @@ void items(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch_size));
 }
 
-void processor(benchmark::State& state) {
-    Edits edits{static_cast<std::size_t>(state.range(0))};
+void process_edits(benchmark::State& state, bool causal) {
+    Edits edits{static_cast<std::size_t>(state.range(0)), causal};
     MemoryStore<std::string> store;
     SyncProcessor processor{std::ref(store), LastWriteWins{}};
     edits.fill(processor);
@@ -92,8 +96,10 @@ void processor(benchmark::State& state) {
     }
     items(state);
 }
-void bare_map(benchmark::State& state) {
-    Edits edits{static_cast<std::size_t>(state.range(0))};
+void processor(benchmark::State& state) { process_edits(state, false); }
+void causal_processor(benchmark::State& state) { process_edits(state, true); }
+void write_bare_map(benchmark::State& state, bool causal) {
+    Edits edits{static_cast<std::size_t>(state.range(0)), causal};
     std::unordered_map<std::string, std::string> map;
     struct Filler {
         std::unordered_map<std::string, std::string>& into;
@@ -121,6 +127,8 @@ void bare_map(benchmark::State& state) {
     }
     items(state);
 }
+void bare_map(benchmark::State& state) { write_bare_map(state, false); }
+void bare_map_of_causal_edits(benchmark::State& state) { write_bare_map(state, true); }
 /// What who needs no library writes: each operation once, the later change wins, also over what was
 /// removed. Of contents he has a hash, too, and of ids the last 100,000.
 class TablesByHand {
@@ -205,15 +213,13 @@ void by_hand(benchmark::State& state) {
     }
     items(state);
 }
-#define SYNC_MEMORY(f, name)                              \
-    BENCHMARK(f)                                          \
-        ->Name("sync/memory_store/batches_of_1000/" name) \
-        ->ArgName("elements")                             \
-        ->Arg(10'000)                                     \
-        ->Arg(1'000'000)
-SYNC_MEMORY(processor, "belay");
-SYNC_MEMORY(by_hand, "by_hand");
-SYNC_MEMORY(bare_map, "unordered_map");
+#define SYNC_MEMORY(f, name) \
+    BENCHMARK(f)->Name("sync/memory_store/" name)->ArgName("elements")->Arg(10'000)->Arg(1'000'000)
+SYNC_MEMORY(processor, "batches_of_1000/belay");
+SYNC_MEMORY(by_hand, "batches_of_1000/by_hand");
+SYNC_MEMORY(bare_map, "batches_of_1000/unordered_map");
+SYNC_MEMORY(causal_processor, "causal_batches_of_1000/belay");
+SYNC_MEMORY(bare_map_of_causal_edits, "causal_batches_of_1000/unordered_map");
 
 #if __has_include(<sqlite3.h>)
 struct TextCodec {

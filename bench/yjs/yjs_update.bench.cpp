@@ -185,6 +185,7 @@ const bool registered = [] {
     each("yjs/update/state_vector/belay", [](const Bytes& u) { return yjs::state_vector(u); });
     each("yjs/update/diff/belay", [](const Bytes& u) { return yjs::diff_update(u, Bytes(1)); });
     each("yjs/update/coalesce/belay", [](const Bytes& u) { return yjs::coalesce(u); });
+    each("yjs/update/scrub/belay", [](const Bytes& u) { return yjs::scrub(u); });
     each("yjs/update/split/belay", [](const Bytes& u) { return yjs::split_update(u, 65'536); });
     sizes(add("yjs/update/edit/belay", edit));
     add("yjs/update/typed_10000/belay", compacted_size)->Iterations(1);

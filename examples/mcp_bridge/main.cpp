@@ -24,7 +24,7 @@ void say(std::string_view line) {
     std::fflush(stdout);
 }
 
-/// Tells people.
+/// Prints what happens.
 struct App {
     void on_state(const Connectivity& now) const {
         const bool there = now.kind == Connectivity::Kind::connected;
@@ -32,10 +32,17 @@ struct App {
     }
     void on_pushed(std::string_view, const Stamp&) const { say("pushed"); }
     void on_conflict(const BridgeConflict<nlohmann::json>& c) const {
+        if (c.open) {
+            return say("both sides changed the scene; edit the file to decide. The server has: " +
+                       c.remote.content.dump());
+        }
         const auto& lost = c.kept == Origin::remote ? c.local : c.remote;
         say("both sides changed the scene; this version was lost: " + lost.content.dump());
     }
     void on_error(const BridgeError& error) const {
+        if (error.step == BridgeError::Step::base && error.failure.cause == Cause::none) {
+            return say("the file has no base yet: the later of two different scenes is kept");
+        }
         say(std::string{to_string(error.step)} + ": " + error.failure.message());
     }
 };
@@ -68,9 +75,10 @@ int main(int count, char** words) {
     for (const int number : {SIGINT, SIGTERM}) std::signal(number, [](int) { interrupted = 1; });
     bridge.start();
     bridge.changed(local.session);
-    while (interrupted == 0) {
+    for (bool readable = true; interrupted == 0; readable = local.readable) {
         loop.run_until([] { return interrupted != 0; }, 200ms);
         if (local.edited()) bridge.changed(local.session);
+        if (readable && !local.readable) say(local.path + ": cannot be read; it stays as it is");
     }
     bridge.stop();
     loop.run_until([&] { return bridge.ended(); });

@@ -4,11 +4,12 @@
 //   example_whiteboard --permit DATA USER BOARD LEVEL
 // PORT 0 takes a free one. WEB has the page, DATA will have the boards, the rights and the secret.
 // The other form changes what a user may do on a board, of the server that has DATA open: LEVEL is
-// edit, comment, view or none, and holds at once, also for who has the board open.
+// edit, comment, view or none, and holds within a second, also for who has the board open. So does
+// what another program changes in DATA/rights.db.
 #include <belay/adapter/beast_listener.hpp>
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/jwt_authorizer.hpp>
-#include <belay/adapter/sqlite_boards.hpp>
+#include <belay/adapter/sqlite_boards_on_thread.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
@@ -35,7 +36,7 @@ namespace {
 
 /// The rights are the audit's, too. Who cannot be written down is not let in: that is said here.
 struct Audit {
-    sqlite::Boards* boards;
+    sqlite::Boards::OnThread* boards;
     void record(AuditRow row, Completion<std::error_code> answer) {
         auto written = [answer = std::move(answer)](
                            std::optional<std::error_code> error) mutable noexcept {
@@ -102,6 +103,12 @@ Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::stri
     return page;
 }
 
+HttpResponse text_answer(std::string text) {
+    return {.status = 200,
+            .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
+            .body = std::move(text)};
+}
+
 std::string metrics_of(const auto& rooms, const beast::ListenerCounters& listener_counters) {
     std::string text;
     const auto say = [&](const char* name, const char* type, std::uint64_t value) {
@@ -126,10 +133,17 @@ int fails(const std::string& why) {
     return 2;
 }
 
-/// Who may do what, of the demo's users.
-Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
-    auto boards = sqlite::Boards::open(path);
+/// The database of the rights. A command waits a second at most while another program holds a lock.
+Result<sqlite::Boards, std::string> rights_in(const std::string& path, Duration lock_within = 1s) {
+    auto boards = sqlite::Boards::open(path, {.lock_within = lock_within});
     if (!boards) return boards.error().message();
+    return std::move(*boards);
+}
+
+/// The same, with the rights of the demo's users.
+Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
+    auto boards = rights_in(path);
+    if (!boards) return boards.error();
     // What was permitted, or taken away, since the first start stays so.
     const auto known = boards->access({.board = "demo", .user = "ada"});
     if (!known) return path + ": " + known.error().message();
@@ -170,7 +184,7 @@ HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
 
 /// Lets a user do something else on a board than before. `line` is the user, the board and the
 /// level, with tabs between.   Returns: what was done, behind "ok: ", or why nothing was.
-std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms) {
+std::string permit(const std::string& line, sqlite::Boards& boards) {
     const std::size_t first = line.find('\t');
     const std::size_t second = first == std::string::npos ? first : line.find('\t', first + 1);
     if (second == std::string::npos) return "the command needs a user, a board and a level";
@@ -187,14 +201,19 @@ std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms)
         if (access_of(boards, board, user) != access) {
             return user + " owns " + board + ", and an owner can always edit";
         }
-        // Their pages ask what they may now, and show their tools or not.
-        constexpr std::byte rights_changed[]{std::byte{100}};
-        rooms.broadcast(board, rights_changed);
-        rooms.reauthorize(board);
+        // The server notices the change, as that of any program.
         return "ok: " + user + (access == Access::none ? " may not see " : " may " + level + " ") +
                board + " from now on";
     }
     return "'" + level + "' is not a level; use edit, comment, view or none";
+}
+
+/// The same, printed too.
+std::string permit_aloud(const std::string& line, sqlite::Boards& boards) {
+    std::string answer = permit(line, boards);
+    std::printf("%s\n", answer.c_str());
+    std::fflush(stdout);
+    return answer;
 }
 
 void print_addresses(std::uint16_t port, const std::string& secret) {
@@ -207,6 +226,21 @@ void print_addresses(std::uint16_t port, const std::string& secret) {
     std::fflush(stdout);
 }
 
+int fails_to_listen(std::uint16_t port, const std::error_code& error) {
+    const bool taken = error == std::errc::address_in_use;
+    return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message() +
+                 (taken ? ": another program uses this port; choose another one" : ""));
+}
+
+/// Runs, and calls `stop` at SIGINT or SIGTERM.
+void run_until_signal(boost::asio::io_context& context, const std::function<void()>& stop) {
+    boost::asio::signal_set signals{context, SIGINT, SIGTERM};
+    signals.async_wait([&](const boost::system::error_code& error, int) {
+        if (!error) stop();
+    });
+    context.run();
+}
+
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
           const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
@@ -217,18 +251,33 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     const auto at_pages = jwt::Verifier::make({}, {{.material = secret}});
     if (!verifier) return fails(verifier.error().message());
     if (!at_pages) return fails(at_pages.error().message());
-    const auto rights = [&](const jwt::Claims& who, const RoomRequest& request) {
-        return access_of(boards, request.board, who.subject);
-    };
+    auto of_rooms = rights_in(data + "/rights.db", 5s);
+    if (!of_rooms) return fails(of_rooms.error());
 
     boost::asio::io_context context{1};
     AsioLoop loop{context};
-    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&boards}, SystemClock{}};
+    // What any program changes in the database is checked again.
+    std::function<void(const std::string& board)> on_changed;
+    sqlite::Boards::OnThread checks{
+        std::move(*of_rooms), {.on_changed = [&](std::string_view board) {
+            boost::asio::post(context, [&, id = std::string{board}] { on_changed(id); });
+        }}};
+    const auto rights = [&](const jwt::Claims& who, const RoomRequest& request,
+                            Completion<std::optional<Access>> answer) {
+        checks.access({.board = request.board, .user = who.subject}, std::move(answer));
+    };
+    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&checks}, SystemClock{}};
     const auto refusals = audited.refusals();  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
                       RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
     loop.attach(rooms);
     rooms.start();
+    on_changed = [&](const std::string& board) {
+        // Their pages ask what they may now, and show their tools or not.
+        constexpr std::byte rights_changed[]{std::byte{100}};
+        if (!board.empty()) rooms.broadcast(board, rights_changed);
+        rooms.reauthorize(board);
+    };
 
     beast::ListenerOptions options;
     std::function<beast::ListenerCounters()> listener_counters;
@@ -237,9 +286,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         if (const auto found = page.find(path); found != page.end()) return found->second;
         if (path.starts_with("/access/")) return access_answer(request, boards, *at_pages);
         if (path != "/metrics") return {.status = 404};
-        return {.status = 200,
-                .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
-                .body = metrics_of(rooms, listener_counters())};
+        return text_answer(metrics_of(rooms, listener_counters()));
     };
     beast::Listener listener{loop,
                              [&](beast::Accepted<> client) {
@@ -249,30 +296,19 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                              },
                              options, refusals};
     listener_counters = [&] { return listener.counters(); };
-    if (const auto error = listener.listen({"127.0.0.1", port})) {
-        const bool taken = error == std::errc::address_in_use;
-        return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message() +
-                     (taken ? ": another program uses this port; choose another one" : ""));
-    }
-    Control control{context, [&](const std::string& line) {
-                        std::string answer = permit(line, boards, rooms);
-                        std::printf("%s\n", answer.c_str());
-                        std::fflush(stdout);
-                        return answer;
-                    }};
+    if (const auto error = listener.listen({"127.0.0.1", port}))
+        return fails_to_listen(port, error);
+    Control control{context, [&](const std::string& line) { return permit_aloud(line, boards); }};
     if (const auto error = control.listen(data + "/control")) {
         return fails(data + "/control: " + error.message());
     }
     print_addresses(listener.port(), secret);
 
-    boost::asio::signal_set signals{context, SIGINT, SIGTERM};
-    signals.async_wait([&](const boost::system::error_code& error, int) {
-        if (error) return;
+    run_until_signal(context, [&] {
         listener.close();
         control.close();
         rooms.stop();
     });
-    context.run();
     return rooms.observer().saved ? 0 : 1;
 }
 

@@ -18,7 +18,6 @@
 #include <belay/call/call_errc.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
-#include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/call/permit_counters.hpp>
 #include <belay/call/pipeline.hpp>

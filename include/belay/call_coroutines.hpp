@@ -6,5 +6,6 @@
 #pragma once
 
 #include <belay/call/async_sleeper_like.hpp>
+#include <belay/call/hedge.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/call/task.hpp>

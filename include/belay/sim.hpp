@@ -6,7 +6,12 @@
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/clock.hpp>
 #include <belay/sim/disk.hpp>
+#include <belay/sim/fault.hpp>
+#include <belay/sim/history.hpp>
 #include <belay/sim/host.hpp>
 #include <belay/sim/network.hpp>
+#include <belay/sim/replay.hpp>
+#include <belay/sim/report.hpp>
+#include <belay/sim/scenario.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <deque>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include <belay/adapter/beast_tls.hpp>
@@ -323,6 +324,69 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
+TEST_CASE("Silent upgrades of a few addresses keep no newcomer out",
+          "[adapter][beast_listener][fault]") {
+    // 6 addresses with 5 silent sockets each fill the listener, and dial again when they are closed.
+    ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 30}};
+    struct Silent {
+        std::string ip;
+        RawSocket socket{};
+    };
+    std::vector<Silent> silent;
+    for (int i = 0; i < 30; ++i) silent.push_back({"127.0.0." + std::to_string(10 + i / 5)});
+    const auto redial = [&] {
+        for (Silent& one : silent) {
+            if (one.socket.fd() >= 0 && !is_over(one.socket)) continue;
+            one.socket = RawSocket{};
+            one.socket = RawSocket::try_connect(rig.port, one.ip);
+        }
+    };
+    redial();
+    rig.until([&] { return rig.counters().accepted >= 30; });
+    for (int i = 0; i < 10; ++i) {
+        // The newcomer's request takes some round trips, in which all others dial again.
+        const std::string ip = "127.0.0." + std::to_string(100 + i);
+        const RawSocket newcomer = RawSocket::try_connect(rig.port, ip);
+        const std::string request = UpgradeText{}.text();
+        std::size_t sent = 0;
+        const std::uint64_t before = rig.counters().upgraded;
+        std::uint64_t accepted = rig.counters().accepted;
+        rig.until([&] {
+            redial();
+            if (rig.counters().accepted > accepted && sent < request.size()) {
+                accepted = rig.counters().accepted;
+                newcomer.send(request.substr(sent, 40));
+                sent += 40;
+            }
+            const bool lost = is_over(newcomer) && rig.counters().upgraded == before;
+            REQUIRE_FALSE(lost);
+            return rig.counters().upgraded == before + 1;
+        });
+    }
+    CHECK(rig.counters().given_up >= 10);
+    CHECK(rig.counters().turned_away == 0);
+    CHECK(rig.refused.front().error == beast::WebSocketErrc::too_many_upgrades);
+    CHECK(rig.refused.front().ip.starts_with("127.0.0.1"));
+}
+
+TEST_CASE("An address with one silent upgrade never loses it to another one",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 3}};
+    std::vector<RawSocket> waiting;
+    for (const char* const ip : {"127.0.0.11", "127.0.0.12", "127.0.0.13"})
+        waiting.push_back(RawSocket::try_connect(rig.port, ip));
+    rig.until([&] { return rig.counters().accepted == 3; });
+    const RawSocket fourth = RawSocket::try_connect(rig.port, "127.0.0.14");
+    rig.until([&] { return is_over(fourth); });
+    for (const RawSocket& one : waiting) {
+        CHECK_FALSE(is_over(one));
+        one.send(UpgradeText{}.text());
+    }
+    rig.until([&] { return rig.counters().upgraded == 3; });
+    CHECK(rig.counters().turned_away == 1);
+    CHECK(rig.counters().given_up == 0);
+}
+
 TEST_CASE("An audit records the clients that a listener rejects, without their tokens",
           "[adapter][beast_listener][unit]") {
     struct AuditRows {
@@ -460,6 +524,57 @@ TEST_CASE("ListenerOptions::pages answers requests that are no WebSocket upgrade
     CHECK(rig->counters().pages == 5);
     CHECK(rig->counters().refused == 4);
     CHECK(asked({.target = "/end"}).empty());
+}
+
+TEST_CASE("A listener whose callables throw answers that client, and admits the next one",
+          "[adapter][beast_listener][fault]") {
+    std::string throws;
+    const auto fail_in = [&](std::string_view where) {
+        if (throws != where) return;
+        throws.clear();
+        throw std::runtime_error{"a callable of the user"};
+    };
+    beast::ListenerOptions options;
+    options.pages = [&](const HttpRequest&) -> HttpResponse {
+        fail_in("pages");
+        return {.status = 200, .body = "a page"};
+    };
+    ListenerRig<> rig{options};
+    std::optional<beast::Accepted<>> held;
+    rig.on_accept = [&](beast::Accepted<> client) {
+        fail_in("on_accept");
+        held = std::move(client);
+    };
+    const auto run = [&](const auto& done) {
+        int thrown = 0;
+        while (!done()) {
+            try {
+                rig.until(done);
+            } catch (const std::runtime_error&) {
+                ++thrown;
+            }
+        }
+        return thrown;
+    };
+
+    throws = "pages";
+    UpgradeText page{.target = "/a"};
+    page.upgrade = page.version = page.key = "";
+    const RawSocket reader = RawSocket::connect(rig.port);
+    reader.send(page.text());
+    std::string answer;
+    CHECK(run([&] { return (answer += reader.read_some()).ends_with("\r\n\r\n"); }) == 1);
+    CHECK(status_of(answer) == 500);
+
+    throws = "on_accept";
+    const RawSocket peer = RawSocket::connect(rig.port);
+    peer.send(UpgradeText{}.text());
+    CHECK(run([&] { return is_over(peer); }) == 1);
+
+    const RawSocket next = RawSocket::connect(rig.port);
+    next.send(UpgradeText{}.text());
+    CHECK(run([&] { return held.has_value(); }) == 0);
+    CHECK(rig.answer_to(page.text()).ends_with("a page"));
 }
 
 TEST_CASE("Clients of a named proxy each have their own limits per address",

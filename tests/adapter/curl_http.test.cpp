@@ -4,6 +4,7 @@
 #include <belay/adapter/curl_http.hpp>
 #include <belay/core/manual_clock.hpp>
 
+#include <stdexcept>
 #include <string>
 
 #include "support/adapter/certificate.hpp"
@@ -158,6 +159,29 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
           "character, or sets the length of the request; or a HEAD request has a body");
     CHECK(refused({.url = url, .method = "HEAD", .body = "a"}) == bad);
     CHECK(rig.requests_received(server, "GET /hello") == 0);
+}
+
+TEST_CASE("curl::Http whose configure throws completes that request with no, and continues",
+          "[adapter][curl_http][fault]") {
+    HttpServer server;
+    bool throws = true;
+    posix::Loop<> loop;
+    curl::Http http{loop, [&](CURL*) -> CURLcode {
+                        if (throws) throw std::runtime_error{"configure"};
+                        return CURLE_OK;
+                    }};
+    RequestRecord first;
+    CHECK_THROWS_AS(
+        static_cast<void>(http.request({.url = server.url("/hello")}, first.completion())),
+        std::runtime_error);
+    CHECK(first.reported);
+    CHECK_FALSE(first.response);
+    throws = false;
+    RequestRecord second;
+    const auto call = http.request({.url = server.url("/hello")}, second.completion());
+    REQUIRE(loop.run_until([&] { return second.reported; }));
+    REQUIRE(second.response);
+    CHECK(second.response->body == "hello");
 }
 
 TEST_CASE("curl::Http reports that a request was never sent", "[adapter][curl_http][unit]") {

@@ -5,8 +5,10 @@
 #include <belay/adapter/curl_http.hpp>
 
 #include <string>
+#include <string_view>
 
 #include "support/adapter/certificate.hpp"
+#include "support/adapter/certificate_authority.hpp"
 #include "support/adapter/http_rig.hpp"
 #include "support/catch.hpp"
 
@@ -33,11 +35,14 @@ TEST_CASE("curl::Http verifies a server by its certificate, for its name",
     OriginRig trusts{trusting_file(certificate.file())};
     CHECK(trusts.get(server.tls_url("localhost", "/hello")).body == "hello");
 
-    const HttpResponse refused{.failure = Failure::from(HttpErrc::certificate_refused),
-                               .sent = false};
-    CHECK(trusts.get(server.tls_url("127.0.0.1", "/hello")) == refused);
+    const auto refused = [](tls::Errc why) {
+        return HttpResponse{.failure = Failure::from(why), .sent = false};
+    };
+    CHECK(trusts.get(server.tls_url("127.0.0.1", "/hello")) ==
+          refused(tls::Errc::certificate_other_name));
     OriginRig other;
-    CHECK(other.get(server.tls_url("localhost", "/hello")) == refused);
+    CHECK(other.get(server.tls_url("localhost", "/hello")) ==
+          refused(tls::Errc::certificate_self_signed));
     // Only who says so goes without.
     OriginRig trusts_all{
         [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); }};
@@ -52,6 +57,28 @@ TEST_CASE("curl::Http verifies a server by its certificate, for its name",
         trusts.get("http://localhost:" + std::to_string(server.tls) + "/hello");
     CHECK_FALSE(in_clear.complete());
     CHECK(in_clear.sent);
+}
+
+TEST_CASE("curl::Http names the reason why it does not accept a certificate",
+          "[adapter][curl_http_origin][unit]") {
+    const belay_test::CertificateCases cases;
+    for (const belay_test::CertificateCase& c : cases.all) {
+        INFO(c.what);
+        HttpServer server{{c.server.certificates, c.server.key}};
+        OriginRig rig{[&](CURL* curl) {
+            if (c.trusted.empty()) return CURLE_OK;  // the issuers that this machine trusts
+            const CURLcode code = curl_easy_setopt(curl, CURLOPT_CAINFO, c.trusted.c_str());
+            if (code != CURLE_OK || !c.checks_revocation) return code;
+            return curl_easy_setopt(curl, CURLOPT_CRLFILE, c.trusted.c_str());
+        }};
+        const HttpResponse page = rig.get(server.tls_url(c.host, "/hello"));
+        // libcurl looks at the name last.
+        const bool dates_first = std::string_view{c.what} == "expired, and another name";
+        CHECK(page.failure.error() ==
+              (dates_first ? make_error_code(tls::Errc::certificate_expired) : c.error));
+        CHECK(page.sent == !c.error);
+        CHECK(page.status == (c.error ? 0 : 200));
+    }
 }
 
 TEST_CASE("curl::Http's setup function cannot override its guarantees, and its errors count",

@@ -57,7 +57,7 @@ TEST_CASE("A token is a user with permissions, until it expires",
     CHECK(granted("ann", token).access == Access::edit);
     CHECK(granted("ann", token).valid_for == 70s);
     CHECK(granted("public", token).access == Access::view);
-    // Known, without a right: nothing tells an unknown board from one that is not theirs.
+    // Known, without a right.
     CHECK(granted("bob", token).access == Access::none);
     CHECK(granted("bob", token).user == "ann");
     CHECK(errors.empty());
@@ -71,6 +71,106 @@ TEST_CASE("A token is a user with permissions, until it expires",
     CHECK(errors[0] == jwt::Errc::missing);
     CHECK(errors[1] == jwt::Errc::bad_signature);
     CHECK(errors[2] == jwt::Errc::expired);
+}
+
+namespace {
+
+/// Makes an authorizer with these rights; tokens expire at 1,000,060 s.
+template <class R>
+auto authorizer_with(R rights, WallAt clock) {
+    auto verifier = jwt::Verifier::make({.leeway = 0s}, {{JwtMaker::secret()}});
+    REQUIRE(verifier);
+    return jwt::Authorizer{std::move(*verifier), std::move(rights), NoObserver{}, clock};
+}
+RoomRequest request_of_ann() {
+    return {.board = "plan", .token = JwtMaker::hs256(R"({"sub":"ann","exp":1000060})")};
+}
+
+}  // namespace
+
+TEST_CASE("Rights without an access make a valid token that of no user",
+          "[adapter][jwt_authorizer][unit]") {
+    std::optional<Access> access;
+    auto authorizer =
+        authorizer_with([&](const jwt::Claims&, const RoomRequest&) { return access; },
+                        WallAt{WallTime{1'000'000s}});
+    const auto granted = [&] {
+        driver::Question<Grant> question;
+        authorizer.check(request_of_ann(), question.ask());
+        REQUIRE(question.answered());
+        return *question.take();
+    };
+    CHECK(granted().user.empty());
+    CHECK(granted().access == Access::none);
+    access = Access::none;
+    CHECK(granted().user == "ann");
+    CHECK(granted().access == Access::none);
+    access = Access::view;
+    CHECK(granted().access == Access::view);
+    CHECK(granted().valid_for == 60s);
+}
+
+namespace {
+
+struct TokenWall {
+    WallTime* time;
+    WallTime now() const noexcept { return *time; }
+};
+
+}  // namespace
+
+TEST_CASE("Rights may answer later, and the grant ends with the token",
+          "[adapter][jwt_authorizer][unit]") {
+    WallTime now{1'000'000s};
+    std::optional<Completion<std::optional<Access>>> pending;
+    auto verifier = jwt::Verifier::make({.leeway = 0s}, {{JwtMaker::secret()}});
+    REQUIRE(verifier);
+    jwt::Authorizer authorizer{std::move(*verifier),
+                               [&](const jwt::Claims& who, const RoomRequest& request,
+                                   Completion<std::optional<Access>> answer) {
+                                   CHECK(who.subject == "ann");
+                                   CHECK(request.board == "plan");
+                                   pending.emplace(std::move(answer));
+                               },
+                               NoObserver{}, TokenWall{&now}};
+    static_assert(explain::authorizer_like<decltype(authorizer)>());
+    driver::Question<Grant> question;
+    authorizer.check(request_of_ann(), question.ask());
+    REQUIRE(pending);
+    CHECK_FALSE(question.answered());
+    SECTION("in time") {
+        now += 20s;
+        (*pending)(Access::edit);
+        const std::optional<Grant> grant = question.take();
+        REQUIRE(grant);
+        CHECK(grant->user == "ann");
+        CHECK(grant->access == Access::edit);
+        CHECK(grant->valid_for == 40s);
+    }
+    SECTION("when the token has expired") {
+        now += 61s;
+        (*pending)(Access::edit);
+        CHECK(question.take()->valid_for == 0s);
+    }
+    SECTION("after a clock jumped back, not for longer") {
+        now -= 1h;
+        (*pending)(Access::edit);
+        CHECK(question.take()->valid_for == 60s);
+    }
+    SECTION("with no user") {
+        (*pending)(std::nullopt);
+        CHECK(question.take()->user.empty());
+    }
+    SECTION("not at all") {
+        pending.reset();
+        REQUIRE(question.answered());
+        CHECK_FALSE(question.take());
+    }
+    SECTION("after the asking side has ended") {
+        CHECK(pending->wanted());
+        question.drop();
+        (*pending)(Access::edit);
+    }
 }
 
 namespace {

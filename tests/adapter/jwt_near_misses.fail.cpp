@@ -17,7 +17,7 @@ using Use = belay::jwt::Authorizer<Rights>;
 static_assert(sizeof(Use) > 0);
 }  // namespace rights_that_say_yes
 
-// expect-error: jwt::Authorizer: rights must be callable with .*and return a belay::Access
+// expect-error: jwt::Authorizer: rights must be callable with .*and return a belay::Access or a std::optional
 namespace rights_of_a_name {
 struct Rights {
 #if defined(BELAY_CONTROL)
@@ -29,6 +29,20 @@ struct Rights {
 using Use = belay::jwt::Authorizer<Rights>;
 static_assert(sizeof(Use) > 0);
 }  // namespace rights_of_a_name
+
+// expect-error: jwt::Authorizer: rights must be callable with .*and return a belay::Access
+namespace rights_that_answer_a_grant {
+struct Rights {
+#if defined(BELAY_CONTROL)
+    using Answer = belay::Completion<std::optional<belay::Access>>;
+#else
+    using Answer = belay::Completion<belay::Grant>;
+#endif
+    void operator()(const belay::jwt::Claims&, const belay::RoomRequest&, Answer) {}
+};
+using Use = belay::jwt::Authorizer<Rights>;
+static_assert(sizeof(Use) > 0);
+}  // namespace rights_that_answer_a_grant
 
 struct AnyRights {
     belay::Access operator()(const belay::jwt::Claims&, const belay::RoomRequest&) { return {}; }

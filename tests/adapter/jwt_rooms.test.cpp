@@ -3,10 +3,13 @@
 // after the upgrade and sees no data, and each admitted client is recorded. Method: the real
 // components together in a simulated world.
 #include <belay/adapter/jwt_authorizer.hpp>
-#include <belay/adapter/sqlite_boards.hpp>
+#include <belay/adapter/sqlite_boards_on_thread.hpp>
 #include <belay/room/audited.hpp>
 
+#include <deque>
+
 #include "support/adapter/jwt_maker.hpp"
+#include "support/adapter/sql_program.hpp"
 #include "support/catch.hpp"
 #include "support/room/room_world.hpp"
 #include "support/temporary_directory.hpp"
@@ -28,9 +31,10 @@ struct AuditOfBoards {
 };
 struct RightsOfBoards {
     sqlite::Boards* boards;
-    Access operator()(const jwt::Claims& who, const RoomRequest& request) const {
+    std::optional<Access> operator()(const jwt::Claims& who, const RoomRequest& request) const {
         const auto found = boards->access({.board = request.board, .user = who.subject});
-        return found && *found ? **found : Access::none;
+        REQUIRE(found);
+        return *found;
     }
 };
 
@@ -62,8 +66,8 @@ struct BoardsWorld {
             rooms->start();
             h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
                 const std::string& token = tokens[std::string{a.peer()}];
-                const UpgradeRequest upgrade{"/ws/canvas/plan?token=" + token, "10.0.0.1", "agent",
-                                             ""};
+                const UpgradeRequest upgrade{"/ws/canvas/" + board + "?token=" + token, "10.0.0.1",
+                                             "agent", ""};
                 r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
                           room_request(upgrade, "/ws/canvas/"));
             });
@@ -84,6 +88,7 @@ struct BoardsWorld {
     TemporaryDirectory directory;
     sqlite::Boards boards;
     std::map<std::string, std::string> tokens;
+    std::string board = "plan";
     sim::World world{Seed{1}};
     sim::Host* server = nullptr;
 };
@@ -97,6 +102,10 @@ TEST_CASE("Token and permission are validated before a client is admitted to a r
     CHECK(w.come(guest, "") == 4001);
     CHECK(w.come(guest, "no.token.atall") == 4001);
     CHECK(w.come(guest, BoardsWorld::token_of("sam")) == 4003);
+    // A user or a board that is not in the tables is the specification's (None, None).
+    CHECK(w.come(guest, BoardsWorld::token_of("eva")) == 4001);
+    w.board = "plans";
+    CHECK(w.come(guest, BoardsWorld::token_of("ada")) == 4001);
     CHECK(guest.frames == 0);
     CHECK(w.server->process<BoardsWorld::Rooms>()->rooms() == 0);
 }
@@ -157,4 +166,144 @@ TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_r
         CHECK(row.user_agent == "agent");
         CHECK(row.time == ClockOfTokens::now());
     }
+}
+
+namespace {
+
+/// Passes the answers of another thread on to a simulated world, which has one thread.
+template <class V>
+class PassedOn {
+public:
+    Completion<V> ask(Completion<V> answer) {
+        pending_.push_back(std::make_unique<Pending>(std::move(answer)));
+        return pending_.back()->question.ask();
+    }
+    void pass() {
+        for (std::size_t i = 0; i < pending_.size();) {
+            if (!pending_[i]->question.answered()) {
+                ++i;
+                continue;
+            }
+            const std::unique_ptr<Pending> one = std::move(pending_[i]);
+            pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+            std::optional<V> answer = one->question.take();
+            if (answer) one->answer(std::move(*answer));
+        }
+    }
+
+private:
+    struct Pending {
+        explicit Pending(Completion<V> a) : answer{std::move(a)} {}
+        driver::Question<V> question{};
+        Completion<V> answer;
+    };
+    std::deque<std::unique_ptr<Pending>> pending_{};
+};
+
+/// A server whose rights are in a database that an application uses, too.
+struct SharedBoardsWorld {
+    struct Rights {
+        SharedBoardsWorld* w;
+        void operator()(const jwt::Claims& who, const RoomRequest& request,
+                        Completion<std::optional<Access>> answer) const {
+            w->boards->access({.board = request.board, .user = who.subject},
+                              w->checks.ask(std::move(answer)));
+        }
+    };
+    struct Audit {
+        SharedBoardsWorld* w;
+        void record(AuditRow row, Completion<std::error_code> answer) {
+            w->boards->record(std::move(row), w->rows.ask(std::move(answer)));
+        }
+    };
+    using Tokens = jwt::Authorizer<Rights, NoObserver, ClockOfTokens>;
+    using Rooms = RoomManager<MemoryRooms, Audited<Tokens, Audit, ClockOfTokens>>;
+
+    SharedBoardsWorld() {
+        {
+            sqlite::Boards first = opened_boards(directory / "boards");
+            REQUIRE_FALSE(first.set_owner({.board = "plan", .user = "ada"}));
+            for (const char* user : {"bob", "eve"})
+                REQUIRE_FALSE(first.permit({.board = "plan", .user = user}, Access::edit));
+        }
+        auto opened =
+            sqlite::Boards::open(directory / "boards", {.flushes_each = false, .lock_within = 1h});
+        REQUIRE(opened);
+        boards.emplace(std::move(*opened));
+        application.emplace(directory / "boards");
+        server = &world.host("server", [this](sim::Host& h) {
+            auto verifier = jwt::Verifier::make({}, {{JwtMaker::secret()}});
+            REQUIRE(verifier);
+            auto rooms = std::make_unique<Rooms>(
+                MemoryRooms{},
+                Audited<Tokens, Audit, ClockOfTokens>{
+                    Tokens{std::move(*verifier), Rights{this}, NoObserver{}, {}}, Audit{this}, {}},
+                RoomOptions{.check_within = 10s});
+            h.attach(*rooms);
+            rooms->start();
+            h.listen(1, [r = rooms.get()](sim::Accepted a) {
+                const std::string user{a.peer()};
+                r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                          {.board = "plan",
+                           .token = JwtMaker::hs256(R"({"sub":")" + user + R"(","exp":1000060})")});
+            });
+            return rooms;
+        });
+    }
+    /// Runs both kinds of time, with a limit.
+    template <class F>
+    void until(F holds) {
+        for (int i = 0; i < 10'000 && !holds(); ++i) {
+            world.run_for(20ms);
+            checks.pass();
+            rows.pass();
+            std::this_thread::sleep_for(1ms);
+        }
+        REQUIRE(holds());
+    }
+    /// Dials until it is in, as a client of Yjs does.
+    void join(RoomEditor& editor) {
+        editor.dial();
+        until([&] {
+            if (editor.closed_with == 1013) editor.dial();
+            return editor.synced;
+        });
+    }
+
+    TemporaryDirectory directory;
+    PassedOn<std::optional<Access>> checks;
+    PassedOn<std::error_code> rows;
+    std::optional<sqlite::Boards::OnThread> boards;
+    std::optional<SqlProgram> application;
+    sim::World world{Seed{1}};
+    sim::Host* server = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("A lock of the application delays a join by check_within, and no turn",
+          "[adapter][jwt_rooms]") {
+    SharedBoardsWorld w;
+    RoomEditor ada{w.world, "ada", 1};
+    RoomEditor bob{w.world, "bob", 2};
+    RoomEditor eve{w.world, "eve", 3};
+    w.join(ada);
+    w.join(bob);
+    CHECK(w.application->run("BEGIN EXCLUSIVE") == "[]");
+    eve.dial();
+    const Instant began = w.world.now();
+    w.until([&] { return eve.closed_with != 0; });
+    CHECK(eve.closed_with == 1013);
+    CHECK(elapsed(began, w.world.now()) <= 11s);
+    // The server goes on meanwhile. A turn that waited for the lock would never end here.
+    ada.type("meanwhile");
+    w.until([&] { return bob.has(typed(1, 0, "meanwhile")); });
+    CHECK(w.application->run("COMMIT") == "[]");
+    w.join(eve);
+    // The right is taken away there, and holds at the next check.
+    CHECK(w.application->run("DELETE FROM users WHERE id='eve'") == "[]");
+    CHECK(w.server->process<SharedBoardsWorld::Rooms>()->reauthorize("") == 3);
+    w.until([&] { return eve.closed_with != 0; });
+    CHECK(eve.closed_with == 4001);
+    CHECK(ada.closed_with == 0);
 }

@@ -150,6 +150,10 @@ TEST_CASE("lmdb::Storage::open rejects limits that do not fit", "[adapter][lmdb_
     CHECK(refused<Lmdb>(dir / "r", {.record_bytes_max = 2'000'000'000, .bytes_max = 4'000'000'000})
               .code == QueueErrc::bad_options);
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 0}).code == QueueErrc::bad_options);
+    // The error says which limit, and why.
+    CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 0}).message().find("64 KiB more than record") !=
+          std::string::npos);
+    CHECK(refused<Lmdb>("", {}).message().find("the path is empty") != std::string::npos);
 }
 
 TEST_CASE("lmdb::Storage grows beyond its first map, up to its limit, and continues below it",

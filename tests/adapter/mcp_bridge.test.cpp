@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: the example of a bridge keeps a file and an MCP server in step, over an outage of the
 // server, and exits cleanly. Method: the example's process, and the SDK's server.
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
 
+#include <belay/sync/bridge_check.hpp>
+
+#include "../../examples/mcp_bridge/scene_file.hpp"
 #include "e2e/process.hpp"
 #include "support/adapter/mcp_server.hpp"
 #include "support/catch.hpp"
@@ -53,6 +57,114 @@ TEST_CASE("The MCP bridge keeps a file and a server in step over an outage",
     server->line_with("request DELETE");
     CHECK(example.wait() == 0);
     CHECK(example.text().ends_with("ended\n"));
+}
+
+TEST_CASE("The MCP bridge reports a file that was edited between two runs, and overwrites nothing",
+          "[adapter][mcp_bridge][integration]") {
+    if (!McpServer::is_here()) return;
+    const TemporaryDirectory directory;
+    const std::string file = directory.path() + "/scene.json";
+    McpServer server;
+    write_scene(file, R"({"content": {"a": 1}})");
+    const auto run = [&] { return e2e::Process{{MCP_BRIDGE_BINARY, server.url(), file, "board"}}; };
+    const auto end = [](e2e::Process& example) {
+        example.signal(SIGINT);
+        CHECK(example.wait() == 0);
+    };
+    {
+        auto first = run();
+        server.line_with(R"(pushed board {"content":{"a":1})");
+        CHECK(e2e::eventually([&] { return scene_in(file).find("base") != std::string::npos; }));
+        end(first);
+    }
+    // An editor keeps the other members of the file.
+    std::string edited = scene_in(file);
+    edited.replace(edited.find("\"a\": 1"), 6, "\"a\": 2");
+    write_scene(file, edited);
+    server.order(R"(put board {"content":"from there","stamp":{"wall":"9000000000000000000",)"
+                 R"("counter":0,"origin":"07000000000000000000000000000000"}})");
+    {
+        auto second = run();
+        CHECK(second.prints(R"(edit the file to decide. The server has: "from there")"));
+        CHECK(scene_in(file).find("\"a\": 2") != std::string::npos);
+        write_scene(file, R"({"content": "both"})");
+        server.line_with(R"(pushed board {"content":"both")");
+        end(second);
+    }
+    // This program changed nothing, so it takes what is there without a report.
+    server.order(R"(put board {"content":"older","stamp":{"wall":"1",)"
+                 R"("counter":0,"origin":"07000000000000000000000000000000"}})");
+    auto third = run();
+    CHECK(e2e::eventually([&] { return scene_in(file).find("older") != std::string::npos; }));
+    end(third);
+    CHECK(third.text().find("both sides") == std::string::npos);
+}
+
+TEST_CASE("The MCP bridge leaves a file alone that it cannot read",
+          "[adapter][mcp_bridge][integration]") {
+    if (!McpServer::is_here()) return;
+    const TemporaryDirectory directory;
+    const std::string file = directory.path() + "/scene.json";
+    McpServer server;
+    write_scene(file, R"({"content": {"a": 1}})");
+    e2e::Process example{{MCP_BRIDGE_BINARY, server.url(), file, "board"}};
+    server.line_with(R"(pushed board {"content":{"a":1})");
+    write_scene(file, R"({"content": {"a": 1,})");
+    CHECK(example.prints("cannot be read"));
+    server.order(R"(put board {"content":"from there","stamp":{"wall":"9000000000000000000",)"
+                 R"("counter":0,"origin":"07000000000000000000000000000000"}})");
+    CHECK(example.prints("apply: "));
+    CHECK(scene_in(file) == R"({"content": {"a": 1,})");
+    write_scene(file, R"({"content": {"a": 3}})");
+    CHECK(example.prints("this version was lost"));
+    example.signal(SIGINT);
+    CHECK(example.wait() == 0);
+}
+
+TEST_CASE("The MCP bridge's file keeps an edit that is saved while the bridge writes",
+          "[adapter][mcp_bridge]") {
+    const TemporaryDirectory directory;
+    SceneFile file{directory.path() + "/scene.json", "board"};
+    write_scene(file.path, R"({"content": {"a": 1}})");
+    REQUIRE(file.edited());
+    const std::string edit = R"({"content": {"a": 2}})";
+    write_scene(file.path, edit);
+    CHECK(file.replace(R"({"content": "from there"})") == std::errc::device_or_resource_busy);
+    CHECK(scene_in(file.path) == edit);
+    CHECK(file.edited());
+    CHECK(file.scene->content == nlohmann::json{{"a", 2}});
+    // A file that appeared meanwhile is an edit, too; so is a removal.
+    std::filesystem::remove(file.path);
+    CHECK_FALSE(file.edited());
+    write_scene(file.path, edit);
+    CHECK(file.replace(R"({"content": "from there"})"));
+    CHECK(scene_in(file.path) == edit);
+    CHECK(file.edited());
+    std::filesystem::remove(file.path);
+    CHECK(file.replace(R"({"content": "from there"})"));
+    CHECK_FALSE(std::filesystem::exists(file.path));
+    CHECK_FALSE(file.edited());
+    CHECK_FALSE(file.replace(R"({"content": "from there"})"));
+    CHECK(scene_in(file.path) == R"({"content": "from there"})");
+}
+
+TEST_CASE("The MCP bridge's file follows the rules of a local side", "[adapter][mcp_bridge]") {
+    const TemporaryDirectory directory;
+    const auto open = [&] {
+        auto file = std::make_unique<SceneFile>();
+        file->path = directory.path() + "/scene.json";
+        file->session = "check";
+        file->edited();
+        return file;
+    };
+    const auto broken = belay::check::local_side(
+        open,
+        [](std::uint32_t i) {
+            return nlohmann::json{{"number", i}};
+        },
+        open);
+    INFO((broken ? to_string(*broken) : ""));
+    CHECK_FALSE(broken);
 }
 
 TEST_CASE("The MCP bridge exits cleanly without a server", "[adapter][mcp_bridge][integration]") {

@@ -3,6 +3,7 @@
 // failures of the server. Method: the server of the protocol's own SDK, killed, restarted,
 // frozen, and with injected faults; libcurl.
 #include <belay/adapter/mcp_remote.hpp>
+#include <belay/sync/bridge_check.hpp>
 
 #include <belay/adapter/curl_http.hpp>
 #include <belay/call/policies.hpp>
@@ -66,6 +67,23 @@ std::vector<std::string> in_mode(bool as_json, std::vector<std::string> more = {
 }
 
 }  // namespace
+
+TEST_CASE("mcp::Remote follows the rules of a remote side", "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    const McpServer server;
+    struct Rig : McpRig {
+        using McpRig::McpRig;
+        void run_once() {
+            loop.run_until([] { return false; }, 1ms);
+        }
+    };
+    const auto broken = check::remote_side([&] { return std::make_unique<Rig>(server); },
+                                           [](std::uint32_t i) {
+                                               return json{{"number", i}};
+                                           });
+    INFO((broken ? to_string(*broken) : ""));
+    CHECK_FALSE(broken);
+}
 
 TEST_CASE("mcp::Remote stores scenes in the SDK's server", "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;

@@ -147,6 +147,9 @@ TEST_CASE("a SyncResult is restored from JSON", "[adapter][nlohmann_json]") {
     CHECK_FALSE(json(result)["failed_operations"][0].contains("wait_ms"));
     result.failed_operations[0].wait = std::chrono::milliseconds{700};
     CHECK(json(result)["failed_operations"][0]["wait_ms"] == 700);
+    CHECK_FALSE(json(result)["failed_operations"][0].contains("kept"));
+    result.failed_operations[0].kept = true;
+    CHECK(json(result)["failed_operations"][0]["kept"] == true);
     // Codes of others come back where their category is known.
     for (const std::error_code code :
          {make_error_code(QueueErrc::corrupt), std::make_error_code(std::errc::io_error),
@@ -263,6 +266,11 @@ TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_js
     CHECK(document.dump() == R"({"content":{"shapes":2},"stamp":{"counter":2,"origin":")"
                              R"(07000000000000000000000000000000","wall":"5"}})");
     CHECK(document.get<Scene<json>>() == scene);
+    CHECK_FALSE(document.contains("removed"));
+    Scene<json> tombstone = scene;
+    tombstone.removed = true;
+    CHECK(json(tombstone)["removed"] == true);
+    CHECK(json(tombstone).get<Scene<json>>() == tombstone);
     for (const char* name : {"content", "stamp"}) {
         json partial = document;
         partial.erase(name);

@@ -11,7 +11,6 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using belay::detail::what_is_wrong;
 
 namespace {
 
@@ -22,15 +21,14 @@ template <class Change>
 std::string_view message_after(Change change) {
     redis::Options options = good();
     change(options);
-    const char* const wrong = what_is_wrong(options);
-    return wrong == nullptr ? "" : wrong;
+    return options.check();
 }
 
 }  // namespace
 
 TEST_CASE("redis::Options: the defaults need a stream and a consumer only",
           "[adapter][redis_options][unit]") {
-    CHECK(what_is_wrong(good()) == nullptr);
+    CHECK(good().check().empty());
     CHECK(message_after([](auto& o) { o.stream = ""; }) == "stream is empty");
     CHECK(message_after([](auto& o) { o.consumer = ""; }) == "consumer is empty");
     CHECK(message_after([](auto& o) { o.group = ""; }) == "group is empty");
@@ -46,6 +44,26 @@ TEST_CASE("redis::Options: a server is required", "[adapter][redis_options][unit
     CHECK(message_after([](auto& o) { o.socket = std::string{"a\0b", 3}; }) != "");
     CHECK(message_after([](auto& o) { o.socket = std::string(107, 'x'); }) == "");
     CHECK(message_after([](auto& o) { o.socket = std::string(108, 'x'); }) == "socket is too long");
+}
+
+TEST_CASE("redis::Options: Sentinels have addresses", "[adapter][redis_options][unit]") {
+    const auto with = [](std::string address) {
+        return message_after([&](auto& o) {
+            o.host = "";
+            o.sentinels.addresses = {"sentinel:26379", address};
+        });
+    };
+    for (const char* good : {"127.0.0.1:26379", "a:1", "[::1]:26379", "::1:26379"}) {
+        CHECK(with(good) == "");
+    }
+    for (const std::string& bad :
+         {std::string{}, std::string{"host"}, std::string{"host:"}, std::string{":26379"},
+          std::string{"host:0"}, std::string{"host:65536"}, std::string{"host:1x"},
+          std::string{"host:-1"}, std::string{"[]:1"}, std::string{"a\0b:1", 5},
+          std::string(256, 'x') + ":1"}) {
+        CHECK(with(bad) == "an address of sentinels is not \"host:port\"");
+    }
+    CHECK(message_after([](auto& o) { o.sentinels.master = ""; }) != "");
 }
 
 TEST_CASE("redis::Options: times and lengths have limits", "[adapter][redis_options][unit]") {

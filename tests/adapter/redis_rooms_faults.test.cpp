@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 
 #include "support/adapter/redis_proxy.hpp"
 #include "support/adapter/redis_rooms_rig.hpp"
+#include "support/page.hpp"
 
 using namespace belay;
 using namespace std::literals;
@@ -18,12 +20,9 @@ using State = part::FanoutNews::State;
 
 TEST_CASE("redis::Rooms needs only the permissions that the page lists",
           "[adapter][redis_rooms][unit]") {
-    const RedisServer server;
-    server.command({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
-                    "&belay:*",     "-@all",    "+eval",      "+xadd",        "+xtrim",  "+xrange",
-                    "+xinfo",       "+hmget",   "+hget",      "+hset",        "+get",    "+set",
-                    "+del",         "+exists",  "+expire",    "+persist",     "+zadd",   "+zrem",
-                    "+zrangebylex", "+publish", "+subscribe", "+unsubscribe", "+ping"});
+    const TemporaryDirectory dir;
+    std::ofstream{dir / "users"} << block_of_page("several-servers.md", "user default");
+    const RedisServer server{{"--aclfile", dir / "users"}};
     redis::RoomsOptions options = rooms_at(server);
     options.user = "rooms";
     options.password = "secret";
@@ -199,6 +198,22 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next change",
     CHECK(words_in(load(one)) == "|lost,");
 }
 
+TEST_CASE("redis::Rooms: a loss is not hidden by the next snapshot",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    redis::Rooms one{rooms_at(server)};
+    begin(one);
+    append(one, "read");
+    const std::uint64_t read = (*load(one))->position;
+    append(one, "lost");
+    lose_last_entry(server);
+    // The document has it, and the entry that the snapshot would cover is there.
+    CHECK(save(one, "[read,lost]", read).code == RoomErrc::stale_snapshot);
+    CHECK(receive(one, read)->state == State::gap);
+    CHECK(words_in(load(one)) == "|read,");
+    CHECK_FALSE(save(one, "[read]", read));
+}
+
 TEST_CASE("redis::Rooms: the position of a change belongs to no other entry",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
@@ -368,4 +383,100 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(words_in(*waiting.take()) == "a,");
+}
+
+TEST_CASE_METHOD(TwoRedisRooms,
+                 "redis::Rooms loads no room whose snapshot Redis has removed, until it is saved",
+                 "[adapter][redis_rooms][fault]") {
+    begin(one);
+    append(one, "a");
+    // A room without a snapshot is whole.
+    CHECK(words_in(load(two)) == "|a,");
+    std::uint64_t read = (*load(one))->position;
+    CHECK_FALSE(save(one, "[a]", read));
+    append(one, "b");
+    REQUIRE(server.command({"DEL", "belay:{board}:snapshot"}) == "1");
+    redis::Rooms fresh{rooms_at(server)};
+    const PersistenceError error = load(fresh).error();
+    CHECK(error.code == RoomErrc::snapshot_missing);
+    CHECK(error.message().find("belay:{board}:snapshot") != std::string::npos);
+    CHECK(error.message().find("noeviction") != std::string::npos);
+    SECTION("by a server that has it") {
+        // It loads what is left, to which it adds what it has.
+        CHECK(words_in(receive(one, read)) == "b*,");
+        const auto left = load(one);
+        CHECK(words_in(left) == "|b,");
+        CHECK_FALSE(save(one, "[a,b]", (*left)->position));
+        CHECK(words_in(load(fresh)) == "[a,b]|");
+    }
+    SECTION("or erased") {
+        REQUIRE_FALSE(erase(fresh));
+        CHECK(words_in(load(fresh)) == "none");
+        begin(fresh, other_epoch);
+        CHECK(words_in(load(two)) == "|");
+    }
+}
+
+TEST_CASE_METHOD(TwoRedisRooms,
+                 "redis::Rooms notices the loss of its entry whose id a failover uses again",
+                 "[adapter][redis_rooms][fault]") {
+    begin(one);
+    append(one, "a");
+    const std::uint64_t before = (*load(one))->position;
+    append(one, "lost");
+    const std::uint64_t read = (*load(two))->position;
+    // The new master had not received the last entry, and gives its id to another one.
+    server.command({"EVAL",
+                    "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                    "redis.call('DEL', KEYS[1]) "
+                    "for i = 1, #all - 1 do "
+                    "redis.call('XADD', KEYS[1], all[i][1], unpack(all[i][2])) end "
+                    "return redis.call('XADD', KEYS[1], all[#all][1], 's', 'other', 'n', '', 'u', "
+                    "'b')",
+                    "1", updates_key});
+    SECTION("when it reads") { CHECK(receive(one, before)->state == State::gap); }
+    SECTION("when it appends") {
+        REQUIRE(one.append("board", as_bytes("c")));
+        CHECK(flush(one).code == RoomErrc::unknown_room);
+        CHECK(words_in(load(two)) == "|a,b,");
+    }
+    SECTION("but a server that has only read the entry does not") {
+        append(two, "c");
+        CHECK(words_in(receive(two, read)) == "c*,");
+    }
+}
+
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: entries that are dated ahead have the stated bounds",
+                 "[adapter][redis_rooms][fault]") {
+    begin(one);
+    append(one, "a");
+    const std::string until = "8796093022207";  // the last millisecond of an entry, in 2248
+    SECTION("the last number of a millisecond") {
+        server.command({"XSETID", updates_key, until + "-1048574"});
+        append(one, "last");
+        CHECK(words_in(load(two)) == "|a,last,");
+        REQUIRE(one.append("board", as_bytes("beyond")));
+        CHECK(flush(one).code == redis::Errc::bad_reply);
+        CHECK(load(two).error().code == redis::Errc::bad_reply);
+    }
+    SECTION("after the last millisecond") {
+        const std::string id = "8796093022208-0";
+        server.command({"XADD", updates_key, id, "s", "other", "n", "", "u", "b"});
+        CHECK(load(two).error().code == redis::Errc::bad_reply);
+        SECTION("the recipe of the page") {
+            CHECK(server.command({"XDEL", updates_key, id}) == "1");
+            CHECK(server.command({"XSETID", updates_key, "8796093022207-0"}) == "OK");
+            CHECK(words_in(load(two)) == "|a,");
+            append(two, "c");
+            CHECK(words_in(load(one)) == "|a,c,");
+        }
+        SECTION("erased") {
+            REQUIRE_FALSE(erase(two));
+            REQUIRE(two.begin("board", other_epoch, false));
+            CHECK(flush(two).code == redis::Errc::bad_reply);
+        }
+        // Other rooms do not notice.
+        REQUIRE(one.begin("other", some_epoch, false));
+        CHECK_FALSE(flush(one));
+    }
 }

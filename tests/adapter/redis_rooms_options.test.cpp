@@ -3,8 +3,11 @@
 // Method: such options.
 #include <belay/adapter/redis_rooms_options.hpp>
 
-#include <string_view>
+#include <string>
 
+#include <belay/adapter/redis_rooms.hpp>
+
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -17,7 +20,7 @@ template <class Change>
 bool rooms_possible_after(Change change) {
     redis::RoomsOptions options;
     change(options);
-    return belay::detail::what_is_wrong(options) == nullptr;
+    return options.check().empty();
 }
 
 }  // namespace
@@ -44,4 +47,12 @@ TEST_CASE("redis::RoomsOptions: options that cannot work are rejected",
          {&Options::calls_max, &Options::bytes_max, &Options::news_entries_max,
           &Options::news_bytes_max, &Options::messages_max, &Options::messages_bytes_max})
         CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*limit = 0; }));
+}
+
+TEST_CASE("redis::Rooms aborts with the sentence on what is wrong and with the values",
+          "[adapter][redis_rooms_options][unit]") {
+    const std::string output =
+        belay_test::aborts_with([] { const redis::Rooms rooms{{.retry_after = 0ms}}; });
+    CHECK(output.find("retry_after and end_is_known must be > 0") != output.npos);
+    CHECK(output.find("retry_after is 0ns") != output.npos);
 }

@@ -93,6 +93,11 @@ struct App {
     void on_room_failed(const RoomFailure& failure) const {
         std::fprintf(stderr, "%s: %s\n", failure.board.c_str(), failure.error.message().c_str());
     }
+    /// Sends a stateless message to the other clients of the room.
+    void on_stateless(auto& rooms, const RoomEvent::Stateless& message) const {
+        rooms.broadcast_stateless(message.board, message.user + ": " + message.payload,
+                                  message.client);
+    }
     void on_stopped(std::error_code error) {
         saved = !error;
         context->stop();

@@ -38,6 +38,31 @@ TEST_CASE("sqlite::Error::message has the reason, the place and the advice",
     CHECK_FALSE(sqlite::Error{});
 }
 
+TEST_CASE("sqlite::Error speaks of what the file holds", "[adapter][sqlite_error][unit]") {
+    const auto text = [](QueueErrc code) {
+        return sqlite::Error{make_error_code(code), "a.db", "", "store", "sqlite::StoreOptions"}
+            .message();
+    };
+    CHECK(
+        text(QueueErrc::already_locked) ==
+        "a.db: the store is already open: end the other program that has it open, or open it only "
+        "once in this program; the lock ends with its process.");
+    CHECK(text(QueueErrc::foreign_file) ==
+          "a.db: the file does not belong to this store: choose a file that only this store uses.");
+    CHECK(
+        text(QueueErrc::bad_options) ==
+        "a.db: the options of the store are not allowed: see sqlite::StoreOptions for the allowed "
+        "values.");
+    for (const QueueErrc code : {QueueErrc::corrupt, QueueErrc::future_version}) {
+        CHECK(text(code).find("journal") == std::string::npos);
+        CHECK(text(code).find("the store ") != std::string::npos);
+    }
+    // Of other categories nothing is replaced.
+    const auto system = std::make_error_code(std::errc::io_error);
+    CHECK(sqlite::Error{system, "a.db", "", "store"}.message() ==
+          "a.db: " + system.message() + ": check the disk, and open again.");
+}
+
 TEST_CASE("sqlite::Error has its own advice for each cause", "[adapter][sqlite_error][unit]") {
     std::set<std::string> observed;
     for (const int answer :

@@ -151,3 +151,13 @@ belay::Cap cap{std::chrono::seconds{30}};
 belay::Cap cap{30};
 #endif
 }  // namespace cap_without_unit
+
+// expect-error: the_cap_of_a_backoff_must_not_be_below_its_base|must be initialized by a constant expression
+namespace constant_cap_below_base {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{2s}, 1s};
+#else
+constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{1s}, 2s};
+#endif
+}  // namespace constant_cap_below_base

@@ -666,3 +666,74 @@ TEST_CASE("CircuitBreaker leaks no permit under any interleaving of verdicts",
         RC_ASSERT(breaker.state() == BreakerState::closed);
     }));
 }
+
+TEST_CASE("CircuitBreaker::isolate keeps it open until the last isolation ends, as in cockatiel",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{2}, OpenFor{10s}, clock.view()};
+    auto maintenance = breaker.isolate();
+    auto deployment = breaker.isolate();
+    CHECK(breaker.isolations() == 2);
+    CHECK(breaker.mode() == BreakerMode::forced_open);
+    CHECK_FALSE(granted(breaker.acquire()));
+
+    maintenance.end();
+    maintenance.end();  // does not end the other one
+    clock.advance(1h);
+    CHECK_FALSE(granted(breaker.acquire()));
+    CHECK(breaker.isolations() == 1);
+
+    auto moved = std::move(deployment);
+    deployment.end();
+    CHECK_FALSE(granted(breaker.acquire()));
+    moved = breaker.isolate();  // the new one begins before the old one ends
+    CHECK(breaker.isolations() == 1);
+    moved.end();
+    CHECK(breaker.mode() == BreakerMode::automatic);
+    CHECK(breaker.state() == BreakerState::closed);
+    CHECK(granted(breaker.acquire()));
+}
+
+TEST_CASE("CircuitBreaker::set_mode during an isolation applies from its end on",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};
+    breaker.set_mode(BreakerMode::metrics_only);
+    {
+        const auto first = breaker.isolate();
+        CHECK(breaker.mode() == BreakerMode::forced_open);
+    }
+    CHECK(breaker.mode() == BreakerMode::metrics_only);
+    {
+        const auto second = breaker.isolate();
+        breaker.set_mode(BreakerMode::disabled);
+        CHECK_FALSE(granted(breaker.acquire()));
+    }
+    CHECK(breaker.mode() == BreakerMode::disabled);
+}
+
+TEST_CASE("CircuitBreaker::snapshot leaves out an isolation, which a restart would never end",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};
+    const auto isolation = breaker.isolate();
+    CHECK(breaker.snapshot() == BreakerSnapshot{});
+    CHECK_FALSE(breaker.restore({BreakerMode::disabled, BreakerState::closed, 0, 0s}));
+    Breaking restarted{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};
+    CHECK(restarted.restore(breaker.snapshot()));
+    CHECK(granted(restarted.acquire()));
+    breaker.set_mode(BreakerMode::forced_open);
+    CHECK(breaker.snapshot().mode == BreakerMode::forced_open);
+    CHECK(breaker.snapshot().state == BreakerState::open);
+}
+
+TEST_CASE("CircuitBreaker::isolate makes the verdicts of permits that are out void",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};
+    auto permit = breaker.acquire();
+    { const auto isolation = breaker.isolate(); }
+    permit.failure();
+    CHECK(breaker.state() == BreakerState::closed);
+    CHECK(breaker.counters().stale == 1);
+}

@@ -51,7 +51,7 @@ belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
                               Observer{}};
 }  // namespace breaker_observer_misspelt
 
-// expect-error: deleted function
+// expect-error: CircuitBreaker: a temporary permit is dropped before the call
 namespace breaker_permit_dropped {
 bool ask(belay::CircuitBreaker<>& breaker) {
 #if defined(BELAY_CONTROL)
@@ -174,3 +174,21 @@ belay::CircuitBreaker breaker{belay::ConsecutiveFailures{3}, belay::OpenFor{bela
                               Observer{}};
 #endif
 }  // namespace breaker_observer_without_clock
+
+// expect-error: Breaker: the open wait requires the counts of the trip
+namespace open_wait_without_counts {
+struct Trip {
+    bool record(bool failed) noexcept { return failed; }
+    void reset() noexcept {}
+#if defined(BELAY_CONTROL)
+    belay::CallCounts tripped_by() const noexcept { return {1, 1}; }
+#endif
+};
+struct Wait {
+    belay::Duration next(belay::Random&) noexcept { return belay::Duration{1}; }
+    belay::Duration next(belay::Random&, const belay::Failure&, const belay::CallCounts&) noexcept {
+        return belay::Duration{1};
+    }
+};
+belay::Breaker breaker{Trip{}, Wait{}};
+}  // namespace open_wait_without_counts

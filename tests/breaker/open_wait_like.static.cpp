@@ -53,6 +53,17 @@ struct HeedsFailureThrows {
 static_assert(OpenWaitLike<HeedsFailure> && detail::HeedsFailure<HeedsFailure>);
 static_assert(!OpenWaitLike<HeedsFailureThrows>);
 
+struct HeedsCounts {
+    Duration next(Random&) noexcept;
+    Duration next(Random&, const Failure&, const CallCounts&) noexcept;
+};
+struct HeedsCountsThrows {
+    Duration next(Random&) noexcept;
+    Duration next(Random&, const Failure&, const CallCounts&);
+};
+static_assert(OpenWaitLike<HeedsCounts> && detail::HeedsCounts<HeedsCounts>);
+static_assert(!OpenWaitLike<HeedsCountsThrows>);
+
 // In whatever form it is: overloaded, private, a template.
 struct WaitBase {
     Duration next(Random&) noexcept;

@@ -92,6 +92,14 @@ static_assert(!TripLike<RecordIsConfused> && !TripLike<TripResetThrows> && !Trip
 static_assert(!TripLike<TooSlowChanges> && !TripLike<TooSlowWithoutDuration>);
 static_assert(!TripLike<TooSlowOfUntimed>);
 
+struct TrippedByThrows : AtInstants {
+    CallCounts tripped_by() const;
+};
+struct TrippedByChanges : AtInstants {
+    CallCounts tripped_by() noexcept;
+};
+static_assert(!TripLike<TrippedByThrows> && !TripLike<TrippedByChanges>);
+
 // In whatever form it is: overloaded, private, a template.
 class TripWithPrivateCounts : public AtInstants {
     bool counts(const Failure&) const noexcept;

@@ -252,6 +252,34 @@ TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
     CHECK(throttle.refused_per_thousand(Instant{1000s}) == 0);
 }
 
+TEST_CASE("AdaptiveThrottle::set_options changes the numbers of a throttle that callers use",
+          "[budget][adaptive_throttle][unit]") {
+    AdaptiveThrottle throttle;
+    Random bits{Seed{1}};
+    Turn turn{Instant{1000s}, bits};
+    for (int i = 0; i < 50; ++i) throttle.acquire(turn).success(turn);
+    for (int i = 0; i < 50; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
+    REQUIRE(throttle.refused_per_thousand(turn.now) == 0);  // 100 attempts, 50 of which worked
+    throttle.set_options({.attempts_per_thousand = 1000, .ask_again = 7s});
+    CHECK(throttle.options().attempts_per_thousand == 1000);
+    CHECK(throttle.refused_per_thousand(turn.now) == 495);
+    throttle.set_options(
+        {.attempts_per_thousand = 1000, .refused_per_thousand_max = 100, .ask_again = 7s});
+    CHECK(throttle.refused_per_thousand(turn.now) == 100);
+    Instant retry_at = always;
+    for (int i = 0; i < 200 && retry_at == always; ++i) {
+        auto permit = throttle.acquire(turn);
+        if (!permit) retry_at = permit.retry_at();
+    }
+    CHECK(retry_at == Instant{1007s});
+    // Another window forgets.
+    throttle.set_options({.window = 60s, .attempts_per_thousand = 1000});
+    CHECK(throttle.refused_per_thousand(turn.now) == 0);
+    CHECK(belay_test::aborts_with([&] {
+              throttle.set_options({.refused_per_thousand_max = 1000});
+          }).find("refused_per_thousand_max must be < 1000") != std::string::npos);
+}
+
 TEST_CASE("AdaptiveThrottle aborts on invalid options", "[budget][adaptive_throttle][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveThrottle{AdaptiveThrottleOptions{.window = 0ns}});

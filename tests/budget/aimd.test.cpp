@@ -8,6 +8,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
+#include "support/default_member.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -22,6 +23,8 @@ constexpr Aimd after_successes(Aimd limit, int count) {
 }  // namespace
 
 static_assert(std::is_trivially_copyable_v<Aimd> && sizeof(Aimd) == 24);
+
+static_assert(belay_test::DefaultMember<Aimd>);
 
 TEST_CASE("Aimd grows by about one per as many successes as it is", "[budget][aimd][unit]") {
     STATIC_REQUIRE(Aimd{}.limit() == 20);

@@ -17,6 +17,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
+#include "support/default_member.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -31,6 +32,8 @@ constexpr Gradient after_samples(Gradient limit, int count, Duration took) {
 }  // namespace
 
 static_assert(std::is_trivially_copyable_v<Gradient> && sizeof(Gradient) <= 56);
+
+static_assert(belay_test::DefaultMember<Gradient>);
 
 TEST_CASE("Gradient grows by its queue while attempts take as long as usual",
           "[budget][gradient][unit]") {

@@ -5,7 +5,7 @@
 #include <belay/budget/token_budget.hpp>
 #include <belay/policy/shared.hpp>
 
-// expect-error: deleted function
+// expect-error: acquire: a temporary permit is returned before the call
 namespace budget_permit_dropped {
 bool ask(belay::TokenBudget& budget, belay::Turn& turn) {
 #if defined(BELAY_CONTROL)

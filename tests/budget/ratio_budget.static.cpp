@@ -3,6 +3,9 @@
 // throw only as documented.
 #include <belay/budget/ratio_budget.hpp>
 
+#include "support/default_member.hpp"
+
 using namespace belay;
 
+static_assert(belay_test::DefaultMember<RatioBudget>);
 static_assert(part::ReservableLike<RatioBudget>);

@@ -407,3 +407,47 @@ TEST_CASE("retry under a bound of concurrent retries gives up where others retry
     CHECK(retry(policy, sleeper, fails_twice));
     CHECK(budget.left(sleeper.now()) == 1);
 }
+
+TEST_CASE("RatioBudget::set_options changes the numbers of a budget that callers use",
+          "[budget][ratio_budget][unit]") {
+    RatioBudget budget{{.window = 10s, .retries_per_thousand = 0, .at_least = 3}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{100s}, bits};
+    RatioPermit first = budget.reserve(Cause::lost, turn);
+    RatioPermit second = budget.reserve(Cause::lost, turn);
+    REQUIRE(budget.left(turn.now) == 1);
+    budget.set_options({.window = 10s, .retries_per_thousand = 0, .at_least = 1});
+    CHECK(budget.options().at_least == 1);
+    CHECK(budget.left(turn.now) == 0);
+    CHECK_FALSE(granted(budget.reserve(Cause::lost, turn)));
+    budget.set_options({.window = 10s, .retries_per_thousand = 0, .at_least = 5});
+    CHECK(budget.left(turn.now) == 3);
+    // Another window forgets what ended, and not what is under way.
+    first.success(turn);
+    budget.set_options({.window = 20s, .retries_per_thousand = 0, .at_least = 5});
+    CHECK(budget.left(turn.now) == 4);
+    second.success(turn);
+    CHECK(budget.left(turn.now) == 4);
+    CHECK(belay_test::aborts_with([&] {
+              budget.set_options({.retries_per_thousand = 0, .at_least = 0});
+          }).find("the share or the floor must be > 0") != std::string::npos);
+}
+
+TEST_CASE("A limit at once that RatioBudget::set_options adds or removes miscounts no attempt",
+          "[budget][ratio_budget][unit]") {
+    const RatioBudgetOptions without{.at_least = RatioBudgetOptions::unlimited};
+    const RatioBudgetOptions with = RatioBudgetOptions::envoy(1000, 0);
+    RatioBudget budget{without};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    RatioPermit before = budget.acquire(turn);  // began without a limit at once
+    budget.set_options(with);
+    RatioPermit within = budget.acquire(turn);
+    CHECK(budget.left(turn.now) == 2);  // `within`, and the call that asks
+    before.success(turn);
+    CHECK(budget.left(turn.now) == 2);
+    budget.set_options(without);
+    within.success(turn);
+    budget.set_options(with);
+    CHECK(budget.left(turn.now) == 1);
+}

@@ -329,6 +329,76 @@ TEST_CASE("TokenBudget counts every gain and cost of threads", "[budget][token_b
     CHECK(budget.tokens_milli() == 4'000'000 - 300'000 - 4 * 20'000 * 2);
 }
 
+TEST_CASE("TokenBudget::set_options changes the numbers of a budget that callers use",
+          "[budget][token_budget][unit]") {
+    TokenBudget budget{TokenBudgetOptions{.capacity_milli = 10'000, .retry_cost_milli = 5'000}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    auto waiting = budget.reserve(Cause::lost, turn);
+    REQUIRE(waiting);
+    // Dearer retries: the caller that waits has paid, the next one cannot.
+    const TokenBudgetOptions dearer{.capacity_milli = 20'000, .retry_cost_milli = 6'000};
+    budget.set_options(dearer);
+    CHECK(budget.options() == dearer);
+    CHECK(budget.tokens_milli() == 5'000);
+    CHECK(!budget.reserve(Cause::lost, turn).advice().allows(turn.now));
+    waiting.neutral();
+    CHECK(budget.tokens_milli() == 10'000);
+    // A smaller budget loses what is above it, and permits bring back no more.
+    auto held = budget.reserve(Cause::lost, turn);
+    budget.set_options({.capacity_milli = 3'000,
+                        .threshold_milli = 1'000,
+                        .retry_cost_milli = 500,
+                        .timeout_cost_milli = 500,
+                        .success_gain_milli = 100});
+    CHECK(budget.tokens_milli() == 3'000);
+    held.neutral();
+    CHECK(budget.tokens_milli() == 3'000);
+    for (int i = 0; i < 4; ++i) {
+        auto spent = budget.reserve(Cause::timed_out, turn);
+        REQUIRE(spent);
+        static_cast<void>(spent.failure(turn));
+    }
+    CHECK(budget.tokens_milli() == 1'000);
+    CHECK(!budget.reserve(Cause::lost, turn).advice().allows(turn.now));
+    budget.set_options({.capacity_milli = 3'000,
+                        .threshold_milli = 0,
+                        .retry_cost_milli = 500,
+                        .timeout_cost_milli = 500});
+    CHECK(budget.reserve(Cause::lost, turn).advice().allows(turn.now));
+    CHECK(belay_test::aborts_with([&] {
+              budget.set_options({.capacity_milli = 0});
+          }).find("the capacity must be > 0") != std::string::npos);
+}
+
+TEST_CASE("TokenBudget keeps its tokens in bounds while a thread changes the options",
+          "[budget][token_budget][threads][property]") {
+    TokenBudget budget{TokenBudgetOptions{
+        .capacity_milli = 9'000, .retry_cost_milli = 1'000, .timeout_cost_milli = 1'000}};
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 1; t <= 3; ++t) {
+        threads.emplace_back([&, t] {
+            Random bits{Seed{t}};
+            Turn turn{Instant{}, bits};
+            for (std::uint32_t i = 0; i < 2'000; ++i) {
+                if (t == 1) {
+                    budget.set_options({.capacity_milli = 1'000 + i % 7 * 1'000,
+                                        .retry_cost_milli = 1'000,
+                                        .timeout_cost_milli = 1'000});
+                } else if (auto permit = budget.reserve(Cause::lost, turn)) {
+                    if (i % 3 == 0) permit.success(turn);
+                } else {
+                    budget.acquire(turn).success(turn);
+                }
+            }
+        });
+    }
+    for (auto& t : threads) t.join();
+    budget.set_options(
+        {.capacity_milli = 1'000, .retry_cost_milli = 1'000, .timeout_cost_milli = 1'000});
+    CHECK(budget.tokens_milli() <= 1'000);
+}
+
 TEST_CASE("TokenBudget aborts on invalid options", "[budget][token_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudgetOptions::grpc(0, 1));

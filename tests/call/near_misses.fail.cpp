@@ -593,6 +593,23 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_sleeper_last
 
+// expect-error: retry: this sleeper waits in coroutines only
+namespace retry_sleeper_of_coroutines {
+struct Sleeper {
+    belay::Random random{belay::Seed{1}};
+    belay::Instant now() const noexcept { return {}; }
+    belay::Random& bits() noexcept { return random; }
+    std::suspend_never async_sleep_until(belay::Instant, const auto&) noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    void sleep_until(belay::Instant, const auto&) noexcept {}
+#endif
+};
+
+void use(Sleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return true; }));
+}
+}  // namespace retry_sleeper_of_coroutines
+
 // expect-error: retry: the sleeper must be a variable
 namespace retry_sleeper_temporary {
 struct Sleeper {

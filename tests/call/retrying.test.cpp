@@ -11,6 +11,7 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
 
@@ -225,4 +226,21 @@ TEST_CASE("Retrying stores a temporary observer, and each call notifies a copy o
     CHECK_FALSE(counts(sleeper, [] { return false; }));
     CHECK_FALSE(counts(sleeper, [] { return false; }));
     CHECK(shared.calls == 2);
+}
+
+TEST_CASE("Retrying ends attempts by the AttemptTimeout of a policy that is known at run time",
+          "[call][retrying][unit]") {
+    AsyncSleeper sleeper;
+    belay_test::Event hangs;
+    const Pipeline pipeline{Retrying{policies::AnyPolicy{
+        Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, AttemptTimeout{5s}, MaxAttempts{3}}}}};
+    auto task = pipeline(sleeper, [&](Attempt attempt) -> Task<Result<int>> {
+        if (attempt.number < 3) co_await hangs;
+        co_return 7;
+    });
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take().value() == 7);
+    CHECK(sleeper.now() == at(12s));
 }

@@ -198,6 +198,13 @@ TEST_CASE("A Task may end on another thread", "[call][task][unit]") {
     CHECK(task.take() == long{hops} * (hops - 1) / 2);
 }
 
+TEST_CASE("co_return {} ends a Task of Result<void> with success", "[call][task][unit]") {
+    const auto succeed = []() -> Task<belay::Result<void>> { co_return {}; };
+    auto task = succeed();
+    task.start();
+    CHECK(task.take().has_value());
+}
+
 TEST_CASE("A Task accepts move-only results", "[call][task][unit]") {
     const auto make = []() -> Task<std::unique_ptr<int>> { co_return std::make_unique<int>(5); };
     auto task = make();

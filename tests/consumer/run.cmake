@@ -125,7 +125,7 @@ elseif(CONSUMER STREQUAL "pkg_config")
     run(${WORK}/app_of_components)
     # Each of the others.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
-        ${PKG_CONFIG} --exists --print-errors belay-asio belay-boost belay-curl belay-hiredis belay-nlohmann_json belay-openssl)
+        ${PKG_CONFIG} --exists --print-errors belay-asio belay-boost belay-curl belay-fmt belay-hiredis belay-nlohmann_json belay-openssl)
 elseif(CONSUMER STREQUAL "meson")
     need_program(MESON meson)
     need_program(PKG_CONFIG pkg-config)
@@ -151,7 +151,7 @@ elseif(CONSUMER STREQUAL "conan")
     # With all options, over the libraries of this machine.
     set(options)
     foreach(library IN ITEMS sqlite3/3.40.0 lmdb/0.9.24 hiredis/1.0.0 boost/1.74.0 asio/1.22.0 openssl/3.0.0
-                             nlohmann_json/3.11.0 libcurl/7.88.0)
+                             nlohmann_json/3.11.0 libcurl/7.88.0 fmt/9.1.0)
         string(REPLACE "/" ";" library ${library})
         list(GET library 0 name)
         list(GET library 1 version)
@@ -176,7 +176,7 @@ elseif(CONSUMER STREQUAL "vcpkg_port")
     list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
     set(wanted share/belay/belay-components.cmake share/belay/belay-config-version.cmake share/belay/belay-config.cmake
         share/belay/belay-targets.cmake share/belay/copyright)
-    foreach(component IN ITEMS asio boost curl hiredis lmdb nlohmann_json openssl sqlite3)
+    foreach(component IN ITEMS asio boost curl fmt hiredis lmdb nlohmann_json openssl sqlite3)
         list(APPEND wanted share/pkgconfig/belay-${component}.pc)
     endforeach()
     list(APPEND wanted share/pkgconfig/belay.pc)

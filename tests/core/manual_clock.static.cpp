@@ -3,6 +3,9 @@
 // throw only as documented.
 #include <belay/core/manual_clock.hpp>
 
+#include "support/default_member.hpp"
+
 using namespace belay;
 
+static_assert(belay_test::DefaultMember<ManualClock>);
 static_assert(ClockLike<ManualClock> && ClockLike<ManualClock::View>);

@@ -27,6 +27,17 @@ static_assert(!std::is_convertible_v<Result<int>, bool>, "no silent conversion")
 
 }  // namespace
 
+TEST_CASE("Result of an optional is made of nullopt: success, and nothing there",
+          "[core][result][unit]") {
+    const auto made = []() -> Result<std::optional<std::string>> { return std::nullopt; };
+    REQUIRE(made().has_value());
+    CHECK_FALSE(made().value().has_value());
+    CHECK_FALSE(made().error());
+    static_assert(!std::is_convertible_v<std::nullopt_t, Result<int>>);
+    static_assert(!std::is_convertible_v<std::nullopt_t, Result<std::string>>);
+    static_assert(!std::is_convertible_v<std::nullopt_t, Result<void>>);
+}
+
 TEST_CASE("Result holds a value", "[core][result][unit]") {
     Result<std::string> r{"text"};
     REQUIRE(r.has_value());

@@ -20,6 +20,7 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/aborts.hpp"
+#include "support/default_member.hpp"
 #include "support/fleet/fleet_rig.hpp"
 
 using namespace belay;
@@ -59,6 +60,8 @@ struct Doing {
 using Lines_ = std::vector<std::string>;
 
 }  // namespace
+
+static_assert(belay_test::DefaultMember<Fleet<>>);
 
 TEST_CASE("Fleet::add accepts services of any transport and policy, and finds them by name",
           "[fleet][fleet][unit]") {

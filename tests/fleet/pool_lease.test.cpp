@@ -93,6 +93,30 @@ TEST_CASE("PoolLease stays stale when its connection ends and is replaced",
     CHECK(rig.pool->status().leased == 1);
 }
 
+TEST_CASE("Pool lends no connection again that its borrower has reported dead",
+          "[fleet][pool_lease][regression]") {
+    PoolRig rig{2};
+    rig.up();
+    {
+        PoolLease dead = rig.pool->acquire();
+        dead.report_unhealthy({.cause = Cause::timed_out});
+        CHECK(dead);
+    }  // gives it back before the pool's next turn
+    CHECK(rig.pool->status().leased == 1);
+    PoolLease other = rig.pool->acquire();
+    REQUIRE(other);
+    CHECK_FALSE(rig.pool->acquire());
+    other.give_back();
+    // The other one has received nothing since, so it is suspect, as after a report without a return.
+    rig.run(10s);
+    CHECK(rig.pool->status().leased == 0);
+    CHECK(rig.pool->status().suspect == 1);
+    CHECK_FALSE(rig.pool->acquire());
+    rig.connections.opens = true;
+    rig.run(20s);
+    CHECK(rig.pool->status().idle == 2);
+}
+
 TEST_CASE("PoolLease: a hook shrinks its pool, stops it, and destroys it",
           "[fleet][pool_lease][unit]") {
     for (int what = 0; what < 3; ++what) {

@@ -64,6 +64,76 @@ TEST_CASE("http_failure of a response has the wait of its Retry-After",
     CHECK(wait({}) == 0s);
 }
 
+TEST_CASE("http_failure reads a Retry-After in each of the three formats of a date",
+          "[link][http_message][unit]") {
+    const auto wait = [](std::string after, std::string date) {
+        const HttpHeaders headers{{"Retry-After", std::move(after)}, {"Date", std::move(date)}};
+        return http_failure(HttpResponse{.status = 503, .headers = headers}).retry_after;
+    };
+    const std::string now = "Sun, 06 Nov 1994 08:49:30 GMT";
+    for (const char* const after : {"Sun, 06 Nov 1994 08:49:37 GMT",
+                                    "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
+        INFO(after);
+        CHECK(wait(after, now) == 7s);
+        CHECK(wait(after, "Sunday, 06-Nov-94 08:49:30 GMT") == 7s);
+        CHECK(wait(after, "Sun Nov  6 08:49:30 1994") == 7s);
+        CHECK(wait(after, "Sun Nov  6 08:49:38 1994") == 0s);  // in the past
+        CHECK(wait(after, "Sat, 05 Nov 1994 08:49:37 GMT") == 24h);
+        CHECK(wait(after, "Sat, 06 Nov 1993 08:49:37 GMT") == 24h);
+        for (std::size_t n = 0; n < std::string_view{after}.size(); ++n) {  // cut short
+            CHECK(wait(std::string{after, n}, now) == 0s);
+            CHECK(wait(now, std::string{after, n}) == 0s);
+        }
+    }
+    CHECK(wait("Wed Nov 16 08:49:37 1994", "Wed, 16 Nov 1994 08:49:36 GMT") == 1s);
+    // A year of two digits is at most 50 years after the other date (RFC 9110, section 5.6.7).
+    CHECK(wait("Thursday, 01-Jan-70 00:00:01 GMT", "Wed, 31 Dec 2069 23:59:59 GMT") == 2s);
+    CHECK(wait("Saturday, 01-Jan-00 00:00:01 GMT", "Friday, 31-Dec-99 23:59:59 GMT") == 2s);
+    CHECK(wait("Friday, 01-Jan-77 00:00:00 GMT", "Thu, 31 Dec 2026 00:00:00 GMT") == 0s);
+    CHECK(wait("Friday, 01-Jan-76 00:00:00 GMT", "Thu, 31 Dec 2026 00:00:00 GMT") == 24h);
+    CHECK(wait("Tuesday, 29-Feb-00 00:00:00 GMT", "Mon, 28 Feb 2000 23:59:00 GMT") == 1min);
+    CHECK(wait("Sat, 31 Dec 2016 23:59:60 GMT", "Sat, 31 Dec 2016 23:59:59 GMT") == 1s);
+    for (const char* const none :
+         {"Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
+          "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 31 Apr 1995 08:49:37 GMT",
+          "Sun, 06 ovD 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET",
+          "Sun, 06-Nov-1994 08:49:37 GMT", "Sunday, 06 Nov 94 08:49:37 GMT",
+          "Tuesday, 29-Feb-95 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
+          "Sun, 06 Nov 1994 08 49 37 GMT", "Sun Nov    08:49:37 1994", "Sun Nov  6 08:49:37 94",
+          ", 06 Nov 1994 08:49:37 GMT", "Sun,\t06 Nov 1994 08:49:37 GMT"}) {
+        INFO(none);
+        CHECK(wait(none, "Sat, 05 Nov 1994 08:49:36 GMT") == 0s);
+    }
+}
+
+TEST_CASE("http_failure reads any text as a Retry-After, and waits for at most a day",
+          "[link][http_message][property]") {
+    Random bits{Seed{7}};
+    const std::string forms[] = {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+                                 "Sun Nov  6 08:49:37 1994", "120"};
+    const auto text = [&] {
+        std::string out = forms[bits() % 4];
+        for (auto changes = bits() % 4; changes != 0; --changes) {
+            const std::size_t at = bits() % (out.size() + 1);
+            if (bits() % 4 == 0) {
+                out.insert(at, 1, static_cast<char>(bits() % 256));
+            } else if (at < out.size()) {
+                out[at] = "0123456789 ,:-\xFF"[bits() % 15];
+            }
+        }
+        return out;
+    };
+    int waits = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        const HttpHeaders headers{{"Retry-After", text()}, {"Date", text()}};
+        const Duration wait =
+            http_failure(HttpResponse{.status = 503, .headers = headers}).retry_after;
+        if (wait < 0s || wait > 24h) FAIL(headers.begin()->value);
+        waits += wait > 0s;
+    }
+    CHECK(waits > 1'000);
+}
+
 TEST_CASE("retry repeats a request whose HttpResponse is a failure", "[http][http_message][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};

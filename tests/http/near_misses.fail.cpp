@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include <belay/drive.hpp>
 #include <belay/http.hpp>
+#include <belay/http/http_calls.hpp>
 #include <belay/posix/http_check.hpp>
 
 // expect-error: HttpRequest: on_chunk must be noexcept
@@ -52,3 +54,19 @@ void use() {
     static_cast<void>(belay::check::http([] { return std::make_unique<Rig>(); }));
 }
 }  // namespace check_of_a_rig_that_never_runs
+
+// expect-error: HttpCalls::send: the request must be a variable
+namespace temporary_request_of_calls {
+struct Http {
+    struct Handle {};
+    Handle request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return {}; }
+};
+auto use(belay::HttpCalls<Http, belay::LoopSleeper<belay::Loop<>>>& calls) {
+#if defined(BELAY_CONTROL)
+    belay::HttpRequest request{.url = "http://example.com/"};
+    return calls.send(request);
+#else
+    return calls.send({.url = "http://example.com/"});
+#endif
+}
+}  // namespace temporary_request_of_calls

@@ -371,6 +371,8 @@ TEST_CASE("Journal::open rejects impossible options", "[journal][journal][unit]"
         const auto journal = SimJournal::open(disk, "q", options);
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::bad_options);
+        CHECK(journal.error().what == options.check());
+        CHECK(journal.error().message().find("segment_bytes") != std::string::npos);
     }
     CHECK(disk.list("q")->empty());
 }

@@ -4,14 +4,15 @@
 
 using namespace belay;
 
-static_assert(detail::possible(JournalOptions{}));
+static_assert(JournalOptions{}.check().empty());
 static_assert(JournalOptions{}.flush == Flush::group && JournalOptions{}.create);
 static_assert(JournalOptions{}.verify == Verify::tail);
-static_assert(detail::possible({.segment_bytes = 4096, .record_bytes_max = 2328}));
-static_assert(!detail::possible({.segment_bytes = 4096, .record_bytes_max = 2329}),
+static_assert(JournalOptions{.segment_bytes = 4096, .record_bytes_max = 2328}.check().empty());
+static_assert(detail::segment_bytes_for(0) == 1768, "the sentence of check() names it");
+static_assert(!JournalOptions{.segment_bytes = 4096, .record_bytes_max = 2329}.check().empty(),
               "there is room beside for a note, the reserve and the seal");
-static_assert(!detail::possible({.segment_bytes = 4095, .record_bytes_max = 16}));
-static_assert(detail::possible({.segment_bytes = 4096, .record_bytes_max = 16}));
-static_assert(!detail::possible({.segment_bytes = (std::size_t{1} << 30) + 1}));
-static_assert(!detail::possible({.segment_bytes = 8192, .record_bytes_max = 8192}),
+static_assert(!JournalOptions{.segment_bytes = 4095, .record_bytes_max = 16}.check().empty());
+static_assert(JournalOptions{.segment_bytes = 4096, .record_bytes_max = 16}.check().empty());
+static_assert(!JournalOptions{.segment_bytes = (std::size_t{1} << 30) + 1}.check().empty());
+static_assert(!JournalOptions{.segment_bytes = 8192, .record_bytes_max = 8192}.check().empty(),
               "a segment has room for its header, one record and what is kept in reserve");

@@ -11,6 +11,7 @@
 #include <belay/call/task.hpp>
 
 #include "support/catch.hpp"
+#include "support/default_member.hpp"
 #include "support/link/link_rig.hpp"
 #include "support/seeds.hpp"
 
@@ -78,6 +79,8 @@ struct Connected : AwaitedWire, AwaitRig {
 };
 
 }  // namespace
+
+static_assert(belay_test::DefaultMember<LinkAwaits<>>);
 
 TEST_CASE("connected and receive pass all events of a link to a coroutine",
           "[link][awaitable][unit]") {

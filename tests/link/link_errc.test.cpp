@@ -24,10 +24,15 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(cause_of(LinkErrc::requests_full) == Cause::overloaded);
     CHECK(cause_of(LinkErrc::unanswered) == Cause::timed_out);
     CHECK(cause_of(LinkErrc::unsent) == Cause::timed_out);
-    for (int i = 1; i <= 14; ++i)
+    CHECK(cause_of(LinkErrc::framing_threw) == Cause::lost);
+    CHECK(cause_of(LinkErrc::decorator_threw) == Cause::lost);
+    CHECK(cause_of(LinkErrc::handler_threw) == Cause::lost);
+    CHECK(cause_of(LinkErrc::injected) == Cause::lost);
+    for (int i = 1; i <= 18; ++i)
         CHECK(belay::detail::link_category().message(i) != "unknown error");
-    CHECK(belay::detail::link_category().message(15) == "unknown error");
-    CHECK(std::size(belay::detail::link_error_texts) == static_cast<std::size_t>(LinkErrc::unsent));
+    CHECK(belay::detail::link_category().message(19) == "unknown error");
+    CHECK(std::size(belay::detail::link_error_texts) ==
+          static_cast<std::size_t>(LinkErrc::injected));
     CHECK(failure_of(LinkErrc::token_refused, Cause::unauthorized).cause == Cause::unauthorized);
     CHECK(failure_of(LinkErrc::token_refused).error() == LinkErrc::token_refused);
 }

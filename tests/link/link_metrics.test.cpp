@@ -11,6 +11,7 @@
 #include <belay/link/heartbeat.hpp>
 
 #include "support/link/link_rig.hpp"
+#include "support/metrics/collected.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -203,6 +204,44 @@ TEST_CASE("to_prometheus writes each family once, and each sample of each link",
     std::string alone;
     to_prometheus(alone, other);
     CHECK(parsed(alone).size() * 2 == samples.size());
+}
+
+TEST_CASE("visit_metrics passes each member of LinkMetrics::Counters", "[link][metrics][unit]") {
+    LinkMetrics::Counters counters;
+    auto& [attempts, connections, losses, withdrawn, failures, conflicts, outages, round_trips] =
+        counters;
+    // The first failure is Cause::none, which never happens.
+    auto& [none, planned, losses_by_cause, refusals, timeouts, overloaded, protocol, corrupt,
+           permanent, forbidden, unauthorized] = failures;
+    static_cast<void>(none);
+    auto& [outage_counts, outage_sum] = outages;
+    auto& [round_trip_counts, round_trip_sum] = round_trips;
+    outage_counts[1] = 2;
+    round_trip_counts[12] = 3;
+    belay_test::check_each_member_visited(counters, attempts, connections, losses, withdrawn,
+                                          conflicts, planned, losses_by_cause, refusals, timeouts,
+                                          overloaded, protocol, corrupt, permanent, forbidden,
+                                          unauthorized, outage_sum, round_trip_sum);
+    metrics::Page page;
+    REQUIRE(page.add("api", counters));
+    std::string text;
+    to_prometheus(text, page);
+    const auto samples = belay_test::parse_exposition(text).samples;
+    CHECK(samples.at("belay_link_outage_seconds_count{link=\"api\"}") == "2");
+    CHECK(samples.at("belay_link_round_trip_seconds_count{link=\"api\"}") == "3");
+    CHECK(samples.at("belay_link_round_trip_seconds_bucket{link=\"api\",le=\"30\"}") == "0");
+}
+
+TEST_CASE("to_prometheus leaves out a second link of the same name, and says how many",
+          "[link][metrics][regression]") {
+    const LinkMetrics one{"api"};
+    const LinkMetrics two{"api"};
+    const LinkMetrics* const both[] = {&one, &two};
+    std::string text;
+    to_prometheus(text, both);
+    const auto read = belay_test::parse_exposition(text);
+    CHECK(read.fault == "");
+    CHECK(read.samples.at("belay_metrics_dropped_parts") == "1");
 }
 
 TEST_CASE("LinkMetrics in a Tee does not change the hooks of other observers",

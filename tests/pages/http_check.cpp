@@ -131,6 +131,9 @@ HttpResponse curl_call(const HttpRequest& request, const Deliver& deliver) {
     if (!is_plain(request)) {
         return {.failure = Failure::from(HttpErrc::bad_text), .sent = false};
     }
+    if (request.deadline <= Duration::zero()) {
+        return {.failure = Failure::from(HttpErrc::timed_out), .sent = false};
+    }
     const Instant due = after(SteadyClock{}.now(), request.deadline);
     std::string url = asked;
     for (int hops = 0;; ++hops) {

@@ -2,6 +2,8 @@
 // Goal: misuse of this component does not compile, and the error states the reason. Method: each
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
+#include <optional>
+
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -29,6 +31,15 @@ void use() {
     static_cast<void>(policy);
 }
 }  // namespace policy_of_shared_object
+
+// expect-error: a std::optional of a rule needs
+namespace optional_rule_without_its_header {
+#if defined(BELAY_CONTROL)
+belay::Policy policy{belay::MaxAttempts{3}};
+#else
+belay::Policy policy{std::optional<belay::MaxAttempts>{}};
+#endif
+}  // namespace optional_rule_without_its_header
 
 // expect-error: RuleLike: failed must be 'Advice failed
 namespace rule_hook_misspelt {

@@ -43,6 +43,10 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::ignores_the_limit>() == to_string(R::limit_holds));
     CHECK(wrong_with<M::limits_too_early>() == to_string(R::limit_holds));
     CHECK(wrong_with<M::ignores_the_deadline>() == to_string(R::deadline_holds));
+    CHECK(wrong_with<M::takes_zero_for_no_limit>() ==
+          to_string(R::sends_nothing_after_the_deadline));
+    CHECK(wrong_with<M::asks_after_the_deadline>() ==
+          to_string(R::sends_nothing_after_the_deadline));
     CHECK(wrong_with<M::measures_each_piece>() == to_string(R::deadline_holds));
     CHECK(wrong_with<M::is_impatient>() == to_string(R::deadline_holds));
     CHECK(wrong_with<M::follows_unasked>() == to_string(R::follows_only_if_asked));

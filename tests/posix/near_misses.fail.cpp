@@ -2,7 +2,10 @@
 // Goal: misuse of this component does not compile, and the error states the reason. Method: each
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
+#include <belay/drive/loop.hpp>
 #include <belay/posix/listener.hpp>
+#include <belay/posix/loop.hpp>
+#include <belay/posix/tcp.hpp>
 
 // expect-error: Listener: on_accept must return void, because a result would be ignored and a coroutine
 namespace accepted_by_a_coroutine {
@@ -17,3 +20,25 @@ void use(belay::posix::Loop<>& loop) {
     belay::posix::Listener listener{loop, on_accept};
 }
 }  // namespace accepted_by_a_coroutine
+
+// expect-error: posix::Tcp: write the host and the port as one argument
+namespace tcp_host_and_port {
+void use(belay::posix::Loop<>& loop) {
+#if defined(BELAY_CONTROL)
+    belay::posix::Tcp tcp{loop, belay::posix::Endpoint{"127.0.0.1", 1}};
+#else
+    belay::posix::Tcp tcp{loop, "127.0.0.1", 1};
+#endif
+}
+}  // namespace tcp_host_and_port
+
+// expect-error: posix::Tcp: the loop must be a belay::posix::Loop
+namespace tcp_on_a_loop_without_sockets {
+#if defined(BELAY_CONTROL)
+void use(belay::posix::Loop<>& loop) {
+#else
+void use(belay::Loop<>& loop) {
+#endif
+    belay::posix::Tcp tcp{loop, belay::posix::Endpoint{"127.0.0.1", 1}};
+}
+}  // namespace tcp_on_a_loop_without_sockets

@@ -6,6 +6,9 @@
 
 #include <sys/socket.h>
 
+#include <stdexcept>
+#include <utility>
+
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -65,6 +68,31 @@ struct CountedPuts : LengthPrefixed {
         return LengthPrefixed::put(message, out);
     }
     static inline std::size_t copied = 0;
+};
+
+/// Throws what is not std::bad_alloc, where the test wants it.
+struct ThrowingPuts : LengthPrefixed {
+    enum class In { nothing, put, put_header, put_ping };
+    bool put(BytesView message, Bytes& out) const {
+        out.push_back(std::byte{1});  // half of a frame
+        throw_in(In::put);
+        out.pop_back();
+        return LengthPrefixed::put(message, out);
+    }
+    bool put_header(std::size_t bytes, Bytes& out) const {
+        throw_in(In::put_header);
+        return LengthPrefixed::put_header(bytes, out);
+    }
+    void put_ping(Bytes& out) const {
+        throw_in(In::put_ping);
+        LengthPrefixed::put_ping(out);
+    }
+    static void throw_in(In here) {
+        if (std::exchange(throws, throws == here ? In::nothing : throws) == here) {
+            throw std::length_error{"a framing of the user"};
+        }
+    }
+    static inline In throws = In::nothing;
 };
 
 /// Lets time pass second by second, as a driver would see it.
@@ -144,6 +172,35 @@ TEST_CASE("Tcp::send rejects a message that its framing cannot carry, and contin
     }
     CHECK(rig.link.send(to_bytes("x")) == SendResult::sent);
     CHECK(rig.peer_reads(6) == frame("x"));
+}
+
+TEST_CASE("Tcp ends the connection if its framing throws while it writes, and dials again",
+          "[posix][posix_tcp][fault]") {
+    using In = ThrowingPuts::In;
+    using Beating = Heartbeat<Tcp<ThrowingPuts>>;
+    TcpRig<Beating, ThrowingPuts> rig{
+        {}, {}, [](Tcp<ThrowingPuts> tcp) {
+            return Beating{std::move(tcp), {.every = 10s, .dead_after = 25s}};
+        }};
+    rig.connect();
+    for (const In where : {In::put, In::put_header, In::put_ping}) {
+        CAPTURE(static_cast<int>(where));
+        CHECK(rig.peer_reads(5) == ping_frame);
+        ThrowingPuts::throws = where;
+        if (where == In::put_ping) {
+            rig.peer.send(frame("alive"));  // so that the heartbeat waits for its time
+            pass(rig, 11s);
+        } else {
+            const std::size_t size = where == In::put ? 3 : std::size_t{1} << 15U;
+            CHECK(rig.link.send(Bytes(size)) == SendResult::down);
+        }
+        rig.until_state(LinkState::cooldown);
+        CHECK(rig.app.failure.error() == LinkErrc::framing_threw);
+        CHECK(ThrowingPuts::throws == In::nothing);
+        pass(rig, 2s);
+        rig.until_state(LinkState::connected);
+        rig.peer = rig.server.accept();
+    }
 }
 
 TEST_CASE("Tcp over Lines carries lines, both ways", "[posix][posix_tcp][unit]") {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "support/aborts.hpp"
+#include "support/default_member.hpp"
 #include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
@@ -21,6 +22,8 @@ struct CountedValue {
 };
 
 }  // namespace
+
+static_assert(belay_test::DefaultMember<Deque<std::string>>);
 
 TEST_CASE("check::storage finds no fault in Deque, with and without a bound",
           "[queue][deque][property]") {

@@ -114,6 +114,15 @@ static_assert(!OfQueue::Pushed::right<QueueAllWrong> && !OfQueue::Refused::right
 static_assert(!OfQueue::Dropped::right<QueueAllWrong> && !OfQueue::Popped::right<QueueAllWrong>);
 static_assert(!OfQueue::Drained::right<QueueAllWrong> && !OfQueue::Released::right<QueueAllWrong>);
 
+struct ThrowingOverflow {
+    static constexpr bool drops = true;
+    bool drops_first;
+    std::error_code make_space(auto& space) {
+        if (drops_first) static_cast<void>(space.drop_oldest());
+        throw 4;
+    }
+};
+
 }  // namespace
 
 static_assert(sizeof(Queue<Ring<int, 4>>) == sizeof(Queue<Ring<int, 4>, Reject, EmptyObserver>),
@@ -271,6 +280,22 @@ TEST_CASE("Queue keeps its state when a hook throws", "[queue][queue_observer][f
     dropping.observer().armed = false;
     CHECK_FALSE(dropping.push(3));
     CHECK(dropping.pop() == 3);
+}
+
+TEST_CASE("Queue keeps its state when the overflow policy throws",
+          "[queue][queue_observer][fault]") {
+    const bool drops_first = GENERATE(true, false);
+    Queue queue{Deque<std::string>{}, ThrowingOverflow{drops_first}, {.limit = 2}};
+    REQUIRE_FALSE(queue.push("1"));
+    REQUIRE_FALSE(queue.push("2"));
+    std::string third = "3";
+    CHECK_THROWS_AS(queue.push(std::move(third)), int);
+    CHECK(third == "3");  // NOLINT(bugprone-use-after-move): the push did not take it
+    CHECK(queue.size() == (drops_first ? 1 : 2));
+    if (drops_first) CHECK_FALSE(queue.push(std::move(third)));
+    CHECK(queue.pop() == (drops_first ? "2" : "1"));
+    CHECK(queue.pop() == (drops_first ? "3" : "2"));
+    CHECK(queue.empty());
 }
 
 TEST_CASE("Queue accepts an observer that lives elsewhere, and one whose hooks are templates",

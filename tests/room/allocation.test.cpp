@@ -8,6 +8,8 @@
 
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/journal_rooms.hpp>
+#include <belay/room/yjs_protocol.hpp>
+#include <belay/yjs/yjs_document.hpp>
 #include <belay/yjs/yjs_update.hpp>
 
 #include "support/catch.hpp"
@@ -96,7 +98,37 @@ TEST_CASE("yjs: memory is a small multiple of the worst inputs", "[room][allocat
     REQUIRE(yjs::validate(subdocuments)->subdocuments.size() == many);
     const Bytes gaps = block_of("00010a01");
     REQUIRE(yjs::validate(gaps)->gaps() == many / 2);
+    // A key that was set so often, although no update deletes the values before the last one.
+    Bytes values = from_hex("01");
+    yjs::append_varuint(values, many);
+    for (const char* const part : {"0700", "2701016d016b01"}) {
+        const Bytes bytes = from_hex(part);
+        values.insert(values.end(), bytes.begin(), bytes.end());
+    }
+    for (std::uint64_t n = 1; n < many; ++n) {
+        for (const int b : {0x88, 7}) values.push_back(static_cast<std::byte>(b));
+        yjs::append_varuint(values, n - 1);
+        for (const int b : {1, 126}) values.push_back(static_cast<std::byte>(b));
+    }
+    values.push_back(std::byte{0});
+    REQUIRE(yjs::scrub(values)->size() < 40);
+    // Children of a deleted type, of a client each, which nobody deleted.
+    Bytes children;
+    yjs::append_varuint(children, many);
+    for (std::uint64_t id = many; id > 1; --id) {
+        yjs::append_varuint(children, 1);
+        yjs::append_varuint(children, id);
+        for (const int b : {0, 7, 0, 1, 0, 0}) children.push_back(static_cast<std::byte>(b));
+    }
+    const Bytes type = from_hex(
+        "0101000701016100"
+        "010101"
+        "0001");
+    children.insert(children.end(), type.begin(), type.end());
+    REQUIRE(yjs::scrub(children)->size() > children.size());
     const std::pair<const char*, Bytes> worst[] = {
+        {"values of a key", values},
+        {"children of a deleted type", children},
         {"structs of two bytes", structs},
         {"empty blocks, many twice", clients},
         {"a client each", started},
@@ -206,4 +238,19 @@ TEST_CASE("JournalRooms opens ten thousand rooms without holding the contents of
     CHECK(counting.peak() < counting.held() + (4 << 20));
     CHECK(rooms.status().rooms == rooms_count);
     CHECK(rooms.status().log_bytes > rooms_count * update_bytes);
+}
+
+TEST_CASE("YjsProtocol::disjoint neither copies nor sorts the state vector of a client",
+          "[room][allocation][fault]") {
+    const YjsProtocol protocol;
+    const Bytes ours = from_hex("0209040701");
+    Bytes theirs = from_hex("a08d06");  // 100,000 clients
+    for (int i = 0; i < 100'000; ++i) {
+        for (const int b : {8, 1}) theirs.push_back(static_cast<std::byte>(b));
+    }
+    CHECK(peak_of([&] { CHECK(protocol.disjoint(ours, theirs)); }) < 10'000);
+    // A document refuses a longer one, and this function does not read it.
+    const Bytes longer = repeated("", 200'000, "0801", "");
+    CHECK_FALSE(protocol.disjoint(ours, longer));
+    CHECK(YjsDocument{}.diff(longer).error().code == YjsErrc::update_too_large);
 }

@@ -13,6 +13,7 @@ namespace client_life {
 using Core = ::belay::detail::ClientCore;
 using State = Core::State;
 using Event = Core::Event;
+using Leave = Core::Leave;
 using Todo = Core::Actions;
 
 constexpr RoomOptions client_defaults{};
@@ -76,10 +77,10 @@ constexpr Row direct_rows[] = {
     {State::checking,
      Event::close,
      State::rejecting,
-     {.leave = true, .drop_check = true, .open = true}},
-    {State::checking, Event::withdraw, State::closed, {.leave = true}},
-    {State::checking, Event::lost, State::closed, {.leave = true, .abort = true}},
-    {State::checking, Event::ended, State::closed, {.leave = true}},
+     {.leave = Leave::before_joining, .drop_check = true, .open = true}},
+    {State::checking, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
+    {State::checking, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
+    {State::checking, Event::ended, State::closed, {.leave = Leave::before_joining}},
 
     {State::loading, Event::check_requested, State::loading, {.check = true}},
     {State::loading, Event::token, State::loading, {.check = true}},
@@ -89,20 +90,23 @@ constexpr Row direct_rows[] = {
     {State::loading,
      Event::close,
      State::rejecting,
-     {.leave = true, .drop_check = true, .open = true}},
-    {State::loading, Event::withdraw, State::closed, {.leave = true}},
-    {State::loading, Event::lost, State::closed, {.leave = true, .abort = true}},
-    {State::loading, Event::ended, State::closed, {.leave = true}},
+     {.leave = Leave::before_joining, .drop_check = true, .open = true}},
+    {State::loading, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
+    {State::loading, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
+    {State::loading, Event::ended, State::closed, {.leave = Leave::before_joining}},
 
     {State::opening, Event::check_requested, State::opening, {.check = true}},
     {State::opening, Event::token, State::opening, {.check = true}},
     {State::opening, Event::denied, State::opening, {.deny = true}},
     {State::opening, Event::unanswered, State::opening, {.fail = RoomErrc::no_answer}},
     {State::opening, Event::opened, State::joined, {.join = true}},
-    {State::opening, Event::close, State::rejecting, {.leave = true, .drop_check = true}},
-    {State::opening, Event::withdraw, State::closed, {.leave = true}},
-    {State::opening, Event::lost, State::closed, {.leave = true, .abort = true}},
-    {State::opening, Event::ended, State::closed, {.leave = true}},
+    {State::opening,
+     Event::close,
+     State::rejecting,
+     {.leave = Leave::before_joining, .drop_check = true}},
+    {State::opening, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
+    {State::opening, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
+    {State::opening, Event::ended, State::closed, {.leave = Leave::before_joining}},
 
     {State::joined, Event::check_requested, State::joined, {.check = true}},
     {State::joined, Event::token, State::joined, {.check = true}},
@@ -112,10 +116,10 @@ constexpr Row direct_rows[] = {
     {State::joined,
      Event::close,
      State::closed,
-     {.leave = true, .was_joined = true, .drop_check = true, .close = true}},
-    {State::joined, Event::withdraw, State::closed, {.leave = true, .was_joined = true}},
-    {State::joined, Event::lost, State::closed, {.leave = true, .was_joined = true, .abort = true}},
-    {State::joined, Event::ended, State::closed, {.leave = true, .was_joined = true}},
+     {.leave = Leave::joined, .drop_check = true, .close = true}},
+    {State::joined, Event::withdraw, State::closed, {.leave = Leave::joined}},
+    {State::joined, Event::lost, State::closed, {.leave = Leave::joined, .abort = true}},
+    {State::joined, Event::ended, State::closed, {.leave = Leave::joined}},
 
     {State::rejecting, Event::opened, State::closed, {.close = true}},
     {State::rejecting, Event::lost, State::closed, {.abort = true}},
@@ -154,6 +158,9 @@ static_assert(is_the_table(true));
 
 constexpr Duration within = client_defaults.check_within;
 
+// row: checking | tick, check_within after the check began | checking | fail (no_answer)
+// row: loading | tick, check_within after the check began | loading | fail (no_answer)
+// row: joined | tick, check_within after the check began | joined | fail (no_answer)
 constexpr bool a_check_ends_after_check_within() {
     for (const State state : {State::checking, State::loading, State::joined}) {
         Core core = client_in(state, false);
@@ -162,18 +169,23 @@ constexpr bool a_check_ends_after_check_within() {
         if (core.step(Event::tick, at(within)) != Todo{}) return false;
         if (core.step(Event::tick, at(1s + within)) != Todo{.fail = RoomErrc::no_answer})
             return false;
+        if (core.state() != state) return false;
     }
     return true;
 }
 static_assert(a_check_ends_after_check_within());
 
+// row: opening | tick, check_within after it began | closed | leave, abort
+// row: rejecting | tick, check_within after it began | closed | abort
 constexpr bool an_upgrade_ends_after_check_within() {
     Core opening = client_in(State::opening, false);
     Core rejecting = client_in(State::rejecting, false);
     return opening.deadline() == at(within) && rejecting.deadline() == at(within) &&
-           opening.step(Event::tick, at(within)) == Todo{.leave = true, .abort = true} &&
+           opening.step(Event::tick, at(within)) ==
+               Todo{.leave = Leave::before_joining, .abort = true} &&
            rejecting.step(Event::tick, at(within)) == Todo{.abort = true} &&
-           opening.deadline() == never && rejecting.deadline() == never;
+           opening.deadline() == never && rejecting.deadline() == never &&
+           opening.state() == State::closed && rejecting.state() == State::closed;
 }
 static_assert(an_upgrade_ends_after_check_within());
 
@@ -194,6 +206,7 @@ constexpr bool a_check_keeps_its_deadline_when_the_client_joins() {
 }
 static_assert(a_check_keeps_its_deadline_when_the_client_joins());
 
+// row: joined | tick, when the grant ends | joined | fail (unauthorized)
 constexpr bool a_grant_ends() {
     Core core = client_in(State::joined, false);
     return core.deadline() == at(1h) && core.step(Event::tick, at(1h - 1ns)) == Todo{} &&
@@ -267,16 +280,5 @@ constexpr bool a_draining_client_stays_joined() {
            !client_in(State::joined, true).draining();
 }
 static_assert(a_draining_client_stays_joined());
-
-constexpr bool a_request_after_the_load_is_taken_once() {
-    Core core = client_in(State::joined, true);
-    const bool at_first = core.take_request_after_load();
-    core.request_after_load(true);
-    const bool once = core.take_request_after_load() && !core.take_request_after_load();
-    core.request_after_load(true);
-    core.request_after_load(false);
-    return !at_first && once && !core.take_request_after_load();
-}
-static_assert(a_request_after_the_load_is_taken_once());
 
 }  // namespace client_life

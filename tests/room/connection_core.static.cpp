@@ -78,6 +78,7 @@ static_assert(is_the_connection_table());
 
 // ---- timers ------------------------------------------------------------------------------------
 
+// row: opening | tick, check_within after it began | closed | release, abort
 constexpr bool an_opening_ends_after_check_within() {
     Core core{connection_defaults};
     static_cast<void>(core.step(Event::begun, at(1s)));
@@ -89,6 +90,7 @@ constexpr bool an_opening_ends_after_check_within() {
 }
 static_assert(an_opening_ends_after_check_within());
 
+// row: closing | tick, check_within after it began | closed | abort
 constexpr bool a_close_code_waits_for_check_within() {
     Core core = connection_in(State::open);
     static_cast<void>(core.step(Event::close, at(5s)));
@@ -100,6 +102,7 @@ constexpr bool a_close_code_waits_for_check_within() {
 }
 static_assert(a_close_code_waits_for_check_within());
 
+// row: open | tick, token_within without a document | open | fail (unauthorized)
 constexpr bool a_connection_without_a_document_ends_after_token_within() {
     Core core{connection_defaults};
     static_cast<void>(core.step(Event::begun, at(0s)));
@@ -134,13 +137,18 @@ static_assert(a_closed_connection_waits_for_no_document());
 
 // ---- limits ------------------------------------------------------------------------------------
 
-constexpr bool the_first_join_raises_the_limit() {
+// row: opening | joined, for the first time | opening | raise_limit
+// row: open | joined, for the first time | open | raise_limit
+constexpr bool the_first_join_raises_the_limit(State state) {
     Core core{connection_defaults};
+    if (state == State::open) static_cast<void>(core.step(Event::opened, at(0s)));
     const bool at_first = core.authorized();
     const bool raises = core.step(Event::joined, at(0s)) == Todo{.raise_limit = true};
-    return !at_first && raises && core.authorized() && core.step(Event::joined, at(0s)) == Todo{};
+    return !at_first && raises && core.authorized() && core.state() == state &&
+           core.step(Event::joined, at(0s)) == Todo{};
 }
-static_assert(the_first_join_raises_the_limit());
+static_assert(the_first_join_raises_the_limit(State::opening));
+static_assert(the_first_join_raises_the_limit(State::open));
 
 constexpr bool the_bytes_before_the_first_token_are_limited() {
     const std::size_t most = connection_defaults.bytes_until_token;

@@ -57,6 +57,22 @@ void use() {
 }
 }  // namespace room_event_hook
 
+// expect-error: RoomManager: the observer's on_stateless must be 'on_stateless
+namespace room_stateless_hook {
+struct App {
+    void on_refused(const belay::RoomRefusal&) {}
+#if defined(BELAY_CONTROL)
+    void on_stateless(const belay::RoomEvent::Stateless&) {}
+#else
+    void on_stateless(std::string_view payload) { static_cast<void>(payload); }
+#endif
+};
+void use() {
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, belay::RoomOptions{},
+                             App{}};
+}
+}  // namespace room_stateless_hook
+
 // expect-error: RoomManager: the third argument must be belay::RoomOptions
 namespace room_observer_in_the_place_of_options {
 struct App {

@@ -10,6 +10,7 @@
 #include <belay/core/random.hpp>
 
 #include "support/catch.hpp"
+#include "support/default_member.hpp"
 
 using namespace belay;
 
@@ -28,6 +29,8 @@ bool adds_to_log(const OpaqueDocument& document, const std::string& update) {
 }
 
 }  // namespace
+
+static_assert(belay_test::DefaultMember<OpaqueDocument>);
 
 TEST_CASE("OpaqueDocument keeps each update once, in order", "[room][opaque_document][unit]") {
     OpaqueDocument document;

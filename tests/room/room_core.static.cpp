@@ -204,4 +204,14 @@ constexpr bool a_hurried_room_is_saved_though_nothing_has_changed() {
 }
 static_assert(a_hurried_room_is_saved_though_nothing_has_changed());
 
+constexpr bool an_uncovered_change_is_saved_after_the_save_that_is_under_way() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::hurried);
+    const bool waits = scenario.step(Event::uncovered) == Todo{} && scenario.core.dirty();
+    scenario.step(Event::saved);
+    return waits && scenario.core.dirty() && scenario.core.deadline() != never;
+}
+static_assert(an_uncovered_change_is_saved_after_the_save_that_is_under_way());
+
 }  // namespace

@@ -4,6 +4,9 @@
 // worlds.
 #include <belay/room/room_manager.hpp>
 
+#include <map>
+#include <string>
+
 #include "support/catch.hpp"
 #include "support/hex.hpp"
 #include "support/room/disk_rooms.hpp"
@@ -190,6 +193,7 @@ struct Chaos {
         w.rights.takes = {};
         w.disk.fail_flushes = w.disk.fail_saves = w.disk.fail_loads = w.disk.hang_loads = 0;
         w.disk.full = false;
+        w.disk.before = w.rights.before = w.document_before = {};
         for (int round = 0; round < 60; ++round) {
             for (const auto& e : editors) {
                 e->stall(false);
@@ -342,6 +346,79 @@ TEST_CASE("RoomManager: under all faults no visible change is lost, and all clie
         CHECK(chaos.lost == 0);
         CHECK(chaos.w.disk.saving_max == 1);
     });
+}
+
+namespace {
+
+using ThrownCounts = std::map<std::string, int, std::less<>>;
+
+/// Plays all faults while the user's callables throw, in documents or elsewhere.
+ThrownCounts play_with_callables_that_throw(Seed seed, bool in_documents) {
+    ThrownCounts thrown;
+    Chaos chaos{seed};
+    const std::uint64_t one_in = 2 + chaos.draw(40);
+    Random bits{seed};
+    auto& before = in_documents ? chaos.w.document_before : chaos.w.disk.before;
+    before = [&](std::string_view name) {
+        if (uniform_upto(bits, one_in - 1) != 0) return;
+        ++thrown[std::string{name}];
+        throw CallableThrew{};
+    };
+    if (!in_documents) chaos.w.rights.before = before;
+    for (int i = 0; i < 150; ++i) chaos.one();
+    chaos.stop_faults();
+    CHECK(chaos.lost == 0);
+    chaos.check_claims();
+    CHECK(chaos.false_successes == 0);
+    for (const auto& e : chaos.editors) {
+        CHECK(e->document() == chaos.editors.front()->document());
+        for (const Bytes& update : chaos.typed_by_all) CHECK(e->has(update));
+    }
+    chaos.crash();
+    CHECK(chaos.lost == 0);
+    return thrown;
+}
+void check_callables_that_throw(bool in_documents, std::initializer_list<const char*> names) {
+    ThrownCounts thrown;
+    for_each_seed([&](Seed seed) {
+        for (const auto& [name, count] : play_with_callables_that_throw(seed, in_documents))
+            thrown[name] += count;
+    });
+    for (const char* name : names) {
+        CAPTURE(name);
+        CHECK(thrown[name] > 0);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager: if its callables throw at any time, no change is lost, and all converge",
+          "[room][room_faults][sim]") {
+    check_callables_that_throw(false, {"load", "append", "flush", "save", "check", "on_refused",
+                                       "on_room_event", "on_room_failed"});
+}
+
+TEST_CASE("RoomManager reports a persistence that throws in a call without an error",
+          "[room][room_faults][fault]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.dial(alice);
+    w.disk.before = [](std::string_view name) {
+        if (name == "lagging") throw CallableThrew{};
+    };
+    alice.type("x");
+    w.run(1s);
+    CHECK(w.thrown == 0);
+    CHECK(alice.online());
+    CHECK(w.rooms().counters().storage_failures > 0);
+    REQUIRE_FALSE(w.reported.empty());
+    CHECK(w.reported.back() == "failed : the persistence threw an exception");
+}
+
+TEST_CASE("RoomManager: if its document throws at any time, no change is lost, and all converge",
+          "[room][room_faults][sim]") {
+    check_callables_that_throw(true, {"document.check", "document.apply", "document.snapshot",
+                                      "document.state_vector", "document.diff"});
 }
 
 TEST_CASE("RoomManager over a log: visible changes survive each loss of power",

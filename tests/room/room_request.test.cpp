@@ -42,6 +42,18 @@ TEST_CASE("room_request returns no room id for invalid bytes and overlong ids",
     CHECK(request_for("/ws/canvas/" + std::string(10'000, 'x')).board.empty());
 }
 
+TEST_CASE("room_request refuses ids that control a terminal, or turn the text that follows",
+          "[room][room_request][unit]") {
+    // C1 controls; embeddings, overrides and isolates of the bidirectional algorithm.
+    for (const char* board :
+         {"%C2%80", "a%C2%9B31m", "%C2%9F", "%E2%80%AA", "a%E2%80%AEb", "%E2%81%A6", "a%E2%81%A9"})
+        CHECK(request_for("/ws/canvas/" + std::string{board}).board.empty());
+    // Their neighbours, and scripts that are written from right to left.
+    for (const char* board : {"%C2%A0", "%C3%80", "%E2%80%A9", "%E2%80%AF", "%E2%81%A5",
+                              "%E2%81%AA", "%D7%A9%D7%9C%D7%95%D7%9D", "%E2%80%8F"})
+        CHECK_FALSE(request_for("/ws/canvas/" + std::string{board}).board.empty());
+}
+
 TEST_CASE("room_request ignores malformed targets and parameters", "[room][room_request][unit]") {
     for (const char* target :
          {"", "/", "/ws/canvas", "/ws/canvas/", "/ws/canvas/a/b", "/ws/canvas/a%", "/ws/canvas/a%2",

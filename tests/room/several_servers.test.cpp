@@ -4,6 +4,9 @@
 // and clients in one simulated world, over one storage in memory.
 #include <belay/room/room_manager.hpp>
 
+#include <functional>
+#include <map>
+
 #include "support/catch.hpp"
 #include "support/room/room_world.hpp"
 #include "support/room/shared_rooms.hpp"
@@ -707,46 +710,85 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
     }
 }
 
-TEST_CASE("servers: under random faults all servers converge", "[room][fanout][seeds]") {
-    for_each_seed([](Seed seed) {
-        Cluster c{seed};
-        auto& bits = c.world.bits();
-        const auto draw = [&](std::uint64_t most) { return uniform_upto(bits, most); };
-        c.options.save_after = 1s;
-        std::vector<std::unique_ptr<RoomEditor>> editors;
-        for (std::uint64_t i = 1; i <= 4; ++i)
-            editors.push_back(c.editor("e" + std::to_string(i), i, 1 + static_cast<int>(i % 3)));
-        c.store.repeats = draw(3) == 0;
-        for (int step = 0; step < 60; ++step) {
-            const int n = 1 + static_cast<int>(draw(2));
-            RoomEditor& e = *editors[draw(3)];
-            const std::uint64_t what = draw(30);
-            if (what < 12) e.type("x");
-            if (what == 12) c.store.away(n, true);
-            if (what == 13) c.store.away(n, false);
-            if (what == 14) c.store.unsubscribed(n, true);
-            if (what == 15) c.store.unsubscribed(n, false);
-            if (what == 16) c.store.servers[n].unsure = draw(1) == 0;
-            if (what == 17) c.world.restart(c.host(n));
-            if (what == 18 && !c.store.rooms.empty()) c.store.write("board", Bytes(9));
-            if (what == 19 && draw(3) == 0) c.store.wipe();
-            if (what > 19 && !e.online()) e.dial();
-            c.world.run_for(std::chrono::milliseconds(draw(1500)));
-        }
-        for (int n = 1; n <= 3; ++n) {
-            c.store.servers[n].unsure = false;
-            c.store.unsubscribed(n, false);
-            c.store.away(n, false);
-        }
-        for (int i = 0; i < 3; ++i) {
-            for (const auto& e : editors) {
-                if (!e->online()) e->dial();
-            }
-            c.world.run_for(10s);
-        }
+namespace {
+
+/// Plays all faults of storage and servers. `before` is called first in each call of a storage.
+void play_server_faults(Seed seed, const std::function<void(std::string_view)>& before) {
+    Cluster c{seed};
+    c.store.before = before;
+    auto& bits = c.world.bits();
+    const auto draw = [&](std::uint64_t most) { return uniform_upto(bits, most); };
+    c.options.save_after = 1s;
+    std::vector<std::unique_ptr<RoomEditor>> editors;
+    for (std::uint64_t i = 1; i <= 4; ++i)
+        editors.push_back(c.editor("e" + std::to_string(i), i, 1 + static_cast<int>(i % 3)));
+    c.store.repeats = draw(3) == 0;
+    for (int step = 0; step < 60; ++step) {
+        const int n = 1 + static_cast<int>(draw(2));
+        RoomEditor& e = *editors[draw(3)];
+        const std::uint64_t what = draw(30);
+        if (what < 12) e.type("x");
+        if (what == 12) c.store.away(n, true);
+        if (what == 13) c.store.away(n, false);
+        if (what == 14) c.store.unsubscribed(n, true);
+        if (what == 15) c.store.unsubscribed(n, false);
+        if (what == 16) c.store.servers[n].unsure = draw(1) == 0;
+        if (what == 17) c.world.restart(c.host(n));
+        if (what == 18 && !c.store.rooms.empty()) c.store.write("board", Bytes(9));
+        if (what == 19 && draw(3) == 0) c.store.wipe();
+        if (what > 19 && !e.online()) e.dial();
+        c.world.run_for(std::chrono::milliseconds(draw(1500)));
+    }
+    c.store.before = [](std::string_view) {};
+    for (int n = 1; n <= 3; ++n) {
+        c.store.servers[n].unsure = false;
+        c.store.unsubscribed(n, false);
+        c.store.away(n, false);
+    }
+    for (int i = 0; i < 3; ++i) {
         for (const auto& e : editors) {
-            REQUIRE(e->document() == editors.front()->document());
+            if (!e->online()) e->dial();
         }
-        REQUIRE(c.stored() == editors.front()->document());
+        c.world.run_for(10s);
+    }
+    for (const auto& e : editors) {
+        REQUIRE(e->document() == editors.front()->document());
+    }
+    REQUIRE(c.stored() == editors.front()->document());
+}
+
+using ThrownNames = std::map<std::string, int, std::less<>>;
+void play_server_faults_and_throws(Seed seed, ThrownNames& thrown) {
+    Random bits{seed};
+    const std::uint64_t one_in = 2 + uniform_upto(bits, 30);
+    play_server_faults(seed, [&](std::string_view name) {
+        if (uniform_upto(bits, one_in - 1) != 0) return;
+        ++thrown[std::string{name}];
+        throw CallableThrew{};
     });
+}
+
+}  // namespace
+
+TEST_CASE("servers: under random faults all servers converge", "[room][fanout][seeds]") {
+    for_each_seed([](Seed seed) { play_server_faults(seed, [](std::string_view) {}); });
+}
+
+TEST_CASE("servers: if the storage throws at any time, all servers converge",
+          "[room][fanout][seeds]") {
+    ThrownNames thrown;
+    for_each_seed([&](Seed seed) { play_server_faults_and_throws(seed, thrown); });
+    for (const char* name : {"load", "append", "begin", "flush", "save", "publish", "subscribe"}) {
+        CAPTURE(name);
+        CHECK(thrown[name] > 0);
+    }
+}
+
+// In these, a change of a client began a lost history again before the rest was restored, and a
+// snapshot that had the rest was replaced by one that had not.
+TEST_CASE("servers: faults that lost a change once lose none", "[room][fanout][seeds]") {
+    ThrownNames thrown;
+    play_server_faults(Seed{2212}, [](std::string_view) {});
+    play_server_faults_and_throws(Seed{578}, thrown);
+    play_server_faults_and_throws(Seed{1239}, thrown);
 }

@@ -9,8 +9,7 @@
 - A class in detail/ inherits at most one level deep.
 - A friend is a function, a class of the same header (a handle, an awaiter, a nested class), a base, or is in FRIENDS.
 
-A class beyond a limit is redesigned, or listed with the reason; it is never split to satisfy a number. The sizes of
-the classes in room/ are exempt until all of them are composed anew; their friends and bases are not.
+A class beyond a limit is redesigned, or listed with the reason; it is never split to satisfy a number.
 """
 
 import argparse
@@ -67,8 +66,6 @@ LISTED = {
     "session/session.hpp Session": "queue, supervisor, core and what the observer has not been notified of",
     "sim/detail/channel.hpp Channel": "one function for each call of a simulated socket and its network",
     "sim/detail/engine.hpp Engine": "the clock, the events and the trace of one world",
-    "sync/detail/bridge_call.hpp BridgeCall": "one call of a bridge: question, retry and session",
-    "sync/detail/bridge_engine.hpp BridgeEngine": "sessions, calls, timers and health of a bridge",
     "sync/detail/bridge_sessions.hpp BridgeSession": "what a bridge stores of one session",
     "work/detail/work_entry.hpp WorkEntry": "one member for each field of an entry",
     "work/detail/work_items.hpp WorkItems": "one function for each entry of the log",
@@ -124,7 +121,7 @@ class Classes:
                 bases = fields.get("inherits", "").split(",")
                 self.bases[header, name] += [last(base) for base in bases if base and not base.startswith("std::")]
             owner = fields.get("class") or fields.get("struct")
-            if owner and not header.startswith("room/"):
+            if owner:
                 self.add(header, last(owner), name, kind, fields.get("access"))
 
     def add(self, header, owner, name, kind, access):

@@ -45,7 +45,7 @@ class ClassesTest(unittest.TestCase):
         larger = fits.replace("    A();\n", "    void more() {}\n")
         self.assertEqual(self.rules(larger), ["public-members"])
         self.assertEqual(self.rules(larger, "core/a.hpp"), [])
-        self.assertEqual(self.rules(larger, "room/detail/a.hpp"), [])
+        self.assertEqual(self.rules(larger, "room/detail/a.hpp"), ["public-members"])
 
     def test_data_members(self):
         fits = "class A {\n" + members(classes.DATA_MAX, "int a{}_;") + "};\n"

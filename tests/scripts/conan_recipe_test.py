@@ -185,6 +185,7 @@ THIRD_PARTIES = {
     "asio/": ("with_asio", "asio", "asio"),
     "openssl/": ("with_openssl", "openssl", "openssl"),
     "nlohmann/": ("with_nlohmann_json", "nlohmann_json", "nlohmann-json"),
+    "fmt/": ("with_fmt", "fmt", "fmt"),
     "curl/": ("with_libcurl", "libcurl", "curl"),
 }
 SYSTEM = ("sys/", "fcntl.h", "poll.h", "unistd.h", "pthread.h", "netinet/", "arpa/", "errno.h")

@@ -84,6 +84,7 @@ need_adapter_libraries() {
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
     need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter, signatures under that of tokens"
     need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
+    need libfmt-dev include:fmt/format.h "the formatting library under the fmt adapter, and of a recipe"
     need libcurl4-openssl-dev include:curl/curl.h "the HTTP client under the curl adapter, and of a recipe"
 }
 

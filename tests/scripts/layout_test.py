@@ -212,8 +212,9 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(sorted(layout.LIBRARY_OF), sorted(layout.ARROWS))
         self.assertEqual(layout.ARROWS["yjs"], ("core",))
         self.assertEqual(layout.ARROWS["drive"], ("core", "call"))
-        for component in ("backoff", "breaker", "budget"):
-            self.assertEqual(layout.ARROWS[component], ("core", "policy"))
+        self.assertEqual(layout.ARROWS["backoff"], ("core", "policy"))
+        for component in ("breaker", "budget"):
+            self.assertEqual(layout.ARROWS[component], ("core", "metrics", "policy"))
         for component, below in layout.ARROWS.items():
             self.assertNotIn("sim", below)
             self.assertNotIn("adapter", below)

@@ -35,7 +35,7 @@ Test = collections.namedtuple("Test", "source cases seeds", defaults=[None])  # 
 Mutant = collections.namedtuple("Mutant", "name changes test")
 
 FLAGS = ("-std=c++20", "-O0", "-DBELAY_ASSERTIONS=1", "-Itests")
-RUN_SECONDS_MAX = 60
+RUN_SECONDS_MAX = 180  # only for tests that hang: 2,000 seeds of a world take up to 30 s on a busy machine
 COMPILE_SECONDS_MAX = 300
 BUDGET_SECONDS = 120
 
@@ -43,6 +43,10 @@ BUDGET_SECONDS = 120
 
 CORE = "belay/link/supervisor_core.hpp"
 RECEIVER = "belay/session/receiver.hpp"
+RECONCILIATION = "belay/sync/detail/scene_reconciliation.hpp"
+POOL = "belay/fleet/pool.hpp"
+LEASING = "belay/work/detail/work_leasing.hpp"
+SCHEDULER = "belay/fleet/detail/dial_scheduler.hpp"
 RECEIVER_CORE = "belay/session/detail/receiver_core.hpp"
 SENDER_CORE = "belay/session/detail/sender_core.hpp"
 
@@ -238,7 +242,133 @@ SUPERVISOR_MUTANTS = (
          ("return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;", "return false;")),
 )
 
-MUTANTS = SESSION_MUTANTS + SUPERVISOR_MUTANTS
+
+
+def explored(world, name, *changes):
+    """A fault that the world of these parts finds within 2,000 seeds."""
+    return Mutant(f"{world}_{name}", tuple(Change(*change) for change in changes),
+                  Test(f"tests/worlds/{world}.test.cpp", "*", 2000))
+
+
+WORLD_MUTANTS = (
+    # ---- eventually "every order is acknowledged"
+    # an Endpoints stays at its first endpoint
+    explored("session", "never_fails_over",
+             ("belay/link/endpoints.hpp", "place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;", "place_ = 0;")),
+    # a load balancer that answers pings proves that the receiver is alive
+    explored("session", "believes_pongs",
+             ("belay/session/session.hpp", "core_.sign_of_life(link_.data_at());",
+              "core_.sign_of_life(link_.heard_at());")),
+    # ---- require "exactly once, and in order"
+    explored("session", "ack_before_commit",
+             (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
+    # ---- always "the rules of the parts"
+    explored("session", "one_attempt_more",
+             ("belay/policy/max_attempts.hpp", "return failures_ >= most_ ? Advice::stop() : Advice::go();",
+              "return failures_ > most_ ? Advice::stop() : Advice::go();"),
+             ("belay/policy/max_attempts.hpp", "failures_ < most_) ++failures_;", "failures_ <= most_) ++failures_;")),
+    explored("session", "gives_up_a_silent_peer_late",
+             ("belay/link/detail/pulse.hpp", "lost_at_ = after(now, options_.dead_after);",
+              "lost_at_ = after(now, 4 * options_.dead_after);")),
+    # ---- always "bounded rate of dials"
+    # the breaker and the backoff each bound it
+    explored("session", "waits_without_breaker_or_growth",
+             ("belay/breaker/detail/breaker_core.hpp",
+              "            return now >= until_ ? Advice::go() : Advice::suspend(until_);\n",
+              "            return Advice::go();\n"),
+             ("belay/backoff/backoff.hpp", "Duration wait = planned ? first(turn.bits) : next(turn.bits);",
+              "Duration wait = first(turn.bits);")),
+    # ---- reachable "breaker opened"
+    explored("session", "breaker_never_opens",
+             ("belay/breaker/detail/breaker_core.hpp",
+              "            return now >= until_ ? Advice::go() : Advice::suspend(until_);\n",
+              "            return Advice::go();\n")),
+
+    # ---- eventually "every service whose host is well is connected"
+    # one dead host hides that the network is back
+    explored("fleet", "sends_always_the_same_scout",
+             ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
+              "if (static_cast<void>(earlier), next == nullptr) {")),
+    # ---- eventually "every service that fails for ever is reported"
+    explored("fleet", "blames_no_service",
+             (SCHEDULER, "pass_on(entry, entry.failure, false);", "pass_on(entry, entry.failure, true);")),
+    # ---- always "the limit of dials"
+    explored("fleet", "slow_dials_without_limit",
+             ("belay/fleet/detail/dial_lanes.hpp", "            if (slow.is_taken()) return entry;\n", "")),
+    # ---- always "the rules of a fleet"
+    explored("fleet", "suspects_with_one_service",
+             (SCHEDULER, "return held.size() + silent >= options.suspects_min;", "return held.size() + silent >= 1;")),
+    # ---- reachable "network suspect"
+    explored("fleet", "network_is_never_suspect",
+             (SCHEDULER, "if (up != 0 || proven_at >= first) return false;",
+              "if (up != 0 || first != never) return false;")),
+
+    # ---- always "no session is blocked"
+    explored("fleet_sessions", "ack_before_commit",
+             (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
+    # ---- require "exactly once, and in order"
+    explored("fleet_sessions", "resends_and_applies_twice",
+             *RESEND_FROM_ACKED, *NO_DUPLICATE_CHECK),
+    # ---- eventually "servers that are well have all parcels", and "all servers"
+    explored("fleet_sessions", "resume_from_memory",
+             (SENDER_CORE, "window_.resume(applied + 1, credit);",
+              "window_.resume(larger(window_.next(), applied + 1), credit);")),
+    explored("fleet_sessions", "ignores_reconnect_now",
+             ("belay/fleet/fleet.hpp", "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
+              "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")),
+    # ---- reachable "network suspect"
+    explored("fleet_sessions", "network_is_never_suspect",
+             (SCHEDULER, "if (up != 0 || proven_at >= first) return false;",
+              "if (up != 0 || first != never) return false;")),
+
+    # ---- always "the rules of leases"
+    explored("work", "leases_end_early",
+             (LEASING, "if (slot.when > items_.clock().now) return;",
+              "if (slot.when > after(items_.clock().now, options().lease / 2)) return;")),
+    explored("work", "one_delivery_more",
+             (LEASING, "slot.deliveries >= options().deliveries_max;", "slot.deliveries > options().deliveries_max;")),
+    # ---- eventually "every job ends"
+    explored("work", "leases_never_end",
+             (LEASING, "if (slot.when > items_.clock().now) return;",
+              "if (slot.when > items_.clock().now || slot.state == WorkItem::State::leased) return;")),
+    # ---- require "every job is finished or a dead letter"
+    explored("work", "drops_dead_letters",
+             (LEASING, "return dead_letters.bury(items_, table().place_of(lease.slot), DeathCause::failed,\n"
+                       "                                     true);",
+              "return items_.finish(table().place_of(lease.slot)), items_.failed();")),
+    # ---- require "no job takes effect twice", or always "the rules of leases"
+    explored("work", "takes_a_key_twice", (LEASING, "if (known) return known;", "static_cast<void>(known);")),
+
+    # ---- eventually "both programs and the server are in step"
+    explored("bridge", "does_not_push_changes",
+             (RECONCILIATION, "return {Move::push, !own, true};", "return {own ? Move::push : Move::none, !own, true};")),
+    # ---- require "no edit of one writer is lost"
+    explored("bridge", "takes_an_older_scene",
+             (RECONCILIATION, "if (sent || (base && base->hash == remote->hash)) return {Move::push, false, true};",
+              "if (sent) return {Move::push, false, true};\n"
+              "    if (base && base->hash == remote->hash) return {Move::apply, false, true};")),
+    # ---- require "what is in step is not pushed"
+    explored("bridge", "pushes_what_is_equal",
+             (RECONCILIATION, "if (local->hash == remote->hash) return {Move::none, false, true};",
+              "if (local->hash == remote->hash) return {Move::push, false, true};")),
+
+    # ---- always "the rules of a pool"
+    # a connection that its borrower has reported dead is lent again
+    explored("pool", "lends_a_dead_connection",
+             (POOL, "if (member.ticket != loan.ticket || member.condemned) return;",
+              "if (member.ticket != loan.ticket) return;")),
+    # ---- always "bounded rate of dials"
+    explored("pool", "all_dial_as_scouts",
+             (POOL, "wait_for_scout(scout_ != none && i != scout_ && !members_[i]->is_up());",
+              "wait_for_scout(false);")),
+    # ---- eventually "every question is answered, and the pool is whole"
+    # a wake-up is lost if several borrowers wait
+    explored("pool", "wakes_one_borrower",
+             (POOL, "            awaited_ = 0;\n            detail::notify<typename Hooks::Idle>(observer_, *this);",
+              "            if (std::exchange(awaited_, 0) == 1) detail::notify<typename Hooks::Idle>(observer_, *this);")),
+)
+
+MUTANTS = SESSION_MUTANTS + SUPERVISOR_MUTANTS + WORLD_MUTANTS
 
 # ---- how they are planted and judged -----------------------------------------------------------------------------
 

@@ -22,10 +22,13 @@ import layout
 
 # Who needs them, and the page that explains them.
 SPECIAL = {
+    "chaos": "faults that are injected on purpose, into [calls](call.md#faults-on-purpose) and "
+             "[connections](link.md#faults-on-purpose)",
     "check": "for tests of parts of your own: [checks](check.md)",
     "driver": "for writers of drivers and machines: [core](core.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
+    "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](metrics.md)",
     "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
             "of framings, and transports that wrap transports: [link](link.md); of formats with a checksum: "
             "[core](core.md#bytes); of stores: [offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",

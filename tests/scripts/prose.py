@@ -22,9 +22,7 @@ import sys
 # Pages of which only the first paragraph is read. A change that rewrites a page removes it from the list.
 FIRST_PARAGRAPH_ONLY = {
     "docs/backoff.md", "docs/breaker.md", "docs/budget.md", "docs/choosing-a-policy.md", "docs/policy.md",
-    "docs/bridge.md", "docs/offline-first.md",
-    "docs/collaboration-server.md", "docs/room-clients.md", "docs/room-protocols.md", "docs/room-storage.md",
-    "docs/room.md", "docs/several-servers.md", "docs/webhooks.md", "docs/yjs-updates.md",
+    "docs/webhooks.md", "docs/yjs-updates.md",
 }
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.

@@ -746,17 +746,39 @@ struct ThrowingAuthorizer {
 };
 }  // namespace
 
-TEST_CASE("Receiver closes a connection whose authorizer threw when the greeting is over",
-          "[session][receiver][fault]") {
+TEST_CASE("Receiver closes a connection whose authorizer threw at once",
+          "[session][receiver][regression]") {
     ReceiverRig<ThrowingAuthorizer> r{{.greeting_max = 10s}};
     auto a = r.connect();
     a->say(bytes_of(hello_of(1, 1)));
     CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
     r.run();
-    CHECK(a->live);
-    CHECK(a->sent_frames().empty());
-    r.run(10s);
     CHECK_FALSE(a->live);
+    CHECK(a->sent_frames().empty());
+    CHECK(r.receiver.connections() == 0);
+}
+
+TEST_CASE("Receiver closes a connection whose ledger threw at the greeting, and the next one works",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    const bool at_hello = GENERATE(true, false);
+    auto a = r.connect();
+    if (at_hello) {
+        r.ledger.progress_throws = true;
+        a->say(bytes_of(hello_of(1, 1)));
+    } else {
+        REQUIRE(r.exchange(a, bytes_of(hello_of(1, 1))) == Observed{"welcome new"});
+        r.ledger.adopt_throws = true;
+        a->say(start(1));
+    }
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    r.run();
+    CHECK_FALSE(a->live);
+    CHECK(a->sent_frames().empty());
+    CHECK(r.ledger.committed.empty());
+    r.ledger.progress_throws = r.ledger.adopt_throws = false;
+    auto b = r.attached(hello_of(1, 2));
+    CHECK(r.exchange(b, data(1, "x")) == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver::stop removes the deadline of a connection that never sent HELLO",

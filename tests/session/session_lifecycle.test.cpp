@@ -461,11 +461,24 @@ TEST_CASE("Session treats a part of a message as a sign of life",
     r.connect();
     for (auto t = 1s; t < 100s; t += 1s) {
         r.run(t);
-        r.line().link.pong();
+        r.line().link.pong(false);
     }
     r.run(100s);
     CHECK(r.state() == LinkState::connected);
     CHECK(r.line().sent_frames().empty());
+}
+
+TEST_CASE("Session does not treat a pong of the transport as a sign of life of the receiver",
+          "[session][session][regression]") {
+    // A load balancer answers the pings, and the receiver behind it is gone.
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    for (auto t = 1s; t <= 25s; t += 1s) {
+        r.line().link.pong();
+        r.run(t);
+    }
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
 }
 
 TEST_CASE("Session does not treat a writable transport as a sign of life",

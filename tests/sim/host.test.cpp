@@ -4,6 +4,7 @@
 #include <belay/sim/host.hpp>
 
 #include <memory>
+#include <stdexcept>
 
 #include <belay/sim/world.hpp>
 
@@ -191,6 +192,28 @@ TEST_CASE("Host may be killed by its own code, when that returns", "[sim][host][
     world.run_for(1s);
     CHECK(log == Log{"returns", "process dies"});
     CHECK(host->alive() == (host->starts() == 2));
+}
+
+TEST_CASE("Host is dead after its factory has thrown, and heal starts it again",
+          "[sim][host][regression]") {
+    sim::World world{Seed{1}};
+    int starts = 0;
+    Ticker ticker;
+    sim::Host& host = world.host("a", [&](sim::Host& h) {
+        h.listen(9000, [](sim::Accepted) {});
+        h.attach(ticker);
+        if (++starts == 2) throw std::runtime_error{"a damaged journal"};
+    });
+    CHECK_THROWS_AS(world.restart(host), std::runtime_error);
+    CHECK_FALSE(host.alive());
+    const int ticks = ticker.ticks;
+    world.run_for(5s);  // nothing of the half process runs
+    CHECK(ticker.ticks == ticks);
+    world.heal();
+    CHECK(host.alive());
+    CHECK(starts == 3);
+    world.run_for(5s);
+    CHECK(ticker.ticks > ticks);
 }
 
 TEST_CASE("Host may be killed by its own factory", "[sim][host][unit]") {

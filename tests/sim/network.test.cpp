@@ -130,6 +130,70 @@ TEST_CASE("Network::partition loses held messages when their sender closes",
     CHECK(rig.net.sockets(rig.server) == 2);
 }
 
+TEST_CASE("Network::partition_one_way stops one direction", "[sim][network][unit]") {
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}},
+                   {.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.there().echo = true;
+    SECTION("from the client to the server") {
+        rig.net.partition_one_way(rig.client, rig.server);
+        CHECK(rig.net.partitioned(rig.client, rig.server));
+        CHECK_FALSE(rig.net.partitioned(rig.server, rig.client));
+        REQUIRE(rig.link().send(to_bytes("late")) == SendResult::sent);
+        rig.world.run_for(10s);
+        CHECK(rig.there().messages().empty());
+        rig.net.heal_one_way(rig.client, rig.server);
+        rig.world.run_for(2ms);
+        CHECK(rig.there().messages() == std::vector<std::string>{"late"});
+    }
+    SECTION("from the server to the client") {
+        rig.net.partition_one_way(rig.server, rig.client);
+        REQUIRE(rig.link().send(to_bytes("in time")) == SendResult::sent);
+        rig.world.run_for(10s);
+        CHECK(rig.there().messages() == std::vector<std::string>{"in time"});
+        CHECK(rig.notes.messages().empty());  // the echo
+        rig.net.heal(rig.client, rig.server);
+        rig.world.run_for(2ms);
+        CHECK(rig.notes.messages() == std::vector<std::string>{"in time"});
+    }
+    CHECK(rig.connected());
+}
+
+TEST_CASE("Network::partition_one_way lets a server accept a dial whose answer does not arrive",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.net.partition_one_way(rig.server, rig.client);
+    rig.world.run_for(50ms);
+    CHECK(rig.connection_log.size() == 1);
+    CHECK_FALSE(rig.connected());
+    rig.net.heal_all();
+    rig.world.run_for(5ms);
+    CHECK(rig.connected());
+}
+
+TEST_CASE("A sender's window stays full while no acknowledgement arrives", "[sim][network][unit]") {
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}},
+                   {.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.net.window_bytes(1000);
+    rig.world.run_for(1s);
+    rig.net.partition_one_way(rig.server, rig.client);
+    const Bytes message(84);  // 100 bytes of the window
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(rig.link().send(message) == SendResult::sent);
+        rig.world.run_for(10ms);
+    }
+    CHECK(rig.there().messages().size() == 10);  // all have arrived and were read
+    CHECK(rig.link().send(message) == SendResult::busy);
+    rig.world.run_for(10s);
+    CHECK(rig.link().send(message) == SendResult::busy);
+    rig.net.heal_one_way(rig.server, rig.client);
+    rig.world.run_for(5ms);
+    CHECK(rig.notes.observed.back() == "writable");
+    CHECK(rig.link().send(message) == SendResult::sent);
+}
+
 TEST_CASE("Network::partition holds dials until it heals", "[sim][network][unit]") {
     NetworkRig rig;
     rig.net.partition(rig.client, rig.server);
@@ -292,6 +356,23 @@ TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network
     rig.world.run_for(3ms);
     // The answer is on the way, and lost; but what was not acknowledged is sent again.
     rig.net.partition(rig.client, rig.server);
+    rig.world.run_for(1min);
+    CHECK(rig.connected());
+    rig.net.heal(rig.client, rig.server);
+    rig.world.run_for(5ms);
+    CHECK(rig.notes.observed.back() == "cooldown lost");
+}
+
+TEST_CASE("Network::half_open keeps the reset of a connection that was dropped before",
+          "[sim][network][regression]") {
+    // Found by an exploration (examples/bugs/stale_pong.cpp, mended, seed 1466): the client sent for
+    // ever into a connection that was over.
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.net.partition(rig.client, rig.server);
+    rig.net.drop_connections(rig.client, rig.server);
+    rig.net.half_open(rig.server, rig.client);
     rig.world.run_for(1min);
     CHECK(rig.connected());
     rig.net.heal(rig.client, rig.server);

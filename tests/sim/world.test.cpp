@@ -4,7 +4,11 @@
 #include <belay/sim/world.hpp>
 
 #include <cstdio>
+#include <set>
 #include <stdexcept>
+
+#include <belay/sim/explore.hpp>
+#include <belay/sim/replay.hpp>
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
@@ -417,4 +421,109 @@ TEST_CASE("World runs an hour of outages in a moment", "[sim][world][sim]") {
     CHECK(t.world.events() > 10'000);
     // Its limit is the test's timeout; the figure is the benchmark's.
     CHECK(t.world.now() == at(1h));
+}
+
+namespace {
+
+/// Three hosts that write their name at each full second, and twice.
+std::string written_in_order(Seed seed, sim::Order order) {
+    std::string text;
+    sim::World world{seed, {.order = order}};
+    for (const char* const name : {"a", "b", "c"}) {
+        world.host(name, [&text](sim::Host& h) {
+            for (int second = 1; second <= 4; ++second) {
+                h.at(Instant{} + second * 1s, [&text, &h] {
+                    text += h.name();
+                    h.post([&text] { text += '2'; });
+                    h.post([&text] { text += '3'; });
+                });
+            }
+        });
+    }
+    world.run_for(4s);
+    return text;
+}
+
+/// Two hosts write into one place at the same instant. The bug: the second must be the last.
+bool needs_an_order(sim::World& world) {
+    int& last = world.make<int>(0);
+    for (const int number : {1, 2}) {
+        world.host("host " + std::to_string(number), [&last, number](sim::Host& h) {
+            h.after(1s, [&last, number] { last = number; });
+        });
+    }
+    world.run_for(2s);
+    return world.require("the second is the last", last == 2);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "A shuffled World runs hosts in another order at each instant, and one host's functions "
+    "in theirs",
+    "[sim][world][property]") {
+    const std::string fifo = written_in_order(Seed{1}, sim::Order::fifo);
+    CHECK(fifo == "abc232323abc232323abc232323abc232323");
+    std::set<std::string> orders;
+    for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+        const std::string text = written_in_order(Seed{seed}, sim::Order::shuffled);
+        CHECK(text == written_in_order(Seed{seed}, sim::Order::shuffled));
+        for (std::size_t second = 0; second < 4; ++second) {
+            // A host runs its functions in a row: those of an instant have one rank.
+            const std::string part = text.substr(9 * second, 9);
+            std::string names;
+            for (std::size_t i = 0; i < 9; i += 3) {
+                names += part[i];
+                CHECK(part.substr(i + 1, 2) == "23");
+            }
+            orders.insert(names);
+        }
+    }
+    CHECK(orders.size() == 6);
+}
+
+TEST_CASE("explore finds a bug of order in shuffled worlds only", "[sim][world][sim]") {
+    sim::ExploreOptions options{.seeds = 50,
+                                .scenario = {.spared = {"host 1", "host 2"}},
+                                .print = false,
+                                .environment = false};
+    CHECK(sim::explore(options, &needs_an_order));
+    options.order = sim::Order::shuffled;
+    const sim::Report report = sim::explore(options, &needs_an_order);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "require \"the second is the last\"");
+    CHECK(report.text().find(", .order = sim::Order::shuffled}") != std::string::npos);
+    bool failed = false;
+    sim::Replay replay{*report.failing, [&failed](sim::World& world) {
+                           failed = !needs_an_order(world);
+                           return !failed;
+                       }};
+    CHECK(replay.events() > 0);
+    CHECK(failed);
+}
+
+TEST_CASE("A shuffled World keeps the order of messages and of machines' deadlines",
+          "[sim][world][property]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Notes notes;
+        Server::ConnectionLog connections;
+        sim::World world{Seed{seed}, {.order = sim::Order::shuffled}};
+        world.network().latency(1ms, 1ms);
+        world.host("server", [&](sim::Host& h) {
+            auto s = std::make_unique<Server>(h, connections, PeerOptions{});
+            s->echo = true;
+            return s;
+        });
+        auto& client = world.host("client", [&](sim::Host& h) {
+            return std::make_unique<Client>(h, notes, PeerOptions{});
+        });
+        world.run_for(1s);
+        std::vector<std::string> sent;
+        for (int i = 0; i < 50; ++i) {
+            sent.push_back(std::to_string(i));
+            REQUIRE(client.process<Client>()->link.send(to_bytes(sent.back())) == SendResult::sent);
+        }
+        world.run_for(1s);
+        CHECK(notes.messages() == sent);
+    }
 }

@@ -138,17 +138,21 @@ TEST_CASE("test_retry_ends_after_max_retries", "[spec][sync]") {
 }
 
 TEST_CASE("test_no_retry_on_permanent_failure", "[spec][sync]") {
-    FaultyStore store;
-    auto processor = processor_of(store, LastWriteWins{});
-    AsyncSleeper sleeper;
-    store.fail("a", SyncErrc::store_full, 100);
-    const SyncResult result =
-        processor.process_with_retry("s", Ops{add("a", "1", stamp(1))}, policies::sync(), sleeper);
-    REQUIRE(sums(result, 1) == "0 0 1");
-    CHECK_FALSE(result.failed_operations[0].retryable);
-    CHECK(result.retry_attempts == 0);
-    CHECK(store.calls == 1);
-    CHECK(sleeper.sleeps.empty());
+    for (const SyncErrc error : {SyncErrc::bad_operation, SyncErrc::store_full}) {
+        FaultyStore store;
+        auto processor = processor_of(store, LastWriteWins{});
+        AsyncSleeper sleeper;
+        store.fail("a", error, 100);
+        const SyncResult result = processor.process_with_retry("s", Ops{add("a", "1", stamp(1))},
+                                                               policies::sync(), sleeper);
+        REQUIRE(sums(result, 1) == "0 0 1");
+        // The store, and not the operation, is the cause of the second one. So its sender keeps it.
+        CHECK(result.failed_operations[0].retryable == (error == SyncErrc::store_full));
+        CHECK(result.failed_operations[0].kept == result.failed_operations[0].retryable);
+        CHECK(result.retry_attempts == 0);
+        CHECK(store.calls == 1);
+        CHECK(sleeper.sleeps.empty());
+    }
 }
 
 TEST_CASE("all operations fail", "[spec][sync]") {
@@ -174,31 +178,79 @@ TEST_CASE("all operations succeed", "[spec][sync]") {
     CHECK(store.size() == 100);
 }
 
+namespace {
+/// The ids of the operations on each element, in the order in which they were decided.
+struct DecisionOrder {
+    std::map<std::string, std::vector<Id>> decided{};
+    void on_operation(const OperationReport<Op>& report) {
+        if (report.outcome == part::OperationOutcome::waiting) return;
+        decided[std::string{report.operation.element()}].push_back(report.operation.id);
+    }
+};
+}  // namespace
+
 TEST_CASE("prop_sync_preserves_order", "[spec][sync][property]") {
-    CHECK(rc::check("the writes of each element are in the batch's order, whatever fails", [] {
+    // Each kind of operation. With RemoteWins all of them are applied, except changes of what is not
+    // there. So the state after the batch follows from the order alone.
+    CHECK(rc::check("the operations on each element take effect in the batch's order", [] {
         FaultyStore store;
-        auto processor = processor_of(store, RemoteWins{});
+        DecisionOrder order;
+        SyncProcessor processor{std::ref(store), RemoteWins{}, SyncOptions{}, std::ref(order),
+                                ManualWallTime{}};
         const auto count = *rc::gen::inRange(0, 101);
         Ops batch;
         for (int i = 0; i < count; ++i) {
             const std::string name(1, static_cast<char>('a' + *rc::gen::inRange(0, 4)));
-            batch.push_back(add(name, std::to_string(i), stamp(*rc::gen::inRange(0, 50))));
+            const Stamp at = stamp(*rc::gen::inRange(0, 50));
+            switch (*rc::gen::inRange(0, 5)) {
+                case 0:
+                    batch.push_back(removal(name, at));
+                    break;
+                case 1:
+                    batch.push_back(interaction(std::to_string(i), at));
+                    break;
+                case 2:
+                    batch.push_back(update(name, std::to_string(i), at));
+                    break;
+                default:
+                    batch.push_back(add(name, std::to_string(i), at));
+            }
             if (*rc::gen::inRange(0, 4) == 0) store.fail(name, SyncErrc::store_busy);
             if (*rc::gen::inRange(0, 9) == 0) store.pass(name);
         }
         AsyncSleeper sleeper;
         const SyncResult result =
             processor.process_with_retry("s", batch, MaxAttempts{200}, sleeper);
-        RC_ASSERT(sums(result, batch.size()) == std::to_string(batch.size()) + " 0 0");
-        // Under RemoteWins every Add is written: the last value is that of the last of each name.
-        for (char c = 'a'; c < 'e'; ++c) {
-            const std::string name(1, c);
-            const auto last = std::find_if(batch.rbegin(), batch.rend(),
-                                           [&](const Op& op) { return op.element() == name; });
-            const auto value = store.read({"s", name}).value();
-            RC_ASSERT(value.value_or("-") == (last == batch.rend() ? "-" : last->value()));
+        RC_ASSERT(result.failed_count == 0U);
+
+        std::map<std::string, std::optional<std::string>> expected;
+        Ops conflicts;
+        for (const Op& op : batch) {
+            const std::string name{op.element()};
+            const bool is_there = expected[name].has_value();
+            const bool was_there = store.find({"s", name})->presence != part::Presence::absent;
+            RC_ASSERT((op.kind() == OperationKind::interaction || was_there ||
+                       op.kind() == OperationKind::update));
+            if (op.kind() == OperationKind::add) expected[name] = op.value();
+            if (op.kind() == OperationKind::update && is_there) expected[name] = op.value();
+            if (op.kind() == OperationKind::update && !is_there) conflicts.push_back(op);
+            if (op.kind() == OperationKind::remove) expected[name].reset();
         }
-        RC_ASSERT(store.writes.size() == batch.size());
+        for (const auto& [name, value] : expected) {
+            RC_ASSERT(store.read({"s", name}).value() == value);
+        }
+        // Removals of elements that never were there are conflicts, too.
+        for (const auto& conflict : result.conflicts) {
+            RC_ASSERT(conflict.resolved);
+            if (conflict.operation.kind() == OperationKind::remove) continue;
+            RC_ASSERT(!conflicts.empty());
+            RC_ASSERT(conflict.operation == conflicts.front());
+            conflicts.erase(conflicts.begin());
+        }
+        RC_ASSERT(conflicts.empty());
+        std::map<std::string, std::vector<Id>> given;
+        for (const Op& op : batch) given[std::string{op.element()}].push_back(op.id);
+        RC_ASSERT(order.decided == given);
     }));
 }
 

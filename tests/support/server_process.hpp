@@ -4,6 +4,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <string>
@@ -40,11 +41,12 @@ public:
         ::close(out_);
     }
 
-    /// The next line that it says which begins so; waits for it.
+    /// The next line that it says which begins so; waits for it, and fails after a minute of silence.
     std::string line_with(const std::string& begin) {
-        for (;;) {
-            const std::string line = next_line();
+        for (std::string before;;) {
+            const std::string line = next_line("waits for \"" + begin + "\" after" + before);
             if (line.starts_with(begin)) return line;
+            before += "\n" + line;
         }
     }
     void send_command(std::string line) const {
@@ -53,9 +55,12 @@ public:
     }
 
 private:
-    std::string next_line() {
+    std::string next_line(const std::string& why) {
         std::string line;
+        INFO(why);
         for (char c = 0;;) {
+            pollfd out{out_, POLLIN, 0};
+            REQUIRE(::poll(&out, 1, 60'000) == 1);
             REQUIRE(::read(out_, &c, 1) == 1);
             if (c == '\n') return line;
             line += c;

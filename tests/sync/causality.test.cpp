@@ -229,6 +229,42 @@ TEST_CASE("Causality: detect_conflict and resolve_conflict use the version", "[s
           Resolution<std::string>::Kind::keep_remote);
 }
 
+TEST_CASE("Causality: the table of clocks on the page", "[sync][causality]") {
+    // The store has v0 of stamp 5. An edit with a right clock has stamp 20, and comes first.
+    const Stamp seen_first = stamp(5, 5);
+    const auto first = [&] { return seen(update("e", "right", stamp(20, 1)), seen_first); };
+    const auto of = [](const Stamp& at) { return update("e", "mine", at); };
+    const std::string concurrent = "by ConcurrentModification; ";
+    // A client is behind: it loses concurrent edits, with a conflict; its edit of what is there
+    // is applied. Without `saw` it loses against everything with a higher stamp.
+    CHECK(played(LastWriteWins{}, {first(), seen(of(stamp(9, 2)), seen_first)}) ==
+          "skipped " + concurrent + "live 20 right");
+    CHECK(played(LastWriteWins{}, {first(), seen(of(stamp(9, 2)), stamp(20, 1))}) ==
+          "live 20 mine");
+    CHECK(played(LastWriteWins{}, {first(), of(stamp(9, 2))}) ==
+          "skipped by StaleTimestamp; live 20 right");
+    // A client is ahead: it wins concurrent edits, and a report has what it replaced. Without `saw`
+    // no report has it, and a later edit of others loses.
+    CHECK(played(LastWriteWins{}, {first(), seen(of(stamp(90, 2)), seen_first)}) ==
+          "replaced right " + concurrent + "live 90 mine");
+    CHECK(played(LastWriteWins{}, {first(), of(stamp(90, 2))}) == "live 90 mine");
+    CHECK(played(LastWriteWins{}, {of(stamp(90, 2)), update("e", "right", stamp(20, 1))}) ==
+          "skipped by StaleTimestamp; live 90 mine");
+    // The processor is behind by more than its skew_max, or ahead.
+    for (const bool is_behind : {true, false}) {
+        Memory store;
+        const WallTime right{1h};
+        SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                                ManualWallTime{is_behind ? right - 10min : right + 10min}};
+        Op op = add("e", "1", Stamp{right, 0, id_of(1)});
+        op.saw = not_there;
+        const SyncResult result = processor.process_batch("s", Ops{op});
+        CHECK(sums(result, 1) == (is_behind ? "0 0 1" : "1 0 0"));
+        if (is_behind) CHECK(result.failed_operations[0].wait == 5min);
+        CHECK(store.horizon() <= right - 24h * 30);
+    }
+}
+
 // ---- the oracle ---------------------------------------------------------------------------------
 
 namespace {

@@ -181,3 +181,20 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
         }
     }));
 }
+
+TEST_CASE("HybridClock::restart follows the wall clock again, and asks for a note",
+          "[sync][hybrid_clock]") {
+    WallTime now = at(9000);
+    HybridClock clock{me, ManualWallClock{&now}, HybridClockOptions{}};
+    clock.saw({at(9500), 0, other_id});
+    const auto ahead = clock.note();
+    CHECK(clock.stamp().wall >= at(9000));
+    now = at(1000);
+    CHECK(clock.stamp().wall >= at(9000));
+    clock.restart();
+    CHECK(clock.note_is_due());
+    CHECK(clock.wall_now() == now);
+    CHECK(clock.stamp() == Stamp{now, 0, me});
+    CHECK(clock.note() != ahead);
+    CHECK_FALSE(clock.note_is_due());
+}

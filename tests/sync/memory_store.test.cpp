@@ -7,6 +7,7 @@
 #include <map>
 
 #include "support/catch.hpp"
+#include "support/default_member.hpp"
 #include "support/sync/sync_rig.hpp"
 
 using namespace belay;
@@ -17,6 +18,8 @@ namespace {
 part::WriteMark mark_at(std::int64_t time) { return {stamp(time), fresh_id(), 7}; }
 
 }  // namespace
+
+static_assert(belay_test::DefaultMember<MemoryStore<std::string>>);
 
 TEST_CASE("MemoryStore::expire forgets tombstones older than tombstones_kept",
           "[sync][memory_store]") {
@@ -185,4 +188,87 @@ TEST_CASE("ElementTable keeps its values at stable places, as a plain map does",
         });
         RC_ASSERT(observed_by_all == model.size());
     }));
+}
+
+TEST_CASE("MemoryStore::changes_since begins a copy after it forgot a removal, and ends it",
+          "[sync][memory_store]") {
+    Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE_FALSE(store.add({"s", std::to_string(i)}, "v", mark_at(i + 1)));
+    }
+    const auto before = store.changes_since("s", {}, 20);
+    REQUIRE(before);
+    CHECK(before->begins_copy);
+    CHECK(before->changes.size() == 10);
+    CHECK_FALSE(before->more);
+    REQUIRE_FALSE(store.remove({"s", "0"}, mark_at(50)));
+    REQUIRE_FALSE(store.expire(WallTime{Duration{1'000}}));
+    auto page = store.changes_since("s", before->next, 4);
+    REQUIRE(page);
+    CHECK(page->begins_copy);
+    // The forgotten removal is later than the first pages, and does not begin the copy again.
+    std::size_t copied = page->changes.size();
+    while (page->more) {
+        page = store.changes_since("s", page->next, 4);
+        REQUIRE(page);
+        CHECK_FALSE(page->begins_copy);
+        copied += page->changes.size();
+    }
+    CHECK(copied == 9);
+}
+
+TEST_CASE("MemoryStore lists each element once, however often it changed", "[sync][memory_store]") {
+    Memory store;
+    for (int i = 0; i < 10'000; ++i) {
+        REQUIRE_FALSE(store.add({"s", std::to_string(i % 7)}, std::to_string(i), mark_at(i)));
+    }
+    const auto page = store.changes_since("s", {}, 100);
+    REQUIRE(page);
+    REQUIRE(page->changes.size() == 7);
+    CHECK(page->changes.front().value == "9993");
+    CHECK(page->changes.back().value == "9999");
+    CHECK(page->next.changes == 10'000);
+    CHECK(store.changes_since("other", page->next, 1)->changes.empty());
+    Memory strict{MemoryStoreOptions{.creates_sessions = false}};
+    CHECK(strict.changes_since("s", {}, 1).error() == SyncErrc::unknown_session);
+}
+
+TEST_CASE("MemoryStore lists changes of thousands of elements as a reader needs them",
+          "[sync][memory_store]") {
+    Memory store;
+    Random bits{Seed{7}};
+    std::map<std::string, std::string> has;
+    part::StoreCursor cursor;
+    std::uint64_t listed = 0;
+    const auto read = [&](std::size_t most) {
+        const auto page = store.changes_since("s", cursor, most);
+        REQUIRE(page);
+        CHECK(page->changes.size() <= most);
+        for (const auto& change : page->changes) {
+            has.erase(change.id);
+            if (change.value) has.emplace(change.id, *change.value);
+        }
+        listed += page->changes.size();
+        cursor = page->next;
+        return page->more;
+    };
+    for (int i = 0; i < 30'000; ++i) {
+        // A few elements change all the time, and most of them rarely.
+        const std::uint64_t span = i % 2 == 0 ? 20 : 3'000;
+        const std::string id = std::to_string(uniform_upto(bits, span - 1));
+        const part::WriteMark mark = mark_at(i);
+        const bool removes = uniform_upto(bits, 4) == 0;
+        const std::error_code error =
+            removes ? store.remove({"s", id}, mark) : store.add({"s", id}, std::to_string(i), mark);
+        REQUIRE_FALSE(error);
+        if (i % 500 == 0) read(100);
+    }
+    while (read(100)) {
+    }
+    std::map<std::string, std::string> all;
+    store.for_each("s", [&](std::string_view id, const std::string& value, const Stamp&) {
+        all.emplace(std::string{id}, value);
+    });
+    CHECK(has == all);
+    CHECK(listed < 15'000);  // and not each of the 30,000 changes
 }

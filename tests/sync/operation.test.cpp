@@ -119,3 +119,25 @@ TEST_CASE("OperationLike accepts values that hash themselves", "[sync][operation
     Operation<OwnValue> two{Id{std::byte{1}}, Stamp{}, AddElement{"a", OwnValue{2}}};
     CHECK(detail::hash_of_operation(one) != detail::hash_of_operation(two));
 }
+
+namespace {
+enum class Colour : std::uint8_t { red, green };
+struct Point {
+    int x;
+    int y;
+};
+std::uint64_t content_hash(const Point& point) { return part::hash_fields(point.x, point.y); }
+}  // namespace
+
+TEST_CASE("part::hash_fields is the same in every build, and depends on each field",
+          "[sync][operation][golden]") {
+    using namespace std::string_view_literals;
+    CHECK(part::hash_fields(7) == 0xDF2BBB9538AAE818U);
+    CHECK(part::hash_fields("text"sv, true, Colour::green) == 0xF735854A3D0FB937U);
+    CHECK(part::hash_fields(Point{1, 2}, std::string{}) == 0xE004B7289D21C9B7U);
+    CHECK(part::hash_fields(1, 2) != part::hash_fields(2, 1));
+    CHECK(part::hash_fields(1) != part::hash_fields(1, 0));
+    CHECK(part::hash_fields("ab"sv, "c"sv) != part::hash_fields("a"sv, "bc"sv));
+    CHECK(part::hash_fields(""sv, "a"sv) != part::hash_fields("a"sv, ""sv));
+    CHECK(part::hash_fields(Point{1, 2}) != part::hash_fields(Point{2, 1}));
+}

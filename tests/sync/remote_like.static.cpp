@@ -39,7 +39,18 @@ struct HalfMachine : MinimalRemote {
     void attach(belay::Waker) {}
     void advance(belay::Instant) {}
 };
+struct RemovingRemote : MinimalRemote {
+    void remove_scene(std::string_view, const belay::Stamp&,
+                      const belay::Completion<belay::Failure>&) {}
+};
+struct RemoteThatRemovesAtOnce : MinimalRemote {
+    void remove_scene(std::string_view, const belay::Stamp&) {}
+};
 
+static_assert(belay::RemoteLike<RemovingRemote>);
+static_assert(belay::detail::HasRemoveRemote<RemovingRemote>);
+static_assert(!belay::detail::HasRemoveRemote<MinimalRemote>);
+static_assert(!belay::RemoteLike<RemoteThatRemovesAtOnce>);
 static_assert(belay::RemoteLike<MinimalRemote>);
 static_assert(belay::explain::remote_like<MinimalRemote>());
 static_assert(!belay::detail::HasCloseRemote<MinimalRemote>);

@@ -14,6 +14,7 @@ using detail::SceneDecision;
 using detail::SceneMark;
 using detail::SceneSides;
 using Move = SceneDecision::Move;
+using Shows = detail::SceneMemory::Shows;
 
 namespace {
 
@@ -56,17 +57,30 @@ TEST_CASE("reconcile_scenes: the echo of one's own scene is no change, whatever 
     }
 }
 
-TEST_CASE("reconcile_scenes: a newer remote scene is applied, an equal or older one is not",
+TEST_CASE("reconcile_scenes: a changed remote scene is applied, without a base only a newer one",
           "[sync][scene_reconciliation][unit]") {
     const SceneMark base = scene(5, 'a');
     CHECK(reconcile_scenes({.base = base, .local = base, .remote = scene(6, 'r')}) ==
           decision(Move::apply, false, true));
+    // Other content is a change, whatever its stamp.
     CHECK(reconcile_scenes({.base = base, .local = base, .remote = scene(5, 'r')}) ==
-          decision(Move::none, false, false));
-    // With 'r' as the base, 'a' would look like an edit from then on.
+          decision(Move::apply, false, true));
     CHECK(reconcile_scenes({.base = base, .local = base, .remote = scene(4, 'r')}) ==
+          decision(Move::apply, false, true));
+    // Unless it is known to be older. With 'r' as the base, 'a' would look like an edit from then on.
+    CHECK(reconcile_scenes(
+              {.base = base, .local = base, .remote = scene(4, 'r'), .shows = Shows::undone}) ==
           decision(Move::push, false, false));
-    // After a restart nothing is known but the stamps.
+    // Or is the change of a client that had not seen what was pushed from here.
+    CHECK(reconcile_scenes({.base = base,
+                            .local = base,
+                            .remote = scene(4, 'r'),
+                            .shows = Shows::unaware_change}) == decision(Move::push, true, true));
+    // The remote may have rejected what was pushed: the report has its content.
+    CHECK(reconcile_scenes(
+              {.base = base, .local = base, .remote = scene(4, 'r'), .shows = Shows::undecided}) ==
+          decision(Move::apply, true, true));
+    // Without a base nothing is known but the stamps.
     CHECK(reconcile_scenes({.local = scene(5, 'a'), .remote = scene(6, 'r')}) ==
           decision(Move::apply, false, true));
     CHECK(reconcile_scenes({.local = scene(5, 'a'), .remote = scene(5, 'r')}) ==
@@ -82,11 +96,17 @@ TEST_CASE("reconcile_scenes: a change on both sides is a conflict, and the later
     CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
     sides.remote = scene(9, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
-    // Older than what it had: it has lost its memory, and nothing is new.
+    // Older than what it had is a change, too; what is known to be older is none.
     sides.remote = scene(4, 'r');
+    CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
+    sides.shows = Shows::undone;
     CHECK(reconcile_scenes(sides) == decision(Move::push, false, true));
+    sides.shows = Shows::change;
+    // Of equal stamps the greater hash is kept, by all clients.
     sides.remote = scene(10, 'r');
-    CHECK(reconcile_scenes(sides) == decision(Move::none, false, false));
+    CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
+    sides.remote = scene(10, 'b');
+    CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
     // An edit that the bridge was not told of counts, too.
     sides.edited = false;
     sides.remote = scene(11, 'r');
@@ -122,7 +142,70 @@ TEST_CASE("reconcile_scenes: a remote that sets its own stamps is compared with 
           decision(Move::apply, false, true));
     CHECK(
         reconcile_scenes({.base = base, .local = scene(20, 'a'), .remote = scene(95, 'r')}).move ==
-        Move::none);
+        Move::apply);
+}
+
+TEST_CASE("reconcile_scenes: a base of an earlier run keeps an edit of that run",
+          "[sync][scene_reconciliation][unit]") {
+    SceneSides sides{.base = scene(5, 'a'), .local = scene(6, 'l'), .recovered = true};
+    sides.remote = scene(7, 'r');
+    CHECK(reconcile_scenes(sides) == decision(Move::leave, true, false));
+    sides.remote = scene(5, 'r');
+    CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
+    sides.remote = scene(5, 'a');
+    CHECK(reconcile_scenes(sides) == decision(Move::push, false, true));
+    sides.remote = scene(7, 'l');
+    CHECK(reconcile_scenes(sides) == decision(Move::none, false, true));
+    // The local side changed nothing.
+    sides.local = scene(5, 'a');
+    sides.remote = scene(4, 'r');
+    CHECK(reconcile_scenes(sides) == decision(Move::apply, false, true));
+}
+
+TEST_CASE("reconcile_scenes: without a base, a remote without stamps is no evidence of its age",
+          "[sync][scene_reconciliation][unit]") {
+    CHECK(reconcile_scenes({.local = scene(5, 'a'), .remote = SceneMark{{}, 'r'}}) ==
+          decision(Move::push, true, true));
+}
+
+TEST_CASE("may_be_cut_to: a stamp of whole seconds may be a cut one, down to microseconds",
+          "[sync][scene_reconciliation][unit]") {
+    const auto at = [](Duration time, std::uint32_t counter = 0) {
+        return Stamp{.wall = WallTime{time}, .counter = counter};
+    };
+    using namespace std::chrono_literals;
+    CHECK(detail::may_be_cut_to(at(5s), at(5s + 999ms)));
+    CHECK_FALSE(detail::may_be_cut_to(at(5s), at(6s)));
+    CHECK(detail::may_be_cut_to(at(5ms), at(5ms + 1us)));
+    CHECK_FALSE(detail::may_be_cut_to(at(5ms), at(6ms)));
+    CHECK(detail::may_be_cut_to(at(5us), at(5us + 1ns)));
+    CHECK_FALSE(detail::may_be_cut_to(at(5ns), at(6ns)));
+    CHECK(detail::may_be_cut_to(at(5ns), at(5ns, 1)));
+    CHECK_FALSE(detail::may_be_cut_to(at(5ns, 1), at(5ns, 2)));
+}
+
+TEST_CASE("SceneMemory: a remote that undoes a push is distinguished from another client",
+          "[sync][scene_reconciliation][unit]") {
+    detail::SceneMemory memory;
+    memory.in_step(scene(1, 'a'));
+    memory.sending_over(scene(1, 'a'));
+    memory.pushed(SceneMark{{.wall = WallTime{Duration{1}}}, 'b'});
+    CHECK(memory.shows(scene(1, 'a')) == Shows::undone);
+    CHECK(memory.shows(scene(2, 'a')) == Shows::change);  // an undo by another client
+    CHECK(memory.shows(scene(1, 'c')) == Shows::change);
+    // Once the remote has returned the push, its stamps can be compared.
+    memory.in_step(scene(4, 'b'));
+    CHECK(memory.shows(scene(1, 'a')) == Shows::undone);
+    CHECK(memory.shows(scene(3, 'a')) == Shows::undone);
+    CHECK(memory.shows(scene(4, 'a')) == Shows::change);
+    CHECK(memory.shows(scene(3, 'c')) == Shows::change);
+    CHECK(memory.shows(SceneMark{{}, 'a'}) == Shows::change);
+    // Without stamps, either may be.
+    memory = {};
+    memory.in_step(SceneMark{{}, 'a'});
+    memory.sending_over(SceneMark{{}, 'a'});
+    memory.pushed(scene(9, 'b'));
+    CHECK(memory.shows(SceneMark{{}, 'a'}) == Shows::undecided);
 }
 
 TEST_CASE("reconcile_scenes: two bridges at one remote converge",

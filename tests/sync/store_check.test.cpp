@@ -130,6 +130,109 @@ struct ForgetsConflicts : PlainStore {
         return mark;
     }
 };
+/// A right list of changes: each element's last change in a map by its number.
+struct ListedStore : PlainStore {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        log.emplace_back(++last, named(key));
+        return PlainStore::add(key, value, mark);
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
+        return add(key, value, mark);
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        log.emplace_back(++last, named(key));
+        return PlainStore::remove(key, mark);
+    }
+    // An expiry may forget a removal that some reader does not have yet.
+    std::error_code expire(WallTime now) {
+        forgotten = last;
+        return PlainStore::expire(now);
+    }
+    Result<part::ChangesPage<std::string>> changes_since(std::string_view session,
+                                                         const part::StoreCursor& since,
+                                                         std::size_t most) {
+        part::ChangesPage<std::string> page;
+        page.next = since;
+        page.begins_copy = begins_copy(since);
+        if (page.begins_copy) page.next = {id, 0, last};
+        std::map<Key, std::uint64_t> latest;
+        for (const auto& [number, key] : log) latest[key] = number;
+        for (const auto& [number, key] : log) {
+            const bool is_old = number <= page.next.changes || latest[key] != number;
+            if (key.first != session || is_old || in.elements.count(key) == 0) continue;
+            if (page.changes.size() == most) {
+                page.more = true;
+                return page;
+            }
+            const auto& [state, value] = in.elements[key];
+            const bool live = state.presence == part::Presence::live;
+            page.changes.push_back(
+                {key.second, state.stamp, live ? std::optional{value} : std::nullopt});
+            page.next.changes = number;
+        }
+        page.next.changes = last;
+        return page;
+    }
+    [[nodiscard]] bool begins_copy(const part::StoreCursor& since) const {
+        return since.store != id || since.changes > last ||
+               std::max(since.changes, since.copied_at) < forgotten;
+    }
+
+    Id id = fresh_id();
+    std::uint64_t last = 0;
+    std::uint64_t forgotten = 0;
+    std::vector<std::pair<std::uint64_t, Key>> log{};
+};
+using Since = part::StoreCursor;
+using Page = part::ChangesPage<std::string>;
+struct ListsNoRemovals : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        std::erase_if(page->changes, [](const auto& change) { return !change.value; });
+        return page;
+    }
+};
+struct ListsEverythingAgain : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        const bool again = since.changes == last && since.store == id;
+        return ListedStore::changes_since(session, again ? Since{id, 0, last} : since, most);
+    }
+};
+struct SkipsTheRestOfAPage : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        page->next.changes = last;
+        page->more = false;
+        return page;
+    }
+};
+struct ListsAllSessions : ListedStore {
+    Result<Page> changes_since(std::string_view, const Since& since, std::size_t most) {
+        return ListedStore::changes_since("one", since, most);
+    }
+};
+struct TakesAnyCursor : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        Since mine = since;
+        if (since.store != no_id) mine.store = id;
+        return ListedStore::changes_since(session, mine, most);
+    }
+};
+struct AlwaysCopies : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since&, std::size_t) {
+        return ListedStore::changes_since(session, {}, 1'000);
+    }
+};
+struct OldStampInChanges : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        if (!page->changes.empty()) page->changes.front().stamp.counter += 1;
+        return page;
+    }
+};
 // The form of earlier versions, which has nothing to say on decisions.
 struct KnowsHashesOnly : PlainStore {
     Result<std::optional<std::uint64_t>> applied(const Id& id) {
@@ -266,6 +369,7 @@ struct ForgetsOldIdsTooSoon : PlainStore {
 TEST_CASE("check::store finds no fault in correct stores", "[sync][store_check]") {
     CHECK_FALSE(found_in<Memory>());
     CHECK_FALSE(found_in<PlainStore>());
+    CHECK_FALSE(found_in<ListedStore>());
     const auto small = [] { return Memory{MemoryStoreOptions{.ids_remembered = 50}}; };
     CHECK_FALSE(check::store(small, numbered));
     // One that outlives its object.
@@ -407,9 +511,20 @@ TEST_CASE("check::store detects confirmations of a store whose file is elsewhere
           check::StoreRule::continues_when_its_file_is_back);
 }
 
+TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]") {
+    using Rule = check::StoreRule;
+    CHECK(found_in<ListsNoRemovals>() == Rule::changes_lead_to_what_it_has);
+    CHECK(found_in<SkipsTheRestOfAPage>() == Rule::changes_lead_to_what_it_has);
+    CHECK(found_in<ListsAllSessions>() == Rule::changes_lead_to_what_it_has);
+    CHECK(found_in<OldStampInChanges>() == Rule::changes_lead_to_what_it_has);
+    CHECK(found_in<ListsEverythingAgain>() == Rule::lists_only_changes);
+    CHECK(found_in<TakesAnyCursor>() == Rule::copies_for_other_cursors);
+    CHECK(found_in<AlwaysCopies>().has_value());
+}
+
 TEST_CASE("every check::StoreRule has its own sentence", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StoreRule::continues_when_its_file_is_back); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::copies_for_other_cursors); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");

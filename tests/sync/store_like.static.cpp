@@ -49,8 +49,20 @@ struct TransactingPrivately : MinimalStore {
 private:
     std::error_code transaction(auto& body) { return body(); }
 };
+struct Listing : MinimalStore {
+    belay::Result<belay::part::ChangesPage<operation_type::value_type>> changes_since(
+        std::string_view, const belay::part::StoreCursor&, std::size_t);
+};
+struct ListingByNumbers : MinimalStore {
+    belay::Result<belay::part::ChangesPage<operation_type::value_type>> changes_since(
+        std::string_view, std::uint64_t);
+};
 
 static_assert(belay::StoreLike<MinimalStore>);
+static_assert(!belay::detail::HasChangesSince<MinimalStore>);
+static_assert(belay::StoreLike<Listing>);
+static_assert(belay::detail::HasChangesSince<Listing>);
+static_assert(!belay::StoreLike<ListingByNumbers>);
 static_assert(!belay::detail::HasTransaction<MinimalStore>);
 static_assert(belay::StoreLike<Transacting>);
 static_assert(belay::detail::HasTransaction<Transacting>);

@@ -21,7 +21,7 @@ TEST_CASE("SyncProcessor reports every operation, every decision and the progres
                             SyncOptions{.transaction_operations = 3}, std::ref(notes),
                             ManualWallTime{}};
     store.fail("c", SyncErrc::store_busy);
-    store.fail("d", SyncErrc::store_full);
+    store.fail("d", SyncErrc::bad_operation);
     const Op first = add("a", "1", stamp(1));
     const Ops batch{first,
                     add("a", "2", stamp(2)),
@@ -37,7 +37,7 @@ TEST_CASE("SyncProcessor reports every operation, every decision and the progres
                                "ElementNotFound keep_local", "skipped b", "3 of 8", "waiting c",
                                "waiting c", "failed d", "4 of 8", "logged e", "duplicate a",
                                "6 of 8"});
-    CHECK(to_string(static_cast<OperationOutcome>(99)) == "unknown");
+    CHECK(to_string(static_cast<part::OperationOutcome>(99)) == "unknown");
 }
 
 TEST_CASE("SyncProcessor notifies all observers of a Tee", "[sync][sync_observer]") {

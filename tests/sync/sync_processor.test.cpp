@@ -197,7 +197,7 @@ TEST_CASE("process_batch without retry fails operations after a failure on their
 TEST_CASE("a permanent failure holds nothing back", "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});
-    store.fail("a", SyncErrc::store_full);
+    store.fail("a", SyncErrc::bad_operation);
     CHECK(sums(processor.process_batch("s", Ops{add("a", "1", stamp(1)), add("a", "2", stamp(2))}),
                2) == "1 0 1");
     CHECK(state_text(store.store, "a") == "live 2 2");
@@ -344,7 +344,7 @@ TEST_CASE("an unknown session is a failure if the store creates none", "[sync][s
     REQUIRE(result.failed_count == 2);
     for (const auto& failed : result.failed_operations) {
         CHECK(failed.error == SyncErrc::unknown_session);
-        CHECK_FALSE(failed.retryable);
+        CHECK(failed.kept);
     }
     store.create("s");
     CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
@@ -419,8 +419,8 @@ TEST_CASE("an operation of a failed transaction is not reported as synced",
     notes.lines.clear();
     const SyncResult broken = processor.process_batch("s", Ops{add("d", "1", stamp(1))});
     REQUIRE(sums(broken, 1) == "0 0 1");
-    CHECK_FALSE(broken.failed_operations[0].retryable);
-    CHECK(notes.lines == Names{"failed d", "1 of 1"});
+    CHECK(broken.failed_operations[0].kept);
+    CHECK(notes.lines == Names{"kept d", "1 of 1"});
 }
 
 TEST_CASE("a store that reports wrong results of transactions is detected",

@@ -3,26 +3,25 @@
 #include <belay/work/work_options.hpp>
 
 using namespace belay;
-using detail::possible;
 
-static_assert(possible(WorkOptions{}));
-static_assert(possible(WorkOptions{.lease = Duration{1}}));
-static_assert(!possible(WorkOptions{.lease = Duration::zero()}));
-static_assert(!possible(WorkOptions{.lease = Duration{-1}}));
-static_assert(possible(WorkOptions{.deliveries_max = WorkOptions::any_number}));
-static_assert(!possible(WorkOptions{.deliveries_max = 0}));
-static_assert(possible(WorkOptions{.keys = (std::size_t{1} << 31) - 1}));
-static_assert(!possible(WorkOptions{.keys = std::size_t{1} << 31}));
-static_assert(!possible(WorkOptions{.items_max = 0}));
-static_assert(!possible(WorkOptions{.bytes_max = 0}));
-static_assert(possible(WorkOptions{.record_bytes_max = 128}));
-static_assert(!possible(WorkOptions{.record_bytes_max = 127}));
+static_assert(WorkOptions{}.check().empty());
+static_assert(WorkOptions{.lease = Duration{1}}.check().empty());
+static_assert(!WorkOptions{.lease = Duration::zero()}.check().empty());
+static_assert(!WorkOptions{.lease = Duration{-1}}.check().empty());
+static_assert(WorkOptions{.deliveries_max = WorkOptions::any_number}.check().empty());
+static_assert(!WorkOptions{.deliveries_max = 0}.check().empty());
+static_assert(WorkOptions{.keys = (std::size_t{1} << 31) - 1}.check().empty());
+static_assert(!WorkOptions{.keys = std::size_t{1} << 31}.check().empty());
+static_assert(!WorkOptions{.items_max = 0}.check().empty());
+static_assert(!WorkOptions{.bytes_max = 0}.check().empty());
+static_assert(WorkOptions{.record_bytes_max = 128}.check().empty());
+static_assert(!WorkOptions{.record_bytes_max = 127}.check().empty());
 // Where a size has 32 bits, it cannot say more than is possible.
 constexpr bool wide = sizeof(std::size_t) > 4;
-static_assert(possible(WorkOptions{.record_bytes_max = no_limit}) != wide);
-static_assert(possible(WorkOptions{.items_max = no_limit}) != wide);
-static_assert(possible(WorkOptions{.items_max = 0xFFFFFFFF}));
-static_assert(possible(WorkOptions{.slack_bytes = 0}));
+static_assert(WorkOptions{.record_bytes_max = no_limit}.check().empty() != wide);
+static_assert(WorkOptions{.items_max = no_limit}.check().empty() != wide);
+static_assert(WorkOptions{.items_max = 0xFFFFFFFF}.check().empty());
+static_assert(WorkOptions{.slack_bytes = 0}.check().empty());
 
 static_assert(PushOptions{}.key.empty() && PushOptions{}.delay == Duration::zero());
 static_assert(PushOptions{}.expires_after == forever);

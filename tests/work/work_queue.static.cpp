@@ -61,6 +61,6 @@ static_assert(!KeepsSomehow<Plain>, "its log keeps none");
 static_assert(sizeof(belay::detail::KeyFingerprint) == 16);
 static_assert(std::is_trivially_copyable_v<Lease>);
 
-static_assert(detail::possible(WorkOptions{}));
-static_assert(!detail::possible(WorkOptions{.lease = Duration::zero()}));
-static_assert(!detail::possible(WorkOptions{.keys = std::size_t{1} << 31}));
+static_assert(WorkOptions{}.check().empty());
+static_assert(!WorkOptions{.lease = Duration::zero()}.check().empty());
+static_assert(!WorkOptions{.keys = std::size_t{1} << 31}.check().empty());

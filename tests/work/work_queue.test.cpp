@@ -410,16 +410,18 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those th
 TEST_CASE(
     "WorkQueue: an expired item becomes a dead letter or is dropped, and is reported either way",
     "[work][work_queue][unit]") {
-    for (const Expired what : {Expired::bury, Expired::drop}) {
+    for (const WorkOptions::Expired what :
+         {WorkOptions::Expired::bury, WorkOptions::Expired::drop}) {
         Rig<KeepDead, WorkNotes> rig{{.expired = what}};
         rig.push("old", {.expires_after = 10s});
         rig.push("new");
         rig.pass(10s);
         CHECK(rig.lend() == "new");
-        CHECK(rig.work->dead() == (what == Expired::bury ? 1u : 0u));
-        CHECK(*rig.observer.deaths == (what == Expired::bury ? std::vector<std::string>{"1 old 2 0"}
-                                                             : std::vector<std::string>{}));
-        CHECK(rig.observer.drops->size() == (what == Expired::drop ? 1u : 0u));
+        CHECK(rig.work->dead() == (what == WorkOptions::Expired::bury ? 1u : 0u));
+        CHECK(*rig.observer.deaths == (what == WorkOptions::Expired::bury
+                                           ? std::vector<std::string>{"1 old 2 0"}
+                                           : std::vector<std::string>{}));
+        CHECK(rig.observer.drops->size() == (what == WorkOptions::Expired::drop ? 1u : 0u));
         CHECK_FALSE(rig.work->commit());
         rig.disk.kill();
         rig.open();
@@ -601,7 +603,7 @@ TEST_CASE("WorkQueue::open rejects impossible options", "[work][work_queue][unit
         REQUIRE_FALSE(opened);
         CHECK(opened.error() == code(QueueErrc::bad_options));
         CHECK(opened.error().message() ==
-              "the options of the journal are not allowed (see WorkOptions)");
+              "the options of the journal are not allowed (" + std::string{options.check()} + ")");
     }
 }
 

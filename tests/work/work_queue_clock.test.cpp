@@ -105,9 +105,11 @@ TEST_CASE(
     CHECK(rig.work->dead() == 0);
 }
 
-TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes expiring items only with Expired::drop",
-          "[work][work_queue][unit]") {
-    ClockRig rig{{.expired = Expired::drop}};
+TEST_CASE(
+    "WorkQueue: a wall clock that jumps ahead deletes expiring items only with "
+    "WorkOptions::Expired::drop",
+    "[work][work_queue][unit]") {
+    ClockRig rig{{.expired = WorkOptions::Expired::drop}};
     rig.push("expires", {.expires_after = 1h});
     rig.push("stays");
     rig.now.wall += a_year;

@@ -43,7 +43,7 @@ WorkError decode_hex(std::string_view hex, WorkEntry& entry) {
 std::string why_not(std::string_view hex) {
     WorkEntry entry;
     const WorkError error = decode_hex(hex, entry);
-    return error.what;
+    return std::string{error.what};
 }
 
 }  // namespace

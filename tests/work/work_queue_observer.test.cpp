@@ -4,6 +4,7 @@
 // that fails.
 #include <belay/work/work_queue.hpp>
 
+#include <stdexcept>
 #include <string>
 
 #include "support/catch.hpp"
@@ -19,8 +20,8 @@ const auto lifecycle_of_a_work_queue = [](auto observer) {
     belay_test::MemoryMedium medium;
     Moment now{Instant{1s}, WallTime{1'700'000'000s}};
     auto work = WorkQueue<belay_test::MemoryLog>::open(
-        belay_test::MemoryLog{medium}, {.deliveries_max = 1, .expired = Expired::drop}, now,
-        std::move(observer));
+        belay_test::MemoryLog{medium}, {.deliveries_max = 1, .expired = WorkOptions::Expired::drop},
+        now, std::move(observer));
     REQUIRE(work);
     REQUIRE(work->push(as_bytes("fails"), now));
     REQUIRE(work->push(as_bytes("expires"), now, {.expires_after = 1s}));
@@ -73,4 +74,31 @@ TEST_CASE("Observers of a WorkQueue may declare that they have no hooks",
     lifecycle_of_a_work_queue(WithoutHooks{});
     WithoutHooks silent;
     lifecycle_of_a_work_queue(std::ref(silent));
+}
+
+TEST_CASE("WorkQueue keeps its state when a hook throws", "[work][work_queue_observer][fault]") {
+    struct Throws {
+        void on_dead(const DeadWork&) { throw std::runtime_error{"dead"}; }
+        void on_dropped(const DeadWork&) { throw std::runtime_error{"dropped"}; }
+    };
+    belay_test::MemoryMedium medium;
+    Moment now{Instant{1s}, WallTime{1'700'000'000s}};
+    auto work = WorkQueue<belay_test::MemoryLog>::open(
+        belay_test::MemoryLog{medium}, {.deliveries_max = 1, .expired = WorkOptions::Expired::drop},
+        now, Throws{});
+    REQUIRE(work);
+    REQUIRE(work->push(as_bytes("fails"), now));
+    REQUIRE(work->push(as_bytes("expires"), now, {.expires_after = 1s}));
+    REQUIRE(work->push(as_bytes("stays"), now));
+    const auto failing = work->lease(now);
+    REQUIRE(failing);
+    CHECK_THROWS_AS(work->nack(*failing, now), std::runtime_error);
+    CHECK(work->dead() == 1);
+    CHECK(work->ack(*failing) == QueueErrc::lease_ended);
+    now = {now.now + 2s, now.wall + 2s};
+    CHECK_THROWS_AS(work->lease(now), std::runtime_error);
+    const auto next = work->lease(now);  // the exception took nothing with it
+    REQUIRE(next);
+    CHECK(as_text(next->body) == "stays");
+    CHECK(work->dead() == 1);
 }

@@ -49,6 +49,13 @@ void check_closed(const Bytes& update, BytesView other) {
     REQUIRE(scrubbed);
     CHECK(*yjs::state_vector(*scrubbed) == *sv);
     REQUIRE(yjs::validate(*scrubbed));
+    CHECK(*yjs::scrub(*scrubbed) == *scrubbed);
+    CHECK(*yjs::scrub(*joined) == *scrubbed);
+    const auto returned = yjs::merge_updates({*scrubbed, whole});
+    REQUIRE(returned);
+    CHECK(returned->gaps == merged->gaps);
+    CHECK(returned->conflicts == 0);
+    CHECK(*yjs::scrub(returned->update) == *scrubbed);
     const auto pieces = yjs::split_update(*joined, yjs::split_bytes_min);
     REQUIRE(pieces);
     const auto glued = yjs::merge_updates(*pieces);
@@ -179,5 +186,164 @@ TEST_CASE("yjs: an update that is cut into many pieces is read once, not once pe
         REQUIRE(merged);
         CHECK(merged->gaps == 0);
         CHECK(*yjs::coalesce(merged->update) == update);
+    }
+}
+
+namespace {
+
+/// An update with these blocks, and one delete range.
+class UpdateText {
+public:
+    UpdateText& block(std::uint64_t structs, std::uint64_t client, std::uint64_t clock = 0) {
+        ++blocks_;
+        return numbers({structs, client, clock});
+    }
+    UpdateText& numbers(std::initializer_list<std::uint64_t> numbers) {
+        for (const std::uint64_t n : numbers) yjs::append_varuint(bytes_, n);
+        return *this;
+    }
+    /// A number below 256.
+    UpdateText& byte(unsigned n) {
+        bytes_.push_back(static_cast<std::byte>(n));
+        return *this;
+    }
+    UpdateText& hex(const char* text) {
+        const Bytes more = from_hex(text);
+        bytes_.insert(bytes_.end(), more.begin(), more.end());
+        return *this;
+    }
+    [[nodiscard]] Bytes deleting(std::uint64_t client, std::uint64_t clock, std::uint64_t len) {
+        return numbers({1, client, 1, clock, len}).end();
+    }
+    [[nodiscard]] Bytes end() {
+        Bytes update;
+        yjs::append_varuint(update, blocks_);
+        update.insert(update.end(), bytes_.begin(), bytes_.end());
+        REQUIRE(yjs::validate(update));
+        return update;
+    }
+
+private:
+    std::uint64_t blocks_ = 0;
+    Bytes bytes_;
+};
+
+}  // namespace
+
+TEST_CASE("yjs::scrub collects 200,000 types inside each other, and as many items of two clients",
+          "[room][yjs_bad_input][fault]") {
+    constexpr std::uint64_t levels = 200'000;
+    UpdateText nested;
+    nested.block(levels, 7).hex("2701016d016b00");
+    for (std::uint64_t n = 1; n < levels; ++n) nested.hex("070007").numbers({n - 1}).byte(0);
+    CHECK(to_hex(*yjs::scrub(nested.deleting(7, 0, 1))) ==
+          "01"
+          "02"
+          "0700"
+          "2101016d016b01"
+          "00bf9a0c"
+          "01"
+          "0701"
+          "00c09a0c");
+
+    // Each refers to the one before it, which is of the other client.
+    UpdateText turns;
+    turns.block(levels, 9);
+    for (std::uint64_t n = 0; n < levels; ++n) turns.hex("8408").numbers({n}).hex("0161");
+    turns.block(levels, 8).hex(
+        "0400070001"
+        "61");
+    for (std::uint64_t n = 1; n < levels; ++n) turns.hex("8409").numbers({n - 1}).hex("0161");
+    turns.block(1, 7).hex("2701016d016b02");
+    const auto collected = yjs::scrub(turns.deleting(7, 0, 1));
+    REQUIRE(collected);
+    CHECK(yjs::validate(*collected)->structs == 3);
+    CHECK(collected->size() < 50);
+}
+
+TEST_CASE("yjs::scrub of a text with a million tombstones reads it once",
+          "[room][yjs_bad_input][fault]") {
+    constexpr std::uint64_t letters = 2'000'000;
+    Bytes update = from_hex("0101070004010174");
+    yjs::append_varbytes(update, as_bytes(std::string(letters, 'a')));
+    yjs::append_varuint(update, 1);
+    yjs::append_varuint(update, 7);
+    yjs::append_varuint(update, letters / 2);
+    for (std::uint64_t n = 0; n < letters; n += 2) {
+        yjs::append_varuint(update, n);
+        yjs::append_varuint(update, 1);
+    }
+    const auto scrubbed = yjs::scrub(update, yjs::Limits::none());
+    REQUIRE(scrubbed);
+    CHECK(yjs::validate(*scrubbed, yjs::Limits::none())->structs == letters);
+    CHECK(*yjs::scrub(*scrubbed, yjs::Limits::none()) == *scrubbed);
+}
+
+TEST_CASE("yjs::scrub keeps items that refer to each other in a circle",
+          "[room][yjs_bad_input][fault]") {
+    UpdateText circle;
+    circle.block(1, 9)
+        .hex(
+            "840800"
+            "0161")
+        .block(1, 8)
+        .hex(
+            "840900"
+            "0161");
+    circle.block(1, 7).hex(
+        "2101016d016b"
+        "01");
+    const Bytes update = circle.deleting(7, 0, 1);
+    CHECK(*yjs::scrub(update) == update);
+}
+
+TEST_CASE("yjs::scrub keeps all values of a key whose order Yjs alone can find",
+          "[room][yjs_bad_input][fault]") {
+    SECTION("a client sets it twice after the same value") {
+        UpdateText twice;
+        twice.block(2, 9).hex(
+            "a80800"
+            "017e"
+            "a80800"
+            "017f");
+        twice.block(1, 8).hex(
+            "2801016d016b"
+            "017e");
+        const Bytes update = twice.numbers({0}).end();
+        CHECK(yjs::validate(*yjs::scrub(update))->delete_ranges == 0);
+    }
+    SECTION("a value has a right neighbour") {
+        UpdateText right;
+        right.block(1, 9)
+            .hex(
+                "68080001"
+                "7e")
+            .block(1, 8)
+            .hex(
+                "2801016d016b"
+                "017e");
+        const Bytes update = right.numbers({0}).end();
+        CHECK(yjs::validate(*yjs::scrub(update))->delete_ranges == 0);
+    }
+    SECTION("the client of the last value lacks content") {
+        UpdateText late;
+        late.block(1, 9, 5)
+            .hex(
+                "a80800"
+                "017e")
+            .block(1, 8)
+            .hex(
+                "2801016d016b"
+                "017e");
+        const Bytes update = late.numbers({0}).end();
+        CHECK(yjs::validate(*yjs::scrub(update))->delete_ranges == 0);
+        // With it, the first value has been overwritten.
+        UpdateText missing;
+        missing.block(1, 9).hex(
+            "0401017405"
+            "6162636465");
+        const auto whole = yjs::merge_updates({update, missing.numbers({0}).end()});
+        REQUIRE(whole);
+        CHECK(yjs::validate(*yjs::scrub(whole->update))->delete_ranges == 1);
     }
 }

@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// Counts the connections of a Listener since it was made.
 ///
 /// Each connection is counted once as `accepted`. When it is decided, it is counted once as one of
-/// the five that follow.
+/// the six that follow.
 ///
 /// Thread safety: a plain value.
 struct ListenerCounters {
@@ -27,6 +27,9 @@ struct ListenerCounters {
     /// Connections closed without reading, because there are too many in all or from one ip. The
     /// hook is called for 60 at once, and then for 60 per minute.
     std::uint64_t turned_away = 0;
+    /// Connections whose request was not complete, closed to make space for another one: the oldest
+    /// one of the ip that had most of them. The hook is called as for `turned_away`.
+    std::uint64_t given_up = 0;
 };
 
 /// The reason why a Listener did not accept a client; passed to an observer's `on_refused`.

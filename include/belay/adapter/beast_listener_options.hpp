@@ -42,7 +42,9 @@ struct ListenerOptions {
     // ---- shares --------------------------------------------------------------------------------
 
     /// The most connections whose upgrade is not answered yet, those that the user still decides on
-    /// included.
+    /// included. At this limit, and at connections_max, a new connection takes the place of one
+    /// whose request is not complete: the oldest one of the ip that has most of them. An ip that
+    /// has only one never loses it.
     std::size_t waiting_max = 1'000;
     std::size_t connections_max = 20'000;
     // The next limits are for each ip. An IPv6 network of 64 bits counts as one ip. Behind a proxy,

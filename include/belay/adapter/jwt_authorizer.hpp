@@ -3,7 +3,10 @@
 /// jwt::Authorizer: admits clients with a valid token to rooms, with rights that you define.
 #pragma once
 
-#include <concepts>     // std::convertible_to
+#include <algorithm>    // std::max
+#include <concepts>     // std::copy_constructible, std::same_as
+#include <optional>     // std::optional
+#include <string>       // std::string
 #include <type_traits>  // std::is_nothrow_destructible_v
 #include <utility>      // std::move
 
@@ -16,6 +19,40 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class F>
 concept GivesAccess = requires(F& rights, const jwt::Claims& claims, const RoomRequest& request) {
     { rights(claims, request) } -> std::same_as<Access>;
+} || requires(F& rights, const jwt::Claims& claims, const RoomRequest& request) {
+    { rights(claims, request) } -> std::same_as<std::optional<Access>>;
+};
+template <class F>
+concept AnswersAccess = requires(F& rights, const jwt::Claims& claims, const RoomRequest& request,
+                                 Completion<std::optional<Access>> answer) {
+    { rights(claims, request, std::move(answer)) } -> std::same_as<void>;
+};
+
+/// Returns the grant for a user with a valid token. Without access the user is not known.
+[[nodiscard]] inline Grant jwt_grant(std::string user, const std::optional<Access>& access,
+                                     Duration valid_for) {
+    if (!access) return {};
+    return {.user = std::move(user), .access = *access, .valid_for = valid_for};
+}
+
+/// Completes a Grant with the access that `rights` answers, on the thread that answers.
+template <WallClockLike Clock>
+struct JwtAnswer {
+    Completion<Grant> answer;
+    std::string user;
+    WallTime asked;
+    Duration valid_for;
+    Clock clock;
+
+    void operator()(std::optional<std::optional<Access>> access) noexcept {
+        if (!access) return;  // dropped: the client may try again later
+        if (valid_for != forever) {
+            // The grant counts from the answer, and the token from the question.
+            const Duration passed = std::max(Duration{}, clock.now() - asked);
+            valid_for = std::max(Duration{}, valid_for - passed);
+        }
+        answer(jwt_grant(std::move(user), *access, valid_for));
+    }
 };
 
 /// The hooks that a jwt::Authorizer calls.
@@ -39,25 +76,37 @@ namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
 /// Identifies a client by the token of its request, and gives it the rights that `rights` returns.
 ///
-/// The function is `Access rights(const Claims&, const RoomRequest&)`. It must return at once.
+/// The function has one of three forms:
+/// - `Access rights(const Claims&, const RoomRequest&)` returns at once;
+/// - `std::optional<Access> rights(const Claims&, const RoomRequest&)` does, too;
+/// - `void rights(const Claims&, const RoomRequest&, Completion<std::optional<Access>>)` answers at
+///   once, later, or on another thread. If it drops the Completion, the client is refused, and may
+///   try again later.
 ///
-///     auto rights = [&](const Claims& who, const RoomRequest& request) {
-///         return board_of(request).right_of(who.subject);  // Access::none: closed as forbidden
+///     auto rights = [&](const Claims& who, const RoomRequest& request) -> std::optional<Access> {
+///         if (!is_user(who.subject)) return std::nullopt;  // closed as unauthorized
+///         return right_of(who.subject, request.board);     // Access::none: closed as forbidden
 ///     };
 ///     Authorizer authorizer{std::move(*verifier), rights};
 ///
 /// A client whose token is not valid has no user: it is closed as unauthorized. Only the observer's
 /// `on_refused(const std::error_code&)` receives the reason. A client is also closed as
-/// unauthorized when its token expires, the leeway included. If rights cannot be determined at
-/// once, write an authorizer of your own over a Verifier.
+/// unauthorized if `rights` answers without an Access, and when its token expires, the leeway
+/// included.
 ///
 /// Models:        AuthorizerLike.
-/// Thread safety: that of `rights`, the clock and the observer.
+/// Thread safety: that of `rights`, the clock and the observer. The third form copies the clock,
+///                and reads the copy where the answer is given.
 template <class Rights, class Observer = NoObserver, WallClockLike Clock = SystemClock>
 class Authorizer {
-    static_assert(detail::GivesAccess<Rights>,
+    static_assert(detail::GivesAccess<Rights> || detail::AnswersAccess<Rights>,
                   "jwt::Authorizer: rights must be callable with (const belay::jwt::Claims&, const "
-                  "belay::RoomRequest&) and return a belay::Access");
+                  "belay::RoomRequest&) and return a belay::Access or a std::optional of it, or be "
+                  "callable with a belay::Completion<std::optional<belay::Access>>, too, and "
+                  "return void");
+    static_assert(detail::GivesAccess<Rights> || std::copy_constructible<Clock>,
+                  "jwt::Authorizer: rights that answer by a Completion need a clock that can be "
+                  "copied");
     static_assert(detail::explain_observer<detail::JwtHooks, Observer>());
 
 public:
@@ -78,10 +127,15 @@ public:
             answer(Grant{});
             return detail::notify<detail::JwtHooks::Refused>(observer_, detail::no_machine, why);
         }
-        Grant grant{.access = rights_(*claims, request)};
-        grant.user = std::move(claims->subject);
-        grant.valid_for = verifier_.valid_for(*claims, now);
-        answer(std::move(grant));
+        const Duration valid_for = verifier_.valid_for(*claims, now);
+        if constexpr (detail::GivesAccess<Rights>) {
+            const std::optional<Access> access = rights_(*claims, request);
+            answer(detail::jwt_grant(std::move(claims->subject), access, valid_for));
+        } else {
+            rights_(*claims, request,
+                    Completion<std::optional<Access>>{detail::JwtAnswer<Clock>{
+                        std::move(answer), claims->subject, now, valid_for, clock_}});
+        }
     }
 
 private:

@@ -3,7 +3,8 @@
 /// lmdb::Storage: a durable queue in one LMDB file; needs lmdb.
 #pragma once
 
-#include <string>  // std::string
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/adapter/detail/lmdb_table.hpp>
 #include <belay/adapter/detail/table_storage.hpp>
@@ -28,6 +29,17 @@ struct Options {
     /// 64 KiB more than record_bytes_max. The file may grow larger by free pages between others,
     /// and never shrinks.
     std::size_t bytes_max = std::size_t{1} << 30;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        constexpr std::size_t beside = 64 << 10;
+        if (record_bytes_max > 1'000'000'000)
+            return "record_bytes_max must be at most 1,000,000,000";
+        if (bytes_max < beside || bytes_max - beside < record_bytes_max)
+            return "bytes_max must be at least 64 KiB more than record_bytes_max";
+        return {};
+    }
 };
 
 /// A durable queue in an LMDB file of its own, ordered by number.
@@ -61,10 +73,8 @@ public:
     /// Throws:     std::bad_alloc.   Complexity: O(1); maps the file into memory.
     [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
                                                      Options options = {}) {
-        constexpr std::size_t beside = 64 << 10;
-        if (options.bytes_max < beside || options.bytes_max - beside < options.record_bytes_max) {
-            return Error{make_error_code(QueueErrc::bad_options), path, ""};
-        }
+        if (const std::string_view wrong = detail::why_not_opened(path, options); !wrong.empty())
+            return Error{make_error_code(QueueErrc::bad_options), path, std::string{wrong}};
         Storage storage;
         const std::error_code code = storage.start(path, options.record_bytes_max,
                                                    options.flush == Flush::full, options.bytes_max);

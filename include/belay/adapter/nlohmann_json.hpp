@@ -8,7 +8,7 @@
 /// - Id: 32 hexadecimal digits.
 /// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. A program that reads
 ///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
-/// - Scene: {"content", "stamp"}.
+/// - Scene: {"content", "stamp"}, and "removed" if it was deleted.
 /// - Operation: {"id", "stamp", "saw"} and one of "AddElement": {"id", "element"},
 ///   "UpdateElement": {"id", "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id",
 ///   "what"}.
@@ -16,14 +16,14 @@
 ///   or {"StaleTimestamp": {"local", "remote"}}.
 /// - Conflict: {"operation", "reason", "resolved"}.
 /// - FailedOperation: {"operation", "error": text, "code": {"category", "value"}, "retryable",
-///   "wait_ms"}.
+///   "wait_ms", "kept"}.
 /// - SyncResult: {"success", "synced_count", "conflict_count", "failed_count", "conflicts",
 ///   "failed_operations", "overwrote", "duration_ms", "timestamp", "retry_attempts"}.
 /// - A member of "overwrote": {"operation", "reason", "replaced": {"stamp", "value"}}.
 ///
-/// `base`, `saw`, `wait_ms`, `overwrote` and `value` are left out if there is none. `duration_ms`
-/// and `timestamp` (since 1970) are whole milliseconds. Values have the form of their own to_json
-/// and from_json.
+/// `base`, `saw`, `wait_ms`, `overwrote` and `value` are left out if there is none, and `kept` if
+/// it is false. `duration_ms` and `timestamp` (since 1970) are whole milliseconds. Values have the
+/// form of their own to_json and from_json.
 ///
 /// Errors: from_json throws nlohmann::json::exception for a document that it cannot read, as is
 ///         usual with that library. The reasons are
@@ -171,12 +171,14 @@ inline void from_json(const nlohmann::json& json, Stamp& stamp) {
 template <class Content>
 void to_json(nlohmann::json& json, const Scene<Content>& scene) {
     json = {{"content", scene.content}, {"stamp", scene.stamp}};
+    if (scene.removed) json["removed"] = true;
 }
 template <class Content>
 void from_json(const nlohmann::json& json, Scene<Content>& scene) {
     detail::object_of(json, "a scene");
     scene.content = json.at("content").get<Content>();
     scene.stamp = json.at("stamp").get<Stamp>();
+    scene.removed = json.value("removed", false);
 }
 
 template <class Value>
@@ -306,6 +308,7 @@ void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
             {"code", detail::json_of_code(failed.error)},
             {"retryable", failed.retryable}};
     if (failed.wait) json["wait_ms"] = detail::milliseconds_of(*failed.wait);
+    if (failed.kept) json["kept"] = true;
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
@@ -317,6 +320,8 @@ void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
     if (const auto wait = json.find("wait_ms"); wait != json.end()) {
         failed.wait = detail::duration_of(*wait, "wait_ms");
     }
+    const auto kept = json.find("kept");
+    failed.kept = kept != json.end() && kept->get<bool>();
 }
 
 template <OperationLike Op>

@@ -32,7 +32,8 @@ enum class Errc {
     other_group = 12,     ///< another group reads the stream as well
     moved = 13,           ///< the key is on another node of a cluster
     too_old = 14,         ///< it lacks a command
-    refused = 15          ///< any other refusal
+    refused = 15,         ///< any other refusal
+    cluster = 16          ///< it is a node of a cluster, whose redirections belay does not follow
 };
 
 }}}  // namespace belay::redis
@@ -56,6 +57,8 @@ inline constexpr ErrorText redis_error_texts[] = {
     {"the stream is on another node of the cluster", Cause::permanent},
     {"this Redis lacks a command", Cause::permanent},
     {"Redis refused the command", Cause::permanent},
+    {"this Redis server is a node of a cluster, over which rooms cannot be spread",
+     Cause::permanent},
 };
 
 /// Returns the category "belay.redis".
@@ -214,6 +217,9 @@ private:
                        "of a cluster";
             case Errc::too_old:
                 return "use Redis 6.2 or later, and do not rename its commands";
+            case Errc::cluster:
+                return "use a server that is not part of a cluster, with replicas and Sentinel if "
+                       "it must not be the only one";
             case Errc::refused:
                 break;
         }

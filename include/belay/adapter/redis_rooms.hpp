@@ -12,7 +12,7 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/adapter/detail/redis_room_worker.hpp>
-#include <belay/core/assert.hpp>
+#include <belay/core/detail/expect_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
@@ -47,7 +47,7 @@ class Rooms {
 public:
     /// Constructs the storage; it connects at the first call.
     ///
-    /// Pre: prefix, host and limits are in the ranges that RoomsOptions states.
+    /// Pre: options.check() is empty. Call it for options that a user has written.
     explicit Rooms(const RoomsOptions& options = {})
         : worker_{std::make_unique<Work>(checked(options))} {
         worker_->start();
@@ -152,10 +152,18 @@ private:
     using Change = detail::RedisRoomChange;
 
     [[nodiscard]] static const RoomsOptions& checked(const RoomsOptions& options) {
-        const char* const wrong = detail::what_is_wrong(options);
-        BELAY_PRECONDITION(wrong == nullptr,
-                           "redis::Rooms: the options must be valid; see redis::RoomsOptions");
-        static_cast<void>(wrong);
+        detail::expect_options(options.check(),
+                               {{"port", std::uint64_t{options.port}},
+                                {"connect_timeout", options.connect_timeout},
+                                {"command_timeout", options.command_timeout},
+                                {"retry_after", options.retry_after},
+                                {"end_is_known", options.end_is_known},
+                                {"calls_max", options.calls_max},
+                                {"bytes_max", options.bytes_max},
+                                {"news_entries_max", options.news_entries_max},
+                                {"news_bytes_max", options.news_bytes_max},
+                                {"messages_max", options.messages_max},
+                                {"messages_bytes_max", options.messages_bytes_max}});
         return options;
     }
     [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }

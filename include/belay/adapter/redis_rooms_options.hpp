@@ -3,10 +3,11 @@
 /// redis::RoomsOptions: the place, the limits and the timeouts of rooms in Redis.
 #pragma once
 
-#include <chrono>   // std::chrono::milliseconds
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint16_t
-#include <string>   // std::string
+#include <chrono>       // std::chrono::milliseconds
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint16_t
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/adapter/redis_options.hpp>
 
@@ -25,6 +26,8 @@ struct RoomsOptions {
     std::string user{};
     /// The password. If user and password are empty, Rooms does not log in.
     std::string password{};
+    /// Servers of Redis Sentinel, which name the master; see docs/several-servers.md.
+    Options::Sentinels sentinels{};
 
     /// How long a call may take to connect, and then again to log in. The lookup of a name comes on
     /// top.
@@ -49,44 +52,40 @@ struct RoomsOptions {
     /// dropped.
     std::size_t messages_max = 1'000;
     std::size_t messages_bytes_max = std::size_t{1} << 20;
+
+    /// Returns the options of the connection, in the form that all adapters of Redis use.
+    [[nodiscard]] Options connection() const {
+        Options same{.stream = "rooms", .consumer = "rooms"};
+        same.host = host;
+        same.port = port;
+        same.socket = socket;
+        same.user = user;
+        same.password = password;
+        same.sentinels = sentinels;
+        same.connect_timeout = connect_timeout;
+        same.command_timeout = command_timeout;
+        return same;
+    }
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] std::string_view check() const {
+        if (prefix.empty() || prefix.find_first_of("{}") != std::string::npos)
+            return "redis::RoomsOptions: prefix must not be empty or contain a brace";
+        if (!connection().check().empty()) {
+            return "redis::RoomsOptions: set host and port, a socket, or sentinels as "
+                   "\"host:port\", without zero bytes and not too long, and timeouts from 1 ms to "
+                   "1 "
+                   "day";
+        }
+        if (retry_after.count() < 1 || retry_after > Options::longest || end_is_known.count() < 1)
+            return "redis::RoomsOptions: retry_after and end_is_known must be > 0, and retry_after "
+                   "at most 1 day";
+        if (calls_max == 0 || bytes_max == 0 || news_entries_max == 0 || news_bytes_max == 0 ||
+            messages_max == 0 || messages_bytes_max == 0) {
+            return "redis::RoomsOptions: limits must be > 0";
+        }
+        return {};
+    }
 };
 
 }}}  // namespace belay::redis
-
-namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// Returns the options of the connection, in the form that all adapters of Redis use.
-[[nodiscard]] inline redis::Options connection_of(const redis::RoomsOptions& options) {
-    redis::Options same{.stream = "rooms", .consumer = "rooms"};
-    same.host = options.host;
-    same.port = options.port;
-    same.socket = options.socket;
-    same.user = options.user;
-    same.password = options.password;
-    same.connect_timeout = options.connect_timeout;
-    same.command_timeout = options.command_timeout;
-    return same;
-}
-
-/// Returns why rooms cannot be reached with these options; null if they can.
-[[nodiscard]] inline const char* what_is_wrong(const redis::RoomsOptions& options) {
-    if (options.prefix.empty() || options.prefix.find_first_of("{}") != std::string::npos) {
-        return "redis::RoomsOptions: prefix must not be empty or contain a brace";
-    }
-    if (what_is_wrong(connection_of(options)) != nullptr) {
-        return "redis::RoomsOptions: set host and port or a socket, without zero bytes and not too "
-               "long, and timeouts from 1 ms to 1 day";
-    }
-    if (options.retry_after.count() < 1 || options.retry_after > redis_longest ||
-        options.end_is_known.count() < 1) {
-        return "redis::RoomsOptions: retry_after and end_is_known must be > 0";
-    }
-    if (options.calls_max == 0 || options.bytes_max == 0 || options.news_entries_max == 0 ||
-        options.news_bytes_max == 0 || options.messages_max == 0 ||
-        options.messages_bytes_max == 0) {
-        return "redis::RoomsOptions: limits must be > 0";
-    }
-    return nullptr;
-}
-
-}}}  // namespace belay::detail

@@ -49,8 +49,9 @@ public:
     ///             that.
     /// Throws:     std::bad_alloc.   Complexity: O(groups of the stream).
     [[nodiscard]] static Result<Stream, Error> open(const Options& options) {
-        if (const char* const wrong = detail::what_is_wrong(options); wrong != nullptr) {
-            return Error{make_error_code(QueueErrc::bad_options), "a queue in Redis", wrong};
+        if (const std::string_view wrong = options.check(); !wrong.empty()) {
+            return Error{make_error_code(QueueErrc::bad_options), "a queue in Redis",
+                         std::string{wrong}};
         }
         Stream queue;
         if (Error error = queue.start(options)) return error;
@@ -124,7 +125,7 @@ public:
         Result<BytesView> first = front();
         if (first || first.error() != QueueErrc::queue_empty) return first;
         if (timeout.count() <= 0) return first;
-        if (timeout > detail::redis_longest) timeout = detail::redis_longest;
+        if (timeout > Options::longest) timeout = Options::longest;
         Reply reply;
         const std::error_code error =
             connection_.call({"XREADGROUP", "GROUP", group_, consumer_, "COUNT", "1", "BLOCK",
@@ -162,7 +163,7 @@ public:
     [[nodiscard]] std::error_code nack() noexcept {
         BELAY_PRECONDITION(is_lent(), "redis::Stream::nack: an operation must be leased");
         // Older than any lease, also that of other consumers.
-        const std::error_code error = set_age(detail::redis_longest);
+        const std::error_code error = set_age(Options::longest);
         end_loan();
         return error == QueueErrc::lease_ended ? std::error_code{} : error;
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_error.hpp
-/// sqlite::Error: the reason why a queue in SQLite could not be opened, with advice.
+/// sqlite::Error: the reason why a file of SQLite could not be opened, with advice.
 #pragma once
 
 #include <sqlite3.h>
 
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
 #include <belay/journal/detail/file_advice.hpp>
@@ -45,7 +46,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// The reason why a queue in SQLite could not be opened: what, where, and what to do about it.
+/// The reason why a queue, store or database of rooms in SQLite could not be opened: what, where,
+/// and what to do about it.
 ///
 /// Thread safety: a plain value.
 struct Error {
@@ -54,6 +56,9 @@ struct Error {
     std::string path;
     /// The details, in the words of SQLite or of belay; may be empty.
     std::string what;
+    /// The name of the content of the file, and of its options; for message().
+    const char* holds = "journal";
+    const char* options = "sqlite::Options";
 
     /// Returns advice as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
@@ -65,16 +70,28 @@ struct Error {
         return detail::file_advice(code);
     }
 
-    /// Returns a message such as "outbox.db: the journal is already open (database is locked): end
+    /// Returns a message such as "notes.db: the store is already open (database is locked): end
     /// the other …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
-        return detail::error_message(path, code, what, advice());
+        std::string reason = code.message();
+        std::string todo = advice();
+        // The texts of QueueErrc are those of a queue in a journal.
+        if (code.category() == detail::queue_category()) replace(reason, "journal", holds);
+        if (std::string_view{holds} != "journal") replace(todo, "queue", holds);
+        replace(todo, "sqlite::Options", options);
+        return detail::error_message(path, reason, what, todo.c_str());
     }
 
     operator std::error_code() const noexcept { return code; }
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
+
+private:
+    static void replace(std::string& text, std::string_view word, std::string_view by) {
+        const auto at = text.find(word);
+        if (at != text.npos) text.replace(at, word.size(), by);
+    }
 };
 
 }}}  // namespace belay::sqlite

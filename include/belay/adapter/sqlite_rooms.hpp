@@ -64,7 +64,9 @@ public:
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = rooms.tables_.open(path, options.flushes_each);
-        if (error) return Error{error, path, rooms.tables_.last_words()};
+        if (error)
+            return Error{error, path, rooms.tables_.last_words(), "database of rooms",
+                         "sqlite::RoomsOptions"};
         rooms.last_ = rooms.tables_.last();
         return rooms;
     }

@@ -3,7 +3,8 @@
 /// sqlite::Storage: a durable queue in one SQLite file; needs sqlite3.
 #pragma once
 
-#include <string>  // std::string
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/adapter/detail/sqlite_table.hpp>
 #include <belay/adapter/detail/table_storage.hpp>
@@ -26,6 +27,13 @@ struct Options {
     Flush flush = Flush::full;
     /// The longest operation in bytes; at most 1'000'000'000, the limit of SQLite.
     std::size_t record_bytes_max = 1 << 20;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        return record_bytes_max > 1'000'000'000 ? "record_bytes_max must be at most 1,000,000,000"
+                                                : std::string_view{};
+    }
 };
 
 /// A durable queue in a table of an SQLite database of its own.
@@ -55,6 +63,8 @@ public:
     /// Throws:     std::bad_alloc.   Complexity: O(operations).
     [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
                                                      Options options = {}) {
+        if (const std::string_view wrong = detail::why_not_opened(path, options); !wrong.empty())
+            return Error{make_error_code(QueueErrc::bad_options), path, std::string{wrong}};
         Storage storage;
         const std::error_code code =
             storage.start(path, options.record_bytes_max, options.flush == Flush::full);

@@ -40,15 +40,19 @@ struct StoreOptions {
 /// or the machine fails. A file can be open in one object of one process at a time. Every element
 /// has a checksum, because SQLite has none.
 ///
-///     element (session BLOB, id BLOB, crc, wall, counter INTEGER, origin BLOB, value BLOB or NULL)
-///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash INTEGER); past (horizon INTEGER)
+///     element (session BLOB, id BLOB, crc, wall, counter INTEGER, origin BLOB, value BLOB or NULL,
+///         change INTEGER)
+///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash, decision INTEGER)
+///     past (horizon INTEGER, store BLOB, forgotten INTEGER)
 ///
-/// The database has application_id 0x62656C73 and user_version 2. A file of version 1 is
-/// changed to version 2 when it is opened. An element without a value is a
-/// tombstone. The crc is the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or
-/// not), session, id and value. Numbers are little endian.
+/// The database has application_id 0x62656C73 and user_version 3. A file of version 1 or 2 is
+/// changed to version 3 when it is opened. An element without a value is a tombstone. An element
+/// has the number of its last change in `change`. The id in the cursors of `changes_since` is
+/// `store`. The last removal whose tombstone is forgotten has the number `forgotten`. The crc is
+/// the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and
+/// value. Numbers are little endian.
 ///
-/// Models:        StoreLike, with transactions.
+/// Models:        StoreLike, with transactions and changes_since.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
 /// Errors:        those of SQLite, see Error; a transaction in which a statement failed is undone
@@ -76,7 +80,8 @@ public:
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = store.tables_.open(path, options.flushes_each);
-        if (error) return Error{error, path, store.tables_.last_words()};
+        if (error)
+            return Error{error, path, store.tables_.last_words(), "store", "sqlite::StoreOptions"};
         store.tables_.remembers(static_cast<std::int64_t>(options.ids_remembered));
         return store;
     }
@@ -120,6 +125,29 @@ public:
         return until > worth_it ? tables_.expire(until) : std::error_code{};
     }
     [[nodiscard]] WallTime horizon() const noexcept { return tables_.horizon(); }
+
+    /// Returns the changes of a session after a cursor; see StoreLike.
+    ///
+    /// Pre: most > 0.   Errors: as of read.
+    /// Complexity: linear in the page. It reads no element if nothing has changed.
+    [[nodiscard]] Result<part::ChangesPage<value_type>> changes_since(
+        std::string_view session, const part::StoreCursor& since, std::size_t most) {
+        BELAY_PRECONDITION(most > 0, "sqlite::Store::changes_since: most must be above 0");
+        part::ChangesPage<value_type> page;
+        const auto take = [&](std::string_view id, const Stamp& stamp,
+                              const std::optional<BytesView>& bytes) -> std::error_code {
+            std::optional<value_type> value;
+            if (bytes) {
+                value = codec_.decode(*bytes);
+                if (!value) return make_error_code(QueueErrc::corrupt);
+            }
+            page.changes.push_back({std::string{id}, stamp, std::move(value)});
+            return {};
+        };
+        if (const auto error = tables_.changes_since(session, since, most, page, take))
+            return error;
+        return page;
+    }
 
     /// Runs a transaction; see StoreLike.   Pre: none is under way.
     template <class Body>

@@ -31,6 +31,9 @@ using GrowthOf =
 // These replace a growth if the arguments are wrong.
 struct NoBase {};
 struct CapAfterBase {};
+
+// Not constexpr: the compiler's message for a constant Backoff with such a cap contains this name.
+inline void the_cap_of_a_backoff_must_not_be_below_its_base() noexcept {}
 }  // namespace detail
 
 /// Computes the waits between attempts, which grow, are capped, and are spread by a jitter.
@@ -172,6 +175,9 @@ public:
         failures_ = 0;
         if constexpr (requires { jitter_.reset(); }) jitter_.reset();
     }
+    /// Makes its own generator seed itself again; see Random::reseed_after_fork. As a rule of a
+    /// Policy, it draws from the generator of the sleeper or driver instead.
+    constexpr void reseed_after_fork() noexcept { bits_.reseed_after_fork(); }
 
     // ---- as a rule -----------------------------------------------------------------------------
 
@@ -206,6 +212,9 @@ private:
             "Backoff: the delays must be in [0ns, 292 years], and the last one > 0ns");
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_jitter,
                            "Backoff: the percentages of the jitter must be <= 100");
+        if (std::is_constant_evaluated() && wrong == BackoffErrc::bad_cap) {
+            detail::the_cap_of_a_backoff_must_not_be_below_its_base();
+        }
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_cap,
                            "Backoff: the cap must be > 0ns, <= 292 years and >= the first wait");
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_floor,

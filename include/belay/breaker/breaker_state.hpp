@@ -38,6 +38,21 @@ enum class BreakerMode : std::uint8_t {
     metrics_only  ///< everything is let through; it counts when it would have opened
 };
 
+/// Returns the text of an enumerator, "forced_open".   Errors: "unknown" for other values.
+[[nodiscard]] constexpr const char* to_string(BreakerMode mode) noexcept {
+    switch (mode) {
+        case BreakerMode::automatic:
+            return "automatic";
+        case BreakerMode::forced_open:
+            return "forced_open";
+        case BreakerMode::disabled:
+            return "disabled";
+        case BreakerMode::metrics_only:
+            return "metrics_only";
+    }
+    return "unknown";
+}
+
 namespace detail {
 
 /// A change that just happened to a breaker.

@@ -95,8 +95,14 @@ public:
         [[nodiscard]] constexpr explicit operator bool() const& noexcept {
             return breaker_ != nullptr;
         }
-        /// Deleted: a temporary permit is dropped before the call. Write `if (auto permit = ...)`.
-        explicit operator bool() const&& = delete;
+        /// Does not compile, because a temporary permit is dropped before the call.
+        template <class Self = Permit>
+        explicit operator bool() const&& {
+            static_assert(!sizeof(Self*),
+                          "CircuitBreaker: a temporary permit is dropped before the call; write if "
+                          "(auto permit = breaker.acquire())");
+            return false;
+        }
         /// Returns when a refused caller may ask again.   Pre: it was refused.
         [[nodiscard]] constexpr Instant retry_at() const noexcept { return at_; }
         /// Returns the same as an Advice: `go`, or `suspend`.
@@ -178,6 +184,37 @@ public:
         Instant at_ = never;
     };
 
+    /// Keeps a breaker forced open while it lives.
+    ///
+    /// Thread safety: distinct objects safe; it may end on any thread.
+    class [[nodiscard]] Isolation {
+    public:
+        constexpr Isolation(Isolation&& other) noexcept
+            : breaker_{std::exchange(other.breaker_, nullptr)} {}
+        /// Ends the isolation that was held.
+        Isolation& operator=(Isolation&& other) noexcept {
+            if (this != &other) {
+                end();
+                breaker_ = std::exchange(other.breaker_, nullptr);
+            }
+            return *this;
+        }
+        ~Isolation() { end(); }
+
+        /// Ends this isolation. A second call does nothing.
+        void end() noexcept {
+            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
+                breaker->engine_.change_mode(Command::end_isolation, breaker->clock_.now());
+            }
+        }
+
+    private:
+        friend class CircuitBreaker;
+        constexpr explicit Isolation(CircuitBreaker& owner) noexcept : breaker_{&owner} {}
+
+        CircuitBreaker* breaker_;
+    };
+
     template <class C = Clock>
         requires std::default_initializable<C>
     constexpr CircuitBreaker(Trip trip, OpenWait open_wait, HalfOpenOptions half_open = {}) noexcept
@@ -189,14 +226,17 @@ public:
     }
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
-    /// Pre: every permit has had its verdict, or was dropped; no call is in progress, so the
-    ///      observer does not destroy the breaker.
+    /// Pre: every permit has had its verdict, or was dropped; every isolation has ended; no call is
+    ///      in progress, so the observer does not destroy the breaker.
     ~CircuitBreaker() {
         BELAY_PRECONDITION(
-            !engine_.is_notifying(),
+            !engine_.in_use().is_notifying,
             "CircuitBreaker::~CircuitBreaker: the breaker must outlive its observer's calls");
         BELAY_PRECONDITION(permits_.all_back(),
                            "CircuitBreaker::~CircuitBreaker: the breaker must outlive its permits");
+        BELAY_PRECONDITION(
+            isolations() == 0,
+            "CircuitBreaker::~CircuitBreaker: the breaker must outlive its isolations");
     }
 
     /// Requests a permit for a call now, by the breaker's own clock.   Errors: a refused permit.
@@ -225,17 +265,41 @@ public:
     /// Sets the source of decisions, and starts afresh.
     ///
     /// All counts are cleared, and permits that are out become void. Setting `automatic` again
-    /// closes the breaker.
+    /// closes the breaker. While the breaker is isolated, the mode applies from the end of the last
+    /// isolation on.
     /// Errors: none.
-    void set_mode(BreakerMode mode) noexcept { engine_.set_mode(mode, clock_.now()); }
+    void set_mode(BreakerMode mode) noexcept {
+        engine_.change_mode(Command::set, clock_.now(), mode);
+    }
+    /// Forces the breaker open until the isolation ends, and all other isolations have ended.
+    ///
+    /// So independent parts of a program can each hold the breaker open, for instance during their
+    /// maintenance. Then the breaker starts afresh in the mode that it had before, as after
+    /// set_mode. Observers are notified of the first and of the last change, as of set_mode.
+    ///
+    /// Pre: fewer than 65535 isolations.   Errors: none.
+    /// Source: `isolate()` of cockatiel's CircuitBreakerPolicy.
+    [[nodiscard]] Isolation isolate() noexcept {
+        engine_.change_mode(Command::isolate, clock_.now());
+        return Isolation{*this};
+    }
+    /// Returns the number of isolations that have not ended.   Errors: none.
+    [[nodiscard]] std::uint32_t isolations() const noexcept { return engine_.in_use().isolations; }
+    /// Makes its generator, which draws open waits, seed itself again; see
+    /// Random::reseed_after_fork.
+    ///
+    /// Pre: no other thread uses the breaker, as in the child just after a fork.   Errors: none.
+    void reseed_after_fork() noexcept { bits_.reseed_after_fork(); }
     /// Returns the state that a restarted program needs, now by the breaker's own clock.
-    /// Errors: none.
+    ///
+    /// An isolation is not part of it.   Errors: none.
     [[nodiscard]] BreakerSnapshot snapshot() const noexcept {
         return engine_.snapshot(clock_.now());
     }
     /// Continues from a snapshot; permits that are out become void.
     ///
-    /// Errors: returns false, and changes nothing, if the snapshot is not valid.
+    /// Errors: returns false, and changes nothing, if the snapshot is not valid, or while the
+    ///         breaker is isolated.
     /// Complexity: O(openings) for a wait that grows, O(1) for others.
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot) noexcept {
         return engine_.restore(snapshot, Turn{clock_.now(), bits_});
@@ -274,7 +338,10 @@ private:
         return Permit{this, grant.generation, grant.at};
     }
 
-    detail::BreakerEngine<CircuitBreaker, Trip, OpenWait, Observer> engine_;
+    using Engine = detail::BreakerEngine<CircuitBreaker, Trip, OpenWait, Observer>;
+    using Command = typename Engine::ModeCommand;
+
+    Engine engine_;
     Random bits_{};
     [[no_unique_address]] Clock clock_;
     [[no_unique_address]] detail::PermitCount permits_;

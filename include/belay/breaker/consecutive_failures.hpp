@@ -33,6 +33,8 @@ public:
     }
     constexpr void reset() noexcept { failures_ = 0; }
 
+    /// Returns the failures in a row that opened the breaker: as many as the limit.
+    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return {limit_, limit_}; }
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept { return limit_; }
 
 private:

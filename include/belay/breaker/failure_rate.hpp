@@ -43,6 +43,8 @@ public:
         return threshold_.reached_by(window_.counts());
     }
     constexpr void reset() noexcept { window_.reset(); }
+    /// Returns the calls of the window, and how many of them failed.
+    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return window_.counts(); }
 
 private:
     Window window_;

@@ -43,9 +43,13 @@ public:
 
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept { return otherwise_.next(bits); }
     [[nodiscard]] constexpr Duration next(Random& bits, const Failure& why) noexcept {
-        const Duration own = detail::next_wait(otherwise_, bits, why);
-        const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
-        return own > asked ? own : asked;
+        return at_least_asked(detail::next_wait(otherwise_, bits, why, {}), why);
+    }
+    [[nodiscard]] constexpr Duration next(Random& bits, const Failure& why,
+                                          const CallCounts& seen) noexcept
+        requires detail::HeedsCounts<OpenWait>
+    {
+        return at_least_asked(detail::next_wait(otherwise_, bits, why, seen), why);
     }
     /// Returns the longest wait if no peer requests a longer one; see link/bounds.hpp.
     template <detail::SaysLongestWait Other = OpenWait>
@@ -55,6 +59,12 @@ public:
 
 private:
     friend detail::GrowsHook<OpenAsAsked, true>;
+
+    [[nodiscard]] constexpr Duration at_least_asked(Duration own,
+                                                    const Failure& why) const noexcept {
+        const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
+        return own > asked ? own : asked;
+    }
 
     [[no_unique_address]] OpenWait otherwise_;
     Duration at_most_;

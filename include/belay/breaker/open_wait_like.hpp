@@ -5,6 +5,7 @@
 
 #include <concepts>  // std::copyable, std::same_as
 
+#include <belay/core/call_counts.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
@@ -31,6 +32,15 @@ concept HeedsFailureSoundly =
     !HeedsFailure<W> || requires(W& wait, Random& bits, const Failure& why) {
         { wait.next(bits, why) } noexcept -> std::same_as<Duration>;
     };
+template <class W>
+concept HeedsCounts = requires(W& wait, Random& bits, const Failure& why, const CallCounts& seen) {
+    wait.next(bits, why, seen);
+};
+template <class W>
+concept HeedsCountsSoundly =
+    !HeedsCounts<W> || requires(W& wait, Random& bits, const Failure& why, const CallCounts& seen) {
+        { wait.next(bits, why, seen) } noexcept -> std::same_as<Duration>;
+    };
 // Any form that can be detected. A form other than the right one would be ignored silently.
 template <class W>
 concept Grows = has_reset<W>() || requires(W& wait) { wait.reset(); };
@@ -42,8 +52,11 @@ concept GrowsSoundly = !Grows<W> || requires(W& wait) {
 /// Returns the wait of an opening after a failure, from the form of `next` that the type has.
 template <class W>
 [[nodiscard]] constexpr Duration next_wait(W& wait, Random& bits,
-                                           [[maybe_unused]] const Failure& why) noexcept {
-    if constexpr (HeedsFailure<W>) {
+                                           [[maybe_unused]] const Failure& why,
+                                           [[maybe_unused]] const CallCounts& seen) noexcept {
+    if constexpr (HeedsCounts<W>) {
+        return wait.next(bits, why, seen);
+    } else if constexpr (HeedsFailure<W>) {
         return wait.next(bits, why);
     } else {
         return wait.next(bits);
@@ -58,13 +71,16 @@ template <class W>
 ///   opens the breaker. The failure is empty if it was reported without its reason. It is also
 ///   empty if a success opens the breaker: a slow one, or one that completed a rate's number of
 ///   calls. See OpenAsAsked.
+/// - optional `next(Random& bits, const Failure& why, const CallCounts& seen) -> Duration`: the
+///   same, with the calls that the trip had counted when it opened the breaker. If probes open it
+///   again, they are the probes of that round. The trip must have `tripped_by`; see TripLike.
 /// - optional `reset()`: the breaker has closed, so waits start small again.
 ///
 /// All of them are noexcept.
 template <class W>
-concept OpenWaitLike =
-    std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&
-    detail::NextIsNoexcept<W> && detail::HeedsFailureSoundly<W> && detail::GrowsSoundly<W>;
+concept OpenWaitLike = std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&
+                       detail::NextIsNoexcept<W> && detail::HeedsFailureSoundly<W> &&
+                       detail::HeedsCountsSoundly<W> && detail::GrowsSoundly<W>;
 
 namespace explain {
 
@@ -82,6 +98,9 @@ consteval bool open_wait_like() {
     static_assert(detail::HeedsFailureSoundly<W>,
                   "OpenWaitLike: W::next with the failure must be 'Duration next(Random&, const "
                   "belay::Failure&) noexcept'");
+    static_assert(detail::HeedsCountsSoundly<W>,
+                  "OpenWaitLike: W::next with the counts must be 'Duration next(Random&, const "
+                  "belay::Failure&, const belay::CallCounts&) noexcept'");
     static_assert(detail::GrowsSoundly<W>,
                   "OpenWaitLike: W::reset must be 'void reset() noexcept'");
     return OpenWaitLike<W>;

@@ -36,6 +36,8 @@ public:
         return detail::record(rate_, too_slow(took), now, took);
     }
     constexpr void reset() noexcept { rate_.reset(); }
+    /// Returns the calls of the window, and how many of them were slow.
+    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return rate_.tripped_by(); }
     [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
         return took >= slow_after_;
     }

@@ -5,6 +5,7 @@
 
 #include <concepts>  // std::copyable, std::same_as
 
+#include <belay/core/call_counts.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/policy/detail/peer_evidence.hpp>
@@ -14,6 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 namespace detail {
 BELAY_DETAIL_MEMBER(too_slow);
 BELAY_DETAIL_MEMBER(counts);
+BELAY_DETAIL_MEMBER(tripped_by);
 
 template <class T>
 concept RecordsTimedCalls =
@@ -66,6 +68,12 @@ template <class T>
 concept CountsIsSound = !HasCounts<T> || requires(const T& trip, const Failure& why) {
     { trip.counts(why) } noexcept -> BoolOrCause;
 };
+template <class T>
+concept SaysCounts = requires(const T& trip) {
+    { trip.tripped_by() } noexcept -> std::same_as<CallCounts>;
+};
+template <class T>
+concept TrippedByIsSound = !has_tripped_by<T>() || SaysCounts<T>;
 
 /// Records a call in the trip, with the parameters that the trip requires.
 template <class T>
@@ -123,6 +131,10 @@ template <class T>
 ///   not called for failures that mean nothing for the peer. It may run concurrently with
 ///   everything else. For the behaviour without it, see CountOnly.
 ///
+/// - optional: `tripped_by() const -> CallCounts`. Returns the calls that it had counted when
+///   `record` last returned true, for an open wait that requires them; see OpenWaitLike. It is
+///   called before `reset`.
+///
 /// All of them are noexcept. Semantics the compiler cannot check: the result of `record` depends
 /// only on what was recorded since the last reset. Hooks neither allocate nor call the breaker,
 /// whose lock may be held. A breaker that is not closed records nothing.
@@ -130,7 +142,7 @@ template <class T>
 concept TripLike =
     std::copyable<T> && detail::Records<T> && detail::RecordIsBool<T> &&
     detail::RecordIsNoexcept<T> && detail::StartsAfresh<T> && detail::TooSlowIsTimed<T> &&
-    detail::TooSlowIsSound<T> && detail::CountsIsSound<T>;
+    detail::TooSlowIsSound<T> && detail::CountsIsSound<T> && detail::TrippedByIsSound<T>;
 
 namespace explain {
 
@@ -154,6 +166,9 @@ consteval bool trip_like() {
     static_assert(detail::CountsIsSound<T>,
                   "TripLike: T::counts must be 'bool counts(const belay::Failure&) const "
                   "noexcept', which may return belay::Cause instead");
+    static_assert(
+        detail::TrippedByIsSound<T>,
+        "TripLike: T::tripped_by must be 'belay::CallCounts tripped_by() const noexcept'");
     return TripLike<T>;
 }
 

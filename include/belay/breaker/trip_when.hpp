@@ -51,6 +51,8 @@ public:
         return predicate_(window_.counts());
     }
     constexpr void reset() noexcept { window_.reset(); }
+    /// Returns the calls of the window, and how many of them failed.
+    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return window_.counts(); }
 
 private:
     Window window_;

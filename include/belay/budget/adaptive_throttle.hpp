@@ -62,15 +62,66 @@ class AdaptiveThrottle {
     struct Stake {};
 
 public:
+    /// A throttle by rate instead of by probability; see budget/cubic_rate.hpp.
+    class CubicRate;
+
     static constexpr std::string_view name = "AdaptiveThrottle";
 
     /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveThrottle, Stake>;
 
+    constexpr AdaptiveThrottle() noexcept : AdaptiveThrottle{AdaptiveThrottleOptions{}} {}
     /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
     ///      ask_again > 0ns.
-    constexpr explicit AdaptiveThrottle(AdaptiveThrottleOptions options = {}) noexcept
-        : options_{options}, attempts_{TimeWindow<>{options.window}} {
+    constexpr explicit AdaptiveThrottle(AdaptiveThrottleOptions options) noexcept
+        : state_{State{options, TimeWindow<>{options.window}}} {
+        expect(options);
+    }
+
+    /// Returns `go` always, because the draw is made when an attempt begins.
+    [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
+    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+    constexpr Permit acquire(Turn& turn) noexcept {
+        // The wait of a refused attempt; 0ns if it is granted.
+        const Duration wait = state_.with([&turn](State& s) {
+            s.attempts.roll(turn.now);
+            if (!s.draw_refusal(turn.bits)) return Duration::zero();
+            s.attempts.add(true, turn.now);
+            return s.options.ask_again;
+        });
+        if (wait != Duration::zero()) return Permit{after(turn.now, wait)};
+        return Permit{*this, Stake{}};
+    }
+
+    /// Returns how many of a thousand attempts would be refused at `now`, rounded down.
+    [[nodiscard]] constexpr std::uint32_t refused_per_thousand(Instant now) const noexcept {
+        return state_.with([now](State s) {
+            s.attempts.roll(now);
+            const std::uint64_t calls = s.attempts.counts().calls;
+            return static_cast<std::uint32_t>(s.refused_milli() / (calls + 1));
+        });
+    }
+    [[nodiscard]] constexpr AdaptiveThrottleOptions options() const noexcept {
+        return state_.with([](const State& s) { return s.options; });
+    }
+    /// Changes the options while callers use the throttle; the next attempt is judged by them.
+    ///
+    /// The attempts that were counted stay counted. With another `window`, the counts start afresh.
+    /// A caller that was refused before keeps its wait.
+    ///
+    /// Pre: as of the constructor.   Thread safety: any thread.   Errors: none.
+    constexpr void set_options(const AdaptiveThrottleOptions& options) noexcept {
+        expect(options);
+        state_.with([&options](State& s) {
+            if (options.window != s.options.window) s.attempts = TimeWindow<>{options.window};
+            s.options = options;
+        });
+    }
+
+private:
+    friend Permit;
+
+    static constexpr void expect(const AdaptiveThrottleOptions& options) noexcept {
         BELAY_PRECONDITION(
             options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
             "AdaptiveThrottle: attempts_per_thousand must be in [1000, 1000000]");
@@ -80,60 +131,39 @@ public:
                            "AdaptiveThrottle: ask_again must be > 0ns");
     }
 
-    /// Returns `go` always, because the draw is made when an attempt begins.
-    [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
-    constexpr Permit acquire(Turn& turn) noexcept {
-        const bool granted = attempts_.with([this, &turn](TimeWindow<>& attempts) {
-            attempts.roll(turn.now);
-            if (!draw_refusal(attempts.counts(), turn.bits)) return true;
-            attempts.add(true, turn.now);
-            return false;
-        });
-        if (!granted) return Permit{after(turn.now, options_.ask_again)};
-        return Permit{*this, Stake{}};
-    }
+    struct State {
+        AdaptiveThrottleOptions options;
+        TimeWindow<> attempts;  // bad: the attempts that did not succeed
 
-    /// Returns how many of a thousand attempts would be refused at `now`, rounded down.
-    [[nodiscard]] constexpr std::uint32_t refused_per_thousand(Instant now) const noexcept {
-        return attempts_.with([this, now](TimeWindow<> attempts) {
-            attempts.roll(now);
+        // Returns the probability times 1000 * (attempts + 1). Nothing overflows: counts are at
+        // most 11 * 2^32, factors at most 10^6.
+        [[nodiscard]] constexpr std::uint64_t refused_milli() const noexcept {
             const CallCounts counts = attempts.counts();
-            return static_cast<std::uint32_t>(refused_milli(counts) / (counts.calls + 1));
-        });
-    }
-
-private:
-    friend Permit;
-
-    // Returns the probability times 1000 * (attempts + 1). Nothing overflows: counts are at most
-    // 11 * 2^32, factors at most 10^6.
-    [[nodiscard]] constexpr std::uint64_t refused_milli(const CallCounts& counts) const noexcept {
-        const std::uint64_t attempts = counts.calls * 1000;
-        const std::uint64_t worked = counts.calls - counts.bad;
-        const std::uint64_t allowed = worked * options_.attempts_per_thousand;
-        const std::uint64_t most = (counts.calls + 1) * options_.refused_per_thousand_max;
-        if (attempts <= allowed) return 0;
-        return attempts - allowed < most ? attempts - allowed : most;
-    }
-    [[nodiscard]] constexpr bool draw_refusal(const CallCounts& counts,
-                                              Random& bits) const noexcept {
-        const std::uint64_t refused = refused_milli(counts);
-        return refused != 0 && uniform_upto(bits, (counts.calls + 1) * 1000 - 1) < refused;
-    }
+            const std::uint64_t made = counts.calls * 1000;
+            const std::uint64_t worked = counts.calls - counts.bad;
+            const std::uint64_t allowed = worked * options.attempts_per_thousand;
+            const std::uint64_t most = (counts.calls + 1) * options.refused_per_thousand_max;
+            if (made <= allowed) return 0;
+            return made - allowed < most ? made - allowed : most;
+        }
+        [[nodiscard]] constexpr bool draw_refusal(Random& bits) const noexcept {
+            const std::uint64_t refused = refused_milli();
+            const std::uint64_t last = (attempts.counts().calls + 1) * 1000 - 1;
+            return refused != 0 && uniform_upto(bits, last) < refused;
+        }
+    };
 
     constexpr void on_success(Stake, Instant now) noexcept {
-        attempts_.with([now](TimeWindow<>& attempts) { attempts.add(false, now); });
+        state_.with([now](State& s) { s.attempts.add(false, now); });
     }
     constexpr void on_failure(Stake, Instant now) noexcept {
-        attempts_.with([now](TimeWindow<>& attempts) { attempts.add(true, now); });
+        state_.with([now](State& s) { s.attempts.add(true, now); });
     }
     // The peer was not overloaded, and the throttle is only for overload.
     constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {}
 
-    const AdaptiveThrottleOptions options_;
-    detail::Guarded<TimeWindow<>> attempts_;  // bad: the attempts that did not succeed
+    detail::Guarded<State> state_;
 };
 
 }}  // namespace belay

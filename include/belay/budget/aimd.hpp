@@ -42,9 +42,10 @@ struct AimdOptions {
 ///                Congestion Avoidance in Computer Networks" (1989); TCP's congestion avoidance.
 class Aimd {
 public:
+    constexpr Aimd() noexcept : Aimd{AimdOptions{}} {}
     /// Pre: options.check() is empty: 1 <= least <= initial <= most; shrink_to_per_thousand in [1,
     ///      999].
-    constexpr explicit Aimd(AimdOptions options = {}) noexcept
+    constexpr explicit Aimd(AimdOptions options) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
         detail::expect_options(options.check(),
                                {{"least", options.least},

@@ -61,10 +61,11 @@ struct GradientOptions {
 ///                the model of docs/stability.md send 3.1 times the usual load in an outage.
 class Gradient {
 public:
+    constexpr Gradient() noexcept : Gradient{GradientOptions{}} {}
     /// Pre: options.check() is empty: 1 <= least <= initial <= most; queue >= 1;
     ///      tolerance_per_thousand in [1000, 8000]; smoothing_per_thousand in [1, 1000];
     ///      shrink_to_per_thousand in [1, 999].
-    constexpr explicit Gradient(GradientOptions options = {}) noexcept
+    constexpr explicit Gradient(GradientOptions options) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
         detail::expect_options(options.check(),
                                {{"least", options.least},

@@ -87,6 +87,7 @@ struct RatioBudgetOptions {
 class RatioBudget {
     struct Stake {
         bool retry = false;
+        bool counts = false;  // among the first attempts that are under way
     };
 
 public:
@@ -95,9 +96,70 @@ public:
     /// The right to make one attempt; its destructor gives back what it holds.
     using Permit = detail::BudgetPermit<RatioBudget, Stake>;
 
+    constexpr RatioBudget() noexcept : RatioBudget{RatioBudgetOptions{}} {}
     /// Pre: options.check() is empty: window > 0ns; something is allowed.
-    constexpr explicit RatioBudget(RatioBudgetOptions options = {}) noexcept
-        : options_{options}, state_{State{TimeWindow<>{options.window}}} {
+    constexpr explicit RatioBudget(RatioBudgetOptions options) noexcept
+        : state_{State{options, TimeWindow<>{options.window}}} {
+        expect(options);
+    }
+
+    /// Returns `go` always, because first attempts are free.
+    [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
+    /// Takes a permit for a first attempt, which is never refused and counts as a call.
+    constexpr Permit acquire(Turn& turn) noexcept {
+        const bool counts = state_.with([&turn](State& s) {
+            s.recent.add(false, turn.now);
+            const bool counted = s.counts_at_once();
+            s.first += counted ? 1U : 0U;
+            return counted;
+        });
+        return Permit{*this, Stake{.counts = counts}};
+    }
+    /// Takes a permit for a retry.   Errors: a refused permit.
+    constexpr Permit reserve(Cause, Turn& turn) noexcept {
+        const bool granted = state_.with([&turn](State& s) {
+            s.recent.roll(turn.now);
+            if (s.used() >= s.allowed() || s.held >= s.allowed_at_once()) return false;
+            ++s.held;
+            return true;
+        });
+        // Not a conditional expression, because in constant expressions GCC 12 destroys its permit
+        // twice.
+        if (!granted) return Permit{};
+        return Permit{*this, Stake{.retry = true}};
+    }
+
+    /// Returns how many retries could be planned at `now`.
+    [[nodiscard]] constexpr std::uint64_t left(Instant now) const noexcept {
+        return state_.with([now](State s) {
+            s.recent.roll(now);
+            const std::uint64_t recent = minus(s.allowed(), s.used());
+            const std::uint64_t at_once = minus(s.allowed_at_once(), s.held);
+            return recent < at_once ? recent : at_once;
+        });
+    }
+    [[nodiscard]] constexpr RatioBudgetOptions options() const noexcept {
+        return state_.with([](const State& s) { return s.options; });
+    }
+    /// Changes the options while callers use the budget; the next retry is judged by them.
+    ///
+    /// Calls and retries that were counted stay counted. With another `window`, the counts of the
+    /// window start afresh. First attempts that are under way count only if they began under a
+    /// limit at once. Permits stay valid.
+    ///
+    /// Pre: options.check() is empty.   Thread safety: any thread.   Errors: none.
+    constexpr void set_options(const RatioBudgetOptions& options) noexcept {
+        expect(options);
+        state_.with([&options](State& s) {
+            if (options.window != s.options.window) s.recent = TimeWindow<>{options.window};
+            s.options = options;
+        });
+    }
+
+private:
+    friend Permit;
+
+    static constexpr void expect(const RatioBudgetOptions& options) noexcept {
         detail::expect_options(options.check(),
                                {{"window", options.window},
                                 {"retries_per_thousand", options.retries_per_thousand},
@@ -106,47 +168,11 @@ public:
                                 {"at_once_at_least", options.at_once_at_least}});
     }
 
-    /// Returns `go` always, because first attempts are free.
-    [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for a first attempt, which is never refused and counts as a call.
-    constexpr Permit acquire(Turn& turn) noexcept {
-        state_.with([this, &turn](State& s) {
-            s.recent.add(false, turn.now);
-            s.first += counts_at_once() ? 1U : 0U;
-        });
-        return Permit{*this, Stake{}};
-    }
-    /// Takes a permit for a retry.   Errors: a refused permit.
-    constexpr Permit reserve(Cause, Turn& turn) noexcept {
-        const bool granted = state_.with([this, &turn](State& s) {
-            s.recent.roll(turn.now);
-            if (s.used() >= allowed(s) || s.held >= allowed_at_once(s)) return false;
-            ++s.held;
-            return true;
-        });
-        // Not a conditional expression, because in constant expressions GCC 12 destroys its permit
-        // twice.
-        if (!granted) return Permit{};
-        return Permit{*this, Stake{true}};
-    }
-
-    /// Returns how many retries could be planned at `now`.
-    [[nodiscard]] constexpr std::uint64_t left(Instant now) const noexcept {
-        return state_.with([this, now](State s) {
-            s.recent.roll(now);
-            const std::uint64_t recent = minus(allowed(s), s.used());
-            const std::uint64_t at_once = minus(allowed_at_once(s), s.held);
-            return recent < at_once ? recent : at_once;
-        });
-    }
-
-private:
-    friend Permit;
-
     // Invariant: `held` is the number of permits for retries that are out. It rises only when fewer
     // than `allowed` are used, and fewer than `allowed_at_once` are out. `first` is the number of
     // permits for first attempts that are out, if that matters.
     struct State {
+        RatioBudgetOptions options;
         TimeWindow<> recent;  // calls that began, and retries that ended as the bad ones
         std::uint32_t held = 0;
         std::uint32_t first = 0;
@@ -154,18 +180,23 @@ private:
         [[nodiscard]] constexpr std::uint64_t used() const noexcept {
             return held + recent.counts().bad;
         }
+        [[nodiscard]] constexpr bool counts_at_once() const noexcept {
+            return options.at_once_at_least != RatioBudgetOptions::unlimited;
+        }
+        [[nodiscard]] constexpr std::uint64_t allowed() const noexcept {
+            // At most 11 * 2^32 calls * 2^32: the division comes first where the product would not
+            // fit.
+            const CallCounts counts = recent.counts();
+            return larger(counts.calls - counts.bad, options.retries_per_thousand,
+                          options.at_least);
+        }
+        // The call for whose retry this is asked is under way, too; its last attempt has ended.
+        [[nodiscard]] constexpr std::uint64_t allowed_at_once() const noexcept {
+            return larger(std::uint64_t{first} + held + 1, options.at_once_per_thousand,
+                          options.at_once_at_least);
+        }
     };
 
-    [[nodiscard]] constexpr std::uint64_t allowed(const State& s) const noexcept {
-        // At most 11 * 2^32 calls * 2^32: the division comes first where the product would not fit.
-        const CallCounts recent = s.recent.counts();
-        return larger(recent.calls - recent.bad, options_.retries_per_thousand, options_.at_least);
-    }
-    // The call for whose retry this is asked is under way, too; its last attempt has ended.
-    [[nodiscard]] constexpr std::uint64_t allowed_at_once(const State& s) const noexcept {
-        return larger(std::uint64_t{s.first} + s.held + 1, options_.at_once_per_thousand,
-                      options_.at_once_at_least);
-    }
     [[nodiscard]] static constexpr std::uint64_t larger(
         // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the options
         std::uint64_t calls, std::uint32_t per_thousand, std::uint32_t floor) noexcept {
@@ -178,14 +209,11 @@ private:
         return used < all ? all - used : 0;
     }
 
-    [[nodiscard]] constexpr bool counts_at_once() const noexcept {
-        return options_.at_once_at_least != RatioBudgetOptions::unlimited;
-    }
-    constexpr void on_first_end() noexcept {
-        if (counts_at_once()) state_.with([](State& s) { --s.first; });
+    constexpr void on_first_end(Stake stake) noexcept {
+        if (stake.counts) state_.with([](State& s) { --s.first; });
     }
     constexpr void on_end(Stake stake, Instant now) noexcept {
-        if (!stake.retry) return on_first_end();
+        if (!stake.retry) return on_first_end(stake);
         state_.with([now](State& s) {
             --s.held;
             s.recent.add(true, now);
@@ -195,11 +223,10 @@ private:
     constexpr void on_failure(Stake stake, Instant now) noexcept { on_end(stake, now); }
     constexpr void on_rejected(Stake stake, Instant now) noexcept { on_end(stake, now); }
     constexpr void on_neutral(Stake stake) noexcept {
-        if (!stake.retry) return on_first_end();
+        if (!stake.retry) return on_first_end(stake);
         state_.with([](State& s) { --s.held; });
     }
 
-    const RatioBudgetOptions options_;
     detail::Guarded<State> state_;
 };
 

@@ -106,12 +106,14 @@ public:
 
     /// Pre: options.check() is empty: each cost and the threshold fit the capacity, which is >= 1.
     constexpr explicit TokenBudget(TokenBudgetOptions options = TokenBudgetOptions::aws()) noexcept
-        : tokens_milli_{options.capacity_milli}, options_{options} {
-        detail::expect_options(options.check(),
-                               {{"capacity_milli", options.capacity_milli},
-                                {"threshold_milli", options.threshold_milli},
-                                {"retry_cost_milli", options.retry_cost_milli},
-                                {"timeout_cost_milli", options.timeout_cost_milli}});
+        : tokens_milli_{options.capacity_milli},
+          capacity_milli_{options.capacity_milli},
+          threshold_milli_{options.threshold_milli},
+          retry_cost_milli_{options.retry_cost_milli},
+          timeout_cost_milli_{options.timeout_cost_milli},
+          failure_cost_milli_{options.failure_cost_milli},
+          success_gain_milli_{options.success_gain_milli} {
+        expect(options);
     }
     TokenBudget(const TokenBudget&) = delete;
     TokenBudget& operator=(const TokenBudget&) = delete;
@@ -123,32 +125,68 @@ public:
     /// Takes a permit for a retry after a failure of this cause.   Errors: a refused permit.
     Permit reserve(Cause cause, Turn&) noexcept {
         const std::uint32_t cost =
-            cause == Cause::timed_out ? options_.timeout_cost_milli : options_.retry_cost_milli;
-        std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
+            read(cause == Cause::timed_out ? timeout_cost_milli_ : retry_cost_milli_);
+        const std::uint32_t threshold = read(threshold_milli_);
+        std::uint32_t seen = read(tokens_milli_);
         do {
-            if (seen <= options_.threshold_milli || seen < cost) return Permit{};
+            if (seen <= threshold || seen < cost) return Permit{};
         } while (!replace(seen, seen - cost));
         return Permit{*this, Stake{cost}};
     }
 
     /// Returns what is left now, in thousandths of a token.
-    [[nodiscard]] std::uint32_t tokens_milli() const noexcept {
-        return tokens_milli_.load(std::memory_order_relaxed);
+    [[nodiscard]] std::uint32_t tokens_milli() const noexcept { return read(tokens_milli_); }
+    /// Returns the options; while another thread sets them, some of them may be the former ones.
+    [[nodiscard]] TokenBudgetOptions options() const noexcept {
+        return {.capacity_milli = read(capacity_milli_),
+                .threshold_milli = read(threshold_milli_),
+                .retry_cost_milli = read(retry_cost_milli_),
+                .timeout_cost_milli = read(timeout_cost_milli_),
+                .failure_cost_milli = read(failure_cost_milli_),
+                .success_gain_milli = read(success_gain_milli_)};
     }
-    [[nodiscard]] constexpr const TokenBudgetOptions& options() const noexcept { return options_; }
+    /// Changes the options while callers use the budget; the next call of each caller follows them.
+    ///
+    /// The tokens stay as they are, except that those above a new capacity are lost. A permit gives
+    /// back what was taken for it. A full budget whose capacity rises earns the rest. Tokens that
+    /// are given back at the same moment may stay above a lower capacity until they are spent.
+    ///
+    /// Pre: options.check() is empty.   Thread safety: any thread.   Errors: none.
+    void set_options(const TokenBudgetOptions& options) noexcept {
+        expect(options);
+        threshold_milli_.store(options.threshold_milli, std::memory_order_relaxed);
+        retry_cost_milli_.store(options.retry_cost_milli, std::memory_order_relaxed);
+        timeout_cost_milli_.store(options.timeout_cost_milli, std::memory_order_relaxed);
+        failure_cost_milli_.store(options.failure_cost_milli, std::memory_order_relaxed);
+        success_gain_milli_.store(options.success_gain_milli, std::memory_order_relaxed);
+        capacity_milli_.store(options.capacity_milli, std::memory_order_relaxed);
+        std::uint32_t seen = read(tokens_milli_);
+        while (seen > options.capacity_milli && !replace(seen, options.capacity_milli)) {
+        }
+    }
 
 private:
     friend Permit;
 
+    [[nodiscard]] static std::uint32_t read(const std::atomic<std::uint32_t>& option) noexcept {
+        return option.load(std::memory_order_relaxed);
+    }
+    static constexpr void expect(const TokenBudgetOptions& options) noexcept {
+        detail::expect_options(options.check(),
+                               {{"capacity_milli", options.capacity_milli},
+                                {"threshold_milli", options.threshold_milli},
+                                {"retry_cost_milli", options.retry_cost_milli},
+                                {"timeout_cost_milli", options.timeout_cost_milli}});
+    }
+
     void on_success(Stake stake, Instant) noexcept {
-        add(stake.held_milli != 0 ? stake.held_milli : options_.success_gain_milli);
+        add(stake.held_milli != 0 ? stake.held_milli : read(success_gain_milli_));
     }
     void on_failure(Stake, Instant) noexcept {
-        if (options_.failure_cost_milli == 0) return;
-        std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
-        while (seen != 0 && !replace(seen, seen > options_.failure_cost_milli
-                                               ? seen - options_.failure_cost_milli
-                                               : 0)) {
+        const std::uint32_t cost = read(failure_cost_milli_);
+        if (cost == 0) return;
+        std::uint32_t seen = read(tokens_milli_);
+        while (seen != 0 && !replace(seen, seen > cost ? seen - cost : 0)) {
         }
     }
     // As in gRFC A6 and the AWS SDKs: neither a failure that costs, nor a success that earns.
@@ -156,9 +194,10 @@ private:
     void on_neutral(Stake stake) noexcept { add(stake.held_milli); }
 
     void add(std::uint32_t gain) noexcept {
-        std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
-        while (gain != 0 && seen != options_.capacity_milli) {
-            const std::uint32_t space = options_.capacity_milli - seen;
+        const std::uint32_t capacity = read(capacity_milli_);
+        std::uint32_t seen = read(tokens_milli_);
+        while (gain != 0 && seen < capacity) {
+            const std::uint32_t space = capacity - seen;
             if (replace(seen, seen + (gain < space ? gain : space))) return;
         }
     }
@@ -168,11 +207,17 @@ private:
         return tokens_milli_.compare_exchange_weak(seen, next, std::memory_order_relaxed);
     }
 
-    // Invariant: never above the capacity. Only the permit that took tokens out brings them back,
-    // once. Each change is one compare-and-swap from a value for which it was checked, so no token
-    // pays for two retries. Nothing is published through it, so relaxed order is enough.
+    // Invariant: never above the capacity, unless it is lowered at the same moment. Only the permit
+    // that took tokens out brings them back, once. Each change is one compare-and-swap from a value
+    // for which it was checked, so no token pays for two retries. Nothing is published through it,
+    // so relaxed order is enough.
     std::atomic<std::uint32_t> tokens_milli_;
-    const TokenBudgetOptions options_;
+    std::atomic<std::uint32_t> capacity_milli_;
+    std::atomic<std::uint32_t> threshold_milli_;
+    std::atomic<std::uint32_t> retry_cost_milli_;
+    std::atomic<std::uint32_t> timeout_cost_milli_;
+    std::atomic<std::uint32_t> failure_cost_milli_;
+    std::atomic<std::uint32_t> success_gain_milli_;
 };
 
 }}  // namespace belay

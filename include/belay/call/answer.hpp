@@ -158,8 +158,8 @@ consteval void explain_deadline() {
         !limited || detail::heeds_deadline<F>(),
         "Timeout, AttemptTimeout: a blocking call cannot be interrupted, so fn must take "
         "a belay::Attempt and heed its deadline. Or use the coroutine form of a Pipeline, "
-        "or write fails_if(fn, Attempt::late), which counts a late answer as timed out; "
-        "see docs/call.md");
+        "or write fails_if(fn, Attempt::late), which counts a late answer as timed out. "
+        "A policies::AnyPolicy may have an AttemptTimeout; see docs/call.md");
 }
 
 /// How calls of F that return `Returned` are classified.

@@ -35,6 +35,8 @@ struct BulkheadOptions {
 /// caller overtakes another. The verdict on a permit does not matter: each verdict ends it. A
 /// Bulkhead cannot be copied or moved, and must outlive its permits and the callers that wait.
 ///
+/// Its limit may be changed while callers run and wait. They see the change at once.
+///
 /// Models:        ShareableLike.
 /// Thread safety: any thread; lock-free while no caller waits. Everything that a call did happens
 ///                before the next call in its place.
@@ -51,7 +53,8 @@ public:
     using Permit = detail::BudgetPermit<Bulkhead, NoStake>;
 
     /// Pre: limit >= 1, ask_every > 0ns.
-    constexpr explicit Bulkhead(BulkheadOptions options) noexcept : options_{options} {
+    constexpr explicit Bulkhead(BulkheadOptions options) noexcept
+        : options_{options}, limit_{options.limit} {
         BELAY_PRECONDITION(options.limit >= 1, "Bulkhead: limit must be >= 1");
         BELAY_PRECONDITION(options.ask_every.count() > 0, "Bulkhead: ask_every must be > 0ns");
     }
@@ -71,7 +74,31 @@ public:
 
     /// Returns whether a call would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
-        return running() < options_.limit ? Advice::go() : Advice::suspend(next_try(now));
+        return can_take(word_.load(std::memory_order_relaxed)) ? Advice::go()
+                                                               : Advice::suspend(next_try(now));
+    }
+
+    /// Changes how many calls may run at once.
+    ///
+    /// Callers that wait take the new places at once, in their order. Calls that run above a lower
+    /// limit finish, and no caller takes their places.
+    ///
+    /// Pre: limit >= 1.   Errors: none.   Complexity: O(callers that it wakes).
+    /// Source: resilience4j's `Bulkhead.changeConfig`.
+    void set_limit(std::uint32_t limit) noexcept {
+        BELAY_PRECONDITION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1");
+        const detail::SpinLock lock{mutex_};
+        limit_.store(limit, std::memory_order_relaxed);
+        // While a caller waits, the word changes only under the lock.
+        Word seen = word_.load(std::memory_order_relaxed);
+        while (waiting_of(seen) != 0 && running_of(seen) < limit) {
+            seen = word_.fetch_sub(one_waits - 1, std::memory_order_relaxed) - (one_waits - 1);
+            call_first();
+        }
+    }
+    /// Returns how many calls may run at once now.
+    [[nodiscard]] std::uint32_t limit() const noexcept {
+        return limit_.load(std::memory_order_relaxed);
     }
 
     /// Returns the number of calls under way, plus woken callers that have not begun.
@@ -121,8 +148,10 @@ private:
 
     // The number of waiting callers, above the number of running ones. It is one word, so that a
     // caller that gives a permit back sees whether another one waits for it.
-    // Invariant: never more than `limit` callers run, not even for a moment. While a caller waits,
-    // exactly `limit` run. The number of waiting callers changes only under the lock.
+    // Invariant: a call begins only below the limit, so while it does not change, never more than
+    // `limit` run, not even for a moment. While a caller waits, at least `limit` run, except under
+    // the lock of set_limit. The number of waiting callers, and the limit, change only under the
+    // lock.
     using Word = std::uint64_t;
     static constexpr Word one_waits = Word{1} << 32;
     [[nodiscard]] static constexpr std::uint32_t running_of(Word word) noexcept {
@@ -132,9 +161,12 @@ private:
         return static_cast<std::uint32_t>(word >> 32);
     }
 
+    [[nodiscard]] bool can_take(Word seen) const noexcept {
+        return waiting_of(seen) == 0 && running_of(seen) < limit();
+    }
     // Acquire pairs with the release of the permit whose place this is.
     [[nodiscard]] bool take(Word& seen) noexcept {
-        while (running_of(seen) < options_.limit) {
+        while (can_take(seen)) {
             if (word_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
                                             std::memory_order_relaxed)) {
                 return true;
@@ -163,7 +195,12 @@ private:
                 counters_.refuse();
                 return {WaitState::refused, next_try(now)};
             }
-            if (!has_lock) mutex_.lock();
+            if (!has_lock) {
+                // The limit may have grown since the last look at it.
+                mutex_.lock();
+                seen = word_.load(std::memory_order_relaxed);
+                continue;
+            }
             // After this exchange, all places are still taken, so a caller that gives one back sees
             // the waiting one.
             if (word_.compare_exchange_strong(seen, seen + one_waits, std::memory_order_relaxed)) {
@@ -215,7 +252,15 @@ private:
         while (waiting_of(seen) == 0) {
             if (end_one(seen)) return;
         }
+        if (running_of(seen) > limit()) {
+            word_.fetch_sub(1, std::memory_order_release);
+            return;
+        }
         word_.fetch_sub(one_waits, std::memory_order_relaxed);
+        call_first();
+    }
+    // Gives a place to the first caller in the queue, which the word already counts.
+    void call_first() noexcept {
         detail::WaitTicket& first = *waiters_.first();
         waiters_.call_first();
         waiters_.leave(first);
@@ -226,6 +271,7 @@ private:
     }
 
     const BulkheadOptions options_;
+    std::atomic<std::uint32_t> limit_;
     std::atomic<Word> word_{0};
     detail::AtomicPermitCounters counters_;
     detail::SpinMutex mutex_;

@@ -15,7 +15,8 @@ enum class CallErrc {
     stopped = 2,       ///< a stop was requested from the stop token
     breaker_open = 3,  ///< suspended without end: no later moment would help
     call_failed = 4,   ///< the call failed, and left no error of its own
-    call_refused = 5   ///< the call was not made: a breaker, limiter or bulkhead refused it
+    call_refused = 5,  ///< the call was not made: a breaker, limiter or bulkhead refused it
+    injected = 6       ///< the call was not made: a chaos::Layer injected a failure
 };
 
 namespace detail {
@@ -25,6 +26,7 @@ inline constexpr ErrorText call_error_texts[] = {
     {"the circuit breaker is open", Cause::overloaded},
     {"the call failed", Cause::lost},
     {"the call was refused before it was made", Cause::overloaded},
+    {"the failure was injected on purpose", Cause::lost},
 };
 
 /// Returns the category "belay.call".

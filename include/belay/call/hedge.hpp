@@ -9,6 +9,7 @@
 #include <utility>   // std::move
 
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/call/detail/hedge_delay.hpp>
 #include <belay/call/detail/hedge_run.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/assert.hpp>
@@ -17,18 +18,39 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+namespace detail {
+template <class Budget>
+consteval bool explain_hedge_budget() {
+    static_assert(
+        part::ReservableLike<Budget>,
+        "Hedge: the third argument must be a budget of retries; write another Shared as a "
+        "layer of its own");
+    return true;
+}
+}  // namespace detail
+
 /// Makes further calls of the inner layers of a Pipeline while the earlier ones have not answered.
 ///
 /// The first success counts, and the other calls are destroyed while they run.
 ///
 ///     Hedge{50ms, 2}                    // a second call after 50 ms, a third after 100 ms
 ///     Hedge{50ms, 2, Shared{budget}}    // while a budget of retries pays for them
+///     Hedge{of_further, 2}              // each after `of_further(1)`, `of_further(2)`
+///     Hedge{p95, 1}                     // after the 95th percentile of recent latencies
+///     Hedge{50ms, 2}.until(is_fresh)    // the first success for which is_fresh returns true
+///
+/// A callable for the delay is `Duration operator()(std::size_t further) const noexcept`. It gets
+/// the number of the further call, from 1 on, and returns the time from the call before it. For a
+/// percentile, see Hedge::Percentile.
 ///
 /// After a failure, the next call begins at once. If the peer requested a wait (`retry_after`), it
 /// begins after that wait, and no call begins before it. The whole ends
 /// - with a failure that no further call can correct (permanent, forbidden, unauthorized);
 /// - with a failure after which nothing else is under way and no further call may begin before the
 ///   deadline.
+///
+/// With `until`, a success that is not chosen does not end the whole. The calls that are under way
+/// continue, and further ones begin after their delays. If none is chosen, the last success counts.
 ///
 /// If all calls fail, the last failure counts. A call that an inner layer refused does not start
 /// another call early; if it is the only call, it ends the whole.
@@ -47,10 +69,34 @@ namespace belay { inline namespace BELAY_ABI {
 /// repeatable. Hedge is for coroutines only, because blocking calls would need threads.
 ///
 /// Thread safety: a plain value.
-/// Source: J. Dean, L. Barroso, "The Tail at Scale" (2013); gRFC A6 for what follows a failure.
-template <class Budget = detail::NoBudget>
+/// Source: J. Dean, L. Barroso, "The Tail at Scale" (2013); gRFC A6 for what follows a failure;
+///         Polly's DelayGenerator, Finagle's BackupRequestFilter, failsafe-go's CancelIf.
+template <class Budget = detail::NoBudget, class Delay = detail::HedgeFixedDelay,
+          class Choice = detail::HedgeAnySuccess>
 class Hedge {
+    using Plan = detail::HedgePlan<Budget, Delay, Choice>;
+
 public:
+    /// A percentile of the latencies of the last 128 calls, as the delay of any number of Hedges.
+    /// Include <belay/call/hedge_percentile.hpp> for it:
+    ///
+    ///     Hedge<>::Percentile p95{95, 50ms};   // 50 ms until 20 latencies are known
+    ///     Pipeline pipeline{Hedge{p95, 1}};
+    ///
+    /// With the 95th percentile, about 5 % of the calls are repeated. All Hedges without a budget
+    /// together repeat at most 10 % of the calls, and ten: twice the share that the percentile
+    /// leaves. So a peer that is slow for all calls does not get twice the load. A Hedge with a
+    /// budget repeats as many as the budget pays for.
+    ///
+    /// Each Hedge records the time of each call that succeeded. A call that failed, or was
+    /// destroyed because another one succeeded, counts with the time until then, if that is above
+    /// the percentile. The delay is at least 1 ms. It cannot be copied or moved, and must outlive
+    /// the Hedges and their runs.
+    ///
+    /// Thread safety: any thread.   Blocks: for some hundred instructions of another caller.
+    /// Complexity:    O(128) for each call that ends, O(1) for each delay.   Allocates: never.
+    using Percentile = detail::HedgePercentile;
+
     static constexpr bool repeats_calls = true;
     static constexpr bool hedges_calls = true;
     /// The most further calls that there may be.
@@ -58,14 +104,44 @@ public:
 
     /// Makes a layer without a budget.   Pre: delay >= 0ns, 1 <= further <= further_max.
     constexpr Hedge(Duration delay, std::size_t further) noexcept
-        requires std::same_as<Budget, detail::NoBudget>
-        : Hedge{detail::HedgePlan<Budget>{delay, further, {}}} {}
+        requires std::same_as<Hedge, Hedge<>>
+        : Hedge{Plan{{delay}, further, {}}} {}
     /// Makes a layer with a budget, which must outlive it.   Pre: as above.
     constexpr Hedge(Duration delay, std::size_t further, Shared<Budget> budget) noexcept
-        : Hedge{detail::HedgePlan<Budget>{delay, further, budget}} {
-        static_assert(part::ReservableLike<Budget>,
-                      "Hedge: the third argument must be a budget of retries; write another Shared "
-                      "as a layer of its own");
+        requires std::same_as<Hedge, Hedge<Budget>>
+        : Hedge{Plan{{delay}, further, budget}} {
+        static_assert(detail::explain_hedge_budget<Budget>());
+    }
+    /// Makes a layer with a delay for each further call.   Pre: each delay >= 0ns; as above.
+    template <detail::HedgeDelayFunction F>
+        requires std::same_as<Budget, detail::NoBudget>
+    constexpr Hedge(F delay, std::size_t further) noexcept
+        : Hedge{Plan{{std::move(delay)}, further, {}}} {}
+    template <detail::HedgeDelayFunction F>
+    constexpr Hedge(F delay, std::size_t further, Shared<Budget> budget) noexcept
+        : Hedge{Plan{{std::move(delay)}, further, budget}} {
+        static_assert(detail::explain_hedge_budget<Budget>());
+    }
+    /// Makes a layer whose delay is a percentile, which must outlive it.   Pre: as above.
+    constexpr Hedge(Percentile& delay, std::size_t further) noexcept
+        requires std::same_as<Budget, detail::NoBudget>
+        : Hedge{Plan{{&delay}, further, {}}} {}
+    constexpr Hedge(Percentile& delay, std::size_t further, Shared<Budget> budget) noexcept
+        : Hedge{Plan{{&delay}, further, budget}} {
+        static_assert(detail::explain_hedge_budget<Budget>());
+    }
+
+    /// Returns the same layer, which only a success ends for which `predicate` returns true.
+    ///
+    /// The predicate is `bool operator()(const R&) const`, where R is the type that the call
+    /// returns.
+    template <class Predicate>
+    [[nodiscard]] constexpr auto until(Predicate predicate) const {
+        static_assert(std::same_as<Choice, detail::HedgeAnySuccess>,
+                      "Hedge::until: write one predicate");
+        using Chosen = detail::HedgeChosen<Predicate>;
+        return Hedge<Budget, Delay, Chosen>{detail::HedgePlan<Budget, Delay, Chosen>{
+            plan_.delay, plan_.further, plan_.budget, Chosen{std::move(predicate)}}};
     }
 
     template <class Next, class Context>
@@ -76,8 +152,8 @@ public:
 
     template <class Next, class Context>
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
-        detail::HedgeRun<typename Next::Answer, Budget, Context, further_max + 1, Next::retried>
-            run{plan_, context, attempt};
+        detail::HedgeRun<typename Next::Answer, Plan, Context, further_max + 1, Next::retried> run{
+            plan_, context, attempt};
         std::optional<Task<bool>> timer;
         Instant timer_ends = always;
         for (;;) {
@@ -109,17 +185,29 @@ public:
     }
 
 private:
-    constexpr explicit Hedge(const detail::HedgePlan<Budget>& plan) noexcept : plan_{plan} {
-        BELAY_PRECONDITION(plan.delay.count() >= 0, "Hedge: the delay must be >= 0ns");
+    template <class, class, class>
+    friend class Hedge;
+
+    constexpr explicit Hedge(const Plan& plan) noexcept : plan_{plan} {
+        if constexpr (std::same_as<Delay, detail::HedgeFixedDelay>) {
+            BELAY_PRECONDITION(plan.delay.delay.count() >= 0, "Hedge: the delay must be >= 0ns");
+        }
         BELAY_PRECONDITION(plan.further >= 1 && plan.further <= further_max,
                            "Hedge: the number of further calls must be in [1, 7]");
     }
-
-    detail::HedgePlan<Budget> plan_;
+    Plan plan_;
 };
 
 Hedge(Duration, std::size_t) -> Hedge<>;
 template <class Budget>
 Hedge(Duration, std::size_t, Shared<Budget>) -> Hedge<Budget>;
+template <detail::HedgeDelayFunction F>
+Hedge(F, std::size_t) -> Hedge<detail::NoBudget, detail::HedgeDelayOfEach<F>>;
+template <detail::HedgeDelayFunction F, class Budget>
+Hedge(F, std::size_t, Shared<Budget>) -> Hedge<Budget, detail::HedgeDelayOfEach<F>>;
+Hedge(detail::HedgePercentile&, std::size_t) -> Hedge<detail::NoBudget, detail::HedgeRecentDelay>;
+template <class Budget>
+Hedge(detail::HedgePercentile&, std::size_t, Shared<Budget>)
+    -> Hedge<Budget, detail::HedgeRecentDelay>;
 
 }}  // namespace belay

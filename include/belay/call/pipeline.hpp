@@ -138,7 +138,7 @@ struct CallContext {
     Sleeper& sleeper;
     /// Requests a stop; a stop ends waits, not calls.
     const Stop& stop;
-    /// Is notified of refusals and hedges.
+    /// Is notified of refusals, hedges and injected faults.
     Observer& observer;
     /// The number of calls that a Hedge has begun.
     std::uint64_t calls = 0;
@@ -149,6 +149,10 @@ struct CallContext {
     /// Reports that a Hedge makes a further call.
     void hedged([[maybe_unused]] const Attempt& attempt) const {
         detail::notify<detail::PipelineHooks::Hedged>(observer, detail::no_machine, attempt);
+    }
+    /// Reports that a chaos::Layer injects a fault.
+    void injected([[maybe_unused]] const chaos::Injected& fault) const {
+        detail::notify<detail::PipelineHooks::Fault>(observer, detail::no_machine, fault);
     }
     /// Reports that a layer lets no call through; `advice.by` names the layer.
     void refused([[maybe_unused]] const Attempt& attempt,
@@ -188,7 +192,8 @@ struct CallContext {
 ///
 /// An observer is the last argument of a call. Its `on_refusal(const CallRefused&)` reports which
 /// layer refused the call: `advice.by` names the object ("CircuitBreaker"). Its `on_hedge(const
-/// Attempt&)` reports each further call of a Hedge. A Retrying has its own observer.
+/// Attempt&)` reports each further call of a Hedge, and its `on_injected(const chaos::Injected&)`
+/// each fault of a chaos::Layer. A Retrying has its own observer.
 ///
 /// Thread safety: distinct objects safe. Calls through a shared object are also safe, if its
 ///                callables are: each call runs its own copies of everything that has state.

@@ -102,6 +102,8 @@ private:
 
         // Whether to sleep until `until`, or until a stop of `token`, and then ask again.
         [[nodiscard]] bool goes_on() {
+            // First, so that no stop and no call that comes from now on is lost.
+            place_.wake().rearm();
             if (stop_ && context_.stop.stop_requested()) {
                 refusal.emplace(Answer::refuse(CallErrc::stopped, Duration{}));
                 return false;
@@ -126,9 +128,7 @@ private:
                               std::make_error_code(std::errc::timed_out), {});
             }
             if (!stop_) stop_.emplace(context_.stop, place_.wake());
-            // The first caller has been woken for the last time: only a stop wakes it after that.
-            token_ = answer.state == WaitState::waits ? place_.wake().token()
-                                                      : Stop::token_of(context_.stop);
+            token_ = place_.wake().token();
             until_ = Stop::slice(
                 now, answer.wake_at < attempt_.deadline ? answer.wake_at : attempt_.deadline);
             return true;

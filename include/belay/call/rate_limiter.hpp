@@ -9,6 +9,8 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/budget/detail/rate_state.hpp>
+#include <belay/call/detail/concurrent_rate.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
@@ -25,6 +27,8 @@ struct Rate {
         BELAY_PRECONDITION(per.count() > 0, "Rate: per must be > 0ns");
     }
 
+    [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
+    [[nodiscard]] constexpr Duration per() const noexcept { return per_; }
     /// Returns the time between two calls, rounded up so that the rate is never exceeded.
     [[nodiscard]] constexpr Duration interval() const noexcept {
         const auto ticks = static_cast<std::uint64_t>(per_.count());
@@ -55,7 +59,16 @@ private:
 ///     if (auto permit = limiter.acquire(clock.now())) send();
 ///     if (auto permit = limiter.acquire(clock.now(), rows)) send(rows);   // all of them, or none
 ///
-/// In any time t it grants at most burst + t / interval permits. A permit that was taken is spent,
+/// In any time t it grants at most burst + t / interval permits. With fixed windows, it grants as
+/// many permits as the rate in each window, as soon as they are requested. The first window begins
+/// with the first call, and each other one at the end of the one before it:
+///
+///     RateLimiter limiter{RateLimiter::FixedWindow{Rate{100, 1min}}};
+///
+/// Two bursts on both sides of the end of a window are then 200 calls at almost the same time. Use
+/// fixed windows only for a peer that counts in this way.
+///
+/// A permit that was taken is spent,
 /// independent of its verdict, because giving it back could let too many calls through. If a policy
 /// or pipeline has several Shared objects, put the limiter last. A turn that is older than the
 /// latest grant counts as if it had the time of that grant, and earns nothing. This happens if a
@@ -66,12 +79,16 @@ private:
 /// waits, all callers that do not wait are refused. A RateLimiter cannot be copied or moved, and
 /// must outlive its permits and the callers that wait.
 ///
+/// Its numbers may be changed while callers wait. They see the change at once.
+///
 /// Models:        ShareableLike.
-/// Thread safety: any thread; lock-free while no caller waits.
-/// Blocks:        a caller that enters the queue, or leaves it, for a few instructions of another
-///                caller, and for those that the sleeper needs to wake a caller.
+/// Thread safety: any thread; lock-free while no caller waits and no number changes. Fixed windows
+///                always need a lock.
+/// Blocks:        a call that needs the lock, for a few instructions of another caller, and for
+///                those that the sleeper needs to wake a caller.
 /// Complexity:    O(1).   Allocates: never.
-/// Source:        GCRA, the generic cell rate algorithm (ITU-T I.371, "virtual scheduling").
+/// Source:        GCRA, the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"). The
+///                changes and `drain` are those of resilience4j's RateLimiter.
 class RateLimiter {
     struct NoStake {};
 
@@ -81,17 +98,19 @@ public:
     /// The right to make one call, or as many as were requested.
     using Permit = detail::BudgetPermit<RateLimiter, NoStake>;
 
+    /// As many calls as the rate in each window of its length.   Thread safety: a plain value.
+    struct FixedWindow {
+        Rate rate;
+    };
+
     /// Makes a limiter in whose queue `queue` callers may wait; see Queued.
     ///
     /// Pre: the whole burst is earned within 146 years; a burst of 1 always is.
     constexpr RateLimiter(Rate rate, Burst burst, std::uint32_t queue = 0) noexcept
-        : interval_{rate.interval()},
-          burst_{bounded(burst.calls(), rate.interval())},
-          tolerance_{part::saturating_multiply(interval_, burst_ - 1)},
-          queue_{queue} {
-        BELAY_PRECONDITION(burst_ == burst.calls(),
-                           "RateLimiter: the rate must refill the whole burst within 146 years");
-    }
+        : rate_{numbers_of(rate, burst)}, queue_{queue} {}
+    /// Makes a limiter that counts in fixed windows.
+    constexpr explicit RateLimiter(FixedWindow window, std::uint32_t queue = 0) noexcept
+        : rate_{numbers_of(window)}, queue_{queue} {}
     /// Does not compile, because a rate and a burst are two numbers.
     template <std::integral Calls>
     constexpr RateLimiter(Calls, Duration) noexcept : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
@@ -107,21 +126,47 @@ public:
     /// Errors: a refused permit, with retry_at(). For more calls than the burst, no pause is long
     ///         enough: retry_at() is `never`, and the advice is to stop.
     [[nodiscard]] Permit acquire(Instant now, std::uint64_t calls = 1) noexcept {
-        if (calls > burst_) {
-            counters_.refuse();
-            return Permit{};
+        if (waiting() == 0) {
+            Instant turn;
+            const Taken taken = rate_.take(now, calls, turn);
+            if (taken == Taken::granted) return granted();
+            if (taken == Taken::refused) {
+                counters_.refuse();
+                return Permit{turn};
+            }
         }
-        if (waiting() == 0 && take(now, calls)) return granted();
-        counters_.refuse();
-        return Permit{retry_at(now, calls)};
+        return acquire_locked(now, calls);
     }
     /// Requests a permit for one call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
 
     /// Returns whether a call at `now` would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
-        const bool free = waiting() == 0 && elapsed(now, due()) <= tolerance_;
-        return free ? Advice::go() : Advice::suspend(retry_at(now, 1));
+        detail::RateState seen{detail::RateNumbers{}};
+        if (waiting() == 0 && rate_.read(seen)) return advice(seen, now, 0);
+        const detail::SpinLock lock{mutex_};
+        return advice(rate_.read_locked(), now, ahead_);
+    }
+
+    /// Changes the rate and the burst from `now` on.
+    ///
+    /// The permits that are left stay, up to a whole new burst. So a larger burst is earned at the
+    /// new rate. Callers that wait see the new rate at once. If one of them requested more calls
+    /// than the new burst, its wait ends with std::errc::invalid_argument when it is the first.
+    /// Pre: as the constructor.   Errors: none.   Source: resilience4j's `changeLimitForPeriod`.
+    void set_rate(Instant now, Rate rate, Burst burst) noexcept {
+        change(now, numbers_of(rate, burst));
+    }
+    /// Changes the rate in fixed windows. The current window stays if its length stays.
+    void set_rate(Instant now, FixedWindow window) noexcept { change(now, numbers_of(window)); }
+    /// Takes all permits that are left at `now`, and returns how many they were.
+    ///
+    /// With fixed windows, no call is let through before the next one. Use it when the peer reports
+    /// that its own limit is reached.
+    /// Errors: none.   Source: resilience4j's `drainPermissions`.
+    std::uint64_t drain(Instant now) noexcept {
+        const detail::SpinLock lock{mutex_};
+        return rate_.drain_locked(now);
     }
 
     /// Returns the number of callers in the queue.
@@ -139,6 +184,7 @@ private:
     friend class Queued;
 
     using Answer = detail::WaitAnswer;
+    using Taken = detail::ConcurrentRate::Taken;
     using WaitState = Answer::WaitState;
 
     // A caller's place in the queue, which its destructor leaves. The first caller asks again when
@@ -168,89 +214,70 @@ private:
         bool has_lined_up_ = false;
     };
 
-    // A burst that reaches beyond the end of time would not be a limit.
-    [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t burst,
-                                                         Duration interval) noexcept {
+    [[nodiscard]] static constexpr detail::RateNumbers numbers_of(Rate rate, Burst burst) noexcept {
+        // A burst that reaches beyond the end of time would not be a limit.
         constexpr Duration earned_max = forever / 2;
+        const Duration interval = rate.interval();
         const auto most = static_cast<std::uint64_t>(earned_max / interval);
-        return burst <= 1 || burst <= most ? burst : detail::larger(most, std::uint64_t{1});
+        BELAY_PRECONDITION(burst.calls() <= 1 || burst.calls() <= most,
+                           "RateLimiter: the rate must refill the whole burst within 146 years");
+        return {interval, detail::smaller(burst.calls(), detail::larger(most, std::uint64_t{1}))};
     }
-    [[nodiscard]] Instant due() const noexcept {
-        return Instant{Duration{due_.load(std::memory_order_relaxed)}};
+    [[nodiscard]] static constexpr detail::RateNumbers numbers_of(FixedWindow window) noexcept {
+        return {window.rate.per(), window.rate.calls(), true};
     }
-    // Returns how far in the future `due` may be for this number of calls at once.
-    // Pre: they fit the burst.
-    [[nodiscard]] Duration slack(std::uint64_t calls) const noexcept {
-        return calls == 0 ? tolerance_
-                          : tolerance_ - part::saturating_multiply(interval_, calls - 1);
-    }
-    [[nodiscard]] bool take(Instant now, std::uint64_t calls) noexcept {
-        if (calls == 0) return true;
-        const Duration most = slack(calls);
-        const Duration cost = part::saturating_multiply(interval_, calls);
-        Duration::rep seen = due_.load(std::memory_order_relaxed);
-        for (;;) {
-            const Instant due{Duration{seen}};
-            if (elapsed(now, due) > most) return false;
-            const Instant next = after(due > now ? due : now, cost);
-            // Only this word is shared, and nothing else is published, so relaxed order is enough.
-            // Each grant moves it by an interval or more. If two grants race, one sees the other's
-            // value.
-            if (due_.compare_exchange_weak(seen, next.time_since_epoch().count(),
-                                           std::memory_order_relaxed)) {
-                return true;
-            }
-        }
+    void change(Instant now, const detail::RateNumbers& numbers) noexcept {
+        const detail::SpinLock lock{mutex_};
+        rate_.change_locked(numbers, now);
+        waiters_.wake_first();
     }
     [[nodiscard]] Permit granted() noexcept {
         counters_.admit();
         return Permit{*this, NoStake{}};
     }
-    // Returns when this number of calls, after those of the queue, would be let through; later than
-    // now.
-    [[nodiscard]] Instant retry_at(Instant now, std::uint64_t calls) const noexcept {
-        const std::uint64_t ahead = ahead_.load(std::memory_order_relaxed);
-        const Instant at = turn_of(ahead, calls);
-        // It may be the turn of the first caller, which is not awake yet.
-        return at > now ? at : after(now, interval_);
+    [[nodiscard]] Permit acquire_locked(Instant now, std::uint64_t calls) noexcept {
+        const detail::SpinLock lock{mutex_};
+        if (waiting() == 0 && rate_.take_locked(now, calls)) return granted();
+        counters_.refuse();
+        const detail::RateState seen = rate_.read_locked();
+        return calls > seen.burst() ? Permit{} : Permit{seen.retry_at(now, ahead_, calls)};
     }
-    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the line
-    [[nodiscard]] Instant turn_of(std::uint64_t ahead, std::uint64_t calls) const noexcept {
-        // Not before(): the last due time is as far away as an instant can be, and still comes.
-        const Instant full = after(due(), part::saturating_multiply(interval_, ahead));
-        const Duration early = slack(calls);
-        const bool fits = full.time_since_epoch() >= Duration::min() + early;
-        return fits ? Instant{full.time_since_epoch() - early} : always;
+    [[nodiscard]] Advice advice(const detail::RateState& seen, Instant now,
+                                std::uint64_t ahead) const noexcept {
+        const bool free = waiting() == 0 && seen.turn_of(now, 0, 1) <= now;
+        return free ? Advice::go() : Advice::suspend(seen.retry_at(now, ahead, 1));
     }
 
     [[nodiscard]] Answer line_up(Place& place, Instant now, Permit& permit) noexcept {
-        if (place.calls_ > burst_) {
-            counters_.refuse();
-            return {WaitState::hopeless};
-        }
-        if (waiting() == 0 && take(now, place.calls_)) {
+        Instant turn;
+        if (waiting() == 0 && rate_.take(now, place.calls_, turn) == Taken::granted) {
             permit = granted();
             return {WaitState::granted};
         }
         const detail::SpinLock lock{mutex_};
         const std::uint32_t before_it = waiting();
-        if (before_it == 0 && take(now, place.calls_)) {
+        if (before_it == 0 && rate_.take_locked(now, place.calls_)) {
             permit = granted();
             return {WaitState::granted};
         }
+        const detail::RateState seen = rate_.read_locked();
+        if (place.calls_ > seen.burst()) {
+            counters_.refuse();
+            return {WaitState::hopeless};
+        }
         if (before_it >= queue_) {
             counters_.refuse();
-            const Instant again = retry_at(now, place.calls_);
+            const Instant again = seen.retry_at(now, ahead_, place.calls_);
             return {WaitState::refused, again, again};
         }
         // The turn may have come already: the first caller is not awake yet, and will let the
         // others continue.
-        const Instant turn = turn_of(ahead_.load(std::memory_order_relaxed), place.calls_);
+        turn = seen.turn_of(now, ahead_, place.calls_);
         waiters_.join(place.ticket_);
         place.has_lined_up_ = true;
         place.ticket_.is_called = before_it == 0;
         waiting_.store(before_it + 1, std::memory_order_relaxed);
-        ahead_.fetch_add(place.calls_, std::memory_order_relaxed);
+        ahead_ += place.calls_;
         counters_.wait();
         if (before_it == 0) return {WaitState::first, turn, turn};
         return {WaitState::waits, never, turn};
@@ -258,8 +285,10 @@ private:
     [[nodiscard]] Answer ask_again(Place& place, Instant now, Permit& permit) noexcept {
         const detail::SpinLock lock{mutex_};
         if (!place.ticket_.is_called) return {WaitState::waits};
-        if (!take(now, place.calls_)) {
-            const Instant turn = turn_of(0, place.calls_);
+        if (!rate_.take_locked(now, place.calls_)) {
+            const detail::RateState seen = rate_.read_locked();
+            if (place.calls_ > seen.burst()) return {WaitState::hopeless};
+            const Instant turn = seen.turn_of(now, 0, place.calls_);
             return {WaitState::first, turn, turn};
         }
         end(place);
@@ -275,7 +304,7 @@ private:
     void end(Place& place) noexcept {
         waiters_.leave(place.ticket_);
         waiting_.fetch_sub(1, std::memory_order_relaxed);
-        ahead_.fetch_sub(place.calls_, std::memory_order_relaxed);
+        ahead_ -= place.calls_;
         waiters_.call_first();
     }
 
@@ -284,21 +313,16 @@ private:
     void on_rejected(NoStake, Instant) noexcept {}
     void on_neutral(NoStake) noexcept {}
 
-    const Duration interval_;
-    const std::uint64_t burst_;
-    const Duration tolerance_;
+    [[no_unique_address]] detail::ConcurrentRate rate_;  // the two after it use its padding
+    mutable detail::SpinMutex mutex_;
     const std::uint32_t queue_;
     // Both change under the lock: the number of callers in the queue, and of the calls that they
-    // request. The sum of calls could overflow only with more callers than can exist, and it would
-    // then only give a wrong time.
-    std::atomic<std::uint32_t> waiting_{0};
-    std::atomic<std::uint64_t> ahead_{0};
-    // When the next call would be due if all came evenly. It never goes back, even if a caller
-    // brings an old time, so each grant is paid for once.
-    std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
+    // request. The sum of calls could overflow only with more callers than can exist, or with fixed
+    // windows of about 2^63 calls. It would then only give a wrong time.
+    std::uint64_t ahead_ = 0;
     detail::AtomicPermitCounters counters_;
-    detail::SpinMutex mutex_;
-    detail::WaitQueue waiters_;  // under mutex_
+    detail::WaitQueue waiters_;
+    std::atomic<std::uint32_t> waiting_{0};
 };
 
 }}  // namespace belay

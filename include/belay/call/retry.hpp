@@ -40,8 +40,10 @@ enum class RetryStep : std::uint8_t { call, wait, finished };
 template <class P, class Sleeper, class Answer, class Observer>
 class RetryCore {
 public:
-    RetryCore(P policy, Sleeper& sleeper, Observer& observer, const Attempt& around)
-        : policy_{std::move(policy)},
+    /// `policy` is a P, or the only rule of one.
+    template <class Rules>
+    RetryCore(Rules&& policy, Sleeper& sleeper, Observer& observer, const Attempt& around)
+        : policy_{std::forward<Rules>(policy)},
           sleeper_{sleeper},
           observer_{observer},
           attempt_{around},
@@ -55,7 +57,8 @@ public:
 
     /// `call`: an attempt has begun, and took() gets its answer. `wait`: wait until until(), then
     /// call next() again.
-    RetryStep next(bool stopped) {
+    /// It is inline because most runs call it once: the seldom parts are functions of their own.
+    [[gnu::always_inline]] RetryStep next(bool stopped) {
         if (finished_) return RetryStep::finished;
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
@@ -70,49 +73,27 @@ public:
             advice = policy_.begin(turn);
             if (advice.verb == Advice::Verb::go) return begun(turn.now);
         }
-        if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, turn.now);
-        if (advice.until == never) return end(CallErrc::breaker_open, advice);
-        if (advice.until > deadline_) {
-            return end(std::make_error_code(std::errc::timed_out), advice);
-        }
-        // Do not sleep for an attempt that a rule will not allow when it is due.
-        const Advice then = policy_.admit(advice.until);
-        if (then.verb == Advice::Verb::stop) return end_by_rule(then, turn.now);
-        if constexpr (has_hook_of<RetryRunHooks::Refusal, Observer>) {
-            if (!planned_wait) {
-                notify<RetryRunHooks::Refusal>(
-                    CallRefused{following(), advice, elapsed(turn.now, advice.until)});
-            }
-        }
-        until_ = advice.until;
-        return RetryStep::wait;
+        return wait_or_end(turn.now, advice, planned_wait);
     }
 
+    /// Takes the answer of the attempt, if it worked; the run is finished then. Otherwise took()
+    /// has to take it.
+    [[nodiscard]] bool succeeded(const Answer& answer) {
+        if (answer.failure) return false;
+        Turn turn{sleeper_.now(), sleeper_.bits()};
+        held_ = false;
+        policy_.succeeded(turn);
+        finished_ = true;
+        notify<RetryRunHooks::Success>(attempt_);
+        return true;
+    }
     /// Takes the answer of the attempt, which is over.
     void took(Answer&& answer) {
         const std::optional<Failure> failure = answer.failure;
+        static_cast<void>(succeeded(answer));
         // A refusal does not replace an earlier answer of the peer.
         if (!answer_ || !answer.refused || answer_->refused) answer_.emplace(std::move(answer));
-        Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = false;
-        if (!failure) {
-            policy_.succeeded(turn);
-            finished_ = true;
-            notify<RetryRunHooks::Success>(attempt_);
-            return;
-        }
-        standing_ = policy_.failed(*failure, turn);
-        if (standing_.verb == Advice::Verb::stop) {
-            static_cast<void>(end_by_rule(standing_, turn.now));
-            return;
-        }
-        held_ = true;
-        if constexpr (has_hook_of<RetryRunHooks::Planned, Observer>) {
-            const Duration wait = standing_.verb == Advice::Verb::go
-                                      ? Duration{}
-                                      : elapsed(turn.now, standing_.until);
-            notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
-        }
+        if (failure) failed(*failure);
     }
 
     /// Returns the attempt that began last; its number is 0 if none has.
@@ -140,10 +121,49 @@ private:
     RetryStep begun(Instant now) {
         held_ = true;
         attempt_ = following();
-        const Instant end = after(now, policy_.attempt_limit(forever));
-        if (end < attempt_.deadline) attempt_.deadline = end;
+        if constexpr (limits_attempts<P>) {
+            const Instant end = after(now, policy_.attempt_limit(forever));
+            if (end < attempt_.deadline) attempt_.deadline = end;
+        }
         notify<RetryRunHooks::Begun>(attempt_);
         return RetryStep::call;
+    }
+
+    [[gnu::cold, gnu::noinline]] RetryStep wait_or_end(Instant now, const Advice& advice,
+                                                       bool planned_wait) {
+        if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
+        if (advice.until == never) return end(CallErrc::breaker_open, advice);
+        if (advice.until > deadline_) {
+            return end(std::make_error_code(std::errc::timed_out), advice);
+        }
+        // Do not sleep for an attempt that a rule will not allow when it is due.
+        const Advice then = policy_.admit(advice.until);
+        if (then.verb == Advice::Verb::stop) return end_by_rule(then, now);
+        if constexpr (has_hook_of<RetryRunHooks::Refusal, Observer>) {
+            if (!planned_wait) {
+                notify<RetryRunHooks::Refusal>(
+                    CallRefused{following(), advice, elapsed(now, advice.until)});
+            }
+        }
+        until_ = advice.until;
+        return RetryStep::wait;
+    }
+
+    [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
+        Turn turn{sleeper_.now(), sleeper_.bits()};
+        held_ = false;
+        standing_ = policy_.failed(failure, turn);
+        if (standing_.verb == Advice::Verb::stop) {
+            static_cast<void>(end_by_rule(standing_, turn.now));
+            return;
+        }
+        held_ = true;
+        if constexpr (has_hook_of<RetryRunHooks::Planned, Observer>) {
+            const Duration wait = standing_.verb == Advice::Verb::go
+                                      ? Duration{}
+                                      : elapsed(turn.now, standing_.until);
+            notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, failure, standing_, wait});
+        }
     }
 
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
@@ -152,8 +172,9 @@ private:
         return end(CallErrc::call_refused, advice, elapsed(now, advice.until));
     }
 
-    RetryStep end(const std::error_code& why, [[maybe_unused]] const Advice& advice,
-                  Duration wait = {}) {
+    [[gnu::cold, gnu::noinline]] RetryStep end(const std::error_code& why,
+                                               [[maybe_unused]] const Advice& advice,
+                                               Duration wait = {}) {
         abandon();
         finished_ = true;
         if (answer_) {
@@ -197,13 +218,14 @@ private:
 template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer>
 Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop,
                  Observer& observer, const Attempt& around) {
-    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{as_policy(policy), sleeper, observer,
-                                                           around};
+    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer, around};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
         if (step == RetryStep::finished) return std::move(core.answer());
         if (step == RetryStep::call) {
-            core.took(make(core.attempt()));
+            Answer answer = make(core.attempt());
+            if (core.succeeded(answer)) return answer;
+            core.took(std::move(answer));
         } else {
             sleeper.sleep_until(core.until(), stop);
         }
@@ -352,6 +374,16 @@ Result<void> retry(const P&, detail::AnyFunction, const Stop& = {}, Observer&& =
     static_assert(!std::same_as<P, P>,
                   "retry: include <belay/drive.hpp> for retry(policy, fn), or pass a sleeper: "
                   "retry(policy, sleeper, fn)");
+    return {};
+}
+/// Does not compile, because the sleeper does not block, and the function does.
+template <detail::PolicyShaped P, detail::SleeperShaped S, class... Rest>
+    requires(detail::SleeperFits<S> && !SleeperLike<S>)
+Result<void> retry(const P&, S&, detail::AnyFunction, Rest&&...) {
+    static_assert(SleeperLike<S>,
+                  "retry: this sleeper waits in coroutines only. Include "
+                  "<belay/call_coroutines.hpp>, and let fn return an awaitable, such as a Task. "
+                  "For calls that block, pass a sleeper that blocks, such as ThreadSleeper");
     return {};
 }
 /// Does not compile, because the sleeper lacks something, or is a temporary.

@@ -15,24 +15,24 @@ namespace belay { inline namespace BELAY_ABI {
 /// Reports that an attempt failed, and that there will be another: `on_retry`.
 struct RetryPlanned {
     /// The attempt that failed.
-    Attempt attempt;
+    Attempt attempt{};
     /// Why it failed.
-    Failure failure;
+    Failure failure{};
     /// The policy's advice: until when to wait, and which rule decided.
-    Advice advice;
+    Advice advice{};
     /// How long that is from now.
-    Duration wait;
+    Duration wait{};
 };
 
 /// Reports that an attempt was due and may not start yet, for example because of a breaker:
 /// `on_refusal`.
 struct CallRefused {
     /// The attempt that is refused.
-    Attempt attempt;
+    Attempt attempt{};
     /// Until when it is refused, and by which rule.
-    Advice advice;
+    Advice advice{};
     /// How long that is from now.
-    Duration wait;
+    Duration wait{};
 };
 
 /// Reports that there will be no further attempt: `on_give_up`.
@@ -40,15 +40,32 @@ struct RetryEnded {
     /// The number of attempts.
     std::uint64_t attempts;
     /// The last failure; Cause::none if there was no attempt.
-    Failure failure;
+    Failure failure{};
     /// gave_up, stopped, breaker_open, or std::errc::timed_out if the deadline would be over.
     std::error_code why;
     /// The policy's last advice; `by` names the rule. `go` if a stop token ended the run.
-    Advice advice;
+    Advice advice{};
 };
+
+namespace chaos {
+
+/// Reports that a chaos::Layer injects a fault on purpose: `on_injected`.
+struct Injected {
+    enum class Kind : std::uint8_t {
+        delay,    ///< the call begins later, or not before its deadline
+        failure,  ///< the call fails without being made
+        result    ///< the call is not made, and the layer's function answers
+    };
+    /// The attempt into which the fault is injected.
+    Attempt attempt{};
+    Kind kind = Kind::failure;
+};
+
+}  // namespace chaos
 
 namespace detail {
 
+BELAY_DETAIL_HOOK(OnInjected, on_injected);
 BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
 BELAY_DETAIL_HOOK(OnRetry, on_retry);
 BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
@@ -93,6 +110,7 @@ struct RetryRunHooks {
 struct PipelineHooks {
     using Refusal = RetryRunHooks::Refusal;
     using Hedged = Hook<OnHedge, const NoMachine, const Attempt&>;
+    using Fault = Hook<OnInjected, const NoMachine, const chaos::Injected&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
@@ -102,9 +120,12 @@ struct PipelineHooks {
         static_assert(Hedged::right<O>,
                       "Pipeline: the observer's on_hedge must be 'on_hedge(const "
                       "belay::Attempt&)'");
-        static_assert(has_any_hook_of<O, Refusal, Hedged>,
-                      "Pipeline: the observer has no hook: it needs on_refusal or on_hedge. Derive "
-                      "an observer without hooks from belay::NoObserver");
+        static_assert(Fault::template right<O>,
+                      "Pipeline: the observer's on_injected must be 'on_injected(const "
+                      "belay::chaos::Injected&)'");
+        static_assert(has_any_hook_of<O, Refusal, Hedged, Fault>,
+                      "Pipeline: the observer has no hook: it needs on_refusal, on_hedge or "
+                      "on_injected. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
 };

@@ -81,7 +81,8 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
         using Answer = typename Next::Answer;
         auto&& observer = observer_.get();
-        const Duration wish = detail::as_policy(policy_).attempt_limit(forever);
+        const Duration requested = detail::limit_wish(policy_);  // negative if there is none
+        const Duration wish = requested.count() < 0 ? forever : requested;
         // A limit of 0ns means at once, which a Timeout does not accept.
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,

@@ -39,7 +39,7 @@ public:
     };
     [[nodiscard]] Final final_suspend() const noexcept { return {}; }
 
-    template <class U>
+    template <class U = T>
     void return_value(U&& result) {
         value.emplace(std::forward<U>(result));
     }

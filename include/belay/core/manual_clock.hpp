@@ -28,8 +28,8 @@ public:
         const ManualClock* clock_;
     };
 
-    explicit ManualClock(Instant start = Instant{}) noexcept
-        : ticks_{start.time_since_epoch().count()} {}
+    ManualClock() noexcept : ManualClock{Instant{}} {}
+    explicit ManualClock(Instant start) noexcept : ticks_{start.time_since_epoch().count()} {}
     ManualClock(const ManualClock&) = delete;
     ManualClock& operator=(const ManualClock&) = delete;
 

@@ -87,7 +87,7 @@ struct Product {
 ///
 /// An unseeded generator seeds itself at its first draw at run time, so static, constinit and
 /// copied objects all differ. A copy made after the first draw, or of a seeded object, repeats the
-/// sequence.
+/// sequence. A process that forks copies all of its generators; see reseed_after_fork().
 ///
 /// Models:        part::BitSource, std::copyable.
 /// Thread safety: distinct objects safe; a shared one not.
@@ -113,6 +113,11 @@ public:
 
     /// Starts the sequence of `seed`.
     constexpr void seed(Seed seed) noexcept { *this = Random{seed}; }
+    /// Makes the generator seed itself again at its next draw.
+    ///
+    /// Call it in the child of a `fork()`. Otherwise parent and children draw the same sequence, so
+    /// their attempts come at the same time. A draw makes no system call to find out.
+    constexpr void reseed_after_fork() noexcept { state_ = 0; }
 
 private:
     std::uint64_t state_ = 0;

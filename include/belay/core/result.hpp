@@ -5,7 +5,7 @@
 /// It is the small part of std::expected that belay needs.
 #pragma once
 
-#include <concepts>      // std::convertible_to, std::constructible_from
+#include <concepts>      // std::convertible_to, std::constructible_from, std::same_as
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::is_nothrow_move_constructible_v
@@ -14,6 +14,16 @@
 #include <belay/core/assert.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+template <class T>
+concept OptionalValue = requires {
+    typename T::value_type;
+    requires std::same_as<T, std::optional<typename T::value_type>>;
+};
+
+}  // namespace detail
 
 /// A value, or an error that explains why there is none.
 ///
@@ -28,6 +38,12 @@ public:
     using error_type = E;
 
     Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_{std::move(value)} {}
+
+    /// Makes a result whose value is an empty optional: there is no error, and nothing there.
+    template <class None>
+        requires std::same_as<None, std::nullopt_t> && detail::OptionalValue<T> &&
+                 (!std::convertible_to<None, E>)
+    Result(None none) noexcept : value_{std::in_place, none} {}
 
     /// Pre: `error` is an error; a code for success is not.
     template <class F>

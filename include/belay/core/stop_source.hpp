@@ -47,6 +47,7 @@ public:
         return requested_.load(std::memory_order_acquire);
     }
     inline void request() noexcept;
+    void rearm() noexcept { requested_.exchange(false, std::memory_order_acq_rel); }
     inline void add(part::StopWaiter& waiter) noexcept;
     inline void remove(part::StopWaiter& waiter) noexcept;
 
@@ -153,6 +154,8 @@ class LocalStop {
 public:
     [[nodiscard]] StopToken token() noexcept { return StopToken{Ref<StopState>::share(&state_)}; }
     void request_stop() noexcept { state_.request(); }
+    /// Takes a request back, if there was one. Everything before it happens before the return.
+    void rearm() noexcept { state_.rearm(); }
 
 private:
     StopState state_{false};

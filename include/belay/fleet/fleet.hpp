@@ -5,10 +5,12 @@
 #pragma once
 
 #include <concepts>     // std::convertible_to, std::same_as
+#include <optional>     // std::optional
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange, std::move
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::exchange, std::forward, std::move
 #include <vector>       // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
@@ -56,9 +58,10 @@ public:
     template <class Transport, class Policy, class O = NoObserver>
     using Service = FleetService<Transport, Policy, O>;
 
+    Fleet() : Fleet{FleetOptions{}} {}
     /// Pre: options.check() is empty: all numbers and `slow_after` > 0, durations >= 0, and 1ns <
     ///      `suspect_wait` <= `suspect_wait_max`.
-    explicit Fleet(FleetOptions options = {}, Observer observer = {})
+    explicit Fleet(FleetOptions options, Observer observer = {})
         : scheduler_{detail::Ref<Scheduler>::make(checked(options))},
           observer_{std::move(observer)} {
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -102,9 +105,12 @@ public:
         const driver::TurnGuard guard{line_};
         end_leaving();
         if (!group_.advance(now_)) return;
+        // In most turns a service has something to do, and the fleet has not.
+        if (scheduler_->deadline() > now_) return;
         scheduler_->dial_ended = false;
         if (std::exchange(scheduler_->released, false)) resume_waiting();
-        auto suspect = scheduler_->decide(now_, bits_);
+        std::optional<NetworkSuspect> suspect;
+        if (scheduler_->held.size() != 0) suspect = scheduler_->decide(now_, bits_);
         if (scheduler_->scout_due(now_)) {
             Entry* const scout = scheduler_->lanes.fast.queue.empty() ? next_scout() : nullptr;
             suspect = scheduler_->send_scout(scout, now_, bits_);
@@ -146,24 +152,36 @@ public:
         return add(std::move(name), std::move(transport), std::move(policy), std::move(observer));
     }
 
-    /// Adds a Session as a service, if <belay/session/session_service.hpp> is included:
-    /// `fleet.add("orders", transport, policy, queue, SessionOptions{.id = id}, observer)`.
+    /// Adds a Session or a Bridge as a service, by its own parameters and options:
+    /// - `fleet.add("orders", transport, policy, queue, SessionOptions{.id = id}, observer)`, with
+    ///   <belay/session/session_service.hpp>;
+    /// - `fleet.add("plan", std::ref(local), remote, policy, BridgeOptions{}, observer)`, with
+    ///   <belay/sync/bridge_service.hpp>.
     ///
-    /// Returns: the service, with all functions of a Session. It is valid until remove().
+    /// Returns: the service, with all functions of a Session or a Bridge. It is valid until
+    /// remove().
     /// Pre: no service has this name; see contains().   Throws: std::bad_alloc.
-    template <class Transport, class Policy, class Queue, class Options, class O = NoObserver>
-        requires(!std::same_as<Queue, ServiceOptions> && !std::same_as<Options, ServiceOptions>)
-    auto& add(std::string name, Transport transport, Policy policy, Queue queue, Options options,
-              O observer = {}) {
-        static_assert(detail::ServiceKind<Options>::is_known,
+    template <class First, class Second, class Third, class Options, class O = NoObserver>
+        requires(!std::same_as<Third, ServiceOptions> && !std::same_as<Options, ServiceOptions>)
+    // With a deduced type, Clang does not name the caller's line in errors of what this calls.
+    typename detail::ServiceKind<Options>::template Made<
+        std::remove_cvref_t<First>, std::remove_cvref_t<Second>, Third, O>::Service&
+    add(std::string name, First&& first, Second&& second, Third third, Options options,
+        O observer = {}) {
+        using Kind = detail::ServiceKind<Options>;
+        static_assert(Kind::is_known,
                       "Fleet::add: to add a Session, include <belay/session/session_service.hpp> "
-                      "and pass belay::SessionOptions after the queue");
+                      "and pass belay::SessionOptions after the queue; to add a Bridge, include "
+                      "<belay/sync/bridge_service.hpp> and pass belay::BridgeOptions after the "
+                      "policy");
         BELAY_PRECONDITION(!contains(name), "Fleet::add: the name of a service must be unique");
-        using S =
-            typename detail::ServiceKind<Options>::template Service<Transport, Policy, Queue, O>;
-        return enter(group_.template make<S>(
-            detail::NewService{scheduler_, std::move(name)}, std::move(transport),
-            std::move(policy), std::move(queue), std::move(options), std::move(observer)));
+        using S = typename Kind::template Made<std::remove_cvref_t<First>,
+                                               std::remove_cvref_t<Second>, Third, O>;
+        typename S::Service& service = enter(
+            group_.template make<S>(detail::NewService{scheduler_, std::move(name)},
+                                    std::forward<First>(first), std::forward<Second>(second),
+                                    std::move(third), std::move(options), std::move(observer)));
+        return service;
     }
 
     /// Removes a service, whose observer is not notified from then on. Inside one of its own hooks,
@@ -248,7 +266,7 @@ public:
     [[nodiscard]] FleetCounters counters() const noexcept {
         const detail::DialLanes& lanes = scheduler_->lanes;
         return {.totals = scheduler_->counts,
-                .in_line = lanes.fast.queue.size() + lanes.slow.queue.size(),
+                .in_line = lanes.queued,
                 .dialling = lanes.fast.dialling.size(),
                 .dialling_slowly = lanes.slow.dialling.size(),
                 .held = scheduler_->held.size(),

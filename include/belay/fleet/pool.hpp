@@ -227,7 +227,8 @@ private:
     void take_back(const detail::PoolLoan& loan) noexcept {
         if (loan.connection >= members_.size()) return;
         Member& member = *members_[loan.connection];
-        if (member.ticket != loan.ticket) return;
+        // A connection that was reported dead counts as leased until it has ended.
+        if (member.ticket != loan.ticket || member.condemned) return;
         member.ticket = 0;
         if (scout_ == none) renew_if_suspect(member);
         waker_.touch();
@@ -245,6 +246,7 @@ private:
             renew_suspects();
         } else if (change.from == LinkState::connected || change.from == LinkState::connecting) {
             const bool lent = std::exchange(member.ticket, 0) != 0;
+            member.condemned = false;
             const bool failed = !change.to.withdrawn && why != Cause::none &&
                                 why != Cause::planned && to != LinkState::stopped &&
                                 to != LinkState::offline && to != LinkState::connecting;

@@ -67,9 +67,13 @@ public:
         auto* const c = connection();
         return c != nullptr ? c->send(message, lane) : SendResult::down;
     }
-    /// Ends the connection because the borrower has found that it is dead.
+    /// Ends the connection because the borrower has found that it is dead. The pool does not lend
+    /// it again, also if the lease gives it back before the end.
     void report_unhealthy(const Failure& failure = {}) {
-        if (auto* const c = connection()) c->report_unhealthy(failure);
+        auto* const c = connection();
+        if (c == nullptr) return;
+        c->condemned = true;
+        c->report_unhealthy(failure);
     }
     /// Gives the connection back before the lease ends.
     void give_back() noexcept {

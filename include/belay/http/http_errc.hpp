@@ -15,7 +15,8 @@ enum class HttpErrc {
                    ///< long, or defines where a request ends; or a HEAD that has a body
     name_not_found = 3,       ///< the name of the server, or of the proxy, is not known
     not_connected = 4,        ///< no connection to the server, or to the proxy
-    certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted
+    certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted;
+                              ///< curl::Http returns the tls::Errc of the reason instead
     tls_failed = 6,           ///< the server and the client do not agree on TLS
     timed_out = 7,            ///< the response was not whole at the deadline
     lost = 8,                 ///< the connection ended before the response did

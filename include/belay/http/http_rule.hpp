@@ -20,6 +20,7 @@ enum class HttpRule : std::uint8_t {
     sent_is_no_lie,
     limit_holds,
     deadline_holds,
+    sends_nothing_after_the_deadline,
     follows_only_if_asked,
     follows_three_at_most,
     follows_within_the_origin,
@@ -49,6 +50,7 @@ enum class HttpRule : std::uint8_t {
         "is not",
         "a response that is incomplete at the deadline fails with Cause::timed_out, and no request "
         "times out before its deadline",
+        "the client answers timed_out without sending, if the deadline is 0 or less",
         "the client follows a redirection only if the request allows it",
         "the client follows at most three redirections, and returns the next one as the response",
         "the client returns a redirection to another origin as the response",

@@ -84,7 +84,7 @@ struct JournalReport {
     /// have left some after the last record, of an operation or note that was not taken.
     std::uint64_t truncated_bytes = 0;
     /// The file and the offset at which these bytes began; empty and 0 if there were none.
-    std::string truncated_path;
+    std::string truncated_path{};
     std::uint64_t truncated_offset = 0;
     /// Whether the journal did not exist and was made.
     bool created = false;

@@ -3,9 +3,10 @@
 /// Flush, Verify, JournalOptions: when operations become durable, and the sizes of a journal.
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint8_t
-#include <optional>  // std::optional
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t
+#include <optional>     // std::optional
+#include <string_view>  // std::string_view
 
 #include <belay/core/random.hpp>
 #include <belay/journal/journal_format.hpp>
@@ -43,6 +44,17 @@ enum class Verify : std::uint8_t {
     everything  ///< every byte; any damage is refused at once
 };
 
+namespace detail {
+
+/// Returns the smallest segment that has space for a record of so many bytes after a note.
+[[nodiscard]] constexpr std::size_t segment_bytes_for(std::size_t record_bytes_max) noexcept {
+    using namespace journal_format;
+    return segment_header_bytes + record_bytes(note_bytes_max) + record_bytes(0) + reserve_bytes +
+           record_bytes(seal_payload_bytes(0, 1)) + aligned(record_bytes_max);
+}
+
+}  // namespace detail
+
 /// The options for opening a journal.
 struct JournalOptions {
     Flush flush = Flush::group;
@@ -59,22 +71,19 @@ struct JournalOptions {
     Verify verify = Verify::tail;
     /// The seed of ids and salts; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (segment_bytes < 4096 || segment_bytes > journal_format::segment_bytes_max)
+            return "segment_bytes must be from 4 KiB to 1 GiB";
+        if (record_bytes_max > segment_bytes ||
+            detail::segment_bytes_for(record_bytes_max) > segment_bytes) {
+            return "record_bytes_max must be smaller, or segment_bytes larger, because a segment "
+                   "holds one operation of that size and 1,768 bytes more";
+        }
+        return {};
+    }
 };
 
-namespace detail {
-
-/// Returns the smallest segment that has space for a record of so many bytes after a note.
-[[nodiscard]] constexpr std::size_t segment_bytes_for(std::size_t record_bytes_max) noexcept {
-    using namespace journal_format;
-    return segment_header_bytes + record_bytes(note_bytes_max) + record_bytes(0) + reserve_bytes +
-           record_bytes(seal_payload_bytes(0, 1)) + aligned(record_bytes_max);
-}
-
-[[nodiscard]] constexpr bool possible(const JournalOptions& o) noexcept {
-    return o.segment_bytes >= 4096 && o.segment_bytes <= journal_format::segment_bytes_max &&
-           o.record_bytes_max <= o.segment_bytes &&
-           segment_bytes_for(o.record_bytes_max) <= o.segment_bytes;
-}
-
-}  // namespace detail
 }}  // namespace belay

@@ -57,8 +57,10 @@ struct LinkAwaitsOf;
 template <class M = Bytes>
 class LinkAwaits {
 public:
+    /// Holds at most 1024 messages.
+    LinkAwaits() : LinkAwaits{1024} {}
     /// Pre: messages_max > 0.
-    explicit LinkAwaits(std::size_t messages_max = 1024) : messages_max_{messages_max} {
+    explicit LinkAwaits(std::size_t messages_max) : messages_max_{messages_max} {
         BELAY_PRECONDITION(messages_max > 0, "LinkAwaits: messages_max must be > 0");
     }
     LinkAwaits(LinkAwaits&& other) noexcept : messages_max_{other.messages_max_} {

@@ -22,7 +22,11 @@ enum class LinkErrc {
     check_threw = 11,        ///< the check of the connection threw
     requests_full = 12,      ///< as many questions are open as RequestsOptions allow
     unanswered = 13,         ///< the peer did not answer a question in time
-    unsent = 14              ///< a question could not be sent in time; the peer never saw it
+    unsent = 14,             ///< a question could not be sent in time; the peer never saw it
+    framing_threw = 15,      ///< the framing threw while it wrote a message or a ping
+    decorator_threw = 16,    ///< a decorator's sift() or advance() threw
+    handler_threw = 17,      ///< a served connection's handler of messages threw
+    injected = 18            ///< a fault of a chaos::Transport, on purpose
 };
 
 namespace detail {
@@ -41,6 +45,10 @@ inline constexpr ErrorText link_error_texts[] = {
     {"too many questions are open", Cause::overloaded},
     {"the peer did not answer in time", Cause::timed_out},
     {"the question was not sent in time", Cause::timed_out},
+    {"the framing threw while it wrote a message", Cause::lost},
+    {"a decorator of the transport threw", Cause::lost},
+    {"the handler of a message threw", Cause::lost},
+    {"a fault was injected on purpose", Cause::lost},
 };
 
 /// Returns the category of LinkErrc.

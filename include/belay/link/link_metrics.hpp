@@ -3,16 +3,17 @@
 /// LinkMetrics: an observer that counts; to_prometheus: writes the text that Prometheus scrapes.
 #pragma once
 
-#include <array>        // std::array
-#include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint64_t
-#include <span>         // std::span
-#include <string>       // std::string, std::to_string
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <array>    // std::array
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <span>     // std::span
+#include <string>   // std::string
+#include <utility>  // std::move
 
+#include <belay/core/no_limit.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
+#include <belay/metrics/page.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -119,143 +120,79 @@ private:
     Instant down_since_ = never;
 };
 
-namespace detail {
+namespace metrics {
 
-/// Writes families of metrics in the text format of Prometheus.
-class PrometheusText {
-public:
-    explicit PrometheusText(std::string& out) noexcept : out_{out} {}
-
-    struct Family {
-        const char* name;
-        const char* type;
-        const char* help;
+/// Passes the counters of one connection to `visitor(const Metric&)`; the part is "link".
+///
+/// Use it for a copy of the counters that the home thread has posted.
+///
+/// Thread safety: a plain value.
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const LinkMetrics::Counters& counters, Visitor&& visitor) {
+    using Counters = LinkMetrics::Counters;
+    constexpr detail::Row<Counters> rows[] = {
+        {"attempts", &Counters::attempts, "Attempts to connect."},
+        {"connections", &Counters::connections, "Attempts that succeeded."},
+        {"losses", &Counters::losses, "Connections that were lost."},
+        {"withdrawn", &Counters::withdrawn,
+         "Attempts and connections that this side ended in order to dial again."},
+        {"policy_conflicts", &Counters::policy_conflicts,
+         "Wishes of the peer that beat the own bounds."}};
+    detail::visit_rows({.part = "link"}, counters, rows, visitor);
+    for (std::size_t i = 1; i < counters.failures.size(); ++i) {
+        visitor(Metric{.part = "link",
+                       .name = "failures",
+                       .help = "Failed attempts and ended connections.",
+                       .value = counters.failures[i],
+                       .key = "cause",
+                       .label = to_string(static_cast<Cause>(i))});
+    }
+    const auto histogram = [&visitor](const char* name, const char* help,
+                                      const LinkMetrics::Histogram& h, const auto& bounds) {
+        visitor(Metric{.part = "link",
+                       .name = name,
+                       .help = help,
+                       .kind = Metric::Kind::histogram,
+                       .value = detail::ticks(h.sum),
+                       .per_unit = Metric::nanoseconds,
+                       .bounds = bounds,
+                       .counts = h.counts});
     };
-    struct Sample {
-        std::string labels;  ///< `key="value"`, values escaped
-        std::string value;
-        const char* suffix = "";
-    };
-    struct Label {
-        const char* key;
-        std::string_view value;
-    };
-
-    void begin(const Family& family) {
-        name_ = family.name;
-        out_.append("# HELP ").append(name_).append(" ").append(family.help);
-        out_.append("\n# TYPE ").append(name_).append(" ").append(family.type).append("\n");
-    }
-    void add(const Sample& s) {
-        out_.append(name_).append(s.suffix).append("{").append(s.labels).append("} ");
-        out_.append(s.value).append("\n");
-    }
-    void histogram(const std::string& labels, const LinkMetrics::Histogram& h,
-                   const std::array<Duration, LinkMetrics::Histogram::bounds>& bounds) {
-        std::uint64_t count = 0;
-        for (std::size_t i = 0; i < h.counts.size(); ++i) {
-            count += h.counts[i];
-            const std::string le = i < bounds.size() ? seconds(bounds[i]) : "+Inf";
-            add({labels + "," + label({"le", le}), std::to_string(count), "_bucket"});
-        }
-        add({labels, seconds(h.sum), "_sum"});
-        add({labels, std::to_string(count), "_count"});
-    }
-
-    /// Returns `key="value"`, with the escapes that the format requires.
-    [[nodiscard]] static std::string label(const Label& label) {
-        std::string out = std::string{label.key} + "=\"";
-        for (const char c : label.value) {
-            if (c == '\n') {
-                out += "\\n";
-                continue;
-            }
-            if (c == '\\' || c == '"') out += '\\';
-            out += c;
-        }
-        return out + '"';
-    }
-    /// Formats seconds without std::to_string(double), which depends on the locale.   Pre: d >=
-    /// 0ns.
-    [[nodiscard]] static std::string seconds(Duration d) {
-        constexpr std::int64_t second = 1'000'000'000;
-        std::string fraction = std::to_string(second + d.count() % second).substr(1);
-        while (!fraction.empty() && fraction.back() == '0') fraction.pop_back();
-        const std::string whole = std::to_string(d.count() / second);
-        return fraction.empty() ? whole : whole + "." + fraction;
-    }
-
-private:
-    std::string& out_;
-    const char* name_ = "";
-};
-
-inline void state_to_prometheus(PrometheusText& text, const LinkMetrics& m,
-                                const std::string& link) {
-    for (std::size_t i = 0; i < link_states; ++i) {
-        const auto state = static_cast<LinkState>(i);
-        text.add({link + "," + PrometheusText::label({"state", to_string(state)}),
-                  m.state() == state ? "1" : "0"});
-    }
-}
-inline void failures_to_prometheus(PrometheusText& text, const LinkMetrics& m,
-                                   const std::string& link) {
-    const auto& failures = m.counters().failures;
-    for (std::size_t i = 1; i < failures.size(); ++i) {
-        const std::string_view cause = to_string(static_cast<Cause>(i));
-        text.add(
-            {link + "," + PrometheusText::label({"cause", cause}), std::to_string(failures[i])});
-    }
+    histogram("outage_seconds", "From one connection to the next.", counters.outages,
+              LinkMetrics::outage_bounds);
+    histogram("round_trip_seconds", "From a ping to its answer.", counters.round_trips,
+              LinkMetrics::round_trip_bounds);
 }
 
-}  // namespace detail
+/// Passes the state of one connection, and its counters.
+///
+/// Thread safety: home thread of the supervisor.
+template <class Visitor>
+void visit_metrics(const LinkMetrics& link, Visitor&& visitor) {
+    detail::visit_states({.part = "link",
+                          .name = "state",
+                          .help = "1 for the state that the link is in.",
+                          .key = "state"},
+                         link.state(), belay::detail::link_states, visitor);
+    visit_metrics(link.counters(), visitor);
+}
+
+}  // namespace metrics
 
 /// Appends the metrics of several links in the text format that Prometheus scrapes.
 ///
 /// This is version 0.0.4 of the format, which OpenMetrics collectors read too. Pass all links in
-/// one call, because a family of metrics may appear only once.
+/// one call, because a family of metrics may appear only once. For links and other parts on one
+/// page, see metrics::Page. Only the first link of a name appears. The gauge
+/// `belay_metrics_dropped_parts` counts the others.
 ///
-/// Complexity: O(links).   Throws: std::bad_alloc.
+/// Complexity: O(links * log links).   Throws: std::bad_alloc.
 /// Source:     prometheus.io/docs/instrumenting/exposition_formats.
 inline void to_prometheus(std::string& out, std::span<const LinkMetrics* const> links) {
-    detail::PrometheusText text{out};
-    const auto each = [&](auto&& f) {
-        for (const LinkMetrics* const m : links)
-            f(*m, detail::PrometheusText::label({"link", m->name()}));
-    };
-    const auto count = [&](const detail::PrometheusText::Family& family, auto member) {
-        text.begin(family);
-        each([&](const LinkMetrics& m, const std::string& link) {
-            text.add({link, std::to_string(m.counters().*member)});
-        });
-    };
-    using Counters = LinkMetrics::Counters;
-    text.begin({"belay_link_state", "gauge", "1 for the state that the link is in."});
-    each([&](const LinkMetrics& m, const std::string& link) {
-        detail::state_to_prometheus(text, m, link);
-    });
-    count({"belay_link_attempts_total", "counter", "Attempts to connect."}, &Counters::attempts);
-    count({"belay_link_connections_total", "counter", "Attempts that succeeded."},
-          &Counters::connections);
-    count({"belay_link_losses_total", "counter", "Connections that were lost."}, &Counters::losses);
-    count({"belay_link_withdrawn_total", "counter",
-           "Attempts and connections that this side ended in order to dial again."},
-          &Counters::withdrawn);
-    count({"belay_link_policy_conflicts_total", "counter",
-           "Wishes of the peer that beat the own bounds."},
-          &Counters::policy_conflicts);
-    text.begin({"belay_link_failures_total", "counter", "Failed attempts and ended connections."});
-    each([&](const LinkMetrics& m, const std::string& link) {
-        detail::failures_to_prometheus(text, m, link);
-    });
-    text.begin({"belay_link_outage_seconds", "histogram", "From one connection to the next."});
-    each([&](const LinkMetrics& m, const std::string& link) {
-        text.histogram(link, m.counters().outages, LinkMetrics::outage_bounds);
-    });
-    text.begin({"belay_link_round_trip_seconds", "histogram", "From a ping to its answer."});
-    each([&](const LinkMetrics& m, const std::string& link) {
-        text.histogram(link, m.counters().round_trips, LinkMetrics::round_trip_bounds);
-    });
+    metrics::Page page{{.samples_max = no_limit, .name_bytes_max = no_limit}};
+    for (const LinkMetrics* const link : links) page.add(link->name(), *link);
+    to_prometheus(out, page);
 }
 /// Appends the metrics of one link in the same format.
 inline void to_prometheus(std::string& out, const LinkMetrics& link) {

@@ -6,6 +6,7 @@
 #include <utility>  // std::exchange, std::move
 
 #include <belay/core/order.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -55,6 +56,7 @@ public:
     /// Runs one turn, in which it handles at most `events_max` events and passes each message to
     /// `on_message(message, lane)`. That function may close or abort this connection, but must not
     /// destroy it. The same holds for the transport inside each call that it gets.
+    /// Throws: what `on_message` or a decorator throws; the connection has then ended.
     template <class F>
     void advance(Instant now, unsigned events_max, F&& on_message) {
         box_->begin_turn();
@@ -64,7 +66,11 @@ public:
         while (events_max != 0 && box_->size() != 0 && !ended()) {
             --events_max;
             part::Event<message_type> event = box_->pop();
-            const bool rose = call([&](auto& c) { return part::sift(c, event, turn); });
+            const bool ends = event.kind == part::EventKind::closed;
+            const bool rose = end_if_it_throws(
+                LinkErrc::decorator_threw,
+                [&] { return call([&](auto& c) { return part::sift(c, event, turn); }); },
+                ends ? &event.failure : nullptr);
             if (!rose || ended()) continue;
             if (event.kind == part::EventKind::closed) {
                 if (!closing_) failure_ = event.failure;
@@ -74,8 +80,10 @@ public:
                      event.kind == part::EventKind::pong;
             if (closing_) continue;
             if (event.kind == part::EventKind::opened) opened_ = true;
-            if (event.kind == part::EventKind::received)
-                on_message(std::move(*event.message), event.lane);
+            if (event.kind == part::EventKind::received) {
+                end_if_it_throws(LinkErrc::handler_threw,
+                                 [&] { on_message(std::move(*event.message), event.lane); });
+            }
             if (event.kind == part::EventKind::writable) writable_ = true;
         }
         if (ended()) return;
@@ -83,7 +91,8 @@ public:
             if (linger_ends_ <= now) abort();
             return;
         }
-        call([&](auto& c) { part::advance(c, turn); });
+        end_if_it_throws(LinkErrc::decorator_threw,
+                         [&] { call([&](auto& c) { part::advance(c, turn); }); });
         if (ended() || !box_->take_refusal()) return;
         call([](auto& c) { part::resume_reading(c); });
     }
@@ -191,6 +200,25 @@ private:
             }
         } const in{*this};
         return f(*connection_.get());
+    }
+
+    /// Runs `f`, and ends the connection if it throws: without one message or event the others
+    /// would be another conversation. An end that `f` was passed has its own reason.
+    template <class F>
+    decltype(auto) end_if_it_throws(LinkErrc why, F&& f, const Failure* end = nullptr) {
+#if defined(__cpp_exceptions)
+        try {
+            return f();
+        } catch (...) {
+            if (!ended() && !closing_) failure_ = end != nullptr ? *end : failure_of(why);
+            if (!ended()) abort();
+            throw;
+        }
+#else
+        static_cast<void>(why);
+        static_cast<void>(end);
+        return f();
+#endif
     }
 
     detail::Ref<Box> box_;

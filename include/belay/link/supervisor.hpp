@@ -224,7 +224,10 @@ public:
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
     /// Returns when the peer last sent anything: a message, a part of one, an answered ping.
-    [[nodiscard]] Instant heard_at() const noexcept { return heard_at_; }
+    [[nodiscard]] Instant heard_at() const noexcept { return heard_.anything; }
+    /// Returns when the peer last sent a message or a part of one. An answered ping does not count,
+    /// because a load balancer between the two sides may have answered it.
+    [[nodiscard]] Instant data_at() const noexcept { return heard_.data; }
     /// Returns the time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
@@ -268,14 +271,18 @@ private:
             return;
         }
         if (event.epoch != live_.epoch()) return;
-        // After an open() that threw, only the end of the attempt is handled.
-        if (!live_.exists() && event.kind != part::EventKind::closed) return;
+        // After an open() or a decorator that threw, only the end of the attempt is handled.
+        if (live_.broken() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         // `writable` is about our own sending and proves nothing about the peer.
         const bool sign_of_life =
             event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
-        if (sign_of_life) heard_at_ = now_;
+        if (sign_of_life) {
+            heard_.anything = now_;
+            const bool answer = event.kind == part::EventKind::pong && event.code == 0;
+            if (!answer) heard_.data = now_;
+        }
         if (sign_of_life && event.proof && !core_.alive()) {
             step({.input = timeline::Input::alive});
             if (event.epoch != live_.epoch()) return;  // a rule's `succeeded` called stop()
@@ -431,7 +438,10 @@ private:
     timeline::SupervisorCore<Policy> core_;
     detail::PendingEvents<message_type> pending_events_;
     Instant now_ = always;
-    Instant heard_at_ = always;
+    struct {
+        Instant anything = always;
+        Instant data = always;
+    } heard_;                                 // when
     detail::LiveConnection<Transport> live_;  // last: it is destroyed first
 };
 

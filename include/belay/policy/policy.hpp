@@ -5,6 +5,7 @@
 
 #include <concepts>     // std::integral
 #include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t, std::uint64_t
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::index_sequence, std::move
 
@@ -37,6 +38,37 @@ inline constexpr bool is_policy = false;
 template <class... Rules>
 inline constexpr bool is_policy<Policy<Rules...>> = true;
 
+// Rules that hold a policy, whose rules count as if they were written in its place. OptionalRule
+// adds itself.
+template <class R>
+inline constexpr bool nests_policy = is_policy<R>;
+template <class R>
+[[nodiscard]] constexpr auto* nested_policy(R& rule) noexcept {
+    if constexpr (is_policy<std::remove_const_t<R>>) {
+        return &rule;
+    } else {
+        return rule.rules();  // null if there is none
+    }
+}
+// Clang 16 rejects this requirement in a lambda.
+template <class R>
+concept RefersToShared = requires { requires R::is_shared; };
+// Rules that hold a policy whose type is not known here. AnyPolicy adds itself.
+template <class R>
+inline constexpr bool is_rule_group = false;
+
+/// The calls of a group of rules that have no result.
+enum class RuleNotice : std::uint8_t {
+    begin_certain,
+    abandon_refusing,
+    abandon_reviewers,
+    wanted,
+    succeeded,
+    abandoned
+};
+/// The calls of a group of rules whose advice is combined with that of other rules.
+enum class RuleQuestion : std::uint8_t { failed, lost, review, relive_reviews };
+
 }  // namespace detail
 
 /// Decides when the next attempt may start, by combining the advice of its rules.
@@ -58,6 +90,9 @@ class Policy : public detail::WantedHook<Policy<Rules...>, (detail::HasWanted<Ru
     static_assert((explain::rule_like<Rules>() && ...));
 
 public:
+    /// The halves of the hooks, which AnyPolicy calls; see policy/detail/erased_rules.hpp.
+    struct Halves;
+
     constexpr explicit Policy(Rules... rules) noexcept(
         (std::is_nothrow_move_constructible_v<Rules> && ...))
         : rules_{{std::move(rules)}...} {}
@@ -66,9 +101,11 @@ public:
     /// Errors: none.   Complexity: O(rules).
     [[nodiscard]] constexpr Advice admit([[maybe_unused]] Instant now) const noexcept {
         detail::AdviceFold fold;
-        visit([&](const auto& rule) {
-            if constexpr (requires { rule.admit(now); }) {
-                fold.add(detail::sign(rule.admit(now), rule));
+        visit([&]<class R>(const R& rule) {
+            if constexpr (detail::is_rule_group<R>) {
+                rule.rules().admit(fold, now);
+            } else if constexpr (requires { rule.admit(now); }) {
+                fold.add(rule.admit(now), rule);
             }
         });
         return fold.result();
@@ -87,13 +124,8 @@ public:
     /// that call you force the attempt.
     /// Errors: none.   Complexity: O(rules).
     constexpr Advice begin(Turn& turn) noexcept {
-        const Advice refusal = begin_from<0>(turn);
-        if (refusal.verb != Advice::Verb::go) return refusal;
-        visit([&]<class R>(R& rule) {
-            if constexpr (!detail::BeginAdvises<R> && requires { rule.begin(turn); }) {
-                rule.begin(turn);
-            }
-        });
+        Advice refusal;
+        if (begin_from<0>(turn, refusal)) begin_certain(turn);
         return refusal;
     }
 
@@ -106,11 +138,7 @@ public:
     [[nodiscard]] constexpr Advice failed([[maybe_unused]] const Failure& failure,
                                           [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
-        visit([&](auto& rule) {
-            if constexpr (requires { rule.failed(failure, turn); }) {
-                fold.add(detail::sign(rule.failed(failure, turn), rule));
-            }
-        });
+        join_failed(fold, failure, turn);
         review_from<0>(fold, turn);
         return fold.result();
     }
@@ -122,11 +150,7 @@ public:
     [[nodiscard]] constexpr Advice lost([[maybe_unused]] const Failure& failure,
                                         [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
-        visit([&](auto& rule) {
-            if constexpr (requires { rule.lost(failure, turn); }) {
-                fold.add(detail::sign(rule.lost(failure, turn), rule));
-            }
-        });
+        join_lost(fold, failure, turn);
         review_from<0>(fold, turn);
         return fold.result();
     }
@@ -225,37 +249,10 @@ public:
     constexpr Advice relive(detail::Outcome what, [[maybe_unused]] const Failure& failure,
                             [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
-        if (what == detail::Outcome::wanted) {
-            visit_own([&](auto& rule) {
-                if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
-            });
-            return Advice::go();
+        relive_rules(fold, what, failure, turn);
+        if (what == detail::Outcome::failed || what == detail::Outcome::lost) {
+            relive_reviews(fold, turn);
         }
-        if (what == detail::Outcome::abandoned) {
-            relive_end(turn);
-            return Advice::go();
-        }
-        visit_own([&]<class R>(R& rule) {
-            if (what != detail::Outcome::lost && !began(rule, turn)) return;
-            if constexpr (requires { rule.failed(failure, turn); }) {
-                if (what == detail::Outcome::failed) {
-                    fold.add(detail::sign(rule.failed(failure, turn), rule));
-                }
-            }
-            if constexpr (requires { rule.lost(failure, turn); }) {
-                if (what == detail::Outcome::lost)
-                    fold.add(detail::sign(rule.lost(failure, turn), rule));
-            }
-            if constexpr (requires { rule.succeeded(turn); }) {
-                if (what == detail::Outcome::succeeded) rule.succeeded(turn);
-            }
-        });
-        if (what == detail::Outcome::succeeded) return Advice::go();
-        visit_own([&]<class R>(R& rule) {
-            if constexpr (detail::HasReview<R>) {
-                if (!fold.stopped()) fold.add(detail::sign(rule.review(fold.result(), turn), rule));
-            }
-        });
         return fold.result();
     }
     /// Reports that the program ended, and with it what was planned.   Pre: as of `abandoned`.
@@ -281,7 +278,7 @@ private:
     template <class F>
     constexpr void visit_own(F&& f) noexcept {
         visit([&]<class R>(R& rule) {
-            if constexpr (!requires { requires R::is_shared; }) f(rule);
+            if constexpr (!detail::RefersToShared<R>) f(rule);
         });
     }
     template <class R>
@@ -294,6 +291,83 @@ private:
         }
     }
 
+    // The halves of the hooks, in which the rules of a group take part as if they were here.
+    constexpr void begin_certain([[maybe_unused]] Turn& turn) noexcept {
+        visit([&]<class R>(R& rule) {
+            if constexpr (detail::is_rule_group<R>) {
+                rule.rules().notify(detail::RuleNotice::begin_certain, turn);
+            } else if constexpr (!detail::BeginAdvises<R> && requires { rule.begin(turn); }) {
+                rule.begin(turn);
+            }
+        });
+    }
+    constexpr void join_failed([[maybe_unused]] detail::AdviceFold& fold,
+                               [[maybe_unused]] const Failure& failure,
+                               [[maybe_unused]] Turn& turn) noexcept {
+        visit([&]<class R>(R& rule) {
+            if constexpr (detail::is_rule_group<R>) {
+                rule.rules().ask(detail::RuleQuestion::failed, fold, failure, turn);
+            } else if constexpr (requires { rule.failed(failure, turn); }) {
+                fold.add(rule.failed(failure, turn), rule);
+            }
+        });
+    }
+    constexpr void join_lost([[maybe_unused]] detail::AdviceFold& fold,
+                             [[maybe_unused]] const Failure& failure,
+                             [[maybe_unused]] Turn& turn) noexcept {
+        visit([&]<class R>(R& rule) {
+            if constexpr (detail::is_rule_group<R>) {
+                rule.rules().ask(detail::RuleQuestion::lost, fold, failure, turn);
+            } else if constexpr (requires { rule.lost(failure, turn); }) {
+                fold.add(rule.lost(failure, turn), rule);
+            }
+        });
+    }
+
+    constexpr void relive_rules(detail::AdviceFold& fold, detail::Outcome what,
+                                const Failure& failure, Turn& turn) noexcept {
+        if (what == detail::Outcome::abandoned) return relive_end(turn);
+        visit_own([&]<class R>(R& rule) {
+            if constexpr (detail::is_rule_group<R>) {
+                rule.rules().relive_rules(fold, what, failure, turn);
+            } else {
+                relive_rule(rule, fold, what, failure, turn);
+            }
+        });
+    }
+    template <class R>
+    static constexpr void relive_rule([[maybe_unused]] R& rule,
+                                      [[maybe_unused]] detail::AdviceFold& fold,
+                                      detail::Outcome what, [[maybe_unused]] const Failure& failure,
+                                      Turn& turn) noexcept {
+        if (what == detail::Outcome::wanted) {
+            if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
+            return;
+        }
+        if (what != detail::Outcome::lost && !began(rule, turn)) return;
+        if constexpr (requires { rule.failed(failure, turn); }) {
+            if (what == detail::Outcome::failed) {
+                fold.add(rule.failed(failure, turn), rule);
+            }
+        }
+        if constexpr (requires { rule.lost(failure, turn); }) {
+            if (what == detail::Outcome::lost) fold.add(rule.lost(failure, turn), rule);
+        }
+        if constexpr (requires { rule.succeeded(turn); }) {
+            if (what == detail::Outcome::succeeded) rule.succeeded(turn);
+        }
+    }
+    constexpr void relive_reviews([[maybe_unused]] detail::AdviceFold& fold,
+                                  [[maybe_unused]] Turn& turn) noexcept {
+        visit_own([&]<class R>(R& rule) {
+            if constexpr (detail::is_rule_group<R>) {
+                rule.rules().ask(detail::RuleQuestion::relive_reviews, fold, Failure{}, turn);
+            } else if constexpr (detail::HasReview<R>) {
+                if (!fold.stopped()) fold.add(rule.review(fold.result(), turn), rule);
+            }
+        });
+    }
+
     // Visits the rules of nested policies one by one. Combining their combined advice would lose
     // the waits that were outranked inside, and their defaults would count as requests.
     template <class F>
@@ -301,6 +375,8 @@ private:
         rules_.each([&]<class R>(R& rule) {
             if constexpr (detail::is_policy<R>) {
                 rule.visit(f);
+            } else if constexpr (detail::nests_policy<R>) {
+                if (auto* const nested = detail::nested_policy(rule)) nested->visit(f);
             } else {
                 f(rule);
             }
@@ -311,37 +387,53 @@ private:
         rules_.each([&]<class R>(const R& rule) {
             if constexpr (detail::is_policy<R>) {
                 rule.visit(f);
+            } else if constexpr (detail::nests_policy<R>) {
+                if (auto* const nested = detail::nested_policy(rule)) nested->visit(f);
             } else {
                 f(rule);
             }
         });
     }
 
+    /// Returns whether all rules from the I-th on have begun; `refusal` is that of the first other.
     template <std::size_t I>
-    constexpr Advice begin_from([[maybe_unused]] Turn& turn) noexcept {
+    constexpr bool begin_from([[maybe_unused]] Turn& turn,
+                              [[maybe_unused]] Advice& refusal) noexcept {
         if constexpr (I == sizeof...(Rules)) {
-            return Advice::go();
+            return true;
         } else {
             auto& rule = rules_.template at<I>(rules_);
             using R = std::remove_reference_t<decltype(rule)>;
-            if constexpr (detail::is_policy<R>) {
-                const Advice refusal = rule.template begin_from<0>(turn);
-                if (refusal.verb != Advice::Verb::go) return refusal;
+            if constexpr (detail::nests_policy<R>) {
+                auto* const nested = detail::nested_policy(rule);
+                if (nested && !nested->template begin_from<0>(turn, refusal)) return false;
+            } else if constexpr (detail::is_rule_group<R>) {
+                const Advice advice = rule.rules().begin_refusing(turn);
+                if (advice.verb != Advice::Verb::go) {
+                    refusal = advice;
+                    return false;
+                }
             } else if constexpr (detail::BeginAdvises<R>) {
-                const Advice refusal = detail::sign(rule.begin(turn), rule);
-                if (refusal.verb != Advice::Verb::go) return refusal;
+                const Advice advice = rule.begin(turn);
+                if (advice.verb != Advice::Verb::go) {
+                    refusal = detail::sign(advice, rule);
+                    return false;
+                }
             }
-            const Advice rest = begin_from<I + 1>(turn);
-            if (rest.verb != Advice::Verb::go) abandon_refusing(rule, turn);
-            return rest;
+            if (begin_from<I + 1>(turn, refusal)) return true;
+            abandon_refusing(rule, turn);
+            return false;
         }
     }
     /// Abandons the rules that begin_from has begun.
     template <class R>
     static constexpr void abandon_refusing([[maybe_unused]] R& rule,
                                            [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (detail::is_policy<R>) {
-            rule.template abandon_refusing_from<0>(turn);
+        if constexpr (detail::nests_policy<R>) {
+            if (auto* const nested = detail::nested_policy(rule))
+                nested->template abandon_refusing_from<0>(turn);
+        } else if constexpr (detail::is_rule_group<R>) {
+            rule.rules().notify(detail::RuleNotice::abandon_refusing, turn);
         } else if constexpr (detail::BeginAdvises<R> && requires { rule.abandoned(turn); }) {
             rule.abandoned(turn);
         }
@@ -361,10 +453,13 @@ private:
             if (fold.stopped()) return;
             auto& rule = rules_.template at<I>(rules_);
             using R = std::remove_reference_t<decltype(rule)>;
-            if constexpr (detail::is_policy<R>) {
-                rule.template review_from<0>(fold, turn);
+            if constexpr (detail::nests_policy<R>) {
+                if (auto* const nested = detail::nested_policy(rule))
+                    nested->template review_from<0>(fold, turn);
+            } else if constexpr (detail::is_rule_group<R>) {
+                rule.rules().ask(detail::RuleQuestion::review, fold, Failure{}, turn);
             } else if constexpr (detail::HasReview<R>) {
-                fold.add(detail::sign(rule.review(fold.result(), turn), rule));
+                fold.add(rule.review(fold.result(), turn), rule);
             }
             if (fold.stopped()) return;
             review_from<I + 1>(fold, turn);
@@ -374,8 +469,11 @@ private:
     template <class R>
     static constexpr void abandon_reviewer([[maybe_unused]] R& rule,
                                            [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (detail::is_policy<R>) {
-            rule.template abandon_reviewers<0>(turn);
+        if constexpr (detail::nests_policy<R>) {
+            if (auto* const nested = detail::nested_policy(rule))
+                nested->template abandon_reviewers<0>(turn);
+        } else if constexpr (detail::is_rule_group<R>) {
+            rule.rules().notify(detail::RuleNotice::abandon_reviewers, turn);
         } else if constexpr (detail::HasReview<R> && requires { rule.abandoned(turn); }) {
             rule.abandoned(turn);
         }

@@ -308,7 +308,8 @@ consteval bool rule_like() {
     static_assert(
         detail::HasAnyHook<R>,
         "RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into "
-        "a Pipeline; see docs/policy.md");
+        "a Pipeline; a std::optional of a rule needs <belay/policy/optional_rule.hpp>; see "
+        "docs/policy.md");
     static_assert(detail::WantedIsSound<R>,
                   "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,

@@ -11,6 +11,8 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+BELAY_DETAIL_MEMBER(reserve);
 template <class S>
 concept HasPermit = requires { typename S::Permit; } &&
                     std::is_nothrow_default_constructible_v<typename S::Permit> &&

@@ -3,7 +3,7 @@
 /// posix::Tcp: a transport over TCP that carries whole messages.
 #pragma once
 
-#include <concepts>     // std::same_as, std::derived_from
+#include <concepts>     // std::convertible_to, std::derived_from, std::integral, std::same_as
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
@@ -16,6 +16,18 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 namespace detail {
 /// The place of the endpoint in a Tcp that gets one with each attempt.
 struct Anywhere {};
+}  // namespace detail
+
+namespace detail {
+template <class Loop>
+concept PollingLoop = std::convertible_to<Loop&, Poller&>;
+template <class Loop>
+consteval bool explain_tcp_loop() {
+    static_assert(PollingLoop<Loop>,
+                  "posix::Tcp: the loop must be a belay::posix::Loop, which waits for sockets; a "
+                  "belay::Loop does not");
+    return true;
+}
 }  // namespace detail
 
 /// Connects to an endpoint over TCP; messages are Bytes, in frames that `Framing` defines.
@@ -63,6 +75,21 @@ public:
         TcpOptions options = {})
         requires(!is_fixed)
         : Tcp{loop, &resolver, Where{}, std::move(framing), options} {}
+
+    /// Does not compile, because only a posix::Loop waits for sockets.
+    template <class Loop, class... More>
+        requires(!detail::PollingLoop<Loop>)
+    explicit Tcp(Loop&, Endpoint, More&&...) {
+        static_assert(detail::explain_tcp_loop<Loop>());
+    }
+    /// Does not compile, because a host and a port are one argument.
+    template <class Loop, std::convertible_to<std::string_view> Host, std::integral Port,
+              class... More>
+    Tcp(Loop&, const Host&, Port, More&&...) {
+        static_assert(!sizeof(Host),
+                      "posix::Tcp: write the host and the port as one argument: posix::Tcp{loop, "
+                      "posix::Endpoint{host, port}}; see docs/posix.md");
+    }
 
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] SocketConnection<Framing> open(const Link<Bytes>& link)
@@ -120,6 +147,8 @@ template <class Loop>
 Tcp(Loop&, Endpoint) -> Tcp<>;
 template <class Loop>
 Tcp(Loop&, Endpoint, TcpOptions) -> Tcp<>;
+template <class Loop, std::convertible_to<std::string_view> Host, std::integral Port, class... More>
+Tcp(Loop&, const Host&, Port, More&&...) -> Tcp<>;
 template <class Loop, FramingLike Framing>
 Tcp(Loop&, Endpoint, Framing) -> Tcp<Framing>;
 template <class Loop, FramingLike Framing>

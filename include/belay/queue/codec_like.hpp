@@ -58,7 +58,8 @@ namespace explain {
 template <class C>
 consteval bool codec_like() {
     static_assert(std::movable<C>, "CodecLike: C must be movable");
-    static_assert(detail::HasDecode<C>, "CodecLike: C needs 'decode(BytesView)'");
+    static_assert(detail::HasDecode<C>,
+                  "CodecLike: C needs 'decode(BytesView) -> std::optional<T>'");
     if constexpr (detail::HasDecode<C>) {
         static_assert(detail::DecodeGivesOptional<C>,
                       "CodecLike: C::decode must return std::optional of the value");

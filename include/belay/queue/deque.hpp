@@ -31,9 +31,10 @@ class Deque {
 public:
     using value_type = T;
 
+    /// Constructs a deque that only memory limits.
+    Deque() noexcept : Deque{no_limit} {}
     /// Pre: capacity > 0.
-    explicit Deque(std::size_t capacity = no_limit) noexcept
-        : capacity_{capacity}, full_at_{capacity} {
+    explicit Deque(std::size_t capacity) noexcept : capacity_{capacity}, full_at_{capacity} {
         BELAY_PRECONDITION(capacity > 0, "Deque::Deque: the capacity must be > 0");
     }
     Deque(Deque&& other) noexcept : capacity_{other.capacity_}, full_at_{capacity_} { swap(other); }

@@ -33,7 +33,7 @@ struct DrainReport {
     /// executed.
     std::size_t drained = 0;
     /// Why it stopped before the end; no error if it did not.
-    std::error_code error;
+    std::error_code error{};
 };
 
 namespace detail {

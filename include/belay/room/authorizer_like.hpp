@@ -28,8 +28,8 @@ concept ChecksRequest =
 ///   `RoomOptions::check_within`, the client is refused, and may try again later.
 ///
 /// The request is valid until check() returns. Answer a missing token or an unknown user with a
-/// Grant without `user`. Answer an unknown room in the same way as a room to which the user has no
-/// right.
+/// Grant without `user`. If clients must not find out which rooms exist, answer an unknown room in
+/// the same way as a room to which the user has no right.
 ///
 /// check() must not call the manager that calls it.
 ///

@@ -20,12 +20,11 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 ///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
 ///     1 awareness    2 auth: 0 token, version | 1 denied, why | 2 granted, scope
-///     3 query awareness    7 close    8 sync status: 1 durable | 0 refused
+///     3 query awareness    5 stateless    7 close    8 sync status: 1 durable | 0 refused
 ///     9 ping, 10 pong: one byte, without a name
 ///
 /// These frames are refused, and close their sender:
 /// - 4 and 6, which servers send to each other;
-/// - 5, messages that are not part of a document, because no client here would receive them;
 /// - 8, if a client sends it.
 ///
 /// Models:        RoomProtocolLike.
@@ -60,6 +59,8 @@ struct HocuspocusProtocol {
                 return make_error_code(RoomErrc::unknown_message);
             message = {Kind::token, as_bytes(in.varstring()), {}};
             if (!in.failed() && !in.at_end()) message.version = in.varstring();
+        } else if (type == 5) {
+            message = {Kind::stateless, as_bytes(in.varstring()), {}};
         } else if (type == 7) {
             message.kind = Kind::goodbye;
             if (!in.failed() && !in.at_end()) message.payload = as_bytes(in.varstring());
@@ -85,6 +86,8 @@ struct HocuspocusProtocol {
                 return frame({2, 2}, as_bytes(as_text(message.payload) == to_string(Access::edit)
                                                   ? std::string_view{"read-write"}
                                                   : std::string_view{"readonly"}));
+            case Kind::stateless:
+                return frame({5}, message.payload);
             case Kind::goodbye:
                 return frame({7}, message.payload);
             case Kind::stored:

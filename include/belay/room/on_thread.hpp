@@ -207,15 +207,16 @@ private:
             for (;;) {
                 changed_.wait(lock, [this] { return ends_ || !calls_.empty(); });
                 if (ends_) return;
+                std::size_t done = 0;
                 {
                     Waiting next = std::move(calls_.front());
                     calls_.pop_front();
                     lock.unlock();
                     std::visit([this](auto& call) { this->make(call); }, next.call);
-                    bytes_done_ = next.bytes;
+                    done = next.bytes;
                 }
                 lock.lock();
-                bytes_ -= bytes_done_;
+                bytes_ -= done;
             }
         }
 
@@ -321,7 +322,6 @@ private:
         detail::RoomPositions positions_{};
         std::map<std::string, std::error_code> refused_{};  // since the last flush
         std::error_code first_refusal_{};
-        std::size_t bytes_done_ = 0;
         // Used by both threads.
         const OnThreadOptions options_;
         std::mutex mutex_{};

@@ -37,7 +37,8 @@ struct OpaqueDocumentOptions {
 /// Thread safety: distinct objects safe.
 class OpaqueDocument {
 public:
-    explicit OpaqueDocument(OpaqueDocumentOptions options = {}) noexcept : options_{options} {}
+    OpaqueDocument() noexcept : OpaqueDocument{OpaqueDocumentOptions{}} {}
+    explicit OpaqueDocument(OpaqueDocumentOptions options) noexcept : options_{options} {}
 
     /// Returns whether an update of a peer adds anything.
     /// Errors: update_too_large; document_full.   Complexity: O(log n) comparisons.

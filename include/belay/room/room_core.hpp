@@ -46,7 +46,8 @@ public:
         save_failed,  ///< it has failed
         hurried,      ///< the storage requests a save now
         stop,         ///< the room must be saved and evicted
-        tick          ///< time has passed
+        tick,         ///< time has passed
+        uncovered     ///< the last save may not have covered a change that is durable
     };
     /// The actions that the owner must take.
     struct Actions {
@@ -96,22 +97,25 @@ public:
                 unflushed_ = 0;
                 break;
             case Event::saved:
-                saving_ = false;
-                failures_ = 0;
+                save_.under_way = false;
+                save_.failures = 0;
                 break;
             case Event::save_failed:
                 on_save_failed(turn);
                 break;
             case Event::hurried:
-                if (phase_ != Phase::live || saving_) break;
-                if (!dirty_) dirty_since_ = turn.now;
-                dirty_ = true;
-                if (failures_ == 0) save_at_ = turn.now;
+                if (phase_ != Phase::live || save_.under_way) break;
+                if (!save_.dirty) save_.dirty_since = turn.now;
+                save_.dirty = true;
+                if (save_.failures == 0) save_.at = turn.now;
                 break;
             case Event::stop:
                 stopping_ = true;
                 break;
             case Event::tick:
+                break;
+            case Event::uncovered:
+                if (phase_ == Phase::live && !save_.dirty) on_changed(turn.now);
                 break;
         }
         return decide(turn.now);
@@ -120,21 +124,30 @@ public:
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
         if (phase_ != Phase::live) return never;
-        const Instant save = dirty_ && !saving_ ? save_at_ : never;
+        const Instant save = save_.dirty && !save_.under_way ? save_.at : never;
         return smaller(save, unload_at());
     }
 
     [[nodiscard]] constexpr bool live() const noexcept { return phase_ == Phase::live; }
     [[nodiscard]] constexpr bool loading() const noexcept { return phase_ == Phase::loading; }
     /// Returns whether something in the document is not in a stored snapshot.
-    [[nodiscard]] constexpr bool dirty() const noexcept { return dirty_ || saving_; }
-    [[nodiscard]] constexpr bool saving() const noexcept { return saving_; }
+    [[nodiscard]] constexpr bool dirty() const noexcept { return save_.dirty || save_.under_way; }
+    [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }
     [[nodiscard]] constexpr Instant last_activity() const noexcept { return last_activity_; }
 
 private:
     enum class Phase : std::uint8_t { loading, live, over };
+    /// When the next save is due, and whether it is needed.
+    struct SaveState {
+        Instant at = never;
+        Instant dirty_since = never;
+        unsigned failures = 0;  ///< since the last save that succeeded
+        bool dirty = false;     ///< the document has something that no save covers
+        bool under_way = false;
+        bool gave_up = false;  ///< a save failed while the room was being stopped
+    };
     template <class T>
     [[nodiscard]] static constexpr T smaller(T a, T b) noexcept {
         return detail::smaller(a, b);
@@ -149,12 +162,15 @@ private:
     constexpr void on_entered(Instant now) noexcept {
         BELAY_PRECONDITION(unflushed_ != 0, "RoomCore::step: a change must have been appended");
         --unflushed_;
-        if (!dirty_) dirty_since_ = now;
-        dirty_ = true;
-        const Instant due =
-            smaller(after(now, options_->save_after), after(dirty_since_, options_->save_within));
+        on_changed(now);
+    }
+    constexpr void on_changed(Instant now) noexcept {
+        if (!save_.dirty) save_.dirty_since = now;
+        save_.dirty = true;
+        const Instant due = smaller(after(now, options_->save_after),
+                                    after(save_.dirty_since, options_->save_within));
         // A save that failed waits for its retry, regardless of how busy the room is.
-        save_at_ = failures_ != 0 ? detail::larger(save_at_, now) : due;
+        save_.at = save_.failures != 0 ? detail::larger(save_.at, now) : due;
     }
     constexpr Actions on_lost() noexcept {
         unflushed_ = 0;
@@ -164,22 +180,22 @@ private:
         return {.load = true};
     }
     constexpr void on_save_failed(Turn& turn) noexcept {
-        saving_ = false;
-        if (!dirty_) dirty_since_ = turn.now;
-        dirty_ = true;
-        if (stopping_) gave_up_ = true;
-        if (failures_ < 32) ++failures_;
+        save_.under_way = false;
+        if (!save_.dirty) save_.dirty_since = turn.now;
+        save_.dirty = true;
+        if (stopping_) save_.gave_up = true;
+        if (save_.failures < 32) ++save_.failures;
         const Duration nominal =
             smaller(part::saturating_multiply(options_->save_retry_min,
-                                              std::uint64_t{1} << (failures_ - 1)),
+                                              std::uint64_t{1} << (save_.failures - 1)),
                     options_->save_retry_max);
         const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
-        save_at_ = after(turn.now, nominal - Duration{drawn});
+        save_.at = after(turn.now, nominal - Duration{drawn});
     }
     /// Returns the first sweep at which the room may be evicted.
     [[nodiscard]] constexpr Instant unload_at() const noexcept {
-        if (clients_ != 0 || unflushed_ != 0 || saving_ || leaving_) return never;
+        if (clients_ != 0 || unflushed_ != 0 || save_.under_way || leaving_) return never;
         const Instant idle = after(last_activity_, options_->unload_after);
         if (idle == never) return never;
         const auto since = static_cast<std::uint64_t>(elapsed(started_, idle).count());
@@ -193,11 +209,11 @@ private:
         if (clients_ != 0 || unflushed_ != 0) leaving_ = false;
         if (unload_at() <= now) leaving_ = true;
         if (leaving_ && last_activity_ > before(now, options_->unload_after)) leaving_ = false;
-        if (saving_) return {};
-        if (dirty_) {
+        if (save_.under_way) return {};
+        if (save_.dirty) {
             // A room that is being evicted does not wait for save_after, but does wait to retry a
             // failed save.
-            if (save_at_ > now && !(leaving_ && failures_ == 0)) return {};
+            if (save_.at > now && !(leaving_ && save_.failures == 0)) return {};
             return begin_save();
         }
         if (!leaving_) return {};
@@ -205,32 +221,27 @@ private:
         return {.unload = true};
     }
     constexpr Actions decide_to_stop() noexcept {
-        if (phase_ == Phase::loading) dirty_ = false;  // no document is loaded
-        if (saving_ || unflushed_ != 0) return {};
-        if (dirty_ && !gave_up_) return begin_save();
+        if (phase_ == Phase::loading) save_.dirty = false;  // no document is loaded
+        if (save_.under_way || unflushed_ != 0) return {};
+        if (save_.dirty && !save_.gave_up) return begin_save();
         phase_ = Phase::over;
         return {.unload = true};
     }
     constexpr Actions begin_save() noexcept {
-        saving_ = true;
-        dirty_ = false;
+        save_.under_way = true;
+        save_.dirty = false;
         return {.save = true};
     }
 
     const RoomOptions* options_;
     Instant started_;
     Instant last_activity_;
-    Instant save_at_ = never;
-    Instant dirty_since_ = never;
+    SaveState save_{};
     std::size_t clients_ = 0;
     std::size_t unflushed_ = 0;
-    unsigned failures_ = 0;
     Phase phase_ = Phase::loading;
-    bool dirty_ = false;
-    bool saving_ = false;
     bool leaving_ = false;
     bool stopping_ = false;
-    bool gave_up_ = false;
 };
 
 }}}  // namespace belay::timeline

@@ -38,7 +38,8 @@ enum class RoomErrc {
     not_loaded = 25,          ///< a room that could not be loaded, or is not loaded yet
     no_answer = 26,           ///< an authorizer or a storage has not answered in time
     manager_stopped = 27,     ///< the manager is stopped
-    room_erased = 28          ///< a client of a room that was erased
+    room_erased = 28,         ///< a client of a room that was erased
+    persistence_threw = 29    ///< a call of the persistence threw an exception
 };
 
 namespace detail {
@@ -72,6 +73,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"there was no answer in time", Cause::timed_out},
     {"the rooms are stopped", Cause::planned},
     {"the room was erased", Cause::permanent},
+    {"the persistence threw an exception", Cause::overloaded},
 };
 
 /// The category "belay.room".

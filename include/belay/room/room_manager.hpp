@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>      // std::constructible_from, std::convertible_to
+#include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -13,6 +14,7 @@
 #include <variant>       // std::visit
 #include <vector>        // std::vector
 
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/room/detail/room_parts.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
@@ -55,34 +57,21 @@ class RoomManager {
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
-    using Parts = detail::RoomParts<Persistence, Authorizer, Document>;
-    using Phase = detail::TurnContext::Phase;
+    using Types = detail::RoomPartTypes<Persistence, Authorizer, Document>;
+    using Phase = detail::RunState::Phase;
 
 public:
     /// Makes a manager that owns its persistence. Pass a named persistence with std::move; it is
     /// never copied. Each room begins with a copy of `empty`.
     ///
-    /// Pre: in the options all durations > 0ns, all limits > 0,
-    /// - 0 < heartbeat.every < heartbeat.dead_after,
-    /// - save_after <= save_within, save_retry_min <= save_retry_max,
-    /// - piece_bytes_max >= 1 KiB, and close codes as RoomCloseCodes requires.
+    /// Pre: options.check() is empty.
     template <class P>
         requires std::constructible_from<Persistence, P>
     RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
           context_{checked(options)},
-          admission_{context_, std::move(authorizer), rooms_, sessions_},
-          delivery_{admission_, context_},
-          sessions_{context_, admission_, delivery_, edits_, replication_},
-          connections_{context_, admission_, sessions_, delivery_},
-          admin_{rooms_, scheduler_, context_},
-          scheduler_{context_, Persistence{std::forward<P>(persistence)}, edits_, rooms_, admin_},
-          replication_{context_, delivery_, rooms_, edits_, scheduler_},
-          edits_{context_,
-                 {rooms_, admission_, delivery_, sessions_, scheduler_, replication_, admin_}},
-          rooms_{context_,
-                 {admission_, delivery_, sessions_, scheduler_, replication_, admin_},
+          parts_{context_, Persistence{std::forward<P>(persistence)}, std::move(authorizer),
                  empty} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
@@ -91,7 +80,8 @@ public:
             detail::FanoutIsSound<Persistence>,
             "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
             "because otherwise its servers would not exchange changes");
-        context_.reports_events = detail::has_hook_of<typename Hooks::Event, Observer>;
+        context_.wanted.events = detail::has_hook_of<typename Hooks::Event, Observer>;
+        context_.wanted.stateless = detail::has_hook_of<typename Hooks::Stateless, Observer>;
     }
     template <class P, class O>
         requires(!std::convertible_to<O, RoomOptions>)
@@ -105,25 +95,26 @@ public:
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
     /// clients have seen is durable.
-    ~RoomManager() { admission_.end_all(); }
+    ~RoomManager() { parts_.lifecycle.end_all(); }
 
     // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
         context_.waker = std::move(waker);
         context_.bits = Random{context_.waker.seed()};
-        admission_.clients.attach(context_.waker.nested(0));
-        replication_.attach();
-        rooms_.attach(context_.waker.nested(1));
-        scheduler_.attach(context_.waker);
-        admin_.attach(context_.waker.nested(2));
+        parts_.lifecycle.clients.attach(context_.waker.nested(0));
+        parts_.replication.attach();
+        parts_.rooms.attach(context_.waker.nested(1));
+        parts_.scheduler.attach(context_.waker);
+        parts_.admin.attach(context_.waker.nested(2));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!context_.pending_events.empty() || delivery_.has_awareness()) return always;
-        if (context_.phase == Phase::stopping && all_done()) return always;
-        const Instant rooms = detail::smaller(rooms_.deadline(), admin_.deadline());
-        return detail::smaller(detail::smaller(admission_.clients.deadline(), rooms),
-                               detail::smaller(scheduler_.deadline(), context_.stop_ends));
+        if (!context_.pending_events.empty() || parts_.delivery.has_awareness()) return always;
+        if (context_.run.phase == Phase::stopping && all_done()) return always;
+        const Instant rooms = detail::smaller(parts_.rooms.deadline(), parts_.admin.deadline());
+        return detail::smaller(
+            detail::smaller(parts_.lifecycle.clients.deadline(), rooms),
+            detail::smaller(parts_.scheduler.deadline(), context_.run.stop_ends));
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
@@ -136,11 +127,10 @@ public:
 
     /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
     void start() {
-        if (context_.phase != Phase::running && context_.phase != Phase::stopping) {
+        if (context_.run.phase != Phase::running && context_.run.phase != Phase::stopping) {
             context_.at_call();
-            context_.started = context_.now;
-            context_.phase = Phase::running;
-            scheduler_.save_all_now(false);
+            context_.run.started = context_.now;
+            context_.run.phase = Phase::running;
         }
         context_.waker.touch();
     }
@@ -148,7 +138,8 @@ public:
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
     /// saved, the hook receives the error.
     void stop() {
-        if (context_.phase != Phase::stopping && context_.phase != Phase::stopped) begin_stop();
+        if (context_.run.phase != Phase::stopping && context_.run.phase != Phase::stopped)
+            begin_stop();
         context_.waker.touch();
     }
 
@@ -171,17 +162,17 @@ public:
                       "RoomManager: the transport must carry belay::Bytes");
         context_.at_call();
         if constexpr (detail::AddressesFrames<Protocol>) {
-            return {
-                connections_.accept(std::move(transport), std::move(protocol), std::move(request))};
+            return {parts_.connections.accept(std::move(transport), std::move(protocol),
+                                              std::move(request))};
         } else {
-            return {
-                sessions_.accept(std::move(transport), std::move(protocol), std::move(request))};
+            return {parts_.sessions.accept(std::move(transport), std::move(protocol),
+                                           std::move(request))};
         }
     }
     /// Closes a client with code 1000.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
         context_.at_call();
-        const bool found = admission_.remove(client.value);
+        const bool found = parts_.lifecycle.remove(client.value);
         context_.waker.touch();
         return found;
     }
@@ -190,8 +181,23 @@ public:
     /// that is too slow for the frame is closed.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
         context_.at_call();
-        const auto* const room = rooms_.find(board);
-        if (room != nullptr) delivery_.broadcast(*room, frame, exclude.value);
+        const auto* const room = parts_.rooms.find(board);
+        if (room != nullptr) parts_.delivery.broadcast(*room, frame, exclude.value);
+        context_.waker.touch();
+        return room != nullptr;
+    }
+    /// Sends a text that is no part of the document to all clients of a room except `exclude`. Only
+    /// clients of a protocol with stateless messages (HocuspocusProtocol) receive it, if they are
+    /// on this server. A client that is too slow for the frame is closed.
+    ///
+    /// Returns: whether the room is in memory.   Pre: `payload` is UTF-8.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of broadcast()
+    bool broadcast_stateless(std::string_view board, std::string_view payload,
+                             RoomClientId exclude = {}) {
+        context_.at_call();
+        const auto* const room = parts_.rooms.find(board);
+        const part::RoomMessage message{part::RoomMessage::Kind::stateless, as_bytes(payload), {}};
+        if (room != nullptr) parts_.delivery.broadcast(*room, message, exclude.value);
         context_.waker.touch();
         return room != nullptr;
     }
@@ -205,9 +211,9 @@ public:
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
         context_.at_call();
-        auto* const room = rooms_.find(board);
+        auto* const room = parts_.rooms.find(board);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = edits_.update(*room, update, source.value);
+        const std::error_code error = parts_.edits.update(*room, update, source.value);
         context_.waker.touch();
         return error;
     }
@@ -215,7 +221,7 @@ public:
     /// not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
         context_.at_call();
-        auto* const room = rooms_.find(board);
+        auto* const room = parts_.rooms.find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
@@ -224,19 +230,19 @@ public:
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
         context_.at_call();
-        auto* const room = rooms_.find_or_make(board, error);
+        auto* const room = parts_.rooms.find_or_make(board, error);
         if (room == nullptr) return error;
-        rooms_.step(*room, timeline::RoomCore::Event::touched);
+        parts_.rooms.step(*room, timeline::RoomCore::Event::touched);
         context_.waker.touch();
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
-    /// effect.   Returns: how many clients are checked again.
+    /// effect. An empty id stands for all rooms.   Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
         context_.at_call();
-        const std::size_t asked = admission_.reauthorize(board);
+        const std::size_t checked = parts_.admission.reauthorize(board);
         context_.waker.touch();
-        return asked;
+        return checked;
     }
 
     // ---- rooms as a whole -----------------------------------------------------------------------
@@ -251,7 +257,7 @@ public:
     /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
         context_.at_call();
-        admin_.erase(std::string{board}, std::move(done));
+        parts_.admin.erase(std::string{board}, std::move(done));
         context_.waker.touch();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
@@ -260,7 +266,7 @@ public:
     /// Errors: as erase.
     void reset(std::string_view board, Completion<PersistenceError> done) {
         context_.at_call();
-        admin_.reset(std::string{board}, std::move(done));
+        parts_.admin.reset(std::string{board}, std::move(done));
         context_.waker.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
@@ -269,7 +275,7 @@ public:
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         context_.at_call();
-        admin_.list(after, count, std::move(done));
+        parts_.admin.list(after, count, std::move(done));
         context_.waker.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
@@ -279,7 +285,7 @@ public:
     void export_room(std::string_view board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         context_.at_call();
-        admin_.export_room(std::string{board}, std::move(done));
+        parts_.admin.export_room(std::string{board}, std::move(done));
         context_.waker.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
@@ -293,7 +299,7 @@ public:
     void import_room(std::string_view board, StoredRoom content,
                      Completion<PersistenceError> done) {
         context_.at_call();
-        admin_.import_room(std::string{board}, std::move(content), std::move(done));
+        parts_.imports.import_room(std::string{board}, std::move(content), std::move(done));
         context_.waker.touch();
     }
 
@@ -301,16 +307,22 @@ public:
 
     /// Returns the current state of a room; none if the room is not in memory.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
-        return rooms_.stats(board);
+        const auto* const room = parts_.rooms.find(board);
+        if (room == nullptr) return std::nullopt;
+        return detail::stats_of(*room);
     }
     /// Returns what the manager has done since it was made.
     [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
-    [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+    [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
-    [[nodiscard]] std::size_t clients() const noexcept { return admission_.clients.clients(); }
+    [[nodiscard]] std::size_t clients() const noexcept {
+        return parts_.lifecycle.clients.clients();
+    }
     /// Returns the persistence that the manager owns.
-    [[nodiscard]] Persistence& persistence() noexcept { return scheduler_.persistence(); }
+    [[nodiscard]] Persistence& persistence() noexcept {
+        return parts_.scheduler.persistence().inner();
+    }
     /// Returns the observer that the manager owns, or refers to.
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -324,78 +336,62 @@ private:
     void run_turn(Instant now) {
         context_.at(now);
         // Clients: answers of the authorizer, frames and timers. The storage receives their edits.
-        admission_.clients.turn(context_.now);
+        parts_.lifecycle.clients.turn(context_.now);
+        // A load that was answered after a flush shows whether the storage still has its changes.
+        parts_.scheduler.take_answer();
         // Rooms: loads and saves that were answered, changes of other servers, and timers.
-        rooms_.turn();
+        parts_.rooms.turn();
         // Lists and exports that were answered.
-        admin_.turn();
+        parts_.admin.turn();
         // One flush for all appended edits. Durable edits are sent to the clients and applied.
-        scheduler_.flush();
-        scheduler_.begin_saves();
-        delivery_.send_awareness();
+        parts_.scheduler.begin_queued();
+        parts_.delivery.send_awareness();
         // Nothing refers to the clients and the rooms that have ended any more.
-        admission_.reap();
+        parts_.lifecycle.reap();
         finish_stop();
-        rooms_.destroy_evicted();
+        parts_.rooms.destroy_evicted();
+        context_.errors.rethrow();
     }
     void begin_stop() {
         context_.at_call();
-        context_.phase = Phase::stopping;
-        scheduler_.save_all_now(true);
-        context_.stop_error.clear();
-        context_.stop_ends = after(context_.now, context_.options.stop_within);
-        admission_.close_all(make_error_code(RoomErrc::manager_stopped));
-        rooms_.stop_all();
+        context_.run.phase = Phase::stopping;
+        context_.run.stop_error.clear();
+        context_.run.stop_ends = after(context_.now, context_.options.stop_within);
+        parts_.lifecycle.close_all(make_error_code(RoomErrc::manager_stopped));
+        parts_.rooms.stop_all();
     }
     void finish_stop() {
-        if (context_.phase != Phase::stopping) return;
-        if (context_.stop_ends <= context_.now) {
+        if (context_.run.phase != Phase::stopping) return;
+        if (context_.run.stop_ends <= context_.now) {
             // A client that accepts no close code leaves nothing unsaved.
-            if (rooms_.size() != 0) context_.stop_error = make_error_code(RoomErrc::no_answer);
-            admission_.end_all();
-            rooms_.evict_all(make_error_code(RoomErrc::no_answer));
-            admin_.end_all();
+            if (parts_.rooms.size() != 0)
+                context_.run.stop_error = make_error_code(RoomErrc::no_answer);
+            parts_.lifecycle.end_all();
+            parts_.rooms.stop_all(make_error_code(RoomErrc::no_answer));
+            parts_.admin.end_all();
         }
         if (!all_done()) return;
-        context_.phase = Phase::stopped;
-        context_.stop_ends = never;
-        context_.pending_events.push_back(context_.stop_error);
+        context_.run.phase = Phase::stopped;
+        context_.run.stop_ends = never;
+        context_.pending_events.push_back(context_.run.stop_error);
     }
     [[nodiscard]] bool all_done() const noexcept {
-        return rooms_.size() == 0 && admission_.clients.empty() && admin_.empty();
+        return parts_.rooms.size() == 0 && parts_.lifecycle.clients.empty() &&
+               parts_.answers.empty();
     }
     // ---- options and events ---------------------------------------------------------------------
 
-    [[nodiscard]] static constexpr bool closes(int code) noexcept {
-        return code == 1008 || (code >= 3000 && code <= 4999);
-    }
     [[nodiscard]] static const RoomOptions& checked(const RoomOptions& o) {
-        constexpr Duration zero{};
-        BELAY_PRECONDITION(o.save_after > zero && o.save_within > zero && o.unload_after > zero &&
-                               o.sweep_every > zero && o.answer_within > zero &&
-                               o.check_within > zero && o.stop_within > zero &&
-                               o.linger_max > zero && o.awareness_within > zero &&
-                               o.token_within > zero,
-                           "RoomOptions: durations must be > 0ns");
-        BELAY_PRECONDITION(o.save_after <= o.save_within,
-                           "RoomOptions: save_after <= save_within must hold, because a change is "
-                           "saved within save_within");
-        BELAY_PRECONDITION(closes(o.close_codes.unauthorized) && closes(o.close_codes.forbidden),
-                           "RoomOptions: close_codes must be 1008 or from 3000 to 4999; instead of "
-                           "the HTTP status 401 use 4401");
-        BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
-                           "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
-        BELAY_PRECONDITION(o.rooms_max > 0 && o.clients_max > 0 && o.clients_per_room_max > 0 &&
-                               o.waiting_max > 0 && o.calls_max > 0 && o.saves_max > 0 &&
-                               o.frame_bytes_max > 0 && o.messages_max > 0 &&
-                               o.frames_per_turn_max > 0 && o.frames_per_second > 0 &&
-                               o.frames_burst > 0 && o.client_bytes_max > 0 &&
-                               o.answers_bytes_max > 0 && o.unflushed_bytes_max > 0 &&
-                               o.awareness_bytes_max > 0 && o.awareness_ids_per_client_max > 0 &&
-                               o.bytes_until_token > 0 && o.documents_per_client_max > 0,
-                           "RoomOptions: limits must be > 0");
-        BELAY_PRECONDITION(o.piece_bytes_max >= 1024,
-                           "RoomOptions: piece_bytes_max must be >= 1 KiB");
+        detail::expect_options(
+            o.check(), {{"save_after", o.save_after},
+                        {"save_within", o.save_within},
+                        {"save_retry_min", o.save_retry_min},
+                        {"save_retry_max", o.save_retry_max},
+                        {"heartbeat.every", o.heartbeat.every},
+                        {"heartbeat.dead_after", o.heartbeat.dead_after},
+                        {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},
+                        {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)},
+                        {"piece_bytes_max", std::uint64_t{o.piece_bytes_max}}});
         return o;
     }
     void deliver_events(const driver::TurnGuard& guard) {
@@ -419,6 +415,9 @@ private:
     void deliver(const RoomEvent& what) {
         detail::notify<typename Hooks::Event>(observer_, *this, what);
     }
+    void deliver(const RoomEvent::Stateless& what) {
+        detail::notify<typename Hooks::Stateless>(observer_, *this, what);
+    }
     void deliver(const std::error_code& what) {
         detail::notify<typename Hooks::Stopped>(observer_, *this, std::error_code{what});
     }
@@ -431,15 +430,7 @@ private:
     [[no_unique_address]] Observer observer_;
     driver::Lifeline line_;
     detail::TurnContext context_;
-    typename Parts::Admission admission_;
-    typename Parts::Delivery delivery_;
-    typename Parts::Sessions sessions_;
-    typename Parts::Connections connections_;
-    typename Parts::Admin admin_;
-    typename Parts::Scheduler scheduler_;
-    typename Parts::Replicas replication_;
-    typename Parts::Edits edits_;
-    typename Parts::Rooms rooms_;
+    detail::RoomParts<Types> parts_;
 };
 
 template <class P, class A>

@@ -5,6 +5,7 @@
 /// - `on_divergence(auto& rooms, const RoomDivergence&)`
 /// - `on_room_failed(auto& rooms, const RoomFailure&)`
 /// - `on_room_event(auto& rooms, const RoomEvent&)`
+/// - `on_stateless(auto& rooms, const RoomEvent::Stateless&)`
 /// - `on_stopped(auto& rooms, std::error_code)`
 ///
 /// The hooks run on the home thread, at the end of a turn. They may call every command of the
@@ -37,24 +38,39 @@ struct RoomClientId {
 /// are to be saved; see RoomOptions::save_after.
 struct RoomEvent {
     enum class Kind : std::uint8_t {
-        loaded,   ///< the room is in memory; the first of its events
-        joined,   ///< a client has joined the room
-        left,     ///< a client has left the room, for any reason
-        changed,  ///< the document has changed, and is about to be saved
-        saved,    ///< all changes that `changed` reported are in a snapshot
-        unloaded  ///< the room is no longer in memory; the last of its events
+        loaded,    ///< the room is in memory; the first of its events
+        joined,    ///< a client has joined the room
+        left,      ///< a client has left the room, for any reason
+        changed,   ///< the document has changed, and is about to be saved
+        saved,     ///< all changes that `changed` reported are in a snapshot
+        unloaded,  ///< the room is no longer in memory; the last of its events
+        throttled  ///< a client exceeded its rate of messages; they are read later
+    };
+    /// A message of a client to the server that is no part of the document, for `on_stateless`.
+    /// Any client that has joined may send it, also one that may not edit.
+    /// - The payload of a hocuspocus client is a text. Answer with
+    ///   RoomManager::broadcast_stateless.
+    /// - The payload of a y-websocket client is a whole frame of the application's own type.
+    ///   Answer with RoomManager::broadcast.
+    struct Stateless {
+        std::string board;    ///< the room id
+        std::string user;     ///< the user of the client
+        RoomClientId client;  ///< the id that `accept` returned
+        std::string payload;  ///< bytes that the client chose: do not trust them
     };
     Kind kind{};
     std::string board{};      ///< the room id
-    std::string user{};       ///< the user that joined or left
+    std::string user{};       ///< the user that joined, left, or is throttled
     RoomClientId client{};    ///< likewise
     std::size_t clients = 0;  ///< how many are in the room after the event
+    /// Why the manager closed the client that left; no error if the client ended by itself.
+    std::error_code reason{};
 };
 
 /// Returns the kind as a word, such as "joined".
 [[nodiscard]] constexpr std::string_view to_string(RoomEvent::Kind kind) noexcept {
-    constexpr std::string_view words[] = {"loaded",  "joined", "left",
-                                          "changed", "saved",  "unloaded"};
+    constexpr std::string_view words[] = {"loaded", "joined",   "left",     "changed",
+                                          "saved",  "unloaded", "throttled"};
     const auto i = static_cast<std::size_t>(kind);
     return i < sizeof words / sizeof words[0] ? words[i] : "unknown";
 }
@@ -91,6 +107,7 @@ namespace detail {
 BELAY_DETAIL_HOOK(OnDivergence, on_divergence);
 BELAY_DETAIL_HOOK(OnRoomFailed, on_room_failed);
 BELAY_DETAIL_HOOK(OnRoomEvent, on_room_event);
+BELAY_DETAIL_HOOK(OnStateless, on_stateless);
 BELAY_DETAIL_HOOK(OnStopped, on_stopped);
 
 /// The hooks that a RoomManager M calls.
@@ -100,6 +117,7 @@ struct RoomHooks {
     using Divergence = Hook<OnDivergence, M, const RoomDivergence&>;
     using Failed = Hook<OnRoomFailed, M, const RoomFailure&>;
     using Event = Hook<OnRoomEvent, M, const RoomEvent&>;
+    using Stateless = Hook<OnStateless, M, const RoomEvent::Stateless&>;
     using Stopped = Hook<OnStopped, M, std::error_code>;
 
     template <class O>
@@ -116,13 +134,17 @@ struct RoomHooks {
         static_assert(Event::template right<O>,
                       "RoomManager: the observer's on_room_event must be 'on_room_event(const "
                       "belay::RoomEvent&)', or have 'auto& rooms' in front of that");
+        static_assert(Stateless::template right<O>,
+                      "RoomManager: the observer's on_stateless must be 'on_stateless(const "
+                      "belay::RoomEvent::Stateless&)', or have 'auto& rooms' in front of that");
         static_assert(Stopped::template right<O>,
                       "RoomManager: the observer's on_stopped must be 'on_stopped("
                       "std::error_code)', or have 'auto& rooms' in front of that");
-        static_assert(has_any_hook_of<O, Refused, Divergence, Failed, Event, Stopped>,
-                      "RoomManager: the observer has no hook: it needs one of on_refused, "
-                      "on_divergence, on_room_failed, on_room_event, on_stopped. Derive an "
-                      "observer without hooks from belay::NoObserver");
+        static_assert(
+            has_any_hook_of<O, Refused, Divergence, Failed, Event, Stateless, Stopped>,
+            "RoomManager: the observer has no hook: it needs one of on_refused, "
+            "on_divergence, on_room_failed, on_room_event, on_stateless, on_stopped. Derive an "
+            "observer without hooks from belay::NoObserver");
         return true;
     }
 };

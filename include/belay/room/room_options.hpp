@@ -4,7 +4,8 @@
 /// clients.
 #pragma once
 
-#include <cstddef>  // std::size_t
+#include <cstddef>      // std::size_t
+#include <string_view>  // std::string_view
 
 #include <belay/core/instant.hpp>
 #include <belay/link/heartbeat_options.hpp>
@@ -98,14 +99,19 @@ struct RoomOptions {
     /// one frame. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
     ///   A connection without that member holds what it holds, in addition.
-    /// - Above the limit the client is sent no more updates. When it has accepted those that wait,
-    ///   it is sent what it missed in one update. If that exceeds the limit, too, the client is
-    ///   closed.
+    /// - Above the limit the client lags: further updates do not wait. When it has accepted those
+    ///   that wait, it receives the difference in parts of half of the limit, each one when it has
+    ///   accepted the part before.
     /// - If a connection has several documents, the limit also applies to what it has sent and the
     ///   manager cannot process yet. That is frames for documents that it is not admitted to yet,
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
     std::size_t client_bytes_max = std::size_t{1} << 20;
+    /// The minimum rate at which a client accepts what waits for it, in bytes per second. A client
+    /// that accepts less is closed. The rate is measured over heartbeat.dead_after of the time in
+    /// which something waits. A client that accepts nothing in such a time is closed, too. Bytes
+    /// that wait in the client's connection only do not count.
+    std::size_t client_rate_min = 512;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
     /// for themselves. Further answers are sent later, in the order in which they were requested.
@@ -130,6 +136,42 @@ struct RoomOptions {
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
     /// The maximum number of awareness ids of one client. Further ids are ignored.
     std::size_t awareness_ids_per_client_max = 8;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        for (const Duration d :
+             {save_after, save_within, unload_after, sweep_every, answer_within, check_within,
+              stop_within, linger_max, awareness_within, token_within}) {
+            if (d <= Duration::zero()) return "RoomOptions: durations must be > 0ns";
+        }
+        if (save_after > save_within) {
+            return "RoomOptions: save_after <= save_within must hold, because a change is saved "
+                   "within save_within";
+        }
+        if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden)) {
+            return "RoomOptions: close_codes must be 1008 or from 3000 to 4999; instead of the "
+                   "HTTP "
+                   "status 401 use 4401";
+        }
+        if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
+            return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
+        for (const std::size_t limit :
+             {rooms_max, clients_max, clients_per_room_max, waiting_max, calls_max, saves_max,
+              frame_bytes_max, messages_max, std::size_t{frames_per_turn_max},
+              std::size_t{frames_per_second}, std::size_t{frames_burst}, client_bytes_max,
+              client_rate_min, answers_bytes_max, unflushed_bytes_max, awareness_bytes_max,
+              awareness_ids_per_client_max, bytes_until_token, documents_per_client_max}) {
+            if (limit == 0) return "RoomOptions: limits must be > 0";
+        }
+        if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";
+        return heartbeat.check();
+    }
+
+private:
+    [[nodiscard]] static constexpr bool closes(int code) noexcept {
+        return code == 1008 || (code >= 3000 && code <= 4999);
+    }
 };
 
 }}  // namespace belay

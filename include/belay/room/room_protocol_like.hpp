@@ -35,7 +35,8 @@ struct RoomMessage {
         stored,   ///< to a client: one of its changes is durable
         goodbye,  ///< the document is closed, the connection is not; the payload is the reason
         ping,     ///< for the connection: requests a pong
-        pong
+        pong,
+        stateless  ///< text that is no part of the document
     };
     Kind kind = Kind::nothing;
     BytesView payload{};

@@ -67,11 +67,26 @@ namespace detail {
     return true;
 }
 
+/// Returns whether the UTF-8 text begins with a control character, or with a character that changes
+/// the direction of text: an embedding, an override or an isolate.
+///
+/// In a log, a control character (C0, DEL or C1) can command the terminal. The others can show an
+/// id as another one.
+/// Source: N. Boucher and R. Anderson, "Trojan Source" (2021), table 1.
+[[nodiscard]] inline bool begins_with_control(std::string_view text) noexcept {
+    const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    if (at(0) < 0x20 || at(0) == 0x7F) return true;
+    if (at(0) == 0xC2) return at(1) < 0xA0;
+    if (at(0) != 0xE2) return false;
+    return (at(1) == 0x80 && at(2) >= 0xAA && at(2) <= 0xAE) ||  // U+202A to U+202E
+           (at(1) == 0x81 && at(2) >= 0xA6 && at(2) <= 0xA9);    // U+2066 to U+2069
+}
+
 /// Returns whether a URL may name this room. Text that is longer than an id is not inspected.
 [[nodiscard]] inline bool is_board_of_url(std::string_view board) noexcept {
     if (!is_room_id(board) || !is_utf8(board)) return false;
-    for (const char c : board) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
+    for (std::size_t i = 0; i < board.size(); ++i) {
+        if (begins_with_control(board.substr(i))) return false;
     }
     return true;
 }
@@ -83,9 +98,9 @@ namespace detail {
 /// The target is `{prefix}{board}?token=...&epoch=...`, percent-decoded once. A parameter that
 /// appears twice, or is malformed, is ignored.
 ///
-/// A room id from a URL is 1 to `room_id_bytes_max` bytes of UTF-8 without control characters,
-/// because it is shown, logged and stored. A slash in it is written %2F. Any other slash ends the
-/// id.
+/// A room id from a URL is 1 to `room_id_bytes_max` bytes of UTF-8, because it is shown, logged and
+/// stored. It contains no control characters, C1 included, and no bidirectional embeddings,
+/// overrides and isolates. A slash in it is written %2F. Any other slash ends the id.
 ///
 /// Returns: the request. Its `board` is empty, which every manager refuses as bad_room_id, if
 /// - the path does not begin with `prefix`,

@@ -3,11 +3,17 @@
 /// RoomStats and RoomCounters: the state of a room, and what a RoomManager has done.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint64_t
-#include <string>   // std::string
+#include <array>         // std::array
+#include <chrono>        // std::chrono::milliseconds
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
 
 #include <belay/core/instant.hpp>
+#include <belay/room/room_errc.hpp>
+#include <belay/yjs/yjs_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -29,19 +35,106 @@ struct RoomStats {
 ///
 /// Thread safety: a plain value.
 struct RoomCounters {
+    /// Counts refusals and closes by their reason, so that the sum is the number of all.
+    class Reasons {
+    public:
+        /// The number of reasons: the errors of RoomErrc and YjsErrc, and 0 for all others.
+        static constexpr std::size_t count = 30;
+
+        /// Returns how often a reason occurred. An error of another category counts as a reason
+        /// that is not known.
+        [[nodiscard]] std::uint64_t of(const std::error_code& why) const noexcept {
+            return counts_[index(why)];
+        }
+        [[nodiscard]] std::uint64_t at(std::size_t i) const noexcept { return counts_[i]; }
+        void add(const std::error_code& why) noexcept { ++counts_[index(why)]; }
+
+        /// Returns a reason as a word, such as "too_slow"; "other" for 0.
+        [[nodiscard]] static constexpr std::string_view word(std::size_t i) noexcept {
+            constexpr std::string_view words[count] = {
+                "other",
+                "malformed_update",
+                "unknown_content",
+                "version_2_update",
+                "malformed_state_vector",
+                "update_too_large",
+                "document_full",
+                "bad_room_id",
+                "unknown_room",
+                "stale_snapshot",
+                "bad_position",
+                "snapshot_damaged",
+                "snapshot_missing",
+                "snapshot_misplaced",
+                "log_misplaced",
+                "storage_busy",
+                "unauthorized",
+                "forbidden",
+                "history_reset",
+                "unknown_message",
+                "malformed_frame",
+                "frame_too_large",
+                "too_many",
+                "too_slow",
+                "not_durable",
+                "not_loaded",
+                "no_answer",
+                "manager_stopped",
+                "room_erased",
+                "persistence_threw",
+            };
+            return i < count ? words[i] : words[0];
+        }
+
+    private:
+        // The errors of Yjs and those of rooms share their numbers.
+        [[nodiscard]] static std::size_t index(const std::error_code& why) noexcept {
+            const bool known = why.category() == detail::room_category() ||
+                               why.category() == detail::yjs_category();
+            const auto i = static_cast<std::size_t>(why.value());
+            return known && i < count ? i : 0;
+        }
+        std::array<std::uint64_t, count> counts_{};
+    };
+    /// Counts durations in buckets. Count `i` is of the durations above bound `i - 1` and at most
+    /// bound `i`. The last count is of those above the last bound.
+    struct Histogram {
+        static constexpr std::array<Duration, 12> bounds{
+            std::chrono::milliseconds{1},   std::chrono::milliseconds{3},
+            std::chrono::milliseconds{10},  std::chrono::milliseconds{30},
+            std::chrono::milliseconds{60},  std::chrono::milliseconds{100},
+            std::chrono::milliseconds{200}, std::chrono::milliseconds{400},
+            std::chrono::seconds{1},        std::chrono::seconds{3},
+            std::chrono::seconds{10},       std::chrono::seconds{30}};
+        void add(Duration d) noexcept {
+            std::size_t i = 0;
+            while (i < bounds.size() && d > bounds[i]) ++i;
+            ++counts[i];
+            sum += d;
+        }
+        std::array<std::uint64_t, 13> counts{};
+        Duration sum{};
+    };
+
     std::uint64_t joined = 0;   ///< clients that joined a room
     std::uint64_t refused = 0;  ///< clients that were refused, or closed because of an error
+    std::uint64_t closed = 0;  ///< clients that were closed without an error of theirs, see reasons
+    std::uint64_t throttled = 0;          ///< times that a client exceeded its rate of messages
     std::uint64_t upgrades_aborted = 0;   ///< connections that ended during their upgrade
     std::uint64_t updates = 0;            ///< changes that became durable, and were sent to clients
     std::uint64_t unchanged = 0;          ///< updates that added nothing, and were not stored
     std::uint64_t denied = 0;             ///< updates of clients that may not edit
     std::uint64_t lost_updates = 0;       ///< changes that a failed flush lost; authors are closed
     std::uint64_t awareness_dropped = 0;  ///< awareness messages that a slow client missed
-    std::uint64_t resyncs = 0;            ///< slow clients that got what they missed in one update
+    std::uint64_t resyncs = 0;            ///< clients that lagged, and received the difference
     std::uint64_t loads = 0;
     std::uint64_t saves = 0;
     std::uint64_t storage_failures = 0;  ///< failed calls of the storage, including subscriptions
     std::uint64_t divergences = 0;       ///< clients whose history began apart from the room's
+    std::uint64_t stateless = 0;  ///< messages for `on_stateless`, which are ignored without it
+    Reasons reasons{};            ///< of `refused` and `closed`
+    Histogram joins{};            ///< from `accept` to the time when the client has joined
+    Histogram durable{};          ///< from the arrival of an edit to the time when it is durable
 };
 
 }}  // namespace belay

@@ -21,7 +21,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
 ///     1 awareness    2 auth: 0 and why something is denied    3 query awareness
 ///
-/// A frame with bytes after the payload is refused, although Yjs ignores these bytes.
+/// A frame of a type above 3 is the application's own: it is a stateless message, and its payload
+/// is the whole frame. A frame of another type with bytes after the payload is refused, although
+/// Yjs ignores these bytes.
 ///
 /// Models:        RoomProtocolLike.
 /// Thread safety: no state.
@@ -50,7 +52,7 @@ struct YjsProtocol {
         } else if (type == 3) {
             message = {Kind::query_awareness, {}};
         } else if (!in.failed()) {
-            return make_error_code(RoomErrc::unknown_message);
+            return part::RoomMessage{Kind::stateless, frame, {}};
         }
         if (in.failed() || !in.at_end()) return make_error_code(RoomErrc::malformed_frame);
         return message;
@@ -83,16 +85,31 @@ struct YjsProtocol {
         return {to_bytes(update)};
     }
 
-    /// Returns whether two state vectors, neither of them empty, have no client id in common.
-    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): it is symmetric
-    [[nodiscard]] bool disjoint(BytesView a, BytesView b) const {
-        const std::vector<std::uint64_t> ours = ids(a);
-        const std::vector<std::uint64_t> theirs = ids(b);
-        if (ours.empty() || theirs.empty()) return false;
-        for (const std::uint64_t id : theirs) {
-            if (std::binary_search(ours.begin(), ours.end(), id)) return false;
-        }
-        return true;
+    /// Returns whether the state vector of a room and that of a client, neither of them empty, have
+    /// no client id in common.
+    ///
+    /// The vector of the client need not be checked. It is not copied or sorted. If it names more
+    /// clients than the room has and an update may have, together, it is not compared: a document
+    /// refuses it.
+    ///
+    /// Complexity: O(m log n).
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): symmetric, except for the limit
+    [[nodiscard]] bool disjoint(BytesView ours, BytesView theirs) const {
+        std::vector<std::uint64_t> known;
+        for_each_id(ours, [&known](std::uint64_t id) {
+            known.push_back(id);
+            return true;
+        });
+        std::sort(known.begin(), known.end());
+        if (known.empty()) return false;
+        if (yjs::Lib0Reader{theirs}.varuint() > known.size() + yjs::Limits{}.clients_max)
+            return false;
+        bool any = false;
+        const bool none_is_known = for_each_id(theirs, [&](std::uint64_t id) {
+            any = true;
+            return !std::binary_search(known.begin(), known.end(), id);
+        });
+        return any && none_is_known;
     }
 
 private:
@@ -105,15 +122,16 @@ private:
         yjs::append_varbytes(out, payload);
         return out;
     }
-    [[nodiscard]] static std::vector<std::uint64_t> ids(BytesView state_vector) {
-        std::vector<std::uint64_t> found;
+    /// Calls `f(id)` for the clients of which a state vector has something, until it returns false.
+    /// Returns whether it never did.
+    template <class F>
+    static bool for_each_id(BytesView state_vector, F&& f) {
         yjs::Lib0Reader in{state_vector};
         for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
             const std::uint64_t id = in.varuint();
-            if (in.varuint() != 0 && !in.failed()) found.push_back(id);
+            if (in.varuint() != 0 && !in.failed() && !f(id)) return false;
         }
-        std::sort(found.begin(), found.end());
-        return found;
+        return true;
     }
 };
 

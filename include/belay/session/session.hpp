@@ -321,7 +321,8 @@ private:
     }
 
     void run_timers() {
-        core_.sign_of_life(link_.heard_at());
+        // Another host may answer pings of the transport, so they are no sign of the receiver.
+        core_.sign_of_life(link_.data_at());
         switch (core_.check_timers(now_)) {
             case Core::Due::nothing:
                 return;

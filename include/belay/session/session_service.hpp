@@ -51,6 +51,8 @@ class SessionService : private ServiceEntry,
                          ServiceObserver<Observer>>;
 
 public:
+    using Service = SessionService;
+
     /// Makes a service. For the fleet.
     SessionService(NewService service, Transport transport, Policy policy, Queue queue,
                    SessionOptions options, Observer observer)
@@ -86,7 +88,7 @@ template <>
 struct ServiceKind<SessionOptions> {
     static constexpr bool is_known = true;
     template <class Transport, class Policy, class Queue, class Observer>
-    using Service = SessionService<Transport, Policy, Queue, Observer>;
+    using Made = SessionService<Transport, Policy, Queue, Observer>;
 };
 
 }  // namespace detail

@@ -41,6 +41,8 @@ public:
     class Lock;
     /// The content of a disk, by path.
     using Image = std::vector<std::pair<std::string, Bytes>>;
+    /// The limit of a disk that is never full.
+    static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
 
     Disk() = default;
     Disk(const Disk&) = delete;
@@ -125,6 +127,17 @@ public:
     void halt_at(std::uint64_t number) noexcept { halt_at_ = number; }
     /// Limits the disk to `bytes`; an operation that needs more fails with ENOSPC.
     void limit_bytes(std::uint64_t bytes) noexcept { bytes_max_ = bytes; }
+    /// Makes every operation fail with an I/O error and without an effect, until `refuse(false)`.
+    /// Reading still works, and so does opening a file that is there. The end of a process does not
+    /// end it.
+    void refuse(bool refuses) noexcept { refuses_ = refuses; }
+    /// Ends all faults: the refusal, the limit, and the operations that were to fail. Lost data
+    /// stays lost.
+    void mend() noexcept {
+        refuses_ = false;
+        fail_at_ = halt_at_ = 0;
+        bytes_max_ = no_limit;
+    }
 
     // ---- from outside ---------------------------------------------------------------------------
 
@@ -170,8 +183,10 @@ private:
 
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
+    [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
+
     Begun begin_operation() noexcept {
-        if (halted_) return {io_error()};
+        if (off()) return {io_error()};
         ++operations_;
         if (operations_ == halt_at_) {
             halted_ = true;
@@ -183,12 +198,12 @@ private:
 
     bool fits(const Inode& inode, std::size_t bytes) const noexcept {
         const std::size_t have = inode.bytes.bytes().size();
-        return bytes <= have || bytes_max_ == no_bytes_limit ||
+        return bytes <= have || bytes_max_ == no_limit ||
                used_bytes() + (bytes - have) <= bytes_max_;
     }
     std::error_code write(Inode& inode, std::uint64_t offset, BytesView from) noexcept {
         const Begun begun = begin_operation();
-        if (halted_ && !begun.takes_effect) return begun.error;
+        if (off() && !begun.takes_effect) return begun.error;
         const auto begin = static_cast<std::size_t>(offset);
         const bool half = begun.error && !begun.takes_effect;
         const std::size_t count = half ? from.size() / 2 : from.size();
@@ -198,7 +213,7 @@ private:
     }
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
-        if (halted_) return begun.error;
+        if (off()) return begun.error;
         // After an error, a real system has marked the pages as clean all the same, and does not
         // write them again.
         begun.error ? inode.bytes.forget_dirty() : inode.bytes.sync();
@@ -213,16 +228,15 @@ private:
         return begun.error;
     }
 
-    static constexpr std::uint64_t no_bytes_limit = ~std::uint64_t{0};
-
     detail::DiskNames names_;
     std::uint64_t generation_ = 0;
     std::uint64_t operations_ = 0;
     std::uint64_t fail_at_ = 0;
     std::uint64_t halt_at_ = 0;
-    std::uint64_t bytes_max_ = no_bytes_limit;
+    std::uint64_t bytes_max_ = no_limit;
     std::error_code fail_with_;
     bool halted_ = false;
+    bool refuses_ = false;
 };
 
 /// A file that a process of the host has open.

@@ -5,7 +5,7 @@
 
 #include <memory>       // std::unique_ptr
 #include <string_view>  // std::string_view
-#include <type_traits>  // std::is_void_v
+#include <type_traits>  // std::is_invocable_v, std::is_void_v
 #include <utility>      // std::move, std::forward
 #include <vector>       // std::vector
 
@@ -72,6 +72,8 @@ public:
     /// Pre: nothing listens on `port`.
     template <class F>
     void listen(std::uint16_t port, F&& on_accept) {
+        static_assert(std::is_invocable_v<std::decay_t<F>&, Accepted>,
+                      "Host::listen: on_accept must be callable as on_accept(sim::Accepted)");
         if (!station_.alive) return;
         detail::Station::Listener& listener = station_.listeners[port];
         BELAY_PRECONDITION(!listener.on_accept, "Host::listen: the port must be free");
@@ -79,6 +81,22 @@ public:
                                  belay::detail::Ref<detail::Channel> c) mutable {
             g(Accepted{std::move(c)});
         };
+    }
+    /// Returns a number from 0 to `n` - 1: the choice of this world's seed. The n-th choice of a
+    /// tag on this host does not depend on choices elsewhere.   Pre: n > 0.
+    [[nodiscard]] std::uint64_t choose(std::string_view tag, std::uint64_t n) {
+        return fabric_.choices.choose(detail::hash_of(station_.name), tag, n);
+    }
+    /// Returns true with a probability of `percent`.
+    [[nodiscard]] bool chance(std::string_view tag, std::uint32_t percent) {
+        return choose(tag, 100) < percent;
+    }
+    /// Returns whether rare code should run here: an error path, a small buffer, a short timeout.
+    /// In a quarter of the worlds this line is switched on, and then it fires in a quarter of its
+    /// passes. World::heal ends it.   Source: FoundationDB's BUGGIFY.
+    [[nodiscard]] bool buggify(const char* file = __builtin_FILE(),
+                               std::uint32_t line = __builtin_LINE()) {
+        return fabric_.choices.buggify(detail::hash_of(station_.name), file, line);
     }
     /// Returns the disk, which survives the process. A kill loses a part of what the process has
     /// not synced.
@@ -148,8 +166,17 @@ private:
         engine().note(detail::Mark::start, station_.index, ++starts_);
         station_.alive = true;
         next_machine_ = 0;
+        // A process whose start throws has ended: none of its parts may run.
+        struct Starting {
+            Host& host;
+            bool has_begun = false;
+            ~Starting() {
+                if (!has_begun) host.end_process();
+            }
+        } starting{*this};
         const detail::Engine::Inside inside{engine()};
         factory_(*this);
+        starting.has_begun = true;
     }
     void kill() {
         if (!station_.alive) return;

@@ -26,8 +26,7 @@ public:
     void latency(Duration min, Duration max) noexcept {
         BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
                            "Network::latency: 0ns <= min <= max must hold");
-        fabric_.latency_min = min;
-        fabric_.latency_max = max;
+        fabric_.latency = {min, max};
     }
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
     /// single message may be larger.   Pre: bytes > 0.
@@ -45,27 +44,40 @@ public:
     /// process has died or has ended the connection.
     void partition(const Host& a, const Host& b) {
         BELAY_PRECONDITION(&a != &b, "Network::partition: the two hosts must differ");
-        if (partitioned(a, b)) return;
+        if (partitioned(a, b) && partitioned(b, a)) return;
         fabric_.engine.note(detail::Mark::block, a.station_.index, b.station_.index);
-        fabric_.partitions.emplace_back(a.station_.index, b.station_.index);
-        for_each(a, b, [](detail::Channel& c) { c.block(); });
+        block(a, b);
+        block(b, a);
+    }
+    /// Stops the traffic from one host to another, without a notification. The other direction
+    /// works, until its window is full, because acknowledgements do not arrive.
+    void partition_one_way(const Host& from, const Host& to) {
+        BELAY_PRECONDITION(&from != &to, "Network::partition_one_way: the two hosts must differ");
+        if (partitioned(from, to)) return;
+        fabric_.engine.note(detail::Mark::block, from.station_.index, one_way(to));
+        block(from, to);
     }
     /// Ends a partition. Held messages arrive after the latency.
     void heal(const Host& a, const Host& b) {
-        if (!partitioned(a, b)) return;
+        if (!partitioned(a, b) && !partitioned(b, a)) return;
         fabric_.engine.note(detail::Mark::unblock, a.station_.index, b.station_.index);
-        std::erase_if(fabric_.partitions,
-                      [&](const auto& p) { return p == ordered(a, b) || p == ordered(b, a); });
+        std::erase(fabric_.partitions, ordered(a, b));
+        std::erase(fabric_.partitions, ordered(b, a));
         for_each(a, b, [](detail::Channel& c) { c.unblock(); });
+    }
+    /// Ends a partition in one direction.
+    void heal_one_way(const Host& from, const Host& to) {
+        if (!partitioned(from, to)) return;
+        fabric_.engine.note(detail::Mark::unblock, from.station_.index, one_way(to));
+        std::erase(fabric_.partitions, ordered(from, to));
+        for_each(from, to, [&](detail::Channel& c) { c.unblock(from.station_); });
     }
     /// Ends all partitions.
     void heal_all() {
         if (fabric_.partitions.empty()) return;
         fabric_.engine.note(detail::Mark::unblock, detail::no_host);
         fabric_.partitions.clear();
-        for (std::size_t i = 0; i < fabric_.channels.size(); ++i) {
-            if (fabric_.channels[i]->blocked()) fabric_.channels[i]->unblock();
-        }
+        for (std::size_t i = 0; i < fabric_.channels.size(); ++i) fabric_.channels[i]->unblock();
     }
     /// Breaks all connections between two hosts, and both ends see a reset. A first part of the
     /// messages on the way may still arrive before it.
@@ -84,12 +96,16 @@ public:
     void accept(Host& host) noexcept { host.station_.refuses = false; }
     /// Breaks a connection, as drop_connections does, at one of `n` messages on average; 0: at
     /// none.
-    void cut_one_in(std::uint64_t n) noexcept { fabric_.cut_one_in = n; }
+    void cut_one_in(std::uint64_t n) noexcept {
+        fabric_.cut_one_in = n;
+        fabric_.watches_messages = n != 0 || fabric_.on_send;
+    }
 
     // ---- observers -----------------------------------------------------------------------------
 
-    [[nodiscard]] bool partitioned(const Host& a, const Host& b) const noexcept {
-        return fabric_.blocked(a.station_, b.station_);
+    /// Returns whether the traffic from `from` to `to` is stopped.
+    [[nodiscard]] bool partitioned(const Host& from, const Host& to) const noexcept {
+        return fabric_.blocked(from.station_, to.station_);
     }
     /// Returns the number of sockets that a host's kernel has, without listening ones.
     [[nodiscard]] std::size_t sockets(const Host& host) const noexcept {
@@ -106,6 +122,15 @@ public:
 private:
     static std::pair<std::uint32_t, std::uint32_t> ordered(const Host& a, const Host& b) noexcept {
         return {a.station_.index, b.station_.index};
+    }
+    /// The fact of a history that names a host, and that the other direction works.
+    static std::uint64_t one_way(const Host& to) noexcept {
+        return std::uint64_t{1} << 32 | to.station_.index;
+    }
+    void block(const Host& from, const Host& to) {
+        if (partitioned(from, to)) return;
+        fabric_.partitions.push_back(ordered(from, to));
+        for_each(from, to, [&](detail::Channel& c) { c.block(from.station_); });
     }
     template <class F>
     void for_each(const Host& a, const Host& b, F&& f) {

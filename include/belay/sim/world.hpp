@@ -5,10 +5,16 @@
 
 #include <concepts>     // std::integral
 #include <memory>       // std::unique_ptr
+#include <optional>     // std::optional
+#include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move, std::forward
 #include <vector>       // std::vector
 
+#include <belay/sim/detail/diagram.hpp>
+#include <belay/sim/detail/fault_effects.hpp>
+#include <belay/sim/detail/properties.hpp>
+#include <belay/sim/detail/stage.hpp>
 #include <belay/sim/network.hpp>
 #include <belay/sim/tcp.hpp>
 
@@ -19,6 +25,19 @@ struct WorldOptions {
     /// Lets a machine run too early, in one of `n` gaps between two instants on average; 0: never.
     /// A correct machine is not affected: the history stays the same.
     std::uint32_t extra_turns_one_in = 0;
+    /// The order of the events of one instant. In a shuffled world, the functions of one host and
+    /// the messages from one host to another stay in their order. The rest is in an order that the
+    /// seed draws for each instant, and so are machines with equal deadlines.
+    Order order = Order::fifo;
+    /// Plays this scenario from the first run on, with the hosts that are there.
+    std::optional<Scenario> play{};
+    /// Draws a scenario from the world's seed at the first run, unless the test has played one.
+    std::optional<ScenarioOptions> draw{};
+    /// The world stops with a violation after so many events, and at this time.
+    std::uint64_t events_max = ~std::uint64_t{0};
+    Duration time_max = forever;
+    /// The number of lines of the history to keep for World::diagram.
+    std::uint32_t record_lines = 0;
 };
 
 /// A simulated world of hosts, a network and time.
@@ -33,9 +52,14 @@ class World {
 public:
     explicit World(Seed seed, WorldOptions options = {})
         : engine_{seed, options.extra_turns_one_in},
-          fabric_{engine_},
+          fabric_{engine_, detail::Choices{seed}},
           network_{fabric_},
-          bits_{Seed{detail::mix(seed.value, detail::hash_of("world"))}} {}
+          bits_{Seed{detail::mix(seed.value, detail::hash_of("world"))}},
+          options_{std::move(options)} {
+        if (options_.order == Order::shuffled) engine_.shuffle();
+        engine_.record(options_.record_lines);
+        attention_ = needs_attention();
+    }
     /// Does not compile, because a plain number does not show that it is a seed.
     template <std::integral Number>
     explicit World(Number, WorldOptions options = {}) : World{Seed{0}, options} {
@@ -46,13 +70,14 @@ public:
     ~World() {
         for (std::size_t i = hosts_.size(); i-- != 0;) hosts_[i]->end_process();
         for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) c->orphan();
+        while (!kept_.empty()) kept_.pop_back();
     }
 
     // ---- hosts ---------------------------------------------------------------------------------
 
     /// Makes a host. `factory(Host&)` makes its process, now and at every restart. Its result
     /// (anything, a std::unique_ptr, or void) belongs to the host, and a kill destroys it.
-    /// Pre: the name is new.   Throws: what `factory` throws.
+    /// Pre: the name is new.   Throws: what `factory` throws; the host is dead then.
     template <class F>
     Host& host(std::string_view name, F&& factory) {
         BELAY_PRECONDITION(fabric_.find(name) == nullptr, "World::host: the name must be new");
@@ -103,6 +128,85 @@ public:
     void after(Duration d, F&& f) {
         at(belay::after(engine_.now(), d).time_since_epoch(), std::forward<F>(f));
     }
+    /// Plays a scenario: its faults begin and end at their times, in addition to those of the
+    /// scenarios before.
+    ///
+    /// Pre: check(scenario) is empty.
+    void play(const Scenario& scenario) {
+        options_.draw.reset();
+        BELAY_PRECONDITION(check(scenario).empty(),
+                           "World::play: a fault names a host that is not there, the same host "
+                           "twice or a time that is over; World::check gives the reason");
+        for (const Scenario::Step& step : scenario.steps()) {
+            detail::PlannedStep& planned = stage_.plan(step);
+            if (step.message) {
+                watch_messages();
+            } else {
+                engine_.call_at(belay::after(Instant{}, step.from), nullptr,
+                                [this, &planned] { begin(planned); });
+            }
+        }
+        if (const std::optional<Duration> time = scenario.heals()) {
+            stage_.heal_at(*time);
+            engine_.call_at(belay::after(Instant{}, *time), nullptr, [this] { heal(); });
+        }
+    }
+    /// Returns the reason why this world cannot play a scenario now; an empty text if it can.
+    [[nodiscard]] std::string check(const Scenario& scenario) const {
+        for (const Scenario::Step& step : scenario.steps()) {
+            std::string reason = check(step, scenario.heals());
+            if (!reason.empty()) return detail::to_cpp(step) + ": " + reason;
+        }
+        if (scenario.heals() && belay::after(Instant{}, *scenario.heals()) < now()) {
+            return ".heal_at(" + detail::to_cpp(*scenario.heals()) + "): the time is over";
+        }
+        return {};
+    }
+    /// Sets the function that names the kind of a message, `f(const Bytes&) -> std::string`, for
+    /// Scenario::when.
+    template <class F>
+    void name_messages(F&& f) {
+        stage_.name_messages(std::forward<F>(f));
+    }
+    /// Ends every fault, and lets the world recover.
+    ///
+    /// Partitions, latencies, refusals, disks that refuse or are full, and Network::cut_one_in end.
+    /// Frozen processes continue. Dead processes are started, also those that the test has killed.
+    /// Faults that have not begun never will. Lost data stays lost.
+    void heal() {
+        engine_.note(detail::Mark::heal, detail::no_host);
+        stage_.heal(now());
+        fabric_.choices.heal();
+        fabric_.on_send.reset();
+        network_.cut_one_in(0);
+        network_.heal_all();
+        fabric_.link_latencies.clear();
+        choose_latencies();
+        for (const std::unique_ptr<Host>& h : hosts_) {
+            network_.accept(*h);
+            h->disk_.mend();
+            change(*h, Change::resume);
+            change(*h, Change::start);
+        }
+    }
+    /// Returns a number from 0 to `n` - 1: the choice of this world's seed. The n-th choice of a
+    /// tag does not depend on the choices of other tags. Host::choose is for code of a host.
+    /// Pre: n > 0.
+    [[nodiscard]] std::uint64_t choose(std::string_view tag, std::uint64_t n) {
+        return fabric_.choices.choose(0, tag, n);
+    }
+    /// Returns true with a probability of `percent`.
+    [[nodiscard]] bool chance(std::string_view tag, std::uint32_t percent) {
+        return choose(tag, 100) < percent;
+    }
+    /// Makes an object that lives as long as the world: it is destroyed after the hosts. Processes
+    /// may refer to it, and an exploration's body may end before they do.
+    template <class T, class... A>
+    T& make(A&&... arguments) {
+        auto* const made = new T(std::forward<A>(arguments)...);
+        kept_.emplace_back(made, [](void* p) { delete static_cast<T*>(p); });
+        return *made;
+    }
     /// Returns a generator for the script, seeded from the world's seed; the world itself does not
     /// draw from it.
     [[nodiscard]] Random& bits() noexcept { return bits_; }
@@ -139,24 +243,208 @@ public:
         return false;
     }
 
+    // ---- properties ----------------------------------------------------------------------------
+
+    // A violation stops the world: time passes, and nothing happens any more.
+
+    /// Requires that `holds()` is true after every event. It returns a bool, or a std::string that
+    /// is empty if the property holds, and otherwise gives the reason.
+    template <class F>
+    void always(std::string_view name, F&& holds) {
+        detail::require_finding<F>();
+        properties_.always(detail::quoted("always", name), true, std::forward<F>(holds));
+        attention_ = true;
+    }
+    /// Requires that `happens()` is false after every event.
+    template <class F>
+    void never(std::string_view name, F&& happens) {
+        detail::require_bool<F>();
+        properties_.always(detail::quoted("never", name), false, std::forward<F>(happens));
+        attention_ = true;
+    }
+    /// Requires that `holds()` becomes true within a time since heal(), and runs until then.
+    ///
+    /// Pre: heal() was called.   Returns: whether it became true.
+    template <class F>
+    [[nodiscard]] bool eventually(std::string_view name, Duration within, F&& holds) {
+        detail::require_function<F>();
+        BELAY_PRECONDITION(stage_.healed_at().has_value(),
+                           "World::eventually: call heal() before, which ends the faults");
+        const Instant end = belay::after(stage_.healed_at().value_or(now()), within);
+        const bool held = run_until(holds, elapsed(now(), end)) && now() <= end;
+        return require(detail::quoted("eventually", name), held, [&] {
+            return "not within " + detail::to_cpp(within) + " after the faults ended at " +
+                   detail::Diagram::seconds(stage_.healed_at().value_or(now()));
+        });
+    }
+    template <class F>
+    [[nodiscard]] bool eventually(Duration within, F&& holds) {
+        return eventually("within " + detail::to_cpp(within), within, std::forward<F>(holds));
+    }
+    /// Requires that a finding holds now: a bool, or a text that is empty if it holds.
+    /// Returns: whether it holds.
+    template <detail::FindingLike Finding>
+    bool require(std::string_view name, Finding finding) {
+        std::string details;
+        const bool held = detail::holds(std::move(finding), details);
+        return require(detail::quoted("require", name), held, [&] { return details; });
+    }
+    /// Declares that `condition` should be true in one world of an exploration at least.
+    void sometimes(std::string_view name, bool condition) { properties_.mark(name, condition); }
+    /// Declares a mark that one world of an exploration at least must reach.
+    void reachable(std::string_view name) { properties_.mark(name, false); }
+    /// Reaches a mark.
+    void reach(std::string_view name) { properties_.mark(name, true); }
+
+    /// Returns the first violation of a property; nothing if there was none.
+    [[nodiscard]] const std::optional<Violation>& violation() const noexcept {
+        return properties_.violation();
+    }
+    /// Returns the marks, and whether this world has reached them.
+    [[nodiscard]] const std::map<std::string, bool, std::less<>>& marks() const noexcept {
+        return properties_.marks();
+    }
+
     // ---- observers -----------------------------------------------------------------------------
 
+    /// Returns the last lines of the history as a sequence diagram: at most `lines`, and
+    /// WorldOptions::record_lines, after a line with the number of earlier ones, if any. One line
+    /// stands for a row of pings and functions. A violation is after the last line.
+    [[nodiscard]] std::string diagram(std::size_t lines = ~std::size_t{0}) const {
+        const detail::Diagram diagram{host_names(), stage_.played()};
+        return diagram.print(engine_.recorder().records(), lines);
+    }
+    /// Returns the last lines of the history as text, each with the number of its event.
+    [[nodiscard]] std::string text(std::size_t lines = ~std::size_t{0}) const {
+        const detail::Diagram diagram{host_names(), stage_.played()};
+        return detail::Diagram::print_each(records(), lines,
+                                           [&](const auto& r) { return diagram.plain(r); });
+    }
+    /// Returns the last lines of the history as JSON, one object in each line.
+    [[nodiscard]] std::string json_lines(std::size_t lines = ~std::size_t{0}) const {
+        const detail::Diagram diagram{host_names(), stage_.played()};
+        return detail::Diagram::print_each(records(), lines,
+                                           [&](const auto& r) { return diagram.json(r); });
+    }
+    /// Returns the host of this name; null if there is none.
+    [[nodiscard]] Host* find(std::string_view name) const noexcept {
+        for (const std::unique_ptr<Host>& h : hosts_) {
+            if (h->name() == name) return h.get();
+        }
+        return nullptr;
+    }
+    /// Returns the names of the hosts, in the order of their making.
+    [[nodiscard]] std::vector<std::string> host_names() const {
+        std::vector<std::string> names;
+        for (const std::unique_ptr<Host>& h : hosts_) names.emplace_back(h->name());
+        return names;
+    }
+    /// Returns the last lines of the history, for comparison.
+    [[nodiscard]] std::vector<detail::Record> records() const {
+        return engine_.recorder().records();
+    }
     [[nodiscard]] Instant now() const noexcept { return engine_.now(); }
     [[nodiscard]] Clock clock() const noexcept { return Clock{engine_}; }
     /// Returns a hash of everything that has happened, in order; it is equal on every compiler and
     /// CPU. Turns of machines are not part of it, but their actions are.
     [[nodiscard]] std::uint64_t trace_hash() const noexcept { return engine_.hash(); }
+    /// Returns the scenarios that were played, as one.
+    [[nodiscard]] const Scenario& scenario() const noexcept { return stage_.played(); }
+    /// Returns the scenario of WorldOptions, given or drawn, after the first run.
+    [[nodiscard]] const Scenario& drawn_scenario() const noexcept { return stage_.given(); }
+    /// Returns when heal() was called last; nothing if it was not.
+    [[nodiscard]] std::optional<Instant> healed_at() const noexcept { return stage_.healed_at(); }
+    /// Returns how many faults of scenarios have begun.
+    [[nodiscard]] std::uint64_t faults_begun() const noexcept { return stage_.begun(); }
     /// Returns how many events and turns there were.
     [[nodiscard]] std::uint64_t events() const noexcept { return engine_.events(); }
 
 private:
+    static constexpr std::uint64_t runs_when_stopped_max = 10'000'000;
+
     enum class Change : std::uint8_t { start, kill, pause, resume };
     struct Deferred {
         Host* host;
         Change change;
     };
+    template <class F>
+    bool require(std::string property, bool held, F&& details) {
+        if (!held && !properties_.violation()) stop(std::move(property), details());
+        return held;
+    }
+    /// Records a violation. Nothing happens any more.
+    void stop(std::string property, std::string details) {
+        properties_.violate({std::move(property), std::move(details), now()});
+        engine_.recorder().stop();
+        attention_ = true;
+    }
+    [[nodiscard]] bool needs_attention() const noexcept {
+        return options_.play || options_.draw || options_.events_max != ~std::uint64_t{0} ||
+               options_.time_max != forever || properties_.any() || properties_.violation();
+    }
+    /// Does what is rare before an event.   Returns: whether the world may go on.
+    [[gnu::cold, gnu::noinline]] bool prepare() {
+        if (properties_.violation()) {
+            BELAY_PRECONDITION(properties_.run_when_stopped() < runs_when_stopped_max,
+                               "World: the world has stopped after a violation; the test must "
+                               "end, and not run it again");
+            return false;
+        }
+        carry_out();
+        if (options_.play) play_at_first(*std::exchange(options_.play, {}));
+        if (options_.draw) play_at_first(drawn(*std::exchange(options_.draw, {})));
+        if (engine_.events() >= options_.events_max) {
+            stop("the limit of events", "the world does not come to rest: " + busy());
+        } else if (now().time_since_epoch() >= options_.time_max) {
+            stop("the limit of time",
+                 "the world has run for " + detail::to_cpp(options_.time_max) + ": " + busy());
+        }
+        return !properties_.violation();
+    }
+    [[gnu::cold, gnu::noinline]] void conclude() {
+        carry_out();
+        if (!properties_.violation() && !properties_.check(now())) engine_.recorder().stop();
+        attention_ = needs_attention();
+    }
+    void play_at_first(const Scenario& scenario) {
+        stage_.give(scenario);
+        // After heal() no fault begins.
+        if (stage_.healed_at()) return;
+        std::string reason = check(scenario);
+        if (!reason.empty()) return stop("the scenario", std::move(reason));
+        play(scenario);
+    }
+    [[nodiscard]] Scenario drawn(const ScenarioOptions& options) const {
+        return sim::draw(options, engine_.seed, host_names());
+    }
+    /// Runs on for a moment, and returns what keeps the world busy.
+    std::string busy() {
+        std::map<std::string, int> counts;
+        int sampled = 0;
+        for (; sampled < 1000; ++sampled) {
+            const detail::Engine::Upcoming next = engine_.upcoming();
+            using Kind = detail::Engine::Upcoming::Kind;
+            if (next.kind == Kind::nothing) break;
+            std::string what = next.kind == Kind::message ? "messages"
+                               : next.kind == Kind::turn  ? "turns of machines"
+                                                          : "functions";
+            for (const std::unique_ptr<Host>& h : hosts_) {
+                if (h.get() == next.owner) what += " of " + std::string{h->name()};
+            }
+            ++counts[what];
+            static_cast<void>(engine_.step(belay::never));
+            carry_out();
+        }
+        std::string out = "of its next " + std::to_string(sampled) + " events";
+        const char* separator = ", ";
+        for (const auto& [what, count] : counts) {
+            out += separator + std::to_string(count) + " are " + what;
+        }
+        return out + "; the time is then " + detail::Diagram::seconds(now());
+    }
     void change(Host& h, Change c) {
         deferred_.push_back({&h, c});
+        attention_ = true;
         carry_out();
     }
     void carry_out() {
@@ -170,21 +458,128 @@ private:
             if (d.change == Change::resume) d.host->resume();
         }
     }
+
+    [[nodiscard]] std::string check(const Scenario::Step& step,
+                                    std::optional<Duration> heals) const {
+        const auto missing = [&](const std::string& name) {
+            return find(name) == nullptr ? "no host is called " + name : std::string{};
+        };
+        const Fault& f = step.fault;
+        std::string reason = missing(f.host);
+        if (reason.empty() && f.hits_link()) reason = missing(f.peer);
+        if (reason.empty() && f.hits_link() && f.host == f.peer) {
+            reason = "a link is between two different hosts";
+        }
+        if (step.message) {
+            if (reason.empty()) reason = missing(step.message->from);
+            if (reason.empty()) reason = missing(step.message->to);
+            return reason;
+        }
+        if (reason.empty() && belay::after(Instant{}, step.from) < now()) {
+            reason = "the time is over";
+        }
+        if (reason.empty() && heals && step.from >= *heals) {
+            reason = "it would begin after heal_at, and never happens";
+        }
+        return reason;
+    }
+    void watch_messages() {
+        if (fabric_.on_send) return;
+        fabric_.watches_messages = true;
+        fabric_.on_send = [this](detail::Channel& c, int side, const Bytes& message) {
+            const std::string& from = c.end(side).station->name;
+            const std::string& to = c.end(1 - side).station->name;
+            stage_.on_message(from, to, message, [&](detail::PlannedStep& p) {
+                const Fault& f = p.step.fault;
+                const bool this_link =
+                    (f.host == from && f.peer == to) || (f.host == to && f.peer == from);
+                if (f.kind == Fault::Kind::drop_connections && this_link) {
+                    note_begin(p);
+                    return c.cut();
+                }
+                // The sender's code is on the stack.
+                engine_.call_at(now(), nullptr, [this, &p] { begin(p); });
+            });
+        };
+    }
+    void note_begin(detail::PlannedStep& p) {
+        engine_.note(detail::Mark::fault, find(p.step.fault.host)->station_.index,
+                     p.step.fault.key());
+        stage_.begin(p);
+    }
+    void begin(detail::PlannedStep& p) {
+        if (!p.waits) return;
+        note_begin(p);
+        const Fault& f = p.step.fault;
+        if (f.kind == Fault::Kind::latency) {
+            set_latencies();
+        } else {
+            if (f.kind == Fault::Kind::restart) stage_.end_all(Fault::Kind::kill, f.host);
+            if (f.kind == Fault::Kind::resume) stage_.end_all(Fault::Kind::pause, f.host);
+            detail::apply(*this, *find(f.host), find(f.peer), f);
+        }
+        if (p.holds && p.step.lasts != forever) {
+            engine_.call_at(belay::after(now(), p.step.lasts), nullptr, [this, &p] { end(p); });
+        }
+    }
+    void end(detail::PlannedStep& p) {
+        if (!std::exchange(p.holds, false)) return;
+        const Fault& f = p.step.fault;
+        engine_.note(detail::Mark::fault_end, find(f.host)->station_.index, f.key());
+        if (f.kind == Fault::Kind::latency) return set_latencies();
+        if (stage_.holds(f)) return;
+        detail::take_back(*this, *find(f.host), find(f.peer), f);
+        // A partition and one in one direction hold a part of each other.
+        if (!is_partition(f)) return;
+        for (const detail::PlannedStep& other : stage_.steps()) {
+            const Fault& o = other.step.fault;
+            if (other.holds && is_partition(o)) {
+                detail::apply(*this, *find(o.host), find(o.peer), o);
+            }
+        }
+    }
+    static bool is_partition(const Fault& f) noexcept {
+        return f.kind == Fault::Kind::partition || f.kind == Fault::Kind::partition_one_way;
+    }
+    /// If two latencies of one link hold, the one later in the scenario counts.
+    void set_latencies() {
+        fabric_.link_latencies.clear();
+        for (const detail::PlannedStep& p : stage_.steps()) {
+            const Fault& f = p.step.fault;
+            if (!p.holds || f.kind != Fault::Kind::latency) continue;
+            fabric_.link_latencies.push_back(
+                {find(f.host)->station_.index, find(f.peer)->station_.index, {f.min, f.max}});
+        }
+        choose_latencies();
+    }
+    void choose_latencies() noexcept {
+        for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {
+            c->choose_latency();
+        }
+    }
     bool step(Instant end) {
         BELAY_PRECONDITION(!engine_.inside(),
                            "World::run: the function must not be called from inside a run");
-        if (!deferred_.empty()) carry_out();
+        if (attention_) [[unlikely]] {
+            if (!prepare()) return false;
+        }
         const bool ran = engine_.step(end);
-        if (!deferred_.empty()) carry_out();
+        if (attention_) [[unlikely]]
+            conclude();
         return ran;
     }
 
     detail::Engine engine_;
     detail::Fabric fabric_;
+    detail::Stage stage_;
     Network network_;
     Random bits_;
+    WorldOptions options_;
+    detail::Properties properties_;
+    std::vector<std::unique_ptr<void, void (*)(void*)>> kept_;
     std::vector<std::unique_ptr<Host>> hosts_;
     std::vector<Deferred> deferred_;
+    bool attention_ = false;  // something rare is to be done before or after the next event
 };
 
 }}}  // namespace belay::sim

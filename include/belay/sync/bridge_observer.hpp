@@ -25,7 +25,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// A conflict, in which one of two changes of a session is lost; passed to `on_conflict`.
 ///
-/// Both sides have changed the session, and the bridge keeps the later stamp. The lost change is
+/// Both sides have changed the session. The bridge keeps the later stamp, unless the conflict is
+/// open. The lost change is
 /// only in this report. An observer that can merge edits the local scene and calls `changed`.
 template <class Content>
 struct BridgeConflict {
@@ -36,6 +37,11 @@ struct BridgeConflict {
     const Scene<Content>& remote;
     /// The side whose change is kept: Origin::remote was applied here, Origin::local is pushed.
     Origin kept{};
+    /// Whether neither scene is overwritten, because the local one was changed before a restart and
+    /// the remote one is later. Both sides keep their scenes until the local side edits its scene,
+    /// with a stamp later than both, and reports that by `changed`. The bridge reports it once in
+    /// each run of the program, and again if the remote scene changes. `kept` is Origin::local.
+    bool open = false;
 };
 
 /// An error that does not stop the other sessions; passed to `on_error`.
@@ -47,7 +53,13 @@ struct BridgeError {
         apply,  ///< the local side did not accept a remote scene
         fetch,  ///< the remote refused to return the scene
         push,   ///< the remote refused to accept the scene
-        close   ///< the remote did not confirm the end of the bridge
+        close,  ///< the remote did not confirm the end of the bridge
+        /// The local side could not read or store the base of the session. With Cause::none, it has
+        /// no base, and the bridge has compared the stamps of two different scenes; reported once.
+        base,
+        /// The remote confirmed the push of a scene and returned the scene before it, three times
+        /// or more. The bridge pushes again after a wait.
+        undone
     };
     /// The session that failed; empty if the error does not concern a single one.
     std::string_view session;
@@ -57,7 +69,8 @@ struct BridgeError {
 
 /// Returns the name of a step, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(BridgeError::Step step) noexcept {
-    constexpr std::string_view names[] = {"list", "read", "apply", "fetch", "push", "close"};
+    constexpr std::string_view names[] = {"list", "read",  "apply", "fetch",
+                                          "push", "close", "base",  "undone"};
     const auto i = static_cast<std::size_t>(step);
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }

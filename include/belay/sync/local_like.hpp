@@ -10,6 +10,7 @@
 #include <system_error>  // std::error_code
 #include <vector>        // std::vector
 
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/scene.hpp>
@@ -43,6 +44,27 @@ concept HasApplyScene =
         } -> std::same_as<std::error_code>;
     };
 
+BELAY_DETAIL_MEMBER(remove_scene);
+BELAY_DETAIL_MEMBER(stored_base);
+BELAY_DETAIL_MEMBER(store_base);
+
+template <class L>
+concept RemovesScenes = requires(L& local, std::string_view session) {
+    { local.remove_scene(session, Origin::remote) } -> std::same_as<std::error_code>;
+};
+template <class L>
+concept RemoveIsRight = RemovesScenes<L> || !has_remove_scene<L>();
+
+template <class L>
+concept RemembersBases = requires(L& local, std::string_view session, const part::SceneBase& base) {
+    { local.stored_base(session) } -> std::same_as<Result<std::optional<part::SceneBase>>>;
+    { local.store_base(session, base) } -> std::same_as<std::error_code>;
+};
+// Without this check, a member of such a name with another signature would be ignored without an
+// error.
+template <class L>
+concept BasesAreRight = RemembersBases<L> || (!has_stored_base<L>() && !has_store_base<L>());
+
 }  // namespace detail
 
 /// The local side of a bridge: the scenes that a program shows and edits.
@@ -58,18 +80,30 @@ concept HasApplyScene =
 /// - `apply(session, Scene<content_type>, Origin) -> std::error_code`: replaces the scene, stamp
 ///   included. An error means that the scene is not replaced. The origin is always Origin::remote.
 ///   It lets code that watches scenes skip these changes: they need not be reported to the bridge.
+/// - optional, both: `stored_base(session) -> Result<std::optional<part::SceneBase>>` returns the
+///   base that was stored last. `store_base(session, part::SceneBase) -> std::error_code` stores it
+///   durably. With them, the next run of the program distinguishes a change of this side from one
+///   of the other. Without them, each run compares stamps until both sides are equal once.
+/// - optional: `remove_scene(session, Origin) -> std::error_code`: deletes the scene, because it
+///   was deleted at the remote; with a remote that has `remove_scene`. The local side itself
+///   deletes a scene by returning none from `read`, and reports that by `changed`. If the program
+///   may end before the deletion is pushed, `sessions` lists the session until it is pushed.
 ///
 /// The bridge calls each of these in its turn, on its thread. It reports their errors and
 /// exceptions, and calls again. `session` is valid during the call.
 ///
 /// Semantics the compiler cannot check:
-/// - The stamp of an edit is later than the stamp of the scene that it changes. A HybridClock that
-///   `saw` the applied scenes makes such stamps.
+/// - The stamp of an edit is later than the stamp of the scene that it changes.
+///   HybridClock::stamp_above makes such stamps.
 /// - `read` returns an edit before the bridge is notified of it.
 /// - No edit comes between a `read` and an `apply` of one turn.
+/// - A stored base is never newer than the scene: store scenes at least as durably as bases. If a
+///   scene is lost and its base is not, the bridge takes the older scene for an edit.
+/// - Equal contents have equal hashes in all builds of the program that share stored bases.
 template <class L>
-concept LocalLike = detail::ContentIsRight<L> && detail::HasSessions<L> &&
-                    detail::HasReadScene<L> && detail::HasApplyScene<L>;
+concept LocalLike =
+    detail::ContentIsRight<L> && detail::HasSessions<L> && detail::HasReadScene<L> &&
+    detail::HasApplyScene<L> && detail::BasesAreRight<L> && detail::RemoveIsRight<L>;
 
 namespace explain {
 
@@ -91,6 +125,13 @@ consteval bool local_like() {
     }
     static_assert(detail::HasSessions<L>,
                   "LocalLike: L needs 'std::vector<std::string> sessions()'");
+    static_assert(detail::RemoveIsRight<L>,
+                  "LocalLike: L's remove_scene must be 'std::error_code "
+                  "remove_scene(std::string_view session, belay::Origin)'");
+    static_assert(detail::BasesAreRight<L>,
+                  "LocalLike: L needs both 'belay::Result<std::optional<belay::part::SceneBase>> "
+                  "stored_base(std::string_view session)' and 'std::error_code "
+                  "store_base(std::string_view session, belay::part::SceneBase)', or neither");
     return LocalLike<L>;
 }
 

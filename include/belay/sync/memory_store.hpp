@@ -3,7 +3,7 @@
 /// MemoryStore: keeps the elements of sessions in memory.
 #pragma once
 
-#include <algorithm>      // std::min, std::push_heap, std::pop_heap
+#include <algorithm>      // std::max, std::min, std::pop_heap, std::push_heap
 #include <functional>     // std::hash
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -13,7 +13,9 @@
 #include <vector>         // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/random.hpp>
 #include <belay/sync/detail/applied_ids.hpp>
+#include <belay/sync/detail/change_log.hpp>
 #include <belay/sync/detail/element_table.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/store_like.hpp>
@@ -33,30 +35,39 @@ struct MemoryStoreOptions {
     std::size_t elements_max = 100'000'000;
     /// Whether the first element of a session creates the session; if not, `create` does.
     bool creates_sessions = true;
+    /// The id in the cursors of `changes_since`; no_id: a random one. Two stores must not have the
+    /// same id.
+    Id id{};
 };
 
 /// Keeps elements by session and id in hash tables.
 ///
-/// An element takes 104 to 120 bytes and its value. It takes more if the id (above 15 characters)
+/// An element takes 108 to 132 bytes and its value. It takes more if the id (above 15 characters)
 /// or the value allocates memory. A remembered id takes 40 to 56 bytes.
 ///
-/// Models:        StoreLike.
+/// Models:        StoreLike, with changes_since.
 /// Thread safety: distinct objects safe.
 /// Complexity:    each call is constant on average, apart from the length of the ids; `expire` is
 ///                logarithmic for each tombstone that it removes.
 /// Throws:        std::bad_alloc; nothing has changed then.
-template <class Value, OperationLike Op = Operation<Value>>
+template <class Value, class Op = Operation<Value>>
 class MemoryStore {
 public:
     using operation_type = Op;
+    static_assert(explain::operation_like<Op>());
     static_assert(std::same_as<Value, typename Op::value_type>,
                   "MemoryStore: the operation must have the value_type of the store");
     static_assert(std::is_nothrow_move_constructible_v<Value> &&
                       std::is_nothrow_move_assignable_v<Value>,
                   "MemoryStore: values must move without throwing");
 
-    explicit MemoryStore(MemoryStoreOptions options = {})
-        : options_{options}, ids_{options.ids_remembered} {
+    MemoryStore() : MemoryStore{MemoryStoreOptions{}} {}
+    explicit MemoryStore(MemoryStoreOptions options)
+        : options_{options}, ids_{options.ids_remembered}, id_{options.id} {
+        if (id_ == no_id) {
+            Random bits;
+            id_ = make_id(bits);
+        }
         BELAY_PRECONDITION(options.tombstones_kept >= Duration{},
                            "MemoryStore: tombstones_kept must be >= 0ns");
     }
@@ -82,7 +93,8 @@ public:
     [[nodiscard]] Result<std::optional<Value>> read(const part::ElementKey& key) {
         Home* const session = session_of(key.session);
         if (session == nullptr) {
-            if (!options_.creates_sessions) return SyncErrc::unknown_session;
+            // A code: an enumerator may be a value, too, for example one of JSON.
+            if (!options_.creates_sessions) return make_error_code(SyncErrc::unknown_session);
             return std::optional<Value>{};
         }
         const Node* const node = node_of(session->second, key.id);
@@ -118,6 +130,13 @@ public:
         return ids_.find(operation);
     }
 
+    /// Loads the places of an element and an operation into the caches; see StoreLike.
+    void prefetch(const part::ElementKey& key, const Id& operation) const noexcept {
+        ids_.fetch(operation);
+        if (found_.session != nullptr && found_.session->first.text == key.session) {
+            found_.session->second.elements.fetch(key.id);
+        }
+    }
     [[nodiscard]] std::error_code expire(WallTime now) {
         const WallTime until = detail::earlier(now, options_.tombstones_kept);
         if (options_.tombstones_kept == forever || until <= horizon_) return {};
@@ -133,10 +152,32 @@ public:
     void for_each(std::string_view session, Visit&& visit) const {
         const auto at = sessions_.find(View{session});
         if (at == sessions_.end()) return;
-        at->second.for_each([&](const Node& node) {
+        at->second.elements.for_each([&](const Node& node) {
             const Entry& entry = node.row;
             if (entry.value) visit(std::string_view{node.name}, *entry.value, entry.stamp);
         });
+    }
+    /// Returns the changes of a session after a cursor; see StoreLike.
+    ///
+    /// Pre: most > 0.   Errors: unknown_session.
+    /// Complexity: logarithmic in the elements of the session, and linear in the page. It reads no
+    ///             element if nothing has changed.
+    [[nodiscard]] Result<part::ChangesPage<Value>> changes_since(std::string_view session,
+                                                                 const part::StoreCursor& since,
+                                                                 std::size_t most) const {
+        BELAY_PRECONDITION(most > 0, "MemoryStore::changes_since: most must be above 0");
+        const auto at = sessions_.find(View{session});
+        if (at == sessions_.end() && !options_.creates_sessions) return SyncErrc::unknown_session;
+        part::ChangesPage<Value> page;
+        page.next = since;
+        page.begins_copy = since.store != id_ || since.changes > changes_ ||
+                           std::max(since.changes, since.copied_at) < forgotten_;
+        if (page.begins_copy) page.next = {id_, 0, changes_};
+        if (at != sessions_.end() && page.next.changes < changes_) {
+            page.more = at->second.changes.read(at->second.elements, page, most);
+        }
+        if (!page.more) page.next.changes = changes_;
+        return page;
     }
     /// Returns the number of elements, removed ones included.
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
@@ -145,7 +186,8 @@ private:
     struct Entry {
         Stamp stamp{};
         std::optional<Value> value{};
-        bool has_tombstone = false;  // one of tombstones_ refers to it, so it must not move
+        std::uint64_t change : 63 = 0;        // the number of the last change; 0: none
+        std::uint64_t has_tombstone : 1 = 0;  // one of tombstones_ refers to it: it must not move
     };
     /// A name with its hash, because tables that do not store hashes compute them again and again.
     struct View {
@@ -171,8 +213,12 @@ private:
     };
     template <class T>
     using Table = std::unordered_map<Name, T, NameHash, SameName>;
-    using Session = detail::ElementTable<Entry>;
-    using Node = typename Session::Node;
+    using Elements = detail::ElementTable<Entry>;
+    using Node = typename Elements::Node;
+    struct Session {
+        Elements elements{};
+        detail::ChangeLog changes{};
+    };
     using Home = typename Table<Session>::value_type;
     struct Place {
         Home* session;
@@ -214,7 +260,7 @@ private:
     }
     [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
         if (found_.of != &session || found_.node == nullptr || found_.node->name != id) {
-            Node* const node = session.find(id);
+            Node* const node = session.elements.find(id);
             if (node == nullptr) return nullptr;
             found_.of = &session;
             found_.node = node;
@@ -226,11 +272,12 @@ private:
     std::error_code write(const part::ElementKey& key, Place at, const Value* value,
                           const part::WriteMark& mark) {
         if (at.session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
-        if (at.node == nullptr && count_ >= std::min(options_.elements_max, Session::most)) {
+        if (at.node == nullptr && count_ >= std::min(options_.elements_max, Elements::most)) {
             return SyncErrc::store_full;
         }
         // Everything that may throw comes first.
         ids_.prepare();
+        if (at.session != nullptr) at.session->second.changes.prepare(at.session->second.elements);
         if (value == nullptr && tombstones_.size() == tombstones_.capacity()) {
             tombstones_.reserve(2 * tombstones_.size() + 16);
         }
@@ -239,16 +286,19 @@ private:
             if (value != nullptr) made.emplace(*value);
             if (at.session == nullptr) {
                 at.session = &*sessions_.try_emplace(Name{View{key.session}}).first;
+                at.session->second.changes.prepare(at.session->second.elements);
             }
             if (at.node == nullptr) {
-                at.node = &at.session->second.insert(key.id);
+                at.node = &at.session->second.elements.insert(key.id);
                 ++count_;
             }
             at.node->row.value = std::move(made);
         }
         Entry& entry = at.node->row;
         entry.stamp = mark.stamp;
-        if (!entry.value && !entry.has_tombstone)
+        entry.change = ++changes_ & (~std::uint64_t{0} >> 1U);
+        at.session->second.changes.add(changes_, at.node->at);
+        if (!entry.value && entry.has_tombstone == 0)
             add_tombstone(Tombstone{mark.stamp, at.session, at.node});
         note(mark);
         return {};
@@ -269,7 +319,7 @@ private:
 
     /// Pre: tombstones_ has capacity for one more.
     void add_tombstone(const Tombstone& tombstone) noexcept {
-        tombstone.node->row.has_tombstone = true;
+        tombstone.node->row.has_tombstone = 1;
         tombstones_.push_back(tombstone);
         std::push_heap(tombstones_.begin(), tombstones_.end());
     }
@@ -278,17 +328,18 @@ private:
         Tombstone tombstone = tombstones_.back();
         tombstones_.pop_back();
         Entry& entry = tombstone.node->row;
-        entry.has_tombstone = false;
+        entry.has_tombstone = 0;
         if (entry.value) return;
         if (entry.stamp.wall >= horizon_) {
             tombstone.stamp = entry.stamp;
             return add_tombstone(tombstone);
         }
         found_.forget();
-        tombstone.session->second.erase(*tombstone.node);
+        forgotten_ = std::max(forgotten_, std::uint64_t{entry.change});
+        tombstone.session->second.elements.erase(*tombstone.node);
         --count_;
         // The next element creates the session again; otherwise sessions would only accumulate.
-        if (tombstone.session->second.empty() && options_.creates_sessions) {
+        if (tombstone.session->second.elements.empty() && options_.creates_sessions) {
             sessions_.erase(sessions_.find(tombstone.session->first));
         }
     }
@@ -300,6 +351,9 @@ private:
     WallTime horizon_ = WallTime::min();
     std::size_t count_ = 0;
     Found found_;
+    Id id_;
+    std::uint64_t changes_ = 0;    // the number of the last change
+    std::uint64_t forgotten_ = 0;  // that of the last removal that is forgotten
 };
 
 }}  // namespace belay

@@ -3,11 +3,15 @@
 /// Operation: one change that a client made, online or not.
 #pragma once
 
-#include <optional>     // std::optional
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
-#include <variant>      // std::variant, std::get_if
+#include <map>           // std::map
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move, std::pair
+#include <variant>       // std::variant, std::get_if
+#include <vector>        // std::vector
 
 #include <belay/core/assert.hpp>
 #include <belay/sync/operation_like.hpp>
@@ -111,6 +115,60 @@ struct Operation {
     [[nodiscard]] const Value* base() const noexcept {
         const auto* update = std::get_if<UpdateElement<Value>>(&action);
         return update != nullptr && update->base ? &*update->base : nullptr;
+    }
+
+    /// Gives operations of one author new ids and the stamps of another clock, in their order.
+    ///
+    /// Use it if the stamps of operations are ahead of the processor's clock, and you do not want
+    /// to wait (`from_the_future`). Pass all of them that are kept, also those that are held back.
+    /// - If your wall clock jumped ahead and was corrected, pass a new HybridClock over it: the old
+    ///   one never goes back.
+    /// - If your wall clock is still ahead, pass a HybridClock over a clock that is behind it by
+    ///   the reported `wait`.
+    ///
+    /// An operation that saw an earlier one of `operations` sees the new version of it. Each stamp
+    /// is above the version that its operation saw, and above the earlier ones on its element.
+    /// Pre:    no store has applied any of them; otherwise it would be applied a second time.
+    /// Errors: as of stamp_above; nothing has changed then.   Throws: std::bad_alloc.
+    template <class Clock, part::BitSource Bits>
+    [[nodiscard]] static std::error_code restamp(std::span<Operation> operations, Clock& clock,
+                                                 Bits& bits) {
+        std::map<std::pair<std::string_view, Stamp>, Stamp> versions;  // the old and the new ones
+        std::map<std::string_view, Stamp> latest;                      // of each element
+        std::vector<std::pair<Stamp, std::optional<Stamp>>> made;
+        made.reserve(operations.size());
+        for (const Operation& one : operations) {
+            const std::string_view element = one.element();
+            const bool changes = one.kind() != OperationKind::interaction;
+            std::optional<Stamp> saw = one.saw;
+            std::optional<Stamp> floor;
+            if (changes) {
+                const auto seen = saw ? versions.find({element, *saw}) : versions.end();
+                if (seen != versions.end()) saw = seen->second;
+                floor = saw;
+                const auto last = latest.find(element);
+                if (last != latest.end() && (!floor || *floor < last->second)) {
+                    floor = last->second;
+                }
+            }
+            Stamp stamp = clock.stamp();
+            if (floor && !(*floor < stamp)) {
+                const auto above = clock.stamp_above(*floor);
+                if (!above) return above.error();
+                stamp = *above;
+            }
+            if (changes) {
+                versions[{element, one.stamp}] = stamp;
+                latest[element] = stamp;
+            }
+            made.emplace_back(stamp, saw);
+        }
+        for (std::size_t i = 0; i < operations.size(); ++i) {
+            operations[i].id = make_id(bits);
+            operations[i].stamp = made[i].first;
+            operations[i].saw = made[i].second;
+        }
+        return {};
     }
 
     friend bool operator==(const Operation&, const Operation&) = default;

@@ -93,6 +93,31 @@ template <ContentHashable V>
     }
 }
 
+}  // namespace detail
+
+namespace part {
+
+/// Returns a hash of the fields of a value, for its content_hash.
+///
+///     std::uint64_t content_hash(const Note& note) {
+///         return belay::part::hash_fields(note.title, note.done);
+///     }
+///
+/// A field is an integer, an enum, a text, bytes, or a value that has a content_hash itself. The
+/// hash is the same on every machine and in every build. It depends on the order of the fields.
+/// Complexity: linear in the fields.
+template <detail::ContentHashable... Fields>
+    requires(sizeof...(Fields) > 0)
+[[nodiscard]] std::uint64_t hash_fields(const Fields&... fields) {
+    std::uint64_t hash = sizeof...(Fields);
+    ((hash = detail::hash_of_value(fields, detail::mix64(hash))), ...);
+    return hash;
+}
+
+}  // namespace part
+
+namespace detail {
+
 template <class O>
 concept NamesItsValue = requires { typename O::value_type; };
 template <class O>
@@ -147,8 +172,9 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 ///
 /// - `value_type`: the type of an element; copyable. belay hashes values to detect that two
 ///   operations use one id. It hashes integers, texts and bytes. For other types, declare
-///   `content_hash(const value_type&)` in your namespace, which returns a std::uint64_t that is the
-///   same on every machine.
+///   `content_hash(const value_type&)` in your namespace, which returns a std::uint64_t; see
+///   part::hash_fields. Equal values must have equal hashes on every machine and in every build,
+///   because stores keep the hashes. So std::hash will not do.
 /// - `id`: its Id, which no other operation of any client has.
 /// - `stamp`: its Stamp.
 /// - `kind() const noexcept -> OperationKind`.
@@ -188,7 +214,8 @@ consteval bool operation_like() {
                       "OperationLike: O needs 'const value_type& value() const'");
         static_assert(detail::ValueHashable<O>,
                       "OperationLike: the value needs 'std::uint64_t content_hash(const "
-                      "value_type&)' in its namespace");
+                      "value_type&)' in its namespace; belay::part::hash_fields makes one of its "
+                      "fields");
     }
     return OperationLike<O>;
 }

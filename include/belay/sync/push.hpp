@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Brings local changes to a remote server that no other client changes.
 ///
 /// It never fetches the scene of the remote. Equal to a Bridge with pulls disabled, and with
-/// default options for everything except the debounce. Stores about 200 bytes for each session that
+/// default options for everything except the debounce. Stores about 400 bytes for each session that
 /// was ever reported to it.
 ///
 /// Models:        MachineLike.

@@ -4,7 +4,7 @@
 /// change.
 #pragma once
 
-#include <cstdint>      // std::uint8_t
+#include <cstdint>      // std::uint8_t, std::uint64_t
 #include <string_view>  // std::string_view
 
 #include <belay/sync/stamp.hpp>
@@ -23,9 +23,31 @@ struct Scene {
     Content content;
     /// The stamp of the last change; see HybridClock.
     Stamp stamp{};
+    /// Whether the scene was deleted. A remote returns a deleted scene (a tombstone) with any
+    /// content; see RemoteLike.
+    bool removed = false;
 
     friend bool operator==(const Scene&, const Scene&) = default;
 };
+
+namespace part {
+
+/// The scene that both sides of a bridge last had, without its content. A LocalLike stores it for
+/// the next run of the program.
+///
+/// Thread safety: a plain value.
+struct SceneBase {
+    /// The stamp of the scene at the remote.
+    Stamp stamp{};
+    /// The hash of the content.
+    std::uint64_t hash = 0;
+    /// Whether the scene was deleted on both sides.
+    bool removed = false;
+
+    friend constexpr bool operator==(const SceneBase&, const SceneBase&) noexcept = default;
+};
+
+}  // namespace part
 
 /// The side of a bridge on which a change was made.
 enum class Origin : std::uint8_t {

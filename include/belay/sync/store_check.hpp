@@ -7,9 +7,10 @@
 #include <cstdint>      // std::uint64_t
 #include <map>          // std::map
 #include <optional>     // std::optional
+#include <set>          // std::set
 #include <string>       // std::string
 #include <type_traits>  // std::remove_cvref_t
-#include <utility>      // std::move, std::pair
+#include <utility>      // std::exchange, std::move, std::pair
 #include <vector>       // std::vector
 
 #include <belay/core/random.hpp>
@@ -39,7 +40,10 @@ enum class StoreRule : std::uint8_t {
     move_keeps_everything,
     reopening_keeps_everything,
     confirms_nothing_when_displaced,
-    continues_when_its_file_is_back
+    continues_when_its_file_is_back,
+    changes_lead_to_what_it_has,
+    lists_only_changes,
+    copies_for_other_cursors
 };
 
 /// Returns the rule as a sentence.
@@ -67,7 +71,11 @@ enum class StoreRule : std::uint8_t {
         "a moved store keeps everything",
         "a store that is closed and opened again keeps everything",
         "a store whose path leads to another file, or to none, confirms nothing",
-        "a store whose file is at its path again continues, with everything it had"};
+        "a store whose file is at its path again continues, with everything it had",
+        "a reader that applies the pages of changes_since has the elements of the session",
+        "changes_since lists nothing twice, and nothing to a reader that has everything",
+        "changes_since begins a copy for a cursor of another store or ahead of it, and no other "
+        "unless removals were forgotten"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -119,6 +127,7 @@ public:
     }
 
     void step() {
+        if constexpr (HasChangesSince<Store>) read_changes();
         const std::uint64_t what = bits_() % 32;
         // A fault from before must not be attributed to the next step.
         if (what % 4 == 0 || what >= 22) same_as_before(Rule::finds_what_was_written);
@@ -142,6 +151,13 @@ public:
             }
         } else if constexpr (HasTransaction<Store>) {
             transact(static_cast<BodyEnd>(what % 3));
+        }
+    }
+    /// Reads all changes at once with a new reader and with the others. For the end of a history.
+    void read_to_the_end() {
+        if constexpr (HasChangesSince<Store>) {
+            for (int i = 0; i < 200; ++i) read_changes();
+            foreign_cursors();
         }
     }
     /// Moves the store's file away and back. Nothing is confirmed meanwhile.
@@ -196,6 +212,15 @@ private:
         WallTime horizon = WallTime::min();
     };
 
+    /// Applies the pages of changes_since to what it has.
+    struct Reader {
+        std::map<std::string, std::pair<Stamp, Given>> has{};
+        std::set<std::string> copied{};  // since the copy began, which is not complete
+        part::StoreCursor cursor{};
+        bool copies = false;
+        bool may_copy = true;  // it is new, or removals may have been forgotten
+    };
+
     [[nodiscard]] static Id id_of(std::uint64_t number) noexcept {
         Id id{};
         store_le<std::uint64_t>(id.data(), number);
@@ -222,6 +247,7 @@ private:
         Element& element = model_.elements[name];
         const std::uint64_t what = bits_() % 3;
         std::error_code error;
+        if constexpr (HasPrefetch<Store>) store_->prefetch(key, mark.operation);
         if (what == 0) {
             error = store_->remove(key, mark);
         } else if (what == 1 && element.state.presence == part::Presence::live) {
@@ -256,7 +282,61 @@ private:
         knows(id_of(last_ + 1), nullptr, Rule::knows_no_others);
     }
 
+    /// One reader reads one page, of a session of its own.
+    void read_changes() {
+        const std::size_t who = bits_() % std::size(readers_);
+        Reader& reader = readers_[who];
+        const char* const session = sessions[who % std::size(sessions)];
+        const std::size_t most = 1 + bits_() % 5;
+        const auto page = store_->changes_since(session, reader.cursor, most);
+        expect(page && page->changes.size() <= most, Rule::changes_lead_to_what_it_has);
+        if (!page) return;
+        expect(!page->begins_copy || reader.may_copy, Rule::copies_for_other_cursors);
+        if (page->begins_copy) reader.copied.clear();
+        reader.copies = reader.copies || page->begins_copy;
+        std::set<std::string> once;
+        for (const auto& change : page->changes) {
+            expect(once.insert(change.id).second, Rule::lists_only_changes);
+            if (reader.copies) reader.copied.insert(change.id);
+            reader.has.erase(change.id);
+            if (change.value) reader.has.insert({change.id, {change.stamp, *change.value}});
+        }
+        reader.cursor = page->next;
+        reader.may_copy = false;
+        if (page->more) return;
+        if (std::exchange(reader.copies, false)) {
+            std::erase_if(reader.has,
+                          [&](const auto& one) { return reader.copied.count(one.first) == 0; });
+        }
+        bool same = true;
+        std::size_t live = 0;
+        for (const auto& [name, element] : model_.elements) {
+            if (name.first != session || element.state.presence != part::Presence::live) continue;
+            ++live;
+            const auto at = reader.has.find(name.second);
+            same = same && at != reader.has.end() &&
+                   at->second == std::pair{element.state.stamp, value_(element.value)};
+        }
+        expect(same && live == reader.has.size(), Rule::changes_lead_to_what_it_has);
+        const auto again = store_->changes_since(session, reader.cursor, most);
+        expect(again && again->changes.empty() && !again->begins_copy && !again->more,
+               Rule::lists_only_changes);
+    }
+    void foreign_cursors() {
+        const part::StoreCursor own = readers_[0].cursor;
+        part::StoreCursor other = own;
+        other.store[3] ^= std::byte{1};
+        part::StoreCursor ahead = own;
+        ahead.changes += 1'000'000;
+        for (const part::StoreCursor& cursor : {other, ahead, part::StoreCursor{}}) {
+            const auto page = store_->changes_since(sessions[0], cursor, 1);
+            expect(page && page->begins_copy && page->next.store == own.store,
+                   Rule::copies_for_other_cursors);
+        }
+    }
+
     void expire() {
+        for (Reader& reader : readers_) reader.may_copy = true;
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 90);
         expect(!store_->expire(WallTime{std::chrono::hours{24} * 365 * 30 + day}),
                Rule::takes_what_it_should);
@@ -369,6 +449,7 @@ private:
     Random bits_;
     std::optional<Store> store_;
     Model model_{};
+    Reader readers_[4]{};
     std::uint64_t last_ = 0;
     std::optional<Rule> broken_{};
 };
@@ -394,8 +475,8 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///   `make` returned last, which is open, or puts another file in its place. With `false`, it puts
 ///   that file back. This comes in a history of its own, the last one.
 ///
-/// The same arguments give the same histories. Transactions are checked if the store has them. Some
-/// of their bodies throw, if exceptions are enabled.
+/// The same arguments give the same histories. Transactions and changes_since are checked if the
+/// store has them. Some bodies of transactions throw, if exceptions are enabled.
 /// Errors:     the fault.   Throws: what the store and the other arguments throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>
@@ -408,6 +489,8 @@ template <class Make, class Value, std::invocable Reopen, std::invocable<bool> D
             if (checker.broken()) return StoreFault{*checker.broken(), history, step};
             if (step < options.steps) checker.step();
         }
+        checker.read_to_the_end();
+        if (checker.broken()) return StoreFault{*checker.broken(), history, options.steps};
     }
     if constexpr (!std::same_as<Displace, detail::NeverDisplacedStore>) {
         detail::StoreChecker<Make, Value, Reopen> checker{

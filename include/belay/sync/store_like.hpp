@@ -11,6 +11,7 @@
 
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
+#include <belay/sync/changes.hpp>
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/stamp.hpp>
 
@@ -78,6 +79,8 @@ struct WriteMark {
 namespace detail {
 
 BELAY_DETAIL_MEMBER(transaction);
+BELAY_DETAIL_MEMBER(prefetch);
+BELAY_DETAIL_MEMBER(changes_since);
 
 template <class S>
 concept HasOperationType =
@@ -154,6 +157,24 @@ concept HasTransaction = requires(S& store, TransactionBody& body) {
 template <class S>
 concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
 
+template <class S>
+concept HasPrefetch = requires(S& store, const part::ElementKey& key, const Id& operation) {
+    { store.prefetch(key, operation) } noexcept;
+};
+template <class S>
+concept NamesPrefetch = HasPrefetch<S> || has_prefetch<S>();
+
+template <class S>
+concept HasChangesSince =
+    HasOperationType<S> &&
+    requires(S& store, std::string_view session, const part::StoreCursor& since, std::size_t most) {
+        {
+            store.changes_since(session, since, most)
+        } -> std::same_as<Result<part::ChangesPage<ValueOfStore<S>>>>;
+    };
+template <class S>
+concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>();
+
 }  // namespace detail
 
 /// Stores the elements of sessions; MemoryStore is one.
@@ -182,6 +203,13 @@ concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
 ///   returns that code. If it is no error, the store keeps everything that `body` did to the store;
 ///   otherwise nothing. If `body` throws, the store keeps nothing, and the exception leaves the
 ///   call.
+/// - optional: `prefetch(key, operation) noexcept`: a hint that calls with this key and this id
+///   follow soon; changes nothing.
+/// - optional: `changes_since(session, since, most) -> Result<ChangesPage<value_type>>`: returns
+///   the next changes of a session after the cursor `since`, at most `most` (above 0) of them, each
+///   element once with its present version, removals included. The page begins a copy of everything
+///   if `since` is a cursor of another store or ahead of this one. It does so, too, if the store
+///   has forgotten a removal after `since`.
 ///
 /// Each call happens as a whole, effect and mark, or not at all, also when it fails. An error code
 /// gives the reason; see SyncErrc. A result that a call has returned survives everything that the
@@ -191,7 +219,9 @@ concept StoreLike =
     detail::HasOperationType<S> && detail::HasFind<S> && detail::HasRead<S> && detail::HasAdd<S> &&
     detail::HasUpdate<S> && detail::HasRemove<S> && detail::HasRemember<S> &&
     detail::HasApplied<S> && detail::HasExpire<S> && detail::HasHorizon<S> &&
-    (detail::HasTransaction<S> || !detail::NamesTransaction<S>);
+    (detail::HasTransaction<S> || !detail::NamesTransaction<S>)&&(
+        detail::HasPrefetch<S> || !detail::NamesPrefetch<S>)&&(detail::HasChangesSince<S> ||
+                                                               !detail::NamesChangesSince<S>);
 
 namespace explain {
 
@@ -232,6 +262,13 @@ consteval bool store_like() {
                   "StoreLike: S needs 'belay::WallTime horizon() const noexcept'");
     static_assert(detail::HasTransaction<S> || !detail::NamesTransaction<S>,
                   "StoreLike: S's transaction must be 'std::error_code transaction(auto& body)'");
+    static_assert(detail::HasPrefetch<S> || !detail::NamesPrefetch<S>,
+                  "StoreLike: S's prefetch must be 'void prefetch(const belay::part::ElementKey&, "
+                  "const belay::Id&) noexcept'");
+    static_assert(
+        detail::HasChangesSince<S> || !detail::NamesChangesSince<S>,
+        "StoreLike: S's changes_since must be 'belay::Result<belay::part::ChangesPage<value>> "
+        "changes_since(std::string_view, const belay::part::StoreCursor&, std::size_t)'");
     return StoreLike<S>;
 }
 

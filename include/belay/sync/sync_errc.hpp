@@ -10,7 +10,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// Reasons why an operation failed; category "belay.sync".
 ///
 /// Stores return these codes, or codes of their own. An operation is tried again if time may remove
-/// the cause: `lost`, `refused`, `timed_out` or `overloaded`.
+/// the cause: `lost`, `refused`, `timed_out` or `overloaded`. Only `bad_operation` and `id_reused`
+/// end an operation. All other errors leave it undecided, so its sender keeps it.
 enum class SyncErrc {
     store_busy = 1,        ///< the store accepts nothing now; try again
     store_failed = 2,      ///< the store could not read or write; try again
@@ -25,9 +26,13 @@ enum class SyncErrc {
     store_disagrees = 11,  ///< the store contradicts what it returned before
     pending_full = 12,     ///< as many operations are pending as are allowed
     local_threw = 13,      ///< the local side of a bridge threw an exception
-    unanswered = 14,       ///< the remote side of a bridge dropped a request
+    unanswered = 14,       ///< the remote side of a bridge, or an exchange, gave no answer
     end_of_time = 15,      ///< no stamp is above the one that is there
-    from_the_future = 16   ///< the stamp is too far ahead of this processor's wall clock
+    from_the_future = 16,  ///< the stamp is too far ahead of this processor's wall clock
+    store_closed = 17,     ///< the store is closed, and accepts nothing until it is opened again
+    pending_expired = 18,  ///< the operation was pending for longer than is allowed
+    replica_full = 19,     ///< a Replica has as many undecided or kept edits as are allowed
+    other_store = 20       ///< the server's store is another one, or an older state of it
 };
 
 namespace detail {
@@ -45,10 +50,17 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"the store contradicts what it said before", Cause::permanent},
     {"too many operations are pending", Cause::overloaded},
     {"the local side of the bridge threw an exception", Cause::lost},
-    {"the remote side of the bridge gave no answer", Cause::lost},
+    {"the remote side gave no answer", Cause::lost},
     {"the stamp is at the end of time, and no stamp is above it", Cause::permanent},
     {"the stamp is too far ahead of the clock here; wait, or stamp the operation again",
      Cause::overloaded},
+    {"the store is closed; send the operation again when it is open", Cause::overloaded},
+    {"the operation was pending for too long, and was removed; send it again or drop it",
+     Cause::overloaded},
+    {"the replica has as many edits as are allowed; sync, or send or drop those that are kept",
+     Cause::overloaded},
+    {"the server has another store than before, or an older state of it; see docs/replica.md",
+     Cause::permanent},
 };
 
 /// Returns the category of SyncErrc.

@@ -4,7 +4,7 @@
 ///
 /// - `on_operation(const OperationReport<Op>&)`
 /// - `on_conflict(const ConflictReport<Op>&)`
-/// - `on_progress(const SyncProgress&)`
+/// - `on_progress(const part::SyncProgress&)`
 ///
 /// They are called after the transaction, when the result is certain. A hook must not call the
 /// processor.
@@ -18,6 +18,8 @@
 #include <belay/sync/conflict.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace part {
 
 /// The outcome of one try of an operation.
 enum class OperationOutcome : std::uint8_t {
@@ -39,12 +41,18 @@ enum class OperationOutcome : std::uint8_t {
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
+}  // namespace part
+
+namespace detail {
+using part::OperationOutcome;
+}  // namespace detail
+
 /// One try of an operation; passed to `on_operation`.
 template <OperationLike Op>
 struct OperationReport {
     std::string_view session;
     const Op& operation;
-    OperationOutcome outcome{};
+    part::OperationOutcome outcome{};
     /// The reason why the operation waits or failed.
     std::error_code error{};
 };
@@ -62,6 +70,8 @@ struct ConflictReport {
     const part::ReplacedVersion<typename Op::value_type>* replaced = nullptr;
 };
 
+namespace part {
+
 /// The progress of a batch; passed to `on_progress`.
 struct SyncProgress {
     /// The operations of the batch that are decided.
@@ -69,6 +79,8 @@ struct SyncProgress {
     /// All operations of the batch.
     std::size_t total = 0;
 };
+
+}  // namespace part
 
 namespace detail {
 
@@ -80,7 +92,7 @@ template <class Op>
 struct SyncHooks {
     using OfOperation = Hook<OnOperation, const NoMachine, const OperationReport<Op>&>;
     using OfConflict = Hook<OnConflict, const NoMachine, const ConflictReport<Op>&>;
-    using Progress = Hook<OnProgress, const NoMachine, const SyncProgress&>;
+    using Progress = Hook<OnProgress, const NoMachine, const part::SyncProgress&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
@@ -92,7 +104,7 @@ struct SyncHooks {
                       "belay::ConflictReport<Op>&)'");
         static_assert(Progress::template right<O>,
                       "SyncProcessor: the observer's on_progress must be 'on_progress(const "
-                      "belay::SyncProgress&)'");
+                      "belay::part::SyncProgress&)'");
         static_assert(
             has_any_hook_of<O, OfOperation, OfConflict, Progress>,
             "SyncProcessor: the observer has no hook: it needs one of on_operation, on_conflict, "

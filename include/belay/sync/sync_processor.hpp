@@ -4,6 +4,7 @@
 /// reports every conflict.
 #pragma once
 
+#include <concepts>     // std::constructible_from, std::convertible_to
 #include <functional>   // std::reference_wrapper
 #include <span>         // std::span
 #include <string_view>  // std::string_view
@@ -13,6 +14,7 @@
 
 #include <belay/call/retry.hpp>
 #include <belay/core/steady_clock.hpp>
+#include <belay/sync/detail/named_store.hpp>
 #include <belay/sync/detail/sync_engine.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -20,11 +22,6 @@ namespace belay { inline namespace BELAY_ABI {
 namespace detail {
 
 struct SyncProcessorAccess;
-
-// True for a store that is named, and neither passed by reference nor moved in.
-template <class S>
-inline constexpr bool copies_a_store =
-    std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
 
 [[nodiscard]] inline Duration elapsed_wall(WallTime since, WallTime now) noexcept {
     return elapsed(Instant{since.time_since_epoch()}, Instant{now.time_since_epoch()});
@@ -47,7 +44,8 @@ inline constexpr bool copies_a_store =
 /// (`upsert_updates`), or a conflict that a strategy left pending. It is only in the memory of this
 /// object, and its id is not remembered, so its sender must keep it. It is decided again when it is
 /// sent again, or when an Add or Remove of its element takes effect. In the second case, only the
-/// observer is notified.
+/// observer is notified. After SyncOptions::pending_for it is removed, and the observer is
+/// notified.
 ///
 /// Thread safety: one thread at a time; must not be called from its own observer, strategy or
 ///                store.
@@ -65,7 +63,7 @@ public:
     /// Constructs a processor for a store, given by `std::ref` or moved in.
     ///
     /// A named store is never copied.
-    /// Pre: options.transaction_operations > 0; options.skew_max >= 0ns.
+    /// Pre: options.transaction_operations > 0; options.skew_max and pending_for >= 0ns.
     template <class S>
         requires std::constructible_from<Store, S>
     explicit SyncProcessor(S&& store, Strategy strategy, SyncOptions options = {},
@@ -84,9 +82,19 @@ public:
                            "SyncProcessor: transaction_operations must be above 0");
         BELAY_PRECONDITION(options.skew_max >= Duration{},
                            "SyncProcessor: skew_max must be >= 0ns");
+        BELAY_PRECONDITION(options.pending_for >= Duration{},
+                           "SyncProcessor: pending_for must be >= 0ns");
+    }
+    template <class S, class... Rest>
+        requires(!std::constructible_from<Store, S>)
+    SyncProcessor(S&&, Strategy strategy, const Rest&...)
+        : store_{detail::no_store<Store>()}, strategy_{std::move(strategy)} {
+        static_assert(std::constructible_from<Store, S>,
+                      "SyncProcessor: a store that is a variable must be passed as std::ref(store) "
+                      "or std::move(store)");
     }
     template <class S, class O>
-        requires(!std::convertible_to<O, SyncOptions>)
+        requires(std::constructible_from<Store, S> && !std::convertible_to<O, SyncOptions>)
     SyncProcessor(S&& store, Strategy strategy, const O&)
         : SyncProcessor{std::forward<S>(store), std::move(strategy)} {
         static_assert(std::convertible_to<O, SyncOptions>,
@@ -127,6 +135,20 @@ public:
             policy, sleeper, [&](const Attempt& attempt) { return try_batch(batch, attempt); },
             stop);
         return finished(batch.finish(why), elapsed(since, sleeper.now()));
+    }
+
+    /// Does not compile, because an argument is missing, in another place, or of another kind.
+    template <class Policy, class Sleeper, class... Rest>
+        requires(!RuleLike<std::remove_cvref_t<Policy>> || !SleeperLike<Sleeper>)
+    SyncResult<operation_type> process_with_retry(std::string_view, std::span<const operation_type>,
+                                                  Policy&&, Sleeper&, const Rest&...) {
+        static_assert(RuleLike<std::remove_cvref_t<Policy>>,
+                      "SyncProcessor::process_with_retry: the third argument must be a policy, "
+                      "such as belay::policies::sync(); options go to the constructor");
+        if constexpr (RuleLike<std::remove_cvref_t<Policy>>) {
+            static_assert(explain::sleeper_like<Sleeper>());
+        }
+        return {};
     }
 
     /// Returns the conflict of an operation with the store now; nothing if there is none.

@@ -24,6 +24,9 @@ struct FailedOperation {
     /// The time until it may succeed, if it is known. Without it, a retryable operation that is not
     /// sent again by process_with_retry needs more than time; see `error`.
     std::optional<Duration> wait{};
+    /// Whether the processor did not decide it, because of its own clock, its limits or its store.
+    /// The sender keeps the operation. A receiver that serves several senders does not wait for it.
+    bool kept = false;
 
     friend bool operator==(const FailedOperation&, const FailedOperation&) = default;
 };

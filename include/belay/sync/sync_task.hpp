@@ -3,6 +3,7 @@
 /// process_with_retry for coroutines: `co_await process_with_retry(processor, ...)`.
 #pragma once
 
+#include <exception>    // std::terminate
 #include <span>         // std::span
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
@@ -42,6 +43,18 @@ template <class Processor, RuleLike Policy, AsyncSleeperLike Sleeper,
     const std::error_code why = co_await std::move(run);
     co_return detail::SyncProcessorAccess::finished(processor, batch.finish(why),
                                                     elapsed(since, sleeper.now()));
+}
+/// Does not compile, because the policy or the sleeper lacks something.
+template <class Processor, class Policy, class Sleeper, class... Rest>
+    requires(!RuleLike<Policy> || !AsyncSleeperLike<Sleeper>)
+Task<SyncResult<typename Processor::operation_type>> process_with_retry(
+    Processor&, std::string_view, std::span<const typename Processor::operation_type>, Policy,
+    Sleeper&, Rest...) {
+    static_assert(RuleLike<Policy>,
+                  "process_with_retry: the fourth argument must be a policy, such as "
+                  "belay::policies::sync(); options go to the constructor of the processor");
+    if constexpr (RuleLike<Policy>) static_assert(explain::async_sleeper_like<Sleeper>());
+    std::terminate();
 }
 
 }}  // namespace belay

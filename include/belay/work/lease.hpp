@@ -23,7 +23,7 @@ struct Lease {
     std::uint64_t id = 0;
     /// The body that was pushed, valid until the next call of the queue that is not const.
     /// `read(id)` returns it again.
-    BytesView body;
+    BytesView body{};
     /// The number of this delivery of the item, from 1 on.
     std::uint32_t delivery = 0;
     Instant deadline{};
@@ -62,7 +62,7 @@ struct WorkItem {
     };
 
     std::uint64_t id = 0;
-    BytesView body;
+    BytesView body{};
     State state = State::ready;
     DeathCause cause = DeathCause::none;
     /// How often it was leased.
@@ -74,7 +74,7 @@ struct WorkItem {
 struct DeadWork {
     std::uint64_t id = 0;
     /// Empty if the item is unreadable.
-    BytesView body;
+    BytesView body{};
     DeathCause cause = DeathCause::failed;
     std::uint32_t deliveries = 0;
 };

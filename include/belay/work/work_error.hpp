@@ -6,6 +6,7 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <string>        // std::string, std::to_string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
 #include <belay/queue/queue_errc.hpp>
@@ -20,7 +21,7 @@ struct WorkError {
     /// The number of the log's entry that the error is about; 0 if it is not about one.
     std::uint64_t number = 0;
     /// A description of this case; a literal.
-    const char* what = "";
+    std::string_view what{};
     /// WorkOptions::record_bytes_max, and the log's maximum, which is less; 0 for any other error.
     std::size_t record_bytes_wanted = 0;
     std::size_t record_bytes_taken = 0;
@@ -39,7 +40,7 @@ struct WorkError {
                    std::to_string(record_bytes_taken) +
                    ": open the log with at least as much, or lower the value of the queue)";
         }
-        if (*what != '\0') text += std::string{" ("} + what + ")";
+        if (!what.empty()) text += " (" + std::string{what} + ")";
         return text;
     }
 

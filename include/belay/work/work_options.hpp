@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/work_options.hpp
-/// Moment, Expired, WorkOptions, PushOptions: the time of a call, and the options of a WorkQueue.
+/// Moment, WorkOptions, PushOptions: the time of a call, and the options of a WorkQueue.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -20,14 +20,14 @@ struct Moment {
     WallTime wall;
 };
 
-/// The treatment of work that expired before it was done.
-enum class Expired : std::uint8_t {
-    bury,  ///< it becomes a dead letter
-    drop   ///< it is removed, and the observer is notified
-};
-
 /// The options for opening a WorkQueue.
 struct WorkOptions {
+    /// The treatment of work that expired before it was done.
+    enum class Expired : std::uint8_t {
+        bury,  ///< it becomes a dead letter
+        drop   ///< it is removed, and the observer is notified
+    };
+
     /// How long a lease lasts unless it is extended.   > 0ns.
     Duration lease = std::chrono::seconds{30};
     /// How often an item is leased before it becomes a dead letter; `any_number`: no limit.   > 0.
@@ -56,6 +56,21 @@ struct WorkOptions {
     std::size_t slack_bytes = std::size_t{16} << 20;
 
     static constexpr std::uint32_t any_number = ~std::uint32_t{0};
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        constexpr std::uint64_t limit = std::uint64_t{1} << 32;
+        if (lease.count() <= 0) return "lease must be > 0ns";
+        if (deliveries_max == 0) return "deliveries_max must be > 0";
+        if (keys >= std::size_t{1} << 31) return "keys must be < 2^31";
+        if (items_max == 0 || std::uint64_t{items_max} >= limit)
+            return "items_max must be > 0 and < 2^32";
+        if (bytes_max == 0) return "bytes_max must be > 0";
+        if (record_bytes_max < 128 || std::uint64_t{record_bytes_max} >= limit)
+            return "record_bytes_max must be >= 128 and < 2^32";
+        return {};
+    }
 };
 
 /// The options of a push.
@@ -70,14 +85,4 @@ struct PushOptions {
     Duration expires_after = forever;
 };
 
-namespace detail {
-
-[[nodiscard]] constexpr bool possible(const WorkOptions& o) noexcept {
-    return o.lease.count() > 0 && o.deliveries_max > 0 && o.items_max > 0 && o.bytes_max > 0 &&
-           o.record_bytes_max >= 128 && o.keys < (std::size_t{1} << 31) &&
-           std::uint64_t{o.items_max} < (std::uint64_t{1} << 32) &&
-           std::uint64_t{o.record_bytes_max} < (std::uint64_t{1} << 32);
-}
-
-}  // namespace detail
 }}  // namespace belay

@@ -5,6 +5,7 @@
 
 #include <concepts>     // std::default_initializable
 #include <memory>       // std::make_unique, std::unique_ptr
+#include <string_view>  // std::string_view
 #include <type_traits>  // std::is_move_assignable_v
 #include <utility>      // std::move
 
@@ -13,7 +14,6 @@
 #include <belay/queue/flushable_like.hpp>
 #include <belay/work/detail/work_dead_letters.hpp>
 #include <belay/work/detail/work_leasing.hpp>
-#include <belay/work/detail/work_limits.hpp>
 #include <belay/work/detail/work_replay.hpp>
 #include <belay/work/detail/work_view.hpp>
 
@@ -76,7 +76,7 @@ public:
                                                            const WorkOptions& options,
                                                            Moment moment,
                                                            Observer observer = Observer()) {
-        if (WorkError error = detail::why_not_possible(options, log)) return error;
+        if (WorkError error = why_not_possible(options, log)) return error;
         auto work = std::make_unique<Work>(std::move(log), options, moment);
         if (WorkError error = detail::WorkReplay<Log>{work->items()}.run()) return error;
         return WorkQueue{std::move(work), {std::move(dead), std::move(observer)}};
@@ -313,6 +313,19 @@ public:
     ~WorkQueue() = default;
 
 private:
+    /// Returns why a queue cannot be opened with these options over this log. If the log accepted
+    /// only shorter records than the queue may write, it could refuse copies of items and keys, and
+    /// would then grow.
+    [[nodiscard]] static WorkError why_not_possible(const WorkOptions& o, const Log& log) noexcept {
+        const std::error_code bad = make_error_code(QueueErrc::bad_options);
+        if (const std::string_view wrong = o.check(); !wrong.empty()) return {bad, 0, wrong};
+        if constexpr (detail::HasRecordLimit<Log>) {
+            const std::size_t most = log.record_bytes_max();
+            if (o.record_bytes_max > most) return {bad, 0, {}, o.record_bytes_max, most};
+        }
+        return {};
+    }
+
     WorkQueue(std::unique_ptr<Work> work, Letters letters)
         : work_{std::move(work)}, dead_letters_{std::move(letters)} {
         static_assert(detail::explain_observer<detail::WorkHooks<const WorkQueue>, Observer>());

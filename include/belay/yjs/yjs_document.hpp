@@ -7,6 +7,7 @@
 #include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint8_t
 #include <span>       // std::span
+#include <utility>    // std::exchange
 #include <vector>     // std::vector
 
 #include <belay/core/result.hpp>
@@ -17,8 +18,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// How a YjsDocument compacts updates when it merges them.
 enum class Compaction : std::uint8_t {
-    coalesce = 0,           ///< joins content that was typed letter by letter
-    coalesce_and_scrub = 1  ///< also removes deleted content: no undo and no history brings it back
+    /// Joins content that was typed letter by letter, and keeps deleted content for a history.
+    coalesce = 0,
+    /// Also removes deleted and overwritten content, as a server with a Y.Doc does. See yjs::scrub.
+    coalesce_and_scrub = 1
 };
 
 /// The limits of a YjsDocument, and when it merges updates.
@@ -33,8 +36,14 @@ struct YjsDocumentOptions {
     /// its bytes. The cost of merging thus stays in proportion to what arrives.
     std::size_t pending_updates_max = 500;
     std::size_t pending_bytes_max = std::size_t{1} << 20;
-    /// How updates are compacted when they are merged.
-    Compaction compaction = Compaction::coalesce;
+    /// How updates are compacted when they are merged. If deleted content is to be removed, the
+    /// document also merges when waiting updates delete something and have as many bytes as the
+    /// merged update, at least 16 KiB. It removes deleted content
+    /// - when that is an eighth of the merged update, or the merged update has doubled,
+    /// - before `check` returns `document_full`,
+    /// - for a snapshot, and for a client that has nothing yet.
+    /// Each byte is thus read a constant number of times.
+    Compaction compaction = Compaction::coalesce_and_scrub;
 };
 
 /// The current state of a YjsDocument.
@@ -76,7 +85,7 @@ public:
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
         if (update.size() > room()) {
-            merge();
+            compact();
             if (known_.holds(sources)) return false;
         }
         if (update.size() > room()) {
@@ -94,16 +103,15 @@ public:
         if (summary->structs == 0 && summary->delete_ranges == 0) return {};
         pending_.emplace_back(update.begin(), update.end());
         pending_bytes_ += update.size();
-        if (pending_.size() >= std::max(options_.pending_updates_max, merged_.size() / 1024) ||
-            pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
-            merge();
-        }
+        pending_deletes_ = pending_deletes_ || summary->delete_ranges > 0;
+        if (must_merge()) merge();
         return {};
     }
 
-    /// Merges, and returns the one update that is the document; none if the document is empty.
+    /// Merges and compacts, and returns the one update that is the document; none if the document
+    /// is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
-        merge();
+        compact();
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
@@ -126,6 +134,8 @@ public:
         // brought them.
         limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
         if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
+        // All of it takes as long as compacting it.
+        if (clocks.empty()) compact();
         if (merged_.empty()) return Bytes(2);
         if (clocks.empty()) return Bytes{merged_};
         const BytesView merged{merged_};
@@ -141,6 +151,21 @@ public:
     }
 
 private:
+    // Below this, merging more often saves no memory that counts.
+    static constexpr std::size_t deleted_bytes_min = std::size_t{16} << 10;
+
+    [[nodiscard]] bool removes_deleted() const noexcept {
+        return options_.compaction == Compaction::coalesce_and_scrub;
+    }
+    [[nodiscard]] bool must_merge() const noexcept {
+        if (pending_.size() >= std::max(options_.pending_updates_max, merged_.size() / 1024) ||
+            pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
+            return true;
+        }
+        // What the waiting updates delete is mostly content of other ones among them.
+        return removes_deleted() && pending_deletes_ &&
+               pending_bytes_ >= std::max(deleted_bytes_min, merged_.size());
+    }
     [[nodiscard]] std::size_t room() const noexcept {
         return options_.bytes_max - std::min(options_.bytes_max, bytes());
     }
@@ -163,35 +188,51 @@ private:
         yjs::detail::Sources sources{updates};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
         BELAY_INVARIANT(!error, "YjsDocument: the bytes must have been checked");
-        yjs::detail::Merger merger{sources, options_.compaction == Compaction::coalesce};
+        yjs::detail::Merger merger{sources, true};
         yjs::Merged merged = merger.run();
-        merged_ = compacted(std::move(merged.update));
-        if (merged_.capacity() - merged_.size() > merged_.size() / 8) merged_.shrink_to_fit();
+        merged_ = std::move(merged.update);
         gaps_ = merged.gaps;
         conflicts_ += merged.conflicts;
         pending_.clear();
         pending_bytes_ = 0;
+        pending_deletes_ = false;
+        // Without a deletion, only clients that set a key at the same time overwrite anything.
+        has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
         known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
+        const bool is_partly_gone = merger.deleted_bytes() > merged_.size() / 8;
+        if (is_partly_gone || merged_.size() / 2 > collected_bytes_ + deleted_bytes_min) {
+            return collect();
+        }
+        shrink();
+    }
+    void compact() {
+        merge();
+        if (has_deleted_) collect();
     }
 
-    /// Compacts a merged update as the options require. Content that is joined already stays as it
-    /// is.
-    [[nodiscard]] Bytes compacted(Bytes update) const {
-        if (options_.compaction == Compaction::coalesce) return update;
-        {
-            const BytesView whole{update};
+    /// Removes deleted content from the merged update.
+    void collect() {
+        if (std::exchange(has_deleted_, false) && removes_deleted()) {
+            const BytesView whole{merged_};
             yjs::detail::Sources sources = read(whole);
-            update = yjs::detail::scrubbed(sources);
+            Bytes small = yjs::detail::collected(sources);
+            merged_.swap(small);
+            known_.set_deletes(std::move(sources.deletes));
         }
-        const BytesView whole{update};
-        yjs::detail::Sources sources = read(whole);
-        return yjs::detail::coalesced(sources);
+        collected_bytes_ = merged_.size();
+        shrink();
+    }
+    void shrink() {
+        if (merged_.capacity() - merged_.size() > merged_.size() / 8) merged_.shrink_to_fit();
     }
 
     YjsDocumentOptions options_;
     Bytes merged_;
     std::vector<Bytes> pending_;
     std::size_t pending_bytes_ = 0;
+    bool pending_deletes_ = false;
+    bool has_deleted_ = false;         ///< there may be deleted content in the merged update
+    std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;

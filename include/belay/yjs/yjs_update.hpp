@@ -13,6 +13,7 @@
 #include <belay/core/result.hpp>
 #include <belay/yjs/detail/yjs_compact.hpp>
 #include <belay/yjs/detail/yjs_diff.hpp>
+#include <belay/yjs/detail/yjs_garbage.hpp>
 #include <belay/yjs/detail/yjs_split.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
@@ -113,19 +114,28 @@ template <class Updates>
     return detail::coalesced(sources);
 }
 
-/// Removes deleted content that users have written.
+/// Removes deleted content, as the garbage collection of Yjs does, and coalesces the rest.
 ///
-/// Use it for privacy, or for values that are overwritten all the time. No undo and no version
-/// history brings the content back. Coalesce afterwards.
+/// The update must be a whole document. These parts go:
+/// - the content of what was deleted: texts, values, formats, subdocuments, shared types;
+/// - all values of a key except the last one, also if clients set it at the same time;
+/// - everything under a deleted shared type, also if it was written later by a client that was
+///   offline. Only its length stays.
+///
+/// The result is about as long as Y.encodeStateAsUpdate of a document with garbage collection. No
+/// version history brings the content back. A client that undoes a deletion inserts its own copy.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Bytes, UpdateError> scrub(BytesView update, const Limits& limits = {}) {
     detail::Sources sources{{&update, 1}};
     if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
-    return detail::scrubbed(sources);
+    return detail::collected(sources);
 }
 
-/// Splits an update into several that are equivalent to it when all are applied, in any order.
+/// Splits an update into several that are equivalent to it when all are applied in their order.
+///
+/// In another order, merge them first (`merge_updates`). Yjs keeps back content that refers to a
+/// later piece, and in a few orders does not look at it again before the next update.
 ///
 /// No piece is longer than `piece_bytes_max`, unless it holds one value that cannot be cut. Each
 /// piece begins at a clock of its own. Deletions come last.

@@ -4,7 +4,7 @@
 from conan import ConanFile
 
 LIBRARIES = {"sqlite3": ["sqlite3"], "lmdb": ["lmdb"], "hiredis": ["hiredis"], "openssl": ["ssl", "crypto"],
-             "libcurl": ["curl"]}
+             "libcurl": ["curl"], "fmt": ["fmt"]}
 
 
 class LibraryOfThisMachine(ConanFile):

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Random editing histories of several clients, and what Yjs makes of their updates.
 //
-//   node histories.mjs SEED COUNT     a line for each: history, update, merged, vector, diff, document
+//   node histories.mjs SEED COUNT [FIRST]     a line for each: history, update, merged, vector, diff, document
 import * as Y from 'yjs'
 import { documentOf, hex, lines, randomOf } from './shared.mjs'
 
-const [seed, count] = process.argv.slice(2).map(Number)
+const [seed, count, first = 0] = process.argv.slice(2).map(Number)
 const words = ['a', 'bc', 'ä', '€uro', 'line\n', 'long enough to be cut', '好', '🙂', '']
 const attributes = [{ bold: true }, { bold: null }, { link: 'https://x.example/"' }, { size: 1.5 }]
 
@@ -85,7 +85,7 @@ const shuffle = (random, list) => {
 }
 
 const out = lines()
-for (let i = 0; i < count; i++) {
+for (let i = first; i < first + count; i++) {
   const random = randomOf(seed * 1000003 + i)
   const updates = []
   const clients = []

@@ -92,6 +92,22 @@ export const cases = {
     }
   },
 
+  stateless: {
+    async run (server) {
+      const [ada, bob] = await editors(server, 2)
+      const received = { ada: [], bob: [] }
+      ada.provider.on('stateless', ({ payload }) => received.ada.push(payload))
+      bob.provider.on('stateless', ({ payload }) => received.bob.push(payload))
+      ada.provider.sendStateless('{"saved":"plän"}')
+      await until(() => received.bob.length === 1, 'the other client receives a stateless message')
+      check(received.bob[0] === 'user0: {"saved":"plän"}', 'the hook has the user and the payload')
+      ada.type('still')
+      await ada.settled()
+      check(received.ada.length === 0, 'the sender receives nothing')
+      check((await server.stats()).upgraded === 2, 'no client dialled again')
+    }
+  },
+
   many_documents: {
     async run (server) {
       const socket = socketTo(server)

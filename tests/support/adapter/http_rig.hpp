@@ -52,6 +52,11 @@ public:
         send_command("stop");
         line_with("stopped");
     }
+    /// It listens again, on the same port.
+    void start() {
+        send_command("start");
+        line_with("started");
+    }
 
     unsigned short port = 0;
     unsigned short other = 0;

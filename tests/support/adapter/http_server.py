@@ -6,7 +6,8 @@ not send is what clients must bear.
     http_server.py [CERTIFICATE KEY]
 
 Prints "ready PORT OTHER TLS" (TLS is 0 without a certificate). OTHER is another origin with the same paths. Told by
-lines on its input: "say TEXT", "end", "cut" are for the open /stream; "stop" closes the listening sockets.
+lines on its input: "say TEXT", "end", "cut" are for the open /stream; "stop" closes the listening sockets, and "start"
+opens that of PORT again.
 """
 import gzip
 import socket
@@ -16,6 +17,7 @@ import threading
 import zlib
 
 log = []
+served = {}
 streams = []
 stream_opened = threading.Condition()
 
@@ -169,6 +171,16 @@ class Connection(threading.Thread):
     def on_loop(self, _):
         return self.send(response(b"", "302 Found", ["Location: loop"]))
 
+    def on_until(self, request):
+        """/until/COUNT/FAULT: that many requests of the target fail in that way; all later ones succeed."""
+        _, _, count, fault = request.path.split("/")
+        served[request.target] = served.get(request.target, 0) + 1
+        if served[request.target] > int(count):
+            return self.on_echo(request)
+        if fault == "busy":
+            return self.send(response(b"no", "503 Busy", ["Retry-After: 1"]))
+        return getattr(self, "on_" + fault)(request)
+
     def on_stream(self, request):
         kind = request.query or "text/plain"
         self.send(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -178,8 +190,8 @@ class Connection(threading.Thread):
         self.stream.recv(1)
 
 
-def listen(context=None):
-    listener = socket.create_server(("127.0.0.1", 0))
+def listen(context=None, port=0):
+    listener = socket.create_server(("127.0.0.1", port))
 
     def accept():
         number = 0
@@ -221,6 +233,10 @@ for received_line in sys.stdin:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         print("stopped", flush=True)
+        continue
+    if word == "start":
+        listeners[0] = listen(port=ports[0])
+        print("started", flush=True)
         continue
     with stream_opened:
         stream_opened.wait_for(lambda: streams)

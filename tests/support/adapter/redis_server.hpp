@@ -48,7 +48,12 @@ class RedisServer : public ChildProcess {
 public:
     using Settings = std::vector<std::string>;
 
-    explicit RedisServer(Settings settings = {}) : settings_{std::move(settings)} { start(); }
+    explicit RedisServer(Settings settings = {}) : RedisServer{std::move(settings), {}} {}
+    /// Reads the file, and may change it.
+    RedisServer(Settings settings, std::string file)
+        : settings_{std::move(settings)}, file_{std::move(file)} {
+        start();
+    }
     ~RedisServer() { kill(); }
 
     [[nodiscard]] std::string socket() const { return directory_ / "socket"; }
@@ -79,9 +84,11 @@ public:
             }
             return false;
         };
-        std::vector<std::string> words{
-            "redis-server", "--unixsocket",     socket(), "--dir", directory_.path(),
-            "--logfile",    directory_ / "log", "--save", ""};
+        std::vector<std::string> words{"redis-server"};
+        if (!file_.empty()) words.push_back(file_);
+        words.insert(words.end(), {"--unixsocket", socket(), "--dir", directory_.path(),
+                                   "--logfile", directory_ / "log"});
+        if (!asked_for("--sentinel")) words.insert(words.end(), {"--save", ""});
         if (!asked_for("--port")) words.insert(words.end(), {"--port", "0"});
         words.insert(words.end(), settings_.begin(), settings_.end());
         const std::vector<char*> argv = argv_of(words);
@@ -148,6 +155,7 @@ private:
 
     TemporaryDirectory directory_;
     Settings settings_;
+    std::string file_;
 };
 
 }  // namespace belay_test

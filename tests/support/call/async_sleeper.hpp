@@ -9,6 +9,7 @@
 
 #include <belay/call/async_sleeper_like.hpp>
 #include <belay/call/task.hpp>
+#include <belay/core/result.hpp>
 #include <belay/core/stop_source.hpp>
 
 #include "support/catch.hpp"

@@ -34,6 +34,8 @@ enum class HttpMistake {
     ignores_the_limit,
     limits_too_early,
     ignores_the_deadline,
+    takes_zero_for_no_limit,
+    asks_after_the_deadline,
     measures_each_piece,
     is_impatient,
     follows_unasked,
@@ -112,6 +114,10 @@ public:
         belay::HttpRequest& asked = t->request;
         belay::Duration patience = asked.deadline;
         if (is(M::is_impatient)) patience = std::chrono::milliseconds{10};
+        const bool passed = patience <= belay::Duration::zero();
+        if (passed && is(M::takes_zero_for_no_limit)) patience = belay::forever;
+        if (passed && is(M::asks_after_the_deadline)) patience = std::chrono::seconds{1};
+        if (patience < belay::Duration::zero()) patience = {};
         if (!is(M::ignores_the_deadline)) t->due = belay::after(now_, patience);
         if (is(M::calls_inside_of_request) && asked.on_chunk) asked.on_chunk(t->response, "");
         if (is(M::guesses_the_scheme) && asked.url.starts_with("127.")) {
@@ -124,6 +130,8 @@ public:
             t->answer(belay::Failure::from(belay::HttpErrc::bad_url), false);
         } else if (!is(M::smuggles) && !is_text(asked)) {
             t->answer(belay::Failure::from(belay::HttpErrc::bad_text), false);
+        } else if (patience <= belay::Duration::zero()) {
+            t->answer(belay::Failure::from(belay::HttpErrc::timed_out), false);
         } else {
             transfers_.push_back(t);
         }

@@ -37,11 +37,18 @@ public:
         REQUIRE(s.fd_ >= 0);
         return s;
     }
-    /// Without a descriptor if nobody listens.
-    static RawSocket try_connect(std::uint16_t port) {
+    /// Without a descriptor if nobody listens, or if `from` is no address of this machine.
+    /// It asserts nothing: proxies call it on threads of their own, and Catch counts assertions on one.
+    static RawSocket try_connect(std::uint16_t port, const std::string& from = "127.0.0.1") {
         RawSocket s{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        sockaddr_in own = loopback(0);
         const sockaddr_in a = loopback(port);
-        if (::connect(s.fd_, reinterpret_cast<const sockaddr*>(&a), sizeof a) != 0) s.close();
+        if (::inet_pton(AF_INET, from.c_str(), &own.sin_addr) != 1 ||
+            ::bind(s.fd_, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0 ||
+            ::connect(s.fd_, reinterpret_cast<const sockaddr*>(&a), sizeof a) != 0) {
+            s.close();
+            return s;
+        }
         // Each send shall be a packet of its own.
         const int on = 1;
         ::setsockopt(s.fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -3,11 +3,15 @@
 /// Runs the scripts of tests/node/yjs, with the real Yjs, where node and its packages are.
 #pragma once
 
+#include <sys/stat.h>  // mkfifo
+
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -43,6 +47,30 @@ public:
         std::vector<std::string> lines;
         for (std::string line; std::getline(file, line);) lines.push_back(line);
         return lines;
+    }
+
+    /// Runs a script that asks: `answer(line)` returns what is written to its input for a line that
+    /// it prints; nothing if that is empty.
+    template <class F>
+    void talk(const std::string& script, F&& answer) {
+        const std::string input = directory_ / "questions";
+        REQUIRE(::mkfifo(input.c_str(), 0600) == 0);
+        const std::string command = "node " + scripts() + "/" + script + " <" + input;
+        std::FILE* const output = ::popen(command.c_str(), "r");
+        REQUIRE(output != nullptr);
+        {
+            std::ofstream questions{input};
+            std::string line;
+            for (int c = std::fgetc(output); c != EOF; c = std::fgetc(output)) {
+                if (c != '\n') {
+                    line += static_cast<char>(c);
+                    continue;
+                }
+                const std::string text = answer(std::exchange(line, {}));
+                if (!text.empty()) questions << text << std::endl;
+            }
+        }
+        REQUIRE(::pclose(output) == 0);
     }
 
 private:

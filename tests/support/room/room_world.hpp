@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,6 +26,11 @@ namespace belay_test {
 using namespace belay;
 
 // ---- storage -----------------------------------------------------------------------------------
+
+/// What a `before` throws.
+struct CallableThrew : std::runtime_error {
+    CallableThrew() : std::runtime_error{"a callable of the user"} {}
+};
 
 /// What survives the server's process, and what its storage is told to do.
 struct RoomScript {
@@ -48,6 +54,7 @@ struct RoomScript {
     std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> hung{};
     std::vector<Completion<Result<std::vector<std::string>, PersistenceError>>> hung_lists{};
     std::optional<std::string> lags{};
+    std::function<void(std::string_view)> before{};  ///< of each call, with its name; may throw
 };
 
 /// A storage over a RoomScript, in one process.
@@ -58,6 +65,7 @@ public:
 
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        begin_call("load");
         ++disk_->loads;
         if (disk_->hang_loads > 0) {
             --disk_->hang_loads;
@@ -74,19 +82,23 @@ public:
               });
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        begin_call("append");
         if (disk_->full || disk_->refuses)
             return std::make_error_code(std::errc::no_space_on_device);
         return working_.append(id, update);
     }
     Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        begin_call("reset");
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
         return working_.reset(id, epoch);
     }
     std::error_code erase(std::string_view id) {
+        begin_call("erase");
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
         return working_.erase(id);
     }
     void flush(Completion<PersistenceError> done) {
+        begin_call("flush");
         ++disk_->flushes;
         auto next = std::make_shared<MemoryRooms>(working_);
         next->flush(ignored());
@@ -103,6 +115,7 @@ public:
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
+        begin_call("save");
         ++disk_->saves;
         disk_->saving_max = std::max(disk_->saving_max, ++disk_->saving);
         later(disk_->save_takes, [this, name = std::string{id},
@@ -122,9 +135,15 @@ public:
         if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
         disk_->durable.list(after, count, std::move(done));
     }
-    std::optional<std::string> lagging() { return std::exchange(disk_->lags, std::nullopt); }
+    std::optional<std::string> lagging() {
+        begin_call("lagging");
+        return std::exchange(disk_->lags, std::nullopt);
+    }
 
 private:
+    void begin_call(std::string_view name) const {
+        if (disk_->before) disk_->before(name);
+    }
     static Completion<PersistenceError> ignored() {
         return Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}};
     }
@@ -148,14 +167,16 @@ struct RoomRights {
     Duration takes{};
     bool drops = false;
     int checks = 0;
-    std::string hangs_for{};  ///< a board of which no answer comes
-    bool hangs = false;       ///< likewise, of any
+    std::function<void(std::string_view)> before{};  ///< as RoomScript::before
+    std::string hangs_for{};                         ///< a board of which no answer comes
+    bool hangs = false;                              ///< likewise, of any
     std::vector<Completion<Grant>> hung{};
 };
 struct ListedRights {
     RoomRights* rights;
     sim::Host* host;
     void check(const RoomRequest& request, Completion<Grant> answer) const {
+        if (rights->before) rights->before("check");
         ++rights->checks;
         if (rights->drops) return;
         if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for))
@@ -250,18 +271,27 @@ struct CountingYjs : YjsProtocol {
 struct RoomRecorder {
     std::vector<std::string>* reported;
     std::vector<std::string>* events = nullptr;
+    const std::function<void(std::string_view)>* before = nullptr;
     RoomClientId last_joined{};
+    std::error_code last_reason{};
+    void begin_call(std::string_view name) const {
+        if (before != nullptr && *before) (*before)(name);
+    }
     void on_refused(const RoomRefusal& r) {
+        begin_call("on_refused");
         reported->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
     }
     void on_room_event(const RoomEvent& e) {
+        begin_call("on_room_event");
         if (events == nullptr) return;
         events->push_back(std::string{to_string(e.kind)} + " " + e.board +
                           (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
         if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
+        if (e.kind == RoomEvent::Kind::left) last_reason = e.reason;
     }
     void on_divergence(const RoomDivergence& d) { reported->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
+        begin_call("on_room_failed");
         reported->push_back("failed " + f.board + ": " + f.error.code.message());
     }
     void on_stopped(std::error_code e) {
@@ -269,15 +299,48 @@ struct RoomRecorder {
     }
 };
 
-using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder>;
+/// A YjsDocument whose calls may throw.
+struct HookedDocument : YjsDocument {
+    const std::function<void(std::string_view)>* before = nullptr;
+
+    HookedDocument() = default;
+    explicit HookedDocument(const std::function<void(std::string_view)>& hook) : before{&hook} {}
+    [[nodiscard]] auto check(BytesView update) {
+        begin_call("document.check");
+        return YjsDocument::check(update);
+    }
+    auto apply(BytesView update) {
+        begin_call("document.apply");
+        return YjsDocument::apply(update);
+    }
+    [[nodiscard]] auto snapshot() {
+        begin_call("document.snapshot");
+        return YjsDocument::snapshot();
+    }
+    [[nodiscard]] Bytes state_vector() {
+        begin_call("document.state_vector");
+        return YjsDocument::state_vector();
+    }
+    [[nodiscard]] auto diff(BytesView theirs) {
+        begin_call("document.diff");
+        return YjsDocument::diff(theirs);
+    }
+
+private:
+    void begin_call(std::string_view name) const {
+        if (before != nullptr && *before) (*before)(name);
+    }
+};
+
+using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, HookedDocument>;
 
 /// A world with one server, which listens at port 1. Who dials is known by the host's name.
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
-              auto rooms =
-                  std::make_unique<TestRooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
-                                              options, RoomRecorder{&reported, &events});
+              auto rooms = std::make_unique<TestRooms>(
+                  ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options,
+                  RoomRecorder{&reported, &events, &disk.before}, HookedDocument{document_before});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
@@ -300,7 +363,16 @@ struct RoomWorld {
         if (found != requests.end()) return found->second;
         return {.board = "board", .token = who, .ip = who};
     }
-    void run(Duration d) { world.run_for(d); }
+    void run(Duration d) {
+        const Instant end = after(world.now(), d);
+        for (;;) {
+            try {
+                return world.run_for(elapsed(world.now(), end));
+            } catch (const CallableThrew&) {
+                ++thrown;
+            }
+        }
+    }
     /// Each of them dials, and has a second to come in.
     template <class... Editors>
     void dial(Editors&... who) {
@@ -311,6 +383,7 @@ struct RoomWorld {
     RoomOptions options;
     RoomScript disk{};
     RoomRights rights{};
+    std::function<void(std::string_view)> document_before{};
     std::vector<std::string> reported{};
     std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
@@ -318,6 +391,7 @@ struct RoomWorld {
     RoomClientId last_client{};
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
     std::size_t cuts = 0;                  ///< updates that were cut into pieces
+    int thrown = 0;                        ///< exceptions that have left the world
     sim::World world;
     sim::Host& server;
 };
@@ -331,6 +405,8 @@ public:
         : YjsEditor{author}, host_{&world.host(name)} {}
     RoomEditor(RoomWorld& rooms, const std::string& name, std::uint64_t author)
         : RoomEditor{rooms.world, name, author} {}
+    /// The process of a host, or a part of it.
+    RoomEditor(sim::Host& host, std::uint64_t author) : YjsEditor{author}, host_{&host} {}
     /// One that speaks hocuspocus, and has one document.
     static RoomEditor addressed(RoomWorld& rooms, const std::string& name, std::uint64_t author,
                                 std::string_view document = "board") {
@@ -429,6 +505,7 @@ private:
     };
 
     void begin() {
+        heard_at_ = host_->now();  // as Yjs's client counts from the opening, however late it is
         if (!address_.empty()) send_token();
         unsynced = 1;
         say({Kind::state_vector, state_vector()});

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,16 +44,20 @@ struct SharedStore {
         std::uint64_t own = 0;
         Bytes update{};
         bool again = false;
-        std::uint64_t basis =
-            0;  ///< the log that it was made upon; 0: none, or what goes before it
+        std::uint64_t basis = 0;  ///< the log that it was made upon; 0: none
+        std::uint64_t turn = 0;   ///< the begin or reset before it that was not carried out then
     };
     struct Line {
-        std::uint64_t log = 0;    // that the subscription reads; 0: none
-        std::uint64_t book = 0;   // that the server has loaded, or heard to be begun
-        std::uint64_t was = 0;    // the same, also when that is lost
-        std::uint64_t tried = 0;  // of a beginning that was not answered
-        std::uint64_t from = 0;   // of the subscription
-        bool changed = true;      // it is compared; else nobody looks at the store
+        std::uint64_t log = 0;          // that the subscription reads; 0: none
+        std::uint64_t book = 0;         // that the server has loaded, or heard to be begun
+        std::uint64_t was = 0;          // the same, also when that is lost
+        std::uint64_t tried = 0;        // of a beginning that was not answered
+        std::uint64_t acked = 0;        // the last own entry that was answered since
+        std::uint64_t staged_turn = 0;  // the last begin, reset or erase that was called
+        std::uint64_t turn = 0;         // the last one that was answered
+        std::uint64_t turned_to = 0;    // the log since then
+        std::uint64_t from = 0;         // of the subscription
+        bool changed = true;            // it is compared; else nobody looks at the store
         std::deque<Bytes> messages{};
         std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
     };
@@ -67,6 +73,9 @@ struct SharedStore {
         std::vector<Change> staged{};
         std::map<std::string, Line, std::less<>> lines{};
     };
+
+    /// At the beginning of each call of a server; it may throw.
+    std::function<void(std::string_view)> before = [](std::string_view) {};
 
     // ---- what tests do -------------------------------------------------------------------------
 
@@ -167,7 +176,7 @@ struct SharedStore {
         const bool has_from = line.from == room.covers || line.from == 0 ||
                               std::any_of(room.entries.begin(), room.entries.end(),
                                           [&](const Entry& e) { return e.position == line.from; });
-        if (line.from < room.covers || !has_from) {
+        if (line.from < room.covers || !has_from || lost(room, number, line.acked)) {
             news.state = part::FanoutNews::State::gap;
             return news;
         }
@@ -181,6 +190,13 @@ struct SharedStore {
         if (!news.entries.empty() && news.entries.back().position <= line.from)
             news.entries.clear();
         return news;
+    }
+    /// Whether an own entry that was answered is gone.
+    [[nodiscard]] static bool lost(const Room& room, int number, std::uint64_t acked) {
+        return acked > room.covers &&
+               std::none_of(room.entries.begin(), room.entries.end(), [&](const Entry& e) {
+                   return e.position == acked && e.server == number;
+               });
     }
     [[nodiscard]] PersistenceError take(int number, Change& change) {
         using Kind = Change::Kind;
@@ -200,20 +216,26 @@ struct SharedStore {
             rooms[change.id].epoch = change.epoch;
             learn(number, change.id, rooms[change.id].log = ++last);
         }
+        turned(number, change);
         this->change(change.id);
         return {};
     }
     [[nodiscard]] PersistenceError append(int number, Change& change) {
         const auto at = rooms.find(change.id);
-        const std::uint64_t book = servers[number].lines[change.id].book;
-        if (change.basis != 0 && change.basis != book)
-            return {RoomErrc::unknown_room, change.id, {}};
+        Line& line = servers[number].lines[change.id];
+        const std::uint64_t book = line.book;
+        // It was made upon another history than the one that the server has now.
+        const bool stands = change.turn != 0 ? change.turn == line.turn && line.turned_to == book
+                                             : change.basis == 0 || change.basis == book;
+        if (!stands) return {RoomErrc::unknown_room, change.id, {}};
         if (at == rooms.end() || (book != 0 && book != at->second.log)) {
             const bool over = ended.contains(book);
             return {over ? RoomErrc::history_reset : RoomErrc::unknown_room, change.id, {}};
         }
+        if (lost(at->second, number, line.acked)) return {RoomErrc::unknown_room, change.id, {}};
         at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
         learn(number, change.id, at->second.log);
+        if (!servers[number].unsure) line.acked = last;
         this->change(change.id);
         return {};
     }
@@ -233,14 +255,21 @@ struct SharedStore {
             this->change(change.id);
         }
         learn(number, change.id, room.log);
+        turned(number, change);
         return {};
     }
     /// What the answer says, if there is one.
     void learn(int number, const std::string& id, std::uint64_t log) {
         if (servers[number].unsure) return;
         Line& line = servers[number].lines[id];
+        if (line.book != log) line.acked = 0;
         line.book = line.was = log;
         line.tried = 0;
+    }
+    void turned(int number, const Change& change) {
+        Line& line = servers[number].lines[change.id];
+        line.turn = change.own;
+        line.turned_to = line.book;
     }
     [[nodiscard]] PersistenceError save(int number, const std::string& id,
                                         std::span<const Bytes> snapshot, std::uint64_t covers) {
@@ -253,6 +282,12 @@ struct SharedStore {
         if (covers > last) return {RoomErrc::bad_position, id, {}};
         // Nothing was read, and there may be something.
         if (covers < room.covers || covers == 0) return {RoomErrc::stale_snapshot, id, {}};
+        if (lost(room, number, servers[number].lines[id].acked))
+            return {RoomErrc::stale_snapshot, id, {}};
+        // The entry is lost, and others before it that the snapshot would cover may be, too.
+        const bool has = std::any_of(room.entries.begin(), room.entries.end(),
+                                     [&](const Entry& e) { return e.position == covers; });
+        if (covers > room.covers && !has) return {RoomErrc::stale_snapshot, id, {}};
         room.snapshot.assign(snapshot.begin(), snapshot.end());
         room.covers = covers;
         std::erase_if(room.entries, [&](const Entry& e) { return e.position <= covers; });
@@ -281,6 +316,7 @@ public:
 
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        store_->before("load");
         ++me().calls;
         if (me().away)
             return done(Result<std::optional<StoredRoom>, PersistenceError>{SharedStore::lost()});
@@ -288,6 +324,7 @@ public:
         SharedStore::Line& known = line(id);
         known.log = known.book = at == store_->rooms.end() ? 0 : at->second.log;
         known.changed = true;
+        known.acked = 0;
         if (known.log != 0) {
             known.was = known.log;
             known.tried = 0;
@@ -304,31 +341,50 @@ public:
         done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(room)}});
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        store_->before("append");
         return stage(SharedStore::Change::Kind::append, id, {}, update);
     }
     Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        store_->before("reset");
         return stage(SharedStore::Change::Kind::reset, id, epoch, {});
     }
     Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+        store_->before("begin");
         auto begun = stage(SharedStore::Change::Kind::begin, id, epoch, {});
         me().staged.back().again = again;
         return begun;
     }
     std::error_code erase(std::string_view id) {
+        store_->before("erase");
         static_cast<void>(stage(SharedStore::Change::Kind::erase, id, {}, {}));
         return {};
     }
     void flush(Completion<PersistenceError> done) {
+        store_->before("flush");
+        carry_out(take_staged(), ~std::size_t{0}, std::move(done));
+    }
+    /// The changes of the next flush, which waits for its turn.
+    [[nodiscard]] std::vector<SharedStore::Change> take_staged() const {
+        return std::exchange(me().staged, {});
+    }
+    /// A flush of changes. The one at `cut` has no answer, and those after it are not carried out.
+    void carry_out(std::vector<SharedStore::Change> changes, std::size_t cut,
+                   Completion<PersistenceError> done) {
         ++me().calls;
-        auto changes = std::exchange(me().staged, {});
-        if (me().away) return done(SharedStore::lost());
+        if (me().away) {
+            forget_turns(changes);
+            return done(SharedStore::lost());
+        }
+        const bool was_unsure = me().unsure;
         PersistenceError error;
         const auto is_refused = [&](const std::string& id) {
             return std::any_of(error.rooms.begin(), error.rooms.end(),
                                [&](const auto& room) { return room.first == id; });
         };
-        for (auto& change : changes) {
+        for (std::size_t i = 0; i < changes.size() && i <= cut; ++i) {
+            SharedStore::Change& change = changes[i];
             if (is_refused(change.id)) continue;
+            me().unsure = was_unsure || i == cut;
             const PersistenceError refused = store_->take(number_, change);
             if (!refused) continue;
             if (!error) error = refused;
@@ -336,10 +392,13 @@ public:
             line(change.id).changed = true;
         }
         done(me().unsure ? SharedStore::lost() : error);
+        me().unsure = was_unsure;
+        forget_turns(changes);
         store_->report_all();
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
+        store_->before("save");
         if (me().away) return done(SharedStore::lost());
         done(store_->save(number_, std::string{id}, snapshot, covers));
     }
@@ -348,6 +407,7 @@ public:
         done(Result<std::vector<std::string>, PersistenceError>{std::vector<std::string>{}});
     }
     void publish(std::string_view id, BytesView message) {
+        store_->before("publish");
         if (me().away) return;
         for (auto& [number, server] : store_->servers) {
             const auto at = server.lines.find(id);
@@ -358,6 +418,7 @@ public:
     }
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutNews, PersistenceError>> done) {
+        store_->before("subscribe");
         if (me().away) return done(Result<part::FanoutNews, PersistenceError>{SharedStore::lost()});
         if (std::exchange(line(id).from, from) != from) line(id).changed = true;
         line(id).done = std::move(done);
@@ -372,17 +433,25 @@ private:
     Result<std::uint64_t> stage(SharedStore::Change::Kind kind, std::string_view id,
                                 const Id& epoch, BytesView update) {
         const std::uint64_t own = ++me().last_own;
-        const bool turns = std::any_of(me().staged.begin(), me().staged.end(), [&](const auto& c) {
-            return c.id == id && c.kind != SharedStore::Change::Kind::append;
-        });
+        SharedStore::Line& known = line(id);
+        if (kind != SharedStore::Change::Kind::append) known.staged_turn = own;
+        const bool turns = known.staged_turn != known.turn;
         me().staged.push_back({kind,
                                std::string{id},
                                epoch,
                                own,
                                {update.begin(), update.end()},
                                false,
-                               turns ? 0 : line(id).book});
+                               turns ? 0 : known.book,
+                               turns ? known.staged_turn : 0});
         return own;
+    }
+    /// Changes of the history that were not carried out are not waited for any more.
+    void forget_turns(const std::vector<SharedStore::Change>& changes) const {
+        for (const SharedStore::Change& change : changes) {
+            SharedStore::Line& known = line(change.id);
+            if (known.staged_turn == change.own) known.staged_turn = known.turn;
+        }
     }
 
     SharedStore* store_;

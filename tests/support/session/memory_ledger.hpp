@@ -22,6 +22,8 @@ struct MemoryLedger {
     std::error_code adopt_fails;
     std::error_code apply_fails;
     std::error_code commit_fails;
+    bool progress_throws = false;
+    bool adopt_throws = false;
     bool apply_throws = false;
     bool commit_throws = false;
 };
@@ -33,11 +35,13 @@ public:
 
     [[nodiscard]] const belay::Id& store_id() const noexcept { return ledger_->store; }
     [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {
+        if (ledger_->progress_throws) throw std::runtime_error{"progress"};
         const auto i = ledger_->applied.find(sender);
         return i == ledger_->applied.end() ? std::nullopt : std::optional{i->second};
     }
     std::error_code adopt(const belay::Id& sender, const belay::Progress& p) {
         ledger_->log.emplace_back("adopt");
+        if (ledger_->adopt_throws) throw std::runtime_error{"adopt"};
         if (ledger_->adopt_fails) return ledger_->adopt_fails;
         ledger_->applied[sender] = ledger_->committed[sender] = p;
         return {};

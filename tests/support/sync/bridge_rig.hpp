@@ -65,6 +65,30 @@ struct Board {
     int reads = 0;
 };
 
+/// One that keeps what both sides last had, as a file beside the scenes would.
+struct RememberingBoard : Board {
+    belay::Result<std::optional<belay::part::SceneBase>> stored_base(std::string_view session) {
+        ++base_reads;
+        if (base_throws) throw std::runtime_error{"base"};
+        if (base_error) return base_error;
+        const auto at = bases.find(session);
+        return at == bases.end() ? std::nullopt : std::optional{at->second};
+    }
+    std::error_code store_base(std::string_view session, const belay::part::SceneBase& base) {
+        if (base_throws) throw std::runtime_error{"store_base"};
+        if (base_error) return base_error;
+        ++base_writes;
+        bases.insert_or_assign(std::string{session}, base);
+        return {};
+    }
+
+    std::map<std::string, belay::part::SceneBase, std::less<>> bases{};
+    bool base_throws = false;
+    std::error_code base_error{};
+    int base_reads = 0;
+    int base_writes = 0;
+};
+
 /// The side that is there.
 struct Server {
     using content_type = std::string;
@@ -99,9 +123,11 @@ struct Server {
         if (on_push) on_push();
         const auto answer = [this, name = std::string{session},
                              scene](belay::Completion<belay::Failure> to) {
-            Drawing taken = scene;
-            if (restamp) taken.stamp = restamp();
-            scenes.insert_or_assign(name, taken);
+            const auto had = scenes.find(name);
+            std::optional<Drawing> taken = scene;
+            if (stores) taken = stores(had == scenes.end() ? nullptr : &had->second, scene);
+            if (taken && restamp) taken->stamp = restamp();
+            if (taken) scenes.insert_or_assign(name, *taken);
             to(belay::Failure{});
         };
         treat(
@@ -115,6 +141,8 @@ struct Server {
     std::map<std::string, Behaviour, std::less<>> moods{};
     belay::Failure failure{belay::Cause::lost};
     std::function<belay::Stamp()> restamp{};
+    /// Returns what it stores for a push, over what it had; none: it keeps what it had.
+    std::function<std::optional<Drawing>(const Drawing* had, const Drawing& pushed)> stores{};
     /// Before it is treated.
     std::function<void()> on_push{};
     std::function<void()> on_fetch{};
@@ -147,6 +175,33 @@ private:
     }
 };
 
+/// A board whose scenes can be deleted. It lists a session as long as it has a base of it.
+struct DeletingBoard : RememberingBoard {
+    std::vector<std::string> sessions() {
+        std::vector<std::string> names = RememberingBoard::sessions();
+        for (const auto& [name, base] : bases) {
+            if (!scenes.contains(name) && !base.removed) names.push_back(name);
+        }
+        return names;
+    }
+    std::error_code remove_scene(std::string_view session, belay::Origin) {
+        if (refuses) return refuses;
+        applied.push_back(std::string{session} + " removed");
+        if (const auto at = scenes.find(session); at != scenes.end()) scenes.erase(at);
+        return {};
+    }
+};
+
+/// A server that keeps tombstones.
+struct DeletingServer : Server {
+    void remove_scene(std::string_view session, const belay::Stamp& stamp,
+                      belay::Completion<belay::Failure> done) {
+        Drawing tombstone{"", stamp};
+        tombstone.removed = true;
+        push(session, tombstone, std::move(done));
+    }
+};
+
 /// Writes down what it is told.
 struct BridgeRecorder {
     std::vector<std::string>* lines;
@@ -162,6 +217,10 @@ struct BridgeRecorder {
         lines->push_back("pushed " + std::string{session});
     }
     void on_conflict(const belay::BridgeConflict<std::string>& c) {
+        if (c.open) {
+            return lines->push_back("open conflict " + std::string{c.session} + " here " +
+                                    c.local.content + " there " + c.remote.content);
+        }
         lines->push_back("conflict " + std::string{c.session} + " here " + c.local.content +
                          " there " + c.remote.content + " kept " + std::string{to_string(c.kept)});
     }
@@ -173,17 +232,16 @@ struct BridgeRecorder {
 };
 
 /// A bridge between them, in a world of its own.
-template <class Policy = decltype(belay::policies::bridge())>
+template <class Policy = decltype(belay::policies::bridge()), class TheBoard = Board,
+          class TheServer = Server>
 struct BridgeRig {
-    using Machine = belay::Bridge<std::reference_wrapper<Board>, std::reference_wrapper<Server>,
-                                  Policy, BridgeRecorder>;
+    using Machine = belay::Bridge<std::reference_wrapper<TheBoard>,
+                                  std::reference_wrapper<TheServer>, Policy, BridgeRecorder>;
 
     explicit BridgeRig(const belay::BridgeOptions& options = {},
                        Policy policy = belay::policies::bridge(), belay::Seed seed = belay::Seed{7})
         : world{seed}, host{world.host("here")} {
-        bridge.emplace(std::ref(board), std::ref(server), policy, options,
-                       BridgeRecorder{&reported});
-        host.attach(*bridge);
+        restart(options, policy);
     }
 
     ~BridgeRig() {
@@ -194,6 +252,14 @@ struct BridgeRig {
     BridgeRig& operator=(const BridgeRig&) = delete;
 
     void start() { bridge->start(); }
+    /// The program ends, and another one begins, over the same board.
+    void restart(const belay::BridgeOptions& options = {},
+                 Policy policy = belay::policies::bridge()) {
+        bridge.reset();
+        bridge.emplace(std::ref(board), std::ref(server), policy, options,
+                       BridgeRecorder{&reported});
+        host.attach(*bridge);
+    }
     /// An edit here.
     void edit(const std::string& session, const std::string& content, std::int64_t at) {
         board.scenes.insert_or_assign(session, Drawing{content, ms(at)});
@@ -211,10 +277,12 @@ struct BridgeRig {
 
     belay::sim::World world;
     belay::sim::Host& host;
-    Board board{};
-    Server server{};
+    TheBoard board{};
+    TheServer server{};
     std::vector<std::string> reported{};
     std::optional<Machine> bridge{};
 };
+using RememberingRig = BridgeRig<decltype(belay::policies::bridge()), RememberingBoard>;
+using DeletingRig = BridgeRig<decltype(belay::policies::bridge()), DeletingBoard, DeletingServer>;
 
 }  // namespace belay_test

@@ -151,7 +151,7 @@ struct SyncNotes {
         lines.push_back(std::string{to_string(report.reason)} + " " +
                         decisions[static_cast<int>(report.decision)]);
     }
-    void on_progress(const belay::SyncProgress& progress) {
+    void on_progress(const belay::part::SyncProgress& progress) {
         lines.push_back(std::to_string(progress.decided) + " of " + std::to_string(progress.total));
     }
 };

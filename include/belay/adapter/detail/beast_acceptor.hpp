@@ -111,7 +111,7 @@ private:
         socket.set_option(Tcp::no_delay{true}, error);
         const auto ip = IpAddress::parse(from.address().to_string());
         ++this->limiter->counters.accepted;
-        if (!ip || !this->limiter->enter()) {
+        if (!ip || !enter(*ip)) {
             ++this->limiter->counters.turned_away;
             return report_turned_away(ip);
         }
@@ -124,6 +124,20 @@ private:
         std::make_shared<PendingUpgrade>(this->shared_from_this(), std::move(socket),
                                          std::move(permit))
             ->start(*ip);
+    }
+    /// Counts a connection. If too many wait, or are there, it takes the place of one whose request
+    /// is not complete.
+    [[nodiscard]] bool enter(const IpAddress& ip) {
+        if (this->limiter->enter()) return true;
+        const bool counts_later = this->forwarded.is_proxy(ip);
+        if (!counts_later && !this->limiter->allows(ip, SteadyClock{}.now())) return false;
+        PendingUpgrade* const least = this->silent.least_important();
+        if (least == nullptr) return false;
+        const auto alive = least->shared_from_this();
+        const auto other = IpAddress::parse(alive->ip());
+        alive->give_up();
+        report_turned_away(other);
+        return this->limiter->enter();
     }
     /// Reports a connection that was turned away, at most `turned_away_per_minute` times a minute,
     /// so that no client can flood the observer.

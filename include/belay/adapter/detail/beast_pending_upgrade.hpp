@@ -16,6 +16,7 @@
 
 #include <belay/adapter/detail/beast_server_handshake.hpp>
 #include <belay/adapter/detail/beast_upgrade.hpp>
+#include <belay/adapter/detail/silent_upgrades.hpp>
 #include <belay/adapter/tls_error.hpp>
 #include <belay/adapter/websocket_error.hpp>
 
@@ -53,7 +54,8 @@ struct BeastListenerState {
     const std::shared_ptr<IpLimiter> limiter;
     std::shared_ptr<const beast::WebSocketOptions> connection;  ///< options of all connections
     ForwardedFor forwarded{};
-    std::list<PendingUpgrade*> pending_upgrades{};  ///< those whose request is not complete yet
+    std::list<PendingUpgrade*> pending_upgrades{};  ///< those that the user does not have
+    SilentUpgrades<PendingUpgrade> silent{};        ///< those whose request is not complete
 };
 
 /// Reads the request, within its limits of size and time. The user then answers or refuses it.
@@ -86,6 +88,7 @@ public:
         peer_ = ip_ = peer;
         position_ = listener_->pending_upgrades.insert(listener_->pending_upgrades.end(), this);
         listed_ = true;
+        silent_ = listener_->silent.add(peer, *this);
         const beast::ListenerOptions& options = listener_->limiter->options();
         until_ = after(SteadyClock{}.now(), options.upgrade_within);
         if constexpr (NeedsTls<Stream>) {
@@ -106,6 +109,11 @@ public:
         Error ignored;
         if (!taken_) socket_of(stream_).close(ignored);
         permit_.leave();
+    }
+    /// Closes the connection, because its request is not complete and another one needs its place.
+    void give_up() {
+        permit_.given_up();
+        end();
     }
     /// The user has dropped the upgrade. If a refusal is being sent, the connection ends by itself.
     void drop() noexcept {
@@ -162,7 +170,11 @@ private:
             self.end();
         }));
     }
+    void speak() noexcept {
+        if (silent_) listener_->silent.remove(*std::exchange(silent_, std::nullopt));
+    }
     void forget() noexcept {
+        speak();
         if (std::exchange(listed_, false)) listener_->pending_upgrades.erase(position_);
     }
     void report(std::error_code error, int status) {
@@ -211,7 +223,7 @@ private:
     }
     void serve(const std::function<HttpResponse(const HttpRequest&)>& pages) {
         const HttpRequest asked = Upgrade::page_request(request_);
-        const HttpResponse response = pages(asked);
+        const HttpResponse response = page_of(pages, asked);
         if (over_) return;
         permit_.got_page();
         const bool can_be_sent = response.status >= 200 && response.status <= 599;
@@ -219,6 +231,23 @@ private:
             can_be_sent ? Upgrade::page(response, asked.method != "HEAD") : std::string{};
         if (answer.empty()) answer = Upgrade::refusal(500, Duration{});
         send(std::move(answer), until_);
+    }
+    /// Calls `pages`. If it throws, the client gets the status 500 before the exception leaves.
+    HttpResponse page_of(const std::function<HttpResponse(const HttpRequest&)>& pages,
+                         const HttpRequest& asked) {
+#if defined(__cpp_exceptions)
+        try {
+            return pages(asked);
+        } catch (...) {
+            if (!over_) {
+                permit_.got_page();
+                send(Upgrade::refusal(500, Duration{}), until_);
+            }
+            throw;
+        }
+#else
+        return pages(asked);
+#endif
     }
     /// The peer has closed the connection, or has broken the protocol.
     void failed(const Error& error, const std::error_code& what, int status) {
@@ -243,6 +272,7 @@ private:
     }
     void send(std::string answer, Instant until) {
         leaves_ = true;
+        speak();
         text_ = std::move(answer);
         expect(until);
         boost::asio::async_write(stream_, boost::asio::buffer(text_),
@@ -281,6 +311,7 @@ private:
     IpAddress peer_{};
     IpAddress ip_{};  ///< of the peer, or of the client that a proxy names
     typename std::list<BeastPendingUpgrade*>::iterator position_{};
+    std::optional<typename SilentUpgrades<BeastPendingUpgrade>::Place> silent_{};
     bool listed_ = false;
     bool over_ = false;
     bool taken_ = false;   ///< the stream was moved to the connection

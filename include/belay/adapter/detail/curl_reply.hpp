@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 
+#include <belay/adapter/tls_error.hpp>
 #include <belay/http/http_message.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -47,6 +48,44 @@ private:
     HttpHeaders headers_;
     std::size_t bytes_ = 0;
 };
+
+/// Returns the reason why libcurl did not accept the certificate of a server. `result` is its
+/// CURLINFO_SSL_VERIFYRESULT, which has a meaning for OpenSSL and the libraries made from it: a
+/// number of X509_V_ERR_..., and 0 or 1 if only libcurl's own look at the name failed.
+[[nodiscard]] inline tls::Errc certificate_error_of(CURLcode code, long result) noexcept {
+    const char* const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+    const std::string_view name = library != nullptr ? library : "";
+    constexpr auto is_of_openssl = [](std::string_view n) {
+        return n.find("OpenSSL") != n.npos || n.find("LibreSSL") != n.npos ||
+               n.find("BoringSSL") != n.npos || n.find("AWS-LC") != n.npos;
+    };
+    if (code != CURLE_PEER_FAILED_VERIFICATION || !is_of_openssl(name)) {
+        return tls::Errc::certificate_refused;
+    }
+    switch (result) {
+        case 0:
+        case 1:
+            return tls::Errc::certificate_other_name;
+        case 9:
+            return tls::Errc::certificate_not_yet_valid;
+        case 10:
+            return tls::Errc::certificate_expired;
+        case 18:
+            return tls::Errc::certificate_self_signed;
+        case 2:
+        case 19:
+        case 20:
+        case 21:
+            return tls::Errc::certificate_unknown_issuer;
+        case 23:
+            return tls::Errc::certificate_revoked;
+        case 62:
+        case 64:
+            return tls::Errc::certificate_other_name;
+        default:
+            return tls::Errc::certificate_refused;
+    }
+}
 
 /// Maps an error of libcurl to an HttpErrc.
 [[nodiscard]] inline HttpErrc http_errc_of(CURLcode code) noexcept {

@@ -330,7 +330,10 @@ inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc
     const long proxy = easy_ != nullptr ? info<long>(CURLINFO_HTTP_CONNECTCODE) : 0;
     const bool refused_by_proxy = proxy >= 300;
     if (refused_by_proxy) error = HttpErrc::not_connected;
-    response.failure = Failure::from(*error);
+    response.failure =
+        error == HttpErrc::certificate_refused
+            ? Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)))
+            : Failure::from(*error);
     const long left = easy_ != nullptr ? info<long>(CURLINFO_REQUEST_SIZE) : 0;
     response.sent = left != 0 && !refused_by_proxy;
     return response;

@@ -74,17 +74,17 @@ public:
         ++connections_, ++waiting_;
         return true;
     }
+    /// Whether `claim` would count a connection for `ip`.
+    [[nodiscard]] bool allows(const IpAddress& ip, Instant now) const noexcept {
+        const auto found = entries_.find(ip.share());
+        return found == entries_.end() || allows(found->second, now);
+    }
     /// Counts the connection for `ip`.   Returns: false if that address has too many.
     /// Throws: std::bad_alloc.
     [[nodiscard]] bool claim(const IpAddress& ip, Instant now) {
         Entry& entry = entry_of(ip.share());
-        const unsigned upgrades = options_.upgrades_per_ip_and_minute;
-        if (entry.connections >= options_.connections_per_ip_max ||
-            entry.waiting >= options_.waiting_per_ip_max || !entry.upgrades.allows(now, upgrades) ||
-            !entry.refusals.allows(now, options_.refusals_per_ip_and_minute)) {
-            return false;
-        }
-        entry.upgrades.spend(now, upgrades);
+        if (!allows(entry, now)) return false;
+        entry.upgrades.spend(now, options_.upgrades_per_ip_and_minute);
         if (entry.connections++ == 0) busy_.splice(busy_.end(), idle_, entry.place);
         ++entry.waiting;
         return true;
@@ -111,6 +111,12 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
 
 private:
+    [[nodiscard]] bool allows(const Entry& entry, Instant now) const noexcept {
+        return entry.connections < options_.connections_per_ip_max &&
+               entry.waiting < options_.waiting_per_ip_max &&
+               entry.upgrades.allows(now, options_.upgrades_per_ip_and_minute) &&
+               entry.refusals.allows(now, options_.refusals_per_ip_and_minute);
+    }
     Entry& at(const IpAddress& ip) noexcept { return entries_.find(ip.share())->second; }
     Entry& entry_of(const IpAddress& key) {
         if (const auto found = entries_.find(key); found != entries_.end()) return found->second;
@@ -162,6 +168,7 @@ public:
     void upgraded() noexcept { settle(&beast::ListenerCounters::upgraded); }
     void got_page() noexcept { settle(&beast::ListenerCounters::pages); }
     void aborted() noexcept { settle(&beast::ListenerCounters::upgrades_aborted); }
+    void given_up() noexcept { settle(&beast::ListenerCounters::given_up); }
     void turned_away() noexcept { settle(&beast::ListenerCounters::turned_away); }
     void refused() noexcept {
         if (!limiter_ || !waits_) return;

@@ -61,20 +61,19 @@ struct JwtParts {
 /// Parses a JSON object in base64url. It rejects a name that occurs twice, because two readers
 /// could take different values.
 [[nodiscard]] inline std::optional<nlohmann::json> jwt_object(std::string_view part) {
-    using Json = nlohmann::json;
     const auto text = from_base64url(part);
     if (!text) return std::nullopt;
     std::vector<std::set<std::string>> names;
     bool twice = false;
-    const auto look = [&](int, Json::parse_event_t event, Json& parsed) {
-        if (event == Json::parse_event_t::object_start) names.emplace_back();
-        if (event == Json::parse_event_t::object_end) names.pop_back();
-        if (event == Json::parse_event_t::key) {
+    const auto look = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+        if (event == nlohmann::json::parse_event_t::object_start) names.emplace_back();
+        if (event == nlohmann::json::parse_event_t::object_end) names.pop_back();
+        if (event == nlohmann::json::parse_event_t::key) {
             twice = !names.back().insert(parsed.get<std::string>()).second || twice;
         }
         return true;
     };
-    Json object = Json::parse(*text, look, false);
+    nlohmann::json object = nlohmann::json::parse(*text, look, false);
     if (twice || !object.is_object()) return std::nullopt;
     return object;
 }

@@ -9,6 +9,7 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
+#include <belay/adapter/detail/json_cost.hpp>
 #include <belay/adapter/mcp_error.hpp>
 #include <belay/core/result.hpp>
 #include <belay/http/http_errc.hpp>
@@ -38,42 +39,6 @@ inline constexpr std::size_t mcp_batch_max = 64;
 /// a little more, numbers a few times as much, and empty objects thirty times as much.
 inline constexpr std::size_t json_memory_max = std::size_t{128} << 20;
 
-/// The cost of a JSON text.
-struct JsonCost {
-    bool too_deep = false;
-    /// At least what its values take, including an array of them that grows.
-    std::size_t bytes = 0;
-};
-
-/// Computes the cost before parsing, because the parser has no limit for it.
-[[nodiscard]] inline JsonCost json_cost(std::string_view text, std::size_t depth_max) noexcept {
-    // A node of std::map, the allocation of a value, and its place in a growing array. Each
-    // includes the overhead of an allocator.
-    constexpr std::size_t member = 112, container = 80, string = 48, place = 48;
-    JsonCost cost{.bytes = text.size() + place};
-    std::size_t depth = 0;
-    bool quoted = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (c == '"') {
-            quoted = !quoted;
-            if (quoted) cost.bytes += string;
-        }
-        if (quoted) {
-            if (c == '\\') ++i;
-        } else if (c == '[' || c == '{') {
-            if (++depth > depth_max) return {true, cost.bytes};
-            cost.bytes += container;
-        } else if (c == ',') {
-            cost.bytes += place;
-        } else if (c == ':') {
-            cost.bytes += member;
-        } else if ((c == ']' || c == '}') && depth != 0) {
-            --depth;
-        }
-    }
-    return cost;
-}
 /// Returns why a text must not be parsed; no error if it may be.
 [[nodiscard]] inline std::error_code too_costly(std::string_view text,
                                                 std::size_t depth_max) noexcept {

@@ -51,10 +51,10 @@ public:
         // token.
         std::string text;
         while (text.size() < bytes_max && !rest.empty()) {
-            const std::string_view near = rest.substr(0, bytes_max + secret_.size());
-            const std::size_t at = secret_.empty() ? near.npos : near.find(secret_);
-            text += near.substr(0, std::min(at, bytes_max));
-            if (at == near.npos) break;
+            const std::string_view start = rest.substr(0, bytes_max + secret_.size());
+            const std::size_t at = secret_.empty() ? start.npos : start.find(secret_);
+            text += start.substr(0, std::min(at, bytes_max));
+            if (at == start.npos) break;
             text += "***";
             rest.remove_prefix(at + secret_.size());
         }

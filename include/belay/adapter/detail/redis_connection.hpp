@@ -12,6 +12,7 @@
 #include <hiredis/hiredis.h>
 
 #include <cerrno>       // EINTR
+#include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
 #include <memory>       // std::unique_ptr
 #include <string>       // std::string
@@ -59,7 +60,13 @@ public:
         port_ = options.port;
         connect_timeout_ = options.connect_timeout;
         command_timeout_ = options.command_timeout;
+        sentinels_ = options.sentinels;
+        if (!has_sentinels()) return;
+        socket_.clear();
+        host_.reserve(redis_host_max);  // connect() must not allocate
     }
+    /// From now on, does not connect to a node of a cluster.
+    void refuse_cluster() noexcept { refuses_cluster_ = true; }
 
     /// Sends a command, whose words may contain any bytes, and waits for the reply. `longer` is
     /// added to the usual time limit.
@@ -111,7 +118,8 @@ public:
     [[nodiscard]] const char* last_words() const noexcept { return words_; }
     /// Returns the address of the server.   Throws: std::bad_alloc.
     [[nodiscard]] std::string peer() const {
-        return socket_.empty() ? host_ + ":" + std::to_string(port_) : socket_;
+        std::string place = socket_.empty() ? host_ + ":" + std::to_string(port_) : socket_;
+        return has_sentinels() ? sentinels_.master + " at " + place : place;
     }
 
 private:
@@ -130,7 +138,53 @@ private:
         return false;
     }
 
+    [[nodiscard]] bool has_sentinels() const noexcept { return !sentinels_.addresses.empty(); }
+
     [[nodiscard]] std::error_code connect() noexcept {
+        std::error_code error = has_sentinels() ? find_master() : std::error_code{};
+        if (!error) error = dial(user_, password_);
+        if (!error) error = before_commands(inspect_server());
+        return error;
+    }
+    /// Asks one Sentinel after the other, beginning with the last that answered, where the master
+    /// is.   Source: "Guidelines for Redis clients with support for Redis Sentinel", redis.io.
+    [[nodiscard]] std::error_code find_master() noexcept {
+        std::error_code error;
+        for (std::size_t i = 0; i < sentinels_.addresses.size(); ++i) {
+            const std::size_t at = (sentinel_ + i) % sentinels_.addresses.size();
+            error = ask_sentinel(sentinels_.addresses[at]);
+            if (error) continue;
+            sentinel_ = at;
+            break;
+        }
+        return error;
+    }
+    [[nodiscard]] std::error_code ask_sentinel(const std::string& address) noexcept {
+        std::string_view host;
+        port_ = redis_port(address, host);
+        host_.assign(host);
+        if (const std::error_code error = dial(sentinels_.user, sentinels_.password)) return error;
+        RedisReply reply;
+        const std::error_code error = exchange(
+            {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels_.master}, reply, connect_timeout_);
+        if (error) return before_commands(error);
+        context_.reset();
+        unsigned port = 0;
+        const std::string_view digits = reply_text(reply_at(reply.get(), 1));
+        host = reply_text(reply_at(reply.get(), 0));
+        std::from_chars(digits.data(), digits.data() + digits.size(), port);
+        if (host.empty() || host.size() > redis_host_max || port == 0 || port > 65'535) {
+            keep_words("the Sentinel has no master of this name");
+            return std::make_error_code(std::errc::host_unreachable);
+        }
+        words_[0] = '\0';  // those of a Sentinel that was asked before
+        host_.assign(host);
+        port_ = static_cast<std::uint16_t>(port);
+        return {};
+    }
+    /// Connects to the present address, and logs in.
+    [[nodiscard]] std::error_code dial(const std::string& user,
+                                       const std::string& password) noexcept {
         const Clock::time_point deadline = Clock::now() + connect_timeout_;
         int system = connect_once(connect_timeout_);
         // A signal interrupts the waiting of hiredis.
@@ -147,8 +201,11 @@ private:
         // A long wait must detect that the other machine is gone. All else works without
         // keep-alive.
         if (socket_.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
-        const std::error_code error = log_in();
-        // No command was sent yet, so its outcome is not unknown.
+        return before_commands(log_in(user, password));
+    }
+    /// Returns the error of a connection on which no command of the caller was sent yet, so that
+    /// its outcome is not unknown. Closes the connection.
+    [[nodiscard]] std::error_code before_commands(const std::error_code& error) noexcept {
         if (error) context_.reset();
         if (error == redis::Errc::no_answer) return std::make_error_code(std::errc::timed_out);
         if (error == redis::Errc::connection_lost) {
@@ -174,15 +231,36 @@ private:
             (context_->err == REDIS_ERR_IO && system != 0) || system == EMFILE || system == ENFILE;
         return has_errno ? system : EHOSTUNREACH;
     }
-    [[nodiscard]] std::error_code log_in() noexcept {
-        if (user_.empty() && password_.empty()) return {};
+    [[nodiscard]] std::error_code log_in(const std::string& user,
+                                         const std::string& password) noexcept {
+        if (user.empty() && password.empty()) return {};
         RedisReply reply;
         const std::error_code error =
-            user_.empty() ? exchange({"AUTH", password_}, reply, connect_timeout_)
-                          : exchange({"AUTH", user_, password_}, reply, connect_timeout_);
+            user.empty() ? exchange({"AUTH", password}, reply, connect_timeout_)
+                         : exchange({"AUTH", user, password}, reply, connect_timeout_);
         // A server that lacks the command quotes the password in its error.
         if (error == redis::Errc::too_old) words_[0] = '\0';
         return error;
+    }
+
+    /// Refuses a server of the wrong kind. HELLO needs no permission. A proxy may lack it.
+    [[nodiscard]] std::error_code inspect_server() noexcept {
+        if (!refuses_cluster_ && !has_sentinels()) return {};
+        RedisReply reply;
+        const std::error_code error = exchange({"HELLO", "2"}, reply, connect_timeout_);
+        if (context_ == nullptr) return error;
+        words_[0] = '\0';
+        for (std::size_t i = 0; reply_at(reply.get(), i + 1) != nullptr; i += 2) {
+            const std::string_view name = reply_text(reply_at(reply.get(), i));
+            const std::string_view value = reply_text(reply_at(reply.get(), i + 1));
+            if (refuses_cluster_ && name == "mode" && value == "cluster")
+                return make_error_code(redis::Errc::cluster);
+            if (has_sentinels() && name == "role" && value != "master") {
+                keep_words("Sentinel named a server that is not, or not yet, a master");
+                return make_error_code(redis::Errc::read_only);
+            }
+        }
+        return {};
     }
 
     /// Returns the bytes of a command, which `owner` keeps; none if there is no memory.
@@ -226,7 +304,10 @@ private:
         if (reply->type != REDIS_REPLY_ERROR) return {};
         const std::string_view words_of_error{reply->str, reply->len};
         keep_words(words_of_error);
-        return code_of_redis(words_of_error);
+        const std::error_code code = code_of_redis(words_of_error);
+        // A former master: the next call finds the present one.
+        if (code == redis::Errc::read_only && has_sentinels()) context_.reset();
+        return code;
     }
     [[nodiscard]] std::error_code send(std::string_view bytes,
                                        Clock::time_point deadline) noexcept {
@@ -293,7 +374,10 @@ private:
     std::string password_;
     Milliseconds connect_timeout_{};
     Milliseconds command_timeout_{};
+    redis::Options::Sentinels sentinels_;
+    std::size_t sentinel_ = 0;  // the last that answered
     std::uint16_t port_ = 0;
+    bool refuses_cluster_ = false;
     char words_[200] = "";
 };
 

@@ -73,12 +73,15 @@ return 1
     "  return tonumber(as) < tonumber(bs)\n"                      \
     "end\n"
 /// Whether an entry is lost. An entry that the snapshot covers is not, even if another server has
-/// trimmed the stream.
-#define BELAY_DETAIL_REDIS_LOST                                                               \
-    BELAY_DETAIL_REDIS_LESS                                                                   \
-    "local function lost(id, trimmed, covers)\n"                                              \
-    "  return less(trimmed, id) and id ~= covers and #redis.call('XRANGE', KEYS[1], id, id) " \
-    "== 0\n"                                                                                  \
+/// trimmed the stream. An entry of `server`, if it is given, is lost if its id is that of an entry
+/// of another server: after a failover, an id can be used again.
+#define BELAY_DETAIL_REDIS_LOST                                          \
+    BELAY_DETAIL_REDIS_LESS                                              \
+    "local function lost(id, trimmed, covers, server)\n"                 \
+    "  if not less(trimmed, id) or id == covers then return false end\n" \
+    "  local found = redis.call('XRANGE', KEYS[1], id, id)[1]\n"         \
+    "  if not found then return true end\n"                              \
+    "  return server and found[2][1] == 's' and found[2][2] ~= server\n" \
     "end\n"
 
 /// Appends updates. ARGV: log or '', channel, server, updates, and the last own entry that Redis
@@ -91,7 +94,7 @@ local log = room[1]
 if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then
   return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over'
 end
-if lost(ARGV[5], room[2], room[3]) then return false end
+if lost(ARGV[5], room[2], room[3], ARGV[3]) then return false end
 local ids, at, all = {}, 1, ARGV[4]
 while at <= #all do
   local size = struct.unpack('<I4', all, at)
@@ -111,16 +114,21 @@ if not redis.call('GET', KEYS[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return redis.call('GET', KEYS[1])
 )";
 
-/// Returns {epoch, log, covers, snapshot, entries}; nil if there is no room.
+/// Returns {epoch, log, covers, snapshot, entries}; nil if there is no room. Returns 'missing' if
+/// Redis has lost the snapshot, whose content is in no entry. ARGV: '1' if the server has the room,
+/// and will add what it has to what is left.
 inline constexpr std::string_view redis_room_load = R"(
-local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'covers')
+local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'covers', 'began')
 if not room[2] then return false end
-return {room[1], room[2], room[3], redis.call('GET', KEYS[3]) or '',
+local snapshot = redis.call('GET', KEYS[3])
+if not snapshot and room[3] ~= room[4] and ARGV[1] ~= '1' then return 'missing' end
+return {room[1], room[2], room[3], snapshot or '',
   redis.call('XRANGE', KEYS[1], '(' .. room[3], '+')}
 )";
 
 /// Returns new entries. ARGV: log or '', the last entry that was read, the last own entry that
-/// Redis has acknowledged, the most entries, the most bytes. Returns {state, epoch, log, entries}.
+/// Redis has acknowledged, the most entries, the most bytes, server. Returns {state, epoch, log,
+/// entries}.
 inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
@@ -129,7 +137,8 @@ if ARGV[1] ~= '' and ARGV[1] ~= log then
 end
 if not log then return {'none'} end
 if from == '0-0' then from = room[4] end
-if less(from, trimmed) or lost(from, trimmed, room[5]) or lost(ARGV[3], trimmed, room[5]) then
+if less(from, trimmed) or lost(from, trimmed, room[5]) or
+    lost(ARGV[3], trimmed, room[5], ARGV[6]) then
   return {'gap'}
 end
 local got, bytes, some = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4]), 0, {}
@@ -142,16 +151,21 @@ return {'on', room[1], log, some}
 )";
 
 /// Stores a snapshot. ARGV: log or '', the entry that it covers, the last entry that was read,
-/// server, the snapshot. Returns the entry that is covered now. It does not cover entries that
-/// others appended after the last one that was read. Stores nothing if some of these are trimmed.
-/// Stores nothing if the covered entry is gone, either: this copy of the room may have other
-/// entries before it, and they would be covered.
-inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
+/// server, the snapshot, the last own entry that Redis has acknowledged. Returns the entry that is
+/// covered now. It does not cover entries that others appended after the last one that was read.
+/// Stores nothing if
+/// - some of these are trimmed,
+/// - the covered entry is gone, because this copy of the room may have other entries before it, and
+///   they would be covered, or
+/// - that own entry is lost, because servers that have read further would not receive its change.
+inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end
 if ARGV[1] ~= '' and ARGV[1] ~= room[1] then return 'stale' end
 local to, read = ARGV[2], ARGV[3]
-if less(to, room[2]) or less(read, room[3]) then return 'stale' end
+if less(to, room[2]) or less(read, room[3]) or lost(ARGV[6], room[3], room[2], ARGV[4]) then
+  return 'stale'
+end
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' and less(info[i + 1], to) then return 'beyond' end

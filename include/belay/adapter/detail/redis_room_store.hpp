@@ -33,7 +33,8 @@ public:
 
     RedisRoomStore(const redis::RoomsOptions& options, RedisRoomPositions& positions)
         : options_{options}, positions_{&positions} {
-        connection_.use(connection_of(options));
+        connection_.use(options.connection());
+        connection_.refuse_cluster();
         server_ = fresh();
     }
 
@@ -56,12 +57,21 @@ public:
 
     // ---- calls ---------------------------------------------------------------------------------
 
-    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> load(std::string_view id) {
+    /// `has_room`: whether this server has the room, and adds what it has to what is left of it.
+    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> load(std::string_view id,
+                                                                           bool has_room) {
         const RedisRoomKeys keys{options_.prefix, id};
         RedisReply reply;
-        if (PersistenceError e =
-                ask({"EVAL", redis_room_load, "3", keys.updates, keys.room, keys.snapshot}, reply))
+        if (PersistenceError e = ask({"EVAL", redis_room_load, "3", keys.updates, keys.room,
+                                      keys.snapshot, has_room ? "1" : "0"},
+                                     reply))
             return e;
+        if (reply_text(reply.get()) == "missing") {
+            return PersistenceError{
+                RoomErrc::snapshot_missing, keys.snapshot, "Redis has removed the key",
+                "wait until a server that has the room saves it, or restore the key, or erase the "
+                "room; set maxmemory-policy to noeviction"};
+        }
         if (reply->type == REDIS_REPLY_NIL) {
             positions_->loaded(id, 0, {});
             return std::optional<StoredRoom>{};
@@ -113,10 +123,10 @@ public:
         const std::string to = redis_entry_id(*entry);
         const std::string read = state.log.empty() ? to : redis_entry_id(state.read);
         RedisReply reply;
-        if (PersistenceError e =
-                ask({"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot,
-                     state.log, to, read, server_, redis_packed(snapshot)},
-                    reply))
+        if (PersistenceError e = ask(
+                {"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot, state.log,
+                 to, read, server_, redis_packed(snapshot), redis_entry_id(state.acked)},
+                reply))
             return e;
         const std::string_view answer = reply_text(reply.get());
         if (answer == "none") return {RoomErrc::unknown_room, keys.room, {}};
@@ -186,7 +196,7 @@ public:
                 ask({"EVAL", redis_room_news, "3", keys.updates, keys.room, keys.snapshot, log,
                      redis_entry_id(from), redis_entry_id(acked),
                      std::to_string(options_.news_entries_max),
-                     std::to_string(options_.news_bytes_max)},
+                     std::to_string(options_.news_bytes_max), server_},
                     reply))
             return e;
         part::FanoutNews news;
@@ -221,7 +231,7 @@ private:
         return code.category() != redis_category() || code == redis::Errc::connection_lost ||
                code == redis::Errc::no_answer || code == redis::Errc::bad_reply ||
                code == redis::Errc::unauthorized || code == redis::Errc::not_ready ||
-               code == redis::Errc::read_only;
+               code == redis::Errc::read_only || code == redis::Errc::cluster;
     }
     /// Overrides the advice for queues in Redis where rooms need another one.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {

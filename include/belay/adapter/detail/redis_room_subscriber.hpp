@@ -35,7 +35,8 @@ public:
     RedisRoomSubscriber(const redis::RoomsOptions& options, RedisRoomPositions& positions,
                         RedisRoomStore& store)
         : options_{options}, positions_{&positions}, store_{&store} {
-        connection_.use(connection_of(options));
+        connection_.use(options.connection());
+        connection_.refuse_cluster();
     }
 
     void subscribe(const std::string& id, std::uint64_t from,
@@ -61,6 +62,12 @@ public:
         found->second.changed = true;
     }
 
+    /// Returns whether this server has the room: a subscription to it waits, or was answered just
+    /// now.
+    [[nodiscard]] bool serves(const std::string& id) const {
+        const auto found = subs_.find(id);
+        return found != subs_.end() && (!found->second.done || found->second.done->wanted());
+    }
     /// The room may have another history, or be gone.
     void changed(const std::string& id) {
         const auto found = subs_.find(id);

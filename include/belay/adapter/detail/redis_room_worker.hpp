@@ -156,7 +156,8 @@ private:
     void make(Load& call) {
         // A load that nothing waits for is skipped, so that it does not delay other calls.
         if (!call.done.wanted()) return;
-        Result<std::optional<StoredRoom>, PersistenceError> found = store_.load(call.id);
+        Result<std::optional<StoredRoom>, PersistenceError> found =
+            store_.load(call.id, subscriber_.serves(call.id));
         if (found) subscriber_.loaded(call.id);
         call.done(std::move(found));
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/sqlite_database.hpp
-/// SqliteDatabase and SqliteRun: a connection to one file that no one else may use at the same
-/// time, and one execution of a statement.
+/// SqliteDatabase and SqliteRun: a connection to one file, which other connections may use at the
+/// same time only if the caller allows it, and one execution of a statement.
 #pragma once
 
 #include <sqlite3.h>
 
+#include <chrono>       // std::chrono::milliseconds
 #include <cstdint>      // std::int64_t
 #include <memory>       // std::unique_ptr
 #include <string>       // std::string
@@ -14,6 +15,7 @@
 #include <belay/adapter/detail/database_place.hpp>
 #include <belay/adapter/sqlite_error.hpp>
 #include <belay/core/bytes.hpp>
+#include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -74,11 +76,15 @@ struct SqliteFormat {
     std::int64_t oldest_version = version;  ///< the oldest that the caller can read
 };
 
+/// Whether other connections may use the file while this one is open.
+enum class SqliteSharing : std::uint8_t { exclusive, shared };
+
 /// A connection. Errors are those of `code_of_sqlite`.
 class SqliteDatabase {
 public:
-    /// Opens or creates the file, and locks it while the connection is open.
-    [[nodiscard]] std::error_code open(const std::string& path) {
+    /// Opens or creates the file. Locks it while the connection is open, unless it is shared.
+    [[nodiscard]] std::error_code open(const std::string& path,
+                                       SqliteSharing sharing = SqliteSharing::exclusive) {
         // SQLite treats such names as databases without a file, or as URIs.
         const bool special = path.starts_with(':') || path.starts_with("file:");
         std::string name = special ? "./" + path : path;
@@ -111,9 +117,27 @@ public:
         // The files of a VFS need not be files of the machine: then SQLite alone looks for them.
         static_cast<void>(place_.remember(path));
         if (has_moved()) return make_error_code(QueueErrc::displaced);
+        if (sharing == SqliteSharing::shared) return execute("PRAGMA cell_size_check=ON");
         // The first transaction takes the lock, and the connection keeps it.
         return execute(
             "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; BEGIN EXCLUSIVE; COMMIT");
+    }
+    /// Sets how long a call waits for the lock of another connection, before it fails as
+    /// already_locked.   Pre: time >= 0ns.
+    void wait_for_locks(Duration time) noexcept {
+        constexpr Duration longest = std::chrono::hours{24};
+        const auto ms =
+            std::chrono::duration_cast<std::chrono::milliseconds>(time < longest ? time : longest);
+        sqlite3_busy_timeout(db_.get(), static_cast<int>(ms.count()));
+    }
+    /// Defines an SQL function of one argument.
+    [[nodiscard]] std::error_code define(const char* name,
+                                         void (*function)(sqlite3_context*, int,
+                                                          sqlite3_value**)) noexcept {
+        const int answer =
+            sqlite3_create_function_v2(db_.get(), name, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                                       nullptr, function, nullptr, nullptr, nullptr);
+        return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
     }
 
     /// Checks whether the file is of this format, or empty and to become so. Does not change any
@@ -164,7 +188,10 @@ public:
 
     [[nodiscard]] std::error_code execute(const char* sql) noexcept {
         const int answer = sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr);
-        return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
+        if (answer == SQLITE_OK) return {};
+        // A full disk, which the log reports and the database does not.
+        const std::error_code error = code_of(answer);
+        return error == std::errc::io_error ? code_of_write(answer) : error;
     }
     [[nodiscard]] std::error_code prepare(const char* sql, SqliteStatement& into) noexcept {
         sqlite3_stmt* statement = nullptr;

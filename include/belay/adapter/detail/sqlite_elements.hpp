@@ -23,10 +23,11 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
         std::int64_t version = 0;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 2, 1}, version);
+        if (!error) error = db_.recognise({0x62656C73, 3, 1}, version);
         if (!error) error = db_.configure(flushes_each);
         if (!error && version == 0) error = create();
         if (!error && version == 1) error = add_decisions();
+        if (!error && (version == 1 || version == 2)) error = add_changes();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };
@@ -36,22 +37,30 @@ public:
         prepare(
             "SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER BY id",
             list_);
-        prepare("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?)", put_);
+        prepare("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put_);
         prepare(
-            "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7 "
+            "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7, change=?8 "
             "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
             update_);
+        prepare(
+            "SELECT crc, wall, counter, origin, value, id, change FROM element WHERE session=? AND "
+            "change>? ORDER BY change",
+            changed_);
         prepare("INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_);
         prepare("SELECT hash, decision FROM applied WHERE id=?", applied_);
         prepare("DELETE FROM applied WHERE number<=?", forget_);
-        std::int64_t found[2] = {};
+        std::int64_t found[4] = {};
         if (!error) {
             error = db_.ask(
-                "SELECT horizon, ifnull((SELECT min(number) FROM applied), 1) FROM past", found);
+                "SELECT horizon, ifnull((SELECT min(number) FROM applied), 1), forgotten, "
+                "max(forgotten, ifnull((SELECT max(change) FROM element), 0)) FROM past",
+                found);
         }
         horizon_ = WallTime{Duration{found[0]}};
         first_ = found[1];
-        return error;
+        forgotten_ = found[2];
+        changes_ = found[3];
+        return error ? error : read_id();
     }
 
     /// Returns the element, and its value's bytes if it is live.
@@ -83,6 +92,43 @@ public:
         }
         return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
     }
+    /// Fills a page of changes; see StoreLike. Calls `take(id, stamp, bytes)`, which returns a
+    /// std::error_code, for each change; a removal has no bytes.
+    template <class Page, class Take>
+    [[nodiscard]] std::error_code changes_since(std::string_view session,
+                                                const part::StoreCursor& since, std::size_t most,
+                                                Page& page, Take take) {
+        const auto number = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+        page.next = since;
+        page.begins_copy = since.store != id_ || since.changes > number(changes_) ||
+                           std::max(since.changes, since.copied_at) < number(forgotten_);
+        if (page.begins_copy) page.next = {id_, 0, number(changes_)};
+        const SqliteRun run{changed_};
+        run.bind(1, as_bytes(session));
+        run.bind(2, static_cast<std::int64_t>(page.next.changes));
+        int answer = SQLITE_DONE;
+        while (!page.more && page.next.changes < number(changes_) &&
+               (answer = run.step()) == SQLITE_ROW) {
+            const std::uint64_t change = number(run.number(6));
+            // Who has nothing from before the copy needs no removals from before it.
+            if (run.is_null(4) && change <= page.next.copied_at) continue;
+            page.more = page.changes.size() == most;
+            if (page.more) break;
+            const std::string_view id = as_text(run.bytes(5));
+            BytesView bytes;
+            const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
+            if (!found) return found.error();
+            const bool live = found->presence == part::Presence::live;
+            if (const std::error_code error =
+                    take(id, found->stamp, live ? std::optional{bytes} : std::nullopt)) {
+                return error;
+            }
+            page.next.changes = change;
+        }
+        if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(answer);
+        if (!page.more) page.next.changes = number(changes_);
+        return {};
+    }
     /// Makes the element live with this value, whatever it was. Without a value it becomes a
     /// tombstone.
     [[nodiscard]] std::error_code put(const part::ElementKey& key,
@@ -99,7 +145,9 @@ public:
         return in_one_piece([&]() -> std::error_code {
             const int answer = write(update_, key, value, mark);
             if (answer != SQLITE_DONE) return failed(answer);
-            return db_.changes() == 1 ? note(mark) : make_error_code(SyncErrc::store_disagrees);
+            if (db_.changes() == 1) return note(mark);
+            --changes_;
+            return SyncErrc::store_disagrees;
         });
     }
     [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
@@ -120,16 +168,25 @@ public:
     /// Removes the tombstones from before `until`.
     [[nodiscard]] std::error_code expire(WallTime until) {
         const std::string before = std::to_string(until.time_since_epoch().count());
+        const std::string gone = "FROM element WHERE value IS NULL AND wall<" + before;
         const WallTime was = horizon_;
+        const std::int64_t had_forgotten = forgotten_;
         const std::error_code error = in_one_piece([&] {
-            const std::string sql = "DELETE FROM element WHERE value IS NULL AND wall<" + before +
-                                    "; UPDATE past SET horizon=" + before;
-            const std::error_code failure = db_.execute(sql.c_str());
+            const std::string sql = "UPDATE past SET horizon=" + before +
+                                    ", forgotten=max(forgotten, ifnull((SELECT max(change) " +
+                                    gone + "), 0)); DELETE " + gone;
+            std::error_code failure = db_.execute(sql.c_str());
+            std::int64_t found[1] = {forgotten_};
+            if (!failure) failure = db_.ask("SELECT forgotten FROM past", found);
+            forgotten_ = found[0];
             if (failure) broken_ = failure;
             horizon_ = until;
             return failure;
         });
-        if (error) horizon_ = was;
+        if (error) {
+            horizon_ = was;
+            forgotten_ = had_forgotten;
+        }
         return error;
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
@@ -141,7 +198,7 @@ public:
     template <class Body>
     [[nodiscard]] std::error_code transaction(Body& body) {
         if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
-        Undo undo{*this, horizon_, first_};
+        Undo undo{*this, horizon_, first_, forgotten_, changes_};
         broken_ = {};
         const std::error_code error = db_.in_one_piece([&] {
             const std::error_code failure = body();
@@ -161,10 +218,14 @@ private:
             if (!needed) return;
             of.horizon_ = horizon;
             of.first_ = first;
+            of.forgotten_ = forgotten;
+            of.changes_ = changes;
         }
         SqliteElements& of;
         WallTime horizon;
         std::int64_t first;
+        std::int64_t forgotten;
+        std::int64_t changes;
         bool needed = true;
     };
 
@@ -203,12 +264,13 @@ private:
         return db_.execute(
             "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
             "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
-            "BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX tombstone ON element "
-            "(wall) WHERE value IS NULL; CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
+            "BLOB, change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
+            "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
+            "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
             "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
-            "TABLE past (horizon INTEGER NOT NULL); INSERT INTO past VALUES "
-            "(-9223372036854775808); PRAGMA application_id=0x62656C73; PRAGMA user_version=2; "
-            "COMMIT");
+            "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
+            "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); PRAGMA "
+            "application_id=0x62656C73; PRAGMA user_version=3; COMMIT");
     }
     /// Makes a file of version 1 one of version 2. Its operations have unknown decisions.
     [[nodiscard]] std::error_code add_decisions() noexcept {
@@ -216,9 +278,33 @@ private:
             "BEGIN; ALTER TABLE applied ADD COLUMN decision INTEGER NOT NULL DEFAULT 0; PRAGMA "
             "user_version=2; COMMIT");
     }
-    [[nodiscard]] static int write(const SqliteStatement& statement, const part::ElementKey& key,
-                                   const std::optional<BytesView>& value,
-                                   const part::WriteMark& mark) {
+    /// Makes a file of version 2 one of version 3. Its elements are numbered in the order of their
+    /// ids. What it forgot before cannot matter: there are no cursors of it.
+    [[nodiscard]] std::error_code add_changes() noexcept {
+        return db_.execute(
+            "BEGIN; ALTER TABLE element RENAME TO before; DROP INDEX tombstone; CREATE TABLE "
+            "element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, wall INTEGER "
+            "NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, change INTEGER "
+            "NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; INSERT INTO element SELECT "
+            "session, id, crc, wall, counter, origin, value, row_number() OVER (ORDER BY session, "
+            "id) FROM before; DROP TABLE before; CREATE INDEX tombstone ON element (wall) WHERE "
+            "value IS NULL; CREATE INDEX changed ON element (session, change); ALTER TABLE past "
+            "ADD COLUMN store BLOB NOT NULL DEFAULT x''; ALTER TABLE past ADD COLUMN forgotten "
+            "INTEGER NOT NULL DEFAULT 0; UPDATE past SET store=randomblob(16); PRAGMA "
+            "user_version=3; COMMIT");
+    }
+    [[nodiscard]] std::error_code read_id() {
+        SqliteStatement statement;
+        if (const auto error = db_.prepare("SELECT store FROM past", statement)) return error;
+        const SqliteRun run{statement};
+        if (const int answer = run.step(); answer != SQLITE_ROW) return db_.code_of(answer);
+        const BytesView id = run.bytes(0);
+        if (id.size() != id_.size()) return make_error_code(QueueErrc::corrupt);
+        std::copy(id.begin(), id.end(), id_.begin());
+        return {};
+    }
+    [[nodiscard]] int write(const SqliteStatement& statement, const part::ElementKey& key,
+                            const std::optional<BytesView>& value, const part::WriteMark& mark) {
         const Stamp& stamp = mark.stamp;
         const SqliteRun run{statement};
         run.bind(1, as_bytes(key.session));
@@ -229,7 +315,11 @@ private:
         run.bind(5, std::int64_t{stamp.counter});
         run.bind(6, BytesView{stamp.origin});
         if (value) run.bind(7, *value);
-        return run.step();
+        run.bind(8, changes_ + 1);
+        const int answer = run.step();
+        // If the transaction is undone, so is this.
+        if (answer == SQLITE_DONE) ++changes_;
+        return answer;
     }
     [[nodiscard]] std::error_code note(const part::WriteMark& mark) {
         {
@@ -269,6 +359,7 @@ private:
     SqliteDatabase db_;
     SqliteStatement find_;
     SqliteStatement list_;
+    SqliteStatement changed_;
     SqliteStatement put_;
     SqliteStatement update_;
     SqliteStatement remember_;
@@ -277,6 +368,9 @@ private:
     WallTime horizon_ = WallTime::min();
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;
+    std::int64_t changes_ = 0;    // the number of the last change
+    std::int64_t forgotten_ = 0;  // that of the last removal that is forgotten
+    Id id_{};
     bool inside_ = false;       // a transaction is under way
     std::error_code broken_{};  // the transaction under way cannot be committed
 };

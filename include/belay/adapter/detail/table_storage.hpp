@@ -125,9 +125,6 @@ protected:
     template <class... How>
     [[nodiscard]] std::error_code start(const std::string& path, std::size_t record_bytes_max,
                                         How... how) {
-        if (path.empty() || path.find('\0') != path.npos || record_bytes_max > 1'000'000'000) {
-            return make_error_code(QueueErrc::bad_options);
-        }
         record_bytes_max_ = record_bytes_max;
         return table_.open(path, how..., range_);
     }

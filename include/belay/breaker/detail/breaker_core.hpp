@@ -26,6 +26,9 @@ template <class Trip, class OpenWait>
 class BreakerCore {
     // Not constraints: the compiler's message for a failed constraint would hide the sentence.
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
+    static_assert(!HeedsCounts<OpenWait> || SaysCounts<Trip>,
+                  "Breaker: the open wait requires the counts of the trip, so the trip needs "
+                  "'belay::CallCounts tripped_by() const noexcept'; see docs/breaker.md");
 
 public:
     /// Generations have 30 bits, so that CircuitBreaker can keep one in an atomic word.
@@ -124,7 +127,7 @@ public:
             trip_.reset();
             return BreakerChange::would_open;
         }
-        open(turn, why);
+        open(turn, why, counts_of_trip());
         return BreakerChange::opened;
     }
 
@@ -176,7 +179,8 @@ private:
         if (out_ > 0) --out_;
         if (failed) {
             if (forced || ++failures_ >= failures_needed_) {
-                open(turn, why);
+                const std::uint64_t failed_probes = forced ? 1 : failures_;
+                open(turn, why, {successes_ + failed_probes, failed_probes});
                 return BreakerChange::reopened;
             }
         } else if (++successes_ >= successes_needed_) {
@@ -217,11 +221,18 @@ private:
                round_at(now) >= round_max_;
     }
 
-    constexpr void open(Turn& turn, const Failure& why) noexcept {
+    [[nodiscard]] constexpr CallCounts counts_of_trip() const noexcept {
+        if constexpr (HeedsCounts<OpenWait>) {
+            return trip_.tripped_by();
+        } else {
+            return {};
+        }
+    }
+    constexpr void open(Turn& turn, const Failure& why, const CallCounts& seen) noexcept {
         renew();
         state_ = BreakerState::open;
         out_ = 0;
-        until_ = after(turn.now, next_wait(open_wait_, turn.bits, why));
+        until_ = after(turn.now, next_wait(open_wait_, turn.bits, why, seen));
         if (openings_ < 0xFFFFU) ++openings_;
     }
     constexpr void close() noexcept {

@@ -5,7 +5,7 @@
 
 #include <atomic>    // std::atomic
 #include <concepts>  // std::same_as
-#include <cstdint>   // std::int32_t, std::uint32_t, std::uint64_t
+#include <cstdint>   // std::int32_t, std::uint16_t, std::uint32_t, std::uint64_t
 #include <utility>   // std::move
 
 #include <belay/breaker/breaker_event.hpp>
@@ -68,7 +68,7 @@ public:
         if constexpr (counts_in_word) {
             while (word.is(Gate::closed, generation) && word.failures + 1 < core_.trip().limit()) {
                 if (word_.replace(word, {word.failures + 1, generation, Gate::closed})) {
-                    failures_.fetch_add(1, std::memory_order_relaxed);
+                    unlocked_.failures.fetch_add(1, std::memory_order_relaxed);
                     return;
                 }
             }
@@ -108,30 +108,57 @@ public:
     [[nodiscard]] BreakerCounters counters() const noexcept {
         const detail::SpinLock lock{mutex_};
         BreakerCounters all = counters_;
-        all.failures += failures_.load(std::memory_order_relaxed);
-        all.stale = stale_.load(std::memory_order_relaxed);
+        all.failures += unlocked_.failures.load(std::memory_order_relaxed);
+        all.stale = unlocked_.stale.load(std::memory_order_relaxed);
         return all;
     }
 
-    [[nodiscard]] bool is_notifying() const noexcept {
+    struct Use {
+        bool is_notifying;
+        std::uint32_t isolations;
+    };
+    /// Returns what must have ended before the breaker may be destroyed, except its permits.
+    [[nodiscard]] Use in_use() const noexcept {
         const detail::SpinLock lock{mutex_};
-        return events_.is_notifying();
+        return {events_.is_notifying(), isolation_.count};
     }
 
-    void set_mode(BreakerMode mode, Instant now) noexcept {
+    enum class ModeCommand : std::uint8_t { set, isolate, end_isolation };
+    /// Sets the mode, or begins or ends one of the isolations, which force the breaker open.
+    ///
+    /// `mode` is for `set` only. While the breaker is isolated, it applies from the end on.
+    void change_mode(ModeCommand command, Instant now,
+                     BreakerMode mode = BreakerMode::forced_open) noexcept {
         {
             const detail::SpinLock lock{mutex_};
+            const bool was_isolated = isolation_.count != 0;
+            if (command == ModeCommand::isolate) {
+                BELAY_PRECONDITION(isolation_.count < 65535,
+                                   "CircuitBreaker::isolate: at most 65535 isolations at once");
+                if (isolation_.count++ == 0) isolation_.mode_after = core_.mode();
+            } else if (command == ModeCommand::set) {
+                isolation_.mode_after = mode;
+            } else {
+                --isolation_.count;
+                mode = isolation_.mode_after;
+            }
+            if (was_isolated && (isolation_.count != 0 || command == ModeCommand::isolate)) return;
             settle(core_.set_mode(mode), now);
         }
         events_.notify(mutex_);
     }
     [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
-        return core_.snapshot(now);
+        if (isolation_.count == 0) return core_.snapshot(now);
+        // Nobody would end the isolation of a restarted program.
+        const bool is_forced = isolation_.mode_after == BreakerMode::forced_open;
+        return {isolation_.mode_after, is_forced ? BreakerState::open : BreakerState::closed, 0,
+                Duration{}};
     }
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot, Turn turn) noexcept {
         {
             const detail::SpinLock lock{mutex_};
+            if (isolation_.count != 0) return false;
             if (!core_.restore(snapshot, turn)) return false;
             settle(BreakerChange::mode_set, turn.now);
         }
@@ -146,6 +173,15 @@ private:
     struct Last {
         Cause cause = Cause::none;
         std::int32_t code = 0;
+    };
+    struct Isolation {
+        std::uint16_t count = 0;
+        BreakerMode mode_after = BreakerMode::automatic;  // when the last one ends
+    };
+    // Counted without the lock.
+    struct Unlocked {
+        std::atomic<std::uint64_t> failures{0};
+        std::atomic<std::uint64_t> stale{0};
     };
 
     static constexpr bool counts_in_word = counts_in_row<Trip>;
@@ -177,7 +213,7 @@ private:
     void record(bool failed, Word word, std::uint32_t generation, Instant began, Time time,
                 const Failure& why) noexcept {
         if (word.generation != generation) {
-            stale_.fetch_add(1, std::memory_order_relaxed);
+            unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
             return;
         }
         if (word.gate == Gate::ignored) return;
@@ -197,7 +233,7 @@ private:
                               const Failure& why) noexcept {
         const detail::SpinLock lock{mutex_};
         if (core_.generation() != generation) {
-            stale_.fetch_add(1, std::memory_order_relaxed);
+            unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
             return false;
         }
         if (failed) {
@@ -256,13 +292,12 @@ private:
 
     AtomicBreakerWord word_;
     mutable detail::SpinMutex mutex_;
+    Isolation isolation_{};  // here it needs no space of its own
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
     Duration open_wait_{};
     Last last_{};  // the last failure since the last change; protected by the lock
-    // Counted without the lock.
-    std::atomic<std::uint64_t> failures_{0};
-    std::atomic<std::uint64_t> stale_{0};
+    Unlocked unlocked_;
     [[no_unique_address]] BreakerEvents<Breaker, Observer> events_;
 };
 

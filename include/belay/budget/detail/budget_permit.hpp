@@ -17,8 +17,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// refused, moved-from or finished permit, a verdict does nothing. The destructor gives a neutral
 /// verdict, so no path leaks a permit. The owner must outlive the permit.
 ///
+/// With `heeds_cause`, the owner's `on_failure` also receives the cause of the failure.
+///
 /// Thread safety: distinct objects safe; the verdict may come from any thread.
-template <class Owner, class Stake>
+template <class Owner, class Stake, bool heeds_cause = false>
 class [[nodiscard]] BudgetPermit {
 public:
     /// A refused permit that can never be retried.
@@ -40,9 +42,14 @@ public:
 
     /// Whether the attempt may be made (and has had no verdict yet).
     [[nodiscard]] constexpr explicit operator bool() const& noexcept { return owner_ != nullptr; }
-    /// Deleted, because a temporary permit is returned before the attempt: use
-    /// `if (auto permit = ...)`.
-    explicit operator bool() const&& = delete;
+    /// Does not compile, because a temporary permit is returned before the attempt.
+    template <class Self = BudgetPermit>
+    explicit operator bool() const&& {
+        static_assert(!sizeof(Self*),
+                      "acquire: a temporary permit is returned before the call; write if (auto "
+                      "permit = object.acquire(turn))");
+        return false;
+    }
     /// Returns when a refused caller may ask again, or `never` if time alone does not help.
     [[nodiscard]] constexpr Instant retry_at() const noexcept { return retry_at_; }
     /// Returns the same as advice: `go`, `suspend`, or `stop` if time alone does not help.
@@ -57,15 +64,12 @@ public:
     }
     /// Reports that the attempt failed. Returns `go` always: the cost of a retry is checked when it
     /// is planned.
-    constexpr Advice failure(Turn& turn) noexcept {
-        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_failure(stake_, turn.now);
-        return Advice::go();
-    }
+    constexpr Advice failure(Turn& turn) noexcept { return failed(Cause::lost, turn); }
     /// The same for a known failure. A failure that shows nothing about the peer is neutral. If the
     /// peer is well because it rejected the request, the owner's `on_rejected` decides.
     constexpr Advice failure(const Failure& why, Turn& turn) noexcept {
         const PeerEvidence evidence = peer_evidence(why);
-        if (evidence == PeerEvidence::unwell) return failure(turn);
+        if (evidence == PeerEvidence::unwell) return failed(why.cause, turn);
         if (evidence == PeerEvidence::nothing) neutral();
         if (auto* const owner = std::exchange(owner_, nullptr))
             owner->on_rejected(stake_, turn.now);
@@ -78,6 +82,16 @@ public:
 
 private:
     friend Owner;
+    constexpr Advice failed([[maybe_unused]] Cause why, Turn& turn) noexcept {
+        if (auto* const owner = std::exchange(owner_, nullptr)) {
+            if constexpr (heeds_cause) {
+                owner->on_failure(stake_, why, turn.now);
+            } else {
+                owner->on_failure(stake_, turn.now);
+            }
+        }
+        return Advice::go();
+    }
     constexpr BudgetPermit(Owner& owner, Stake stake) noexcept : owner_{&owner}, stake_{stake} {}
     constexpr explicit BudgetPermit(Instant retry_at) noexcept : retry_at_{retry_at} {}
 

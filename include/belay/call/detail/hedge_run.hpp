@@ -3,13 +3,16 @@
 /// HedgeRun: the calls of one run of a Hedge, and the decision when the next call may begin.
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <optional>  // std::optional
-#include <utility>   // std::move
+#include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
+#include <optional>     // std::optional
+#include <type_traits>  // std::conditional_t
+#include <utility>      // std::move
 
 #include <belay/call/answer.hpp>
 #include <belay/call/attempt.hpp>
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/call/detail/hedge_delay.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/turn.hpp>
@@ -71,18 +74,24 @@ public:
 }
 
 /// The parameters of a Hedge.
-template <class Budget>
+template <class Payer, class DelayBefore, class Choice>
 struct HedgePlan {
-    Duration delay;
+    using Budget = Payer;
+    static constexpr bool times_calls = std::same_as<DelayBefore, HedgeRecentDelay>;
+    // Without a budget, the percentile bounds the share of further calls.
+    static constexpr bool limits_share = times_calls && std::same_as<Payer, NoBudget>;
+
+    DelayBefore delay;
     std::size_t further;
     [[no_unique_address]] typename HedgePermit<Budget>::Source budget;
+    [[no_unique_address]] Choice choice{};
 };
 
 /// Decides one run of a Hedge and owns its calls. Destroying it destroys the calls under way.
-template <class Answer, class Budget, class Context, std::size_t calls_max, bool counted>
+template <class Answer, class Plan, class Context, std::size_t calls_max, bool counted>
 class HedgeRun {
 public:
-    HedgeRun(const HedgePlan<Budget>& plan, Context& context, const Attempt& around)
+    HedgeRun(const Plan& plan, Context& context, const Attempt& around)
         : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {}
     HedgeRun(const HedgeRun&) = delete;
     HedgeRun& operator=(const HedgeRun&) = delete;
@@ -90,8 +99,9 @@ public:
     /// paid for.
     ~HedgeRun() {
         Turn turn = context_.turn();
-        for (std::size_t i = 1; i < begun_; ++i) {
-            calls_[i].permit.settle(Failure{Cause::timed_out}, turn);
+        for (std::size_t i = 0; i < begun_; ++i) {
+            if (calls_[i].task) note_unfinished(calls_[i], turn.now);
+            if (i != 0) calls_[i].permit.settle(Failure{Cause::timed_out}, turn);
         }
     }
 
@@ -110,15 +120,15 @@ public:
             Answer answer = call.task->take();
             call.task.reset();
             note(call, answer);
-            const bool decides = answer.worked() || detail::is_fatal(answer.failure->cause);
-            if (decides && (!decided || answer.worked())) {
+            if (decides(answer) && (!decided || answer.worked())) {
                 decided.emplace(std::move(answer));
-            } else if (!last_ || !answer.refused || last_->refused) {
-                // A refusal does not replace a response of the peer.
+            } else if (replaces_last(answer)) {
                 last_.emplace(std::move(answer));
             }
         }
         if (!decided) return false;
+        // A success that was not chosen is still better than a failure.
+        if (!decided->worked() && last_ && last_->worked()) decided = std::move(last_);
         // Calls still under way get the verdict of the whole run.
         Turn turn = context_.turn();
         for (Call& call : calls_) call.permit.settle(decided->failure, turn);
@@ -151,26 +161,50 @@ public:
             const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
             if (advice.verb != Advice::Verb::go) return refuse(attempt, advice, turn);
         }
+        if constexpr (Plan::limits_share) {
+            if (first) {
+                plan_.delay.recent->note_first_call();
+            } else if (!plan_.delay.recent->take_further_call()) {
+                return refuse(attempt, Advice{Advice::Verb::stop, never, "Hedge"}, turn);
+            }
+        }
         // If these throw, there is no call, and its permit is returned.
         if (!first) context_.hedged(attempt);
         call.task.emplace(next(attempt));
         ++context_.calls;
         ++begun_;
         why_ = Cause::timed_out;
-        next_at_ = detail::larger(after(turn.now, plan_.delay), asked_);
+        if constexpr (Plan::times_calls) call.began = turn.now;
+        if (begun_ <= plan_.further) {
+            next_at_ = detail::larger(after(turn.now, plan_.delay.before(begun_)), asked_);
+        }
         call.task->start();
     }
 
 private:
+    struct Untimed {};
+    using Start = std::conditional_t<Plan::times_calls, Instant, Untimed>;
     struct Call {
         std::optional<belay::Task<Answer>> task;
-        [[no_unique_address]] HedgePermit<Budget> permit;
+        [[no_unique_address]] HedgePermit<typename Plan::Budget> permit;
+        [[no_unique_address]] Start began{};
     };
+
+    [[nodiscard]] bool decides(const Answer& answer) const {
+        if (!answer.worked()) return detail::is_fatal(answer.failure->cause);
+        // A layer that replaces an answer may have left no value.
+        return !answer.returned || plan_.choice.chooses(*answer.returned);
+    }
+    [[nodiscard]] bool replaces_last(const Answer& answer) const noexcept {
+        if (!last_ || answer.worked()) return true;
+        // A failure does not replace a success, nor a refusal a response of the peer.
+        return !last_->worked() && (!answer.refused || last_->refused);
+    }
 
     [[nodiscard]] bool may_begin() const noexcept {
         if (closed_) return false;
         return begun_ == 0 || (begun_ <= plan_.further && !context_.stop.stop_requested() &&
-                               next_at_ <= around_.deadline);
+                               next_at_ < around_.deadline);
     }
 
     void note(Call& call, const Answer& answer) {
@@ -178,11 +212,20 @@ private:
         if (answer.refused) return call.permit.give_back();
         Turn turn = context_.turn();
         call.permit.settle(answer.failure, turn);
-        if (answer.worked()) return;
+        if (answer.worked()) return note_latency(call, turn.now);
+        note_unfinished(call, turn.now);
         why_ = answer.failure->cause;
         const Duration wait = answer.failure->retry_after;
         if (wait > Duration::zero()) asked_ = detail::larger(asked_, after(turn.now, wait));
         next_at_ = detail::larger(turn.now, asked_);
+    }
+
+    void note_latency([[maybe_unused]] const Call& call, [[maybe_unused]] Instant now) noexcept {
+        if constexpr (Plan::times_calls) plan_.delay.recent->record(elapsed(call.began, now));
+    }
+    void note_unfinished([[maybe_unused]] const Call& call, [[maybe_unused]] Instant now) noexcept {
+        if constexpr (Plan::times_calls)
+            plan_.delay.recent->record_more_than(elapsed(call.began, now));
     }
 
     void refuse(const Attempt& attempt, const Advice& advice, const Turn& turn) {
@@ -196,7 +239,7 @@ private:
         last_.emplace(Answer::refuse(CallErrc::call_refused, wait));
     }
 
-    const HedgePlan<Budget> plan_;
+    const Plan plan_;
     Context& context_;
     const Attempt around_;
     Call calls_[calls_max];

@@ -55,6 +55,13 @@ public:
         first_->wake.request_stop();
     }
 
+    /// Wakes the first caller, also if it waits until its time has come, to ask again.
+    void wake_first() noexcept {
+        if (first_ == nullptr) return;
+        first_->is_called = true;
+        first_->wake.request_stop();
+    }
+
 private:
     WaitTicket* first_ = nullptr;
     WaitTicket* last_ = nullptr;
@@ -65,7 +72,7 @@ struct WaitAnswer {
     enum class WaitState : std::uint8_t {
         granted,  ///< it has its permit
         waits,    ///< it waits until it is woken
-        first,    ///< it waits until `wake_at`; nothing else wakes it
+        first,    ///< it waits until `wake_at`, or until it is woken because the limit has changed
         refused,  ///< the queue is full; ask again at `wake_at`
         hopeless  ///< it asks for more than there can ever be
     };
@@ -83,8 +90,6 @@ public:
     WaitStop(const Stop&, LocalStop&) noexcept {}
     WaitStop(const WaitStop&) = delete;
     WaitStop& operator=(const WaitStop&) = delete;
-    /// Returns the token that wakes a caller which nothing else wakes.
-    [[nodiscard]] static StopToken token_of(const Stop&) noexcept { return {}; }
     /// Returns until when to sleep before the next poll of the token.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
     [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {
@@ -99,14 +104,12 @@ template <>
 class WaitStop<NeverStops> {
 public:
     WaitStop(const NeverStops&, LocalStop&) noexcept {}
-    [[nodiscard]] static StopToken token_of(const NeverStops&) noexcept { return {}; }
     [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
 };
 template <>
 class WaitStop<StopToken> {
 public:
     WaitStop(const StopToken& stop, LocalStop& wake) noexcept : waiter_{stop, &relay, &wake} {}
-    [[nodiscard]] static StopToken token_of(const StopToken& stop) noexcept { return stop; }
     [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
 
 private:

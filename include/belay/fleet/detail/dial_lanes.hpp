@@ -51,17 +51,20 @@ struct DialLanes {
                                  entry.was_connected ? lost_head_start : Duration::zero());
         entry.at = entry.is_scout ? always : before(entry.asked_at, ahead);
         of(entry).queue.push(entry);
+        ++queued;
         entry.phase = ServicePhase::queued;
     }
     /// Returns the lane in which the next dial may begin; null if there is none.
     [[nodiscard]] DialLane* next() noexcept {
+        if (queued == 0) return nullptr;
         if (!slow.can_dial()) return fast.can_dial() ? &fast : nullptr;
         if (!fast.can_dial()) return &slow;
         return slow.queue.front().at < fast.queue.front().at ? &slow : &fast;
     }
-    void begin(ServiceEntry& entry, Instant now) noexcept {
-        DialLane& lane = of(entry);
+    /// Lets a service of this lane's queue dial.
+    void begin(DialLane& lane, ServiceEntry& entry, Instant now) noexcept {
         lane.queue.remove(entry);
+        --queued;
         entry.phase = ServicePhase::dialling;
         entry.passes = entry.is_scout = entry.awaits_place = false;
         entry.at = now;
@@ -83,6 +86,7 @@ struct DialLanes {
     void leave(ServiceEntry& entry) noexcept {
         if (entry.phase == ServicePhase::queued) {
             of(entry).queue.remove(entry);
+            --queued;
         } else {
             of(entry).dialling.remove(entry);
         }
@@ -91,10 +95,8 @@ struct DialLanes {
     [[nodiscard]] Instant deadline(Instant next_dial, Duration slow_after) const noexcept {
         const ServiceEntry* const oldest = fast.dialling.front();
         const Instant moves = oldest != nullptr ? after(oldest->at, slow_after) : never;
+        if (queued == 0) return moves;
         return fast.can_dial() || slow.can_dial() ? smaller(moves, next_dial) : moves;
-    }
-    [[nodiscard]] bool queues_empty() const noexcept {
-        return fast.queue.empty() && slow.queue.empty();
     }
     /// Returns a dial that began before the others, or about then; null if none is under way.
     [[nodiscard]] ServiceEntry* oldest() const noexcept {
@@ -109,6 +111,7 @@ struct DialLanes {
 
     DialLane fast;
     DialLane slow;
+    std::size_t queued = 0;  ///< in both lanes
 
 private:
     /// Services that have lost a connection precede those that were never connected, or whose dials

@@ -46,7 +46,7 @@ struct DialScheduler : Counted {
         entry.is_slow = entry.is_slow && after(entry.at, options.slow_after) <= now;
         entry.was_connected = true;
         entry.phase = ServicePhase::connected;
-        ++up;
+        up += entry.by_calls ? 0U : 1U;
     }
     /// Holds a connection whose failure the network may have caused, until decide() is called.
     void hold(ServiceEntry& entry, const Failure& failure, Instant now) noexcept {
@@ -65,10 +65,10 @@ struct DialScheduler : Counted {
             case ServicePhase::queued:
             case ServicePhase::dialling:
                 lanes.leave(entry);
-                if (entry.phase == ServicePhase::dialling && !lanes.queues_empty()) touch();
+                if (entry.phase == ServicePhase::dialling && lanes.queued != 0) touch();
                 break;
             case ServicePhase::connected:
-                --up;
+                up -= entry.by_calls ? 0U : 1U;
                 break;
             case ServicePhase::held:
                 held.remove(entry);
@@ -114,8 +114,10 @@ struct DialScheduler : Counted {
     [[nodiscard]] Instant deadline() const noexcept {
         if (released) return always;
         Instant due = lanes.deadline(next_dial, options.slow_after);
-        if (suspect) due = smaller(due, wait_until);
-        if (is_scout_next()) due = smaller(due, next_dial);
+        if (suspect) {
+            due = smaller(due, wait_until);
+            if (is_scout_next()) due = smaller(due, next_dial);
+        }
         if (held.size() != 0) due = smaller(due, after(held.front()->at, options.hold));
         return due;
     }
@@ -133,7 +135,7 @@ struct DialScheduler : Counted {
             ServiceEntry& entry = lane->queue.front();
             // This comes first: if there is no memory, the service stays in the queue.
             entry.ops->dial(entry);
-            lanes.begin(entry, now);
+            lanes.begin(*lane, entry, now);
             next_dial = after(now, options.dial_gap);
         }
     }

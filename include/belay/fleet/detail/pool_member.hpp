@@ -101,6 +101,7 @@ struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
     std::uint64_t ticket = 0;  ///< of the lease; 0: none
     Instant up_at = always;    ///< when it last connected
     bool waits = false;        ///< whether its gate is shut
+    bool condemned = false;    ///< reported dead by its borrower; it ends in the next turn
 };
 
 }}}  // namespace belay::detail

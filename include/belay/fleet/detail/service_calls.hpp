@@ -26,7 +26,8 @@ inline void let_pass(ServiceEntry& entry, const Reconnect& granted,
     if (granted.granted || waits) entry.passes = true;
 }
 
-/// The calls of a fleet to a service S, which is a friend. S derives from ServiceEntry, and has
+/// The calls of a fleet to a service S, of which this is a friend, or whose members are public. S
+/// derives from ServiceEntry, and has
 /// start(), stop(), reconnect_now(), queued(), in_turn(), link(), which returns the supervisor of
 /// its connection, and self_.
 template <class S>
@@ -78,10 +79,16 @@ template <class S>
 constinit const ServiceOps ServiceCalls<S>::table = ServiceCalls<S>::make_table();
 
 /// What Fleet::add makes for options of this type. The component of the options specialises it,
-/// with `template <class Transport, class Policy, class Queue, class Observer> using Service`.
+/// with `template <class First, class Second, class Third, class Observer> using Made`. That type
+/// is or derives from its member type `Service`, which the user gets.
 template <class Options>
 struct ServiceKind {
     static constexpr bool is_known = false;
+    struct Unknown {
+        using Service = Unknown;
+    };
+    template <class First, class Second, class Policy, class Observer>
+    using Made = Unknown;
 };
 
 }}}  // namespace belay::detail

@@ -89,6 +89,7 @@ struct ServiceEntry {
     bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow lane
     bool awaits_place : 1 = false;   ///< its dial ended because the slow lane had no place
     bool was_connected : 1 = false;  ///< and no dial has failed since
+    bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
 };
 
 /// Entries in order of arrival. An entry is in at most one such list.

@@ -91,24 +91,79 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return error == std::errc{} ? value : ~0U;
 }
 
-/// Returns "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7) as seconds since 1970.
-[[nodiscard]] inline std::optional<std::chrono::seconds> http_date(std::string_view text) noexcept {
-    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (text.size() != 29 || text.substr(25) != " GMT") return std::nullopt;
-    const std::size_t month = months.find(text.substr(8, 3));
-    const auto day = number_in(text.substr(5, 2)), year = number_in(text.substr(12, 4));
-    const auto hour = number_in(text.substr(17, 2)), minute = number_in(text.substr(20, 2));
-    const auto second = number_in(text.substr(23, 2));
-    if (month == months.npos || month % 3 != 0) return std::nullopt;
-    if (!day || !year || !hour || !minute || !second) return std::nullopt;
-    const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(*year)},
-                                           std::chrono::month{static_cast<unsigned>(month / 3 + 1)},
-                                           std::chrono::day{*day}};
-    if (!date.ok()) return std::nullopt;
-    return std::chrono::sys_days{date}.time_since_epoch() + std::chrono::hours{*hour} +
-           std::chrono::minutes{*minute} + std::chrono::seconds{*second};
-}
+/// A date in UTC, as HTTP writes it.
+struct HttpDate {
+    int year = 0;
+    bool year_is_short = false;  ///< only the last two digits of the year are known
+    std::chrono::month month{};
+    std::chrono::day day{};
+    std::chrono::seconds time{};  ///< since midnight
 
+    /// Returns this date with a whole year: the one that is less than 50 years before `reference`,
+    /// or at most 50 after it.
+    [[nodiscard]] constexpr HttpDate with_year_near(int reference) const noexcept {
+        HttpDate whole = *this;
+        if (!year_is_short) return whole;
+        whole.year_is_short = false;
+        whole.year += reference - reference % 100;
+        if (whole.year > reference + 50) {
+            whole.year -= 100;
+        } else if (whole.year + 50 <= reference) {
+            whole.year += 100;
+        }
+        return whole;
+    }
+    /// Returns the seconds since 1970, or nullopt if there is no such day.   Pre: a whole year.
+    [[nodiscard]] constexpr std::optional<std::chrono::seconds> since_1970() const noexcept {
+        const std::chrono::year_month_day date{std::chrono::year{year}, month, day};
+        if (!date.ok()) return std::nullopt;
+        return std::chrono::sys_days{date}.time_since_epoch() + time;
+    }
+};
+
+/// Reads a date by a pattern: d, y, h, m and s stand for digits, n for a letter of the month, _ for
+/// a digit of the day or a space. Any other character stands for itself.
+[[nodiscard]] constexpr std::optional<HttpDate> http_date(std::string_view text,
+                                                          std::string_view pattern) noexcept {
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec", keys = "dyhms";
+    if (text.size() != pattern.size()) return std::nullopt;
+    unsigned numbers[keys.size()] = {};
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (pattern[i] == 'n' || (pattern[i] == '_' && text[i] == ' ')) continue;
+        const std::size_t key = pattern[i] == '_' ? 0 : keys.find(pattern[i]);
+        if (key == keys.npos ? text[i] != pattern[i] : text[i] < '0' || text[i] > '9') {
+            return std::nullopt;
+        }
+        if (key != keys.npos) {
+            numbers[key] = numbers[key] * 10 + static_cast<unsigned>(text[i] - '0');
+        }
+    }
+    const auto [day, year, hour, minute, second] = numbers;
+    const std::size_t month = months.find(text.substr(pattern.find('n'), 3));
+    // The second 60 is a leap second.
+    if (month == months.npos || month % 3 != 0 || hour > 23 || minute > 59 || second > 60) {
+        return std::nullopt;
+    }
+    return HttpDate{.year = static_cast<int>(year),
+                    .year_is_short = pattern.find("yyyy") == pattern.npos,
+                    .month = std::chrono::month{static_cast<unsigned>(month / 3 + 1)},
+                    .day = std::chrono::day{day},
+                    .time = std::chrono::hours{hour} + std::chrono::minutes{minute} +
+                            std::chrono::seconds{second}};
+}
+/// Reads a date in one of the three formats that a recipient must accept (RFC 9110, section 5.6.7).
+/// The name of the weekday does not matter.
+[[nodiscard]] constexpr std::optional<HttpDate> http_date(std::string_view text) noexcept {
+    const std::size_t weekday = text.find(' ');
+    if (weekday == text.npos || weekday < 3) return std::nullopt;
+    const std::string_view rest = text.substr(weekday + 1);
+    // Sun Nov  6 08:49:37 1994, the format of asctime()
+    if (text[weekday - 1] != ',') return detail::http_date(rest, "nnn _d hh:mm:ss yyyy");
+    // Sun, 06 Nov 1994 08:49:37 GMT
+    if (const auto date = detail::http_date(rest, "dd nnn yyyy hh:mm:ss GMT")) return date;
+    // Sunday, 06-Nov-94 08:49:37 GMT, the format of RFC 850
+    return detail::http_date(rest, "dd-nnn-yy hh:mm:ss GMT");
+}
 /// The delay that a Retry-After requests: seconds, or a date. A date is measured from the
 /// response's own `Date`, so the local clock does not matter. The delay is 0ns if there is no
 /// readable value, and at most one day.
@@ -122,10 +177,21 @@ struct RetryAfter {
         if (const auto seconds = number_in(value)) {
             wait = std::chrono::seconds{*seconds};
         } else {
-            const auto until = http_date(value), now = http_date(date);
-            if (until && now) wait = *until - *now;
+            wait = until_date();
         }
         return wait.count() <= 0 ? Duration{} : wait < most ? wait : most;
+    }
+
+private:
+    // The century of a year of two digits is that in which it is nearest to the year of the other
+    // date.
+    [[nodiscard]] constexpr std::chrono::seconds until_date() const noexcept {
+        const std::optional<HttpDate> now = http_date(date), then = http_date(value);
+        if (!now || !then) return {};
+        constexpr int some_year = 2000;  // only the difference counts
+        const HttpDate begin = now->with_year_near(then->year_is_short ? some_year : then->year);
+        const auto from = begin.since_1970(), to = then->with_year_near(begin.year).since_1970();
+        return from && to ? *to - *from : std::chrono::seconds{};
     }
 };
 

@@ -5,7 +5,9 @@
 
 #include <cerrno>        // ENOSPC
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <utility>       // std::move
 
 #include <belay/queue/queue_errc.hpp>
 
@@ -60,16 +62,29 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return "check the disk, and open again";
 }
 
-/// Returns "<where>: <message of the code> (<what>): <advice>."; without the parentheses if `what`
-/// is empty.
+/// Returns why `path` cannot name a file, or what `options` say is wrong with them; empty if
+/// nothing is wrong.
+template <class Options>
+[[nodiscard]] constexpr std::string_view why_not_opened(std::string_view path,
+                                                        const Options& options) noexcept {
+    if (path.empty()) return "the path is empty";
+    if (path.find('\0') != path.npos) return "the path contains a zero byte";
+    return options.check();
+}
+
+/// Returns "<where>: <reason> (<what>): <advice>."; without the parentheses if `what` is empty.
 ///
 /// Allocates; throws std::bad_alloc.
-[[nodiscard]] inline std::string error_message(std::string where, const std::error_code& code,
+[[nodiscard]] inline std::string error_message(std::string where, const std::string& reason,
                                                const std::string& what, const char* advice) {
     if (where.empty()) where = "an empty path";
-    where += ": " + code.message();
+    where += ": " + reason;
     if (!what.empty()) where += " (" + what + ")";
     return where + ": " + advice + ".";
+}
+[[nodiscard]] inline std::string error_message(std::string where, const std::error_code& code,
+                                               const std::string& what, const char* advice) {
+    return error_message(std::move(where), code.message(), what, advice);
 }
 
 }}}  // namespace belay::detail

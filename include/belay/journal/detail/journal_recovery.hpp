@@ -3,8 +3,9 @@
 /// JournalRecovery: reads the files that a crash, or an orderly end, left in a journal's directory.
 #pragma once
 
-#include <optional>  // std::optional
-#include <string>    // std::string
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/journal_log.hpp>
@@ -49,8 +50,8 @@ public:
 
 private:
     bool fail(std::error_code code, const std::string& path, std::uint64_t offset = 0,
-              const char* what = "") {
-        error = {code, path, offset, what};
+              std::string_view what = {}) {
+        error = {code, path, offset, std::string{what}};
         return false;
     }
     std::string path_of(std::uint64_t index) const {
@@ -59,7 +60,8 @@ private:
     std::uint64_t seed() const noexcept { return options_.seed ? options_.seed->value : entropy(); }
     /// Takes the lock, and lists the segments.
     bool prepare() {
-        if (!possible(options_)) return fail(make_error_code(QueueErrc::bad_options), path_);
+        if (const std::string_view wrong = options_.check(); !wrong.empty())
+            return fail(make_error_code(QueueErrc::bad_options), path_, 0, wrong);
         Result<std::string> directory = Files::absolute(fs_, path_);
         if (!directory) return fail(directory.error(), path_);
         directory_ = std::move(*directory);

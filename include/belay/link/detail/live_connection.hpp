@@ -38,6 +38,8 @@ public:
     /// Returns whether it has taken a whole message.
     [[nodiscard]] bool has_taken() const noexcept { return has_taken_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
+    /// Returns whether only its end is still handled: open() or a decorator threw.
+    [[nodiscard]] bool broken() const noexcept { return !exists() || broken_; }
     /// Returns whether one of its calls is on the call stack, so that it must not be destroyed.
     [[nodiscard]] bool in_part() const noexcept { return in_part_ || in_send_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept {
@@ -51,14 +53,18 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         const Connection* const c = connection_.get();
         if (c == nullptr) return never;
-        return lingering() != 0 ? linger_ends_ : part::deadline(*c);
+        if (lingering() != 0) return linger_ends_;
+        return broken_ ? never : part::deadline(*c);
     }
     /// Returns: false if a decorator kept the event.
+    /// Throws: what a decorator throws. The connection then ends, and no decorator is called again.
     [[nodiscard]] bool sift(part::Event<M>& event, Turn& turn) {
-        // Without a connection (open() threw) no decorator is between the event and the root.
-        if (!exists()) return true;
+        if (broken()) return true;
         const InPart in{in_part_};
-        return part::sift(*connection_.get(), event, turn);
+        EndIfThrown guard{*this, event.kind == part::EventKind::closed ? &event : nullptr};
+        const bool rose = part::sift(*connection_.get(), event, turn);
+        guard.armed = false;
+        return rose;
     }
     [[nodiscard]] SendResult send(const M& message, Lane lane) noexcept {
         if (!exists() || lingering() != 0) return SendResult::down;
@@ -87,8 +93,11 @@ public:
             if (linger_ends_ <= turn.now) end_linger();
             return;
         }
+        if (broken_) return;
         const InPart in{in_part_};
+        EndIfThrown guard{*this};
         part::advance(*connection_.get(), turn);
+        guard.armed = false;
     }
     void probe(Turn& turn, Duration within) noexcept {
         if (!exists() || lingering() != 0) return;
@@ -116,7 +125,7 @@ public:
     /// Throws: what open() throws; the attempt then ends like any other.
     void dial() {
         end_linger();
-        dead_ = parting_ = has_taken_ = false;
+        dead_ = parting_ = has_taken_ = broken_ = false;
         if (++last_epoch_ == 0) ++last_epoch_;
         box_->epoch.store(last_epoch_, std::memory_order_release);
         const Link<M> link{box_, last_epoch_};
@@ -183,6 +192,24 @@ private:
         bool outer_;
     };
 
+    /// Ends the connection if a decorator throws. `end` is the event of its end if that was passed
+    /// to the decorator: it must not be lost.
+    struct EndIfThrown {
+        LiveConnection& live;
+        part::Event<M>* end = nullptr;
+        bool armed = true;
+
+        ~EndIfThrown() {
+            if (!armed) return;
+            live.broken_ = true;
+            if (end != nullptr) {
+                live.box_->post_end(std::move(*end));
+            } else {
+                Link<M>{live.box_, live.epoch()}.closed(failure_of(LinkErrc::decorator_threw));
+            }
+        }
+    };
+
     /// Closes at most once: a drain that is given up at this end has already called close().
     void begin_close() noexcept
         requires HasClose<Connection>
@@ -205,6 +232,7 @@ private:
     bool dead_ : 1 = false;
     bool parting_ : 1 = false;  // its close() was called
     bool has_taken_ : 1 = false;
+    bool broken_ : 1 = false;  // a decorator threw
     Instant linger_ends_ = never;
     Transport transport_;
     part::Slot<Connection> connection_;

@@ -253,13 +253,16 @@ private:
     [[nodiscard]] bool fits(std::size_t waiting, std::size_t size) const noexcept {
         return waiting == 0 || (size <= output_limit_ && waiting <= output_limit_ - size);
     }
-    /// Calls `f`.   Returns: false if there is no memory; the connection has ended then.
+    /// Calls `f`.   Returns: false if it threw; the connection has ended then.
     bool guarded(auto&& f) noexcept {
 #if defined(__cpp_exceptions)
         try {
             f();
         } catch (const std::bad_alloc&) {
             end(Failure::from(std::make_error_code(std::errc::not_enough_memory)));
+            return false;
+        } catch (...) {
+            end(failure_of(LinkErrc::framing_threw));  // nothing else here may throw
             return false;
         }
 #else

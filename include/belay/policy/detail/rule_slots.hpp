@@ -70,9 +70,12 @@ template <class R>
 /// Combines advice. Unlike pairwise `stronger`, it remembers waits that stronger advice outranked.
 class AdviceFold {
 public:
-    constexpr void add(const Advice& advice) noexcept {
-        strongest_ = detail::stronger(strongest_, advice);
-        if (advice.verb != Advice::Verb::go && advice.until > latest_) latest_ = advice.until;
+    template <class R>
+    constexpr void add(const Advice& advice, const R& rule) noexcept {
+        // Compilers then need no copies where all rules allow an attempt, as is usual.
+        if (advice.verb == Advice::Verb::go) return;
+        strongest_ = detail::stronger(strongest_, detail::sign(advice, rule));
+        if (advice.until > latest_) latest_ = advice.until;
     }
     [[nodiscard]] constexpr bool stopped() const noexcept {
         return strongest_.verb == Advice::Verb::stop;

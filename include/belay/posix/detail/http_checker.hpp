@@ -46,11 +46,11 @@ public:
 
     [[nodiscard]] std::optional<Rule> run() {
         using Check = void (HttpChecker::*)();
-        constexpr Check checks[] = {&HttpChecker::responses, &HttpChecker::requests,
-                                    &HttpChecker::refusals,  &HttpChecker::faults,
-                                    &HttpChecker::limits,    &HttpChecker::deadlines,
-                                    &HttpChecker::redirects, &HttpChecker::pieces,
-                                    &HttpChecker::dropping,  &HttpChecker::end};
+        constexpr Check checks[] = {
+            &HttpChecker::responses,        &HttpChecker::requests,  &HttpChecker::refusals,
+            &HttpChecker::faults,           &HttpChecker::limits,    &HttpChecker::deadlines,
+            &HttpChecker::passed_deadlines, &HttpChecker::redirects, &HttpChecker::pieces,
+            &HttpChecker::dropping,         &HttpChecker::end};
         for (const Check check : checks) {
             server_.emplace();
             rig_ = make_();
@@ -179,6 +179,15 @@ private:
         until([&] { return server_->seen("/never") == 2; }, Rule::sends_what_was_asked);
         rest();
         expect(!asked->completed, Rule::deadline_holds);
+    }
+    void passed_deadlines() {
+        constexpr auto rule = Rule::sends_nothing_after_the_deadline;
+        for (const Duration passed : {Duration{}, Duration{-1}, Duration::min()}) {
+            expect_refused({.url = server_->url("/page"), .deadline = passed}, HttpErrc::timed_out,
+                           rule);
+        }
+        rest();
+        expect(server_->log().empty(), rule);
     }
     void redirects() {
         const HttpResponse moved = get("/moved");

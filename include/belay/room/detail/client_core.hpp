@@ -18,32 +18,42 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `step(event, now)` returns what must be done, and the owner does it.
 ///
-/// | state     | event                  | next      | actions                                    |
-/// |-----------|------------------------|-----------|--------------------------------------------|
-/// | checking  | granted                | checking  | find_room                                  |
-/// | checking  | room_loading           | loading   |                                            |
-/// | checking  | room_live              | opening   | open                                       |
-/// | loading   | room_live              | opening   | open                                       |
-/// | opening   | opened                 | joined    | join                                       |
-/// | joined    | granted                | joined    | refresh; check, if a newer token waits     |
-/// | checking, | close                  | rejecting | leave, drop_check, open                    |
-/// | loading   |                        |           |                                            |
-/// | opening   | close                  | rejecting | leave, drop_check                          |
-/// | joined    | close                  | closed    | leave, drop_check, close                   |
-/// | rejecting | opened                 | closed    | close                                      |
-/// | opening,  | tick, after            | closed    | leave, abort                               |
-/// | rejecting | check_within           |           |                                            |
-/// | not yet   | lost                   | closed    | leave, abort                               |
-/// | closed    | withdraw, ended        | closed    | leave                                      |
+/// | state     | event                                     | next      | actions                  |
+/// |-----------|-------------------------------------------|-----------|--------------------------|
+/// | any       | check_requested, token                    | same      | check                    |
+/// | checking  | granted                                   | checking  | find_room                |
+/// | checking  | room_loading                              | loading   |                          |
+/// | checking  | room_live                                 | opening   | open                     |
+/// | loading   | room_live                                 | opening   | open                     |
+/// | opening   | opened                                    | joined    | join                     |
+/// | joined    | granted                                   | joined    | refresh                  |
+/// | any       | denied                                    | same      | deny                     |
+/// | any       | unanswered                                | same      | fail (no_answer)         |
+/// | checking  | close                                     | rejecting | leave, drop_check, open  |
+/// | loading   | close                                     | rejecting | leave, drop_check, open  |
+/// | opening   | close                                     | rejecting | leave, drop_check        |
+/// | joined    | close                                     | closed    | leave, drop_check, close |
+/// | any       | withdraw, ended                           | closed    | leave                    |
+/// | any       | lost                                      | closed    | leave, abort             |
+/// | rejecting | opened                                    | closed    | close                    |
+/// | rejecting | ended                                     | closed    |                          |
+/// | rejecting | lost                                      | closed    | abort                    |
+/// | opening   | tick, check_within after it began         | closed    | leave, abort             |
+/// | rejecting | tick, check_within after it began         | closed    | abort                    |
+/// | checking  | tick, check_within after the check began  | checking  | fail (no_answer)         |
+/// | loading   | tick, check_within after the check began  | loading   | fail (no_answer)         |
+/// | joined    | tick, check_within after the check began  | joined    | fail (no_answer)         |
+/// | joined    | tick, when the grant ends                 | joined    | fail (unauthorized)      |
 ///
-/// `leave` is returned once: a rejecting client has left already. In the states before `rejecting`,
-/// - `denied` and `unanswered` return `deny` and `fail`, unless a newer token waits: then `check`,
-/// - `tick` returns `fail` when a check lasts check_within (no_answer), or the grant ends
-///   (unauthorized),
-/// - `check_requested` and `token` return `check`. A token during a check is checked after it.
+/// `any` stands for checking, loading, opening and joined. The table is that of a client with a
+/// connection of its own. Other pairs of a state and an event change nothing.
 ///
-/// A client of a multiplexed connection is never `rejecting`, because its upgrade was answered: it
-/// goes to `closed` with `close`. It has `request_token` once before its grant ends.
+/// A token that arrives during a check is checked after it: an answer to the older one returns
+/// `check` instead of `deny` or `fail`, and a grant returns both `refresh` and `check`.
+///
+/// A client of a multiplexed connection is never rejecting, because its upgrade was answered: a
+/// `close` ends it at once, with the action `close`. It gets `request_token` once before its grant
+/// ends.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
@@ -72,10 +82,15 @@ public:
         ended,            ///< the transport has ended
         tick              ///< time has passed
     };
+    /// Whether the client leaves its room.
+    enum class Leave : std::uint8_t {
+        no,
+        before_joining,  ///< it was not admitted yet, or waited for the room
+        joined           ///< it had joined
+    };
     /// The actions that the owner must take, in this order.
     struct Actions {
-        bool leave = false;              ///< remove the client from its room
-        bool was_joined = false;         ///< for `leave`: it had joined
+        Leave leave = Leave::no;         ///< remove the client from its room
         bool drop_check = false;         ///< drop the question to the authorizer
         bool find_room = false;          ///< find the room, then send room_loading or room_live
         bool join = false;               ///< add the client to its room
@@ -92,11 +107,7 @@ public:
     };
 
     constexpr ClientCore(const RoomOptions& options, bool multiplexed) noexcept
-        : options_{&options},
-          multiplexed_{multiplexed},
-          check_waits_{false},
-          draining_{false},
-          requests_after_load_{false} {}
+        : options_{&options}, multiplexed_{multiplexed}, check_waits_{false}, draining_{false} {}
 
     /// Processes an event, and returns what must be done. `valid_for` belongs to `granted`.
     [[nodiscard]] constexpr Actions step(Event event, Instant now,
@@ -173,7 +184,6 @@ public:
     [[nodiscard]] constexpr bool take_denial() noexcept {
         return !std::exchange(denial_sent_, true);
     }
-    [[nodiscard]] constexpr bool denial_sent() const noexcept { return denial_sent_; }
 
     // ---- requests that wait --------------------------------------------------------------------
 
@@ -181,13 +191,6 @@ public:
     /// receives nothing more.
     constexpr void drain() noexcept { draining_ = true; }
     [[nodiscard]] constexpr bool draining() const noexcept { return draining_; }
-    /// Sets whether the client's state is requested when its room was loaded again.
-    constexpr void request_after_load(bool requests) noexcept { requests_after_load_ = requests; }
-    [[nodiscard]] constexpr bool take_request_after_load() noexcept {
-        const bool requests = requests_after_load_;
-        requests_after_load_ = false;
-        return requests;
-    }
 
 private:
     constexpr Actions begin_check(Instant now) noexcept {
@@ -277,7 +280,10 @@ private:
     }
     /// Ends all timers except the one that is given.
     constexpr Actions end(Instant wait_ends) noexcept {
-        const Actions todo{.leave = !closing(), .was_joined = joined()};
+        const Leave leaves = closing()  ? Leave::no
+                             : joined() ? Leave::joined
+                                        : Leave::before_joining;
+        const Actions todo{.leave = leaves};
         state_ = State::closed;
         grant_ends_ = renew_at_ = never;
         wait_ends_ = wait_ends;
@@ -291,9 +297,8 @@ private:
     std::uint32_t held_tokens_ = 0;  ///< tokens among the held frames, still to be checked
     State state_ = State::checking;
     bool multiplexed_ : 1;
-    bool check_waits_ : 1;  ///< a check is under way
-    bool draining_ : 1;     ///< it has closed its document; its held frames still count
-    bool requests_after_load_ : 1;
+    bool check_waits_ : 1;      ///< a check is under way
+    bool draining_ : 1;         ///< it has closed its document; its held frames still count
     bool newer_token_ = false;  ///< a newer token than the one that is checked has arrived
     bool denial_sent_ = false;
 };

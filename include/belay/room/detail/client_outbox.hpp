@@ -3,7 +3,7 @@
 /// ClientOutbox: what a client has not received yet, without the frames.
 #pragma once
 
-#include <cstdint>   // std::uint32_t
+#include <cstdint>   // std::uint8_t, std::uint32_t
 #include <optional>  // std::optional
 #include <utility>   // std::exchange, std::move
 
@@ -13,16 +13,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// The queue in which a client waits for its share of the reply budget.
+enum class ReplyQueue : std::uint8_t {
+    none,
+    whole,   ///< answers that are sent at once
+    chunked  ///< answers that are cut as they are sent (ReplyChunker)
+};
+
 /// The state that a client has not received yet. RoomDelivery writes it when the connection accepts
 /// frames, from the state of that time, so a slow client costs no memory for each change:
 ///
 /// | what              | begins                               | ends                              |
 /// |-------------------|--------------------------------------|-----------------------------------|
-/// | `lag_from`        | an update does not fit into a budget | the difference was written        |
+/// | `lag_from`        | an update does not fit into a budget | all of the difference was written |
 /// | `awareness_from`  | awareness is not accepted at once    | the last state was written        |
 /// | `question`        | an answer does not fit into a budget | the answer begins, at `retry_at`  |
 /// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
 /// | `statuses_owed`   | changes are refused                  | the client's next state arrives   |
+/// | `requests_state`  | its room is loaded again             | its own state is requested        |
 ///
 /// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
 ///
@@ -50,7 +58,7 @@ struct ClientOutbox {
         return had;
     }
 
-    /// The state vector before the first update that it missed.
+    /// The state vector before the first update that it missed, and that it was not sent since.
     std::optional<Bytes> lag_from{};
     /// How far it has received the awareness, if not to the end.
     std::optional<AwarenessCursor> awareness_from{};
@@ -62,6 +70,10 @@ struct ClientOutbox {
     std::uint32_t statuses_owed = 0;
     /// The next try to answer `question`, or to continue an answer.
     Instant retry_at = never;
+    /// The queue of `question`.
+    ReplyQueue queue = ReplyQueue::none;
+    /// The client's own state is requested when its room is loaded.
+    bool requests_state = false;
 };
 
 }}}  // namespace belay::detail

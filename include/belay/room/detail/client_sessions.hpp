@@ -10,15 +10,16 @@
 
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>
-#include <belay/room/detail/room_admission.hpp>
-#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/turn_context.hpp>
+#include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The sessions of the clients that are in a room: processes their messages and their timers.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Admission`, which decides about the life of a client,
+/// - `Admission`, which checks the access of a client,
+/// - `Lifecycle`, which has the clients, and closes them,
 /// - `Delivery`, which sends,
 /// - `Edits`: `update`, for an edit,
 /// - `Replicas`: `publish_state`, for the awareness on other servers.
@@ -28,6 +29,7 @@ template <class Parts>
 class ClientSessions {
     using Document = typename Parts::Document;
     using Admission = typename Parts::Admission;
+    using Lifecycle = typename Parts::Lifecycle;
     using Delivery = typename Parts::Delivery;
     using Edits = typename Parts::Edits;
     using Replicas = typename Parts::Replicas;
@@ -38,13 +40,22 @@ public:
     template <class T, class P>
     using Client = DirectClient<ClientSessions, T, P>;
 
-    ClientSessions(TurnContext& context, Admission& admission, Delivery& delivery, Edits& edits,
-                   Replicas& replication) noexcept
+    /// The parts that this one calls.
+    struct Links {
+        Admission& admission;
+        Lifecycle& lifecycle;
+        Delivery& delivery;
+        Edits& edits;
+        Replicas& replication;
+    };
+
+    ClientSessions(TurnContext& context, const Links& links) noexcept
         : context_{context},
-          admission_{admission},
-          delivery_{delivery},
-          edits_{edits},
-          replication_{replication} {}
+          admission_{links.admission},
+          lifecycle_{links.lifecycle},
+          delivery_{links.delivery},
+          edits_{links.edits},
+          replication_{links.replication} {}
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
 
@@ -53,7 +64,7 @@ public:
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
         if (!admission_.takes_over(request)) return 0;
-        auto& client = admission_.clients.template make<Client<Transport, Protocol>>(
+        auto& client = lifecycle_.clients.template make<Client<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
             delivery_.limits());
         admission_.admit(client);
@@ -65,9 +76,157 @@ public:
     /// A client's turn.
     template <class T, class P>
     void serve(Client<T, P>& client) {
+        context_.errors.contain([&] { serve_client(client); },
+                                [&] { lifecycle_.fail(client, RoomErrc::not_loaded); });
+    }
+
+    // ---- for the rooms --------------------------------------------------------------------------
+
+    /// Processes a load, also a repeated one.
+    void on_loaded(Room& room) {
+        const std::optional<Bytes> had = std::exchange(room.after_load.vector_before, std::nullopt);
+        const std::vector<RoomClient*> clients = room.clients;
+        std::error_code error;
+        if (had) error = delivery_.send_state(clients, room, *had, Kind::update);
+        for (RoomClient* const client : clients) {
+            // A failed client ends the other clients of its connection, too.
+            if (!client->core.joined()) continue;
+            if (client->connection->multiplexed == nullptr)
+                client->connection->rate.read_at = always;
+            client->waker.touch();
+            if (error) lifecycle_.fail(*client, error);
+            send_initial_state(*client);
+            // A state vector that came due during the load was not answered.
+            if (client->core.joined()) delivery_.catch_up(*client->connection);
+        }
+        for (RoomClient* const client : std::exchange(room.after_load.clients, {}))
+            admission_.open(*client);
+    }
+    void refuse_all(RoomBase& room, const std::error_code& why) {
+        std::vector<RoomClient*> all = room.after_load.clients;
+        all.insert(all.end(), room.clients.begin(), room.clients.end());
+        for (RoomClient* const client : all) lifecycle_.fail(*client, why);
+        // Those whose transport is being opened.
+        for (RoomClient* const client : lifecycle_.clients.all()) {
+            if (client->room == &room) lifecycle_.fail(*client, why);
+        }
+    }
+    /// Reads nothing from the clients of a room until it is loaded.
+    static void hold(RoomBase& room) noexcept {
+        for (RoomClient* const client : room.clients) hold(*client);
+    }
+    /// A multiplexed connection is read: it holds the frames of this client.
+    static void hold(RoomClient& client) noexcept {
+        if (client.connection->multiplexed == nullptr) client.connection->rate.read_at = never;
+    }
+    /// Acknowledges a durable change to its author.
+    void acknowledge(const PendingUpdate& change) {
+        RoomClient* const author =
+            change.statuses != 0 ? lifecycle_.clients.find_client(change.author) : nullptr;
+        if (author != nullptr && author->core.joined())
+            delivery_.acknowledge(*author, change.statuses);
+    }
+
+    // ---- for admission --------------------------------------------------------------------------
+
+    /// With the grant of another user, one user leaves and the other one joins. The new user owns
+    /// the awareness of the client.
+    void take_grant(RoomClient& client, Grant grant) {
+        const bool changes = client.core.joined() && client.rights.grant.user != grant.user;
+        if (changes) {
+            std::erase(client.room->clients, &client);
+            context_.report(RoomEvent::Kind::left, *client.room, &client);
+        }
+        client.rights.grant = std::move(grant);
+        if (!changes) return;
+        client.room->clients.push_back(&client);
+        ++context_.counters.joined;
+        context_.report(RoomEvent::Kind::joined, *client.room, &client);
+        client.room->awareness.set_user(client.id, client.rights.grant.user);
+        replication_.publish_state(*client.room, client);
+    }
+    /// The access of a client that has joined was granted again.
+    void refresh(RoomClient& client, bool could_edit) {
+        send_grant(client);
+        if (client.core.joined() && client.rights.may_edit() && !could_edit) request_state(client);
+    }
+
+    // ---- for connections ------------------------------------------------------------------------
+
+    /// The transport of a client is open: it joins its room.
+    void join(RoomClient& client) {
+        client.connection->alive.pulse.sign_of_life(context_.now);
+        client.connection->alive.note_sent(context_.now);
+        client.room->clients.push_back(&client);
+        ++context_.counters.joined;
+        context_.counters.joins.add(elapsed(client.rights.since, context_.now));
+        context_.report(RoomEvent::Kind::joined, *client.room, &client);
+        send_grant(client);
+        if (!client.core.joined()) return;
+        if (!client.room->core.live()) {
+            hold(client);
+        } else {
+            send_initial_state(client);
+        }
+    }
+    /// Processes a message of a client.
+    void on_message(RoomClient& client, const part::RoomMessage& message) {
+        std::error_code error;
+        auto& room = static_cast<Room&>(*client.room);
+        switch (message.kind) {
+            case Kind::state_vector:
+                pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
+                // A client with an address counts the answer to our request, and nothing earlier.
+                client.outbox.statuses_owed = 1;
+                note_divergence(client, room, message.payload);
+                error = delivery_.answer(client, message.payload);
+                break;
+            case Kind::state:
+            case Kind::update:
+                error = on_update(client, room, message);
+                break;
+            case Kind::awareness:
+                if (!context_.options.viewers_awareness && !client.rights.may_edit()) break;
+                error = on_awareness(client, room, message.payload);
+                break;
+            case Kind::query_awareness:
+                pay(*client.connection, room.awareness.size() / 16);
+                delivery_.send_all_awareness(client, true);
+                break;
+            case Kind::stateless:
+                on_stateless(client, room, message.payload);
+                break;
+            default:
+                break;
+        }
+        if (error) lifecycle_.fail(client, error);
+    }
+    /// Charges frames to the connection's rate. A connection without credit is read later.
+    void pay(ClientConnection& connection, std::size_t frames) {
+        if (!connection.rate.charge(frames, context_.now, context_.options)) return;
+        ++context_.counters.throttled;
+        for (const RoomClient* const client : connection.clients) {
+            if (client->core.joined())
+                return context_.report(RoomEvent::Kind::throttled, *client->room, client);
+        }
+    }
+    /// Notes arrivals on a connection that is not read for a while.
+    template <class Link>
+    void check_arrivals(ClientConnection& connection, Link& link) {
+        if (link.has_signs()) connection.alive.pulse.sign_of_life(connection.rate.looked_at);
+    }
+    /// Processes the timers of a client.
+    void watch(RoomClient& client) {
+        if (client.core.is_due(context_.now)) on_tick(client);
+        if (client.outbox.take_retry(context_.now)) delivery_.catch_up(*client.connection);
+    }
+
+private:
+    template <class T, class P>
+    void serve_client(Client<T, P>& client) {
         ClientConnection& connection = client.own;
-        if (client.check.answered()) admission_.on_grant(client);
-        if (client.link && (connection.read_at <= context_.now || !client.core.joined())) {
+        if (client.rights.check.answered()) admission_.on_grant(client);
+        if (client.link && (connection.rate.read_at <= context_.now || !client.core.joined())) {
             unsigned frames = 0;
             client.link->advance(context_.now, context_.options.frames_per_turn_max,
                                  [&](const Bytes& frame, Lane) {
@@ -80,185 +239,42 @@ public:
             if (client.core.joined()) pay(connection, frames);
             if (client.link->opened()) on_opened(client);
             if (client.link->take_heard() && client.core.joined())
-                connection.pulse.sign_of_life(context_.now);
+                connection.alive.pulse.sign_of_life(context_.now);
             if (client.link->take_writable() && client.core.joined()) {
-                connection.output_ends = never;
+                connection.pace.accept();
                 delivery_.catch_up(connection);
             }
         } else if (client.link) {
             check_arrivals(connection, *client.link);
         }
-        connection.looked_at = context_.now;
+        connection.rate.looked_at = context_.now;
         watch(client);
         if (client.core.joined()) watch_alone(client);
-        if (!client.gone() || std::exchange(client.reaped, true)) return;
+        if (!client.gone() || std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
-        admission_.clients.note_ended(client);
+        lifecycle_.clients.note_ended(client);
     }
-
-    // ---- for the rooms --------------------------------------------------------------------------
-
-    /// Processes a load, also a repeated one.
-    void on_loaded(Room& room) {
-        const std::optional<Bytes> had = std::exchange(room.vector_before_reload, std::nullopt);
-        const std::vector<RoomClient*> clients = room.clients;
-        std::error_code error;
-        if (had) error = delivery_.send_state(clients, room, *had, Kind::update);
-        for (RoomClient* const client : clients) {
-            // A failed client ends the other clients of its connection, too.
-            if (!client->core.joined()) continue;
-            if (client->connection->multiplexed == nullptr) client->connection->read_at = always;
-            client->waker.touch();
-            if (error) admission_.fail(*client, error);
-            send_initial_state(*client);
-            // A state vector that came due during the load was not answered.
-            if (client->core.joined()) delivery_.catch_up(*client->connection);
-        }
-        for (RoomClient* const client : std::exchange(room.waiting, {})) admission_.open(*client);
-    }
-    void refuse_all(RoomBase& room, const std::error_code& why) {
-        std::vector<RoomClient*> all = room.waiting;
-        all.insert(all.end(), room.clients.begin(), room.clients.end());
-        for (RoomClient* const client : all) admission_.fail(*client, why);
-        // Those whose transport is being opened.
-        for (RoomClient* const client : admission_.clients.all()) {
-            if (client->room == &room) admission_.fail(*client, why);
-        }
-    }
-    /// Reads nothing from the clients of a room until it is loaded.
-    static void hold(RoomBase& room) noexcept {
-        for (RoomClient* const client : room.clients) hold(*client);
-    }
-    /// A multiplexed connection is read: it holds the frames of this client.
-    static void hold(RoomClient& client) noexcept {
-        if (client.connection->multiplexed == nullptr) client.connection->read_at = never;
-    }
-    /// Acknowledges a durable change to its author.
-    void acknowledge(const PendingUpdate& change) {
-        RoomClient* const author =
-            change.statuses != 0 ? admission_.clients.find_client(change.author) : nullptr;
-        if (author != nullptr && author->core.joined())
-            delivery_.acknowledge(*author, change.statuses);
-    }
-
-    // ---- for admission --------------------------------------------------------------------------
-
-    /// With the grant of another user, one user leaves and the other one joins. The new user owns
-    /// the awareness of the client.
-    void take_grant(RoomClient& client, Grant grant) {
-        const bool changes = client.core.joined() && client.grant.user != grant.user;
-        if (changes) {
-            std::erase(client.room->clients, &client);
-            context_.report(RoomEvent::Kind::left, *client.room, &client);
-        }
-        client.grant = std::move(grant);
-        if (!changes) return;
-        client.room->clients.push_back(&client);
-        ++context_.counters.joined;
-        context_.report(RoomEvent::Kind::joined, *client.room, &client);
-        client.room->awareness.set_user(client.id, client.grant.user);
-        replication_.publish_state(*client.room, client);
-    }
-    /// The access of a client that has joined was granted again.
-    void refresh(RoomClient& client, bool could_edit) {
-        send_grant(client);
-        if (client.core.joined() && client.may_edit() && !could_edit) request_state(client);
-    }
-
-    // ---- for connections ------------------------------------------------------------------------
-
-    /// The transport of a client is open: it joins its room.
-    void join(RoomClient& client) {
-        client.connection->pulse.sign_of_life(context_.now);
-        client.connection->note_sent(context_.now);
-        client.room->clients.push_back(&client);
-        ++context_.counters.joined;
-        context_.report(RoomEvent::Kind::joined, *client.room, &client);
-        send_grant(client);
-        if (!client.core.joined()) return;
-        if (!client.room->core.live()) {
-            hold(client);
-        } else {
-            send_initial_state(client);
-        }
-    }
-    /// Processes a message of a client.
-    void on_message(RoomClient& client, const part::RoomMessage& said) {
-        std::error_code error;
-        auto& room = static_cast<Room&>(*client.room);
-        switch (said.kind) {
-            case Kind::state_vector:
-                pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
-                // A client with an address counts the answer to our request, and nothing earlier.
-                client.outbox.statuses_owed = 1;
-                note_divergence(client, room, said.payload);
-                error = delivery_.answer(client, said.payload);
-                break;
-            case Kind::state:
-            case Kind::update:
-                error = on_update(client, room, said);
-                break;
-            case Kind::awareness:
-                if (!context_.options.viewers_awareness && !client.may_edit()) break;
-                error = on_awareness(client, room, said.payload);
-                break;
-            case Kind::query_awareness:
-                pay(*client.connection, room.awareness.size() / 16);
-                delivery_.send_all_awareness(client, true);
-                break;
-            default:
-                break;
-        }
-        if (error) admission_.fail(client, error);
-    }
-    /// Charges frames to the connection's rate. A connection without credit is read later.
-    void pay(ClientConnection& client, std::size_t frames) {
-        if (frames == 0) return;
-        const Duration each =
-            Duration{std::chrono::seconds{1}} / context_.options.frames_per_second;
-        client.paid_until =
-            after(larger(client.paid_until, context_.now), part::saturating_multiply(each, frames));
-        // It must be read again before it counts as silent.
-        const Duration most =
-            part::saturating_add(part::saturating_multiply(each, context_.options.frames_burst),
-                                 context_.options.heartbeat.every / 2);
-        client.paid_until = smaller(client.paid_until, after(context_.now, most));
-        const Instant read_at = before(
-            client.paid_until, part::saturating_multiply(each, context_.options.frames_burst));
-        if (read_at > context_.now) client.read_at = larger(client.read_at, read_at);
-    }
-    /// Notes arrivals on a connection that is not read for a while.
-    template <class Link>
-    void check_arrivals(ClientConnection& connection, Link& link) {
-        if (link.has_signs()) connection.pulse.sign_of_life(connection.looked_at);
-    }
-    /// Processes the timers of a client.
-    void watch(RoomClient& client) {
-        if (client.core.is_due(context_.now)) on_tick(client);
-        if (client.outbox.take_retry(context_.now)) delivery_.catch_up(*client.connection);
-    }
-
-private:
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {
         if (client.connection->multiplexed == nullptr) return;
         const part::RoomMessage message{
-            Kind::granted, as_bytes(to_string(client.grant.access)), {}};
+            Kind::granted, as_bytes(to_string(client.rights.grant.access)), {}};
         delivery_.send_control(*client.connection, client.address,
                                client.ops->write(client, message));
     }
     void send_initial_state(RoomClient& client) {
         if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
-        const bool request_after_load = client.core.take_request_after_load();
-        if (client.may_edit() && (client.connection->multiplexed == nullptr || request_after_load))
+        const bool requests_state = std::exchange(client.outbox.requests_state, false);
+        if (client.rights.may_edit() &&
+            (client.connection->multiplexed == nullptr || requests_state))
             request_state(client);
         if (client.core.joined()) delivery_.send_all_awareness(client, false);
     }
     void request_state(RoomClient& client) {
         const bool live = client.room->core.live();
-        client.core.request_after_load(!live);
+        client.outbox.requests_state = !live;
         if (!live) return;
         const Bytes ours = delivery_.vector_of(static_cast<Room&>(*client.room));
         delivery_.send_message(client, {Kind::state_vector, ours});
@@ -268,63 +284,73 @@ private:
 
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
-        const ClientCore::Actions todo = admission_.advance(client, ClientCore::Event::opened);
+        const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::opened);
         if (todo.join) return join(client);
-        client.ops->close(client, *std::exchange(client.close_reason, std::nullopt));
+        client.ops->close(client, client.end.take());
     }
     template <class R>
     void on_frame(RoomClient& client, BytesView frame, const R& read) {
         if (frame.size() > context_.options.frame_bytes_max)
-            return admission_.fail(client, make_error_code(RoomErrc::frame_too_large));
+            return lifecycle_.fail(client, make_error_code(RoomErrc::frame_too_large));
         if (!read.has_value())
-            return admission_.fail(client, static_cast<std::error_code>(read.error()));
+            return lifecycle_.fail(client, static_cast<std::error_code>(read.error()));
         on_message(client, *read);
     }
-    [[nodiscard]] std::error_code on_awareness(RoomClient& client, Room& room, BytesView said) {
+    void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
+        ++context_.counters.stateless;
+        // The hook is called at the end of the turn, and until then the payload is held.
+        pay(*client.connection, payload.size() / context_.options.piece_bytes_max);
+        if (!context_.wanted.stateless) return;
+        context_.pending_events.push_back(RoomEvent::Stateless{room.id,
+                                                               client.rights.grant.user,
+                                                               {client.accepted_id()},
+                                                               std::string{as_text(payload)}});
+    }
+    [[nodiscard]] std::error_code on_awareness(RoomClient& client, Room& room, BytesView message) {
         const std::uint64_t before = room.awareness.version();
         const std::error_code error =
-            room.awareness.receive({client.id, client.grant.user}, said, context_.now);
+            room.awareness.receive({client.id, client.rights.grant.user}, message, context_.now);
         if (!error && room.awareness.version() != before) replication_.publish_state(room, client);
         delivery_.queue_awareness(room);
         room.waker.touch();
         return error;
     }
     [[nodiscard]] std::error_code on_update(RoomClient& client, Room& room,
-                                            const part::RoomMessage& said) {
+                                            const part::RoomMessage& message) {
         // Each update gets a status. The answer to a state vector contains all updates that were
         // refused before, and settles them.
-        const bool answers = said.kind == Kind::state;
+        const bool answers = message.kind == Kind::state;
         const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
-        if (!client.may_edit()) return on_viewers(client, room, said, due);
+        if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         const std::size_t before = room.pending.size();
-        const std::error_code error = edits_.update(room, said.payload, client.id);
+        const std::error_code error = edits_.update(room, message.payload, client.id);
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {
                 delivery_.acknowledge(client, due);
             } else {
-                room.pending.back().statuses = due;
+                room.pending.all().back().statuses = due;
             }
             return error;
         }
         if (!is_document_full(error)) return error;
         client.outbox.owe_statuses(due);
         // A closed client would dial again at once with the same update.
-        if (!client.core.denial_sent())
-            context_.report_refusal(client.request, client.grant.user, error);
-        deny(client, "the document is full");
+        if (!client.core.take_denial()) return {};
+        context_.report_refusal(client.request, client.rights.grant.user, error);
+        send_denied(client, "the document is full");
         return {};
     }
     [[nodiscard]] std::error_code on_viewers(RoomClient& client, Room& room,
-                                             const part::RoomMessage& said, std::uint32_t due) {
-        const bool answers = said.kind == Kind::state;
+                                             const part::RoomMessage& message, std::uint32_t due) {
+        const bool answers = message.kind == Kind::state;
         ++context_.counters.denied;
         if (answers && client.connection->multiplexed == nullptr) return {};
         if (answers) {
             // Merges the document first, so that its content is known.
             pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
             static_cast<void>(delivery_.vector_of(room));
-            auto adds = room.document.check(said.payload);
+            auto adds = room.document.check(message.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
             if (!*adds) {
                 --context_.counters.denied;
@@ -333,27 +359,26 @@ private:
             }
         }
         client.outbox.owe_statuses(due);
-        deny(client, "this client may not edit");
+        if (client.core.take_denial()) send_denied(client, "this client may not edit");
         return {};
     }
-    void deny(RoomClient& client, std::string_view why) {
-        if (!client.core.take_denial()) return;
+    void send_denied(RoomClient& client, std::string_view why) {
         delivery_.send_message(client, {Kind::denied, as_bytes(why)});
     }
     void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
         if constexpr (ComparesDocument<Document>) {
-            if (!client.may_edit() ||
+            if (!client.rights.may_edit() ||
                 !client.ops->disjoint(client, room.document.state_vector(), theirs))
                 return;
             ++context_.counters.divergences;
-            context_.pending_events.push_back(RoomDivergence{room.id, client.grant.user});
+            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
         }
     }
     void on_tick(RoomClient& client) {
-        const ClientCore::Actions todo = admission_.advance(client, ClientCore::Event::tick);
+        const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::tick);
         if (todo.abort) return abort_client(client, todo);
-        if (todo.drop_check) client.check.drop();
-        if (todo.fail) return admission_.fail(client, make_error_code(*todo.fail));
+        if (todo.drop_check) client.rights.check.drop();
+        if (todo.fail) return lifecycle_.fail(client, make_error_code(*todo.fail));
         if (!todo.request_token) return;
         delivery_.send_control(*client.connection, client.address,
                                client.ops->write(client, {Kind::token, {}, {}}));
@@ -361,27 +386,30 @@ private:
     /// Processes the timers of a connection with one client.
     void watch_alone(RoomClient& client) {
         ClientConnection& connection = *client.connection;
-        if (connection.output_ends <= context_.now)
-            return admission_.fail(client, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = connection.pulse.check(context_.now);
+        if (connection.pace.take_slow(context_.now, context_.options.client_rate_min,
+                                      context_.options.heartbeat.dead_after))
+            return lifecycle_.fail(client, make_error_code(RoomErrc::too_slow));
+        const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost)
-            return abort_client(client, admission_.advance(client, ClientCore::Event::lost));
-        if (due == Pulse::Due::ping || connection.keepalive_at <= context_.now) send_probe(client);
+            return abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
+        if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
+            send_probe(client);
     }
     void abort_client(RoomClient& client, const ClientCore::Actions& todo) {
-        admission_.release(client, todo);
-        client.close_reason.reset();
+        lifecycle_.release(client, todo);
+        client.end.waits = false;
         client.ops->abort(client);
     }
     void send_probe(RoomClient& client) {
-        client.connection->note_sent(context_.now);
+        client.connection->alive.note_sent(context_.now);
         if (client.core.joined() && client.connection->output.empty())
             delivery_.send_message(client, {Kind::query_awareness, {}, {}});
     }
 
     TurnContext& context_;
     Admission& admission_;
+    Lifecycle& lifecycle_;
     Delivery& delivery_;
     Edits& edits_;
     Replicas& replication_;

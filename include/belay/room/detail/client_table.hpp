@@ -22,17 +22,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: home thread only.
 class ClientTable {
 public:
-    void attach(Waker waker) { nest_.attach(std::move(waker)); }
-    [[nodiscard]] bool attached() const noexcept { return nest_.attached(); }
+    void attach(Waker waker) { machines_.attach(std::move(waker)); }
+    [[nodiscard]] bool attached() const noexcept { return machines_.attached(); }
     [[nodiscard]] Instant deadline() const noexcept {
-        return ended_.empty() ? nest_.deadline() : always;
+        return ended_.empty() ? machines_.deadline() : always;
     }
-    void turn(Instant now) { static_cast<void>(nest_.advance(now)); }
+    void turn(Instant now) { static_cast<void>(machines_.advance(now)); }
 
     /// Makes a client or a connection with the next id. It owns itself until its `ops->end`.
     template <class M, class Parent, class... A>
     [[nodiscard]] M& make(Parent& parent, A&&... args) {
-        auto made = nest_.template make<M>(parent, ++last_id_, std::forward<A>(args)...);
+        auto made = machines_.template make<M>(parent, ++last_id_, std::forward<A>(args)...);
         M& machine = *made;
         machine.self = std::move(made);
         return machine;
@@ -94,7 +94,7 @@ public:
     }
 
 private:
-    driver::MachineGroup nest_;
+    driver::MachineGroup machines_;
     std::map<std::uint64_t, RoomClient*> clients_;
     std::map<std::uint64_t, MultiplexedBase*> connections_;
     std::vector<RoomClient*> ended_;

@@ -19,18 +19,20 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `step(event, now)` returns what must be done, and the owner does it.
 ///
-/// | state            | event                                  | next    | actions                |
-/// |------------------|----------------------------------------|---------|------------------------|
-/// | opening          | opened                                 | open    | listen                 |
-/// | opening, open    | joined, for the first time             | same    | raise_limit            |
-/// | opening, open    | close                                  | closing | release, open          |
-/// | closing          | opened                                 | closed  | close                  |
-/// | opening, closing | a tick, after check_within             | closed  | abort; release, unless |
-/// |                  |                                        |         | it was closing         |
-/// | open             | a tick, after token_within in which no | open    | fail (unauthorized)    |
-/// |                  | document was requested                 |         |                        |
-/// | not yet closed   | ended                                  | closed  | release, unless it was |
-/// |                  |                                        |         | closing                |
+/// | state   | event                                      | next    | actions             |
+/// |---------|--------------------------------------------|---------|---------------------|
+/// | opening | opened                                     | open    | listen              |
+/// | opening | joined, for the first time                 | opening | raise_limit         |
+/// | open    | joined, for the first time                 | open    | raise_limit         |
+/// | opening | close                                      | closing | release, open       |
+/// | open    | close                                      | closing | release, open       |
+/// | closing | opened                                     | closed  | close               |
+/// | opening | ended                                      | closed  | release             |
+/// | open    | ended                                      | closed  | release             |
+/// | closing | ended                                      | closed  |                     |
+/// | opening | tick, check_within after it began          | closed  | release, abort      |
+/// | closing | tick, check_within after it began          | closed  | abort               |
+/// | open    | tick, token_within without a document      | open    | fail (unauthorized) |
 ///
 /// A closing connection opens its transport, because a client reads a close code only after its
 /// upgrade was answered. token_within begins when the transport is open, and again when the last

@@ -37,15 +37,15 @@ struct DirectClient : RoomClient {
 
     void attach(Waker w) {
         waker = std::move(w);
-        check.attach(waker);
+        rights.check.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (reaped) return never;
-        const Instant other = smaller(check.deadline(), smaller(timers(), own.timers()));
+        if (end.reaped) return never;
+        const Instant other = smaller(rights.check.deadline(), smaller(timers(), own.timers()));
         if (!link) return closed ? other : always;
         if (link->ended()) return always;
         if (link->closing()) return smaller(other, link->deadline());
-        return smaller(other, larger(link->deadline(), own.read_at));
+        return smaller(other, larger(link->deadline(), own.rate.read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 

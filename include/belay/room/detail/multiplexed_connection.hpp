@@ -30,15 +30,16 @@ struct RoomChannel : RoomClient {
 
     void attach(Waker w) {
         waker = std::move(w);
-        check.attach(waker);
+        rights.check.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (reaped) return never;
-        if (core.closing() && check.waits()) return smaller(check.deadline(), core.deadline());
+        if (end.reaped) return never;
+        if (core.closing() && rights.check.waits())
+            return smaller(rights.check.deadline(), core.deadline());
         if (core.closing() || core.awaits_upgrade()) return always;
-        const Instant other = smaller(check.deadline(), timers());
+        const Instant other = smaller(rights.check.deadline(), timers());
         const bool reads = core.joined() && !held.empty() && room->core.live();
-        return reads ? smaller(other, multiplexed->io.read_at) : other;
+        return reads ? smaller(other, multiplexed->io.rate.read_at) : other;
     }
     void advance(Instant) { multiplexed->manager->serve(*this); }
 
@@ -51,7 +52,7 @@ struct RoomChannel : RoomClient {
     void drain() {
         core.drain();
         address = Ref<RoomFrame>::make(Bytes{});
-        drop_output();
+        connection->drop_output(*this);
     }
 
     Connection* multiplexed;
@@ -72,7 +73,7 @@ private:
         return {.open = [](RoomClient& s) { s.waker.touch(); },
                 .close =
                     [](RoomClient& s, const std::error_code& why) noexcept {
-                        s.close_reason = why;
+                        s.end.close_with(why);
                         s.waker.touch();
                         of(s).multiplexed->forget(of(s));
                     },
@@ -111,6 +112,53 @@ template <class Connection>
 constinit const RoomClientOps RoomChannel<Connection>::table =
     RoomChannel<Connection>::make_table();
 
+/// The channels of one connection, by the addresses of their frames. A channel that drains keeps
+/// its place, although another one may use its address.
+template <class Channel>
+class ChannelTable {
+public:
+    void add(const Bytes& name, Channel& channel) { channels_.emplace(name, &channel); }
+    void remove(const Channel& channel) noexcept {
+        const auto [from, to] = channels_.equal_range(BytesView{channel.name()});
+        const auto found =
+            std::find_if(from, to, [&](const auto& one) { return one.second == &channel; });
+        if (found != to) channels_.erase(found);
+    }
+    /// Returns the channel with this address that does not drain; null if there is none.
+    [[nodiscard]] Channel* find(BytesView name) const {
+        // Channels that drain precede.
+        const auto behind = channels_.upper_bound(name);
+        if (behind == channels_.begin()) return nullptr;
+        Channel* const last = std::prev(behind)->second;
+        return !last->core.draining() && std::ranges::equal(last->name(), name) ? last : nullptr;
+    }
+    /// Whether there may be one more channel. Draining channels count only if there are `most` of
+    /// them.
+    [[nodiscard]] bool takes_another(std::size_t most) const noexcept {
+        if (channels_.size() < most) return true;
+        const auto leaving = std::count_if(channels_.begin(), channels_.end(), [](const auto& one) {
+            return one.second->core.draining();
+        });
+        return channels_.size() - static_cast<std::size_t>(leaving) < most &&
+               channels_.size() / 2 < most;
+    }
+    /// Whether frames are held that still count.
+    [[nodiscard]] bool has_held_frames() const noexcept {
+        return std::any_of(channels_.begin(), channels_.end(),
+                           [](const auto& one) { return one.second->has_held_frames(); });
+    }
+
+private:
+    struct ByBytes {
+        using is_transparent = void;
+        [[nodiscard]] bool operator()(BytesView a, BytesView b) const noexcept {
+            return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+        }
+    };
+
+    std::multimap<Bytes, Channel*, ByBytes> channels_;
+};
+
 /// A connection with several clients, one for each document.
 ///
 /// A machine of its manager's group: its turn is `manager.serve(connection)`. The upgrade is
@@ -130,7 +178,7 @@ struct MultiplexedConnection : MultiplexedBase {
 
     void attach(Waker w) { waker = std::move(w); }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (reaped) return never;
+        if (end.reaped) return never;
         // A connection whose tokens are being checked is not late.
         const Instant mine = core.deadline(!io.clients.empty());
         const Instant other = core.closing() ? mine : smaller(mine, io.timers());
@@ -139,65 +187,37 @@ struct MultiplexedConnection : MultiplexedBase {
         if (link->ended() || (core.state() == ConnectionCore::State::closing && link->opened()))
             return always;
         if (link->closing()) return smaller(other, link->deadline());
-        const Instant sends = is_output_stalled() ? smaller(other, try_at) : other;
-        return full() ? smaller(sends, look_at)
-                      : smaller(sends, larger(link->deadline(), io.read_at));
+        const Instant sends = is_output_stalled() ? smaller(other, polls.send_at) : other;
+        return full() ? smaller(sends, polls.look_at)
+                      : smaller(sends, larger(link->deadline(), io.rate.read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
     [[nodiscard]] bool has_held_frames() const noexcept {
-        if (core.closing() || held_bytes == 0) return false;
-        return std::any_of(channels.begin(), channels.end(),
-                           [](const auto& one) { return one.second->has_held_frames(); });
+        if (core.closing() || load.held_bytes == 0) return false;
+        return channels.has_held_frames();
     }
     /// Whether nothing more is read, because too much is held or checked.
     [[nodiscard]] bool full() const noexcept {
         if (peer_ended) return false;
-        return (held_bytes != 0 &&
-                (!core.authorized() || held_bytes >= core.options().client_bytes_max)) ||
-               checking >= checks_max;
+        return (load.held_bytes != 0 &&
+                (!core.authorized() || load.held_bytes >= core.options().client_bytes_max)) ||
+               load.checking >= checks_max;
     }
     /// Whether a `writable` event may wait after frames that are not read.
     [[nodiscard]] bool is_output_stalled() const noexcept {
-        return link && !core.closing() && !io.output.empty() && (full() || io.read_at > try_at);
-    }
-    [[nodiscard]] Channel* find(BytesView name) const {
-        // Channels that the client has closed precede.
-        const auto behind = channels.upper_bound(name);
-        if (behind == channels.begin()) return nullptr;
-        Channel* const last = std::prev(behind)->second;
-        return !last->core.draining() && std::ranges::equal(last->name(), name) ? last : nullptr;
-    }
-    /// Whether the connection may have one more channel. Draining channels count only if there are
-    /// documents_per_client_max of them.
-    [[nodiscard]] bool takes_another() const noexcept {
-        const std::size_t most = core.options().documents_per_client_max;
-        if (channels.size() < most) return true;
-        const auto leaving = std::count_if(channels.begin(), channels.end(), [](const auto& one) {
-            return one.second->core.draining();
-        });
-        return channels.size() - static_cast<std::size_t>(leaving) < most &&
-               channels.size() / 2 < most;
+        return link && !core.closing() && !io.output.empty() &&
+               (full() || io.rate.read_at > polls.send_at);
     }
     /// Drops its held frames, and gives up its address.
     void forget(Channel& channel) noexcept {
-        for (const Bytes& frame : channel.held) held_bytes -= frame.size();
+        for (const Bytes& frame : channel.held) load.held_bytes -= frame.size();
         channel.held.clear();
         channel.core.drop_tokens();
-        const auto [from, to] = channels.equal_range(BytesView{channel.name()});
-        const auto found =
-            std::find_if(from, to, [&](const auto& one) { return one.second == &channel; });
-        if (found != to) channels.erase(found);
+        channels.remove(channel);
         waker.touch();
     }
-
-    struct ByBytes {
-        using is_transparent = void;
-        [[nodiscard]] bool operator()(BytesView a, BytesView b) const noexcept {
-            return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
-        }
-    };
 
     /// The most clients that wait for a check or a load at a time, fresh tokens included.
     static constexpr std::size_t checks_max = 8;
@@ -206,7 +226,7 @@ struct MultiplexedConnection : MultiplexedBase {
     [[no_unique_address]] Protocol protocol;
     std::optional<Transport> closed;  ///< not opened yet
     std::optional<Link> link;
-    std::multimap<Bytes, Channel*, ByBytes> channels{};  ///< by address
+    ChannelTable<Channel> channels{};
     driver::GroupedMachine<MultiplexedConnection> self;
 
 private:

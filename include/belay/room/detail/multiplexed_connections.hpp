@@ -10,9 +10,8 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/room/detail/multiplexed_connection.hpp>
-#include <belay/room/detail/room_admission.hpp>
 #include <belay/room/detail/room_close.hpp>
-#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -20,7 +19,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// client like any other, which receives its frames from the connection.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Admission`, which decides about the life of a client,
+/// - `Admission`, which checks the access of a client,
+/// - `Lifecycle`, which has the clients, and closes them,
 /// - `Sessions`, which processes the messages of a client,
 /// - `Delivery`, which sends.
 ///
@@ -28,6 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class MultiplexedConnections {
     using Admission = typename Parts::Admission;
+    using Lifecycle = typename Parts::Lifecycle;
     using Sessions = typename Parts::Sessions;
     using Delivery = typename Parts::Delivery;
 
@@ -36,9 +37,13 @@ public:
     template <class T, class P>
     using Connection = MultiplexedConnection<MultiplexedConnections, T, P>;
 
-    MultiplexedConnections(TurnContext& context, Admission& admission, Sessions& sessions,
-                           Delivery& delivery) noexcept
-        : context_{context}, admission_{admission}, sessions_{sessions}, delivery_{delivery} {}
+    MultiplexedConnections(TurnContext& context, Admission& admission, Lifecycle& lifecycle,
+                           Sessions& sessions, Delivery& delivery) noexcept
+        : context_{context},
+          admission_{admission},
+          lifecycle_{lifecycle},
+          sessions_{sessions},
+          delivery_{delivery} {}
     MultiplexedConnections(const MultiplexedConnections&) = delete;
     MultiplexedConnections& operator=(const MultiplexedConnections&) = delete;
 
@@ -46,7 +51,7 @@ public:
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
         if (!admission_.takes_over(request)) return 0;
-        auto& connection = admission_.clients.template make<Connection<Transport, Protocol>>(
+        auto& connection = lifecycle_.clients.template make<Connection<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
             delivery_.limits());
         admission_.begin(connection);
@@ -57,16 +62,30 @@ public:
 
     template <class T, class P>
     void serve(Connection<T, P>& connection) {
+        context_.errors.contain(
+            [&] { serve_connection(connection); },
+            [&] { lifecycle_.fail_connection(connection.io, RoomErrc::not_loaded); });
+    }
+    template <class C>
+    void serve(RoomChannel<C>& channel) {
+        context_.errors.contain([&] { serve_channel(channel); },
+                                [&] { lifecycle_.fail(channel, RoomErrc::not_loaded); });
+    }
+
+private:
+    template <class C>
+    void serve_connection(C& connection) {
         // On a connection that is not read, the end waits after frames, which are read then.
-        if (connection.link && connection.full() && connection.look_at <= context_.now) {
-            connection.look_at = after(context_.now, std::chrono::seconds{1});
+        if (connection.link && connection.full() && connection.polls.look_at <= context_.now) {
+            connection.polls.look_at = after(context_.now, std::chrono::seconds{1});
             connection.peer_ended = connection.link->has_hung_up();
             if (!connection.core.closing())
                 sessions_.check_arrivals(connection.io, *connection.link);
-            connection.io.looked_at = context_.now;
+            connection.io.rate.looked_at = context_.now;
         }
-        if (connection.link && (connection.core.closing() ||
-                                (connection.io.read_at <= context_.now && !connection.full()))) {
+        if (connection.link &&
+            (connection.core.closing() ||
+             (connection.io.rate.read_at <= context_.now && !connection.full()))) {
             std::size_t frames = 0;
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
@@ -78,21 +97,21 @@ public:
                     receive(connection, frame);
                 });
                 if (!connection.link->has_arrived() || connection.full() ||
-                    connection.io.read_at > context_.now)
+                    connection.io.rate.read_at > context_.now)
                     break;
             }
             sessions_.pay(connection.io, frames);
-            connection.io.looked_at = context_.now;
+            connection.io.rate.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
             if (connection.link->take_heard() && !connection.core.closing())
-                connection.io.pulse.sign_of_life(context_.now);
+                connection.io.alive.pulse.sign_of_life(context_.now);
             if (connection.link->take_writable() && !connection.core.closing()) {
-                connection.io.output_ends = never;
+                connection.io.pace.accept();
                 delivery_.catch_up(connection.io);
             }
         }
-        if (connection.is_output_stalled() && connection.try_at <= context_.now) {
-            connection.try_at = after(context_.now, std::chrono::milliseconds{50});
+        if (connection.is_output_stalled() && connection.polls.send_at <= context_.now) {
+            connection.polls.send_at = after(context_.now, std::chrono::milliseconds{50});
             delivery_.catch_up(connection.io);
         }
         watch_connection(connection);
@@ -106,21 +125,21 @@ public:
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
         // Its clients are destroyed first.
-        if (connection.io.clients.empty() && !std::exchange(connection.reaped, true))
-            admission_.clients.note_ended(connection);
+        if (connection.io.clients.empty() && !std::exchange(connection.end.reaped, true))
+            lifecycle_.clients.note_ended(connection);
     }
     template <class C>
-    void serve(RoomChannel<C>& channel) {
+    void serve_channel(RoomChannel<C>& channel) {
         C& connection = *channel.multiplexed;
-        if (channel.check.answered()) admission_.on_grant(channel);
+        if (channel.rights.check.answered()) admission_.on_grant(channel);
         if (channel.core.awaits_upgrade()) join_channel(channel);
         // Held frames cost as much as new ones.
         for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
             if (!channel.core.joined() || channel.held.empty() || !is_live(channel)) break;
-            if (connection.io.read_at > context_.now) break;
+            if (connection.io.rate.read_at > context_.now) break;
             const Bytes frame = std::move(channel.held.front());
             channel.held.pop_front();
-            connection.held_bytes -= frame.size();
+            connection.load.held_bytes -= frame.size();
             connection.waker.touch();
             const auto read =
                 connection.protocol.read(BytesView{frame}.subspan(channel.name().size()));
@@ -133,23 +152,20 @@ public:
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
         if (!channel.core.closing()) return;
-        if (channel.close_reason && !connection.core.closing()) send_close(channel);
+        if (channel.end.waits && !connection.core.closing()) send_close(channel);
         connection.forget(channel);
-        if (channel.check.waits()) return;
-        if (!std::exchange(channel.reaped, true)) admission_.clients.note_ended(channel);
+        if (channel.rights.check.waits()) return;
+        if (!std::exchange(channel.end.reaped, true)) lifecycle_.clients.note_ended(channel);
     }
 
-private:
     // ---- a connection ---------------------------------------------------------------------------
 
     template <class C>
     void on_opened(C& connection) {
         const ConnectionCore::Actions todo =
             connection.core.step(ConnectionCore::Event::opened, context_.now);
-        if (todo.close)
-            return connection.ops->close(connection,
-                                         *std::exchange(connection.close_reason, std::nullopt));
-        if (todo.listen) connection.io.pulse.sign_of_life(context_.now);
+        if (todo.close) return connection.ops->close(connection, connection.end.take());
+        if (todo.listen) connection.io.alive.pulse.sign_of_life(context_.now);
     }
     template <class C>
     void watch_connection(C& connection) {
@@ -157,20 +173,21 @@ private:
             connection.core.tick(context_.now, !connection.io.clients.empty());
         if (todo.abort) return abort(connection, todo);
         if (todo.fail)
-            return admission_.fail_connection(connection.io, make_error_code(*todo.fail));
+            return lifecycle_.fail_connection(connection.io, make_error_code(*todo.fail));
         if (connection.core.closing()) return;
-        if (connection.io.output_ends <= context_.now)
-            return admission_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = connection.io.pulse.check(context_.now);
+        if (connection.io.pace.take_slow(context_.now, context_.options.client_rate_min,
+                                         context_.options.heartbeat.dead_after))
+            return lifecycle_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
+        const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
         if (due == Pulse::Due::lost)
             return abort(connection,
                          connection.core.step(ConnectionCore::Event::ended, context_.now));
-        if (due == Pulse::Due::ping || connection.io.keepalive_at <= context_.now)
+        if (due == Pulse::Due::ping || connection.io.alive.keepalive_at <= context_.now)
             send_probe(connection);
     }
     template <class C>
     void send_probe(C& connection) {
-        connection.io.note_sent(context_.now);
+        connection.io.alive.note_sent(context_.now);
         if (!connection.io.output.empty()) return;
         if (connection.pings)
             return delivery_.send_control(connection.io, {},
@@ -189,8 +206,8 @@ private:
         connection.waker.touch();
     }
     void release(MultiplexedBase& connection) {
-        admission_.count(connection);
-        admission_.release_all(connection);
+        lifecycle_.limits.count(connection);
+        lifecycle_.release_all(connection);
     }
 
     // ---- frames ---------------------------------------------------------------------------------
@@ -203,7 +220,7 @@ private:
     template <class C>
     void receive(C& connection, const Bytes& frame) {
         const auto bad = [&](RoomErrc why) {
-            admission_.fail_connection(connection.io, make_error_code(why));
+            lifecycle_.fail_connection(connection.io, make_error_code(why));
         };
         const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
                                                               : context_.options.piece_bytes_max;
@@ -211,86 +228,88 @@ private:
         if (!connection.core.takes(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
-            return admission_.fail_connection(connection.io,
+            return lifecycle_.fail_connection(connection.io,
                                               static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
         if (name.size() > address_bytes_max) return bad(RoomErrc::frame_too_large);
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
-            return admission_.fail_connection(connection.io,
+            return lifecycle_.fail_connection(connection.io,
                                               static_cast<std::error_code>(read.error()));
-        const part::RoomMessage& said = *read;
-        if (said.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
+        const part::RoomMessage& message = *read;
+        if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
             return bad(RoomErrc::frame_too_large);
-        if (name.empty() != (said.kind == Kind::ping || said.kind == Kind::pong))
+        if (name.empty() != (message.kind == Kind::ping || message.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
-        if (said.kind == Kind::ping)
+        if (message.kind == Kind::ping)
             return delivery_.send_control(connection.io, {},
                                           connection.protocol.write({Kind::pong}));
-        if (said.kind == Kind::pong) return;
-        route(connection, name, said, frame);
+        if (message.kind == Kind::pong) return;
+        route(connection, name, message, frame);
     }
     template <class C>
-    void route(C& connection, BytesView name, const part::RoomMessage& said, const Bytes& frame) {
-        auto* channel = connection.find(name);
+    void route(C& connection, BytesView name, const part::RoomMessage& message,
+               const Bytes& frame) {
+        auto* channel = connection.channels.find(name);
         // An answer of the authorizer that has arrived counts before this frame.
-        if (channel != nullptr && channel->check.answered()) {
+        if (channel != nullptr && channel->rights.check.answered()) {
             admission_.on_grant(*channel);
             if (connection.core.closing()) return;
-            channel = connection.find(name);
+            channel = connection.channels.find(name);
         }
         if (channel == nullptr) {
             // A document without access accepts only a token.
-            if (said.kind == Kind::token && !connection.peer_ended)
-                on_token(connection, name, said);
+            if (message.kind == Kind::token && !connection.peer_ended)
+                on_token(connection, name, message);
             return;
         }
-        if (said.kind == Kind::goodbye) {
+        if (message.kind == Kind::goodbye) {
             // Earlier frames count, as before the end of the connection.
             return channel->has_held_frames() ? channel->drain()
                                               : withdraw_channel(connection, *channel);
         }
         // A right may end while a room is loaded again, so a token is processed at once.
-        const bool heard = said.kind == Kind::token || (channel->held.empty() && is_live(*channel));
-        if (channel->core.joined() && heard) return on_channel_message(*channel, said);
+        const bool at_once =
+            message.kind == Kind::token || (channel->held.empty() && is_live(*channel));
+        if (channel->core.joined() && at_once) return on_channel_message(*channel, message);
         channel->held.push_back(frame);
-        connection.held_bytes += frame.size();
-        if (said.kind == Kind::token) channel->core.hold_token();
+        connection.load.held_bytes += frame.size();
+        if (message.kind == Kind::token) channel->core.hold_token();
     }
     /// Closes a channel. Its check stays under way, and counts for its connection.
     template <class C, class Channel>
     void withdraw_channel(C& connection, Channel& channel) {
-        admission_.release(channel, admission_.advance(channel, ClientCore::Event::withdraw));
+        lifecycle_.release(channel, lifecycle_.advance(channel, ClientCore::Event::withdraw));
         connection.forget(channel);
         channel.waker.touch();
     }
     template <class C>
-    void on_token(C& connection, BytesView name, const part::RoomMessage& said) {
+    void on_token(C& connection, BytesView name, const part::RoomMessage& message) {
         connection.core.note_token();
-        connection.pings = connection.pings || !said.version.empty();
+        connection.pings = connection.pings || !message.version.empty();
         sessions_.pay(connection.io, token_frames);
         // A client dials again after its connection closes, but not after a refused document.
         if (const std::error_code error = admission_.why_not_another(connection))
-            return admission_.fail_connection(connection.io, error);
+            return lifecycle_.fail_connection(connection.io, error);
         RoomRequest request = connection.request;
         request.board = connection.protocol.board(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
         if (!is_board_of_url(request.board)) request.board.clear();
-        request.token = as_text(said.payload);
+        request.token = as_text(message.payload);
         request.epoch.clear();
         // After token_within, a connection without access gets no further check.
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.io.clients.begin(), connection.io.clients.end(), is_admitted);
-        if (late || !connection.takes_another()) {
+        if (late || !connection.channels.takes_another(context_.options.documents_per_client_max)) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
-        auto& channel = admission_.clients.template make<typename C::Channel>(connection, name,
+        auto& channel = lifecycle_.clients.template make<typename C::Channel>(connection, name,
                                                                               std::move(request));
         connection.io.clients.push_back(&channel);
-        connection.channels.emplace(to_bytes(name), &channel);
+        connection.channels.add(to_bytes(name), channel);
         admission_.admit_channel(channel);
     }
     /// Whether a client has access, although it has not joined yet.
@@ -307,7 +326,7 @@ private:
     template <class Channel>
     void send_close(Channel& channel) {
         auto& connection = *channel.multiplexed;
-        const std::error_code why = *std::exchange(channel.close_reason, std::nullopt);
+        const std::error_code why = channel.end.take();
         refuse(connection, channel.address, why);
         if (!channel.was_joined || connection.core.closing()) return;
         const std::string reason = reason_of(why);
@@ -332,21 +351,22 @@ private:
         if (connection.core.step(ConnectionCore::Event::joined, context_.now).raise_limit)
             connection.link->limit_messages(context_.options.frame_bytes_max);
         channel.was_joined = true;
-        if (admission_.advance(channel, ClientCore::Event::opened).join) sessions_.join(channel);
+        if (lifecycle_.advance(channel, ClientCore::Event::opened).join) sessions_.join(channel);
     }
     template <class Channel>
-    void on_channel_message(Channel& channel, const part::RoomMessage& said) {
-        if (said.kind != Kind::token) return sessions_.on_message(channel, said);
+    void on_channel_message(Channel& channel, const part::RoomMessage& message) {
+        if (message.kind != Kind::token) return sessions_.on_message(channel, message);
         // A fresh token: the client stays in its room while its access is checked again.
-        channel.request.token = as_text(said.payload);
+        channel.request.token = as_text(message.payload);
         sessions_.pay(channel.multiplexed->io, token_frames);
-        if (channel.multiplexed->peer_ended && !channel.check.waits()) return;
-        if (admission_.advance(channel, ClientCore::Event::token).check)
+        if (channel.multiplexed->peer_ended && !channel.rights.check.waits()) return;
+        if (lifecycle_.advance(channel, ClientCore::Event::token).check)
             admission_.ask_authorizer(channel);
     }
 
     TurnContext& context_;
     Admission& admission_;
+    Lifecycle& lifecycle_;
     Sessions& sessions_;
     Delivery& delivery_;
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/pending_event.hpp
-/// PendingEvent: a notification that a RoomManager delivers at the end of its turn.
+/// PendingEvent: a notification, or an answer, that a RoomManager delivers at the end of its turn.
 #pragma once
 
+#include <optional>      // std::optional
+#include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::move, std::forward
 #include <variant>       // std::variant
@@ -25,10 +27,16 @@ struct PendingAnswer {
     V value;
 };
 
+/// An erase or a reset whose answer waits for a flush. Without `done`: a client waits for its end.
+struct PendingAdmin {
+    std::string board;
+    std::optional<Completion<PersistenceError>> done;
+};
+
 /// An event for the observer, or an answer to a call. An error code means that the manager stopped.
 using PendingEvent =
-    std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, std::error_code,
-                 PendingAnswer<PersistenceError>,
+    std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, RoomEvent::Stateless,
+                 std::error_code, PendingAnswer<PersistenceError>,
                  PendingAnswer<Result<std::optional<StoredRoom>, PersistenceError>>,
                  PendingAnswer<Result<std::vector<std::string>, PersistenceError>>>;
 

@@ -13,8 +13,6 @@
 
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/peer_message.hpp>
-#include <belay/room/detail/persistence_scheduler.hpp>
-#include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
@@ -71,15 +69,15 @@ public:
 
     Replication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
                 Scheduler& scheduler) noexcept
-        : context_{&context},
+        : context_{context},
           delivery_{delivery},
-          rooms_{&rooms},
+          rooms_{rooms},
           edits_{edits},
-          scheduler_{&scheduler} {}
+          scheduler_{scheduler} {}
     Replication(const Replication&) = delete;
     Replication& operator=(const Replication&) = delete;
 
-    void attach() { server_ = make_id(context_->bits); }
+    void attach() { server_ = make_id(context_.bits); }
 
     // ---- of a room ------------------------------------------------------------------------------
 
@@ -92,7 +90,7 @@ public:
     /// Called after the first load.
     void on_loaded(RoomBase& room) {
         if constexpr (!alone) {
-            room.replication->read = room.position;
+            room.replication->read = room.history.position;
             publish({Kind::query, server_}, room);
             subscribe(room);
         }
@@ -101,7 +99,7 @@ public:
     void run(Room& room) {
         if constexpr (!alone) {
             ReplicationState& state = *room.replication;
-            if (state.again_at <= context_->now) {
+            if (state.again_at <= context_.now) {
                 state.again_at = never;
                 state.needs_load ? load_again(room) : subscribe(room);
             }
@@ -111,8 +109,8 @@ public:
     /// Processes the load that a gap requested; the room was in use meanwhile.
     void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         if constexpr (!alone) {
-            Document theirs{rooms_->empty_document()};
-            const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
+            Document theirs{rooms_.empty_document()};
+            const std::error_code wrong = error ? error.code : take_parts(room.id, theirs, stored);
             if (wrong) {
                 if (!error) fail(room, {wrong, {}, "the data that another server stored"});
                 // The fan-out may assume that the room was loaded, and report no gap again.
@@ -121,12 +119,12 @@ public:
             }
             room.replication->needs_load = false;
             catch_up(room, theirs, stored);
-            if (!room.replication->awaits_restore) subscribe(room);
+            if (room.replication->restore != Restore::waiting) subscribe(room);
         }
     }
 
-    /// Fills an empty document.
-    [[nodiscard]] std::error_code take_parts(RoomBase& room, Document& document,
+    /// Fills an empty document with what is stored of a room. `board` is for reports.
+    [[nodiscard]] std::error_code take_parts(const std::string& board, Document& document,
                                              const std::optional<StoredRoom>& found) {
         if (!found) return {};
         const auto apply = [&](const Bytes& update) {
@@ -140,7 +138,7 @@ public:
             if (!error) continue;
             // Another writer must not be able to end the room.
             if (alone || !is_malformed_update(error)) return error;
-            context_->report_failure(room.id, {error, {}, "a change from another server"});
+            context_.report_failure(board, {error, {}, "a change from another server"});
         }
         return {};
     }
@@ -150,15 +148,17 @@ public:
     /// A change of this server is durable.
     void on_durable(RoomBase& room, const PendingUpdate& change) {
         if constexpr (alone) {
-            room.position = change.position;
+            room.history.position = change.position;
         } else {
             // Other changes may precede it: its position is known when its echo arrives.
             ReplicationState& state = *room.replication;
-            state.expect_echo(change.position);
+            state.echoes.expect(change.position);
             if (!change.in_document) return;
-            state.restoring = false;
-            if (!std::exchange(state.awaits_restore, false)) return;
-            state.adopts_stored = state.needs_load = true;
+            state.unstored = false;
+            const bool waited = state.restore == Restore::waiting;
+            state.note(RestoreEvent::stored);
+            if (!waited) return;
+            state.needs_load = true;
             state.recovers_at = state.again_at = always;
             room.waker.touch();
         }
@@ -168,11 +168,14 @@ public:
     void on_lost(RoomBase& room, bool known) {
         if constexpr (!alone) {
             ReplicationState& state = *room.replication;
-            state.restoring = state.awaits_restore = false;
-            // Only the storage knows whether the history was begun.
-            if (std::exchange(state.begin_unconfirmed, false)) state.must_begin = true;
-            if (!known) return;
+            state.note(RestoreEvent::lost);
+            // Only the storage knows whether the history was begun, and whether it still has the
+            // changes that were durable in it. A change that began it again would not restore them.
+            const bool unconfirmed = state.begin == HistoryBegin::unconfirmed;
+            if (unconfirmed) state.begin = HistoryBegin::missing;
+            if (!known && !unconfirmed) return;
             state.needs_load = true;
+            hold_saves(room);
             retry_later(room, {});
         }
     }
@@ -182,9 +185,9 @@ public:
     /// Publishes the awareness of a client.
     void publish_state(RoomBase& room, const RoomClient& client) {
         if constexpr (!alone) {
-            const Bytes said = room.awareness.states_of(client.id);
-            if (said.empty()) return;
-            publish({Kind::state, server_, client.id, client.grant.user, said}, room);
+            const Bytes states = room.awareness.states_of(client.id);
+            if (states.empty()) return;
+            publish({Kind::state, server_, client.id, client.rights.grant.user, states}, room);
         }
     }
     void publish_left(RoomBase& room, const RoomClient& client) {
@@ -192,7 +195,7 @@ public:
     }
 
 private:
-    [[nodiscard]] Fanout& fanout() noexcept { return scheduler_->persistence(); }
+    [[nodiscard]] auto& fanout() noexcept { return scheduler_.persistence(); }
     void publish(const PeerMessage& message, RoomBase& room) {
         fanout().publish(room.id, encode(message));
     }
@@ -205,28 +208,34 @@ private:
         const Cause cause = cause_of(why);
         const bool stays =
             cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
-        const Duration wait = stays
-                                  ? room.replication->failed.next(context_->now, context_->options)
-                                  : context_->options.save_retry_min;
-        room.replication->again_at = after(context_->now, wait);
+        const Duration wait = stays ? room.replication->failed.next(context_.now, context_.options)
+                                    : context_.options.save_retry_min;
+        room.replication->again_at = after(context_.now, wait);
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
-        ++context_->counters.storage_failures;
-        context_->report_failure(room.id, error);
+        ++context_.counters.storage_failures;
+        context_.report_failure(room.id, error);
     }
     /// Loads the room again, at most once in save_retry_min.
     void load_again(Room& room) {
         ReplicationState& state = *room.replication;
-        if (room.load.waits()) return;
-        if (context_->now < state.recovers_at) {
+        if (room.calls.load.waits()) return;
+        if (context_.now < state.recovers_at) {
             state.needs_load = true;
             state.again_at = state.recovers_at;
             return;
         }
         state.subscription.drop();
-        state.recovers_at = after(context_->now, context_->options.save_retry_min);
-        scheduler_->begin_load(room);
+        state.recovers_at = after(context_.now, context_.options.save_retry_min);
+        scheduler_.begin_load(room);
+    }
+
+    /// The storage may have lost changes of the document. A snapshot with these would hide the
+    /// loss: servers that have read further would never receive them, and replace the snapshot.
+    static void hold_saves(RoomBase& room) noexcept {
+        room.replication->unstored = true;
+        room.history.position = 0;
     }
 
     // ---- changes of other servers ---------------------------------------------------------------
@@ -246,17 +255,22 @@ private:
         part::FanoutNews& batch = **answer;
         receive_messages(room, batch.messages);
         if (batch.state == part::FanoutNews::State::over)
-            return rooms_->end_history(room, make_error_code(RoomErrc::history_reset));
-        if (batch.state == part::FanoutNews::State::gap) return load_again(room);
+            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         ReplicationState& known = *room.replication;
-        if ((known.restoring || known.needs_load) && batch.epoch != no_id &&
-            batch.epoch != room.epoch) {
+        // A gap may end by itself, for example if the storage is restored from a copy.
+        if (batch.state == part::FanoutNews::State::gap || known.gap) {
+            known.gap = true;
+            hold_saves(room);
+            return load_again(room);
+        }
+        if ((is_restoring(known.restore) || known.needs_load) && batch.epoch != no_id &&
+            batch.epoch != room.history.epoch) {
             // The room is loaded after its changes are restored.
-            known.awaits_restore = known.restoring;
+            known.note(RestoreEvent::reported_other);
             return;
         }
         if (!take_epoch(room, batch.epoch))
-            return rooms_->end_history(room, make_error_code(RoomErrc::history_reset));
+            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
     }
@@ -264,10 +278,11 @@ private:
     [[nodiscard]] bool take_epoch(Room& room, const Id& epoch) {
         if (epoch == no_id) return true;
         ReplicationState& state = *room.replication;
-        const bool knew = room.epoch != no_id && !state.begin_unconfirmed && !state.must_begin;
-        if (knew && epoch != room.epoch) return false;
-        room.epoch = epoch;
-        state.must_begin = state.begin_unconfirmed = state.restoring = false;
+        const bool has_history = room.history.epoch != no_id && state.begin == HistoryBegin::known;
+        if (has_history && epoch != room.history.epoch) return false;
+        room.history.epoch = epoch;
+        state.begin = HistoryBegin::known;
+        state.note(RestoreEvent::confirmed);
         return true;
     }
     void take(Room& room, part::FanoutNews::Entry& entry) {
@@ -275,21 +290,20 @@ private:
         if (entry.position <= state.read) return;
         state.read = entry.position;
         const bool ours =
-            entry.own != 0 && (state.take_echo(entry.own) || enter_pending(room, entry.own));
+            entry.own != 0 && (state.echoes.take(entry.own) || enter_pending(room, entry.own));
         if (!ours) enter(room, entry.update);
-        if (!state.frozen) room.position = entry.position;
+        if (!state.covers_entries()) return;
+        room.history.position = entry.position;
+        // A save that began before the echo arrived has not covered the change.
+        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);
     }
     /// Applies a pending change whose echo arrived before the flush was answered.
     /// Returns: whether there is one.
     [[nodiscard]] bool enter_pending(Room& room, std::uint64_t own) {
-        std::size_t at = 0;
-        while (at < room.pending.size() && room.pending[at].position != own) ++at;
-        if (at == room.pending.size()) return false;
-        PendingUpdate change = std::move(room.pending[at]);
-        room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
-        room.pending_bytes -= change.update.size();
-        if (at < room.flushing) --room.flushing;
-        edits_.apply_durable(room, change);
+        std::optional<PendingUpdate> change = room.pending.take_at(own);
+        if (!change) return false;
+        if (change->in_document) room.replication->unstored = false;
+        edits_.apply_durable(room, *change);
         return true;
     }
     /// Applies a change as if a client had sent it. A malformed one is skipped. One that only this
@@ -310,25 +324,33 @@ private:
     void catch_up(Room& room, Document& theirs, const std::optional<StoredRoom>& stored) {
         ReplicationState& state = *room.replication;
         const std::vector<Bytes> ours = lacking(room.document, theirs);
-        const bool adopts_stored = std::exchange(state.adopts_stored, false);
-        const bool other = stored && room.epoch != no_id && stored->epoch != room.epoch;
-        state.awaits_restore = other && !adopts_stored && !ours.empty();
-        const bool takes = stored && !state.awaits_restore;
-        state.frozen = false;
+        const bool adopts_stored = state.restore == Restore::adopting;
+        state.note(RestoreEvent::loaded);
+        const bool other =
+            stored && room.history.epoch != no_id && stored->epoch != room.history.epoch;
+        const bool waits = other && !adopts_stored && !ours.empty();
+        const bool takes = stored && !waits;
+        const bool uncovered = !state.covers_entries() || !state.echoes.empty();
+        state.frozen = state.gap = false;
+        state.unstored = !ours.empty();
         state.echoes.clear();
         state.read = takes ? stored->position : 0;
         if (takes) {
-            room.epoch = stored->epoch;
-            state.begin_unconfirmed = false;
+            room.history.epoch = stored->epoch;
+            state.begin = HistoryBegin::known;
             for (const Bytes& update : lacking(theirs, room.document)) enter(room, update);
         }
-        state.must_begin = !takes && room.epoch != no_id;
-        state.restoring = state.must_begin && !ours.empty();
-        room.position = state.frozen ? 0 : state.read;
+        if (!takes && room.history.epoch != no_id) {
+            state.begin = HistoryBegin::missing;
+            if (!ours.empty())
+                state.note(waits ? RestoreEvent::loaded_other : RestoreEvent::loaded_nothing);
+        }
+        room.history.position = state.covers_entries() ? state.read : 0;
+        if (uncovered) rooms_.step(room, timeline::RoomCore::Event::uncovered);
         for (const Bytes& update : ours) {
-            const std::error_code error = scheduler_->append(room, update, 0, no_id, true);
+            const std::error_code error = scheduler_.append(room, update, 0, no_id, true);
             if (error) return on_lost(room, true);
-            rooms_->step(room, timeline::RoomCore::Event::appended);
+            rooms_.step(room, timeline::RoomCore::Event::appended);
         }
     }
 
@@ -336,33 +358,33 @@ private:
 
     void receive_messages(Room& room, const std::vector<Bytes>& messages) {
         std::error_code wrong;
-        bool asked = false;
+        bool queried = false;
         for (const Bytes& bytes : messages) {
             const Result<PeerMessage> message = decode_peer_message(bytes);
             if (!message) wrong = message.error();
             if (!message || message->server == server_) continue;
-            if (message->kind == Kind::query) asked = true;
+            if (message->kind == Kind::query) queried = true;
             if (message->kind == Kind::left)
-                room.awareness.close(message->local_id(), context_->now);
+                room.awareness.close(message->local_id(), context_.now);
             if (message->kind != Kind::state) continue;
             const std::error_code error = room.awareness.receive(
-                {message->local_id(), message->user}, message->awareness, context_->now);
+                {message->local_id(), message->user}, message->awareness, context_.now);
             if (!error) continue;
             wrong = error;
-            room.awareness.close(message->local_id(), context_->now);
+            room.awareness.close(message->local_id(), context_.now);
         }
         if (wrong) fail(room, {wrong, {}, "a presence message from another server"});
-        if (asked) {
+        if (queried) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }
         delivery_.queue_awareness(room);
     }
 
-    TurnContext* context_;
+    TurnContext& context_;
     Delivery& delivery_;
-    Rooms* rooms_;
+    Rooms& rooms_;
     Edits& edits_;
-    Scheduler* scheduler_;
+    Scheduler& scheduler_;
     Id server_{};
 };
 

@@ -31,44 +31,129 @@ struct RoomPause {
     unsigned times = 0;
 };
 
+/// The changes of this server that are in the document, and whose echoes have not arrived yet.
+class EchoList {
+public:
+    void expect(std::uint64_t own) {
+        // Above the limit, an echo is sent to clients a second time, which changes nothing for
+        // them.
+        if (positions_.size() >= echoes_max) {
+            positions_.erase(positions_.begin(),
+                             positions_.begin() + std::ptrdiff_t{echoes_max / 2});
+        }
+        positions_.push_back(own);
+    }
+    /// Takes an echo.   Returns: false if it was not expected.
+    [[nodiscard]] bool take(std::uint64_t own) {
+        const auto found = std::find(positions_.begin(), positions_.end(), own);
+        if (found == positions_.end()) return false;
+        positions_.erase(found);
+        return true;
+    }
+    void clear() noexcept { positions_.clear(); }
+    [[nodiscard]] bool empty() const noexcept { return positions_.empty(); }
+
+private:
+    static constexpr std::size_t echoes_max = 65'536;
+
+    std::vector<std::uint64_t> positions_;
+};
+
+/// Whether the storage has the beginning of a room's history.
+///
+/// | state       | event                              | next        |
+/// |-------------|------------------------------------|-------------|
+/// | any         | a load finds nothing stored        | missing     |
+/// | any         | a change begins the history        | unconfirmed |
+/// | unconfirmed | the change is lost                 | missing     |
+/// | any         | the storage reports the epoch      | known       |
+enum class HistoryBegin : std::uint8_t {
+    known,       ///< the storage has it, or there is no history
+    missing,     ///< the next change must begin it again, under its epoch
+    unconfirmed  ///< the storage has not confirmed it
+};
+
+/// How changes that the storage has lost are stored again.
+enum class Restore : std::uint8_t {
+    none,
+    storing,  ///< lost changes are being stored again
+    waiting,  ///< likewise; the storage has another history, which waits for that
+    adopting  ///< they are stored: the room adopts the stored history
+};
+enum class RestoreEvent : std::uint8_t {
+    loaded,          ///< a load has merged the document and the stored room
+    loaded_nothing,  ///< a load has found nothing, and the document has changes
+    loaded_other,    ///< a load has found another history, and the document has changes
+    reported_other,  ///< a subscription has reported another history
+    confirmed,       ///< a subscription has reported the room's history
+    stored,          ///< a change is stored again
+    lost             ///< pending changes are lost again
+};
+
+/// Returns whether lost changes are being stored again.
+[[nodiscard]] constexpr bool is_restoring(Restore state) noexcept {
+    return state == Restore::storing || state == Restore::waiting;
+}
+
+/// Returns the state after an event.
+///
+/// | state   | event          | next     |
+/// |---------|----------------|----------|
+/// | any     | loaded         | none     |
+/// | any     | loaded_nothing | storing  |
+/// | any     | loaded_other   | waiting  |
+/// | storing | reported_other | waiting  |
+/// | storing | confirmed      | none     |
+/// | storing | stored         | none     |
+/// | waiting | stored         | adopting |
+/// | storing | lost           | none     |
+/// | waiting | lost           | none     |
+///
+/// Other pairs change nothing.
+[[nodiscard]] constexpr Restore after_event(Restore state, RestoreEvent event) noexcept {
+    const bool restores = is_restoring(state);
+    switch (event) {
+        case RestoreEvent::loaded:
+            return Restore::none;
+        case RestoreEvent::loaded_nothing:
+            return Restore::storing;
+        case RestoreEvent::loaded_other:
+            return Restore::waiting;
+        case RestoreEvent::reported_other:
+            return restores ? Restore::waiting : state;
+        case RestoreEvent::confirmed:
+            return state == Restore::storing ? Restore::none : state;
+        case RestoreEvent::stored:
+            if (state == Restore::waiting) return Restore::adopting;
+            return restores ? Restore::none : state;
+        case RestoreEvent::lost:
+            return restores ? Restore::none : state;
+    }
+    return state;
+}
+
 /// Thread safety: the manager's home thread.
 struct ReplicationState {
     [[nodiscard]] Instant deadline() const noexcept {
         return smaller(subscription.deadline(), again_at);
     }
-
-    /// A change of this server is in the document, and its echo has not arrived yet.
-    void expect_echo(std::uint64_t own) {
-        // Above the limit, an echo is sent to clients a second time, which changes nothing for
-        // them.
-        if (echoes.size() >= echoes_max) {
-            echoes.erase(echoes.begin(), echoes.begin() + std::ptrdiff_t{echoes_max / 2});
-        }
-        echoes.push_back(own);
-    }
-    /// Takes an echo.   Returns: false if it was not expected.
-    [[nodiscard]] bool take_echo(std::uint64_t own) {
-        const auto found = std::find(echoes.begin(), echoes.end(), own);
-        if (found == echoes.end()) return false;
-        echoes.erase(found);
-        return true;
-    }
-
-    static constexpr std::size_t echoes_max = 65'536;
+    void note(RestoreEvent event) noexcept { restore = after_event(restore, event); }
+    /// Whether a snapshot of the document has exactly what the entries that were read have. Another
+    /// server could replace it with one that lacks the rest.
+    [[nodiscard]] bool covers_entries() const noexcept { return !frozen && !unstored; }
 
     driver::Question<Result<part::FanoutNews, PersistenceError>> subscription;
     Instant again_at = never;      ///< the next subscription, or load
     Instant recovers_at = always;  ///< the earliest next load after a gap
     RoomPause failed{};            ///< the delay after a failure
     std::uint64_t read = 0;        ///< position of the last entry that was read
-    std::vector<std::uint64_t> echoes{};
-    bool needs_load = false;         ///< the storage has lost changes of the document: load it
-    bool must_begin = false;         ///< its history must be begun again, under its epoch
-    bool begin_unconfirmed = false;  ///< the storage has not confirmed the history
-    bool frozen = false;             ///< an entry is not in the document: no snapshot covers it
-    bool restoring = false;          ///< lost changes are being stored again
-    bool awaits_restore = false;     ///< the storage has another history, which waits for that
-    bool adopts_stored = false;      ///< they are stored: the room adopts the stored history
+    EchoList echoes{};
+    HistoryBegin begin = HistoryBegin::known;
+    Restore restore = Restore::none;
+    bool needs_load = false;  ///< the storage has lost changes of the document: load it
+    bool frozen = false;      ///< an entry is not in the document: no snapshot covers it
+    bool gap = false;         ///< a gap was reported, and no load has succeeded since
+    bool unstored = false;    ///< the document has changes that no entry has: likewise
 };
 
 }}}  // namespace belay::detail

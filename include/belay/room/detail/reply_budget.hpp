@@ -3,20 +3,30 @@
 /// ReplyBudget: limits the memory for answers to state vectors, and queues clients for it.
 #pragma once
 
-#include <algorithm>  // std::sort
-#include <array>      // std::array
-#include <chrono>     // std::chrono::seconds
-#include <cstddef>    // std::size_t
-#include <cstdint>    // std::uint64_t
-#include <deque>      // std::deque
-#include <utility>    // std::exchange
-#include <vector>     // std::erase_if, std::vector
+#include <algorithm>     // std::sort
+#include <array>         // std::array
+#include <chrono>        // std::chrono::seconds
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange
+#include <vector>        // std::erase_if, std::vector
 
-#include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Closes clients that receive nothing any more. `fail` counts the refusal, and sends the code for
+/// `why`. `fail_connection` also closes the other clients of the connection.
+template <class C>
+concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,
+                                 const std::error_code& why) {
+    closer.fail(client, why);
+    closer.fail_connection(connection, why);
+};
 
 /// Shares `answers_bytes_max` among all clients. A client whose answer exceeds the remaining budget
 /// is queued. An answer keeps its share while no other client needs it. For the first client of the
@@ -26,14 +36,15 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Answers that are cut as they are sent have a queue and a budget of their own, so that a client
 /// that joins a small document does not wait for them.
 ///
-/// `Owner` is the RoomAdmission: its `clients` and its `fail_connection`.
+/// `Closer` closes the clients whose answers are overdue: the ClientLifecycle, or that of a test.
 ///
 /// Thread safety: the manager's home thread.
-template <class Owner>
+template <class Closer>
 class ReplyBudget {
 public:
-    ReplyBudget(Owner& owner, const TurnContext& context) noexcept
-        : owner_{&owner}, context_{&context} {}
+    ReplyBudget(Closer& closer, const ClientTable& clients, const TurnContext& context) noexcept
+        requires ClosesClients<Closer>
+        : closer_{closer}, clients_{clients}, context_{context} {}
     ReplyBudget(const ReplyBudget&) = delete;
     ReplyBudget& operator=(const ReplyBudget&) = delete;
 
@@ -50,14 +61,14 @@ public:
             if (!queue.empty()) leave(queue, which);
             return true;
         }
-        if (std::exchange(client.queue, which) != which) queue.push_back(client.id);
+        if (std::exchange(client.outbox.queue, which) != which) queue.push_back(client.id);
         return false;
     }
 
     /// Whether other clients precede it in its queue.
     [[nodiscard]] bool has_others_before(const RoomClient& client) const noexcept {
-        if (client.queue == ReplyQueue::none) return false;
-        const std::deque<std::uint64_t>& queue = queues_[index(client.queue)];
+        if (client.outbox.queue == ReplyQueue::none) return false;
+        const std::deque<std::uint64_t>& queue = queues_[index(client.outbox.queue)];
         return !queue.empty() && queue.front() != client.id;
     }
 
@@ -70,53 +81,56 @@ private:
     }
     [[nodiscard]] bool fits(std::size_t bytes, ReplyQueue which) const noexcept {
         const std::size_t held = which == ReplyQueue::chunked ? uncut : waiting;
-        const std::size_t most = context_->options.answers_bytes_max;
+        const std::size_t most = context_.options.answers_bytes_max;
         return held == 0 || (held <= most && bytes <= most - held);
     }
     /// Whether that client could receive its answer now. A client that must first accept other
     /// output loses its place, because all others would wait for it.
     [[nodiscard]] bool waits(std::uint64_t id, const RoomClient& next, ReplyQueue which) const {
-        const RoomClient* const client = owner_->clients.find_client(id);
-        if (client == nullptr || client->queue != which) return false;
+        const RoomClient* const client = clients_.find_client(id);
+        if (client == nullptr || client->outbox.queue != which) return false;
         if (client == &next) return true;
         return client->core.joined() && client->outbox.question &&
                client->outbox.retry_at != never && client->connection->output.empty() &&
-               !client->connection->answer && client->room->core.live();
+               !client->connection->answer.chunks && client->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
-        RoomClient* const client = owner_->clients.find_client(queue.front());
-        if (client != nullptr && client->queue == which) client->queue = ReplyQueue::none;
+        RoomClient* const client = clients_.find_client(queue.front());
+        if (client != nullptr && client->outbox.queue == which)
+            client->outbox.queue = ReplyQueue::none;
         queue.pop_front();
     }
     /// Closes clients whose answers are overdue, the oldest first, and no more than necessary.
     void free_space(std::size_t bytes, ReplyQueue which) {
         Instant& look_at = look_at_[index(which)];
-        if (look_at > context_->now) return;
-        std::vector<RoomClient*> clients = owner_->clients.all();
+        if (look_at > context_.now) return;
+        std::vector<RoomClient*> clients = clients_.all();
         const auto due = [&](const RoomClient* client) {
             const ClientConnection& connection = *client->connection;
-            const bool holds = which == ReplyQueue::chunked ? static_cast<bool>(connection.answer)
-                                                            : connection.output.answers() != 0;
-            return holds ? after(connection.answers_from, context_->options.heartbeat.dead_after)
+            const bool holds = which == ReplyQueue::chunked
+                                   ? static_cast<bool>(connection.answer.chunks)
+                                   : connection.output.answers() != 0;
+            return holds ? after(connection.answer.since, context_.options.heartbeat.dead_after)
                          : never;
         };
         std::erase_if(clients,
-                      [&](const RoomClient* client) { return due(client) > context_->now; });
+                      [&](const RoomClient* client) { return due(client) > context_.now; });
         std::sort(clients.begin(), clients.end(), [](const RoomClient* a, const RoomClient* b) {
-            return a->connection->answers_from < b->connection->answers_from;
+            return a->connection->answer.since < b->connection->answer.since;
         });
         for (const RoomClient* const client : clients) {
             if (fits(bytes, which)) return;
             // Its connection may have ended with another of its clients.
-            if (due(client) <= context_->now)
-                owner_->fail_connection(*client->connection, make_error_code(RoomErrc::too_slow));
+            if (due(client) <= context_.now)
+                closer_.fail_connection(*client->connection, make_error_code(RoomErrc::too_slow));
         }
         // The search costs time.
-        if (!fits(bytes, which)) look_at = after(context_->now, std::chrono::seconds{1});
+        if (!fits(bytes, which)) look_at = after(context_.now, std::chrono::seconds{1});
     }
 
-    Owner* owner_;
-    const TurnContext* context_;
+    Closer& closer_;
+    const ClientTable& clients_;
+    const TurnContext& context_;
     std::array<std::deque<std::uint64_t>, 2> queues_{};
     std::array<Instant, 2> look_at_{always, always};
 };

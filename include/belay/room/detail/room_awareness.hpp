@@ -8,6 +8,7 @@
 #include <map>          // std::map
 #include <string>       // std::string
 #include <string_view>  // std::string_view
+#include <utility>      // std::exchange
 #include <vector>       // std::vector
 
 #include <belay/core/instant.hpp>
@@ -51,8 +52,8 @@ public:
     /// Processes a message of a client.   Errors: malformed_frame, frame_too_large: the client must
     /// be closed.
     /// Complexity: O(m log n), and reads the JSON.
-    [[nodiscard]] std::error_code receive(AwarenessSource from, BytesView said, Instant now) {
-        std::error_code error = read(said);
+    [[nodiscard]] std::error_code receive(AwarenessSource from, BytesView message, Instant now) {
+        std::error_code error = read(message);
         if (!error) {
             for (const State& s : states_) take(from, s, now);
             // Checked after the whole message, because one id may release what another one takes.
@@ -105,20 +106,23 @@ public:
     /// Returns all states of a client as a message; empty if it has none.
     /// Complexity: O(n).
     [[nodiscard]] Bytes states_of(std::uint64_t client) const {
-        Bytes said;
+        Bytes body;
         std::size_t count = 0;
         for (const auto& [id, entry] : entries_) {
             if (entry.client != client) continue;
-            put(id, entry, said);
+            put(id, entry, body);
             ++count;
         }
-        return count == 0 ? Bytes{} : counted(count, said);
+        return count == 0 ? Bytes{} : counted(count, body);
     }
     /// Rises with each change.
     [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] bool changed() const noexcept { return sent_.seen != version_; }
+    /// Queues the changes for sending.   Returns: false if there are none, or if they are queued.
+    [[nodiscard]] bool queue() noexcept { return changed() && !std::exchange(queued_, true); }
+    void unqueue() noexcept { queued_ = false; }
     /// How far states were sent to all clients that could accept them.
     [[nodiscard]] const AwarenessCursor& sent() const noexcept { return sent_; }
     /// Returns the next piece of changes for all clients, their authors included.
@@ -127,7 +131,7 @@ public:
     /// `bytes_max` long, unless one state is longer; empty if there is nothing more.
     /// Complexity: O(n).
     [[nodiscard]] Bytes piece(AwarenessCursor& walk, std::size_t bytes_max) const {
-        Bytes said;
+        Bytes body;
         std::size_t count = 0;
         while (count == 0 && walk.seen != version_) {
             if (walk.from == 0) walk.until = version_;
@@ -136,8 +140,8 @@ public:
                 const auto& [id, entry] = *it;
                 if (entry.version <= walk.seen) continue;
                 const std::size_t size = entry.state.size() + entry_bytes;
-                if (count != 0 && said.size() + size + frame_bytes > bytes_max) break;
-                put(id, entry, said);
+                if (count != 0 && body.size() + size + frame_bytes > bytes_max) break;
+                put(id, entry, body);
                 ++count;
             }
             // In the order of ids, not of age: an id that changes all the time is sent, too.
@@ -147,7 +151,7 @@ public:
                 walk.from = it->first;
             }
         }
-        return count == 0 ? Bytes{} : counted(count, said);
+        return count == 0 ? Bytes{} : counted(count, body);
     }
 
 private:
@@ -170,9 +174,9 @@ private:
         std::string_view state;
     };
 
-    [[nodiscard]] std::error_code read(BytesView said) {
+    [[nodiscard]] std::error_code read(BytesView message) {
         states_.clear();
-        yjs::Lib0Reader in{said};
+        yjs::Lib0Reader in{message};
         const std::uint64_t count = in.varuint();
         if (count > entries_max()) return RoomErrc::frame_too_large;
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
@@ -191,35 +195,35 @@ private:
         return in.failed() || !in.at_end() ? RoomErrc::malformed_frame : std::error_code{};
     }
 
-    void take(AwarenessSource from, const State& said, Instant now) {
-        const bool gone = said.state == "null";
-        const auto found = entries_.find(said.id);
+    void take(AwarenessSource from, const State& state, Instant now) {
+        const bool gone = state.state == "null";
+        const auto found = entries_.find(state.id);
         if (found == entries_.end()) {
-            if (gone || !takes_another(from.client, said)) return;
-            return set(entries_[said.id], from, said, now);
+            if (gone || !takes_another(from.client, state)) return;
+            return set(entries_[state.id], from, state, now);
         }
         Entry& entry = found->second;
         if (entry.client == from.client) {
             entry.user = from.user;
-            const bool ends = gone && said.clock == entry.clock && !entry.state.empty();
-            if (said.clock <= entry.clock && !ends) return;
+            const bool ends = gone && state.clock == entry.clock && !entry.state.empty();
+            if (state.clock <= entry.clock && !ends) return;
         } else {
-            if (said.clock <= entry.clock || gone) return;
+            if (state.clock <= entry.clock || gone) return;
             // Also for a removed id: a user that dials again finds the id as it was.
             if (entry.user != from.user) return;
-            if (!takes_another(from.client, said)) return;
+            if (!takes_another(from.client, state)) return;
         }
-        set(entry, from, said, now);
+        set(entry, from, state, now);
     }
     [[nodiscard]] Owned owned_by(std::uint64_t client) const {
         const auto found = owned_.find(client);
         return found != owned_.end() ? found->second : Owned{};
     }
     /// Whether a client may have one more id. A client that repeats others is not closed for it.
-    [[nodiscard]] bool takes_another(std::uint64_t client, const State& said) const {
+    [[nodiscard]] bool takes_another(std::uint64_t client, const State& state) const {
         const Owned has = owned_by(client);
         return has.ids < options_->awareness_ids_per_client_max &&
-               has.bytes + said.state.size() <= options_->awareness_bytes_max &&
+               has.bytes + state.state.size() <= options_->awareness_bytes_max &&
                entries_.size() < entries_max();
     }
     /// Changes the owner or the state of an entry.
@@ -243,11 +247,11 @@ private:
         const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
         return clients * each;
     }
-    void set(Entry& entry, AwarenessSource from, const State& said, Instant now) {
-        const bool gone = said.state == "null";
-        entry.clock = said.clock;
+    void set(Entry& entry, AwarenessSource from, const State& state, Instant now) {
+        const bool gone = state.state == "null";
+        entry.clock = state.clock;
         entry.user = from.user;
-        assign(entry, from.client, gone ? std::string_view{} : said.state);
+        assign(entry, from.client, gone ? std::string_view{} : state.state);
         note(entry, now);
     }
     void remove(Entry& entry, Instant now) {
@@ -262,11 +266,11 @@ private:
         entry.version = ++version_;
         expires_at_ = smaller(expires_at_, after(now, options_->awareness_within));
     }
-    [[nodiscard]] static Bytes counted(std::size_t count, const Bytes& said) {
+    [[nodiscard]] static Bytes counted(std::size_t count, const Bytes& body) {
         Bytes out;
-        out.reserve(said.size() + 4);
+        out.reserve(body.size() + 4);
         yjs::append_varuint(out, count);
-        out.insert(out.end(), said.begin(), said.end());
+        out.insert(out.end(), body.begin(), body.end());
         return out;
     }
     static void put(std::uint64_t id, const Entry& entry, Bytes& out) {
@@ -290,6 +294,7 @@ private:
     std::uint64_t version_ = 0;  ///< of the last change
     AwarenessCursor sent_{};
     Instant expires_at_ = never;
+    bool queued_ = false;
 };
 
 }}}  // namespace belay::detail

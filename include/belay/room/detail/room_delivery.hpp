@@ -10,42 +10,45 @@
 #include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/room/detail/lag_difference.hpp>
 #include <belay/room/detail/reply_budget.hpp>
-#include <belay/room/detail/room_state.hpp>
-#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
-/// of it in its transport. Above it, the room notes the client's state vector, and sends the
-/// difference when the outbox is empty. Awareness never waits in an outbox: the client receives the
-/// current states in pieces when its connection accepts them.
+/// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
+/// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
+/// outbox: the client receives the current states in pieces when its connection accepts them.
 ///
-/// `Owner` is the RoomAdmission: its `fail` and its `fail_connection`, and its `clients` for the
-/// budget of answers.
+/// `Closer` closes the clients that are too slow: the ClientLifecycle, or that of a test.
 ///
 /// Thread safety: the manager's home thread.
-template <class Owner, DocumentLike Document>
+template <class Closer, DocumentLike Document>
 class RoomDelivery {
 public:
     using Room = RoomState<Document>;
     using Kind = part::RoomMessage::Kind;
 
-    RoomDelivery(Owner& owner, TurnContext& context) noexcept
-        : owner_{&owner}, context_{&context}, reply_budget_{owner, context} {}
+    RoomDelivery(TurnContext& context, Closer& closer, const ClientTable& clients) noexcept
+        requires ClosesClients<Closer>
+        : context_{context}, closer_{closer}, reply_budget_{closer, clients, context} {}
+    RoomDelivery(const RoomDelivery&) = delete;
+    RoomDelivery& operator=(const RoomDelivery&) = delete;
 
     /// Returns what each new client refers to.
     [[nodiscard]] SharedLimits limits() noexcept {
-        return {context_->options, reply_budget_.waiting};
+        return {context_.options, reply_budget_.waiting};
     }
 
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
     void send_update(Room& room, BytesView update, std::uint64_t except) {
         frames_.clear();
+        difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
         std::optional<Bytes> before;
         for (std::size_t i = room.clients.size(); i-- != 0;) {
@@ -66,20 +69,21 @@ public:
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
     void queue_awareness(RoomBase& room) {
-        if (!room.awareness.changed() || room.evicted || std::exchange(room.awareness_due, true))
-            return;
-        aware_.push_back(&room);
+        if (!room.evicted && room.awareness.queue()) aware_.push_back(&room);
     }
     [[nodiscard]] bool has_awareness() const noexcept { return !aware_.empty(); }
     /// Sends the changed awareness states of all queued rooms to their clients.
     void send_awareness() {
         for (RoomBase* const base : std::exchange(aware_, {})) {
-            base->awareness_due = false;
+            base->awareness.unqueue();
             send_awareness(static_cast<Room&>(*base));
         }
     }
-    /// Removes an evicted room from the queue.
-    void forget(const RoomBase& room) { std::erase(aware_, &room); }
+    /// The document of a room is replaced, or the room is evicted.
+    void forget(const RoomBase& room) {
+        if (room.evicted) std::erase(aware_, &room);
+        difference_.forget(&room);
+    }
 
     /// Sends a message to one client.
     void send_message(RoomClient& client, const part::RoomMessage& message) {
@@ -90,13 +94,13 @@ public:
         if (connection.output.empty()) {
             const SendResult sent = connection.send(connection, address.get(), frame);
             if (sent == SendResult::refused)
-                return owner_->fail_connection(connection,
+                return closer_.fail_connection(connection,
                                                make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return connection.note_sent(context_->now);
+            if (sent != SendResult::busy) return connection.note_sent(frame.size(), context_.now);
             wait(connection);
         }
         if (connection.output.own() >= own_max)
-            return owner_->fail_connection(connection, make_error_code(RoomErrc::too_slow));
+            return closer_.fail_connection(connection, make_error_code(RoomErrc::too_slow));
         connection.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
@@ -104,20 +108,20 @@ public:
         client.outbox.statuses += changes;
         if (client.connection->output.empty()) send_statuses(client);
     }
-    /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
-    /// than the budget is accepted if the outbox is empty.
-    void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
-        const ConnectionOutbox& output = client.connection->output;
-        if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
-            return owner_->fail(client, make_error_code(RoomErrc::too_slow));
-        give(client, frame, true);
-    }
     /// Sends a frame as it is to all clients of a room except one.
     void broadcast(const RoomBase& room, BytesView frame, std::uint64_t except) {
         const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             if (client->core.joined() && !client->is(except)) send_raw(*client, shared);
         }
+    }
+    /// Sends a message to all clients of a room except one, if their frames have addresses.
+    void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
+        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+            if (client->connection->multiplexed == nullptr || client->is(except)) continue;
+            if (client->core.joined()) send_raw(*client, frame_for(*client, message));
+        }
+        frames_.clear();
     }
     /// Sends all awareness states, when the connection accepts them.
     void send_all_awareness(RoomClient& client, bool also_empty) {
@@ -133,26 +137,26 @@ public:
         constexpr bool cuts = std::derived_from<Document, YjsDocument>;
         const ReplyQueue queue =
             cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
-        const bool busy = connection.answer || connection.output.answers() != 0;
+        const bool busy = connection.answer.chunks || connection.output.answers() != 0;
         const bool works = may_work();
         if (busy || !works || !reply_budget_.has_space(client, size, queue)) {
             const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
-            client.hold_question(theirs);
-            client.outbox.retry_at = after(context_->now, std::chrono::milliseconds{soon ? 1 : 50});
+            connection.hold_question(client, theirs);
+            client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{soon ? 1 : 50});
             // This may be the turn of its connection, not its own.
             client.waker.touch();
             return {};
         }
-        connection.answers_from = context_->now;
+        connection.answer.since = context_.now;
         // The comparison costs time, even if little is sent.
         done_ += size;
         if constexpr (cuts) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
-                connection.answer =
+                connection.answer.chunks =
                     std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut);
-                connection.answering = &client;
+                connection.answer.client = &client;
                 continue_answer(connection);
                 return {};
             }
@@ -173,16 +177,15 @@ public:
             const SendResult sent =
                 connection.send(connection, next.address.get(), next.frame->bytes);
             if (sent == SendResult::busy) return wait(connection);
+            const std::size_t size = next.size();
             connection.output.pop();
             if (sent == SendResult::refused)
-                return owner_->fail_connection(connection,
+                return closer_.fail_connection(connection,
                                                make_error_code(RoomErrc::frame_too_large));
-            connection.note_sent(context_->now);
-            // It has accepted something: a connection that is not read does not report that.
-            connection.output_ends = never;
+            connection.note_sent(size, context_.now);
             note_taken(connection);
         }
-        connection.output_ends = never;
+        connection.pace.accept();
         continue_answer(connection);
         for (std::size_t left = connection.clients.size(); left != 0 && connection.output.empty();
              --left) {
@@ -191,6 +194,7 @@ public:
                         connection.clients.end());
             settle(*connection.clients.back());
         }
+        connection.pace.pause(context_.now);
     }
 
     /// Returns the state vector of the document, as `answer` reads it.
@@ -232,11 +236,19 @@ public:
     }
 
 private:
+    /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
+    /// than the budget is accepted if the outbox is empty.
+    void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
+        const ConnectionOutbox& output = client.connection->output;
+        if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
+            return closer_.fail(client, make_error_code(RoomErrc::too_slow));
+        give(client, frame, true);
+    }
     /// Sends the changed awareness states of a room to all its clients.
     void send_awareness(Room& room) {
         while (room.awareness.changed()) {
             const AwarenessCursor before = room.awareness.sent();
-            const Bytes piece = room.awareness.take_changes(context_->options.piece_bytes_max);
+            const Bytes piece = room.awareness.take_changes(context_.options.piece_bytes_max);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
             for (std::size_t i = room.clients.size(); i-- != 0;) {
@@ -251,33 +263,31 @@ private:
     }
     /// The bytes of updates that may wait in the outbox; the transport has the rest of the budget.
     [[nodiscard]] std::size_t waiting_max() const noexcept {
-        const std::size_t all = context_->options.client_bytes_max;
+        const std::size_t all = context_.options.client_bytes_max;
         return all - connection_bytes_max(all);
     }
     /// Whether this turn may do more work on answers.
     [[nodiscard]] bool may_work() noexcept {
-        if (std::exchange(turn_, context_->now) != context_->now) done_ = 0;
+        if (std::exchange(turn_, context_.now) != context_.now) done_ = 0;
         return done_ < ReplyChunker::part_bytes;
     }
     /// Cuts and sends the next parts, while the connection accepts them and the turn has budget.
     void continue_answer(ClientConnection& connection) {
-        while (connection.answer && connection.output.empty()) {
-            RoomClient& client = *connection.answering;
-            if (!may_work()) {
-                client.outbox.retry_at = after(context_->now, std::chrono::milliseconds{1});
-                return client.waker.touch();
-            }
-            const Bytes part = connection.answer->next();
+        while (connection.answer.chunks && connection.output.empty()) {
+            RoomClient& client = *connection.answer.client;
+            if (!may_work()) return retry_soon(client);
+            const Bytes part = connection.answer.chunks->next();
             done_ += part.size();
-            const bool ends = !connection.answer->has_more();
-            if (ends) connection.answer.reset();
+            const bool ends = !connection.answer.chunks->has_more();
+            if (ends) connection.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
             if (ends) request_state(client);
         }
         note_taken(connection);
     }
     static void note_taken(ClientConnection& connection) noexcept {
-        if (!connection.answer && connection.output.answers() == 0) connection.answers_from = never;
+        if (!connection.answer.chunks && connection.output.answers() == 0)
+            connection.answer.since = never;
     }
     /// Sends the own state vector after an answer, if frames have addresses.
     void request_state(RoomClient& client) {
@@ -286,7 +296,7 @@ private:
     }
     void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts) {
         const std::vector<Bytes> pieces =
-            client.ops->split(client, update, context_->options.piece_bytes_max);
+            client.ops->split(client, update, context_.options.piece_bytes_max);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const bool ends = i + 1 == pieces.size();
             give_message(client, {ends ? last : Kind::update, pieces[i]}, counts);
@@ -319,9 +329,9 @@ private:
             return false;
         }
         if (sent == SendResult::refused) {
-            owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
+            closer_.fail(client, make_error_code(RoomErrc::frame_too_large));
         } else {
-            client.connection->note_sent(context_->now);
+            client.connection->note_sent(frame.size(), context_.now);
         }
         return true;
     }
@@ -329,18 +339,19 @@ private:
                         const AwarenessCursor& before) {
         if (!client.outbox.awareness_from && client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
-            if (sent != SendResult::busy) return client.connection->note_sent(context_->now);
+            if (sent != SendResult::busy)
+                return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
         }
         if (!client.outbox.awareness_from) client.outbox.awareness_from = before;
-        ++context_->counters.awareness_dropped;
+        ++context_.counters.awareness_dropped;
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
     void continue_awareness(RoomClient& client, bool also_empty) {
         while (client.outbox.awareness_from) {
             AwarenessCursor walk = *client.outbox.awareness_from;
-            Bytes piece = client.room->awareness.piece(walk, context_->options.piece_bytes_max);
+            Bytes piece = client.room->awareness.piece(walk, context_.options.piece_bytes_max);
             const bool ends = piece.empty();
             if (ends && also_empty) piece.push_back(std::byte{0});
             also_empty = false;
@@ -349,8 +360,8 @@ private:
                 const SendResult sent = send(client, frame);
                 if (sent == SendResult::busy) return wait(*client.connection);
                 if (sent == SendResult::refused)
-                    return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
-                client.connection->note_sent(context_->now);
+                    return closer_.fail(client, make_error_code(RoomErrc::frame_too_large));
+                client.connection->note_sent(frame.size(), context_.now);
             }
             client.outbox.awareness_from = walk;
             if (ends) client.outbox.awareness_from.reset();
@@ -363,15 +374,15 @@ private:
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent == SendResult::refused)
-                return owner_->fail(client, make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return client.connection->note_sent(context_->now);
+                return closer_.fail(client, make_error_code(RoomErrc::frame_too_large));
+            if (sent != SendResult::busy)
+                return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
         }
         client.connection->output.push({client.address, std::move(frame), client.id, counts});
     }
     void wait(ClientConnection& connection) noexcept {
-        connection.output_ends = smaller(
-            connection.output_ends, after(context_->now, context_->options.heartbeat.dead_after));
+        connection.pace.begin(context_.now, context_.options.heartbeat.dead_after);
         connection.wake->touch();
     }
     /// Sends what a client has missed, after its outbox is empty.
@@ -392,32 +403,65 @@ private:
         for (; client.outbox.statuses != 0; --client.outbox.statuses) {
             const SendResult sent = send(client, frame);
             if (sent == SendResult::busy) return wait(*client.connection);
-            client.connection->note_sent(context_->now);
+            client.connection->note_sent(frame.size(), context_.now);
         }
     }
+    /// Sends a client that lags the difference, in parts that fit into its budget, while its
+    /// connection accepts them.
     void resync(RoomClient& client) {
         Room& room = static_cast<Room&>(*client.room);
-        const Bytes had = client.outbox.take_lag();
-        RoomClient* const one = &client;
-        if (const std::error_code e =
-                send_state({&one, 1}, room, had, Kind::update, context_->options.client_bytes_max))
-            return owner_->fail(client, e);
-        if (client.connection->output.counted() > waiting_max())
-            return owner_->fail(client, make_error_code(RoomErrc::too_slow));
-        ++context_->counters.resyncs;
+        while (client.outbox.lag_from && client.connection->output.empty()) {
+            if (!may_work()) return retry_soon(client);
+            const Bytes had = client.outbox.take_lag();
+            // An answer that waits has all that it lacks.
+            if (!client.outbox.question) {
+                if (const std::error_code e = send_difference(client, room, had))
+                    return closer_.fail(client, e);
+            }
+            if (!client.core.joined()) return;
+            if (!client.outbox.lag_from) ++context_.counters.resyncs;
+        }
+    }
+    /// Sends one part of a difference. A difference that cannot be continued by a state vector
+    /// becomes an answer, within the budget of all answers.
+    [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, BytesView had) {
+        if constexpr (std::derived_from<Document, YjsDocument>) {
+            constexpr std::size_t least = 1024;
+            const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
+            auto part = difference_.next(&room, room.document, had, larger(most, least));
+            if (!part.has_value()) return part.error();
+            if (*part) {
+                done_ += (*part)->work;
+                client.outbox.lag_from = std::move((*part)->vector);
+                send_pieces(client, (*part)->update, Kind::update, true);
+                return {};
+            }
+        } else {
+            done_ += room.document.bytes();
+            RoomClient* const one = &client;
+            const auto error = send_state({&one, 1}, room, had, Kind::update, waiting_max());
+            if (error != RoomErrc::too_slow) return error;
+        }
+        client.connection->hold_question(client, had);
+        return {};
+    }
+    void retry_soon(RoomClient& client) {
+        client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{1});
+        client.waker.touch();
     }
     void retry_answer(RoomClient& client) {
-        const Bytes theirs = *client.take_question();
+        const Bytes theirs = *client.connection->take_question(client);
         client.outbox.retry_at = never;
-        if (const std::error_code e = answer(client, theirs)) owner_->fail(client, e);
+        if (const std::error_code e = answer(client, theirs)) closer_.fail(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
     static constexpr std::size_t own_max = 256;
 
-    Owner* owner_;
-    TurnContext* context_;
-    ReplyBudget<Owner> reply_budget_;
+    TurnContext& context_;
+    Closer& closer_;
+    ReplyBudget<Closer> reply_budget_;
+    LagDifference difference_{};
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;

@@ -9,7 +9,6 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
-#include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
 
@@ -23,45 +22,45 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Scheduler`: `append`, to store an edit,
 /// - `Rooms`: `step` and `end_history`,
 /// - `Delivery`, which sends edits, and `Sessions`, which acknowledges them,
-/// - `Admission`, to close the author of an edit that was not stored,
-/// - `Replicas`, for the edits of other servers, and `Admin`, for those of an import.
+/// - `Lifecycle`, to close the author of an edit that was not stored,
+/// - `Replicas`, for the edits of other servers, and `Imports`, for those of an import.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
 class RoomEdits {
     using Document = typename Parts::Document;
-    using Admission = typename Parts::Admission;
+    using Lifecycle = typename Parts::Lifecycle;
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
     using Replicas = typename Parts::Replicas;
-    using Admin = typename Parts::Admin;
+    using Imports = typename Parts::Imports;
     using Rooms = typename Parts::Rooms;
     using Room = RoomState<Document>;
     using Event = timeline::RoomCore::Event;
-    using Phase = TurnContext::Phase;
+    using Phase = RunState::Phase;
 
 public:
     /// The parts that this one calls.
     struct Links {
         Rooms& rooms;
-        Admission& admission;
+        Lifecycle& lifecycle;
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
         Replicas& replication;
-        Admin& admin;
+        Imports& imports;
     };
 
     RoomEdits(TurnContext& context, const Links& links) noexcept
         : context_{context},
           rooms_{links.rooms},
-          admission_{links.admission},
+          lifecycle_{links.lifecycle},
           delivery_{links.delivery},
           sessions_{links.sessions},
           scheduler_{links.scheduler},
           replication_{links.replication},
-          admin_{links.admin} {}
+          imports_{links.imports} {}
     RoomEdits(const RoomEdits&) = delete;
     RoomEdits& operator=(const RoomEdits&) = delete;
 
@@ -84,10 +83,8 @@ public:
     /// The first `flushing` of the pending changes of a room are durable.
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
-        for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
-            PendingUpdate change = std::move(room.pending.front());
-            room.pending.pop_front();
-            room.pending_bytes -= change.update.size();
+        for (std::size_t left = room.pending.end_flush(); left != 0; --left) {
+            PendingUpdate change = room.pending.take_first();
             replication_.on_durable(room, change);
             apply_durable(room, change);
         }
@@ -101,22 +98,21 @@ public:
             return rooms_.end_history(room, why.code);
         }
         context_.counters.lost_updates += room.pending.size();
-        std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
-        room.pending_bytes = room.flushing = 0;
+        std::deque<PendingUpdate> lost = room.pending.take_all();
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
         if constexpr (Replicas::alone) {
-            room.vector_before_reload = delivery_.vector_of(room);
+            room.after_load.vector_before = delivery_.vector_of(room);
             sessions_.hold(room);
         }
         bool known = false;
         for (PendingUpdate& change : lost) {
             known = known || change.in_document;
-            admin_.fail_change(change, why);
-            admission_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
+            imports_.fail_change(change, why);
+            lifecycle_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
         }
-        if (context_.phase == Phase::stopping)
-            context_.stop_error = make_error_code(RoomErrc::not_durable);
+        if (context_.run.phase == Phase::stopping)
+            context_.run.stop_error = make_error_code(RoomErrc::not_durable);
         replication_.on_lost(room, known);
         rooms_.step(room, Replicas::alone ? Event::lost : Event::dropped);
     }
@@ -125,8 +121,9 @@ public:
 
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
+        context_.counters.durable.add(elapsed(change.since, context_.now));
         if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
-        admin_.durable(change);
+        imports_.durable(change);
         sessions_.acknowledge(change);
         rooms_.step(room, Event::entered);
     }
@@ -136,19 +133,19 @@ public:
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error,
                         "RoomManager: the document must apply a change that it has checked");
-        room.change_unreported = true;
+        room.notices.change_waits = true;
         ++context_.counters.updates;
     }
 
 private:
     TurnContext& context_;
     Rooms& rooms_;
-    Admission& admission_;
+    Lifecycle& lifecycle_;
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;
     Replicas& replication_;
-    Admin& admin_;
+    Imports& imports_;
 };
 
 }}}  // namespace belay::detail

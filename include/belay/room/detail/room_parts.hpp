@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_parts.hpp
-/// RoomParts: the types of the parts of a RoomManager.
+/// RoomParts: the parts of a RoomManager, and the parts that each of them calls.
 #pragma once
 
+#include <utility>  // std::move
+
+#include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/detail/client_lifecycle.hpp>
 #include <belay/room/detail/client_sessions.hpp>
 #include <belay/room/detail/multiplexed_connections.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
@@ -11,27 +15,72 @@
 #include <belay/room/detail/room_admission.hpp>
 #include <belay/room/detail/room_delivery.hpp>
 #include <belay/room/detail/room_edits.hpp>
+#include <belay/room/detail/room_imports.hpp>
 #include <belay/room/detail/room_registry.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Names the parts of a RoomManager, which call each other. RoomManager has one of each, and each
-/// has references to the parts that it calls.
+// Each part includes the state that it works with, mostly by turn_context.hpp. Only this header
+// includes the parts.
+
+/// The types of the parts. A part that calls others has this as its parameter.
 template <PersistenceLike P, AuthorizerLike A, DocumentLike D>
-struct RoomParts {
+struct RoomPartTypes {
     using Persistence = P;
     using Authorizer = A;
     using Document = D;
 
-    using Admission = RoomAdmission<RoomParts>;             ///< admits, rejects and closes clients
-    using Sessions = ClientSessions<RoomParts>;             ///< the clients of rooms
-    using Connections = MultiplexedConnections<RoomParts>;  ///< several clients on one connection
-    using Delivery = RoomDelivery<Admission, D>;            ///< sends to clients
-    using Edits = RoomEdits<RoomParts>;                     ///< the path of an edit
-    using Rooms = RoomRegistry<RoomParts>;                  ///< the rooms
-    using Scheduler = PersistenceScheduler<RoomParts>;      ///< loads, flushes and saves
-    using Replicas = Replication<RoomParts>;  ///< exchanges changes with other servers
-    using Admin = RoomAdmin<RoomParts>;       ///< the calls on whole rooms
+    using Lifecycle = ClientLifecycle<RoomPartTypes>;
+    using Admission = RoomAdmission<RoomPartTypes>;
+    using Delivery = RoomDelivery<Lifecycle, D>;
+    using Sessions = ClientSessions<RoomPartTypes>;
+    using Connections = MultiplexedConnections<RoomPartTypes>;
+    using Edits = RoomEdits<RoomPartTypes>;
+    using Rooms = RoomRegistry<RoomPartTypes>;
+    using Scheduler = PersistenceScheduler<RoomPartTypes>;
+    using Replicas = Replication<RoomPartTypes>;
+    using Imports = RoomImports<RoomPartTypes>;
+    using Admin = RoomAdmin<RoomPartTypes>;
+};
+
+/// The parts of a RoomManager, which has one of each. Each part has references to the parts that it
+/// calls, and to no other one.
+template <class Types>
+struct RoomParts {
+    RoomParts(TurnContext& context, typename Types::Persistence persistence,
+              typename Types::Authorizer authorizer, const typename Types::Document& empty)
+        : lifecycle{context, rooms},
+          admission{context, std::move(authorizer), rooms, sessions, lifecycle},
+          delivery{context, lifecycle, lifecycle.clients},
+          sessions{context, {admission, lifecycle, delivery, edits, replication}},
+          connections{context, admission, lifecycle, sessions, delivery},
+          answers{context},
+          imports{context, answers, rooms, scheduler},
+          admin{context, answers, {rooms, scheduler, imports, replication}},
+          scheduler{context, std::move(persistence), edits, rooms, admin},
+          replication{context, delivery, rooms, edits, scheduler},
+          edits{context, {rooms, lifecycle, delivery, sessions, scheduler, replication, imports}},
+          rooms{context,
+                {lifecycle, delivery, sessions, scheduler, replication, admin, imports},
+                empty} {}
+    RoomParts(const RoomParts&) = delete;
+    RoomParts& operator=(const RoomParts&) = delete;
+
+    // ---- clients
+    typename Types::Lifecycle lifecycle;      ///< closes clients, and ends them
+    typename Types::Admission admission;      ///< admits and rejects clients
+    typename Types::Delivery delivery;        ///< sends to clients
+    typename Types::Sessions sessions;        ///< the messages and timers of clients
+    typename Types::Connections connections;  ///< several clients on one connection
+    // ---- calls on whole rooms
+    AdminAnswers answers;             ///< accepts and answers the calls
+    typename Types::Imports imports;  ///< adds stored rooms to rooms
+    typename Types::Admin admin;      ///< the other calls
+    // ---- rooms
+    typename Types::Scheduler scheduler;   ///< loads, flushes and saves
+    typename Types::Replicas replication;  ///< exchanges changes with other servers
+    typename Types::Edits edits;           ///< the path of an edit
+    typename Types::Rooms rooms;           ///< the rooms
 };
 
 }}}  // namespace belay::detail

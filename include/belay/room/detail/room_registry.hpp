@@ -13,10 +13,6 @@
 #include <vector>        // std::vector
 
 #include <belay/core/machine_group.hpp>
-#include <belay/room/detail/persistence_scheduler.hpp>
-#include <belay/room/detail/replication.hpp>
-#include <belay/room/detail/room_admin.hpp>
-#include <belay/room/detail/room_delivery.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -24,23 +20,25 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The rooms of a manager, by their ids: from the load to the eviction.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Admission` and `Sessions`, for the clients of a room that was loaded, or that ends,
+/// - `Lifecycle` and `Sessions`, for the clients of a room that was loaded, or that ends,
 /// - `Delivery`, which sends awareness,
 /// - `Scheduler`, which loads and saves,
-/// - `Replicas`, for the changes of other servers, and `Admin`, for the calls on whole rooms.
+/// - `Replicas`, for the changes of other servers, `Admin` and `Imports`, for the calls on
+///   whole rooms.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
 class RoomRegistry {
     using Document = typename Parts::Document;
-    using Admission = typename Parts::Admission;
+    using Lifecycle = typename Parts::Lifecycle;
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
     using Replicas = typename Parts::Replicas;
     using Admin = typename Parts::Admin;
+    using Imports = typename Parts::Imports;
     using Event = timeline::RoomCore::Event;
-    using Phase = TurnContext::Phase;
+    using Phase = RunState::Phase;
     using Machine = RoomMachine<RoomRegistry, Document>;
 
 public:
@@ -48,41 +46,41 @@ public:
 
     /// The parts that this one calls.
     struct Links {
-        Admission& admission;
+        Lifecycle& lifecycle;
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
         Replicas& replication;
         Admin& admin;
+        Imports& imports;
     };
 
     RoomRegistry(TurnContext& context, const Links& links, const Document& empty)
         : context_{context},
-          admission_{links.admission},
+          lifecycle_{links.lifecycle},
           delivery_{links.delivery},
           sessions_{links.sessions},
           scheduler_{links.scheduler},
           replication_{links.replication},
           admin_{links.admin},
+          imports_{links.imports},
           empty_{empty} {}
     RoomRegistry(const RoomRegistry&) = delete;
     RoomRegistry& operator=(const RoomRegistry&) = delete;
 
     // ---- for the manager ------------------------------------------------------------------------
 
-    void attach(Waker waker) { rooms_nest_.attach(std::move(waker)); }
+    void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        return evicted_.empty() ? rooms_nest_.deadline() : always;
+        return evicted_.empty() ? machines_.deadline() : always;
     }
-    void turn() { static_cast<void>(rooms_nest_.advance(context_.now)); }
+    void turn() { static_cast<void>(machines_.advance(context_.now)); }
     /// Destroys the rooms that were evicted in this turn.
     void destroy_evicted() { evicted_.clear(); }
-    /// Saves and evicts all rooms.
-    void stop_all() {
-        for (Room* const room : all_rooms()) step(*room, Event::stop);
-    }
-    void evict_all(const std::error_code& why) {
-        for (Room* const room : all_rooms()) evict(*room, why);
+    /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
+    void stop_all(const std::error_code& unsaved = {}) {
+        for (Room* const room : all_rooms())
+            unsaved ? evict(*room, unsaved) : step(*room, Event::stop);
     }
     /// Returns null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view board, std::error_code& error) {
@@ -94,8 +92,9 @@ public:
         else if (rooms_.size() >= context_.options.rooms_max)
             error = RoomErrc::too_many;
         if (error) return nullptr;
-        auto made = rooms_nest_.template make<Machine>(
-            *this, std::string{board}, empty_, context_.started, context_.options, context_.now);
+        auto made =
+            machines_.template make<Machine>(*this, std::string{board}, empty_,
+                                             context_.run.started, context_.options, context_.now);
         Room& room = made->room;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
@@ -106,21 +105,6 @@ public:
         const auto found = rooms_.find(board);
         return found != rooms_.end() ? &found->second->room : nullptr;
     }
-    [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
-        const Room* const room = find(board);
-        if (room == nullptr) return std::nullopt;
-        RoomStats stats{.clients = room->core.clients(),
-                        .last_activity = room->core.last_activity(),
-                        .bytes = room->document.bytes(),
-                        .pending = room->core.unflushed(),
-                        .loaded = room->core.live(),
-                        .dirty = room->core.dirty(),
-                        .epoch = epoch_text(room->epoch)};
-        if constexpr (requires { room->document.status().gaps; })
-            stats.gaps = room->document.status().gaps;
-        return stats;
-    }
-
     [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
 
     // ---- for the parts --------------------------------------------------------------------------
@@ -134,7 +118,7 @@ public:
         auto& room = static_cast<Room&>(base);
         if (todo.load) scheduler_.begin_load(room);
         if (todo.save) {
-            if (std::exchange(room.change_unreported, false))
+            if (std::exchange(room.notices.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
             scheduler_.queue_save(room);
         }
@@ -147,43 +131,61 @@ public:
         RoomBase& room = *std::exchange(client.room, nullptr);
         if (std::erase(room.clients, &client) != 0)
             context_.report(RoomEvent::Kind::left, room, &client);
-        std::erase(room.waiting, &client);
+        std::erase(room.after_load.clients, &client);
         if (room.evicted) return;
         room.awareness.close(client.id, context_.now);
         if (was_joined) replication_.publish_left(room, client);
         delivery_.queue_awareness(room);
         step(room, Event::left);
     }
-    /// Fills the document of a room from what is stored.   Returns: whether it is a document.
-    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
-        room.document = Document{empty_};
-        room.epoch = no_id;
-        room.position = 0;
-        if (!found) return true;
-        room.epoch = found->epoch;
-        room.position = found->position;
-        return !replication_.take_parts(room, room.document, found);
-    }
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
     void end_history(Room& room, const std::error_code& why) {
         evict(room, why);
-        for (RoomClient* const client : admission_.clients.all()) {
+        for (RoomClient* const client : lifecycle_.clients.all()) {
             if (client->room != &room) continue;
             // Only clients that have seen the old history get the code for a reset.
-            const bool knows = why == RoomErrc::room_erased || client->core.joined();
-            admission_.close(*client, knows ? why : make_error_code(RoomErrc::not_loaded));
+            const bool has_seen = why == RoomErrc::room_erased || client->core.joined();
+            if (client->core.closing()) continue;
+            const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
+            count_close(context_.counters, shown);
+            lifecycle_.close(*client, shown);
         }
     }
     // ---- for the machine group ------------------------------------------------------------------
 
     /// A room's turn.
     void run(Room& room) {
+        process(room, [&] { run_room(room); });
+    }
+
+    // ---- for the scheduler ----------------------------------------------------------------------
+
+    /// Runs `f`, which changes a room. If it throws, the room and its clients are ended: they
+    /// connect again, and the room is loaded as it is stored.
+    template <class F>
+    void process(RoomBase& base, F&& f) {
+        context_.errors.contain(f, [&] {
+            if (!base.evicted) end_history(static_cast<Room&>(base), RoomErrc::not_loaded);
+        });
+    }
+    /// Saves a room at once, because the storage needs the space of its changes.
+    void lagging(const std::string& board) {
+        std::error_code error;
+        Room* const room = find_or_make(board, error);
+        if (room == nullptr) return;
+        if (room->core.live()) return step(*room, Event::hurried);
+        room->after_load.save = true;
+    }
+
+private:
+    void run_room(Room& room) {
         if (room.evicted) return;
         PersistenceError error;
         std::optional<StoredRoom> found;
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && scheduler_.take_save(room, error)) {
-            if (error && context_.phase == Phase::stopping) context_.stop_error = error.code;
+            if (error && context_.run.phase == Phase::stopping)
+                context_.run.stop_error = error.code;
             if (!error) context_.report(RoomEvent::Kind::saved, room);
             step(room, error ? Event::save_failed : Event::saved);
         }
@@ -193,22 +195,17 @@ public:
         delivery_.queue_awareness(room);
         step(room, Event::tick);
     }
-
-    // ---- for the scheduler ----------------------------------------------------------------------
-
-    /// Saves a room at once, because the storage needs the space of its changes.
-    void lagging(const std::string& board) {
-        if (!context_.runs() || context_.now < save_hint_at_) return;
-        // A room that cannot be loaded must not be loaded after every flush.
-        save_hint_at_ = after(context_.now, context_.options.save_retry_min);
-        std::error_code error;
-        Room* const room = find_or_make(board, error);
-        if (room == nullptr) return;
-        if (room->core.live()) return step(*room, Event::hurried);
-        room->save_after_load = true;
+    /// Fills the document of a room from what is stored.   Returns: whether it is a document.
+    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
+        delivery_.forget(room);
+        room.document = Document{empty_};
+        room.history.epoch = no_id;
+        room.history.position = 0;
+        if (!found) return true;
+        room.history.epoch = found->epoch;
+        room.history.position = found->position;
+        return !replication_.take_parts(room.id, room.document, found);
     }
-
-private:
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) return replication_.on_reloaded(room, error, found);
         if (!error && !take_stored(room, found)) {
@@ -216,17 +213,17 @@ private:
             context_.report_failure(room.id, error);
         }
         if (error) {
-            admin_.fail_imports(room, error);
+            imports_.fail_all(room, error);
             return step(room, Event::load_failed);
         }
-        if (!std::exchange(room.load_reported, true))
+        if (!std::exchange(room.notices.loaded, true))
             context_.report(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.evicted) return;
-        if (std::exchange(room.save_after_load, false)) step(room, Event::hurried);
+        if (std::exchange(room.after_load.save, false)) step(room, Event::hurried);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
-        if (!room.evicted) admin_.on_loaded(room);
+        if (!room.evicted) imports_.on_loaded(room);
     }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (context_.runs()) return RoomErrc::not_loaded;
@@ -235,13 +232,14 @@ private:
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
     void evict(Room& room, const std::error_code& why) {
         room.evicted = true;
-        admin_.fail_imports(room, {why, {}, {}});
+        imports_.fail_all(room, {why, {}, {}});
         while (!room.clients.empty()) {
-            const RoomClient* const client = room.clients.back();
+            RoomClient* const client = room.clients.back();
             room.clients.pop_back();
+            client->end.reason = why;
             context_.report(RoomEvent::Kind::left, room, client);
         }
-        if (room.load_reported) context_.report(RoomEvent::Kind::unloaded, room);
+        if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room);
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
@@ -256,17 +254,17 @@ private:
     }
 
     TurnContext& context_;
-    Admission& admission_;
+    Lifecycle& lifecycle_;
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;
     Replicas& replication_;
     Admin& admin_;
+    Imports& imports_;
     Document empty_;
-    driver::MachineGroup rooms_nest_;
+    driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
     std::vector<driver::GroupedMachine<Machine>> evicted_;
-    Instant save_hint_at_ = always;
 };
 
 }}}  // namespace belay::detail

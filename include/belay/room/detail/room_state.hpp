@@ -9,13 +9,16 @@
 #include <memory>    // std::unique_ptr
 #include <optional>  // std::optional
 #include <string>    // std::string
+#include <utility>   // std::exchange, std::move
 #include <vector>    // std::vector
 
 #include <belay/room/detail/replication_state.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_client.hpp>
+#include <belay/room/detail/storage_call.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
+#include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -40,11 +43,97 @@ struct PendingUpdate {
     /// Called when it is durable.
     std::optional<Completion<PersistenceError>> done{};
     bool in_document = false;  ///< the document has it; the storage had lost it
+    Instant since = always;    ///< when it arrived
 };
+/// The changes of a room that are not durable yet, in the order of the storage.
+class PendingUpdates {
+public:
+    void add(PendingUpdate change) {
+        bytes_ += change.update.size();
+        updates_.push_back(std::move(change));
+    }
+    /// Begins a flush of all of them.
+    void begin_flush() noexcept {
+        awaits_flush_ = false;
+        flushing_ = updates_.size();
+    }
+    /// Ends the flush.   Returns: the number of changes that were in it; they are the first ones.
+    [[nodiscard]] std::size_t end_flush() noexcept { return std::exchange(flushing_, 0); }
+    /// Removes the first change.   Pre: size() != 0.
+    [[nodiscard]] PendingUpdate take_first() {
+        PendingUpdate change = std::move(updates_.front());
+        updates_.pop_front();
+        bytes_ -= change.update.size();
+        return change;
+    }
+    /// Removes the change at this position of the storage, if there is one.
+    [[nodiscard]] std::optional<PendingUpdate> take_at(std::uint64_t position) {
+        std::size_t at = 0;
+        while (at < updates_.size() && updates_[at].position != position) ++at;
+        if (at == updates_.size()) return std::nullopt;
+        if (at < flushing_) --flushing_;
+        const auto found = updates_.begin() + static_cast<std::ptrdiff_t>(at);
+        std::optional<PendingUpdate> change{std::move(*found)};
+        updates_.erase(found);
+        bytes_ -= change->update.size();
+        return change;
+    }
+    /// Removes all of them.
+    [[nodiscard]] std::deque<PendingUpdate> take_all() noexcept {
+        bytes_ = flushing_ = 0;
+        return std::exchange(updates_, {});
+    }
+    /// Queues the room for the next flush.   Returns: whether it was not queued before.
+    [[nodiscard]] bool queue() noexcept { return !std::exchange(awaits_flush_, true); }
+    /// Removes the room from that queue.   Returns: whether it was queued.
+    [[nodiscard]] bool unqueue() noexcept { return std::exchange(awaits_flush_, false); }
+
+    [[nodiscard]] std::deque<PendingUpdate>& all() noexcept { return updates_; }
+    [[nodiscard]] std::size_t size() const noexcept { return updates_.size(); }
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+private:
+    std::deque<PendingUpdate> updates_;
+    std::size_t bytes_ = 0;
+    std::size_t flushing_ = 0;   ///< the number of changes in the current flush
+    bool awaits_flush_ = false;  ///< queued for a flush
+};
+
 /// An import that waits for the load.
 struct RoomImport {
     StoredRoom content;
     Completion<PersistenceError> done;
+};
+/// Everything that waits until a room is loaded.
+struct AfterLoad {
+    std::vector<RoomClient*> clients{};  ///< those that have not joined yet
+    std::vector<RoomImport> imports{};
+    std::size_t import_bytes = 0;          ///< the bytes of the imports
+    std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
+    bool save = false;                     ///< save it when it is loaded
+};
+/// The calls of the storage for one room.
+struct RoomCalls {
+    void attach(const Waker& waker) noexcept {
+        load.attach(waker);
+        save.attach(waker);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return smaller(load.deadline(), save.deadline());
+    }
+
+    StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
+    StorageCall<PersistenceError> save{};
+};
+/// The history of a room, and how much of it the document has.
+struct RoomHistory {
+    Id epoch{};                  ///< its id; no_id: the room has none
+    std::uint64_t position = 0;  ///< all changes up to it are in the document
+};
+/// The notifications of the observer about one room.
+struct RoomNotices {
+    bool loaded = false;        ///< the observer was notified of the load
+    bool change_waits = false;  ///< the observer was not notified of the last changes
 };
 
 /// A room without its document.
@@ -58,38 +147,23 @@ struct RoomBase {
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (evicted) return never;
-        const Instant answers = smaller(load.deadline(), save.deadline());
-        const Instant limits = smaller(load_ends, save_ends);
-        const Instant heard = replication ? replication->deadline() : never;
-        return smaller(smaller(smaller(core.deadline(), awareness.deadline()), heard),
-                       smaller(answers, limits));
+        const Instant others = replication ? replication->deadline() : never;
+        return smaller(smaller(core.deadline(), awareness.deadline()),
+                       smaller(others, calls.deadline()));
     }
 
     const std::string id;
     timeline::RoomCore core;
     RoomAwareness awareness;
-    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> load;
-    driver::Question<PersistenceError> save;
+    RoomCalls calls{};
     Waker waker{};
-    Instant load_ends = never;
-    Instant save_ends = never;
     std::vector<RoomClient*> clients{};  ///< those that have joined
-    std::vector<RoomClient*> waiting{};  ///< for the load
-    std::deque<PendingUpdate> pending{};
-    std::size_t pending_bytes = 0;
-    std::size_t flushing = 0;        ///< the number of pending changes in the current flush
-    std::uint64_t position = 0;      ///< all changes up to it are in the document
-    Id epoch{};                      ///< the id of its history; no_id: it has none
-    bool evicted = false;            ///< destroyed at the end of the turn
-    bool awaits_flush = false;       ///< queued for a flush
-    bool awareness_due = false;      ///< queued for sending awareness
-    bool load_reported = false;      ///< the observer was notified of the load
-    bool change_unreported = false;  ///< the observer was not notified of the last changes
-    bool save_after_load = false;    ///< save it when it is loaded
-    std::optional<Bytes> vector_before_reload{};  ///< the state of its clients before a second load
-    std::vector<RoomImport> imports{};            ///< imports that wait for the load
-    std::size_t imports_bytes = 0;                ///< the bytes of these imports
+    AfterLoad after_load{};
+    PendingUpdates pending{};
+    RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
+    RoomNotices notices{};
+    bool evicted = false;  ///< destroyed at the end of the turn
 };
 
 /// With its document.
@@ -101,23 +175,36 @@ struct RoomState : RoomBase {
     Document document;
 };
 
+template <class Document>
+[[nodiscard]] RoomStats stats_of(const RoomState<Document>& room) {
+    RoomStats stats{.clients = room.core.clients(),
+                    .last_activity = room.core.last_activity(),
+                    .bytes = room.document.bytes(),
+                    .pending = room.core.unflushed(),
+                    .loaded = room.core.live(),
+                    .dirty = room.core.dirty(),
+                    .epoch = epoch_text(room.history.epoch)};
+    if constexpr (requires { room.document.status().gaps; })
+        stats.gaps = room.document.status().gaps;
+    return stats;
+}
+
 /// A room as a machine of a group: its turn is `rooms.run(room)`.
 template <class Rooms, class Document>
 struct RoomMachine {
     template <class... A>
     explicit RoomMachine(Rooms& owner, A&&... args)
-        : rooms{&owner}, room{std::forward<A>(args)...} {}
+        : rooms{owner}, room{std::forward<A>(args)...} {}
 
     void attach(Waker waker) {
         room.waker = std::move(waker);
-        room.load.attach(room.waker);
-        room.save.attach(room.waker);
+        room.calls.attach(room.waker);
         if (room.replication) room.replication->subscription.attach(room.waker);
     }
     [[nodiscard]] Instant deadline() const noexcept { return room.deadline(); }
-    void advance(Instant) { rooms->run(room); }
+    void advance(Instant) { rooms.run(room); }
 
-    Rooms* rooms;
+    Rooms& rooms;
     RoomState<Document> room;
 };
 

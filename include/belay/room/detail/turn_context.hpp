@@ -5,9 +5,10 @@
 
 #include <cstdint>       // std::uint8_t
 #include <deque>         // std::deque
+#include <exception>     // std::current_exception, std::exception_ptr, std::rethrow_exception
 #include <string>        // std::string
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <utility>       // std::exchange, std::move
 
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
@@ -19,6 +20,59 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Whether a RoomManager runs, and how it stops.
+struct RunState {
+    enum class Phase : std::uint8_t { idle, running, stopping, stopped };
+
+    Phase phase = Phase::idle;
+    Instant started = always;      ///< when the manager was last started
+    Instant stop_ends = never;     ///< the end of `stop_within` while it stops
+    std::error_code stop_error{};  ///< why something could not be saved while it stopped
+};
+
+/// The exceptions of a turn: of the user's callables, or for lack of memory. One room or client
+/// must not stop the others.
+class TurnErrors {
+public:
+    /// Runs `f`, which processes one room or client. If it throws, runs `end`, which ends that room
+    /// or client, because its state is uncertain then. The turn continues with the others.
+    template <class F, class End>
+    void contain(F&& f, End&& end) {
+#if defined(__cpp_exceptions)
+        try {
+            f();
+        } catch (...) {
+            if (!first_) first_ = std::current_exception();
+            end();
+        }
+#else
+        f();
+        static_cast<void>(end);
+#endif
+    }
+    /// Throws the first exception of the turn, if there was one.
+    void rethrow() {
+#if defined(__cpp_exceptions)
+        if (first_) std::rethrow_exception(std::exchange(first_, nullptr));
+#endif
+    }
+
+private:
+    std::exception_ptr first_{};
+};
+
+/// The hooks of the observer for which something is collected.
+struct WantedHooks {
+    bool events = false;     ///< a RoomEvent
+    bool stateless = false;  ///< stateless messages
+};
+
+/// Counts a client that is closed without an error of its own.
+inline void count_close(RoomCounters& counters, const std::error_code& why) noexcept {
+    ++counters.closed;
+    counters.reasons.add(why);
+}
+
 /// The state that all parts of a RoomManager share: the manager owns it, and its parts refer to it.
 ///
 /// The observer is notified at the end of a turn, when all parts are consistent. Until then the
@@ -26,8 +80,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Thread safety: the manager's home thread.
 struct TurnContext {
-    enum class Phase : std::uint8_t { idle, running, stopping, stopped };
-
     explicit TurnContext(const RoomOptions& o) : options{o} {}
     TurnContext(const TurnContext&) = delete;
     TurnContext& operator=(const TurnContext&) = delete;
@@ -36,14 +88,15 @@ struct TurnContext {
     void at(Instant time) noexcept { now = larger(now, time); }
     /// Sets the time of a call outside a turn: hours may pass between turns.
     void at_call() noexcept { at(waker.now()); }
-    [[nodiscard]] bool runs() const noexcept { return phase == Phase::running; }
+    [[nodiscard]] bool runs() const noexcept { return run.phase == RunState::Phase::running; }
 
     /// Queues an event for the observer, if it has the hook.
     void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr) {
-        if (!reports_events) return;
+        if (!wanted.events) return;
         RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
-        if (client != nullptr) event.user = client->grant.user;
+        if (client != nullptr) event.user = client->rights.grant.user;
         if (client != nullptr) event.client.value = client->accepted_id();
+        if (client != nullptr && kind == RoomEvent::Kind::left) event.reason = client->end.reason;
         pending_events.push_back(std::move(event));
     }
     /// Queues a failure of a room for the observer; an empty `board` is a failure of all rooms.
@@ -54,6 +107,7 @@ struct TurnContext {
     void report_refusal(const RoomRequest& request, const std::string& user,
                         const std::error_code& why) {
         ++counters.refused;
+        counters.reasons.add(why);
         pending_events.push_back(RoomRefusal{request.board, user, request.ip, why});
     }
 
@@ -63,11 +117,9 @@ struct TurnContext {
     std::deque<PendingEvent> pending_events{};
     Random bits{};
     Instant now = always;
-    Phase phase = Phase::idle;
-    Instant started = always;      ///< when the manager was last started
-    Instant stop_ends = never;     ///< the end of `stop_within` while it stops
-    std::error_code stop_error{};  ///< why something could not be saved while it stopped
-    bool reports_events = false;   ///< the observer has the hook for a RoomEvent
+    RunState run{};
+    TurnErrors errors{};
+    WantedHooks wanted{};
 };
 
 }}}  // namespace belay::detail

@@ -27,8 +27,9 @@ public:
             pipe_[i].channel = this;
             pipe_[i].from = i;
             pipe_[i].bits = Random{Seed{mix(key, static_cast<std::uint64_t>(i))}};
-            pipe_[i].blocked = fabric.blocked(from, to);
+            pipe_[i].blocked = i == 0 ? fabric.blocked(from, to) : fabric.blocked(to, from);
         }
+        choose_latency();
         end_[0].exists = true;
         note(Mark::dial, 0, port);
         push(0, SegmentKind::syn);
@@ -58,7 +59,8 @@ public:
         if (cut_) return SendResult::sent;
         out.unread_bytes += cost;
         push(side, SegmentKind::data, message);
-        if (fabric_->cut_one_in != 0 && uniform_upto(out.bits, fabric_->cut_one_in - 1) == 0) cut();
+        if (fabric_->watches_messages) [[unlikely]]
+            watch(side, message);
         return SendResult::sent;
     }
     void ping(int side) {
@@ -143,27 +145,43 @@ public:
         End& e = end_[side];
         if (!std::exchange(e.exists, false)) return;
         note(Mark::cut, side, 1);
-        pipe_[side].flying.clear();
+        // A reset from the way itself still arrives.
+        if (!cut_) pipe_[side].flying.clear();
         keep_front(e.inbox, pipe_[side].bits);
         e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
         e.ended = true;
         read(side);
     }
-    void block() noexcept {
+    /// Holds what a host sends.
+    void block(const Station& from) noexcept {
         for (Pipe& p : pipe_) {
+            if (end_[p.from].station != &from) continue;
             p.blocked = true;
             // The kernel of a dead process does not retransmit its segments.
             if (!end_[p.from].exists && !cut_) p.flying.clear();
         }
     }
-    void unblock() {
+    void unblock(const Station& from) {
         for (Pipe& p : pipe_) {
+            if (end_[p.from].station != &from || !p.blocked) continue;
             const End& other = end_[1 - p.from];
             p.blocked = false;
-            p.held_until = after(fabric_->engine.now(), fabric_->draw_latency(p.bits));
+            p.held_until = after(fabric_->engine.now(), p.latency->draw(p.bits));
             const bool owing = end_[p.from].owes_reset && other.exists && !other.ended;
             if (owing) push(p.from, SegmentKind::reset);
+            if (const std::size_t cost = std::exchange(pipe_[1 - p.from].unacknowledged_bytes, 0)) {
+                free_window(p.from, cost);
+            }
             schedule(p);
+        }
+    }
+    void unblock() {
+        for (const End& e : end_) unblock(*e.station);
+    }
+    /// Looks up the latency of both directions again.
+    void choose_latency() noexcept {
+        for (int i = 0; i < 2; ++i) {
+            pipe_[i].latency = &fabric_->latency_of(*end_[i].station, *end_[1 - i].station);
         }
     }
     /// The world is gone. The processes may keep their handles.
@@ -174,7 +192,6 @@ public:
         const auto empty = [](const Pipe& p) { return !p.scheduled && p.flying.empty(); };
         return !end_[0].exists && !end_[1].exists && empty(pipe_[0]) && empty(pipe_[1]);
     }
-    [[nodiscard]] bool blocked() const noexcept { return pipe_[0].blocked; }
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 
 private:
@@ -200,21 +217,34 @@ private:
         return e.attached && !e.full && !e.station->frozen;
     }
     void note(Mark mark, int side, std::uint64_t facts) noexcept {
-        fabric_->engine.note(mark, end_[side].station->index, facts);
+        fabric_->engine.note(mark, end_[side].station->index, facts,
+                             [&] { return end_[1 - side].station->index; });
+    }
+    void watch(int side, const Bytes& message) {
+        const std::uint64_t n = fabric_->cut_one_in;
+        if (n != 0 && uniform_upto(pipe_[side].bits, n - 1) == 0) cut();
+        if (fabric_->on_send) fabric_->on_send(*this, side, message);
     }
 
     void push(int from, SegmentKind kind, Bytes bytes = {}) {
         Pipe& p = pipe_[from];
         // A segment with an earlier time than the one before it waits for that in the ring.
         const Instant now = fabric_->engine.now();
-        const Instant due = after(now, fabric_->draw_latency(p.bits));
+        const Instant due = after(now, p.latency->draw(p.bits));
         p.flying.push({kind, due, std::move(bytes), now});
         schedule(p);
     }
     void schedule(Pipe& p) {
         if (p.scheduled || p.blocked || p.flying.empty()) return;
         p.scheduled = true;
-        fabric_->engine.add(std::max(p.flying[0].due, p.held_until), &Channel::pump, &p);
+        Engine& engine = fabric_->engine;
+        engine.add(std::max(p.flying[0].due, p.held_until), &Channel::pump, &p,
+                   engine.shuffled() ? link_of(p) : 0);
+    }
+    /// Returns the number of a direction of a link: its messages stay in their order.
+    [[nodiscard]] std::uint64_t link_of(const Pipe& p) const noexcept {
+        const std::uint64_t from = end_[p.from].station->index;
+        return std::uint64_t{1} << 63 | from << 24 | end_[1 - p.from].station->index;
     }
     static void pump(void* object) {
         Pipe& p = *static_cast<Pipe*>(object);
@@ -314,6 +344,11 @@ private:
     /// Frees space in the window after the process has read, and notifies the peer if it waits for
     /// that.
     void free_window(int side, std::size_t cost) {
+        if (pipe_[side].blocked) {
+            // The acknowledgement does not arrive at the peer, which keeps the bytes.
+            pipe_[1 - side].unacknowledged_bytes += cost;
+            return;
+        }
         const std::size_t unread = pipe_[1 - side].unread_bytes -= cost;
         if (!end_[1 - side].starved || unread > window_of(pipe_[1 - side]) / 2) return;
         if (!end_[side].exists || cut_) return;

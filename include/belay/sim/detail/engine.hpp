@@ -39,9 +39,15 @@ public:
 
     // ---- events --------------------------------------------------------------------------------
 
-    void add(Instant time, void (*run)(void*), void* object) {
+    /// `group` is a number: in a shuffled world, the events of a group stay in their order.
+    void add(Instant time, void (*run)(void*), void* object, std::uint64_t group) {
+        if (shuffled_) [[unlikely]]
+            return add_shuffled(time, run, object, group);
         event_queue_.add(std::max(time, now_), run, object);
     }
+    /// Shuffles the events of each instant. Pre: nothing is scheduled or attached.
+    void shuffle() noexcept { shuffled_ = true; }
+    [[nodiscard]] bool shuffled() const noexcept { return shuffled_; }
     /// Schedules a function. `owner` is the host that it belongs to, or null.
     template <class F>
     void call_at(Instant time, const void* owner, F&& f) {
@@ -54,7 +60,9 @@ public:
         slot.owner = owner;
         slot.engine = this;
         free_.pop_back();
-        add(time, &Engine::run_slot, &slot);
+        if (shuffled_) [[unlikely]]
+            return add_shuffled(time, &Engine::run_slot, &slot, group_of(owner));
+        event_queue_.add(std::max(time, now_), &Engine::run_slot, &slot);
     }
     /// Destroys the scheduled functions of a host.
     void drop_calls(const void* owner) noexcept {
@@ -76,7 +84,7 @@ public:
         a->deadline = [](const void* m) noexcept { return static_cast<const M*>(m)->deadline(); };
         a->advance = [](void* m, Instant now) { static_cast<M*>(m)->advance(now); };
         a->owner = owner;
-        a->order = next_order_++;
+        a->order = a->attached = next_order_++;
         a->frozen = frozen;
         machines_.push_back(a);
         machine.attach(Waker{handle, machine_seed});
@@ -131,6 +139,20 @@ public:
         read_deadlines();
         return event_queue_.next() == never && timers_.next() == never;
     }
+    /// The kind of an event, and the host that it belongs to; null: none.
+    struct Upcoming {
+        enum class Kind : std::uint8_t { nothing, message, function, turn } kind;
+        const void* owner;
+    };
+    /// Returns what step() would run.
+    [[nodiscard]] Upcoming upcoming() {
+        using Kind = typename Upcoming::Kind;
+        if (idle()) return {Kind::nothing, nullptr};
+        if (event_queue_.next() > timers_.next()) return {Kind::turn, timers_.front().owner};
+        const ScheduledEvent& first = event_queue_.front();
+        if (first.run != &Engine::run_slot) return {Kind::message, nullptr};
+        return {Kind::function, static_cast<const Slot*>(first.object)->owner};
+    }
     [[nodiscard]] Instant now() const noexcept { return now_; }
     [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
 
@@ -145,8 +167,21 @@ public:
     [[nodiscard]] bool inside() const noexcept { return inside_ != 0; }
 
     void note(Mark mark, std::uint32_t host, std::uint64_t facts = 0) noexcept {
+        if (recorder_.on()) [[unlikely]]
+            return note_and_record(mark, host, facts, no_host);
         trace_.note(now_, mark, host, facts);
     }
+    /// `peer_of` returns the host at the other end. It is called only if the world is recorded.
+    template <class PeerOf>
+    void note(Mark mark, std::uint32_t host, std::uint64_t facts, PeerOf&& peer_of) noexcept {
+        if (recorder_.on()) [[unlikely]]
+            return note_and_record(mark, host, facts, peer_of());
+        trace_.note(now_, mark, host, facts);
+    }
+    /// Keeps the last lines of the history from now on; 0: none.
+    void record(std::size_t lines) noexcept { recorder_ = Recorder{lines}; }
+    [[nodiscard]] Recorder& recorder() noexcept { return recorder_; }
+    [[nodiscard]] const Recorder& recorder() const noexcept { return recorder_; }
     [[nodiscard]] std::uint64_t hash() const noexcept { return trace_.hash(); }
 
     const Seed seed;
@@ -158,12 +193,26 @@ private:
         Engine* engine = nullptr;
     };
 
+    // Not inlined: a world that is not recorded would pay for its registers.
+    [[gnu::cold, gnu::noinline]] void note_and_record(Mark mark, std::uint32_t host,
+                                                      std::uint64_t facts,
+                                                      std::uint32_t peer) noexcept {
+        trace_.note(now_, mark, host, facts);
+        recorder_.add({now_, facts, events_, host, peer, mark});
+    }
+
     static void run_slot(void* object) {
-        Slot& slot = *static_cast<Slot*>(object);
-        Function<void()> function = std::move(slot.function);
-        slot.owner = nullptr;
-        slot.engine->free_.push_back(&slot);
-        if (function) function();
+        // The function runs where it is. It is not dropped meanwhile, because it has no owner now.
+        struct Running {
+            Slot& slot;
+            ~Running() {
+                slot.function.reset();
+                slot.engine->free_.push_back(&slot);
+            }
+        };
+        const Running running{*static_cast<Slot*>(object)};
+        running.slot.owner = nullptr;
+        if (running.slot.function) running.slot.function();
     }
 
     static void touch(belay::driver::WakeNode& node) noexcept {
@@ -195,12 +244,43 @@ private:
         a.stale = false;
     }
     void read_deadlines() {
+        if (stale_.empty()) return;
+        if (shuffled_) [[unlikely]]
+            return read_shuffled_deadlines();
         for (Attached* const a : stale_) {
             a->stale = false;
             const Instant due = a->frozen ? never : a->deadline(a->machine);
             timers_.set(*a, due == never ? never : std::max(due, now_));
         }
         stale_.clear();
+    }
+    // Not inlined: a world that is not shuffled would pay for their registers.
+    [[gnu::cold, gnu::noinline]] void add_shuffled(Instant time, void (*run)(void*), void* object,
+                                                   std::uint64_t group) {
+        const Instant at = std::max(time, now_);
+        event_queue_.add_ranked(at, rank(at, group), run, object);
+    }
+    [[gnu::cold, gnu::noinline]] void read_shuffled_deadlines() {
+        for (Attached* const a : stale_) {
+            a->stale = false;
+            const Instant read = a->frozen ? never : a->deadline(a->machine);
+            const Instant due = read == never ? never : std::max(read, now_);
+            a->order = rank(due, ~a->attached) << 40 | a->attached;
+            timers_.set(*a, due);
+        }
+        stale_.clear();
+    }
+    /// Draws the place of a group among the others at an instant.
+    [[nodiscard]] std::uint64_t rank(Instant time, std::uint64_t group) const noexcept {
+        const auto ns = static_cast<std::uint64_t>(time.time_since_epoch().count());
+        return mix(mix(seed.value, ns), group) >> 40;
+    }
+    /// Returns the number of a host, in the order of their first functions.
+    [[nodiscard, gnu::cold, gnu::noinline]] std::uint64_t group_of(const void* owner) {
+        const auto found = std::find(owners_.begin(), owners_.end(), owner);
+        const auto index = static_cast<std::uint64_t>(found - owners_.begin());
+        if (found == owners_.end()) owners_.push_back(owner);
+        return index;
     }
     void turn(Attached& a) {
         // The machine may destroy itself, and its entry with it. Its exceptions leave the world.
@@ -246,7 +326,10 @@ private:
     std::vector<Attached*> machines_;
     std::vector<Attached*> stale_;
     Attached* running_ = nullptr;
+    Recorder recorder_;
     std::uint64_t next_order_ = 0;
+    bool shuffled_ = false;
+    std::vector<const void*> owners_;  // of functions, in a shuffled world
 };
 
 }}}  // namespace belay::sim::detail

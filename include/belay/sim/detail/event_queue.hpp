@@ -38,10 +38,22 @@ public:
         heap_[at].run = run;
         heap_[at].object = object;
     }
+    /// Adds an event before those of its time that have a higher rank. Pre: rank < 2^24.
+    void add_ranked(Instant time, std::uint64_t rank, void (*run)(void*), void* object) {
+        const ScheduledEvent e{time, rank << 40 | order_++, run, object};
+        heap_.push_back(e);
+        std::size_t at = heap_.size() - 1;
+        for (; at != 0 && before(e, heap_[(at - 1) / 2]); at = (at - 1) / 2) {
+            heap_[at] = heap_[(at - 1) / 2];
+        }
+        heap_[at] = e;
+    }
     /// Returns the time of the first event; `never` if there is none.
     [[nodiscard]] Instant next() const noexcept {
         return heap_.empty() ? never : heap_.front().time;
     }
+    /// Pre: not empty.
+    [[nodiscard]] const ScheduledEvent& front() const noexcept { return heap_.front(); }
     /// Pre: not empty.
     [[nodiscard]] ScheduledEvent pop() noexcept {
         BELAY_INVARIANT(!heap_.empty(), "EventQueue::pop: the queue must not be empty");

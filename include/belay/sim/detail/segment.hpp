@@ -54,11 +54,13 @@ inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now)
 /// One direction of a connection: what one end has sent and the other has not received yet.
 struct Pipe {
     Channel* channel = nullptr;
+    const Latency* latency = nullptr;  // of the fabric
     int from = 0;
     belay::detail::EventRing<Segment> flying;
     Random bits;
-    Instant held_until = always;   // segments that a partition held arrive no earlier
-    std::size_t unread_bytes = 0;  // sent, and not yet read by the process at the other end
+    Instant held_until = always;           // segments that a partition held arrive no earlier
+    std::size_t unread_bytes = 0;          // sent, and not yet read by the process at the other end
+    std::size_t unacknowledged_bytes = 0;  // of them, read while the way back was blocked
     std::size_t bytes_max = ~std::size_t{0};  // limit of unread_bytes in addition to the window
     bool scheduled = false;                   // an event for it is in the event queue
     bool blocked = false;                     // a partition holds it

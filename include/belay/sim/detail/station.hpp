@@ -9,7 +9,9 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/detail/intrusive.hpp>
+#include <belay/sim/detail/choices.hpp>
 #include <belay/sim/detail/engine.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -35,22 +37,47 @@ struct Station {
     std::map<std::uint16_t, Listener> listeners;
 };
 
+/// How long a message travels, one way.
+struct Latency {
+    Duration min;
+    Duration max;
+
+    [[nodiscard]] Duration draw(Random& bits) const noexcept {
+        const auto spread = static_cast<std::uint64_t>((max - min).count());
+        return min + Duration{static_cast<std::int64_t>(uniform_upto(bits, spread))};
+    }
+};
+
+/// The latency of one direction of a link, while a fault changes it.
+struct LinkLatency {
+    std::uint32_t from;
+    std::uint32_t to;
+    Latency latency;
+};
+
 /// The state of the network.
 struct Fabric {
     Engine& engine;
+    Choices choices;
     std::vector<Station*> stations{};
     std::vector<belay::detail::Ref<Channel>> channels{};
     static constexpr std::size_t sweep_min = 32;
     std::size_t sweep_at = sweep_min;  // number of channels at which to look for dead ones
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions{};
-    Duration latency_min = std::chrono::milliseconds{1};
-    Duration latency_max = std::chrono::milliseconds{5};
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions{};  // from, to
+    Latency latency{std::chrono::milliseconds{1}, std::chrono::milliseconds{5}};
+    std::vector<LinkLatency> link_latencies{};
     std::size_t window_bytes = 64 * 1024;
     std::uint64_t cut_one_in = 0;
+    // Called for each message that is sent: the channel, the sender's side, the message.
+    Function<void(Channel&, int, const Bytes&)> on_send{};
+    bool watches_messages = false;  // cut_one_in or on_send is set
 
-    [[nodiscard]] Duration draw_latency(Random& bits) const noexcept {
-        const auto spread = static_cast<std::uint64_t>((latency_max - latency_min).count());
-        return latency_min + Duration{static_cast<std::int64_t>(uniform_upto(bits, spread))};
+    [[nodiscard]] const Latency& latency_of(const Station& from, const Station& to) const noexcept {
+        for (std::size_t i = link_latencies.size(); i-- != 0;) {
+            const LinkLatency& l = link_latencies[i];
+            if (l.from == from.index && l.to == to.index) return l.latency;
+        }
+        return latency;
     }
     [[nodiscard]] Station* find(std::string_view name) const noexcept {
         for (Station* const s : stations) {
@@ -58,9 +85,9 @@ struct Fabric {
         }
         return nullptr;
     }
-    [[nodiscard]] bool blocked(const Station& a, const Station& b) const noexcept {
+    [[nodiscard]] bool blocked(const Station& from, const Station& to) const noexcept {
         for (const auto& [x, y] : partitions) {
-            if ((x == a.index && y == b.index) || (x == b.index && y == a.index)) return true;
+            if (x == from.index && y == to.index) return true;
         }
         return false;
     }

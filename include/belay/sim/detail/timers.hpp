@@ -25,7 +25,8 @@ struct Attached : belay::driver::WakeNode {
     Instant (*deadline)(const void*) noexcept = nullptr;
     void (*advance)(void*, Instant) = nullptr;
     const void* owner = nullptr;  // the host that it runs on
-    std::uint64_t order = 0;
+    std::uint64_t order = 0;      // among equal deadlines
+    std::uint64_t attached = 0;   // how many machines were attached before
     Instant due = never;
     std::size_t place = nowhere;  // in Timers
     bool stale = false;           // its deadline must be read again
@@ -43,6 +44,8 @@ public:
     [[nodiscard]] Attached& front() const noexcept { return *heap_.front(); }
 
     /// Sets the deadline of a machine. With `never` the machine is removed.
+    ///
+    /// Pre: `order` has changed only if the deadline has.
     void set(Attached& a, Instant due) {
         if (due == never) return remove(a);
         const bool earlier = due < a.due;

@@ -8,6 +8,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
+#include <belay/sim/detail/recorder.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
@@ -26,7 +27,10 @@ enum class Mark : std::uint8_t {
     hang_up = 11,
     cut = 12,
     block = 13,
-    unblock = 14
+    unblock = 14,
+    fault = 15,      // a scenario's fault begins; facts: its key
+    fault_end = 16,  // and ends
+    heal = 17
 };
 
 /// The host index of events that belong to no host.

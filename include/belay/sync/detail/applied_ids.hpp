@@ -63,6 +63,8 @@ public:
         if (at == 0) return std::nullopt;
         return part::AppliedMark{ring_[at - 1].hash, decisions_[at - 1]};
     }
+    /// Prefetches the entry that find() and insert() will read.
+    void fetch(const Id& id) const noexcept { index_.fetch(tag_of(id)); }
     [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
 
 private:

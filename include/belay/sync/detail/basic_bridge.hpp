@@ -30,7 +30,8 @@ inline constexpr bool copies_a_side =
 }
 
 /// The machine. `Self` is the type that it passes to its observer.
-template <class Self, class Local, class Remote, class Policy, class Observer>
+template <class Self, class Local, class Remote, class Policy, class Observer,
+          class Health = RemoteHealth>
 class BasicBridge {
     using TheLocal = Unwrapped<Local>;
     using TheRemote = Unwrapped<Remote>;
@@ -39,7 +40,10 @@ class BasicBridge {
     static_assert(explain::rule_like<Policy>());
     static_assert(std::same_as<typename TheLocal::content_type, typename TheRemote::content_type>,
                   "Bridge: both sides must have one content_type");
-    using Engine = BridgeEngine<Self, TheLocal, TheRemote, Policy, Observer>;
+    static_assert(!HasRemoveRemote<TheRemote> || RemovesScenes<TheLocal>,
+                  "Bridge: the remote deletes scenes, so the local side needs 'std::error_code "
+                  "remove_scene(std::string_view session, belay::Origin)'");
+    using Engine = BridgeEngine<Self, TheLocal, TheRemote, Policy, Observer, Health>;
     // The owner of a referenced remote runs it.
     static constexpr bool runs_remote = MachineLike<Remote>;
 
@@ -135,12 +139,19 @@ protected:
     template <class L, class R>
     BasicBridge(L&& local, R&& remote, Policy policy, const BridgeOptions& options,
                 Observer observer)
+        : BasicBridge{std::forward<L>(local),      std::forward<R>(remote),
+                      std::move(policy),           options,
+                      Health{options.outage_wait}, std::move(observer)} {}
+    template <class L, class R>
+    BasicBridge(L&& local, R&& remote, Policy policy, const BridgeOptions& options,
+                const Health& health, Observer observer)
         : local_{std::forward<L>(local)},
           remote_{std::forward<R>(remote)},
           observer_{std::move(observer)},
           engine_{{unwrap(local_), unwrap(remote_)},
                   std::move(policy),
                   checked_options(options),
+                  health,
                   box_->waker()} {
         static_assert(!copies_a_side<L> && !copies_a_side<R>,
                       "Bridge: a side that is a variable must be passed as std::ref(side) or "
@@ -153,6 +164,10 @@ protected:
         box_->locked([this] { box_->ended = true; });
         box_->close();
     }
+
+    [[nodiscard]] bool started() const noexcept { return phase_ != Phase::idle; }
+    [[nodiscard]] Engine& engine() noexcept { return engine_; }
+    [[nodiscard]] const Engine& engine() const noexcept { return engine_; }
 
     void mark(std::string_view session, Origin origin) {
         if (origin == Origin::remote || stop_by_ != never) return;

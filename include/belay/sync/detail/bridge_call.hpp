@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_call.hpp
-/// BridgeCall: one call of a bridge's remote, with its retries, its answer and its time limit.
+/// BridgeCall: one call of a bridge's remote, with its retries, its answer and its time limit;
+/// BridgeCalls: all calls of a bridge.
 #pragma once
 
+#include <cstddef>   // std::size_t
 #include <cstdint>   // std::uint8_t
+#include <memory>    // std::unique_ptr
 #include <optional>  // std::optional
 #include <utility>   // std::exchange, std::move
+#include <vector>    // std::vector
 
 #include <belay/call/retry.hpp>
 #include <belay/sync/detail/bridge_sessions.hpp>
@@ -53,7 +57,7 @@ public:
         core_.reset();
         fetched_.drop();
         pushed_.drop();
-        asks_ = false;
+        question_.open = false;
         session_ = nullptr;
     }
 
@@ -61,8 +65,8 @@ public:
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
     /// Returns when there is something to do; see collect() and next().
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!asks_) return wake_;
-        return fetched_.answered() || pushed_.answered() ? always : answer_by_;
+        if (!question_.open) return wake_;
+        return fetched_.answered() || pushed_.answered() ? always : question_.answer_by;
     }
 
     // ---- one attempt ---------------------------------------------------------------------------
@@ -77,40 +81,41 @@ public:
     /// Starts an attempt by `call(completion)`. An exception of `call` is a failure, too.
     template <class F>
     void ask(Instant now, Duration within, F&& call) {
-        asks_ = at_once_ = true;
-        answer_by_ = smaller(after(now, within), core_->attempt().deadline);
+        question_.open = question_.at_once = true;
+        question_.asked_at = now;
+        question_.answer_by = smaller(after(now, within), core_->attempt().deadline);
 #if defined(__cpp_exceptions)
         try {
             put(call);
-            at_once_ = fetched_.answered() || pushed_.answered();
+            question_.at_once = fetched_.answered() || pushed_.answered();
         } catch (...) {
             // `call` may have stopped the bridge before it threw.
-            if (!std::exchange(asks_, false)) return;
+            if (!std::exchange(question_.open, false)) return;
             took(now, Reply::none(CallErrc::call_failed, failure_of_exception()));
         }
 #else
         put(call);
-        at_once_ = fetched_.answered() || pushed_.answered();
+        question_.at_once = fetched_.answered() || pushed_.answered();
 #endif
     }
     /// Takes the answer if it has arrived. If its time is over instead, this ends the attempt and
     /// sets `dropped`.
     /// Returns: whether no question is open any more.
     bool collect(Instant now, bool& dropped) {
-        if (!asks_) return true;
+        if (!question_.open) return true;
         if (fetched_.answered()) {
-            asks_ = false;
+            question_.open = false;
             took(now, reply_of(fetched_.take()));
         } else if (pushed_.answered()) {
-            asks_ = false;
+            question_.open = false;
             took(now, reply_of(pushed_.take()));
-        } else if (answer_by_ <= now) {
-            asks_ = false;
+        } else if (question_.answer_by <= now) {
+            question_.open = false;
             dropped = true;
             const std::error_code why = std::make_error_code(std::errc::timed_out);
             took(now, Reply::none(why, Failure::from(why)));
         }
-        return !asks_;
+        return !question_.open;
     }
     /// Returns the failure of the last attempt, if the next attempt is more than `most` away.
     [[nodiscard]] std::optional<Failure> long_wait(Instant now, Duration most) const noexcept {
@@ -120,15 +125,18 @@ public:
         return why;
     }
     /// Returns the failure of the attempt that collect() has ended, once; none if it succeeded.
-    [[nodiscard]] std::optional<Failure> take_attempt_failure() noexcept {
-        return std::exchange(ended_by_, std::nullopt);
+    [[nodiscard]] std::optional<AttemptEnd> take_attempt_failure() noexcept {
+        if (!ended_by_) return std::nullopt;
+        const AttemptEnd end{*ended_by_, question_.at_once, question_.asked_at};
+        ended_by_.reset();
+        return end;
     }
     /// Returns the reply. It counts as refused if the last attempt ended inside of the call,
     /// because no server can have answered then.
     /// Pre: next() returned finished.
     [[nodiscard]] Reply& reply() noexcept {
         Reply& last = core_->answer();
-        last.refused = last.refused || at_once_;
+        last.refused = last.refused || question_.at_once;
         return last;
     }
 
@@ -179,10 +187,88 @@ private:
     std::optional<Failure> ended_by_{};
     BridgeSession* session_ = nullptr;
     Instant wake_ = always;
-    Instant answer_by_ = never;
     Kind kind_{};
-    bool asks_ = false;
-    bool at_once_ = false;
+    struct {
+        Instant asked_at = always;
+        Instant answer_by = never;
+        bool open = false;
+        /// Whether the attempt ended inside of the call that started it.
+        bool at_once = false;
+    } question_{};
+};
+
+/// The calls that are under way, and objects for the next ones.
+template <class Content, class Policy, class Observer>
+class BridgeCalls {
+public:
+    using Call = BridgeCall<Content, Policy, Observer>;
+
+    explicit BridgeCalls(const Waker& waker) noexcept : waker_{waker} {}
+
+    void begin_turn() noexcept { left_ = attempts_per_turn; }
+    /// Returns whether this turn may start another attempt.
+    [[nodiscard]] bool has_left() const noexcept { return left_ != 0; }
+    void count_attempt() noexcept { --left_; }
+
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] Call& begin(BridgeSession& session, typename Call::Kind kind,
+                              const Policy& policy, Observer& observer, Random& bits) {
+        Call& call = free_call(bits);
+        call.begin(session, kind, policy, observer);
+        ++busy_;
+        return call;
+    }
+    void release(Call& call) noexcept {
+        call.end();
+        --busy_;
+    }
+    /// Releases a call whose answer is not needed.
+    void drop(Call& call) noexcept {
+        release(call);
+        dropped_ = true;
+    }
+    /// See BridgeCall::collect.
+    [[nodiscard]] bool collect(Call& call, Instant now) { return call.collect(now, dropped_); }
+
+    /// Returns the number of objects. One without a session is not under way.
+    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+    [[nodiscard]] Call& operator[](std::size_t i) noexcept { return *all_[i]; }
+    [[nodiscard]] std::size_t busy() const noexcept { return busy_; }
+    /// Returns whether a call checks if an unavailable remote is available again.
+    [[nodiscard]] bool probing() const noexcept {
+        for (const auto& call : all_) {
+            if (call->session() != nullptr && call->probe) return true;
+        }
+        return false;
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        Instant due = never;
+        for (const auto& call : all_) {
+            if (call->session() != nullptr) due = smaller(due, call->deadline());
+        }
+        return due;
+    }
+    /// Returns whether calls were dropped since it was called last.
+    [[nodiscard]] bool take_dropped() noexcept { return std::exchange(dropped_, false); }
+    [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
+
+private:
+    // An answer may arrive at once, so a turn has a limit.
+    static constexpr unsigned attempts_per_turn = 4096;
+
+    [[nodiscard]] Call& free_call(Random& bits) {
+        for (const auto& call : all_) {
+            if (call->session() == nullptr) return *call;
+        }
+        all_.push_back(std::make_unique<Call>(waker_, Random{Seed{bits()}}));
+        return *all_.back();
+    }
+
+    const Waker& waker_;
+    std::size_t busy_ = 0;
+    unsigned left_ = 0;
+    bool dropped_ = false;
+    std::vector<std::unique_ptr<Call>> all_;
 };
 
 }}}  // namespace belay::detail

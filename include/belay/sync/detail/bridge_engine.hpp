@@ -3,9 +3,12 @@
 /// BridgeEngine: synchronizes sessions in rounds: fetch, decide, apply or push.
 #pragma once
 
-#include <memory>   // std::unique_ptr
-#include <utility>  // std::move
-#include <vector>   // std::vector
+#include <exception>     // std::uncaught_exceptions
+#include <optional>      // std::optional
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
 #include <belay/sync/detail/bridge_call.hpp>
 #include <belay/sync/detail/bridge_pending_events.hpp>
@@ -18,25 +21,27 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// session has one round at a time, with one call at a time.
 ///
 /// The engine calls no hooks. It adds events to its pending_events().
-template <class Self, class Local, class Remote, class Policy, class Observer>
+template <class Self, class Local, class Remote, class Policy, class Observer,
+          class Health = RemoteHealth>
 class BridgeEngine {
 public:
     using Sides = BridgeSides<Local, Remote>;
     using Content = typename Sides::Content;
     using PendingEvents = BridgePendingEvents<Self, Content, Observer>;
-    using Call = BridgeCall<Content, Policy, PendingEvents>;
+    using Calls = BridgeCalls<Content, Policy, PendingEvents>;
+    using Call = typename Calls::Call;
     using Line = BridgeSession::Line;
 
     BridgeEngine(const Sides& sides, Policy policy, const BridgeOptions& options,
-                 const Waker& waker)
+                 const Health& health, const Waker& waker)
         : sides_{sides},
           policy_{std::move(policy)},
           options_{options},
-          waker_{waker},
-          health_{options.outage_wait} {}
+          health_{health},
+          calls_{waker} {}
 
     void start(Instant now) noexcept {
-        bits_ = Random{waker_.seed()};
+        bits_ = Random{calls_.waker().seed()};
         health_.start(now);
         // A random delay, or all clients of a restarted server would connect at the same moment.
         const auto most = static_cast<std::uint64_t>(options_.pull.interval.count()) - 1;
@@ -54,22 +59,24 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        Instant due = smaller(tick_, sessions_.next_due());
-        for (const auto& call : calls_) {
-            if (call->session() != nullptr) due = smaller(due, call->deadline());
-        }
+        const Instant due = smaller(smaller(tick_, sessions_.next_due()), calls_.deadline());
         if (!sessions_.has_ready()) return due;
-        if (!health_.away()) return busy_ < options_.calls_max ? always : due;
-        return probing() ? due : smaller(due, health_.retry_at());
+        if (!health_.away()) return calls_.busy() < options_.calls_max ? always : due;
+        return calls_.probing() ? due : smaller(due, health_.retry_at());
     }
 
     void advance(Instant now) {
         now_ = now;
-        left_ = calls_per_turn;
-        for (std::size_t i = 0; i < calls_.size(); ++i) run(*calls_[i]);
-        if (tick_ <= now_) pull_all();
+        calls_.begin_turn();
+        give_back_lost();
+        for (std::size_t i = 0; i < calls_.size(); ++i) {
+            run(calls_[i]);
+            give_back_lost();
+        }
+        if (tick_ <= now_ || needs_call()) pull_all();
         while (sessions_.next_due() <= now_) get_ready(sessions_.take_due());
         launch();
+        give_back_lost();
     }
 
     // ---- the end -------------------------------------------------------------------------------
@@ -85,18 +92,19 @@ public:
             s.again = s.busy && s.edited;
             if (s.edited && !s.wait && !s.busy) sessions_.ready(s, Line::edits);
         });
-        for (const auto& call : calls_) {
-            const BridgeSession* const s = call->session();
-            if (s != nullptr && call->kind() == Call::Kind::fetch && !s->edited) drop(*call);
+        for (std::size_t i = 0; i < calls_.size(); ++i) {
+            const BridgeSession* const s = calls_[i].session();
+            if (s != nullptr && calls_[i].kind() == Call::Kind::fetch && !s->edited)
+                drop(calls_[i]);
         }
     }
     /// Whether nothing is left to do, or nothing can be done.
     [[nodiscard]] bool is_wound_down() const noexcept {
-        return health_.away() || (busy_ == 0 && !sessions_.has_ready());
+        return health_.gone() || (calls_.busy() == 0 && !sessions_.has_ready());
     }
     void drop_all() noexcept {
-        for (const auto& call : calls_) {
-            if (call->session() != nullptr) drop(*call);
+        for (std::size_t i = 0; i < calls_.size(); ++i) {
+            if (calls_[i].session() != nullptr) drop(calls_[i]);
         }
     }
     void end(Instant now) {
@@ -109,22 +117,26 @@ public:
     [[nodiscard]] const PendingEvents& pending_events() const noexcept { return pending_events_; }
     [[nodiscard]] Sides& sides() noexcept { return sides_; }
     [[nodiscard]] const Sides& sides() const noexcept { return sides_; }
-    [[nodiscard]] const RemoteHealth& health() const noexcept { return health_; }
+    [[nodiscard]] Health& health() noexcept { return health_; }
+    [[nodiscard]] const Health& health() const noexcept { return health_; }
+    /// Returns whether a call is under way, or waits to be made.
+    [[nodiscard]] bool has_work() const noexcept {
+        return calls_.busy() != 0 || sessions_.has_ready();
+    }
+    /// See BridgeSessions::unconfirmed.
+    [[nodiscard]] std::size_t unconfirmed() const noexcept { return sessions_.unconfirmed(); }
     /// Returns whether calls were dropped since it was called last.
-    [[nodiscard]] bool take_dropped() noexcept { return std::exchange(dropped_, false); }
+    [[nodiscard]] bool take_dropped() noexcept { return calls_.take_dropped(); }
 
 private:
     using Move = SceneDecision::Move;
     using Step = BridgeError::Step;
     using Marked = typename Sides::Marked;
 
-    // An answer may arrive at once, so a turn has a limit of calls.
-    static constexpr unsigned calls_per_turn = 4096;
-
     // ---- scheduling -----------------------------------------------------------------------------
 
     void pull_all() {
-        tick_ = after(tick_, options_.pull.interval);
+        if (tick_ <= now_) tick_ = after(tick_, options_.pull.interval);
         if (tick_ <= now_) tick_ = after(now_, options_.pull.interval);
         Result<std::vector<std::string>> names = sides_.sessions();
         if (!names) return pending_events_.error({}, Step::list, Failure::from(names.error()));
@@ -144,16 +156,10 @@ private:
         if (s.busy) return static_cast<void>(s.again = true);
         sessions_.ready(s, s.edited ? Line::edits : Line::pulls);
     }
-    [[nodiscard]] bool probing() const noexcept {
-        for (const auto& call : calls_) {
-            if (call->session() != nullptr && call->probe) return true;
-        }
-        return false;
-    }
     [[nodiscard]] bool may_call() const noexcept {
-        if (left_ == 0) return false;
-        if (!health_.away()) return busy_ < options_.calls_max;
-        return !probing() && health_.retry_at() <= now_;
+        if (!calls_.has_left()) return false;
+        if (!health_.away()) return calls_.busy() < options_.calls_max;
+        return !calls_.probing() && health_.retry_at() <= now_;
     }
     void launch() {
         while (sessions_.has_ready() && may_call()) begin(sessions_.next());
@@ -161,17 +167,46 @@ private:
 
     // ---- a round --------------------------------------------------------------------------------
 
+    /// If an exception leaves a round, such as std::bad_alloc, its session is called again.
+    class Round {
+    public:
+        Round(BridgeEngine& engine, BridgeSession& session) noexcept
+            : engine_{engine}, session_{session} {}
+        Round(const Round&) = delete;
+        Round& operator=(const Round&) = delete;
+        ~Round() {
+            if (std::uncaught_exceptions() != exceptions_) engine_.call_again(session_);
+        }
+
+    private:
+        BridgeEngine& engine_;
+        BridgeSession& session_;
+        const int exceptions_ = std::uncaught_exceptions();
+    };
+    void call_again(BridgeSession& s) noexcept {
+        for (std::size_t i = 0; i < calls_.size(); ++i) {
+            if (calls_[i].session() == &s) return give_back(calls_[i]);
+        }
+        s.busy = s.again = false;
+        (options_.pull.enabled ? s.wanted : s.edited) = true;
+        if (!stopping_) sessions_.ready(s, Line::pulls);
+    }
+
     void begin(BridgeSession& s) {
+        const Round round{*this, s};
         s.busy = true;
         s.again = false;
         sessions_.clear_due(s);
+        if (!recall(s)) return;
+        const std::optional<SceneMark>& base = s.memory.base();
         if (!s.wanted) {
             // The change came from this bridge, or the edit was undone.
             if (!s.edited) return finish(s);
-            if (s.base && !s.sent.any()) {
+            if (base && !s.memory.sent.any()) {
                 const auto local = sides_.read(s.name);
                 if (!local) return fail_here(s, Step::read, local.error());
-                if (!*local || (*local)->mark.hash == s.base->hash) {
+                const auto mark = mark_of_local(s, *local);
+                if (!mark || mark->hash == base->hash) {
                     s.edited = s.reported = false;
                     return finish(s);
                 }
@@ -179,7 +214,33 @@ private:
         }
         call(s, options_.pull.enabled ? Call::Kind::fetch : Call::Kind::push);
     }
+    /// Reads the base that the local side has stored, once.
+    /// Returns: false if the round has ended.
+    [[nodiscard]] bool recall(BridgeSession& s) {
+        if (s.recalled) return true;
+        auto base = sides_.stored_base(s.name);
+        if (!base) {
+            fail_here(s, Step::base, base.error());
+            return false;
+        }
+        s.recalled = true;
+        if (*base) s.memory.recover(**base);
+        return true;
+    }
+    /// Returns the mark of the local scene; a tombstone if the local side has deleted it.
+    [[nodiscard]] static std::optional<SceneMark> mark_of_local(
+        const BridgeSession& s, const std::optional<Marked>& local) noexcept {
+        if (local) return local->mark;
+        const std::optional<SceneMark>& base = s.memory.base();
+        if (!Sides::removes || !base) return std::nullopt;
+        return base->removed ? *base : tombstone(next_stamp(base->stamp));
+    }
     void finish(BridgeSession& s) {
+        if (s.memory.unstored()) {
+            const std::error_code error = sides_.store_base(s.name, *s.memory.base());
+            if (!error) s.memory.set_stored();
+            if (error) pending_events_.error(s.name, Step::base, Failure::from(error));
+        }
         s.busy = false;
         s.wait.reset();
         if (std::exchange(s.again, false) && (s.edited || s.wanted)) get_ready(s);
@@ -208,39 +269,28 @@ private:
     // ---- a call ---------------------------------------------------------------------------------
 
     void call(BridgeSession& s, typename Call::Kind kind) {
-        Call& call = free_call();
-        call.begin(s, kind, policy_, pending_events_);
-        ++busy_;
+        Call& call = calls_.begin(s, kind, policy_, pending_events_, bits_);
         call.probe = health_.away();
         run(call);
-    }
-    [[nodiscard]] Call& free_call() {
-        for (const auto& call : calls_) {
-            if (call->session() == nullptr) return *call;
-        }
-        calls_.push_back(std::make_unique<Call>(waker_, Random{Seed{bits_()}}));
-        return *calls_.back();
-    }
-    void release(Call& call) noexcept {
-        call.end();
-        --busy_;
     }
     /// Drops a call: its answer is not needed.
     void drop(Call& call) noexcept {
         call.session()->busy = false;
-        release(call);
-        dropped_ = true;
+        calls_.drop(call);
     }
 
     void run(Call& call) {
+        if (call.session() == nullptr) return;
+        const Round round{*this, *call.session()};
         while (call.session() != nullptr) {
-            if (!call.collect(now_, dropped_)) return;
-            const auto failure = call.take_attempt_failure();
-            if (failure && !is_of_session(failure->cause)) {
-                health_.attempt_failed(*failure, now_);
-                pending_events_.state(health_.view());
+            if (!calls_.collect(call, now_)) return;
+            const auto end = call.take_attempt_failure();
+            if (end && !is_of_session(end->failure.cause)) {
+                const bool is_over = health_.attempt_failed(*end, now_);
+                if constexpr (!Health::in_fleet) pending_events_.state(health_.view());
+                if (is_over) return settle(call, lost_reply(*end));
             }
-            if (call.deadline() > now_ || left_ == 0) return;
+            if (call.deadline() > now_ || !calls_.has_left()) return;
             switch (call.next(now_)) {
                 case RetryStep::wait:
                     // A remote that asks for a long wait, such as ten minutes, does not count as
@@ -250,7 +300,7 @@ private:
                     }
                     return;
                 case RetryStep::call:
-                    --left_;
+                    calls_.count_attempt();
                     call.kind() == Call::Kind::fetch ? ask_fetch(call) : ask_push(call);
                     break;
                 case RetryStep::finished:
@@ -270,21 +320,64 @@ private:
         // Each attempt pushes the newest scene.
         auto local = sides_.read(s.name);
         if (!local) {
-            release(call);
+            calls_.release(call);
             s.edited = true;  // also if an earlier attempt has sent it
             return fail_here(s, Step::read, local.error());
         }
         s.edited = false;
-        if (!*local) {
-            release(call);
+        const auto mark = mark_of_local(s, *local);
+        if (!mark) {
+            calls_.release(call);
             return finish(s);
         }
-        call.pushing = (*local)->mark;
-        s.sent.add(call.pushing.hash);
+        call.pushing = *mark;
+        s.memory.sent.add(call.pushing.hash);
+        if (mark->removed) return ask_remove(call);
         call.ask(now_, options_.answer_within, [&](Completion<Failure> done) {
             const typename Sides::Inside inside{sides_};
             sides_.remote.push(s.name, (*std::move(*local)).scene, std::move(done));
         });
+    }
+
+    void ask_remove(Call& call) {
+        if constexpr (Sides::removes) {
+            call.ask(now_, options_.answer_within, [&](Completion<Failure> done) {
+                const typename Sides::Inside inside{sides_};
+                sides_.remote.remove_scene(call.session()->name, call.pushing.stamp,
+                                           std::move(done));
+            });
+        }
+    }
+
+    [[nodiscard]] static typename Call::Reply lost_reply(const AttemptEnd& end) {
+        auto reply = Call::Reply::none(CallErrc::call_failed, end.failure);
+        reply.refused = end.at_once;
+        return reply;
+    }
+    /// A fleet has ended the permission to call the remote, or a call has: no answer is waited for.
+    void give_back_lost() {
+        if constexpr (Health::in_fleet) {
+            if (!health_.take_lost()) return;
+            for (std::size_t i = 0; i < calls_.size(); ++i) {
+                if (calls_[i].session() != nullptr) give_back(calls_[i]);
+            }
+        }
+    }
+    /// Drops a call. Its session is called again later.
+    void give_back(Call& call) noexcept {
+        BridgeSession& s = *call.session();
+        (call.kind() == Call::Kind::push ? s.edited : s.wanted) = true;
+        s.again = false;
+        drop(call);
+        if (!stopping_) sessions_.ready(s, Line::pulls);
+    }
+    /// Returns whether the fleet waits for a call, and none is due.
+    [[nodiscard]] bool needs_call() const noexcept {
+        if constexpr (Health::in_fleet) {
+            return health_.dials() && !has_work() && options_.pull.enabled && !stopping_;
+        } else {
+            return false;
+        }
     }
 
     void settle(Call& call, typename Call::Reply reply) {
@@ -292,19 +385,18 @@ private:
         const typename Call::Kind kind = call.kind();
         const bool probe = call.probe;
         const SceneMark pushed = call.pushing;
-        release(call);
+        calls_.release(call);
         if (reply.failure) return fail(s, kind, reply, probe);
-        remote_answered();
+        remote_answered(reply.refused);
         if (kind == Call::Kind::fetch) return reconcile(s, *std::move(reply.returned));
-        s.base = pushed;
-        s.sent.clear();
+        s.memory.pushed(pushed);
         s.reported = s.edited;  // an edit during the push
         pending_events_.pushed(s.name, pushed.stamp);
         finish(s);
     }
-    void remote_answered() {
+    void remote_answered(bool at_once) {
         Turn turn{now_, bits_};
-        if (health_.answered(turn)) pending_events_.state(health_.view());
+        if (health_.answered(at_once, turn)) pending_events_.state(health_.view());
     }
     void fail(BridgeSession& s, typename Call::Kind kind, const typename Call::Reply& reply,
               bool probe) {
@@ -312,14 +404,14 @@ private:
         (push ? s.edited : s.wanted) = true;
         const Failure& failure = *reply.failure;
         if (is_of_session(failure.cause)) {
-            if (!reply.refused) remote_answered();
+            if (!reply.refused) remote_answered(false);
             pending_events_.error(s.name, push ? Step::push : Step::fetch, failure);
             return hold(s, failure);
         }
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            health_.failed(bounded(failure), turn);
+            health_.failed(bounded(failure), reply.refused, turn);
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, Line::pulls);
@@ -329,40 +421,85 @@ private:
         s.wanted = false;
         auto remote = Sides::marked(std::move(got));
         if (!remote) return fail_here(s, Step::fetch, remote.error());
-        if (*remote && s.base && !s.edited && (*remote)->mark.hash == s.base->hash) {
-            s.base = (*remote)->mark;
+        if (!Sides::removes && *remote && (*remote)->mark.removed) {
+            return fail_here(s, Step::fetch, std::make_error_code(std::errc::not_supported));
+        }
+        SceneMemory& memory = s.memory;
+        if (*remote && memory.base() && !memory.recovered() && !s.edited &&
+            (*remote)->mark.hash == memory.base()->hash) {
+            memory.in_step((*remote)->mark);
             return finish(s);
         }
         auto local = sides_.read(s.name);
         if (!local) return fail_here(s, Step::read, local.error());
-        SceneSides sides{.base = s.base, .edited = s.reported};
-        if (*local) sides.local = (*local)->mark;
+        const auto here = mark_of_local(s, *local);
+        if (*remote && s.reported && here && memory.open &&
+            memory.open->is_decided(*here, (*remote)->mark)) {
+            memory.rebase((*remote)->mark);
+            memory.open.reset();
+        }
+        SceneSides sides{
+            .base = memory.base(), .edited = s.reported, .recovered = memory.recovered()};
+        sides.local = here;
         if (*remote) {
             sides.remote = (*remote)->mark;
-            sides.sent = s.sent.has((*remote)->mark.hash);
+            sides.sent = memory.sent.has((*remote)->mark.hash);
+            sides.shows = memory.shows((*remote)->mark);
         }
-        carry_out(s, reconcile_scenes(sides), std::move(*local), std::move(*remote));
+        report_missing_base(s, sides);
+        carry_out(s, sides, std::move(*local), std::move(*remote));
     }
-    void carry_out(BridgeSession& s, const SceneDecision& decision, std::optional<Marked>&& local,
+    void report_missing_base(const BridgeSession& s, const SceneSides& sides) {
+        if (missing_base_reported_ || sides.base || !sides.local || !sides.remote) return;
+        if (sides.local->hash == sides.remote->hash) return;
+        missing_base_reported_ = true;
+        pending_events_.error(s.name, Step::base, Failure{});
+    }
+    void carry_out(BridgeSession& s, const SceneSides& sides, std::optional<Marked>&& local,
                    std::optional<Marked>&& remote) {
-        const auto rebase = [&, mark = remote ? remote->mark : SceneMark{}] {
-            if (decision.rebase) s.base = mark;
-        };
+        const SceneDecision decision = reconcile_scenes(sides);
         if (decision.move == Move::apply) {
             if (!apply(s, decision.conflict, std::move(local), std::move(*remote))) return;
-            rebase();
-            s.sent.clear();
+            if (sides.local) s.memory.replaced_here(sides.local->hash);
+            s.memory.in_step(*sides.remote);
             return finish(s);
         }
-        rebase();
+        if (decision.move == Move::leave) return leave(s, std::move(*local), std::move(*remote));
+        if (decision.rebase) s.memory.rebase(*sides.remote);
         if (decision.move == Move::push && options_.push.enabled) {
-            if (decision.conflict)
+            if (sides.shows == SceneMemory::Shows::undone && wait_after_undone(s)) return;
+            if (decision.conflict) {
                 report_conflict(s, std::move(local), std::move(remote), Origin::local);
+            }
+            s.memory.sending_over(sides.remote);
             return call(s, Call::Kind::push);
         }
         s.edited = s.reported = false;
-        if (decision.rebase) s.sent.clear();
+        if (decision.rebase) s.memory.in_step(*sides.remote);
         finish(s);
+    }
+    /// Reports a conflict, and overwrites neither side.
+    void leave(BridgeSession& s, Marked&& local, Marked&& remote) {
+        const SceneMemory::Open open{local.mark.hash, remote.mark.hash};
+        s.edited = s.reported = false;
+        if (s.memory.open != open) {
+            s.memory.open = open;
+            report_conflict(s, std::move(local), std::move(remote), Origin::local, true);
+        }
+        finish(s);
+    }
+    /// Another push would be undone again.   Returns: whether the round has ended.
+    [[nodiscard]] bool wait_after_undone(BridgeSession& s) {
+        const unsigned times = s.memory.count_undone();
+        if (times == 0) return false;
+        Failure failure{.cause = Cause::permanent};
+        const unsigned doubled = times - SceneMemory::undone_before_wait;
+        failure.retry_after =
+            part::saturating_multiply(options_.pull.interval, std::uint64_t{1} << doubled);
+        pending_events_.error(s.name, Step::undone, bounded(failure));
+        s.wanted = true;
+        hold(s, failure);
+        return true;
     }
     [[nodiscard]] bool apply(BridgeSession& s, bool conflict, std::optional<Marked>&& local,
                              Marked&& remote) {
@@ -383,28 +520,25 @@ private:
         return true;
     }
     void report_conflict(BridgeSession& s, std::optional<Marked>&& local,
-                         std::optional<Marked>&& remote, Origin kept) {
+                         std::optional<Marked>&& remote, Origin kept, bool open = false) {
         if constexpr (PendingEvents::has_conflict_hook) {
             pending_events_.conflict(s.name, std::move(local->scene), std::move(remote->scene),
-                                     kept);
+                                     kept, open);
         }
     }
 
     Sides sides_;
     Policy policy_;
     const BridgeOptions options_;
-    const Waker& waker_;
     Random bits_{};
     PendingEvents pending_events_;
-    RemoteHealth health_;
+    Health health_;
     BridgeSessions sessions_;
     Instant now_ = always;
     Instant tick_ = never;
-    unsigned left_ = 0;
     bool stopping_ = false;
-    bool dropped_ = false;
-    std::size_t busy_ = 0;
-    std::vector<std::unique_ptr<Call>> calls_;  // last: they refer to all above
+    bool missing_base_reported_ = false;
+    Calls calls_;  // last: they refer to all above
 };
 
 }}}  // namespace belay::detail

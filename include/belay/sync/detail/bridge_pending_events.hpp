@@ -30,6 +30,7 @@ class BridgePendingEvents {
         Scene<Content> local;
         Scene<Content> remote;
         Origin kept;
+        bool open;
     };
     struct Error {
         std::string session;
@@ -55,9 +56,9 @@ public:
         add<typename Hooks::Pushed, Pushed>(std::string{session}, stamp);
     }
     void conflict(std::string_view session, Scene<Content>&& local, Scene<Content>&& remote,
-                  Origin kept) {
+                  Origin kept, bool open) {
         add<typename Hooks::OfConflict, Lost>(std::string{session}, std::move(local),
-                                              std::move(remote), kept);
+                                              std::move(remote), kept, open);
     }
     void error(std::string_view session, BridgeError::Step step, const Failure& failure) {
         add<typename Hooks::Error, Error>(std::string{session}, step, failure);
@@ -97,7 +98,8 @@ private:
         notify<typename Hooks::Pushed>(o, self, std::string_view{pushed.session}, pushed.stamp);
     }
     static void report(Observer& o, Self& self, const Lost& lost) {
-        const BridgeConflict<Content> conflict{lost.session, lost.local, lost.remote, lost.kept};
+        const BridgeConflict<Content> conflict{lost.session, lost.local, lost.remote, lost.kept,
+                                               lost.open};
         notify<typename Hooks::OfConflict>(o, self, conflict);
     }
     static void report(Observer& o, Self& self, const Error& error) {

@@ -23,8 +23,7 @@ struct BridgeSession {
 
     const std::string name;
     const std::uint64_t order;
-    std::optional<SceneMark> base{};
-    SentScenes sent{};
+    SceneMemory memory{};
     /// Set while its calls fail for a reason of its own.
     std::optional<OutageWait> wait{};
     /// When it gets ready by itself.
@@ -42,6 +41,8 @@ struct BridgeSession {
     bool again = false;
     /// The local side lists it.
     bool listed = false;
+    /// The stored base was read.
+    bool recalled = false;
     /// The line of ready sessions that it is in; see BridgeSessions.
     enum class Line : std::uint8_t { none, edits, pulls } line = Line::none;
     BridgeSession* before = nullptr;
@@ -85,6 +86,12 @@ public:
         }
     }
     [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+    /// Returns how many sessions have edits that the remote has not confirmed.   Complexity: O(n).
+    [[nodiscard]] std::size_t unconfirmed() const noexcept {
+        std::size_t n = 0;
+        for (const auto& [name, session] : all_) n += session.reported ? 1U : 0U;
+        return n;
+    }
 
     // ---- ready sessions -------------------------------------------------------------------------
 

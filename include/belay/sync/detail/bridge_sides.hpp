@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_sides.hpp
-/// BridgeSides: the two objects of the user that a bridge connects, and their exceptions.
+/// BridgeSides: the two objects of the user that a bridge connects.
 #pragma once
 
 #include <optional>      // std::optional
+#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
+#include <vector>        // std::vector
 
 #include <belay/sync/detail/scene_reconciliation.hpp>
 #include <belay/sync/remote_like.hpp>
@@ -17,6 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Returns stamp and hash of a scene.   Throws: what a user's hash throws.
 template <class Content>
 [[nodiscard]] SceneMark mark_of(const Scene<Content>& scene) {
+    if (scene.removed) return tombstone(scene.stamp);
     return {scene.stamp, hash_of_value(scene.content, 0)};
 }
 
@@ -51,6 +54,9 @@ public:
         BridgeSides& all;
     };
 
+    /// Whether scenes can be deleted on both sides.
+    static constexpr bool removes = RemovesScenes<Local> && HasRemoveRemote<Remote>;
+
     BridgeSides(Local& l, Remote& r) noexcept : remote{r}, local_{l} {}
 
     [[nodiscard]] bool inside() const noexcept { return inside_; }
@@ -72,8 +78,29 @@ public:
     [[nodiscard]] std::error_code apply(std::string_view session, Scene<Content>&& scene) {
         const Inside guard{*this};
         return ask_local([&]() -> std::error_code {
+            if constexpr (removes) {
+                if (scene.removed) return local_.remove_scene(session, Origin::remote);
+            }
             return local_.apply(session, std::move(scene), Origin::remote);
         });
+    }
+    /// Returns the base that the local side has stored; none if it stores none.
+    [[nodiscard]] Result<std::optional<SceneMark>> stored_base(std::string_view session) {
+        if constexpr (RemembersBases<Local>) {
+            const Inside guard{*this};
+            return ask_local(
+                [&]() -> Result<std::optional<SceneMark>> { return local_.stored_base(session); });
+        } else {
+            return std::optional<SceneMark>{};
+        }
+    }
+    [[nodiscard]] std::error_code store_base(std::string_view session, const SceneMark& base) {
+        if constexpr (RemembersBases<Local>) {
+            const Inside guard{*this};
+            return ask_local([&]() -> std::error_code { return local_.store_base(session, base); });
+        } else {
+            return {};
+        }
     }
     /// Returns a remote scene with its mark. Its hash is computed by the user's code.
     [[nodiscard]] static Result<std::optional<Marked>> marked(std::optional<Scene<Content>>&& s) {

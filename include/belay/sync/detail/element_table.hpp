@@ -43,6 +43,8 @@ public:
             tag_of(name), [&](std::uint32_t number) { return node(number).name == name; });
         return at != 0 ? &node(at) : nullptr;
     }
+    /// Prefetches the entry of the index that find() will read.
+    void fetch(std::string_view name) const noexcept { index_.fetch(tag_of(name)); }
     /// Adds a row for a name that has none.   Throws: std::bad_alloc; nothing has changed then.
     [[nodiscard]] Node& insert(std::string_view name) {
         BELAY_PRECONDITION(count_ < most, "ElementTable::insert: the table must have a free slot");
@@ -65,6 +67,11 @@ public:
         --count_;
     }
     [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    /// Returns the row with a number that insert() has given out; it may be free again.
+    [[nodiscard]] const Node& numbered(std::uint32_t at) const noexcept {
+        return chunks_[(at - 1) / in_chunk][(at - 1) % in_chunk];
+    }
     /// Calls `visit(node)` for each row.
     template <class Visit>
     void for_each(Visit visit) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>      // std::uint64_t
+#include <memory>       // std::make_unique, std::unique_ptr
 #include <optional>     // std::optional
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
@@ -25,7 +26,7 @@ template <class Call>
     try {
         return call();
     } catch (...) {
-        return SyncErrc::store_threw;
+        return make_error_code(SyncErrc::store_threw);
     }
 #else
     return call();
@@ -35,26 +36,39 @@ template <class Call>
 /// The result of one operation.
 template <class Value>
 struct Decided {
+    using Kind = typename Resolution<Value>::Kind;
+    /// A conflict, and the decision about it.
+    struct Contradicted {
+        ConflictReason reason{};
+        Kind decision{};
+        /// Set if the operation was applied.
+        std::optional<part::ReplacedVersion<Value>> replaced{};
+    };
+
     OperationOutcome outcome{};
     std::error_code error{};
-    std::optional<ConflictReason> reason{};
-    /// Set if there is a reason.
-    typename Resolution<Value>::Kind decision{};
+    /// Null if there is no conflict. Few operations are conflicts, and a transaction has the
+    /// results of 1,000 operations in memory, so each is small.
+    std::unique_ptr<Contradicted> conflict{};
     /// Set if the operation is kept, and only time is missing.
     std::optional<Duration> wait{};
-    /// Set if the operation was applied and there is a reason.
-    std::optional<part::ReplacedVersion<Value>> replaced{};
 
     [[nodiscard]] static Decided of(OperationOutcome outcome) {
         Decided made;
         made.outcome = outcome;
         return made;
     }
-    /// The operation waits if it may succeed later.
+    /// The operation itself is at fault, or the cause lies in the store. In the second case the
+    /// operation waits if time may remove the cause, and is kept otherwise.
     [[nodiscard]] static Decided error_of(const std::error_code& error) {
-        Decided made = of(may_heal(error) ? OperationOutcome::waiting : OperationOutcome::failed);
+        const bool ends = error == SyncErrc::bad_operation || error == SyncErrc::id_reused;
+        if (!ends && (!may_heal(error) || error == SyncErrc::store_closed)) return kept_for(error);
+        Decided made = of(ends ? OperationOutcome::failed : OperationOutcome::waiting);
         made.error = error;
         return made;
+    }
+    void contradict(const ConflictReason& reason, Kind decision) {
+        conflict = std::make_unique<Contradicted>(Contradicted{reason, decision, {}});
     }
     /// The cause lies in the processor or its store, so this is no decision about the operation.
     [[nodiscard]] static Decided kept_for(const std::error_code& error,
@@ -157,28 +171,29 @@ private:
                                          const part::AppliedMark& known) {
         if (known.hash != hash) return Outcome::error_of(SyncErrc::id_reused);
         Outcome outcome = Outcome::of(OperationOutcome::duplicate);
+        ConflictReason reason{};
         switch (known.decision) {
             case part::Decision::not_found:
-                outcome.reason = ElementNotFound{};
+                reason = ElementNotFound{};
                 break;
             case part::Decision::already_exists:
-                outcome.reason = ElementAlreadyExists{};
+                reason = ElementAlreadyExists{};
                 break;
             case part::Decision::concurrent:
-                outcome.reason = ConcurrentModification{};
+                reason = ConcurrentModification{};
                 break;
             case part::Decision::stale: {
                 // With the stamp of now: the one that it was compared with is not kept.
                 const part::ElementKey key{session, op.element()};
                 const auto local = ask_store([&] { return store_.find(key); });
                 if (!local) return Outcome::error_of(local.error());
-                outcome.reason = StaleTimestamp{local->stamp, op.stamp};
+                reason = StaleTimestamp{local->stamp, op.stamp};
                 break;
             }
             default:
                 return outcome;
         }
-        outcome.decision = Answer::Kind::keep_local;
+        outcome.contradict(reason, Answer::Kind::keep_local);
         return outcome;
     }
     [[nodiscard]] static part::Decision decision_of(const ConflictReason& reason) noexcept {
@@ -255,10 +270,10 @@ private:
                 break;
         }
         if (outcome.error) return outcome;
-        outcome.reason = reason;
-        outcome.decision = answer.kind();
+        outcome.contradict(reason, answer.kind());
         if (outcome.outcome == OperationOutcome::applied) {
-            outcome.replaced.emplace(part::ReplacedVersion<Value>{local.stamp, std::move(there)});
+            outcome.conflict->replaced.emplace(
+                part::ReplacedVersion<Value>{local.stamp, std::move(there)});
         }
         return outcome;
     }
@@ -320,14 +335,12 @@ private:
     }
     [[nodiscard]] static Outcome skipped(Outcome outcome, const ConflictReason& reason) {
         if (outcome.error) return outcome;
-        outcome.reason = reason;
-        outcome.decision = Answer::Kind::keep_local;
+        outcome.contradict(reason, Answer::Kind::keep_local);
         return outcome;
     }
     [[nodiscard]] static Outcome pending(const ConflictReason& reason) {
         Outcome outcome = Outcome::of(OperationOutcome::pending);
-        outcome.reason = reason;
-        outcome.decision = Answer::Kind::pending;
+        outcome.contradict(reason, Answer::Kind::pending);
         return outcome;
     }
 

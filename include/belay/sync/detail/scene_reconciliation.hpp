@@ -1,32 +1,30 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/scene_reconciliation.hpp
 /// reconcile_scenes: decides what to do with a session, from the state of its two sides. It makes
-/// all decisions of a bridge.
+/// all decisions of a bridge. SceneMemory: what a bridge remembers of a session between rounds.
 #pragma once
 
 #include <array>     // std::array
 #include <cstddef>   // std::size_t
 #include <cstdint>   // std::uint8_t, std::uint64_t
 #include <optional>  // std::optional
+#include <utility>   // std::exchange
 
 #include <belay/core/order.hpp>
-#include <belay/sync/stamp.hpp>
+#include <belay/sync/scene.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A scene without its content.
-struct SceneMark {
-    Stamp stamp{};
-    std::uint64_t hash = 0;
+using SceneMark = part::SceneBase;
 
-    friend constexpr bool operator==(const SceneMark&, const SceneMark&) noexcept = default;
-};
+/// Returns the mark of a deleted scene. Its hash takes part in the comparisons of contents.
+[[nodiscard]] constexpr SceneMark tombstone(const Stamp& stamp) noexcept {
+    return {stamp, 0xB5AD'4ECE'DA1C'E2A9, true};
+}
 
-/// Contents that were sent and never confirmed. The remote may have accepted any of them.
-///
-/// It holds only the last four. If the remote accepted one that was removed from here, the bridge
-/// may report a conflict that is none, if stamps have no origins.
-class SentScenes {
+/// The last four hashes that were added.
+class RecentHashes {
 public:
     constexpr void add(std::uint64_t hash) noexcept {
         if (!has(hash)) hashes_[count_++ % hashes_.size()] = hash;
@@ -45,6 +43,144 @@ private:
     std::size_t count_ = 0;
 };
 
+/// Returns whether a remote that cuts the wall times of stamps may give both stamps the wall time
+/// of `cut`.
+///
+/// The grain of a remote is not known. It is assumed to be the coarsest of 1 s, 1 ms and 1 us that
+/// divides the time of `cut`.
+[[nodiscard]] constexpr bool may_be_cut_to(const Stamp& cut, const Stamp& whole) noexcept {
+    if (cut.counter != 0) return false;
+    const std::int64_t time = cut.wall.time_since_epoch().count();
+    std::int64_t grain = 1'000'000'000;
+    while (grain > 1 && time % grain != 0) grain /= 1000;
+    const std::int64_t exact = whole.wall.time_since_epoch().count();
+    return exact - exact % grain == time;
+}
+
+/// The state of a session that a bridge keeps between rounds.
+///
+/// The base is the scene that both sides last had, with the stamp that the remote gave it.
+class SceneMemory {
+public:
+    /// What a remote scene with other content than the base shows.
+    enum class Shows : std::uint8_t {
+        change,  ///< a change of another client
+        /// An earlier change of a client that had not seen the base, which was pushed from here.
+        unaware_change,
+        undone,    ///< the remote has again a scene that is known to be older than the base
+        undecided  ///< a change, or the remote has rejected or undone the base
+    };
+
+    static constexpr std::uint8_t undone_before_wait = 3;
+
+    [[nodiscard]] constexpr const std::optional<SceneMark>& base() const noexcept { return base_; }
+    /// Returns whether the base is from an earlier run of the program, and no round of this run has
+    /// found both sides equal.
+    [[nodiscard]] constexpr bool recovered() const noexcept { return recovered_; }
+    [[nodiscard]] constexpr Shows shows(const SceneMark& remote) const noexcept {
+        if (!base_ || remote.hash == base_->hash) return Shows::change;
+        const bool stamped = remote.stamp != Stamp{};
+        const bool earlier = stamped && remote.stamp < base_->stamp;
+        if (replaced_ && remote == *replaced_) {
+            // A remote that keeps the later scene has rejected an earlier one. If stamps are cut,
+            // another client may have undone the change within one grain.
+            const bool cut = may_be_cut_to(remote.stamp, base_->stamp);
+            return earlier && !cut ? Shows::undone : Shows::undecided;
+        }
+        // One clock never goes back.
+        const Id& origin = base_->stamp.origin;
+        if (earlier && remote.stamp.origin == origin && origin != Id{}) return Shows::undone;
+        // The base has a stamp of the remote only after the remote has returned it.
+        const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
+        if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
+        // By its clock, the other client had not seen the change that was pushed from here.
+        const bool unseen =
+            earlier && pushed_here_ && remote.stamp.origin != Id{} && origin != Id{};
+        return unseen ? Shows::unaware_change : Shows::change;
+    }
+
+    /// The local side stored this base in an earlier run.
+    constexpr void recover(const SceneMark& base) noexcept {
+        base_ = base;
+        recovered_ = stored_ = true;
+    }
+    /// Returns whether the local side must store the base.
+    [[nodiscard]] constexpr bool unstored() const noexcept { return base_ && !stored_; }
+    constexpr void set_stored() noexcept { stored_ = true; }
+    /// A push begins. The remote has `over`, if it has a scene.
+    constexpr void sending_over(const std::optional<SceneMark>& over) noexcept { replaced_ = over; }
+    /// The remote has confirmed a push.
+    constexpr void pushed(const SceneMark& mark) noexcept {
+        rebase(mark);
+        recovered_ = false;
+        pushed_here_ = true;
+        sent.clear();
+    }
+    /// Both sides have this scene.
+    constexpr void in_step(const SceneMark& mark) noexcept {
+        rebase(mark);
+        replaced_.reset();
+        recovered_ = false;
+        sent.clear();
+    }
+    /// The remote scene is the base of what will be pushed. It is known to the local side, or was
+    /// reported.
+    constexpr void rebase(const SceneMark& mark) noexcept {
+        if (base_ && base_->hash != mark.hash) {
+            before_.add(base_->hash);
+            undone_ = 0;
+            waited_ = false;
+            pushed_here_ = false;
+        }
+        stored_ = stored_ && base_ == mark;
+        base_ = mark;
+    }
+    /// The content was replaced by one of the remote.
+    constexpr void replaced_here(std::uint64_t hash) noexcept { before_.add(hash); }
+    /// The remote has undone the base.
+    /// Returns: how often, if the session must wait before it pushes the base again; else 0.
+    [[nodiscard]] constexpr unsigned count_undone() noexcept {
+        if (std::exchange(waited_, false)) return 0;
+        if (undone_ != undone_most) ++undone_;
+        waited_ = undone_ >= undone_before_wait;
+        return waited_ ? undone_ : 0;
+    }
+
+    /// The scenes of a conflict that is left to the local side. It is reported once.
+    struct Open {
+        std::uint64_t local = 0;
+        std::uint64_t remote = 0;
+
+        /// Returns whether the local scene decides the conflict with this remote one: it was edited
+        /// after the report, with both scenes in view. A report of a change without one decides
+        /// nothing.
+        [[nodiscard]] constexpr bool is_decided(const SceneMark& here,
+                                                const SceneMark& there) const noexcept {
+            return remote == there.hash && (local != here.hash || here.stamp > there.stamp);
+        }
+
+        friend constexpr bool operator==(const Open&, const Open&) noexcept = default;
+    };
+    std::optional<Open> open{};
+    /// Contents that were sent and never confirmed. If the remote accepted one that is no longer
+    /// here, the bridge may report a conflict that is none.
+    RecentHashes sent{};
+
+private:
+    static constexpr std::uint8_t undone_most = 20;
+
+    std::optional<SceneMark> base_{};
+    /// The remote scene that the last push replaces, until the remote has returned the base.
+    std::optional<SceneMark> replaced_{};
+    /// Contents that were here before the base.
+    RecentHashes before_{};
+    std::uint8_t undone_ = 0;
+    bool waited_ = false;
+    bool pushed_here_ = false;
+    bool recovered_ = false;
+    bool stored_ = false;
+};
+
 /// The known state of a session.
 struct SceneSides {
     /// The scene that both sides had when they were last in step, with the remote's stamp.
@@ -57,6 +193,9 @@ struct SceneSides {
     bool sent = false;
     /// Whether the bridge was notified of a local change since the base.
     bool edited = false;
+    /// Whether the base is from an earlier run; see SceneMemory.
+    bool recovered = false;
+    SceneMemory::Shows shows = SceneMemory::Shows::change;
 };
 
 /// The decision.
@@ -64,7 +203,8 @@ struct SceneDecision {
     enum class Move : std::uint8_t {
         none,   ///< nothing
         apply,  ///< apply the remote scene to the local side
-        push    ///< push the local scene to the remote
+        push,   ///< push the local scene to the remote
+        leave   ///< neither: the local side must edit the scene
     };
     Move move = Move::none;
     /// The change that the move discards was never on the other side.
@@ -75,32 +215,61 @@ struct SceneDecision {
     friend constexpr bool operator==(const SceneDecision&, const SceneDecision&) noexcept = default;
 };
 
-/// The last writer wins.
+/// Decides if both sides have changed since the base. The last writer wins.
+[[nodiscard]] constexpr SceneDecision reconcile_changes(const SceneSides& sides) noexcept {
+    using Move = SceneDecision::Move;
+    const SceneMark& local = *sides.local;
+    const SceneMark& remote = *sides.remote;
+    // Equal stamps are those of a remote that cuts them, or returns none. The hash gives the same
+    // result to all clients.
+    const bool equal = remote.stamp == local.stamp;
+    const bool later = equal ? remote.hash > local.hash : remote.stamp > local.stamp;
+    if (later) {
+        if (sides.recovered) return {Move::leave, true, false};
+        return {Move::apply, true, true};
+    }
+    // A remote may accept late a scene that the clock of the edit had stamped before.
+    const bool own =
+        !equal && remote.stamp.origin != Id{} && remote.stamp.origin == local.stamp.origin;
+    return {Move::push, !own, true};
+}
+
+/// Decides what to do with a session.
+///
+/// A side has changed if its content is not the base's, whatever its stamp. Stamps decide only
+/// which of two changes is kept. So a remote's grain of stamps, or its clock, cannot make two
+/// clients undo each other's changes for ever.
 ///
 /// Complexity: O(1).
 [[nodiscard]] constexpr SceneDecision reconcile_scenes(const SceneSides& sides) noexcept {
     using Move = SceneDecision::Move;
-    const auto& [base, local, remote, sent, edited] = sides;
-    if (!remote) return {local ? Move::push : Move::none, false, false};
-    if (!local) return {Move::apply, false, true};
+    using Shows = SceneMemory::Shows;
+    const auto& [base, local, remote, sent, edited, recovered, shows] = sides;
+    if (!remote) return {local && !local->removed ? Move::push : Move::none, false, false};
+    if (!local) return {remote->removed ? Move::none : Move::apply, false, true};
     if (local->hash == remote->hash) return {Move::none, false, true};
     // The remote scene has not changed there. So the difference is a local edit, whatever stamp a
     // remote with its own clock reports.
     if (sent || (base && base->hash == remote->hash)) return {Move::push, false, true};
-    const bool unpushed = base ? local->hash != base->hash : edited;
-    // If the remote makes new stamps, the local scene has an older stamp than it had there.
-    const Stamp known = base && !unpushed ? larger(base->stamp, local->stamp) : local->stamp;
-    if (remote->stamp > known) return {Move::apply, unpushed, true};
-    // The stamps are equal, so it is the same scene. As the base it would look like an edit next
-    // time.
-    if (remote->stamp == known) return {};
-    // If the remote lost its state, it has nothing new for us. Nor has a remote that accepted late
-    // a scene that the clock of the edit had stamped before.
-    const bool own = remote->stamp.origin != Id{} && remote->stamp.origin == local->stamp.origin;
-    const bool lost = unpushed && base && remote->stamp > base->stamp && !own;
-    // As the base it would turn an unedited scene into an edit if the push fails. Without a base it
-    // may be an edit from before a restart.
-    return {Move::push, lost, unpushed || !base};
+    if (base) {
+        const bool unpushed = local->hash != base->hash;
+        // As the base, the older scene would turn an unedited scene into an edit.
+        if (shows == Shows::undone) return {Move::push, false, unpushed};
+        // A change is kept instead of a deletion, because a deletion loses nothing by that.
+        const bool revives = local->removed && !remote->removed;
+        if (!unpushed && !revives && shows == Shows::unaware_change) {
+            return {Move::push, true, true};
+        }
+        if (!unpushed) return {Move::apply, shows == Shows::undecided && !revives, true};
+        if (local->removed) return {Move::apply, false, true};
+        if (remote->removed) return {Move::push, false, true};
+        return reconcile_changes(sides);
+    }
+    // Without a base, only the stamps can be compared. Equal stamps mean the same scene.
+    if (remote->stamp == local->stamp) return {};
+    if (remote->stamp > local->stamp) return {Move::apply, edited, true};
+    // A remote that returns no stamps gives no evidence that its scene is the earlier one.
+    return {Move::push, remote->stamp == Stamp{}, true};
 }
 
 }}}  // namespace belay::detail

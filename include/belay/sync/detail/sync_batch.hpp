@@ -12,6 +12,7 @@
 #include <vector>         // std::vector
 
 #include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_observer.hpp>
 #include <belay/sync/sync_result.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -32,10 +33,12 @@ struct SyncBatch {
     [[nodiscard]] std::size_t decided() const noexcept {
         return result.synced_count + result.conflict_count + result.failed_count;
     }
-    void fail(std::size_t index, const std::error_code& why, bool retryable,
-              std::optional<Duration> wait = {}) {
+    /// Lists an operation that failed for good, or is kept.
+    template <class Outcome>
+    void fail(std::size_t index, const Outcome& outcome) {
+        const bool is_kept = outcome.outcome == OperationOutcome::kept;
         ++result.failed_count;
-        failures.push_back({index, why, retryable, wait});
+        failures.push_back({index, outcome.error, is_kept, outcome.wait, is_kept});
     }
     void overwrite(std::size_t index, const ConflictReason& reason,
                    part::ReplacedVersion<typename Op::value_type> replaced) {
@@ -57,7 +60,10 @@ struct SyncBatch {
     /// Ends the batch. Operations that still wait have failed, by `why` if they were not tried at
     /// all.
     [[nodiscard]] SyncResult<Op> finish(const std::error_code& why) {
-        for (const Waiting& one : waiting) fail(one.index, one.why ? one.why : why, true);
+        for (const Waiting& one : waiting) {
+            ++result.failed_count;
+            failures.push_back({one.index, one.why ? one.why : why, true, std::nullopt, false});
+        }
         waiting.clear();
         const auto by_index = [](const auto& a, const auto& b) { return a.index < b.index; };
         std::sort(conflicts.begin(), conflicts.end(), by_index);
@@ -70,7 +76,7 @@ struct SyncBatch {
         result.failed_operations.reserve(failures.size());
         for (const Failed& one : failures) {
             result.failed_operations.push_back(
-                {operations[one.index], one.why, one.retryable, one.wait});
+                {operations[one.index], one.why, one.retryable, one.wait, one.kept});
         }
         result.overwrote.reserve(overwrites.size());
         for (Overwritten& one : overwrites) {
@@ -96,6 +102,7 @@ struct SyncBatch {
         std::error_code why;
         bool retryable;
         std::optional<Duration> wait;
+        bool kept;
     };
 
     std::string_view session;

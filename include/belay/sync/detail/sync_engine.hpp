@@ -47,6 +47,7 @@ public:
     [[nodiscard]] std::error_code attempt(Batch& batch, WallTime now) {
         std::vector<typename Batch::Waiting> tries = std::exchange(batch.waiting, {});
         blocked_.clear();
+        expire_pending(now);
         process_pending(batch.session, now);
         const Tries all{tries};
         for (std::size_t from = 0; from < all.size();) {
@@ -57,7 +58,7 @@ public:
             from += count;
             notify<typename Hooks::Progress>(
                 parts_.observer, no_machine,
-                SyncProgress{batch.decided(), batch.operations.size()});
+                part::SyncProgress{batch.decided(), batch.operations.size()});
         }
         return batch.why_waiting();
     }
@@ -67,6 +68,12 @@ private:
     using Outcome = typename Processor::Outcome;
     using Hooks = SyncHooks<Op>;
     using Tries = std::span<typename Batch::Waiting>;
+    // The time of some operations covers one access to memory.
+    static constexpr std::size_t ahead = 4;
+    struct PendingNow {
+        std::uint64_t hash;
+        Id origin;
+    };
 
     void transact(Batch& batch, Tries tries, WallTime now) {
         blocked_now_.clear();
@@ -79,6 +86,7 @@ private:
             const WallTime until = std::min(now, parts_.newest);
             std::error_code failed = ask_store([&] { return parts_.store.expire(until); });
             for (std::size_t i = 0; i < tries.size() && !failed; ++i) {
+                if (i + ahead < tries.size()) announce(batch, tries[i + ahead].index);
                 outcomes_.push_back(process(batch, tries[i].index, now));
             }
             return failed;
@@ -94,28 +102,53 @@ private:
                 auto held = held_back(batch, batch.operations[tries[i].index]);
                 outcomes_[i] = held ? std::move(*held) : Outcome::error_of(error);
             }
-            if (may_heal(error)) {
-                for (const auto& one : tries) block(batch.operations[one.index]);
+            for (std::size_t i = 0; i < tries.size(); ++i) {
+                hold_back_after(batch, batch.operations[tries[i].index], outcomes_[i]);
             }
         }
-        for (std::size_t i = 0; i < tries.size(); ++i) settle(batch, tries[i].index, outcomes_[i]);
+        for (std::size_t i = 0; i < tries.size(); ++i) {
+            settle(batch, tries[i].index, outcomes_[i], now);
+        }
     }
 
+    /// Lets the store load what it needs for an operation, while those before it are processed.
+    void announce(const Batch& batch, std::size_t index) {
+        if constexpr (HasPrefetch<Store>) {
+            const Op& op = batch.operations[index];
+            parts_.store.prefetch({batch.session, op.element()}, op.id);
+        }
+    }
     [[nodiscard]] Outcome process(Batch& batch, std::size_t index, WallTime now) {
         const Op& op = batch.operations[index];
         if (auto held = held_back(batch, op)) return std::move(*held);
         const std::optional<std::uint64_t> known = pending_hash(op.id);
         Outcome outcome = processor_.process(batch.session, op, now, known);
         if (outcome.outcome == OperationOutcome::pending && !known) {
-            if (parts_.pending.size() + pending_now_.size() >= parts_.options.pending_max) {
+            if (pending_is_full(batch.session, op.stamp.origin)) {
                 outcome = Outcome::kept_for(SyncErrc::pending_full);
             } else {
-                pending_now_.try_emplace(op.id, hash_of_operation(batch.session, op));
+                const std::uint64_t hash = hash_of_operation(batch.session, op);
+                pending_now_.try_emplace(op.id, PendingNow{hash, op.stamp.origin});
             }
         }
+        hold_back_after(batch, op, outcome);
+        return outcome;
+    }
+    /// Returns whether no operation of this session, or of this origin, may become pending. All of
+    /// `pending_now_` are of the session.
+    [[nodiscard]] bool pending_is_full(std::string_view session, const Id& origin) const {
+        const SyncOptions& limits = parts_.options;
+        const std::size_t now = pending_now_.size();
+        if (parts_.pending.size() + now >= limits.pending_max) return true;
+        if (parts_.pending.size_of(session) + now >= limits.pending_of_session_max) return true;
+        std::size_t of_origin = parts_.pending.size_of_origin(origin);
+        for (const auto& [id, one] : pending_now_) of_origin += one.origin == origin ? 1U : 0U;
+        return of_origin >= limits.pending_of_origin_max;
+    }
+    /// Later operations on the element wait for one that waits, or is kept.
+    void hold_back_after(Batch& batch, const Op& op, const Outcome& outcome) {
         if (outcome.outcome == OperationOutcome::waiting) block(op);
         if (outcome.outcome == OperationOutcome::kept) keep(batch, op, outcome.wait);
-        return outcome;
     }
     /// Returns the outcome of an operation that must not go before an earlier one on its element.
     [[nodiscard]] std::optional<Outcome> held_back(const Batch& batch, const Op& op) const {
@@ -137,7 +170,8 @@ private:
     [[nodiscard]] std::optional<std::uint64_t> pending_hash(const Id& id) const {
         if (pending_now_.empty()) return parts_.pending.hash_of(id);
         const auto now = pending_now_.find(id);
-        return now != pending_now_.end() ? std::optional{now->second} : parts_.pending.hash_of(id);
+        return now != pending_now_.end() ? std::optional{now->second.hash}
+                                         : parts_.pending.hash_of(id);
     }
     void block(const Op& op) {
         if (op.kind() == OperationKind::interaction) return;
@@ -146,7 +180,7 @@ private:
 
     /// Counts and stores the result of an operation after its transaction, and notifies the
     /// observer.
-    void settle(Batch& batch, std::size_t index, Outcome& outcome) {
+    void settle(Batch& batch, std::size_t index, Outcome& outcome, WallTime now) {
         const Op& op = batch.operations[index];
         switch (outcome.outcome) {
             case OperationOutcome::applied:
@@ -154,36 +188,35 @@ private:
                 ++batch.result.synced_count;
                 break;
             case OperationOutcome::duplicate:
-                if (outcome.reason) {
-                    batch.conflict(index, *outcome.reason, true);
+                if (outcome.conflict) {
+                    batch.conflict(index, outcome.conflict->reason, true);
                 } else {
                     ++batch.result.synced_count;
                 }
                 break;
             case OperationOutcome::skipped:
             case OperationOutcome::pending:
-                batch.conflict(index, *outcome.reason,
+                batch.conflict(index, outcome.conflict->reason,
                                outcome.outcome == OperationOutcome::skipped);
                 break;
             case OperationOutcome::waiting:
                 batch.waiting.push_back({index, outcome.error});
                 break;
             case OperationOutcome::failed:
-                batch.fail(index, outcome.error, false);
-                break;
             case OperationOutcome::kept:
-                batch.fail(index, outcome.error, true, outcome.wait);
+                batch.fail(index, outcome);
                 break;
         }
-        follow(batch.session, op, outcome);
-        if (outcome.replaced) {
-            batch.overwrite(index, *outcome.reason, std::move(*outcome.replaced));
+        follow(batch.session, op, outcome, now);
+        if (outcome.conflict && outcome.conflict->replaced) {
+            batch.overwrite(index, outcome.conflict->reason,
+                            std::move(*outcome.conflict->replaced));
         }
     }
-    void follow(std::string_view session, const Op& op, const Outcome& outcome) {
+    void follow(std::string_view session, const Op& op, const Outcome& outcome, WallTime now) {
         const std::string_view element = op.element();
         if (outcome.outcome == OperationOutcome::pending) {
-            parts_.pending.keep(session, op, hash_of_operation(session, op));
+            parts_.pending.keep(session, op, hash_of_operation(session, op), now);
         } else if (outcome.outcome != OperationOutcome::waiting &&
                    outcome.outcome != OperationOutcome::kept) {
             // Another operation with the same id does not decide it.
@@ -194,11 +227,12 @@ private:
         }
         if (wakes(op, outcome)) parts_.pending.changed({session, element});
         if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
-        if (outcome.reason && outcome.outcome != OperationOutcome::duplicate) {
+        if (outcome.conflict && outcome.outcome != OperationOutcome::duplicate) {
+            const auto& replaced = outcome.conflict->replaced;
             notify<typename Hooks::OfConflict>(
                 parts_.observer, no_machine,
-                ConflictReport<Op>{session, op, *outcome.reason, outcome.decision,
-                                   outcome.replaced ? &*outcome.replaced : nullptr});
+                ConflictReport<Op>{session, op, outcome.conflict->reason,
+                                   outcome.conflict->decision, replaced ? &*replaced : nullptr});
         }
         notify<typename Hooks::OfOperation>(
             parts_.observer, no_machine,
@@ -214,6 +248,17 @@ private:
         return decided && op.kind() != OperationKind::update;
     }
 
+    /// Removes the operations that are pending for too long. Each is reported with its contents.
+    void expire_pending(WallTime now) {
+        if (parts_.options.pending_for == forever) return;
+        const WallTime until = earlier(now, parts_.options.pending_for);
+        while (const auto expired = parts_.pending.take_expired(until)) {
+            notify<typename Hooks::OfOperation>(
+                parts_.observer, no_machine,
+                OperationReport<Op>{expired->session, expired->operation, OperationOutcome::kept,
+                                    SyncErrc::pending_expired});
+        }
+    }
     /// Processes the operations again that wait for changed elements.
     void process_pending(std::string_view session, WallTime now) {
         if (parts_.pending.due().empty()) return;
@@ -247,9 +292,10 @@ private:
             if (error) return true;
             for (std::size_t i = 0; i < operations.size(); ++i) {
                 again = again || outcomes_[i].outcome == OperationOutcome::waiting ||
-                        outcomes_[i].wait.has_value();
+                        (outcomes_[i].outcome == OperationOutcome::kept &&
+                         outcomes_[i].error != SyncErrc::too_old);
                 woken = woken || wakes(operations[i], outcomes_[i]);
-                follow(key.session, operations[i], outcomes_[i]);
+                follow(key.session, operations[i], outcomes_[i], now);
             }
         }
         return again;
@@ -292,7 +338,7 @@ private:
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
     std::vector<std::string_view> blocked_now_{};  // by the current transaction
-    std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what it makes pending
+    std::map<Id, PendingNow> pending_now_{};       // what it makes pending
 };
 
 }}}  // namespace belay::detail

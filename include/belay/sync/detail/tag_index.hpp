@@ -7,6 +7,8 @@
 #include <cstdint>  // std::uint32_t
 #include <vector>   // std::vector
 
+#include <belay/core/detail/prefetch.hpp>
+
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Numbers from 1, found by 32 bits of a hash. It uses open addressing with eight bytes for each
@@ -53,7 +55,7 @@ public:
     }
     /// Prefetches the line that find() will read, because an index is larger than the caches.
     void fetch(std::uint32_t tag) const noexcept {
-        if (!places_.empty()) __builtin_prefetch(&places_[tag & mask()], 1);
+        if (!places_.empty()) prefetch_for_write(&places_[tag & mask()]);
     }
 
 private:

@@ -9,6 +9,7 @@
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
 
+#include <belay/core/detail/prefetch.hpp>
 #include <belay/work/detail/key_hash.hpp>
 
 #if defined(__SSE2__)
@@ -69,10 +70,8 @@ public:
 
     /// Prefetches the memory that `find` and `add` will read, for a caller that can do other work
     /// meanwhile.
-    void prefetch([[maybe_unused]] const KeyFingerprint& print) const noexcept {
-#if defined(__GNUC__)
-        if (!index_.empty()) __builtin_prefetch(&index_[home(print)], 1);
-#endif
+    void prefetch(const KeyFingerprint& print) const noexcept {
+        if (!index_.empty()) prefetch_for_write(&index_[home(print)]);
     }
 
     [[nodiscard]] Answer find(const KeyFingerprint& print) const noexcept {

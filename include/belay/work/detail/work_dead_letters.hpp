@@ -88,7 +88,7 @@ private:
         items.make_room_for_gone();
         const std::uint32_t i = items.table().slot_of(item);
         const DeadWork dead{item.id, body, cause, slots[i].deliveries};
-        if (cause == DeathCause::expired && items.options().expired == Expired::drop) {
+        if (cause == DeathCause::expired && items.options().expired == WorkOptions::Expired::drop) {
             items.finish(items.table().place_of(i));
             notify<typename Hooks::Dropped>(observer_, queue, dead);
             return items.failed();

@@ -23,6 +23,12 @@ public:
         deletes_.shrink_to_fit();
     }
 
+    /// Replaces the deleted ranges by more of them.
+    void set_deletes(std::vector<DeleteRange> deletes) noexcept {
+        deletes_ = std::move(deletes);
+        deletes_.shrink_to_fit();
+    }
+
     /// Returns how many clients there are, at most.
     [[nodiscard]] std::size_t clients() const noexcept { return runs_.size(); }
     /// Returns, as a state vector, what is there of each client without a gap.

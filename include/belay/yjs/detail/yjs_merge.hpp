@@ -21,6 +21,10 @@ struct Sources {
     std::vector<Block> blocks;
     std::vector<DeleteRange> deletes;
 
+    /// Pre: the blocks are sorted.
+    [[nodiscard]] bool has_several_clients() const noexcept {
+        return !blocks.empty() && blocks.front().client != blocks.back().client;
+    }
     [[nodiscard]] const std::byte* end_of(const Block& block) const noexcept {
         const BytesView bytes = updates[block.update];
         return bytes.data() + bytes.size();
@@ -84,17 +88,21 @@ public:
         // the result is shorter.
         writer_.reserve(std::min(bytes, 2 * longest()) + 16);
         sources_.sort_blocks();
+        unite_ranges(sources_.deletes);
+        deleted_ = DeletedRuns{sources_.deletes};
         std::vector<Block>& blocks = sources_.blocks;
         for (std::size_t i = 0, end = 0; i < blocks.size(); i = end) {
             while (end < blocks.size() && blocks[end].client == blocks[i].client) ++end;
             merge_client(std::span{blocks}.subspan(i, end - i));
         }
-        unite_ranges(sources_.deletes);
         merged_.update = writer_.finish(sources_.deletes);
         return std::move(merged_);
     }
     /// Returns the clocks that the merged update has, the highest client first.
     [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
+    /// Returns how many bytes of the structs are deleted content. It is counted if this object
+    /// `joins`, in the bytes of the sources.
+    [[nodiscard]] std::size_t deleted_bytes() const noexcept { return deleted_bytes_; }
 
 private:
     [[nodiscard]] std::size_t longest() const noexcept {
@@ -143,10 +151,28 @@ private:
     /// Writes a struct without its first `off` units.
     void put(const Struct& s, std::uint64_t off) {
         if (!joins_) return off != 0 ? writer_.put_slice(s, off) : writer_.put(s);
+        count_deleted(s);
         if (off == 0) return coalescer_.put(s);
         append_slice(slices_.emplace_back(), s, off);
         Lib0Reader in{slices_.back()};
         coalescer_.put(StructReader<false>{in, nesting_ceiling}.read({s.client, s.clock + off}));
+    }
+
+    /// Complexity: O(1) for each delete range, over all structs.
+    void count_deleted(const Struct& s) noexcept {
+        if (!s.is_item() || s.kind() == ref::deleted) return;
+        for (Id at{s.client, s.clock}; at.clock < s.clock_end();) {
+            const DeleteRange gone = deleted_.next(at, s.clock_end());
+            at.clock = gone.clock_end();
+            if (gone.len == s.len) {
+                deleted_bytes_ += s.raw().size();
+            } else if (gone.len > 0) {
+                // Rounded, because a product of two lengths may not fit into an integer.
+                deleted_bytes_ += static_cast<std::size_t>(static_cast<double>(s.values().size()) *
+                                                           static_cast<double>(gone.len) /
+                                                           static_cast<double>(s.len));
+            }
+        }
     }
 
     void note_conflict(const Struct& s) noexcept {
@@ -177,6 +203,8 @@ private:
     Coalescer coalescer_{writer_};
     std::vector<Bytes> slices_;  ///< bytes that the coalescer may still refer to
     std::vector<DeleteRange> runs_;
+    DeletedRuns deleted_{{}};
+    std::size_t deleted_bytes_ = 0;
     Merged merged_;
 };
 

@@ -48,6 +48,8 @@ struct Struct {
     std::uint64_t len = 0;
     Id origin;
     Id right_origin;
+    Id parent;                ///< the item of the shared type that holds this one
+    bool has_parent = false;  ///< whether `parent` was read: no origin, and not in a root type
     const std::byte* begin = nullptr;
     const std::byte* content = nullptr;  ///< what follows the head: counts, lengths, values
     const std::byte* payload = nullptr;  ///< what follows the count or length; values alone
@@ -105,6 +107,18 @@ public:
         return s;
     }
 
+    /// Reads a struct as far as its content, which is neither read nor counted.
+    [[nodiscard]] Struct read_place(Id at) noexcept {
+        Struct s;
+        s.client = at.client;
+        s.clock = at.clock;
+        s.begin = in_.position();
+        s.info = in_.byte();
+        if (s.is_item()) read_head(s);
+        s.content = in_.position();
+        return s;
+    }
+
 private:
     std::string_view text() noexcept {
         if constexpr (checked) return in_.varstring();
@@ -133,7 +147,8 @@ private:
         if (in_.varuint() == 1) {
             text();
         } else {
-            static_cast<void>(id(s));
+            s.parent = id(s);
+            s.has_parent = true;
         }
         if (s.has(has_parent_sub)) text();
     }

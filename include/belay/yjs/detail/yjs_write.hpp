@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_write.hpp
 /// UpdateWriter: writes an update whose counts are known only at its end. append_slice: writes the
-/// right part of a struct.
+/// right part of a struct. DeletedRuns: walks over what is deleted.
 #pragma once
 
 #include <algorithm>  // std::sort, std::is_sorted, std::merge, std::min
@@ -180,5 +180,31 @@ inline void unite_ranges(std::vector<DeleteRange>& ranges) {
     }
     ranges.resize(kept);
 }
+
+/// Walks over united delete ranges. Query it in the order of the ranges.
+class DeletedRuns {
+public:
+    /// Pre: the ranges are united.
+    explicit DeletedRuns(std::span<const DeleteRange> ranges) noexcept : ranges_{ranges} {}
+
+    /// Returns the first range that ends after a clock of a client, as far as it lies before
+    /// `end`. If there is none, it is empty and begins at `end`.
+    [[nodiscard]] DeleteRange next(Id at, std::uint64_t end) noexcept {
+        while (!ranges_.empty() && is_before(ranges_.front(), at)) ranges_ = ranges_.subspan(1);
+        if (ranges_.empty() || ranges_.front().client != at.client) return {at.client, end, 0};
+        const std::uint64_t first = std::min(std::max(ranges_.front().clock, at.clock), end);
+        return {at.client, first, std::min(ranges_.front().clock_end(), end) - first};
+    }
+    [[nodiscard]] bool hold(const Struct& s) noexcept {
+        return next({s.client, s.clock}, s.clock_end()).len == s.len;
+    }
+
+private:
+    [[nodiscard]] static bool is_before(const DeleteRange& range, Id at) noexcept {
+        return range.client > at.client ||
+               (range.client == at.client && range.clock_end() <= at.clock);
+    }
+    std::span<const DeleteRange> ranges_;
+};
 
 }}}  // namespace belay::yjs::detail

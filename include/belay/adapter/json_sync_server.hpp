@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/json_sync_server.hpp
+/// JsonSyncServer and JsonReplicaServer: sync of a Replica in JSON; needs nlohmann/json.
+#pragma once
+
+#include <algorithm>     // std::max
+#include <concepts>      // std::predicate, std::same_as
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/adapter/detail/json_cost.hpp>
+#include <belay/adapter/nlohmann_json.hpp>
+#include <belay/sync/changes.hpp>
+#include <belay/sync/remote_sync_server.hpp>
+#include <belay/sync/replica_server.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+/// The deepest nesting of a question. An answer has its operations two levels further down.
+inline constexpr std::size_t sync_question_depth = 64;
+inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
+
+/// Returns whether a text must not be parsed: nlohmann/json copies and writes values recursively.
+[[nodiscard]] inline bool is_too_deep(std::string_view text, std::size_t depth_max) noexcept {
+    return json_cost(text, depth_max).too_deep;
+}
+[[nodiscard]] inline Json json_of_cursor(const part::StoreCursor& cursor) {
+    return {{"store", json_of_id(cursor.store)},
+            {"changes", std::to_string(cursor.changes)},
+            {"copied_at", std::to_string(cursor.copied_at)}};
+}
+[[nodiscard]] inline part::StoreCursor cursor_of_json(const Json& json) {
+    object_of(json, "a cursor");
+    part::StoreCursor cursor;
+    cursor.store = id_of_json(json.at("store"));
+    const std::int64_t changes = big_number_of(json.at("changes"), "changes");
+    const std::int64_t copied_at = big_number_of(json.at("copied_at"), "copied_at");
+    if (changes < 0 || copied_at < 0) refuse_json("a cursor must not be below 0", json);
+    cursor.changes = static_cast<std::uint64_t>(changes);
+    cursor.copied_at = static_cast<std::uint64_t>(copied_at);
+    return cursor;
+}
+template <class Value>
+[[nodiscard]] Json json_of_page(const part::ChangesPage<Value>& page) {
+    Json changes = Json::array();
+    for (const auto& one : page.changes) {
+        Json change{{"id", one.id}, {"stamp", one.stamp}};
+        if (one.value) change["value"] = *one.value;
+        changes.push_back(std::move(change));
+    }
+    return {{"changes", std::move(changes)},
+            {"next", json_of_cursor(page.next)},
+            {"begins_copy", page.begins_copy},
+            {"more", page.more}};
+}
+template <class Value>
+[[nodiscard]] part::ChangesPage<Value> page_of_json(const Json& json) {
+    part::ChangesPage<Value> page;
+    object_of(json, "a page");
+    const Json& changes = json.at("changes");
+    if (!changes.is_array()) refuse_json("changes must be an array", json);
+    for (const Json& one : changes) {
+        auto& change = page.changes.emplace_back();
+        change.id = object_of(one, "a change").at("id").get<std::string>();
+        change.stamp = one.at("stamp").get<Stamp>();
+        const auto value = one.find("value");
+        if (value != one.end()) change.value.emplace(value->get<Value>());
+    }
+    page.next = cursor_of_json(json.at("next"));
+    page.begins_copy = json.at("begins_copy").get<bool>();
+    page.more = json.at("more").get<bool>();
+    return page;
+}
+
+}  // namespace detail
+
+namespace part {
+
+/// The server of a Replica, over an exchange of JSON: any server can answer these two questions.
+///
+///     part::JsonSyncServer<Note, Exchange> server{exchange, {.session = "notes"}};
+///
+/// - {"session", "operations": [...]} has the answer of a SyncResult.
+/// - {"session", "since": cursor} has the answer {"changes": [{"id", "stamp", "value"}], "next":
+///   cursor, "begins_copy", "more"}. A removal has no "value".
+/// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
+///   server has returned it.
+/// - The answer to both may be {"error": {"category", "value"}}.
+///
+/// A batch is one question, so RemoteSyncServerOptions::question_bytes does not count; see
+/// ReplicaOptions::batch_operations. The exchange is as that of RemoteSyncServer, such as an
+/// HttpExchange with the header field Content-Type: application/json.
+///
+/// Models:        SyncServerLike.
+/// Thread safety: one thread at a time.   Blocks: for the exchange.
+template <class Value, class Exchange>
+class JsonSyncServer {
+    static_assert(detail::ExchangesMessages<Exchange>,
+                  "JsonSyncServer: the exchange needs 'belay::Result<belay::Bytes> "
+                  "operator()(belay::Bytes question, belay::Duration within)'; see "
+                  "docs/replica.md");
+
+public:
+    using value_type = Value;
+    using operation_type = Operation<Value>;
+
+    /// Pre: options.within > 0ns.
+    JsonSyncServer(Exchange exchange, RemoteSyncServerOptions options)
+        : exchange_{std::move(exchange)}, options_{std::move(options)} {
+        BELAY_PRECONDITION(options_.within > Duration{},
+                           "JsonSyncServer: within must be above 0ns");
+    }
+
+    /// Applies operations on the server. One that has no JSON, such as a text that is no UTF-8, or
+    /// whose JSON is nested deeper than 62, fails alone, with bad_operation.
+    ///
+    /// Errors: those of the exchange and of the server; store_disagrees: the answer is another one.
+    [[nodiscard]] Result<SyncResult<operation_type>> send(std::span<const operation_type> batch) {
+        std::vector<const operation_type*> unsent;
+        std::string operations;
+        for (const operation_type& one : batch) {
+            try {
+                const std::string text = detail::Json(one).dump();
+                if (detail::is_too_deep(text, detail::sync_question_depth - 2)) {
+                    unsent.push_back(&one);
+                    continue;
+                }
+                operations += (operations.empty() ? "" : ",") + text;
+            } catch (const detail::Json::exception&) {
+                unsent.push_back(&one);
+            }
+        }
+        SyncResult<operation_type> made;
+        if (!operations.empty()) {
+            const std::string session = detail::Json(options_.session).dump();
+            auto answer = ask(R"({"session":)" + session + R"(,"operations":[)" + operations + "]}",
+                              &read_result);
+            if (!answer) return answer;
+            made = std::move(*answer);
+        }
+        for (const operation_type* const one : unsent) {
+            made.failed_operations.push_back({*one, SyncErrc::bad_operation});
+        }
+        made.failed_count = made.failed_operations.size();
+        made.success = made.failed_count == 0;
+        return made;
+    }
+    /// Returns the next changes.   Errors: as send.
+    [[nodiscard]] Result<ChangesPage<Value>> changes(const StoreCursor& since) {
+        const detail::Json question{{"session", options_.session},
+                                    {"since", detail::json_of_cursor(since)}};
+        return ask(question.dump(), &detail::page_of_json<Value>);
+    }
+
+private:
+    [[nodiscard]] static SyncResult<operation_type> read_result(const detail::Json& json) {
+        return json.get<SyncResult<operation_type>>();
+    }
+    template <class Made>
+    [[nodiscard]] Result<Made> ask(const std::string& text, Made (*read)(const detail::Json&)) {
+        auto answer = exchange_(to_bytes(as_bytes(text)), options_.within);
+        if (!answer) return answer.error();
+        if (detail::is_too_deep(as_text(*answer), detail::sync_answer_depth)) {
+            return make_error_code(SyncErrc::store_disagrees);
+        }
+        try {
+            const auto json = detail::Json::parse(as_text(*answer));
+            if (const auto error = json.find("error"); error != json.end()) {
+                return detail::code_of_json(*error);
+            }
+            return read(json);
+        } catch (const detail::Json::exception&) {
+            return make_error_code(SyncErrc::store_disagrees);
+        }
+    }
+
+    Exchange exchange_;
+    RemoteSyncServerOptions options_;
+};
+
+/// Answers the questions of a JsonSyncServer.
+///
+/// ReplicaServerOptions::answer_bytes limits answers with changes. The answer to a batch is as long
+/// as its outcomes.
+///
+/// Thread safety: as its processor.
+template <detail::ProcessesBatches Processor>
+class JsonReplicaServer {
+public:
+    using operation_type = typename Processor::operation_type;
+    using value_type = typename operation_type::value_type;
+
+    struct Answer {
+        std::string text{};
+        /// Whether operations were applied, also such that were sent again.
+        bool changed = false;
+    };
+
+    explicit JsonReplicaServer(Processor& processor, ReplicaServerOptions options = {})
+        : processor_{&processor}, options_{options} {}
+
+    /// Answers a question about a session for which `allows(session)` is true.
+    ///
+    /// Errors: in the answer. bad_operation: the text is no question, or is nested deeper than 64;
+    ///         unknown_session. An operation that cannot be read fails alone, with bad_operation.
+    ///         store_corrupt: a value of the store has no JSON.
+    /// Throws: what the processor throws.
+    template <std::predicate<std::string_view> Allows>
+    [[nodiscard]] Answer answer(std::string_view question, Allows&& allows) {
+        if (detail::is_too_deep(question, detail::sync_question_depth)) {
+            return refusal(SyncErrc::bad_operation);
+        }
+        const auto json = detail::Json::parse(question, nullptr, false);
+        if (!json.is_object()) return refusal(SyncErrc::bad_operation);
+        const auto session = json.find("session");
+        if (session == json.end() || !session->is_string()) return refusal(SyncErrc::bad_operation);
+        const auto& name = session->template get_ref<const std::string&>();
+        if (!allows(std::string_view{name})) return refusal(SyncErrc::unknown_session);
+        const auto operations = json.find("operations");
+        if (operations == json.end()) return list(name, json);
+        if (!operations->is_array()) return refusal(SyncErrc::bad_operation);
+        return apply(name, *operations);
+    }
+    [[nodiscard]] Answer answer(std::string_view question) {
+        return answer(question, [](std::string_view) { return true; });
+    }
+
+private:
+    [[nodiscard]] static Answer refusal(const std::error_code& error) {
+        return {detail::Json{{"error", detail::json_of_code(error)}}.dump(), false};
+    }
+    [[nodiscard]] Answer list(const std::string& session, const detail::Json& json) {
+        StoreCursor since;
+        try {
+            since = detail::cursor_of_json(json.at("since"));
+        } catch (const detail::Json::exception&) {
+            return refusal(SyncErrc::bad_operation);
+        }
+        std::size_t most = std::max<std::size_t>(options_.page_elements, 1);
+        for (;;) {
+            detail::ProcessorServer<Processor> store{*processor_, session, most};
+            const auto page = store.changes(since);
+            if (!page) return refusal(page.error());
+            Answer made = written(detail::json_of_page(*page), false);
+            // A store without a list of changes returns everything, whatever `most` is.
+            const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
+            if (made.text.size() <= options_.answer_bytes || !can_shrink) return made;
+            most = page->changes.size() / 2;
+        }
+    }
+    [[nodiscard]] Answer apply(const std::string& session, const detail::Json& operations) {
+        std::vector<operation_type> batch;
+        detail::Json unread = detail::Json::array();
+        for (const detail::Json& one : operations) {
+            try {
+                batch.push_back(one.get<operation_type>());
+            } catch (const detail::Json::exception&) {
+                const std::error_code why = SyncErrc::bad_operation;
+                unread.push_back({{"operation", one},
+                                  {"error", why.message()},
+                                  {"code", detail::json_of_code(why)},
+                                  {"retryable", false}});
+            }
+        }
+        const auto result = processor_->process_batch(session, batch);
+        detail::Json json = result;
+        if (!unread.empty()) {
+            json["success"] = false;
+            json["failed_count"] = result.failed_count + unread.size();
+            for (detail::Json& one : unread) json["failed_operations"].push_back(std::move(one));
+        }
+        return written(json, result.synced_count != 0);
+    }
+    /// Another program may have written a text that is no UTF-8 into the store.
+    [[nodiscard]] static Answer written(const detail::Json& json, bool changed) {
+        try {
+            return {json.dump(), changed};
+        } catch (const detail::Json::exception&) {
+            return {refusal(SyncErrc::store_corrupt).text, changed};
+        }
+    }
+
+    Processor* processor_;
+    ReplicaServerOptions options_;
+};
+
+}  // namespace part
+
+}}  // namespace belay

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/budget_metrics.hpp
+/// visit_metrics for budgets and limits; At: one of them at an instant.
+#pragma once
+
+#include <belay/budget/adaptive_limit.hpp>
+#include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/metrics/metric.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace metrics {
+
+/// A part whose numbers depend on the time, with the time for which they are asked.
+///
+///     page.add("payments", metrics::At{budget, clock.now()});
+///
+/// Thread safety: that of the part, to which it refers.
+template <class Part>
+struct At {
+    const Part& part;
+    Instant now;
+};
+template <class Part>
+At(const Part&, Instant) -> At<Part>;
+
+/// Passes the tokens of a budget to `visitor(const Metric&)`; the part is "token_budget".
+///
+/// Thread safety: any thread.
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const TokenBudget& budget, Visitor&& visitor) {
+    visitor(Metric{.part = "token_budget",
+                   .name = "tokens",
+                   .help = "Tokens that are left.",
+                   .kind = Metric::Kind::gauge,
+                   .value = budget.tokens_milli(),
+                   .per_unit = 1000});
+    visitor(Metric{.part = "token_budget",
+                   .name = "capacity",
+                   .help = "The most tokens there can be.",
+                   .kind = Metric::Kind::gauge,
+                   .value = budget.options().capacity_milli,
+                   .per_unit = 1000});
+}
+
+/// Passes how many retries a budget has left; the part is "ratio_budget".
+///
+/// Thread safety: any thread.
+template <class Visitor>
+void visit_metrics(const At<RatioBudget>& budget, Visitor&& visitor) {
+    visitor(Metric{.part = "ratio_budget",
+                   .name = "left",
+                   .help = "Retries that could be planned now.",
+                   .kind = Metric::Kind::gauge,
+                   .value = budget.part.left(budget.now)});
+}
+
+/// Passes the share of attempts that a throttle would refuse; the part is "throttle".
+///
+/// Thread safety: any thread.
+template <class Visitor>
+void visit_metrics(const At<AdaptiveThrottle>& throttle, Visitor&& visitor) {
+    visitor(Metric{.part = "throttle",
+                   .name = "refused_ratio",
+                   .help = "The share of attempts that would be refused now, from 0 to 1.",
+                   .kind = Metric::Kind::gauge,
+                   .value = throttle.part.refused_per_thousand(throttle.now),
+                   .per_unit = 1000});
+}
+
+/// Passes the limit and the attempts under way of an AdaptiveLimit; the part is "adaptive_limit".
+///
+/// Thread safety: any thread.
+template <class Algorithm, class Visitor>
+void visit_metrics(const AdaptiveLimit<Algorithm>& limit, Visitor&& visitor) {
+    visitor(Metric{.part = "adaptive_limit",
+                   .name = "limit",
+                   .help = "Attempts that may be under way at once.",
+                   .kind = Metric::Kind::gauge,
+                   .value = limit.limit()});
+    visitor(Metric{.part = "adaptive_limit",
+                   .name = "in_flight",
+                   .help = "Attempts under way.",
+                   .kind = Metric::Kind::gauge,
+                   .value = limit.in_flight()});
+}
+
+}}}  // namespace belay::metrics

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/cubic_rate.hpp
+/// AdaptiveThrottle::CubicRate: the send rate of the AWS SDKs' adaptive retry mode.
+#pragma once
+
+#include <cstdint>      // std::int64_t, std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/detail/budget_permit.hpp>
+#include <belay/budget/detail/cubic_state.hpp>
+#include <belay/policy/detail/guarded.hpp>
+#include <belay/policy/shareable_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// Limits the attempts per second, for all callers that share it, to what the peer accepts.
+///
+/// It limits nothing until the peer reports for the first time that it is overloaded
+/// (Cause::overloaded, such as a status of 429). Then it allows 0.7 times the rate that was
+/// measured. While the peer accepts the attempts, the rate rises along a cubic curve: fast at
+/// first, slowly near the rate of the last report, and fast again beyond it. It is at most twice
+/// the measured rate, and at least one attempt in 2 s.
+///
+///     AdaptiveThrottle::CubicRate rate;
+///     TokenBudget quota{TokenBudgetOptions::aws()};
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 1s}, Shared{rate}, Shared{quota},
+///                  MaxAttempts{3}};
+///
+/// If many callers use it, write `Shared{rate, FailFast{}}`. Callers that wait for a rate below the
+/// offered load become more and more, and return together.
+///
+/// Every result counts for the measured rate, in steps of 0.5 s. Other failures than overload count
+/// as accepted, as in the SDKs, so use a breaker for those. It computes with integers, and is the
+/// same on all machines. The highest rate is 1,000,000 per second. It cannot be copied or moved,
+/// and must outlive its permits.
+///
+/// Models:        ShareableLike.
+/// Thread safety: any thread.   Blocks: for a few instructions of another caller.
+/// Complexity:    O(1).   Allocates: never.
+/// Source:        AWS SDKs and Tools Reference Guide, "Retry behavior", adaptive mode; botocore's
+///                retries/adaptive.py and retries/throttling.py; CUBIC of RFC 9438.
+class AdaptiveThrottle::CubicRate {
+    struct Stake {};
+
+public:
+    static constexpr std::string_view name = "AdaptiveThrottle::CubicRate";
+
+    /// The right to make one attempt, and the duty to report its result.
+    using Permit = detail::BudgetPermit<CubicRate, Stake, true>;
+
+    constexpr CubicRate() noexcept : state_{detail::CubicState{}} {}
+
+    /// Returns whether an attempt could begin at `now`, and takes nothing.
+    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
+        const Instant at = state_.with([=](const detail::CubicState& s) { return s.turn(now); });
+        return at > now ? Advice::suspend(at) : Advice::go();
+    }
+    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+    constexpr Permit acquire(Turn& turn) noexcept {
+        const Instant at = state_.with([&turn](detail::CubicState& s) { return s.take(turn.now); });
+        // Not a conditional expression: see RatioBudget::reserve.
+        if (at > turn.now) return Permit{at};
+        return Permit{*this, Stake{}};
+    }
+
+    /// Returns the rate in thousandths of an attempt per second; 0 if nothing is limited yet.
+    [[nodiscard]] constexpr std::uint64_t rate_milli() const noexcept {
+        return state_.with([](const detail::CubicState& s) { return s.rate_milli(); });
+    }
+
+private:
+    friend Permit;
+
+    constexpr void on_result(Instant now, bool overloaded) noexcept {
+        state_.with([=](detail::CubicState& s) { s.on_result(now, overloaded); });
+    }
+    constexpr void on_success(Stake, Instant now) noexcept { on_result(now, false); }
+    constexpr void on_failure(Stake, Cause why, Instant now) noexcept {
+        on_result(now, why == Cause::overloaded);
+    }
+    constexpr void on_rejected(Stake, Instant now) noexcept { on_result(now, false); }
+    constexpr void on_neutral(Stake) noexcept {}
+
+    detail::Guarded<detail::CubicState> state_;
+};
+
+}}  // namespace belay

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/http/detail/http_hosts.hpp
+/// HttpHosts: a budget and a breaker for each of a limited number of hosts.
+#pragma once
+
+#include <functional>   // std::less
+#include <map>          // std::map
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/count_only.hpp>
+#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/core/time_window.hpp>
+#include <belay/http/detail/http_repeat.hpp>
+#include <belay/http/http_calls_options.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/spread_hint.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+using HttpTrip = CountOnly<FailureRate<TimeWindow<>>, HttpEvidence>;
+using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
+
+/// The state that all calls to one host share.
+struct HttpHost {
+    HttpHost(const HttpCallsOptions& options, bool has_breaker)
+        : budget{options.budget}, breaker{trip(options), OpenFor{options.breaker_open}} {
+        if (!has_breaker || options.breaker.percent == 0) breaker.set_mode(BreakerMode::disabled);
+    }
+
+    /// Returns the policy of one call. It refers to this host and to `progress`.
+    [[nodiscard]] auto policy(const HttpCallsOptions& options, const HttpProgress& progress) {
+        return Policy{Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
+                      SpreadHint::plus_percent(25),
+                      HttpRepeat{progress, options.retry_after_max},
+                      Shared{breaker, FailFast{}},
+                      Shared{budget},
+                      MaxAttempts{options.attempts_max}};
+    }
+
+    TokenBudget budget;
+    HttpBreaker breaker;
+    std::size_t under_way = 0;
+    std::uint64_t last_use = 0;
+
+private:
+    [[nodiscard]] static HttpTrip trip(const HttpCallsOptions& options) noexcept {
+        part::RateThreshold threshold = options.breaker;
+        if (threshold.percent == 0) threshold.percent = 100;  // the breaker is disabled
+        return {FailureRate{TimeWindow<>{options.breaker_window}, threshold}, HttpEvidence{}};
+    }
+};
+
+/// The hosts that calls have used last.
+///
+/// A new host beyond the limit replaces one without calls under way: the one whose last call began
+/// first. A host whose breaker is open is replaced only if there is no other. If each host has
+/// calls under way, the new one shares a budget with all others that find no place, and has no
+/// breaker.
+///
+/// Complexity: O(log n) for a known host, O(n) for a new one beyond the limit.
+class HttpHosts {
+public:
+    explicit HttpHosts(const HttpCallsOptions& options) : options_{options} {}
+
+    /// One call to a host; keeps the host in its place.
+    class Use {
+    public:
+        explicit Use(HttpHost& host) noexcept : host_{host} { ++host_.under_way; }
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+        ~Use() { --host_.under_way; }
+        [[nodiscard]] HttpHost& host() const noexcept { return host_; }
+
+    private:
+        HttpHost& host_;
+    };
+
+    /// Returns the host of a URL, which stays valid while a Use of it exists.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] HttpHost& host_of(std::string_view url, Instant now,
+                                    HttpCallsCounters& counters) {
+        std::string origin = detail::origin_of(url);
+        auto found = hosts_.find(origin);
+        if (found == hosts_.end()) {
+            if (origin.empty() || !make_place(now, counters)) {
+                ++counters.hosts_overflow;
+                return overflow_;
+            }
+            found = hosts_.try_emplace(std::move(origin), options_, true).first;
+            counters.hosts = hosts_.size();
+        }
+        found->second.last_use = ++uses_;
+        return found->second;
+    }
+    /// Returns the host of an origin, or null if it has no place.
+    [[nodiscard]] const HttpHost* find(std::string_view url) const {
+        const auto found = hosts_.find(detail::origin_of(url));
+        return found == hosts_.end() ? nullptr : &found->second;
+    }
+
+private:
+    using Map = std::map<std::string, HttpHost, std::less<>>;
+
+    bool make_place(Instant now, HttpCallsCounters& counters) {
+        if (hosts_.size() < options_.hosts_max) return true;
+        auto victim = hosts_.end();
+        bool victim_is_open = false;
+        for (auto at = hosts_.begin(); at != hosts_.end(); ++at) {
+            if (at->second.under_way != 0) continue;
+            const bool is_open = at->second.breaker.state(now) != BreakerState::closed;
+            const bool better =
+                victim == hosts_.end() || (victim_is_open && !is_open) ||
+                (victim_is_open == is_open && at->second.last_use < victim->second.last_use);
+            if (!better) continue;
+            victim = at;
+            victim_is_open = is_open;
+        }
+        if (victim == hosts_.end()) return false;
+        hosts_.erase(victim);
+        ++counters.hosts_evicted;
+        return true;
+    }
+
+    const HttpCallsOptions& options_;
+    Map hosts_{};
+    HttpHost overflow_{options_, false};
+    std::uint64_t uses_ = 0;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/http/detail/http_repeat.hpp
+/// Decides which HTTP requests may be sent again, and which failures are those of the server.
+#pragma once
+
+#include <cstdint>      // std::uint8_t
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+
+#include <belay/core/turn.hpp>
+#include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_message.hpp>
+#include <belay/policy/rule.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Returns whether the server does the same for a request that it receives twice as for one: the
+/// method is idempotent (RFC 9110, section 9.2.2), or the request has an Idempotency-Key. Methods
+/// differ by case.
+[[nodiscard]] inline bool is_repeatable(const HttpRequest& request) noexcept {
+    for (const std::string_view method : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) {
+        if (request.method == method) return true;
+    }
+    const std::string* const key = request.headers.find("Idempotency-Key");
+    return key != nullptr && !key->empty();
+}
+
+/// The meaning of a request's failure for the next one.
+enum class HttpVerdict : std::uint8_t {
+    passing,  ///< the server, or the way to it, is in trouble: another attempt may succeed
+    final,    ///< the server answered, and would answer the same again
+    ours      ///< the request did not reach a server, for a reason in the request or this program
+};
+
+/// Statuses of servers that may do better soon: those of `curl --retry`.
+[[nodiscard]] constexpr bool is_passing_status(int status) noexcept {
+    switch (status) {
+        case 408:
+        case 429:
+        case 500:
+        case 502:
+        case 503:
+        case 504:
+        case 522:
+        case 524:
+            return true;
+        default:
+            return false;
+    }
+}
+
+[[nodiscard]] inline HttpVerdict verdict_of(HttpErrc error) noexcept {
+    switch (error) {
+        case HttpErrc::name_not_found:
+        case HttpErrc::not_connected:
+        case HttpErrc::tls_failed:
+        case HttpErrc::timed_out:
+        case HttpErrc::lost:
+            return HttpVerdict::passing;
+        case HttpErrc::bad_url:
+        case HttpErrc::bad_text:
+        case HttpErrc::client_failed:
+            return HttpVerdict::ours;
+        case HttpErrc::certificate_refused:
+        case HttpErrc::not_http:
+        case HttpErrc::too_long:
+            return HttpVerdict::final;
+    }
+    return HttpVerdict::final;
+}
+
+/// Returns the verdict on any failure of a call.
+[[nodiscard]] inline HttpVerdict verdict_of(const Failure& failure) noexcept {
+    if (failure.category == &http_category()) {
+        return is_passing_status(failure.code) ? HttpVerdict::passing : HttpVerdict::final;
+    }
+    if (failure.category == &http_error_category()) {
+        return detail::verdict_of(static_cast<HttpErrc>(failure.code));
+    }
+    // An adapter's reason why a certificate is not accepted. Compares names, as cause_of does.
+    constexpr std::int32_t handshake_failed = 1;
+    if (failure.category != nullptr && std::string_view{failure.category->name()} == "belay.tls") {
+        return failure.code == handshake_failed ? HttpVerdict::passing : HttpVerdict::final;
+    }
+    switch (failure.cause) {
+        case Cause::permanent:
+        case Cause::forbidden:
+        case Cause::unauthorized:
+        case Cause::protocol:
+            return HttpVerdict::final;
+        default:
+            return HttpVerdict::passing;
+    }
+}
+
+/// Returns the failure of a response as a call judges it. Unlike for http_failure, a 403 is a
+/// definite answer, and so is each 5xx that is not passing (501, 505): the server is well.
+[[nodiscard]] inline Failure failure_of_call(const HttpResponse& response) noexcept {
+    Failure failure = http_failure(response);
+    if (failure.category != &http_category()) return failure;
+    if (failure.code == 403) {
+        failure.cause = Cause::forbidden;
+    } else if (failure.code >= 500 && !is_passing_status(failure.code)) {
+        failure.cause = Cause::permanent;
+    }
+    return failure;
+}
+
+/// Counts for a breaker only the failures that are those of the server; see CountOnly.
+struct HttpEvidence {
+    [[nodiscard]] Cause operator()(const Failure& failure) const noexcept {
+        switch (detail::verdict_of(failure)) {
+            case HttpVerdict::passing:
+                return Cause::lost;
+            case HttpVerdict::final:
+                // A server with a wrong certificate, or one that is no HTTP server, serves nobody.
+                return failure.cause == Cause::refused || failure.cause == Cause::protocol
+                           ? Cause::lost
+                           : Cause::none;
+            case HttpVerdict::ours:
+                break;
+        }
+        return Cause::planned;
+    }
+};
+
+/// The facts about the requests of one call that a rule needs.
+struct HttpProgress {
+    bool repeatable = false;
+    bool sent = true;    ///< the server may have seen the last request
+    bool begun = false;  ///< on_chunk has received a part of a response
+};
+
+/// Stops a call that must not send its request again, or would have to wait too long for it.
+///
+/// Thread safety: a plain value.
+class HttpRepeat {
+public:
+    static constexpr std::string_view name = "HttpCalls";
+
+    HttpRepeat(const HttpProgress& progress, Duration retry_after_max) noexcept
+        : progress_{&progress}, retry_after_max_{retry_after_max} {}
+
+    [[nodiscard]] Advice failed(const Failure& failure, Turn&) const noexcept {
+        const HttpProgress& p = *progress_;
+        const bool harmless = p.repeatable || !p.sent;
+        if (p.begun || !harmless) return Advice::stop();
+        if (detail::verdict_of(failure) != HttpVerdict::passing) return Advice::stop();
+        return failure.retry_after > retry_after_max_ ? Advice::stop() : Advice::go();
+    }
+
+private:
+    const HttpProgress* progress_;
+    Duration retry_after_max_;
+};
+
+/// Returns whether calls that send equal requests at the same time may share one response.
+[[nodiscard]] inline bool is_shareable(const HttpRequest& request) noexcept {
+    return (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
+           !request.on_chunk;
+}
+/// Returns a text that two requests share only if they are equal.   Throws: std::bad_alloc.
+[[nodiscard]] inline std::string flight_key(const HttpRequest& request) {
+    std::string key;
+    const auto add = [&](std::string_view text) {
+        (key += std::to_string(text.size()) += ':') += text;
+    };
+    add(request.method);
+    add(request.url);
+    for (const HttpHeaders::Field& field : request.headers) {
+        add(field.name);
+        add(field.value);
+    }
+    key += std::to_string(request.deadline.count()) + ' ' + std::to_string(request.body_bytes_max) +
+           (request.redirects ? " r" : "");
+    return key;
+}
+
+/// Returns the scheme, host and port of a URL in lower case, without a usual port.
+///
+/// The text is empty if no client sends the URL. Then the scheme is another one, there is no host,
+/// or one longer than any name, or there are credentials or spaces.   Throws: std::bad_alloc.
+[[nodiscard]] inline std::string origin_of(std::string_view url) {
+    constexpr std::size_t origin_bytes_max = 300;
+    const std::size_t scheme = url.find("://");
+    if (scheme == url.npos) return {};
+    const bool is_https = detail::is_same_name(url.substr(0, scheme), "https");
+    if (!is_https && !detail::is_same_name(url.substr(0, scheme), "http")) return {};
+    std::string_view host = url.substr(scheme + 3);
+    host = host.substr(0, host.find_first_of("/?#\\"));
+    if (host.size() > origin_bytes_max || !detail::is_one_word(host)) return {};
+    if (host.find('@') != host.npos) return {};
+    std::string_view port;
+    const std::size_t colon = host.rfind(':');
+    if (colon != host.npos && host.find(']', colon) == host.npos) {
+        port = host.substr(colon + 1);
+        host = host.substr(0, colon);
+        while (port.size() > 1 && port.front() == '0') port.remove_prefix(1);
+    }
+    if (host.empty()) return {};
+    std::string origin = is_https ? "https://" : "http://";
+    for (const char c : host) {
+        origin += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    if (!port.empty() && port != (is_https ? "443" : "80")) (origin += ':') += port;
+    return origin;
+}
+
+}}}  // namespace belay::detail

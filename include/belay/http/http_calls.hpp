@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/http/http_calls.hpp
+/// HttpCalls: HTTP requests that are repeated only where that is safe, and never make an outage of
+/// the server worse.
+#pragma once
+
+#include <atomic>    // std::atomic
+#include <concepts>  // std::same_as
+#include <map>       // std::map
+#include <memory>    // std::shared_ptr, std::weak_ptr
+#include <optional>  // std::optional
+#include <string>    // std::string, std::to_string
+#include <utility>   // std::move
+
+#include <belay/call/async_sleeper_like.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/hedge.hpp>
+#include <belay/call/outcome.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/task.hpp>
+#include <belay/core/detail/expect_options.hpp>
+#include <belay/core/stop_source.hpp>
+#include <belay/http/detail/http_hosts.hpp>
+#include <belay/http/detail/http_repeat.hpp>
+#include <belay/http/http_calls_options.hpp>
+#include <belay/http/http_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+/// The answer of a client, which may come on any thread, and wakes the coroutine that waits.
+struct HttpExchange {
+    StopSource answered{};
+    std::atomic<bool> settled{false};
+    std::optional<HttpResponse> response{};  // before `settled`: the answering thread's
+};
+
+/// Sends one request, and waits for the answer; nullopt if the client was destroyed. If the client
+/// throws, `sent` stays as it is, otherwise it becomes true.
+template <class Http, class Sleeper>
+belay::Task<std::optional<HttpResponse>> http_exchange(Http& http, Sleeper& sleeper,
+                                                       HttpRequest request, bool& sent) {
+    const auto exchange = std::make_shared<HttpExchange>();
+    Completion<HttpResponse> done{[exchange](std::optional<HttpResponse> response) noexcept {
+        exchange->response = std::move(response);
+        exchange->settled.store(true, std::memory_order_release);
+        exchange->answered.request_stop();
+    }};
+    [[maybe_unused]] const auto handle = http.request(std::move(request), std::move(done));
+    sent = true;
+    while (!exchange->settled.load(std::memory_order_acquire)) {
+        const StopToken token = exchange->answered.token();
+        decltype(auto) sleep = sleeper.async_sleep_until(never, token);
+        decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+        co_await awaiter;
+    }
+    co_return std::move(exchange->response);
+}
+
+/// A layer that gives the inner ones a deadline. It does not end a call, because the client keeps
+/// the deadline of its request, and a breaker must see that the server did not answer.
+struct HttpDeadline {
+    Duration limit;
+
+    template <class Next, class Context>
+    belay::Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
+        // The rest of a deadline that has passed is negative.
+        const Duration left = limit.count() > 0 ? limit : Duration{};
+        const Instant end = after(context.sleeper.now(), left);
+        if (end < attempt.deadline) attempt.deadline = end;
+        auto answering = next(attempt);
+        typename Next::Answer answer = co_await std::move(answering);
+        co_return answer;
+    }
+};
+
+/// Returns a copy without the on_chunk, which cannot be copied.   Throws: std::bad_alloc.
+[[nodiscard]] inline HttpRequest copy_of(const HttpRequest& request) {
+    return {.url = request.url,
+            .method = request.method,
+            .headers = request.headers,
+            .body = request.body,
+            .deadline = request.deadline,
+            .body_bytes_max = request.body_bytes_max,
+            .redirects = request.redirects};
+}
+
+/// One call: the request, of which each attempt sends a copy, and what became of it.
+class HttpCall {
+public:
+    explicit HttpCall(HttpRequest request) : request_{std::move(request)} {
+        progress.repeatable = detail::is_repeatable(request_);
+    }
+    HttpCall(const HttpCall&) = delete;
+    HttpCall& operator=(const HttpCall&) = delete;
+
+    /// Returns the request of one attempt. It refers to this call, if it has an on_chunk.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] HttpRequest copy(Duration deadline, std::string_view deadline_header) {
+        HttpRequest copy = detail::copy_of(request_);
+        copy.deadline = deadline;
+        if (!deadline_header.empty() && deadline != forever) {
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline);
+            copy.headers.set({std::string{deadline_header},
+                              std::to_string(left.count() > 0 ? left.count() : 1)});
+        }
+        if (in_pieces()) {
+            rest_.clear();
+            rest_is_whole_ = true;
+            copy.on_chunk = [this](const HttpResponse& head, std::string_view piece) noexcept {
+                take(head, piece);
+            };
+        }
+        return copy;
+    }
+    /// Takes the end of one attempt.
+    [[nodiscard]] HttpResponse ended(std::optional<HttpResponse> response) {
+        if (!response) response.emplace().failure = Failure::from(HttpErrc::client_failed);
+        if (in_pieces() && !progress.begun) response->body = std::move(rest_);
+        progress.sent = response->sent;
+        return std::move(*response);
+    }
+
+    [[nodiscard]] const HttpRequest& request() const noexcept { return request_; }
+    [[nodiscard]] bool in_pieces() const noexcept { return static_cast<bool>(request_.on_chunk); }
+
+    HttpProgress progress{};
+
+private:
+    static constexpr std::size_t rest_bytes_max = std::size_t{64} << 10;
+
+    // The user gets the pieces of a success only, because another response may be followed by a
+    // retry. Its body is kept for the Outcome.
+    void take(const HttpResponse& head, std::string_view piece) {
+        if (head.status >= 200 && head.status < 300) {
+            progress.begun = true;
+            request_.on_chunk(head, piece);
+            return;
+        }
+        if (rest_.size() + piece.size() > rest_bytes_max) {
+            rest_is_whole_ = false;
+            rest_.clear();
+        }
+        if (rest_is_whole_) rest_ += piece;
+    }
+
+    HttpRequest request_;
+    std::string rest_{};
+    bool rest_is_whole_ = true;
+};
+
+}  // namespace detail
+
+/// Sends HTTP requests through any HttpLike, repeats those that failed for a passing reason, and
+/// protects each host by a budget of retries and a circuit breaker.
+///
+///     posix::Loop loop;
+///     curl::Http http{loop};
+///     LoopSleeper sleeper{loop};
+///     HttpCalls calls{http, sleeper};
+///     Outcome<HttpResponse> page = co_await calls.get("https://example.com/");
+///     Outcome<HttpResponse> also = calls.send_blocking(loop, {.url = "https://example.com/"});
+///
+/// It is a Pipeline of a deadline, a Retrying and, on request, a Hedge. Each attempt sends a copy
+/// of the request, with its body. A request is sent again if all of these hold:
+///
+/// - the failure may pass: a status of 408, 429, 500, 502, 503, 504, 522 or 524, or an HttpErrc
+///   that is name_not_found, not_connected, tls_failed, timed_out or lost;
+/// - sending it twice does no harm: the method is GET, HEAD, OPTIONS, TRACE, PUT or DELETE, the
+///   request has an Idempotency-Key, or the client reports that nothing was sent;
+/// - no part of the response has been passed to on_chunk;
+/// - attempts, budget and time are left;
+/// - the breaker is closed;
+/// - the server requests no wait longer than HttpCallsOptions::retry_after_max.
+///
+/// HttpRequest::deadline limits the whole call. With an on_chunk, the pieces of a response with
+/// another status than 200 to 299 are not passed on. They are the body of Outcome::last() if they
+/// have at most 64 KiB together; otherwise it is empty.
+///
+/// A host is a scheme, a name and a port. A new host beyond HttpCallsOptions::hosts_max replaces
+/// the one that was used least recently of those without calls under way. One whose breaker is not
+/// closed is replaced last. A host that is replaced starts again with a full budget and a closed
+/// breaker. If no host can be replaced, the new one has no breaker, and shares one budget with all
+/// others for which there is no place.
+///
+/// The client and the sleeper must outlive the calls, and the calls must end before this object
+/// does. A call whose client is destroyed ends with HttpErrc::client_failed.
+///
+/// Thread safety: the sleeper's thread. The client may answer on any thread.
+template <HttpLike Http, class Sleeper>
+class HttpCalls {
+    static_assert(explain::async_sleeper_like<Sleeper>());
+
+public:
+    using Options = HttpCallsOptions;
+    using Counters = HttpCallsCounters;
+
+    /// Pre: options.check() is empty.   Throws: std::bad_alloc.
+    HttpCalls(Http& http, Sleeper& sleeper, HttpCallsOptions options = {})
+        : http_{http}, sleeper_{sleeper}, options_{options} {
+        detail::expect_options(options_.check(),
+                               {{"attempts_max", std::uint64_t{options_.attempts_max}},
+                                {"first_wait", options_.first_wait},
+                                {"wait_max", options_.wait_max},
+                                {"attempt_timeout", options_.attempt_timeout},
+                                {"retry_after_max", options_.retry_after_max},
+                                {"breaker.percent", std::uint64_t{options_.breaker.percent}},
+                                {"breaker.min_calls", std::uint64_t{options_.breaker.min_calls}},
+                                {"breaker_window", options_.breaker_window},
+                                {"breaker_open", options_.breaker_open},
+                                {"hosts_max", std::uint64_t{options_.hosts_max}},
+                                {"hedge_after", options_.hedge_after}});
+    }
+    HttpCalls(const HttpCalls&) = delete;
+    HttpCalls& operator=(const HttpCalls&) = delete;
+    /// Pre: every call has ended, or its Task was destroyed.
+    ~HttpCalls() {
+        BELAY_PRECONDITION(under_way_ == 0, "HttpCalls::~HttpCalls: each call must have ended");
+    }
+
+    /// Sends a copy of a request. Nothing happens before the Task is awaited or started.
+    ///
+    ///     HttpRequest order{.url = url, .method = "POST", .headers = {{"Idempotency-Key", id}}};
+    ///     Outcome<HttpResponse> placed = co_await calls.send(order);
+    ///
+    /// The request is a variable, and not a temporary. In an expression with a co_await, GCC 12
+    /// destroys the members of a temporary struct twice, or stops with an internal error. The
+    /// on_chunk of the request is moved into the Task.
+    ///
+    /// The Outcome has the response if its status is 200 to 299. Otherwise last() is what the
+    /// client returned last, or null if no request was made. Its status is 0 if nothing arrived.
+    ///
+    /// error() is the reason:
+    /// - the status, in http_category();
+    /// - an HttpErrc;
+    /// - CallErrc::call_refused if the breaker was open before the first request;
+    /// - CallErrc::stopped if a stop was requested before it.
+    ///
+    /// Destroying the Task aborts the request. A stop token ends waits, and begins no request.
+    ///
+    /// Throws:    what the client and the sleeper throw; std::bad_alloc.
+    /// Allocates: frames of coroutines, copies of the request, and one block for each request.
+    template <StopTokenLike Stop = NeverStops>
+    [[nodiscard]] Task<Outcome<HttpResponse>> send(HttpRequest& request, Stop stop = {}) {
+        HttpRequest copy = detail::copy_of(request);
+        copy.on_chunk = std::move(request.on_chunk);
+        return run(std::move(copy), std::move(stop));
+    }
+    /// Does not compile, because GCC 12 destroys temporary requests twice.
+    template <StopTokenLike Stop = NeverStops>
+    Task<Outcome<HttpResponse>> send(HttpRequest&&, Stop = {}) {
+        static_assert(!sizeof(Stop*),
+                      "HttpCalls::send: the request must be a variable: HttpRequest request{...}; "
+                      "co_await calls.send(request). For a GET, use co_await calls.get(url)");
+        return run(HttpRequest{}, NeverStops{});
+    }
+    /// Sends a GET as send() does, with the defaults of HttpRequest.
+    template <StopTokenLike Stop = NeverStops>
+    [[nodiscard]] Task<Outcome<HttpResponse>> get(std::string url, Stop stop = {}) {
+        HttpRequest request;
+        request.url = std::move(url);
+        return run(std::move(request), std::move(stop));
+    }
+
+    /// Sends a request, and runs `loop` until it has ended. `loop` is the loop of the client and of
+    /// the sleeper, and must not be running.
+    ///
+    /// If the loop is stopped before the end, the request is aborted, and the error is
+    /// CallErrc::stopped.
+    ///
+    /// Throws: as send(), and what other machines of the loop throw.   Blocks: until the end.
+    template <class Loop>
+    [[nodiscard]] Outcome<HttpResponse> send_blocking(Loop& loop, HttpRequest request) {
+        Task<Outcome<HttpResponse>> sending = run(std::move(request), NeverStops{});
+        sending.start();
+        static_cast<void>(loop.run_until([&] { return sending.done(); }));
+        if (!sending.done()) return Outcome<HttpResponse>{CallErrc::stopped};
+        return sending.take();
+    }
+
+    /// Returns what was done so far.   Complexity: O(1).
+    [[nodiscard]] const HttpCallsCounters& counters() const noexcept { return counters_; }
+    [[nodiscard]] const HttpCallsOptions& options() const noexcept { return options_; }
+    /// Returns the state of the breaker of a URL's host, which is closed for a host without one.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] BreakerState breaker_state(std::string_view url) const {
+        const detail::HttpHost* const host = hosts_.find(url);
+        return host != nullptr ? host->breaker.state(sleeper_.now()) : BreakerState::closed;
+    }
+
+private:
+    // Counts one call, whichever way it ends.
+    class Running {
+    public:
+        explicit Running(HttpCalls& calls) noexcept : calls_{calls} {
+            ++calls_.under_way_;
+            ++calls_.counters_.calls;
+        }
+        Running(const Running&) = delete;
+        Running& operator=(const Running&) = delete;
+        ~Running() {
+            --calls_.under_way_;
+            if (!ended_) ++calls_.counters_.dropped;
+        }
+        void ended(const Outcome<HttpResponse>& outcome) noexcept {
+            ended_ = true;
+            HttpCallsCounters& counters = calls_.counters_;
+            ++(outcome                     ? counters.succeeded
+               : outcome.last() != nullptr ? counters.failed
+                                           : counters.rejected);
+        }
+
+    private:
+        HttpCalls& calls_;
+        bool ended_ = false;
+    };
+    // Counts the retries of one call, and notes which rule ended it.
+    struct Retries {
+        HttpCallsCounters& counters;
+        void on_attempt(const Attempt& attempt) const noexcept {
+            if (attempt.is_retry()) ++counters.retries;
+        }
+        void on_give_up(const RetryEnded& end) const noexcept {
+            if (end.advice.verb != Advice::Verb::stop) return;
+            if (end.advice.by == detail::HttpRepeat::name) ++counters.not_repeated;
+            if (end.advice.by == TokenBudget::name) ++counters.over_budget;
+        }
+    };
+    struct Hedges {
+        HttpCallsCounters& counters;
+        void on_hedge(const Attempt&) const noexcept { ++counters.hedges; }
+    };
+    // A call whose response other calls share. It lives as long as one of them waits.
+    struct Flight {
+        Flight(HttpCalls& c, std::string k) : calls{c}, key{std::move(k)} {}
+
+        HttpCalls& calls;
+        const std::string key;
+        StopSource landed{};
+        std::optional<Outcome<HttpResponse>> outcome{};
+        std::optional<Task<bool>> task{};
+    };
+    // Ends a flight, also if it throws or is destroyed.
+    struct Landing {
+        Flight& flight;
+        ~Landing() {
+            auto& flights = flight.calls.flights_;
+            const auto found = flights.find(flight.key);
+            if (found != flights.end()) {
+                const std::shared_ptr<Flight> listed = found->second.lock();
+                if (!listed || listed.get() == &flight) flights.erase(found);
+            }
+            flight.landed.request_stop();
+        }
+    };
+
+    template <class Stop>
+    Task<Outcome<HttpResponse>> run(HttpRequest request, Stop stop) {
+        Running running{*this};
+        std::optional<Task<Outcome<HttpResponse>>> task;
+        // A stop of one call must not end the others.
+        if (std::same_as<Stop, NeverStops> && options_.single_flight &&
+            detail::is_shareable(request)) {
+            task.emplace(join(std::move(request)));
+        } else {
+            task.emplace(perform(std::move(request), std::move(stop)));
+        }
+        Outcome<HttpResponse> outcome = co_await std::move(*task);
+        running.ended(outcome);
+        co_return outcome;
+    }
+
+    template <class Stop>
+    Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop) {
+        const detail::HttpHosts::Use use{hosts_.host_of(request.url, sleeper_.now(), counters_)};
+        detail::HttpCall call{std::move(request)};
+        Retries retries{counters_};
+        Hedges hedges{counters_};
+        const Retrying retrying{use.host().policy(options_, call.progress), retries};
+        const detail::HttpDeadline deadline{call.request().deadline};
+        auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
+                                detail::failure_of_call);
+        if (call.progress.repeatable && !call.in_pieces() && options_.hedge_after != forever) {
+            const Pipeline pipeline{deadline, retrying,
+                                    Hedge{options_.hedge_after, 1, Shared{use.host().budget}}};
+            auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
+            Outcome<HttpResponse> outcome = co_await std::move(task);
+            co_return outcome;
+        }
+        const Pipeline pipeline{deadline, retrying};
+        auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
+        Outcome<HttpResponse> outcome = co_await std::move(task);
+        co_return outcome;
+    }
+
+    Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt) {
+        ++counters_.requests;
+        Duration limit = call.in_pieces() ? forever : options_.attempt_timeout;
+        if (attempt.deadline != never) {
+            const Duration left = elapsed(sleeper_.now(), attempt.deadline);
+            if (left < limit) limit = left;
+        }
+        call.progress.sent = false;
+        auto exchange = detail::http_exchange(
+            http_, sleeper_, call.copy(limit, options_.deadline_header), call.progress.sent);
+        std::optional<HttpResponse> response = co_await std::move(exchange);
+        co_return call.ended(std::move(response));
+    }
+
+    Task<Outcome<HttpResponse>> join(HttpRequest request) {
+        std::string key = detail::flight_key(request);
+        std::weak_ptr<Flight>& place = flights_[key];
+        std::shared_ptr<Flight> flight = place.lock();
+        if (flight) {
+            ++counters_.shared;
+        } else {
+            flight = std::make_shared<Flight>(*this, std::move(key));
+            place = flight;
+            flight->task.emplace(fly(*flight, std::move(request)));
+            flight->task->start();
+        }
+        const StopToken landed = flight->landed.token();
+        while (!landed.stop_requested()) {
+            decltype(auto) sleep = sleeper_.async_sleep_until(never, landed);
+            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+            co_await awaiter;
+        }
+        if (!flight->outcome) {
+            // The first call to get here rethrows what the flight threw.
+            flight->outcome.emplace(CallErrc::call_failed);
+            static_cast<void>(flight->task->take());
+        }
+        co_return *flight->outcome;
+    }
+    Task<bool> fly(Flight& flight, HttpRequest request) {
+        const Landing landing{flight};
+        auto task = perform(std::move(request), NeverStops{});
+        flight.outcome.emplace(co_await std::move(task));
+        co_return true;
+    }
+
+    Http& http_;
+    Sleeper& sleeper_;
+    const HttpCallsOptions options_;
+    HttpCallsCounters counters_{};
+    detail::HttpHosts hosts_{options_};
+    std::map<std::string, std::weak_ptr<Flight>> flights_{};
+    std::size_t under_way_ = 0;
+};
+
+template <class Http, class Sleeper>
+HttpCalls(Http&, Sleeper&) -> HttpCalls<Http, Sleeper>;
+template <class Http, class Sleeper>
+HttpCalls(Http&, Sleeper&, HttpCallsOptions) -> HttpCalls<Http, Sleeper>;
+
+}}  // namespace belay

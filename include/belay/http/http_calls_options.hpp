@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/http/http_calls_options.hpp
+/// HttpCallsOptions: how often, how long and how fast an HttpCalls repeats a request.
+/// HttpCallsCounters: what it has done.
+#pragma once
+
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/budget/token_budget.hpp>
+#include <belay/core/call_counts.hpp>
+#include <belay/core/instant.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// The options of an HttpCalls. The budget and the breaker exist once for each host.
+///
+/// Thread safety: a plain value.
+struct HttpCallsOptions {
+    /// The most attempts of one call, the first one included.   Pre: >= 1.
+    std::uint32_t attempts_max = 4;
+    /// The wait after the first failure is drawn from 0ns to this. The limit doubles each time.
+    /// Pre: > 0ns.
+    Duration first_wait = std::chrono::milliseconds{100};
+    /// The longest wait, unless the server requests another.   Pre: > first_wait.
+    Duration wait_max = std::chrono::seconds{5};
+    /// The longest time of one attempt. HttpRequest::deadline limits all of them together, with
+    /// their waits. Requests with an on_chunk have only that limit.   Pre: > 0ns.
+    Duration attempt_timeout = std::chrono::seconds{10};
+    /// The longest Retry-After to wait for. If the server requests a longer wait, the call ends
+    /// with that response at once. The wait itself is up to a quarter longer, by a draw.
+    /// Pre: >= 0ns.
+    Duration retry_after_max = std::chrono::seconds{30};
+    /// The budget of retries of one host.
+    TokenBudgetOptions budget = TokenBudgetOptions::grpc(10, 100);
+    /// The failures in `breaker_window` at which the breaker of one host opens. A percentage of 0
+    /// means no breaker.   Pre: percent <= 100, min_calls >= 1.
+    part::RateThreshold breaker{.percent = 50, .min_calls = 20};
+    /// Pre: > 0ns.
+    Duration breaker_window = std::chrono::seconds{30};
+    /// The time for which an open breaker rejects calls, until it lets one through.   Pre: > 0ns.
+    Duration breaker_open = std::chrono::seconds{5};
+    /// The most hosts that have a budget and a breaker of their own; see HttpCalls.   Pre: >= 1.
+    std::size_t hosts_max = 64;
+    /// The time after which a second request is sent while the first has no response. It applies
+    /// to requests that may be repeated and have no on_chunk. `forever` means never.   Pre: >= 0ns.
+    Duration hedge_after = forever;
+    /// Whether a GET or HEAD waits for the response of an equal one that is under way.
+    bool single_flight = false;
+    /// The name of a header whose value is the number of milliseconds for which the response is
+    /// awaited; empty for none. The text must live as long as the HttpCalls.
+    std::string_view deadline_header{};
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        constexpr Duration zero = Duration::zero();
+        if (attempts_max < 1) return "HttpCallsOptions: attempts_max must be >= 1";
+        if (first_wait <= zero || wait_max <= first_wait) {
+            return "HttpCallsOptions: 0ns < first_wait < wait_max must hold";
+        }
+        if (attempt_timeout <= zero) return "HttpCallsOptions: attempt_timeout must be > 0ns";
+        if (retry_after_max < zero) return "HttpCallsOptions: retry_after_max must be >= 0ns";
+        if (breaker.percent > 100 || breaker.min_calls < 1) {
+            return "HttpCallsOptions: breaker.percent must be <= 100, and min_calls >= 1";
+        }
+        if (breaker_window <= zero || breaker_open <= zero) {
+            return "HttpCallsOptions: breaker_window and breaker_open must be > 0ns";
+        }
+        if (hosts_max < 1) return "HttpCallsOptions: hosts_max must be >= 1";
+        if (hedge_after < zero) return "HttpCallsOptions: hedge_after must be >= 0ns";
+        return budget.check();
+    }
+};
+
+/// Counts what an HttpCalls has done since it was made.
+///
+/// Each call that has ended is one of `succeeded`, `failed`, `rejected` or `dropped`.
+///
+/// Thread safety: a plain value.
+struct HttpCallsCounters {
+    std::uint64_t calls = 0;      ///< calls that have begun
+    std::uint64_t succeeded = 0;  ///< calls that ended with a status from 200 to 299
+    std::uint64_t failed = 0;     ///< calls that ended with another response, or without one
+    std::uint64_t rejected = 0;   ///< calls that ended without a response or error of the client:
+                                  ///< the breaker was open, or a stop was requested
+    std::uint64_t dropped = 0;    ///< calls whose Task was destroyed before the end
+    std::uint64_t requests = 0;   ///< requests that were given to the client
+    std::uint64_t retries = 0;    ///< of these: those that repeat a failed one
+    std::uint64_t hedges = 0;     ///< of these: second requests while the first had no response
+    std::uint64_t shared = 0;     ///< calls that took the response of an equal call
+    std::uint64_t not_repeated = 0;    ///< calls that failed, and could not be repeated
+    std::uint64_t over_budget = 0;     ///< calls that failed, and had no budget for a retry
+    std::uint64_t hosts = 0;           ///< hosts that have a budget and a breaker now
+    std::uint64_t hosts_evicted = 0;   ///< hosts whose budget and breaker were removed for another
+    std::uint64_t hosts_overflow = 0;  ///< calls whose host got no budget and breaker of its own
+
+    friend constexpr bool operator==(const HttpCallsCounters&,
+                                     const HttpCallsCounters&) noexcept = default;
+};
+
+}}  // namespace belay

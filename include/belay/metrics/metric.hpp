@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/metrics/metric.hpp
+/// Metric: one number of a part, with its name and its unit, as a visitor receives it.
+#pragma once
+
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t, std::uint64_t
+#include <span>         // std::span
+#include <string_view>  // std::string_view
+
+#include <belay/core/instant.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace metrics {
+
+/// One number of a part: a counter, a gauge or a histogram.
+///
+/// `visit_metrics(part, visitor)` calls `visitor(const Metric&)` for each number of the part.
+/// Metrics of the same `part` and `name` that differ in `label` belong together, and follow each
+/// other.
+///
+///     metrics::visit_metrics(breaker, [](const metrics::Metric& m) { ... });
+///
+/// The texts have static storage, except `label`, which is valid during the call.
+///
+/// Thread safety: a plain value.
+struct Metric {
+    enum class Kind : std::uint8_t {
+        counter,   ///< never falls while the part lives
+        gauge,     ///< rises and falls; the states of a part are gauges of 0 or 1
+        histogram  ///< durations in buckets; `value` is their sum
+    };
+
+    /// The kind of part: "breaker". It is the prefix of the name, and the key of the first label.
+    const char* part = "";
+    /// The name, which ends with the unit: "failures", "wait_seconds", "held_bytes". For a counter,
+    /// a text format adds `_total` if the name does not end with it.
+    const char* name = "";
+    /// One sentence, for people.
+    const char* help = "";
+    Kind kind = Kind::counter;
+    /// The number, in units of `1 / per_unit`.
+    std::uint64_t value = 0;
+    /// 1 for numbers of things and of bytes, 1000 for thousandths, 10^9 for seconds.
+    std::uint64_t per_unit = 1;
+    /// The second label, such as state="open". An empty key means that there is none.
+    const char* key = "";
+    std::string_view label{};
+    /// The upper bounds of a histogram's buckets, and the counts of each bucket alone. There is one
+    /// more count than bounds, for durations above the last bound.
+    std::span<const Duration> bounds{};
+    std::span<const std::uint64_t> counts{};
+
+    static constexpr std::uint64_t nanoseconds = 1'000'000'000;
+
+    /// Returns the number in the unit of the name, rounded to what a double can hold.
+    [[nodiscard]] constexpr double number() const noexcept {
+        return static_cast<double>(value) / static_cast<double>(per_unit);
+    }
+};
+
+namespace detail {
+
+/// One member of a struct of numbers, with what it is called outside.
+template <class Numbers, class Number = std::uint64_t>
+struct Row {
+    const char* name;
+    Number Numbers::*member;
+    const char* help;
+};
+
+/// Passes the members that a table lists.
+template <class Numbers, class Number, std::size_t N, class Visitor>
+constexpr void visit_rows(Metric head, const Numbers& numbers,
+                          const Row<Numbers, Number> (&rows)[N], Visitor& visitor) {
+    for (const Row<Numbers, Number>& row : rows) {
+        head.name = row.name;
+        head.help = row.help;
+        head.value = static_cast<std::uint64_t>(numbers.*row.member);
+        visitor(static_cast<const Metric&>(head));
+    }
+}
+
+/// Passes one gauge for each of `count` enumerators: 1 for `now`, 0 for the others.
+template <class Enum, class Visitor>
+constexpr void visit_states(Metric head, Enum now, std::size_t count, Visitor& visitor) {
+    head.kind = Metric::Kind::gauge;
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto one = static_cast<Enum>(i);
+        head.label = to_string(one);
+        head.value = one == now ? 1 : 0;
+        visitor(static_cast<const Metric&>(head));
+    }
+}
+
+/// Returns a duration as the value of a metric in seconds; negative ones are 0.
+[[nodiscard]] constexpr std::uint64_t ticks(Duration d) noexcept {
+    return d.count() > 0 ? static_cast<std::uint64_t>(d.count()) : 0;
+}
+
+}  // namespace detail
+
+}}}  // namespace belay::metrics

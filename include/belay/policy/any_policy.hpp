@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/any_policy.hpp
+/// policies::AnyPolicy: a policy whose type is known only where it was made.
+#pragma once
+
+#include <concepts>     // std::same_as
+#include <string_view>  // std::string_view
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move
+
+#include <belay/policy/detail/erased_rules.hpp>
+#include <belay/policy/policy.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace policies {
+class AnyPolicy;
+}  // namespace policies
+namespace detail {
+template <>
+inline constexpr bool is_rule_group<policies::AnyPolicy> = true;
+}  // namespace detail
+
+namespace policies {
+
+/// Holds any policy, so that a program can choose it at run time.
+///
+///     policies::AnyPolicy policy = config.patient ? policies::AnyPolicy{Policy{...}}
+///                                                 : policies::AnyPolicy{policies::bridge()};
+///     auto answer = retry(policy, sleeper, [](const Attempt& attempt) { ... });
+///
+/// It gives the same advice as the policy in it, and draws the same random bits. As a rule of
+/// another Policy, or in Remembered, its rules count as if they were written in its place.
+///
+/// A copy holds a copy of the policy, as that policy copies itself. So each run starts afresh, and
+/// a run keeps the policy with which it began. The hooks never allocate.
+///
+/// The rules are not known at compile time. So a blocking call must take an Attempt, because the
+/// policy may have an AttemptTimeout; and there is no `longest_wait`.
+///
+/// A moved-from object may only be assigned to or destroyed.
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe (as far as the rules are).
+/// Allocates:     once for each object that holds a policy: when it is made, and for each copy. A
+///                move does not allocate.
+/// Throws:        std::bad_alloc, and what a rule's copy constructor throws.
+class AnyPolicy {
+public:
+    static constexpr std::string_view name = "AnyPolicy";
+
+    /// Holds a policy, or a single rule.
+    template <class P>
+        requires(!std::same_as<std::remove_cvref_t<P>, AnyPolicy>)
+    explicit AnyPolicy(P policy)
+        : rules_{
+              (static_cast<void>(explain::rule_like<P>()), detail::as_policy(std::move(policy)))} {}
+
+    /// Returns whether an attempt may start at `now`, and changes nothing; as Policy::admit.
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        detail::AdviceFold fold;
+        rules_.admit(fold, now);
+        return fold.result();
+    }
+    /// Starts an attempt, unless a rule refuses it; as Policy::begin.
+    Advice begin(Turn& turn) noexcept {
+        const Advice refusal = rules_.begin_refusing(turn);
+        if (refusal.verb == Advice::Verb::go)
+            rules_.notify(detail::RuleNotice::begin_certain, turn);
+        return refusal;
+    }
+    /// Reports that the attempt failed, and returns what to do now.   Pre: an attempt has begun.
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        detail::AdviceFold fold;
+        rules_.ask(detail::RuleQuestion::failed, fold, failure, turn);
+        rules_.ask(detail::RuleQuestion::review, fold, failure, turn);
+        return fold.result();
+    }
+    /// Reports that a connection that had succeeded has ended, and returns what to do now.
+    [[nodiscard]] Advice lost(const Failure& failure, Turn& turn) noexcept {
+        detail::AdviceFold fold;
+        rules_.ask(detail::RuleQuestion::lost, fold, failure, turn);
+        rules_.ask(detail::RuleQuestion::review, fold, failure, turn);
+        return fold.result();
+    }
+    /// Reports that an attempt is wanted from now on.
+    void wanted(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::wanted, turn); }
+    /// Reports that the attempt succeeded.   Pre: an attempt has begun.
+    void succeeded(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::succeeded, turn); }
+    /// Reports that the attempt ended without a verdict; as Policy::abandoned.
+    void abandoned(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::abandoned, turn); }
+    /// Starts counts afresh, by the user's command.
+    void reset() noexcept { rules_.reset(); }
+
+    /// Returns the longest window that a rule requests, else `otherwise`.
+    [[nodiscard]] Duration stable_window(
+        Duration otherwise = detail::default_stable_window) const noexcept {
+        return rules_.stable_window(otherwise);
+    }
+    /// Returns whether age alone makes a connection stable, because a rule requests it.
+    [[nodiscard]] bool stable_by_age() const noexcept { return rules_.stable_by_age(); }
+    /// Returns the shortest limit that a rule requests, else `otherwise`.
+    [[nodiscard]] Duration attempt_limit(
+        Duration otherwise = detail::default_attempt_limit) const noexcept {
+        return rules_.attempt_limit(otherwise);
+    }
+
+    /// Returns the rules, for a Policy in which this is a rule.
+    [[nodiscard]] detail::ErasedRules& rules() noexcept { return rules_; }
+    [[nodiscard]] const detail::ErasedRules& rules() const noexcept { return rules_; }
+
+private:
+    detail::ErasedRules rules_;
+};
+
+}  // namespace policies
+
+}}  // namespace belay

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/admin_answers.hpp
+/// AdminAnswers: accepts the calls on whole rooms, and answers them at the end of the turn.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::forward, std::in_place_type, std::move
+
+#include <belay/core/completion.hpp>
+#include <belay/room/detail/turn_context.hpp>
+#include <belay/room/room_request.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Counts the calls on whole rooms that wait for an answer, up to RoomOptions::calls_max. The
+/// manager delivers the answers at the end of its turn.
+///
+/// Thread safety: the manager's home thread.
+class AdminAnswers {
+public:
+    explicit AdminAnswers(TurnContext& context) noexcept : context_{context} {}
+    AdminAnswers(const AdminAnswers&) = delete;
+    AdminAnswers& operator=(const AdminAnswers&) = delete;
+
+    /// Whether the call begins. If not, it was answered with an error.
+    template <class V>
+    [[nodiscard]] bool accepts(Completion<V>& done) {
+        ++calls_;
+        std::error_code error;
+        if (!context_.runs()) error = RoomErrc::manager_stopped;
+        if (calls_ > context_.options.calls_max) error = RoomErrc::too_many;
+        if (error) fail(done, error);
+        return !error;
+    }
+    /// Likewise, for a call on the room with this id.
+    template <class V>
+    [[nodiscard]] bool accepts(std::string_view board, Completion<V>& done) {
+        if (!accepts(done)) return false;
+        if (is_room_id(board)) return true;
+        fail(done, make_error_code(RoomErrc::bad_room_id));
+        return false;
+    }
+    /// Answers with a V, or with arguments of its constructor.
+    template <class V, class T>
+    void answer(Completion<V>& done, T&& result) {
+        --calls_;
+        context_.pending_events.emplace_back(std::in_place_type<PendingAnswer<V>>, std::move(done),
+                                             std::forward<T>(result));
+    }
+    template <class V>
+    void fail(Completion<V>& done, const std::error_code& error) {
+        answer(done, PersistenceError{error, {}, {}});
+    }
+    /// Whether no call waits for its answer.
+    [[nodiscard]] bool empty() const noexcept { return calls_ == 0; }
+
+private:
+    TurnContext& context_;
+    std::size_t calls_ = 0;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/admission_limits.hpp
+/// AdmissionLimits: decides whether a RoomManager has capacity for one more client.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange
+
+#include <belay/room/detail/room_client.hpp>
+#include <belay/room/room_errc.hpp>
+#include <belay/room/room_options.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Counts the clients that wait for their admission, and the multiplexed connections without
+/// clients, within RoomOptions::clients_max and waiting_max. The callers pass the number of all
+/// clients.
+///
+/// Thread safety: the manager's home thread.
+class AdmissionLimits {
+public:
+    /// The options must outlive it.
+    explicit AdmissionLimits(const RoomOptions& options) noexcept : options_{options} {}
+
+    // ---- decisions ------------------------------------------------------------------------------
+
+    /// Whether a new client is dropped without an answer.
+    [[nodiscard]] bool is_full(std::size_t clients) const noexcept {
+        const std::size_t all = clients + empty_connections_;
+        return all >= options_.clients_max && all - options_.clients_max >= options_.waiting_max;
+    }
+    /// Whether a new client, which is counted already, is rejected with a close code.
+    [[nodiscard]] bool is_exceeded(std::size_t clients) const noexcept {
+        return waiting_ > options_.waiting_max || clients > options_.clients_max;
+    }
+    /// Whether a connection may have one more client. The first counts instead of the connection.
+    [[nodiscard]] bool takes_another(const MultiplexedBase& connection,
+                                     std::size_t clients) const noexcept {
+        const bool first = connection.io.clients.empty();
+        return (first || !is_full(clients)) && clients < options_.clients_max &&
+               (connection.counted.waits || waiting_ < options_.waiting_max);
+    }
+
+    // ---- counts ---------------------------------------------------------------------------------
+
+    void begin_waiting() noexcept { ++waiting_; }
+    void end_waiting() noexcept { --waiting_; }
+    /// Counts the connection while it has no client; later its clients are counted.
+    void count(MultiplexedBase& connection) noexcept {
+        const bool empty = connection.io.clients.empty();
+        const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
+        if (std::exchange(connection.counted.empty, empty) != empty)
+            empty ? ++empty_connections_ : --empty_connections_;
+        if (std::exchange(connection.counted.waits, waits) != waits)
+            waits ? ++waiting_ : --waiting_;
+    }
+    /// A connection without clients was destroyed.
+    void forget_connection() noexcept { --empty_connections_; }
+    /// All connections were destroyed.
+    void forget_connections() noexcept { empty_connections_ = 0; }
+
+private:
+    const RoomOptions& options_;
+    std::size_t waiting_ = 0;            ///< clients, and connections without any, before admission
+    std::size_t empty_connections_ = 0;  ///< connections without clients
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/client_lifecycle.hpp
+/// ClientLifecycle: closes the clients of a RoomManager, and takes them out of their rooms.
+#pragma once
+
+#include <cstdint>       // std::uint64_t
+#include <system_error>  // std::error_code
+#include <vector>        // std::erase
+
+#include <belay/room/detail/admission_limits.hpp>
+#include <belay/room/detail/client_table.hpp>
+#include <belay/room/detail/turn_context.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Owns the clients of a manager, and carries out what their cores decide: closes a client with a
+/// reason, takes it out of its room, and destroys it at the end of the turn.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Rooms`: `leave`, for the room of a client.
+///
+/// Thread safety: home thread only.
+template <class Parts>
+class ClientLifecycle {
+    using Rooms = typename Parts::Rooms;
+
+public:
+    ClientLifecycle(TurnContext& context, Rooms& rooms) noexcept
+        : limits{context.options}, context_{context}, rooms_{rooms} {}
+    ClientLifecycle(const ClientLifecycle&) = delete;
+    ClientLifecycle& operator=(const ClientLifecycle&) = delete;
+
+    /// The clients and the connections, by their ids.
+    ClientTable clients;
+    /// The counts of clients that limit the admission.
+    AdmissionLimits limits;
+
+    /// Processes an event of a client's life, and updates the counts that depend on its state.
+    [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
+                                              Duration valid_for = {}) noexcept {
+        const bool waited = client.core.waiting();
+        const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
+        if (waited && !client.core.waiting()) limits.end_waiting();
+        client.update_checking();
+        return todo;
+    }
+
+    // ---- with a reason --------------------------------------------------------------------------
+
+    /// Closes a client with the code for `why`.
+    void close(RoomClient& client, const std::error_code& why) {
+        if (client.core.closing()) return;
+        if (client.connection->multiplexed != nullptr && ends_connection(client, why))
+            return close(*client.connection->multiplexed, why);
+        client.end.reason = why;
+        const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
+        release(client, todo);
+        if (todo.close) return client.ops->close(client, why);
+        client.end.close_with(why);
+        if (todo.open) client.ops->open(client);
+        client.waker.touch();
+    }
+    /// Closes a connection with all its clients.
+    void close(MultiplexedBase& connection, const std::error_code& why) {
+        if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
+        for (RoomClient* const client : connection.io.clients) client->end.reason = why;
+        release_all(connection);
+        limits.count(connection);
+        connection.end.close_with(why);
+        connection.ops->open(connection);
+        connection.waker.touch();
+    }
+    void close_all(const std::error_code& why) {
+        for (RoomClient* const client : clients.all()) {
+            if (!client->core.closing()) count_close(context_.counters, why);
+        }
+        for (const auto& [id, connection] : clients.connections()) close(*connection, why);
+        for (RoomClient* const client : clients.all()) close(*client, why);
+    }
+    /// Closes a client, counts the refusal, and reports it to the observer.
+    void fail(RoomClient& client, const std::error_code& why) {
+        if (client.core.closing()) return;
+        context_.report_refusal(client.request, client.rights.grant.user, why);
+        close(client, why);
+    }
+    void fail_connection(ClientConnection& connection, const std::error_code& why) {
+        if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
+        if (connection.multiplexed->core.closing()) return;
+        context_.report_refusal(connection.multiplexed->request, {}, why);
+        close(*connection.multiplexed, why);
+    }
+    /// Fails the client, or the connection, with this id.
+    void fail_author(std::uint64_t author, const std::error_code& why) {
+        if (RoomClient* const found = clients.find_client(author)) return fail(*found, why);
+        MultiplexedBase* const found = clients.find_connection(author);
+        if (found != nullptr) fail_connection(found->io, why);
+    }
+    /// Closes the client, or the connection, with this id.   Returns: whether there was one.
+    bool remove(std::uint64_t id) {
+        if (RoomClient* const found = clients.find_client(id)) {
+            if (found->core.closing()) return false;
+            close(*found, {});
+            return true;
+        }
+        MultiplexedBase* const found = clients.find_connection(id);
+        if (found == nullptr || found->core.closing()) return false;
+        close(*found, {});
+        return true;
+    }
+
+    // ---- out of the rooms -----------------------------------------------------------------------
+
+    /// Takes a client out of its room, and ends its output.
+    void release(RoomClient& client, const ClientCore::Actions& todo) {
+        leave(client, todo.leave);
+        client.outbox.retry_at = never;
+        if (client.connection->multiplexed == nullptr) client.connection->stop_waiting();
+        client.connection->drop_output(client);
+        if (todo.drop_check) client.rights.check.drop();
+    }
+    void release_all(MultiplexedBase& connection) {
+        for (RoomClient* const client : connection.io.clients) {
+            release(*client, advance(*client, ClientCore::Event::ended));
+            client->waker.touch();
+        }
+        connection.io.stop_waiting();
+    }
+    /// Destroys all clients at once, without a close code.
+    void end_all() {
+        clients.destroy_all([&](RoomClient& client) { end(client); });
+        limits.forget_connections();
+    }
+    /// Destroys the clients and the connections that have ended, at the end of a turn.
+    void reap() {
+        clients.destroy_ended([&](RoomClient& client) {
+            end(client);
+            std::erase(client.connection->clients, &client);
+            if (client.connection->multiplexed != nullptr)
+                limits.count(*client.connection->multiplexed);
+        });
+        clients.destroy_ended_connections([&](MultiplexedBase&) { limits.forget_connection(); });
+    }
+
+private:
+    /// Whether an error of one client ends its whole connection. Lost rights and ended histories
+    /// end the client only; the client mends all other errors by dialling again.
+    [[nodiscard]] static bool ends_connection(const RoomClient& client,
+                                              const std::error_code& why) {
+        if (!why) return true;
+        return client.core.joined() && why != RoomErrc::unauthorized &&
+               why != RoomErrc::forbidden && why != RoomErrc::history_reset &&
+               why != RoomErrc::room_erased;
+    }
+    /// The client's transport or connection has ended.
+    void end(RoomClient& client) { leave(client, advance(client, ClientCore::Event::ended).leave); }
+    void leave(RoomClient& client, ClientCore::Leave how) {
+        if (how == ClientCore::Leave::no) return;
+        const bool had_joined = how == ClientCore::Leave::joined;
+        MultiplexedBase* const connection = client.connection->multiplexed;
+        if (connection != nullptr && had_joined)
+            static_cast<void>(connection->core.step(ConnectionCore::Event::left, context_.now));
+        if (client.room != nullptr) rooms_.leave(client, had_joined);
+    }
+
+    TurnContext& context_;
+    Rooms& rooms_;
+};
+
+}}}  // namespace belay::detail

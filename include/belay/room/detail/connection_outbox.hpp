@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/connection_outbox.hpp
+/// ConnectionOutbox: the frames that wait to be sent on one connection.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <deque>    // std::deque, std::erase_if
+#include <utility>  // std::move
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/detail/intrusive.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A frame that several outboxes share.
+struct RoomFrame : Counted {
+    explicit RoomFrame(Bytes b) noexcept : bytes{std::move(b)} {}
+    const Bytes bytes;
+};
+
+/// The part of RoomOptions::client_bytes_max that may wait in the transport.
+[[nodiscard]] constexpr std::size_t connection_bytes_max(std::size_t client_bytes_max) noexcept {
+    return client_bytes_max / 2;
+}
+
+/// The frames that wait to be sent on one connection.
+class ConnectionOutbox {
+public:
+    /// `answers_of_all` is the sum over all clients.
+    explicit ConnectionOutbox(std::size_t& answers_of_all) noexcept : all_{&answers_of_all} {}
+    ConnectionOutbox(const ConnectionOutbox&) = delete;
+    ConnectionOutbox& operator=(const ConnectionOutbox&) = delete;
+    ~ConnectionOutbox() { clear(); }
+
+    struct Waiting {
+        Ref<RoomFrame> address;  ///< precedes the frame; null: none
+        Ref<RoomFrame> frame;
+        std::uint64_t client;  ///< the client of the frame; 0: the connection
+        bool counts;           ///< an update of the room; else an answer
+
+        [[nodiscard]] std::size_t size() const noexcept { return frame->bytes.size(); }
+    };
+
+    void push(Waiting frame) {
+        (frame.counts ? counted_ : answers_) += frame.size();
+        if (!frame.counts) *all_ += frame.size();
+        own_ += frame.client == 0 ? 1 : 0;
+        frames_.push_back(std::move(frame));
+    }
+    void pop() noexcept {
+        forget(frames_.front());
+        frames_.pop_front();
+    }
+    /// Removes the frames of one client.   Complexity: O(n).
+    void drop(std::uint64_t client) noexcept {
+        std::erase_if(frames_, [&](const Waiting& frame) {
+            if (frame.client == client) forget(frame);
+            return frame.client == client;
+        });
+    }
+    void clear() noexcept {
+        frames_.clear();
+        *all_ -= answers_;
+        counted_ = answers_ = own_ = 0;
+    }
+    [[nodiscard]] const Waiting& front() const noexcept { return frames_.front(); }
+    [[nodiscard]] bool empty() const noexcept { return frames_.empty(); }
+    [[nodiscard]] std::size_t counted() const noexcept { return counted_; }
+    [[nodiscard]] std::size_t answers() const noexcept { return answers_; }
+    /// Returns the number of frames that belong to no client.
+    [[nodiscard]] std::size_t own() const noexcept { return own_; }
+
+private:
+    void forget(const Waiting& frame) noexcept {
+        (frame.counts ? counted_ : answers_) -= frame.size();
+        if (!frame.counts) *all_ -= frame.size();
+        own_ -= frame.client == 0 ? 1 : 0;
+    }
+
+    std::size_t* all_;
+    std::deque<Waiting> frames_;
+    std::size_t counted_ = 0;
+    std::size_t answers_ = 0;
+    std::size_t own_ = 0;
+};
+
+}}}  // namespace belay::detail

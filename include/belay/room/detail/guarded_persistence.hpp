@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/guarded_persistence.hpp
+/// GuardedPersistence: a user's persistence whose exceptions are failed calls.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::forward, std::move
+
+#include <belay/core/completion.hpp>
+#include <belay/room/detail/turn_context.hpp>
+#include <belay/room/fanout_like.hpp>
+#include <belay/room/persistence_like.hpp>
+#include <belay/room/room_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The persistence of a room server. An exception of a call would leave a turn in the middle, with
+/// a change that is lost or a client that waits for nothing. So it becomes the error of that call:
+/// RoomErrc::persistence_threw, or no answer where a Completion was passed. A call that has no
+/// error is reported to `on_room_failed`.
+///
+/// Thread safety: the manager's home thread.
+template <class P>
+class GuardedPersistence {
+public:
+    GuardedPersistence(TurnContext& context, P persistence)
+        : context_{context}, inner_{std::move(persistence)} {}
+
+    [[nodiscard]] P& inner() noexcept { return inner_; }
+
+    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        return result<Result<std::uint64_t>>([&] { return inner_.append(id, update); });
+    }
+    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        return result<Result<std::uint64_t>>([&] { return inner_.reset(id, epoch); });
+    }
+    [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+        return result<Result<std::uint64_t>>([&] { return inner_.begin(id, epoch, again); });
+    }
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        return result<std::error_code>([&] { return inner_.erase(id); });
+    }
+    [[nodiscard]] std::optional<std::string> lagging() {
+#if defined(__cpp_exceptions)
+        try {
+            return inner_.lagging();
+        } catch (...) {
+            report({});
+            return std::nullopt;
+        }
+#else
+        return inner_.lagging();
+#endif
+    }
+
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        call([&] { inner_.load(id, std::move(done)); });
+    }
+    void flush(Completion<PersistenceError> done) {
+        call([&] { inner_.flush(std::move(done)); });
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        call([&] { inner_.save(id, snapshot, covers, std::move(done)); });
+    }
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        call([&] { inner_.list(after, count, std::move(done)); });
+    }
+    void publish(std::string_view id, BytesView message) {
+#if defined(__cpp_exceptions)
+        try {
+            inner_.publish(id, message);
+        } catch (...) {
+            report(std::string{id});
+        }
+#else
+        inner_.publish(id, message);
+#endif
+    }
+    void subscribe(std::string_view id, std::uint64_t from,
+                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+        call([&] { inner_.subscribe(id, from, std::move(done)); });
+    }
+
+private:
+    void report(const std::string& board) {
+        ++context_.counters.storage_failures;
+        context_.report_failure(board, {RoomErrc::persistence_threw, {}, {}});
+    }
+    template <class R, class F>
+    [[nodiscard]] R result(F&& f) {
+#if defined(__cpp_exceptions)
+        try {
+            return f();
+        } catch (...) {
+            return make_error_code(RoomErrc::persistence_threw);
+        }
+#else
+        return f();
+#endif
+    }
+    /// The Completion that was passed is destroyed with the exception, which answers it with "no".
+    template <class F>
+    void call(F&& f) {
+#if defined(__cpp_exceptions)
+        try {
+            f();
+        } catch (...) {
+            return;
+        }
+#else
+        f();
+#endif
+    }
+
+    TurnContext& context_;
+    P inner_;
+};
+
+}}}  // namespace belay::detail

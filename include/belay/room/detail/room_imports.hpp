@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_imports.hpp
+/// RoomImports: adds stored rooms to rooms of a RoomManager.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <string>        // std::string, std::to_string
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
+
+#include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/document_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The imports of rooms. An import waits until its room is loaded, is checked on a copy of the
+/// document, and is answered when its last update is durable.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Rooms`: `find_or_make` and `step`,
+/// - `Scheduler`: `append`, to store the updates,
+/// - `Delivery`: `vector_of`.
+///
+/// Thread safety: the manager's home thread.
+template <class Parts>
+class RoomImports {
+    using Document = typename Parts::Document;
+    using Delivery = typename Parts::Delivery;
+    using Rooms = typename Parts::Rooms;
+    using Scheduler = typename Parts::Scheduler;
+    using Room = RoomState<Document>;
+
+public:
+    RoomImports(TurnContext& context, AdminAnswers& answers, Rooms& rooms,
+                Scheduler& scheduler) noexcept
+        : context_{context}, answers_{answers}, rooms_{rooms}, scheduler_{scheduler} {}
+    RoomImports(const RoomImports&) = delete;
+    RoomImports& operator=(const RoomImports&) = delete;
+
+    void import_room(const std::string& board, StoredRoom content,
+                     Completion<PersistenceError> done) {
+        if (!answers_.accepts(board, done)) return;
+        std::error_code error;
+        auto* const room = rooms_.find_or_make(board, error);
+        if (room == nullptr) return answers_.fail(done, error);
+        const std::size_t size = bytes_of(content);
+        if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)
+            return answers_.fail(done, make_error_code(RoomErrc::update_too_large));
+        rooms_.step(*room, timeline::RoomCore::Event::touched);
+        RoomImport import{std::move(content), std::move(done)};
+        if (room->core.live()) return apply(*room, import);
+        room->after_load.import_bytes += size;
+        room->after_load.imports.push_back(std::move(import));
+    }
+    /// Applies the imports that waited for the load.
+    void on_loaded(Room& room) {
+        room.after_load.import_bytes = 0;
+        for (RoomImport& import : std::exchange(room.after_load.imports, {})) apply(room, import);
+    }
+    /// Answers imports with an error: the room ended, or its pending changes are lost.
+    void fail_all(RoomBase& room, const PersistenceError& why) {
+        room.after_load.import_bytes = 0;
+        for (RoomImport& import : std::exchange(room.after_load.imports, {}))
+            answers_.answer(import.done, PersistenceError{why});
+        for (PendingUpdate& change : room.pending.all()) fail_change(change, why);
+    }
+    /// Answers the import whose last change this is, if it is one.
+    void fail_change(PendingUpdate& change, const PersistenceError& why) {
+        if (!change.done) return;
+        answers_.answer(*change.done, PersistenceError{why});
+        change.done.reset();
+    }
+    void durable(PendingUpdate& change) { fail_change(change, {}); }
+
+private:
+    [[nodiscard]] static std::size_t bytes_of(const StoredRoom& content) noexcept {
+        std::size_t size = 0;
+        for (const auto* part : {&content.snapshot, &content.updates})
+            for (const Bytes& update : *part) size += update.size();
+        return size;
+    }
+
+    void apply(Room& room, RoomImport& import) {
+        std::vector<BytesView> adding;
+        if (PersistenceError error = check_import(room, import.content, adding))
+            return answers_.answer(import.done, std::move(error));
+        for (const BytesView update : adding) {
+            if (const std::error_code e = scheduler_.append(room, update, 0, import.content.epoch))
+                return answers_.fail(import.done, e);
+            rooms_.step(room, timeline::RoomCore::Event::appended);
+        }
+        if (adding.empty()) return answers_.answer(import.done, PersistenceError{});
+        room.pending.all().back().done = std::move(import.done);
+    }
+    /// Collects the new updates of an import, after all were tried on a copy of the document.
+    [[nodiscard]] PersistenceError check_import(Room& room, const StoredRoom& content,
+                                                std::vector<BytesView>& adding) const {
+        // Merges the document first, so that its content is known.
+        static_cast<void>(Delivery::vector_of(room));
+        Document trial{room.document};
+        std::size_t number = 0;
+        std::size_t size = room.pending.bytes();
+        for (const auto* part : {&content.snapshot, &content.updates}) {
+            for (const Bytes& update : *part) {
+                ++number;
+                auto adds = trial.check(update);
+                std::error_code error;
+                if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
+                if (!error && !*adds) continue;
+                if (!error) error = static_cast<std::error_code>(trial.apply(update));
+                if (error) return {error, {}, "part " + std::to_string(number) + " of the import"};
+                size += update.size();
+                adding.emplace_back(update);
+            }
+        }
+        if (size > context_.options.unflushed_bytes_max)
+            return {RoomErrc::update_too_large, {}, "RoomOptions::unflushed_bytes_max"};
+        return {};
+    }
+
+    TurnContext& context_;
+    AdminAnswers& answers_;
+    Rooms& rooms_;
+    Scheduler& scheduler_;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/storage_call.hpp
+/// StorageCall: a call of the storage that waits for its answer, until a deadline.
+#pragma once
+
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <utility>   // std::move
+
+#include <belay/core/completion.hpp>
+#include <belay/core/order.hpp>
+#include <belay/room/persistence_error.hpp>
+#include <belay/room/room_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// One load, flush or save of a room server. V is a PersistenceError, or a Result with one.
+///
+/// Thread safety: the manager's home thread.
+template <class V>
+class StorageCall {
+public:
+    void attach(const Waker& waker) noexcept { question_.attach(waker); }
+    /// Begins a call, which has failed if there is no answer before `ends`.
+    /// Returns: the function for the answer.
+    [[nodiscard]] Completion<V> begin(Instant ends) {
+        ends_ = ends;
+        return question_.ask();
+    }
+    [[nodiscard]] bool waits() const noexcept { return question_.waits(); }
+    [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
+    [[nodiscard]] Instant deadline() const noexcept { return smaller(question_.deadline(), ends_); }
+
+    /// Takes the answer. It is no_answer if the storage dropped the call, or is too late. `name`
+    /// names the call in the error.   Returns: nothing while the call waits, or if there is none.
+    [[nodiscard]] std::optional<V> take(Instant now, const char* name) {
+        std::optional<V> answer;
+        if (!question_.waits()) return answer;
+        if (question_.answered()) {
+            answer = question_.take();
+            if (!answer)
+                answer.emplace(
+                    no_answer(std::string{"the persistence threw, or dropped the "} + name));
+        } else if (ends_ <= now) {
+            question_.drop();
+            answer.emplace(no_answer(std::string{"the "} + name + " took longer than allowed"));
+        } else {
+            return answer;
+        }
+        ends_ = never;
+        return answer;
+    }
+
+private:
+    [[nodiscard]] static PersistenceError no_answer(std::string what) {
+        return {RoomErrc::no_answer, {}, std::move(what)};
+    }
+
+    driver::Question<V> question_;
+    Instant ends_ = never;
+};
+
+}}}  // namespace belay::detail

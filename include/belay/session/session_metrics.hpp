@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/session_metrics.hpp
+/// visit_metrics for sessions and outboxes.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+
+#include <belay/link/supervisor_metrics.hpp>
+#include <belay/metrics/metric.hpp>
+#include <belay/session/outbox.hpp>
+#include <belay/session/session.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace metrics {
+
+/// Passes the numbers of a session to `visitor(const Metric&)`; the part is "session".
+///
+/// The counters are the numbers of operations, so they continue after a restart.
+///
+/// Thread safety: a plain value.
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const SessionStatus& status, Visitor&& visitor) {
+    detail::visit_link("session", status.link, visitor);
+    detail::visit_states({.part = "session",
+                          .name = "blocked",
+                          .help = "1 for the reason why nothing is sent; none if it may be.",
+                          .key = "reason"},
+                         status.blocked, 8, visitor);
+    constexpr detail::Row<SessionStatus> rows[] = {
+        {"taken", &SessionStatus::taken, "Operations that send() took."},
+        {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
+        {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
+    detail::visit_rows({.part = "session"}, status, rows, visitor);
+}
+
+/// Passes the numbers of a session.   Thread safety: home thread.
+template <class Transport, class Policy, class Queue, class Observer, class Visitor>
+void visit_metrics(const Session<Transport, Policy, Queue, Observer>& session, Visitor&& visitor) {
+    visit_metrics(session.status(), visitor);
+}
+
+/// Passes the numbers of an outbox to `visitor(const Metric&)`; the part is "outbox".
+///
+/// Thread safety: a plain value.
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const OutboxStatus& status, Visitor&& visitor) {
+    detail::visit_link("outbox", status.link, visitor);
+    constexpr detail::Row<OutboxStatus> gauges[] = {
+        {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
+        {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."}};
+    constexpr detail::Row<OutboxStatus> counters[] = {
+        {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
+        {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
+        {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
+        {"unsent", &OutboxStatus::unsent, "Messages that the transport refused."}};
+    detail::visit_rows({.part = "outbox", .kind = Metric::Kind::gauge}, status, gauges, visitor);
+    detail::visit_rows({.part = "outbox"}, status, counters, visitor);
+    visitor(Metric{.part = "outbox",
+                   .name = "failed",
+                   .help = "1 after a failure of the storage that ended sending.",
+                   .kind = Metric::Kind::gauge,
+                   .value = status.error ? std::uint64_t{1} : 0});
+}
+
+/// Passes the numbers of an outbox.   Thread safety: home thread.
+template <class Transport, class Policy, class Queue, class Observer, class Visitor>
+void visit_metrics(const Outbox<Transport, Policy, Queue, Observer>& outbox, Visitor&& visitor) {
+    visit_metrics(outbox.status(), visitor);
+}
+
+}}}  // namespace belay::metrics

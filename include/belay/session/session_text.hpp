@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/session_text.hpp
+/// to_string for the states of sessions and outboxes: texts for logs.
+#pragma once
+
+#include <string>  // std::string
+
+#include <belay/link/link_text.hpp>
+#include <belay/session/blocked.hpp>
+#include <belay/session/outbox_options.hpp>
+#include <belay/session/session_options.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// Returns the facts about a blocked session as pairs: "acked=3 last=9 applied=2 attach=0".
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const BlockedDetails& details) {
+    return detail::Fields{}
+        .add("acked", details.acked)
+        .add("last", details.last)
+        .add("applied", details.applied)
+        .add("attach", details.attach)
+        .add("replaced_applied", details.replaced_applied)
+        .take();
+}
+
+/// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3", and
+/// "blocked=fenced" with the facts if it is blocked.
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const SessionStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    fields.add("taken", status.taken)
+        .add("accepted", status.accepted)
+        .add("acknowledged", status.acknowledged);
+    if (status.blocked == Blocked::none) return fields.take();
+    fields.add("blocked", to_string(status.blocked));
+    return fields.take() + " " + to_string(status.details);
+}
+
+/// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 sent=5 sent_again=0
+/// acknowledged=4 unsent=0", and "error=..." after a failure of the storage.
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const OutboxStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    fields.add("waiting", status.waiting)
+        .add("in_flight", status.in_flight)
+        .add("sent", status.sent)
+        .add("sent_again", status.sent_again)
+        .add("acknowledged", status.acknowledged)
+        .add("unsent", status.unsent);
+    if (status.error) fields.add("error", to_string(status.error));
+    return fields.take();
+}
+
+namespace detail {
+
+template <>
+inline constexpr bool has_text<Blocked> = true;
+template <>
+inline constexpr bool has_text<BlockedDetails> = true;
+template <>
+inline constexpr bool has_text<SessionStatus> = true;
+template <>
+inline constexpr bool has_text<OutboxStatus> = true;
+
+}  // namespace detail
+
+}}  // namespace belay

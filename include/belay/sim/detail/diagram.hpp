@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/diagram.hpp
+/// diagram: the lines of a history as text, with a column for each host.
+#pragma once
+
+#include <algorithm>  // std::max, std::min
+#include <iterator>   // std::size
+#include <string>     // std::string
+#include <vector>     // std::vector
+
+#include <belay/sim/detail/recorder.hpp>
+#include <belay/sim/detail/trace.hpp>
+#include <belay/sim/scenario.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
+
+/// Prints records as a sequence diagram: a message is an arrow between the columns of its hosts.
+class Diagram {
+public:
+    Diagram(std::vector<std::string> hosts, const Scenario& scenario)
+        : hosts_{std::move(hosts)}, scenario_{scenario} {
+        for (std::string& h : hosts_) {
+            // A line end in a name would tear the lines.
+            for (char& c : h) {
+                if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+            }
+            width_ = std::max(width_, h.size() + 2);
+        }
+    }
+
+    /// Prints the last of these records, in at most `lines` lines, and how many it leaves out.
+    [[nodiscard]] std::string print(const std::vector<Record>& records, std::size_t lines) const {
+        std::vector<std::string> printed;
+        std::size_t quiet = 0;
+        const auto quiet_line = [&] {
+            if (quiet == 0) return;
+            printed.push_back(std::string(time_width, ' ') + "... " + std::to_string(quiet) +
+                              " pings, pongs and functions\n");
+            quiet = 0;
+        };
+        for (const Record& r : records) {
+            // The last line is where the history ends: it is always printed.
+            if (is_quiet(r) && &r != &records.back()) {
+                ++quiet;
+                continue;
+            }
+            quiet_line();
+            printed.push_back(line(r));
+        }
+        quiet_line();
+        std::string out = header();
+        const std::size_t left_out = printed.size() > lines ? printed.size() - lines : 0;
+        if (left_out != 0) {
+            out += std::string(time_width, ' ') + "... " + std::to_string(left_out) +
+                   " earlier lines\n";
+        }
+        for (std::size_t i = left_out; i < printed.size(); ++i) out += printed[i];
+        return out;
+    }
+    /// Prints each of the last of these records with `line`, in `lines` lines at most.
+    template <class Line>
+    [[nodiscard]] static std::string print_each(const std::vector<Record>& records,
+                                                std::size_t lines, Line&& line) {
+        std::string out;
+        for (std::size_t i = records.size() > lines ? records.size() - lines : 0;
+             i < records.size(); ++i) {
+            out += line(records[i]);
+        }
+        return out;
+    }
+    [[nodiscard]] std::string header() const {
+        std::string out(time_width, ' ');
+        for (const std::string& h : hosts_) out += h + std::string(width_ - h.size(), ' ');
+        return out + '\n';
+    }
+    [[nodiscard]] std::string line(const Record& r) const {
+        const std::string time = seconds(r.time);
+        std::string out(time.size() < time_width - 2 ? time_width - 2 - time.size() : 0, ' ');
+        return out + time + "  " + lanes(r) + text(r) + '\n';
+    }
+
+    /// Prints a record as one line of text: the number of the event, the time and what happened.
+    [[nodiscard]] std::string plain(const Record& r) const {
+        return std::to_string(r.event) + "  " + seconds(r.time) + "  " + text(r) + '\n';
+    }
+    /// Prints a record as one line of JSON.
+    [[nodiscard]] std::string json(const Record& r) const {
+        std::string out = "{\"event\":" + std::to_string(r.event) +
+                          ",\"time_ns\":" + std::to_string(r.time.time_since_epoch().count()) +
+                          ",\"kind\":\"" + kind(r.mark) + '"';
+        if (r.host < hosts_.size()) out += ",\"host\":" + json_text(hosts_[r.host]);
+        if (r.peer < hosts_.size()) out += ",\"peer\":" + json_text(hosts_[r.peer]);
+        return out + ",\"text\":" + json_text(text(r)) + "}\n";
+    }
+
+    /// Prints a time in seconds, with as many digits as it needs.
+    [[nodiscard]] static std::string seconds(Instant t) {
+        const auto ns = static_cast<std::uint64_t>(t.time_since_epoch().count());
+        std::string fraction = std::to_string(1'000'000'000 + ns % 1'000'000'000).substr(1);
+        while (fraction.size() > 3 && fraction.back() == '0') fraction.pop_back();
+        return std::to_string(ns / 1'000'000'000) + '.' + fraction + " s";
+    }
+
+private:
+    static constexpr std::size_t time_width = 20;
+
+    /// Whether a line matters only in a row of its kind.
+    static bool is_quiet(const Record& r) noexcept {
+        const std::uint64_t segment = r.facts >> 32;
+        return r.mark == Mark::function ||
+               (r.mark == Mark::arrive && (segment == ping || segment == pong));
+    }
+    // Of Segment::Kind.
+    static constexpr std::uint64_t ping = 3;
+    static constexpr std::uint64_t pong = 4;
+
+    static const char* kind(Mark mark) noexcept {
+        static constexpr const char* names[] = {"function",  "start", "kill",   "pause",   "resume",
+                                                "dial",      "send",  "arrive", "accept",  "refuse",
+                                                "hang_up",   "cut",   "block",  "unblock", "fault",
+                                                "fault_end", "heal"};
+        static_assert(std::size(names) == static_cast<std::size_t>(Mark::heal));
+        return names[static_cast<std::size_t>(mark) - 1];
+    }
+    /// `text` has no control characters: the constructor has replaced them.
+    static std::string json_text(const std::string& text) {
+        std::string out = "\"";
+        for (const char c : text) {
+            if (c == '"' || c == '\\') out += '\\';
+            out += c;
+        }
+        return out + '"';
+    }
+    [[nodiscard]] std::string name(std::uint32_t host) const {
+        return host < hosts_.size() ? hosts_[host] : std::string{"the test"};
+    }
+    [[nodiscard]] std::string lanes(const Record& r) const {
+        std::string out(hosts_.size() * width_, ' ');
+        for (std::size_t i = 0; i < hosts_.size(); ++i) out[i * width_] = '|';
+        if (r.host >= hosts_.size()) return out;
+        const std::size_t at = r.host * width_;
+        const bool leaves = r.mark == Mark::send || r.mark == Mark::dial;
+        if (leaves && r.peer < hosts_.size() && r.peer != r.host) {
+            const std::size_t to = r.peer * width_;
+            for (std::size_t i = std::min(at, to) + 1; i < std::max(at, to); ++i) out[i] = '-';
+            out[to > at ? to - 1 : to + 1] = to > at ? '>' : '<';
+        }
+        const bool wrong = r.mark == Mark::kill || r.mark == Mark::fault || r.mark == Mark::cut;
+        out[at] = wrong ? 'X' : '*';
+        return out;
+    }
+    [[nodiscard]] std::string text(const Record& r) const {
+        const std::string who = name(r.host);
+        const auto bytes = [&] { return std::to_string(r.facts & 0xFFFFFFFFU) + " bytes"; };
+        switch (r.mark) {
+            case Mark::function:
+                return who + " runs a function";
+            case Mark::start:
+                return who + " starts, " + std::to_string(r.facts) + ". time";
+            case Mark::kill:
+                return who + " is killed";
+            case Mark::pause:
+                return who + " is frozen";
+            case Mark::resume:
+                return who + " continues";
+            case Mark::dial:
+                return who + " dials port " + std::to_string(r.facts);
+            case Mark::send:
+                return who + " sends " + bytes();
+            case Mark::arrive:
+                return arrival(r);
+            case Mark::accept:
+                return who + " accepts";
+            case Mark::refuse:
+                return who + " refuses";
+            case Mark::hang_up:
+                return who + " hangs up";
+            case Mark::cut:
+                return "the connection breaks";
+            case Mark::block:
+                return r.facts >> 32 != 0 ? "partition from " + who + " to " + name32(r.facts)
+                                          : "partition of " + who + " and " + name32(r.facts);
+            case Mark::unblock:
+                return "the partition ends";
+            case Mark::fault:
+                return "fault " + fault(r.facts);
+            case Mark::fault_end:
+                return "end of " + fault(r.facts);
+            case Mark::heal:
+                return "heal";
+        }
+        return {};
+    }
+    [[nodiscard]] std::string arrival(const Record& r) const {
+        static constexpr const char* kinds[] = {
+            "a connection request", "the acceptance",  "",       "a ping", "a pong",
+            "space in the window",  "the orderly end", "a reset"};
+        const std::uint64_t kind = r.facts >> 32;
+        const bool data = kind == 2 || kind >= std::size(kinds);
+        return name(r.host) + " gets " +
+               (data ? std::to_string(r.facts & 0xFFFFFFFFU) + " bytes" : kinds[kind]);
+    }
+    [[nodiscard]] std::string name32(std::uint64_t host) const {
+        return name(static_cast<std::uint32_t>(host));
+    }
+    [[nodiscard]] std::string fault(std::uint64_t key) const {
+        for (const Scenario::Step& s : scenario_.steps()) {
+            if (s.fault.key() == key) return to_cpp(s.fault);
+        }
+        return {};
+    }
+
+    std::vector<std::string> hosts_;
+    const Scenario& scenario_;
+    std::size_t width_ = 14;
+};
+
+}}}  // namespace belay::sim::detail

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/fault_effects.hpp
+/// apply and take_back: the effects of faults on the hosts and the network of a world.
+#pragma once
+
+#include <system_error>  // std::make_error_code
+
+#include <belay/sim/fault.hpp>
+#include <belay/sim/network.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
+
+/// Applies a fault other than `latency`.   Pre: `peer` is not null if the fault hits a link.
+template <class World>
+void apply(World& world, Host& host, Host* peer, const Fault& f) {
+    switch (f.kind) {
+        case Fault::Kind::partition:
+            return world.network().partition(host, *peer);
+        case Fault::Kind::partition_one_way:
+            return world.network().partition_one_way(host, *peer);
+        case Fault::Kind::refuse:
+            return world.network().refuse(host);
+        case Fault::Kind::drop_connections:
+            return world.network().drop_connections(host, *peer);
+        case Fault::Kind::half_open:
+            return world.network().half_open(host, *peer);
+        case Fault::Kind::kill:
+            return world.kill(host);
+        case Fault::Kind::restart:
+            return world.restart(host);
+        case Fault::Kind::pause:
+            return world.pause(host);
+        case Fault::Kind::resume:
+            return world.resume(host);
+        case Fault::Kind::refuse_disk:
+            return host.disk().refuse(true);
+        case Fault::Kind::fill_disk:
+            return host.disk().limit_bytes(host.disk().used_bytes());
+        case Fault::Kind::fail_disk:
+            return host.disk().fail_at(host.disk().operations() + f.number,
+                                       std::make_error_code(std::errc::io_error));
+        case Fault::Kind::latency:
+            return;
+    }
+}
+
+/// Ends the effect of a fault that lasts, other than `latency`.
+template <class World>
+void take_back(World& world, Host& host, Host* peer, const Fault& f) {
+    switch (f.kind) {
+        case Fault::Kind::partition:
+            return world.network().heal(host, *peer);
+        case Fault::Kind::partition_one_way:
+            return world.network().heal_one_way(host, *peer);
+        case Fault::Kind::refuse:
+            return world.network().accept(host);
+        case Fault::Kind::kill:
+            if (!host.alive()) world.restart(host);
+            return;
+        case Fault::Kind::pause:
+            return world.resume(host);
+        case Fault::Kind::refuse_disk:
+            return host.disk().refuse(false);
+        case Fault::Kind::fill_disk:
+            return host.disk().limit_bytes(Disk::no_limit);
+        default:
+            return;
+    }
+}
+
+}}}  // namespace belay::sim::detail

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/recorder.hpp
+/// Recorder: the last lines of a world's history, for people.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <vector>   // std::vector
+
+#include <belay/core/instant.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
+
+enum class Mark : std::uint8_t;
+
+/// One line of the history.
+struct Record {
+    Instant time{};
+    std::uint64_t facts = 0;
+    std::uint64_t event = 0;  // its number, from 1; outside of an event, that of the last one
+    std::uint32_t host = 0;
+    std::uint32_t peer = 0;  // the other end of a connection
+    Mark mark{};
+
+    friend bool operator==(const Record&, const Record&) = default;
+};
+
+/// A ring of the last records.   Allocates: at most `capacity` records, as they come.
+class Recorder {
+public:
+    Recorder() noexcept = default;
+    explicit Recorder(std::size_t capacity) noexcept : capacity_{capacity} {}
+
+    void add(const Record& r) noexcept {
+        if (stopped_) return;
+        if (ring_.size() < capacity_) {
+            ring_.push_back(r);
+        } else {
+            ring_[static_cast<std::size_t>(total_ % capacity_)] = r;
+        }
+        ++total_;
+    }
+    /// Keeps what is there, for ever.
+    void stop() noexcept { stopped_ = true; }
+
+    [[nodiscard]] bool on() const noexcept { return capacity_ != 0; }
+    /// Returns the number of lines that there were.
+    [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
+    /// Returns the last lines, in their order.
+    [[nodiscard]] std::vector<Record> records() const {
+        if (total_ <= ring_.size()) return ring_;
+        const auto first = static_cast<std::ptrdiff_t>(total_ % capacity_);
+        std::vector<Record> out{ring_.begin() + first, ring_.end()};
+        out.insert(out.end(), ring_.begin(), ring_.begin() + first);
+        return out;
+    }
+
+private:
+    std::size_t capacity_ = 0;
+    std::uint64_t total_ = 0;
+    std::vector<Record> ring_;
+    bool stopped_ = false;
+};
+
+}}}  // namespace belay::sim::detail

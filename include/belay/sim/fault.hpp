@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/fault.hpp
+/// sim::Fault: one fault of a simulated world, as a value that is printed, compared and left out.
+#pragma once
+
+#include <cstdint>      // std::uint64_t
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+
+#include <belay/core/instant.hpp>
+#include <belay/sim/detail/trace.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim {
+
+/// A fault that hits one host or the link between two. The functions below make the faults.
+///
+/// A fault refers to hosts by name. A fault that *lasts* holds until the scenario takes it back, or
+/// until World::heal; the others happen at one instant.
+///
+/// Models:        std::regular, except for default construction.
+/// Thread safety: distinct objects safe.
+struct Fault {
+    /// The kind of a fault. Values are part of key(): append, never renumber.
+    enum class Kind : std::uint8_t {
+        partition = 1,          ///< lasts: Network::partition
+        latency = 2,            ///< lasts: messages from `host` to `peer` travel for `min` to `max`
+        refuse = 3,             ///< lasts: Network::refuse
+        drop_connections = 4,   ///< Network::drop_connections
+        half_open = 5,          ///< Network::half_open(host, peer)
+        kill = 6,               ///< lasts: World::kill; at its end the process is started again
+        restart = 7,            ///< World::restart
+        pause = 8,              ///< lasts: World::pause
+        resume = 9,             ///< World::resume
+        refuse_disk = 10,       ///< lasts: Disk::refuse
+        fill_disk = 11,         ///< lasts: the disk has no space for more than is on it
+        fail_disk = 12,         ///< Disk::fail_at: the `number`-th operation from now fails
+        partition_one_way = 13  ///< lasts: Network::partition_one_way(host, peer)
+    };
+
+    Kind kind;
+    std::string host;
+    std::string peer{};
+    Duration min{};
+    Duration max{};
+    std::uint64_t number = 0;
+
+    /// Returns whether the fault lasts, so that it can be taken back.
+    [[nodiscard]] bool lasts() const noexcept {
+        return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
+               kind != Kind::resume && kind != Kind::fail_disk;
+    }
+    /// Returns whether the fault hits the link between two hosts.
+    [[nodiscard]] bool hits_link() const noexcept {
+        return kind == Kind::partition || kind == Kind::partition_one_way ||
+               kind == Kind::latency || kind == Kind::drop_connections || kind == Kind::half_open;
+    }
+    /// Returns a number made of what the fault hits, and of nothing else. It is equal on every
+    /// compiler.
+    [[nodiscard]] std::uint64_t key() const noexcept {
+        std::uint64_t k = detail::mix(static_cast<std::uint64_t>(kind), detail::hash_of(host));
+        k = detail::mix(k, detail::hash_of(peer));
+        k = detail::mix(k, static_cast<std::uint64_t>(min.count()));
+        k = detail::mix(k, static_cast<std::uint64_t>(max.count()));
+        return detail::mix(k, number);
+    }
+    friend bool operator==(const Fault&, const Fault&) = default;
+};
+
+/// Makes a fault that stops all traffic between two hosts, without a notification. It lasts.
+[[nodiscard]] inline Fault partition(std::string_view a, std::string_view b) {
+    return {.kind = Fault::Kind::partition, .host = std::string{a}, .peer = std::string{b}};
+}
+/// Makes a fault that stops the traffic from one host to another, without a notification. The other
+/// direction works (Network::partition_one_way). It lasts.
+[[nodiscard]] inline Fault partition_one_way(std::string_view from, std::string_view to) {
+    return {
+        .kind = Fault::Kind::partition_one_way, .host = std::string{from}, .peer = std::string{to}};
+}
+/// Makes a fault that changes how long a message travels from one host to another, instead of
+/// Network::latency. It lasts. Order is kept.   Pre: 0ns <= min <= max.
+[[nodiscard]] inline Fault latency(std::string_view from, std::string_view to, Duration min,
+                                   Duration max) {
+    BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
+                       "sim::latency: 0ns <= min <= max must hold");
+    return {.kind = Fault::Kind::latency,
+            .host = std::string{from},
+            .peer = std::string{to},
+            .min = min,
+            .max = max};
+}
+/// Makes a fault in which a host's kernel refuses new connections. It lasts.
+[[nodiscard]] inline Fault refuse(std::string_view host) {
+    return {.kind = Fault::Kind::refuse, .host = std::string{host}};
+}
+/// Makes a fault that breaks all connections between two hosts; both ends see a reset.
+[[nodiscard]] inline Fault drop_connections(std::string_view a, std::string_view b) {
+    return {.kind = Fault::Kind::drop_connections, .host = std::string{a}, .peer = std::string{b}};
+}
+/// Makes a fault that breaks all connections between two hosts at `gone`. The process of `unaware`
+/// is not notified until it sends something.
+[[nodiscard]] inline Fault half_open(std::string_view gone, std::string_view unaware) {
+    return {
+        .kind = Fault::Kind::half_open, .host = std::string{gone}, .peer = std::string{unaware}};
+}
+/// Makes a fault that switches a host's power off. It lasts: at its end the process is started.
+[[nodiscard]] inline Fault kill(std::string_view host) {
+    return {.kind = Fault::Kind::kill, .host = std::string{host}};
+}
+/// Makes a fault that starts a host's process anew, dead or alive. It ends every `kill` before it.
+[[nodiscard]] inline Fault restart(std::string_view host) {
+    return {.kind = Fault::Kind::restart, .host = std::string{host}};
+}
+/// Makes a fault that freezes a host's process. It lasts.
+[[nodiscard]] inline Fault pause(std::string_view host) {
+    return {.kind = Fault::Kind::pause, .host = std::string{host}};
+}
+/// Makes a fault that lets a frozen process continue. It ends every `pause` before it.
+[[nodiscard]] inline Fault resume(std::string_view host) {
+    return {.kind = Fault::Kind::resume, .host = std::string{host}};
+}
+/// Makes a fault in which every operation of a host's disk fails with an I/O error. It lasts.
+[[nodiscard]] inline Fault refuse_disk(std::string_view host) {
+    return {.kind = Fault::Kind::refuse_disk, .host = std::string{host}};
+}
+/// Makes a fault in which a host's disk has no space for more than is on it. It lasts.
+[[nodiscard]] inline Fault fill_disk(std::string_view host) {
+    return {.kind = Fault::Kind::fill_disk, .host = std::string{host}};
+}
+/// Makes a fault in which one operation of a host's disk fails with an I/O error: the `number`-th
+/// from then on (Disk::fail_at).   Pre: number > 0.
+[[nodiscard]] inline Fault fail_disk(std::string_view host, std::uint64_t number) {
+    BELAY_PRECONDITION(number > 0, "sim::fail_disk: number must be > 0, 1 is the next operation");
+    return {.kind = Fault::Kind::fail_disk, .host = std::string{host}, .number = number};
+}
+
+}}}  // namespace belay::sim

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/report.hpp
+/// sim::ExploreOptions and sim::Report: what an exploration does, and its result.
+#pragma once
+
+#include <cstdint>   // std::uint64_t
+#include <map>       // std::map
+#include <optional>  // std::optional
+#include <string>    // std::string
+
+#include <belay/core/random.hpp>
+#include <belay/sim/scenario.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim {
+
+/// The options of an exploration.
+struct ExploreOptions {
+    /// The seeds are 1 to `seeds`. An exploration of zero seeds fails.
+    std::uint64_t seeds = 1000;
+    /// Runs this seed only. Marks need not be reached then.
+    std::optional<Seed> seed{};
+    /// Plays this scenario instead of drawing one: that of a report, pasted.
+    std::optional<Scenario> play{};
+    /// The faults that are drawn.
+    ScenarioOptions scenario{};
+    /// The order of the events of one instant (WorldOptions::order).
+    Order order = Order::fifo;
+    /// The number of threads, each with a world and a copy of the body.
+    std::uint32_t jobs = 1;
+    /// The real time after which no further seed starts.
+    Duration budget = forever;
+    /// An exploration that the budget ends passes if so many seeds ran; nothing: a tenth.
+    std::optional<std::uint64_t> seeds_min{};
+    /// The part of the seeds that run twice, to compare the histories.
+    std::uint32_t recheck_percent = 5;
+    /// The limits of each world; a world that reaches one fails.
+    std::uint64_t events_max = 2'000'000;
+    Duration time_max = std::chrono::hours{24 * 7};
+    /// How many worlds the search for a smaller scenario may take; 0: no search.
+    std::uint32_t shrink_worlds_max = 60;
+    /// How many lines of the history a report has.
+    std::uint32_t diagram_lines = 40;
+    /// Prints the report of a failure to stderr.
+    bool print = true;
+    /// Lets the variables of the environment override the options.
+    bool environment = true;
+};
+
+/// A failure that an exploration has found.
+struct Failing {
+    Seed seed{0};
+    std::string property;             ///< the property that does not hold
+    std::string details;              ///< the reason
+    std::uint64_t hash = 0;           ///< World::trace_hash with the smallest scenario
+    Scenario drawn;                   ///< the scenario of the seed
+    Scenario smallest;                ///< the part of it that fails in the same property
+    std::uint32_t shrink_worlds = 0;  ///< how many worlds that took
+    std::string diagram;              ///< the end of the history
+    std::string options{};            ///< other options that the failure needs, as C++
+    Order order = Order::fifo;        ///< that of the exploration
+};
+
+/// The result of an exploration. It converts to true if the exploration passed.
+///
+/// Thread safety: distinct objects safe.
+struct Report {
+    std::uint64_t seeds_wanted = 0;
+    std::uint64_t seeds_run = 0;
+    std::uint64_t worlds = 0;  ///< all worlds that ran, to compare and to shrink included
+    std::uint64_t events = 0;  ///< in the worlds of the seeds
+    std::uint64_t faults = 0;  ///< faults that began in them
+    bool out_of_budget = false;
+    std::map<std::string, std::uint64_t, std::less<>> marks;  ///< in how many worlds reached
+    std::optional<Failing> failing;
+    std::string problem;  ///< why the exploration failed; empty if it passed
+
+    [[nodiscard]] explicit operator bool() const noexcept { return problem.empty(); }
+
+    /// Returns one line.
+    [[nodiscard]] std::string summary() const {
+        std::string out = std::to_string(seeds_run) + " of " + std::to_string(seeds_wanted) +
+                          " seeds ran, " + std::to_string(events) + " events, " +
+                          std::to_string(faults) + " faults";
+        if (out_of_budget) out += ", ended by the budget";
+        return problem.empty() ? out : problem + " (" + out + ")";
+    }
+    /// Returns all of it: the summary; of a failure the seed, the hash, the smallest scenario as
+    /// C++ and the end of the history.
+    [[nodiscard]] std::string text() const {
+        std::string out = summary() + '\n';
+        for (const auto& [name, count] : marks) {
+            out += "  " + name + ": reached in " + std::to_string(count) + " worlds\n";
+        }
+        if (!failing) return out;
+        const Failing& f = *failing;
+        const std::string seed = std::to_string(f.seed.value);
+        out += "seed " + seed + ", hash " + hexadecimal(f.hash) + ", " +
+               std::to_string(f.drawn.size()) + " faults drawn, " +
+               std::to_string(f.smallest.size()) + " needed (" + std::to_string(f.shrink_worlds) +
+               " worlds to find them)\n" + f.property + (f.details.empty() ? "" : ": ") +
+               f.details + "\nRun it alone with BELAY_SIM_SEED=" + seed +
+               " (and BELAY_SIM_TRACE=1 for the whole history), or add it as a test:\n\n    "
+               "CHECK(sim::explore({.seed = Seed{" +
+               seed + "}, .play = " + indented(to_cpp(f.smallest)) +
+               (f.order == Order::shuffled ? ", .order = sim::Order::shuffled" : "") + f.options +
+               "}, body));\n\n" + f.diagram;
+        return out;
+    }
+
+    /// Prints the summary, for test frameworks. `text()` is printed by explore.
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const Report& report)
+        -> decltype(stream << std::string{}) {
+        return stream << report.summary();
+    }
+
+private:
+    static std::string hexadecimal(std::uint64_t value) {
+        std::string out;
+        for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[value >> shift & 15];
+        return out;
+    }
+    static std::string indented(const std::string& text) {
+        std::string out;
+        for (const char c : text) out += c == '\n' ? std::string{"\n    "} : std::string{c};
+        return out;
+    }
+};
+
+}}}  // namespace belay::sim

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/scenario.hpp
+/// sim::Scenario: the faults of a world and their times, written by hand or drawn from a seed.
+#pragma once
+
+#include <algorithm>  // std::any_of, std::min
+#include <bit>        // std::bit_width
+#include <cstdint>    // std::uint64_t
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <utility>    // std::move
+#include <vector>     // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/sim/fault.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim {
+
+/// The order of the events of one instant.
+enum class Order : std::uint8_t {
+    fifo,     ///< the order in which they were made
+    shuffled  ///< an order that depends on the seed; see WorldOptions::order
+};
+
+/// Names one message by its content: the `number`-th of a kind from one host to another.
+///
+/// World::name_messages sets the function that names the kind of a message. An empty kind means any
+/// message. Counting starts when the scenario is played.
+struct MessageKey {
+    std::string from;
+    std::string to;
+    std::string kind;
+    std::uint64_t number = 1;
+
+    friend bool operator==(const MessageKey&, const MessageKey&) = default;
+};
+
+/// A list of faults with their times. World::play plays it.
+///
+/// Faults do not depend on each other: a fault that is left out does not move the others. Two
+/// faults of one kind may overlap; their effect ends with the later one.
+///
+/// Models:        std::regular.
+/// Thread safety: distinct objects safe.
+class Scenario {
+public:
+    /// One fault with its time.
+    struct Step {
+        Fault fault;
+        Duration from{};                      ///< since the start of the world; not with a message
+        Duration lasts = forever;             ///< `forever`: until World::heal
+        std::optional<MessageKey> message{};  ///< it begins when this message is sent
+
+        friend bool operator==(const Step&, const Step&) = default;
+    };
+
+    /// Adds a fault at a time since the start of the world. A fault that lasts holds until
+    /// World::heal, or until a fault that ends it (`restart`, `resume`).   Pre: time >= 0ns.
+    Scenario& at(Duration time, Fault fault) & {
+        BELAY_PRECONDITION(time >= Duration::zero(), "Scenario::at: the time must be >= 0ns");
+        return add({.fault = std::move(fault), .from = time});
+    }
+    [[nodiscard]] Scenario&& at(Duration time, Fault fault) && {
+        return std::move(at(time, std::move(fault)));
+    }
+    /// Adds a fault that holds from one time to another, both since the start of the world.
+    /// Pre: 0ns <= from <= to, and the fault lasts.
+    Scenario& during(Duration from, Duration to, Fault fault) & {
+        BELAY_PRECONDITION(Duration::zero() <= from && from <= to,
+                           "Scenario::during: 0ns <= from <= to must hold");
+        BELAY_PRECONDITION(fault.lasts(),
+                           "Scenario::during: the fault must be one that lasts; see sim::Fault");
+        return add({.fault = std::move(fault), .from = from, .lasts = to - from});
+    }
+    [[nodiscard]] Scenario&& during(Duration from, Duration to, Fault fault) && {
+        return std::move(during(from, to, std::move(fault)));
+    }
+    /// Adds a fault that begins when a message is sent, and holds for `lasts`.
+    Scenario& when(MessageKey message, Fault fault, Duration lasts = forever) & {
+        BELAY_PRECONDITION(
+            message.number > 0,
+            "Scenario::when: MessageKey::number must be > 0, 1 is the first message");
+        BELAY_PRECONDITION(lasts == forever || fault.lasts(),
+                           "Scenario::when: the fault must be one that lasts; see sim::Fault");
+        return add({.fault = std::move(fault), .lasts = lasts, .message = std::move(message)});
+    }
+    [[nodiscard]] Scenario&& when(MessageKey message, Fault fault, Duration lasts = forever) && {
+        return std::move(when(std::move(message), std::move(fault), lasts));
+    }
+    /// Calls World::heal at a time since the start of the world, which ends every fault. Faults
+    /// that would begin later do not happen.
+    Scenario& heal_at(Duration time) & {
+        BELAY_PRECONDITION(time >= Duration::zero(), "Scenario::heal_at: the time must be >= 0ns");
+        heal_at_ = time;
+        return *this;
+    }
+    [[nodiscard]] Scenario&& heal_at(Duration time) && { return std::move(heal_at(time)); }
+    /// Adds one step as it is.
+    Scenario& add(Step step) {
+        steps_.push_back(std::move(step));
+        return *this;
+    }
+
+    [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
+    [[nodiscard]] std::optional<Duration> heals() const noexcept { return heal_at_; }
+    [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return steps_.empty(); }
+
+    friend bool operator==(const Scenario&, const Scenario&) = default;
+
+private:
+    std::vector<Step> steps_;
+    std::optional<Duration> heal_at_;
+};
+
+namespace detail {
+
+/// Prints a duration as C++, in the largest unit that is exact.
+[[nodiscard]] inline std::string to_cpp(Duration d) {
+    struct Unit {
+        std::int64_t ns;
+        const char* suffix;
+    };
+    static constexpr Unit units[] = {
+        {60'000'000'000, "min"}, {1'000'000'000, "s"}, {1'000'000, "ms"}, {1'000, "us"}, {1, "ns"}};
+    if (d == forever) return "belay::forever";
+    if (d == Duration::zero()) return "0s";
+    for (const Unit& u : units) {
+        if (d.count() % u.ns == 0) return std::to_string(d.count() / u.ns) + u.suffix;
+    }
+    return {};
+}
+/// Prints a text as C++ that makes a std::string or a std::string_view of it.
+[[nodiscard]] inline std::string to_cpp(std::string_view text) {
+    static constexpr char digits[] = "01234567";
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') out += '\\';
+        if (byte >= 0x20 && byte < 0x7F) {
+            out += c;
+        } else {
+            // Three octal digits: a hexadecimal escape would take the digits that follow, too.
+            out += {'\\', digits[byte >> 6], digits[byte >> 3 & 7], digits[byte & 7]};
+        }
+    }
+    out += '"';
+    // A literal alone would end at its first zero.
+    if (text.find('\0') == text.npos) return out;
+    return "{" + out + ", " + std::to_string(text.size()) + "}";
+}
+[[nodiscard]] inline const char* function_of(Fault::Kind kind) noexcept {
+    switch (kind) {
+        case Fault::Kind::partition:
+            return "partition";
+        case Fault::Kind::partition_one_way:
+            return "partition_one_way";
+        case Fault::Kind::latency:
+            return "latency";
+        case Fault::Kind::refuse:
+            return "refuse";
+        case Fault::Kind::drop_connections:
+            return "drop_connections";
+        case Fault::Kind::half_open:
+            return "half_open";
+        case Fault::Kind::kill:
+            return "kill";
+        case Fault::Kind::restart:
+            return "restart";
+        case Fault::Kind::pause:
+            return "pause";
+        case Fault::Kind::resume:
+            return "resume";
+        case Fault::Kind::refuse_disk:
+            return "refuse_disk";
+        case Fault::Kind::fill_disk:
+            return "fill_disk";
+        default:
+            return "fail_disk";
+    }
+}
+[[nodiscard]] inline std::string to_cpp(const Fault& f) {
+    std::string out = std::string{"sim::"} + function_of(f.kind) + "(" + to_cpp(f.host);
+    if (f.hits_link()) out += ", " + to_cpp(f.peer);
+    if (f.kind == Fault::Kind::latency) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
+    if (f.kind == Fault::Kind::fail_disk) out += ", " + std::to_string(f.number);
+    return out + ")";
+}
+[[nodiscard]] inline std::string to_cpp(const Scenario::Step& s) {
+    if (s.message) {
+        const MessageKey& m = *s.message;
+        return ".when({" + to_cpp(m.from) + ", " + to_cpp(m.to) + ", " + to_cpp(m.kind) + ", " +
+               std::to_string(m.number) + "}, " + to_cpp(s.fault) +
+               (s.lasts == forever ? "" : ", " + to_cpp(s.lasts)) + ")";
+    }
+    if (s.lasts == forever) return ".at(" + to_cpp(s.from) + ", " + to_cpp(s.fault) + ")";
+    return ".during(" + to_cpp(s.from) + ", " + to_cpp(part::saturating_add(s.from, s.lasts)) +
+           ", " + to_cpp(s.fault) + ")";
+}
+
+}  // namespace detail
+
+/// Prints a scenario as C++ that can be pasted into a test, with `using namespace belay` and the
+/// literals of std::chrono.
+[[nodiscard]] inline std::string to_cpp(const Scenario& scenario) {
+    std::string out = "sim::Scenario{}";
+    for (const Scenario::Step& s : scenario.steps()) out += "\n    " + detail::to_cpp(s);
+    if (scenario.heals()) out += "\n    .heal_at(" + detail::to_cpp(*scenario.heals()) + ")";
+    return out;
+}
+
+/// The faults that `draw` may put into a scenario: for each class the largest number of them.
+///
+/// For each seed a class is on or off, half and half, and the number of its faults is drawn
+/// log-uniformly from 1 to the largest number. 0 switches a class off. Tests find more in this way
+/// than with all classes at the same rate (A. Groce et al., "Swarm Testing", 2012).
+struct ScenarioOptions {
+    std::uint32_t kills = 3;
+    std::uint32_t pauses = 2;
+    std::uint32_t partitions = 2;
+    std::uint32_t one_way_partitions = 0;
+    std::uint32_t latencies = 2;
+    std::uint32_t refusals = 2;
+    std::uint32_t drops = 2;  ///< connections dropped at a time
+    std::uint32_t half_opens = 2;
+    std::uint32_t cuts = 5;  ///< connections dropped at the n-th message of a kind
+    std::uint32_t disk_refusals = 0;
+    std::uint32_t disk_errors = 0;
+    /// Faults begin within this time since the start of the world.
+    Duration within = std::chrono::seconds{20};
+    /// The longest time that a fault lasts; lengths are drawn log-uniformly from 1 ms.
+    Duration lasts_max = std::chrono::seconds{5};
+    /// The longest travel of a message in a fault `latency`.
+    Duration latency_max = std::chrono::seconds{2};
+    /// The largest number of a message in a cut, and of an operation in a disk error.
+    std::uint64_t number_max = 64;
+    /// The kinds of messages to cut at, as World::name_messages names them; none: any message.
+    std::vector<std::string> kinds{};
+    /// Hosts that no fault hits directly.
+    std::vector<std::string> spared{};
+};
+
+namespace detail {
+
+/// Draws the faults of one scenario. Each fault has a generator of its own, whose seed is made of
+/// the class and the number of the fault, so that no fault depends on the others.
+class ScenarioDraw {
+public:
+    ScenarioDraw(const ScenarioOptions& options, Seed seed, std::vector<std::string> hosts)
+        : options_{options}, seed_{mix(seed.value, hash_of("scenario"))} {
+        for (std::string& host : hosts) {
+            const bool spared = std::any_of(options.spared.begin(), options.spared.end(),
+                                            [&](const std::string& s) { return s == host; });
+            if (!spared) hosts_.push_back(std::move(host));
+        }
+    }
+
+    [[nodiscard]] Scenario draw() {
+        const ScenarioOptions& o = options_;
+        each("kill", o.kills, 1, [&](Pick& p) { last(p, sim::kill(p.a)); });
+        each("pause", o.pauses, 1, [&](Pick& p) { last(p, sim::pause(p.a)); });
+        each("partition", o.partitions, 2, [&](Pick& p) { last(p, sim::partition(p.a, p.b)); });
+        each("one-way partition", o.one_way_partitions, 2,
+             [&](Pick& p) { last(p, sim::partition_one_way(p.a, p.b)); });
+        each("latency", o.latencies, 2, [&](Pick& p) {
+            const Duration max = log_uniform(p.bits, o.latency_max);
+            last(p, sim::latency(p.a, p.b, max / 4, max));
+        });
+        each("refuse", o.refusals, 1, [&](Pick& p) { last(p, sim::refuse(p.a)); });
+        each("drop", o.drops, 2,
+             [&](Pick& p) { scenario_.at(some_time(p), sim::drop_connections(p.a, p.b)); });
+        each("half open", o.half_opens, 2,
+             [&](Pick& p) { scenario_.at(some_time(p), sim::half_open(p.a, p.b)); });
+        each("cut", o.cuts, 2, [&](Pick& p) {
+            MessageKey m{p.a, p.b, {}, 1};
+            if (!o.kinds.empty()) {
+                m.kind =
+                    o.kinds[static_cast<std::size_t>(uniform_upto(p.bits, o.kinds.size() - 1))];
+            }
+            m.number = log_uniform(p.bits, o.number_max);
+            scenario_.when(std::move(m), sim::drop_connections(p.a, p.b));
+        });
+        each("refuse disk", o.disk_refusals, 1, [&](Pick& p) { last(p, sim::refuse_disk(p.a)); });
+        each("fail disk", o.disk_errors, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            scenario_.at(at, sim::fail_disk(p.a, log_uniform(p.bits, o.number_max)));
+        });
+        return std::move(scenario_);
+    }
+
+private:
+    struct Pick {
+        Random bits;
+        std::string a;
+        std::string b;
+    };
+
+    /// Returns a number from 1 to `most`; each power of two is equally likely.
+    static std::uint64_t log_uniform(Random& bits, std::uint64_t most) noexcept {
+        if (most <= 1) return most;
+        const auto widths = static_cast<std::uint64_t>(std::bit_width(most));
+        const std::uint64_t low = std::uint64_t{1} << uniform_upto(bits, widths - 1);
+        return low + uniform_upto(bits, std::min(low - 1, most - low));
+    }
+    static Duration log_uniform(Random& bits, Duration most) noexcept {
+        // In whole milliseconds, which read well.
+        constexpr std::int64_t ms = 1'000'000;
+        const auto drawn = log_uniform(bits, static_cast<std::uint64_t>(most.count() / ms));
+        return Duration{static_cast<std::int64_t>(drawn) * ms};
+    }
+    Duration some_time(Pick& p) const noexcept {
+        const auto most = static_cast<std::uint64_t>(options_.within.count() / 1'000'000);
+        return std::chrono::milliseconds{static_cast<std::int64_t>(uniform_upto(p.bits, most))};
+    }
+    void last(Pick& p, Fault fault) {
+        const Duration from = some_time(p);
+        const Duration length = log_uniform(p.bits, options_.lasts_max);
+        scenario_.during(from, part::saturating_add(from, length), std::move(fault));
+    }
+    /// Picks the hosts by the highest key, so that another host in the world moves only the faults
+    /// that hit it.
+    bool pick(std::uint64_t key, Pick& p, std::size_t count) const {
+        if (hosts_.size() < count) return false;
+        const auto best = [&](std::uint64_t salt, const std::string& but) {
+            const std::string* found = nullptr;
+            for (const std::string& h : hosts_) {
+                const auto rank = [&](const std::string& s) {
+                    return mix(mix(key, salt), hash_of(s));
+                };
+                if (h != but && (found == nullptr || rank(h) > rank(*found))) found = &h;
+            }
+            return *found;
+        };
+        p.a = best(1, {});
+        if (count == 2) p.b = best(2, p.a);
+        return true;
+    }
+    template <class F>
+    void each(std::string_view name, std::uint32_t most, std::size_t hosts, F&& f) {
+        if (most == 0) return;
+        const std::uint64_t key = mix(seed_, hash_of(name));
+        Random swarm{Seed{key}};
+        if ((swarm() & 1) == 0) return;
+        const std::uint64_t count = log_uniform(swarm, std::uint64_t{most});
+        for (std::uint64_t i = 0; i < count; ++i) {
+            const std::uint64_t own = mix(key, i);
+            Pick p{Random{Seed{own}}, {}, {}};
+            if (pick(own, p, hosts)) f(p);
+        }
+    }
+
+    const ScenarioOptions& options_;
+    const std::uint64_t seed_;
+    std::vector<std::string> hosts_;
+    Scenario scenario_;
+};
+
+}  // namespace detail
+
+/// Draws a scenario over the hosts of these names. The same seed gives the same scenario on every
+/// compiler.
+[[nodiscard]] inline Scenario draw(const ScenarioOptions& options, Seed seed,
+                                   std::vector<std::string> hosts) {
+    return detail::ScenarioDraw{options, seed, std::move(hosts)}.draw();
+}
+
+}}}  // namespace belay::sim

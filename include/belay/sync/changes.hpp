@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/changes.hpp
+/// StoreCursor, ElementChange, ChangesPage: the changes of a store since a reader's last page.
+#pragma once
+
+#include <cstdint>   // std::uint64_t
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <vector>    // std::vector
+
+#include <belay/sync/stamp.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace part {
+
+/// A reader's position in the changes of one store. It counts the store's own changes, and never
+/// compares stamps, so no clock matters.
+///
+/// A new reader starts with StoreCursor{}.
+///
+/// Thread safety: a plain value.
+struct StoreCursor {
+    /// The id of the store, which is random and made with the store; no_id before the first page.
+    Id store{};
+    /// The number of the last change of the store that the reader has.
+    std::uint64_t changes = 0;
+    /// The number of the store's last change when the reader's copy began. The reader needs no
+    /// removals up to this one.
+    std::uint64_t copied_at = 0;
+
+    friend constexpr bool operator==(const StoreCursor&, const StoreCursor&) noexcept = default;
+};
+
+/// The present version of an element that changed.
+template <class Value>
+struct ElementChange {
+    std::string id{};
+    Stamp stamp{};
+    /// The value; nothing if the element was removed.
+    std::optional<Value> value{};
+
+    friend bool operator==(const ElementChange&, const ElementChange&) = default;
+};
+
+/// A part of the changes after a cursor, in the order of the last change of each element.
+///
+/// Thread safety: a plain value.
+template <class Value>
+struct ChangesPage {
+    std::vector<ElementChange<Value>> changes{};
+    /// The cursor for the next call.
+    StoreCursor next{};
+    /// Whether this is the first page of a copy of everything. Elements of the reader that are on
+    /// none of the pages of the copy do not exist any more.
+    bool begins_copy = false;
+    /// Whether there are more changes after this page.
+    bool more = false;
+
+    friend bool operator==(const ChangesPage&, const ChangesPage&) = default;
+};
+
+}}}  // namespace belay::part

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/exchange_wait.hpp
+/// wait_for_exchange: runs a loop until an answer is there.
+#pragma once
+
+#include <chrono>  // std::chrono::seconds
+
+#include <belay/core/instant.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Runs a loop until `done()`. The question has a deadline of its own, after `within`.
+///
+/// Returns: whether `done()` is true. It is false if the loop was stopped; then it is stopped again
+///          for its next run, because the stop was not for this one.
+template <class Loop, class Done>
+[[nodiscard]] bool wait_for_exchange(Loop& loop, Duration within, Done done) {
+    // More than the deadline needs: a loop that does not run the question must not wait for ever.
+    const Duration limit =
+        within > forever - std::chrono::seconds{5} ? forever : within + std::chrono::seconds{5};
+    const Instant end = after(loop.now(), limit);
+    if (loop.run_until(done, limit)) return true;
+    if constexpr (requires { loop.stop(); }) {
+        if (loop.now() < end) loop.stop();
+    }
+    return false;
+}
+
+}}}  // namespace belay::detail

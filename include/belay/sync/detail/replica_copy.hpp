@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/replica_copy.hpp
+/// ReplicaCopy: what the server has, in the local store of a Replica.
+#pragma once
+
+#include <cstdint>        // std::int64_t, std::uint64_t
+#include <optional>       // std::optional
+#include <string>         // std::string
+#include <string_view>    // std::string_view
+#include <system_error>   // std::error_code
+#include <unordered_set>  // std::unordered_set
+#include <utility>        // std::move, std::pair
+#include <vector>         // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/sync/changes.hpp>
+#include <belay/sync/detail/processor_server.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Brings pages of changes into a store.
+///
+/// The cursor is in the same store as the elements, and is written after them, in the same
+/// transaction if the store has transactions. So it is never ahead of them, and changes that are
+/// applied again change nothing. It is the stamp of a tombstone in a session of its own: a
+/// StoreLike keeps every stamp, and values only of the application's type.
+template <StoreLike Store>
+class ReplicaCopy {
+public:
+    using Value = ValueOfStore<Store>;
+    using Page = part::ChangesPage<Value>;
+
+    ReplicaCopy(Store& store, const std::string& session, Random& bits) noexcept
+        : store_{store}, session_{session}, bits_{bits} {}
+
+    /// Returns: nothing before the first copy was complete.
+    [[nodiscard]] Result<std::optional<part::StoreCursor>> cursor() {
+        const std::string name = cursor_session();
+        const Result<part::ElementState> found = store_.find({name, "cursor"});
+        if (!found) return found.error();
+        part::StoreCursor cursor;
+        if (found->presence != part::Presence::removed) return std::optional<part::StoreCursor>{};
+        const std::int64_t wall = found->stamp.wall.time_since_epoch().count();
+        if (wall < offset) return make_error_code(SyncErrc::store_corrupt);
+        cursor.store = found->stamp.origin;
+        cursor.changes = static_cast<std::uint64_t>(wall - offset);
+        // All of these are here, so no removal of before is needed.
+        cursor.copied_at = cursor.changes;
+        return std::optional{cursor};
+    }
+    /// What a page belongs to.
+    enum class Of : std::uint8_t {
+        changes,    ///< its cursor is kept
+        copy,       ///< only what differs is a change, and the cursor is kept at the end
+        first_copy  ///< the same, into an empty store
+    };
+    /// Applies a page, and calls `before(change)` for each change before it is applied.
+    template <class Before>
+    [[nodiscard]] std::error_code apply(const Page& page, Of of, Before before) {
+        return in_transaction([&]() -> std::error_code {
+            for (const auto& change : page.changes) {
+                const part::ElementKey key{session_, change.id};
+                if (of == Of::copy) {
+                    const Result<part::ElementState> found = store_.find(key);
+                    if (!found) return found.error();
+                    const auto there =
+                        change.value ? part::Presence::live : part::Presence::removed;
+                    if (found->presence == there && found->stamp == change.stamp) continue;
+                }
+                if (const std::error_code error = before(change)) return error;
+                const std::error_code error =
+                    change.value ? store_.add(key, *change.value, mark(change.stamp))
+                                 : store_.remove(key, mark(change.stamp));
+                if (error) return error;
+            }
+            return of == Of::changes ? keep(page.next) : std::error_code{};
+        });
+    }
+    /// Makes an element removed as of this stamp.
+    [[nodiscard]] std::error_code remove(std::string_view element, const Stamp& stamp) {
+        return store_.remove({session_, element}, mark(stamp));
+    }
+    /// Returns whether the store has no element.
+    [[nodiscard]] Result<bool> is_empty() {
+        bool empty = true;
+        const std::error_code error = visit_all(
+            store_, session_, [&](std::string_view, const Value&, const Stamp&) { empty = false; });
+        if (error) return error;
+        return empty;
+    }
+    /// Ends a copy into an empty store.
+    [[nodiscard]] std::error_code finish(const part::StoreCursor& cursor) {
+        return in_transaction([&] { return keep(cursor); });
+    }
+    /// Ends a copy: removes the elements that are not in `copied`, and keeps the cursor.
+    template <class Before>
+    [[nodiscard]] std::error_code finish(const std::unordered_set<std::string>& copied,
+                                         const part::StoreCursor& cursor, Before before) {
+        std::vector<std::pair<std::string, Stamp>> gone;
+        const std::error_code error =
+            visit_all(store_, session_, [&](std::string_view id, const Value&, const Stamp& stamp) {
+                std::string name{id};
+                if (copied.count(name) == 0) gone.push_back({std::move(name), stamp});
+            });
+        if (error) return error;
+        return in_transaction([&]() -> std::error_code {
+            for (const auto& [id, stamp] : gone) {
+                // The server does not know any more who removed it, so the removal has no origin.
+                const part::ElementChange<Value> change{id, Stamp{}, std::nullopt};
+                if (const std::error_code failed = before(change)) return failed;
+                const std::error_code failed =
+                    store_.remove({session_, id}, mark(stamp_above(stamp, no_id)));
+                if (failed) return failed;
+            }
+            return keep(cursor);
+        });
+    }
+
+private:
+    // Above each time of a stamp, so that no expiry forgets the cursor.
+    static constexpr std::int64_t offset = std::int64_t{1} << 62;
+
+    [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
+    [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
+        // An id of its own, because a store may refuse an id that it knows.
+        return {stamp, make_id(bits_), 0, part::Decision::unknown};
+    }
+    [[nodiscard]] std::error_code keep(const part::StoreCursor& cursor) {
+        const std::string name = cursor_session();
+        const auto changes = static_cast<std::int64_t>(cursor.changes);
+        if (changes < 0 || changes >= offset - 1) return SyncErrc::store_disagrees;
+        const Stamp stamp{WallTime{Duration{offset + changes}}, 0, cursor.store};
+        return store_.remove({name, "cursor"}, mark(stamp));
+    }
+    template <class Body>
+    [[nodiscard]] std::error_code in_transaction(Body body) {
+        if constexpr (HasTransaction<Store>) {
+            return store_.transaction(body);
+        } else {
+            return body();
+        }
+    }
+
+    Store& store_;
+    const std::string& session_;
+    Random& bits_;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/replica_edits.hpp
+/// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
+#pragma once
+
+#include <algorithm>      // std::min
+#include <concepts>       // std::same_as
+#include <cstdint>        // std::uint64_t
+#include <map>            // std::map
+#include <optional>       // std::optional
+#include <span>           // std::span
+#include <string>         // std::string
+#include <string_view>    // std::string_view
+#include <system_error>   // std::error_code
+#include <unordered_map>  // std::unordered_map
+#include <unordered_set>  // std::unordered_set
+#include <utility>        // std::exchange, std::move, std::pair
+#include <vector>         // std::vector
+
+#include <belay/core/result.hpp>
+#include <belay/queue/queue_errc.hpp>
+#include <belay/sync/detail/edit_record.hpp>
+#include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_result.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A log with a note, in which a replica keeps the note of its clock.
+template <class Log>
+concept HasNote = requires(Log& log, const Log& same, BytesView note) {
+    { log.keep(note) } -> std::same_as<std::error_code>;
+    { same.kept() } -> std::same_as<BytesView>;
+};
+
+/// The edits in their order, and the last one of each element.
+template <CodecLike Codec, class Log>
+class ReplicaEdits {
+public:
+    using Record = EditRecord<Codec>;
+    using Op = typename Record::Op;
+
+    struct Edit {
+        Op operation{};
+        std::uint64_t number = 0;  // of its latest record
+        std::uint64_t before = 0;  // the edit before it on its element; 0: none
+        EditState state = EditState::waiting;
+        EditState recorded = EditState::waiting;
+        Id formerly{};          // the id before it was stamped anew; no_id: the same
+        bool outdated = false;  // its record has the former stamp of the edit before it
+        bool hidden = false;    // decided against it, or the local store has its result
+        std::error_code why{};
+        std::optional<Duration> wait{};
+
+        /// Returns whether the edit has or had this id.
+        [[nodiscard]] bool has_id(const Id& id) const noexcept {
+            return operation.id == id || (formerly != no_id && formerly == id);
+        }
+        [[nodiscard]] bool is_kept() const noexcept {
+            return state == EditState::kept || state == EditState::rejected;
+        }
+        /// Returns whether the next sync sends it.
+        [[nodiscard]] bool is_due() const noexcept {
+            return state == EditState::waiting ||
+                   (state == EditState::kept && why != SyncErrc::too_old);
+        }
+        [[nodiscard]] FailedOperation<Op> failed() const {
+            return {operation, why, state == EditState::kept, wait};
+        }
+    };
+    using Edits = std::map<std::uint64_t, Edit>;
+
+    /// If an exception leaves a sync, nobody has its report. The edits are then sent again, and the
+    /// next report has the versions that this one would have listed.
+    template <class Report>
+    struct Interruption {
+        // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of time
+        Interruption(ReplicaEdits& of, Report& now, Report& next) noexcept
+            : edits{&of}, report{now}, kept{next} {
+            report.replaced.swap(kept.replaced);
+            report.overwrote.swap(kept.overwrote);
+        }
+        Interruption(const Interruption&) = delete;
+        Interruption& operator=(const Interruption&) = delete;
+        ~Interruption() {
+            if (edits == nullptr) return;
+            kept.replaced.swap(report.replaced);
+            kept.overwrote.swap(report.overwrote);
+            for (auto& [seq, edit] : edits->edits_) {
+                if (edit.state != EditState::dropped) continue;
+                edit.state = EditState::waiting;
+                edit.hidden = false;
+            }
+        }
+        ReplicaEdits* edits;  // null: there is none
+        Report& report;
+        Report& kept;
+    };
+
+    explicit ReplicaEdits(Codec codec) : codec_{std::move(codec)} {}
+
+    /// Reads the log.   Errors: corrupt: a record is not one of a Replica; those of the log.
+    [[nodiscard]] std::error_code load(Log& log) {
+        std::map<Id, std::uint64_t> known;
+        FormerStamps former_stamps;
+        for (std::uint64_t number = log.base(); number <= log.last(); ++number) {
+            const Result<BytesView> bytes = log.read(number);
+            if (!bytes) return bytes.error();
+            std::optional<Record> record = Record::decode(*bytes, codec_);
+            if (!record) return make_error_code(QueueErrc::corrupt);
+            auto at = known.find(record->operation.id);
+            if (record->state == EditState::dropped) {
+                if (at == known.end()) continue;
+                erase(edits_.find(at->second));
+                known.erase(at);
+                known.erase(record->formerly);
+                continue;
+            }
+            // A kept edit is appended again before its earlier record is released, and so is one
+            // that was stamped anew.
+            const auto former = known.find(record->formerly);
+            if (former != known.end()) {
+                Edit& same = edits_.at(former->second);
+                former_stamps.add(former->second, same.operation, record->operation.stamp);
+                same.operation = std::move(record->operation);
+                at = former;
+            }
+            Edit& edit =
+                at != known.end() ? edits_.at(at->second) : add(std::move(record->operation));
+            const std::uint64_t seq = at != known.end() ? at->second : last_;
+            known.emplace(edit.operation.id, seq);
+            edit.formerly = record->formerly;
+            if (edit.formerly != no_id) known.emplace(edit.formerly, seq);
+            edit.number = number;
+            edit.state = edit.recorded = record->state;
+            edit.why = {};
+            if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
+        }
+        std::unordered_set<std::string_view> outdated;
+        for (auto& [seq, edit] : edits_) {
+            const std::string_view element = edit.operation.element();
+            if (former_stamps.correct(seq, edit.operation)) outdated.insert(element);
+            // The later ones, too, so that their records stay in their order.
+            edit.outdated = !outdated.empty() && outdated.count(element) != 0;
+        }
+        return {};
+    }
+    /// Appends an edit to the log; it is durable after the next commit.
+    [[nodiscard]] std::error_code append(Log& log, Op&& operation) {
+        Edit& edit = add(std::move(operation));
+        const std::error_code error = write(log, edit);
+        if (error) erase(std::prev(edits_.end()));
+        return error;
+    }
+    /// Returns the edit whose effect an element shows; null: that of the store.
+    [[nodiscard]] const Edit* shown(std::string_view element) const {
+        const auto last = last_of_.find(element);
+        std::uint64_t at = last != last_of_.end() ? last->second : 0;
+        while (at != 0) {
+            const Edit& edit = edits_.at(at);
+            if (edit.state != EditState::rejected && !edit.hidden) return &edit;
+            at = edit.before;
+        }
+        return nullptr;
+    }
+    /// Calls `visit(element, edit)` for each element that shows an edit.
+    template <class Visit>
+    void for_each_shown(Visit visit) const {
+        for (const auto& [element, last] : last_of_) {
+            if (const Edit* const edit = shown(element)) visit(std::string_view{element}, *edit);
+        }
+    }
+
+    /// The local store has the results of all decided edits.
+    void hide_decided() noexcept {
+        for (auto& [seq, edit] : edits_) edit.hidden = edit.state == EditState::dropped;
+    }
+
+    /// Writes the state of an edit, which is durable after the next commit.
+    [[nodiscard]] std::error_code write(Log& log, Edit& edit) {
+        if (!Record::encode(edit.operation, {edit.state, edit.why, edit.formerly}, codec_, record_,
+                            scratch_)) {
+            return SyncErrc::bad_operation;
+        }
+        const Result<std::uint64_t> number = log.append(record_);
+        if (!number) return number.error();
+        edit.number = *number;
+        edit.recorded = edit.state;
+        edit.outdated = false;
+        return {};
+    }
+    /// Gives edits the ids and stamps of other operations, durably, so that they are sent as those.
+    ///
+    /// Errors: those of the log's append; all edits are then as they were. Those of its commit.
+    template <class Stamped>
+    [[nodiscard]] std::error_code replace(Log& log, std::span<Edit* const> edits,
+                                          std::span<Op> operations, Stamped on_each) {
+        // All or none, because an edit names the new stamp of the edit before it.
+        std::vector<Edit> made;
+        made.reserve(edits.size());
+        for (std::size_t i = 0; i < edits.size(); ++i) {
+            Edit& edit = made.emplace_back(*edits[i]);
+            if (edit.formerly == no_id) edit.formerly = edit.operation.id;
+            edit.operation = std::move(operations[i]);
+            edit.state = EditState::waiting;
+            edit.why = {};
+            edit.wait.reset();
+            if (const std::error_code error = write(log, edit)) return error;
+        }
+        for (std::size_t i = 0; i < edits.size(); ++i) {
+            on_each(edits[i]->operation.id);
+            *edits[i] = std::move(made[i]);
+        }
+        return log.commit();
+    }
+    /// Forgets the decided edits, and releases their records. Kept edits in front of others are
+    /// appended again first, so that they do not hold the front of the log.
+    [[nodiscard]] std::error_code release(Log& log) {
+        forget_decided();
+        keep_held_back();
+        if (const std::error_code error = renew(log)) return error;
+        std::uint64_t until = log.last();
+        for (const auto& [seq, edit] : edits_) {
+            if (edit.state == EditState::waiting) until = std::min(until, edit.number - 1);
+        }
+        std::uint64_t listed = 0;
+        bool is_new = false;
+        for (const auto& [seq, edit] : edits_) {
+            if (edit.state == EditState::waiting) continue;
+            listed += edit.number <= until ? 1 : 0;
+            is_new = is_new || edit.recorded != edit.state;
+        }
+        const std::uint64_t released = until + 1 - log.base();
+        if (!is_new && released == listed) return {};
+        if (is_new || listed != 0) {
+            // All of them, so that those of one element stay in their order.
+            for (auto& [seq, edit] : edits_) {
+                if (edit.state == EditState::waiting) continue;
+                if (const std::error_code error = write(log, edit)) return error;
+            }
+            if (const std::error_code error = log.commit()) return error;
+        }
+        if (const std::error_code error = log.ack(until)) return error;
+        return log.commit();
+    }
+    /// Forgets an edit.   Complexity: linear in the edits of its element.
+    void erase(typename Edits::iterator edit) {
+        const auto last = last_of_.find(edit->second.operation.element());
+        if (last != last_of_.end()) {
+            std::uint64_t* link = &last->second;
+            while (*link != 0 && *link != edit->first) link = &edits_.at(*link).before;
+            if (*link != 0) *link = edit->second.before;
+            if (last->second == 0) last_of_.erase(last);
+        }
+        edits_.erase(edit);
+    }
+
+    /// Returns whether an edit is to be sent.
+    [[nodiscard]] bool has_due() const noexcept {
+        for (const auto& [seq, edit] : edits_) {
+            if (edit.is_due()) return true;
+        }
+        return false;
+    }
+    /// Counts the kept edits; call it after a change of states.
+    void count_kept() noexcept {
+        kept_ = 0;
+        for (const auto& [seq, edit] : edits_) kept_ += edit.is_kept() ? 1U : 0U;
+    }
+    /// Returns the number of kept edits at the last count.
+    [[nodiscard]] std::size_t kept() const noexcept { return kept_; }
+
+    [[nodiscard]] Edits& all() noexcept { return edits_; }
+    [[nodiscard]] const Edits& all() const noexcept { return edits_; }
+
+private:
+    /// The stamps that edits had before they were stamped anew. A crash may leave the new record of
+    /// an edit without those of the later edits of its element.
+    class FormerStamps {
+    public:
+        void add(std::uint64_t seq, const Op& before, const Stamp& now) {
+            seq_of_[{std::string{before.element()}, before.stamp}] = seq;
+            latest_[seq] = now;
+        }
+        /// Lets an operation that names the former stamp of an earlier edit name its latest one.
+        ///
+        /// Returns: whether it did that.
+        [[nodiscard]] bool correct(std::uint64_t seq, Op& operation) const {
+            if (!operation.saw || latest_.empty()) return false;
+            const auto at = seq_of_.find({std::string{operation.element()}, *operation.saw});
+            if (at == seq_of_.end() || at->second >= seq) return false;
+            operation.saw = latest_.at(at->second);
+            return true;
+        }
+
+    private:
+        std::map<std::pair<std::string, Stamp>, std::uint64_t> seq_of_{};
+        std::map<std::uint64_t, Stamp> latest_{};
+    };
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+
+    [[nodiscard]] Edit& add(Op&& operation) {
+        const bool shows = operation.kind() != OperationKind::interaction;
+        const std::uint64_t seq = last_ + 1;
+        Edit& edit = edits_.emplace_hint(edits_.end(), seq, Edit{})->second;
+        edit.operation = std::move(operation);
+        last_ = seq;
+        if (shows) link(seq, edit);
+        return edit;
+    }
+    void link(std::uint64_t seq, Edit& edit) {
+        std::uint64_t& last = last_of_[std::string{edit.operation.element()}];
+        edit.before = std::exchange(last, seq);
+    }
+    /// An edit that was made during a sync must not come before a kept one of its element, whose
+    /// record is appended again.
+    void keep_held_back() {
+        std::unordered_set<std::string_view> kept;
+        for (auto& [seq, edit] : edits_) {
+            if (edit.operation.kind() == OperationKind::interaction) continue;
+            if (edit.state == EditState::kept) kept.insert(edit.operation.element());
+            if (edit.state != EditState::waiting) continue;
+            if (kept.empty() || kept.count(edit.operation.element()) == 0) continue;
+            edit.state = EditState::kept;
+            edit.why = SyncErrc::held_back;
+        }
+    }
+    /// Appends the outdated records again, before the record of the edit before them is released.
+    [[nodiscard]] std::error_code renew(Log& log) {
+        bool any = false;
+        for (auto& [seq, edit] : edits_) {
+            if (!edit.outdated) continue;
+            if (const std::error_code error = write(log, edit)) return error;
+            any = true;
+        }
+        return any ? log.commit() : std::error_code{};
+    }
+    /// In one pass, because erase() is linear for each.
+    void forget_decided() {
+        const auto decided = [](const auto& one) { return one.second.state == EditState::dropped; };
+        if (std::erase_if(edits_, decided) == 0) return;
+        last_of_.clear();
+        for (auto& [seq, edit] : edits_) {
+            if (edit.operation.kind() != OperationKind::interaction) link(seq, edit);
+        }
+    }
+
+    Codec codec_;
+    Edits edits_{};
+    std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>> last_of_{};
+    std::uint64_t last_ = 0;
+    std::size_t kept_ = 0;
+    Bytes record_{};
+    Bytes scratch_{};
+};
+
+}}}  // namespace belay::detail

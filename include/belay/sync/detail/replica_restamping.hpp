@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/replica_restamping.hpp
+/// ReplicaRestamping: new stamps for edits that are too far ahead of the server's clock.
+#pragma once
+
+#include <algorithm>      // std::min
+#include <optional>       // std::optional
+#include <string_view>    // std::string_view
+#include <system_error>   // std::error_code
+#include <unordered_set>  // std::unordered_set
+#include <vector>         // std::vector
+
+#include <belay/sync/detail/replica_edits.hpp>
+#include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A wall clock that is never later than a limit.
+template <class Clock>
+struct LimitedWallClock {
+    const Clock* clock;
+    WallTime limit;
+    [[nodiscard]] WallTime now() const noexcept { return std::min(clock->wall_now(), limit); }
+};
+
+/// Stamps anew the edits that a server has refused as from_the_future, and the later ones of their
+/// elements, which it then has not applied either.
+template <class Edits>
+class ReplicaRestamping {
+    using Edit = typename Edits::Edit;
+    using Op = typename Edits::Op;
+
+public:
+    ReplicaRestamping(Edits& edits, Duration after) : edits_{edits}, after_{after} {
+        std::unordered_set<std::string_view> elements;
+        for (auto& [seq, edit] : edits_.all()) {
+            const bool waits = edit.state == EditState::kept || edit.state == EditState::waiting;
+            if (!waits) continue;
+            const bool has_element = edit.operation.kind() != OperationKind::interaction;
+            const std::string_view element = edit.operation.element();
+            const bool ahead = edit.state == EditState::kept &&
+                               edit.why == SyncErrc::from_the_future && edit.wait > after_;
+            if (!ahead && (!has_element || elements.count(element) == 0)) continue;
+            if (has_element) elements.insert(element);
+            if (ahead) limit_ = std::min(limit_, earlier(edit.operation.stamp.wall, *edit.wait));
+            found_.push_back(&edit);
+        }
+    }
+    [[nodiscard]] bool is_due() const noexcept { return !found_.empty(); }
+
+    /// Pre: is_due().
+    template <class Log, class Clock, class Bits, class Report>
+    [[nodiscard]] std::error_code run(Log& log, Clock& clock, Bits& bits, Report& report) {
+        std::vector<Op> operations;
+        for (const Edit* const edit : found_) operations.push_back(edit->operation);
+        std::error_code error;
+        if (clock.wall_now() <= limit_) {
+            // The wall clock was corrected.
+            clock.restart();
+            error = Op::restamp(operations, clock, bits);
+            if (!error) error = log.keep(clock.note());
+        } else {
+            HybridClock<LimitedWallClock<Clock>> limited{clock.origin(), {&clock, limit_}};
+            error = Op::restamp(operations, limited, bits);
+        }
+        if (error) return error;
+        error = edits_.replace(log, found_, operations, [&](const Id& before) {
+            std::erase_if(report.kept, [&](const auto& one) { return one.operation.id == before; });
+        });
+        edits_.count_kept();
+        return error;
+    }
+
+private:
+    Edits& edits_;
+    Duration after_;
+    WallTime limit_ = WallTime::max();  // the latest time that the server accepts
+    std::vector<Edit*> found_{};
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/replica.hpp
+/// Replica: the client's half of sync, with edits that are durable and visible at once.
+#pragma once
+
+#include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
+#include <map>            // std::map
+#include <optional>       // std::optional
+#include <span>           // std::span
+#include <string>         // std::string
+#include <string_view>    // std::string_view
+#include <system_error>   // std::error_code
+#include <type_traits>    // std::is_invocable_v
+#include <unordered_set>  // std::unordered_set
+#include <utility>        // std::as_const, std::exchange, std::forward, std::move
+#include <vector>         // std::vector
+
+#include <belay/core/observer.hpp>
+#include <belay/core/random.hpp>
+#include <belay/journal/log_like.hpp>
+#include <belay/queue/codec_like.hpp>
+#include <belay/sync/detail/named_store.hpp>
+#include <belay/sync/detail/processor_server.hpp>
+#include <belay/sync/detail/replica_copy.hpp>
+#include <belay/sync/detail/replica_edits.hpp>
+#include <belay/sync/detail/replica_restamping.hpp>
+#include <belay/sync/detail/replica_sender.hpp>
+#include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/replica_options.hpp>
+#include <belay/sync/sync_server_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// Edits the elements of one session on a device that may be offline.
+///
+///     Replica replica{std::ref(*journal), std::ref(copy), NoteCodec{}};
+///     if (auto error = replica.load()) return error;
+///     auto id = replica.edit(AddElement{"shopping", Note{"milk"}});   // durable, and visible
+///     auto report = replica.sync(server);                             // when online
+///
+/// An edit is a record of the journal: it is durable with one flush, and visible at once. The local
+/// store has what the server has, and its cursor. The edits that wait are applied over it in memory
+/// only, so no two files have to agree after a crash.
+///
+/// An edit leaves the journal when the server has decided it and the local store has the result. If
+/// the process ends before that, the same operation is sent again, and the server knows it by its
+/// id. So each edit is in the state of the server, or the Report of a sync() has its contents.
+///
+/// The journal belongs to the replica alone, and its id is the origin of the stamps. A copy of a
+/// journal must not be used by a second device.
+///
+/// Thread safety: one thread at a time.
+/// Allocates:     yes.
+template <class Codec, class Log, class Store, WallClockLike WallClock = SystemClock>
+class Replica {
+    using TheLog = detail::Unwrapped<Log>;
+    using TheStore = detail::Unwrapped<Store>;
+    static_assert(!detail::HasNote<detail::Unwrapped<Codec>>,
+                  "Replica: the template arguments are the codec, the log and the local store, in "
+                  "this order; see docs/replica.md");
+    static_assert(explain::codec_like<Codec>());
+    static_assert(explain::log_like<TheLog>());
+    static_assert(explain::store_like<TheStore>());
+    static_assert(detail::HasNote<TheLog>,
+                  "Replica: the log needs 'std::error_code keep(BytesView)' and 'BytesView kept() "
+                  "const' for the note of the clock; see docs/replica.md");
+    static_assert(detail::HasForEach<TheStore>,
+                  "Replica: the local store needs for_each(session, visit); see docs/replica.md");
+
+public:
+    using value_type = detail::DecodedBy<Codec>;
+    using operation_type = Operation<value_type>;
+    using Action = typename operation_type::Action;
+    static_assert(std::same_as<value_type, detail::ValueOfStore<TheStore>>,
+                  "Replica: the local store must have the codec's value_type");
+
+    /// A version that this replica had made, and the version of another author in its place. Its
+    /// author may have seen this one or not.
+    struct Replaced {
+        part::ElementChange<value_type> mine{};
+        part::ElementChange<value_type> now{};
+    };
+    /// An edit with its new id and stamp, and the id that edit() returned.
+    struct Restamped {
+        Id before{};
+        operation_type operation{};
+    };
+    /// The outcome of one sync().
+    struct Report {
+        /// The reason why the sync did not complete; call it again. No edit is lost.
+        std::error_code error{};
+        /// The operations that the server has applied, or knew from before.
+        std::size_t synced = 0;
+        /// The changes that came from the server, those of this replica included.
+        std::size_t received = 0;
+        /// Whether the server sent a copy of everything: at first, if it has no list of changes, or
+        /// if it has forgotten removals since the last sync.
+        bool copied = false;
+        /// The edits that the server decided against.
+        std::vector<Conflict<operation_type>> conflicts{};
+        /// The edits that replaced a version that their author had not seen, with that version.
+        std::vector<typename SyncResult<operation_type>::Overwrite> overwrote{};
+        /// The edits that the server did not take, and that are in kept() from now on.
+        std::vector<FailedOperation<operation_type>> kept{};
+        std::vector<Replaced> replaced{};
+        /// The edits that have a new id and a new stamp; see ReplicaOptions::restamp_after. Each
+        /// sync() lists them until the server has decided them.
+        std::vector<Restamped> restamped{};
+        /// The elements that others changed while edits of them wait here. These edits stay
+        /// visible, and the server decides them as concurrent changes.
+        std::vector<std::string> rebased{};
+    };
+
+    /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
+    ///
+    /// Pre: options.batch_operations > 0; call load() before all other members.
+    template <class L, class S>
+        requires std::constructible_from<Log, L> && std::constructible_from<Store, S>
+    Replica(L&& log, S&& copy, Codec codec, ReplicaOptions options = {}, WallClock clock = {})
+        : log_{std::forward<L>(log)},
+          store_{std::forward<S>(copy)},
+          options_{std::move(options)},
+          bits_{options_.seed ? Random{*options_.seed} : Random{}},
+          clock_{this->log().journal_id(), std::move(clock), options_.clock},
+          edits_{std::move(codec)} {
+        static_assert(!detail::copies_a_store<L> && !detail::copies_a_store<S>,
+                      "Replica: pass a log or store that is a variable as std::ref or std::move");
+        BELAY_PRECONDITION(options_.batch_operations > 0,
+                           "Replica: batch_operations must be above 0");
+    }
+    template <class L, class S, class... Rest>
+        requires(!std::constructible_from<Log, L> || !std::constructible_from<Store, S>)
+    Replica(L&&, S&&, Codec codec, const Rest&...)
+        : Replica{detail::no_store<Log>(), detail::no_store<Store>(), std::move(codec)} {
+        static_assert(std::constructible_from<Log, L> && std::constructible_from<Store, S>,
+                      "Replica: pass a log or store that is a variable as std::ref or std::move");
+    }
+
+    /// Reads the edits that the journal has.   Pre: it was not called before.
+    ///
+    /// Errors: corrupt: the journal has a record that is none of a Replica, or that the codec
+    ///         cannot decode; store_corrupt: its note is none of a clock; those of the journal.
+    [[nodiscard]] std::error_code load() {
+        if (const std::error_code error = clock_.restore(log().kept())) return error;
+        if (const std::error_code error = edits_.load(log())) return error;
+        for (const auto& [seq, edit] : edits_.all()) clock_.saw(edit.operation.stamp);
+        edits_.count_kept();
+        return {};
+    }
+
+    /// Makes an edit, which is durable and visible when this returns its id.
+    ///
+    /// Errors: replica_full, at edits_max or kept_max; bad_operation: the element has no id, or the
+    ///         codec rejects the value; end_of_time; those of the local store. too_large: the edit
+    ///         is longer than a record of the journal. The edit was then not taken. After an error
+    ///         of the journal's commit, as a full disk, the edit is visible. It becomes durable,
+    ///         and is sent, with the next edit() or sync() that succeeds.
+    /// Blocks: for one flush of the journal.
+    [[nodiscard]] Result<Id> edit(Action action) {
+        operation_type operation;
+        operation.id = make_id(bits_);
+        operation.action = std::move(action);
+        if (const std::error_code error = prepare(operation)) return error;
+        const Id id = operation.id;
+        if (clock_.note_is_due()) {
+            if (const std::error_code error = log().keep(clock_.note())) return error;
+        }
+        if (const auto error = edits_.append(log(), std::move(operation))) return error;
+        if (const std::error_code error = log().commit()) return error;
+        return id;
+    }
+    template <class A>
+        requires(!std::convertible_to<A, Action>)
+    Result<Id> edit(A&&) {
+        static_assert(
+            std::convertible_to<A, Action>,
+            "Replica: edit() takes an AddElement or UpdateElement of the codec's value, a "
+            "RemoveElement or an Interaction");
+        return SyncErrc::bad_operation;
+    }
+
+    /// Returns the value that the element shows: that of the last edit, or of the local store.
+    [[nodiscard]] Result<std::optional<value_type>> read(std::string_view element) {
+        if (const auto* const edit = edits_.shown(element)) {
+            return edit->operation.kind() == OperationKind::remove
+                       ? std::optional<value_type>{}
+                       : std::optional{edit->operation.value()};
+        }
+        return store().read({options_.session, element});
+    }
+    /// Calls `visit(std::string_view id, const value_type& value)` for each element, in no order.
+    /// Errors: the local store's.
+    template <class Visit>
+    [[nodiscard]] std::error_code for_each(Visit&& visit) {
+        static_assert(std::is_invocable_v<Visit&, std::string_view, const value_type&>,
+                      "Replica::for_each: visit must be callable as visit(std::string_view id, "
+                      "const Value& value)");
+        const auto error =
+            detail::visit_all(store(), options_.session,
+                              [&](std::string_view id, const value_type& value, const Stamp&) {
+                                  if (edits_.shown(id) == nullptr) visit(id, value);
+                              });
+        if (error) return error;
+        edits_.for_each_shown([&](std::string_view id, const auto& edit) {
+            if (edit.operation.kind() != OperationKind::remove) visit(id, edit.operation.value());
+        });
+        return {};
+    }
+
+    /// Sends the edits that wait, brings what the server has into the local store, and releases
+    /// the decided edits.
+    ///
+    /// `server` is a part::SyncServerLike, or a SyncProcessor.
+    /// Pre:        while `server` runs, nothing calls drop() or sync(); edit() is allowed.
+    /// Errors:     in the report. After other_store, construct the replica with
+    ///             OtherStore::copies, or point it to the former server.
+    /// Throws:     what the server and the local store throw. The next sync() sends the edits of
+    ///             this one again, and reports what this one would have; nothing is lost.
+    /// Complexity: linear in the edits and in the changes. Without either it asks one question, and
+    ///             reads no element.
+    template <class Server>
+    [[nodiscard]] Report sync(Server& server) {
+        return sync(server, [](const Report&) {});
+    }
+    /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
+    /// the process ends before `on_report` returns, the next sync() reports the conflicts again. If
+    /// `on_report` throws, it also reports `replaced` and `overwrote` again.
+    /// An edit() in `on_report` changes what the server has, if the sync has received it.
+    template <class Server, std::invocable<const Report&> OnReport>
+    [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
+        if constexpr (detail::ProcessesBatches<Server>) {
+            detail::ProcessorServer<Server> in_process{server, options_.session,
+                                                       options_.batch_operations};
+            return sync(in_process, std::forward<OnReport>(on_report));
+        } else {
+            static_assert(explain::sync_server_like<Server, operation_type>());
+            Report report;
+            typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
+            report.error = log().commit();
+            // First, so that no edit goes to another store than the one that its author saw.
+            if (!report.error) report.error = pull(server, report);
+            bool pulled = !report.error;
+            if (pulled && edits_.has_due()) {
+                Sender sender{edits_, options_.batch_operations};
+                sender.send(server, report);
+                detail::ReplicaRestamping<Edits> restamping{edits_, options_.restamp_after};
+                if (!report.error && restamping.is_due()) {
+                    report.error = restamping.run(log(), clock_, bits_, report);
+                    if (!report.error) sender.send(server, report);
+                }
+                const std::error_code unsent = report.error;
+                report.error = pull(server, report);
+                pulled = !report.error;
+                if (unsent) report.error = unsent;
+            }
+            if (pulled) {
+                const std::error_code error = report_replaced(report);
+                pulled = !error;
+                if (pulled) edits_.hide_decided();
+                if (!report.error) report.error = error;
+            }
+            for (const auto& [seq, edit] : edits_.all()) {
+                if (edit.formerly == no_id) continue;
+                report.restamped.push_back({edit.formerly, edit.operation});
+            }
+            on_report(std::as_const(report));
+            interruption.edits = nullptr;
+            if (pulled) {
+                const std::error_code error = edits_.release(log());
+                if (!report.error) report.error = error;
+                edits_.count_kept();
+            }
+            return report;
+        }
+    }
+
+    /// Returns the edits that the server did not take, in their order.
+    ///
+    /// An edit with `retryable` is sent again with each sync(), except after too_old. Later edits
+    /// of its element wait for it (held_back).
+    [[nodiscard]] std::vector<FailedOperation<operation_type>> kept() const {
+        std::vector<FailedOperation<operation_type>> list;
+        for (const auto& [seq, edit] : edits_.all()) {
+            if (edit.is_kept()) list.push_back(edit.failed());
+        }
+        return list;
+    }
+    /// Lets the next sync() send a kept edit again, independent of its error.
+    ///
+    /// Returns: whether it was kept.
+    bool send_again(const Id& edit) {
+        auto* const found = kept_edit(edit);
+        if (found == nullptr) return false;
+        found->state = detail::EditState::waiting;
+        edits_.count_kept();
+        return true;
+    }
+    /// Gives up a kept edit, durably.
+    ///
+    /// Errors: unknown_number: no edit with this id is kept; those of the journal's append, and
+    ///         then the edit is still kept. After an error of its commit the edit is given up. That
+    ///         becomes durable with the next edit() or sync() that succeeds.
+    [[nodiscard]] std::error_code drop(const Id& edit) {
+        for (auto at = edits_.all().begin(); at != edits_.all().end(); ++at) {
+            if (!at->second.has_id(edit) || !at->second.is_kept()) continue;
+            const auto before = std::exchange(at->second.state, detail::EditState::dropped);
+            if (const std::error_code error = edits_.write(log(), at->second)) {
+                at->second.state = before;
+                return error;
+            }
+            edits_.erase(at);
+            edits_.count_kept();
+            return log().commit();
+        }
+        return make_error_code(QueueErrc::unknown_number);
+    }
+
+    /// Returns the number of edits that the server has not decided, kept ones included.
+    [[nodiscard]] std::size_t waiting() const noexcept { return edits_.all().size(); }
+    [[nodiscard]] const HybridClock<WallClock>& clock() const noexcept { return clock_; }
+    [[nodiscard]] const ReplicaOptions& options() const noexcept { return options_; }
+
+private:
+    using Edits = detail::ReplicaEdits<Codec, TheLog>;
+    using Edit = typename Edits::Edit;
+    using Copy = detail::ReplicaCopy<TheStore>;
+    using Sender = detail::ReplicaSender<Edits>;
+    using Change = part::ElementChange<value_type>;
+
+    [[nodiscard]] TheLog& log() noexcept { return detail::unwrap(log_); }
+    [[nodiscard]] TheStore& store() noexcept { return detail::unwrap(store_); }
+
+    [[nodiscard]] Edit* kept_edit(const Id& id) {
+        for (auto& [seq, edit] : edits_.all()) {
+            if (edit.has_id(id) && edit.is_kept()) return &edit;
+        }
+        return nullptr;
+    }
+
+    /// Gives an operation its stamp, the version that its author sees, and its base.
+    [[nodiscard]] std::error_code prepare(operation_type& operation) {
+        if (edits_.all().size() >= options_.edits_max || edits_.kept() >= options_.kept_max) {
+            return SyncErrc::replica_full;
+        }
+        const std::string_view element = operation.element();
+        if (operation.kind() == OperationKind::interaction) {
+            operation.stamp = clock_.stamp();
+            return {};
+        }
+        if (element.empty()) return SyncErrc::bad_operation;
+        auto* const update = std::get_if<UpdateElement<value_type>>(&operation.action);
+        const bool wants_base = options_.adds_base && update != nullptr && !update->base;
+        if (const Edit* const last = edits_.shown(element)) {
+            operation.saw = last->operation.stamp;
+            if (wants_base && last->operation.kind() != OperationKind::remove) {
+                update->base = last->operation.value();
+            }
+        } else {
+            const part::ElementKey key{options_.session, element};
+            const auto found = store().find(key);
+            if (!found) return found.error();
+            operation.saw = found->stamp;
+            if (wants_base && found->presence == part::Presence::live) {
+                auto value = store().read(key);
+                if (!value) return value.error();
+                update->base = std::move(*value);
+            }
+        }
+        const Result<Stamp> stamp = clock_.stamp_above(*operation.saw);
+        if (!stamp) return stamp.error();
+        operation.stamp = *stamp;
+        return {};
+    }
+
+    template <class Server>
+    [[nodiscard]] std::error_code pull(Server& server, Report& report) {
+        Copy copy{store(), options_.session, bits_};
+        const auto found = copy.cursor();
+        if (!found) return found.error();
+        const bool is_first = !found->has_value();
+        const part::StoreCursor had = found->value_or(part::StoreCursor{});
+        part::StoreCursor cursor = had;
+        std::unordered_set<std::string> copied;
+        auto of = Copy::Of::changes;
+        int copies = 0;
+        const auto before = [&](const Change& change) {
+            return note_change(change, is_first, report);
+        };
+        for (bool more = true; more;) {
+            auto page = server.changes(cursor);
+            if (!page) return page.error();
+            if (page->begins_copy) {
+                const bool is_other = had.store != no_id && (page->next.store != had.store ||
+                                                             page->next.copied_at < had.changes);
+                if (is_other && options_.other_store == ReplicaOptions::OtherStore::stops) {
+                    return SyncErrc::other_store;
+                }
+                const Result<bool> is_empty = copy.is_empty();
+                if (!is_empty) return is_empty.error();
+                of = *is_empty ? Copy::Of::first_copy : Copy::Of::copy;
+                copied.clear();
+                ++copies;
+            }
+            // Without a copy, a cursor stays in its store, and never goes back.
+            const bool follows = page->begins_copy || (page->next.store == cursor.store &&
+                                                       page->next.changes >= cursor.changes);
+            // The others would not end.
+            if (!follows || copies > 3 || (page->more && page->next == cursor)) {
+                return SyncErrc::store_disagrees;
+            }
+            if (of == Copy::Of::copy) {
+                for (const Change& change : page->changes) copied.insert(change.id);
+            }
+            if (!page->changes.empty() || page->next.changes != had.changes) {
+                if (const auto error = copy.apply(*page, of, before)) return error;
+            }
+            report.received += page->changes.size();
+            cursor = page->next;
+            more = page->more;
+        }
+        if (of == Copy::Of::changes) return {};
+        report.copied = true;
+        return of == Copy::Of::copy ? copy.finish(copied, cursor, before) : copy.finish(cursor);
+    }
+    /// Notes what a change does to this replica's own versions and edits, before it is applied.
+    [[nodiscard]] std::error_code note_change(const Change& change, bool is_first, Report& report) {
+        clock_.saw(change.stamp);
+        if (is_first && edits_.all().empty()) return {};
+        const Edit* const edit = edits_.shown(change.id);
+        const bool waits = edit != nullptr && edit->state != detail::EditState::dropped;
+        if (change.stamp.origin == clock_.origin()) return {};
+        if (waits) report.rebased.push_back(change.id);
+        if (is_first) return {};
+        const part::ElementKey key{options_.session, change.id};
+        const auto local = store().find(key);
+        if (!local) return local.error();
+        // Two removals are the same state.
+        const bool is_mine = local->stamp.origin == clock_.origin() &&
+                             local->stamp != change.stamp &&
+                             (local->presence == part::Presence::live || change.value);
+        const bool replaced_by_own =
+            edit != nullptr && edit->state == detail::EditState::dropped && !edit->hidden;
+        if (!is_mine || replaced_by_own) return {};
+        auto value = store().read(key);
+        if (!value) return value.error();
+        report.replaced.push_back({{change.id, local->stamp, std::move(*value)}, change});
+        return {};
+    }
+    /// Reports the edits of this sync that others have replaced already.
+    [[nodiscard]] std::error_code report_replaced(Report& report) {
+        for (const auto& [seq, edit] : edits_.all()) {
+            const operation_type& operation = edit.operation;
+            const OperationKind kind = operation.kind();
+            if (edit.state != detail::EditState::dropped || edit.hidden ||
+                kind == OperationKind::interaction || edits_.shown(operation.element()) != &edit) {
+                continue;
+            }
+            const part::ElementKey key{options_.session, operation.element()};
+            const auto local = store().find(key);
+            const bool is_removal = kind == OperationKind::remove;
+            if (!local) return local.error();
+            if (is_removal && local->presence != part::Presence::live && report.copied &&
+                local->stamp < operation.stamp) {
+                // A copy has no removals. An edit that adds the element again saw this one.
+                Copy copy{store(), options_.session, bits_};
+                const auto error = copy.remove(operation.element(), operation.stamp);
+                if (error) return error;
+            }
+            // The server lifts the stamp of an edit that it applies over a later one.
+            if (local->stamp.origin == clock_.origin() ||
+                (is_removal && local->presence != part::Presence::live)) {
+                continue;
+            }
+            auto value = store().read(key);
+            if (!value) return value.error();
+            std::string element{operation.element()};
+            report.replaced.push_back(
+                {{element, operation.stamp,
+                  is_removal ? std::nullopt : std::optional{operation.value()}},
+                 {element, local->stamp, std::move(*value)}});
+        }
+        return {};
+    }
+
+    Log log_;
+    Store store_;
+    ReplicaOptions options_;
+    Random bits_;
+    HybridClock<WallClock> clock_;
+    Edits edits_;
+    Report unread_{};  // of a sync that an exception ended
+};
+
+template <class Log, class Store, class Codec>
+Replica(Log&&, Store&&, Codec)
+    -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>>;
+template <class Log, class Store, class Codec>
+Replica(Log&&, Store&&, Codec, ReplicaOptions)
+    -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>>;
+template <class Log, class Store, class Codec, class WallClock>
+Replica(Log&&, Store&&, Codec, ReplicaOptions, WallClock)
+    -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>, WallClock>;
+
+}}  // namespace belay

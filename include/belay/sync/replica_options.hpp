@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/replica_options.hpp
+/// ReplicaOptions: the limits and choices of a Replica.
+#pragma once
+
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint8_t
+#include <optional>  // std::optional
+#include <string>    // std::string
+
+#include <belay/core/random.hpp>
+#include <belay/sync/hybrid_clock.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// The limits and choices of a Replica.
+struct ReplicaOptions {
+    /// The action of sync() if the server's store is another one than before, or an older state of
+    /// it.
+    enum class OtherStore : std::uint8_t {
+        stops,  ///< returns the error other_store, and changes nothing
+        copies  ///< replaces the local copy by what the server has; edits that wait are sent
+    };
+
+    /// The name of the session in the local store, and at a server in the same process.
+    std::string session = "replica";
+    /// The most edits that the server has not decided. At the limit, edit() returns an error.
+    std::size_t edits_max = 1'000'000;
+    /// The most edits that the server did not take. At the limit, edit() returns an error. None of
+    /// them is dropped, and a sync may add more.
+    std::size_t kept_max = 1'000;
+    /// The most operations in one batch, and the most changes in a page of a SyncProcessor.
+    std::size_t batch_operations = 1'000;
+    OtherStore other_store = OtherStore::stops;
+    /// Whether an update without `base` gets the value that it changes, for strategies that merge.
+    /// Both values are in one record of the journal, so an update is too_large if they are longer
+    /// than a record together.
+    bool adds_base = true;
+    HybridClockOptions clock{};
+    /// The longest wait for the server's clock, if the stamp of an edit is ahead of it because this
+    /// device's clock is or was wrong. An edit that would wait longer gets a new id and stamp.
+    Duration restamp_after = std::chrono::hours{1};
+    /// The seed of the ids; without one, they come from the system's entropy.
+    std::optional<Seed> seed = std::nullopt;
+};
+
+}}  // namespace belay

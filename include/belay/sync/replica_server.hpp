@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/replica_server.hpp
+/// ReplicaServer: answers the questions of devices that sync over a network.
+#pragma once
+
+#include <algorithm>     // std::max
+#include <concepts>      // std::predicate, std::same_as
+#include <cstdint>       // std::uint32_t
+#include <map>           // std::map
+#include <span>          // std::span
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/sync/detail/processor_server.hpp>
+#include <belay/sync/detail/sync_message_codec.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace part {
+
+/// The limits of a ReplicaServer.
+struct ReplicaServerOptions {
+    /// The maximum number of elements in an answer with changes.
+    std::size_t page_elements = 1000;
+    /// The server adds nothing to an answer of this length. An answer is longer only by what one
+    /// element, or 64 operations, add to it. The transport must carry that; LengthPrefixed carries
+    /// 16 MiB.
+    std::size_t answer_bytes = std::size_t{512} << 10U;
+};
+
+/// Answers the questions of devices that have a Replica and a RemoteSyncServer.
+///
+///     part::ReplicaServer server{processor, NoteCodec{}};
+///     auto answer = server.answer(question);         // of a connection, or the body of a POST
+///     static_cast<void>(link.send(answer.bytes));
+///
+/// It is independent of the transport: a question and an answer are bytes, over a link or as the
+/// bodies of a request and response of HTTP. Questions of several devices may come in any order,
+/// and twice.
+///
+/// Thread safety: as its processor.   Allocates: yes.
+template <detail::ProcessesBatches Processor, CodecLike Codec>
+class ReplicaServer {
+public:
+    using operation_type = typename Processor::operation_type;
+    using value_type = typename operation_type::value_type;
+    static_assert(std::same_as<value_type, detail::DecodedBy<Codec>>,
+                  "ReplicaServer: the codec must be one of the processor's values");
+    static_assert(std::same_as<operation_type, Operation<value_type>>,
+                  "ReplicaServer: the processor's operations must be belay::Operation");
+
+    struct Answer {
+        Bytes bytes{};
+        /// Whether operations were applied, so that other devices have something to receive; send
+        /// them SyncMessages::notice(). It is also true for operations that were sent again.
+        bool changed = false;
+    };
+
+    ReplicaServer(Processor& processor, Codec codec, ReplicaServerOptions options = {})
+        : processor_{&processor}, messages_{std::move(codec)}, options_{options} {}
+
+    /// Answers a question about any session.
+    ///
+    /// Errors:     in the answer. bad_operation: the bytes are no question. An operation whose
+    ///             value the codec cannot decode fails alone, with bad_operation.
+    /// Throws:     what the processor and the codec throw. The device asks again later.
+    /// Complexity: linear in the question and the answer.
+    [[nodiscard]] Answer answer(BytesView question) {
+        return answer(question, [](std::string_view) { return true; });
+    }
+    /// Answers a question about a session for which `allows(session)` is true, for example one of
+    /// the user of this connection. For other sessions the error is unknown_session.
+    template <std::predicate<std::string_view> Allows>
+    [[nodiscard]] Answer answer(BytesView question, Allows&& allows) {
+        auto asked = messages_.read_question(question);
+        if (!asked) return {refusal(question), false};
+        const bool batch = asked->kind == detail::SyncMessageKind::sends_batch;
+        if (!allows(std::string_view{asked->session})) {
+            const auto kind =
+                batch ? detail::SyncMessageKind::result : detail::SyncMessageKind::page;
+            return {Messages::answer_error(kind, asked->id, SyncErrc::unknown_session), false};
+        }
+        return batch ? apply(*asked) : Answer{list(*asked), false};
+    }
+
+private:
+    using Messages = detail::SyncMessageCodec<Codec>;
+    using Question = typename Messages::Question;
+    using Outcomes = typename Messages::Outcomes;
+    static constexpr std::size_t operations_at_once = 64;
+
+    /// The answer to something that is no question, in the form that its sender can read.
+    [[nodiscard]] static Bytes refusal(BytesView question) {
+        const auto kind = detail::SyncHeader::kind_of(question);
+        return Messages::answer_error(
+            kind == detail::SyncMessageKind::sends_batch ? detail::SyncMessageKind::result
+                                                         : detail::SyncMessageKind::page,
+            kind ? detail::SyncHeader::id_of(question) : 0, SyncErrc::bad_operation);
+    }
+
+    [[nodiscard]] Bytes list(const Question& asked) {
+        std::size_t most = std::max<std::size_t>(options_.page_elements, 1);
+        for (;;) {
+            detail::ProcessorServer<Processor> store{*processor_, asked.session, most};
+            const auto page = store.changes(asked.since);
+            if (!page) {
+                return Messages::answer_error(detail::SyncMessageKind::page, asked.id,
+                                              page.error());
+            }
+            auto bytes = messages_.answer_page(asked.id, *page);
+            if (!bytes) {
+                return Messages::answer_error(detail::SyncMessageKind::page, asked.id,
+                                              SyncErrc::store_corrupt);
+            }
+            // A store without a list of changes returns everything, whatever `most` is.
+            const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
+            if (bytes->size() <= options_.answer_bytes || !can_shrink) return std::move(*bytes);
+            most = page->changes.size() / 2;
+        }
+    }
+
+    /// Applies operations until the answer is long enough; the device sends the others again.
+    [[nodiscard]] Answer apply(Question& asked) {
+        Outcomes all;
+        Answer made;
+        if (asked.batch.empty()) {
+            made.bytes = Messages::answer_error(detail::SyncMessageKind::result, asked.id,
+                                                SyncErrc::bad_operation);
+            return made;
+        }
+        std::vector<operation_type> some;
+        std::vector<std::uint32_t> indices;
+        bool ends = false;
+        while (!ends && all.decided < asked.batch.size()) {
+            some.clear();
+            indices.clear();
+            while (all.decided < asked.batch.size() && some.size() < operations_at_once) {
+                auto& one = asked.batch[all.decided];
+                if (one) {
+                    some.push_back(std::move(*one));
+                    indices.push_back(all.decided);
+                } else {
+                    all.failed.push_back({all.decided, SyncErrc::bad_operation});
+                }
+                ++all.decided;
+            }
+            ends = note(processor_->process_batch(asked.session, some), some, indices, all,
+                        made.changed);
+            auto bytes = messages_.answer_outcomes(asked.id, all);
+            if (!bytes) {
+                made.bytes = Messages::answer_error(detail::SyncMessageKind::result, asked.id,
+                                                    SyncErrc::store_corrupt);
+                return made;
+            }
+            ends = ends || bytes->size() >= options_.answer_bytes;
+            made.bytes = std::move(*bytes);
+        }
+        return made;
+    }
+    /// Returns: whether later operations must not be applied now, because they may be of an element
+    /// whose earlier operation waits.
+    [[nodiscard]] static bool note(SyncResult<operation_type>&& result,
+                                   std::span<const operation_type> batch,
+                                   std::span<const std::uint32_t> indices, Outcomes& all,
+                                   bool& changed) {
+        std::map<Id, std::uint32_t> index_of;
+        for (std::size_t i = 0; i < batch.size(); ++i) index_of.emplace(batch[i].id, indices[i]);
+        bool waits = false;
+        for (const auto& one : result.failed_operations) {
+            all.failed.push_back(
+                {index_of[one.operation.id], one.error, one.retryable, one.kept, one.wait});
+            waits = waits || one.retryable;
+        }
+        for (const auto& one : result.conflicts) {
+            all.conflicts.push_back({index_of[one.operation.id], one.reason, one.resolved});
+        }
+        for (auto& one : result.overwrote) {
+            all.overwrote.push_back(
+                {index_of[one.operation.id], one.reason, std::move(one.replaced)});
+        }
+        changed = changed || result.synced_count != 0;
+        return waits;
+    }
+
+    Processor* processor_;
+    Messages messages_;
+    ReplicaServerOptions options_;
+};
+
+}}}  // namespace belay::part

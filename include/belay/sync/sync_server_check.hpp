@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/sync_server_check.hpp
+/// check::sync_server: checks that a server of a Replica is correct. For tests of servers.
+#pragma once
+
+#include <cstdint>      // std::uint8_t, std::uint64_t
+#include <map>          // std::map
+#include <optional>     // std::optional
+#include <set>          // std::set
+#include <span>         // std::span
+#include <string>       // std::string
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::exchange, std::move, std::pair
+#include <vector>       // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/sync_server_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace check {
+
+/// A rule that a server of a Replica must follow and the compiler cannot check; see
+/// part::SyncServerLike.
+enum class SyncServerRule : std::uint8_t {
+    takes_what_it_should,
+    accounts_for_each_operation,
+    applies_what_saw_the_present,
+    applies_each_once,
+    lists_its_effects,
+    lists_only_changes,
+    ends_its_pages,
+    copies_for_new_readers
+};
+
+/// Returns the rule as a sentence.
+[[nodiscard]] constexpr const char* to_string(SyncServerRule rule) noexcept {
+    constexpr const char* sentences[] = {
+        "send and changes return no error",
+        "a result has one outcome for each operation of its batch, and its counts agree",
+        "an operation that saw the present version is applied",
+        "operations that are sent again change nothing, and those that lost lose again",
+        "changes lists the effects of everything that send has returned",
+        "changes lists nothing to a reader that has everything, unless it sends a copy",
+        "changes ends: each page moves the cursor, and one of them is the last",
+        "a new reader gets a copy of what the others have"};
+    const auto i = static_cast<std::size_t>(rule);
+    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+}
+
+/// The first fault that check::sync_server found.
+struct SyncServerFault {
+    SyncServerRule rule{};
+    /// The number of the history that broke it. The same server breaks it there again.
+    std::uint64_t history = 0;
+    /// The number of batches before the fault.
+    std::uint64_t step = 0;
+};
+
+/// The length of a run of check::sync_server.
+struct SyncServerOptions {
+    std::uint64_t histories = 20;
+    /// The number of batches in a history.
+    std::size_t steps = 60;
+};
+
+}}}  // namespace belay::check
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// An author, two readers, and the rule that was broken first.
+template <class Server, class Value, class ToValue, WallClockLike WallClock>
+class SyncServerChecker {
+    using Rule = check::SyncServerRule;
+    using Op = Operation<Value>;
+    static_assert(explain::sync_server_like<Server, Op>());
+
+public:
+    SyncServerChecker(Server server, ToValue& value, Random bits, WallClock clock)
+        : server_{std::move(server)},
+          value_{value},
+          bits_{bits},
+          clock_{make_id(bits_), std::move(clock)} {
+        // From the start: a later copy has no removals, and an author must have seen them.
+        read(follower_, Rule::copies_for_new_readers);
+    }
+
+    void step() {
+        std::vector<Op> batch;
+        for (std::uint64_t i = 1 + bits_() % 4; i > 0; --i) batch.push_back(next_edit());
+        const bool is_late = bits_() % 4 == 0 && batch.front().saw->origin != no_id;
+        if (is_late) {
+            // An author who saw an earlier version, and whose clock is behind.
+            batch = {batch.front()};
+            versions_ = confirmed_;
+            batch[0].saw = Stamp{};
+            batch[0].stamp.wall = later(batch[0].stamp.wall, -std::chrono::seconds{30});
+        }
+        const auto conflicts = send(batch, is_late);
+        read(follower_, Rule::lists_its_effects);
+        if (!is_late) expect(has_what_was_sent(), Rule::lists_its_effects);
+        const Reader before = follower_;
+        const auto again = send(batch, true);
+        expect(again == conflicts, Rule::applies_each_once);
+        read(follower_, Rule::lists_only_changes);
+        expect(follower_.has == before.has, Rule::applies_each_once);
+        versions_ = confirmed_ = versions_of(follower_);
+        if (bits_() % 8 == 0) {
+            Reader fresh;
+            read(fresh, Rule::copies_for_new_readers);
+            expect(fresh.has == follower_.has && fresh.copied_once, Rule::copies_for_new_readers);
+        }
+    }
+    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
+
+private:
+    using Versions = std::map<std::string, std::pair<Stamp, std::optional<Value>>>;
+    struct Reader {
+        std::map<std::string, std::pair<Stamp, Value>> has{};
+        std::map<std::string, Stamp> removed{};
+        part::StoreCursor cursor{};
+        bool copied_once = false;
+    };
+
+    [[nodiscard]] static WallTime later(WallTime wall, Duration by) noexcept {
+        return WallTime{wall.time_since_epoch() + by};
+    }
+    /// An edit of the newest version that the author knows, its own included.
+    [[nodiscard]] Op next_edit() {
+        const std::string element{static_cast<char>('a' + bits_() % 5)};
+        const auto at = versions_.find(element);
+        Op edit;
+        edit.id = make_id(bits_);
+        edit.saw = at != versions_.end() ? at->second.first : Stamp{};
+        edit.stamp = clock_.stamp_above(*edit.saw).value();
+        const bool live = at != versions_.end() && at->second.second;
+        std::optional<Value> now;
+        if (bits_() % 4 == 0) {
+            edit.action = RemoveElement{element};
+        } else {
+            now = value_(++last_);
+            if (live) {
+                edit.action = UpdateElement<Value>{element, *now, at->second.second};
+            } else {
+                edit.action = AddElement<Value>{element, *now};
+            }
+        }
+        versions_[element] = {edit.stamp, now};
+        return edit;
+    }
+    /// Sends a batch.   Returns: the ids of the conflicts.
+    std::set<Id> send(const std::vector<Op>& batch, bool may_lose) {
+        const auto result = server_.send(std::span<const Op>{batch});
+        expect(static_cast<bool>(result), Rule::takes_what_it_should);
+        if (!result) return {};
+        std::set<Id> left;
+        for (const Op& one : batch) left.insert(one.id);
+        std::set<Id> conflicts;
+        bool once = true;
+        for (const auto& one : result->conflicts) {
+            once = left.erase(one.operation.id) == 1 && once;
+            conflicts.insert(one.operation.id);
+        }
+        for (const auto& one : result->failed_operations) {
+            once = left.erase(one.operation.id) == 1 && once;
+        }
+        expect(once && result->synced_count == left.size() &&
+                   result->conflict_count == result->conflicts.size() &&
+                   result->failed_count == result->failed_operations.size(),
+               Rule::accounts_for_each_operation);
+        expect(may_lose || left.size() == batch.size(), Rule::applies_what_saw_the_present);
+        return conflicts;
+    }
+    /// Reads to the end of the changes.
+    void read(Reader& reader, Rule rule) {
+        std::set<std::string> copied;
+        bool copies = false;
+        for (int pages = 0;; ++pages) {
+            const auto page = server_.changes(reader.cursor);
+            expect(static_cast<bool>(page), Rule::takes_what_it_should);
+            if (!page) return;
+            const bool moved = page->next != reader.cursor || page->begins_copy;
+            expect((!page->more || moved) && pages < 10'000, Rule::ends_its_pages);
+            if (broken_) return;
+            copies = copies || page->begins_copy;
+            if (!copies) expect(page->changes.empty() || rule != Rule::lists_only_changes, rule);
+            for (const auto& change : page->changes) {
+                copied.insert(change.id);
+                reader.has.erase(change.id);
+                reader.removed.erase(change.id);
+                if (change.value) {
+                    reader.has.insert({change.id, {change.stamp, *change.value}});
+                } else {
+                    reader.removed[change.id] = change.stamp;
+                }
+            }
+            reader.cursor = page->next;
+            if (!page->more) break;
+        }
+        reader.copied_once = reader.copied_once || copies;
+        if (!copies) return;
+        for (auto at = reader.has.begin(); at != reader.has.end();) {
+            const auto one = at++;
+            if (copied.count(one->first) == 0) reader.has.erase(one);
+        }
+    }
+    [[nodiscard]] bool has_what_was_sent() const {
+        std::size_t live = 0;
+        for (const auto& [element, version] : versions_) {
+            if (!version.second) continue;
+            ++live;
+            const auto at = follower_.has.find(element);
+            if (at == follower_.has.end() || !(at->second.second == *version.second)) return false;
+        }
+        return live == follower_.has.size();
+    }
+    [[nodiscard]] static Versions versions_of(const Reader& reader) {
+        Versions versions;
+        for (const auto& [element, version] : reader.has) {
+            versions[element] = {version.first, version.second};
+        }
+        for (const auto& [element, stamp] : reader.removed) versions[element] = {stamp, {}};
+        return versions;
+    }
+    void expect(bool kept, Rule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+
+    Server server_;
+    ToValue& value_;
+    Random bits_;
+    HybridClock<WallClock> clock_;
+    Reader follower_{};
+    Versions versions_{};
+    Versions confirmed_{};
+    std::uint64_t last_ = 0;
+    std::optional<Rule> broken_{};
+};
+
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace check {
+
+/// Runs random histories of batches against a server of a Replica, and returns the first fault, if
+/// any.
+///
+///     const auto fault = check::sync_server(make, [](auto i) { return Note{i}; });
+///     if (fault) std::puts(to_string(fault->rule));
+///
+/// - `make()` returns a new server, whose session is empty.
+/// - `value(i)` returns the value with the number `i`. Values have ==.
+///
+/// Some operations name a version that is not the present one. Any strategy may decide these.
+/// Errors:     the fault.   Throws: what the server and the other arguments throw.
+template <class Make, class Value, WallClockLike WallClock = SystemClock>
+[[nodiscard]] std::optional<SyncServerFault> sync_server(Make make, Value value,
+                                                         SyncServerOptions options = {},
+                                                         WallClock clock = {}) {
+    using Server = std::remove_cvref_t<decltype(make())>;
+    using V = std::remove_cvref_t<decltype(value(std::uint64_t{1}))>;
+    for (std::uint64_t history = 0; history < options.histories; ++history) {
+        detail::SyncServerChecker<Server, V, Value, WallClock> checker{
+            make(), value, Random{Seed{history}}, clock};
+        for (std::uint64_t step = 0; step < options.steps; ++step) {
+            checker.step();
+            if (checker.broken()) return SyncServerFault{*checker.broken(), history, step};
+        }
+    }
+    return std::nullopt;
+}
+
+}}}  // namespace belay::check

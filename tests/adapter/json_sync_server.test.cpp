@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// Goal: a server that speaks JSON keeps all rules of one in the process, and answers any text.
+// Method: check::sync_server, golden texts, and damaged questions and answers.
+#include <belay/adapter/json_sync_server.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_server_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+struct JsonRig {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    RemoteProcessor<Memory> processor{std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    part::JsonReplicaServer<RemoteProcessor<Memory>> server{processor, {.page_elements = 3}};
+    std::vector<std::string> questions{};
+    std::string instead{};  // of the answer
+    std::size_t longest_answer = 0;
+
+    Result<Bytes> operator()(const Bytes& question, Duration) {
+        questions.emplace_back(as_text(question));
+        const auto answer = server.answer(questions.back());
+        longest_answer = std::max(longest_answer, answer.text.size());
+        return to_bytes(as_bytes(instead.empty() ? answer.text : instead));
+    }
+    auto body() {
+        return part::JsonSyncServer<std::string, std::reference_wrapper<JsonRig>>{std::ref(*this),
+                                                                                  {.session = "s"}};
+    }
+};
+struct JsonBody {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig->body().send(batch); }
+    Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+        return rig->body().changes(since);
+    }
+    std::unique_ptr<JsonRig> rig = std::make_unique<JsonRig>();
+};
+
+}  // namespace
+
+TEST_CASE("check::sync_server finds no fault in a server that speaks JSON",
+          "[adapter][json_sync_server]") {
+    CHECK(fault_of_body<JsonBody>({.histories = 5}) == "none");
+}
+
+TEST_CASE("the two questions of a JsonSyncServer, and their answers, have this JSON",
+          "[adapter][json_sync_server][golden]") {
+    JsonRig rig;
+    auto server = rig.body();
+    Op edit = add("a", "1", stamp(5));
+    edit.id = id_of(1);
+    edit.saw = Stamp{};
+    const std::string zeros(32, '0');
+    REQUIRE(server.send(std::span<const Op>{&edit, 1})->synced_count == 1);
+    REQUIRE(server.changes({}));
+    CHECK(json::parse(rig.questions[0]) ==
+          json::parse(R"({"session": "s", "operations": [{"id": "01)" + zeros.substr(2) +
+                      R"(", "stamp": {"wall": "5", "counter": 0, "origin": "01)" + zeros.substr(2) +
+                      R"("}, "saw": {"wall": "0", "counter": 0, "origin": ")" + zeros +
+                      R"("}, "AddElement": {"id": "a", "element": "1"}}]})"));
+    CHECK(json::parse(rig.questions[1]) ==
+          json::parse(R"({"session": "s", "since": {"store": ")" + zeros +
+                      R"(", "changes": "0", "copied_at": "0"}})"));
+    CHECK(json::parse(rig.server.answer(rig.questions[1]).text) ==
+          json::parse(R"({"changes": [{"id": "a", "value": "1", "stamp": {"wall": "5",
+              "counter": 0, "origin": "01)" +
+                      zeros.substr(2) + R"("}}], "next": {"store": "07)" + zeros.substr(2) +
+                      R"(", "changes": "1", "copied_at": "1"}, "begins_copy": true,
+              "more": false})"));
+}
+
+TEST_CASE("JsonReplicaServer answers each text, and a bad operation fails alone",
+          "[adapter][json_sync_server]") {
+    JsonRig rig;
+    for (const char* const text :
+         {"", "{", "[]", "{}", R"({"session": 1})", R"({"session": "s"})",
+          R"({"session": "s", "since": {}})", R"({"session": "s", "operations": {}})"}) {
+        CAPTURE(text);
+        const auto answer = rig.server.answer(text);
+        CHECK(json::parse(answer.text)["error"]["value"] == 3);  // bad_operation
+        CHECK_FALSE(answer.changed);
+    }
+    const auto refused = rig.server.answer(R"({"session": "s", "operations": []})",
+                                           [](std::string_view name) { return name == "mine"; });
+    CHECK(json::parse(refused.text)["error"]["value"] == 4);  // unknown_session
+    auto server = rig.body();
+    std::vector<Op> batch{add("a", "1", stamp(5)), add("b", "2", stamp(6))};
+    for (Op& one : batch) one.saw = Stamp{};
+    REQUIRE(server.send(batch)->synced_count == 2);
+    json question = json::parse(rig.questions.back());
+    question["operations"][1]["AddElement"]["element"] = 5;
+    question["operations"][1]["id"] = std::string(32, 'a');
+    const json answer = json::parse(rig.server.answer(question.dump()).text);
+    CHECK(answer["synced_count"] == 1);
+    CHECK(answer["failed_count"] == 1);
+    CHECK(answer["failed_operations"][0]["operation"] == question["operations"][1]);
+    CHECK(answer["failed_operations"][0]["retryable"] == false);
+}
+
+TEST_CASE("JsonSyncServer reports an answer that is none", "[adapter][json_sync_server]") {
+    JsonRig rig;
+    auto server = rig.body();
+    const std::vector<Op> batch{add("a", "1", stamp(5))};
+    for (const char* const text : {"no JSON", "[]", "{}", R"({"changes": {}})", "7"}) {
+        CAPTURE(text);
+        rig.instead = text;
+        CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
+        CHECK(server.send(batch).error() == SyncErrc::store_disagrees);
+    }
+    rig.instead = R"({"error": {"category": "belay.sync", "value": 1}})";
+    CHECK(server.changes({}).error() == SyncErrc::store_busy);
+    CHECK(server.send(batch).error() == SyncErrc::store_busy);
+}
+
+TEST_CASE("a Replica syncs with a server that speaks JSON", "[adapter][json_sync_server]") {
+    JsonRig rig;
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}};
+    Device<> laptop{2, {&rig.time, 1s}};
+    for (int i = 0; i < 8; ++i) {
+        REQUIRE(phone.replica->edit(AddElement<std::string>{std::to_string(i), "phone"}));
+    }
+    REQUIRE(laptop.replica->edit(AddElement<std::string>{"3", "laptop"}));
+    CHECK(phone.replica->sync(server).synced == 8);
+    const auto report = laptop.replica->sync(server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.overwrote.size() == 1);
+    CHECK(report.overwrote[0].replaced.value == "phone");
+    CHECK(phone.replica->sync(server).replaced.size() == 1);
+    CHECK(phone.view() == laptop.view());
+}
+
+TEST_CASE("a text that has no JSON fails alone", "[adapter][json_sync_server]") {
+    JsonRig rig;
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "\xff"}));
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"b", "1"}));
+    const auto report = phone.replica->sync(server);
+    CHECK_FALSE(report.error);
+    CHECK(report.synced == 1);
+    REQUIRE(report.kept.size() == 1);
+    CHECK(report.kept[0].error == SyncErrc::bad_operation);
+    CHECK(phone.replica->sync(server).error == std::error_code{});
+    // Another program has written such a text into the store.
+    REQUIRE_FALSE(rig.store.add({"s", "c"}, "\xff", {stamp(9), id_of(99), 0, {}}));
+    CHECK(server.changes({}).error() == SyncErrc::store_corrupt);
+}
+
+TEST_CASE("JsonReplicaServer answers a batch although a value that it replaced has no JSON",
+          "[adapter][json_sync_server]") {
+    JsonRig rig;
+    auto server = rig.body();
+    REQUIRE_FALSE(rig.store.add({"s", "c"}, "\xff", {stamp(9), id_of(99), 0, {}}));
+    Op edit = add("c", "1", stamp(50));
+    edit.saw = Stamp{};
+    CHECK(server.send({&edit, 1}).error() == SyncErrc::store_corrupt);
+    CHECK(rig.server.answer(rig.questions.back()).text.find("\"synced_count\":1") !=
+          std::string::npos);  // it was applied, and is known now
+    CHECK(server.send({&edit, 1})->synced_count == 1);
+    CHECK(rig.store.read({"s", "c"})->value_or("") == "1");
+}
+
+TEST_CASE("answers of a JsonReplicaServer keep answer_bytes", "[adapter][json_sync_server]") {
+    JsonRig rig;
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        REQUIRE_FALSE(rig.store.add({"s", std::to_string(i)}, std::string(100, 'x'),
+                                    {stamp(9), id_of(100 + i), 0, {}}));
+    }
+    for (const std::size_t page_elements : {0U, 1U, 1000U}) {
+        CAPTURE(page_elements);
+        rig.server = part::JsonReplicaServer{
+            rig.processor, {.page_elements = page_elements, .answer_bytes = 1000}};
+        rig.longest_answer = 0;
+        auto server = rig.body();
+        Device<> phone{1, {&rig.time}};
+        const auto report = phone.replica->sync(server);
+        CHECK_FALSE(report.error);
+        CHECK(report.received == 50);
+        CHECK(rig.longest_answer <= 1000);
+    }
+}
+
+TEST_CASE("questions and answers that are nested too deep are not parsed",
+          "[adapter][json_sync_server]") {
+    JsonRig rig;
+    const std::string deep = std::string(400'000, '[') + std::string(400'000, ']');
+    const auto answer = rig.server.answer(R"({"session": "s", "operations": [)" + deep + "]}");
+    CHECK(json::parse(answer.text)["error"]["value"] == 3);  // bad_operation
+    rig.instead = R"({"changes": [{"value": )" + deep + "}]}";
+    CHECK(rig.body().changes({}).error() == SyncErrc::store_disagrees);
+    CHECK(rig.body().send(std::vector<Op>{add("a", "1", stamp(5))}).error() ==
+          SyncErrc::store_disagrees);
+
+    // A value of JSON at the limit is synced, and one above it fails alone.
+    using Element = Operation<json>;
+    std::vector<Element> batch(2);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        json value = "1";
+        for (std::size_t depth = 0; depth < 60 + i; ++depth) value = json::array({value});
+        batch[i].id = id_of(i + 1);
+        batch[i].stamp = stamp(5);
+        batch[i].action = AddElement<json>{std::to_string(i), value};
+    }
+    MemoryStore<json> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}};
+    part::JsonReplicaServer server{processor};
+    const auto exchange = [&](const Bytes& question, Duration) -> Result<Bytes> {
+        return to_bytes(as_bytes(server.answer(as_text(question)).text));
+    };
+    part::JsonSyncServer<json, decltype(exchange)> device{exchange, {.session = "s"}};
+    for (int round = 0; round < 2; ++round) {
+        const auto result = device.send(batch);
+        REQUIRE(result);
+        CHECK(result->synced_count == 1);
+        REQUIRE(result->failed_operations.size() == 1);
+        CHECK(result->failed_operations[0].error == SyncErrc::bad_operation);
+        CHECK(result->failed_operations[0].operation.id == id_of(2));
+    }
+    CHECK(device.changes({})->changes.size() == 1);
+    // An outcome that has the operation in it is nested deepest.
+    batch[0].stamp = {WallTime::max(), 0, id_of(9)};
+    batch[0].id = id_of(3);
+    CHECK(device.send(batch)->failed_operations[0].error == SyncErrc::from_the_future);
+}

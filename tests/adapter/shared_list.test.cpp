@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Goal: the example of a shared list brings the edits of each device to the others, also after they
+// were offline, and after its server and a device were killed. Method: its processes, over sockets.
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "e2e/process.hpp"
+#include "support/catch.hpp"
+#include "support/posix/raw_socket.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay_test;
+
+namespace {
+
+/// A process of the example, in a directory.
+class ListProcess {
+public:
+    ListProcess(const TemporaryDirectory& directory, const std::string& name,
+                const std::string& port)
+        : process_{{SHARED_LIST_BINARY, name, port}, [&] {
+                       ::dup2(in_[0], STDIN_FILENO);
+                       if (::chdir(std::string{directory / ""}.c_str()) != 0) ::_exit(126);
+                   }} {
+        ::close(in_[0]);
+    }
+    ~ListProcess() { ::close(in_[1]); }
+
+    void type(std::string line) const {
+        line += '\n';
+        REQUIRE(::write(in_[1], line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+    }
+    /// Returns what `show` prints, in the order of the alphabet.
+    std::string list() {
+        const std::size_t before = process_.text().size();
+        type("show");
+        std::size_t end = 0;
+        REQUIRE(e2e::eventually([&] {
+            end = process_.text().find(" entries", before);
+            return end != std::string::npos;
+        }));
+        std::istringstream lines{process_.text().substr(before, end - before)};
+        std::set<std::string> entries;
+        for (std::string line; std::getline(lines, line);) {
+            if (line.find(" = ") != std::string::npos) entries.insert(line);
+        }
+        std::string text;
+        for (const std::string& one : entries) text += one + "; ";
+        return text;
+    }
+    /// Waits until `show` prints exactly these.
+    bool shows(const std::string& entries) {
+        return e2e::eventually([&] { return list() == entries; });
+    }
+    e2e::Process& process() { return process_; }
+
+private:
+    struct Pipe {
+        Pipe() { REQUIRE(::pipe2(ends, O_CLOEXEC) == 0); }
+        int operator[](int end) const { return ends[end]; }
+        int ends[2];
+    };
+    Pipe in_{};
+    e2e::Process process_;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a shared list survives devices that are offline, and a server and a device that are "
+    "killed",
+    "[adapter][shared_list][integration]") {
+    const TemporaryDirectory directory;
+    const std::string port = std::to_string(RawSocket::listen().port());
+    std::optional<ListProcess> server{std::in_place, directory, "server", port};
+    std::optional<ListProcess> phone{std::in_place, directory, "phone", port};
+    ListProcess laptop{directory, "laptop", port};
+    phone->type("milk = 1");
+    REQUIRE(laptop.shows("milk = 1; "));
+
+    phone->type("offline");
+    phone->type("bread = 2");
+    phone->type("milk = ");
+    REQUIRE(phone->shows("bread = 2; "));
+    CHECK(laptop.list() == "milk = 1; ");
+    server->process().signal(SIGKILL);
+    server.emplace(directory, "server", port);
+    laptop.type("eggs = 3");
+    phone->process().signal(SIGKILL);
+    phone.emplace(directory, "phone", port);
+    CHECK(phone->shows("bread = 2; eggs = 3; "));
+    CHECK(laptop.shows("bread = 2; eggs = 3; "));
+
+    phone->type("offline");
+    phone->type("eggs = 4");
+    phone->type("online");
+    CHECK(laptop.shows("bread = 2; eggs = 4; "));
+}
+
+TEST_CASE("a shared list explains why it ends", "[adapter][shared_list][integration]") {
+    const TemporaryDirectory directory;
+    ListProcess stray{directory, "phone", "1"};
+    CHECK(stray.shows(""));
+    ListProcess second{directory, "phone", "1"};
+    CHECK(second.process().wait() == 2);
+    e2e::Process nothing{{SHARED_LIST_BINARY}};
+    CHECK(nothing.wait() == 2);
+    CHECK(nothing.prints("usage: "));
+}

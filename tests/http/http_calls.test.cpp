@@ -1,0 +1,746 @@
+// SPDX-License-Identifier: MIT
+// Goal: a request is repeated only where that is safe and may help, within the limits of time,
+// attempts, budget and breaker of its host. Method: a scripted client in virtual time.
+#include <belay/http/http_calls.hpp>
+
+#include <functional>
+#include <string>
+#include <thread>
+
+#include <belay/adapter/tls_error.hpp>
+#include <belay/drive.hpp>
+#include <belay/policy/stability_check.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+#include "support/http/scripted_http.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::ended;
+using belay_test::ScriptedHttp;
+using belay_test::status;
+
+namespace {
+
+using Step = ScriptedHttp::Step;
+const std::string a_url = "http://a.example/x";
+
+struct CallsRig {
+    explicit CallsRig(HttpCallsOptions options = {}) : calls{http, sleeper, options} {}
+
+    Outcome<HttpResponse> send(HttpRequest request) {
+        auto task = calls.send(request);
+        task.start();
+        sleeper.run();
+        REQUIRE(task.done());
+        return task.take();
+    }
+    Outcome<HttpResponse> get(std::string url = a_url) { return send({.url = std::move(url)}); }
+    /// How many requests one call makes, if all are answered alike.
+    std::size_t requests_of(HttpRequest request, const HttpResponse& response) {
+        http.script = {Step{response}};
+        const std::size_t before = http.seen.size();
+        static_cast<void>(send(std::move(request)));
+        return http.seen.size() - before;
+    }
+
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    HttpCalls<ScriptedHttp, AsyncSleeper> calls;
+};
+/// Has no memory for its first wait for an answer.
+struct SleeperWithoutMemory : AsyncSleeper {
+    template <class Stop>
+    Wait async_sleep_until(Instant until, const Stop& stop) {
+        if (std::same_as<Stop, StopToken> && fails-- > 0) throw std::bad_alloc{};
+        return AsyncSleeper::async_sleep_until(until, stop);
+    }
+    int fails = 1;
+};
+template <class Calls>
+Task<bool> twice(Calls& calls) {
+    auto first = calls.get(a_url);
+    const auto one = co_await std::move(first);
+    auto second = calls.get(a_url);
+    const auto two = co_await std::move(second);
+    co_return one&& two;
+}
+// A budget and a breaker that never say no.
+constexpr HttpCallsOptions only_attempts{.budget = TokenBudgetOptions::grpc(1000, 1000),
+                                         .breaker = {.percent = 0}};
+
+}  // namespace
+
+TEST_CASE("HttpCalls::send repeats a GET until the server answers it", "[http][http_calls][unit]") {
+    CallsRig rig;
+    rig.http.script = {Step{status(503)}, Step{ended(HttpErrc::lost)}, Step{status(200), 5ms}};
+    const auto page = rig.send({.url = a_url,
+                                .headers = {{"Accept", "text/plain"}},
+                                .body = "of a GET",
+                                .body_bytes_max = 7,
+                                .redirects = true});
+    REQUIRE(page);
+    CHECK(page->status == 200);
+    REQUIRE(rig.http.seen.size() == 3);
+    for (const auto& seen : rig.http.seen) {
+        CHECK(seen.url == a_url);
+        CHECK(seen.method == "GET");
+        CHECK(seen.headers == HttpHeaders{{"Accept", "text/plain"}});
+        CHECK(seen.body == "of a GET");
+        CHECK(seen.deadline <= 10s);
+    }
+    CHECK(rig.http.waits()[0] <= 100ms);
+    CHECK(rig.http.waits()[1] <= 200ms);
+    CHECK(rig.calls.counters() ==
+          HttpCallsCounters{.calls = 1, .succeeded = 1, .requests = 3, .retries = 2, .hosts = 1});
+}
+
+TEST_CASE("HttpCalls::send returns the last response of a call that failed",
+          "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    rig.http.script = {Step{status(503)}, Step{status(502, {{"X-Last", "1"}})}};
+    const auto page = rig.get();
+    CHECK_FALSE(page);
+    CHECK(page.error() == std::error_code{502, http_category()});
+    REQUIRE(page.last() != nullptr);
+    CHECK(page.last()->headers.find("X-Last") != nullptr);
+    CHECK(rig.http.seen.size() == 4);
+    CHECK(rig.calls.counters().failed == 1);
+}
+
+TEST_CASE("HttpCalls::send repeats only statuses that may pass", "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    for (int code = 100; code < 600; ++code) {
+        INFO(code);
+        const bool passing = code == 408 || code == 429 || code == 500 ||
+                             (code >= 502 && code <= 504) || code == 522 || code == 524;
+        CHECK(rig.requests_of({.url = a_url}, status(code)) == (passing ? 4U : 1U));
+    }
+    // A definite answer is no verdict on the server.
+    CHECK(detail::failure_of_call(status(403)).cause == Cause::forbidden);
+    CHECK(detail::failure_of_call(status(501)).cause == Cause::permanent);
+    CHECK(detail::failure_of_call(status(404)).cause == Cause::permanent);
+    CHECK(detail::failure_of_call(status(500)).cause == Cause::lost);
+    CHECK(detail::failure_of_call(status(204)) == Failure{});
+}
+
+TEST_CASE("HttpCalls::send repeats only errors that may pass", "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    for (int i = 1; i <= 11; ++i) {
+        const auto error = static_cast<HttpErrc>(i);
+        INFO(make_error_code(error).message());
+        const bool passing = error == HttpErrc::name_not_found ||
+                             error == HttpErrc::not_connected || error == HttpErrc::tls_failed ||
+                             error == HttpErrc::timed_out || error == HttpErrc::lost;
+        CHECK(rig.requests_of({.url = a_url}, ended(error)) == (passing ? 4U : 1U));
+    }
+    // An adapter may name the reason of a certificate.
+    for (int i = 1; i <= 8; ++i) {
+        const auto error = static_cast<tls::Errc>(i);
+        INFO(make_error_code(error).message());
+        const HttpResponse refused{.failure = Failure::from(error), .sent = false};
+        CHECK(rig.requests_of({.url = a_url}, refused) ==
+              (error == tls::Errc::handshake_failed ? 4U : 1U));
+    }
+    // The half of a 200 is no success.
+    HttpResponse half = ended(HttpErrc::lost);
+    half.status = 200;
+    CHECK(rig.requests_of({.url = a_url}, half) == 4);
+}
+
+TEST_CASE("HttpCalls::send repeats a request only if sending it twice does no harm",
+          "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    for (const char* const method : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) {
+        INFO(method);
+        CHECK(rig.requests_of({.url = a_url, .method = method}, status(503)) == 4);
+    }
+    for (const char* const method : {"POST", "PATCH", "CONNECT", "get", "PURGE"}) {
+        INFO(method);
+        const auto with = [&](HttpHeaders headers) {
+            return HttpRequest{.url = a_url, .method = method, .headers = std::move(headers)};
+        };
+        CHECK(rig.requests_of(with({}), status(503)) == 1);
+        CHECK(rig.requests_of(with({}), ended(HttpErrc::timed_out)) == 1);
+        CHECK(rig.requests_of(with({}), ended(HttpErrc::not_connected, false)) == 4);
+        CHECK(rig.requests_of(with({{"Idempotency-Key", ""}}), status(503)) == 1);
+        CHECK(rig.requests_of(with({{"idempotency-key", "7f3a"}}), status(503)) == 4);
+        CHECK(*rig.http.seen.back().headers.find("Idempotency-Key") == "7f3a");
+    }
+    // The second attempt was sent, and so is not repeated.
+    rig.http.script = {Step{ended(HttpErrc::not_connected, false)}, Step{ended(HttpErrc::lost)}};
+    const std::size_t before = rig.http.seen.size();
+    const auto post = rig.send({.url = a_url, .method = "POST"});
+    CHECK(rig.http.seen.size() == before + 2);
+    CHECK(post.error() == HttpErrc::lost);
+}
+
+TEST_CASE("HttpCalls::send waits for a Retry-After of both forms, and a little longer",
+          "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    rig.http.script = {Step{status(503, {{"Retry-After", "8"}})},
+                       Step{status(429, {{"Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"},
+                                         {"Date", "Sun, 06 Nov 1994 08:49:33 GMT"}})},
+                       Step{status(200)}};
+    CHECK(rig.get());
+    REQUIRE(rig.http.waits().size() == 2);
+    CHECK(rig.http.waits()[0] > 8s);
+    CHECK(rig.http.waits()[0] <= 10s);
+    CHECK(rig.http.waits()[1] > 4s);
+    CHECK(rig.http.waits()[1] <= 5s);
+}
+
+TEST_CASE("HttpCalls::send does not wait for a Retry-After beyond its limit",
+          "[http][http_calls][unit]") {
+    CallsRig rig{{.retry_after_max = 5s}};
+    rig.http.script = {Step{status(503, {{"Retry-After", "6"}})}};
+    const auto page = rig.get();
+    CHECK(page.error() == std::error_code{503, http_category()});
+    CHECK(http_failure(*page.last()).retry_after == 6s);
+    CHECK(rig.sleeper.now() == Instant{});
+    CHECK(rig.calls.counters().not_repeated == 1);
+
+    rig.http.seen.clear();
+    rig.http.script = {Step{status(503, {{"Retry-After", "5"}})}, Step{status(200)}};
+    CHECK(rig.get());
+    CHECK(rig.http.waits()[0] >= 5s);
+    // Nor beyond the deadline, which it would only sleep through.
+    rig.http.script = {Step{status(503, {{"Retry-After", "5"}})}};
+    const Instant before = rig.sleeper.now();
+    CHECK(rig.send({.url = a_url, .deadline = 4s}).error().value() == 503);
+    CHECK(rig.sleeper.now() == before);
+}
+
+TEST_CASE("HttpCalls::send keeps the deadline of the request over all attempts",
+          "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    rig.http.script = {Step{status(200), forever}};  // a server that is frozen
+    const auto page = rig.send({.url = a_url, .deadline = 25s});
+    CHECK(page.error() == HttpErrc::timed_out);
+    CHECK(rig.sleeper.now() == Instant{} + 25s);
+    REQUIRE(rig.http.seen.size() == 3);
+    CHECK(rig.http.seen[0].deadline == 10s);
+    CHECK(rig.http.seen[1].deadline == 10s);
+    CHECK(rig.http.seen[2].deadline < 5s);
+    // The client sends nothing if the deadline has passed.
+    for (const Duration passed : {Duration{}, Duration{-1s}, Duration::min()}) {
+        const auto late = rig.send({.url = a_url, .method = "POST", .deadline = passed});
+        CHECK(late.error() == HttpErrc::timed_out);
+        CHECK_FALSE(late.last()->sent);
+        CHECK(rig.http.seen.back().deadline == 0s);
+    }
+    CHECK(rig.http.seen.size() == 6);
+}
+
+TEST_CASE("HttpCalls::send tells the server how long its response is awaited, on request",
+          "[http][http_calls][unit]") {
+    CallsRig plain;
+    plain.http.script = {Step{status(200)}};
+    static_cast<void>(plain.get());
+    CHECK(plain.http.seen.back().headers.empty());
+
+    CallsRig rig{{.attempt_timeout = 4s, .deadline_header = "X-Timeout-Ms"}};
+    rig.http.script = {Step{status(200), forever}};
+    static_cast<void>(rig.send(
+        {.url = a_url, .headers = {{"x-timeout-ms", "of somebody else"}}, .deadline = 5s}));
+    REQUIRE(rig.http.seen.size() == 2);
+    CHECK(rig.http.seen[0].headers == HttpHeaders{{"X-Timeout-Ms", "4000"}});
+    const int rest = std::stoi(*rig.http.seen[1].headers.find("X-Timeout-Ms"));
+    CHECK(rest > 800);
+    CHECK(rest <= 1000);
+    static_cast<void>(rig.send({.url = a_url, .deadline = 1ns}));
+    CHECK(rig.http.seen.back().headers == HttpHeaders{{"X-Timeout-Ms", "1"}});
+}
+
+TEST_CASE("HttpCalls: each host has a budget and a breaker of its own",
+          "[http][http_calls][unit]") {
+    CallsRig rig;
+    rig.http.answer = [](const auto& seen) {
+        return seen.url.find("//b") != seen.url.npos ? Step{status(200)} : Step{status(503)};
+    };
+    for (int i = 0; i < 100; ++i) static_cast<void>(rig.get());
+    // The budget ends the retries after 5 failures, and the breaker opens after 20.
+    CHECK(rig.http.seen.size() == 20);
+    CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
+    const auto refused = rig.get("HTTP://A.example:80/y?z");
+    CHECK(refused.error() == CallErrc::call_refused);
+    CHECK(refused.last() == nullptr);
+    CHECK(rig.calls.breaker_state("http://a.example:81/") == BreakerState::closed);
+    CHECK(rig.get("http://b.example/"));
+    CHECK(rig.get("https://b.example/"));
+    CHECK(rig.calls.counters().hosts == 3);
+    CHECK(rig.calls.counters().over_budget > 0);
+    CHECK(rig.calls.counters().rejected > 0);
+
+    // One call at a time finds out whether the server is back.
+    rig.sleeper.time += 5s;
+    rig.http.answer = {};
+    rig.http.script = {Step{status(200), 1s}};
+    auto probe = rig.calls.get(a_url);
+    probe.start();
+    auto other = rig.calls.get(a_url);
+    other.start();
+    CHECK(other.done());
+    rig.sleeper.run();
+    CHECK(probe.take());
+    CHECK(other.take().error() == CallErrc::call_refused);
+    CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+}
+
+TEST_CASE("HttpCalls: definite answers and mistakes of this program cost no budget",
+          "[http][http_calls][unit]") {
+    for (const HttpResponse& response :
+         {status(404), status(401), status(403), status(501), status(302),
+          ended(HttpErrc::bad_url, false), ended(HttpErrc::bad_text, false),
+          ended(HttpErrc::too_long)}) {
+        INFO(http_failure(response).message());
+        CallsRig rig;
+        rig.http.script = {Step{response}};
+        for (int i = 0; i < 100; ++i) static_cast<void>(rig.get());
+        CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+        CHECK(rig.requests_of({.url = a_url}, status(503)) == 4);
+    }
+}
+
+TEST_CASE("HttpCalls: a request that was never sent does not close a breaker",
+          "[http][http_calls][unit]") {
+    CallsRig rig;
+    rig.http.script = {Step{status(500)}};
+    for (int i = 0; i < 20; ++i) static_cast<void>(rig.get());
+    REQUIRE(rig.calls.breaker_state(a_url) == BreakerState::open);
+    rig.sleeper.time += 5s;
+    for (const HttpErrc error : {HttpErrc::bad_url, HttpErrc::bad_text, HttpErrc::client_failed}) {
+        rig.http.script = {Step{ended(error, false)}};
+        CHECK(rig.get().error() == error);
+        CHECK(rig.calls.breaker_state(a_url) != BreakerState::closed);
+    }
+    // A wrong certificate keeps it open, too.
+    rig.http.script = {Step{ended(HttpErrc::certificate_refused)}};
+    static_cast<void>(rig.get());
+    CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
+}
+
+TEST_CASE(
+    "HttpCalls: all spellings of a port are one host, and URLs that no client sends have none",
+    "[http][http_calls][regression]") {
+    CallsRig rig;
+    rig.http.script = {Step{status(200)}};
+    const auto hosts_of = [&](const std::string& url) {
+        const std::uint64_t before = rig.calls.counters().hosts;
+        static_cast<void>(rig.get(url));
+        return rig.calls.counters().hosts - before;
+    };
+    CHECK(hosts_of("http://a") == 1);
+    for (const char* const same : {"http://a:80", "http://a:/", "http://a:080?x", "HTTP://A:#y"}) {
+        INFO(same);
+        CHECK(hosts_of(same) == 0);
+    }
+    CHECK(hosts_of("http://a:8080") == 1);
+    CHECK(hosts_of("http://a:08080") == 0);
+    CHECK(hosts_of("http://a:0") == 1);
+    CHECK(hosts_of("http://a:800") == 1);
+    CHECK(hosts_of("https://a:80") == 1);
+    CHECK(hosts_of("https://a:443") == 1);
+    CHECK(hosts_of("https://a") == 0);
+    CHECK(hosts_of("http://[::80]") == 1);
+    CHECK(hosts_of("http://[::80]:80") == 0);
+    CHECK(hosts_of("http://[::80]:81") == 1);
+    // Otherwise such a URL would evict a host, and a password would stay in memory.
+    for (const char* const none :
+         {"http://user:password@a/", "http://@a", "ftp://b", "http://", "http:///b", "http://:80",
+          "://b", "b", "", "http://b c/", "http://b\n"}) {
+        INFO(none);
+        CHECK(hosts_of(none) == 0);
+    }
+}
+
+TEST_CASE("HttpCalls keeps a bounded number of hosts, and evicts an idle one first",
+          "[http][http_calls][unit]") {
+    CallsRig rig{{.breaker = {.percent = 50, .min_calls = 1}, .hosts_max = 3}};
+    rig.http.script = {Step{status(500)}};
+    static_cast<void>(rig.get("http://dead/"));
+    rig.http.script = {Step{status(200)}};
+    CHECK(rig.get("http://one/"));
+    CHECK(rig.get("http://two/"));
+    CHECK(rig.calls.counters().hosts == 3);
+    // The oldest has an open breaker, and stays.
+    CHECK(rig.get("http://three/"));
+    CHECK(rig.calls.breaker_state("http://dead/") == BreakerState::open);
+    CHECK(rig.calls.counters().hosts_evicted == 1);
+    CHECK(rig.calls.counters().hosts == 3);
+
+    // Hosts with calls under way are not evicted: what finds no place has no breaker.
+    rig.http.script = {Step{status(200), 9s}};
+    std::vector<Task<Outcome<HttpResponse>>> slow;
+    for (const char* const url : {"http://two/", "http://three/", "http://four/"}) {
+        slow.push_back(rig.calls.get(url));
+        slow.back().start();
+    }
+    CHECK(rig.calls.counters().hosts_evicted == 2);  // in the place of the dead one
+    CHECK(rig.calls.breaker_state("http://dead/") == BreakerState::closed);
+    rig.http.script = {Step{status(500)}};
+    for (int i = 0; i < 5; ++i) {
+        auto five = rig.calls.get("http://five/");
+        five.start();
+        rig.sleeper.run_until(after(rig.sleeper.now(), 1s));
+        REQUIRE(five.done());
+        CHECK(five.take().error().value() == 500);
+    }
+    CHECK(rig.calls.counters().hosts_overflow == 5);
+    CHECK(rig.calls.counters().hosts == 3);
+    rig.sleeper.run();
+
+    for (const std::string& url :
+         {std::string{}, std::string{"nonsense"}, std::string{"http://"}, std::string{"http:///x"},
+          "http://" + std::string(1'000'000, 'a') + "/"}) {
+        static_cast<void>(rig.get(url));
+    }
+    CHECK(rig.calls.counters().hosts_overflow == 10);
+}
+
+TEST_CASE("HttpCalls::send repeats nothing of which on_chunk has seen a part",
+          "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    std::string pieces;
+    const auto stream = [&] {
+        pieces.clear();
+        return HttpRequest{
+            .url = a_url,
+            .deadline = forever,
+            .on_chunk = [&](const HttpResponse& head, std::string_view piece) noexcept {
+                pieces += std::to_string(head.status) + ":" + std::string{piece} + ";";
+            }};
+    };
+    HttpResponse busy = status(503);
+    busy.body = "busy";
+    HttpResponse half = ended(HttpErrc::lost);
+    half.status = 200;
+    half.body = "half";
+    // The body of a failure is kept, and not passed on: a retry may follow.
+    rig.http.script = {Step{busy}, Step{half}};
+    const auto cut = rig.send(stream());
+    CHECK(pieces == "200:;200:half;");
+    CHECK(cut.error() == HttpErrc::lost);
+    CHECK(rig.http.seen.size() == 2);
+    CHECK(rig.http.seen[0].deadline == forever);
+
+    rig.http.script = {Step{busy}};
+    const auto failed = rig.send(stream());
+    CHECK(pieces.empty());
+    CHECK(failed.last()->body == "busy");
+
+    busy.body = std::string(100'000, 'x');
+    rig.http.script = {Step{busy}};
+    const auto too_long = rig.send(stream());
+    CHECK(too_long.last()->body.empty());
+}
+
+TEST_CASE("HttpCalls::send keeps the whole body of a failure, or none of it",
+          "[http][http_calls][regression]") {
+    CallsRig rig{only_attempts};
+    const auto body_of = [&](std::vector<std::string> pieces) {
+        rig.http.pieces = std::move(pieces);
+        rig.http.script = {Step{status(404)}};
+        const auto missing = rig.send(
+            {.url = a_url, .on_chunk = [](const HttpResponse&, std::string_view) noexcept {}});
+        return missing.last()->body;
+    };
+    const std::string half(std::size_t{32} << 10, 'x');
+    CHECK(body_of({"no ", "such ", "page"}) == "no such page");
+    CHECK(body_of({half, half}) == half + half);
+    CHECK(body_of({half, half, "y"}).empty());
+    CHECK(body_of({half, half + "y", "z"}).empty());  // the end would follow the first piece
+    // Each attempt begins with nothing.
+    rig.http.pieces = {half, half, "y"};
+    rig.http.script = {Step{status(503)}, Step{status(404)}};
+    rig.http.on_end = [&] { rig.http.pieces = {"gone"}; };
+    const auto gone =
+        rig.send({.url = a_url, .on_chunk = [](const HttpResponse&, std::string_view) noexcept {}});
+    CHECK(gone.last()->body == "gone");
+}
+
+TEST_CASE("HttpCalls sends a second request beside a slow one only on request",
+          "[http][http_calls][unit]") {
+    const auto slow_first = [](CallsRig& rig) {
+        rig.http.script = {Step{status(200, {{"X", "slow"}}), 9s},
+                           Step{status(200, {{"X", "fast"}}), 1s}};
+    };
+    CallsRig plain;
+    slow_first(plain);
+    CHECK(*plain.get()->headers.find("X") == "slow");
+    CHECK(plain.http.seen.size() == 1);
+
+    CallsRig rig{{.hedge_after = 2s}};
+    slow_first(rig);
+    CHECK(*rig.get()->headers.find("X") == "fast");
+    CHECK(rig.sleeper.now() == Instant{} + 3s);
+    CHECK(rig.http.aborted == 1);
+    CHECK(rig.calls.counters().hedges == 1);
+    CHECK(rig.calls.counters().retries == 0);
+    slow_first(rig);
+    CHECK(*rig.send({.url = a_url, .method = "POST"})->headers.find("X") == "slow");
+    CHECK(rig.http.seen.size() == 3);
+}
+
+TEST_CASE("HttpCalls shares the response of equal requests only on request",
+          "[http][http_calls][unit]") {
+    const auto three = [](CallsRig& rig, auto request) {
+        rig.http.script = {Step{status(503), 1s}, Step{status(200), 1s}};
+        std::vector<Task<Outcome<HttpResponse>>> tasks;
+        for (int i = 0; i < 3; ++i) {
+            HttpRequest each = request();
+            tasks.push_back(rig.calls.send(each));
+        }
+        for (auto& task : tasks) task.start();
+        tasks.erase(tasks.begin());  // the first one ends; the others go on
+        rig.sleeper.run();
+        for (auto& task : tasks) CHECK(task.take()->status == 200);
+        return rig.http.seen.size();
+    };
+    const auto get = [] { return HttpRequest{.url = a_url}; };
+    CallsRig plain{only_attempts};
+    CHECK(three(plain, get) > 2);
+
+    HttpCallsOptions options = only_attempts;
+    options.single_flight = true;
+    CallsRig rig{options};
+    CHECK(three(rig, get) == 2);
+    CHECK(rig.calls.counters() == HttpCallsCounters{.calls = 3,
+                                                    .succeeded = 2,
+                                                    .dropped = 1,
+                                                    .requests = 2,
+                                                    .retries = 1,
+                                                    .shared = 2,
+                                                    .hosts = 1});
+    // The next one asks again. Requests that differ share nothing.
+    CHECK(rig.requests_of(get(), status(200)) == 1);
+    CallsRig posts{options};
+    CHECK(three(posts, [] { return HttpRequest{.url = a_url, .method = "PUT"}; }) > 2);
+    CallsRig users{options};
+    int user = 0;
+    CHECK(three(users, [&] {
+              return HttpRequest{.url = a_url,
+                                 .headers = {{"Authorization", std::to_string(++user)}}};
+          }) > 2);
+    CallsRig deadlines{options};
+    Duration deadline = 20s;
+    CHECK(three(deadlines, [&] { return HttpRequest{.url = a_url, .deadline = deadline += 1s}; }) >
+          2);
+    // A stop of one must not end the others.
+    CallsRig stopped{options};
+    stopped.http.script = {Step{status(200), 1s}};
+    const StopSource stop;
+    auto one = stopped.calls.get(a_url, stop.token());
+    auto two = stopped.calls.get(a_url, stop.token());
+    one.start();
+    two.start();
+    CHECK(stopped.http.seen.size() == 2);
+    // A response that has arrived is not shared with a later call.
+    CallsRig later{options};
+    later.http.script = {Step{status(200), 1s}};
+    auto two_calls = twice(later.calls);
+    auto other = later.calls.get(a_url);
+    two_calls.start();
+    other.start();
+    later.sleeper.run();
+    CHECK(two_calls.take());
+    CHECK(other.take());
+    CHECK(later.http.seen.size() == 2);
+    // Nobody waits for it any more.
+    {
+        rig.http.script = {Step{status(200), 1s}};
+        auto task = rig.calls.get(a_url);
+        task.start();
+    }
+    CHECK(rig.http.aborted == 1);
+    CHECK(rig.requests_of(get(), status(200)) == 1);
+}
+
+TEST_CASE("HttpCalls: destroying a Task aborts its request", "[http][http_calls][unit]") {
+    CallsRig rig;
+    rig.http.script = {Step{status(200), 1s}};
+    {
+        auto task = rig.calls.get(a_url);
+        task.start();
+        CHECK(rig.http.aborted == 0);
+    }
+    CHECK(rig.http.aborted == 1);
+    CHECK(rig.sleeper.waiting() == 0);
+    CHECK(rig.calls.counters().dropped == 1);
+    // In a wait between two attempts.
+    rig.http.script = {Step{status(503)}};
+    {
+        auto task = rig.calls.get(a_url);
+        task.start();
+        CHECK_FALSE(task.done());
+    }
+    CHECK(rig.sleeper.waiting() == 0);
+    CHECK(rig.calls.counters().dropped == 2);
+}
+
+TEST_CASE("HttpCalls: a stop ends the wait for the next attempt", "[http][http_calls][unit]") {
+    CallsRig rig{only_attempts};
+    rig.http.script = {Step{status(503, {{"Retry-After", "20"}})}};
+    const StopSource stop;
+    auto task = rig.calls.get(a_url, stop.token());
+    task.start();
+    CHECK_FALSE(task.done());
+    stop.request_stop();
+    rig.sleeper.run_until(rig.sleeper.now());
+    REQUIRE(task.done());
+    CHECK(task.take().error().value() == 503);
+    auto none = rig.calls.get(a_url, stop.token());
+    none.start();
+    CHECK(none.take().error() == CallErrc::stopped);
+    CHECK(rig.http.seen.size() == 1);
+}
+
+TEST_CASE("HttpCalls: the error of a call with a response is that of the response",
+          "[http][http_calls][unit]") {
+    // Neither a breaker that opens in the call nor a stop in its wait hides the response.
+    CallsRig opens{{.breaker = {.percent = 50, .min_calls = 1}}};
+    opens.http.script = {Step{status(503)}};
+    CHECK(opens.get().error().value() == 503);
+    CHECK(opens.get().error() == CallErrc::call_refused);
+    CHECK(opens.http.seen.size() == 1);
+    // A dropped probe leaves room for the next one.
+    opens.sleeper.time += 5s;
+    opens.http.script = {Step{status(200), forever}};
+    {
+        auto probe = opens.calls.get(a_url);
+        probe.start();
+        CHECK(opens.http.seen.size() == 2);
+    }
+    opens.http.script = {Step{status(200)}};
+    CHECK(opens.get());
+    // Without a byte of a response.
+    CallsRig nobody{only_attempts};
+    nobody.http.script = {Step{ended(HttpErrc::not_connected, false)}};
+    const auto none = nobody.get();
+    CHECK(none.error() == HttpErrc::not_connected);
+    REQUIRE(none.last() != nullptr);
+    CHECK(none.last()->status == 0);
+    // A server that is overloaded for ever.
+    CallsRig limited;
+    limited.http.script = {Step{status(429, {{"Retry-After", "1"}})}};
+    for (int i = 0; i < 30; ++i) static_cast<void>(limited.get());
+    CHECK(limited.http.seen.size() == 20);
+    CHECK(limited.calls.breaker_state(a_url) == BreakerState::open);
+}
+
+TEST_CASE("HttpCalls repeats nothing after its client was destroyed", "[http][http_calls][unit]") {
+    struct Gone {  // drops the Completion, as the destructor of a client does
+        struct Handle {
+            Handle() noexcept {}
+            Handle(Handle&&) noexcept {}
+            ~Handle() {}
+        };
+        Handle request(HttpRequest, Completion<HttpResponse>) { return ++asked, Handle{}; }
+        int asked = 0;
+    };
+    AsyncSleeper sleeper;
+    Gone http;
+    HttpCalls calls{http, sleeper, only_attempts};
+    auto task = calls.get(a_url);
+    task.start();
+    REQUIRE(task.done());
+    CHECK(task.take().error() == HttpErrc::client_failed);
+    CHECK(http.asked == 1);
+}
+
+TEST_CASE("HttpCalls: a client without memory has sent nothing", "[http][http_calls][fault]") {
+    CallsRig rig{only_attempts};
+    rig.http.script = {Step{status(200)}};
+    rig.http.throws = 2;
+    CHECK(rig.send({.url = a_url, .method = "POST"}));
+    rig.http.throws = 4;
+    auto task = rig.calls.get(a_url);
+    task.start();
+    rig.sleeper.run();
+    CHECK_THROWS_AS(task.take(), std::bad_alloc);
+    // A sleeper without memory ends the call after the request was sent.
+    SleeperWithoutMemory sleeper;
+    ScriptedHttp http{sleeper};
+    http.script = {Step{status(200), 1s}};
+    HttpCalls calls{http, sleeper, only_attempts};
+    HttpRequest post{.url = a_url, .method = "POST"};
+    auto posted = calls.send(post);
+    posted.start();
+    sleeper.run();
+    CHECK_THROWS_AS(posted.take(), std::bad_alloc);
+    CHECK(http.seen.size() == 1);
+    // Also for those that share a response.
+    HttpCallsOptions options = only_attempts;
+    options.single_flight = true;
+    CallsRig shared{options};
+    shared.http.throws = 4;
+    shared.http.script = {Step{status(200)}};
+    auto one = shared.calls.get(a_url);
+    auto two = shared.calls.get(a_url);
+    one.start();
+    two.start();
+    shared.sleeper.run();
+    CHECK_THROWS_AS(one.take(), std::bad_alloc);
+    CHECK(two.take().error() == CallErrc::call_failed);
+    CHECK(shared.get());
+}
+
+TEST_CASE("HttpCalls::send_blocking runs the loop, also if the answer comes on another thread",
+          "[http][http_calls][unit]") {
+    struct Threaded {
+        struct Handle {
+            explicit Handle(std::thread t) noexcept : thread{std::move(t)} {}
+            Handle(Handle&&) noexcept = default;
+            ~Handle() {
+                if (thread.joinable()) thread.join();
+            }
+            std::thread thread;
+        };
+        Handle request(HttpRequest, Completion<HttpResponse> done) {
+            const int code = ++asked == 1 ? 503 : 200;
+            return Handle{std::thread{[code, d = std::move(done)]() mutable { d(status(code)); }}};
+        }
+        int asked = 0;
+    };
+    Loop<> loop;
+    LoopSleeper sleeper{loop};
+    Threaded http;
+    HttpCalls calls{http, sleeper, {.first_wait = 1ms}};
+    const auto page = calls.send_blocking(loop, {.url = a_url});
+    REQUIRE(page);
+    CHECK(page->status == 200);
+    CHECK(http.asked == 2);
+}
+
+TEST_CASE("HttpCalls::send_blocking reports that its loop was stopped",
+          "[http][http_calls][unit]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    http.script = {Step{status(200), 1s}};
+    HttpCalls calls{http, sleeper};
+    struct Stopped {
+        bool run_until(const std::function<bool()>&) { return false; }
+    } loop;
+    CHECK(calls.send_blocking(loop, {.url = a_url}).error() == CallErrc::stopped);
+    CHECK(http.aborted == 1);
+}
+
+TEST_CASE("HttpCalls: by default, no outage gets more than 1.3 times the load",
+          "[http][http_calls][sim]") {
+    struct Process {
+        HttpCallsOptions options{};
+        detail::HttpProgress progress{.repeatable = true};
+        detail::HttpHost host{options, true};
+        auto policy() { return host.policy(options, progress); }
+    };
+    for (const Duration queue_wait : {Duration{500ms}, forever}) {
+        check::StabilityLoad load;
+        load.server.queue_wait_max = queue_wait;
+        load.brown_out_per_thousand_min = 0;  // a breaker rejects calls then
+        const auto report = check::stability([] { return std::make_unique<Process>(); }, load);
+        CHECK_FALSE(report.broken());
+        CHECK(report.outage_peak_per_thousand <= 1300);
+    }
+}

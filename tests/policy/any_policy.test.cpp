@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// Goal: an AnyPolicy decides and draws as the policy in it, alone and among other rules, and costs
+// one allocation. Method: two forms of the same policy get the same random events; a counting
+// operator new.
+#include <belay/policy/any_policy.hpp>
+
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/link/supervisor_core.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/remembered.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/spread_hint.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+#include "support/counting_new.hpp"
+#include "support/policy/policy_twins.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::Counting;
+using belay_test::twins_agree;
+using policies::AnyPolicy;
+
+namespace {
+
+/// A rule that refuses some attempts, and counts what it holds.
+struct RefusesSome {
+    static constexpr std::string_view name = "RefusesSome";
+    int* held;
+    int every = 3;
+    int begun = 0;
+
+    [[nodiscard]] Advice begin(Turn& turn) noexcept {
+        if (++begun % every == 0) return Advice::suspend(after(turn.now, 2s));
+        ++*held;
+        return Advice::go();
+    }
+    [[nodiscard]] Advice failed(const Failure&, Turn&) noexcept {
+        --*held;
+        return Advice::go();
+    }
+    void succeeded(Turn&) noexcept { --*held; }
+    void abandoned(Turn&) noexcept { *held -= 100; }
+};
+
+const auto twin_backoff = [] { return Backoff{FullJitter{}, Cap{30s}, 100ms}; };
+const auto twin_cooldown = [] { return CooldownOn{Cause::overloaded, 5s, 15s}; };
+const auto twin_breaker = [] { return Breaker{ConsecutiveFailures{3}, OpenFor{40s}}; };
+
+}  // namespace
+
+TEST_CASE("AnyPolicy gives the advice of the policy in it", "[policy][any_policy][property]") {
+    CHECK(rc::check("same events, same advice, same draws", [] {
+        TokenBudget budgets[2];
+        int held[2] = {0, 0};
+        const auto make = [&](int i) {
+            return Policy{twin_backoff(),
+                          twin_cooldown(),
+                          twin_breaker(),
+                          RefusesSome{&held[i]},
+                          SpreadHint::plus_percent(50),
+                          Shared{budgets[i], AskAgain{5s}},
+                          MaxElapsed{10min},
+                          ResetWhenStable{20s},
+                          AttemptTimeout{9s},
+                          MaxAttempts{20}};
+        };
+        twins_agree(make(0), AnyPolicy{make(1)});
+        RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
+        RC_ASSERT(held[0] == held[1]);
+    }));
+}
+
+TEST_CASE("AnyPolicy in a Policy counts as if its rules were written in its place",
+          "[policy][any_policy][property]") {
+    CHECK(rc::check("a suspension keeps an outranked wait, and a limit sees the whole plan", [] {
+        TokenBudget budgets[2];
+        int held[2] = {0, 0};
+        const Policy flat{
+            twin_backoff(), RefusesSome{&held[0]}, twin_cooldown(), SpreadHint::plus_percent(50),
+            twin_breaker(), Shared{budgets[0]},    MaxElapsed{50s}, RefusesSome{&held[0], 4}};
+        const Policy nested{
+            twin_backoff(),
+            AnyPolicy{RefusesSome{&held[1]}},
+            AnyPolicy{Policy{twin_cooldown(), SpreadHint::plus_percent(50)}},
+            AnyPolicy{Policy{twin_breaker(), Policy{AnyPolicy{Shared{budgets[1]}}}}},
+            AnyPolicy{MaxElapsed{50s}},
+            RefusesSome{&held[1], 4}};
+        twins_agree(flat, nested);
+        RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
+        RC_ASSERT(held[0] == held[1]);
+    }));
+}
+
+TEST_CASE("AnyPolicy gives a reservation back when a later rule stops the plan",
+          "[policy][any_policy][unit]") {
+    TokenBudget budget{
+        {.capacity_milli = 10'000, .retry_cost_milli = 5'000, .timeout_cost_milli = 5'000}};
+    Policy policy{AnyPolicy{Policy{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget}}},
+                  MaxElapsed{5s}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    policy.wanted(turn);
+    REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
+    CHECK(policy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop);
+    CHECK(budget.tokens_milli() == 10'000);
+}
+
+TEST_CASE("AnyPolicy is remembered as the policy in it", "[policy][any_policy][property]") {
+    CHECK(rc::check("what a restart restores", [] {
+        TokenBudget budgets[2];
+        int held[2] = {0, 0};
+        const auto make = [&](int i) {
+            return Policy{twin_backoff(),        twin_breaker(),
+                          RefusesSome{&held[i]}, SpreadHint::plus_percent(50),
+                          Shared{budgets[i]},    MaxElapsed{10min}};
+        };
+        const auto events = belay_test::twin_events();
+        PolicyHistory histories[2];
+        Instant flat_until{};
+        Instant any_until{};
+        for (int round = 0; round < 2; ++round) {
+            Random flat_bits{Seed{7}};
+            Random any_bits{Seed{7}};
+            Remembered flat{histories[0], make(0), Turn{Instant{} + 1h, flat_bits}};
+            Remembered any{histories[1], AnyPolicy{make(1)}, Turn{Instant{} + 1h, any_bits}};
+            flat_until = flat.admit(Instant{} + 1h).until;
+            any_until = any.admit(Instant{} + 1h).until;
+            RC_ASSERT(flat_until == any_until);
+            RC_ASSERT(flat_bits() == any_bits());
+            belay_test::twins_agree(flat, any, events);
+        }
+        RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
+    }));
+}
+
+TEST_CASE("AnyPolicy allocates once for each object, and never in a hook",
+          "[policy][any_policy][allocation][unit]") {
+    std::size_t made[4] = {};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    {
+        const Counting counting;
+        AnyPolicy policy{Policy{Backoff{FullJitter{}, Cap{30s}, 100ms}, MaxAttempts{9}}};
+        made[0] = counting.made();
+        AnyPolicy copy{policy};
+        made[1] = counting.made();
+        AnyPolicy moved{std::move(policy)};
+        policy = std::move(copy);
+        made[2] = counting.made();
+        for (int i = 0; i < 5; ++i) {
+            moved.wanted(turn);
+            static_cast<void>(moved.begin(turn));
+            static_cast<void>(moved.failed(Failure{Cause::lost}, turn));
+        }
+        moved.reset();
+        made[3] = counting.made();
+    }
+    CHECK(made[0] == 1);
+    CHECK(made[1] == 2);
+    CHECK(made[2] == 2);
+    CHECK(made[3] == 2);
+}
+
+TEST_CASE("A copy of an AnyPolicy has its own state", "[policy][any_policy][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    const AnyPolicy fresh{MaxAttempts{2}};
+    AnyPolicy used = fresh;
+    static_cast<void>(used.failed(Failure{Cause::lost}, turn));
+    static_cast<void>(used.failed(Failure{Cause::lost}, turn));
+    CHECK(used.admit(turn.now).verb == Advice::Verb::stop);
+    CHECK(fresh.admit(turn.now).verb == Advice::Verb::go);
+    used = fresh;
+    CHECK(used.admit(turn.now).verb == Advice::Verb::go);
+    used = AnyPolicy{AttemptTimeout{3s}};
+    CHECK(used.attempt_limit() == 3s);
+    CHECK(used.stable_window(7s) == 7s);
+    CHECK(fresh.attempt_limit(4s) == 4s);
+}
+
+TEST_CASE("retry runs an AnyPolicy as the policy in it, with one allocation",
+          "[policy][any_policy][allocation][unit]") {
+    const auto make = [] {
+        return Policy{twin_backoff(), AttemptTimeout{2s}, MaxElapsed{1min}, MaxAttempts{6}};
+    };
+    const auto run = [](const auto& policy, std::size_t& made) {
+        Random bits{Seed{3}};
+        belay_test::MinimalSleeper sleeper{bits};
+        std::vector<Instant> calls;
+        calls.reserve(10);
+        const Counting counting;
+        CHECK(!retry(policy, sleeper, [&](const Attempt& attempt) {
+            calls.push_back(sleeper.now());
+            return attempt.deadline != after(sleeper.now(), 2s);  // always false
+        }));
+        made = counting.made();
+        return calls;
+    };
+    std::size_t made[2] = {};
+    const AnyPolicy any{make()};
+    const std::vector<Instant> calls = run(any, made[1]);
+    CHECK(calls == run(make(), made[0]));
+    CHECK(calls.size() == 6);
+    CHECK(made[0] == 0);
+    CHECK(made[1] == 1);
+}
+
+TEST_CASE("A supervised connection waits by an AnyPolicy as by the policy in it",
+          "[policy][any_policy][unit]") {
+    const auto make = [] {
+        return Policy{twin_backoff(), twin_breaker(), ResetWhenStable{10s}, MaxAttempts{9}};
+    };
+    const auto deadlines = [](auto policy) {
+        timeline::SupervisorCore core{std::move(policy)};
+        Random bits{Seed{3}};
+        Turn turn{Instant{}, bits};
+        core.step({.input = timeline::Input::start}, turn);
+        std::vector<Instant> all;
+        for (int i = 0; i < 40; ++i) {
+            if (core.status().state == LinkState::connecting) {
+                turn.now = after(turn.now, 100ms);
+                if (i % 7 == 0) {
+                    core.step({.input = timeline::Input::opened, .proof = true}, turn);
+                    turn.now = after(turn.now, 20s);
+                }
+                core.step({.input = timeline::Input::closed, .failure = {.cause = Cause::lost}},
+                          turn);
+            } else {
+                turn.now = core.deadline();
+                core.step({.input = timeline::Input::tick}, turn);
+            }
+            all.push_back(core.deadline());
+        }
+        return all;
+    };
+    const std::vector<Instant> any = deadlines(AnyPolicy{make()});
+    CHECK(any == deadlines(make()));
+    CHECK(any.front() != never);
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Goal: a burst closes no client that reads; a client that lags receives what it has missed within
+// its budget. Method: a server and its clients in a simulated world, with bursts of the author.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Readers, each at a host of its own.
+struct Readers {
+    Readers(RoomWorld& w, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            all.push_back(std::make_unique<RoomEditor>(w, "reader" + std::to_string(i), 100 + i));
+            all.back()->dial();
+        }
+        w.run(1s);
+    }
+    std::vector<std::unique_ptr<RoomEditor>> all{};
+
+    [[nodiscard]] std::size_t closed() const {
+        return static_cast<std::size_t>(std::count_if(
+            all.begin(), all.end(), [](const auto& one) { return one->closed_with != 0; }));
+    }
+    [[nodiscard]] std::size_t equal(const Bytes& document) const {
+        return static_cast<std::size_t>(std::count_if(
+            all.begin(), all.end(), [&](const auto& one) { return one->document() == document; }));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: 30 updates of 100 kB in one turn close none of 20 readers",
+          "[room][room_bursts][sim]") {
+    RoomWorld w;
+    w.disk.flush_takes = 100ms;
+    RoomEditor author{w, "author", 1};
+    w.dial(author);
+    const Readers readers{w, 20};
+    for (int i = 0; i < 30; ++i) author.type(std::string(100'000, static_cast<char>('a' + i % 26)));
+    w.run(10s);
+    CHECK(author.closed_with == 0);
+    CHECK(readers.closed() == 0);
+    CHECK(state_of(w.rooms()).size() > 3'000'000);
+    CHECK(readers.equal(state_of(w.rooms())) == 20);
+    CHECK(w.rooms().counters().refused == 0);
+}
+
+TEST_CASE("RoomManager: a client that lags holds at most client_bytes_max and one frame",
+          "[room][room_bursts][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 4096}};
+    RoomEditor author{w, "author", 1};
+    RoomEditor slow{w, "slow", 2};
+    w.dial(author, slow);
+    w.world.network().window_bytes(100'000);
+    slow.stall(true);
+    for (int i = 0; i < 30; ++i) {
+        author.type(std::string(50'000, 'x'));
+        w.run(20ms);
+    }
+    // Edits arrive while it receives the difference.
+    const auto before = [&] { return w.taken["slow"].bytes; };
+    for (int i = 0; i < 200; ++i) {
+        const std::size_t stalled = before();
+        slow.stall(false);
+        w.run(5ms);
+        slow.stall(true);
+        author.type("more");
+        w.run(1s);
+        // What its mailbox and its connection take at a time.
+        REQUIRE(before() - stalled <= 200'000);
+        REQUIRE(slow.closed_with == 0);
+    }
+    slow.stall(false);
+    w.run(5s);
+    CHECK(slow.closed_with == 0);
+    CHECK(slow.document() == state_of(w.rooms()));
+    CHECK(w.rooms().counters().resyncs > 0);
+    // Nothing waits in the whole: each frame is a piece.
+    CHECK(w.taken["slow"].longest <= 60'000);
+}
+
+TEST_CASE("RoomManager: a client that lags receives deletions, and content after a gap, in the end",
+          "[room][room_bursts][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 4096, .piece_bytes_max = 1024}};
+    RoomEditor author{w, "author", 1};
+    RoomEditor slow{w, "slow", 2};
+    w.dial(author, slow);
+    w.world.network().window_bytes(2000);
+    slow.stall(true);
+    author.type(std::string(20'000, 'x'));
+    w.run(1s);
+    // Every other letter is deleted: the ranges alone are longer than the budget.
+    Bytes deletions{std::byte{0}};
+    yjs::append_varuint(deletions, 1);
+    yjs::append_varuint(deletions, 1);
+    yjs::append_varuint(deletions, 5000);
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+        yjs::append_varuint(deletions, 2 * i);
+        yjs::append_varuint(deletions, 1);
+    }
+    author.say({part::RoomMessage::Kind::update, deletions});
+    // The beginning of this author never arrives.
+    for (std::uint64_t i = 0; i < 10; ++i)
+        author.say(
+            {part::RoomMessage::Kind::update, typed(77, 5 + 1000 * i, std::string(1000, 'g'))});
+    w.run(1s);
+    slow.stall(false);
+    w.run(20s);
+    CHECK(slow.closed_with == 0);
+    CHECK(slow.document() == state_of(w.rooms()));
+    CHECK(w.rooms().stats("board")->gaps == 1);
+}
+
+TEST_CASE("RoomManager: hocuspocus clients that lag receive what they have missed, and their own",
+          "[room][room_bursts][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
+    RoomEditor author{w, "author", 1};
+    RoomEditor slow = RoomEditor::addressed(w, "slow", 2);
+    w.dial(author, slow);
+    w.world.network().window_bytes(50'000);
+    slow.stall(true);
+    for (int i = 0; i < 20; ++i) author.type(std::string(50'000, 'x'));
+    slow.type("mine");
+    w.run(1s);
+    slow.stall(false);
+    w.run(20s);
+    CHECK(slow.closed_with == 0);
+    CHECK(slow.document() == state_of(w.rooms()));
+    CHECK(author.document() == state_of(w.rooms()));
+    CHECK(slow.unsynced == 0);
+}
+
+// ---- slow readers ------------------------------------------------------------------------------
+
+namespace {
+
+/// A room with an edit of 1,000 bytes each second, and a reader that reads for a moment each 28 s.
+struct SlowReader {
+    explicit SlowReader(Duration each) : reads{each} {
+        w.world.network().window_bytes(1100);
+        w.dial(author, slow);
+    }
+    void run(int rounds) {
+        for (int i = 0; i < rounds && slow.closed_with == 0 && slow.online(); ++i) {
+            slow.stall(true);
+            for (int second = 0; second < 28; ++second) {
+                author.type(std::string(1000, 'x'));
+                slow.show("{}");
+                w.run(1s);
+            }
+            slow.stall(false);
+            w.run(reads);
+        }
+    }
+    Duration reads;
+    RoomWorld w{Seed{1}, {.client_bytes_max = 1000}};
+    RoomEditor author{w, "author", 1};
+    RoomEditor slow{w, "slow", 2};
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: a client below client_rate_min is closed, although it never stops",
+          "[room][room_bursts][sim]") {
+    SlowReader room{2ms};
+    room.run(10);
+    CHECK_FALSE(room.slow.online());
+    CHECK(room.author.closed_with == 0);
+    REQUIRE_FALSE(room.w.reported.empty());
+    CHECK(room.w.reported.back() == "refused board slow: the client is too slow");
+}
+
+TEST_CASE("RoomManager: a client above client_rate_min stays, however far it lags",
+          "[room][room_bursts][sim]") {
+    SlowReader room{200ms};
+    room.run(20);
+    CHECK(room.slow.online());
+    CHECK(room.w.rooms().counters().resyncs > 0);
+    room.w.run(10s);
+    const bool equal = room.slow.document() == room.author.document();
+    CHECK(equal);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+// Goal: RoomDelivery and ReplyBudget close exactly the clients that cannot receive, and no other
+// one. Method: the parts alone, with a part in the place of ClientLifecycle that records its calls.
+#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/opaque_document.hpp>
+
+#include "support/catch.hpp"
+#include "support/yjs/yjs_editor.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::typed;
+using part::RoomMessage;
+
+namespace {
+
+/// Stands for the ClientLifecycle.
+struct RecordedCloses {
+    void fail(detail::RoomClient& client, const std::error_code& why) {
+        clients.emplace_back(client.id, why);
+    }
+    void fail_connection(detail::ClientConnection& connection, const std::error_code& why) {
+        connections.emplace_back(connection.clients.front()->id, why);
+        connection.output.clear();
+        connection.answer.since = never;
+    }
+    using Calls = std::vector<std::pair<std::uint64_t, std::error_code>>;
+    Calls clients{};
+    Calls connections{};
+};
+static_assert(detail::ClosesClients<RecordedCloses>);
+struct OnlyFails {
+    void fail(detail::RoomClient&, const std::error_code&) {}
+};
+static_assert(!detail::ClosesClients<OnlyFails>);
+
+template <class Document>
+using DeliveryOf = detail::RoomDelivery<RecordedCloses, Document>;
+static_assert(std::is_constructible_v<DeliveryOf<OpaqueDocument>, detail::TurnContext&,
+                                      RecordedCloses&, const detail::ClientTable&>);
+
+constexpr detail::RoomClientOps no_transport{
+    .open = [](detail::RoomClient&) {},
+    .close = [](detail::RoomClient&, const std::error_code&) noexcept {},
+    .abort = [](detail::RoomClient&) noexcept {},
+    .write = [](const detail::RoomClient&, const RoomMessage& m) { return to_bytes(m.payload); },
+    .split = [](const detail::RoomClient&, BytesView update,
+                std::size_t) { return std::vector<Bytes>{to_bytes(update)}; },
+    .disjoint = [](const detail::RoomClient&, BytesView, BytesView) { return false; },
+    .end = [](detail::RoomClient&) noexcept {}};
+
+struct FakeConnection : detail::ClientConnection {
+    FakeConnection(const RoomOptions& options, std::size_t& answers)
+        : ClientConnection{&FakeConnection::record, options.heartbeat, answers} {
+        wake = &waker;
+    }
+    static SendResult record(ClientConnection& base, const detail::RoomFrame*, const Bytes& frame) {
+        auto& self = static_cast<FakeConnection&>(base);
+        if (self.result == SendResult::sent && self.accepts-- == 0) {
+            self.accepts = 0;
+            return SendResult::busy;
+        }
+        if (self.result == SendResult::sent) self.sent.push_back(frame);
+        return self.result;
+    }
+    SendResult result = SendResult::sent;
+    int accepts = 1'000'000;  ///< frames
+    std::vector<Bytes> sent{};
+    Waker waker{};
+};
+
+/// A room with clients that have joined, each on a connection of its own.
+template <class Document>
+struct OneRoomOf {
+    explicit OneRoomOf(const RoomOptions& options, std::size_t count) : context{options} {
+        for (std::size_t i = 0; i < count; ++i) {
+            connections.push_back(
+                std::make_unique<FakeConnection>(context.options, delivery.limits().answers));
+            detail::ClientCore core{context.options, false};
+            using Event = detail::ClientCore::Event;
+            for (const Event event :
+                 {Event::check_requested, Event::granted, Event::room_live, Event::opened})
+                static_cast<void>(core.step(event, Instant{}, 1h));
+            clients.push_back(std::make_unique<detail::RoomClient>(no_transport, *connections[i],
+                                                                   i + 1, RoomRequest{}, core));
+            clients[i]->room = &room;
+            connections[i]->clients.push_back(clients[i].get());
+            room.clients.push_back(clients[i].get());
+            table.add(*clients[i]);
+        }
+        Turn turn{Instant{}, context.bits};
+        static_cast<void>(room.core.step(timeline::RoomCore::Event::loaded, turn));
+    }
+    detail::TurnContext context;
+    RecordedCloses closes{};
+    detail::ClientTable table{};
+    DeliveryOf<Document> delivery{context, closes, table};
+    detail::RoomState<Document> room{"board", Document{}, always, context.options, always};
+    std::vector<std::unique_ptr<FakeConnection>> connections{};
+    std::vector<std::unique_ptr<detail::RoomClient>> clients{};
+};
+
+using OneRoom = OneRoomOf<OpaqueDocument>;
+
+const RecordedCloses::Calls nobody{};
+RecordedCloses::Calls one_close(std::uint64_t client, RoomErrc why) {
+    return {{client, make_error_code(why)}};
+}
+
+}  // namespace
+
+TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the frame",
+          "[room][room_delivery][unit]") {
+    OneRoom one{{}, 3};
+    one.connections[1]->result = SendResult::refused;
+    one.delivery.send_update(one.room, as_bytes("edit"), 1);
+    CHECK(one.closes.clients == one_close(2, RoomErrc::frame_too_large));
+    CHECK(one.connections[0]->sent.empty());
+    CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
+}
+
+TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.client_bytes_max = 1000;
+    OneRoom one{options, 1};
+    one.connections[0]->result = SendResult::busy;
+    const Bytes update(300, std::byte{1});
+    for (int i = 0; i < 10; ++i) one.delivery.send_update(one.room, update, 0);
+    CHECK(one.closes.clients == nobody);
+    CHECK(one.connections[0]->output.counted() <= 500);
+    CHECK(one.clients[0]->outbox.lag_from.has_value());
+    CHECK(one.connections[0]->pace.deadline() == after(always, options.heartbeat.dead_after));
+}
+
+TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.client_bytes_max = 10'000;
+    OneRoomOf<YjsDocument> one{options, 2};
+    FakeConnection& slow = *one.connections[0];
+    slow.result = SendResult::busy;
+    std::uint64_t clock = 0;
+    const auto type = [&] {
+        const Bytes update = typed(7, clock, std::string(3000, 'x'));
+        clock += 3000;
+        one.delivery.send_update(one.room, update, 0);
+        REQUIRE_FALSE(one.room.document.apply(update));
+    };
+    for (int i = 0; i < 30; ++i) type();
+    CHECK(slow.output.counted() <= 5000);
+    CHECK(one.clients[0]->outbox.lag_from.has_value());
+    // It accepts a part whenever it is writable, and then nothing.
+    YjsDocument received;
+    for (int i = 0; i < 100 && one.clients[0]->outbox.lag_from; ++i) {
+        slow.result = SendResult::sent;
+        slow.accepts = 1;
+        one.context.at(Instant{i * 10ms});
+        one.delivery.catch_up(slow);
+        REQUIRE(slow.output.counted() <= 5000);
+        if (i == 3) type();
+    }
+    slow.accepts = 100;
+    one.delivery.catch_up(slow);
+    CHECK_FALSE(one.clients[0]->outbox.lag_from.has_value());
+    for (const Bytes& update : slow.sent) REQUIRE_FALSE(received.apply(update));
+    CHECK(received.state_vector() == one.room.document.state_vector());
+    CHECK(one.closes.clients == nobody);
+}
+
+TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its own",
+          "[room][room_delivery][unit]") {
+    OneRoom one{{}, 1};
+    one.connections[0]->result = SendResult::busy;
+    for (int i = 0; i < 256; ++i)
+        one.delivery.send_control(*one.connections[0], {}, Bytes{std::byte{0}});
+    CHECK(one.closes.connections == nobody);
+    one.delivery.send_control(*one.connections[0], {}, Bytes{std::byte{0}});
+    CHECK(one.closes.connections == one_close(1, RoomErrc::too_slow));
+}
+
+TEST_CASE("RoomDelivery::broadcast fails a client whose budget the frame exceeds, and no other one",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.client_bytes_max = 1000;
+    OneRoom one{options, 2};
+    one.connections[0]->result = SendResult::busy;
+    const Bytes frame(300, std::byte{1});
+    one.delivery.broadcast(one.room, frame, 0);
+    CHECK(one.closes.clients == nobody);
+    one.delivery.broadcast(one.room, frame, 0);
+    CHECK(one.closes.clients == one_close(1, RoomErrc::too_slow));
+    CHECK(one.connections[1]->sent.size() == 2);
+}
+
+TEST_CASE("ReplyBudget::has_space closes the oldest overdue answer, and no more than necessary",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.answers_bytes_max = 100;
+    OneRoom one{options, 4};
+    detail::ReplyBudget<RecordedCloses> budget{one.closes, one.table, one.context};
+    std::vector<std::unique_ptr<FakeConnection>> held;
+    for (std::size_t i = 0; i < 3; ++i) {
+        held.push_back(std::make_unique<FakeConnection>(one.context.options, budget.waiting));
+        one.clients[i]->connection = held[i].get();
+        held[i]->clients.push_back(one.clients[i].get());
+        held[i]->output.push({{}, detail::Ref<detail::RoomFrame>::make(Bytes(30)), i + 1, false});
+        held[i]->answer.since = Instant{std::chrono::seconds{3 - i}};
+    }
+    const auto has_space = [&] {
+        return budget.has_space(*one.clients[3], 30, detail::ReplyQueue::whole);
+    };
+    one.context.at(Instant{options.heartbeat.dead_after});
+    CHECK_FALSE(has_space());
+    CHECK(one.closes.connections == nobody);
+    // A search is made at most once a second.
+    one.context.at(Instant{options.heartbeat.dead_after + 2s});
+    CHECK(has_space());
+    CHECK(one.closes.connections == one_close(3, RoomErrc::too_slow));
+}

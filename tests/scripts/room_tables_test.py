@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants differences between the tables of states of a room's clients, and sees room_tables.py find them."""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import room_tables  # noqa: E402
+
+HEAD = "| state | event | next | actions |\n|---|---|---|---|\n"
+CLIENT = HEAD + ("| any | token | same | check |\n"
+                 "| checking | close | rejecting | leave, open |\n"
+                 "| joined | lost, ended | closed | leave |\n"
+                 "| joined | tick, when the grant ends | joined | fail (unauthorized) |\n")
+CONNECTION = HEAD + "| open | ended | closed | |\n"
+CLIENT_TEST = "".join(f"    {{State::{state}, Event::token, State::{state}, {{.check = true}}}},\n"
+                      for state in ("checking", "loading", "opening", "joined")) + """
+    {State::checking,
+     Event::close,
+     State::rejecting,
+     {.leave = Leave::before_joining, .open = true}},
+    {State::joined, Event::lost, State::closed, {.leave = Leave::joined}},
+    {State::joined, Event::ended, State::closed, {.leave = Leave::joined}},
+// row: joined | tick, when the grant ends | joined | fail (unauthorized)
+"""
+CONNECTION_TEST = "    {State::open, Event::ended, State::closed},\n"
+
+
+def as_comment(table):
+    return "".join(f"/// {line}\n" for line in table.splitlines())
+
+
+class RoomTablesTest(unittest.TestCase):
+    def found(self, page=CLIENT + "\n" + CONNECTION, header=CLIENT, test=CLIENT_TEST):
+        client, connection = room_tables.CORES
+        files = {room_tables.PAGE: page, client: as_comment(header), connection: as_comment(CONNECTION),
+                 room_tables.CORES[client][0]: test, room_tables.CORES[connection][0]: CONNECTION_TEST}
+        with tempfile.TemporaryDirectory() as directory:
+            root = pathlib.Path(directory)
+            for path, text in files.items():
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_text(text, encoding="utf-8")
+            return list(room_tables.differences(root))
+
+    def test_finds_nothing_where_all_agree(self):
+        self.assertEqual(self.found(), [])
+
+    def test_finds_a_page_that_differs(self):
+        row = "| joined | lost, ended | closed | leave |\n"
+        page = (CLIENT.replace(row, "") + "\n" + CONNECTION, CLIENT.replace(row, row + "| closed | lost | closed | abort |\n")
+                + "\n" + CONNECTION, CLIENT)
+        self.assertRegex(self.found(page=page[0])[0], "docs/design.md: the table lacks the row 'joined | lost, ended")
+        self.assertRegex(self.found(page=page[1])[0], "client_core.hpp: the table lacks the row 'closed | lost")
+        self.assertRegex(self.found(page=page[2])[0], "it has 1 tables of states, and must have 2")
+
+    def test_finds_a_table_that_the_code_contradicts(self):
+        for old, new in (("rejecting", "closed"), ("leave, open", "leave"), ("lost, ended", "lost"), ("any |", "joined |"),
+                         ("same", "closed")):
+            table = CLIENT.replace(old, new, 1)
+            self.assertNotEqual(self.found(page=table + "\n" + CONNECTION, header=table), [], (old, new))
+
+    def test_finds_rows_of_the_test_only(self):
+        test = CLIENT_TEST + "    {State::closed, Event::ended, State::closed, {.abort = true}},\n"
+        self.assertRegex(self.found(test=test)[0], "client_core.hpp: the table lacks 'closed | ended | closed | abort'")
+
+    def test_finds_a_condition_without_a_test(self):
+        self.assertRegex(self.found(test=CLIENT_TEST.replace("// row", "// now"))[0], "there is no test of the row 'joined | tick")
+        table = CLIENT.replace("unauthorized", "no_answer")
+        self.assertEqual(len(self.found(page=table + "\n" + CONNECTION, header=table)), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

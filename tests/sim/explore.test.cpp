@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: MIT
+// Goal: an exploration finds, shrinks and reports planted bugs, and passes only with evidence.
+// Method: a client with an acknowledged counter, whose bugs need one fault or two.
+#include <belay/sim/explore.hpp>
+
+#include <chrono>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "support/catch.hpp"
+#include "support/sim/sim_peers.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Which bug a Meter has.
+enum class MeterBug { none, skips_on_restart, stuck_after_refusal, loses_on_cut };
+
+/// A client that adds 1 to a counter on the server, until it has acknowledged 20.
+struct Meter {
+    Meter(sim::World& w, MeterBug b) : world{w}, bug{b} {
+        world.host("server", [this](sim::Host& h) {
+            auto s = std::make_unique<Server>(h, connections,
+                                              PeerOptions{{.every = 200ms, .dead_after = 600ms}});
+            s->echo = true;
+            return s;
+        });
+        world.host("client", [this](sim::Host& h) { return std::make_unique<Sender>(*this, h); });
+    }
+    struct Sender {
+        Sender(Meter& m, sim::Host& h) : meter{m}, host{h} {
+            // The bug: after a restart, it skips one.
+            const bool skips = meter.bug == MeterBug::skips_on_restart && meter.acknowledged != 0;
+            next = meter.acknowledged + (skips ? 2 : 1);
+            notes.hook = [this](const std::string& what) { on(what); };
+            client.emplace(h, notes,
+                           PeerOptions{{.every = 200ms, .dead_after = 600ms}, 1024, 50ms, 200ms});
+            tick();
+        }
+        void on(const std::string& what) {
+            const bool refused = what.find("refused") != std::string::npos;
+            if (refused && meter.bug == MeterBug::stuck_after_refusal) stuck = true;
+            if (!what.starts_with("message ")) return;
+            const std::uint64_t n = std::stoull(what.substr(8));
+            if (n == next) {
+                meter.acknowledged += n == meter.acknowledged + 1 ? 1U : 0U;
+                ++next;
+                waits = false;
+            }
+        }
+        void tick() {
+            const Duration since = host.now().time_since_epoch() - sent_at;
+            // The bug: it never sends anything again.
+            const bool again = waits && since > 1s && meter.bug != MeterBug::loses_on_cut;
+            if (next <= 20 && !stuck && (!waits || again)) {
+                if (client->link.send(to_bytes(std::to_string(next))) == SendResult::sent) {
+                    waits = true;
+                    sent_at = host.now().time_since_epoch();
+                }
+            }
+            host.after(200ms, [this] { tick(); });
+        }
+        Meter& meter;
+        sim::Host& host;
+        Notes notes;
+        std::optional<Client> client;
+        std::uint64_t next = 1;
+        Duration sent_at{};
+        bool waits = false;
+        bool stuck = false;
+    };
+
+    sim::World& world;
+    const MeterBug bug;
+    Server::ConnectionLog connections;
+    std::uint64_t acknowledged = 0;
+};
+
+auto meter_body(MeterBug bug) {
+    return [bug](sim::World& w) {
+        Meter& m = w.make<Meter>(w, bug);
+        w.run_for(10s);
+        w.heal();
+        return w.eventually("all counted", 30s, [&] { return m.acknowledged == 20; });
+    };
+}
+
+sim::ExploreOptions quiet(std::uint64_t seeds = 300) {
+    return {.seeds = seeds, .scenario = {.within = 5s}, .print = false, .environment = false};
+}
+
+/// The same, and the environment overrides it.
+sim::ExploreOptions listening(std::uint64_t seeds) {
+    sim::ExploreOptions options = quiet(seeds);
+    options.environment = true;
+    return options;
+}
+
+/// Sets a variable of the environment for a while.
+struct Environment {
+    Environment(const char* n, const char* value) : name{n} { setenv(n, value, 1); }
+    ~Environment() { unsetenv(name); }
+    const char* name;
+};
+
+bool has_one_event(sim::World& world) {
+    world.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+    world.run_for(2s);
+    return true;
+}
+bool has_no_event(sim::World&) { return true; }
+
+}  // namespace
+
+TEST_CASE("explore passes a program without a bug", "[sim][explore][sim]") {
+    const sim::Report report = sim::explore(quiet(200), meter_body(MeterBug::none));
+    INFO(report.text());
+    CHECK(report);
+    CHECK(report.seeds_run == 200);
+    CHECK(report.faults > 200);
+    CHECK(report.worlds > 200);  // some ran twice
+    CHECK(report.worlds < 240);
+}
+
+TEST_CASE("explore finds a planted bug, and the pasted scenario fails alone",
+          "[sim][explore][sim]") {
+    for (const MeterBug bug :
+         {MeterBug::skips_on_restart, MeterBug::stuck_after_refusal, MeterBug::loses_on_cut}) {
+        const sim::Report report = sim::explore(quiet(), meter_body(bug));
+        INFO(report.text());
+        REQUIRE_FALSE(report);
+        REQUIRE(report.failing);
+        const sim::Failing& f = *report.failing;
+        CHECK(f.property == "eventually \"all counted\"");
+        CHECK(f.smallest.size() <= 2);
+        CHECK(!f.smallest.empty());
+        CHECK(f.drawn.size() >= f.smallest.size());
+        CHECK(f.shrink_worlds <= 60);
+        auto options = quiet();
+        options.shrink_worlds_max = 0;
+        options.seed = f.seed;
+        options.play = f.smallest;
+        const sim::Report again = sim::explore(options, meter_body(bug));
+        REQUIRE(again.failing);
+        CHECK(again.failing->property == f.property);
+        CHECK(again.failing->hash == f.hash);
+        CHECK(again.seeds_run == 1);
+        CHECK(sim::explore(options, meter_body(MeterBug::none)));
+    }
+}
+
+TEST_CASE("Report::text has seed, hash, the scenario as C++ and a diagram",
+          "[sim][explore][unit]") {
+    const sim::Report report = sim::explore(quiet(), meter_body(MeterBug::stuck_after_refusal));
+    REQUIRE(report.failing);
+    const std::string text = report.text();
+    INFO(text);
+    const auto has = [&](const std::string& part) { return text.find(part) != std::string::npos; };
+    CHECK(has("seed " + std::to_string(report.failing->seed.value)));
+    CHECK(has("BELAY_SIM_SEED=" + std::to_string(report.failing->seed.value)));
+    CHECK(has("hash "));
+    CHECK(has("{.seed = Seed{"));
+    CHECK(has(".play = sim::Scenario{}"));
+    CHECK(has("server        client"));
+    CHECK(has("|<------------*             client dials port 9000"));
+    CHECK(report.summary().find('\n') == std::string::npos);
+}
+
+TEST_CASE("explore gives the same report for any number of jobs", "[sim][explore][sim]") {
+    auto options = quiet(60);
+    const sim::Report one = sim::explore(options, meter_body(MeterBug::loses_on_cut));
+    options.jobs = 3;
+    const sim::Report three = sim::explore(options, meter_body(MeterBug::loses_on_cut));
+    REQUIRE(one.failing);
+    REQUIRE(three.failing);
+    CHECK(one.failing->seed.value == three.failing->seed.value);
+    CHECK(one.failing->hash == three.failing->hash);
+    CHECK(one.failing->smallest == three.failing->smallest);
+    CHECK(sim::explore(options, meter_body(MeterBug::none)).seeds_run == 60);
+}
+
+TEST_CASE("explore fails without a seed or an event", "[sim][explore][unit]") {
+    const auto runs = [](sim::World& w) {
+        w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+        w.run_for(2s);
+        return true;
+    };
+    CHECK(sim::explore(quiet(5), runs));
+    CHECK_FALSE(sim::explore(quiet(0), runs));
+    CHECK(sim::explore(quiet(0), runs).problem.find("no seed") == 0);
+    auto no_budget = quiet(5);
+    no_budget.budget = 0s;
+    CHECK_FALSE(sim::explore(no_budget, runs));
+    const sim::Report idle = sim::explore(quiet(5), [](sim::World&) { return true; });
+    CHECK_FALSE(idle);
+    CHECK(idle.failing->property == "the body returned true without an event");
+    const sim::Report refuses = sim::explore(quiet(5), [&](sim::World& w) { return !runs(w); });
+    CHECK(refuses.failing->property == "the body returned false");
+    CHECK(refuses.failing->details.find("call World::require") == 0);
+    const sim::Report false_at_end = sim::explore(quiet(5), [&](sim::World& w) {
+        w.require("empty", !runs(w));
+        return true;
+    });
+    CHECK(false_at_end.failing->details.find("it is false (at ") == 0);
+}
+
+TEST_CASE("explore fails if faults were drawn and none began", "[sim][explore][unit]") {
+    const auto body = [](bool runs) {
+        return [runs](sim::World& w) {
+            Meter& m = w.make<Meter>(w, MeterBug::none);
+            if (runs) w.run_for(5s);
+            w.heal();
+            return w.eventually(30s, [&] { return m.acknowledged == 20; });
+        };
+    };
+    CHECK(sim::explore(quiet(20), body(true)));
+    const sim::Report never_began = sim::explore(quiet(20), body(false));
+    CHECK_FALSE(never_began);
+    CHECK(never_began.problem.find("none began") != std::string::npos);
+    auto without = quiet(20);
+    without.scenario = sim::ScenarioOptions{.kills = 0,
+                                            .pauses = 0,
+                                            .partitions = 0,
+                                            .latencies = 0,
+                                            .refusals = 0,
+                                            .drops = 0,
+                                            .half_opens = 0,
+                                            .cuts = 0};
+    CHECK(sim::explore(without, body(false)));
+}
+
+TEST_CASE("explore ended by its budget passes only with enough seeds", "[sim][explore][unit]") {
+    struct Spending {  // a body that spends the budget at its third seed
+        bool operator()(sim::World& w) {
+            w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+            w.run_for(2s);
+            if (++calls == 3) {
+                const auto end = std::chrono::steady_clock::now() + 200ms;
+                while (std::chrono::steady_clock::now() < end) {
+                }
+            }
+            return true;
+        }
+        int calls = 0;
+    };
+    auto options = quiet(100'000'000);
+    options.recheck_percent = 0;
+    options.budget = 200ms;
+    options.seeds_min = 3;
+    const sim::Report enough = sim::explore(options, Spending{});
+    CHECK(enough);
+    CHECK(enough.out_of_budget);
+    options.seeds_min = {};
+    options.seeds = ~std::uint64_t{0};
+    const sim::Report very_few = sim::explore(options, Spending{});
+    CHECK(very_few.problem == "too few seeds ran: at least 1844674407370955162 must");
+    options.seeds = 100'000'000;
+    const sim::Report few = sim::explore(options, Spending{});
+    CHECK_FALSE(few);
+    CHECK(few.problem.find("10000000") != std::string::npos);
+}
+
+TEST_CASE("explore reports a body that throws", "[sim][explore][unit]") {
+    const auto throwing = [](sim::World& w) -> bool {
+        w.host("a", [](sim::Host& h) {
+            h.after(1s, [] { throw std::runtime_error{"out of cheese"}; });
+        });
+        w.run_for(2s);
+        return true;
+    };
+    const sim::Report report = sim::explore(quiet(5), throwing);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "the body threw: out of cheese");
+    CHECK(report.failing->seed.value == 1);
+    CHECK(report.failing->smallest.empty());
+    CHECK(report.failing->diagram.find("a runs a function") != std::string::npos);
+    const sim::Report other = sim::explore(quiet(5), [](sim::World&) -> bool { throw 7; });
+    CHECK(other.failing->property == "the body threw");
+}
+
+TEST_CASE("explore reports what keeps a world busy that never comes to rest",
+          "[sim][explore][unit]") {
+    struct Spins {
+        static void spin(sim::Host& h, Duration every) {
+            h.after(every, [&h, every] { spin(h, every); });
+        }
+    };
+    const auto body = [](Duration every) {
+        return [every](sim::World& w) {
+            w.host("idle");
+            w.host("busy", [every](sim::Host& h) { Spins::spin(h, every); });
+            return w.run_until_idle(forever);
+        };
+    };
+    auto options = quiet(3);
+    options.events_max = 10'000;
+    const sim::Report events = sim::explore(options, body(0ns));
+    REQUIRE(events.failing);
+    CHECK(events.failing->property == "the limit of events");
+    CHECK(events.failing->details.find("1000 are functions of busy") != std::string::npos);
+    options.events_max = 1'000'000;
+    options.time_max = 1h;
+    const sim::Report time = sim::explore(options, body(1min));
+    REQUIRE(time.failing);
+    CHECK(time.failing->property == "the limit of time");
+    CHECK(time.failing->details.find("functions of busy") != std::string::npos);
+    // The near miss: just within both limits.
+    const auto ends = [](sim::World& w) {
+        w.host("a", [](sim::Host& h) { h.after(1h - 1ns, [] {}); });
+        return w.run_until_idle(forever);
+    };
+    options.scenario.spared = {"a"};
+    CHECK(sim::explore(options, ends));
+}
+
+TEST_CASE("Report::text has the limit that the pasted program needs to fail",
+          "[sim][explore][regression]") {
+    const auto body = [](sim::World& w) {
+        w.host("a", [](sim::Host& h) {
+            for (int i = 1; i <= 100; ++i) h.after(i * 1min, [] {});
+        });
+        return w.run_until_idle(forever);
+    };
+    auto options = quiet(3);
+    options.scenario.spared = {"a"};
+    options.events_max = 50;
+    const std::string events = sim::explore(options, body).text();
+    INFO(events);
+    CHECK(events.find(".play = sim::Scenario{}, .events_max = 50}, body));") != events.npos);
+    CHECK_FALSE(sim::explore({.seed = Seed{1},
+                              .play = sim::Scenario{},
+                              .events_max = 50,
+                              .print = false,
+                              .environment = false},
+                             body));
+    options = quiet(3);
+    options.scenario.spared = {"a"};
+    options.time_max = 1h;
+    const std::string time = sim::explore(options, body).text();
+    INFO(time);
+    CHECK(time.find(".play = sim::Scenario{}, .time_max = 60min}, body));") != time.npos);
+    // Others do not need it.
+    const std::string other = sim::explore(options, [](sim::World&) { return false; }).text();
+    CHECK(other.find("_max") == other.npos);
+}
+
+TEST_CASE("World::diagram has one line for each event, with names of any bytes",
+          "[sim][explore][regression]") {
+    sim::World world{Seed{1}, {.record_lines = 10}};
+    world.host("a\n\tb\r\x7F", [](sim::Host& h) { h.after(1s, [] {}); });
+    world.host("c");
+    world.run_for(2s);
+    CHECK(world.diagram() ==
+          "                    a??b??        c             \n"
+          "           0.000 s  *             |             a??b?? starts, 1. time\n"
+          "           0.000 s  |             *             c starts, 1. time\n"
+          "           1.000 s  *             |             a??b?? runs a function\n");
+}
+
+TEST_CASE("explore finds bodies whose runs differ, and where", "[sim][explore][unit]") {
+    const auto counting = [calls = 0](sim::World& w) mutable {
+        ++calls;
+        w.host("a", [calls](sim::Host& h) {
+            h.after(1s, [] {});
+            h.after(Duration{calls}, [] {});
+        });
+        w.run_for(2s);
+        return true;
+    };
+    const sim::Report report = sim::explore(quiet(5), counting);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property.find("another history") != std::string::npos);
+    CHECK(report.failing->details.find("part at event 2") != std::string::npos);
+    CHECK(report.failing->details.find("real clock") != std::string::npos);
+    auto unchecked = quiet(5);
+    unchecked.recheck_percent = 0;
+    CHECK(sim::explore(unchecked, counting));
+}
+
+TEST_CASE("explore takes a function as its body", "[sim][explore][unit]") {
+    CHECK(sim::explore(quiet(5), has_one_event));
+    CHECK_FALSE(sim::explore(quiet(5), has_no_event));
+}
+
+TEST_CASE("explore fails if no world reaches a mark", "[sim][explore][unit]") {
+    const auto body = [](sim::World& w) {
+        w.reachable("an even choice");
+        w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+        w.run_for(2s);
+        if (w.choose("parity", 2) == 0) w.reach("an even choice");
+        w.sometimes("large", w.choose("size", 100) >= 50);
+        return true;
+    };
+    const sim::Report report = sim::explore(quiet(20), body);
+    CHECK(report);
+    CHECK(report.marks.at("an even choice") > 2);
+    CHECK(report.marks.at("an even choice") < 18);
+    const auto missed = [&](sim::World& w) {
+        w.sometimes("never", false);
+        return body(w);
+    };
+    CHECK(sim::explore(quiet(20), missed).problem == "no world reached \"never\"");
+    const auto declared = [&](sim::World& w) {
+        w.reachable("never declared twice");
+        return body(w);
+    };
+    CHECK_FALSE(sim::explore(quiet(20), declared));
+    auto one = quiet();
+    one.seed = Seed{7};
+    CHECK(sim::explore(one, declared));  // one seed need not reach everything
+}
+
+TEST_CASE("explore reports a scenario for hosts that are not there", "[sim][explore][unit]") {
+    auto options = quiet(5);
+    options.play = sim::Scenario{}.at(1s, sim::kill("nobody"));
+    const sim::Report report = sim::explore(options, meter_body(MeterBug::none));
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "the scenario");
+    CHECK(report.failing->details.find("no host is called nobody") != std::string::npos);
+}
+
+TEST_CASE("explore leaves the scenario of the body alone", "[sim][explore][unit]") {
+    const auto body = [](sim::World& w) {
+        Meter& m = w.make<Meter>(w, MeterBug::loses_on_cut);
+        w.play(sim::Scenario{}.when({"client", "server", "", 3},
+                                    sim::drop_connections("client", "server")));
+        w.run_for(10s);
+        w.heal();
+        return w.eventually("all counted", 30s, [&] { return m.acknowledged == 20; });
+    };
+    const sim::Report report = sim::explore(quiet(40), body);
+    REQUIRE(report.failing);
+    CHECK(report.failing->drawn.empty());  // nothing was drawn
+    CHECK(report.failing->smallest.empty());
+}
+
+TEST_CASE("explore reads its numbers from the environment", "[sim][explore][unit]") {
+    const auto body = meter_body(MeterBug::none);
+    // The presets set BELAY_SEEDS.
+    const char* const set = std::getenv("BELAY_SEEDS");
+    const std::string before = set != nullptr ? set : "";
+    unsetenv("BELAY_SEEDS");
+    const auto run = [&] { return sim::explore(listening(5), body); };
+    {
+        const Environment e{"BELAY_SEEDS", "7"};
+        CHECK(run().seeds_run == 7);
+    }
+    {
+        const Environment e{"BELAY_SEEDS", "0"};
+        CHECK_FALSE(run());
+    }
+    {
+        const Environment e{"BELAY_SIM_SEED", "99"};
+        CHECK(run().seeds_run == 1);
+        CHECK(sim::explore(listening(5), meter_body(MeterBug::none)).seeds_wanted == 1);
+    }
+    {
+        const Environment e{"BELAY_SIM_BUDGET", "0"};
+        CHECK_FALSE(run());
+    }
+    {
+        const Environment e{"BELAY_SIM_JOBS", "2"};
+        CHECK(run().seeds_run == 5);
+    }
+    {
+        const Environment e{"BELAY_SEEDS", "many"};
+        CHECK(run().problem == "BELAY_SEEDS=many is not a number");
+        CHECK(run().seeds_run == 0);
+    }
+    for (const char* const number : {" -5", "-5", "+5", "5x", "0x5", " 5"}) {
+        const Environment e{"BELAY_SEEDS", number};
+        CHECK(run().problem == "BELAY_SEEDS=" + std::string{number} + " is not a number");
+    }
+    {
+        const Environment e{"BELAY_SEEDS", "18446744073709551617"};
+        CHECK(run().problem == "BELAY_SEEDS=18446744073709551617 is too large");
+    }
+    for (const char* const jobs : {"4294967296", "1025"}) {
+        const Environment e{"BELAY_SIM_JOBS", jobs};
+        CHECK(run().problem == "BELAY_SIM_JOBS=" + std::string{jobs} + " is too large");
+    }
+    {
+        const Environment e{"BELAY_SIM_BUDGET", "9223372037"};  // as nanoseconds, it wraps
+        CHECK(run().problem == "BELAY_SIM_BUDGET=9223372037 is too large");
+    }
+    {
+        auto options = listening(300);
+        options.diagram_lines = 1;
+        const auto buggy = meter_body(MeterBug::stuck_after_refusal);
+        const auto length = [&] { return sim::explore(options, buggy).failing->diagram.size(); };
+        const std::size_t one = length();
+        const Environment e{"BELAY_SIM_TRACE", "1"};
+        CHECK(length() > 20 * one);
+    }
+    CHECK(run().seeds_run == 5);
+    {
+        const Environment e{"BELAY_SEEDS", "7"};
+        CHECK(sim::explore(quiet(5), body).seeds_run == 5);
+    }
+    if (!before.empty()) setenv("BELAY_SEEDS", before.c_str(), 1);
+}

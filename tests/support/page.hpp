@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/page.hpp
+/// block_of_page: a block of a page in docs/, so that a test runs what readers copy.
+#pragma once
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "support/catch.hpp"
+
+#if !defined(BELAY_PAGES)
+#    define BELAY_PAGES "docs"
+#endif
+
+namespace belay_test {
+
+/// Returns the text of the only block of the page whose text begins so.
+inline std::string block_of_page(const std::string& page, const std::string& begin) {
+    std::ifstream file{std::string{BELAY_PAGES "/"} + page};
+    std::stringstream all;
+    all << file.rdbuf();
+    const std::string text = all.str();
+    const std::size_t at = text.find("\n" + begin);
+    INFO("docs/" << page << ": " << begin);
+    REQUIRE(at != std::string::npos);
+    REQUIRE(text.find("\n" + begin, at + 1) == std::string::npos);
+    return text.substr(at + 1, text.find("\n```", at) - at);
+}
+
+/// Replaces the only place of `what` in the text.
+inline void replace_in_block(std::string& text, const std::string& what, const std::string& by) {
+    const std::size_t at = text.find(what);
+    INFO(what);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, what.size(), by);
+}
+
+}  // namespace belay_test

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/sync/replica_rig.hpp
+/// Devices with a Replica on a simulated disk, a local store that fails on command, a server that
+/// loses requests and answers, and the account of every edit.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
+#include <belay/sync/replica.hpp>
+
+#include "support/adapter/text_codec.hpp"
+#include "support/sync/sync_rig.hpp"
+
+namespace belay_test {
+
+/// A StoreLike in maps, whose transactions are whole, and which fails on command.
+struct MapStore {
+    using operation_type = Op;
+    using Key = std::pair<std::string, std::string>;
+    struct Contents {
+        std::map<Key, std::pair<belay::part::ElementState, std::string>> elements{};
+        std::map<belay::Id, belay::part::AppliedMark> known{};
+    };
+
+    belay::Result<belay::part::ElementState> find(const belay::part::ElementKey& key) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        const auto at = in.elements.find({std::string{key.session}, std::string{key.id}});
+        return at != in.elements.end() ? at->second.first : belay::part::ElementState{};
+    }
+    belay::Result<std::optional<std::string>> read(const belay::part::ElementKey& key) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        const auto at = in.elements.find({std::string{key.session}, std::string{key.id}});
+        const bool live =
+            at != in.elements.end() && at->second.first.presence == belay::part::Presence::live;
+        return live ? std::optional{at->second.second} : std::nullopt;
+    }
+    std::error_code add(const belay::part::ElementKey& key, const std::string& value,
+                        const belay::part::WriteMark& mark) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        in.elements[{std::string{key.session}, std::string{key.id}}] = {
+            {belay::part::Presence::live, mark.stamp}, value};
+        return noted(mark);
+    }
+    std::error_code update(const belay::part::ElementKey& key, const std::string& value,
+                           const belay::part::WriteMark& mark) {
+        return add(key, value, mark);
+    }
+    std::error_code remove(const belay::part::ElementKey& key, const belay::part::WriteMark& mark) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        in.elements[{std::string{key.session}, std::string{key.id}}] = {
+            {belay::part::Presence::removed, mark.stamp}, ""};
+        return noted(mark);
+    }
+    std::error_code remember(const belay::part::WriteMark& mark) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        return noted(mark);
+    }
+    belay::Result<std::optional<belay::part::AppliedMark>> applied(const belay::Id& id) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        const auto at = in.known.find(id);
+        return at != in.known.end() ? std::optional{at->second} : std::nullopt;
+    }
+    std::error_code expire(belay::WallTime) { return {}; }
+    [[nodiscard]] belay::WallTime horizon() const noexcept { return belay::WallTime::min(); }
+    template <class Body>
+    std::error_code transaction(Body& body) {
+        const Contents before = in;
+        const std::error_code error = body();
+        if (error) in = before;
+        return error;
+    }
+    template <class Visit>
+    std::error_code for_each(std::string_view session, Visit&& visit) {
+        for (const auto& [key, element] : in.elements) {
+            if (key.first != session) continue;
+            if (element.first.presence != belay::part::Presence::live) continue;
+            visit(std::string_view{key.second}, element.second, element.first.stamp);
+        }
+        return {};
+    }
+
+    bool fails() { return fail_in != 0 && --fail_in == 0; }
+    std::error_code noted(const belay::part::WriteMark& mark) {
+        in.known[mark.operation] = {mark.hash, mark.decision};
+        return {};
+    }
+
+    Contents in{};
+    std::uint64_t fail_in = 0;  // the call that fails; 0: none
+};
+
+using ReplicaJournal = belay::Journal<belay::sim::Disk>;
+
+/// The same wall clock for all, which each device reads with an error of its own.
+struct SharedWall {
+    const belay::WallTime* time;
+    belay::Duration wrong{};
+    [[nodiscard]] belay::WallTime now() const noexcept {
+        return belay::WallTime{time->time_since_epoch() + wrong};
+    }
+};
+
+template <class Store = MapStore>
+struct Device {
+    using Replica = belay::Replica<TextCodec, std::reference_wrapper<ReplicaJournal>,
+                                   std::reference_wrapper<Store>, SharedWall>;
+
+    Device(std::uint64_t seed, SharedWall w, belay::ReplicaOptions o = {})
+        : number{seed}, wall{w}, options{std::move(o)} {
+        options.seed = belay::Seed{seed * 7919};
+        start();
+    }
+    /// Starts the process again.   Returns: whether it could.
+    bool start() {
+        replica.reset();
+        journal.reset();
+        auto opened = ReplicaJournal::open(
+            disk, "device",
+            {.segment_bytes = 64 << 10, .record_bytes_max = 1000, .seed = belay::Seed{number}});
+        if (!opened) return false;
+        journal.emplace(std::move(*opened));
+        options.seed = belay::Seed{number * 7919 + journal->run()};
+        replica.emplace(std::ref(*journal), std::ref(store), TextCodec{}, options, wall);
+        if (replica->load()) {
+            replica.reset();
+            return false;
+        }
+        return true;
+    }
+    std::map<std::string, std::string> view() {
+        std::map<std::string, std::string> shown;
+        const auto error = replica->for_each([&](std::string_view id, const std::string& text) {
+            shown.emplace(std::string{id}, text);
+        });
+        if (error) shown.emplace("error", error.message());
+        return shown;
+    }
+
+    std::uint64_t number;
+    SharedWall wall;
+    belay::ReplicaOptions options;
+    belay::sim::Disk disk{};
+    Store store{};
+    std::optional<ReplicaJournal> journal{};
+    std::optional<Replica> replica{};
+};
+
+/// A SyncProcessor whose requests and answers get lost on command.
+template <class Processor>
+struct LossyServer {
+    using Page = belay::part::ChangesPage<std::string>;
+
+    belay::Result<belay::SyncResult<Op>> send(std::span<const Op> batch) {
+        if (lost()) return belay::SyncErrc::unanswered;
+        batches.emplace_back(batch.begin(), batch.end());
+        auto result = processor.process_batch("s", batch);
+        if (lost()) return belay::SyncErrc::unanswered;
+        return result;
+    }
+    belay::Result<Page> changes(const belay::part::StoreCursor& since) {
+        ++questions;
+        if (lost()) return belay::SyncErrc::unanswered;
+        auto page = processor.store().changes_since("s", since, page_size);
+        if (lost()) return belay::SyncErrc::unanswered;
+        return page;
+    }
+    bool lost() { return lose_in != 0 && --lose_in == 0; }
+
+    Processor& processor;
+    std::size_t page_size = 3;
+    std::uint64_t lose_in = 0;  // the request or answer that is lost; 0: none
+    std::uint64_t questions = 0;
+    std::vector<Ops> batches{};
+};
+template <class Processor>
+LossyServer(Processor&) -> LossyServer<Processor>;
+
+}  // namespace belay_test

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/sync/replica_server_rig.hpp
+/// A ReplicaServer in the same process, which gets its questions as bytes, and a judge of bodies.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <belay/sync/remote_sync_server.hpp>
+#include <belay/sync/replica_server.hpp>
+#include <belay/sync/sync_server_check.hpp>
+
+#include "support/sync/replica_rig.hpp"
+
+namespace belay_test {
+
+template <class Store>
+using RemoteProcessor = belay::SyncProcessor<std::reference_wrapper<Store>, belay::LastWriteWins,
+                                             belay::NoObserver, SharedWall>;
+
+/// A server in the same process, which gets its questions as bytes.
+template <class Store = Memory>
+struct BytesRig {
+    belay::WallTime time{std::chrono::hours{1}};
+    Store store{};
+    RemoteProcessor<Store> processor{
+        std::ref(store), belay::LastWriteWins{}, {}, {}, SharedWall{&time}};
+    belay::part::ReplicaServer<RemoteProcessor<Store>, TextCodec> server{
+        processor, TextCodec{}, {.page_elements = 3}};
+    std::uint64_t questions = 0;
+    std::size_t longest_answer = 0;
+    std::uint64_t lose_in = 0;  // the question or answer that is lost; 0: none
+
+    belay::Result<belay::Bytes> operator()(const belay::Bytes& question, belay::Duration) {
+        ++questions;
+        if (lost()) return belay::SyncErrc::unanswered;
+        auto answer = server.answer(question);
+        longest_answer = std::max(longest_answer, answer.bytes.size());
+        if (lost()) return belay::SyncErrc::unanswered;
+        return std::move(answer.bytes);
+    }
+    bool lost() { return lose_in != 0 && --lose_in == 0; }
+    auto body(std::size_t question_bytes = 512 << 10) {
+        return belay::part::RemoteSyncServer<TextCodec, std::reference_wrapper<BytesRig>>{
+            std::ref(*this), TextCodec{}, {.session = "s", .question_bytes = question_bytes}};
+    }
+};
+
+template <class Body>
+std::string fault_of_body(belay::check::SyncServerOptions options = {}) {
+    static constexpr belay::WallTime time{std::chrono::hours{1}};
+    const auto fault = belay::check::sync_server([] { return Body{}; },
+                                                 [](std::uint64_t i) { return std::to_string(i); },
+                                                 options, SharedWall{&time});
+    return fault ? to_string(fault->rule) : "none";
+}
+
+}  // namespace belay_test

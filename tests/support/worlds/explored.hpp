@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/worlds/explored.hpp
+/// What the worlds of composed parts have in common: their options, and how a process that cannot
+/// go on ends.
+#pragma once
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <belay/sim/explore.hpp>
+#include <belay/sim/history.hpp>
+
+#include "support/catch.hpp"
+
+namespace belay_test {
+
+/// 200 seeds, or BELAY_SEEDS. BELAY_SIM_MARKS=1 prints how many worlds reached each mark.
+[[nodiscard]] inline belay::sim::ExploreOptions world_options(belay::sim::ScenarioOptions faults) {
+    return {.seeds = 200, .scenario = std::move(faults)};
+}
+
+/// Explores, and prints a report if the environment asks for it.
+template <class Body>
+[[nodiscard]] belay::sim::Report explored(std::string_view name,
+                                          const belay::sim::ExploreOptions& options,
+                                          const Body& body) {
+    belay::sim::Report report = belay::sim::explore(options, body);
+    if (std::getenv("BELAY_SIM_MARKS") != nullptr) std::cout << name << ": " << report.text();
+    return report;
+}
+
+[[nodiscard]] inline std::string exactly_once_in_order(const belay::sim::History& history) {
+    std::string wrong = belay::sim::exactly_once(history);
+    return wrong.empty() ? belay::sim::order_per_key(history) : wrong;
+}
+
+/// Ends the process of a host as a service manager would see it, and starts it again after a
+/// second.
+inline void exit_and_restart(belay::sim::World& world, belay::sim::Host& host) {
+    host.after(std::chrono::seconds{1}, [&world, &host] { world.restart(host); });
+}
+
+}  // namespace belay_test

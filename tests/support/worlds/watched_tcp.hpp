@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/worlds/watched_tcp.hpp
+/// WatchedTcp: a sim::Tcp whose dials and signs of life a test can look at.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include <belay/link/part.hpp>
+#include <belay/sim/history.hpp>
+#include <belay/sim/host.hpp>
+#include <belay/sim/tcp.hpp>
+
+namespace belay_test {
+
+/// What a test sees of the connections of one client, or of one service of a fleet.
+struct Wiretap {
+    belay::sim::History* history;
+    std::string name;    ///< for History::dial
+    std::string peer{};  ///< the host that was dialled last
+    belay::Instant dialled_at = belay::always;
+    belay::Instant heard_at = belay::always;    ///< the last sign of life of the open connection
+    belay::Instant not_before = belay::always;  ///< the end of the wait that the link has reported
+    belay::Instant manual_until = belay::always;  ///< a person may cut the wait short until then
+    std::size_t* opening = nullptr;  ///< counts dials that are under way, of all services
+    std::uint64_t early_dials = 0;   ///< dials before `not_before`
+};
+
+/// Dials a host, given here or by an Endpoints around it.
+class WatchedTcp {
+public:
+    using message_type = belay::Bytes;
+
+    WatchedTcp(belay::sim::Host& host, Wiretap& tap, std::string peer = {}, std::uint16_t port = 1)
+        : host_{&host}, tap_{&tap}, peer_{std::move(peer)}, port_{port} {}
+
+    class Connection : public belay::part::Wrapped<belay::sim::detail::Connection, belay::Bytes> {
+        using Base = belay::part::Wrapped<belay::sim::detail::Connection, belay::Bytes>;
+
+    public:
+        template <class F>
+        Connection(Wiretap& tap, F&& make) : Base{std::forward<F>(make)}, tap_{tap} {
+            if (tap_.opening != nullptr) ++*tap_.opening;
+        }
+        ~Connection() { opened(); }
+        [[nodiscard]] bool sift(belay::part::Event<belay::Bytes>& event, belay::Turn& turn) {
+            if (!Base::sift(event, turn)) return false;
+            using Kind = belay::part::EventKind;
+            const bool alive = event.kind == Kind::opened || event.kind == Kind::received ||
+                               event.kind == Kind::pong;
+            if (alive) tap_.heard_at = turn.now;
+            if (event.kind == Kind::opened || event.kind == Kind::closed) opened();
+            return true;
+        }
+
+    private:
+        void opened() noexcept {
+            if (std::exchange(opens_, false) && tap_.opening != nullptr) --*tap_.opening;
+        }
+
+        Wiretap& tap_;
+        bool opens_ = true;
+    };
+
+    [[nodiscard]] Connection open(const belay::Link<belay::Bytes>& link) {
+        return open(link, peer_);
+    }
+    [[nodiscard]] Connection open(const belay::Link<belay::Bytes>& link, const std::string& peer) {
+        tap_->history->dial(tap_->name);
+        tap_->peer = peer;
+        tap_->dialled_at = tap_->heard_at = host_->now();
+        const bool manual = tap_->dialled_at <= tap_->manual_until;
+        if (tap_->dialled_at < tap_->not_before && !manual) ++tap_->early_dials;
+        return Connection{*tap_, [&] {
+                              return belay::sim::Tcp{*host_, peer, port_}.open(link.child());
+                          }};
+    }
+
+private:
+    belay::sim::Host* host_;
+    Wiretap* tap_;
+    std::string peer_;
+    std::uint16_t port_;
+};
+
+}  // namespace belay_test

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Goal: the defaults of a replica are those of its page. Method: constant expressions.
+#include <belay/sync/replica_options.hpp>
+
+#include <type_traits>
+
+namespace {
+
+using Options = belay::ReplicaOptions;
+static_assert(std::is_aggregate_v<Options>);
+static_assert(Options::OtherStore{} == Options::OtherStore::stops);
+
+}  // namespace

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+// Goal: a clock that is or was wrong by a year keeps no edit from the server. Method: a device whose
+// clock is ahead, corrected or not, with crashes at each operation of its disk, and lost answers.
+#include <belay/sync/replica.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct FutureRig {
+    explicit FutureRig(Duration wrong = 24h * 365) : device{1, {&time, wrong}} {
+        device.options.batch_operations = 2;
+        REQUIRE(device.start());
+    }
+    /// What the device sees becomes what the server has.
+    [[nodiscard]] std::map<std::string, std::string> contents() {
+        std::map<std::string, std::string> all;
+        store.for_each("s", [&](std::string_view id, const std::string& text, const Stamp&) {
+            all.emplace(std::string{id}, text);
+        });
+        return all;
+    }
+    void edit(const std::string& element, const std::string& text) {
+        REQUIRE(device.replica->edit(AddElement<std::string>{element, text}));
+    }
+    /// The wall clock is right again; a process reads it when it starts.
+    void correct() {
+        device.wall.wrong = {};
+        REQUIRE(device.start());
+    }
+
+    WallTime time{1h};
+    Memory store{};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor};
+    Device<> device;
+};
+using FutureView = std::map<std::string, std::string>;
+
+}  // namespace
+
+TEST_CASE("Replica stamps edits anew whose clock was a year ahead, and was corrected",
+          "[sync][replica_restamping]") {
+    FutureRig rig;
+    rig.edit("a", "1");
+    rig.edit("a", "2");
+    rig.edit("b", "3");
+    REQUIRE(rig.device.replica->edit(Interaction{"a", "seen"}));
+    rig.correct();
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.synced == 4);
+    CHECK(report.kept.empty());
+    CHECK(report.conflicts.empty());
+    CHECK(report.overwrote.empty());
+    REQUIRE(report.restamped.size() == 4);
+    CHECK(report.restamped[0].before != report.restamped[0].operation.id);
+    CHECK(report.restamped[1].operation.saw == report.restamped[0].operation.stamp);
+    CHECK(rig.device.replica->waiting() == 0);
+    CHECK(rig.contents() == FutureView{{"a", "2"}, {"b", "3"}});
+    // Later edits have the right time, also after a restart.
+    rig.time += 1s;
+    REQUIRE(rig.device.start());
+    rig.edit("c", "4");
+    rig.edit("a", "5");
+    const auto later = rig.device.replica->sync(rig.server);
+    CHECK(later.synced == 2);
+    CHECK(later.restamped.empty());
+    CHECK(rig.device.replica->clock().ahead() <= 1s);
+}
+
+TEST_CASE("Replica stamps edits anew while its clock is a year ahead",
+          "[sync][replica_restamping]") {
+    FutureRig rig;
+    for (int day = 0; day < 3; ++day) {
+        rig.time += 24h;
+        rig.edit("a", std::to_string(day));
+        rig.edit("b", std::to_string(day));
+        const auto report = rig.device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.synced == 2);
+        CHECK(report.restamped.size() == 2);
+        CHECK(report.conflicts.empty());
+        for (const auto& one : report.restamped) CHECK(one.operation.stamp.wall <= rig.time + 5min);
+    }
+    CHECK(rig.contents() == FutureView{{"a", "2"}, {"b", "2"}});
+    CHECK(rig.device.view() == rig.contents());
+}
+
+TEST_CASE("Replica waits for the server's clock up to restamp_after",
+          "[sync][replica_restamping]") {
+    FutureRig rig{64min};  // the server accepts 5 minutes
+    rig.edit("a", "1");
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK(report.restamped.empty());
+    REQUIRE(report.kept.size() == 1);
+    CHECK(report.kept[0].error == SyncErrc::from_the_future);
+    rig.time += 1h;
+    CHECK(rig.device.replica->sync(rig.server).synced == 1);
+    FutureRig further{66min};
+    further.edit("a", "1");
+    CHECK(further.device.replica->sync(further.server).restamped.size() == 1);
+}
+
+TEST_CASE("Replica does not lift the edits of elements whose version is right",
+          "[sync][replica_restamping]") {
+    FutureRig rig{Duration{}};
+    rig.edit("right", "1");
+    REQUIRE(rig.device.replica->sync(rig.server).synced == 1);
+    rig.device.wall.wrong = 24h * 365;
+    REQUIRE(rig.device.start());
+    rig.edit("right", "2");
+    rig.edit("wrong", "3");
+    rig.correct();
+    rig.edit("wrong", "4");
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK(report.synced == 3);
+    CHECK(report.conflicts.empty());
+    CHECK(report.overwrote.empty());
+    CHECK(rig.contents() == FutureView{{"right", "2"}, {"wrong", "4"}});
+    for (const char* const element : {"right", "wrong"}) {
+        CHECK(rig.store.find({"s", element})->stamp.wall <= rig.time + 1s);
+    }
+}
+
+TEST_CASE("a crash while edits are stamped anew applies each of them once",
+          "[sync][replica_restamping][fault]") {
+    bool whole = false;
+    for (std::uint64_t halt = 1; !whole && halt < 200; ++halt) {
+        CAPTURE(halt);
+        FutureRig rig;
+        Device<> other{2, {&rig.time}};
+        rig.edit("a", "1");
+        rig.edit("a", "2");
+        rig.edit("b", "3");
+        rig.correct();
+        const std::uint64_t before = rig.device.disk.operations();
+        rig.device.disk.halt_at(before + halt);
+        const auto first = rig.device.replica->sync(rig.server);
+        whole = !rig.device.journal->failed() && !first.error;
+        rig.device.disk.crash(Random{Seed{halt}});
+        REQUIRE(rig.device.start());
+        rig.time += 1s;
+        const auto second = rig.device.replica->sync(rig.server);
+        CHECK_FALSE(second.error);
+        CHECK(second.conflicts.empty());
+        CHECK(second.overwrote.empty());
+        CHECK(second.kept.empty());
+        CHECK(rig.device.replica->waiting() == 0);
+        CHECK(rig.contents() == FutureView{{"a", "2"}, {"b", "3"}});
+        // Each was applied once: another device sees no more changes than elements.
+        CHECK(other.replica->sync(rig.server).received == 2);
+        CHECK(rig.device.view() == other.view());
+    }
+    CHECK(whole);
+}
+
+TEST_CASE("a crash or a full disk between the new records of an element leaves no edit behind",
+          "[sync][replica_restamping][fault]") {
+    // The records fill more than a segment, so some are written before the others.
+    const auto edit_all = [](FutureRig& rig) {
+        rig.device.options.batch_operations = 1000;
+        for (int i = 0; i < 130; ++i) rig.edit("a", std::to_string(i) + std::string(800, 'x'));
+        rig.correct();
+    };
+    const auto check_all = [](FutureRig& rig) {
+        const auto report = rig.device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.conflicts.empty());
+        CHECK(report.overwrote.empty());
+        CHECK(report.kept.empty());
+        CHECK(rig.device.replica->waiting() == 0);
+        CHECK(rig.contents()["a"].starts_with("129x"));
+    };
+    bool whole = false;
+    for (std::uint64_t halt = 1; !whole && halt < 80; ++halt) {
+        CAPTURE(halt);
+        FutureRig rig;
+        edit_all(rig);
+        rig.device.disk.halt_at(rig.device.disk.operations() + halt);
+        const auto first = rig.device.replica->sync(rig.server);
+        whole = !rig.device.journal->failed() && !first.error;
+        rig.device.disk.crash(Random{Seed{halt}});
+        REQUIRE(rig.device.start());
+        rig.time += 1s;
+        check_all(rig);
+    }
+    CHECK(whole);
+    for (std::uint64_t nth = 1; nth <= 12; ++nth) {
+        const bool restarts = nth % 2 == 0;
+        CAPTURE(nth, restarts);
+        FutureRig rig;
+        edit_all(rig);
+        sim::Disk& disk = rig.device.disk;
+        disk.fail_at(disk.operations() + (nth + 1) / 2,
+                     std::make_error_code(std::errc::no_space_on_device));
+        static_cast<void>(rig.device.replica->sync(rig.server));
+        disk.mend();
+        if (restarts) REQUIRE(rig.device.start());
+        check_all(rig);
+    }
+}
+
+TEST_CASE("a lost answer after a crash between the new records of an element leaves no edit behind",
+          "[sync][replica_restamping][fault]") {
+    for (std::uint64_t lost = 1; lost < 12; ++lost) {
+        CAPTURE(lost);
+        FutureRig rig;
+        // Each batch has one edit, so that the first one is decided without the others.
+        rig.device.options.batch_operations = 1;
+        rig.edit("a", "1");
+        rig.edit("a", "2");
+        rig.edit("a", "3");
+        rig.correct();
+        // The journal after a crash that left only the first new record.
+        Op anew = add("a", "1", Stamp{rig.time, 0, rig.device.journal->journal_id()});
+        anew.id = id_of(77);
+        anew.saw = Stamp{};
+        TextCodec codec;
+        using Record = detail::EditRecord<TextCodec>;
+        const auto first = Record::decode(*rig.device.journal->read(1), codec);
+        REQUIRE(first);
+        Bytes record;
+        Bytes scratch;
+        REQUIRE(Record::encode(anew, {.formerly = first->operation.id}, codec, record, scratch));
+        REQUIRE(rig.device.journal->append(record));
+        REQUIRE_FALSE(rig.device.journal->commit());
+        REQUIRE(rig.device.start());
+        rig.server.lose_in = lost;
+        static_cast<void>(rig.device.replica->sync(rig.server));
+        rig.server.lose_in = 0;
+        rig.time += 1s;
+        REQUIRE(rig.device.start());
+        const auto report = rig.device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.conflicts.empty());
+        CHECK(report.overwrote.empty());
+        CHECK(rig.device.replica->waiting() == 0);
+        CHECK(rig.contents() == FutureView{{"a", "3"}});
+    }
+}
+
+TEST_CASE("a lost answer while edits are stamped anew applies each of them once",
+          "[sync][replica_restamping][fault]") {
+    for (std::uint64_t lost = 1; lost < 14; ++lost) {
+        for (const bool restarts : {false, true}) {
+            CAPTURE(lost, restarts);
+            FutureRig rig;
+            rig.edit("a", "1");
+            rig.edit("a", "2");
+            rig.edit("b", "3");
+            rig.correct();
+            rig.server.lose_in = lost;
+            static_cast<void>(rig.device.replica->sync(rig.server));
+            rig.server.lose_in = 0;
+            rig.time += 1s;
+            if (restarts) REQUIRE(rig.device.start());
+            const auto report = rig.device.replica->sync(rig.server);
+            CHECK_FALSE(report.error);
+            CHECK(report.conflicts.empty());
+            CHECK(report.overwrote.empty());
+            CHECK(rig.device.replica->waiting() == 0);
+            CHECK(rig.contents() == FutureView{{"a", "2"}, {"b", "3"}});
+        }
+    }
+}

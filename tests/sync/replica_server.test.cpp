@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Goal: a server that gets its questions as bytes keeps all promises of one in the process. Method:
+// check::sync_server, long answers, refusals, and damaged bytes.
+#include <belay/sync/replica_server.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_server_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class Store>
+struct BytesBody {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig->body(200).send(batch); }
+    Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+        return rig->body(200).changes(since);
+    }
+    std::unique_ptr<BytesRig<Store>> rig = std::make_unique<BytesRig<Store>>();
+};
+
+/// Takes no writes of "a" until it is told to.
+struct RefusesA : Memory {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        if (key.id == "a" && refusals != 0 && refusals-- != 0) return SyncErrc::store_full;
+        return Memory::add(key, value, mark);
+    }
+    int refusals = 1;
+};
+
+}  // namespace
+
+TEST_CASE("check::sync_server finds no fault in a ReplicaServer", "[sync][replica_server]") {
+    CHECK(fault_of_body<BytesBody<Memory>>({.histories = 10}) == "none");
+    CHECK(fault_of_body<BytesBody<MapStore>>({.histories = 10}) == "none");
+}
+
+TEST_CASE("a server stops applying operations when its answer is long, and the rest is sent again",
+          "[sync][replica_server]") {
+    BytesRig<> rig;
+    rig.server = {rig.processor, TextCodec{}, {.page_elements = 1000, .answer_bytes = 1000}};
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}};
+    Device<> laptop{2, {&rig.time, 1s}};
+    for (int i = 0; i < 150; ++i) {
+        const std::string text(100, 'x');
+        REQUIRE(phone.replica->edit(AddElement<std::string>{std::to_string(i), text}));
+        REQUIRE(laptop.replica->edit(AddElement<std::string>{std::to_string(i), text + "y"}));
+    }
+    REQUIRE(laptop.replica->sync(server).error == std::error_code{});
+    REQUIRE(phone.replica->sync(server).conflicts.size() == 150);
+    // Later edits, of elements that their author has not received.
+    Device<> tablet{3, {&rig.time, 2s}};
+    for (int i = 0; i < 150; ++i) {
+        REQUIRE(tablet.replica->edit(AddElement<std::string>{std::to_string(i), "z"}));
+    }
+    rig.longest_answer = 0;
+    const auto report = tablet.replica->sync(server);
+    CHECK_FALSE(report.error);
+    CHECK(report.synced == 150);
+    CHECK(report.overwrote.size() == 150);
+    CHECK(rig.longest_answer < 64 * 200);
+}
+
+TEST_CASE(
+    "an edit that the store refuses holds back later ones of its element in the same question",
+    "[sync][replica_server]") {
+    BytesRig<RefusesA> rig;
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(phone.replica->edit(AddElement<std::string>{std::to_string(i), "v"}));
+    }
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "2"}));
+    const auto report = phone.replica->sync(server);
+    CHECK(report.synced == 100);
+    REQUIRE(report.kept.size() == 2);
+    CHECK(report.kept[0].error == SyncErrc::store_full);
+    CHECK(report.kept[1].error == SyncErrc::held_back);
+    CHECK(report.kept[1].operation.value() == "2");
+    CHECK(phone.replica->sync(server).synced == 2);
+    CHECK(rig.store.read({"s", "a"})->value_or("") == "2");
+}
+
+TEST_CASE("ReplicaServer answers bytes that are no question with an error",
+          "[sync][replica_server]") {
+    BytesRig<> rig;
+    auto server = rig.body();
+    detail::SyncMessageCodec<TextCodec> messages{TextCodec{}};
+    Op edit = add("a", "1", stamp(5));
+    edit.saw = Stamp{};
+    Bytes batch = messages.begin_batch("s");
+    REQUIRE_FALSE(messages.add(batch, edit, 10'000));
+    for (std::size_t length = 0; length < batch.size(); ++length) {
+        CAPTURE(length);
+        Bytes cut(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(length));
+        const auto answer = rig.server.answer(cut);
+        CHECK_FALSE(answer.changed);
+        std::error_code error;
+        const bool is_page = length < detail::SyncHeader::size;
+        const bool right = is_page ? messages.read_page(answer.bytes, error).has_value()
+                                   : messages.read_outcomes(answer.bytes, 1, error).has_value();
+        CHECK(right);
+        CHECK(error == SyncErrc::bad_operation);
+    }
+    CHECK(rig.store.find({"s", "a"})->presence == part::Presence::absent);
+    Random bits{Seed{5}};
+    for (int i = 0; i < 2'000; ++i) {
+        Bytes changed = batch;
+        for (int n = 0; n < 3; ++n) {
+            changed[bits() % changed.size()] = static_cast<std::byte>(bits());
+        }
+        static_cast<void>(rig.server.answer(changed));
+        Bytes answer = rig.server.answer(batch).bytes;
+        for (int n = 0; n < 3; ++n) answer[bits() % answer.size()] = static_cast<std::byte>(bits());
+        std::error_code error;
+        const auto read = messages.read_outcomes(answer, 1, error);
+        CHECK((!read || error || read->decided == 1));
+    }
+}
+
+TEST_CASE("ReplicaServer refuses a question with records that are too short to be operations",
+          "[sync][replica_server]") {
+    BytesRig<> rig;
+    detail::SyncMessageCodec<TextCodec> messages{TextCodec{}};
+    Bytes batch = messages.begin_batch("s");
+    batch.resize(batch.size() + (4 << 20));  // a million empty records
+    std::error_code error;
+    REQUIRE(messages.read_outcomes(rig.server.answer(batch).bytes, 1, error));
+    CHECK(error == SyncErrc::bad_operation);
+    // The shortest operation, and one byte less.
+    batch = messages.begin_batch("s");
+    const std::size_t begun = batch.size();
+    Op shortest;
+    shortest.action = RemoveElement{};
+    REQUIRE_FALSE(messages.add(batch, shortest, 10'000));
+    CHECK(batch.size() == begun + 4 + detail::EditRecord<TextCodec>::bytes_min);
+    CHECK(messages.read_question(batch));
+    batch.pop_back();
+    batch[begun] = std::byte{detail::EditRecord<TextCodec>::bytes_min - 1};
+    CHECK_FALSE(messages.read_question(batch));
+}
+
+TEST_CASE("an operation whose value the server cannot decode fails alone",
+          "[sync][replica_server]") {
+    BytesRig<> rig;
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"b", "undecodable"}));
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"c", "3"}));
+    const auto report = phone.replica->sync(server);
+    CHECK(report.synced == 2);
+    REQUIRE(report.kept.size() == 1);
+    CHECK(report.kept[0].error == SyncErrc::bad_operation);
+    CHECK_FALSE(report.kept[0].retryable);
+    CHECK(rig.store.read({"s", "c"})->has_value());
+}
+
+TEST_CASE("ReplicaServer refuses a session that is not allowed", "[sync][replica_server]") {
+    BytesRig<> rig;
+    const auto only_mine = [](std::string_view session) { return session == "mine"; };
+    detail::SyncMessageCodec<TextCodec> messages{TextCodec{}};
+    std::error_code error;
+    auto answer = rig.server.answer(messages.ask_changes("s", {}), only_mine);
+    REQUIRE(messages.read_page(answer.bytes, error));
+    CHECK(error == SyncErrc::unknown_session);
+    Bytes batch = messages.begin_batch("s");
+    Op edit = add("a", "1", stamp(5));
+    REQUIRE_FALSE(messages.add(batch, edit, 10'000));
+    answer = rig.server.answer(batch, only_mine);
+    REQUIRE(messages.read_outcomes(answer.bytes, 1, error));
+    CHECK(error == SyncErrc::unknown_session);
+    CHECK(rig.store.find({"s", "a"})->presence == part::Presence::absent);
+    answer = rig.server.answer(messages.ask_changes("mine", {}), only_mine);
+    REQUIRE(messages.read_page(answer.bytes, error));
+    CHECK_FALSE(error);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Goal: two programs with a Bridge each to one server end with equal scenes, and lose no edit of a
+// session that one of them writes, although their clocks are wrong. Method: exploration. Programs
+// crash and freeze; the server fails, hangs and forgets to answer.
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/call/policies.hpp>
+#include <belay/sync/bridge.hpp>
+
+#include "support/sync/bridge_rig.hpp"
+#include "support/worlds/explored.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What stays when a program ends; and what the test sees.
+struct SceneWorld {
+    explicit SceneWorld(sim::World& w) : world{w} {}
+
+    sim::World& world;
+    Server server{};
+    std::array<RememberingBoard, 2> boards{};
+    std::array<Duration, 2> wrong_by{};  ///< of the wall clocks
+    Drawings written{};                  ///< the last edit of each session
+    std::string wrong{};
+};
+
+/// Edits a session of its own, and one that both edit.
+class SceneProgram {
+    struct Watch {
+        SceneProgram* program;
+        void on_state(const Connectivity& view) {
+            if (view.kind == Connectivity::Kind::reconnecting) {
+                program->run_.world.reach("reconnecting");
+            }
+        }
+        void on_conflict(const BridgeConflict<std::string>& c) { program->on_conflict(c); }
+    };
+    using Machine = Bridge<std::reference_wrapper<RememberingBoard>, std::reference_wrapper<Server>,
+                           decltype(policies::bridge()), Watch>;
+
+public:
+    SceneProgram(sim::Host& host, SceneWorld& run, std::size_t which)
+        : host_{host},
+          run_{run},
+          which_{which},
+          bridge_{std::ref(run.boards[which]),
+                  std::ref(run.server),
+                  policies::bridge(),
+                  {.pull = {.interval = 5s},
+                   .outage_wait = {FullJitter{}, Cap{4s}, 500ms},
+                   .answer_within = 2s,
+                   .calls_max = 2},
+                  Watch{this}} {
+        host.attach(bridge_);
+        bridge_.start();
+        work();
+    }
+    [[nodiscard]] bool is_connected() const {
+        return bridge_.connectivity().kind == Connectivity::Kind::connected;
+    }
+
+private:
+    void work() {
+        host_.after(1s, [this] { work(); });
+        if (run_.world.healed_at()) return;
+        if (host_.chance("own", 50)) edit(which_ == 0 ? "a" : "b");
+        if (host_.chance("shared", 20)) edit("c");
+    }
+    void on_conflict(const BridgeConflict<std::string>& c) {
+        if (c.session != "c") run_.wrong = "a conflict of a session that has one writer";
+        run_.world.reach(c.open ? "open conflict" : "conflict");
+        if (!c.open) return;
+        // A person merges both.
+        host_.after(1s, [this, session = std::string{c.session}, remote = Drawing{c.remote}] {
+            Drawing& scene = run_.boards[which_].scenes[session];
+            scene.stamp = std::max(scene.stamp, remote.stamp);
+            scene.content += remote.content;
+            edit(session);
+        });
+    }
+    void edit(const std::string& session) {
+        Drawing& scene = run_.boards[which_].scenes[session];
+        // As a HybridClock that has seen what was applied.
+        const Duration now = std::max(host_.now().time_since_epoch() + run_.wrong_by[which_],
+                                      scene.stamp.wall.time_since_epoch() + Duration{1});
+        scene.content += std::to_string(which_) + ",";
+        scene.stamp = {
+            .wall = WallTime{now}, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
+        run_.written[session] = scene;
+        bridge_.changed(session);
+    }
+
+    sim::Host& host_;
+    SceneWorld& run_;
+    const std::size_t which_;
+    Machine bridge_;
+};
+
+void misbehave(SceneWorld& run) {
+    using Behaviour = Server::Behaviour;
+    constexpr Behaviour all[] = {Behaviour::works, Behaviour::works,   Behaviour::fails,
+                                 Behaviour::hangs, Behaviour::forgets, Behaviour::drops};
+    const bool healed = run.world.healed_at().has_value();
+    run.server.behaviour = healed ? Behaviour::works : all[run.world.choose("server", 6)];
+    run.server.failure = {.cause = run.world.chance("busy", 50) ? Cause::overloaded : Cause::lost};
+    if (!healed) run.world.after(2s, [&run] { misbehave(run); });
+}
+
+[[nodiscard]] std::string in_step(const SceneWorld& run) {
+    std::vector<std::pair<std::string, std::string>> copies;
+    const auto add = [&](const std::string& name, const Drawings& scenes) {
+        std::string all;
+        for (const auto& [session, scene] : scenes) all += session + "=" + scene.content + ";";
+        copies.emplace_back(name, all);
+    };
+    add("the server", run.server.scenes);
+    add("program 0", run.boards[0].scenes);
+    add("program 1", run.boards[1].scenes);
+    return sim::converged(copies);
+}
+
+bool bridges_to_one_server(sim::World& world) {
+    SceneWorld& run = world.make<SceneWorld>(world);
+    sim::Host& there = world.host("there");
+    run.server.network = &there;
+    run.server.latency = [&world] {
+        return std::chrono::milliseconds{1 + static_cast<std::int64_t>(world.choose("takes", 300))};
+    };
+    std::vector<sim::Host*> programs;
+    for (std::size_t i = 0; i < 2; ++i) {
+        run.wrong_by[i] = 1h + 1min * static_cast<int>(world.choose("wrong by", 100));
+        for (const char* const session : {"a", "b", "c"}) {
+            run.boards[i].empty.emplace_back(session);
+        }
+        programs.push_back(&world.host("program " + std::to_string(i), [&run, i](sim::Host& h) {
+            return std::make_unique<SceneProgram>(h, run, i);
+        }));
+    }
+    for (const char* const mark : {"conflict", "open conflict", "reconnecting"})
+        world.reachable(mark);
+    world.always("one writer has no conflict", [&run] { return run.wrong; });
+    misbehave(run);
+    world.run_for(20s);
+    world.heal();
+    misbehave(run);
+    const auto all_connected = [&] {
+        for (sim::Host* const program : programs) {
+            const auto* const process = program->process<SceneProgram>();
+            if (process == nullptr || !process->is_connected()) return false;
+        }
+        return true;
+    };
+    if (!world.eventually("both programs and the server are in step", 60s,
+                          [&] { return all_connected() && in_step(run).empty(); })) {
+        return false;
+    }
+    for (const char* const own : {"a", "b"}) {
+        if (!world.require("no edit of one writer is lost",
+                           run.server.scenes[own].content == run.written[own].content)) {
+            return false;
+        }
+    }
+    const std::size_t pushes = run.server.pushes.size();
+    world.run_for(60s);
+    return world.require("what is in step is not pushed", run.server.pushes.size() == pushes);
+}
+
+}  // namespace
+
+TEST_CASE("Bridges of two programs with wrong clocks come into step with one server",
+          "[worlds][bridge][sim][property]") {
+    const auto options =
+        world_options({.kills = 4, .pauses = 4, .within = 18s, .spared = {"there"}});
+    CHECK(explored("bridge", options, bridges_to_one_server));
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+// Goal: servers that share a storage lose no edit that a client has seen, and come into step when
+// faults end. Method: exploration. Servers and clients crash and freeze; the storage is slow, away,
+// or carries out calls without an answer. In a second world it loses data, and servers restore it.
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/room/room_manager.hpp>
+
+#include "support/room/room_world.hpp"
+#include "support/worlds/explored.hpp"
+#include "support/worlds/late_rooms.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using LateServerRooms = RoomManager<LateRooms, ListedRights, RoomRecorder>;
+
+class RoomClientProcess;
+
+/// What stays when a process ends; and what the test sees.
+struct RoomsRun {
+    explicit RoomsRun(sim::World& w, bool storage_loses)
+        : world{w}, late{w}, loses{storage_loses} {}
+
+    [[nodiscard]] bool stored(YjsDocument& into) {
+        const auto found = late.store.rooms.find("board");
+        if (found == late.store.rooms.end()) return false;
+        for (const Bytes& update : found->second.snapshot) static_cast<void>(into.apply(update));
+        for (const auto& entry : found->second.entries) static_cast<void>(into.apply(entry.update));
+        return true;
+    }
+    [[nodiscard]] std::string in_step();
+    /// Which edits a server has shown by now, and whether the storage has them.
+    void look();
+    void watch();
+    [[nodiscard]] std::string lost();
+
+    struct Edit {
+        Bytes update;
+        bool shown = false;
+    };
+    sim::World& world;
+    LateStore late;
+    const bool loses;
+    RoomOptions options{};
+    RoomRights rights{};
+    std::vector<std::string> reported{};
+    std::vector<sim::Host*> servers{};
+    std::vector<sim::Host*> clients{};
+    std::vector<Edit> edits{};
+    std::string wrong{};
+};
+
+/// A tab of a browser: it dials a server, types, and forgets all when it ends.
+class RoomClientProcess {
+public:
+    RoomClientProcess(sim::Host& host, RoomsRun& run, std::uint64_t number)
+        : editor{host, number + 100 * host.starts()}, run_{run}, host_{host} {
+        work();
+    }
+    RoomEditor editor;
+
+    void type() { run_.edits.push_back({editor.type("x")}); }
+
+private:
+    void work() {
+        host_.after(400ms, [this] { work(); });
+        if (editor.closed_with == 4409) run_.wrong = "a history was ended, though nobody ended it";
+        if (!editor.online()) {
+            if (!host_.chance("dials", 60)) return;
+            editor.dials = "server " + std::to_string(host_.choose("server", run_.servers.size()));
+            return editor.dial();
+        }
+        if (run_.world.healed_at()) return;
+        if (host_.chance("types", 25)) type();
+        if (host_.chance("leaves", 4)) editor.hang_up();
+        if (host_.chance("ends", 3)) run_.world.restart(host_);
+    }
+
+    RoomsRun& run_;
+    sim::Host& host_;
+};
+
+YjsDocument of_parts(const std::vector<Bytes>& parts) {
+    YjsDocument document;
+    for (const Bytes& part : parts) static_cast<void>(document.apply(part));
+    return document;
+}
+std::string text_of(YjsDocument& document) {
+    const auto parts = document.snapshot();
+    return parts.empty() ? std::string{} : std::string{as_text(parts.front())};
+}
+
+std::string RoomsRun::in_step() {
+    std::vector<std::pair<std::string, std::string>> copies;
+    YjsDocument all;
+    static_cast<void>(stored(all));
+    copies.emplace_back("the storage", text_of(all));
+    for (sim::Host* const host : servers) {
+        auto* const rooms = host->process<LateServerRooms>();
+        if (rooms == nullptr) return std::string{host->name()} + " is dead";
+        const auto parts = rooms->get_state("board");
+        if (!parts) continue;
+        YjsDocument document = of_parts({parts->begin(), parts->end()});
+        copies.emplace_back(host->name(), text_of(document));
+    }
+    for (sim::Host* const host : clients) {
+        RoomEditor& editor = host->process<RoomClientProcess>()->editor;
+        if (!editor.online() || !editor.synced) return std::string{host->name()} + " is offline";
+        const Bytes document = editor.document();
+        YjsDocument copy = of_parts({document});
+        copies.emplace_back(host->name(), text_of(copy));
+    }
+    return sim::converged(copies);
+}
+
+void RoomsRun::look() {
+    std::vector<YjsDocument> shown;
+    for (sim::Host* const host : servers) {
+        auto* const rooms = host->process<LateServerRooms>();
+        const auto parts = rooms == nullptr ? std::nullopt : rooms->get_state("board");
+        if (!parts) continue;
+        shown.push_back(of_parts({parts->begin(), parts->end()}));
+        static_cast<void>(shown.back().state_vector());
+    }
+    for (Edit& edit : edits) {
+        for (YjsDocument& document : shown) {
+            edit.shown = edit.shown || !document.check(edit.update).value_or(true);
+        }
+    }
+    if (!loses && wrong.empty()) wrong = lost();
+}
+void RoomsRun::watch() {
+    look();
+    world.after(1s, [this] { watch(); });
+}
+std::string RoomsRun::lost() {
+    YjsDocument all;
+    static_cast<void>(stored(all));
+    static_cast<void>(all.state_vector());
+    for (std::size_t i = 0; i < edits.size(); ++i) {
+        if (edits[i].shown && all.check(edits[i].update).value_or(true))
+            return "edit " + std::to_string(i) + " of " + std::to_string(edits.size()) +
+                   " was shown, and is not stored";
+    }
+    return {};
+}
+
+/// The storage loses all, or the last seconds, as a Redis that had not synced.
+void lose_data(RoomsRun& run, const decltype(SharedStore::rooms)& before) {
+    if (run.world.healed_at()) return;
+    SharedStore& store = run.late.store;
+    run.world.after(std::chrono::milliseconds{run.world.choose("it loses", 3000)},
+                    [&run, now = store.rooms] { lose_data(run, now); });
+    const std::uint64_t what = run.world.choose("what is lost", 8);
+    if (what > 2) return;
+    run.look();
+    if (what == 0) {
+        run.world.reach("all is lost");
+        return store.wipe();
+    }
+    run.world.reach("the last seconds are lost");
+    store.rooms = before;
+    // As a server that begins again: everybody connects anew.
+    for (int n = 0; n < static_cast<int>(run.servers.size()); ++n) run.late.break_off(n);
+}
+
+bool rooms_share_a_storage(sim::World& world, bool loses) {
+    RoomsRun& run = world.make<RoomsRun>(world, loses);
+    run.options.save_after = 1s;
+    run.options.save_within = 5s;
+    run.options.answer_within = 5s;
+    run.options.save_retry_max = 4s;
+    const bool evicts = world.chance("evicts", 50);
+    if (evicts) {
+        run.options.unload_after = 4s;
+        run.options.sweep_every = 1s;
+    }
+    run.late.fails_percent =
+        static_cast<std::uint32_t>(world.choose("how often calls fail", 4)) * 4;
+    run.late.store.batch = 1 + world.choose("batch", 16);
+    const int count = 2 + static_cast<int>(world.choose("servers", 2));
+    for (int n = 0; n < count; ++n) {
+        run.servers.push_back(&world.host("server " + std::to_string(n), [&run, n](sim::Host& h) {
+            auto rooms = std::make_unique<LateServerRooms>(
+                LateRooms{run.late, h, n}, ListedRights{&run.rights, &h}, run.options,
+                RoomRecorder{&run.reported});
+            h.attach(*rooms);
+            rooms->start();
+            h.listen(1, [r = rooms.get()](sim::Accepted a) {
+                const std::string who{a.peer()};
+                r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                          {.board = "board", .token = who, .ip = who});
+            });
+            return rooms;
+        }));
+    }
+    for (std::uint64_t n = 0; n < 4; ++n) {
+        run.clients.push_back(&world.host("client " + std::to_string(n), [&run, n](sim::Host& h) {
+            return std::make_unique<RoomClientProcess>(h, run, n + 1);
+        }));
+    }
+    for (const char* const mark : {"a lost history begins again", "a flush without an answer"})
+        world.reachable(mark);
+    world.always("no edit that was shown is lost", [&run] { return run.wrong; });
+    run.watch();
+    if (loses) lose_data(run, {});
+    world.run_for(20s);
+    // What only a client has does not count.
+    for (sim::Host* const client : run.clients) world.restart(*client);
+    world.heal();
+    for (int n = 0; n < count; ++n) run.late.store.away(n, false);
+    if (!world.run_until([&] { return run.in_step().empty(); }, 60s)) {
+        return world.require("all are in step 60 s after the faults", run.in_step());
+    }
+    if (!world.require("no edit that was shown is lost in the end", run.lost())) return false;
+    for (sim::Host* const client : run.clients) client->process<RoomClientProcess>()->type();
+    const std::size_t last = run.edits.size() - 1;
+    if (!world.run_until([&] { return run.in_step().empty() && run.edits[last].shown; }, 20s))
+        return world.require("edits are stored and shown", run.in_step() + " after 20 s");
+    // A server that evicted the room leaves its last edits to the next save.
+    if (evicts) return true;
+    const auto& entries = run.late.store.rooms["board"].entries;
+    if (world.run_until([&] { return entries.empty(); }, 30s)) return true;
+    return world.require("a snapshot covers all edits",
+                         std::to_string(entries.size()) + " entries, the first at " +
+                             std::to_string(entries.front().position));
+}
+
+}  // namespace
+
+TEST_CASE("Rooms of several servers lose no edit that was shown, whatever fails",
+          "[worlds][room][sim][property]") {
+    CHECK(explored("rooms", world_options({.kills = 4, .pauses = 3, .within = 18s}),
+                   [](sim::World& world) { return rooms_share_a_storage(world, false); }));
+}
+TEST_CASE("Servers restore what the storage of their rooms has lost",
+          "[worlds][room][sim][property]") {
+    const auto options = world_options({.kills = 0, .pauses = 3, .within = 18s});
+    CHECK(explored("rooms_restored", options,
+                   [](sim::World& world) { return rooms_share_a_storage(world, true); }));
+}
