@@ -14,6 +14,7 @@
 
 #include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
+#include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 #include <belay/policy/detail/guarded.hpp>
@@ -139,8 +140,8 @@ private:
 ///
 /// Messages that wait are lost if their connection ends, as on a real network. At most 1,024 wait:
 /// if there are more, the delays of all end. Messages that are sent, and answers to pings, are not
-/// delayed. While it is
-/// off, it costs one load and one branch in addition to what each decorator costs.
+/// delayed. While it is off, it costs one load and one branch in addition to what each decorator
+/// costs.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the LinkFaults serve any thread.
@@ -298,20 +299,11 @@ public:
             return true;
         }
         void open_inner() {
-            // An attempt whose open() throws ends like any other.
-            struct Unwind {
-                const Link<message_type>& link;
-                bool armed = true;
-                ~Unwind() {
-                    if (armed) link.closed(failure_of(LinkErrc::open_threw));
-                }
-            } unwind{own_};
-            Inner& inner = inner_.emplace_from([&] {
+            Inner& inner = detail::open_connection(own_, inner_, [&] {
                 return std::apply(
                     [&](const A&... rest) { return owner_.inner_.open(own_.child(), rest...); },
                     rest_);
             });
-            unwind.armed = false;
             part::limit_messages(inner, message_bytes_max_);
             part::limit_output(inner, output_bytes_max_);
         }

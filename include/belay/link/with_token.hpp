@@ -9,6 +9,7 @@
 
 #include <belay/core/http_failure.hpp>
 #include <belay/link/detail/link_wake.hpp>
+#include <belay/link/detail/open_connection.hpp>
 #include <belay/link/detail/token_source_like.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -125,22 +126,13 @@ public:
                 own_.closed(failure_of(LinkErrc::token_refused));
                 return;
             }
-            // An attempt whose open() throws ends like any other.
-            struct Unwind {
-                const Link<message_type>& link;
-                bool armed = true;
-                ~Unwind() {
-                    if (armed) link.closed(failure_of(LinkErrc::open_threw));
-                }
-            } unwind{own_};
-            Inner& inner = inner_.emplace_from([&] {
+            Inner& inner = detail::open_connection(own_, inner_, [&] {
                 return std::apply(
                     [&](const A&... rest) {
                         return owner_.inner_.open(own_.child(), rest..., *token);
                     },
                     rest_);
             });
-            unwind.armed = false;
             part::limit_messages(inner, message_bytes_max_);
             part::limit_output(inner, output_bytes_max_);
         }

@@ -8,6 +8,7 @@
 #include <utility>      // std::exchange, std::move
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
+#include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 #include <belay/policy/detail/peer_evidence.hpp>
@@ -176,16 +177,7 @@ public:
             if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
             limit_ends_ = after(turn.now, entry().span);
             const Link<message_type> below = own_.child();
-            // An attempt whose open() throws ends like any other attempt.
-            struct Unwind {
-                const Link<message_type>& link;
-                bool armed = true;
-                ~Unwind() {
-                    if (armed) link.closed(failure_of(LinkErrc::open_threw));
-                }
-            } unwind{own_};
-            inner_.emplace_from([&] { return owner_.inner().open(below); });
-            unwind.armed = false;
+            open_connection(own_, inner_, [&] { return owner_.inner().open(below); });
         }
         /// Returns: whether the supervisor receives the event now.
         bool ends(const part::Event<message_type>& event, Turn& turn) {
