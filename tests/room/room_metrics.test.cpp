@@ -15,12 +15,12 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     RoomCounters counters;
     auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,
            lost_updates, awareness_dropped, resyncs, loads, saves, storage_failures, divergences,
-           stateless, reasons, joins, durable] = counters;
+           stateless, reasons, joins, durable_waits] = counters;
     reasons.add(RoomErrc::too_slow);
     reasons.add(YjsErrc::document_full);
     reasons.add(std::make_error_code(std::errc::io_error));
     joins.add(5ms);
-    durable.add(1min);
+    durable_waits.add(1min);
     check_each_member_visited(counters, joined, refused, closed, throttled, upgrades_aborted,
                               updates, unchanged, denied, lost_updates, awareness_dropped, resyncs,
                               loads, saves, storage_failures, divergences, stateless);
@@ -31,7 +31,7 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     CHECK(collected["rooms.reasons.room_erased"] == 0);
     CHECK(collected["rooms.join_seconds"] == 5'000'000);
     CHECK(joins.counts[2] == 1);
-    CHECK(durable.counts[12] == 1);
+    CHECK(durable_waits.counts[12] == 1);
     CHECK(RoomCounters::Reasons::word(23) == "too_slow");
     CHECK(RoomCounters::Reasons::word(29) == "persistence_threw");
 }
@@ -67,7 +67,7 @@ TEST_CASE("RoomManager counts each refusal and close once, by its reason, and re
     const Collected collected{w.rooms()};
     CHECK(collected["rooms.joined"] == 2);
     CHECK(collected["rooms.rooms"] == 0);
-    std::uint64_t durable = 0;
-    for (const std::uint64_t count : counters.durable.counts) durable += count;
-    CHECK(durable == counters.updates);
+    std::uint64_t durable_updates = 0;
+    for (const std::uint64_t count : counters.durable.counts) durable_updates += count;
+    CHECK(durable_updates == counters.updates);
 }
