@@ -496,3 +496,17 @@ TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pip
     CHECK(task.take().error() == CallErrc::call_refused);
     CHECK(refused == 1);
 }
+
+TEST_CASE("A temporary Pipeline lives in the Task of its call", "[call][pipeline][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 1}};
+    auto place = bulkhead.acquire(sleeper.now());
+    // The layer of the queue is asked again after the statement has ended.
+    auto task = Pipeline{Queued{bulkhead}}(sleeper, []() -> Task<Result<int>> { co_return 7; });
+    task.start();
+    REQUIRE_FALSE(task.done());
+    place = {};
+    sleeper.run_until(belay_test::at(1s));
+    REQUIRE(task.done());
+    CHECK(*task.take() == 7);
+}

@@ -216,7 +216,7 @@ public:
               class Observer = const NoObserver>
         requires detail::BlockingCall<std::remove_reference_t<F>>
     auto operator()(Sleeper& sleeper, F&& fn, const Stop& stop = {},
-                    Observer&& observer = {}) const {
+                    Observer&& observer = {}) const& {
         static_assert(explain::sleeper_like<Sleeper>());
         static_assert(
             detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
@@ -231,25 +231,28 @@ public:
 
     /// Calls an `fn` that returns an awaitable, and returns a Task that any coroutine can await.
     ///
-    /// `fn`, and an observer that is not an lvalue, are moved into the Task. The pipeline, the
-    /// sleeper and an observer that is an lvalue must outlive it. Any coroutine must be able to
-    /// await `fn`'s awaitable.
+    /// `fn`, and an observer that is not an lvalue, are moved into the Task, and so is a temporary
+    /// pipeline. A pipeline that is an lvalue, the sleeper and an observer that is an lvalue must
+    /// outlive it. Any coroutine must be able to await `fn`'s awaitable.
     template <class Sleeper, class F, StopTokenLike Stop = NeverStops,
               class Observer = const NoObserver>
         requires detail::AwaitingCall<std::decay_t<F>>
     [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {},
-                                  Observer&& observer = {}) const {
-        static_assert(explain::async_sleeper_like<Sleeper>());
-        static_assert(
-            detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
-        using Callee = detail::AwaitedCallee<std::decay_t<F>>;
-        return await<Callee, Sleeper, std::decay_t<F>, Stop, Observer>(
-            sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
+                                  Observer&& observer = {}) const& {
+        return begin<const Pipeline&, F, Observer>(*this, sleeper, fn, std::move(stop), observer);
+    }
+    template <class Sleeper, class F, StopTokenLike Stop = NeverStops,
+              class Observer = const NoObserver>
+        requires detail::AwaitingCall<std::decay_t<F>>
+    [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {},
+                                  Observer&& observer = {}) && {
+        return begin<Pipeline, F, Observer>(std::move(*this), sleeper, fn, std::move(stop),
+                                            observer);
     }
 
     /// Does not compile, because a sleeper is missing.
     template <class F>
-    Result<void> operator()(F&&) const {
+    Result<void> operator()(F&&) const& {
         static_assert(!sizeof(std::remove_reference_t<F>*),
                       "Pipeline: pass a sleeper before the function: pipeline(sleeper, fn). "
                       "<belay/drive.hpp> has ThreadSleeper for blocking calls and LoopSleeper for "
@@ -259,7 +262,7 @@ public:
     /// Does not compile, because the observer comes after a stop token.
     template <class Sleeper, class F, class Observer>
         requires(!StopTokenLike<std::remove_reference_t<Observer>>)
-    Result<void> operator()(Sleeper&, F&&, Observer&&) const {
+    Result<void> operator()(Sleeper&, F&&, Observer&&) const& {
         static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
                       "Pipeline: pass a stop token before the observer: pipeline(sleeper, fn, "
                       "NeverStops{}, observer)");
@@ -267,13 +270,25 @@ public:
     }
 
 private:
-    template <class Callee, class Sleeper, class F, class Stop, class Observer>
-    Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop,
-                                        Observer observer) const {
+    // Self is `const Pipeline&`, or a Pipeline that the Task owns.
+    template <class Self, class F, class Observer, class Sleeper, class Stop>
+    [[nodiscard]] static auto begin(Self&& self, Sleeper& sleeper, std::remove_reference_t<F>& fn,
+                                    Stop stop, std::remove_reference_t<Observer>& observer) {
+        static_assert(explain::async_sleeper_like<Sleeper>());
+        static_assert(
+            detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
+        using Callee = detail::AwaitedCallee<std::decay_t<F>>;
+        return await<Callee, Self, Sleeper, std::decay_t<F>, Stop, Observer>(
+            std::forward<Self>(self), sleeper, std::forward<F>(fn), std::move(stop),
+            std::forward<Observer>(observer));
+    }
+    template <class Callee, class Self, class Sleeper, class F, class Stop, class Observer>
+    static Task<typename Callee::Result> await(Self self, Sleeper& sleeper, F fn, Stop stop,
+                                               Observer observer) {
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
         auto answering =
-            layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
+            self.layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);
         co_return Callee::unwrap(std::move(answer));
     }
