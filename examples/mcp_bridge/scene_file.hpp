@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <optional>
 #include <random>
 #include <sstream>
@@ -64,7 +65,9 @@ struct SceneFile {
         const bool missing = seen.empty() && !std::filesystem::exists(path);
         if (missing) scene.reset();
         const auto document = content_type::parse(seen, nullptr, false);
-        readable = missing || (document.is_object() && document.contains("content"));
+        // The parser ignores a text behind a NUL byte.
+        const bool is_whole = seen.find('\0') == std::string::npos;
+        readable = missing || (is_whole && document.is_object() && document.contains("content"));
         if (missing || !readable)
             return false;  // the file is missing, or an editor is still writing
         const content_type& content = document["content"];
@@ -109,7 +112,12 @@ private:
     std::error_code exchange(const std::string& other) const {
         const unsigned flags = seen.empty() ? RENAME_NOREPLACE : RENAME_EXCHANGE;
         if (::renameat2(AT_FDCWD, other.c_str(), AT_FDCWD, path.c_str(), flags) == 0) return {};
-        return {errno, std::generic_category()};
+        const int error = errno;
+        if (error == EINVAL || error == ENOSYS) {
+            std::cerr << path << ": this file system cannot exchange two files in one step"
+                      << " (RENAME_EXCHANGE); use a file on ext4, xfs, btrfs or tmpfs\n";
+        }
+        return {error, std::generic_category()};
     }
     /// Takes what an earlier run has written. A file without that is a first edit.
     bool recall(const content_type& document) try {

@@ -85,6 +85,9 @@ TEST_CASE("JsonReplicaServer answers each text, and a bad operation fails alone"
         CHECK(json::parse(answer.text)["error"]["value"] == 3);  // bad_operation
         CHECK_FALSE(answer.changed);
     }
+    const std::string question_text = R"({"session": "s", "operations": []})";
+    CHECK(json::parse(rig.server.answer(question_text + '\0' + "more").text)["error"]["value"] ==
+          3);
     const auto refused = rig.server.answer(R"({"session": "s", "operations": []})",
                                            [](std::string_view name) { return name == "mine"; });
     CHECK(json::parse(refused.text)["error"]["value"] == 4);  // unknown_session

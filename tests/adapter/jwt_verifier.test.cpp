@@ -213,6 +213,9 @@ TEST_CASE("jwt::Verifier accepts only tokens in strict form", "[adapter][jwt_ver
                                       "{\"sub\":\"\xff\"}", R"({"sub":"ann","exp":1e999})"}) {
         CHECK(verdict_of(payload) == jwt::Errc::malformed);
     }
+    // A parser in C may end at the NUL byte.
+    using namespace std::string_literals;
+    CHECK(verdict_of("{\"sub\":\"ann\",\"exp\":1500000100}\0,\"exp\":1}"s) == jwt::Errc::malformed);
     CHECK(verdict_of(R"({"a":)" + std::string(1400, '[') + std::string(1400, ']') + "}") ==
           jwt::Errc::expired);
 }

@@ -170,6 +170,19 @@ TEST_CASE("JSON that is nested too deeply is rejected before it costs anything",
           mcp::Errc::too_deep);
 }
 
+TEST_CASE("JSON with a NUL byte is rejected, whatever comes before and after it",
+          "[adapter][mcp_core][unit]") {
+    const std::string nul(1, '\0');
+    const std::string message = R"({"jsonrpc":"2.0","id":1,"result":{"a":"b"}})";
+    REQUIRE_FALSE(refusal_of(message));
+    for (std::size_t at = 0; at <= message.size(); ++at) {
+        CHECK(refusal_of(message.substr(0, at) + nul + message.substr(at)) == mcp::Errc::not_json);
+    }
+    CHECK(refusal_of(message + nul + std::string(1 << 20, '[')) == mcp::Errc::not_json);
+    CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\)" + nul + "\"}}") ==
+          mcp::Errc::not_json);
+}
+
 TEST_CASE("JSON that would use too much memory is rejected before it is parsed",
           "[adapter][mcp_core][fault]") {
     const auto of_many = [](const std::string& one, std::size_t bytes) {

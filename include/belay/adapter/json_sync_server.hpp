@@ -28,9 +28,11 @@ namespace detail {
 inline constexpr std::size_t sync_question_depth = 64;
 inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
 
-/// Returns whether a text must not be parsed: nlohmann/json copies and writes values recursively.
-[[nodiscard]] inline bool is_too_deep(std::string_view text, std::size_t depth_max) noexcept {
-    return json_cost(text, depth_max).too_deep;
+/// Returns whether a text may be parsed: nlohmann/json copies and writes values recursively, and
+/// ignores a text behind a NUL byte.
+[[nodiscard]] inline bool may_be_parsed(std::string_view text, std::size_t depth_max) noexcept {
+    const JsonCost cost = json_cost(text, depth_max);
+    return !cost.too_deep && !cost.has_nul;
 }
 [[nodiscard]] inline Json json_of_cursor(const part::StoreCursor& cursor) {
     return {{"store", json_of_id(cursor.store)},
@@ -129,7 +131,7 @@ public:
         for (const operation_type& one : batch) {
             try {
                 const std::string text = detail::Json(one).dump();
-                if (detail::is_too_deep(text, detail::sync_question_depth - 2)) {
+                if (!detail::may_be_parsed(text, detail::sync_question_depth - 2)) {
                     unsent.push_back(&one);
                     continue;
                 }
@@ -168,7 +170,7 @@ private:
     [[nodiscard]] Result<Made> ask(const std::string& text, Made (*read)(const detail::Json&)) {
         auto answer = exchange_(to_bytes(as_bytes(text)), options_.within);
         if (!answer) return answer.error();
-        if (detail::is_too_deep(as_text(*answer), detail::sync_answer_depth)) {
+        if (!detail::may_be_parsed(as_text(*answer), detail::sync_answer_depth)) {
             return make_error_code(SyncErrc::store_disagrees);
         }
         try {
@@ -215,7 +217,7 @@ public:
     /// Throws: what the processor throws.
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(std::string_view question, Allows&& allows) {
-        if (detail::is_too_deep(question, detail::sync_question_depth)) {
+        if (!detail::may_be_parsed(question, detail::sync_question_depth)) {
             return refusal(SyncErrc::bad_operation);
         }
         const auto json = detail::Json::parse(question, nullptr, false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/json_cost.hpp
-/// json_cost: the depth and the memory of a JSON text, before it is parsed.
+/// json_cost: why a JSON text must not be parsed, and the memory of its values.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -13,6 +13,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The cost of a JSON text.
 struct JsonCost {
     bool too_deep = false;
+    /// nlohmann/json takes a NUL byte for the end of the text, and ignores the rest.
+    bool has_nul = false;
     /// At least what its values take, including an array of them that grows.
     std::size_t bytes = 0;
 };
@@ -27,14 +29,15 @@ struct JsonCost {
     bool quoted = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
+        if (c == '\0') return {false, true, cost.bytes};
         if (c == '"') {
             quoted = !quoted;
             if (quoted) cost.bytes += string;
         }
         if (quoted) {
-            if (c == '\\') ++i;
+            if (c == '\\' && i + 1 < text.size() && text[i + 1] != '\0') ++i;
         } else if (c == '[' || c == '{') {
-            if (++depth > depth_max) return {true, cost.bytes};
+            if (++depth > depth_max) return {true, false, cost.bytes};
             cost.bytes += container;
         } else if (c == ',') {
             cost.bytes += place;

@@ -62,7 +62,8 @@ struct JwtParts {
 /// could take different values.
 [[nodiscard]] inline std::optional<nlohmann::json> jwt_object(std::string_view part) {
     const auto text = from_base64url(part);
-    if (!text) return std::nullopt;
+    // nlohmann/json ignores a text behind a NUL byte.
+    if (!text || text->find('\0') != std::string::npos) return std::nullopt;
     std::vector<std::set<std::string>> names;
     bool twice = false;
     const auto look = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {

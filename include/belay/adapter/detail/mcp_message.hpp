@@ -40,9 +40,10 @@ inline constexpr std::size_t mcp_batch_max = 64;
 inline constexpr std::size_t json_memory_max = std::size_t{128} << 20;
 
 /// Returns why a text must not be parsed; no error if it may be.
-[[nodiscard]] inline std::error_code too_costly(std::string_view text,
-                                                std::size_t depth_max) noexcept {
+[[nodiscard]] inline std::error_code why_not_parsed(std::string_view text,
+                                                    std::size_t depth_max) noexcept {
     const JsonCost cost = json_cost(text, depth_max);
+    if (cost.has_nul) return mcp::Errc::not_json;
     if (cost.too_deep) return mcp::Errc::too_deep;
     return cost.bytes > json_memory_max ? make_error_code(HttpErrc::too_long) : std::error_code{};
 }
@@ -112,7 +113,7 @@ private:
 /// Errors: not_json, too_deep, bad_message; HttpErrc::too_long.   Throws: std::bad_alloc.
 [[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(std::string_view text,
                                                                    std::size_t depth_max) {
-    if (const std::error_code error = too_costly(text, depth_max)) return error;
+    if (const std::error_code error = why_not_parsed(text, depth_max)) return error;
     RepeatedMembers repeated;
     McpJson json = McpJson::parse(
         text,

@@ -89,7 +89,7 @@ private:
     const auto structured = result.find("structuredContent");
     if (structured != result.end() && structured->is_object()) return *structured;
     const std::string text = text_of_result(result);
-    if (const std::error_code error = too_costly(text, depth_max)) return error;
+    if (const std::error_code error = why_not_parsed(text, depth_max)) return error;
     McpJson json = McpJson::parse(text, nullptr, false);
     if (json.is_discarded()) return make_error_code(mcp::Errc::no_scene);
     return json;
