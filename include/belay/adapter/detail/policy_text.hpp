@@ -36,7 +36,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace policies {
 
-/// What is wrong in a text of policies, and where.
+/// An error in a text of policies, with its place.
 ///
 /// Names of the text are shortened to 40 characters.
 struct TextError {

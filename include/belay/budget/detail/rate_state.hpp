@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a rate limit allows: `burst` calls at once, and one more after each `length`. In windows:
+/// The numbers of a rate limit: `burst` calls at once, and one more after each `length`. In windows:
 /// `burst` calls in each window of `length`.
 struct RateNumbers {
     Duration length;
@@ -90,7 +90,7 @@ public:
         return at > now ? at : after(now, length_);
     }
 
-    /// Changes the numbers. What was left is still left, but not more than a whole new burst.
+    /// Changes the numbers. The calls that were left stay, up to a whole new burst.
     constexpr void change(const RateNumbers& next, Instant now) noexcept {
         if (!in_windows_ && !next.in_windows) return change_interval(next, now);
         const std::uint64_t left = left_at(now);
