@@ -154,7 +154,9 @@ public:
             ReplicationState& state = *room.replication;
             state.echoes.expect(change.position);
             if (!change.in_document) return;
-            state.unstored = false;
+            state.unstored = room.pending.restores();
+            // Another history waits until all of them are stored.
+            if (state.unstored) return;
             const bool waited = state.restore == Restore::waiting;
             state.note(RestoreEvent::stored);
             if (!waited) return;
@@ -177,6 +179,28 @@ public:
             state.needs_load = true;
             hold_saves(room);
             retry_later(room, {});
+        }
+    }
+
+    // ---- saves and evictions --------------------------------------------------------------------
+
+    /// A save has succeeded, or was refused because the stored snapshot is newer. The second may
+    /// also mean that the storage has lost what the snapshot covers.
+    void on_saved(RoomBase& room, bool refused) {
+        if constexpr (!alone) {
+            // A snapshot that covers nothing is refused without being compared.
+            if (refused && room.history.position == 0) return;
+            room.replication->uncertain = refused;
+        }
+    }
+    /// The room has no clients, or the server stops, and the storage may lack changes that the room
+    /// has: compares the two now, unless changes are being stored again.
+    void on_held_back(RoomBase& room) {
+        if constexpr (!alone) {
+            if (room.pending.restores() || room.calls.load.waits()) return;
+            room.replication->needs_load = true;
+            room.replication->again_at = always;
+            room.waker.touch();
         }
     }
 
@@ -249,6 +273,7 @@ private:
                 answer ? answer->error()
                        : PersistenceError{
                              RoomErrc::no_answer, {}, "the fan-out dropped the subscription"};
+            room.replication->uncertain = true;
             fail(room, error);
             return retry_later(room, error.code);
         }
@@ -271,6 +296,7 @@ private:
         }
         if (!take_epoch(room, batch.epoch))
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        if (!batch.entries.empty()) known.uncertain = false;
         for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
     }
@@ -302,7 +328,7 @@ private:
     [[nodiscard]] bool enter_pending(Room& room, std::uint64_t own) {
         std::optional<PendingUpdate> change = room.pending.take_at(own);
         if (!change) return false;
-        if (change->in_document) room.replication->unstored = false;
+        if (change->in_document) room.replication->unstored = room.pending.restores();
         edits_.apply_durable(room, *change);
         return true;
     }
@@ -331,7 +357,7 @@ private:
         const bool waits = other && !adopts_stored && !ours.empty();
         const bool takes = stored && !waits;
         const bool uncovered = !state.covers_entries() || !state.echoes.empty();
-        state.frozen = state.gap = false;
+        state.frozen = state.gap = state.uncertain = false;
         state.unstored = !ours.empty();
         state.echoes.clear();
         state.read = takes ? stored->position : 0;

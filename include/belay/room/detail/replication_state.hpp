@@ -141,6 +141,10 @@ struct ReplicationState {
     /// Whether a snapshot of the document has exactly what the entries that were read have. Another
     /// server could replace it with one that lacks the rest.
     [[nodiscard]] bool covers_entries() const noexcept { return !frozen && !unstored; }
+    /// Whether the storage may lack changes of the document, so that this may be the last copy.
+    [[nodiscard]] bool holds() const noexcept {
+        return unstored || needs_load || gap || uncertain;
+    }
 
     driver::Question<Result<part::FanoutNews, PersistenceError>> subscription;
     Instant again_at = never;      ///< the next subscription, or load
@@ -154,6 +158,7 @@ struct ReplicationState {
     bool frozen = false;      ///< an entry is not in the document: no snapshot covers it
     bool gap = false;         ///< a gap was reported, and no load has succeeded since
     bool unstored = false;    ///< the document has changes that no entry has: likewise
+    bool uncertain = false;   ///< the storage was away, or refused a save: it may have lost changes
 };
 
 }}}  // namespace belay::detail

@@ -79,8 +79,17 @@ public:
     void destroy_evicted() { evicted_.clear(); }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
     void stop_all(const std::error_code& unsaved = {}) {
-        for (Room* const room : all_rooms())
-            unsaved ? evict(*room, unsaved) : step(*room, Event::stop);
+        for (Room* const room : all_rooms()) {
+            if (!unsaved) {
+                step(*room, Event::stop);
+                continue;
+            }
+            if (room->held_back) {
+                context_.run.stop_error = RoomErrc::not_durable;
+                give_up(*room);
+            }
+            evict(*room, unsaved);
+        }
     }
     /// Returns null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view board, std::error_code& error) {
@@ -89,7 +98,7 @@ public:
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (rooms_.size() >= context_.options.rooms_max)
+        else if (rooms_.size() >= context_.options.rooms_max && !evict_held())
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
@@ -113,6 +122,7 @@ public:
     /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
+        base.core.hold(base.holds_changes());
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
@@ -124,6 +134,7 @@ public:
         }
         if (todo.unload) evict(room, why_ended());
         if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
+        if (!room.evicted) keep_held(room);
         room.waker.touch();
     }
     /// Takes a client out of its room.
@@ -184,6 +195,10 @@ private:
         std::optional<StoredRoom> found;
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && scheduler_.take_save(room, error)) {
+            // The stored snapshot has more: the save has succeeded.
+            const bool stale = error.code == RoomErrc::stale_snapshot;
+            if (stale) error = {};
+            if (!error) replication_.on_saved(room, stale);
             if (error && context_.run.phase == Phase::stopping)
                 context_.run.stop_error = error.code;
             if (!error) context_.report(RoomEvent::Kind::saved, room);
@@ -225,6 +240,29 @@ private:
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
     }
+    /// Keeps a room that holds changes instead of evicting it.
+    void keep_held(Room& room) {
+        const bool is = room.core.held_back();
+        if (is == std::exchange(room.held_back, is)) return;
+        if (!is) return static_cast<void>(std::erase(held_, &room));
+        held_.push_back(&room);
+        replication_.on_held_back(room);
+    }
+    /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
+    /// not fill the server.   Returns: whether there was one.
+    bool evict_held() {
+        if (held_.empty()) return false;
+        give_up(*held_.front());
+        evict(*held_.front(), RoomErrc::not_loaded);
+        return true;
+    }
+    void give_up(const Room& room) {
+        ++context_.counters.storage_failures;
+        context_.report_failure(room.id, {RoomErrc::not_durable,
+                                          {},
+                                          "the room was evicted, and the storage may lack changes "
+                                          "that clients have seen"});
+    }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (context_.runs()) return RoomErrc::not_loaded;
         return RoomErrc::manager_stopped;
@@ -240,6 +278,7 @@ private:
             context_.report(RoomEvent::Kind::left, room, client);
         }
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room);
+        if (room.held_back) std::erase(held_, &room);
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
@@ -265,6 +304,7 @@ private:
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
     std::vector<driver::GroupedMachine<Machine>> evicted_;
+    std::vector<Room*> held_;  // those that are held back, the longest first
 };
 
 }}}  // namespace belay::detail
