@@ -72,11 +72,11 @@ public:
 
     void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        return evicted_.empty() ? machines_.deadline() : always;
+        return leaving_.evicted.empty() ? machines_.deadline() : always;
     }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
     /// Destroys the rooms that were evicted in this turn.
-    void destroy_evicted() { evicted_.clear(); }
+    void destroy_evicted() { leaving_.evicted.clear(); }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
     void stop_all(const std::error_code& unsaved = {}) {
         for (Room* const room : all_rooms()) {
@@ -84,7 +84,7 @@ public:
                 step(*room, Event::stop);
                 continue;
             }
-            if (room->held_back) {
+            if (room->core.held_back()) {
                 context_.run.stop_error = RoomErrc::not_durable;
                 give_up(*room);
             }
@@ -122,7 +122,7 @@ public:
     /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
-        base.core.hold(base.holds_changes());
+        base.core.hold(base.replication && base.replication->loss.is_possible());
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
@@ -189,6 +189,13 @@ public:
     }
 
 private:
+    /// The rooms that are destroyed at the end of the turn, and those that would be if they were
+    /// not held, the longest first.
+    struct Leaving {
+        std::vector<driver::GroupedMachine<Machine>> evicted{};
+        std::vector<Room*> held{};
+    };
+
     void run_room(Room& room) {
         if (room.evicted) return;
         PersistenceError error;
@@ -240,20 +247,20 @@ private:
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
     }
-    /// Keeps a room that holds changes instead of evicting it.
+    /// Keeps a room that may be the last copy, instead of evicting it.
     void keep_held(Room& room) {
         const bool is = room.core.held_back();
-        if (is == std::exchange(room.held_back, is)) return;
-        if (!is) return static_cast<void>(std::erase(held_, &room));
-        held_.push_back(&room);
+        if (!room.replication || is == std::exchange(room.replication->loss.keeps_room, is)) return;
+        if (!is) return static_cast<void>(std::erase(leaving_.held, &room));
+        leaving_.held.push_back(&room);
         replication_.on_held_back(room);
     }
     /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
     /// not fill the server.   Returns: whether there was one.
     bool evict_held() {
-        if (held_.empty()) return false;
-        give_up(*held_.front());
-        evict(*held_.front(), RoomErrc::not_loaded);
+        if (leaving_.held.empty()) return false;
+        give_up(*leaving_.held.front());
+        evict(*leaving_.held.front(), RoomErrc::not_loaded);
         return true;
     }
     void give_up(const Room& room) {
@@ -278,11 +285,11 @@ private:
             context_.report(RoomEvent::Kind::left, room, client);
         }
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room);
-        if (room.held_back) std::erase(held_, &room);
+        std::erase(leaving_.held, &room);
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
-        evicted_.push_back(std::move(found->second));
+        leaving_.evicted.push_back(std::move(found->second));
         rooms_.erase(found);
     }
 
@@ -303,8 +310,7 @@ private:
     Document empty_;
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
-    std::vector<driver::GroupedMachine<Machine>> evicted_;
-    std::vector<Room*> held_;  // those that are held back, the longest first
+    Leaving leaving_;
 };
 
 }}}  // namespace belay::detail

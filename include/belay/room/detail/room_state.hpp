@@ -161,9 +161,6 @@ struct RoomBase {
                        smaller(others, calls.deadline()));
     }
 
-    /// Whether the storage may lack changes that clients have seen.
-    [[nodiscard]] bool holds_changes() const noexcept { return replication && replication->holds(); }
-
     const std::string id;
     timeline::RoomCore core;
     RoomAwareness awareness;
@@ -175,8 +172,7 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    bool held_back = false;  ///< kept in memory only because it holds changes
-    bool evicted = false;    ///< destroyed at the end of the turn
+    bool evicted = false;  ///< destroyed at the end of the turn
 };
 
 /// With its document.
