@@ -52,6 +52,45 @@ constexpr bool saves_5_s_after_the_last_change() {
 }
 static_assert(saves_5_s_after_the_last_change());
 
+constexpr bool does_not_evict_a_held_room() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().core.hold(true);
+    scenario.run(10s).step(Event::saved);
+    scenario.run(2h);
+    const bool waits = !scenario.unloaded && scenario.saves == 1 && scenario.core.held_back() &&
+                       scenario.core.deadline() == never;
+    scenario.core.hold(false);
+    scenario.step(Event::tick);
+    return waits && scenario.unloaded;
+}
+static_assert(does_not_evict_a_held_room());
+
+constexpr bool a_client_keeps_a_held_room() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.core.hold(true);
+    scenario.run(2h).step(Event::joined);
+    const bool is_held = scenario.core.held_back();
+    scenario.core.hold(false);
+    return !is_held && !scenario.run(2h).unloaded;
+}
+static_assert(a_client_keeps_a_held_room());
+
+constexpr bool stop_waits_for_a_held_room() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().core.hold(true);
+    scenario.step(Event::stop);
+    scenario.run(1h);
+    const bool waits = !scenario.unloaded && scenario.saves == 0 && scenario.core.held_back() &&
+                       scenario.core.deadline() == never;
+    scenario.core.hold(false);
+    const bool saves = scenario.step(Event::tick).save;
+    return waits && saves && scenario.step(Event::saved).unload;
+}
+static_assert(stop_waits_for_a_held_room());
+
 constexpr bool saves_30_s_after_the_first_change() {
     Scenario scenario;
     scenario.step(Event::loaded);

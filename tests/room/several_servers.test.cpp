@@ -8,8 +8,7 @@
 #include <map>
 
 #include "support/catch.hpp"
-#include "support/room/room_world.hpp"
-#include "support/room/shared_rooms.hpp"
+#include "support/room/server_cluster.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -17,80 +16,6 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-using ServerRooms = RoomManager<SharedRooms, ListedRights, RoomRecorder>;
-
-/// Servers "server1" to "server3", and clients that dial one of them.
-struct Cluster {
-    /// Whether the store was emptied each server asks every 5 s.
-    struct Looks {
-        SharedStore* store;
-        int number;
-        sim::Host* host;
-        void operator()() const {
-            store->look(number);
-            host->after(5s, *this);
-        }
-    };
-    explicit Cluster(Seed seed = Seed{1}, std::vector<YjsDocumentOptions> documents = {})
-        : world{seed} {
-        documents.resize(3);
-        for (int n = 1; n <= 3; ++n) {
-            const YjsDocumentOptions limits = documents[static_cast<std::size_t>(n - 1)];
-            hosts.push_back(&world.host("server" + std::to_string(n), [=, this](sim::Host& h) {
-                auto rooms = std::make_unique<ServerRooms>(
-                    SharedRooms{store, n}, ListedRights{&rights, &h}, options,
-                    RoomRecorder{&reported}, YjsDocument{limits});
-                h.attach(*rooms);
-                rooms->start();
-                h.after(5s, Looks{&store, n, &h});
-                h.listen(1, [r = rooms.get()](sim::Accepted a) {
-                    const std::string who{a.peer()};
-                    r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
-                              {.board = "board", .token = who, .ip = who});
-                });
-                return rooms;
-            }));
-        }
-    }
-    [[nodiscard]] ServerRooms& rooms(int n) {
-        return *hosts[static_cast<std::size_t>(n - 1)]->process<ServerRooms>();
-    }
-    [[nodiscard]] sim::Host& host(int n) { return *hosts[static_cast<std::size_t>(n - 1)]; }
-    [[nodiscard]] std::unique_ptr<RoomEditor> editor(const std::string& name, std::uint64_t author,
-                                                     int server) {
-        auto made = std::make_unique<RoomEditor>(world, name, author);
-        made->dials = "server" + std::to_string(server);
-        made->dial();
-        world.run_for(1s);
-        return made;
-    }
-    [[nodiscard]] Bytes document(int n) {
-        const auto parts = rooms(n).get_state("board");
-        return !parts || parts->empty() ? Bytes(2) : parts->front();
-    }
-    /// What a server would load that begins now.
-    [[nodiscard]] Bytes stored() {
-        YjsDocument all;
-        const auto& room = store.rooms.at("board");
-        for (const Bytes& update : room.snapshot) static_cast<void>(all.apply(update));
-        for (const auto& entry : room.entries) static_cast<void>(all.apply(entry.update));
-        const auto parts = all.snapshot();
-        return parts.empty() ? Bytes(2) : parts.front();
-    }
-    [[nodiscard]] std::size_t entries() { return store.rooms.at("board").entries.size(); }
-    [[nodiscard]] bool was_notified(std::string_view part) const {
-        return std::any_of(reported.begin(), reported.end(),
-                           [&](const std::string& line) { return line.find(part) != line.npos; });
-    }
-
-    RoomOptions options{};
-    SharedStore store{};
-    RoomRights rights{};
-    std::vector<std::string> reported{};
-    sim::World world;
-    std::vector<sim::Host*> hosts{};
-};
 
 /// Two who edit one room, each at a server of his own.
 struct AnnAndBob {

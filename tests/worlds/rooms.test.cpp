@@ -2,6 +2,7 @@
 // Goal: servers that share a storage lose no edit that a client has seen, and come into step when
 // faults end. Method: exploration. Servers and clients crash and freeze; the storage is slow, away,
 // or carries out calls without an answer. In a second world it loses data, and servers restore it.
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -20,7 +21,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using LateServerRooms = RoomManager<LateRooms, ListedRights, RoomRecorder>;
+struct RoomsRun;
+
+/// The observer of one server.
+struct ServerRecorder : RoomRecorder {
+    RoomsRun* run = nullptr;
+    int number = 0;
+    void on_room_event(const RoomEvent& e) const;
+};
+using LateServerRooms = RoomManager<LateRooms, ListedRights, ServerRecorder>;
 
 class RoomClientProcess;
 
@@ -39,12 +48,15 @@ struct RoomsRun {
     [[nodiscard]] std::string in_step();
     /// Which edits a server has shown by now, and whether the storage has them.
     void look();
+    /// Forgets the edits that the storage has lost, if `all`, or if no server has them any more.
+    void forgive(bool all);
     void watch();
     [[nodiscard]] std::string lost();
 
     struct Edit {
         Bytes update;
         bool shown = false;
+        bool forgiven = false;
     };
     sim::World& world;
     LateStore late;
@@ -137,6 +149,27 @@ void RoomsRun::look() {
     }
     if (!loses && wrong.empty()) wrong = lost();
 }
+void RoomsRun::forgive(bool all) {
+    std::vector<YjsDocument> kept(1);
+    static_cast<void>(stored(kept.front()));
+    for (sim::Host* const host : servers) {
+        auto* const rooms = host->process<LateServerRooms>();
+        const auto parts = all || rooms == nullptr ? std::nullopt : rooms->get_state("board");
+        if (parts) kept.push_back(of_parts({parts->begin(), parts->end()}));
+    }
+    for (YjsDocument& document : kept) static_cast<void>(document.state_vector());
+    for (Edit& edit : edits) {
+        const bool gone = std::all_of(kept.begin(), kept.end(), [&](YjsDocument& document) {
+            return document.check(edit.update).value_or(true);
+        });
+        edit.forgiven = edit.forgiven || (edit.shown && gone);
+    }
+}
+void ServerRecorder::on_room_event(const RoomEvent& e) const {
+    // Until a server notices that the storage has lost something, it may evict a room.
+    const bool evicts = e.kind == RoomEvent::Kind::unloaded;
+    if (evicts && run->late.unnoticed(number)) run->forgive(true);
+}
 void RoomsRun::watch() {
     look();
     world.after(1s, [this] { watch(); });
@@ -146,7 +179,7 @@ std::string RoomsRun::lost() {
     static_cast<void>(stored(all));
     static_cast<void>(all.state_vector());
     for (std::size_t i = 0; i < edits.size(); ++i) {
-        if (edits[i].shown && all.check(edits[i].update).value_or(true))
+        if (edits[i].shown && !edits[i].forgiven && all.check(edits[i].update).value_or(true))
             return "edit " + std::to_string(i) + " of " + std::to_string(edits.size()) +
                    " was shown, and is not stored";
     }
@@ -162,12 +195,15 @@ void lose_data(RoomsRun& run, const decltype(SharedStore::rooms)& before) {
     const std::uint64_t what = run.world.choose("what is lost", 8);
     if (what > 2) return;
     run.look();
+    run.late.note_loss();
     if (what == 0) {
         run.world.reach("all is lost");
-        return store.wipe();
+        store.wipe();
+        return run.forgive(false);
     }
     run.world.reach("the last seconds are lost");
     store.rooms = before;
+    run.forgive(false);
     // As a server that begins again: everybody connects anew.
     for (int n = 0; n < static_cast<int>(run.servers.size()); ++n) run.late.break_off(n);
 }
@@ -191,7 +227,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
         run.servers.push_back(&world.host("server " + std::to_string(n), [&run, n](sim::Host& h) {
             auto rooms = std::make_unique<LateServerRooms>(
                 LateRooms{run.late, h, n}, ListedRights{&run.rights, &h}, run.options,
-                RoomRecorder{&run.reported});
+                ServerRecorder{{&run.reported}, &run, n});
             h.attach(*rooms);
             rooms->start();
             h.listen(1, [r = rooms.get()](sim::Accepted a) {
@@ -209,6 +245,10 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     }
     for (const char* const mark : {"a lost history begins again", "a flush without an answer"})
         world.reachable(mark);
+    if (loses) {
+        for (const char* const mark : {"all is lost", "the last seconds are lost"})
+            world.reachable(mark);
+    }
     world.always("no edit that was shown is lost", [&run] { return run.wrong; });
     run.watch();
     if (loses) lose_data(run, {});

@@ -26,6 +26,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
 ///   last activity. It is never evicted while a change is not durable or not saved. A client that
 ///   comes meanwhile keeps it.
+/// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
+///   has.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
@@ -121,9 +123,13 @@ public:
         return decide(turn.now);
     }
 
+    /// Holds the room, or releases it. It takes effect at the next step.
+    constexpr void hold(bool held) noexcept { held_ = held; }
+
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
-        if (phase_ != Phase::live) return never;
+        // A room that is stopped and held waits for its owner alone.
+        if (phase_ != Phase::live || (stopping_ && held_)) return never;
         const Instant save = save_.dirty && !save_.under_way ? save_.at : never;
         return smaller(save, unload_at());
     }
@@ -132,6 +138,10 @@ public:
     [[nodiscard]] constexpr bool loading() const noexcept { return phase_ == Phase::loading; }
     /// Returns whether something in the document is not in a stored snapshot.
     [[nodiscard]] constexpr bool dirty() const noexcept { return save_.dirty || save_.under_way; }
+    /// Returns whether the room would be evicted if it were not held.
+    [[nodiscard]] constexpr bool held_back() const noexcept {
+        return held_ && phase_ == Phase::live && (leaving_ || stopping_);
+    }
     [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }
@@ -216,13 +226,13 @@ private:
             if (save_.at > now && !(leaving_ && save_.failures == 0)) return {};
             return begin_save();
         }
-        if (!leaving_) return {};
+        if (!leaving_ || held_) return {};
         phase_ = Phase::over;
         return {.unload = true};
     }
     constexpr Actions decide_to_stop() noexcept {
         if (phase_ == Phase::loading) save_.dirty = false;  // no document is loaded
-        if (save_.under_way || unflushed_ != 0) return {};
+        if (save_.under_way || unflushed_ != 0 || held_back()) return {};
         if (save_.dirty && !save_.gave_up) return begin_save();
         phase_ = Phase::over;
         return {.unload = true};
@@ -242,6 +252,7 @@ private:
     Phase phase_ = Phase::loading;
     bool leaving_ = false;
     bool stopping_ = false;
+    bool held_ = false;
 };
 
 }}}  // namespace belay::timeline

@@ -24,7 +24,8 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// A room is one document and the clients attached to it. The manager loads a room when its first
 /// client arrives, and saves it while it changes. It evicts a room after RoomOptions::unload_after
-/// without clients and activity.
+/// without clients and activity. A room that a shared storage may lack in part stays until it is
+/// stored again, or until rooms_max is reached: then `on_room_failed` receives not_durable.
 ///
 /// Durability: the manager validates a change and stores it before it applies and broadcasts it. It
 /// sends the change to every client that is in the room at that moment. If storing fails, no other
@@ -94,7 +95,7 @@ public:
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
-    /// clients have seen is durable.
+    /// clients have seen was durable when they saw it.
     ~RoomManager() { parts_.lifecycle.end_all(); }
 
     // ---- for the driver -------------------------------------------------------------------------
@@ -136,7 +137,8 @@ public:
     }
     /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
-    /// saved, the hook receives the error.
+    /// saved, the hook receives the error. It is not_durable if a shared storage may lack changes
+    /// that clients have seen.
     void stop() {
         if (context_.run.phase != Phase::stopping && context_.run.phase != Phase::stopped)
             begin_stop();

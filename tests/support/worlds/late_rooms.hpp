@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,9 +33,20 @@ struct LateStore {
         world.after(lasts, [this, server] { store.away(server, false); });
     }
 
+    /// The storage has lost data.
+    void note_loss() { ++losses_; }
+    /// Whether no answer has shown a server yet what was lost.
+    [[nodiscard]] bool unnoticed(int server) { return noticed_[server] != losses_; }
+    [[nodiscard]] std::uint64_t losses() const { return losses_; }
+    void note_compared(int server, std::uint64_t losses) { noticed_[server] = losses; }
+
     sim::World& world;
     SharedStore store{};
     std::uint32_t fails_percent = 0;  ///< of the calls, until the world heals
+
+private:
+    std::uint64_t losses_ = 0;
+    std::map<int, std::uint64_t> noticed_{};  ///< the losses before the last comparison
 };
 
 /// One server's view of a LateStore. Its calls are carried out one after the other, as by the
@@ -153,6 +165,16 @@ private:
             return Fate::works;
         return static_cast<Fate>(1 + line_->host.choose("fate", 3));
     }
+    /// Whether an answer compares what the server has with what is stored.
+    [[nodiscard]] static bool compares(const PersistenceError&) { return false; }
+    [[nodiscard]] static bool compares(
+        const Result<std::optional<StoredRoom>, PersistenceError>& answer) {
+        return answer.has_value();
+    }
+    [[nodiscard]] static bool compares(const Result<part::FanoutNews, PersistenceError>& answer) {
+        return answer.has_value() &&
+               (answer->state == part::FanoutNews::State::gap || !answer->entries.empty());
+    }
     /// A Completion that answers `done` later, unless the process ends before.
     template <class V>
     [[nodiscard]] static Completion<V> later(Line& l, Fate fate, Completion<V> done) {
@@ -167,7 +189,10 @@ private:
             if (!line || !answer) return;
             line->answered_at =
                 std::max(line->answered_at, after(line->host.now(), travel(*line, "back") + more));
-            line->host.at(line->answered_at, [c = std::move(c), v = std::move(*answer)]() mutable {
+            line->host.at(line->answered_at, [c = std::move(c), v = std::move(*answer), weak,
+                                              losses = line->late.losses()]() mutable {
+                const auto l = weak.lock();
+                if (l && compares(v)) l->late.note_compared(l->number, losses);
                 c(std::move(v));
             });
         }};

@@ -152,16 +152,14 @@ public:
 
     /// Queues a save, of the room as it is when the save begins.
     void queue_save(RoomBase& room) { to_save_.push_back(&room); }
-    /// Whether the save is over. Sets `error`.
+    /// Whether the save is over. Sets `error`, also to stale_snapshot.
     bool take_save(RoomBase& room, PersistenceError& error) {
         std::optional<PersistenceError> answer = room.calls.save.take(context_.now, "save");
         if (!answer) return false;
         error = std::move(*answer);
-        // The stored snapshot has more: the save has succeeded.
-        if (error.code == RoomErrc::stale_snapshot) error = {};
         --saving_;
-        if (error) failed(room.id, error);
-        if (!error) check_lagging();
+        const bool fails = error && error.code != RoomErrc::stale_snapshot;
+        fails ? failed(room.id, error) : check_lagging();
         return true;
     }
 

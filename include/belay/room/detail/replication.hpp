@@ -101,7 +101,7 @@ public:
             ReplicationState& state = *room.replication;
             if (state.again_at <= context_.now) {
                 state.again_at = never;
-                state.needs_load ? load_again(room) : subscribe(room);
+                state.loss.needs_load ? load_again(room) : subscribe(room);
             }
             if (state.subscription.answered()) take(room);
         }
@@ -114,10 +114,11 @@ public:
             if (wrong) {
                 if (!error) fail(room, {wrong, {}, "the data that another server stored"});
                 // The fan-out may assume that the room was loaded, and report no gap again.
-                if (!error || wrong == RoomErrc::no_answer) room.replication->needs_load = true;
+                if (!error || wrong == RoomErrc::no_answer)
+                    room.replication->loss.needs_load = true;
                 return retry_later(room, wrong);
             }
-            room.replication->needs_load = false;
+            room.replication->loss.needs_load = false;
             catch_up(room, theirs, stored);
             if (room.replication->restore != Restore::waiting) subscribe(room);
         }
@@ -154,11 +155,13 @@ public:
             ReplicationState& state = *room.replication;
             state.echoes.expect(change.position);
             if (!change.in_document) return;
-            state.unstored = false;
+            state.loss.unstored = room.pending.restores();
+            // Another history waits until all of them are stored.
+            if (state.loss.unstored) return;
             const bool waited = state.restore == Restore::waiting;
             state.note(RestoreEvent::stored);
             if (!waited) return;
-            state.needs_load = true;
+            state.loss.needs_load = true;
             state.recovers_at = state.again_at = always;
             room.waker.touch();
         }
@@ -174,9 +177,31 @@ public:
             const bool unconfirmed = state.begin == HistoryBegin::unconfirmed;
             if (unconfirmed) state.begin = HistoryBegin::missing;
             if (!known && !unconfirmed) return;
-            state.needs_load = true;
+            state.loss.needs_load = true;
             hold_saves(room);
             retry_later(room, {});
+        }
+    }
+
+    // ---- saves and evictions --------------------------------------------------------------------
+
+    /// A save has succeeded, or was refused because the stored snapshot is newer. The second may
+    /// also mean that the storage has lost what the snapshot covers.
+    void on_saved(RoomBase& room, bool refused) {
+        if constexpr (!alone) {
+            // A snapshot that covers nothing is refused without being compared.
+            if (refused && room.history.position == 0) return;
+            room.replication->loss.uncertain = refused;
+        }
+    }
+    /// The room has no clients, or the server stops, and the storage may lack changes that the room
+    /// has: compares the two now, unless changes are being stored again.
+    void on_held_back(RoomBase& room) {
+        if constexpr (!alone) {
+            if (room.pending.restores() || room.calls.load.waits()) return;
+            room.replication->loss.needs_load = true;
+            room.replication->again_at = always;
+            room.waker.touch();
         }
     }
 
@@ -222,7 +247,7 @@ private:
         ReplicationState& state = *room.replication;
         if (room.calls.load.waits()) return;
         if (context_.now < state.recovers_at) {
-            state.needs_load = true;
+            state.loss.needs_load = true;
             state.again_at = state.recovers_at;
             return;
         }
@@ -234,7 +259,7 @@ private:
     /// The storage may have lost changes of the document. A snapshot with these would hide the
     /// loss: servers that have read further would never receive them, and replace the snapshot.
     static void hold_saves(RoomBase& room) noexcept {
-        room.replication->unstored = true;
+        room.replication->loss.unstored = true;
         room.history.position = 0;
     }
 
@@ -249,6 +274,7 @@ private:
                 answer ? answer->error()
                        : PersistenceError{
                              RoomErrc::no_answer, {}, "the fan-out dropped the subscription"};
+            room.replication->loss.uncertain = true;
             fail(room, error);
             return retry_later(room, error.code);
         }
@@ -258,12 +284,12 @@ private:
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         ReplicationState& known = *room.replication;
         // A gap may end by itself, for example if the storage is restored from a copy.
-        if (batch.state == part::FanoutNews::State::gap || known.gap) {
-            known.gap = true;
+        if (batch.state == part::FanoutNews::State::gap || known.loss.gap) {
+            known.loss.gap = true;
             hold_saves(room);
             return load_again(room);
         }
-        if ((is_restoring(known.restore) || known.needs_load) && batch.epoch != no_id &&
+        if ((is_restoring(known.restore) || known.loss.needs_load) && batch.epoch != no_id &&
             batch.epoch != room.history.epoch) {
             // The room is loaded after its changes are restored.
             known.note(RestoreEvent::reported_other);
@@ -271,6 +297,7 @@ private:
         }
         if (!take_epoch(room, batch.epoch))
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        if (!batch.entries.empty()) known.loss.uncertain = false;
         for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
     }
@@ -302,7 +329,7 @@ private:
     [[nodiscard]] bool enter_pending(Room& room, std::uint64_t own) {
         std::optional<PendingUpdate> change = room.pending.take_at(own);
         if (!change) return false;
-        if (change->in_document) room.replication->unstored = false;
+        if (change->in_document) room.replication->loss.unstored = room.pending.restores();
         edits_.apply_durable(room, *change);
         return true;
     }
@@ -331,8 +358,8 @@ private:
         const bool waits = other && !adopts_stored && !ours.empty();
         const bool takes = stored && !waits;
         const bool uncovered = !state.covers_entries() || !state.echoes.empty();
-        state.frozen = state.gap = false;
-        state.unstored = !ours.empty();
+        state.frozen = state.loss.gap = state.loss.uncertain = false;
+        state.loss.unstored = !ours.empty();
         state.echoes.clear();
         state.read = takes ? stored->position : 0;
         if (takes) {

@@ -132,6 +132,20 @@ enum class RestoreEvent : std::uint8_t {
     return state;
 }
 
+/// What the storage may have lost of a room.
+struct StorageLoss {
+    /// Whether the storage may lack changes of the document, so that this may be the last copy.
+    [[nodiscard]] bool is_possible() const noexcept {
+        return unstored || needs_load || gap || uncertain;
+    }
+
+    bool needs_load = false;  ///< the storage has lost changes of the document: load it
+    bool gap = false;         ///< a gap was reported, and no load has succeeded since
+    bool unstored = false;    ///< the document has changes that no entry has: no snapshot covers it
+    bool uncertain = false;   ///< the storage was away, or refused a save
+    bool keeps_room = false;  ///< the room is in memory for this reason only
+};
+
 /// Thread safety: the manager's home thread.
 struct ReplicationState {
     [[nodiscard]] Instant deadline() const noexcept {
@@ -140,7 +154,7 @@ struct ReplicationState {
     void note(RestoreEvent event) noexcept { restore = after_event(restore, event); }
     /// Whether a snapshot of the document has exactly what the entries that were read have. Another
     /// server could replace it with one that lacks the rest.
-    [[nodiscard]] bool covers_entries() const noexcept { return !frozen && !unstored; }
+    [[nodiscard]] bool covers_entries() const noexcept { return !frozen && !loss.unstored; }
 
     driver::Question<Result<part::FanoutNews, PersistenceError>> subscription;
     Instant again_at = never;      ///< the next subscription, or load
@@ -150,10 +164,8 @@ struct ReplicationState {
     EchoList echoes{};
     HistoryBegin begin = HistoryBegin::known;
     Restore restore = Restore::none;
-    bool needs_load = false;  ///< the storage has lost changes of the document: load it
-    bool frozen = false;      ///< an entry is not in the document: no snapshot covers it
-    bool gap = false;         ///< a gap was reported, and no load has succeeded since
-    bool unstored = false;    ///< the document has changes that no entry has: likewise
+    StorageLoss loss{};
+    bool frozen = false;  ///< an entry is not in the document: no snapshot covers it
 };
 
 }}}  // namespace belay::detail

@@ -72,15 +72,24 @@ public:
 
     void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        return evicted_.empty() ? machines_.deadline() : always;
+        return leaving_.evicted.empty() ? machines_.deadline() : always;
     }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
     /// Destroys the rooms that were evicted in this turn.
-    void destroy_evicted() { evicted_.clear(); }
+    void destroy_evicted() { leaving_.evicted.clear(); }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
     void stop_all(const std::error_code& unsaved = {}) {
-        for (Room* const room : all_rooms())
-            unsaved ? evict(*room, unsaved) : step(*room, Event::stop);
+        for (Room* const room : all_rooms()) {
+            if (!unsaved) {
+                step(*room, Event::stop);
+                continue;
+            }
+            if (room->core.held_back()) {
+                context_.run.stop_error = RoomErrc::not_durable;
+                give_up(*room);
+            }
+            evict(*room, unsaved);
+        }
     }
     /// Returns null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view board, std::error_code& error) {
@@ -89,7 +98,7 @@ public:
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (rooms_.size() >= context_.options.rooms_max)
+        else if (rooms_.size() >= context_.options.rooms_max && !evict_held())
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
@@ -113,6 +122,7 @@ public:
     /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
+        base.core.hold(base.replication && base.replication->loss.is_possible());
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
@@ -124,6 +134,7 @@ public:
         }
         if (todo.unload) evict(room, why_ended());
         if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
+        if (!room.evicted) keep_held(room);
         room.waker.touch();
     }
     /// Takes a client out of its room.
@@ -178,12 +189,23 @@ public:
     }
 
 private:
+    /// The rooms that are destroyed at the end of the turn, and those that would be if they were
+    /// not held, the longest first.
+    struct Leaving {
+        std::vector<driver::GroupedMachine<Machine>> evicted{};
+        std::vector<Room*> held{};
+    };
+
     void run_room(Room& room) {
         if (room.evicted) return;
         PersistenceError error;
         std::optional<StoredRoom> found;
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && scheduler_.take_save(room, error)) {
+            // The stored snapshot has more: the save has succeeded.
+            const bool stale = error.code == RoomErrc::stale_snapshot;
+            if (stale) error = {};
+            if (!error) replication_.on_saved(room, stale);
             if (error && context_.run.phase == Phase::stopping)
                 context_.run.stop_error = error.code;
             if (!error) context_.report(RoomEvent::Kind::saved, room);
@@ -225,6 +247,29 @@ private:
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
     }
+    /// Keeps a room that may be the last copy, instead of evicting it.
+    void keep_held(Room& room) {
+        const bool is = room.core.held_back();
+        if (!room.replication || is == std::exchange(room.replication->loss.keeps_room, is)) return;
+        if (!is) return static_cast<void>(std::erase(leaving_.held, &room));
+        leaving_.held.push_back(&room);
+        replication_.on_held_back(room);
+    }
+    /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
+    /// not fill the server.   Returns: whether there was one.
+    bool evict_held() {
+        if (leaving_.held.empty()) return false;
+        give_up(*leaving_.held.front());
+        evict(*leaving_.held.front(), RoomErrc::not_loaded);
+        return true;
+    }
+    void give_up(const Room& room) {
+        ++context_.counters.storage_failures;
+        context_.report_failure(room.id, {RoomErrc::not_durable,
+                                          {},
+                                          "the room was evicted, and the storage may lack changes "
+                                          "that clients have seen"});
+    }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (context_.runs()) return RoomErrc::not_loaded;
         return RoomErrc::manager_stopped;
@@ -240,10 +285,11 @@ private:
             context_.report(RoomEvent::Kind::left, room, client);
         }
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room);
+        std::erase(leaving_.held, &room);
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
-        evicted_.push_back(std::move(found->second));
+        leaving_.evicted.push_back(std::move(found->second));
         rooms_.erase(found);
     }
 
@@ -264,7 +310,7 @@ private:
     Document empty_;
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
-    std::vector<driver::GroupedMachine<Machine>> evicted_;
+    Leaving leaving_;
 };
 
 }}}  // namespace belay::detail

@@ -50,6 +50,7 @@ class PendingUpdates {
 public:
     void add(PendingUpdate change) {
         bytes_ += change.update.size();
+        restored_ += change.in_document ? 1 : 0;
         updates_.push_back(std::move(change));
     }
     /// Begins a flush of all of them.
@@ -63,7 +64,7 @@ public:
     [[nodiscard]] PendingUpdate take_first() {
         PendingUpdate change = std::move(updates_.front());
         updates_.pop_front();
-        bytes_ -= change.update.size();
+        forget(change);
         return change;
     }
     /// Removes the change at this position of the storage, if there is one.
@@ -75,12 +76,12 @@ public:
         const auto found = updates_.begin() + static_cast<std::ptrdiff_t>(at);
         std::optional<PendingUpdate> change{std::move(*found)};
         updates_.erase(found);
-        bytes_ -= change->update.size();
+        forget(*change);
         return change;
     }
     /// Removes all of them.
     [[nodiscard]] std::deque<PendingUpdate> take_all() noexcept {
-        bytes_ = flushing_ = 0;
+        bytes_ = flushing_ = restored_ = 0;
         return std::exchange(updates_, {});
     }
     /// Queues the room for the next flush.   Returns: whether it was not queued before.
@@ -91,11 +92,19 @@ public:
     [[nodiscard]] std::deque<PendingUpdate>& all() noexcept { return updates_; }
     [[nodiscard]] std::size_t size() const noexcept { return updates_.size(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    /// Whether changes of the document, which the storage had lost, are being stored again.
+    [[nodiscard]] bool restores() const noexcept { return restored_ != 0; }
 
 private:
+    void forget(const PendingUpdate& change) noexcept {
+        bytes_ -= change.update.size();
+        restored_ -= change.in_document ? 1 : 0;
+    }
+
     std::deque<PendingUpdate> updates_;
     std::size_t bytes_ = 0;
     std::size_t flushing_ = 0;   ///< the number of changes in the current flush
+    std::size_t restored_ = 0;   ///< the number of changes that are in the document
     bool awaits_flush_ = false;  ///< queued for a flush
 };
 

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// Goal: a server does not evict the last copy of what clients have seen, and reports it if it must.
+// Method: servers over one storage that loses data, in virtual time.
+#include <belay/room/detail/room_state.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/server_cluster.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+[[nodiscard]] RoomOptions evicts_early() {
+    RoomOptions options;
+    options.save_after = 1s;
+    options.unload_after = 4s;
+    options.sweep_every = 1s;
+    options.rooms_max = 2;
+    return options;
+}
+
+/// A client of server 1 has edited a room, and left it.
+struct EditedRoom {
+    EditedRoom() {
+        first = ann->type("saved");
+        c.world.run_for(3s);
+    }
+    /// The client leaves, and the room would be evicted, but the storage does not answer.
+    void leave_while_away() {
+        c.store.away(1, true);
+        ann->hang_up();
+        c.world.run_for(1min);
+    }
+    [[nodiscard]] bool is_loaded(const char* board = "board") {
+        return c.rooms(1).stats(board).has_value();
+    }
+    [[nodiscard]] bool is_stored(const Bytes& update) {
+        YjsDocument all;
+        const auto at = c.store.rooms.find("board");
+        if (at == c.store.rooms.end()) return false;
+        for (const Bytes& part : at->second.snapshot) static_cast<void>(all.apply(part));
+        for (const auto& entry : at->second.entries) static_cast<void>(all.apply(entry.update));
+        static_cast<void>(all.state_vector());
+        return !all.check(update).value_or(true);
+    }
+
+    Cluster c{Seed{1}, {}, evicts_early()};
+    const std::unique_ptr<RoomEditor> ann = c.editor("ann", 1, 1);
+    Bytes first{};
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(EditedRoom, "servers: a room without a known loss is evicted",
+                 "[room][fanout][unit]") {
+    ann->hang_up();
+    c.world.run_for(6s);
+    CHECK_FALSE(is_loaded());
+    CHECK(is_stored(first));
+    CHECK(c.reported.empty());
+}
+
+TEST_CASE_METHOD(EditedRoom,
+                 "servers: a room is not evicted while the storage is away and may lose its edits",
+                 "[room][fanout][unit][regression]") {
+    leave_while_away();
+    CHECK(is_loaded());
+    SECTION("the storage comes back with its data") {}
+    SECTION("the storage comes back empty") { c.store.wipe(); }
+    c.store.away(1, false);
+    c.world.run_for(15s);
+    CHECK(is_stored(first));
+    CHECK_FALSE(is_loaded());
+}
+
+TEST_CASE_METHOD(EditedRoom,
+                 "servers: a room whose save was refused is compared with the storage before its "
+                 "eviction",
+                 "[room][fanout][unit][regression]") {
+    c.store.unsubscribed(1, true);
+    const Bytes lost = ann->type("lost");
+    c.world.run_for(100ms);
+    c.store.lose_tail("board", 1);
+    ann->hang_up();
+    c.world.run_for(10s);
+    CHECK(is_stored(lost));
+    CHECK_FALSE(is_loaded());
+}
+
+TEST_CASE_METHOD(EditedRoom, "servers: stop stores again what the storage has lost",
+                 "[room][fanout][unit][regression]") {
+    c.store.unsubscribed(1, true);
+    const Bytes lost = ann->type("lost");
+    c.world.run_for(100ms);
+    c.store.lose_tail("board", 1);
+    SECTION("and reports no error") {
+        c.rooms(1).stop();
+        c.world.run_for(10s);
+        CHECK(is_stored(lost));
+        CHECK(c.was_notified("stopped: "));
+        CHECK_FALSE(c.was_notified("stopped: the"));
+    }
+    SECTION("or reports not_durable, after stop_within") {
+        c.store.unsubscribed(1, false);
+        c.store.reconnect(1);
+        c.store.away(1, true);
+        c.world.run_for(2s);
+        c.rooms(1).stop();
+        c.world.run_for(19s);
+        CHECK_FALSE(c.was_notified("stopped: "));
+        c.world.run_for(2s);
+        CHECK(c.was_notified("failed board: the change could not be made durable"));
+        CHECK(c.was_notified("stopped: the change could not be made durable"));
+    }
+}
+
+TEST_CASE_METHOD(EditedRoom,
+                 "servers: a room that cannot be stored makes way when rooms_max is reached",
+                 "[room][fanout][unit]") {
+    leave_while_away();
+    REQUIRE(is_loaded());
+    REQUIRE(c.rooms(1).get_or_create_room("second"));
+    CHECK(is_loaded());
+    CHECK(c.rooms(1).get_or_create_room("third"));
+    c.world.run_for(100ms);
+    CHECK_FALSE(is_loaded());
+    CHECK(c.was_notified("failed board: the change could not be made durable"));
+    CHECK(c.rooms(1).rooms() <= 2);
+}
+
+TEST_CASE_METHOD(EditedRoom, "servers: a client that joins a held room finds what it has",
+                 "[room][fanout][unit]") {
+    leave_while_away();
+    ann->dial();
+    c.world.run_for(1s);
+    CHECK((ann->online() && ann->has(first)));
+    c.store.wipe();
+    c.store.away(1, false);
+    c.world.run_for(10s);
+    CHECK(is_stored(first));
+    CHECK(is_loaded());
+}
+
+TEST_CASE("PendingUpdates::restores holds until all changes of the document are stored",
+          "[room][unit]") {
+    detail::PendingUpdates pending;
+    pending.add({Bytes(1), 1, 0, 0, {}, true});
+    pending.add({Bytes(1), 2, 0});
+    pending.add({Bytes(1), 3, 0, 0, {}, true});
+    CHECK(pending.take_at(3));
+    CHECK(pending.restores());
+    CHECK(pending.take_first().position == 1);
+    CHECK_FALSE(pending.restores());
+    pending.add({Bytes(1), 4, 0, 0, {}, true});
+    CHECK(pending.take_all().size() == 2);
+    CHECK_FALSE(pending.restores());
+}
