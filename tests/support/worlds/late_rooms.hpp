@@ -191,8 +191,8 @@ private:
                 std::max(line->answered_at, after(line->host.now(), travel(*line, "back") + more));
             line->host.at(line->answered_at, [c = std::move(c), v = std::move(*answer), weak,
                                               losses = line->late.losses()]() mutable {
-                const auto l = weak.lock();
-                if (l && compares(v)) l->late.note_compared(l->number, losses);
+                const auto alive = weak.lock();
+                if (alive && compares(v)) alive->late.note_compared(alive->number, losses);
                 c(std::move(v));
             });
         }};

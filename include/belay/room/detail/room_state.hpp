@@ -50,7 +50,7 @@ class PendingUpdates {
 public:
     void add(PendingUpdate change) {
         bytes_ += change.update.size();
-        restored_ += change.in_document ? 1 : 0;
+        restored_ += change.in_document ? 1U : 0U;
         updates_.push_back(std::move(change));
     }
     /// Begins a flush of all of them.
@@ -98,7 +98,7 @@ public:
 private:
     void forget(const PendingUpdate& change) noexcept {
         bytes_ -= change.update.size();
-        restored_ -= change.in_document ? 1 : 0;
+        restored_ -= change.in_document ? 1U : 0U;
     }
 
     std::deque<PendingUpdate> updates_;
