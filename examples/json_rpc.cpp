@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <belay/belay.hpp>
@@ -16,8 +17,13 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 
 Bytes bytes_of(const json& value) { return to_bytes(as_bytes(value.dump())); }
-/// A message that is no JSON is `discarded`, and has no members.
-json json_of(const Bytes& message) { return json::parse(as_text(message), nullptr, false); }
+/// A message that is no JSON is `discarded`, and has no members. The parser would ignore the text
+/// after a NUL byte.
+json json_of(const Bytes& message) {
+    const std::string_view text = as_text(message);
+    if (text.find('\0') != std::string_view::npos) return json(json::value_t::discarded);
+    return json::parse(text, nullptr, false);
+}
 
 /// Writes the id into a request, and reads it from a response. A notification has none.
 struct JsonRpc {

@@ -44,6 +44,8 @@ struct SceneFile {
     bool readable = true;
     /// The text of the file at the last look.
     std::string seen{};
+    /// The file system cannot exchange files. This is reported once.
+    bool unsupported = false;
 
     std::vector<std::string> sessions() { return {session}; }
     belay::Result<std::optional<Scene>> read(std::string_view) { return scene; }
@@ -109,13 +111,13 @@ private:
         return text.str();
     }
     /// Exchanges the two files in one step; a missing file at `path` is created.
-    std::error_code exchange(const std::string& other) const {
+    std::error_code exchange(const std::string& other) {
         const unsigned flags = seen.empty() ? RENAME_NOREPLACE : RENAME_EXCHANGE;
         if (::renameat2(AT_FDCWD, other.c_str(), AT_FDCWD, path.c_str(), flags) == 0) return {};
         const int error = errno;
-        if (error == EINVAL || error == ENOSYS) {
+        if ((error == EINVAL || error == ENOSYS) && !std::exchange(unsupported, true)) {
             std::cerr << path << ": this file system cannot exchange two files in one step"
-                      << " (RENAME_EXCHANGE); use a file on ext4, xfs, btrfs or tmpfs\n";
+                      << " (renameat2); use a file on ext4, xfs, btrfs or tmpfs\n";
         }
         return {error, std::generic_category()};
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A door beside that of the clients: a socket in a folder, for who may read that folder. A line
-// asks, a line answers.
+// A socket for commands, in a folder that only its owner may use. Each command and each answer is
+// one line.
 #pragma once
 
 #include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -12,22 +14,27 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-/// Answers one who asks, and then the next; who takes longer than 5 s is sent away.
+/// Answers one command after the other, on a thread of its own. So a command may wait for a lock of
+/// the database while the server goes on. A client that takes longer than 5 s is closed.
 class Control {
     using Local = boost::asio::local::stream_protocol;
 
 public:
+    /// It is called on the thread of the Control.
     using Answer = std::function<std::string(const std::string& line)>;
 
-    Control(boost::asio::io_context& context, Answer answer)
-        : context_{context}, answer_{std::move(answer)} {}
+    explicit Control(Answer answer) : answer_{std::move(answer)} {}
+    Control(const Control&) = delete;
+    Control& operator=(const Control&) = delete;
+    ~Control() { close(); }
 
-    /// Pre: no other process listens there.
+    /// Starts the thread.   Pre: it is called once, and no other process listens there.
     boost::system::error_code listen(const std::string& path) {
         boost::system::error_code error;
         // Of one that was killed.
@@ -38,17 +45,23 @@ public:
         if (!error) acceptor_.bind(Local::endpoint{path}, error);
         ::umask(others);
         if (!error) acceptor_.listen(Local::acceptor::max_listen_connections, error);
-        if (!error) path_ = path;
-        if (!error) accept();
+        if (error) return error;
+        path_ = path;
+        accept();
+        thread_ = std::thread{[this] { context_.run(); }};
         return error;
     }
-    /// No handler of it does anything after.
+    /// Ends the thread.   Blocks: until the command that it runs has ended.
     void close() {
-        boost::system::error_code ignored;
-        acceptor_.close(ignored);
-        socket_.close(ignored);
-        limit_.cancel();
-        if (!path_.empty()) ::unlink(std::exchange(path_, {}).c_str());
+        if (!thread_.joinable()) return;
+        boost::asio::post(context_, [this] {
+            boost::system::error_code ignored;
+            acceptor_.close(ignored);
+            socket_.close(ignored);
+            limit_.cancel();
+        });
+        thread_.join();
+        ::unlink(path_.c_str());
     }
 
 private:
@@ -83,16 +96,17 @@ private:
         if (acceptor_.is_open()) accept();
     }
 
-    boost::asio::io_context& context_;
     Answer answer_;
     std::string path_;
+    boost::asio::io_context context_{1};
     Local::acceptor acceptor_{context_};
     Local::socket socket_{context_};
     boost::asio::steady_timer limit_{context_};
     std::string line_;
+    std::thread thread_;
 };
 
-/// Asks at such a door.   Returns: the line that was answered; empty if nobody did, with `error`.
+/// Sends a command.   Returns: the line of the answer; it is empty if there is an `error`.
 inline std::string ask_control(const std::string& path, boost::system::error_code& error,
                                const std::string& line) {
     using Local = boost::asio::local::stream_protocol;

@@ -253,6 +253,9 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     if (!at_pages) return fails(at_pages.error().message());
     auto of_rooms = rights_in(data + "/rights.db", 5s);
     if (!of_rooms) return fails(of_rooms.error());
+    // A command has its own thread, because it may wait for another program's lock.
+    auto of_commands = rights_in(data + "/rights.db");
+    if (!of_commands) return fails(of_commands.error());
 
     boost::asio::io_context context{1};
     AsioLoop loop{context};
@@ -298,7 +301,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);
-    Control control{context, [&](const std::string& line) { return permit_aloud(line, boards); }};
+    Control control{[&](const std::string& line) { return permit_aloud(line, *of_commands); }};
     if (const auto error = control.listen(data + "/control")) {
         return fails(data + "/control: " + error.message());
     }

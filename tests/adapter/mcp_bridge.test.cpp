@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: the example of a bridge keeps a file and an MCP server in step, over an outage of the
 // server, and exits cleanly. Method: the example's process, and the SDK's server.
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <sstream>
 
@@ -15,6 +20,23 @@
 #include "support/temporary_directory.hpp"
 
 using namespace belay_test;
+
+namespace {
+
+/// The error of each renameat2; 0 calls the kernel.
+int rename_error = 0;
+
+}  // namespace
+
+// It replaces that of the C library in this program: a test has no file system without exchanges.
+extern "C" int renameat2(int from_at, const char* from, int to_at, const char* to,
+                         unsigned flags) noexcept {
+    if (rename_error == 0) {
+        return static_cast<int>(::syscall(SYS_renameat2, from_at, from, to_at, to, flags));
+    }
+    errno = rename_error;
+    return -1;
+}
 
 namespace {
 
@@ -146,6 +168,42 @@ TEST_CASE("The MCP bridge's file keeps an edit that is saved while the bridge wr
     CHECK_FALSE(file.edited());
     CHECK_FALSE(file.replace(R"({"content": "from there"})"));
     CHECK(scene_in(file.path) == R"({"content": "from there"})");
+}
+
+TEST_CASE("The MCP bridge's file reports once that its file system cannot exchange files",
+          "[adapter][mcp_bridge][fault]") {
+    const TemporaryDirectory directory;
+    const std::string content = R"({"content": {"a": 1}})";
+    for (const int error : {EINVAL, ENOSYS, EACCES}) {
+        SceneFile file{directory.path() + "/scene.json", "board"};
+        write_scene(file.path, content);
+        std::ostringstream said;
+        std::streambuf* const before = std::cerr.rdbuf(said.rdbuf());
+        rename_error = error;
+        for (int i = 0; i < 2; ++i) {
+            CHECK_FALSE(file.edited());
+            CHECK(file.replace("{}").value() == error);
+        }
+        rename_error = 0;
+        std::cerr.rdbuf(before);
+        const std::string sentence =
+            file.path +
+            ": this file system cannot exchange two files in one step (renameat2); use a file on "
+            "ext4, xfs, btrfs or tmpfs\n";
+        CHECK(said.str() == (error == EACCES ? std::string{} : sentence));
+        CHECK(scene_in(file.path) == content);
+    }
+}
+
+TEST_CASE("The MCP bridge's file does not read a text with a NUL byte",
+          "[adapter][mcp_bridge][fault]") {
+    const TemporaryDirectory directory;
+    SceneFile file{directory.path() + "/scene.json", "board"};
+    const std::string content = R"({"content": {"a": 1}})" + std::string(1, '\0') + "more";
+    write_scene(file.path, content);
+    CHECK_FALSE(file.edited());
+    CHECK_FALSE(file.readable);
+    CHECK(scene_in(file.path) == content);
 }
 
 TEST_CASE("The MCP bridge's file follows the rules of a local side", "[adapter][mcp_bridge]") {
