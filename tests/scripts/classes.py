@@ -95,7 +95,6 @@ FRIENDS = {
     "session/session_service.hpp ServiceCalls": "is the fleet's table of calls to a service that it owns",
     "sim/accepted.hpp Tcp": "makes the other end of a connection",
     "sim/host.hpp Network": "faults reach the host's simulated kernel",
-    "sim/host.hpp Kernel": "is the access of sockets to the host's simulated kernel",
     "sim/host.hpp World": "starts, kills and pauses the host's process",
     "sync/detail/basic_bridge.hpp LifelineOf": "gives a handle its state",
 }

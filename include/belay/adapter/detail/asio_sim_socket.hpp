@@ -47,7 +47,7 @@ public:
     }
     void read(Attempt attempt, AsioSimOp<Error, std::size_t> op) {
         reads_.push_back({std::move(attempt), std::move(op)});
-        if (reads_.size() == 1) run(reads_, true);
+        if (reads_.size() == 1 && !is_exhausted_) run(reads_, true);
     }
     void write(Attempt attempt, AsioSimOp<Error, std::size_t> op) {
         writes_.push_back({std::move(attempt), std::move(op)});
@@ -101,7 +101,7 @@ private:
         });
     }
     void settle() {
-        touched_ = false;
+        touched_ = is_exhausted_ = false;
         if (connect_.complete) {
             if (const auto end = kernel_.finish_connect()) {
                 std::exchange(connect_, {}).complete(Asio::error_of(*end));
@@ -111,12 +111,15 @@ private:
         run(writes_, false);
     }
     void run(std::deque<Transfer>& queue, bool reads) {
-        while (!queue.empty()) {
+        while (!queue.empty() && !(reads && is_exhausted_)) {
             const Io result = queue.front().attempt(kernel_);
             if (result.would_block()) return;
             auto op = std::move(queue.front().op);
             queue.pop_front();
             const bool over = reads && result.bytes == 0 && result.error == std::errc{};
+            // asio waits for epoll after that, which reports an end only once: a second read does
+            // not complete before something else happens.
+            if (reads && result.bytes == 0) is_exhausted_ = true;
             op.complete(over ? Asio::end_of_stream() : Asio::error_of(result.error), result.bytes);
         }
     }
@@ -127,6 +130,7 @@ private:
     std::deque<Transfer> reads_;
     std::deque<Transfer> writes_;
     bool touched_ = false;
+    bool is_exhausted_ = false;  // a read has reported the end, and nothing has happened since
 };
 
 /// Connects to one endpoint of several after the other, as asio::async_connect does.
