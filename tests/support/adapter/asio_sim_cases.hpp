@@ -8,7 +8,7 @@
 
 #include "support/adapter/asio_sim_rig.hpp"
 
-namespace belay_test {
+namespace asio_sim_test {
 
 inline SocketError socket_error(std::errc e) {
     return belay::detail::AsioOf<net::io_context>::error_of(e);
@@ -124,8 +124,7 @@ void port_is_in_use() {
     }
     SECTION("a socket that does not listen accepts nothing") {
         std::optional<SocketError> accepted;
-        second.async_accept(
-            [&](SocketError e, typename Pair::Net::tcp::socket) { accepted = e; });
+        second.async_accept([&](SocketError e, typename Pair::Net::tcp::socket) { accepted = e; });
         REQUIRE(p.until([&] { return accepted.has_value(); }));
         CHECK(*accepted == net::error::invalid_argument);
     }
@@ -353,7 +352,7 @@ void handlers_run_on_a_strand() {
 }
 
 // Each case in both worlds. The names of test cases must differ.
-#define BELAY_TEST_BOTH(claim, function)                                                      \
+#define BELAY_TEST_BOTH(claim, function)                                                         \
     TEST_CASE("A socket of asio: " claim, "[adapter][asio_sim][unit]") { function<RealPair>(); } \
     TEST_CASE("A socket of a world: " claim, "[adapter][asio_sim][sim]") { function<SimPair>(); }
 
@@ -373,4 +372,4 @@ BELAY_TEST_BOTH("names are resolved", names_are_resolved)
 BELAY_TEST_BOTH("handlers run on a strand", handlers_run_on_a_strand)
 #undef BELAY_TEST_BOTH
 
-}  // namespace belay_test
+}  // namespace asio_sim_test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/asio_sim_rig.hpp
 /// RealNet, SimNet: two computers with sockets of asio, on the loopback and in a simulated world.
-/// The file that includes it has defined belay_test::net, the asio under test.
+/// The file that includes it has defined asio_sim_test::net, the asio under test.
 #pragma once
 
 #include <chrono>
@@ -14,9 +14,10 @@
 #include "support/adapter/run_until.hpp"
 #include "support/catch.hpp"
 
-namespace belay_test {
+namespace asio_sim_test {
 
 using namespace std::chrono_literals;
+using belay_test::run_until;
 
 using SocketError = belay::detail::AsioOf<net::io_context>::Error;
 
@@ -126,4 +127,4 @@ struct ConnectedPair : Pair {
     }
 };
 
-}  // namespace belay_test
+}  // namespace asio_sim_test

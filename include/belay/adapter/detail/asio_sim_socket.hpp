@@ -152,6 +152,7 @@ private:
         const auto stream = stream_.lock();
         if (!stream || at_ == endpoints_.size()) return op_.complete(last, Endpoint{});
         const Endpoint to = endpoints_[at_++];
+        stream->cancel();
         stream->kernel().close();
         stream->connect(to, {[self = this->shared_from_this(), to](Error e) {
                                  if (!e) return self->op_.complete(e, to);
