@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/boost_asio.hpp
-/// Lets AsioLoop and AsioTcp use Boost.Asio; needs Boost 1.74 or later.
+/// Lets AsioLoop, AsioTcp and sim::AsioNet use Boost.Asio; needs Boost 1.74 or later.
 #pragma once
 
 #include <cstdint>       // std::uint32_t
@@ -71,7 +71,7 @@ struct AsioOf<boost::asio::io_context> {
         return e;
     }
 
-    // ---- for AsioSim ---------------------------------------------------------------------------
+    // ---- for sim::AsioNet ----------------------------------------------------------------------
 
     using ExecutionContext = boost::asio::execution_context;
     using Executor = boost::asio::any_io_executor;

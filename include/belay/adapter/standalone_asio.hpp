@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/standalone_asio.hpp
-/// Lets AsioLoop and AsioTcp use the standalone asio; needs asio 1.22 or later.
+/// Lets AsioLoop, AsioTcp and sim::AsioNet use the standalone asio; needs asio 1.22 or later.
 #pragma once
 
 #include <cstdint>       // std::uint32_t
@@ -69,7 +69,7 @@ struct AsioOf<asio::io_context> {
         return e;
     }
 
-    // ---- for AsioSim ---------------------------------------------------------------------------
+    // ---- for sim::AsioNet ----------------------------------------------------------------------
 
     using ExecutionContext = asio::execution_context;
     using Executor = asio::any_io_executor;

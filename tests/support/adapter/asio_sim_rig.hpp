@@ -26,7 +26,7 @@ struct RealNet {
     using steady_timer = net::steady_timer;
     using tcp = net::ip::tcp;
 };
-using SimNet = belay::AsioSim<net::io_context>;
+using SimNet = belay::sim::AsioNet<net::io_context>;
 
 /// Two computers on one machine.
 struct RealPair {

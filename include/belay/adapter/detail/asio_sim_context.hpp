@@ -176,9 +176,10 @@ template <class Asio>
 [[nodiscard]] std::shared_ptr<AsioSimCore> asio_sim_core(const typename Asio::Executor& executor) {
     typename Asio::ExecutionContext& context = Asio::context_of(executor);
     const bool is_simulated = has_service<AsioSimService<Asio>>(context);
-    BELAY_PRECONDITION(is_simulated,
-                       "AsioSim: the executor must be that of an AsioSim<...>::io_context, and not "
-                       "of a real io_context");
+    BELAY_PRECONDITION(
+        is_simulated,
+        "sim::AsioNet: the executor must be that of a sim::AsioNet<...>::io_context, "
+        "and not that of a real io_context");
     return use_service<AsioSimService<Asio>>(context).core;
 }
 

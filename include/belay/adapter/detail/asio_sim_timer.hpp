@@ -102,7 +102,7 @@ private:
 /// A timer in virtual time, with the interface of asio::steady_timer.
 ///
 /// Its times count from the start of the world. It has no clock_type, because a clock's now() would
-/// be that of the real time: use expires_after(), or `host_of(executor).now()` of AsioSim.
+/// be that of the real time: use expires_after(), or `host_of(executor).now()` of sim::AsioNet.
 ///
 /// Thread safety: the world's thread.
 template <class Asio>
