@@ -39,7 +39,7 @@ find_package(Threads REQUIRED)
 # The others need nothing but belay.
 set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        several-servers test-your-own-networked-code-Your-own-asio-code webhooks)
+                        several-servers test-your-own-networked-code-With-your-own-asio-code webhooks)
 foreach(name IN LISTS belay_page_names)
     if(NOT name IN_LIST belay_special_pages)
         belay_page(${name})
@@ -64,7 +64,7 @@ if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
 endif()
 # Of the compilers here, asio 1.22 has coroutines with GCC only.
 if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    belay_page(test-your-own-networked-code-Your-own-asio-code)
+    belay_page(test-your-own-networked-code-With-your-own-asio-code)
 endif()
 if(BELAY_BOOST_INCLUDE)
     belay_page(adapter-Serving-WebSockets)
