@@ -36,7 +36,6 @@ ABSENT = {
     "documents that the server can read": ["yjs/*reader*", "yjs/*read_*", "yjs/*json*", "yjs/*map*"],
     "versions of a room": ["room/*version*", "room/*history*"],
     "simulation of unmodified programs": ["sim/*libc*", "adapter/sim_libc*"],
-    "simulated asio": ["sim/*asio*", "adapter/sim_asio*", "adapter/*asio_sim*"],
     "datagrams, threads and clock drift in its simulation": ["sim/*datagram*", "sim/*udp*", "sim/*thread*", "sim/*drift*"],
 }
 

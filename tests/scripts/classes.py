@@ -27,6 +27,7 @@ WORDS = ("Options", "Status", "Counters", "Report", "Snapshot")
 # "<header> <class>": why it may be larger, or deeper.
 LISTED = {
     "core/detail/member_names.hpp MemberNames": "one member for each name that is probed",
+    "adapter/detail/asio_sim_socket.hpp AsioSimSocket": "the interface of asio's socket",
     "adapter/detail/beast_pending_upgrade.hpp BeastPendingUpgrade": "one upgrade: request, timers, TLS and proxy state",
     "adapter/detail/beast_stream.hpp BeastStream": "one WebSocket: both directions, pings, limits and closing",
     "adapter/detail/curl_transfer.hpp CurlTransfer": "one transfer: what libcurl's callbacks share",
@@ -65,6 +66,8 @@ LISTED = {
     "session/outbox.hpp Outbox": "queue, window, supervisor, and the state of the storage and of a drain",
     "session/session.hpp Session": "queue, supervisor, core and what the observer has not been notified of",
     "sim/detail/channel.hpp Channel": "one function for each call of a simulated socket and its network",
+    "sim/detail/segment.hpp End": "the state of one simulated socket, of messages or of bytes",
+    "sim/detail/segment.hpp Pipe": "the state of one direction of a simulated connection",
     "sim/detail/engine.hpp Engine": "the clock, the events and the trace of one world",
     "sync/detail/bridge_sessions.hpp BridgeSession": "what a bridge stores of one session",
     "work/detail/work_entry.hpp WorkEntry": "one member for each field of an entry",
@@ -92,7 +95,6 @@ FRIENDS = {
     "session/session_service.hpp ServiceCalls": "is the fleet's table of calls to a service that it owns",
     "sim/accepted.hpp Tcp": "makes the other end of a connection",
     "sim/host.hpp Network": "faults reach the host's simulated kernel",
-    "sim/host.hpp Tcp": "dials by the host's simulated kernel",
     "sim/host.hpp World": "starts, kills and pauses the host's process",
     "sync/detail/basic_bridge.hpp LifelineOf": "gives a handle its state",
 }

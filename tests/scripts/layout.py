@@ -161,6 +161,8 @@ FORBIDDEN |= {component: HEAVY | THREADS for component in ("core", "metrics", "p
                                                            "journal", "work")}
 FORBIDDEN_ANYWHERE = {"iostream"}
 
+# The only bindings that may include sim: they run networked code of users in a simulated world.
+SIM_BINDINGS = re.compile(r"include/belay/adapter/(detail/)?(asio_sim|libc_sim)(_\w+)?\.hpp$")
 # The only places where system headers and other libraries may be included.
 FOREIGN_ALLOWED = ("include/belay/posix/", "include/belay/windows/", "include/belay/adapter/")
 # Macros for users; a header's own BELAY_DETAIL_ macros end with the header.
@@ -350,6 +352,8 @@ class Layout:
             of_most = path == f"include/belay/{MOST}" and parts[1].removesuffix(".hpp") in MOST_COMPONENTS
             if parts[1] != "version.hpp" and not of_most:
                 self.report(path, number, "layer", f"<{target}>: an umbrella inside the library")
+            return
+        if parts[1] == "sim" and SIM_BINDINGS.match(path):
             return
         if parts[1] not in allowed:
             self.report(path, number, "layer", f"<{target}>: {folder or path.split('/')[-1]} may not include {parts[1]}")

@@ -207,6 +207,18 @@ class LayoutTest(unittest.TestCase):
                 else:
                     self.finds("layer", changes)
 
+    def test_only_two_bindings_include_sim(self):
+        for name in ("asio_sim.hpp", "libc_sim.hpp", "detail/asio_sim_socket.hpp"):
+            path = f"include/belay/adapter/{name}"
+            changes = {path: header(f"adapter/{name}", "#include <belay/sim/to.hpp>\n"),
+                       f"tests/adapter/{name[:-4]}.test.cpp": test_of(f"adapter/{name}"),
+                       "include/belay/sim/to.hpp": header("sim/to.hpp"), "tests/sim/to.test.cpp": test_of("sim/to.hpp")} \
+                | umbrella("sim", "to")
+            self.assertEqual(violations(changes), [], changes)
+            other = changes | {"include/belay/adapter/sim_asio.hpp": header("adapter/sim_asio.hpp", "#include <belay/sim/to.hpp>\n"),
+                               "tests/adapter/sim_asio.test.cpp": test_of("adapter/sim_asio.hpp")}
+            self.finds("layer", other)
+
     def test_the_tables_of_layers_themselves(self):
         # In their own words, so that a slip in a table is a slip in two places.
         self.assertEqual(sorted(layout.LIBRARY_OF), sorted(layout.ARROWS))

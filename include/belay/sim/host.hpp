@@ -3,6 +3,7 @@
 /// sim::Host: a simulated computer, with a process that may end and restart, and a disk that stays.
 #pragma once
 
+#include <algorithm>    // std::max
 #include <memory>       // std::unique_ptr
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_invocable_v, std::is_void_v
@@ -20,6 +21,7 @@ namespace detail {
 /// Its address identifies a type, without RTTI.
 template <class T>
 inline constexpr char type_name = 0;
+struct Kernel;
 }  // namespace detail
 
 /// A computer of a simulated world, and the driver of the machines on it. World::host makes it.
@@ -76,7 +78,8 @@ public:
                       "Host::listen: on_accept must be callable as on_accept(sim::Accepted)");
         if (!station_.alive) return;
         detail::Station::Listener& listener = station_.listeners[port];
-        BELAY_PRECONDITION(!listener.on_accept, "Host::listen: the port must be free");
+        BELAY_PRECONDITION(!listener.on_accept && !listener.on_waiting,
+                           "Host::listen: the port must be free");
         listener.on_accept = [g = std::decay_t<F>(std::forward<F>(on_accept))](
                                  belay::detail::Ref<detail::Channel> c) mutable {
             g(Accepted{std::move(c)});
@@ -120,7 +123,7 @@ public:
 
 private:
     friend class Network;
-    friend class Tcp;
+    friend struct detail::Kernel;
     friend class World;
 
     /// The result of the factory.
@@ -224,6 +227,20 @@ private:
         post([this] { detail::Channel::accept_all(engine(), station_); });
     }
 
+    /// Begins a connection to a port of another host.
+    [[nodiscard]] belay::detail::Ref<detail::Channel> dial(detail::Station& to,
+                                                           std::uint16_t port) {
+        if (fabric_.channels.size() >= fabric_.sweep_at) {
+            std::erase_if(fabric_.channels,
+                          [](const belay::detail::Ref<detail::Channel>& c) { return c->over(); });
+            fabric_.sweep_at = std::max(fabric_.sweep_min, 2 * fabric_.channels.size());
+        }
+        const std::uint64_t dial_key = detail::mix(key(), station_.dials++);
+        fabric_.channels.push_back(
+            belay::detail::Ref<detail::Channel>::make(fabric_, station_, to, port, dial_key));
+        return fabric_.channels.back();
+    }
+
     void call(const Timer& timer) {
         if (!timer.waits()) return;
         if (station_.frozen) return stalled_.push_back(timer);
@@ -249,5 +266,19 @@ private:
     std::uint64_t starts_ = 0;
     std::uint64_t next_machine_ = 0;
 };
+
+namespace detail {
+
+/// The access of sockets to the simulated kernel of their host.
+struct Kernel {
+    [[nodiscard]] static Fabric& fabric(const Host& host) noexcept { return host.fabric_; }
+    [[nodiscard]] static Station& station(Host& host) noexcept { return host.station_; }
+    [[nodiscard]] static belay::detail::Ref<Channel> dial(Host& host, Station& to,
+                                                          std::uint16_t port) {
+        return host.dial(to, port);
+    }
+};
+
+}  // namespace detail
 
 }}}  // namespace belay::sim

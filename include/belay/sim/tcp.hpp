@@ -3,7 +3,6 @@
 /// sim::Tcp: the transport that dials another host of the simulated world.
 #pragma once
 
-#include <algorithm>    // std::max
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
@@ -33,22 +32,12 @@ public:
 
 private:
     belay::detail::Ref<detail::Channel> dial(const Link<Bytes>& link) {
-        detail::Fabric& fabric = host_->fabric_;
-        detail::Station& from = host_->station_;
-        detail::Station* const to = fabric.find(peer_);
-        if (to == nullptr || !from.alive) {
+        detail::Station* const to = detail::Kernel::fabric(*host_).find(peer_);
+        if (to == nullptr || !host_->alive()) {
             link.closed(Failure::from(std::make_error_code(std::errc::host_unreachable)));
             return {};
         }
-        if (fabric.channels.size() >= fabric.sweep_at) {
-            std::erase_if(fabric.channels,
-                          [](const belay::detail::Ref<detail::Channel>& c) { return c->over(); });
-            fabric.sweep_at = std::max(fabric.sweep_min, 2 * fabric.channels.size());
-        }
-        const std::uint64_t key = detail::mix(host_->key(), from.dials++);
-        fabric.channels.push_back(
-            belay::detail::Ref<detail::Channel>::make(fabric, from, *to, port_, key));
-        return fabric.channels.back();
+        return detail::Kernel::dial(*host_, *to, port_);
     }
 
     Host* host_;

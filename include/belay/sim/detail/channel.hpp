@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>     // std::min
+#include <span>          // std::span
 #include <system_error>  // std::errc
 
 #include <belay/core/crc32c.hpp>
@@ -31,6 +32,8 @@ public:
         }
         choose_latency();
         end_[0].exists = true;
+        end_[0].port = static_cast<std::uint16_t>(ephemeral_first + from.dials % ephemeral_count);
+        end_[1].port = port;
         note(Mark::dial, 0, port);
         push(0, SegmentKind::syn);
     }
@@ -94,14 +97,17 @@ public:
         Pipe& out = pipe_[side];
         e.attached = false;
         e.link = {};
+        e.socket = nullptr;
+        if (e.lingers) return;  // it is the kernel's
+        const bool unread = e.is_stream && !e.inbox.empty();
         e.inbox.clear();
         if (!std::exchange(e.exists, false) || fabric_ == nullptr) return;
         note(Mark::hang_up, side, 0);
         if (cut_) return;  // the other end's reset is under way
-        if (!e.closing) drop_unwritten(out.flying, fabric_->engine.now());
+        if (!e.closing && !e.is_stream) drop_unwritten(out.flying, fabric_->engine.now());
         if (out.blocked) {
             out.flying.clear();
-        } else if (e.fin_seen) {
+        } else if (e.fin_seen && !unread) {
             if (!e.closing) push(side, SegmentKind::fin);
         } else if (!e.ended) {
             keep_front(out.flying, out.bits);
@@ -119,6 +125,10 @@ public:
     /// Passes the connections that the kernel has completed to the process of a host.
     static void accept_all(Engine& engine, Station& station) {
         for (auto& [port, listener] : station.listeners) {
+            if (listener.on_waiting) {
+                if (!listener.backlog.empty()) listener.on_waiting();
+                continue;
+            }
             while (!listener.backlog.empty() && !station.frozen) {
                 belay::detail::Ref<Channel> next = std::move(listener.backlog.front());
                 listener.backlog.erase(listener.backlog.begin());
@@ -126,6 +136,92 @@ public:
                 listener.on_accept(std::move(next));
             }
         }
+    }
+
+    // ---- for a socket that carries a stream of bytes -------------------------------------------
+
+    /// Attaches a socket: from now on it is notified of every change at its end.
+    void attach_stream(int side, ByteSocket& socket) noexcept {
+        end_[side].is_stream = true;
+        end_[side].socket = &socket;
+    }
+    /// Sends a front part of `bytes`, as much as the window has space for.   Returns: its size; 0
+    /// if there is no space, and changed() follows when there is.
+    [[nodiscard]] std::size_t write(int side, BytesView bytes) {
+        End& e = end_[side];
+        Pipe& out = pipe_[side];
+        if (!can_send(e) || bytes.empty()) return 0;
+        const std::size_t used = out.unread_bytes + overhead_bytes;
+        std::size_t space = window_of(out) > used ? window_of(out) - used : 0;
+        if (out.unread_bytes == 0) space = std::max<std::size_t>(space, 1);
+        const std::size_t taken = std::min(space, bytes.size());
+        if (taken == 0) return e.starved = true, 0;
+        // A kernel cuts where it likes. The two parts arrive at different times.
+        const std::size_t cut = (out.bits() & 1) != 0 ? uniform_upto(out.bits, taken - 1) : 0;
+        if (cut != 0 && out.unread_bytes + taken + 2 * overhead_bytes <= window_of(out)) {
+            const BytesView front = bytes.first(cut);
+            static_cast<void>(send(side, Bytes(front.begin(), front.end())));
+            bytes = bytes.subspan(cut, taken - cut);
+        }
+        bytes = bytes.first(std::min(taken, bytes.size()));
+        static_cast<void>(send(side, Bytes(bytes.begin(), bytes.end())));
+        return taken;
+    }
+    /// Moves what has arrived to `out`.   Returns: how much.
+    [[nodiscard]] std::size_t read(int side, std::span<std::byte> out) {
+        End& e = end_[side];
+        std::size_t size = 0;
+        while (size != out.size() && !e.inbox.empty()) {
+            Bytes& first = e.inbox[0].bytes;
+            const std::size_t left = first.size() - e.front_read;
+            const std::size_t n = std::min(left, out.size() - size);
+            std::copy_n(first.begin() + static_cast<std::ptrdiff_t>(e.front_read), n,
+                        out.begin() + static_cast<std::ptrdiff_t>(size));
+            size += n;
+            e.front_read += n;
+            const bool done = e.front_read == first.size();
+            if (e.exists && !e.ended && fabric_ != nullptr) {
+                free_window(side, done ? n + overhead_bytes : n);
+            }
+            if (!done) break;
+            e.front_read = 0;
+            static_cast<void>(e.inbox.pop());
+        }
+        return size;
+    }
+    /// Returns how much read() would move.
+    [[nodiscard]] std::size_t readable(int side) noexcept {
+        End& e = end_[side];
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < e.inbox.size(); ++i) size += e.inbox[i].bytes.size();
+        return size - e.front_read;
+    }
+    /// The process closes its socket. The kernel sends what was written, and ends the connection
+    /// gracefully, unless there is unread data.
+    void release(int side) {
+        End& e = end_[side];
+        e.socket = nullptr;
+        if (!e.exists || fabric_ == nullptr) return;
+        if (!e.up || e.ended || !e.inbox.empty()) return abort(side);
+        note(Mark::hang_up, side, 2);
+        close(side);
+        e.lingers = true;
+        forget_if_over(side);
+    }
+    /// The kernel has repeated a segment too often without an answer.
+    void give_up(int side) {
+        End& e = end_[side];
+        if (!std::exchange(e.exists, false)) return;
+        note(Mark::cut, side, 1);
+        if (!cut_) pipe_[side].flying.clear();
+        end_stream(e, std::errc::timed_out);
+    }
+    /// Returns since when the other kernel has not answered what this end has sent; never if it
+    /// has.
+    [[nodiscard]] Instant unanswered_since(int side) noexcept {
+        Pipe& out = pipe_[side];
+        const bool held = out.blocked && !out.flying.empty();
+        return std::min(held ? out.flying[0].sent : never, out.unanswered_since);
     }
 
     // ---- for the network -----------------------------------------------------------------------
@@ -148,6 +244,7 @@ public:
         // A reset from the way itself still arrives.
         if (!cut_) pipe_[side].flying.clear();
         keep_front(e.inbox, pipe_[side].bits);
+        if (e.is_stream) return end_stream(e, std::errc::connection_reset);
         e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
         e.ended = true;
         read(side);
@@ -167,6 +264,14 @@ public:
             const End& other = end_[1 - p.from];
             p.blocked = false;
             p.held_until = after(fabric_->engine.now(), p.latency->draw(p.bits));
+            if (end_[p.from].is_stream && !p.flying.empty()) {
+                const bool dials = p.flying[0].kind == SegmentKind::syn;
+                p.held_until =
+                    std::max(p.held_until, next_retry(p.flying[0].sent,
+                                                      dials ? first_syn_retry : first_data_retry,
+                                                      fabric_->engine.now()));
+            }
+            pipe_[1 - p.from].unanswered_since = never;
             const bool owing = end_[p.from].owes_reset && other.exists && !other.ended;
             if (owing) push(p.from, SegmentKind::reset);
             if (const std::size_t cost = std::exchange(pipe_[1 - p.from].unacknowledged_bytes, 0)) {
@@ -199,6 +304,9 @@ private:
     // too.
     static constexpr std::size_t overhead_bytes = 16;
     static constexpr std::size_t backlog_max = 128;
+    // Source: Linux, net.ipv4.ip_local_port_range.
+    static constexpr std::uint64_t ephemeral_first = 32768;
+    static constexpr std::uint64_t ephemeral_count = 28232;
 
     static std::size_t cost_of(const Bytes& message) noexcept {
         return message.size() + overhead_bytes;
@@ -264,6 +372,11 @@ private:
         note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size());
         if (s.kind == SegmentKind::syn) return accept();
         if (!e.exists) return answer_unknown_socket(side, s.kind);
+        if (s.kind == SegmentKind::fin) {
+            end_[1 - side].fin_delivered = true;
+            forget_if_over(1 - side);
+        }
+        if (e.is_stream) return arrive_at_stream(side, std::move(s));
         if (s.kind == SegmentKind::reset) {
             if (std::exchange(e.ended, true)) return;
             keep_front(e.inbox, pipe_[1 - side].bits);
@@ -273,6 +386,61 @@ private:
         if (at_once && (report(side, s) || !e.exists)) return;
         e.inbox.push(std::move(s));
         if (!at_once) read(side);
+    }
+    void arrive_at_stream(int side, Segment&& s) {
+        const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
+        End& e = end_[side];
+        Pipe& in = pipe_[1 - side];
+        switch (s.kind) {
+            case SegmentKind::ack:
+                e.up = true;
+                break;
+            case SegmentKind::data:
+                if (e.lingers) return answer_closed_socket(side);
+                if (pipe_[side].blocked)
+                    in.unanswered_since = std::min(in.unanswered_since, s.sent);
+                e.inbox.push(std::move(s));
+                break;
+            case SegmentKind::window:
+                in.window_unread = false;
+                e.starved = false;
+                break;
+            case SegmentKind::ping:
+                in.ping_unread = false;  // a stream has none
+                return;
+            case SegmentKind::fin:
+                e.fin_seen = true;
+                forget_if_over(side);
+                break;
+            case SegmentKind::reset: {
+                if (e.ended) return;
+                keep_front(e.inbox, in.bits);
+                if (e.lingers) e.exists = false;
+                const std::errc lost =
+                    e.fin_seen ? std::errc::broken_pipe : std::errc::connection_reset;
+                return end_stream(e, e.up ? lost : std::errc::connection_refused);
+            }
+            default:
+                return;
+        }
+        if (e.socket != nullptr) e.socket->changed();
+    }
+    /// Data for a socket that the process has closed: nobody will read it.
+    void answer_closed_socket(int side) {
+        End& e = end_[side];
+        e.exists = e.lingers = false;
+        if (!cut_ && !std::exchange(e.owes_reset, true)) push(side, SegmentKind::reset);
+    }
+    static void end_stream(End& e, std::errc why) {
+        e.ended = true;
+        e.front_read = e.inbox.empty() ? 0 : e.front_read;
+        e.error = why;
+        if (e.socket != nullptr) e.socket->changed();
+    }
+    /// Forgets a socket that no process has, and that both ends have ended.
+    void forget_if_over(int side) noexcept {
+        End& e = end_[side];
+        if (e.lingers && e.fin_seen && e.fin_delivered) e.exists = false;
     }
     /// A kernel answers for a socket that it does not know, but never to a reset.
     void answer_unknown_socket(int side, SegmentKind kind) {
@@ -285,12 +453,14 @@ private:
         Station& s = *end_[1].station;
         const auto listener = s.listeners.find(port_);
         if (!s.alive || s.refuses || listener == s.listeners.end() ||
-            listener->second.backlog.size() >= backlog_max) {
+            listener->second.backlog.size() >= backlog_max ||
+            (listener->second.only_local && end_[0].station != &s)) {
             note(Mark::refuse, 1, port_);
             return answer_unknown_socket(1, SegmentKind::syn);
         }
         note(Mark::accept, 1, port_);
         end_[1].exists = end_[1].up = true;
+        end_[1].is_stream = static_cast<bool>(listener->second.on_waiting);
         push(1, SegmentKind::ack);
         listener->second.backlog.push_back(alive);
         accept_all(fabric_->engine, s);

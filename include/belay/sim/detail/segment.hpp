@@ -3,6 +3,10 @@
 /// Segment, Pipe, End: the parts of a simulated connection.
 #pragma once
 
+#include <algorithm>     // std::min
+#include <chrono>        // std::chrono::seconds
+#include <system_error>  // std::errc
+
 #include <belay/core/bytes.hpp>
 #include <belay/link/link.hpp>
 #include <belay/sim/detail/station.hpp>
@@ -51,6 +55,32 @@ inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now)
     }
 }
 
+/// A socket of a process that carries a stream of bytes instead of whole messages.
+class ByteSocket {
+public:
+    /// Called after something has arrived, or the connection has ended. It must not run the code
+    /// of a process, which may be frozen.
+    virtual void changed() = 0;
+
+protected:
+    ~ByteSocket() = default;
+};
+
+/// The delays of a kernel that repeats a segment without an answer: a request for a connection, and
+/// data.   Source: Linux, TCP_TIMEOUT_INIT, TCP_RTO_MIN and TCP_RTO_MAX.
+inline constexpr Duration first_syn_retry = std::chrono::seconds{1};
+inline constexpr Duration first_data_retry = std::chrono::milliseconds{200};
+inline constexpr Duration retry_max = std::chrono::seconds{120};
+
+/// Returns when a segment that was first sent at `sent` is sent again, at `now` or later.
+[[nodiscard]] inline Instant next_retry(Instant sent, Duration first, Instant now) noexcept {
+    Instant at = sent;
+    for (Duration wait = first; at < now; wait = std::min(2 * wait, retry_max)) {
+        at = after(at, wait);
+    }
+    return at;
+}
+
 /// One direction of a connection: what one end has sent and the other has not received yet.
 struct Pipe {
     Channel* channel = nullptr;
@@ -62,6 +92,7 @@ struct Pipe {
     std::size_t unread_bytes = 0;          // sent, and not yet read by the process at the other end
     std::size_t unacknowledged_bytes = 0;  // of them, read while the way back was blocked
     std::size_t bytes_max = ~std::size_t{0};  // limit of unread_bytes in addition to the window
+    Instant unanswered_since = never;         // a stream's data arrived, its acknowledgement not
     bool scheduled = false;                   // an event for it is in the event queue
     bool blocked = false;                     // a partition holds it
     bool ping_unread = false;                 // at most one is under way
@@ -82,6 +113,14 @@ struct End {
     bool full = false;        // the machine refused a message
     bool starved = false;     // send() returned busy to the process
     bool owes_reset = false;  // received a segment although it does not exist
+    // A stream of bytes: nothing is passed to the process, which reads from the inbox.
+    bool is_stream = false;
+    bool lingers = false;        // the process has closed it; the kernel sends the rest
+    bool fin_delivered = false;  // the other kernel has received this end's fin
+    std::uint16_t port = 0;
+    std::size_t front_read = 0;    // of a stream: bytes of the inbox's first segment that were read
+    ByteSocket* socket = nullptr;  // of a stream
+    std::errc error{};             // of a stream: why it has ended
     // The longest message that the process accepts.
     std::size_t message_bytes_max = ~std::size_t{0};
 };

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/socket.hpp
+/// Socket, ListeningSocket: the system calls of a host for TCP, which never block.
+#pragma once
+
+#include <chrono>        // std::chrono::seconds
+#include <cstddef>       // std::byte
+#include <cstdint>       // std::uint32_t
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <system_error>  // std::errc
+#include <utility>       // std::move, std::exchange
+
+#include <belay/sim/host.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
+
+/// An IPv4 address, in the order of the host. The hosts of a world are 10.0.0.1, 10.0.0.2 and so
+/// on, in the order in which they were made.
+using Address = std::uint32_t;
+inline constexpr Address first_address = 0x0A000001;
+inline constexpr Address loopback_address = 0x7F000001;
+
+/// How long a kernel repeats the request for a connection.   Source: Linux, tcp_syn_retries = 6.
+inline constexpr Duration connect_limit = std::chrono::seconds{127};
+/// How long a kernel repeats data.   Source: Linux, tcp_retries2 = 15: "at least 924.6 seconds".
+inline constexpr Duration answer_limit = std::chrono::milliseconds{924'600};
+/// How long a kernel looks for an address at which there is no host.   Source: Linux, neigh:
+/// mcast_solicit = 3 questions, retrans_time_ms = 1000.
+inline constexpr Duration neighbour_limit = std::chrono::seconds{3};
+
+/// The result of a call that does not block: a number of bytes, or an error. std::errc{} with 0
+/// bytes is the end of the stream.
+struct IoResult {
+    std::size_t bytes = 0;
+    std::errc error{};
+
+    [[nodiscard]] bool would_block() const noexcept {
+        return error == std::errc::resource_unavailable_try_again;
+    }
+};
+
+/// One TCP socket of a host's process, for bindings to socket libraries.
+///
+/// It behaves as a socket of Linux does. `on_change` is called when a call may succeed that would
+/// have blocked, also while the process is frozen: it must not run code of the process. The
+/// destructor closes the socket.
+///
+/// Thread safety: the world's thread.
+class Socket : private ByteSocket {
+public:
+    explicit Socket(Host& host, Function<void()> on_change)
+        : host_{&host}, on_change_{std::move(on_change)} {}
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    ~Socket() { close(); }
+
+    /// Takes an accepted connection.   Pre: closed.
+    void adopt(belay::detail::Ref<Channel> channel) {
+        channel_ = std::move(channel);
+        side_ = 1;
+        state_ = State::connected;
+        channel_->attach_stream(side_, *this);
+        if (!end().ended) return;
+        ended_ = true;
+        error_ = end().error;
+    }
+    /// Begins to connect.   Returns: what the system call returns at once; an end follows by
+    /// finish_connect().
+    [[nodiscard]] std::errc connect(Address address, std::uint16_t port) {
+        if (state_ == State::connecting) return std::errc::connection_already_in_progress;
+        if (state_ == State::connected) return std::errc::already_connected;
+        if (!host_->alive()) return std::errc::network_down;
+        state_ = State::connecting;
+        error_ = {};
+        fin_sent_ = ended_ = reads_ended_ = false;
+        if (Station* const to = find(address)) {
+            side_ = 0;
+            channel_ = Kernel::dial(*host_, *to, port);
+            channel_->attach_stream(side_, *this);
+            give_up_ = host_->after(connect_limit, [this] { channel_->give_up(side_); });
+        } else {
+            give_up_ = host_->after(neighbour_limit, [this] { fail(std::errc::host_unreachable); });
+        }
+        return {};
+    }
+    /// Returns the end of connect(); nothing while it lasts.
+    [[nodiscard]] std::optional<std::errc> finish_connect() {
+        if (state_ == State::connected) return std::errc{};
+        if (state_ == State::connecting) return std::nullopt;
+        return std::exchange(error_, {});
+    }
+    [[nodiscard]] bool connected() const noexcept { return state_ == State::connected; }
+
+    /// Pre: out is not empty.
+    [[nodiscard]] IoResult read(std::span<std::byte> out) {
+        if (state_ != State::connected) return {0, std::errc::not_connected};
+        if (const std::size_t n = channel_->read(side_, out)) return {n, {}};
+        if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
+            return {0, error};
+        }
+        if (ended_ || reads_ended_ || end().fin_seen) return {0, {}};
+        return {0, std::errc::resource_unavailable_try_again};
+    }
+    /// Pre: bytes is not empty.
+    [[nodiscard]] IoResult write(BytesView bytes) {
+        if (state_ != State::connected) {
+            return {0, fin_sent_ ? std::errc::broken_pipe : std::errc::not_connected};
+        }
+        if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
+            return {0, error};
+        }
+        if (ended_ || fin_sent_) return {0, std::errc::broken_pipe};
+        const std::size_t n = channel_->write(side_, bytes);
+        if (n == 0) return {0, std::errc::resource_unavailable_try_again};
+        if (!give_up_.waits()) watch_answers(host_->now());
+        return {n, {}};
+    }
+    /// Returns how much read() would return.
+    [[nodiscard]] std::size_t available() const noexcept {
+        return state_ == State::connected ? channel_->readable(side_) : 0;
+    }
+    /// Ends one direction, or both.
+    [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
+        if (state_ != State::connected || ended_) return std::errc::not_connected;
+        reads_ended_ = reads_ended_ || reads;
+        if (writes && !std::exchange(fin_sent_, true)) channel_->close(side_);
+        on_change_();
+        return {};
+    }
+    /// Closes the socket. With `reset`, data that was not sent yet is lost, as with SO_LINGER and a
+    /// time of 0.
+    void close(bool reset = false) {
+        give_up_.cancel();
+        state_ = State::closed;
+        const belay::detail::Ref<Channel> channel = std::exchange(channel_, {});
+        if (!channel) return;
+        reset ? channel->abort(side_) : channel->release(side_);
+    }
+
+    [[nodiscard]] Address peer_address() const noexcept {
+        return channel_ ? first_address + channel_->end(1 - side_).station->index : 0;
+    }
+    [[nodiscard]] std::uint16_t peer_port() const noexcept {
+        return channel_ ? channel_->end(1 - side_).port : std::uint16_t{0};
+    }
+    [[nodiscard]] Address address() const noexcept {
+        return channel_ ? first_address + Kernel::station(*host_).index : 0;
+    }
+    [[nodiscard]] std::uint16_t port() const noexcept {
+        return channel_ ? end().port : std::uint16_t{0};
+    }
+
+    /// Returns the address of a host; nothing if there is none of this name.
+    [[nodiscard]] static std::optional<Address> look_up(const Host& host, std::string_view name) {
+        if (name == "localhost") return loopback_address;
+        const Station* const station = Kernel::fabric(host).find(name);
+        if (station == nullptr) return std::nullopt;
+        return first_address + station->index;
+    }
+
+private:
+    enum class State : std::uint8_t { closed, connecting, connected };
+
+    void changed() override {
+        const End& e = end();
+        if (e.ended) {
+            if (state_ == State::connecting) return fail(e.error);
+            if (!std::exchange(ended_, true)) error_ = e.error;
+            give_up_.cancel();
+        } else if (state_ == State::connecting && e.up) {
+            state_ = State::connected;
+            give_up_.cancel();
+        }
+        on_change_();
+    }
+    void fail(std::errc why) {
+        close();
+        error_ = why;
+        on_change_();
+    }
+    /// Gives the connection up when the peer's kernel has been silent for too long.
+    void watch_answers(Instant since) {
+        give_up_ = host_->at(after(since, answer_limit), [this] {
+            const Instant silent = channel_->unanswered_since(side_);
+            if (silent == never) return;
+            if (elapsed(silent, host_->now()) >= answer_limit) return channel_->give_up(side_);
+            watch_answers(silent);
+        });
+    }
+    [[nodiscard]] Station* find(Address address) const noexcept {
+        if (address >> 24 == loopback_address >> 24 || address == 0)
+            return &Kernel::station(*host_);
+        const std::uint64_t index = std::uint64_t{address} - first_address;
+        const auto& stations = Kernel::fabric(*host_).stations;
+        return index < stations.size() ? stations[static_cast<std::size_t>(index)] : nullptr;
+    }
+    [[nodiscard]] const End& end() const noexcept { return channel_->end(side_); }
+
+    Host* host_;
+    Function<void()> on_change_;
+    belay::detail::Ref<Channel> channel_;
+    Timer give_up_;
+    std::errc error_{};  // reported once
+    int side_ = 0;
+    State state_ = State::closed;
+    bool ended_ = false;  // the kernel has ended the connection
+    bool fin_sent_ = false;
+    bool reads_ended_ = false;
+};
+
+/// A listening TCP socket of a host's process. `on_waiting` is called, as Socket's on_change, when
+/// a connection is complete. Its destructor closes the socket, and resets the connections that
+/// wait.
+///
+/// Thread safety: the world's thread.
+class ListeningSocket {
+public:
+    explicit ListeningSocket(Host& host) noexcept : host_{&host} {}
+    ListeningSocket(const ListeningSocket&) = delete;
+    ListeningSocket& operator=(const ListeningSocket&) = delete;
+    ~ListeningSocket() { close(); }
+
+    /// Chooses a port; a free one if it is 0.
+    [[nodiscard]] std::errc bind(std::uint16_t port) {
+        if (port_ != 0) return std::errc::invalid_argument;
+        if (port == 0) port = free_port();
+        if (port == 0 || is_taken(port)) return std::errc::address_in_use;
+        port_ = port;
+        return {};
+    }
+    /// Listens on the port; on a free one without bind().
+    [[nodiscard]] std::errc listen(bool only_local, Function<void()> on_waiting) {
+        Station& station = Kernel::station(*host_);
+        if (!station.alive) return std::errc::network_down;
+        if (listening()) return {};
+        if (port_ == 0) port_ = free_port();
+        if (port_ == 0 || is_taken(port_)) return std::errc::address_in_use;
+        station.listeners[port_].on_waiting = std::move(on_waiting);
+        station.listeners[port_].only_local = only_local;
+        start_ = host_->starts();
+        return {};
+    }
+    /// Returns the next connection that is complete; null if there is none.
+    [[nodiscard]] belay::detail::Ref<Channel> accept() noexcept {
+        if (!listening()) return {};
+        auto& backlog = Kernel::station(*host_).listeners[port_].backlog;
+        if (backlog.empty()) return {};
+        belay::detail::Ref<Channel> next = std::move(backlog.front());
+        backlog.erase(backlog.begin());
+        return next;
+    }
+    void close() {
+        const bool was_listening = listening();
+        const std::uint16_t port = std::exchange(port_, std::uint16_t{0});
+        if (!was_listening) return;
+        const auto listener = Kernel::station(*host_).listeners.extract(port);
+        start_ = 0;
+        for (const belay::detail::Ref<Channel>& c : listener.mapped().backlog) c->abort(1);
+    }
+    /// Returns whether it listens. A host that was killed closes the sockets of its process.
+    [[nodiscard]] bool listening() const noexcept {
+        return port_ != 0 && start_ == host_->starts() && is_taken(port_);
+    }
+    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+
+private:
+    [[nodiscard]] bool is_taken(std::uint16_t port) const noexcept {
+        return Kernel::station(*host_).listeners.count(port) != 0;
+    }
+    [[nodiscard]] std::uint16_t free_port() const noexcept {
+        for (std::uint32_t port = 49152; port <= 65535; ++port) {
+            const auto candidate = static_cast<std::uint16_t>(port);
+            if (!is_taken(candidate)) return candidate;
+        }
+        return 0;
+    }
+
+    Host* host_;
+    std::uint16_t port_ = 0;
+    std::uint64_t start_ = 0;
+};
+
+}}}  // namespace belay::sim::detail

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// Goal: code over Boost's asio runs in a world as on real sockets, and meets faults there. Method:
+// the same cases on the loopback and in a world; faults of the world; a chat that does not know
+// belay, explored. Clang 14 has no coroutines of Boost 1.74.
+#include <belay/adapter/asio_sim.hpp>
+
+#include <belay/adapter/boost_asio.hpp>
+
+#include <boost/asio.hpp>
+
+namespace asio_sim_test {
+namespace net = boost::asio;
+}
+
+#include "support/adapter/asio_sim_cases.hpp"
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+#    include "support/adapter/asio_sim_chat.hpp"
+#endif
+
+namespace asio_sim_test {
+
+namespace {
+
+using Rig = ConnectedPair<SimPair>;
+
+/// The time in the world until a connection attempt ends, and its error.
+struct Dialled {
+    std::optional<SocketError> error;
+    std::chrono::nanoseconds took{};
+};
+Dialled dial(SimPair& p, const SimNet::tcp::endpoint& to) {
+    Dialled d;
+    SimNet::tcp::socket s{p.client()};
+    const auto begin = p.world.now();
+    s.async_connect(to, [&](SocketError e) {
+        d.error = e;
+        d.took = belay::elapsed(begin, p.world.now());
+    });
+    p.world.run_for(1h);
+    return d;
+}
+
+}  // namespace
+
+TEST_CASE("A socket of a world gives up connecting when Linux does", "[adapter][asio_sim][sim]") {
+    SimPair p;
+    SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
+    SECTION("behind a partition: after 127 s") {
+        p.world.network().partition(p.here, p.there);
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        REQUIRE(d.error == net::error::timed_out);
+        CHECK(d.took == 127s);
+    }
+    SECTION("when only the answers are lost: after 127 s") {
+        p.world.network().partition_one_way(p.there, p.here);
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        REQUIRE(d.error == net::error::timed_out);
+        CHECK(d.took == 127s);
+    }
+    SECTION("at an address without a computer: after 3 s") {
+        const Dialled d = dial(p, {net::ip::make_address("10.0.0.99"), 80});
+        REQUIRE(d.error == net::error::host_unreachable);
+        CHECK(d.took == 3s);
+    }
+    SECTION("of a dead process: refused at once") {
+        p.world.kill(p.there);
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        REQUIRE(d.error == net::error::connection_refused);
+        CHECK(d.took < 20ms);
+    }
+    SECTION("a partition that ends: at the next repetition") {
+        p.world.network().partition(p.here, p.there);
+        p.world.after(8s, [&] { p.world.network().heal(p.here, p.there); });
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        REQUIRE(d.error);
+        CHECK_FALSE(*d.error);
+        CHECK(d.took >= 15s);  // requests leave after 0, 1, 3, 7 and 15 s
+        CHECK(d.took < 16s);
+        acceptor.close();
+        p.settle();
+    }
+    CHECK(p.world.network().sockets(p.here) == 0);
+}
+
+TEST_CASE("A socket of a world gives up sending when Linux does", "[adapter][asio_sim][sim]") {
+    Rig p;
+    const bool answers_only = GENERATE(false, true);
+    if (answers_only) {
+        p.world.network().partition_one_way(p.there, p.here);
+    } else {
+        p.world.network().partition(p.here, p.there);
+    }
+    const auto begin = p.world.now();
+    CHECK_FALSE(p.write(p.near, "anybody there?"));
+    CHECK(p.error_of_read(p.near) == net::error::timed_out);
+    CHECK(belay::elapsed(begin, p.world.now()) == 924'600ms);
+    CHECK(p.write(p.near, "x") == net::error::broken_pipe);
+    // The other end does not know.
+    Rig::Outcome o;
+    char byte = 0;
+    SocketError error;
+    if (answers_only) CHECK(p.read(p.far, 14, error) == "anybody there?");
+    p.far.async_read_some(net::buffer(&byte, 1), o.handler());
+    p.world.network().heal_all();
+    p.world.run_for(24h);
+    CHECK_FALSE(o.is_done);
+}
+
+TEST_CASE("A socket of a world waits for ever for a peer that is silent and alive",
+          "[adapter][asio_sim][sim]") {
+    Rig p;
+    CHECK_FALSE(p.write(p.near, "hello"));
+    p.world.pause(p.there);
+    Rig::Outcome o;
+    char byte = 0;
+    p.near.async_read_some(net::buffer(&byte, 1), o.handler());
+    p.world.run_for(24h);
+    CHECK_FALSE(o.is_done);
+    p.world.resume(p.there);
+    SocketError error;
+    CHECK(p.read(p.far, 5, error) == "hello");
+}
+
+TEST_CASE("A partition holds the bytes of a socket until they are repeated",
+          "[adapter][asio_sim][sim]") {
+    Rig p;
+    p.world.network().partition(p.here, p.there);
+    CHECK_FALSE(p.write(p.near, "held"));
+    p.near.close();  // the kernel sends the rest
+    p.world.after(60s, [&] { p.world.network().heal_all(); });
+    const auto begin = p.world.now();
+    SocketError error;
+    CHECK(p.read(p.far, 100, error) == "held");
+    CHECK(error == net::error::eof);
+    CHECK(belay::elapsed(begin, p.world.now()) > 60s);
+    CHECK(belay::elapsed(begin, p.world.now()) < 124s);
+    p.far.close();
+    p.settle();
+    CHECK(p.world.network().sockets(p.here) == 0);
+    CHECK(p.world.network().sockets(p.there) == 0);
+}
+
+TEST_CASE("A killed process resets its connections, and destroys its handlers",
+          "[adapter][asio_sim][sim]") {
+    SimPair p;
+    const auto shared = std::make_shared<int>(0);
+    int calls = 0;
+    auto acceptor = std::make_unique<SimNet::tcp::acceptor>(
+        p.server(), SimNet::tcp::endpoint{SimNet::tcp::v4(), 80});
+    acceptor->async_accept([&calls, shared](SocketError, SimNet::tcp::socket) { ++calls; });
+    auto timer = std::make_shared<SimNet::steady_timer>(p.server(), 1h);
+    timer->async_wait([&calls, shared, timer](SocketError) { ++calls; });  // it owns itself
+    auto resolver = std::make_shared<SimNet::tcp::resolver>(p.server());
+    resolver->async_resolve("client", "1", [&calls, shared, resolver](auto&&...) { ++calls; });
+    net::post(p.server(), [&calls, shared] { ++calls; });
+    CHECK(shared.use_count() == 5);
+    p.world.kill(p.there);
+    CHECK(shared.use_count() == 1);
+    timer.reset();
+    resolver.reset();
+    p.world.restart(p.there);
+    p.settle();
+    CHECK(calls == 0);
+    SimNet::tcp::acceptor next{p.server(), {SimNet::tcp::v4(), 80}};  // the port is free
+    acceptor.reset();                                                 // of the dead process
+    CHECK(dial(p, {SimPair::address(), 80}).error == SocketError{});
+}
+
+TEST_CASE("Faults of the network end connections of sockets", "[adapter][asio_sim][sim]") {
+    Rig p;
+    SECTION("a cut resets both ends") {
+        p.world.network().drop_connections(p.here, p.there);
+        CHECK(p.error_of_read(p.near) == net::error::connection_reset);
+        CHECK(p.error_of_read(p.far) == net::error::connection_reset);
+    }
+    SECTION("a kill resets the other end") {
+        p.world.kill(p.there);
+        CHECK(p.error_of_read(p.near) == net::error::connection_reset);
+    }
+    SECTION("a half-open connection is noticed by writing") {
+        p.world.network().half_open(p.there, p.here);
+        CHECK(p.error_of_read(p.far) == net::error::connection_reset);
+        Rig::Outcome o;
+        char byte = 0;
+        p.near.async_read_some(net::buffer(&byte, 1), o.handler());
+        p.world.run_for(24h);
+        CHECK_FALSE(o.is_done);
+        CHECK_FALSE(p.write(p.near, "hello?"));
+        p.settle();
+        REQUIRE(o.is_done);
+        CHECK(o.error == net::error::connection_reset);
+    }
+}
+
+TEST_CASE("A stream of a world arrives in pieces, and joined", "[adapter][asio_sim][sim]") {
+    Rig p;
+    bool was_cut = false, was_joined = false;
+    for (int i = 0; i < 50; ++i) {
+        CHECK_FALSE(p.write(p.near, "0123456789"));
+        if (i % 2 == 0) p.settle();
+        std::string in(100, '.');
+        Rig::Outcome o;
+        p.far.async_read_some(net::buffer(in), o.handler());
+        REQUIRE(p.until([&] { return o.is_done; }));
+        was_cut = was_cut || o.bytes < 10;
+        was_joined = was_joined || o.bytes > 10;
+    }
+    CHECK(was_cut);
+    CHECK(was_joined);
+}
+
+TEST_CASE("The window limits what a socket of a world accepts", "[adapter][asio_sim][sim]") {
+    Rig p;
+    const auto window = static_cast<std::size_t>(GENERATE(1, 17, 1000));
+    p.world.network().window_bytes(window);
+    const std::string text(300, 'x');
+    Rig::Outcome o;
+    p.near.async_write_some(net::buffer(text), o.handler());
+    REQUIRE(p.until([&] { return o.is_done; }));
+    CHECK(o.bytes <= std::max<std::size_t>(window, 1));
+    const std::size_t first = o.bytes;
+    net::async_write(p.near, net::buffer(text), o.handler());
+    SocketError error;
+    CHECK(p.read(p.far, first + text.size(), error).size() == first + text.size());
+    REQUIRE(p.until([&] { return o.is_done; }));
+}
+
+TEST_CASE("A name that no host has is not found, also after a cancellation",
+          "[adapter][asio_sim][sim]") {
+    SimPair p;
+    SimNet::tcp::resolver resolver{p.client()};
+    std::vector<SocketError> ends;
+    const auto collect = [&](SocketError e, auto&&...) { ends.push_back(e); };
+    resolver.async_resolve("server", "80", collect);
+    resolver.cancel();
+    p.settle();
+    resolver.async_resolve("nobody", "80", collect);
+    p.settle();
+    REQUIRE(ends.size() == 2);
+    CHECK(ends[0] == net::error::operation_aborted);
+    CHECK(ends[1] == net::error::host_not_found);
+}
+
+TEST_CASE("A listener on the loopback address accepts only its own host",
+          "[adapter][asio_sim][sim]") {
+    SimPair p;
+    const auto loopback = net::ip::address_v4::loopback();
+    SimNet::tcp::acceptor acceptor{p.server(), {loopback, 80}};
+    CHECK(dial(p, {SimPair::address(), 80}).error == net::error::connection_refused);
+    SimNet::tcp::socket own{p.server()};
+    std::optional<SocketError> result;
+    own.async_connect({loopback, 80}, [&](SocketError e) { result = e; });
+    p.settle();
+    REQUIRE(result);
+    CHECK_FALSE(*result);
+}
+
+TEST_CASE("A frozen process accepts and reads after it is resumed", "[adapter][asio_sim][sim]") {
+    SimPair p;
+    SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
+    SimNet::tcp::socket guest{p.server()}, s{p.client()};
+    bool is_accepted = false, is_connected = false;
+    acceptor.async_accept(guest, [&](SocketError) { is_accepted = true; });
+    p.world.pause(p.there);
+    s.async_connect({SimPair::address(), 80}, [&](SocketError) { is_connected = true; });
+    p.settle();
+    CHECK(is_connected);  // by the kernel
+    CHECK_FALSE(is_accepted);
+    p.world.resume(p.there);
+    p.settle();
+    CHECK(is_accepted);
+}
+
+}  // namespace asio_sim_test
