@@ -122,7 +122,6 @@ struct Explored : timeline::SupervisorCore<Rule> {
         const LinkStatus& s = this->status_;
         const bool waits = s.retry_at != never;
         f(static_cast<std::int64_t>(s.state));
-        f(s.attempt);
         f(this->begun_ + 2 * this->planned_ + 4 * this->spread_ + 8 * this->fresh_credentials_ +
           16 * s.retry_failed + 32 * this->tries_failed_ +
           256 * (s.state == LinkState::connected && this->alive()));
@@ -173,6 +172,7 @@ struct Node {
     void each(F f) const {
         core.each(now, f);
         f(core.counts());
+        f(core.status().attempt);  // follows from the counts of this policy
         const Instant advised = core.policy().admit(asks_advised).until;
         for (const Instant t :
              {advised, behaviour.advice.until, floor, manual_allowed, drain_ends}) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::max
+#include <array>      // std::array
 #include <concepts>   // std::copy_constructible
 #include <cstdio>     // std::fputs
 #include <exception>  // std::exception
@@ -34,7 +35,7 @@ struct ExhaustOptions {
     std::size_t memory_bytes_max = std::size_t{1} << 30;
     /// An exploration that the memory ends passes only if so many steps are complete; 0: `depth`.
     std::uint32_t depth_min = 0;
-    /// The part of the equal states that are compared, one step further, to check the digest.
+    /// The part of the equal states whose next steps are compared, to check the digest.
     std::uint32_t recheck_percent = 5;
     /// What a model with settled() must do.
     Liveness liveness = Liveness::every_schedule;
@@ -114,6 +115,9 @@ concept HasBytes = requires(const M& m) {
     { m.bytes() } -> std::convertible_to<std::size_t>;
 };
 
+/// How many steps after an equal state the comparison goes.
+inline constexpr std::uint32_t recheck_steps = 4;
+
 /// Explores breadth-first, so that the first failure has the shortest path.
 template <class Model>
 class Exhaustion {
@@ -149,11 +153,12 @@ private:
         Index index;
         Model model;
     };
-    /// A state that was found again, by another step, and what its steps did.
+    /// A state that was found again, by other steps, and what its steps did.
     struct Again {
         Index index;
         Index from;
-        std::uint32_t ordinal;
+        std::array<std::uint32_t, recheck_steps> ordinals;  // the steps from `from`
+        std::uint32_t length;
         std::uint64_t signature;
     };
     static constexpr std::size_t again_max = 100'000;
@@ -236,8 +241,7 @@ private:
             next_.push_back({index, std::move(reached)});
         } else if (again_.size() < again_max &&
                    belay::detail::mix64(report_.steps) % 100 < options_.recheck_percent) {
-            ++report_.rechecks;
-            again_.push_back({index, from, ordinal, signature_of(reached)});
+            recheck({index, from, {ordinal}, 1, 0}, reached);
         }
         const std::size_t bytes =
             graph_.bytes() + level_bytes_ + next_bytes_ + again_.capacity() * sizeof(Again);
@@ -247,14 +251,36 @@ private:
 
     // ---- the digest ----------------------------------------------------------------------------
 
-    [[nodiscard]] static std::uint64_t signature_of(const Model& model) {
-        Digest signature;
-        signature(settled(model));
-        each_step(model, false, [&](Choice& choice, Model& reached, std::uint32_t) {
-            add_to(signature, choice, reached);
-            return true;
-        });
-        return signature.value() == 0 ? 1 : signature.value();
+    /// Notes what a state does that was found again, and then those to which it leads at random: a
+    /// field may matter some steps later.
+    void recheck(Again again, Model model) {
+        ++report_.rechecks;
+        std::uint64_t draw = report_.steps;
+        while (true) {
+            Digest signature;
+            signature(settled(model));
+            std::optional<Model> next;
+            std::uint32_t next_ordinal = 0;
+            std::uint64_t seen = 0;
+            each_step(model, false, [&](Choice& choice, Model& reached, std::uint32_t ordinal) {
+                add_to(signature, choice, reached);
+                draw = belay::detail::mix64(draw + 1);
+                if (choice.is_possible() && !choice.broken() && draw % ++seen == 0) {
+                    next.emplace(std::move(reached));
+                    next_ordinal = ordinal;
+                }
+                return true;
+            });
+            again.signature = signature.value() == 0 ? 1 : signature.value();
+            again_.push_back(again);
+            if (!next || again.length == recheck_steps) return;
+            const std::optional<Index> index = graph_.find(digest_of(*next));
+            if (!index) return;  // beyond what was explored, or the difference is noted
+            again.index = *index;
+            again.ordinals[again.length++] = next_ordinal;
+            std::destroy_at(&model);
+            std::construct_at(&model, std::move(*next));
+        }
     }
     /// Compares the states that were found again with the first ones, as far as those were
     /// explored.
@@ -273,7 +299,9 @@ private:
     void explain(const Again& again) {
         auto [first, first_steps] = replay(again.index);
         auto [model, steps] = replay(again.from);
-        steps.push_back(step(model, again.ordinal));
+        for (std::uint32_t i = 0; i < again.length; ++i) {
+            steps.push_back(step(model, again.ordinals[i]));
+        }
         const auto behaviour = [](const Model& m) {
             std::vector<std::pair<std::string, std::uint64_t>> out;
             each_step(m, true, [&](Choice& choice, Model& reached, std::uint32_t) {

@@ -192,6 +192,18 @@ public:
     constexpr void drain() noexcept { draining_ = true; }
     [[nodiscard]] constexpr bool draining() const noexcept { return draining_; }
 
+    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    template <class F>
+    constexpr void each_field(Instant now, F&& f) const {
+        f(state_);
+        for (const Instant t : {wait_ends_, grant_ends_, renew_at_}) f(part::time_left(now, t));
+        f(held_tokens_);
+        f(bool{check_waits_});
+        f(bool{draining_});
+        f(newer_token_);
+        f(denial_sent_);
+    }
+
 private:
     constexpr Actions begin_check(Instant now) noexcept {
         wait_ends_ = after(now, options_->check_within);

@@ -36,6 +36,11 @@ public:
         states_.push_back({digest, 0, parent, ordinal, settled, false});
         return {slot, true};
     }
+    /// Returns nothing if there is no such state.
+    [[nodiscard]] std::optional<Index> find(std::uint64_t digest) noexcept {
+        const Index found = slot_of(digest);
+        return found == none ? std::nullopt : std::optional{found};
+    }
     /// Adds a step that happens if it stays possible.
     void add_fair_step(Index from, Index to) {
         if (from == to || states_[from].settled) return;
