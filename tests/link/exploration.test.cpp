@@ -127,8 +127,7 @@ struct Explored : timeline::SupervisorCore<Rule> {
           256 * (s.state == LinkState::connected && this->alive()));
         f(this->gates_.all() + 4 * this->gates_.any_shut());
         // A gate whose grace is over differs, until the tick, from one without a grace.
-        f(this->gates_.grace_ends(1) != always);
-        f(this->gates_.grace_ends(2) != always);
+        f((this->gates_.grace_ends(1) != always) + 2 * (this->gates_.grace_ends(2) != always));
         f(left(this->gates_.grace_ends(1)));
         f(left(this->gates_.grace_ends(2)));
         f(waits ? elapsed(s.since, s.retry_at) / 1ms : 0);
@@ -436,7 +435,7 @@ void Node<Rule>::step(sim::Choice& c) {
 }
 
 sim::ExhaustReport explore(const auto& node, std::uint32_t depth, std::uint32_t recheck_percent) {
-    return sim::exhaust({.depth = depth, .recheck_percent = recheck_percent, .print = false}, node);
+    return sim::exhaust({.depth = depth, .recheck_percent = recheck_percent, .recheck_max = 30, .print = false}, node);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>  // std::max
-#include <array>      // std::array
 #include <concepts>   // std::copy_constructible
 #include <cstdio>     // std::fputs
 #include <exception>  // std::exception
@@ -35,8 +34,11 @@ struct ExhaustOptions {
     std::size_t memory_bytes_max = std::size_t{1} << 30;
     /// An exploration that the memory ends passes only if so many steps are complete; 0: `depth`.
     std::uint32_t depth_min = 0;
-    /// The part of the equal states whose next steps are compared, to check the digest.
+    /// The part of the equal states that are explored, too, to check the digest: what they do is
+    /// compared.
     std::uint32_t recheck_percent = 5;
+    /// How often one state is explored again at most.
+    std::uint32_t recheck_max = 3;
     /// What a model with settled() must do.
     Liveness liveness = Liveness::every_schedule;
     /// Prints the summary to stderr, and all of it if it is a failure.
@@ -49,7 +51,7 @@ struct ExhaustOptions {
 struct ExhaustReport {
     std::uint64_t states = 0;  ///< that differ
     std::uint64_t steps = 0;   ///< that were possible
-    std::uint64_t rechecks = 0;
+    std::uint64_t rechecks = 0;     ///< steps of equal states, to check the digest
     std::uint32_t depth = 0;        ///< so many steps are complete
     bool complete = false;          ///< no sequence, of any length, reaches another state
     bool out_of_memory = false;     ///< the memory ended the exploration
@@ -115,9 +117,6 @@ concept HasBytes = requires(const M& m) {
     { m.bytes() } -> std::convertible_to<std::size_t>;
 };
 
-/// How many steps after an equal state the comparison goes.
-inline constexpr std::uint32_t recheck_steps = 4;
-
 /// Explores breadth-first, so that the first failure has the shortest path.
 template <class Model>
 class Exhaustion {
@@ -153,16 +152,6 @@ private:
         Index index;
         Model model;
     };
-    /// A state that was found again, by other steps, and what its steps did.
-    struct Again {
-        Index index;
-        Index from;
-        std::array<std::uint32_t, recheck_steps> ordinals;  // the steps from `from`
-        std::uint32_t length;
-        std::uint64_t signature;
-    };
-    static constexpr std::size_t again_max = 100'000;
-
     [[nodiscard]] bool go_on() const noexcept {
         return report_.problem.empty() && !report_.out_of_memory;
     }
@@ -229,79 +218,55 @@ private:
             return go_on();
         });
         if (go_on()) graph_.set_signature(open.index, signature.value());
+        if (!graph_.is_first(open.index)) again_.push_back(open.index);
+    }
+    void open(Index index, Model model) {
+        next_bytes_ += bytes_of(model);
+        next_.push_back({index, std::move(model)});
     }
     void enter(Index from, const Choice& choice, Model reached, std::uint32_t ordinal) {
-        ++report_.steps;
-        for (const std::string& mark : choice.marks()) ++report_.marks[mark];
-        const auto [index, is_new] =
-            graph_.find_or_add(digest_of(reached), from, ordinal, settled(reached));
-        if (HasSettled<Model> && !choice.is_unfair()) graph_.add_fair_step(from, index);
+        const bool is_recheck = !graph_.is_first(from);
+        ++(is_recheck ? report_.rechecks : report_.steps);
+        for (const std::string& mark : choice.marks()) report_.marks[mark] += is_recheck ? 0U : 1U;
+        const std::uint64_t digest = digest_of(reached);
+        const auto [index, is_new] = graph_.find_or_add(digest, from, ordinal, settled(reached));
+        if (HasSettled<Model> && !choice.is_unfair() && !is_recheck) {
+            graph_.add_fair_step(from, index);
+        }
+        const std::uint64_t draw = report_.steps + report_.rechecks;
         if (is_new) {
-            next_bytes_ += bytes_of(reached);
-            next_.push_back({index, std::move(reached)});
-        } else if (again_.size() < again_max &&
-                   belay::detail::mix64(report_.steps) % 100 < options_.recheck_percent) {
-            recheck({index, from, {ordinal}, 1, 0}, reached);
+            open(index, std::move(reached));
+        } else if (belay::detail::mix64(draw) % 100 < options_.recheck_percent &&
+                   graph_.repeats(index) < options_.recheck_max) {
+            open(graph_.repeat(index, from, ordinal), std::move(reached));
         }
         const std::size_t bytes =
-            graph_.bytes() + level_bytes_ + next_bytes_ + again_.capacity() * sizeof(Again);
+            graph_.bytes() + level_bytes_ + next_bytes_ + again_.capacity() * sizeof(Index);
         report_.memory_bytes = std::max(report_.memory_bytes, bytes);
         report_.out_of_memory = bytes > options_.memory_bytes_max;
     }
 
     // ---- the digest ----------------------------------------------------------------------------
 
-    /// Notes what a state does that was found again, and then those to which it leads at random: a
-    /// field may matter some steps later.
-    void recheck(Again again, Model model) {
-        ++report_.rechecks;
-        std::uint64_t draw = report_.steps;
-        while (true) {
-            Digest signature;
-            signature(settled(model));
-            std::optional<Model> next;
-            std::uint32_t next_ordinal = 0;
-            std::uint64_t seen = 0;
-            each_step(model, false, [&](Choice& choice, Model& reached, std::uint32_t ordinal) {
-                add_to(signature, choice, reached);
-                draw = belay::detail::mix64(draw + 1);
-                if (choice.is_possible() && !choice.broken() && draw % ++seen == 0) {
-                    next.emplace(std::move(reached));
-                    next_ordinal = ordinal;
-                }
-                return true;
-            });
-            again.signature = signature.value() == 0 ? 1 : signature.value();
-            again_.push_back(again);
-            if (!next || again.length == recheck_steps) return;
-            const std::optional<Index> index = graph_.find(digest_of(*next));
-            if (!index) return;  // beyond what was explored, or the difference is noted
-            again.index = *index;
-            again.ordinals[again.length++] = next_ordinal;
-            std::destroy_at(&model);
-            std::construct_at(&model, std::move(*next));
-        }
-    }
     /// Compares the states that were found again with the first ones, as far as those were
     /// explored.
     void compare() {
-        std::vector<Again> later;
-        for (const Again& again : again_) {
-            const std::uint64_t first = graph_.signature(again.index);
-            if (first == 0) later.push_back(again);
-            if (first == 0 || first == again.signature || !report_.problem.empty()) continue;
-            report_.problem = "two states have one digest and differ in a step: a field is missing";
-            explain(again);
-        }
-        again_ = std::move(later);
+        std::erase_if(again_, [&](Index again) {
+            const std::optional<Index> first = graph_.find(graph_.digest(again));
+            const std::uint64_t expected = graph_.signature(*first);
+            if (expected == 0) return false;
+            if (expected != graph_.signature(again) && report_.problem.empty()) {
+                report_.problem =
+                    "two states have one digest and differ in a step: a field is missing";
+                explain(*first, again);
+            }
+            return true;
+        });
     }
     /// Adds both paths, and the step that shows the difference.
-    void explain(const Again& again) {
-        auto [first, first_steps] = replay(again.index);
-        auto [model, steps] = replay(again.from);
-        for (std::uint32_t i = 0; i < again.length; ++i) {
-            steps.push_back(step(model, again.ordinals[i]));
-        }
+    void explain(Index original, Index again) {
+        auto [first, first_steps] = replay(original);
+        auto [model, steps] = replay(again);
         const auto behaviour = [](const Model& m) {
             std::vector<std::pair<std::string, std::uint64_t>> out;
             each_step(m, true, [&](Choice& choice, Model& reached, std::uint32_t) {
@@ -398,7 +363,7 @@ private:
     StateGraph graph_;
     std::vector<Open> level_;
     std::vector<Open> next_;
-    std::vector<Again> again_;
+    std::vector<Index> again_;
     std::size_t level_bytes_ = 0;
     std::size_t next_bytes_ = 0;
 };

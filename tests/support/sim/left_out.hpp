@@ -30,7 +30,7 @@ struct LeftOut {
 template <class Model>
 std::string undetected(Model model, std::uint32_t depth) {
     const belay::sim::ExhaustOptions options{
-        .depth = depth, .recheck_percent = 100, .print = false};
+        .depth = depth, .recheck_percent = 100, .recheck_max = 30, .print = false};
     std::string out;
     for (int i = 0; i < LeftOut::fields(model.core); ++i) {
         model.left_out.field = i;

@@ -33,9 +33,23 @@ public:
         Index& slot = slot_of(digest);
         if (slot != none) return {slot, false};
         slot = static_cast<Index>(states_.size());
-        states_.push_back({digest, 0, parent, ordinal, settled, false});
+        states_.push_back({digest, 0, parent, ordinal, settled});
+        ++size_;
         return {slot, true};
     }
+    /// Returns how often a state was added again.
+    [[nodiscard]] std::uint32_t repeats(Index state) const noexcept {
+        return states_[state].repeats;
+    }
+    /// Adds a state that was found again, by another step, to compare what it does.
+    Index repeat(Index state, Index parent, std::uint32_t ordinal) {
+        if (states_[state].repeats != 0xFFFF) ++states_[state].repeats;
+        State copy{states_[state].digest, 0, parent, ordinal, true};
+        copy.first = false;
+        states_.push_back(copy);
+        return static_cast<Index>(states_.size() - 1);
+    }
+    [[nodiscard]] bool is_first(Index state) const noexcept { return states_[state].first; }
     /// Returns nothing if there is no such state.
     [[nodiscard]] std::optional<Index> find(std::uint64_t digest) noexcept {
         const Index found = slot_of(digest);
@@ -65,7 +79,8 @@ public:
         std::reverse(steps.begin(), steps.end());
         return steps;
     }
-    [[nodiscard]] std::size_t size() const noexcept { return states_.size(); }
+    /// Returns the number of states that differ.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t bytes() const noexcept {
         return states_.capacity() * sizeof(State) + slots_.capacity() * sizeof(Index) +
                // As many again to judge them.
@@ -93,7 +108,9 @@ private:
         Index parent;
         std::uint32_t ordinal;
         bool settled;
-        bool leaves;  // a fair step leads to another state
+        bool leaves = false;  // a fair step leads to another state
+        bool first = true;
+        std::uint16_t repeats = 0;
     };
     static constexpr Index none = ~Index{0};
 
@@ -109,7 +126,9 @@ private:
     }
     void grow() {
         slots_.assign(slots_.empty() ? 1024 : slots_.size() * 2, none);
-        for (Index i = 0; i < states_.size(); ++i) slot_of(states_[i].digest) = i;
+        for (Index i = 0; i < states_.size(); ++i) {
+            if (states_[i].first) slot_of(states_[i].digest) = i;
+        }
     }
 
     /// The steps of `edges_`, grouped by the state to which they lead.
@@ -175,6 +194,7 @@ private:
     }
 
     std::vector<State> states_;
+    std::size_t size_ = 0;
     std::vector<Index> slots_;  // a power of two; linear probing
     std::vector<std::pair<Index, Index>> edges_;
 };
