@@ -435,15 +435,18 @@ void Node<Rule>::step(sim::Choice& c) {
 }
 
 sim::ExhaustReport explore(const auto& node, std::uint32_t depth, std::uint32_t recheck_percent) {
-    return sim::exhaust({.depth = depth, .recheck_percent = recheck_percent, .recheck_max = 30, .print = false}, node);
+    return sim::exhaust(
+        {.depth = depth, .recheck_percent = recheck_percent, .recheck_max = 30, .print = false},
+        node);
 }
 
 }  // namespace
 
 TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of events",
                    "[link][exploration][property]", Probe, RecordingProbe, RecyclingProbe) {
-    const sim::ExhaustReport report = sim::exhaust(
-        {.depth = static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", 7))}, Node<TestType>{});
+    const sim::ExhaustReport report =
+        sim::exhaust({.depth = static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", 7))},
+                     Node<TestType>{});
     CHECK(report);
     CHECK(report.states > 5000);
     // The table promises no transition that cannot happen.

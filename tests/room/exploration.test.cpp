@@ -36,7 +36,7 @@ Instant at_deadline(Instant now, Instant deadline) {
     return after(now, (left + 1s - 1ns) / 1s * 1s);
 }
 
-// ---- a room --------------------------------------------------------------------------------------
+// ---- a room ------------------------------------------------------------------------------
 
 struct RoomModel {
     using Event = timeline::RoomCore::Event;
@@ -56,9 +56,10 @@ struct RoomModel {
 
     void step(sim::Choice& c) {
         if (over) return c.impossible();
-        const std::size_t chosen = c.choose({"loaded", "saved", "entered", "deadline", "a second", "load failed",
-                          "save failed", "joined", "left", "touched", "appended", "lost", "dropped",
-                          "hurried", "stop", "uncovered"});
+        const std::size_t chosen =
+            c.choose({"loaded", "saved", "entered", "deadline", "a second", "load failed",
+                      "save failed", "joined", "left", "touched", "appended", "lost", "dropped",
+                      "hurried", "stop", "uncovered"});
         switch (chosen) {
             case 0:
                 return act(c, Event::loaded, loading);
@@ -161,7 +162,7 @@ struct RoomModel {
     bool settled() const { return over || (core.live() && clients != 0 && !core.dirty()); }
 };
 
-// ---- a client ------------------------------------------------------------------------------------
+// ---- a client ----------------------------------------------------------------------------
 
 struct ClientModel {
     using Core = belay::detail::ClientCore;
@@ -172,10 +173,10 @@ struct ClientModel {
     LeftOut left_out{};
     bool multiplexed = false;
     int held = 0;
-    bool asked = false;     // the authorizer has a question
-    bool finds = false;     // its room is being looked for
-    bool opening = false;   // the transport is being opened
-    bool open = false;      // it is open
+    bool asked = false;    // the authorizer has a question
+    bool finds = false;    // its room is being looked for
+    bool opening = false;  // the transport is being opened
+    bool open = false;     // it is open
     bool in_room = false;
     bool answered = false;  // a check was granted once
     bool ended = false;     // the client has left for good
@@ -186,15 +187,15 @@ struct ClientModel {
         open = m;
     }
     void step(sim::Choice& c) {
-        const std::size_t chosen =
-            c.choose({"granted", "denied", "room live", "opened", "deadline", "unanswered",
-                      "room loading", "check requested", "token", "close", "withdraw", "lost", "ended",
-                      "a second", "hold a token", "release a token", "drain", "refuse a change"});
-        constexpr Event events[] = {Event::granted,         Event::denied,  Event::room_live,
-                                    Event::opened,          Event::tick,    Event::unanswered,
-                                    Event::room_loading,    Event::check_requested,
-                                    Event::token,           Event::close,   Event::withdraw,
-                                    Event::lost,            Event::ended,   Event::tick};
+        const std::size_t chosen = c.choose(
+            {"granted", "denied", "room live", "opened", "deadline", "unanswered", "room loading",
+             "check requested", "token", "close", "withdraw", "lost", "ended", "a second",
+             "hold a token", "release a token", "drain", "refuse a change"});
+        constexpr Event events[] = {
+            Event::granted, Event::denied,     Event::room_live,    Event::opened,
+            Event::tick,    Event::unanswered, Event::room_loading, Event::check_requested,
+            Event::token,   Event::close,      Event::withdraw,     Event::lost,
+            Event::ended,   Event::tick};
         if (chosen > 4) c.unfair();
         if (chosen > 13) return use(c, chosen);
         const Event event = events[chosen];
@@ -268,8 +269,8 @@ struct ClientModel {
         ended = ended || core.state() == Core::State::closed;
         c.require(in_room == core.joined(), "it is in its room while it is joined");
         if (a.deny || a.fail) act(c, Event::close, true);
-        c.require(core.deadline() > now || event != Event::tick || !core.is_due(now) ||
-                      a.request_token || was_closed || core.closing(),
+        c.require(core.deadline() > now || event != Event::tick || a.request_token || was_closed ||
+                      core.closing(),
                   "a tick does what is due");
     }
     void digest(sim::Digest& d) const {
@@ -279,7 +280,7 @@ struct ClientModel {
     bool settled() const { return core.joined() || core.state() == Core::State::closed; }
 };
 
-// ---- a multiplexed connection --------------------------------------------------------------------
+// ---- a multiplexed connection ------------------------------------------------------------
 
 struct ConnectionModel {
     using Core = belay::detail::ConnectionCore;

@@ -100,8 +100,8 @@ struct SessionModel {
 
     void step(sim::Choice& c) {
         the_log.m = &medium;
-        switch (c.choose({"connect", "send", "arrive", "answer", "commit", "time out", "append",
-                          "fault"})) {
+        switch (c.choose(
+            {"connect", "send", "arrive", "answer", "commit", "time out", "append", "fault"})) {
             case 0:
                 connect(c);
                 break;
@@ -349,8 +349,8 @@ struct SessionModel {
     }
     void refuse(Connection& it, SessionErrc code, std::uint64_t number) {
         Bytes out;
-        const bool names = code == SessionErrc::store_changed ||
-                           code == SessionErrc::unknown_journal;
+        const bool names =
+            code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
         session_format::append_error(out, code, number, names ? BytesView{store_id} : BytesView{});
         reply(it, std::move(out));
         close(it);
@@ -375,7 +375,8 @@ struct SessionModel {
         c.require(core.sender.acked() <= applied, "what is acknowledged is durable");
         c.require(!faithful || !blocked(), "no cut and no restart blocks the sender");
         int attached = 0;
-        for (const Connection& it : connections) attached += it.phase == Connection::Phase::attached;
+        for (const Connection& it : connections)
+            attached += it.phase == Connection::Phase::attached;
         c.require(attached <= 1, "one connection counts");
         c.result(core.sender.acked());
         c.result(applied);
@@ -420,8 +421,7 @@ struct SenderAlone {
     void step(sim::Choice& c) {
         the_log.m = &medium;
         Bytes out;
-        const std::size_t chosen =
-            c.choose({"hello", "close", "welcome", "ack", "error", "fill"});
+        const std::size_t chosen = c.choose({"hello", "close", "welcome", "ack", "error", "fill"});
         if ((chosen == 0) != (core.phase() == Sender::Phase::closed)) return c.impossible();
         switch (chosen) {
             case 0:

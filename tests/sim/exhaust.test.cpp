@@ -186,8 +186,7 @@ TEST_CASE("exhaust claims nothing beyond its memory", "[sim][exhaust][unit]") {
     CHECK(enough.summary().find("ended by the limit of memory") != std::string::npos);
 }
 
-TEST_CASE("exhaust rejects a depth of zero, and a machine without a step",
-          "[sim][exhaust][unit]") {
+TEST_CASE("exhaust rejects a depth of zero, and a machine without a step", "[sim][exhaust][unit]") {
     CHECK(sim::exhaust(quiet(0), Meter{}).problem == "the depth is zero");
     struct Dead {
         void step(sim::Choice& c) { c.impossible(); }

@@ -18,8 +18,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// What a step chooses, and what it reports. sim::exhaust calls the step again with each other
-/// choice.
+/// Gives a step its choices, and takes its results. sim::exhaust calls the step again with each
+/// other choice.
 ///
 /// Choices must depend on the model and on earlier choices of the step only.
 ///
@@ -43,8 +43,8 @@ public:
     }
     /// The step cannot happen in this state. Return from the step without a change.
     void impossible() noexcept { possible_ = false; }
-    /// Nobody promises that this step ever happens: it is a fault, or the act of a user. Liveness
-    /// does not rely on it.
+    /// Marks a step that need not ever happen: a fault, or the act of a user. Liveness does not
+    /// rely on it.
     void unfair() noexcept { unfair_ = true; }
     /// Ends the exploration if `holds` is false.
     void require(bool holds, std::string_view property) {

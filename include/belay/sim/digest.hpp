@@ -28,14 +28,14 @@ public:
         value_ = belay::detail::mix64(value_ * 31 + static_cast<std::uint64_t>(value) + 1);
     }
     void operator()(Duration d) noexcept { (*this)(d.count()); }
-    /// What is left until `t`: the past is equal, however long ago.
+    /// Adds the time that is left until `t`. All times in the past are equal.
     void operator()(Instant now, Instant t) noexcept { (*this)(part::time_left(now, t)); }
     void operator()(BytesView bytes) noexcept {
         (*this)(bytes.size());
         for (const std::byte b : bytes) (*this)(b);
     }
     void operator()(std::string_view text) noexcept { (*this)(as_bytes(text)); }
-    /// Would take a pointer for a bool.
+    /// Rejects a pointer, which would be taken for a bool.
     template <class T>
     void operator()(T* pointer) = delete;
 

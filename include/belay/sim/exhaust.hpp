@@ -39,7 +39,7 @@ struct ExhaustOptions {
     std::uint32_t recheck_percent = 5;
     /// How often one state is explored again at most.
     std::uint32_t recheck_max = 3;
-    /// What a model with settled() must do.
+    /// The requirement for a model with settled().
     Liveness liveness = Liveness::every_schedule;
     /// Prints the summary to stderr, and all of it if it is a failure.
     bool print = true;
@@ -49,16 +49,16 @@ struct ExhaustOptions {
 ///
 /// Thread safety: distinct objects safe.
 struct ExhaustReport {
-    std::uint64_t states = 0;  ///< that differ
-    std::uint64_t steps = 0;   ///< that were possible
-    std::uint64_t rechecks = 0;     ///< steps of equal states, to check the digest
-    std::uint32_t depth = 0;        ///< so many steps are complete
-    bool complete = false;          ///< no sequence, of any length, reaches another state
-    bool out_of_memory = false;     ///< the memory ended the exploration
-    std::size_t memory_bytes = 0;   ///< at most
+    std::uint64_t states = 0;      ///< that differ
+    std::uint64_t steps = 0;       ///< that were possible
+    std::uint64_t rechecks = 0;    ///< steps of equal states, to check the digest
+    std::uint32_t depth = 0;       ///< so many steps are complete
+    bool complete = false;         ///< no sequence, of any length, reaches another state
+    bool out_of_memory = false;    ///< the memory ended the exploration
+    std::size_t memory_bytes = 0;  ///< at most
     std::map<std::string, std::uint64_t, std::less<>> marks;  ///< steps that reached each
-    std::string problem;            ///< empty if nothing was found
-    std::vector<std::string> path;  ///< the shortest sequence of steps that shows the problem
+    std::string problem;                                      ///< empty if nothing was found
+    std::vector<std::string> path;        ///< the shortest sequence of steps that shows the problem
     std::vector<std::string> other_path;  ///< another one, to a state that should be equal
     std::vector<std::string> cycle;       ///< the steps after `path` that repeat for ever
 
@@ -83,7 +83,8 @@ struct ExhaustReport {
             out += "  " + name + ": reached by " + std::to_string(count) + " steps\n";
         }
         append(out, "", path);
-        append(out, "the same from the state with the same digest, with another result:\n", other_path);
+        append(out, "the same from the state with the same digest, with another result:\n",
+               other_path);
         append(out, "then for ever:\n", cycle);
         return out;
     }

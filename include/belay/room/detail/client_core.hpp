@@ -155,10 +155,6 @@ public:
         const Instant renew = joined() ? renew_at_ : never;
         return smaller(smaller(wait_ends_, grant_ends_), renew);
     }
-    /// Whether a tick is due: now >= deadline().
-    [[nodiscard]] constexpr bool is_due(Instant now) const noexcept {
-        return wait_ends_ <= now || grant_ends_ <= now || (joined() && renew_at_ <= now);
-    }
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
     /// Whether it is being closed, or is closed.

@@ -69,9 +69,7 @@ public:
     [[nodiscard]] std::uint64_t signature(Index state) const noexcept {
         return states_[state].signature;
     }
-    [[nodiscard]] std::uint64_t digest(Index state) const noexcept {
-        return states_[state].digest;
-    }
+    [[nodiscard]] std::uint64_t digest(Index state) const noexcept { return states_[state].digest; }
     /// Returns the numbers of the steps from the root.   Complexity: O(steps).
     [[nodiscard]] std::vector<std::uint32_t> path(Index state) const {
         std::vector<std::uint32_t> steps;
@@ -148,15 +146,17 @@ private:
         const Incoming incoming{*this};
         std::vector<std::uint32_t> open(states_.size());
         for (const auto& [source, target] : edges_) ++open[source];
-        return spread(incoming, [&](Index i) { return open[i] == 0; },
-                      [&](Index i) { return --open[i] == 0; });
+        return spread(
+            incoming, [&](Index i) { return open[i] == 0; },
+            [&](Index i) { return --open[i] == 0; });
     }
     /// All states from which some sequence reaches one that is settled, or was not explored.
     [[nodiscard]] std::vector<bool> before_a_settled() const {
         const Incoming incoming{*this};
         std::vector<bool> seen(states_.size());
-        return spread(incoming, [&](Index i) { return seen[i] = !is_judged(i), seen[i]; },
-                      [&](Index i) { return !seen[i] && (seen[i] = true, true); });
+        return spread(
+            incoming, [&](Index i) { return seen[i] = !is_judged(i), seen[i]; },
+            [&](Index i) { return !seen[i] && (seen[i] = true, true); });
     }
     /// Goes back from the states that `begins`, to those that `joins`.
     template <class Begins, class Joins>
