@@ -82,8 +82,8 @@ struct Connection {
     std::uint32_t id = 0;
     Phase phase = Phase::expecting_hello;
     session_format::Hello hello{};
-    std::vector<Bytes> up;    // to the receiver
-    std::vector<Bytes> down;  // to the sender
+    std::vector<Bytes> up{};    // to the receiver
+    std::vector<Bytes> down{};  // to the sender
 };
 
 struct SessionModel {
@@ -493,7 +493,7 @@ struct ReceiverAlone {
     void step(sim::Choice& c) {
         const std::size_t chosen = c.choose({"check", "attach", "adopt", "data", "grant", "ended"});
         std::uint32_t connection = 1;
-        if (chosen != 0 && chosen != 4) connection += c.choose("connection", 2) != 0 ? 1 : 0;
+        if (chosen != 0 && chosen != 4) connection += c.choose("connection", 2) != 0 ? 1U : 0U;
         session_format::Hello h{.attach = 1, .journal = journal_id};
         if (chosen < 4) h.attach += c.choose("number", chosen == 3 ? 3 : 2);
         if (chosen < 3 && c.choose({"this journal", "another"}) == 1) h.journal = Id{std::byte{2}};
