@@ -74,7 +74,7 @@ using Receiver = belay::detail::ReceiverCore;
 
 struct Cores {
     Sender sender{the_log, {.id = Id{std::byte{3}}}};
-    Receiver receiver{store_id, {.number_window = 1}, true};
+    Receiver receiver{store_id, {.number_window = 2}, true};
 };
 
 struct Connection {
