@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Goal: every reachable state of the core keeps the contract. tests/scripts/mutants.py leaves rules
-// out of the core, one by one, and this exploration must detect each. Method: breadth-first over all
-// inputs, every sequence of them up to a depth. The core is a value, so a state is explored by
-// copying it, and identified by the hash of all that it decides by. BELAY_DEPTH in the environment
-// is the depth; docs/link.md has the counts.
+// out of the core, one by one, and this exploration must detect each. Method: sim::exhaust over all
+// inputs. BELAY_DEPTH in the environment is the depth; docs/link.md has the counts.
 #include <belay/link/supervisor_core.hpp>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <optional>
-#include <set>
 #include <string>
-#include <unordered_set>
 #include <vector>
+
+#include <belay/sim/exhaust.hpp>
 
 #include "support/catch.hpp"
 #include "support/link/link_transitions.hpp"
@@ -127,13 +122,12 @@ struct Explored : timeline::SupervisorCore<Rule> {
         const LinkStatus& s = this->status_;
         const bool waits = s.retry_at != never;
         f(static_cast<std::int64_t>(s.state));
-        f(s.attempt);
-        f(counts());
-        f(left(this->policy().admit(asks_advised).until));
         f(this->begun_ + 2 * this->planned_ + 4 * this->spread_ + 8 * this->fresh_credentials_ +
           16 * s.retry_failed + 32 * this->tries_failed_ +
           256 * (s.state == LinkState::connected && this->alive()));
         f(this->gates_.all() + 4 * this->gates_.any_shut());
+        // A gate whose grace is over differs, until the tick, from one without a grace.
+        f((this->gates_.grace_ends(1) != always) + 2 * (this->gates_.grace_ends(2) != always));
         f(left(this->gates_.grace_ends(1)));
         f(left(this->gates_.grace_ends(2)));
         f(waits ? elapsed(s.since, s.retry_at) / 1ms : 0);
@@ -159,8 +153,8 @@ struct Node {
     bool live = false;               // a connection exists
     bool proved = false;             // its peer is alive
     bool fresh_credentials = false;  // given since the dial
-    std::array<std::uint8_t, 32> path{};
-    std::uint8_t length = 0;
+    // A field of the digest that a test leaves out.
+    int leave_out = -1;
 
     /// Whether its connection is to be made anew, with the credentials that came behind it.
     [[nodiscard]] bool outdated() const {
@@ -172,19 +166,35 @@ struct Node {
         return ((g & 1) != 0 && core.grace_ends(Gate{1}) <= now) ||
                ((g & 2) != 0 && core.grace_ends(Gate{2}) <= now);
     }
-    [[nodiscard]] std::uint64_t hash() const {
-        std::uint64_t h = 0;
-        const auto add = [&](auto n) {
-            h = belay::detail::mix64(h * 31 + static_cast<std::uint64_t>(n) + 1);
-        };
-        core.each(now, add);
-        for (const Instant t : {behaviour.advice.until, floor, manual_allowed}) {
-            add(t == never ? -1 : t <= now ? 0 : elapsed(now, t) / 1ms);
+    /// Calls `f` with all that the state is identified by.
+    template <class F>
+    void each(F f) const {
+        core.each(now, f);
+        f(core.counts());
+        f(core.status().attempt);  // follows from the counts of this policy
+        const Instant advised = core.policy().admit(asks_advised).until;
+        for (const Instant t :
+             {advised, behaviour.advice.until, floor, manual_allowed, drain_ends}) {
+            f(part::time_left(now, t) / 1ms);
         }
-        add(static_cast<int>(behaviour.advice.verb) + 8 * behaviour.permit_gone + 16 * live +
-            32 * fresh_credentials + 64 * (connected_since != never) + 128 * proved);
-        return h;
+        f(connected_since != never && elapsed(connected_since, now) >= 3s);
+        f(static_cast<int>(behaviour.advice.verb));
+        f(behaviour.permit_gone + 2 * live + 4 * fresh_credentials + 8 * proved);
     }
+    void digest(sim::Digest& d) const {
+        int i = 0;
+        each([&](auto n) {
+            if (i++ != leave_out) d(n);
+        });
+    }
+    /// Whether it needs no connection, or has one, or others keep it from having one.
+    [[nodiscard]] bool settled() const {
+        const LinkState s = core.status().state;
+        return (s != LinkState::connecting && s != LinkState::cooldown &&
+                s != LinkState::suspended && s != LinkState::draining) ||
+               behaviour.permit_gone;
+    }
+    void step(sim::Choice& c);
 };
 
 /// How long a driver that is late lets pass behind a deadline.
@@ -261,6 +271,19 @@ const std::vector<Move>& moves() {
         {"slept through", {.input = timeline::Input::tick}, long_after_deadline},
     };
     return all;
+}
+
+std::span<const char* const> names() {
+    static const std::vector<const char*> all = [] {
+        std::vector<const char*> out;
+        for (const Move& m : moves()) out.push_back(m.name);
+        return out;
+    }();
+    return all;
+}
+
+std::string change(LinkState from, LinkState to) {
+    return std::string{to_string(from)} + " > " + std::string{to_string(to)};
 }
 
 /// What must hold of a state, and of the step that led to it; null if it does.
@@ -344,129 +367,106 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     return nullptr;
 }
 
-/// Every sequence of moves, up to a depth.
+/// The core's step, and the model's.
+template <class N>
+timeline::Actions take(const N& node, N& next, const Move& m) {
+    behaviour = node.behaviour;
+    connected_since = node.connected_since;
+    const bool up = node.core.status().state == LinkState::connected;
+    proved = node.proved || (up && m.step.input == timeline::Input::alive);
+    Random bits{Seed{1}};
+    Turn turn{next.now, bits};
+    const timeline::Actions a = next.core.step(m.step, turn);
+    const LinkState old = node.core.status().state;
+    const LinkState state = next.core.status().state;
+    const bool afresh = m.step.input == timeline::Input::start ||
+                        (m.step.input == timeline::Input::reconnect_now &&
+                         (old == LinkState::failed || old == LinkState::blocked_auth));
+    next.live = a.dial || (node.live && !a.teardown);
+    if (m.step.failure.retry_after > 0s && a.teardown) {
+        next.floor = after(next.now, m.step.failure.retry_after);
+    }
+    if (state == LinkState::connected || state == LinkState::stopped || afresh) {
+        next.floor = always;
+    }
+    if (m.step.input == timeline::Input::credentials) next.fresh_credentials = true;
+    if (a.dial || state == LinkState::stopped) next.fresh_credentials = false;
+    if (m.step.input == timeline::Input::start && old == LinkState::stopped)
+        next.manual_allowed = always;
+    if (m.step.input == timeline::Input::reconnect_now && a.dial) {
+        next.manual_allowed = after(next.now, 1s);
+    }
+    if (m.step.input == timeline::Input::drain)
+        next.drain_ends = std::min(next.drain_ends, after(next.now, m.step.within));
+    if (state != LinkState::draining) next.drain_ends = never;
+    if (state != LinkState::connected) next.connected_since = never;
+    if (state == LinkState::connected && old != state) next.connected_since = next.now;
+    next.proved = state == LinkState::connected &&
+                  (old == state ? proved : m.step.input == timeline::Input::opened && m.step.proof);
+    return a;
+}
+
 template <class Rule>
-class Explorer {
-    using N = Node<Rule>;
-
-public:
-    /// Ends at the first fault.
-    void run(int depth) {
-        std::vector<N> level{N{}};
-        known_.insert(level.front().hash());
-        for (int i = 0; i < depth && !level.empty() && fault.empty(); ++i) {
-            std::vector<N> next;
-            for (const N& node : level) {
-                for (std::size_t m = 0; m < moves().size() && fault.empty(); ++m) {
-                    if (auto reached = after_move(node, m)) next.push_back(std::move(*reached));
-                }
-            }
-            level = std::move(next);
-            if (std::getenv("BELAY_DEPTH") != nullptr) {
-                std::printf("depth %2d: %zu states, %zu steps\n", i + 1, known_.size(), steps);
-            }
-        }
+void Node<Rule>::step(sim::Choice& c) {
+    const Move& m = moves()[c.choose(names())];
+    if (m.needs_connection && !live) return c.impossible();
+    // Nobody promises more than a driver, and a server that answers a dial.
+    if (m.wait != at_deadline && !(m.step.input == timeline::Input::opened && m.wait == 0s)) {
+        c.unfair();
     }
-    [[nodiscard]] std::size_t states() const { return known_.size(); }
-
-    std::size_t steps = 0;
-    std::set<std::pair<LinkState, LinkState>> observed{};
-    std::string fault{};
-
-private:
-    /// What the move leads to, if that is new.
-    std::optional<N> after_move(const N& node, std::size_t index) {
-        const Move& m = moves()[index];
-        if (m.needs_connection && !node.live) return std::nullopt;
-        N next = node;
-        next.path[next.length++] = static_cast<std::uint8_t>(index);
-        ++steps;
-        if (m.behaviour) {
-            next.behaviour = *m.behaviour;
-            const Instant until = m.behaviour->advice.until;
-            if (until != never && until != always) {
-                next.behaviour.advice.until = after(node.now, until - Instant{});
-            }
-        } else {
-            if (m.wait < 0s) {
-                if (node.core.deadline() == never) return std::nullopt;
-                next.now = std::max(next.now, node.core.deadline());
-                if (m.wait == long_after_deadline) next.now += 11s;
-            } else {
-                next.now += m.wait;
-            }
-            const timeline::Actions a = step(node, next, m);
-            if (const char* const what = broken(node, next, m, a)) {
-                fault = what;
-                for (std::size_t i = 0; i < next.length; ++i) {
-                    fault += (i == 0 ? ": " : "; ") + std::string{moves()[next.path[i]].name};
-                }
-                return std::nullopt;
-            }
-            if (a.notify) observed.insert({a.change.from, a.change.to.state});
+    if (m.behaviour) {
+        behaviour = *m.behaviour;
+        const Instant until = m.behaviour->advice.until;
+        if (until != never && until != always) {
+            behaviour.advice.until = after(now, until - Instant{});
         }
-        if (!known_.insert(next.hash()).second) return std::nullopt;
-        return next;
+        return;
     }
-    /// The core's step, and the model's.
-    static timeline::Actions step(const N& node, N& next, const Move& m) {
-        behaviour = node.behaviour;
-        connected_since = node.connected_since;
-        const bool up = node.core.status().state == LinkState::connected;
-        proved = node.proved || (up && m.step.input == timeline::Input::alive);
-        Random bits{Seed{1}};
-        Turn turn{next.now, bits};
-        const timeline::Actions a = next.core.step(m.step, turn);
-        const LinkState old = node.core.status().state;
-        const LinkState state = next.core.status().state;
-        const bool afresh = m.step.input == timeline::Input::start ||
-                            (m.step.input == timeline::Input::reconnect_now &&
-                             (old == LinkState::failed || old == LinkState::blocked_auth));
-        next.live = a.dial || (node.live && !a.teardown);
-        if (m.step.failure.retry_after > 0s && a.teardown) {
-            next.floor = after(next.now, m.step.failure.retry_after);
-        }
-        if (state == LinkState::connected || state == LinkState::stopped || afresh) {
-            next.floor = always;
-        }
-        if (m.step.input == timeline::Input::credentials) next.fresh_credentials = true;
-        if (a.dial || state == LinkState::stopped) next.fresh_credentials = false;
-        if (m.step.input == timeline::Input::start && old == LinkState::stopped)
-            next.manual_allowed = always;
-        if (m.step.input == timeline::Input::reconnect_now && a.dial) {
-            next.manual_allowed = after(next.now, 1s);
-        }
-        if (m.step.input == timeline::Input::drain)
-            next.drain_ends = std::min(next.drain_ends, after(next.now, m.step.within));
-        if (state != LinkState::draining) next.drain_ends = never;
-        if (state != LinkState::connected) next.connected_since = never;
-        if (state == LinkState::connected && old != state) next.connected_since = next.now;
-        next.proved =
-            state == LinkState::connected &&
-            (old == state ? proved : m.step.input == timeline::Input::opened && m.step.proof);
-        return a;
-    }
+    if (m.wait < 0s && core.deadline() == never) return c.impossible();
+    const Node before = *this;
+    if (m.wait < 0s) now = std::max(now, core.deadline());
+    now += m.wait == long_after_deadline ? 11s : std::max(m.wait, Duration{});
+    const timeline::Actions a = take(before, *this, m);
+    const char* const what = broken(before, *this, m, a);
+    if (what != nullptr) c.require(false, what);
+    c.result(a.dial + 2 * a.teardown + 4 * a.drain + 8 * a.notify);
+    c.result(core.status().attempt);
+    if (a.notify) c.reach(change(a.change.from, a.change.to.state));
+}
 
-    std::unordered_set<std::uint64_t> known_;
-};
+sim::ExhaustReport explore(const auto& node, std::uint32_t depth, std::uint32_t recheck_percent) {
+    return sim::exhaust(
+        {.depth = depth, .recheck_percent = recheck_percent, .recheck_max = 30, .print = false},
+        node);
+}
 
 }  // namespace
 
 TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of events",
                    "[link][exploration][property]", Probe, RecordingProbe, RecyclingProbe) {
-    Explorer<TestType> explorer;
-    explorer.run(static_cast<int>(from_environment("BELAY_DEPTH", 7)));
-    INFO(explorer.fault);
-    CHECK(explorer.fault.empty());
-    CHECK(explorer.states() > 5000);
+    const sim::ExhaustReport report =
+        sim::exhaust({.depth = static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", 7))},
+                     Node<TestType>{});
+    CHECK(report);
+    CHECK(report.states > 5000);
     // The table promises no transition that cannot happen.
     for (int from = 0; from < 9; ++from) {
         for (int to = 0; to < 9; ++to) {
-            const std::pair<LinkState, LinkState> change{static_cast<LinkState>(from),
-                                                         static_cast<LinkState>(to)};
-            INFO(to_string(change.first) << " > " << to_string(change.second));
-            CHECK(explorer.observed.count(change) ==
-                  static_cast<std::size_t>(belay_test::is_legal(change.first, change.second)));
+            const auto a = static_cast<LinkState>(from);
+            const auto b = static_cast<LinkState>(to);
+            INFO(change(a, b));
+            CHECK(report.marks.contains(change(a, b)) == belay_test::is_legal(a, b));
         }
+    }
+}
+
+TEST_CASE("The digest of SupervisorCore leaves nothing out", "[link][exploration][property]") {
+    Node<RecyclingProbe> node;
+    int fields = 0;
+    node.core.each(node.now, [&](auto) { ++fields; });
+    CHECK(explore(node, 4, 100));
+    for (node.leave_out = 0; node.leave_out < fields; ++node.leave_out) {
+        INFO("field " << node.leave_out);
+        CHECK_FALSE(explore(node, 5, 100));
     }
 }

@@ -200,6 +200,21 @@ constexpr bool stop_saves_what_is_there_when_the_rest_is_dropped() {
 }
 static_assert(stop_saves_what_is_there_when_the_rest_is_dropped());
 
+constexpr bool stop_saves_what_is_loaded_again_during_a_save() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::appended);
+    scenario.step(Event::appended);
+    const bool saves = scenario.step(Event::hurried) == Todo{.save = true};
+    scenario.step(Event::entered);
+    const bool again = scenario.step(Event::lost) == Todo{.load = true};
+    const bool waits = scenario.step(Event::stop) == Todo{};
+    scenario.step(Event::loaded);
+    const bool rest = scenario.step(Event::saved) == Todo{.save = true};
+    return saves && again && waits && rest && scenario.step(Event::saved) == Todo{.unload = true};
+}
+static_assert(stop_saves_what_is_loaded_again_during_a_save());
+
 constexpr bool stop_saves_first() {
     Scenario scenario;
     scenario.step(Event::loaded);

@@ -147,6 +147,27 @@ public:
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }
     [[nodiscard]] constexpr Instant last_activity() const noexcept { return last_activity_; }
 
+    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    template <class F>
+    constexpr void each_field(Instant now, F&& f) const {
+        f(phase_);
+        f(clients_);
+        f(unflushed_);
+        f(stopping_);
+        f(held_);
+        f(save_.failures);
+        f(save_.dirty);
+        f(save_.under_way);
+        f(save_.gave_up);
+        f(part::time_left(now, save_.at));
+        // What is past needs no distance, except the change that save_within is counted from.
+        f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
+                      : Duration{});
+        // After each step, leaving_ and the end of the idle time follow from this sweep.
+        f(part::time_left(now, sweep_after_idle()));
+        f(elapsed(started_, now) % options_->sweep_every);
+    }
+
 private:
     enum class Phase : std::uint8_t { loading, live, over };
     /// When the next save is due, and whether it is needed.
@@ -206,6 +227,9 @@ private:
     /// Returns the first sweep at which the room may be evicted.
     [[nodiscard]] constexpr Instant unload_at() const noexcept {
         if (clients_ != 0 || unflushed_ != 0 || save_.under_way || leaving_) return never;
+        return sweep_after_idle();
+    }
+    [[nodiscard]] constexpr Instant sweep_after_idle() const noexcept {
         const Instant idle = after(last_activity_, options_->unload_after);
         if (idle == never) return never;
         const auto since = static_cast<std::uint64_t>(elapsed(started_, idle).count());
@@ -231,9 +255,9 @@ private:
         return {.unload = true};
     }
     constexpr Actions decide_to_stop() noexcept {
-        if (phase_ == Phase::loading) save_.dirty = false;  // no document is loaded
         if (save_.under_way || unflushed_ != 0 || held_back()) return {};
-        if (save_.dirty && !save_.gave_up) return begin_save();
+        // While it loads, there is no document to save.
+        if (save_.dirty && !save_.gave_up && phase_ == Phase::live) return begin_save();
         phase_ = Phase::over;
         return {.unload = true};
     }

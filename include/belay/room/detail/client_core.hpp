@@ -155,10 +155,6 @@ public:
         const Instant renew = joined() ? renew_at_ : never;
         return smaller(smaller(wait_ends_, grant_ends_), renew);
     }
-    /// Whether a tick is due: now >= deadline().
-    [[nodiscard]] constexpr bool is_due(Instant now) const noexcept {
-        return wait_ends_ <= now || grant_ends_ <= now || (joined() && renew_at_ <= now);
-    }
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
     /// Whether it is being closed, or is closed.
@@ -191,6 +187,18 @@ public:
     /// receives nothing more.
     constexpr void drain() noexcept { draining_ = true; }
     [[nodiscard]] constexpr bool draining() const noexcept { return draining_; }
+
+    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    template <class F>
+    constexpr void each_field(Instant now, F&& f) const {
+        f(state_);
+        for (const Instant t : {wait_ends_, grant_ends_, renew_at_}) f(part::time_left(now, t));
+        f(held_tokens_);
+        f(bool{check_waits_});
+        f(bool{draining_});
+        f(newer_token_);
+        f(denial_sent_);
+    }
 
 private:
     constexpr Actions begin_check(Instant now) noexcept {

@@ -217,7 +217,7 @@ public:
     }
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
-        if (client.core.is_due(context_.now)) on_tick(client);
+        if (client.core.deadline() <= context_.now) on_tick(client);
         if (client.outbox.take_retry(context_.now)) delivery_.catch_up(*client.connection);
     }
 

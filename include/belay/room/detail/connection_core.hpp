@@ -137,6 +137,18 @@ public:
 
     [[nodiscard]] constexpr const RoomOptions& options() const noexcept { return *options_; }
 
+    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    template <class F>
+    constexpr void each_field(Instant now, F&& f) const {
+        f(state_);
+        f(part::time_left(now, wait_ends_));
+        f(part::time_left(now, token_ends_));
+        f(token_bytes_);
+        f(joined_);
+        f(token_seen_);
+        f(authorized_);
+    }
+
 private:
     constexpr Actions on_opened(Instant now) noexcept {
         if (state_ == State::opening) {

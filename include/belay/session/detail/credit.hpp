@@ -66,6 +66,16 @@ public:
     /// it.
     [[nodiscard]] constexpr std::uint64_t highest() const noexcept { return highest_; }
 
+    /// Calls `f` with all that it decides by, for sim::exhaust.
+    template <class F>
+    constexpr void each_field(F&& f) const {
+        f(next_);  // highest_ follows from it where it is used
+        f(bytes_);
+        f(credit_.number_limit);
+        f(credit_.byte_limit);
+        f(starved_);
+    }
+
 private:
     std::uint64_t next_ = 1;
     std::uint64_t highest_ = 0;

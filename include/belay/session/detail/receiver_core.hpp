@@ -165,6 +165,19 @@ public:
     [[nodiscard]] std::uint32_t attached() const noexcept { return attached_; }
     [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
 
+    /// Calls `f` with all that it decides by, for sim::exhaust.
+    template <class F>
+    void each_field(Instant, F&& f) const {
+        f(journal_);  // that of progress_, whose attach decides nothing
+        f(attach_);
+        f(attached_);
+        f(progress_.applied);
+        f(progress_.check);
+        f(bytes_received_);
+        f(credit_.number_limit);
+        f(credit_.byte_limit);
+    }
+
 private:
     static constexpr std::uint64_t last_u32 = 0xFFFF'FFFF;
 

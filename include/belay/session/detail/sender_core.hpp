@@ -139,6 +139,19 @@ public:
         return std::exchange(retry_after_, Duration::zero());
     }
 
+    /// Calls `f` with all that it decides by, for sim::exhaust.
+    template <class F>
+    void each_field(Instant, F&& f) const {
+        f(phase_);
+        f(blocked_);
+        f(connections_);  // attach_ follows from it
+        f(gaps_);
+        f(peer_payload_bytes_max_);
+        f(retry_after_);
+        f(details_.receiver_store);
+        window_.each_field(f);
+    }
+
 private:
     [[nodiscard]] std::error_code take_frame(const session_format::Frame& frame, Bytes& reply) {
         if (phase_ == Phase::closed || frame.lane != 0) {

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms, clients and multiplexed connections keep their contracts after every sequence of
+// events, and what is wanted happens. Method: sim::exhaust over the cores, with an owner that does
+// what they return; all times are whole seconds, so that there are few states.
+#include <belay/room/detail/client_core.hpp>
+#include <belay/room/detail/connection_core.hpp>
+#include <belay/room/room_core.hpp>
+#include <belay/sim/exhaust.hpp>
+
+#include "support/catch.hpp"
+#include "support/sim/left_out.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace room_exploration {
+
+const RoomOptions options = [] {
+    RoomOptions o;
+    o.save_after = 2s;
+    o.save_within = 3s;
+    o.save_retry_min = 2s;
+    o.save_retry_max = 2s;
+    o.unload_after = 1s;
+    o.sweep_every = 3s;
+    o.check_within = 2s;
+    o.token_within = 2s;
+    o.bytes_until_token = 2;
+    return o;
+}();
+
+/// The next whole second at which the deadline has passed; drivers may be late.
+Instant at_deadline(Instant now, Instant deadline) {
+    const Duration left = part::time_left(now, deadline);
+    return after(now, (left + 1s - 1ns) / 1s * 1s);
+}
+
+// ---- a room ------------------------------------------------------------------------------
+
+struct RoomModel {
+    using Event = timeline::RoomCore::Event;
+
+    timeline::RoomCore core{Instant{}, options, Instant{}};
+    Instant now{};
+    LeftOut left_out{};
+    int clients = 0;
+    int waiting = 0;    // changes that are not durable
+    int uncovered = 0;  // durable changes that no save covers; 2 stands for more
+    int covering = 0;   // those that the save under way covers
+    bool loading = true;
+    bool saving = false;
+    bool stopping = false;
+    bool gave_up = false;  // a save failed while it was being stopped
+    bool held = false;     // the storage lacks changes that only this room has
+    bool over = false;
+
+    void step(sim::Choice& c) {
+        if (over) return c.impossible();
+        const std::size_t chosen =
+            c.choose({"loaded", "saved", "entered", "deadline", "restored", "a second",
+                      "load failed", "save failed", "joined", "left", "touched", "appended", "lost",
+                      "dropped", "hurried", "stop", "held", "uncovered"});
+        switch (chosen) {
+            case 0:
+                return act(c, Event::loaded, loading);
+            case 1:
+                return act(c, Event::saved, saving);
+            case 2:
+                return act(c, Event::entered, waiting != 0 && !loading);
+            case 3:
+                if (core.deadline() == never) return c.impossible();
+                now = at_deadline(now, core.deadline());
+                return act(c, Event::tick, true);
+            case 4:
+                return hold(c, false);
+            default:
+                break;
+        }
+        c.unfair();
+        step_unfair(c, chosen);
+    }
+    void step_unfair(sim::Choice& c, std::size_t chosen) {
+        switch (chosen) {
+            case 5:
+                now += 1s;
+                return act(c, Event::tick, true);
+            case 6:
+                return act(c, Event::load_failed, loading);
+            case 7:
+                return act(c, Event::save_failed, saving);
+            case 8:
+                return act(c, Event::joined, clients < 2 && !loading);
+            case 9:
+                return act(c, Event::left, clients != 0);
+            case 10:
+                return act(c, Event::touched, true);
+            case 11:
+                return act(c, Event::appended, waiting < 2 && !loading && !stopping);
+            case 12:
+                return act(c, Event::lost, waiting != 0);
+            case 13:
+                return act(c, Event::dropped, waiting != 0);
+            case 14:
+                return act(c, Event::hurried, true);
+            case 15:
+                return act(c, Event::stop, !stopping);
+            case 16:
+                return hold(c, true);
+            default:
+                return act(c, Event::uncovered, true);
+        }
+    }
+    /// The storage has lost changes of the room, or has them again.
+    void hold(sim::Choice& c, bool lost) {
+        if (held == lost) return c.impossible();
+        core.hold(held = lost);
+        act(c, Event::tick, true);
+    }
+    void act(sim::Choice& c, Event event, bool possible) {
+        if (!possible) return c.impossible();
+        note(event);
+        Random bits{Seed{1}};
+        Turn turn{now, bits};
+        const timeline::RoomCore::Actions a = core.step(event, turn);
+        c.result(a.load + 2 * a.save + 4 * a.refuse + 8 * a.unload);
+        c.result(part::time_left(now, core.deadline()));
+        const bool failed = event == Event::load_failed;
+        if (a.load) {
+            c.require(!loading, "one load at a time");
+            loading = true;
+        }
+        if (a.save) {
+            c.require(!saving, "one save at a time");
+            c.require(!loading, "no save without a document");
+            saving = true;
+            covering = uncovered;
+            uncovered = 0;
+        }
+        if (a.unload) {
+            c.require(!saving || failed, "a room is not evicted during a save");
+            c.require(waiting == 0 || failed, "nor while a change is not durable");
+            c.require(clients == 0 || stopping || failed, "nor while it has clients");
+            c.require(uncovered == 0 || gave_up || failed || loading, "nor without a save");
+            c.require(!held || failed || loading, "nor while the storage lacks changes");
+            over = true;
+        }
+        c.require(over || core.clients() == static_cast<std::size_t>(clients), "clients count");
+        c.require(over || core.unflushed() == static_cast<std::size_t>(waiting), "changes count");
+        c.require(over || core.loading() == loading, "it loads when it must");
+        c.require(over || loading || core.dirty() || uncovered == 0, "what is not saved is dirty");
+    }
+    void note(Event event) {
+        if (event == Event::loaded) loading = false;
+        if (event == Event::joined) ++clients;
+        if (event == Event::left) --clients;
+        if (event == Event::appended) ++waiting;
+        if (event == Event::entered) --waiting, uncovered = 1;
+        if (event == Event::lost || event == Event::dropped) waiting = 0;
+        if (event == Event::stop) stopping = true;
+        if (event == Event::saved || event == Event::save_failed) saving = false;
+        if (event == Event::save_failed) {
+            uncovered += uncovered == 0 ? covering : 0;
+            gave_up = gave_up || stopping;
+        }
+        if (!saving) covering = 0;
+    }
+    void digest(sim::Digest& d) const {
+        left_out.digest(core, now, d);
+        // The others are the core's, or they do not agree, which a step finds.
+        d(uncovered + 4 * covering);
+    }
+    /// All is saved and used by somebody, or it is evicted.
+    bool settled() const { return over || (core.live() && clients != 0 && !core.dirty()); }
+};
+
+// ---- a client ----------------------------------------------------------------------------
+
+struct ClientModel {
+    using Core = belay::detail::ClientCore;
+    using Event = Core::Event;
+
+    Core core;
+    Instant now{};
+    LeftOut left_out{};
+    bool multiplexed = false;
+    int held = 0;
+    bool asked = false;    // the authorizer has a question
+    bool finds = false;    // its room is being looked for
+    bool opening = false;  // the transport is being opened
+    bool open = false;     // it is open
+    bool in_room = false;
+    bool answered = false;  // a check was granted once
+    bool ended = false;     // the client has left for good
+
+    explicit ClientModel(bool m) : core{options, m}, multiplexed{m} {
+        sim::Choice first;
+        act(first, Event::check_requested, true);
+        open = m;
+    }
+    void step(sim::Choice& c) {
+        const std::size_t chosen = c.choose(
+            {"granted", "denied", "room live", "opened", "deadline", "unanswered", "room loading",
+             "check requested", "token", "close", "withdraw", "lost", "ended", "a second",
+             "hold a token", "release a token", "drain", "refuse a change"});
+        constexpr Event events[] = {
+            Event::granted, Event::denied,     Event::room_live,    Event::opened,
+            Event::tick,    Event::unanswered, Event::room_loading, Event::check_requested,
+            Event::token,   Event::close,      Event::withdraw,     Event::lost,
+            Event::ended,   Event::tick};
+        if (chosen > 4) c.unfair();
+        if (chosen > 13) return use(c, chosen);
+        const Event event = events[chosen];
+        switch (event) {
+            case Event::granted:
+            case Event::denied:
+            case Event::unanswered:
+                return act(c, event, std::exchange(asked, false));
+            case Event::room_loading:
+                return act(c, event, finds && core.state() == Core::State::checking);
+            case Event::room_live:
+                return act(c, event, std::exchange(finds, false));
+            case Event::opened:
+                return act(c, event, std::exchange(opening, false));
+            case Event::tick:
+                if (chosen == 4 && core.deadline() == never) return c.impossible();
+                now = chosen == 4 ? at_deadline(now, core.deadline()) : after(now, 1s);
+                return act(c, event, true);
+            default:
+                return act(c, event, !ended);
+        }
+    }
+    void use(sim::Choice& c, std::size_t chosen) {
+        if (chosen == 14 && held < 2) {
+            ++held;
+            return core.hold_token();
+        }
+        if (chosen == 15 && held != 0) {
+            --held;
+            return core.release_token();
+        }
+        if (chosen == 16 && !core.draining()) return core.drain();
+        if (chosen == 17 && core.joined()) return c.result(core.take_denial());
+        c.impossible();
+    }
+    void act(sim::Choice& c, Event event, bool possible) {
+        if (!possible) return c.impossible();
+        const bool was_closed = core.state() == Core::State::closed;
+        if (event == Event::granted) answered = true;
+        if (event == Event::opened) open = true;
+        const bool is_long = event == Event::granted && c.choose({"for 3 s", "for 5 s"}) == 1;
+        const Core::Actions a = core.step(event, now, is_long ? 5s : 3s);
+        c.result(static_cast<int>(a.leave) + 4 * a.drop_check + 8 * a.find_room + 16 * a.join +
+                 32 * a.refresh + 64 * a.open + 128 * a.close + 256 * a.abort + 512 * a.deny +
+                 1024 * a.request_token + 2048 * a.check + 4096 * a.fail.has_value());
+        c.result(core.takes_check() + 2 * core.draining());
+        if (was_closed) {
+            c.require(a == Core::Actions{.drop_check = a.drop_check}, "nothing follows the end");
+        }
+        if (a.leave == Core::Leave::joined) c.require(in_room, "it leaves what it joined");
+        if (a.leave != Core::Leave::no) in_room = finds = false;
+        if (a.drop_check) asked = false;
+        if (a.find_room) {
+            c.require(answered, "no room without a grant");
+            finds = true;
+        }
+        if (a.join) {
+            c.require(answered && open && !in_room, "it joins once, open, with a grant");
+            in_room = true;
+        }
+        if (a.open) {
+            c.require(!open || multiplexed, "the transport opens once");
+            opening = true;
+        }
+        if (a.close || a.abort) {
+            c.require(!in_room, "it leaves its room first");
+            c.require(open || a.abort, "a close code needs an open transport");
+            ended = true;
+        }
+        if (a.check) asked = true;
+        ended = ended || core.state() == Core::State::closed;
+        c.require(in_room == core.joined(), "it is in its room while it is joined");
+        if (a.deny || a.fail) act(c, Event::close, true);
+        c.require(core.deadline() > now || event != Event::tick || a.request_token || was_closed ||
+                      core.closing(),
+                  "a tick does what is due");
+    }
+    void digest(sim::Digest& d) const {
+        left_out.digest(core, now, d);
+        d(finds + 4 * opening + 8 * open + 16 * answered + 32 * ended);
+    }
+    bool settled() const { return core.joined() || core.state() == Core::State::closed; }
+};
+
+// ---- a multiplexed connection ------------------------------------------------------------
+
+struct ConnectionModel {
+    using Core = belay::detail::ConnectionCore;
+    using Event = Core::Event;
+
+    Core core{options};
+    Instant now{};
+    LeftOut left_out{};
+    int joined = 0;
+    bool requested = false;  // a document, whose client has not joined
+    bool opening = true;
+    bool released = false;
+    bool ended = false;
+
+    ConnectionModel() { static_cast<void>(core.step(Event::begun, now)); }
+    [[nodiscard]] bool has_clients() const { return requested || joined != 0; }
+    void step(sim::Choice& c) {
+        const std::size_t chosen = c.choose({"opened", "deadline", "requested", "joined", "left",
+                                             "close", "ended", "bytes", "token", "a second"});
+        if (chosen > 1) c.unfair();
+        const Instant deadline = core.deadline(has_clients());
+        const bool open = core.state() == Core::State::open;
+        switch (chosen) {
+            case 0:
+                return act(c, Event::opened, std::exchange(opening, false));
+            case 1:
+                if (deadline == never) return c.impossible();
+                now = at_deadline(now, deadline);
+                return check(c, core.tick(now, has_clients()));
+            case 2:
+                if (!open || requested || joined == 2) return c.impossible();
+                requested = true;
+                return;
+            case 3:
+                joined += requested ? 1 : 0;
+                return act(c, Event::joined, std::exchange(requested, false));
+            case 4:
+                if (joined == 0) return c.impossible();
+                --joined;
+                return act(c, Event::left, true);
+            case 5:
+                return act(c, Event::close, !ended);
+            case 6:
+                return act(c, Event::ended, !std::exchange(ended, true));
+            case 7:
+                if (!open) return c.impossible();
+                if (!core.takes(1)) act(c, Event::close, true);
+                return;
+            case 8:
+                if (!open) return c.impossible();
+                return core.note_token();
+            default:
+                now += 1s;
+                return check(c, core.tick(now, has_clients()));
+        }
+    }
+    void act(sim::Choice& c, Event event, bool possible) {
+        if (!possible) return c.impossible();
+        check(c, core.step(event, now));
+    }
+    void check(sim::Choice& c, const Core::Actions& a) {
+        c.result(a.listen + 2 * a.raise_limit + 4 * a.release + 8 * a.open + 16 * a.close +
+                 32 * a.abort + 64 * a.fail.has_value());
+        if (a.release) {
+            c.require(!released, "the clients leave once");
+            released = true;
+            requested = false;
+            // The owner takes them out of their rooms.
+            while (joined != 0) {
+                --joined;
+                check(c, core.step(Event::left, now));
+            }
+        }
+        if (a.open) opening = true;
+        if (a.close || a.abort) {
+            c.require(released, "the clients leave first");
+            ended = true;
+        }
+        ended = ended || core.state() == Core::State::closed;
+        c.require(released == core.closing(), "what closes has no clients");
+        if (a.fail) act(c, Event::close, true);
+    }
+    void digest(sim::Digest& d) const {
+        left_out.digest(core, now, d);
+        d(requested + 2 * opening + 4 * ended);
+    }
+    bool settled() const {
+        return core.state() == Core::State::closed ||
+               (core.state() == Core::State::open && has_clients());
+    }
+};
+
+}  // namespace room_exploration
+
+TEST_CASE("RoomCore keeps its contract after every sequence of events",
+          "[room][exploration][property]") {
+    using namespace room_exploration;
+    CHECK(sim::exhaust({.depth = 9, .recheck_percent = 100}, RoomModel{}));
+    CHECK(undetected(RoomModel{}, 8) == "");
+}
+
+TEST_CASE("ClientCore keeps its contract after every sequence of events",
+          "[room][exploration][property]") {
+    using namespace room_exploration;
+    CHECK(sim::exhaust({.depth = 30, .recheck_percent = 100}, ClientModel{false}));
+    CHECK(sim::exhaust({.depth = 30, .recheck_percent = 100}, ClientModel{true}));
+    CHECK(undetected(ClientModel{true}, 9) == "");
+}
+
+TEST_CASE("ConnectionCore keeps its contract after every sequence of events",
+          "[room][exploration][property]") {
+    using namespace room_exploration;
+    CHECK(sim::exhaust({.depth = 30, .recheck_percent = 100}, ConnectionModel{}));
+    CHECK(undetected(ConnectionModel{}, 9) == "");
+}
