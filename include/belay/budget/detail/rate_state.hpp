@@ -11,8 +11,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The numbers of a rate limit: `burst` calls at once, and one more after each `length`. In windows:
-/// `burst` calls in each window of `length`.
+/// The numbers of a rate limit: `burst` calls at once, and one more after each `length`.
+/// In windows: `burst` calls in each window of `length`.
 struct RateNumbers {
     Duration length;
     std::uint64_t burst;
