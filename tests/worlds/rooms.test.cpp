@@ -48,8 +48,8 @@ struct RoomsRun {
     [[nodiscard]] std::string in_step();
     /// Which edits a server has shown by now, and whether the storage has them.
     void look();
-    /// Forgets the edits that the storage has lost, if `all`, or if no server has them any more.
-    void forgive(bool all);
+    /// Forgets the edits that neither the storage nor a server has, except the one that evicts.
+    void forgive(const sim::Host* evicting = nullptr);
     void watch();
     [[nodiscard]] std::string lost();
 
@@ -149,12 +149,13 @@ void RoomsRun::look() {
     }
     if (!loses && wrong.empty()) wrong = lost();
 }
-void RoomsRun::forgive(bool all) {
+void RoomsRun::forgive(const sim::Host* evicting) {
     std::vector<YjsDocument> kept(1);
     static_cast<void>(stored(kept.front()));
     for (sim::Host* const host : servers) {
         auto* const rooms = host->process<LateServerRooms>();
-        const auto parts = all || rooms == nullptr ? std::nullopt : rooms->get_state("board");
+        if (rooms == nullptr || host == evicting) continue;
+        const auto parts = rooms->get_state("board");
         if (parts) kept.push_back(of_parts({parts->begin(), parts->end()}));
     }
     for (YjsDocument& document : kept) static_cast<void>(document.state_vector());
@@ -168,7 +169,8 @@ void RoomsRun::forgive(bool all) {
 void ServerRecorder::on_room_event(const RoomEvent& e) const {
     // Until a server notices that the storage has lost something, it may evict a room.
     const bool evicts = e.kind == RoomEvent::Kind::unloaded;
-    if (evicts && run->late.unnoticed(number)) run->forgive(true);
+    if (evicts && run->late.unnoticed(number))
+        run->forgive(run->servers[static_cast<std::size_t>(number)]);
 }
 void RoomsRun::watch() {
     look();
@@ -199,11 +201,11 @@ void lose_data(RoomsRun& run, const decltype(SharedStore::rooms)& before) {
     if (what == 0) {
         run.world.reach("all is lost");
         store.wipe();
-        return run.forgive(false);
+        return run.forgive();
     }
     run.world.reach("the last seconds are lost");
     store.rooms = before;
-    run.forgive(false);
+    run.forgive();
     // As a server that begins again: everybody connects anew.
     for (int n = 0; n < static_cast<int>(run.servers.size()); ++n) run.late.break_off(n);
 }
