@@ -11,7 +11,6 @@
 #include <utility>       // std::forward, std::move
 
 #include <belay/core/order.hpp>
-#include <belay/link/detail/drain.hpp>
 #include <belay/link/detail/question_await.hpp>
 #include <belay/link/detail/question_codec.hpp>
 #include <belay/link/detail/question_table.hpp>
@@ -78,7 +77,7 @@ public:
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
             return always;
         }
-        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), table_.deadline());
+        return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), table_.deadline());
     }
 
     /// Runs one turn: the connection's events with their answers, then deadlines and failures, then
@@ -89,13 +88,13 @@ public:
         link_.advance(now_);
         if (guard.gone() || !notify_deferred(guard)) return;
         // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_.end();
+        if (link_.status().state == LinkState::stopped) drain_ends_ = never;
         expire();
         if (!finish_ended(guard)) return;
         while (can_send_next()) send_next();
-        const bool over = is_drained() || now_ >= drain_.ends();
+        const bool over = is_drained() || now_ >= drain_ends_;
         if (!over) return;
-        drain_.end();
+        drain_ends_ = never;
         stop();  // last: the observer may destroy this object
     }
 
@@ -162,7 +161,16 @@ public:
     /// Accepts no more questions, and stops when all are completed, or after `within`.
     ///
     /// If drain() is called several times, the earliest end counts. A time below 0ns counts as 0ns.
-    void drain(Duration within) { drain_.begin(link_, waker_, now_, within); }
+    void drain(Duration within) {
+        // A start() that waits for the next turn is drained, too.
+        const bool waits = link_.deadline() == always;
+        if (link_.status().state == LinkState::stopped && !waits) return;
+        const Instant ends =
+            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
+        drain_ends_ =
+            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        waker_.touch();
+    }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -225,7 +233,7 @@ private:
     // ---- accepting -----------------------------------------------------------------------------
 
     [[nodiscard]] std::error_code why_refused(Instant now, Duration within) const noexcept {
-        if (drain_.runs()) return std::make_error_code(std::errc::operation_canceled);
+        if (drain_ends_ != never) return std::make_error_code(std::errc::operation_canceled);
         // A command that waits may be start().
         const bool never_leads_on =
             detail::rests(link_.status().state) && link_.deadline() != always;
@@ -400,7 +408,7 @@ private:
         is_out_of_order_ = false;
         timeouts_ = 0;
         if (to == LinkState::stopped) {
-            drain_.end();
+            drain_ends_ = never;
             const Failure stopped = failure_of(std::errc::operation_canceled);
             counts_.cancelled += table_.lose_sent(stopped);
             counts_.cancelled += table_.lose_waiting(stopped);
@@ -418,7 +426,7 @@ private:
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
-        return drain_.runs() && table_.open() == 0 && table_.ended() == 0;
+        return drain_ends_ != never && table_.open() == 0 && table_.ended() == 0;
     }
 
     const RequestsOptions options_;
@@ -434,7 +442,7 @@ private:
     unsigned timeouts_ = 0;                   // questions in a row without any message
     detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
     Instant now_ = always;
-    detail::Drain drain_;
+    Instant drain_ends_ = never;  // `never`: drain() was not called
     Link link_;
 };
 

@@ -7,6 +7,7 @@
 #include <cstdint>  // std::uint8_t
 
 #include <belay/core/order.hpp>
+#include <belay/core/time_left.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/room/room_options.hpp>
 

@@ -10,7 +10,6 @@
 #include <utility>       // std::forward, std::move
 
 #include <belay/core/order.hpp>
-#include <belay/link/detail/drain.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
@@ -97,7 +96,7 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || has_work() || is_drained()) return always;
-        return detail::smaller(link_.deadline(), drain_.ends());
+        return detail::smaller(link_.deadline(), drain_ends_);
     }
 
     /// Runs one turn: the connection's events, one flush, and then messages to send.
@@ -115,7 +114,7 @@ public:
         if (guard.gone()) return;
         // Last: stop() calls on_state, in which the observer may destroy the outbox.
         if (is_drained()) return finish_drain();
-        if (now_ < drain_.ends()) return;
+        if (now_ < drain_ends_) return;
         end_drain();
         stop();
     }
@@ -134,7 +133,7 @@ public:
                  (!detail::TextForBytes<std::remove_cvref_t<V>, message_type>)
     [[nodiscard]] std::error_code push(V&& message) {
         if (failed_) return failed_;
-        if (drain_.runs()) return SessionErrc::takes_no_more;
+        if (drain_ends_ != never) return SessionErrc::takes_no_more;
         if constexpr (requires { message.size() > std::size_t{0}; }) {
             if (message.size() > options_.message_bytes_max) return QueueErrc::too_large;
         }
@@ -196,7 +195,16 @@ public:
     /// A message is done when it is acknowledged; with at_most_once, when it has left. Until then
     /// the outbox reconnects as usual. Messages that are left at the end (`depth()`) stay. If
     /// drain() is called several times, the earliest end counts. A time below 0ns counts as 0ns.
-    void drain(Duration within) { drain_.begin(link_, waker_, now_, within); }
+    void drain(Duration within) {
+        // A start() that waits for the next turn is drained, too.
+        const bool waits = link_.deadline() == always;
+        if (link_.status().state == LinkState::stopped && !waits) return;
+        const Instant ends =
+            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
+        drain_ends_ =
+            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        waker_.touch();
+    }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -413,10 +421,10 @@ private:
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
-        return drain_.runs() && !closing_ && depth() == 0;
+        return drain_ends_ != never && !closing_ && depth() == 0;
     }
     void finish_drain() {
-        const Instant ends = drain_.ends();
+        const Instant ends = drain_ends_;
         if (options_.promise == OutboxOptions::at_least_once) {
             end_drain();
             return stop();
@@ -426,7 +434,7 @@ private:
         link_.drain(elapsed(now_, ends));
     }
     void end_drain() noexcept {
-        drain_.end();
+        drain_ends_ = never;
         closing_ = false;
     }
 
@@ -444,7 +452,7 @@ private:
     bool closing_ = false;                    // a drain: everything was sent
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     Instant now_ = always;
-    detail::Drain drain_;
+    Instant drain_ends_ = never;  // `never`: drain() was not called
     Link link_;
 };
 

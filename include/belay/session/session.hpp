@@ -9,7 +9,6 @@
 
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
-#include <belay/link/detail/drain.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/session/detail/checked_transport.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -104,7 +103,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || can_send() || is_drained()) return always;
         return detail::smaller(detail::smaller(link_.deadline(), core_.deadline(facts())),
-                               drain_.ends());
+                               drain_ends_);
     }
 
     void advance(Instant now) {
@@ -115,14 +114,14 @@ public:
         link_.advance(now_);
         if (guard.gone()) return;
         // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_.end();
+        if (link_.status().state == LinkState::stopped) drain_ends_ = never;
         run_timers();
         make_durable();
         pump();
         notify_all(guard);
         // Last: stop() calls on_state, in which the observer may destroy the session.
-        if (guard.gone() || (!is_drained() && now_ < drain_.ends())) return;
-        drain_.end();
+        if (guard.gone() || (!is_drained() && now_ < drain_ends_)) return;
+        drain_ends_ = never;
         stop();
     }
 
@@ -137,7 +136,7 @@ public:
     ///          and the next Session over the same journal may deliver the operation.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
         if (sender_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
-        if (drain_.runs()) return SessionErrc::takes_no_more;
+        if (drain_ends_ != never) return SessionErrc::takes_no_more;
         const std::error_code e = queue_.push(operation);
         // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
         if (!e || journal().failed()) {
@@ -172,7 +171,16 @@ public:
     /// Until then the session reconnects as usual. Operations that are left at the end (`depth()`)
     /// stay in the queue. If drain() is called several times, the earliest end counts. A time below
     /// 0ns, the rest of a deadline that has passed, counts as 0ns.
-    void drain(Duration within) { drain_.begin(link_, waker_, now_, within); }
+    void drain(Duration within) {
+        // A start() that waits for the next turn is drained, too.
+        const bool waits = link_.deadline() == always;
+        if (link_.status().state == LinkState::stopped && !waits) return;
+        const Instant ends =
+            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
+        drain_ends_ =
+            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        waker_.touch();
+    }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -287,7 +295,7 @@ private:
     }
 
     void on_state(const Transition& change) {
-        if (change.to.state == LinkState::stopped) drain_.end();
+        if (change.to.state == LinkState::stopped) drain_ends_ = never;
         if (change.to.state != LinkState::connected) {
             sender_.close();
             core_.disconnected(change.to.state);
@@ -362,7 +370,7 @@ private:
         }
     }
 
-    [[nodiscard]] bool is_drained() const noexcept { return drain_.runs() && depth() == 0; }
+    [[nodiscard]] bool is_drained() const noexcept { return drain_ends_ != never && depth() == 0; }
     [[nodiscard]] bool can_send() const noexcept {
         const bool up = link_.status().state == LinkState::connected && !busy_;
         return up && (!unsent_.empty() || sender_.wants_to_send());
@@ -451,7 +459,7 @@ private:
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     std::uint64_t pings_ = 0;
     Instant now_ = always;
-    detail::Drain drain_;
+    Instant drain_ends_ = never;  // `never`: drain() was not called
     Link link_;
 };
 

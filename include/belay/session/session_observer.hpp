@@ -25,12 +25,16 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/observer.hpp>
+#include <belay/journal/id.hpp>
 #include <belay/link/status.hpp>
 #include <belay/session/blocked.hpp>
-#include <belay/session/ledger_like.hpp>
 #include <belay/session/session_errc.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace detail {
+namespace belay { inline namespace BELAY_ABI {
+
+struct Progress;
+
+namespace detail {
 
 /// The hooks of a Session S.
 template <class S>
@@ -108,4 +112,5 @@ struct ReceiverHooks {
     }
 };
 
-}}}  // namespace belay::detail
+}
+}}  // namespace belay::detail

@@ -11,6 +11,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
+#include <belay/core/time_left.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 

@@ -7,7 +7,6 @@
 #include <cstdint>  // std::uint32_t
 #include <utility>  // std::exchange, std::forward, std::move
 
-#include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
@@ -130,10 +129,18 @@ public:
         if (++last_epoch_ == 0) ++last_epoch_;
         box_->epoch.store(last_epoch_, std::memory_order_release);
         const Link<M> link{box_, last_epoch_};
-        open_connection(link, connection_, [&] {
+        struct Unwind {
+            const Link<M>& link;
+            bool armed = true;
+            ~Unwind() {
+                if (armed) link.closed(failure_of(LinkErrc::open_threw));
+            }
+        } unwind{link};
+        {
             const InPart in{in_part_};
-            return transport_.open(link);
-        });
+            connection_.emplace_from([&] { return transport_.open(link); });
+        }
+        unwind.armed = false;
     }
 
     /// Ends the epoch, and the connection with it: at once, or with a close until `linger_ends`.

@@ -9,6 +9,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
+#include <belay/core/time_left.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 
