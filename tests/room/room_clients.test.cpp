@@ -250,7 +250,7 @@ TEST_CASE("RoomManager: no_limit admits any number of clients", "[room][room_cli
 }
 
 TEST_CASE("RoomManager: a client that sends too much is read later", "[room][room_clients][sim]") {
-    RoomWorld w{Seed{1}, {.frames_per_second = 10, .frames_burst = 20}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 3'200, .read_bytes_burst = 6'400}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor mallory{w, "mallory", 2};

@@ -90,11 +90,18 @@ struct RoomOptions {
     std::size_t messages_max = 8;
     /// The maximum number of messages of one client that are read before the next client's turn.
     unsigned frames_per_turn_max = 16;
-    /// The rate at which messages of one client are read. Further messages are read later. A state
-    /// vector costs as many messages as its answer has pieces at most.
-    unsigned frames_per_second = 500;
-    /// How many messages of one client are read before that rate applies.
-    unsigned frames_burst = 2'000;
+    /// The rate at which messages of one connection are read, in bytes per second. Further messages
+    /// are read later. A message costs its bytes and the time that the server needs for it, as the
+    /// bytes that it could read in that time:
+    /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
+    /// - 16 bytes for each client that receives an update or an awareness;
+    /// - 16 bytes for each awareness state that a query requests;
+    /// - a sixteenth of the document for a state vector, which is compared with all of it.
+    ///
+    /// These costs are fixed, so that a test is limited as the server is.
+    std::size_t read_rate_max = std::size_t{2} << 20;
+    /// How many bytes of such cost are read from one connection before that rate applies.
+    std::size_t read_bytes_burst = std::size_t{8} << 20;
     /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
     /// one frame. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
@@ -158,10 +165,10 @@ struct RoomOptions {
             return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
         for (const std::size_t limit :
              {rooms_max, clients_max, clients_per_room_max, waiting_max, calls_max, saves_max,
-              frame_bytes_max, messages_max, std::size_t{frames_per_turn_max},
-              std::size_t{frames_per_second}, std::size_t{frames_burst}, client_bytes_max,
-              client_rate_min, answers_bytes_max, unflushed_bytes_max, awareness_bytes_max,
-              awareness_ids_per_client_max, bytes_until_token, documents_per_client_max}) {
+              frame_bytes_max, messages_max, std::size_t{frames_per_turn_max}, read_rate_max,
+              read_bytes_burst, client_bytes_max, client_rate_min, answers_bytes_max,
+              unflushed_bytes_max, awareness_bytes_max, awareness_ids_per_client_max,
+              bytes_until_token, documents_per_client_max}) {
             if (limit == 0) return "RoomOptions: limits must be > 0";
         }
         if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";

@@ -175,7 +175,7 @@ public:
         auto& room = static_cast<Room&>(*client.room);
         switch (message.kind) {
             case Kind::state_vector:
-                pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
+                pay(*client.connection, room.document.bytes() / ReadCost::document_bytes);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
                 note_divergence(client, room, message.payload);
@@ -187,10 +187,11 @@ public:
                 break;
             case Kind::awareness:
                 if (!context_.options.viewers_awareness && !client.rights.may_edit()) break;
+                pay(*client.connection, room.clients.size() * ReadCost::recipient);
                 error = on_awareness(client, room, message.payload);
                 break;
             case Kind::query_awareness:
-                pay(*client.connection, room.awareness.size() / 16);
+                pay(*client.connection, room.awareness.size() * ReadCost::recipient);
                 delivery_.send_all_awareness(client, true);
                 break;
             case Kind::stateless:
@@ -201,9 +202,9 @@ public:
         }
         if (error) lifecycle_.fail(client, error);
     }
-    /// Charges frames to the connection's rate. A connection without credit is read later.
-    void pay(ClientConnection& connection, std::size_t frames) {
-        if (!connection.rate.charge(frames, context_.now, context_.options)) return;
+    /// Charges bytes to the connection's rate. A connection without credit is read later.
+    void pay(ClientConnection& connection, std::size_t bytes) {
+        if (!connection.rate.charge(bytes, context_.now, context_.options)) return;
         ++context_.counters.throttled;
         for (const RoomClient* const client : connection.clients) {
             if (client->core.joined())
@@ -227,16 +228,17 @@ private:
         ClientConnection& connection = client.own;
         if (client.rights.check.answered()) admission_.on_grant(client);
         if (client.link && (connection.rate.read_at <= context_.now || !client.core.joined())) {
-            unsigned frames = 0;
-            client.link->advance(context_.now, context_.options.frames_per_turn_max,
-                                 [&](const Bytes& frame, Lane) {
-                                     if (client.core.state() == ClientCore::State::opening)
-                                         on_opened(client);
-                                     if (!client.core.joined()) return;
-                                     ++frames;
-                                     on_frame(client, frame, client.protocol.read(frame));
-                                 });
-            if (client.core.joined()) pay(connection, frames);
+            // One at a time: an expensive message is charged before more is read.
+            for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+                client.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
+                    if (client.core.state() == ClientCore::State::opening) on_opened(client);
+                    if (!client.core.joined()) return;
+                    pay(connection, ReadCost::message + frame.size());
+                    on_frame(client, frame, client.protocol.read(frame));
+                });
+                if (!client.link->has_arrived()) break;
+                if (client.core.joined() && connection.rate.read_at > context_.now) break;
+            }
             if (client.link->opened()) on_opened(client);
             if (client.link->take_heard() && client.core.joined())
                 connection.alive.pulse.sign_of_life(context_.now);
@@ -298,8 +300,6 @@ private:
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
         ++context_.counters.stateless;
-        // The hook is called at the end of the turn, and until then the payload is held.
-        pay(*client.connection, payload.size() / context_.options.piece_bytes_max);
         if (!context_.wanted.stateless) return;
         context_.pending_events.push_back(RoomEvent::Stateless{room.id,
                                                                client.rights.grant.user,
@@ -322,6 +322,7 @@ private:
         const bool answers = message.kind == Kind::state;
         const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
+        pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
         const std::error_code error = edits_.update(room, message.payload, client.id);
         if (!error) {
@@ -348,7 +349,7 @@ private:
         if (answers && client.connection->multiplexed == nullptr) return {};
         if (answers) {
             // Merges the document first, so that its content is known.
-            pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
+            pay(*client.connection, room.document.bytes() / ReadCost::document_bytes);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
