@@ -854,7 +854,9 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
 }
 
 TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.read_rate_max = 10 << 10, .read_bytes_burst = 20 << 10}};
+    RoomWorld w{
+        Seed{1},
+        {.read_rate_max = 40 << 10, .read_bytes_burst = 80 << 10, .piece_bytes_max = 16 << 10}};
     HocuspocusClient eve{w, "eve"};
     eve.dial();
     std::vector<std::string> names;
@@ -877,7 +879,7 @@ TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspoc
     };
     wait(60);
     REQUIRE(w.rooms().clients() == 16);
-    // Each costs 64 KiB, and 6.4 s.
+    // Each costs 256 KiB, and 6.4 s.
     for (const std::string& name : names) eve.send(name, "00000401ac0201");
     wait(30);
     CHECK(w.rooms().counters().divergences >= 4);

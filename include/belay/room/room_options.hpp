@@ -12,16 +12,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The WebSocket codes for clients that are refused, which are 1008, or 3000 to 4999.
+/// The WebSocket codes for clients that are refused, which are 1008, 1009, or 3000 to 4999.
 struct RoomCloseCodes {
     int unauthorized = 4001;  ///< the user is not known
     int forbidden = 4003;     ///< the user is known, and has no right to the room
+    /// A frame or an update exceeds a limit. The client would send the same one again after it has
+    /// connected again, so this is a code at which clients stop, as 413 of HTTP. At 1009 Yjs's own
+    /// clients connect again, for ever.
+    int too_large = 4413;
 };
 
 /// Returns codes at which Yjs's own clients stop.
 ///
 /// At any code below 4400 they connect again, for ever.
-[[nodiscard]] constexpr RoomCloseCodes yjs_close_codes() noexcept { return {4401, 4403}; }
+[[nodiscard]] constexpr RoomCloseCodes yjs_close_codes() noexcept { return {4401, 4403, 4413}; }
 
 /// The limits and times of a RoomManager.
 ///
@@ -96,7 +100,7 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - a sixteenth of the document for a state vector, which is compared with all of it.
+    /// - 4 KiB for each piece that the answer to a state vector may have.
     ///
     /// These costs are fixed, so that a test is limited as the server is.
     std::size_t read_rate_max = std::size_t{2} << 20;
@@ -156,10 +160,10 @@ struct RoomOptions {
             return "RoomOptions: save_after <= save_within must hold, because a change is saved "
                    "within save_within";
         }
-        if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden)) {
-            return "RoomOptions: close_codes must be 1008 or from 3000 to 4999; instead of the "
-                   "HTTP "
-                   "status 401 use 4401";
+        if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden) ||
+            (!closes(close_codes.too_large) && close_codes.too_large != 1009)) {
+            return "RoomOptions: close_codes must be 1008 (too_large: or 1009) or from 3000 to "
+                   "4999; instead of the HTTP status 401 use 4401";
         }
         if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
             return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";

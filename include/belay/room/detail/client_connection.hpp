@@ -42,8 +42,8 @@ struct ReadCost {
     static constexpr std::size_t token = std::size_t{64} << 10;
     /// Of an awareness state, or of a client to which a message is forwarded.
     static constexpr std::size_t recipient = 16;
-    /// Reading this many bytes of a document takes as long as reading one byte of a message.
-    static constexpr std::size_t document_bytes = 16;
+    /// Of a piece of an answer: it is compared, cut, framed and sent.
+    static constexpr std::size_t piece = 4096;
 };
 
 /// How fast a connection is read: a bucket of RoomOptions::read_bytes_burst, which fills at

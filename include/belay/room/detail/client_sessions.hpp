@@ -8,6 +8,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/link/close_code.hpp>
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -175,7 +176,7 @@ public:
         auto& room = static_cast<Room&>(*client.room);
         switch (message.kind) {
             case Kind::state_vector:
-                pay(*client.connection, room.document.bytes() / ReadCost::document_bytes);
+                pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
                 note_divergence(client, room, message.payload);
@@ -210,6 +211,11 @@ public:
             if (client->core.joined())
                 return context_.report(RoomEvent::Kind::throttled, *client->room, client);
         }
+    }
+    /// Charges the comparison of a client's state with the document, and the answer.
+    void pay_answer(RoomClient& client, const Room& room) {
+        pay(*client.connection,
+            (room.document.bytes() / context_.options.piece_bytes_max) * ReadCost::piece);
     }
     /// Notes arrivals on a connection that is not read for a while.
     template <class Link>
@@ -252,10 +258,18 @@ private:
         connection.rate.looked_at = context_.now;
         watch(client);
         if (client.core.joined()) watch_alone(client);
+        if (client.gone() && client.core.joined() && is_oversize(client.link->failure()))
+            lifecycle_.fail(client, make_error_code(RoomErrc::frame_too_large));
         if (!client.gone() || std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
         lifecycle_.clients.note_ended(client);
+    }
+    /// Whether the transport has ended a connection because of a message beyond its limit. A close
+    /// code of the peer has another cause.
+    [[nodiscard]] bool is_oversize(const Failure& failure) const noexcept {
+        return failure.cause == Cause::protocol && failure.category == &websocket_category() &&
+               (failure.code == 1009 || failure.code == context_.options.close_codes.too_large);
     }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {
@@ -349,7 +363,7 @@ private:
         if (answers && client.connection->multiplexed == nullptr) return {};
         if (answers) {
             // Merges the document first, so that its content is known.
-            pay(*client.connection, room.document.bytes() / ReadCost::document_bytes);
+            pay_answer(client, room);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
