@@ -77,6 +77,9 @@ struct RoomOptions {
 
     /// The maximum number of rooms in memory.
     std::size_t rooms_max = 10'000;
+    /// The maximum number of rooms in memory that one user has opened. A user without a name has no
+    /// share of its own. A room counts until it is evicted.
+    std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients.
     std::size_t clients_max = 20'000;
@@ -129,6 +132,9 @@ struct RoomOptions {
     /// If one of these needs the space, a client that has had an answer under way for
     /// heartbeat.dead_after is closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
+    /// The share of one user in the answers of documents of more than a megabyte, over all its
+    /// clients. One such answer always begins. A user without a name has no share of its own.
+    std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
@@ -167,12 +173,27 @@ struct RoomOptions {
         }
         if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
             return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
-        for (const std::size_t limit :
-             {rooms_max, clients_max, clients_per_room_max, waiting_max, calls_max, saves_max,
-              frame_bytes_max, messages_max, std::size_t{frames_per_turn_max}, read_rate_max,
-              read_bytes_burst, client_bytes_max, client_rate_min, answers_bytes_max,
-              unflushed_bytes_max, awareness_bytes_max, awareness_ids_per_client_max,
-              bytes_until_token, documents_per_client_max}) {
+        for (const std::size_t limit : {rooms_max,
+                                        rooms_per_user_max,
+                                        clients_max,
+                                        clients_per_room_max,
+                                        waiting_max,
+                                        calls_max,
+                                        saves_max,
+                                        frame_bytes_max,
+                                        messages_max,
+                                        std::size_t{frames_per_turn_max},
+                                        read_rate_max,
+                                        read_bytes_burst,
+                                        client_bytes_max,
+                                        client_rate_min,
+                                        answers_bytes_max,
+                                        answer_bytes_per_user_max,
+                                        unflushed_bytes_max,
+                                        awareness_bytes_max,
+                                        awareness_ids_per_client_max,
+                                        bytes_until_token,
+                                        documents_per_client_max}) {
             if (limit == 0) return "RoomOptions: limits must be > 0";
         }
         if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";

@@ -164,7 +164,8 @@ private:
             lifecycle_.oversize.has(client.rights.grant.user, client.request.board, context_.now))
             return lifecycle_.fail(client, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
-        RoomBase* const room = rooms_.find_or_make(client.request.board, error);
+        RoomBase* const room =
+            rooms_.find_or_make(client.request.board, error, client.rights.grant.user);
         if (room == nullptr) return lifecycle_.fail(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.fail(client, make_error_code(RoomErrc::too_many));

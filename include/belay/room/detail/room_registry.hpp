@@ -91,13 +91,16 @@ public:
             evict(*room, unsaved);
         }
     }
-    /// Returns null if there are too many rooms, or if the manager does not run.
-    Room* find_or_make(std::string_view board, std::error_code& error) {
+    /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
+    /// for `user`.
+    Room* find_or_make(std::string_view board, std::error_code& error, std::string_view user = {}) {
         if (Room* const room = find(board)) return room;
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
+        else if (opened_.of(user) >= context_.options.rooms_per_user_max)
+            error = RoomErrc::too_many;
         else if (rooms_.size() >= context_.options.rooms_max && !evict_held())
             error = RoomErrc::too_many;
         if (error) return nullptr;
@@ -105,6 +108,7 @@ public:
             machines_.template make<Machine>(*this, std::string{board}, empty_,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
+        if (!user.empty()) room.share = std::make_unique<UserShares::Held>(opened_, user, 1);
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
@@ -289,6 +293,7 @@ private:
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
+        room.share.reset();
         leaving_.evicted.push_back(std::move(found->second));
         rooms_.erase(found);
     }
@@ -307,6 +312,7 @@ private:
     Replicas& replication_;
     Admin& admin_;
     Imports& imports_;
+    UserShares opened_;  // the rooms that each user has opened; outlives them
     Document empty_;
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;

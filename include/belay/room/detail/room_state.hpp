@@ -16,6 +16,7 @@
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/storage_call.hpp>
+#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
 #include <belay/room/room_stats.hpp>
@@ -172,7 +173,8 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    bool evicted = false;  ///< destroyed at the end of the turn
+    std::unique_ptr<UserShares::Held> share{};  ///< of the user that opened it, if it has a name
+    bool evicted = false;                       ///< destroyed at the end of the turn
 };
 
 /// With its document.
