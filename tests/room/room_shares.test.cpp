@@ -14,7 +14,7 @@ namespace {
 
 /// The connections of one user, each to one room.
 struct User {
-    User(RoomWorld& w, std::string name) : w{w}, name{std::move(name)} {}
+    User(RoomWorld& rooms, std::string user) : w{rooms}, name{std::move(user)} {}
     RoomEditor& join(const std::string& board) {
         const std::string host = name + std::to_string(all.size());
         w.requests[host] = {.board = board, .token = name};

@@ -173,8 +173,7 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    std::unique_ptr<UserShares::Held> share{};  ///< of the user that opened it, if it has a name
-    bool evicted = false;                       ///< destroyed at the end of the turn
+    bool evicted = false;  ///< destroyed at the end of the turn
 };
 
 /// With its document.
@@ -217,6 +216,7 @@ struct RoomMachine {
 
     Rooms& rooms;
     RoomState<Document> room;
+    std::optional<UserShares::Held> share{};  ///< of the user that opened it
 };
 
 }}}  // namespace belay::detail
