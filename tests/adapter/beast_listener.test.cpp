@@ -726,6 +726,9 @@ TEST_CASE("Real clients receive a status, or a close code, and frames beyond the
     ListenerRig<> rig{{.message_bytes_max = 1000}};
     const std::string url = "ws://127.0.0.1:" + std::to_string(rig.port);
     CHECK(NodeClients{url + "/room 1 5"}.output(rig) == "closed 1009\ndone 1 2\n");
+    ListenerRig<> permanent{{.message_bytes_max = 1000, .too_large_code = 4413}};
+    const std::string other = "ws://127.0.0.1:" + std::to_string(permanent.port);
+    CHECK(NodeClients{other + "/room 1 5"}.output(permanent) == "closed 4413\ndone 1 2\n");
     rig.on_accept = [&](beast::Accepted<> client) {
         if (client.request().target == "/status") return client.refuse(503, 7s);
         rig.serve(std::move(client)).link().close(websocket_failure(4001), 1min);

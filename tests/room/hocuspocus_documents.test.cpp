@@ -143,7 +143,7 @@ TEST_CASE("hocuspocus: a message that arrives during a reload of its room is app
 
 TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
           "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
+    RoomWorld w{Seed{1}, {.read_rate_max = std::size_t{1} << 32}};
     HocuspocusClient eve{w, "eve"};
     RoomEditor bob{w, "bob", 2};
     bob.dial();
@@ -175,7 +175,8 @@ TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
 TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocuspocus][sim]") {
     // Whether what it does not take are refusals, or it is let in everywhere.
     const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
-    RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
+    RoomWorld w{Seed{1},
+                {.documents_per_client_max = documents, .read_rate_max = std::size_t{1} << 32}};
     w.world.network().window_bytes(2000);
     HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
@@ -752,7 +753,8 @@ TEST_CASE("hocuspocus: a running check does not delay messages that wait to be s
     // Nor does a client that has said so much that it is read later.
     const bool checked = GENERATE(true, false);
     RoomWorld w{Seed{1},
-                {.frames_per_second = checked ? 500U : 10U, .frames_burst = checked ? 2000U : 20U}};
+                {.read_rate_max = checked ? std::size_t{2} << 20 : 40 << 10,
+                 .read_bytes_burst = checked ? std::size_t{8} << 20 : 80 << 10}};
     w.world.network().window_bytes(500);
     RoomEditor ada{w, "ada", 1};
     HocuspocusClient slow{w, "slow"};
@@ -852,8 +854,9 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
 }
 
 TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1},
-                {.frames_per_second = 10, .frames_burst = 20, .piece_bytes_max = 16 << 10}};
+    RoomWorld w{
+        Seed{1},
+        {.read_rate_max = 40 << 10, .read_bytes_burst = 80 << 10, .piece_bytes_max = 16 << 10}};
     HocuspocusClient eve{w, "eve"};
     eve.dial();
     std::vector<std::string> names;
@@ -876,7 +879,7 @@ TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspoc
     };
     wait(60);
     REQUIRE(w.rooms().clients() == 16);
-    // Each is worth 65 frames, and 6.5 s.
+    // Each costs 256 KiB, and 6.4 s.
     for (const std::string& name : names) eve.send(name, "00000401ac0201");
     wait(30);
     CHECK(w.rooms().counters().divergences >= 4);

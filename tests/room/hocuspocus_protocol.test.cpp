@@ -253,12 +253,12 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
     long_name.token("doc", "me");
     long_name.token(std::string(10'000, 'x'), "me");
     w.run(5s);
-    CHECK(large.closed_with == 1009);
-    CHECK(many.closed_with == 1009);
+    CHECK(large.closed_with == 4413);
+    CHECK(many.closed_with == 4413);
     CHECK(little.closed_with == 0);
     CHECK(little.received().front() == of_doc(read_write));
-    CHECK(long_token.closed_with == 1009);
-    CHECK(long_name.closed_with == 1009);
+    CHECK(long_token.closed_with == 4413);
+    CHECK(long_name.closed_with == 4413);
 }
 
 TEST_CASE("hocuspocus: messages for a document before its token have no effect",
@@ -307,10 +307,10 @@ TEST_CASE("hocuspocus: a client that is not admitted yet may not send a large fr
     w.run(1s);
     eve.send(Bytes(100'000));
     w.run(1s);
-    CHECK(eve.closed_with == 1009);
+    CHECK(eve.closed_with == 4413);
     HocuspocusClient fay{w, "fay"};
     fay.dial();
     fay.send(Bytes(100'000));
     w.run(5s);
-    CHECK(fay.closed_with == 1009);
+    CHECK(fay.closed_with == 4413);
 }

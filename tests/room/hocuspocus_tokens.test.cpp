@@ -62,7 +62,7 @@ TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at onc
 
 TEST_CASE("hocuspocus: tokens sent before a document was open share the same limit of checks",
           "[room][hocuspocus][sim]") {
-    TokenFlood f{1, {.frames_per_second = 100, .frames_burst = 300}};
+    TokenFlood f{1, {.read_rate_max = 400 << 10, .read_bytes_burst = 960 << 10}};
     // Of seven documents a fresh token is held, until they are let in; then the rate is used up.
     for (int i = 1; i < 8; ++i) {
         f.eve.token(TokenFlood::name(i), "eve");

@@ -16,7 +16,7 @@ namespace {
 
 std::size_t hostile_clients() {
     const char* const text = std::getenv("BELAY_HOSTILE");
-    return text == nullptr ? 40 : static_cast<std::size_t>(std::atoi(text));
+    return text == nullptr ? 200 : static_cast<std::size_t>(std::atoi(text));
 }
 
 /// A client that misuses what the server gives it.

@@ -36,5 +36,7 @@ TEST_CASE("RoomOptions: close codes must be valid WebSocket codes", "[room][room
     CHECK(output({4401, 5000}).find("instead of the HTTP status") != std::string::npos);
     CHECK(output({1005, 1005}).find("instead of the HTTP status") != std::string::npos);
     CHECK(output({1008, 1008}) == "did not abort");
+    CHECK(output({4401, 4403, 1009}) == "did not abort");
+    CHECK(output({4401, 4403, 413}).find("too_large: or 1009") != std::string::npos);
     CHECK(output(yjs_close_codes()) == "did not abort");
 }

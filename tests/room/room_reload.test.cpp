@@ -191,7 +191,7 @@ TEST_CASE(
     // It is let in while nothing of it is read, for it has said too much.
     const bool hangs_up = GENERATE(true, false);
     CAPTURE(hangs_up);
-    RoomWorld w{Seed{1}, {.frames_per_second = 20, .frames_burst = 20}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 50 << 10, .read_bytes_burst = 40 << 10}};
     RoomEditor bob{w, "bob", 2};
     HocuspocusClient eve{w, "eve"};
     eve.enter({"other"});

@@ -194,13 +194,13 @@ TEST_CASE("RoomManager counts and ignores stateless messages without a hook",
 
 TEST_CASE("RoomManager limits the rate of stateless messages", "[room][stateless][sim]") {
     RoomOptions options;
-    options.frames_per_second = 10;
-    options.frames_burst = 20;
-    options.piece_bytes_max = 1024;
+    options.read_rate_max = 3'000;
+    options.read_bytes_burst = 6'000;
     const auto taken_of = [&](std::size_t payload, int messages) {
         RoomWorld w{Seed{1}, options};
         HocuspocusClient ada{w, "ada"};
         ada.enter({"doc"});
+        w.run(30s);  // its token is paid
         for (int i = 0; i < messages; ++i) {
             Bytes body{std::byte{5}};
             yjs::append_varbytes(body, Bytes(payload, std::byte{'x'}));
@@ -213,6 +213,6 @@ TEST_CASE("RoomManager limits the rate of stateless messages", "[room][stateless
     const std::uint64_t small = taken_of(10, 200);
     CHECK(small >= 20);
     CHECK(small <= 60);
-    // A payload of 10 KiB costs as much as ten frames.
+    // A payload of 10 KiB costs as much as forty frames.
     CHECK(taken_of(10'240, 50) <= 10);
 }

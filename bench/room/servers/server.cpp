@@ -38,7 +38,7 @@ int serve(Persistence persistence) {
     RoomManager rooms{std::move(persistence), EveryoneEdits{},
                       RoomOptions{.save_after = std::chrono::hours{1},
                                   .save_within = std::chrono::hours{1},
-                                  .frames_per_second = 100'000},
+                                  .read_rate_max = std::size_t{1} << 30},
                       NoObserver{}, YjsDocument{{.compaction = Compaction::coalesce_and_scrub}}};
     loop.attach(rooms);
     rooms.start();

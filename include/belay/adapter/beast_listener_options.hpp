@@ -21,8 +21,11 @@ struct ListenerOptions {
 
     WebSocketFrames frames = WebSocketFrames::binary;
     /// The longest message, measured after decompression; a longer one ends the connection with
-    /// 1009.
+    /// `too_large_code`.
     std::size_t message_bytes_max = std::size_t{16} << 20;
+    /// The close code for a longer message: 1009, or 3000 to 4999. For clients that would send the
+    /// same message again, use one at which they stop: 4413 for those of Yjs.
+    int too_large_code = 1009;
     /// The most output that may wait for the kernel before send() returns busy.
     std::size_t output_bytes_max = std::size_t{1} << 20;
     /// Whether messages may be compressed (permessage-deflate), if the client asks for it.
@@ -88,14 +91,16 @@ struct ListenerOptions {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether all durations and limits are above 0; otherwise no client could ever connect.
+/// Returns whether all durations and limits are above 0, without which no client could ever
+/// connect, and whether too_large_code is a code that a server may send.
 [[nodiscard]] inline bool possible(const beast::ListenerOptions& o) noexcept {
     constexpr Duration zero{};
     return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&
            o.tls_within > zero && o.header_bytes_max > 0 && o.waiting_max > 0 &&
            o.connections_max > 0 && o.waiting_per_ip_max > 0 && o.connections_per_ip_max > 0 &&
            o.upgrades_per_ip_and_minute > 0 && o.refusals_per_ip_and_minute > 0 && o.backlog > 0 &&
-           o.exhausted_pause > zero;
+           o.exhausted_pause > zero &&
+           (o.too_large_code == 1009 || (o.too_large_code >= 3000 && o.too_large_code <= 4999));
 }
 
 }}}  // namespace belay::detail

@@ -27,8 +27,10 @@ struct WebSocketOptions {
     std::string target = "/";
     WebSocketFrames frames = WebSocketFrames::binary;
     /// The longest message that is accepted, measured after decompression; a longer one ends the
-    /// connection with 1009.
+    /// connection with `too_large_code`.
     std::size_t message_bytes_max = std::size_t{16} << 20;
+    /// The close code for a longer message: 1009, or 3000 to 4999.
+    int too_large_code = 1009;
     /// The most output that may wait for the kernel before send() returns busy. If none waits, a
     /// message of any length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;

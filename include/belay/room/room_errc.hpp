@@ -39,7 +39,8 @@ enum class RoomErrc {
     no_answer = 26,           ///< an authorizer or a storage has not answered in time
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28,         ///< a client of a room that was erased
-    persistence_threw = 29    ///< a call of the persistence threw an exception
+    persistence_threw = 29,   ///< a call of the persistence threw an exception
+    retried_too_soon = 30     ///< a client whose user sent too large a frame a moment ago
 };
 
 namespace detail {
@@ -74,6 +75,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the rooms are stopped", Cause::planned},
     {"the room was erased", Cause::permanent},
     {"the persistence threw an exception", Cause::overloaded},
+    {"the client's user has sent a frame beyond a limit less than a minute ago", Cause::overloaded},
 };
 
 /// The category "belay.room".

@@ -12,16 +12,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The WebSocket codes for clients that are refused, which are 1008, or 3000 to 4999.
+/// The WebSocket codes for clients that are refused, which are 1008, 1009, or 3000 to 4999.
 struct RoomCloseCodes {
     int unauthorized = 4001;  ///< the user is not known
     int forbidden = 4003;     ///< the user is known, and has no right to the room
+    /// A frame or an update exceeds a limit. The client would send the same one again after it has
+    /// connected again, so this is a code at which clients stop, as 413 of HTTP. At 1009 Yjs's own
+    /// clients connect again, for ever.
+    int too_large = 4413;
 };
 
 /// Returns codes at which Yjs's own clients stop.
 ///
 /// At any code below 4400 they connect again, for ever.
-[[nodiscard]] constexpr RoomCloseCodes yjs_close_codes() noexcept { return {4401, 4403}; }
+[[nodiscard]] constexpr RoomCloseCodes yjs_close_codes() noexcept { return {4401, 4403, 4413}; }
 
 /// The limits and times of a RoomManager.
 ///
@@ -73,6 +77,9 @@ struct RoomOptions {
 
     /// The maximum number of rooms in memory.
     std::size_t rooms_max = 10'000;
+    /// The maximum number of rooms in memory that one user has opened. A user without a name has no
+    /// share of its own. A room counts until it is evicted.
+    std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients.
     std::size_t clients_max = 20'000;
@@ -90,11 +97,18 @@ struct RoomOptions {
     std::size_t messages_max = 8;
     /// The maximum number of messages of one client that are read before the next client's turn.
     unsigned frames_per_turn_max = 16;
-    /// The rate at which messages of one client are read. Further messages are read later. A state
-    /// vector costs as many messages as its answer has pieces at most.
-    unsigned frames_per_second = 500;
-    /// How many messages of one client are read before that rate applies.
-    unsigned frames_burst = 2'000;
+    /// The rate at which messages of one connection are read, in bytes per second. Further messages
+    /// are read later. A message costs its bytes and the time that the server needs for it, as the
+    /// bytes that it could read in that time:
+    /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
+    /// - 16 bytes for each client that receives an update or an awareness;
+    /// - 16 bytes for each awareness state that a query requests;
+    /// - 4 KiB for each piece that the answer to a state vector may have.
+    ///
+    /// These costs are fixed, so that a test is limited as the server is.
+    std::size_t read_rate_max = std::size_t{2} << 20;
+    /// How many bytes of such cost are read from one connection before that rate applies.
+    std::size_t read_bytes_burst = std::size_t{8} << 20;
     /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
     /// one frame. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
@@ -118,6 +132,9 @@ struct RoomOptions {
     /// If one of these needs the space, a client that has had an answer under way for
     /// heartbeat.dead_after is closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
+    /// The share of one user in the answers of documents of more than a megabyte, over all its
+    /// clients. One such answer always begins. A user without a name has no share of its own.
+    std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
@@ -149,19 +166,34 @@ struct RoomOptions {
             return "RoomOptions: save_after <= save_within must hold, because a change is saved "
                    "within save_within";
         }
-        if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden)) {
-            return "RoomOptions: close_codes must be 1008 or from 3000 to 4999; instead of the "
-                   "HTTP "
-                   "status 401 use 4401";
+        if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden) ||
+            (!closes(close_codes.too_large) && close_codes.too_large != 1009)) {
+            return "RoomOptions: close_codes must be 1008 (too_large: or 1009) or from 3000 to "
+                   "4999; instead of the HTTP status 401 use 4401";
         }
         if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
             return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
-        for (const std::size_t limit :
-             {rooms_max, clients_max, clients_per_room_max, waiting_max, calls_max, saves_max,
-              frame_bytes_max, messages_max, std::size_t{frames_per_turn_max},
-              std::size_t{frames_per_second}, std::size_t{frames_burst}, client_bytes_max,
-              client_rate_min, answers_bytes_max, unflushed_bytes_max, awareness_bytes_max,
-              awareness_ids_per_client_max, bytes_until_token, documents_per_client_max}) {
+        for (const std::size_t limit : {rooms_max,
+                                        rooms_per_user_max,
+                                        clients_max,
+                                        clients_per_room_max,
+                                        waiting_max,
+                                        calls_max,
+                                        saves_max,
+                                        frame_bytes_max,
+                                        messages_max,
+                                        std::size_t{frames_per_turn_max},
+                                        read_rate_max,
+                                        read_bytes_burst,
+                                        client_bytes_max,
+                                        client_rate_min,
+                                        answers_bytes_max,
+                                        answer_bytes_per_user_max,
+                                        unflushed_bytes_max,
+                                        awareness_bytes_max,
+                                        awareness_ids_per_client_max,
+                                        bytes_until_token,
+                                        documents_per_client_max}) {
             if (limit == 0) return "RoomOptions: limits must be > 0";
         }
         if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";

@@ -39,7 +39,7 @@ struct RoomCounters {
     class Reasons {
     public:
         /// The number of reasons: the errors of RoomErrc and YjsErrc, and 0 for all others.
-        static constexpr std::size_t count = 30;
+        static constexpr std::size_t count = 31;
 
         /// Returns how often a reason occurred. An error of another category counts as a reason
         /// that is not known.
@@ -82,6 +82,7 @@ struct RoomCounters {
                 "manager_stopped",
                 "room_erased",
                 "persistence_threw",
+                "retried_too_soon",
             };
             return i < count ? words[i] : words[0];
         }

@@ -85,32 +85,49 @@ public:
         begin_call("append");
         if (disk_->full || disk_->refuses)
             return std::make_error_code(std::errc::no_space_on_device);
-        return working_.append(id, update);
+        const auto position = working_.append(id, update);
+        if (position)
+            staged_.push_back([name = std::string{id}, bytes = to_bytes(update)](MemoryRooms& to) {
+                static_cast<void>(to.append(name, bytes));
+            });
+        return position;
     }
     Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         begin_call("reset");
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
-        return working_.reset(id, epoch);
+        const auto position = working_.reset(id, epoch);
+        if (position)
+            staged_.push_back([name = std::string{id}, epoch](MemoryRooms& to) {
+                static_cast<void>(to.reset(name, epoch));
+            });
+        return position;
     }
     std::error_code erase(std::string_view id) {
         begin_call("erase");
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
-        return working_.erase(id);
+        const std::error_code error = working_.erase(id);
+        if (!error)
+            staged_.push_back(
+                [name = std::string{id}](MemoryRooms& to) { static_cast<void>(to.erase(name)); });
+        return error;
     }
     void flush(Completion<PersistenceError> done) {
         begin_call("flush");
         ++disk_->flushes;
-        auto next = std::make_shared<MemoryRooms>(working_);
-        next->flush(ignored());
-        later(disk_->flush_takes, [this, next, c = std::move(done)]() mutable {
-            if (disk_->fail_flushes > 0) {
-                --disk_->fail_flushes;
-                if (disk_->keeps_failed) disk_->durable = *next;
-                working_ = disk_->durable;
-                return c(PersistenceError{std::make_error_code(std::errc::io_error), {}, {}});
+        working_.flush(ignored());
+        // The changes, and not a copy of all rooms: its time would grow with what is stored.
+        auto changes = std::make_shared<std::vector<Staged>>(std::exchange(staged_, {}));
+        later(disk_->flush_takes, [this, changes, c = std::move(done)]() mutable {
+            const bool fails = disk_->fail_flushes > 0;
+            if (!fails || disk_->keeps_failed) {
+                for (const Staged& change : *changes) change(disk_->durable);
+                disk_->durable.flush(ignored());
             }
-            disk_->durable = *next;
-            c(PersistenceError{});
+            if (!fails) return c(PersistenceError{});
+            --disk_->fail_flushes;
+            staged_.clear();
+            working_ = disk_->durable;
+            c(PersistenceError{std::make_error_code(std::errc::io_error), {}, {}});
         });
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -155,7 +172,9 @@ private:
 
     RoomScript* disk_;
     sim::Host* host_;
-    MemoryRooms working_;  // what is stored, and what is appended since
+    using Staged = std::function<void(MemoryRooms&)>;
+    MemoryRooms working_;           // what is stored, and what is appended since
+    std::vector<Staged> staged_{};  // what is appended since the last flush
 };
 static_assert(PersistenceLike<ScriptedRooms>);
 

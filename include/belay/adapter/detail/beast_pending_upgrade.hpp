@@ -38,6 +38,7 @@ struct BeastListenerState {
         connection = std::make_shared<const beast::WebSocketOptions>(
             beast::WebSocketOptions{.frames = o.frames,
                                     .message_bytes_max = o.message_bytes_max,
+                                    .too_large_code = o.too_large_code,
                                     .output_bytes_max = o.output_bytes_max,
                                     .deflate = o.deflate,
                                     .subprotocol = o.subprotocol});

@@ -85,7 +85,11 @@ public:
           output_limit_{options_->output_bytes_max},
           context_{context},
           goodbye_{context},
-          ws_{std::forward<A>(stream)...} {}
+          ws_{std::forward<A>(stream)...} {
+        BELAY_PRECONDITION(
+            BeastFailure::is_sendable(options_->too_large_code),
+            "WebSocketOptions: too_large_code must be a close code that may be sent, such as 1009");
+    }
     BeastStream(const BeastStream&) = delete;
     BeastStream& operator=(const BeastStream&) = delete;
 
@@ -268,7 +272,7 @@ protected:
             return;
         }
         if (error) return end(end_of_input(error));
-        if (input_.size() > limit_) return give_up(Code::too_big);
+        if (input_.size() > limit_) return give_up(static_cast<Code>(options_->too_large_code));
         const bool right_kind =
             ws_.got_binary() == (options_->frames == beast::WebSocketFrames::binary);
         if (!right_kind) return give_up(Code::unknown_data);

@@ -35,17 +35,38 @@ struct ConnectionAnswer {
     Instant since = never;                   ///< since when an answer waits to be sent
 };
 
-/// How fast a connection is read: a bucket of RoomOptions::frames_burst frames, which fills at
-/// frames_per_second.
+/// The cost of messages, in the bytes that could be read in the time that the server needs for
+/// them. Constants and not measured times, because a simulated run must be the same everywhere.
+struct ReadCost {
+    static constexpr std::size_t message = 256;
+    static constexpr std::size_t token = std::size_t{64} << 10;
+    /// Of an awareness state, or of a client to which a message is forwarded.
+    static constexpr std::size_t recipient = 16;
+    /// Of a piece of an answer: it is compared, cut, framed and sent.
+    static constexpr std::size_t piece = 4096;
+};
+
+/// How fast a connection is read: a bucket of RoomOptions::read_bytes_burst, which fills at
+/// read_rate_max.
+///
+/// Source: a token bucket, as the virtual scheduling form of GCRA (ITU-T I.371, annex A).
 struct ReadRate {
-    /// Charges frames. A connection without credit is read later.
+    /// Charges bytes. A connection without credit is read later.
     /// Returns: whether that begins now, after a second or more with credit.
-    [[nodiscard]] bool charge(std::size_t frames, Instant now,
-                              const RoomOptions& options) noexcept {
-        if (frames == 0) return false;
-        const Duration each = Duration{std::chrono::seconds{1}} / options.frames_per_second;
-        const Duration burst = part::saturating_multiply(each, options.frames_burst);
-        paid_until = after(larger(paid_until, now), part::saturating_multiply(each, frames));
+    [[nodiscard]] bool charge(std::size_t bytes, Instant now, const RoomOptions& options) noexcept {
+        if (bytes == 0) return false;
+        const auto time_of = [&](std::size_t cost) {
+            const Duration second{std::chrono::seconds{1}};
+            const std::size_t whole = cost / options.read_rate_max;
+            const std::size_t rest = cost % options.read_rate_max;
+            return part::saturating_add(
+                part::saturating_multiply(second, whole),
+                Duration{static_cast<Duration::rep>(static_cast<double>(second.count()) *
+                                                    static_cast<double>(rest) /
+                                                    static_cast<double>(options.read_rate_max))});
+        };
+        const Duration burst = time_of(options.read_bytes_burst);
+        paid_until = after(larger(paid_until, now), time_of(bytes));
         // It must be read again before it counts as silent.
         const Duration most = part::saturating_add(burst, options.heartbeat.every / 2);
         paid_until = smaller(paid_until, after(now, most));
@@ -57,7 +78,7 @@ struct ReadRate {
 
     Instant read_at = always;     ///< nothing is read before
     Instant looked_at = always;   ///< when arrivals were last checked
-    Instant paid_until = always;  ///< the time that its frames cost
+    Instant paid_until = always;  ///< the time that its messages cost
     Instant throttled_until = always;
 };
 

@@ -9,7 +9,9 @@
 
 #include <belay/room/detail/admission_limits.hpp>
 #include <belay/room/detail/client_table.hpp>
+#include <belay/room/detail/oversize_memory.hpp>
 #include <belay/room/detail/turn_context.hpp>
+#include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -34,6 +36,8 @@ public:
     ClientTable clients;
     /// The counts of clients that limit the admission.
     AdmissionLimits limits;
+    /// The users that are rejected for a while, because they send the same large message again.
+    OversizeMemory oversize;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
@@ -81,6 +85,9 @@ public:
     void fail(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
         context_.report_refusal(client.request, client.rights.grant.user, why);
+        // One large document of a connection must not delay its other documents.
+        if (is_too_large(why) && client.core.joined() && client.connection->multiplexed == nullptr)
+            oversize.note(client.rights.grant.user, client.room->id, context_.now);
         close(client, why);
     }
     void fail_connection(ClientConnection& connection, const std::error_code& why) {
@@ -142,6 +149,10 @@ public:
     }
 
 private:
+    [[nodiscard]] static bool is_too_large(const std::error_code& why) noexcept {
+        return why == RoomErrc::frame_too_large || why == RoomErrc::update_too_large ||
+               why == YjsErrc::update_too_large;
+    }
     /// Whether an error of one client ends its whole connection. Lost rights and ended histories
     /// end the client only; the client mends all other errors by dialling again.
     [[nodiscard]] static bool ends_connection(const RoomClient& client,

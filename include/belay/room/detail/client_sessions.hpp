@@ -8,6 +8,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/link/close_code.hpp>
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -175,7 +176,7 @@ public:
         auto& room = static_cast<Room&>(*client.room);
         switch (message.kind) {
             case Kind::state_vector:
-                pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
+                pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
                 note_divergence(client, room, message.payload);
@@ -187,10 +188,11 @@ public:
                 break;
             case Kind::awareness:
                 if (!context_.options.viewers_awareness && !client.rights.may_edit()) break;
+                pay(*client.connection, room.clients.size() * ReadCost::recipient);
                 error = on_awareness(client, room, message.payload);
                 break;
             case Kind::query_awareness:
-                pay(*client.connection, room.awareness.size() / 16);
+                pay(*client.connection, room.awareness.size() * ReadCost::recipient);
                 delivery_.send_all_awareness(client, true);
                 break;
             case Kind::stateless:
@@ -201,14 +203,19 @@ public:
         }
         if (error) lifecycle_.fail(client, error);
     }
-    /// Charges frames to the connection's rate. A connection without credit is read later.
-    void pay(ClientConnection& connection, std::size_t frames) {
-        if (!connection.rate.charge(frames, context_.now, context_.options)) return;
+    /// Charges bytes to the connection's rate. A connection without credit is read later.
+    void pay(ClientConnection& connection, std::size_t bytes) {
+        if (!connection.rate.charge(bytes, context_.now, context_.options)) return;
         ++context_.counters.throttled;
         for (const RoomClient* const client : connection.clients) {
             if (client->core.joined())
                 return context_.report(RoomEvent::Kind::throttled, *client->room, client);
         }
+    }
+    /// Charges the comparison of a client's state with the document, and the answer.
+    void pay_answer(RoomClient& client, const Room& room) {
+        pay(*client.connection,
+            (room.document.bytes() / context_.options.piece_bytes_max) * ReadCost::piece);
     }
     /// Notes arrivals on a connection that is not read for a while.
     template <class Link>
@@ -227,16 +234,17 @@ private:
         ClientConnection& connection = client.own;
         if (client.rights.check.answered()) admission_.on_grant(client);
         if (client.link && (connection.rate.read_at <= context_.now || !client.core.joined())) {
-            unsigned frames = 0;
-            client.link->advance(context_.now, context_.options.frames_per_turn_max,
-                                 [&](const Bytes& frame, Lane) {
-                                     if (client.core.state() == ClientCore::State::opening)
-                                         on_opened(client);
-                                     if (!client.core.joined()) return;
-                                     ++frames;
-                                     on_frame(client, frame, client.protocol.read(frame));
-                                 });
-            if (client.core.joined()) pay(connection, frames);
+            // One at a time: an expensive message is charged before more is read.
+            for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+                client.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
+                    if (client.core.state() == ClientCore::State::opening) on_opened(client);
+                    if (!client.core.joined()) return;
+                    pay(connection, ReadCost::message + frame.size());
+                    on_frame(client, frame, client.protocol.read(frame));
+                });
+                if (!client.link->has_arrived()) break;
+                if (client.core.joined() && connection.rate.read_at > context_.now) break;
+            }
             if (client.link->opened()) on_opened(client);
             if (client.link->take_heard() && client.core.joined())
                 connection.alive.pulse.sign_of_life(context_.now);
@@ -250,10 +258,18 @@ private:
         connection.rate.looked_at = context_.now;
         watch(client);
         if (client.core.joined()) watch_alone(client);
+        if (client.gone() && client.core.joined() && is_oversize(client.link->failure()))
+            lifecycle_.fail(client, make_error_code(RoomErrc::frame_too_large));
         if (!client.gone() || std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
         lifecycle_.clients.note_ended(client);
+    }
+    /// Whether the transport has ended a connection because of a message beyond its limit. A close
+    /// code of the peer has another cause.
+    [[nodiscard]] bool is_oversize(const Failure& failure) const noexcept {
+        return failure.cause == Cause::protocol && failure.category == &websocket_category() &&
+               (failure.code == 1009 || failure.code == context_.options.close_codes.too_large);
     }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {
@@ -298,8 +314,6 @@ private:
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
         ++context_.counters.stateless;
-        // The hook is called at the end of the turn, and until then the payload is held.
-        pay(*client.connection, payload.size() / context_.options.piece_bytes_max);
         if (!context_.wanted.stateless) return;
         context_.pending_events.push_back(RoomEvent::Stateless{room.id,
                                                                client.rights.grant.user,
@@ -322,6 +336,7 @@ private:
         const bool answers = message.kind == Kind::state;
         const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
+        pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
         const std::error_code error = edits_.update(room, message.payload, client.id);
         if (!error) {
@@ -348,7 +363,7 @@ private:
         if (answers && client.connection->multiplexed == nullptr) return {};
         if (answers) {
             // Merges the document first, so that its content is known.
-            pay(*client.connection, room.document.bytes() / context_.options.piece_bytes_max);
+            pay_answer(client, room);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());

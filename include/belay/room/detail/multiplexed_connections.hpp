@@ -86,21 +86,19 @@ private:
         if (connection.link &&
             (connection.core.closing() ||
              (connection.io.rate.read_at <= context_.now && !connection.full()))) {
-            std::size_t frames = 0;
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
             for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
                 connection.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                     on_opened(connection);
                     if (connection.core.closing()) return;
-                    ++frames;
+                    sessions_.pay(connection.io, ReadCost::message + frame.size());
                     receive(connection, frame);
                 });
                 if (!connection.link->has_arrived() || connection.full() ||
                     connection.io.rate.read_at > context_.now)
                     break;
             }
-            sessions_.pay(connection.io, frames);
             connection.io.rate.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
             if (connection.link->take_heard() && !connection.core.closing())
@@ -214,8 +212,6 @@ private:
 
     /// The longest address: a document's name with its length and its suffix.
     static constexpr std::size_t address_bytes_max = 256;
-    /// The frames that a check costs, for the rate.
-    static constexpr std::size_t token_frames = 16;
 
     template <class C>
     void receive(C& connection, const Bytes& frame) {
@@ -287,7 +283,7 @@ private:
     void on_token(C& connection, BytesView name, const part::RoomMessage& message) {
         connection.core.note_token();
         connection.pings = connection.pings || !message.version.empty();
-        sessions_.pay(connection.io, token_frames);
+        sessions_.pay(connection.io, ReadCost::token);
         // A client dials again after its connection closes, but not after a refused document.
         if (const std::error_code error = admission_.why_not_another(connection))
             return lifecycle_.fail_connection(connection.io, error);
@@ -358,7 +354,7 @@ private:
         if (message.kind != Kind::token) return sessions_.on_message(channel, message);
         // A fresh token: the client stays in its room while its access is checked again.
         channel.request.token = as_text(message.payload);
-        sessions_.pay(channel.multiplexed->io, token_frames);
+        sessions_.pay(channel.multiplexed->io, ReadCost::token);
         if (channel.multiplexed->peer_ended && !channel.rights.check.waits()) return;
         if (lifecycle_.advance(channel, ClientCore::Event::token).check)
             admission_.ask_authorizer(channel);

@@ -15,6 +15,7 @@
 
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
+#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -53,6 +54,11 @@ public:
     /// Pre: its client has no answer under way.   Complexity: O(1); above the budget
     /// O(clients), once a second and for each client that is closed.
     [[nodiscard]] bool has_space(RoomClient& client, std::size_t bytes, ReplyQueue which) {
+        // Its turn in the queue would pass to others, and its user's other answers end first.
+        if (which == ReplyQueue::chunked && !fits_user(client, bytes)) {
+            client.outbox.queue = ReplyQueue::none;
+            return false;
+        }
         std::deque<std::uint64_t>& queue = queues_[index(which)];
         while (!queue.empty() && !waits(queue.front(), client, which)) leave(queue, which);
         const bool first = queue.empty() || queue.front() == client.id;
@@ -74,6 +80,7 @@ public:
 
     std::size_t waiting = 0;  ///< bytes of answers that wait to be sent
     std::size_t uncut = 0;    ///< whole bytes of answers that are cut as they are sent
+    UserShares shares{};      ///< of `uncut`
 
 private:
     [[nodiscard]] static constexpr std::size_t index(ReplyQueue which) noexcept {
@@ -82,6 +89,11 @@ private:
     [[nodiscard]] bool fits(std::size_t bytes, ReplyQueue which) const noexcept {
         const std::size_t held = which == ReplyQueue::chunked ? uncut : waiting;
         const std::size_t most = context_.options.answers_bytes_max;
+        return held == 0 || (held <= most && bytes <= most - held);
+    }
+    [[nodiscard]] bool fits_user(const RoomClient& client, std::size_t bytes) const noexcept {
+        const std::size_t held = shares.of(client.rights.grant.user);
+        const std::size_t most = context_.options.answer_bytes_per_user_max;
         return held == 0 || (held <= most && bytes <= most - held);
     }
     /// Whether that client could receive its answer now. A client that must first accept other

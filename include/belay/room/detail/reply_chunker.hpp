@@ -3,10 +3,12 @@
 /// ReplyChunker: cuts a large answer to a state vector while it is sent.
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <optional>  // std::optional
-#include <utility>   // std::move
+#include <cstddef>      // std::size_t
+#include <optional>     // std::optional
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
+#include <belay/room/detail/user_shares.hpp>
 #include <belay/yjs/detail/yjs_split.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -20,10 +22,12 @@ public:
     /// The size of a part, and the work on answers in one turn.
     static constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
-    /// `update` was checked; `held` counts its bytes for as long as this lives.
-    ReplyChunker(Bytes update, std::size_t& held)
+    /// `update` was checked; `held` counts its bytes for as long as this lives, and `shares` counts
+    /// them for `user`.
+    ReplyChunker(Bytes update, std::size_t& held, UserShares& shares, std::string_view user)
         : update_{std::move(update)},
           held_{&held},
+          share_{shares, user, update_.size()},
           splitter_{update_, part_bytes},
           ahead_{splitter_.next()} {
         *held_ += update_.size();
@@ -43,6 +47,7 @@ public:
 private:
     const Bytes update_;
     std::size_t* held_;
+    UserShares::Held share_;
     yjs::detail::Splitter splitter_;
     std::optional<Bytes> ahead_;
 };

@@ -160,8 +160,12 @@ private:
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
+        if (client.connection->multiplexed == nullptr &&
+            lifecycle_.oversize.has(client.rights.grant.user, client.request.board, context_.now))
+            return lifecycle_.fail(client, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
-        RoomBase* const room = rooms_.find_or_make(client.request.board, error);
+        RoomBase* const room =
+            rooms_.find_or_make(client.request.board, error, client.rights.grant.user);
         if (room == nullptr) return lifecycle_.fail(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.fail(client, make_error_code(RoomErrc::too_many));

@@ -19,13 +19,15 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (why == RoomErrc::forbidden || why == RoomErrc::bad_room_id) return codes.forbidden;
     if (why == RoomErrc::history_reset) return 4409;
     if (why == RoomErrc::room_erased) return 4410;
+    // The client may try again later: another tab of its user may have nothing too large.
+    if (why == RoomErrc::retried_too_soon) return 1013;
     if (why == RoomErrc::unknown_message) return 1003;
     if (why == RoomErrc::manager_stopped) return 1001;
     switch (cause_of(why)) {
         case Cause::protocol:
             return 1007;
         case Cause::permanent:
-            return 1009;
+            return codes.too_large;
         default:
             return 1013;
     }

@@ -155,7 +155,8 @@ public:
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
                 connection.answer.chunks =
-                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut);
+                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
+                                                   reply_budget_.shares, client.rights.grant.user);
                 connection.answer.client = &client;
                 continue_answer(connection);
                 return {};

@@ -64,7 +64,7 @@ public:
           replication_{links.replication},
           admin_{links.admin},
           imports_{links.imports},
-          empty_{empty} {}
+          new_rooms_{empty, {}} {}
     RoomRegistry(const RoomRegistry&) = delete;
     RoomRegistry& operator=(const RoomRegistry&) = delete;
 
@@ -91,20 +91,24 @@ public:
             evict(*room, unsaved);
         }
     }
-    /// Returns null if there are too many rooms, or if the manager does not run.
-    Room* find_or_make(std::string_view board, std::error_code& error) {
+    /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
+    /// for `user`.
+    Room* find_or_make(std::string_view board, std::error_code& error, std::string_view user = {}) {
         if (Room* const room = find(board)) return room;
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
+        else if (new_rooms_.opened.of(user) >= context_.options.rooms_per_user_max)
+            error = RoomErrc::too_many;
         else if (rooms_.size() >= context_.options.rooms_max && !evict_held())
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
-            machines_.template make<Machine>(*this, std::string{board}, empty_,
+            machines_.template make<Machine>(*this, std::string{board}, new_rooms_.empty,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
+        made->share.emplace(new_rooms_.opened, user, 1);
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
@@ -118,7 +122,7 @@ public:
 
     // ---- for the parts --------------------------------------------------------------------------
 
-    [[nodiscard]] const Document& empty_document() const noexcept { return empty_; }
+    [[nodiscard]] const Document& empty_document() const noexcept { return new_rooms_.empty; }
     /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
@@ -189,6 +193,11 @@ public:
     }
 
 private:
+    /// The document of a new room, and the number of rooms that each user has opened.
+    struct NewRooms {
+        Document empty;
+        UserShares opened;
+    };
     /// The rooms that are destroyed at the end of the turn, and those that would be if they were
     /// not held, the longest first.
     struct Leaving {
@@ -220,7 +229,7 @@ private:
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
         delivery_.forget(room);
-        room.document = Document{empty_};
+        room.document = Document{new_rooms_.empty};
         room.history.epoch = no_id;
         room.history.position = 0;
         if (!found) return true;
@@ -289,6 +298,7 @@ private:
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
+        found->second->share.reset();
         leaving_.evicted.push_back(std::move(found->second));
         rooms_.erase(found);
     }
@@ -307,7 +317,7 @@ private:
     Replicas& replication_;
     Admin& admin_;
     Imports& imports_;
-    Document empty_;
+    NewRooms new_rooms_;  // outlives the rooms, which count for their users
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
     Leaving leaving_;

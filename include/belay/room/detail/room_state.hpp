@@ -16,6 +16,7 @@
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/storage_call.hpp>
+#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
 #include <belay/room/room_stats.hpp>
@@ -215,6 +216,7 @@ struct RoomMachine {
 
     Rooms& rooms;
     RoomState<Document> room;
+    std::optional<UserShares::Held> share{};  ///< of the user that opened it
 };
 
 }}}  // namespace belay::detail

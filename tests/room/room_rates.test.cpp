@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Goal: the rate of a client counts bytes and the server's time, not messages. Method: bursts of
+// cheap and of expensive messages in a simulated world.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The virtual time until `done`, at most 5 minutes.
+template <class Done>
+Duration time_until(RoomWorld& w, Done&& done) {
+    const Instant begin = w.world.now();
+    while (!done() && elapsed(begin, w.world.now()) < 5min) w.run(10ms);
+    return elapsed(begin, w.world.now());
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager: 20'000 updates of one letter are read at once", "[room][room_rates][sim]") {
+    RoomWorld w;
+    w.world.network().window_bytes(4 << 20);
+    RoomEditor author{w, "author", 1};
+    RoomEditor reader{w, "reader", 2};
+    w.dial(author, reader);
+    const std::uint64_t before = w.rooms().counters().updates;
+    for (int i = 0; i < 20'000; ++i) author.type("x");
+    // 36 s with a limit of 500 messages per second.
+    CHECK(time_until(w, [&] { return w.rooms().counters().updates == before + 20'000; }) <= 2s);
+    CHECK(w.rooms().counters().throttled == 0);
+    w.run(1s);
+    CHECK(author.closed_with == 0);
+    CHECK(reader.document() == author.document());
+}
+
+TEST_CASE(
+    "RoomManager: a flood of state vectors is throttled, and a burst of edits in its room is not",
+    "[room][room_rates][sim]") {
+    const bool addressed = GENERATE(false, true);
+    CAPTURE(addressed);
+    RoomWorld w;
+    w.world.network().window_bytes(1 << 20);
+    RoomEditor author{w, "author", 1};
+    w.dial(author);
+    for (int i = 0; i < 64; ++i) {
+        author.type(std::string(64 << 10, 'x'));
+        w.run(100ms);
+    }
+    RoomEditor flooder =
+        addressed ? RoomEditor::addressed(w, "flooder", 2) : RoomEditor{w, "flooder", 2};
+    w.dial(flooder);
+    w.run(30s);
+    REQUIRE(w.rooms().counters().throttled == 0);
+    // Each is compared with 4 MiB, and costs 256 KiB: 32 at once, and 8 per second.
+    for (int i = 0; i < 1'000; ++i)
+        flooder.say({part::RoomMessage::Kind::state_vector, Bytes{std::byte{0}}});
+    w.run(100ms);
+    const std::uint64_t before = w.rooms().counters().updates;
+    for (int i = 0; i < 2'000; ++i) author.type("y");
+    CHECK(time_until(w, [&] { return w.rooms().counters().updates == before + 2'000; }) <= 2s);
+    w.run(5s);
+    CHECK(w.rooms().counters().throttled == 1);
+    CHECK(std::count(w.events.begin(), w.events.end(), "throttled board flooder 2") == 1);
+    CHECK(author.closed_with == 0);
+}
+
+TEST_CASE("RoomManager: long messages are limited by their bytes", "[room][room_rates][sim]") {
+    RoomWorld w{Seed{1}, {.read_rate_max = 100'000, .read_bytes_burst = 1'000'000}};
+    w.world.network().window_bytes(4 << 20);
+    RoomEditor author{w, "author", 1};
+    w.dial(author);
+    for (int i = 0; i < 30; ++i) author.type(std::string(100'000, 'x'));
+    w.run(1s);
+    CHECK(w.rooms().counters().updates >= 10);
+    CHECK(w.rooms().counters().updates <= 13);
+    w.run(5s);
+    CHECK(w.rooms().counters().updates <= 18);
+    CHECK(w.rooms().counters().throttled == 1);
+    w.run(1min);
+    CHECK(w.rooms().counters().updates == 30);
+    CHECK(author.closed_with == 0);
+}
+
+TEST_CASE("RoomManager: the members of a large room share the price of their edits",
+          "[room][room_rates][sim]") {
+    // With 50 clients, an edit costs 800 bytes more.
+    const std::size_t readers = GENERATE(std::size_t{0}, std::size_t{50});
+    RoomWorld w{Seed{1}, {.read_rate_max = 10'000, .read_bytes_burst = 100'000}};
+    w.world.network().window_bytes(1 << 20);
+    RoomEditor author{w, "author", 1};
+    w.dial(author);
+    std::vector<std::unique_ptr<RoomEditor>> all;
+    for (std::size_t i = 0; i < readers; ++i) {
+        all.push_back(std::make_unique<RoomEditor>(w, "reader" + std::to_string(i), 100 + i));
+        all.back()->dial();
+    }
+    w.run(15s);
+    for (int i = 0; i < 300; ++i) author.type("x");
+    w.run(1s);
+    CHECK((w.rooms().counters().throttled == 0) == (readers == 0));
+    CHECK((w.rooms().counters().updates == 300) == (readers == 0));
+}
