@@ -6,8 +6,8 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint8_t
 
+#include <belay/core/detail/time_left.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/time_left.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/room/room_options.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/core/time_left.hpp
+/// \file belay/core/detail/time_left.hpp
 /// time_left: identifies a timer in a digest.
 #pragma once
 
