@@ -241,6 +241,14 @@ void run_until_signal(boost::asio::io_context& context, const std::function<void
     context.run();
 }
 
+/// Checks the clients of a board again, or of all boards. Their pages request their new rights, and
+/// show their tools or not.
+void check_again(auto& rooms, const std::string& board) {
+    constexpr std::byte rights_changed[]{std::byte{100}};
+    if (!board.empty()) rooms.broadcast(board, rights_changed);
+    rooms.reauthorize(board);
+}
+
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
           const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
@@ -275,12 +283,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                       RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
     loop.attach(rooms);
     rooms.start();
-    on_changed = [&](const std::string& board) {
-        // Their pages ask what they may now, and show their tools or not.
-        constexpr std::byte rights_changed[]{std::byte{100}};
-        if (!board.empty()) rooms.broadcast(board, rights_changed);
-        rooms.reauthorize(board);
-    };
+    on_changed = [&](const std::string& board) { check_again(rooms, board); };
 
     beast::ListenerOptions options;
     std::function<beast::ListenerCounters()> listener_counters;

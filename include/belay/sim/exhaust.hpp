@@ -212,7 +212,9 @@ private:
             add_to(signature, choice, reached);
             if (choice.broken()) {
                 report_.problem = *choice.broken();
-                report_.path = texts(open.index, ordinal);
+                auto [before, path] = replay(open.index);
+                path.push_back(step(before, ordinal));
+                report_.path = std::move(path);
             } else if (choice.is_possible()) {
                 enter(open.index, choice, std::move(reached), ordinal);
             }
@@ -321,11 +323,6 @@ private:
     }
     /// Returns the steps from the root to a state, as text.
     [[nodiscard]] std::vector<std::string> texts(Index state) const { return replay(state).second; }
-    [[nodiscard]] std::vector<std::string> texts(Index state, std::uint32_t ordinal) const {
-        auto [model, steps] = replay(state);
-        steps.push_back(step(model, ordinal));
-        return std::move(steps);
-    }
     [[nodiscard]] std::pair<Model, std::vector<std::string>> replay(Index state) const {
         std::pair<Model, std::vector<std::string>> out{root_, {}};
         for (const std::uint32_t ordinal : graph_.path(state)) {
@@ -347,6 +344,7 @@ private:
         std::construct_at(&model, std::move(*next));
         return text;
     }
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a step leads from one to the other
     [[nodiscard]] std::string text_between(Index from, Index to) const {
         std::string text;
         each_step(replay(from).first, true, [&](Choice& choice, Model& reached, std::uint32_t) {

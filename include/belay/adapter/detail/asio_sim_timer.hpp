@@ -263,6 +263,7 @@ public:
     void cancel() { lookups_->cancel(); }
 
     template <class Token>
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as asio's
     auto async_resolve(std::string_view host, std::string_view service, Token&& token) {
         return Asio::template initiate<void(Error, results_type), Token>(
             [this, name = std::string{host}, port = std::string{service}](auto&& handler) {
