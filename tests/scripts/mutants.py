@@ -257,13 +257,14 @@ def explored(world, name, *changes):
 def rooms(name, *changes):
     """A fault that the world of rooms finds within 500 seeds, as it takes longer than the others."""
     return Mutant(f"rooms_{name}", tuple(Change(*change) for change in changes),
-                  Test("tests/worlds/rooms.test.cpp", "Rooms of several servers*", 500))
+                  Test("tests/worlds/rooms.test.cpp",
+                       "Rooms of several servers lose no edit that was shown, whatever fails", 500))
 
 
 def restored(name, *changes):
     """A fault that the world finds in which the storage of the rooms loses data, likewise."""
     return Mutant(f"rooms_restored_{name}", tuple(Change(*change) for change in changes),
-                  Test("tests/worlds/rooms.test.cpp", "Servers restore*", 500))
+                  Test("tests/worlds/rooms.test.cpp", "Servers restore what the storage of their rooms has lost", 500))
 
 
 WORLD_MUTANTS = (

@@ -13,10 +13,10 @@ using namespace belay;
 
 namespace {
 
-sim::ExhaustOptions quiet(std::uint32_t depth) { return {.depth = depth, .print = false}; }
+sim::ExhaustOptions unprinted(std::uint32_t depth) { return {.depth = depth, .print = false}; }
 
 /// A counter from 0 to 9. Its faults are planted.
-struct Meter {
+struct CountModel {
     int value = 0;
     int parity = 0;  // of the number of steps
     bool forgets_parity = false;
@@ -100,13 +100,13 @@ struct Wide {
 }  // namespace
 
 TEST_CASE("exhaust finds every state, and no other", "[sim][exhaust][unit]") {
-    const sim::ExhaustReport all = sim::exhaust(quiet(100), Meter{});
+    const sim::ExhaustReport all = sim::exhaust(unprinted(100), CountModel{});
     CHECK(all);
     CHECK(all.complete);
     CHECK(all.states == 20);
     CHECK(all.marks.at("two") == 16);
-    CHECK_FALSE(sim::exhaust(quiet(3), Meter{}).complete);
-    const sim::ExhaustReport wide = sim::exhaust(quiet(10), Wide{});
+    CHECK_FALSE(sim::exhaust(unprinted(3), CountModel{}).complete);
+    const sim::ExhaustReport wide = sim::exhaust(unprinted(10), Wide{});
     CHECK(wide);
     CHECK_FALSE(wide.complete);
     CHECK(wide.depth == 10);
@@ -116,62 +116,62 @@ TEST_CASE("exhaust finds every state, and no other", "[sim][exhaust][unit]") {
 }
 
 TEST_CASE("exhaust reports the shortest sequence that fails", "[sim][exhaust][unit]") {
-    Meter meter;
+    CountModel meter;
     meter.forbidden = 4;
-    const sim::ExhaustReport r = sim::exhaust(quiet(100), meter);
+    const sim::ExhaustReport r = sim::exhaust(unprinted(100), meter);
     CHECK_FALSE(r);
     CHECK(r.problem == "the value is allowed");
     CHECK(r.path == std::vector<std::string>{"add, number 2", "add, number 2"});
     CHECK(r.text().find("2. add, number 2") != std::string::npos);
     meter.forbidden = 11;
     meter.throws = true;
-    const sim::ExhaustReport thrown = sim::exhaust(quiet(100), meter);
+    const sim::ExhaustReport thrown = sim::exhaust(unprinted(100), meter);
     CHECK(thrown.problem == "the step threw: five");
     CHECK(thrown.path.size() == 3);
 }
 
 TEST_CASE("exhaust detects a digest that leaves a field out", "[sim][exhaust][unit]") {
-    Meter meter;
+    CountModel meter;
     meter.forgets_parity = true;
-    sim::ExhaustOptions options = quiet(100);
+    sim::ExhaustOptions options = unprinted(100);
     options.recheck_percent = 100;
     const sim::ExhaustReport r = sim::exhaust(options, meter);
     CHECK(r.problem.find("a field is missing") != std::string::npos);
     CHECK(r.path.size() + r.other_path.size() > 0);
-    CHECK(sim::exhaust(options, Meter{}));
+    CHECK(sim::exhaust(options, CountModel{}));
 }
 
 TEST_CASE("exhaust detects that a wanted thing never happens", "[sim][exhaust][unit]") {
-    CHECK(sim::exhaust(quiet(100), Light{}));
+    CHECK(sim::exhaust(unprinted(100), Light{}));
     Light light;
     light.stuck = true;
-    sim::ExhaustReport r = sim::exhaust(quiet(100), light);
+    sim::ExhaustReport r = sim::exhaust(unprinted(100), light);
     CHECK(r.problem.find("nothing happens any more") != std::string::npos);
     CHECK(r.path == std::vector<std::string>{"a second"});
     light = {};
     light.repairs = false;
-    r = sim::exhaust(quiet(100), light);
+    r = sim::exhaust(unprinted(100), light);
     CHECK(r.path == std::vector<std::string>{"a fault"});
     light = {};
     light.blinks = true;
-    r = sim::exhaust(quiet(100), light);
+    r = sim::exhaust(unprinted(100), light);
     CHECK(r.problem.find("repeat for ever") != std::string::npos);
     CHECK(r.cycle.size() == 2);
     CHECK(std::set<std::string>(r.cycle.begin(), r.cycle.end()) ==
           std::set<std::string>{"a second", "a second, back"});
     // A schedule that is fair leaves the cycle.
-    sim::ExhaustOptions fair = quiet(100);
+    sim::ExhaustOptions fair = unprinted(100);
     fair.liveness = sim::Liveness::fair_schedule;
     CHECK(sim::exhaust(fair, light));
     light.repairs = false;
     CHECK_FALSE(sim::exhaust(fair, light));
     // What may happen after the last step is not judged.
     light.stuck = true;
-    CHECK(sim::exhaust(quiet(1), light));
+    CHECK(sim::exhaust(unprinted(1), light));
 }
 
 TEST_CASE("exhaust claims nothing beyond its memory", "[sim][exhaust][unit]") {
-    sim::ExhaustOptions options = quiet(24);
+    sim::ExhaustOptions options = unprinted(24);
     options.memory_bytes_max = 1 << 20;
     const sim::ExhaustReport r = sim::exhaust(options, Wide{});
     CHECK_FALSE(r);
@@ -187,12 +187,12 @@ TEST_CASE("exhaust claims nothing beyond its memory", "[sim][exhaust][unit]") {
 }
 
 TEST_CASE("exhaust rejects a depth of zero, and a machine without a step", "[sim][exhaust][unit]") {
-    CHECK(sim::exhaust(quiet(0), Meter{}).problem == "the depth is zero");
+    CHECK(sim::exhaust(unprinted(0), CountModel{}).problem == "the depth is zero");
     struct Dead {
         void step(sim::Choice& c) { c.impossible(); }
         void digest(sim::Digest& d) const { d(1); }
     };
-    CHECK(sim::exhaust(quiet(5), Dead{}).problem == "no step is possible");
+    CHECK(sim::exhaust(unprinted(5), Dead{}).problem == "no step is possible");
 }
 
 TEST_CASE("exhaust reports a step that does not depend on its model and choices only",
@@ -205,6 +205,6 @@ TEST_CASE("exhaust reports a step that does not depend on its model and choices 
         }
         void digest(sim::Digest& d) const { d(1); }
     };
-    CHECK(sim::exhaust(quiet(5), Fickle{}).problem.find("when it was repeated") !=
+    CHECK(sim::exhaust(unprinted(5), Fickle{}).problem.find("when it was repeated") !=
           std::string::npos);
 }
