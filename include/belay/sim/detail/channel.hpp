@@ -157,7 +157,8 @@ public:
         const std::size_t taken = std::min(space, bytes.size());
         if (taken == 0) return e.starved = true, 0;
         // A kernel cuts where it likes. The two parts arrive at different times.
-        const std::size_t cut = (out.bits() & 1) != 0 ? uniform_upto(out.bits, taken - 1) : 0;
+        const auto cut =
+            static_cast<std::size_t>((out.bits() & 1) != 0 ? uniform_upto(out.bits, taken - 1) : 0);
         if (cut != 0 && out.unread_bytes + taken + 2 * overhead_bytes <= window_of(out)) {
             const BytesView front = bytes.first(cut);
             static_cast<void>(send(side, Bytes(front.begin(), front.end())));

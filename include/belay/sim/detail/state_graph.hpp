@@ -116,7 +116,7 @@ private:
         return !states_[i].settled && states_[i].signature != 0;
     }
     Index& slot_of(std::uint64_t digest) noexcept {
-        std::size_t i = belay::detail::mix64(digest) & (slots_.size() - 1);
+        auto i = static_cast<std::size_t>(belay::detail::mix64(digest) & (slots_.size() - 1));
         while (slots_[i] != none && states_[slots_[i]].digest != digest) {
             i = (i + 1) & (slots_.size() - 1);
         }
