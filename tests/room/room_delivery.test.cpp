@@ -102,7 +102,7 @@ struct OneRoomOf {
 
 using OneRoom = OneRoomOf<OpaqueDocument>;
 
-const RecordedCloses::Calls nobody{};
+const RecordedCloses::Calls no_closes{};
 RecordedCloses::Calls one_close(std::uint64_t client, RoomErrc why) {
     return {{client, make_error_code(why)}};
 }
@@ -127,7 +127,7 @@ TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
     one.connections[0]->result = SendResult::busy;
     const Bytes update(300, std::byte{1});
     for (int i = 0; i < 10; ++i) one.delivery.send_update(one.room, update, 0);
-    CHECK(one.closes.clients == nobody);
+    CHECK(one.closes.clients == no_closes);
     CHECK(one.connections[0]->output.counted() <= 500);
     CHECK(one.clients[0]->outbox.lag_from.has_value());
     CHECK(one.connections[0]->pace.deadline() == after(always, options.heartbeat.dead_after));
@@ -165,7 +165,7 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     CHECK_FALSE(one.clients[0]->outbox.lag_from.has_value());
     for (const Bytes& update : slow.sent) REQUIRE_FALSE(received.apply(update));
     CHECK(received.state_vector() == one.room.document.state_vector());
-    CHECK(one.closes.clients == nobody);
+    CHECK(one.closes.clients == no_closes);
 }
 
 TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its own",
@@ -174,7 +174,7 @@ TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its
     one.connections[0]->result = SendResult::busy;
     for (int i = 0; i < 256; ++i)
         one.delivery.send_control(*one.connections[0], {}, Bytes{std::byte{0}});
-    CHECK(one.closes.connections == nobody);
+    CHECK(one.closes.connections == no_closes);
     one.delivery.send_control(*one.connections[0], {}, Bytes{std::byte{0}});
     CHECK(one.closes.connections == one_close(1, RoomErrc::too_slow));
 }
@@ -187,7 +187,7 @@ TEST_CASE("RoomDelivery::broadcast fails a client whose budget the frame exceeds
     one.connections[0]->result = SendResult::busy;
     const Bytes frame(300, std::byte{1});
     one.delivery.broadcast(one.room, frame, 0);
-    CHECK(one.closes.clients == nobody);
+    CHECK(one.closes.clients == no_closes);
     one.delivery.broadcast(one.room, frame, 0);
     CHECK(one.closes.clients == one_close(1, RoomErrc::too_slow));
     CHECK(one.connections[1]->sent.size() == 2);
@@ -212,7 +212,7 @@ TEST_CASE("ReplyBudget::has_space closes the oldest overdue answer, and no more 
     };
     one.context.at(Instant{options.heartbeat.dead_after});
     CHECK_FALSE(has_space());
-    CHECK(one.closes.connections == nobody);
+    CHECK(one.closes.connections == no_closes);
     // A search is made at most once a second.
     one.context.at(Instant{options.heartbeat.dead_after + 2s});
     CHECK(has_space());
