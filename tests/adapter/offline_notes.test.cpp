@@ -15,6 +15,7 @@
 #include "support/adapter/killed_at_a_call.hpp"
 #include "support/adapter/text_codec.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace belay;
@@ -109,8 +110,9 @@ TEST_CASE("The offline notes print themselves, and their conflicts", "[adapter][
 
 TEST_CASE("The offline notes are killed at any system call, and continue",
           "[adapter][offline_notes]") {
-    // A command has some hundred calls; a prime, so that all phases of a write are met.
-    constexpr int stride = 37;
+    // A command has some hundred calls; a prime, so that all phases of a write are met. A sanitizer makes hundreds more
+    // before main(), and five times the processes.
+    constexpr int stride = sanitized ? 149 : 37;
     bool one_dies = true;
     for (int n = 1; one_dies; n += stride) {
         INFO("killed at system call " << n);

@@ -197,7 +197,7 @@ TEMPLATE_TEST_CASE("BlockingRing::pop_some_wait into an empty span returns 0 at 
     CHECK(ring.pop_some_wait({}) == 0);
 }
 
-#if !defined(BELAY_TEST_NO_FIBERS)
+#if !BELAY_TEST_SANITIZED  // no fibers
 TEST_CASE("BlockingRing wakes a waiting thread, in every order of its accesses",
           "[queue][blocking_ring][property]") {
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "t"}) == "");

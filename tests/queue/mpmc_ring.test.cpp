@@ -27,7 +27,7 @@ TEST_CASE("MpmcRing passes the tests of all rings", "[queue][mpmc_ring][property
     belay_test::check_ring<MpmcRing>();
 }
 
-#if !defined(BELAY_TEST_NO_FIBERS)
+#if !BELAY_TEST_SANITIZED  // no fibers
 TEST_CASE("MpmcRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][mpmc_ring][property]") {
     CHECK(mistake<MpmcRing, ModelAtomic>(1, {"p", "p", "o", "o"}) == "");

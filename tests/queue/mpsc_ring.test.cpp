@@ -23,7 +23,7 @@ TEST_CASE("MpscRing passes the tests of all rings", "[queue][mpsc_ring][property
     belay_test::check_ring<MpscRing>();
 }
 
-#if !defined(BELAY_TEST_NO_FIBERS)
+#if !BELAY_TEST_SANITIZED  // no fibers
 TEST_CASE("MpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][mpsc_ring][property]") {
     CHECK(mistake<MpscRing, ModelAtomic>(1, {"p", "p", "oo"}) == "");

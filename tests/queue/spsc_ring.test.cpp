@@ -6,6 +6,7 @@
 
 #include "support/queue/ring_model.hpp"
 #include "support/queue/ring_suite.hpp"
+#include "support/sanitizer.hpp"
 
 using namespace belay;
 using belay_test::mistake;
@@ -38,17 +39,10 @@ TEST_CASE("SpscRing keeps a value of a cache line in one cache line", "[queue][s
 }
 
 TEST_CASE("SpscRing throws when the size of its slots overflows", "[queue][spsc_ring][unit]") {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    constexpr bool sanitized = true;  // they end the program instead
-#elif defined(__has_feature)
-    constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-    constexpr bool sanitized = false;
-#endif
     struct Huge {
         std::byte bytes[std::size_t{1} << 20];
     };
-    if constexpr (!sanitized) {
+    if constexpr (!belay_test::sanitized) {  // a sanitizer ends the program instead
         CHECK_THROWS_AS(SpscRing<Huge>{std::size_t{1} << 48}, std::bad_alloc);
     }
 }
@@ -64,7 +58,7 @@ TEST_CASE("SpscRing that was moved from is empty and has no capacity", "[queue][
     CHECK(ring.front() == nullptr);
 }
 
-#if !defined(BELAY_TEST_NO_FIBERS)
+#if !BELAY_TEST_SANITIZED  // no fibers
 TEST_CASE("SpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][spsc_ring][property]") {
     CHECK(mistake<SpscRing, ModelAtomic>(1, {"ppp", "ooo"}) == "");

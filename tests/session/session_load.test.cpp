@@ -18,18 +18,11 @@
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/seeds.hpp"
 #include "support/temporary_directory.hpp"
 
 // Sanitizers bring an operator new of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#    define BELAY_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#    define BELAY_TEST_SANITIZED \
-        (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#    define BELAY_TEST_SANITIZED 0
-#endif
 #if !BELAY_TEST_SANITIZED
 #    include "support/counting_new.hpp"
 #endif

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -19,14 +20,6 @@ namespace {
 
 using Log = Journal<sim::Disk>;
 using SimWork = WorkQueue<Log>;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool slow_build = true;
-#elif defined(__has_feature)
-constexpr bool slow_build = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool slow_build = false;
-#endif
 
 constexpr std::size_t segment_bytes = std::size_t{256} << 10;
 
@@ -151,7 +144,7 @@ private:
 
 /// A million in Release, less where it takes longer.
 std::uint64_t load() {
-    if (slow_build) return 30'000;
+    if (belay_test::sanitized) return 30'000;
     return belay_test::from_environment("BELAY_SEEDS", 2000) >= 2000 ? 1'000'000 : 200'000;
 }
 
@@ -207,7 +200,7 @@ TEST_CASE("WorkQueue: one old item holds no more log than the slack", "[work][wo
     auto stuck = rig.work->lease(rig.now);
     REQUIRE(stuck);
     REQUIRE_FALSE(rig.work->extend(*stuck, rig.now, 10'000h));
-    const int count = slow_build ? 20'000 : 200'000;
+    const int count = belay_test::sanitized ? 20'000 : 200'000;
     std::uint64_t bytes_max = 0;
     for (int i = 0; i < count; ++i) {
         REQUIRE(rig.work->push(sized_body(1, 400), rig.now));
@@ -248,7 +241,7 @@ TEST_CASE("WorkQueue without keys writes only its entries to the log", "[work][w
 TEST_CASE("WorkQueue: the keys of a large window use their space once or twice",
           "[work][work_queue][load]") {
     LoadRig rig;
-    const std::size_t keys = slow_build ? 5'000 : 100'000;
+    const std::size_t keys = belay_test::sanitized ? 5'000 : 100'000;
     rig.options = {.keys = keys, .record_bytes_max = 4096, .slack_bytes = 256 << 10};
     rig.open();
     std::uint64_t bytes_max = 0;

@@ -27,18 +27,12 @@
 #include <utility>
 #include <vector>
 
-// The thread sanitizer does not know of these fibers, and has nothing to find on one thread; the
-// address sanitizer says itself that it does not fully support them.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#    define BELAY_TEST_NO_FIBERS 1
-#elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#        define BELAY_TEST_NO_FIBERS 1
-#    endif
-#endif
+#include "support/sanitizer.hpp"
 
 namespace belay_test {
 
+/// Not under a sanitizer: that of threads does not know of these fibers, and has nothing to find on
+/// one thread; that of addresses says itself that it does not fully support them.
 class Explorer {
 public:
     static constexpr std::size_t threads_max = 4;
