@@ -5,6 +5,7 @@
 
 #include "e2e/demo_fixture.hpp"
 
+using e2e::contains;
 using e2e::Process;
 using e2e::TestDirectory;
 
@@ -169,19 +170,25 @@ TEST_CASE("The outage demo reports a failure with each planted bug", "[e2e][outa
                    "no-fence",
                    {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
                    "duplicated"});
-    const TestDirectory w;
-    e2e::write(w / "input", e2e::sample_text(1500));
-    ::setenv("OUTAGE_PLANT", bug.name, 1);
-    std::vector<std::string> words{bug.program, "--file", w / "input", "--dir", w / "d",
-                                   "--rate",    "2000",   "--seed",    "7"};
-    words.insert(words.end(), bug.options.begin(), bug.options.end());
-    Process demo{words};
-    const int code = demo.wait();
-    ::unsetenv("OUTAGE_PLANT");
-    INFO(bug.name << ":\n" << demo.text());
-    CHECK(code == 1);
-    CHECK(contains(demo.text(), "verdict: WRONG: 1500 lines, "));
-    CHECK(contains(demo.text(), bug.seen));
-    CHECK_FALSE(contains(demo.text(), "1500 lines, 0 lost, 0 duplicated, 0 out of order"));
-    CHECK_FALSE(e2e::ledger_equals(w / "d/ledger.txt", e2e::read(w / "input")));
+    // Whether a bug shows may depend on how the processes take turns: it has six runs.
+    for (int seed = 7;; ++seed) {
+        const TestDirectory w;
+        e2e::write(w / "input", e2e::sample_text(1500));
+        ::setenv("OUTAGE_PLANT", bug.name, 1);
+        std::vector<std::string> words{bug.program, "--file", w / "input",
+                                       "--dir",     w / "d",  "--rate",
+                                       "2000",      "--seed", std::to_string(seed)};
+        words.insert(words.end(), bug.options.begin(), bug.options.end());
+        Process demo{words};
+        const int code = demo.wait();
+        ::unsetenv("OUTAGE_PLANT");
+        if (code == 0 && seed < 12) continue;
+        INFO(bug.name << ":\n" << demo.text());
+        CHECK(code == 1);
+        CHECK(contains(demo.text(), "verdict: WRONG: 1500 lines, "));
+        CHECK(contains(demo.text(), bug.seen));
+        CHECK_FALSE(contains(demo.text(), "1500 lines, 0 lost, 0 duplicated, 0 out of order"));
+        CHECK_FALSE(e2e::ledger_equals(w / "d/ledger.txt", e2e::read(w / "input")));
+        break;
+    }
 }
