@@ -20,6 +20,10 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::latency("a", "b", 1ms, 2ms),
                                       sim::latency("a", "b", 1ms, 3ms),
                                       sim::latency("a", "b", 2ms, 2ms),
+                                      sim::bandwidth("a", "b", 1),
+                                      sim::bandwidth("a", "b", 2),
+                                      sim::bandwidth("b", "a", 1),
+                                      sim::accept_then_close("a"),
                                       sim::refuse("a"),
                                       sim::drop_connections("a", "b"),
                                       sim::half_open("a", "b"),
@@ -50,6 +54,8 @@ TEST_CASE("Fault::key is the same on every compiler", "[sim][fault][golden]") {
 TEST_CASE("Fault::lasts tells the faults that can be taken back", "[sim][fault][unit]") {
     CHECK(sim::partition("a", "b").lasts());
     CHECK(sim::latency("a", "b", 0ms, 1ms).lasts());
+    CHECK(sim::bandwidth("a", "b", 1).lasts());
+    CHECK(sim::accept_then_close("a").lasts());
     CHECK(sim::refuse("a").lasts());
     CHECK(sim::kill("a").lasts());
     CHECK(sim::pause("a").lasts());

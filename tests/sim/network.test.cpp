@@ -66,6 +66,106 @@ TEST_CASE("Network carries messages within its latency", "[sim][network][unit]")
     CHECK(most > 8800us);
 }
 
+TEST_CASE("Network::bandwidth limits one direction of a link", "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.bandwidth(rig.client, rig.server, 10'000);
+    const Duration begin = rig.now();
+    // With 40 bytes of headers each: half a second.
+    REQUIRE(rig.link().send(Bytes(4'960)) == SendResult::sent);
+    REQUIRE(rig.link().send(Bytes(4'960)) == SendResult::sent);
+    rig.world.run_for(495ms);
+    CHECK(rig.there().messages().empty());
+    rig.world.run_for(30ms);
+    CHECK(rig.there().messages().size() == 1);
+    rig.world.run_for(465ms);
+    CHECK(rig.there().messages().size() == 1);
+    rig.world.run_for(30ms);
+    CHECK(rig.there().messages().size() == 2);
+    CHECK(rig.there().when.back() - begin >= 1s);
+
+    rig.there().echo = true;  // the answer is not limited
+    REQUIRE(rig.link().send(Bytes(60)) == SendResult::sent);
+    rig.world.run_for(15ms);
+    CHECK(rig.notes.messages().size() == 1);
+}
+
+TEST_CASE("Network::bandwidth is shared by the connections of a link", "[sim][network][unit]") {
+    struct TwoClients {
+        TwoClients(sim::Host& h, Notes& a, Notes& b) : first{h, a, {}}, second{h, b, {}} {}
+        Client first;
+        Client second;
+    };
+    Server::ConnectionLog connections;
+    Notes a, b;
+    sim::World world{Seed{11}};
+    sim::Host& server = world.host("server", [&](sim::Host& h) {
+        return std::make_unique<Server>(h, connections, PeerOptions{});
+    });
+    sim::Host& client =
+        world.host("client", [&](sim::Host& h) { return std::make_unique<TwoClients>(h, a, b); });
+    world.run_for(1s);
+    world.network().bandwidth(client, server, 10'000);
+    auto& both = *client.process<TwoClients>();
+    REQUIRE(both.first.link.send(Bytes(9'960)) == SendResult::sent);
+    REQUIRE(both.second.link.send(Bytes(9'960)) == SendResult::sent);
+    const auto arrived = [&] {
+        std::size_t count = 0;
+        for (const auto& notes : connections) count += notes->messages().size();
+        return count;
+    };
+    world.run_for(1100ms);
+    CHECK(arrived() == 1);
+    world.run_for(1s);
+    CHECK(arrived() == 2);
+}
+
+TEST_CASE("Network::bandwidth ends for what is under way, too", "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.bandwidth(rig.client, rig.server, 1);
+    REQUIRE(rig.link().send(Bytes(10'000)) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("second")) == SendResult::sent);
+    rig.world.run_for(5s);
+    CHECK(rig.there().messages().empty());
+    rig.net.bandwidth(rig.client, rig.server, 0);
+    rig.world.run_for(105ms);
+    CHECK(rig.there().messages().size() == 2);
+}
+
+TEST_CASE("A heartbeat ends a connection whose link is too slow for its messages",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.bandwidth(rig.client, rig.server, 1'000);
+    REQUIRE(rig.link().send(Bytes(60'000)) == SendResult::sent);  // a ping waits behind it
+    rig.world.run_for(40s);
+    CHECK(rig.notes.count("cooldown lost") >= 1);
+    rig.net.bandwidth(rig.client, rig.server, 0);
+    rig.world.run_for(10s);
+    CHECK(rig.connected());
+}
+
+TEST_CASE("Network::accept_then_close ends each new connection at once", "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    const std::size_t connections = rig.connection_log.size();
+    rig.net.accept_then_close(rig.server);
+    rig.world.run_for(1s);
+    CHECK(rig.connected());  // a connection that is there stays
+    rig.net.drop_connections(rig.client, rig.server);
+    rig.world.run_for(10s);
+    CHECK(rig.notes.count("connected") > 3);
+    CHECK(rig.notes.count("cooldown lost") > 3);
+    CHECK(rig.connection_log.size() == connections);  // no process sees them
+    CHECK(rig.link().status().attempt > 3);           // and they are no success
+    CHECK(rig.net.sockets(rig.server) == 0);
+    rig.net.accept_then_close(rig.server, false);
+    rig.world.run_for(5s);
+    CHECK(rig.connected());
+    CHECK(rig.connection_log.size() == connections + 1);
+}
+
 TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();

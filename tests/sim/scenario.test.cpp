@@ -221,6 +221,61 @@ TEST_CASE("draw makes one-way partitions on demand, and leaves the other faults 
     CHECK(drawn > 5);
 }
 
+TEST_CASE(
+    "draw makes bandwidths and early closes on demand, and leaves the other faults as they are",
+    "[sim][scenario][unit]") {
+    int bandwidths = 0, early_closes = 0;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        const sim::Scenario without = sim::draw({}, Seed{seed}, {"a", "b"});
+        sim::Scenario rest;
+        const sim::Scenario with =
+            sim::draw({.bandwidths = 3, .early_closes = 3}, Seed{seed}, {"a", "b"});
+        for (const auto& step : with.steps()) {
+            if (step.fault.kind == sim::Fault::Kind::bandwidth) {
+                CHECK(step.fault.number >= 1'000);
+                CHECK(step.fault.number <= 1'000'000);
+                ++bandwidths;
+            } else if (step.fault.kind == sim::Fault::Kind::accept_then_close) {
+                ++early_closes;
+            } else {
+                rest.add(step);
+            }
+        }
+        CHECK(rest == without);
+    }
+    CHECK(bandwidths > 5);
+    CHECK(early_closes > 5);
+}
+
+TEST_CASE("Scenario: of two bandwidths of a link, the one later in the scenario counts",
+          "[sim][scenario][unit]") {
+    ScenarioWorld w;
+    w.world.network().latency(1ms, 1ms);
+    // What waits when a limit ends continues within 0.1 s.
+    w.world.play(sim::Scenario{}
+                     .during(1s, 5s, sim::bandwidth("client", "server", 10'000'000))
+                     .during(2s, 4s, sim::bandwidth("client", "server", 1))
+                     .during(3s, 6s, sim::refuse("server")));
+    w.world.run_for(1900ms);
+    CHECK(w.works());
+    w.world.run_for(2s);
+    CHECK_FALSE(w.works());
+    w.world.run_for(5s);
+    CHECK(w.works());
+}
+
+TEST_CASE("World::heal ends a bandwidth of a scenario, and early closes", "[sim][scenario][unit]") {
+    ScenarioWorld w;
+    w.world.play(sim::Scenario{}
+                     .at(1s, sim::bandwidth("client", "server", 1))
+                     .at(1s, sim::accept_then_close("server"))
+                     .heal_at(30s));
+    w.world.run_for(29s);
+    CHECK_FALSE(w.works());
+    w.world.run_for(10s);
+    CHECK(w.works());
+}
+
 TEST_CASE("Scenario: partitions of both directions and of one overlap", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(sim::Scenario{}

@@ -178,7 +178,11 @@ bool bridges_to_one_server(sim::World& world) {
 
 TEST_CASE("Bridges of two programs with wrong clocks come into step with one server",
           "[worlds][bridge][sim][property]") {
-    const auto options =
-        world_options({.kills = 4, .pauses = 4, .within = 18s, .spared = {"there"}});
+    const auto options = world_options({.kills = 4,
+                                        .pauses = 4,
+                                        .bandwidths = 2,
+                                        .early_closes = 2,
+                                        .within = 18s,
+                                        .spared = {"there"}});
     CHECK(explored("bridge", options, bridges_to_one_server));
 }

@@ -215,7 +215,12 @@ bool fleet_of_services(sim::World& world) {
 
 TEST_CASE("Fleet of 1, 2, 3 and 50 services connects all whose hosts are well",
           "[worlds][fleet][sim][property]") {
-    const auto options =
-        world_options({.partitions = 8, .refusals = 8, .cuts = 0, .within = 20s, .lasts_max = 10s});
+    const auto options = world_options({.partitions = 8,
+                                        .bandwidths = 2,
+                                        .refusals = 8,
+                                        .early_closes = 4,
+                                        .cuts = 0,
+                                        .within = 20s,
+                                        .lasts_max = 10s});
     CHECK(explored("fleet", options, fleet_of_services));
 }

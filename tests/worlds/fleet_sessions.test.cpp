@@ -187,7 +187,12 @@ bool sessions_in_a_fleet(sim::World& world) {
 
 TEST_CASE("Sessions in a Fleet deliver each operation once",
           "[worlds][fleet_sessions][sim][property]") {
-    const auto options = world_options(
-        {.disk_refusals = 2, .disk_errors = 2, .within = 12s, .lasts_max = 8s, .number_max = 16});
+    const auto options = world_options({.bandwidths = 2,
+                                        .early_closes = 2,
+                                        .disk_refusals = 2,
+                                        .disk_errors = 2,
+                                        .within = 12s,
+                                        .lasts_max = 8s,
+                                        .number_max = 16});
     CHECK(explored("fleet_sessions", options, sessions_in_a_fleet));
 }

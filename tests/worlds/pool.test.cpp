@@ -213,7 +213,12 @@ bool pool_with_borrowers(sim::World& world) {
 
 TEST_CASE("Pool with borrowers answers each question, and comes back after outages",
           "[worlds][pool][sim][property]") {
-    const auto options =
-        world_options({.pauses = 4, .drops = 6, .half_opens = 4, .within = 14s, .lasts_max = 12s});
+    const auto options = world_options({.pauses = 4,
+                                        .bandwidths = 2,
+                                        .early_closes = 2,
+                                        .drops = 6,
+                                        .half_opens = 4,
+                                        .within = 14s,
+                                        .lasts_max = 12s});
     CHECK(explored("pool", options, pool_with_borrowers));
 }

@@ -280,12 +280,15 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
 
 TEST_CASE("Rooms of several servers lose no edit that was shown, whatever fails",
           "[worlds][room][sim][property]") {
-    CHECK(explored("rooms", world_options({.kills = 4, .pauses = 3, .within = 18s}),
-                   [](sim::World& world) { return rooms_share_a_storage(world, false); }));
+    CHECK(explored(
+        "rooms",
+        world_options({.kills = 4, .pauses = 3, .bandwidths = 2, .early_closes = 2, .within = 18s}),
+        [](sim::World& world) { return rooms_share_a_storage(world, false); }));
 }
 TEST_CASE("Servers restore what the storage of their rooms has lost",
           "[worlds][room][sim][property]") {
-    const auto options = world_options({.kills = 0, .pauses = 3, .within = 18s});
+    const auto options =
+        world_options({.kills = 0, .pauses = 3, .bandwidths = 2, .early_closes = 2, .within = 18s});
     CHECK(explored("rooms_restored", options,
                    [](sim::World& world) { return rooms_share_a_storage(world, true); }));
 }

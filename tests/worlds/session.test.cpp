@@ -156,13 +156,15 @@ private:
 
 void break_a_front(sim::World& world, const std::vector<sim::Host*>& fronts, sim::Host& server) {
     sim::Host& front = *fronts[world.choose("which front", 2)];
-    switch (world.choose("how it breaks", 4)) {
+    switch (world.choose("how it breaks", 5)) {
         case 0:
             return world.kill(front);
         case 1:
             return world.pause(front);
         case 2:
             return world.network().partition(front, server);
+        case 3:
+            return world.network().accept_then_close(front);
         default:
             return;
     }
@@ -201,7 +203,12 @@ bool session_over_endpoints(sim::World& world) {
 
 TEST_CASE("Session with Endpoints, Heartbeat, Breaker and MaxAttempts delivers each order once",
           "[worlds][session][sim][property]") {
-    const auto options = world_options(
-        {.disk_refusals = 2, .disk_errors = 2, .within = 18s, .lasts_max = 15s, .number_max = 16});
+    const auto options = world_options({.bandwidths = 2,
+                                        .early_closes = 2,
+                                        .disk_refusals = 2,
+                                        .disk_errors = 2,
+                                        .within = 18s,
+                                        .lasts_max = 15s,
+                                        .number_max = 16});
     CHECK(explored("session", options, session_over_endpoints));
 }

@@ -12,6 +12,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
+namespace detail {
+
+[[nodiscard]] constexpr bool is_bandwidth(std::uint64_t bytes_per_second) noexcept {
+    return bytes_per_second != 0 && bytes_per_second <= 10'000'000'000;
+}
+
+}  // namespace detail
+
 /// A fault that hits one host or the link between two. The functions below make the faults.
 ///
 /// A fault refers to hosts by name. A fault that *lasts* holds until the scenario takes it back, or
@@ -22,19 +30,21 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 struct Fault {
     /// The kind of a fault. Values are part of key(): append, never renumber.
     enum class Kind : std::uint8_t {
-        partition = 1,          ///< lasts: Network::partition
-        latency = 2,            ///< lasts: messages from `host` to `peer` travel for `min` to `max`
-        refuse = 3,             ///< lasts: Network::refuse
-        drop_connections = 4,   ///< Network::drop_connections
-        half_open = 5,          ///< Network::half_open(host, peer)
-        kill = 6,               ///< lasts: World::kill; at its end the process is started again
-        restart = 7,            ///< World::restart
-        pause = 8,              ///< lasts: World::pause
-        resume = 9,             ///< World::resume
-        refuse_disk = 10,       ///< lasts: Disk::refuse
-        fill_disk = 11,         ///< lasts: the disk has no space for more than is on it
-        fail_disk = 12,         ///< Disk::fail_at: the `number`-th operation from now fails
-        partition_one_way = 13  ///< lasts: Network::partition_one_way(host, peer)
+        partition = 1,         ///< lasts: Network::partition
+        latency = 2,           ///< lasts: messages from `host` to `peer` travel for `min` to `max`
+        refuse = 3,            ///< lasts: Network::refuse
+        drop_connections = 4,  ///< Network::drop_connections
+        half_open = 5,         ///< Network::half_open(host, peer)
+        kill = 6,              ///< lasts: World::kill; at its end the process is started again
+        restart = 7,           ///< World::restart
+        pause = 8,             ///< lasts: World::pause
+        resume = 9,            ///< World::resume
+        refuse_disk = 10,      ///< lasts: Disk::refuse
+        fill_disk = 11,        ///< lasts: the disk has no space for more than is on it
+        fail_disk = 12,        ///< Disk::fail_at: the `number`-th operation from now fails
+        partition_one_way = 13,  ///< lasts: Network::partition_one_way(host, peer)
+        bandwidth = 14,         ///< lasts: Network::bandwidth from `host` to `peer`: `number` bytes
+        accept_then_close = 15  ///< lasts: Network::accept_then_close
     };
 
     Kind kind;
@@ -51,8 +61,12 @@ struct Fault {
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
-        return kind == Kind::partition || kind == Kind::partition_one_way ||
-               kind == Kind::latency || kind == Kind::drop_connections || kind == Kind::half_open;
+        return changes_link() || kind == Kind::partition || kind == Kind::partition_one_way ||
+               kind == Kind::drop_connections || kind == Kind::half_open;
+    }
+    /// Returns whether the fault changes how the link between two hosts carries messages.
+    [[nodiscard]] bool changes_link() const noexcept {
+        return kind == Kind::latency || kind == Kind::bandwidth;
     }
     /// Returns a number made of what the fault hits, and of nothing else. It is equal on every
     /// compiler.
@@ -87,6 +101,22 @@ struct Fault {
             .peer = std::string{to},
             .min = min,
             .max = max};
+}
+/// Makes a fault that limits how many bytes per second travel from one host to another
+/// (Network::bandwidth). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
+[[nodiscard]] inline Fault bandwidth(std::string_view from, std::string_view to,
+                                     std::uint64_t bytes_per_second) {
+    BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
+                       "sim::bandwidth: 0 < bytes_per_second <= 10'000'000'000 must hold");
+    return {.kind = Fault::Kind::bandwidth,
+            .host = std::string{from},
+            .peer = std::string{to},
+            .number = bytes_per_second};
+}
+/// Makes a fault in which each new connection to a host is accepted and closed at once, as by a
+/// load balancer without a healthy server (Network::accept_then_close). It lasts.
+[[nodiscard]] inline Fault accept_then_close(std::string_view host) {
+    return {.kind = Fault::Kind::accept_then_close, .host = std::string{host}};
 }
 /// Makes a fault in which a host's kernel refuses new connections. It lasts.
 [[nodiscard]] inline Fault refuse(std::string_view host) {

@@ -26,7 +26,17 @@ public:
     void latency(Duration min, Duration max) noexcept {
         BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
                            "Network::latency: 0ns <= min <= max must hold");
-        fabric_.latency = {min, max};
+        fabric_.links.latency = {min, max};
+    }
+    /// Sets how many bytes per second travel from one host to another; 0: no limit, the default.
+    /// All connections between the two share them, each segment with 40 bytes of headers. When the
+    /// limit ends, what waits continues within 0.1 s.   Pre: bytes_per_second <= 10'000'000'000.
+    void bandwidth(const Host& from, const Host& to, std::uint64_t bytes_per_second) {
+        BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
+                           "Network::bandwidth: bytes_per_second <= 10'000'000'000 must hold");
+        BELAY_PRECONDITION(&from != &to, "Network::bandwidth: the two hosts must differ");
+        fabric_.links.bandwidth_of(from.station_, to.station_).bytes_per_second = bytes_per_second;
+        fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
     }
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
     /// single message may be larger.   Pre: bytes > 0.
@@ -94,6 +104,9 @@ public:
     void refuse(Host& host) noexcept { host.station_.refuses = true; }
     /// Makes the host's kernel accept connections again, on ports with a listener.
     void accept(Host& host) noexcept { host.station_.refuses = false; }
+    /// Makes the host's kernel accept each new connection and close it at once, as a load balancer
+    /// without a healthy server does, also while no process runs. `false` ends that.
+    void accept_then_close(Host& host, bool on = true) noexcept { host.station_.closes_early = on; }
     /// Breaks a connection, as drop_connections does, at one of `n` messages on average; 0: at
     /// none.
     void cut_one_in(std::uint64_t n) noexcept {

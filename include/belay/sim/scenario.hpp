@@ -3,7 +3,7 @@
 /// sim::Scenario: the faults of a world and their times, written by hand or drawn from a seed.
 #pragma once
 
-#include <algorithm>  // std::any_of, std::min
+#include <algorithm>  // std::any_of, std::max, std::min
 #include <bit>        // std::bit_width
 #include <cstdint>    // std::uint64_t
 #include <optional>   // std::optional
@@ -157,6 +157,10 @@ namespace detail {
             return "partition_one_way";
         case Fault::Kind::latency:
             return "latency";
+        case Fault::Kind::bandwidth:
+            return "bandwidth";
+        case Fault::Kind::accept_then_close:
+            return "accept_then_close";
         case Fault::Kind::refuse:
             return "refuse";
         case Fault::Kind::drop_connections:
@@ -183,7 +187,8 @@ namespace detail {
     std::string out = std::string{"sim::"} + function_of(f.kind) + "(" + to_cpp(f.host);
     if (f.hits_link()) out += ", " + to_cpp(f.peer);
     if (f.kind == Fault::Kind::latency) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
-    if (f.kind == Fault::Kind::fail_disk) out += ", " + std::to_string(f.number);
+    if (f.kind == Fault::Kind::fail_disk || f.kind == Fault::Kind::bandwidth)
+        out += ", " + std::to_string(f.number);
     return out + ")";
 }
 [[nodiscard]] inline std::string to_cpp(const Scenario::Step& s) {
@@ -220,8 +225,10 @@ struct ScenarioOptions {
     std::uint32_t partitions = 2;
     std::uint32_t one_way_partitions = 0;
     std::uint32_t latencies = 2;
+    std::uint32_t bandwidths = 0;
     std::uint32_t refusals = 2;
-    std::uint32_t drops = 2;  ///< connections dropped at a time
+    std::uint32_t early_closes = 0;  ///< times in which connections are accepted and closed
+    std::uint32_t drops = 2;         ///< connections dropped at a time
     std::uint32_t half_opens = 2;
     std::uint32_t cuts = 5;  ///< connections dropped at the n-th message of a kind
     std::uint32_t disk_refusals = 0;
@@ -232,6 +239,9 @@ struct ScenarioOptions {
     Duration lasts_max = std::chrono::seconds{5};
     /// The longest travel of a message in a fault `latency`.
     Duration latency_max = std::chrono::seconds{2};
+    /// The highest number of bytes per second in a fault `bandwidth`; drawn log-uniformly from
+    /// 1,000.
+    std::uint64_t bandwidth_max = 1'000'000;
     /// The largest number of a message in a cut, and of an operation in a disk error.
     std::uint64_t number_max = 64;
     /// The kinds of messages to cut at, as World::name_messages names them; none: any message.
@@ -266,6 +276,13 @@ public:
             const Duration max = log_uniform(p.bits, o.latency_max);
             last(p, sim::latency(p.a, p.b, max / 4, max));
         });
+        each("bandwidth", o.bandwidths, 2, [&](Pick& p) {
+            const std::uint64_t rate =
+                log_uniform(p.bits, std::max<std::uint64_t>(o.bandwidth_max / 1'000, 1)) * 1'000;
+            last(p, sim::bandwidth(p.a, p.b, rate));
+        });
+        each("early close", o.early_closes, 1,
+             [&](Pick& p) { last(p, sim::accept_then_close(p.a)); });
         each("refuse", o.refusals, 1, [&](Pick& p) { last(p, sim::refuse(p.a)); });
         each("drop", o.drops, 2,
              [&](Pick& p) { scenario_.at(some_time(p), sim::drop_connections(p.a, p.b)); });

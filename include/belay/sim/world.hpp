@@ -170,9 +170,10 @@ public:
     }
     /// Ends every fault, and lets the world recover.
     ///
-    /// Partitions, latencies, refusals, disks that refuse or are full, and Network::cut_one_in end.
-    /// Frozen processes continue. Dead processes are started, also those that the test has killed.
-    /// Faults that have not begun never will. Lost data stays lost.
+    /// Partitions, the latencies and bandwidths of faults, refusals, early closes, disks that
+    /// refuse or are full, and Network::cut_one_in end. Frozen processes continue. Dead processes
+    /// are started, also those that the test has killed. Faults that have not begun never will.
+    /// Lost data stays lost.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now());
@@ -180,10 +181,11 @@ public:
         fabric_.on_send.reset();
         network_.cut_one_in(0);
         network_.heal_all();
-        fabric_.link_latencies.clear();
+        fabric_.links.end_faults();
         choose_latencies();
         for (const std::unique_ptr<Host>& h : hosts_) {
             network_.accept(*h);
+            network_.accept_then_close(*h, false);
             h->disk_.mend();
             change(*h, Change::resume);
             change(*h, Change::start);
@@ -511,8 +513,8 @@ private:
         if (!p.waits) return;
         note_begin(p);
         const Fault& f = p.step.fault;
-        if (f.kind == Fault::Kind::latency) {
-            set_latencies();
+        if (f.changes_link()) {
+            change_links();
         } else {
             if (f.kind == Fault::Kind::restart) stage_.end_all(Fault::Kind::kill, f.host);
             if (f.kind == Fault::Kind::resume) stage_.end_all(Fault::Kind::pause, f.host);
@@ -526,7 +528,7 @@ private:
         if (!std::exchange(p.holds, false)) return;
         const Fault& f = p.step.fault;
         engine_.note(detail::Mark::fault_end, find(f.host)->station_.index, f.key());
-        if (f.kind == Fault::Kind::latency) return set_latencies();
+        if (f.changes_link()) return change_links();
         if (stage_.holds(f)) return;
         detail::take_back(*this, *find(f.host), find(f.peer), f);
         // A partition and one in one direction hold a part of each other.
@@ -541,14 +543,14 @@ private:
     static bool is_partition(const Fault& f) noexcept {
         return f.kind == Fault::Kind::partition || f.kind == Fault::Kind::partition_one_way;
     }
-    /// If two latencies of one link hold, the one later in the scenario counts.
-    void set_latencies() {
-        fabric_.link_latencies.clear();
+    /// If two latencies or bandwidths of one link hold, the one later in the scenario counts.
+    void change_links() {
+        fabric_.links.end_faults();
         for (const detail::PlannedStep& p : stage_.steps()) {
             const Fault& f = p.step.fault;
-            if (!p.holds || f.kind != Fault::Kind::latency) continue;
-            fabric_.link_latencies.push_back(
-                {find(f.host)->station_.index, find(f.peer)->station_.index, {f.min, f.max}});
+            if (p.holds && f.changes_link()) {
+                fabric_.links.begin_fault(find(f.host)->station_, find(f.peer)->station_, f);
+            }
         }
         choose_latencies();
     }

@@ -287,7 +287,7 @@ public:
     /// Looks up the latency of both directions again.
     void choose_latency() noexcept {
         for (int i = 0; i < 2; ++i) {
-            pipe_[i].latency = &fabric_->latency_of(*end_[i].station, *end_[1 - i].station);
+            pipe_[i].latency = &fabric_->links.latency_of(*end_[i].station, *end_[1 - i].station);
         }
     }
     /// The world is gone. The processes may keep their handles.
@@ -305,6 +305,9 @@ private:
     // too.
     static constexpr std::size_t overhead_bytes = 16;
     static constexpr std::size_t backlog_max = 128;
+    static constexpr std::size_t header_bytes = 40;  // of IPv4 and TCP
+    // A segment that a slow link carries is looked at that often, since the limit may end.
+    static constexpr Duration look_again = std::chrono::milliseconds{100};
     // Source: Linux, net.ipv4.ip_local_port_range.
     static constexpr std::uint64_t ephemeral_first = 32768;
     static constexpr std::uint64_t ephemeral_count = 28232;
@@ -343,12 +346,23 @@ private:
         p.flying.push({kind, due, std::move(bytes), now});
         schedule(p);
     }
-    void schedule(Pipe& p) {
+    void schedule(Pipe& p, Instant not_before = always) {
         if (p.scheduled || p.blocked || p.flying.empty()) return;
         p.scheduled = true;
         Engine& engine = fabric_->engine;
-        engine.add(std::max(p.flying[0].due, p.held_until), &Channel::pump, &p,
+        engine.add(std::max({p.flying[0].due, p.held_until, not_before}), &Channel::pump, &p,
                    engine.shuffled() ? link_of(p) : 0);
+    }
+    /// Returns whether the link has carried the front segment, or has no limit (any more).
+    [[nodiscard]] bool carried(Pipe& p) const {
+        LinkBandwidth& link =
+            fabric_->links.bandwidth_of(*end_[p.from].station, *end_[1 - p.from].station);
+        const Instant now = fabric_->engine.now();
+        if (link.rate() == 0) return true;
+        if (p.carried_at == never) {
+            p.carried_at = link.carry(p.flying[0].bytes.size() + header_bytes, now);
+        }
+        return p.carried_at <= now;
     }
     /// Returns the number of a direction of a link: its messages stay in their order.
     [[nodiscard]] std::uint64_t link_of(const Pipe& p) const noexcept {
@@ -363,6 +377,10 @@ private:
         if (std::max(p.flying[0].due, p.held_until) > c.fabric_->engine.now()) {
             return c.schedule(p);
         }
+        if (c.fabric_->links.limits_bandwidth && !c.carried(p)) [[unlikely]]
+            return c.schedule(p,
+                              std::min(p.carried_at, after(c.fabric_->engine.now(), look_again)));
+        p.carried_at = never;
         Segment s = p.flying.pop();
         c.schedule(p);
         c.arrive(1 - p.from, std::move(s));
@@ -452,6 +470,11 @@ private:
     void accept() {
         const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         Station& s = *end_[1].station;
+        if (s.closes_early) {
+            note(Mark::accept, 1, port_);
+            push(1, SegmentKind::ack);
+            return push(1, SegmentKind::fin);
+        }
         const auto listener = s.listeners.find(port_);
         if (!s.alive || s.refuses || listener == s.listeners.end() ||
             listener->second.backlog.size() >= backlog_max ||

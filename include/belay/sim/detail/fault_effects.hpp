@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// Applies a fault other than `latency`.   Pre: `peer` is not null if the fault hits a link.
+/// Applies a fault that does not change a link.   Pre: `peer` is not null if the fault hits a link.
 template <class World>
 void apply(World& world, Host& host, Host* peer, const Fault& f) {
     switch (f.kind) {
@@ -20,6 +20,8 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().partition_one_way(host, *peer);
         case Fault::Kind::refuse:
             return world.network().refuse(host);
+        case Fault::Kind::accept_then_close:
+            return world.network().accept_then_close(host);
         case Fault::Kind::drop_connections:
             return world.network().drop_connections(host, *peer);
         case Fault::Kind::half_open:
@@ -40,11 +42,12 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
             return host.disk().fail_at(host.disk().operations() + f.number,
                                        std::make_error_code(std::errc::io_error));
         case Fault::Kind::latency:
+        case Fault::Kind::bandwidth:
             return;
     }
 }
 
-/// Ends the effect of a fault that lasts, other than `latency`.
+/// Ends the effect of a fault that lasts and does not change a link.
 template <class World>
 void take_back(World& world, Host& host, Host* peer, const Fault& f) {
     switch (f.kind) {
@@ -54,6 +57,8 @@ void take_back(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().heal_one_way(host, *peer);
         case Fault::Kind::refuse:
             return world.network().accept(host);
+        case Fault::Kind::accept_then_close:
+            return world.network().accept_then_close(host, false);
         case Fault::Kind::kill:
             if (!host.alive()) world.restart(host);
             return;

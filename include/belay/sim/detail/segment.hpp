@@ -93,6 +93,7 @@ struct Pipe {
     std::size_t unacknowledged_bytes = 0;  // of them, read while the way back was blocked
     std::size_t bytes_max = ~std::size_t{0};  // limit of unread_bytes in addition to the window
     Instant unanswered_since = never;         // a stream's data arrived, its acknowledgement not
+    Instant carried_at = never;               // the front is under way until then
     bool scheduled = false;                   // an event for it is in the event queue
     bool blocked = false;                     // a partition holds it
     bool ping_unread = false;                 // at most one is under way

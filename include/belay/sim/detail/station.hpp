@@ -13,6 +13,7 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/sim/detail/choices.hpp>
 #include <belay/sim/detail/engine.hpp>
+#include <belay/sim/fault.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
@@ -36,6 +37,7 @@ struct Station {
     bool alive = false;
     bool frozen = false;
     bool refuses = false;
+    bool closes_early = false;  // accepts a connection, and closes it at once
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
 };
@@ -58,6 +60,62 @@ struct LinkLatency {
     Latency latency;
 };
 
+/// The bytes that one direction of a link carries per second.
+struct LinkBandwidth {
+    std::uint32_t from;
+    std::uint32_t to;
+    std::uint64_t bytes_per_second = 0;        // as Network::bandwidth set it; 0: no limit
+    std::uint64_t fault_bytes_per_second = 0;  // while a fault limits it; 0: none does
+    Instant free_at = always;
+
+    [[nodiscard]] std::uint64_t rate() const noexcept {
+        return fault_bytes_per_second != 0 ? fault_bytes_per_second : bytes_per_second;
+    }
+    /// Carries a segment after those before it.   Returns: when it has arrived.
+    Instant carry(std::size_t bytes, Instant now) noexcept {
+        // So that no product overflows: whole seconds, and the rest.
+        constexpr std::uint64_t second = 1'000'000'000;
+        const std::uint64_t rest = bytes % rate() * second;
+        const std::uint64_t ns = rest / rate() + (rest % rate() != 0);
+        const auto whole = std::chrono::seconds{static_cast<std::int64_t>(bytes / rate())};
+        const auto part = Duration{static_cast<std::int64_t>(ns)};
+        return free_at = after(std::max(free_at, now), whole + part);
+    }
+};
+
+/// How the links between hosts carry messages.
+struct Links {
+    Latency latency{std::chrono::milliseconds{1}, std::chrono::milliseconds{5}};
+    std::vector<LinkLatency> latencies{};  // of faults
+    std::vector<LinkBandwidth> bandwidths{};
+    bool limits_bandwidth = false;  // one of them may be limited
+
+    [[nodiscard]] const Latency& latency_of(const Station& from, const Station& to) const noexcept {
+        for (std::size_t i = latencies.size(); i-- != 0;) {
+            const LinkLatency& l = latencies[i];
+            if (l.from == from.index && l.to == to.index) return l.latency;
+        }
+        return latency;
+    }
+    [[nodiscard]] LinkBandwidth& bandwidth_of(const Station& from, const Station& to) {
+        for (LinkBandwidth& l : bandwidths) {
+            if (l.from == from.index && l.to == to.index) return l;
+        }
+        return bandwidths.emplace_back(LinkBandwidth{.from = from.index, .to = to.index});
+    }
+    void begin_fault(const Station& from, const Station& to, const Fault& f) {
+        if (f.kind == Fault::Kind::latency) {
+            return latencies.push_back({from.index, to.index, {f.min, f.max}});
+        }
+        bandwidth_of(from, to).fault_bytes_per_second = f.number;
+        limits_bandwidth = true;
+    }
+    void end_faults() noexcept {
+        latencies.clear();
+        for (LinkBandwidth& l : bandwidths) l.fault_bytes_per_second = 0;
+    }
+};
+
 /// The state of the network.
 struct Fabric {
     Engine& engine;
@@ -67,21 +125,13 @@ struct Fabric {
     static constexpr std::size_t sweep_min = 32;
     std::size_t sweep_at = sweep_min;  // number of channels at which to look for dead ones
     std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions{};  // from, to
-    Latency latency{std::chrono::milliseconds{1}, std::chrono::milliseconds{5}};
-    std::vector<LinkLatency> link_latencies{};
+    Links links{};
     std::size_t window_bytes = 64 * 1024;
     std::uint64_t cut_one_in = 0;
     // Called for each message that is sent: the channel, the sender's side, the message.
     Function<void(Channel&, int, const Bytes&)> on_send{};
     bool watches_messages = false;  // cut_one_in or on_send is set
 
-    [[nodiscard]] const Latency& latency_of(const Station& from, const Station& to) const noexcept {
-        for (std::size_t i = link_latencies.size(); i-- != 0;) {
-            const LinkLatency& l = link_latencies[i];
-            if (l.from == from.index && l.to == to.index) return l.latency;
-        }
-        return latency;
-    }
     [[nodiscard]] Station* find(std::string_view name) const noexcept {
         for (Station* const s : stations) {
             if (s->name == name) return s;
