@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min
+#include <algorithm>      // std::min, std::sort
 #include <concepts>       // std::same_as
 #include <cstdint>        // std::uint64_t
 #include <map>            // std::map
@@ -135,10 +135,12 @@ public:
             edit.why = {};
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
+        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(seq, edit.operation);
+        for (const auto& [element, last] : last_of_) order_by_stamps(last);
         std::unordered_set<std::string_view> outdated;
         for (auto& [seq, edit] : edits_) {
             const std::string_view element = edit.operation.element();
-            if (former_stamps.correct(seq, edit.operation)) outdated.insert(element);
+            if (edit.outdated) outdated.insert(element);
             // The later ones, too, so that their records stay in their order.
             edit.outdated = !outdated.empty() && outdated.count(element) != 0;
         }
@@ -281,14 +283,16 @@ private:
             seq_of_[{std::string{before.element()}, before.stamp}] = seq;
             latest_[seq] = now;
         }
-        /// Lets an operation that names the former stamp of an earlier edit name its latest one.
+        /// Lets an operation that names the former stamp of another edit name its latest one.
         ///
         /// Returns: whether it did that.
         [[nodiscard]] bool correct(std::uint64_t seq, Op& operation) const {
             if (!operation.saw || latest_.empty()) return false;
             const auto at = seq_of_.find({std::string{operation.element()}, *operation.saw});
-            if (at == seq_of_.end() || at->second >= seq) return false;
-            operation.saw = latest_.at(at->second);
+            if (at == seq_of_.end() || at->second == seq) return false;
+            const Stamp& now = latest_.at(at->second);
+            if (!(now < operation.stamp)) return false;
+            operation.saw = now;
             return true;
         }
 
@@ -315,6 +319,37 @@ private:
     void link(std::uint64_t seq, Edit& edit) {
         std::uint64_t& last = last_of_[std::string{edit.operation.element()}];
         edit.before = std::exchange(last, seq);
+    }
+    /// Puts the edits of an element into the order in which they were made, from the last one back.
+    ///
+    /// A kept edit is appended again. If another element's edit then holds the front of the log, the
+    /// first record of the kept one may be released before that of a later edit of its element. The
+    /// order of the records is then another one, but each edit has a stamp above the one before it.
+    void order_by_stamps(std::uint64_t last) {
+        std::vector<std::uint64_t> places;
+        bool ordered = true;
+        for (std::uint64_t at = last; at != 0; at = edits_.at(at).before) {
+            const Edit& edit = edits_.at(at);
+            // It is in no order with the others, whose authors did not see it.
+            if (edit.state == EditState::rejected) continue;
+            const Edit* const later = places.empty() ? nullptr : &edits_.at(places.back());
+            ordered =
+                ordered && (later == nullptr || edit.operation.stamp < later->operation.stamp);
+            places.push_back(at);
+        }
+        if (ordered) return;
+        std::vector<Edit> moved;
+        moved.reserve(places.size());
+        for (const std::uint64_t at : places) moved.push_back(std::move(edits_.at(at)));
+        std::vector<std::uint64_t> before;
+        for (const Edit& edit : moved) before.push_back(edit.before);
+        std::sort(moved.begin(), moved.end(), [](const Edit& a, const Edit& b) {
+            return b.operation.stamp < a.operation.stamp;
+        });
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            moved[i].before = before[i];
+            edits_.at(places[i]) = std::move(moved[i]);
+        }
     }
     /// An edit that was made during a sync must not come before a kept one of its element, whose
     /// record is appended again.
