@@ -120,7 +120,8 @@ public:
             const auto former = known.find(record->formerly);
             if (former != known.end()) {
                 Edit& same = edits_.at(former->second);
-                former_stamps.add(former->second, same.operation, record->operation.stamp);
+                former_stamps.add({former->second, number}, same.operation,
+                                  record->operation.stamp);
                 same.operation = std::move(record->operation);
                 at = former;
             }
@@ -135,7 +136,7 @@ public:
             edit.why = {};
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
-        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(seq, edit.operation);
+        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
         for (const auto& [element, last] : last_of_) order_by_stamps(last);
         std::unordered_set<std::string_view> outdated;
         for (auto& [seq, edit] : edits_) {
@@ -279,25 +280,31 @@ private:
     /// an edit without those of the later edits of its element.
     class FormerStamps {
     public:
-        void add(std::uint64_t seq, const Op& before, const Stamp& now) {
-            seq_of_[{std::string{before.element()}, before.stamp}] = seq;
-            latest_[seq] = now;
+        /// An edit that was stamped anew, and the number of the record that says so.
+        struct Change {
+            std::uint64_t seq;
+            std::uint64_t number;
+        };
+        void add(Change change, const Op& before, const Stamp& now) {
+            changes_[{std::string{before.element()}, before.stamp}] = change;
+            latest_[change.seq] = now;
         }
-        /// Lets an operation that names the former stamp of another edit name its latest one.
+        /// Lets an operation that names the former stamp of another edit name its latest one. A
+        /// record after the change has the right one; a stamp equal to a former one is then another
+        /// version.
         ///
         /// Returns: whether it did that.
-        [[nodiscard]] bool correct(std::uint64_t seq, Op& operation) const {
-            if (!operation.saw || latest_.empty()) return false;
-            const auto at = seq_of_.find({std::string{operation.element()}, *operation.saw});
-            if (at == seq_of_.end() || at->second == seq) return false;
-            const Stamp& now = latest_.at(at->second);
-            if (!(now < operation.stamp)) return false;
-            operation.saw = now;
+        [[nodiscard]] bool correct(Edit& edit) const {
+            if (!edit.operation.saw || latest_.empty()) return false;
+            const auto at =
+                changes_.find({std::string{edit.operation.element()}, *edit.operation.saw});
+            if (at == changes_.end() || at->second.number < edit.number) return false;
+            edit.operation.saw = latest_.at(at->second.seq);
             return true;
         }
 
     private:
-        std::map<std::pair<std::string, Stamp>, std::uint64_t> seq_of_{};
+        std::map<std::pair<std::string, Stamp>, Change> changes_{};
         std::map<std::uint64_t, Stamp> latest_{};
     };
     struct TextHash {
@@ -322,9 +329,10 @@ private:
     }
     /// Puts the edits of an element into the order in which they were made, from the last one back.
     ///
-    /// A kept edit is appended again. If another element's edit then holds the front of the log, the
-    /// first record of the kept one may be released before that of a later edit of its element. The
-    /// order of the records is then another one, but each edit has a stamp above the one before it.
+    /// A kept edit is appended again. If another element's edit then holds the front of the log,
+    /// the first record of the kept one may be released before that of a later edit of its element.
+    /// The order of the records is then another one, but each edit has a stamp above the one before
+    /// it.
     void order_by_stamps(std::uint64_t last) {
         std::vector<std::uint64_t> places;
         bool ordered = true;
