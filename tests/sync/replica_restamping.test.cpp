@@ -270,3 +270,80 @@ TEST_CASE("a lost answer while edits are stamped anew applies each of them once"
         }
     }
 }
+
+TEST_CASE("kept edits of an element stay in their order when their records are moved",
+          "[sync][replica_restamping][fault]") {
+    for (const Duration wrong : {Duration{64min}, Duration{24h * 365}}) {
+        CAPTURE(wrong.count());
+        FutureRig rig{wrong};
+        rig.device.options.batch_operations = 1;
+        REQUIRE(rig.device.start());
+        rig.edit("a", "1");
+        REQUIRE(rig.device.replica->edit(Interaction{"", "seen"}));
+        rig.edit("a", "2");
+        // The request with the second edit is lost. So it holds the front of the journal, while the
+        // record of the first one is moved, and that of the third one stays.
+        rig.device.wall.wrong = {};
+        rig.server.lose_in = 5;
+        CHECK(rig.device.replica->sync(rig.server).error == SyncErrc::unanswered);
+        rig.server.lose_in = 0;
+        REQUIRE(rig.device.start());
+        REQUIRE(rig.device.journal->base() == 2);
+        CHECK(rig.device.view() == FutureView{{"a", "2"}});
+        rig.time += 1h;
+        const auto report = rig.device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.conflicts.empty());
+        CHECK(report.overwrote.empty());
+        CHECK(rig.device.replica->waiting() == 0);
+        CHECK(rig.contents() == FutureView{{"a", "2"}});
+    }
+}
+
+TEST_CASE("Replica sends edits that saw a dropped edit from the future",
+          "[sync][replica_restamping]") {
+    FutureRig rig;
+    // A lost request keeps the replica from stamping the edits anew at once.
+    rig.device.options.batch_operations = 1;
+    REQUIRE(rig.device.start());
+    rig.edit("a", "1");
+    REQUIRE(rig.device.replica->edit(Interaction{"", "seen"}));
+    rig.edit("a", "2");
+    rig.edit("a", "3");
+    rig.server.lose_in = 5;
+    CHECK(rig.device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    rig.server.lose_in = 0;
+    const auto kept = rig.device.replica->kept();
+    REQUIRE(kept.size() == 3);
+    REQUIRE_FALSE(rig.device.replica->drop(kept[0].operation.id));
+    rig.correct();
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.synced == 3);
+    CHECK(report.conflicts.empty());
+    CHECK(report.overwrote.empty());
+    CHECK(rig.device.replica->waiting() == 0);
+    CHECK(rig.contents() == FutureView{{"a", "3"}});
+    CHECK(rig.store.find({"s", "a"})->stamp.wall <= rig.time + 1s);
+}
+
+TEST_CASE("Replica edits elements whose version is from the time of a server that was ahead",
+          "[sync][replica_restamping]") {
+    FutureRig rig{Duration{}};
+    const Op ahead = add("a", "0", Stamp{rig.time + 24h * 365, 7, id_of(99)});
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, ahead.value(), {ahead.stamp, ahead.id, 0}));
+    Device<> other{2, {&rig.time}};
+    REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+    rig.edit("a", "1");
+    rig.edit("a", "2");
+    rig.edit("a", "3");
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.synced == 3);
+    CHECK(report.conflicts.empty());
+    CHECK(report.overwrote.empty());
+    CHECK(rig.device.replica->waiting() == 0);
+    CHECK(rig.contents() == FutureView{{"a", "3"}});
+    CHECK_FALSE(other.replica->sync(rig.server).error);
+    CHECK(other.view() == rig.contents());
+}

@@ -133,6 +133,29 @@ TEST_CASE("SyncProcessor keeps an operation from the future, and those after it 
     CHECK(state_text(store, "f") == "live 1001007 1");
 }
 
+TEST_CASE("SyncProcessor knows an operation again after its clock was set back",
+          "[sync][sync_processor][regression]") {
+    Memory store;
+    const auto at = [&](Duration time) {
+        return SyncProcessor{std::ref(store), LastWriteWins{},
+                             SyncOptions{.skew_max = Duration{1000}}, NoObserver{},
+                             ManualWallTime{WallTime{time}}};
+    };
+    const Ops ops{add("f", "1", stamp(1'000'000)), update("f", "2", stamp(1'000'001)),
+                  update("none", "1", stamp(1'000'002))};
+    REQUIRE(sums(at(Duration{1'000'000}).process_batch("s", ops), 3) == "2 1 0");
+    // The answer was lost. An author whose operation is kept may stamp it anew: it would be applied
+    // twice.
+    const SyncResult again = at(Duration{0}).process_batch("s", ops);
+    REQUIRE(sums(again, 3) == "2 1 0");
+    CHECK(state_text(store, "f") == "live 1000001 2");
+    // What is new there is kept.
+    const SyncResult other =
+        at(Duration{0}).process_batch("s", Ops{add("h", "1", stamp(1'000'003))});
+    REQUIRE(sums(other, 1) == "0 0 1");
+    CHECK(other.failed_operations[0].error == SyncErrc::from_the_future);
+}
+
 namespace {
 /// Does everything, and then cannot commit.
 struct NeverCommits : Memory {

@@ -245,7 +245,9 @@ public:
                 sender.send(server, report);
                 detail::ReplicaRestamping<Edits> restamping{edits_, options_.restamp_after};
                 if (!report.error && restamping.is_due()) {
-                    report.error = restamping.run(log(), clock_, bits_, report);
+                    report.error = restamping.run(
+                        log(), clock_, bits_, report,
+                        [this](std::string_view element) { return version_of(element); });
                     if (!report.error) sender.send(server, report);
                 }
                 const std::error_code unsent = report.error;
@@ -370,6 +372,12 @@ private:
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};
+    }
+
+    [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
+        const auto found = store().find({options_.session, element});
+        if (!found) return found.error();
+        return found->stamp;
     }
 
     template <class Server>

@@ -106,16 +106,17 @@ public:
     [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now,
                                   std::optional<std::uint64_t> pending) {
         if (const std::error_code error = malformed(op)) return Outcome::error_of(error);
+        part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
+                             part::Decision::applied};
+        const auto known = ask_store([&] { return applied_in(store_, mark.operation); });
+        if (!known) return Outcome::error_of(known.error());
+        // Before the clock is asked: it may have been set back since.
+        if (*known) return decided_before(session, op, mark.hash, **known);
         if (op.stamp.wall > later(now, options_.skew_max)) {
             const Duration ahead =
                 elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
             return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
         }
-        part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
-                             part::Decision::applied};
-        const auto known = ask_store([&] { return applied_in(store_, mark.operation); });
-        if (!known) return Outcome::error_of(known.error());
-        if (*known) return decided_before(session, op, mark.hash, **known);
         if (pending && *pending != mark.hash) return Outcome::error_of(SyncErrc::id_reused);
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });

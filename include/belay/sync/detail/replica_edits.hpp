@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min
+#include <algorithm>      // std::min, std::sort
 #include <concepts>       // std::same_as
 #include <cstdint>        // std::uint64_t
 #include <map>            // std::map
@@ -120,7 +120,8 @@ public:
             const auto former = known.find(record->formerly);
             if (former != known.end()) {
                 Edit& same = edits_.at(former->second);
-                former_stamps.add(former->second, same.operation, record->operation.stamp);
+                former_stamps.add({former->second, number}, same.operation,
+                                  record->operation.stamp);
                 same.operation = std::move(record->operation);
                 at = former;
             }
@@ -135,10 +136,12 @@ public:
             edit.why = {};
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
+        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
+        for (const auto& [element, last] : last_of_) order_by_stamps(last);
         std::unordered_set<std::string_view> outdated;
         for (auto& [seq, edit] : edits_) {
             const std::string_view element = edit.operation.element();
-            if (former_stamps.correct(seq, edit.operation)) outdated.insert(element);
+            if (edit.outdated) outdated.insert(element);
             // The later ones, too, so that their records stay in their order.
             edit.outdated = !outdated.empty() && outdated.count(element) != 0;
         }
@@ -277,23 +280,31 @@ private:
     /// an edit without those of the later edits of its element.
     class FormerStamps {
     public:
-        void add(std::uint64_t seq, const Op& before, const Stamp& now) {
-            seq_of_[{std::string{before.element()}, before.stamp}] = seq;
-            latest_[seq] = now;
+        /// An edit that was stamped anew, and the number of the record that says so.
+        struct Change {
+            std::uint64_t seq;
+            std::uint64_t number;
+        };
+        void add(Change change, const Op& before, const Stamp& now) {
+            changes_[{std::string{before.element()}, before.stamp}] = change;
+            latest_[change.seq] = now;
         }
-        /// Lets an operation that names the former stamp of an earlier edit name its latest one.
+        /// Lets an operation that names the former stamp of another edit name its latest one. A
+        /// record after the change has the right one; a stamp equal to a former one is then another
+        /// version.
         ///
         /// Returns: whether it did that.
-        [[nodiscard]] bool correct(std::uint64_t seq, Op& operation) const {
-            if (!operation.saw || latest_.empty()) return false;
-            const auto at = seq_of_.find({std::string{operation.element()}, *operation.saw});
-            if (at == seq_of_.end() || at->second >= seq) return false;
-            operation.saw = latest_.at(at->second);
+        [[nodiscard]] bool correct(Edit& edit) const {
+            if (!edit.operation.saw || latest_.empty()) return false;
+            const auto at =
+                changes_.find({std::string{edit.operation.element()}, *edit.operation.saw});
+            if (at == changes_.end() || at->second.number < edit.number) return false;
+            edit.operation.saw = latest_.at(at->second.seq);
             return true;
         }
 
     private:
-        std::map<std::pair<std::string, Stamp>, std::uint64_t> seq_of_{};
+        std::map<std::pair<std::string, Stamp>, Change> changes_{};
         std::map<std::uint64_t, Stamp> latest_{};
     };
     struct TextHash {
@@ -315,6 +326,38 @@ private:
     void link(std::uint64_t seq, Edit& edit) {
         std::uint64_t& last = last_of_[std::string{edit.operation.element()}];
         edit.before = std::exchange(last, seq);
+    }
+    /// Puts the edits of an element into the order in which they were made, from the last one back.
+    ///
+    /// A kept edit is appended again. If another element's edit then holds the front of the log,
+    /// the first record of the kept one may be released before that of a later edit of its element.
+    /// The order of the records is then another one, but each edit has a stamp above the one before
+    /// it.
+    void order_by_stamps(std::uint64_t last) {
+        std::vector<std::uint64_t> places;
+        bool ordered = true;
+        for (std::uint64_t at = last; at != 0; at = edits_.at(at).before) {
+            const Edit& edit = edits_.at(at);
+            // It is in no order with the others, whose authors did not see it.
+            if (edit.state == EditState::rejected) continue;
+            const Edit* const later = places.empty() ? nullptr : &edits_.at(places.back());
+            ordered =
+                ordered && (later == nullptr || edit.operation.stamp < later->operation.stamp);
+            places.push_back(at);
+        }
+        if (ordered) return;
+        std::vector<Edit> moved;
+        moved.reserve(places.size());
+        for (const std::uint64_t at : places) moved.push_back(std::move(edits_.at(at)));
+        std::vector<std::uint64_t> before;
+        for (const Edit& edit : moved) before.push_back(edit.before);
+        std::sort(moved.begin(), moved.end(), [](const Edit& a, const Edit& b) {
+            return b.operation.stamp < a.operation.stamp;
+        });
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            moved[i].before = before[i];
+            edits_.at(places[i]) = std::move(moved[i]);
+        }
     }
     /// An edit that was made during a sync must not come before a kept one of its element, whose
     /// record is appended again.

@@ -5,9 +5,11 @@
 
 #include <algorithm>      // std::min
 #include <optional>       // std::optional
+#include <set>            // std::set
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
+#include <utility>        // std::exchange, std::pair
 #include <vector>         // std::vector
 
 #include <belay/sync/detail/replica_edits.hpp>
@@ -49,12 +51,15 @@ public:
     }
     [[nodiscard]] bool is_due() const noexcept { return !found_.empty(); }
 
-    /// Pre: is_due().
-    template <class Log, class Clock, class Bits, class Report>
-    [[nodiscard]] std::error_code run(Log& log, Clock& clock, Bits& bits, Report& report) {
+    /// `version_of(element)` returns the stamp of the server's version.   Pre: is_due().
+    template <class Log, class Clock, class Bits, class Report, class VersionOf>
+    [[nodiscard]] std::error_code run(Log& log, Clock& clock, Bits& bits, Report& report,
+                                      VersionOf version_of) {
         std::vector<Op> operations;
         for (const Edit* const edit : found_) operations.push_back(edit->operation);
-        std::error_code error;
+        std::vector<Ahead> ahead;
+        std::error_code error = forget_versions_ahead(operations, version_of, ahead);
+        if (error) return error;
         if (clock.wall_now() <= limit_) {
             // The wall clock was corrected.
             clock.restart();
@@ -65,6 +70,7 @@ public:
             error = Op::restamp(operations, limited, bits);
         }
         if (error) return error;
+        for (const Ahead& one : ahead) follow(operations, one, clock.origin());
         error = edits_.replace(log, found_, operations, [&](const Id& before) {
             std::erase_if(report.kept, [&](const auto& one) { return one.operation.id == before; });
         });
@@ -73,6 +79,50 @@ public:
     }
 
 private:
+    /// An operation that changes a version of the server that is ahead of its clock.
+    struct Ahead {
+        std::size_t index;
+        Stamp saw;
+    };
+
+    /// Lets the operations that saw a version ahead of the server's clock name none, since no stamp
+    /// above such a version is accepted.
+    ///
+    /// It is an edit that the server never gets, since it was dropped or rejected, or the version
+    /// of the server, whose clock was ahead. `ahead` lists the operations of the second kind.
+    template <class VersionOf>
+    [[nodiscard]] std::error_code forget_versions_ahead(std::vector<Op>& operations,
+                                                        VersionOf& version_of,
+                                                        std::vector<Ahead>& ahead) const {
+        std::set<std::pair<std::string_view, Stamp>> earlier;
+        for (std::size_t i = 0; i < operations.size(); ++i) {
+            Op& one = operations[i];
+            if (one.kind() == OperationKind::interaction) continue;
+            earlier.emplace(one.element(), one.stamp);
+            if (!one.saw || one.saw->wall <= limit_) continue;
+            if (earlier.count({one.element(), *one.saw}) != 0) continue;
+            const Result<Stamp> there = version_of(one.element());
+            if (!there) return there.error();
+            if (*there == *one.saw) ahead.push_back({i, *one.saw});
+            one.saw = Stamp{};
+        }
+        return {};
+    }
+    /// Gives an operation its version back, and the ones that follow it the versions that the
+    /// server will make: it lifts the stamp of an operation above the version that it replaces.
+    static void follow(std::vector<Op>& operations, const Ahead& one, const Id& origin) {
+        Stamp made = operations[one.index].stamp;
+        Stamp lifted = stamp_above(one.saw, origin);
+        operations[one.index].saw = one.saw;
+        const std::string_view element = operations[one.index].element();
+        for (std::size_t i = one.index + 1; i < operations.size(); ++i) {
+            Op& next = operations[i];
+            if (next.saw != made || next.element() != element) continue;
+            next.saw = std::exchange(lifted, stamp_above(lifted, origin));
+            made = next.stamp;
+        }
+    }
+
     Edits& edits_;
     Duration after_;
     WallTime limit_ = WallTime::max();  // the latest time that the server accepts
