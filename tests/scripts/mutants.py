@@ -267,6 +267,12 @@ def restored(name, *changes):
                   Test("tests/worlds/rooms.test.cpp", "Servers restore what the storage of their rooms has lost", 500))
 
 
+def replicas(name, *changes):
+    """A fault that the world of replicas finds."""
+    return Mutant(f"sync_{name}", tuple(Change(*change) for change in changes),
+                  Test("tests/worlds/sync.test.cpp", "*", 2000))
+
+
 WORLD_MUTANTS = (
     # ---- eventually "every order is acknowledged"
     # an Endpoints stays at its first endpoint
@@ -383,6 +389,21 @@ WORLD_MUTANTS = (
     explored("pool", "wakes_one_borrower",
              (POOL, "            awaited_ = 0;\n            detail::notify<typename Hooks::Idle>(observer_, *this);",
               "            if (std::exchange(awaited_, 0) == 1) detail::notify<typename Hooks::Idle>(observer_, *this);")),
+
+    # ---- require "no edit is silently lost"
+    # a batch without an answer counts as decided
+    replicas("takes_silence_for_an_answer",
+             ("belay/sync/remote_sync_server.hpp",
+              "                for (const std::size_t i : sent) fail(made, batch[i], outcomes.error(), true);\n",
+              "                made.synced_count += sent.size();\n"),
+             ("belay/sync/remote_sync_server.hpp",
+              "                if (made.synced_count + made.conflicts.size() + made.failed_operations.size() == 0)\n"
+              "                    return outcomes.error();\n", "")),
+    # ---- eventually "devices and server are in step, and no edit waits"
+    # the store forgets that it has forgotten a removal
+    replicas("forgets_what_it_forgot",
+             ("belay/sync/memory_store.hpp",
+              "        forgotten_ = std::max(forgotten_, std::uint64_t{entry.change});\n", "")),
 
     # ---- always "no edit that was shown is lost"
     rooms("shows_before_it_is_stored",

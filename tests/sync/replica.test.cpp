@@ -257,6 +257,39 @@ TEST_CASE("Replica stops at another store and at an older state of its store", "
     CHECK(device.view() == rig.contents());
 }
 
+TEST_CASE("Replica reports its edit that a restored store replaces by its version before",
+          "[sync][replica][regression]") {
+    ReplicaServerRig rig;
+    Device<> device{1, rig.wall(), {.other_store = ReplicaOptions::OtherStore::copies}};
+    REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    const Ops backup = rig.server.batches.at(0);
+    REQUIRE(device.replica->edit(UpdateElement<std::string>{"a", "2"}));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    rig.store = Memory{};
+    REQUIRE(rig.processor.process_batch("s", backup).success);
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(device.view() == ReplicaView{{"a", "1"}});
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "2");
+    CHECK(report.replaced[0].now.value == "1");
+}
+
+TEST_CASE("Replica takes another store's version that has the same stamp",
+          "[sync][replica][regression]") {
+    ReplicaServerRig rig;
+    Device<> device{1, rig.wall(), {.other_store = ReplicaOptions::OtherStore::copies}};
+    // A restored store may give a stamp a second time: one above the version that is replaced.
+    const Stamp stamp_of_both = stamp(7);
+    REQUIRE(rig.processor.process_batch("s", Ops{add("a", "1", stamp_of_both)}).success);
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    rig.store = Memory{};
+    REQUIRE(rig.processor.process_batch("s", Ops{add("a", "2", stamp_of_both)}).success);
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    CHECK(device.view() == ReplicaView{{"a", "2"}});
+}
+
 TEST_CASE("Replica copies everything from a store that lists no changes, and reports it",
           "[sync][replica]") {
     WallTime time{1h};

@@ -405,7 +405,9 @@ private:
                 }
                 const Result<bool> is_empty = copy.is_empty();
                 if (!is_empty) return is_empty.error();
-                of = *is_empty ? Copy::Of::first_copy : Copy::Of::copy;
+                of = *is_empty  ? Copy::Of::first_copy
+                     : is_other ? Copy::Of::other_copy
+                                : Copy::Of::copy;
                 copied.clear();
                 ++copies;
             }
@@ -416,7 +418,7 @@ private:
             if (!follows || copies > 3 || (page->more && page->next == cursor)) {
                 return SyncErrc::store_disagrees;
             }
-            if (of == Copy::Of::copy) {
+            if (of == Copy::Of::copy || of == Copy::Of::other_copy) {
                 for (const Change& change : page->changes) copied.insert(change.id);
             }
             if (!page->changes.empty() || page->next.changes != had.changes) {
@@ -428,7 +430,8 @@ private:
         }
         if (of == Copy::Of::changes) return {};
         report.copied = true;
-        return of == Copy::Of::copy ? copy.finish(copied, cursor, before) : copy.finish(cursor);
+        return of == Copy::Of::first_copy ? copy.finish(cursor)
+                                          : copy.finish(copied, cursor, before);
     }
     /// Notes what a change does to this replica's own versions and edits, before it is applied.
     [[nodiscard]] std::error_code note_change(const Change& change, bool is_first, Report& report) {
@@ -436,16 +439,18 @@ private:
         if (is_first && edits_.all().empty()) return {};
         const Edit* const edit = edits_.shown(change.id);
         const bool waits = edit != nullptr && edit->state != detail::EditState::dropped;
-        if (change.stamp.origin == clock_.origin()) return {};
-        if (waits) report.rebased.push_back(change.id);
+        const bool is_own = change.stamp.origin == clock_.origin();
+        if (waits && !is_own) report.rebased.push_back(change.id);
         if (is_first) return {};
         const part::ElementKey key{options_.session, change.id};
         const auto local = store().find(key);
         if (!local) return local.error();
-        // Two removals are the same state.
-        const bool is_mine = local->stamp.origin == clock_.origin() &&
-                             local->stamp != change.stamp &&
-                             (local->presence == part::Presence::live || change.value);
+        // Two removals are the same state. An earlier version of this replica comes from a restored
+        // backup.
+        const bool is_mine =
+            local->stamp.origin == clock_.origin() &&
+            (is_own ? change.stamp < local->stamp : local->stamp != change.stamp) &&
+            (local->presence == part::Presence::live || change.value);
         const bool replaced_by_own =
             edit != nullptr && edit->state == detail::EditState::dropped && !edit->hidden;
         if (!is_mine || replaced_by_own) return {};

@@ -52,9 +52,10 @@ public:
     }
     /// What a page belongs to.
     enum class Of : std::uint8_t {
-        changes,    ///< its cursor is kept
-        copy,       ///< only what differs is a change, and the cursor is kept at the end
-        first_copy  ///< the same, into an empty store
+        changes,     ///< its cursor is kept
+        copy,        ///< only what differs is a change, and the cursor is kept at the end
+        other_copy,  ///< of another store, where a stamp may name another version
+        first_copy   ///< into an empty store
     };
     /// Applies a page, and calls `before(change)` for each change before it is applied.
     template <class Before>
