@@ -276,6 +276,24 @@ TEST_CASE("Replica reports its edit that a restored store replaces by its versio
     CHECK(report.replaced[0].now.value == "1");
 }
 
+TEST_CASE("Replica sends to another store what the former one had applied in a failed sync",
+          "[sync][replica][regression]") {
+    ReplicaServerRig rig;
+    Device<> device{1, rig.wall(), {.other_store = ReplicaOptions::OtherStore::copies}};
+    REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    REQUIRE(device.replica->edit(UpdateElement<std::string>{"a", "2"}));
+    rig.server.lose_in = 5;  // the question after the batch
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    REQUIRE(rig.contents() == ReplicaView{{"a", "2"}});
+    rig.store = Memory{};
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(rig.contents() == ReplicaView{{"a", "2"}});
+    CHECK(device.view() == rig.contents());
+    CHECK(device.replica->waiting() == 0);
+}
+
 TEST_CASE("Replica takes another store's version that has the same stamp",
           "[sync][replica][regression]") {
     ReplicaServerRig rig;

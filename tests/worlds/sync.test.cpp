@@ -5,7 +5,7 @@
 //
 // Not judged: a restored store with its former id whose changes have passed the cursor of a device.
 // The device cannot notice it, and neither what the store has lost since a sync that failed on the
-// way. Two other cases of a restored store are not judged; see excuse_own() and lost().
+// way. Nor is the removal judged that a restored store undoes; see lost().
 #include <belay/sync/replica.hpp>
 
 #include <algorithm>
@@ -187,19 +187,6 @@ struct NotesRun {
             if (!text.empty() && edit.text == text) return &edit;
         }
         return nullptr;
-    }
-    /// Not judged: a restored store replaces an edit that its former self had applied by an earlier
-    /// version of the same device. The Replica takes that version for the edit, without a report.
-    void excuse_own(std::size_t device, const Id& origin) {
-        for (const Id& id : effects) {
-            const auto at = ids.find(id);
-            if (at == ids.end() || edits[at->second].device != device) continue;
-            Edit& edit = edits[at->second];
-            const auto here = copies[device].store.in.elements.find({"s", edit.element});
-            const bool own = here != copies[device].store.in.elements.end() &&
-                             here->second.first.stamp.origin == origin;
-            edit.reported = edit.reported || own;
-        }
     }
     [[nodiscard]] std::string in_step();
     [[nodiscard]] std::string lost() const;
@@ -423,7 +410,6 @@ private:
         copy().is_ahead =
             error && (copy().is_ahead || run_.store.size() != writes || copy().texts() != here);
         if (!error || copy().cursor() != cursor) copy().restores = run_.store.restores();
-        if (accepts_other_) run_.excuse_own(number_, log_->journal_id());
         if (ends_) return;
         if (error == SyncErrc::other_store) {
             run_.world.reach("other store");

@@ -403,6 +403,8 @@ private:
                 if (is_other && options_.other_store == ReplicaOptions::OtherStore::stops) {
                     return SyncErrc::other_store;
                 }
+                // It may lack what the former store had applied.
+                if (is_other) edits_.send_decided_again();
                 const Result<bool> is_empty = copy.is_empty();
                 if (!is_empty) return is_empty.error();
                 of = *is_empty  ? Copy::Of::first_copy

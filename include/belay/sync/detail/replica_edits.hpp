@@ -85,11 +85,7 @@ public:
             if (edits == nullptr) return;
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
-            for (auto& [seq, edit] : edits->edits_) {
-                if (edit.state != EditState::dropped) continue;
-                edit.state = EditState::waiting;
-                edit.hidden = false;
-            }
+            edits->send_decided_again();
         }
         ReplicaEdits* edits;  // null: there is none
         Report& report;
@@ -173,6 +169,14 @@ public:
         }
     }
 
+    /// Lets the decided edits wait again. A server that has them knows their ids.
+    void send_decided_again() noexcept {
+        for (auto& [seq, edit] : edits_) {
+            if (edit.state != EditState::dropped) continue;
+            edit.state = EditState::waiting;
+            edit.hidden = false;
+        }
+    }
     /// The local store has the results of all decided edits.
     void hide_decided() noexcept {
         for (auto& [seq, edit] : edits_) edit.hidden = edit.state == EditState::dropped;
