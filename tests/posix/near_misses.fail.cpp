@@ -6,6 +6,7 @@
 #include <belay/posix/listener.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/posix/tcp.hpp>
+#include <belay/posix/unix.hpp>
 
 // expect-error: Listener: on_accept must return void, because a result would be ignored and a coroutine
 namespace accepted_by_a_coroutine {
@@ -32,7 +33,29 @@ void use(belay::posix::Loop<>& loop) {
 }
 }  // namespace tcp_host_and_port
 
-// expect-error: posix::Tcp: the loop must be a belay::posix::Loop
+// expect-error: posix::Tcp, Unix and Listener: the loop must be a belay::posix::Loop
+namespace listener_on_a_loop_without_sockets {
+#if defined(BELAY_CONTROL)
+void use(belay::posix::Loop<>& loop) {
+#else
+void use(belay::Loop<>& loop) {
+#endif
+    belay::posix::Listener listener{loop, [](belay::posix::Accepted<>) {}};
+}
+}  // namespace listener_on_a_loop_without_sockets
+
+// expect-error: posix::Tcp, Unix and Listener: the loop must be a belay::posix::Loop
+namespace unix_on_a_loop_without_sockets {
+#if defined(BELAY_CONTROL)
+void use(belay::posix::Loop<>& loop) {
+#else
+void use(belay::Loop<>& loop) {
+#endif
+    belay::posix::Unix connector{loop, belay::posix::UnixPath{"/run/app.sock"}};
+}
+}  // namespace unix_on_a_loop_without_sockets
+
+// expect-error: posix::Tcp, Unix and Listener: the loop must be a belay::posix::Loop
 namespace tcp_on_a_loop_without_sockets {
 #if defined(BELAY_CONTROL)
 void use(belay::posix::Loop<>& loop) {

@@ -72,3 +72,15 @@ void use(belay_test::MinimalSequenced log) {
 #endif
 }
 }  // namespace work_queue_without_moment
+
+// expect-error: WorkQueue: a queue is opened
+namespace work_queue_constructed {
+void use(belay_test::MinimalSequenced log) {
+#if defined(BELAY_CONTROL)
+    auto queue = belay::WorkQueue<belay_test::MinimalSequenced>::open(
+        std::move(log), belay::WorkOptions{}, belay::Moment{});
+#else
+    belay::WorkQueue queue{log};
+#endif
+}
+}  // namespace work_queue_constructed

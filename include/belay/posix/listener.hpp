@@ -97,6 +97,12 @@ public:
     template <ClockLike Clock>
     Listener(Loop<Clock>& loop, F on_accept, ListenerOptions options)
         : Listener{loop, std::move(on_accept), Framing{}, options} {}
+    /// Does not compile, because only a posix::Loop waits for sockets.
+    template <class OtherLoop, class... More>
+        requires(!detail::PollingLoop<OtherLoop>)
+    Listener(OtherLoop&, F, More&&...) {
+        static_assert(detail::explain_polling_loop<OtherLoop>());
+    }
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener() = default;
@@ -236,5 +242,8 @@ template <ClockLike Clock, class F, FramingLike Framing>
 Listener(Loop<Clock>&, F, Framing) -> Listener<F, Framing>;
 template <ClockLike Clock, class F, FramingLike Framing>
 Listener(Loop<Clock>&, F, Framing, ListenerOptions) -> Listener<F, Framing>;
+template <class OtherLoop, class F, class... More>
+    requires(!detail::PollingLoop<OtherLoop>)
+Listener(OtherLoop&, F, More...) -> Listener<F>;
 
 }}}  // namespace belay::posix

@@ -3,9 +3,10 @@
 /// Poller and Watch: the file descriptors for which a posix::Loop waits.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint32_t
-#include <vector>   // std::vector
+#include <concepts>  // std::convertible_to
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint32_t
+#include <vector>    // std::vector
 
 #include <poll.h>
 
@@ -231,5 +232,20 @@ inline void Poller::finish_round() {
         watch.ready_(watch.self_, 0);
     }
 }
+
+namespace detail {
+
+template <class Loop>
+concept PollingLoop = std::convertible_to<Loop&, Poller&>;
+
+template <class Loop>
+consteval bool explain_polling_loop() {
+    static_assert(PollingLoop<Loop>,
+                  "posix::Tcp, Unix and Listener: the loop must be a belay::posix::Loop, which "
+                  "waits for sockets; a belay::Loop does not");
+    return true;
+}
+
+}  // namespace detail
 
 }}}  // namespace belay::posix

@@ -18,18 +18,6 @@ namespace detail {
 struct Anywhere {};
 }  // namespace detail
 
-namespace detail {
-template <class Loop>
-concept PollingLoop = std::convertible_to<Loop&, Poller&>;
-template <class Loop>
-consteval bool explain_tcp_loop() {
-    static_assert(PollingLoop<Loop>,
-                  "posix::Tcp: the loop must be a belay::posix::Loop, which waits for sockets; a "
-                  "belay::Loop does not");
-    return true;
-}
-}  // namespace detail
-
 /// Connects to an endpoint over TCP; messages are Bytes, in frames that `Framing` defines.
 ///
 /// By default a frame has its length in front. For lines write
@@ -80,7 +68,7 @@ public:
     template <class Loop, class... More>
         requires(!detail::PollingLoop<Loop>)
     explicit Tcp(Loop&, Endpoint, More&&...) {
-        static_assert(detail::explain_tcp_loop<Loop>());
+        static_assert(detail::explain_polling_loop<Loop>());
     }
     /// Does not compile, because a host and a port are one argument.
     template <class Loop, std::convertible_to<std::string_view> Host, std::integral Port,

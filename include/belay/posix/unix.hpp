@@ -35,6 +35,13 @@ public:
         requires std::default_initializable<Framing>
         : Unix{loop, std::move(path), Framing{}, options} {}
 
+    /// Does not compile, because only a posix::Loop waits for sockets.
+    template <class Loop, class... More>
+        requires(!detail::PollingLoop<Loop>)
+    Unix(Loop&, UnixPath, More&&...) {
+        static_assert(detail::explain_polling_loop<Loop>());
+    }
+
     /// Connects; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] SocketConnection<Framing> open(const Link<Bytes>& link) {
         return {*poller_, path_, framing_, options_, link};

@@ -342,4 +342,22 @@ private:
     [[no_unique_address]] Letters dead_letters_;
 };
 
+namespace detail {
+
+template <class Log>
+struct LogOfOpened {
+    static_assert(!sizeof(Log),
+                  "WorkQueue: a queue is opened, because that reads its log and may fail: "
+                  "WorkQueue<Log>::open(std::move(log), options, moment); see docs/work.md");
+    using Type = Log;
+};
+
+}  // namespace detail
+
+/// Does not compile, because a queue is opened.
+template <class Log, class... More>
+    requires LogLike<std::remove_cvref_t<Log>>
+WorkQueue(Log&&, More&&...)
+    -> WorkQueue<typename detail::LogOfOpened<std::remove_cvref_t<Log>>::Type>;
+
 }}  // namespace belay
