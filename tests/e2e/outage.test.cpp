@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: the demo delivers every line once and in order, and detects planted bugs. Method: the
 // demo itself.
+#include <optional>
+
 #include "support/catch.hpp"
 
 #include "e2e/demo_fixture.hpp"
@@ -123,12 +125,17 @@ TEST_CASE("The outage demo leaves no process running when it is killed", "[e2e][
     REQUIRE(demo.prints("client connected"));
     demo.signal(SIGKILL);
     CHECK(demo.wait() == -1);
-    // Their locks end with them.
-    Process again{quick(e2e::outage, w / "input", w / "d")};
-    const int code = again.wait();
-    INFO(again.text());
+    // Their locks end with them. On a busy machine they may end later than the demo.
+    std::optional<Process> again;
+    int code = 2;
+    for (int tries = 0; tries < 200 && code == 2; ++tries) {
+        again.emplace(quick(e2e::outage, w / "input", w / "d"));
+        code = again->wait();
+        if (!contains(again->text(), "is open in another server")) break;
+    }
+    INFO(again->text());
     CHECK(code == 0);
-    CHECK(contains(again.text(), "resuming: "));
+    CHECK(contains(again->text(), "resuming: "));
 }
 
 TEST_CASE("The outage demo runs once per directory at a time", "[e2e][outage][unit]") {

@@ -3,8 +3,9 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min, std::sort
+#include <algorithm>      // std::min, std::rotate
 #include <concepts>       // std::same_as
+#include <cstddef>        // std::size_t, std::ptrdiff_t
 #include <cstdint>        // std::uint64_t
 #include <map>            // std::map
 #include <optional>       // std::optional
@@ -20,6 +21,7 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/detail/edit_record.hpp>
+#include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_result.hpp>
 
@@ -115,15 +117,15 @@ public:
             // that was stamped anew.
             const auto former = known.find(record->formerly);
             if (former != known.end()) {
-                Edit& same = edits_.at(former->second);
-                former_stamps.add({former->second, number}, same.operation,
+                former_stamps.add({former->second, number}, edits_.at(former->second).operation,
                                   record->operation.stamp);
-                same.operation = std::move(record->operation);
                 at = former;
             }
-            Edit& edit =
-                at != known.end() ? edits_.at(at->second) : add(std::move(record->operation));
-            const std::uint64_t seq = at != known.end() ? at->second : last_;
+            const bool is_new = at == known.end();
+            Edit& edit = is_new ? add(std::move(record->operation)) : edits_.at(at->second);
+            // It may name another version than its record before, whose author had a new stamp.
+            if (!is_new) edit.operation = std::move(record->operation);
+            const std::uint64_t seq = is_new ? last_ : at->second;
             known.emplace(edit.operation.id, seq);
             edit.formerly = record->formerly;
             if (edit.formerly != no_id) known.emplace(edit.formerly, seq);
@@ -133,7 +135,7 @@ public:
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
         for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
-        for (const auto& [element, last] : last_of_) order_by_stamps(last);
+        for (const auto& [element, last] : last_of_) order_by_versions(last);
         std::unordered_set<std::string_view> outdated;
         for (auto& [seq, edit] : edits_) {
             const std::string_view element = edit.operation.element();
@@ -290,6 +292,7 @@ private:
             std::uint64_t number;
         };
         void add(Change change, const Op& before, const Stamp& now) {
+            if (before.stamp == now) return;
             changes_[{std::string{before.element()}, before.stamp}] = change;
             latest_[change.seq] = now;
         }
@@ -331,37 +334,57 @@ private:
         std::uint64_t& last = last_of_[std::string{edit.operation.element()}];
         edit.before = std::exchange(last, seq);
     }
+    /// The version that the server makes of an edit if it has the one that its author saw.
+    [[nodiscard]] static Stamp version_of(const Edit& edit) noexcept {
+        const Op& operation = edit.operation;
+        const bool is_lifted = operation.saw && !(*operation.saw < operation.stamp);
+        return is_lifted ? stamp_above(*operation.saw, operation.stamp.origin) : operation.stamp;
+    }
     /// Puts the edits of an element into the order in which they were made, from the last one back.
     ///
     /// A kept edit is appended again. If another element's edit then holds the front of the log,
     /// the first record of the kept one may be released before that of a later edit of its element.
-    /// The order of the records is then another one, but each edit has a stamp above the one before
-    /// it.
-    void order_by_stamps(std::uint64_t last) {
+    /// The order of the records is then another one, but each edit names the one before it.
+    void order_by_versions(std::uint64_t last) {
         std::vector<std::uint64_t> places;
-        bool ordered = true;
         for (std::uint64_t at = last; at != 0; at = edits_.at(at).before) {
-            const Edit& edit = edits_.at(at);
-            // It is in no order with the others, whose authors did not see it.
-            if (edit.state == EditState::rejected) continue;
-            const Edit* const later = places.empty() ? nullptr : &edits_.at(places.back());
-            ordered =
-                ordered && (later == nullptr || edit.operation.stamp < later->operation.stamp);
-            places.push_back(at);
+            // A rejected one is in no order with the others, whose authors did not see it.
+            if (edits_.at(at).state != EditState::rejected) places.push_back(at);
         }
-        if (ordered) return;
-        std::vector<Edit> moved;
-        moved.reserve(places.size());
-        for (const std::uint64_t at : places) moved.push_back(std::move(edits_.at(at)));
+        std::vector<std::uint64_t> order{places.rbegin(), places.rend()};
+        std::size_t moves = 0;
+        while (moves <= order.size() && puts_one_behind_what_it_saw(order)) ++moves;
+        if (moves == 0) return;
         std::vector<std::uint64_t> before;
-        for (const Edit& edit : moved) before.push_back(edit.before);
-        std::sort(moved.begin(), moved.end(), [](const Edit& a, const Edit& b) {
-            return b.operation.stamp < a.operation.stamp;
-        });
+        for (const std::uint64_t at : places) before.push_back(edits_.at(at).before);
+        std::vector<Edit> moved;
+        moved.reserve(order.size());
+        for (const std::uint64_t at : order) moved.push_back(std::move(edits_.at(at)));
         for (std::size_t i = 0; i < places.size(); ++i) {
-            moved[i].before = before[i];
-            edits_.at(places[i]) = std::move(moved[i]);
+            Edit& edit = edits_.at(places[i]);
+            edit = std::move(moved[places.size() - 1 - i]);
+            edit.before = before[i];
         }
+    }
+    /// Moves one edit that stands before the one whose version it names behind that one.
+    ///
+    /// Returns: whether there was one.
+    [[nodiscard]] bool puts_one_behind_what_it_saw(std::vector<std::uint64_t>& order) const {
+        std::map<Stamp, std::size_t> made_by;
+        for (std::size_t i = order.size(); i-- != 0;) {
+            const Edit& edit = edits_.at(order[i]);
+            const auto found =
+                edit.operation.saw ? made_by.find(*edit.operation.saw) : made_by.end();
+            if (found != made_by.end()) {
+                const auto first = order.begin() + static_cast<std::ptrdiff_t>(i);
+                const auto end = order.begin() + static_cast<std::ptrdiff_t>(found->second) + 1;
+                std::rotate(first, first + 1, end);
+                return true;
+            }
+            made_by[edit.operation.stamp] = i;
+            made_by[version_of(edit)] = i;
+        }
+        return false;
     }
     /// An edit that was made during a sync must not come before a kept one of its element, whose
     /// record is appended again.
