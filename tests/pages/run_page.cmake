@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Runs the program of a page in an empty directory; see pages.cmake.
+# A page shows what its program prints with its own number of seeds.
+unset(ENV{BELAY_SEEDS})
 file(REMOVE_RECURSE ${DIRECTORY})
 file(MAKE_DIRECTORY ${DIRECTORY})
 execute_process(COMMAND ${COMMAND} WORKING_DIRECTORY ${DIRECTORY} RESULT_VARIABLE result OUTPUT_VARIABLE said

@@ -308,6 +308,8 @@ class Layout:
                 self.report(path, number, "line-length", f"{len(line)} columns, the limit is {LINE_COLUMNS_MAX}")
             if line.startswith("namespace belay") and not line.startswith(NAMESPACE):
                 self.report(path, number, "namespace", f'write "{NAMESPACE}", which ctags can read')
+            if line.startswith(NAMESPACE) and not any(re.match(r"\s*#\s*include <belay/", one) for one in lines[:number]):
+                self.report(path, number, "abi", "BELAY_ABI is no name yet: include <belay/core/assert.hpp>, which defines it")
             if line.startswith("using namespace "):
                 self.report(path, number, "using-namespace", "imposed on every user of this header")
             if line.startswith("static_assert("):

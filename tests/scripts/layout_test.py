@@ -106,6 +106,8 @@ class LayoutTest(unittest.TestCase):
         self.finds("file-line", {"include/belay/core/a.hpp": a.replace("core/a.hpp", "core/b.hpp", 1)})
         self.finds("pragma-once", {"include/belay/core/a.hpp": a.replace("#pragma once\n", "")})
         self.finds("using-namespace", {"include/belay/core/a.hpp": a + "using namespace std;\n"})
+        opened = "namespace belay { inline namespace BELAY_ABI {\n}}\n"
+        self.finds("abi", {"include/belay/core/a.hpp": header("core/a.hpp", opened)})
 
     def test_macros(self):
         a = CLEAN["include/belay/core/a.hpp"]

@@ -9,6 +9,8 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::exchange
 
+#include <belay/core/assert.hpp>
+
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts what each user holds. Only users that hold something take memory. A user without a name

@@ -14,6 +14,8 @@
 
 #include <system_error>  // std::error_code
 
+#include <belay/core/assert.hpp>
+
 #pragma push_macro("NOMINMAX")
 #pragma push_macro("WIN32_LEAN_AND_MEAN")
 #undef NOMINMAX
