@@ -218,6 +218,27 @@ TEST_CASE("Replica refuses new edits at its limits, and drops nothing", "[sync][
     CHECK(device.replica->waiting() == 4);
 }
 
+TEST_CASE("Replica rejects a journal in which an edit changes its element or its kind",
+          "[sync][replica]") {
+    ReplicaServerRig rig;
+    Device<> device{1, rig.wall()};
+    TextCodec codec;
+    const auto append = [&](Op op) {
+        op.id = id_of(7);
+        Bytes record, scratch;
+        REQUIRE(detail::EditRecord<TextCodec>::encode(op, {}, codec, record, scratch));
+        REQUIRE(device.journal->append(record));
+        REQUIRE_FALSE(device.journal->commit());
+    };
+    append(add("a", "1", stamp(1)));
+    append(add("a", "2", stamp(1)));
+    CHECK(device.start());
+    CHECK(device.view() == ReplicaView{{"a", "2"}});
+    const bool has_other_element = GENERATE(false, true);
+    append(has_other_element ? add("b", "1", stamp(1)) : update("a", "1", stamp(1)));
+    CHECK_FALSE(device.start());
+}
+
 TEST_CASE("Replica rejects an edit that has no element, no bytes, or too many", "[sync][replica]") {
     ReplicaServerRig rig;
     Device<> device{1, rig.wall()};

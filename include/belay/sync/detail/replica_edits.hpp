@@ -123,8 +123,13 @@ public:
             }
             const bool is_new = at == known.end();
             Edit& edit = is_new ? add(std::move(record->operation)) : edits_.at(at->second);
-            // It may name another version than its record before, whose author had a new stamp.
-            if (!is_new) edit.operation = std::move(record->operation);
+            if (!is_new) {
+                if (!is_same_edit(edit.operation, record->operation)) {
+                    return make_error_code(QueueErrc::corrupt);
+                }
+                // It may name another version than its record before, whose author had a new stamp.
+                edit.operation = std::move(record->operation);
+            }
             const std::uint64_t seq = is_new ? last_ : at->second;
             known.emplace(edit.operation.id, seq);
             edit.formerly = record->formerly;
@@ -333,6 +338,9 @@ private:
     void link(std::uint64_t seq, Edit& edit) {
         std::uint64_t& last = last_of_[std::string{edit.operation.element()}];
         edit.before = std::exchange(last, seq);
+    }
+    [[nodiscard]] static bool is_same_edit(const Op& a, const Op& b) noexcept {
+        return a.kind() == b.kind() && a.element() == b.element();
     }
     /// The version that the server makes of an edit if it has the one that its author saw.
     [[nodiscard]] static Stamp version_of(const Edit& edit) noexcept {
