@@ -26,6 +26,11 @@ struct StoreCursor {
     /// The number of the store's last change when the reader's copy began. The reader needs no
     /// removals up to this one.
     std::uint64_t copied_at = 0;
+    /// The epoch of the change `changes`: a random number of the process that made it, or of its
+    /// opening of the store. A store that was restored from a backup, and has since made other
+    /// changes of the same numbers, has another epoch there; so Kafka finds a diverging log
+    /// (KIP-101). 0: unknown, and not compared.
+    std::uint32_t epoch = 0;
 
     friend constexpr bool operator==(const StoreCursor&, const StoreCursor&) noexcept = default;
 };
@@ -54,6 +59,9 @@ struct ChangesPage {
     bool begins_copy = false;
     /// Whether there are more changes after this page.
     bool more = false;
+    /// Whether the copy begins because the cursor is of another history: of another store, ahead of
+    /// this one, or of changes that this store lost when it was restored.
+    bool other_history = false;
 
     friend bool operator==(const ChangesPage&, const ChangesPage&) = default;
 };

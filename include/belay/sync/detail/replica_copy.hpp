@@ -48,6 +48,7 @@ public:
         cursor.changes = static_cast<std::uint64_t>(wall - offset);
         // All of these are here, so no removal of before is needed.
         cursor.copied_at = cursor.changes;
+        cursor.epoch = found->stamp.counter;
         return std::optional{cursor};
     }
     /// What a page belongs to.
@@ -132,7 +133,7 @@ private:
         const std::string name = cursor_session();
         const auto changes = static_cast<std::int64_t>(cursor.changes);
         if (changes < 0 || changes >= offset - 1) return SyncErrc::store_disagrees;
-        const Stamp stamp{WallTime{Duration{offset + changes}}, 0, cursor.store};
+        const Stamp stamp{WallTime{Duration{offset + changes}}, cursor.epoch, cursor.store};
         return store_.remove({name, "cursor"}, mark(stamp));
     }
     template <class Body>

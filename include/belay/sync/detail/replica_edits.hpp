@@ -184,6 +184,13 @@ public:
             edit.hidden = false;
         }
     }
+    /// Lets the edits wait again that a server has applied, and whose results the local store does
+    /// not have. The server may have lost them since.
+    void send_unconfirmed_again() noexcept {
+        for (auto& [seq, edit] : edits_) {
+            if (edit.state == EditState::dropped && !edit.hidden) edit.state = EditState::waiting;
+        }
+    }
     /// The local store has the results of all decided edits.
     void hide_decided() noexcept {
         for (auto& [seq, edit] : edits_) edit.hidden = edit.state == EditState::dropped;
