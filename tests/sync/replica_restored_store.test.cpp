@@ -125,6 +125,28 @@ TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][re
     CHECK(phone.replica->sync(rig.server).restored.empty());
 }
 
+TEST_CASE("Replica restores versions that are too old for the server, with new stamps",
+          "[sync][replica]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::restores);
+    edit_and_sync(rig, *device.replica, AddText{"a", "1"});
+    edit_and_sync(rig, *device.replica, AddText{"b", "1"});
+    const Stamp before = device.store.in.elements.at({"replica", "a"}).first.stamp;
+    rig.time += 24h * 400;
+    rig.restore(0, 2);
+    rig.overtake();
+    REQUIRE_FALSE(rig.store.expire(rig.time));
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restored.size() == 2);
+    CHECK(report.kept.empty());
+    CHECK(device.replica->waiting() == 0);
+    CHECK(rig.contents()["a"] == "1");
+    CHECK(rig.contents()["b"] == "1");
+    CHECK(device.view() == rig.contents());
+    CHECK(before < rig.store.find({"s", "a"})->stamp);
+}
+
 TEST_CASE("Replica restores a version as a concurrent change of what others made since",
           "[sync][replica]") {
     RestoredServerRig rig;
@@ -158,6 +180,22 @@ TEST_CASE("Replica restores a version as a concurrent change of what others made
         REQUIRE(report.overwrote.size() == 1);
         CHECK(report.overwrote[0].replaced.value == "of the laptop");
     }
+}
+
+TEST_CASE("Replica reports its version in whose place another device restored one of it",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> phone = rig.device(1, OtherStore::copies);
+    edit_and_sync(rig, *phone.replica, AddText{"a", "late"});
+    // Its clock was ahead when it made this one, which a restored store had lost.
+    Op early = update("a", "early", stamp(0));
+    early.stamp = {WallTime{1h + 2s}, 0, phone.journal->journal_id()};
+    early.saw = Stamp{};
+    REQUIRE(rig.processor.process_batch("s", Ops{early}).success);
+    const auto report = phone.replica->sync(rig.server);
+    CHECK(phone.view() == RestoredTexts{{"a", "early"}});
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "late");
 }
 
 TEST_CASE("Replica sends again what a restored store had applied in a failed sync",

@@ -291,12 +291,14 @@ public:
         }
         return list;
     }
-    /// Lets the next sync() send a kept edit again, independent of its error.
+    /// Lets the next sync() send a kept edit again, independent of its error. If the server refuses
+    /// it as too_old again, that sync gives it a new id and stamp, and sends it as an edit of now.
     ///
     /// Returns: whether it was kept.
     bool send_again(const Id& edit) {
         auto* const found = kept_edit(edit);
         if (found == nullptr) return false;
+        found->renews = found->why == SyncErrc::too_old;
         found->state = detail::EditState::waiting;
         edits_.count_kept();
         return true;
@@ -502,6 +504,7 @@ private:
             // A version of another author may be too long for this journal.
             if (error == QueueErrc::too_large || error == SyncErrc::bad_operation) continue;
             if (error) return error;
+            edits_.all().rbegin()->second.renews = true;
             restored.insert(there.id);
         }
         return log().commit();
@@ -518,11 +521,13 @@ private:
         const part::ElementKey key{options_.session, change.id};
         const auto local = store().find(key);
         if (!local) return local.error();
-        // Two removals are the same state. An earlier version of this replica comes from a restored
-        // backup.
+        // Another version of this replica that is earlier, or that no edit here can have made, comes
+        // from a restored backup, or from a device that restored it.
+        const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
+        // Two removals are the same state.
         const bool is_mine =
-            local->stamp.origin == clock_.origin() &&
-            (is_own ? change.stamp < local->stamp : local->stamp != change.stamp) &&
+            local->stamp.origin == clock_.origin() && local->stamp != change.stamp &&
+            (!is_own || change.stamp < local->stamp || !is_result) &&
             (local->presence == part::Presence::live || change.value);
         const bool replaced_by_own =
             edit != nullptr && edit->state == detail::EditState::dropped && !edit->hidden;
