@@ -212,7 +212,7 @@ TEST_CASE("sqlite::Store::changes_since notices that its file was restored from 
         CHECK_FALSE(page.begins_copy);
         CHECK_FALSE(page.other_history);
         CHECK(page.changes.size() == 8 - cursor.changes);
-        CHECK(page.next == part::StoreCursor{now.store, 8, cursor.copied_at, now.epoch});
+        CHECK(page.next == part::StoreCursor{now.store, 8, cursor.copied_at, 8, now.epoch});
     }
     CHECK_FALSE(page_of({}).other_history);
     part::StoreCursor unknown = lost;

@@ -228,13 +228,13 @@ Result<part::ChangesPage<std::string>> NotesStore::changes_since(std::string_vie
     for (const auto& one : epochs_) epochs.add(one);
     part::StoreCursor cursor = at;
     cursor.epoch = 0;  // the memory has one epoch
-    const bool diverges = at.store == id_of(1000 + id_) && !epochs.includes(at);
+    const bool diverges = at.store == id_of(1000 + id_) && !epochs.include(at, changes_);
     if (diverges) cursor = {};
     auto page = memory_->changes_since(session, cursor, most);
     if (!page) return page;
     if (diverges) run_.world.reach("restored store noticed by its epoch");
     page->other_history = page->other_history || diverges;
-    page->next.epoch = epochs.of(page->next.changes);
+    page->next.epoch = epochs.of(page->next.seen);
     return page;
 }
 

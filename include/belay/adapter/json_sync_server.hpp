@@ -38,6 +38,7 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     Json json{{"store", json_of_id(cursor.store)},
               {"changes", std::to_string(cursor.changes)},
               {"copied_at", std::to_string(cursor.copied_at)}};
+    if (cursor.seen != 0) json["seen"] = std::to_string(cursor.seen);
     if (cursor.epoch != 0) json["epoch"] = cursor.epoch;
     return json;
 }
@@ -47,9 +48,15 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     cursor.store = id_of_json(json.at("store"));
     const std::int64_t changes = big_number_of(json.at("changes"), "changes");
     const std::int64_t copied_at = big_number_of(json.at("copied_at"), "copied_at");
-    if (changes < 0 || copied_at < 0) refuse_json("a cursor must not be below 0", json);
+    const auto seen_there = json.find("seen");
+    const std::int64_t seen =
+        seen_there != json.end() ? big_number_of(*seen_there, "seen") : std::int64_t{0};
+    if (changes < 0 || copied_at < 0 || seen < 0) {
+        refuse_json("a cursor must not be below 0", json);
+    }
     cursor.changes = static_cast<std::uint64_t>(changes);
     cursor.copied_at = static_cast<std::uint64_t>(copied_at);
+    cursor.seen = static_cast<std::uint64_t>(seen);
     if (json.contains("epoch")) {
         cursor.epoch = number_of<std::uint32_t>(json.at("epoch"), "epoch");
     }
@@ -105,7 +112,7 @@ namespace part {
 ///   cursor, "begins_copy", "more"}. A removal has no "value". With "other_history": true, the
 ///   cursor was of changes that the server does not have; see ChangesPage.
 /// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
-///   server has returned it. It may have an "epoch", a number of 32 bits.
+///   server has returned it. It may have "seen", a text, and "epoch", a number of 32 bits.
 /// - The answer to both may be {"error": {"category", "value"}}.
 ///
 /// A batch is one question, so RemoteSyncServerOptions::question_bytes does not count; see

@@ -174,16 +174,18 @@ public:
         part::ChangesPage<Value> page;
         page.next = since;
         const bool known_epoch =
-            since.epoch == 0 || since.changes == 0 || since.epoch == options_.epoch;
-        const bool follows = since.store == id_ && since.changes <= changes_ && known_epoch;
+            since.epoch == 0 || since.seen == 0 || since.epoch == options_.epoch;
+        const bool follows =
+            since.store == id_ && std::max(since.changes, since.seen) <= changes_ && known_epoch;
         page.other_history = !follows && since.store != no_id;
         page.begins_copy = !follows || std::max(since.changes, since.copied_at) < forgotten_;
-        if (page.begins_copy) page.next = {id_, 0, changes_};
+        if (page.begins_copy) page.next = {id_, 0, changes_, 0, 0};
         if (at != sessions_.end() && page.next.changes < changes_) {
             page.more = at->second.changes.read(at->second.elements, page, most);
         }
         if (!page.more) page.next.changes = changes_;
-        page.next.epoch = page.next.changes != 0 ? options_.epoch : 0;
+        page.next.seen = changes_;
+        page.next.epoch = changes_ != 0 ? options_.epoch : 0;
         return page;
     }
     /// Returns the number of elements, removed ones included.

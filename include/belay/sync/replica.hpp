@@ -424,11 +424,12 @@ private:
                 ++copies;
             }
             // Without a copy, a cursor stays in its store, and never goes back.
-            const bool follows = page->begins_copy ||
-                                 (!page->other_history && page->next.store == cursor.store &&
-                                  page->next.changes >= cursor.changes);
+            const bool follows =
+                page->begins_copy || (!page->other_history && page->next.store == cursor.store &&
+                                      page->next.changes >= cursor.changes);
             // The others would not end.
-            if (!follows || copies > 3 || (page->more && page->next == cursor)) {
+            if (!follows || copies > 3 ||
+                (page->more && !page->begins_copy && page->next.changes == cursor.changes)) {
                 return SyncErrc::store_disagrees;
             }
             if (of == Copy::Of::copy || of == Copy::Of::other_copy) {
@@ -462,12 +463,11 @@ private:
     [[nodiscard]] Result<std::vector<Change>> versions_beside(
         const std::unordered_set<std::string>& copied) {
         std::vector<Change> absent;
-        const auto error =
-            detail::visit_all(store(), options_.session,
-                              [&](std::string_view id, const value_type&, const Stamp&) {
-                                  std::string name{id};
-                                  if (copied.count(name) == 0) absent.push_back({std::move(name)});
-                              });
+        const auto error = detail::visit_all(
+            store(), options_.session, [&](std::string_view id, const value_type&, const Stamp&) {
+                std::string name{id};
+                if (copied.count(name) == 0) absent.push_back({std::move(name)});
+            });
         if (error) return error;
         return absent;
     }
@@ -525,10 +525,10 @@ private:
         // from a restored backup, or from a device that restored it.
         const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
         // Two removals are the same state.
-        const bool is_mine =
-            local->stamp.origin == clock_.origin() && local->stamp != change.stamp &&
-            (!is_own || change.stamp < local->stamp || !is_result) &&
-            (local->presence == part::Presence::live || change.value);
+        const bool is_mine = local->stamp.origin == clock_.origin() &&
+                             local->stamp != change.stamp &&
+                             (!is_own || change.stamp < local->stamp || !is_result) &&
+                             (local->presence == part::Presence::live || change.value);
         const bool replaced_by_own =
             edit != nullptr && edit->state == detail::EditState::dropped && !edit->hidden;
         if (!is_mine || replaced_by_own) return {};

@@ -105,12 +105,11 @@ public:
                                                 Page& page, Take take) {
         const auto number = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
         page.next = since;
-        const bool follows =
-            since.store == id_ && since.changes <= number(changes_) && epochs_.includes(since);
+        const bool follows = since.store == id_ && epochs_.include(since, number(changes_));
         page.other_history = !follows && since.store != no_id;
         page.begins_copy =
             !follows || std::max(since.changes, since.copied_at) < number(forgotten_);
-        if (page.begins_copy) page.next = {id_, 0, number(changes_)};
+        if (page.begins_copy) page.next = {id_, 0, number(changes_), 0, 0};
         const SqliteRun run{changed_};
         run.bind(1, as_bytes(session));
         run.bind(2, static_cast<std::int64_t>(page.next.changes));
@@ -135,7 +134,8 @@ public:
         }
         if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(answer);
         if (!page.more) page.next.changes = number(changes_);
-        page.next.epoch = epochs_.of(page.next.changes);
+        page.next.seen = number(changes_);
+        page.next.epoch = epochs_.of(page.next.seen);
         return {};
     }
     /// Makes the element live with this value, whatever it was. Without a value it becomes a

@@ -43,8 +43,8 @@ public:
             const std::string_view element = edit.operation.element();
             const bool ahead = edit.state == EditState::kept &&
                                edit.why == SyncErrc::from_the_future && edit.wait > after_;
-            const bool too_old = edit.state == EditState::kept &&
-                                 edit.why == SyncErrc::too_old && edit.renews;
+            const bool too_old =
+                edit.state == EditState::kept && edit.why == SyncErrc::too_old && edit.renews;
             if (!ahead && !too_old && (!has_element || elements.count(element) == 0)) continue;
             if (has_element) elements.insert(element);
             if (ahead) limit_ = std::min(limit_, earlier(edit.operation.stamp.wall, *edit.wait));

@@ -3,7 +3,7 @@
 /// StoreEpochs: finds cursors of changes that a restored store has lost.
 #pragma once
 
-#include <algorithm>  // std::upper_bound
+#include <algorithm>  // std::max, std::upper_bound
 #include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint32_t, std::uint64_t
 #include <vector>     // std::vector
@@ -38,9 +38,10 @@ public:
             [](std::uint64_t number, const Epoch& epoch) { return number < epoch.first; });
         return after == epochs_.begin() ? 0 : (after - 1)->number;
     }
-    /// Returns whether a cursor of this store, and not ahead of it, is of the same history.
-    [[nodiscard]] bool includes(const part::StoreCursor& cursor) const noexcept {
-        return cursor.epoch == 0 || cursor.changes == 0 || of(cursor.changes) == cursor.epoch;
+    /// Returns whether the history of a store with this last change includes that of a cursor.
+    [[nodiscard]] bool include(const part::StoreCursor& cursor, std::uint64_t last) const noexcept {
+        return std::max(cursor.changes, cursor.seen) <= last &&
+               (cursor.epoch == 0 || cursor.seen == 0 || of(cursor.seen) == cursor.epoch);
     }
     [[nodiscard]] std::size_t size() const noexcept { return epochs_.size(); }
 

@@ -246,6 +246,7 @@ private:
         append_id(into, cursor.store);
         append_number(into, cursor.changes);
         append_number(into, cursor.copied_at);
+        append_number(into, cursor.seen);
         append_number(into, cursor.epoch);
     }
     [[nodiscard]] static part::StoreCursor read_cursor(SyncReader& in) {
@@ -253,6 +254,7 @@ private:
         cursor.store = in.id();
         cursor.changes = in.long_number();
         cursor.copied_at = in.long_number();
+        cursor.seen = in.long_number();
         cursor.epoch = in.number();
         return cursor;
     }
