@@ -198,6 +198,51 @@ TEST_CASE("Replica reports its version in whose place another device restored on
     CHECK(report.replaced[0].mine.value == "late");
 }
 
+TEST_CASE("Replica notices a restored store after a part of the changes",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    rig.server.page_size = 1;
+    Device<> device = rig.device(1, OtherStore::stops);
+    const auto send = [&](const Op& one) { REQUIRE(rig.server.send(Ops{one})); };
+    send(add("x", "1", stamp(1)));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    send(add("a", "before", stamp(2)));
+    send(add("b", "1", stamp(3)));
+    send(update("a", "lost", stamp(4)));
+    rig.server.lose_in = 4;  // the page behind that of b
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    REQUIRE(device.view() == RestoredTexts{{"b", "1"}, {"x", "1"}});
+    // The page of b had no change of a, because that change was replaced by the lost one.
+    rig.restore(3, 1);
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::other_store);
+    device.options.other_store = OtherStore::copies;
+    REQUIRE(device.start());
+    CHECK_FALSE(device.replica->sync(rig.server).error);
+    CHECK(device.view() == RestoredTexts{{"a", "before"}, {"b", "1"}, {"x", "1"}});
+}
+
+TEST_CASE("Replica begins a copy again that a crash has interrupted",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::copies);
+    const auto send = [&](const Op& one) { REQUIRE(rig.server.send(Ops{one})); };
+    for (int i = 0; i < 6; ++i) send(add(std::to_string(i), "1", stamp(i + 1)));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    rig.restore(6, 2);
+    for (int i = 0; i < 6; ++i) {
+        REQUIRE(rig.processor.process_batch("s", Ops{update(std::to_string(i), "2", stamp(i + 9))})
+                    .success);
+    }
+    rig.server.lose_in = 4;
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    // The backup is restored once more, without what half of the copy had, and as its first self.
+    rig.restore(6, 1);
+    REQUIRE(device.start());
+    CHECK_FALSE(device.replica->sync(rig.server).error);
+    CHECK(device.view() == rig.contents());
+    CHECK(rig.contents()["0"] == "1");
+}
+
 TEST_CASE("Replica sends again what a restored store had applied in a failed sync",
           "[sync][replica][regression]") {
     RestoredServerRig rig;

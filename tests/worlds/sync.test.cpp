@@ -506,13 +506,12 @@ std::string NotesRun::lost() const {
         const bool is_there = at != end.end() && at->second == edit.text;
         // A later edit of the same author, a removal by another, and an edit of what is removed
         // replace a removal.
-        const bool goes_on =
-            std::any_of(edits.begin() + static_cast<std::ptrdiff_t>(i) + 1, edits.end(),
-                        [&](const Edit& later) {
-                            return later.durable && later.element == edit.element &&
-                                   (later.device == edit.device || later.text.empty() ||
-                                    !later.saw);
-                        });
+        const bool goes_on = std::any_of(
+            edits.begin() + static_cast<std::ptrdiff_t>(i) + 1, edits.end(),
+            [&](const Edit& later) {
+                return later.durable && later.element == edit.element &&
+                       (later.device == edit.device || later.text.empty() || !later.saw);
+            });
         const bool undone = at != end.end() && at->second == edit.saw && !goes_on;
         const bool lost = edit.text.empty() ? undone : !is_there && seen.count(edit.text) == 0;
         if (!lost) continue;

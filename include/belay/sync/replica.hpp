@@ -521,8 +521,8 @@ private:
         const part::ElementKey key{options_.session, change.id};
         const auto local = store().find(key);
         if (!local) return local.error();
-        // Another version of this replica that is earlier, or that no edit here can have made, comes
-        // from a restored backup, or from a device that restored it.
+        // A version of this replica that is earlier, or that no edit here can have made, comes from
+        // a restored backup, or from a device that restored it.
         const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
         // Two removals are the same state.
         const bool is_mine = local->stamp.origin == clock_.origin() &&

@@ -429,8 +429,8 @@ private:
     Id id_{};
     StoreEpochs epochs_;
     std::size_t former_epochs_ = 0;  // of earlier openings
-    bool inside_ = false;       // a transaction is under way
-    std::error_code broken_{};  // the transaction under way cannot be committed
+    bool inside_ = false;            // a transaction is under way
+    std::error_code broken_{};       // the transaction under way cannot be committed
 };
 
 }}}  // namespace belay::detail

@@ -92,7 +92,7 @@ public:
                                  : store_.remove(key, mark(change.stamp));
                 if (error) return error;
             }
-            return of == Of::changes ? keep(page.next) : std::error_code{};
+            return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });
     }
     /// Makes an element removed as of this stamp.
@@ -147,8 +147,12 @@ private:
         return {stamp, make_id(bits_), 0, part::Decision::unknown};
     }
     [[nodiscard]] std::error_code keep(const part::StoreCursor& cursor) {
-        const auto error = write("seen", cursor.seen, cursor.epoch, cursor.store);
-        return error ? error : write("cursor", cursor.changes, 0, cursor.store);
+        // In this order: until "seen" is written, the copy is not complete.
+        const std::error_code error = keep_position(cursor);
+        return error ? error : write("seen", cursor.seen, cursor.epoch, cursor.store);
+    }
+    [[nodiscard]] std::error_code keep_position(const part::StoreCursor& cursor) {
+        return write("cursor", cursor.changes, 0, cursor.store);
     }
     [[nodiscard]] std::error_code write(std::string_view name, std::uint64_t number,
                                         std::uint32_t epoch, const Id& store) {
