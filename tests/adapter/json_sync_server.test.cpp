@@ -67,10 +67,11 @@ TEST_CASE("the two questions of a JsonSyncServer, and their answers, have this J
           json::parse(R"({"session": "s", "since": {"store": ")" + zeros +
                       R"(", "changes": "0", "copied_at": "0"}})"));
     CHECK(json::parse(rig.server.answer(rig.questions[1]).text) ==
-          json::parse(R"({"changes": [{"id": "a", "value": "1", "stamp": {"wall": "5",
+          json::parse(
+              R"({"changes": [{"id": "a", "value": "1", "stamp": {"wall": "5",
               "counter": 0, "origin": "01)" +
-                      zeros.substr(2) + R"("}}], "next": {"store": "07)" + zeros.substr(2) +
-                      R"(", "changes": "1", "copied_at": "1"}, "begins_copy": true,
+              zeros.substr(2) + R"("}}], "next": {"store": "07)" + zeros.substr(2) +
+              R"(", "changes": "1", "copied_at": "1", "seen": "1", "epoch": 1}, "begins_copy": true,
               "more": false})"));
 }
 

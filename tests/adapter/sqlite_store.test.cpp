@@ -176,6 +176,70 @@ TEST_CASE("sqlite::Store opens a file of version 1, and keeps everything",
     }
 }
 
+TEST_CASE("sqlite::Store::changes_since notices that its file was restored from a copy",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    const auto write = [&](const std::string& path, int from, int to) {
+        TextStore store = store_in(path);
+        for (int i = from; i <= to; ++i) {
+            REQUIRE_FALSE(store.add({"s", std::to_string(i)}, path, {stamp(i), fresh_id(), 1}));
+        }
+        return store.changes_since("s", {}, 100)->next;
+    };
+    const auto page_of = [&](const part::StoreCursor& since) {
+        const auto page = store_in(dir / "s").changes_since("s", since, 100);
+        REQUIRE(page);
+        return *page;
+    };
+    const part::StoreCursor early = write(dir / "s", 1, 2);
+    CHECK(early.epoch != 0);
+    const part::StoreCursor later = write(dir / "s", 3, 4);
+    CHECK(later.epoch != early.epoch);
+    std::filesystem::copy_file(dir / "s", dir / "backup");
+    const part::StoreCursor lost = write(dir / "s", 5, 6);
+    std::filesystem::remove(dir / "s");
+    std::filesystem::copy_file(dir / "backup", dir / "s");
+    // Nothing was written since, so the cursor is ahead.
+    CHECK(page_of(lost).other_history);
+    const part::StoreCursor now = write(dir / "s", 15, 18);
+    REQUIRE(now.store == lost.store);
+    REQUIRE(now.changes > lost.changes);
+    // A reader of the lost changes gets a copy. Those of earlier ones go on.
+    CHECK(page_of(lost).begins_copy);
+    CHECK(page_of(lost).other_history);
+    for (const part::StoreCursor& cursor : {early, later}) {
+        const auto page = page_of(cursor);
+        CHECK_FALSE(page.begins_copy);
+        CHECK_FALSE(page.other_history);
+        CHECK(page.changes.size() == 8 - cursor.changes);
+        CHECK(page.next == part::StoreCursor{now.store, 8, cursor.copied_at, 8, now.epoch});
+    }
+    CHECK_FALSE(page_of({}).other_history);
+    part::StoreCursor unknown = lost;
+    unknown.epoch = 0;  // of an earlier version of this library
+    CHECK_FALSE(page_of(unknown).begins_copy);
+}
+
+TEST_CASE("sqlite::Store undoes the beginning of an epoch with its change",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    {
+        TextStore store = store_in(dir / "s");
+        const auto fails = [&] {
+            const auto error = store.add({"s", "a"}, "1", {stamp(1), fresh_id(), 1});
+            return error ? error : make_error_code(SyncErrc::store_failed);
+        };
+        CHECK(store.transaction(fails) == SyncErrc::store_failed);
+        CHECK(store.changes_since("s", {}, 1)->next.epoch == 0);
+        REQUIRE_FALSE(store.add({"s", "b"}, "1", {stamp(1), fresh_id(), 1}));
+        CHECK(store.changes_since("s", {}, 1)->next.epoch != 0);
+    }
+    TextStore store = store_in(dir / "s");
+    const part::StoreCursor cursor = store.changes_since("s", {}, 1)->next;
+    CHECK(cursor.epoch != 0);
+    CHECK_FALSE(store.changes_since("s", cursor, 1)->begins_copy);
+}
+
 TEST_CASE("sqlite::Store::changes_since reports a damaged element", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     {
@@ -195,7 +259,7 @@ TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_store(dir / "text").code == QueueErrc::foreign_file);
     { TextStore store = store_in(dir / "s"); }
-    run_sql(dir / "s", "PRAGMA user_version=4");
+    run_sql(dir / "s", "PRAGMA user_version=5");
     CHECK(refused_store(dir / "s").code == QueueErrc::future_version);
     // A queue is no store.
     run_sql(dir / "q",

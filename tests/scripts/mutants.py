@@ -404,6 +404,23 @@ WORLD_MUTANTS = (
     replicas("forgets_what_it_forgot",
              ("belay/sync/memory_store.hpp",
               "        forgotten_ = std::max(forgotten_, std::uint64_t{entry.change});\n", "")),
+    # a cursor of a lost history counts as one of this history
+    replicas("compares_no_epochs",
+             ("belay/sync/detail/store_epochs.hpp", "of(cursor.seen) == cursor.epoch", "true")),
+    # a cursor counts as one of the history up to its own change
+    Mutant("replica_sees_up_to_its_change",
+           (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
+                   "? page.next.changes : no_history"),),
+           Test("tests/sync/replica_restored_store.test.cpp", "*")),
+    # an interrupted copy counts as complete
+    Mutant("replica_takes_half_a_copy",
+           (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
+                   "? page.next.seen : std::uint64_t{0}"),),
+           Test("tests/sync/replica_restored_store.test.cpp", "*")),
+    # an edit that a server has applied and lost is not sent again
+    Mutant("replica_trusts_a_lost_answer",
+           (Change("belay/sync/replica.hpp", "            edits_.send_unconfirmed_again();\n", ""),),
+           Test("tests/sync/replica_restored_store.test.cpp", "*")),
 
     # ---- always "no edit that was shown is lost"
     rooms("shows_before_it_is_stored",

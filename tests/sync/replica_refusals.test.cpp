@@ -65,6 +65,32 @@ TEST_CASE("Replica::sync goes on with other elements when the server's store is 
     CHECK(device.replica->kept().size() == 1);
 }
 
+TEST_CASE("Replica::send_again makes an edit that was too old one of now",
+          "[sync][replica][regression]") {
+    RefusingRig<> rig;
+    Device<> device{1, {&rig.time}};
+    const auto add = device.replica->edit(RefusedAdd{"a", "1"});
+    REQUIRE(add);
+    REQUIRE(device.replica->edit(RefusedUpdate{"a", "2"}));
+    // The device was offline for longer than the server keeps tombstones.
+    rig.time += 24h * 40;
+    REQUIRE_FALSE(rig.store.expire(rig.time));
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(device.replica->kept().size() == 2);
+    CHECK(device.replica->kept()[0].error == SyncErrc::too_old);
+    CHECK(device.replica->sync(rig.server).kept.empty());  // it waits for a decision
+    CHECK(device.replica->kept().size() == 2);
+    REQUIRE(device.replica->send_again(*add));
+    const auto second = device.replica->sync(rig.server);
+    CHECK_FALSE(second.error);
+    CHECK(second.kept.empty());
+    CHECK(second.synced == 2);
+    CHECK(second.restamped.size() == 2);
+    CHECK(device.replica->waiting() == 0);
+    CHECK(*rig.store.read({"s", "a"}).value() == "2");
+}
+
 TEST_CASE("Replica::sync reports a conflict again after the server has thrown", "[sync][replica]") {
     RefusingRig<> rig;
     Device<> phone{1, {&rig.time}, {.batch_operations = 1}};

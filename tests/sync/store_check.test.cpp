@@ -221,6 +221,15 @@ struct TakesAnyCursor : ListedStore {
         return ListedStore::changes_since(session, mine, most);
     }
 };
+struct TakesAnyEpoch : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        page->next.seen = last;
+        page->next.epoch = 5;
+        page->other_history = page->begins_copy && since.store != no_id;
+        return page;
+    }
+};
 struct AlwaysCopies : ListedStore {
     Result<Page> changes_since(std::string_view session, const Since&, std::size_t) {
         return ListedStore::changes_since(session, {}, 1'000);
@@ -519,6 +528,7 @@ TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]
     CHECK(found_in<OldStampInChanges>() == Rule::changes_lead_to_what_it_has);
     CHECK(found_in<ListsEverythingAgain>() == Rule::lists_only_changes);
     CHECK(found_in<TakesAnyCursor>() == Rule::copies_for_other_cursors);
+    CHECK(found_in<TakesAnyEpoch>() == Rule::copies_for_other_cursors);
     CHECK(found_in<AlwaysCopies>().has_value());
 }
 

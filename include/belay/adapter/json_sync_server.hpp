@@ -35,9 +35,12 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     return !cost.too_deep && !cost.has_nul;
 }
 [[nodiscard]] inline Json json_of_cursor(const part::StoreCursor& cursor) {
-    return {{"store", json_of_id(cursor.store)},
-            {"changes", std::to_string(cursor.changes)},
-            {"copied_at", std::to_string(cursor.copied_at)}};
+    Json json{{"store", json_of_id(cursor.store)},
+              {"changes", std::to_string(cursor.changes)},
+              {"copied_at", std::to_string(cursor.copied_at)}};
+    if (cursor.seen != 0) json["seen"] = std::to_string(cursor.seen);
+    if (cursor.epoch != 0) json["epoch"] = cursor.epoch;
+    return json;
 }
 [[nodiscard]] inline part::StoreCursor cursor_of_json(const Json& json) {
     object_of(json, "a cursor");
@@ -45,9 +48,18 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     cursor.store = id_of_json(json.at("store"));
     const std::int64_t changes = big_number_of(json.at("changes"), "changes");
     const std::int64_t copied_at = big_number_of(json.at("copied_at"), "copied_at");
-    if (changes < 0 || copied_at < 0) refuse_json("a cursor must not be below 0", json);
+    const auto seen_there = json.find("seen");
+    const std::int64_t seen =
+        seen_there != json.end() ? big_number_of(*seen_there, "seen") : std::int64_t{0};
+    if (changes < 0 || copied_at < 0 || seen < 0) {
+        refuse_json("a cursor must not be below 0", json);
+    }
     cursor.changes = static_cast<std::uint64_t>(changes);
     cursor.copied_at = static_cast<std::uint64_t>(copied_at);
+    cursor.seen = static_cast<std::uint64_t>(seen);
+    if (json.contains("epoch")) {
+        cursor.epoch = number_of<std::uint32_t>(json.at("epoch"), "epoch");
+    }
     return cursor;
 }
 template <class Value>
@@ -58,10 +70,12 @@ template <class Value>
         if (one.value) change["value"] = *one.value;
         changes.push_back(std::move(change));
     }
-    return {{"changes", std::move(changes)},
-            {"next", json_of_cursor(page.next)},
-            {"begins_copy", page.begins_copy},
-            {"more", page.more}};
+    Json json{{"changes", std::move(changes)},
+              {"next", json_of_cursor(page.next)},
+              {"begins_copy", page.begins_copy},
+              {"more", page.more}};
+    if (page.other_history) json["other_history"] = true;
+    return json;
 }
 template <class Value>
 [[nodiscard]] part::ChangesPage<Value> page_of_json(const Json& json) {
@@ -78,6 +92,9 @@ template <class Value>
     }
     page.next = cursor_of_json(json.at("next"));
     page.begins_copy = json.at("begins_copy").get<bool>();
+    if (const auto other = json.find("other_history"); other != json.end()) {
+        page.other_history = other->get<bool>();
+    }
     page.more = json.at("more").get<bool>();
     return page;
 }
@@ -92,9 +109,10 @@ namespace part {
 ///
 /// - {"session", "operations": [...]} has the answer of a SyncResult.
 /// - {"session", "since": cursor} has the answer {"changes": [{"id", "stamp", "value"}], "next":
-///   cursor, "begins_copy", "more"}. A removal has no "value".
+///   cursor, "begins_copy", "more"}. A removal has no "value". With "other_history": true, the
+///   cursor was of changes that the server does not have; see ChangesPage.
 /// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
-///   server has returned it.
+///   server has returned it. It may have "seen", a text, and "epoch", a number of 32 bits.
 /// - The answer to both may be {"error": {"category", "value"}}.
 ///
 /// A batch is one question, so RemoteSyncServerOptions::question_bytes does not count; see

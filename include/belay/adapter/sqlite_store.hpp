@@ -44,11 +44,14 @@ struct StoreOptions {
 ///         change INTEGER)
 ///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash, decision INTEGER)
 ///     past (horizon INTEGER, store BLOB, forgotten INTEGER)
+///     epoch (first INTEGER PRIMARY KEY, number INTEGER)
 ///
-/// The database has application_id 0x62656C73 and user_version 3. A file of version 1 or 2 is
-/// changed to version 3 when it is opened. An element without a value is a tombstone. An element
+/// The database has application_id 0x62656C73 and user_version 4. A file of an earlier version is
+/// changed to version 4 when it is opened. An element without a value is a tombstone. An element
 /// has the number of its last change in `change`. The id in the cursors of `changes_since` is
-/// `store`. The last removal whose tombstone is forgotten has the number `forgotten`. The crc is
+/// `store`. The last removal whose tombstone is forgotten has the number `forgotten`. Each opening
+/// that writes an element begins an epoch: a random number, and the number of its first change. The
+/// latest 10,000 are kept. So a reader notices that the file was restored from a copy. The crc is
 /// the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and
 /// value. Numbers are little endian.
 ///

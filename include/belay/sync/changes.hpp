@@ -26,6 +26,15 @@ struct StoreCursor {
     /// The number of the store's last change when the reader's copy began. The reader needs no
     /// removals up to this one.
     std::uint64_t copied_at = 0;
+    /// The number of the store's last change when it made the reader's last page. A change of an
+    /// element that had changed again by then is not on that page, though its number is below
+    /// `changes`. So the cursor is of the history up to this number.
+    std::uint64_t seen = 0;
+    /// The epoch of the change `seen`: a random number of the opening of the store that made it. A
+    /// store that was restored from a backup, and has since made other changes of the same numbers,
+    /// has another epoch there. Kafka finds a log that diverges in this way (KIP-101). 0: unknown,
+    /// and not compared.
+    std::uint32_t epoch = 0;
 
     friend constexpr bool operator==(const StoreCursor&, const StoreCursor&) noexcept = default;
 };
@@ -54,6 +63,9 @@ struct ChangesPage {
     bool begins_copy = false;
     /// Whether there are more changes after this page.
     bool more = false;
+    /// Whether the copy begins because the cursor is of another history: of another store, ahead of
+    /// this one, or of changes that this store lost when it was restored.
+    bool other_history = false;
 
     friend bool operator==(const ChangesPage&, const ChangesPage&) = default;
 };

@@ -38,6 +38,9 @@ struct MemoryStoreOptions {
     /// The id in the cursors of `changes_since`; no_id: a random one. Two stores must not have the
     /// same id.
     Id id{};
+    /// The epoch in these cursors; see part::StoreCursor. A store that gets its former `id`, and is
+    /// filled from a backup, needs another one.
+    std::uint32_t epoch = 1;
 };
 
 /// Keeps elements by session and id in hash tables.
@@ -170,13 +173,19 @@ public:
         if (at == sessions_.end() && !options_.creates_sessions) return SyncErrc::unknown_session;
         part::ChangesPage<Value> page;
         page.next = since;
-        page.begins_copy = since.store != id_ || since.changes > changes_ ||
-                           std::max(since.changes, since.copied_at) < forgotten_;
-        if (page.begins_copy) page.next = {id_, 0, changes_};
+        const bool known_epoch =
+            since.epoch == 0 || since.seen == 0 || since.epoch == options_.epoch;
+        const bool follows =
+            since.store == id_ && std::max(since.changes, since.seen) <= changes_ && known_epoch;
+        page.other_history = !follows && since.store != no_id;
+        page.begins_copy = !follows || std::max(since.changes, since.copied_at) < forgotten_;
+        if (page.begins_copy) page.next = {id_, 0, changes_, 0, 0};
         if (at != sessions_.end() && page.next.changes < changes_) {
             page.more = at->second.changes.read(at->second.elements, page, most);
         }
         if (!page.more) page.next.changes = changes_;
+        page.next.seen = changes_;
+        page.next.epoch = changes_ != 0 ? options_.epoch : 0;
         return page;
     }
     /// Returns the number of elements, removed ones included.

@@ -109,6 +109,9 @@ public:
         /// The elements that others changed while edits of them wait here. These edits stay
         /// visible, and the server decides them as concurrent changes.
         std::vector<std::string> rebased{};
+        /// The elements whose versions here the server had lost, and which are sent to it again as
+        /// edits; see ReplicaOptions::OtherStore::restores.
+        std::vector<std::string> restored{};
     };
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
@@ -237,6 +240,7 @@ public:
             Report report;
             typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
             report.error = log().commit();
+            edits_.send_unconfirmed_again();
             // First, so that no edit goes to another store than the one that its author saw.
             if (!report.error) report.error = pull(server, report);
             bool pulled = !report.error;
@@ -287,12 +291,14 @@ public:
         }
         return list;
     }
-    /// Lets the next sync() send a kept edit again, independent of its error.
+    /// Lets the next sync() send a kept edit again, independent of its error. If the server refuses
+    /// it as too_old again, that sync gives it a new id and stamp, and sends it as an edit of now.
     ///
     /// Returns: whether it was kept.
     bool send_again(const Id& edit) {
         auto* const found = kept_edit(edit);
         if (found == nullptr) return false;
+        found->renews = found->why == SyncErrc::too_old;
         found->state = detail::EditState::waiting;
         edits_.count_kept();
         return true;
@@ -391,15 +397,19 @@ private:
         std::unordered_set<std::string> copied;
         auto of = Copy::Of::changes;
         int copies = 0;
+        std::unordered_set<std::string> restored;
         const auto before = [&](const Change& change) {
-            return note_change(change, is_first, report);
+            if (restored.count(change.id) == 0) return note_change(change, is_first, report);
+            clock_.saw(change.stamp);
+            return std::error_code{};
         };
         for (bool more = true; more;) {
             auto page = server.changes(cursor);
             if (!page) return page.error();
             if (page->begins_copy) {
-                const bool is_other = had.store != no_id && (page->next.store != had.store ||
-                                                             page->next.copied_at < had.changes);
+                const bool is_other =
+                    had.store != no_id && (page->other_history || page->next.store != had.store ||
+                                           page->next.copied_at < had.changes);
                 if (is_other && options_.other_store == ReplicaOptions::OtherStore::stops) {
                     return SyncErrc::other_store;
                 }
@@ -414,14 +424,27 @@ private:
                 ++copies;
             }
             // Without a copy, a cursor stays in its store, and never goes back.
-            const bool follows = page->begins_copy || (page->next.store == cursor.store &&
-                                                       page->next.changes >= cursor.changes);
+            const bool follows =
+                page->begins_copy || (!page->other_history && page->next.store == cursor.store &&
+                                      page->next.changes >= cursor.changes);
             // The others would not end.
-            if (!follows || copies > 3 || (page->more && page->next == cursor)) {
+            if (!follows || copies > 3 ||
+                (page->more && !page->begins_copy && page->next.changes == cursor.changes)) {
                 return SyncErrc::store_disagrees;
             }
             if (of == Copy::Of::copy || of == Copy::Of::other_copy) {
                 for (const Change& change : page->changes) copied.insert(change.id);
+            }
+            const bool restores = of == Copy::Of::other_copy &&
+                                  options_.other_store == ReplicaOptions::OtherStore::restores;
+            if (restores) {
+                // Before the local copy loses them.
+                if (const auto error = restore(page->changes, restored)) return error;
+                if (!page->more) {
+                    const auto gone = versions_beside(copied);
+                    if (!gone) return gone.error();
+                    if (const auto error = restore(*gone, restored)) return error;
+                }
             }
             if (!page->changes.empty() || page->next.changes != had.changes) {
                 if (const auto error = copy.apply(*page, of, before)) return error;
@@ -432,8 +455,59 @@ private:
         }
         if (of == Copy::Of::changes) return {};
         report.copied = true;
+        report.restored.insert(report.restored.end(), restored.begin(), restored.end());
         return of == Copy::Of::first_copy ? copy.finish(cursor)
                                           : copy.finish(copied, cursor, before);
+    }
+    /// Returns the elements of the local store that are not in `copied`, as absent ones.
+    [[nodiscard]] Result<std::vector<Change>> versions_beside(
+        const std::unordered_set<std::string>& copied) {
+        std::vector<Change> absent;
+        const auto error = detail::visit_all(
+            store(), options_.session, [&](std::string_view id, const value_type&, const Stamp&) {
+                std::string name{id};
+                if (copied.count(name) == 0) absent.push_back({std::move(name)});
+            });
+        if (error) return error;
+        return absent;
+    }
+    /// Makes edits, durably, of the local versions that are later than those of another store.
+    [[nodiscard]] std::error_code restore(std::span<const Change> changes,
+                                          std::unordered_set<std::string>& restored) {
+        for (const Change& there : changes) {
+            const part::ElementKey key{options_.session, there.id};
+            const auto here = store().find(key);
+            if (!here) return here.error();
+            const bool differs = here->presence == part::Presence::live || there.value;
+            // An edit that waits follows the version here, and is sent anyway.
+            if (here->presence == part::Presence::absent || !differs ||
+                !(there.stamp < here->stamp) || edits_.shown(there.id) != nullptr ||
+                edits_.all().size() >= options_.edits_max) {
+                continue;
+            }
+            operation_type operation;
+            operation.id = make_id(bits_);
+            operation.stamp = here->stamp;
+            operation.saw = Stamp{};
+            operation.action = RemoveElement{there.id};
+            if (here->presence == part::Presence::live) {
+                auto value = store().read(key);
+                if (!value) return value.error();
+                if (!*value) return SyncErrc::store_disagrees;
+                if (there.value) {
+                    operation.action = UpdateElement<value_type>{there.id, std::move(**value)};
+                } else {
+                    operation.action = AddElement<value_type>{there.id, std::move(**value)};
+                }
+            }
+            const std::error_code error = edits_.append(log(), std::move(operation));
+            // A version of another author may be too long for this journal.
+            if (error == QueueErrc::too_large || error == SyncErrc::bad_operation) continue;
+            if (error) return error;
+            edits_.all().rbegin()->second.renews = true;
+            restored.insert(there.id);
+        }
+        return log().commit();
     }
     /// Notes what a change does to this replica's own versions and edits, before it is applied.
     [[nodiscard]] std::error_code note_change(const Change& change, bool is_first, Report& report) {
@@ -447,12 +521,14 @@ private:
         const part::ElementKey key{options_.session, change.id};
         const auto local = store().find(key);
         if (!local) return local.error();
-        // Two removals are the same state. An earlier version of this replica comes from a restored
-        // backup.
-        const bool is_mine =
-            local->stamp.origin == clock_.origin() &&
-            (is_own ? change.stamp < local->stamp : local->stamp != change.stamp) &&
-            (local->presence == part::Presence::live || change.value);
+        // A version of this replica that is earlier, or that no edit here can have made, comes from
+        // a restored backup, or from a device that restored it.
+        const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
+        // Two removals are the same state.
+        const bool is_mine = local->stamp.origin == clock_.origin() &&
+                             local->stamp != change.stamp &&
+                             (!is_own || change.stamp < local->stamp || !is_result) &&
+                             (local->presence == part::Presence::live || change.value);
         const bool replaced_by_own =
             edit != nullptr && edit->state == detail::EditState::dropped && !edit->hidden;
         if (!is_mine || replaced_by_own) return {};
@@ -482,7 +558,7 @@ private:
                 if (error) return error;
             }
             // The server lifts the stamp of an edit that it applies over a later one.
-            if (local->stamp.origin == clock_.origin() ||
+            if (local->stamp.origin == clock_.origin() || local->stamp == operation.stamp ||
                 (is_removal && local->presence != part::Presence::live)) {
                 continue;
             }

@@ -18,8 +18,11 @@ struct ReplicaOptions {
     /// The action of sync() if the server's store is another one than before, or an older state of
     /// it.
     enum class OtherStore : std::uint8_t {
-        stops,  ///< returns the error other_store, and changes nothing
-        copies  ///< replaces the local copy by what the server has; edits that wait are sent
+        stops,   ///< returns the error other_store, and changes nothing
+        copies,  ///< replaces the local copy by what the server has; edits that wait are sent
+        /// Does the same, and sends each version of the local copy that is later than the server's,
+        /// also those of other authors. It is decided as a concurrent change.
+        restores
     };
 
     /// The name of the session in the local store, and at a server in the same process.

@@ -328,9 +328,19 @@ private:
         other.store[3] ^= std::byte{1};
         part::StoreCursor ahead = own;
         ahead.changes += 1'000'000;
-        for (const part::StoreCursor& cursor : {other, ahead, part::StoreCursor{}}) {
+        std::vector<part::StoreCursor> cursors{other, ahead, part::StoreCursor{}};
+        // Of a history that a store with epochs has lost.
+        if (own.epoch != 0) {
+            cursors.push_back(own);
+            cursors.back().epoch ^= 2;
+            cursors.push_back(own);
+            cursors.back().seen += 1'000'000;
+        }
+        for (const part::StoreCursor& cursor : cursors) {
             const auto page = store_->changes_since(sessions[0], cursor, 1);
             expect(page && page->begins_copy && page->next.store == own.store,
+                   Rule::copies_for_other_cursors);
+            expect(page && (own.epoch == 0 || page->other_history == (cursor.store != no_id)),
                    Rule::copies_for_other_cursors);
         }
     }

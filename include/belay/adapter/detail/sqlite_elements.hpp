@@ -11,7 +11,9 @@
 
 #include <belay/adapter/detail/sqlite_database.hpp>
 #include <belay/core/crc32c.hpp>
+#include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
+#include <belay/sync/detail/store_epochs.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
@@ -23,11 +25,12 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
         std::int64_t version = 0;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 3, 1}, version);
+        if (!error) error = db_.recognise({0x62656C73, 4, 1}, version);
         if (!error) error = db_.configure(flushes_each);
         if (!error && version == 0) error = create();
         if (!error && version == 1) error = add_decisions();
         if (!error && (version == 1 || version == 2)) error = add_changes();
+        if (!error && version != 0 && version != 4) error = add_epochs();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };
@@ -49,6 +52,7 @@ public:
         prepare("INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_);
         prepare("SELECT hash, decision FROM applied WHERE id=?", applied_);
         prepare("DELETE FROM applied WHERE number<=?", forget_);
+        prepare("INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_);
         std::int64_t found[4] = {};
         if (!error) {
             error = db_.ask(
@@ -60,6 +64,7 @@ public:
         first_ = found[1];
         forgotten_ = found[2];
         changes_ = found[3];
+        if (!error) error = read_epochs();
         return error ? error : read_id();
     }
 
@@ -100,9 +105,11 @@ public:
                                                 Page& page, Take take) {
         const auto number = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
         page.next = since;
-        page.begins_copy = since.store != id_ || since.changes > number(changes_) ||
-                           std::max(since.changes, since.copied_at) < number(forgotten_);
-        if (page.begins_copy) page.next = {id_, 0, number(changes_)};
+        const bool follows = since.store == id_ && epochs_.include(since, number(changes_));
+        page.other_history = !follows && since.store != no_id;
+        page.begins_copy =
+            !follows || std::max(since.changes, since.copied_at) < number(forgotten_);
+        if (page.begins_copy) page.next = {id_, 0, number(changes_), 0, 0};
         const SqliteRun run{changed_};
         run.bind(1, as_bytes(session));
         run.bind(2, static_cast<std::int64_t>(page.next.changes));
@@ -127,6 +134,8 @@ public:
         }
         if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(answer);
         if (!page.more) page.next.changes = number(changes_);
+        page.next.seen = number(changes_);
+        page.next.epoch = epochs_.of(page.next.seen);
         return {};
     }
     /// Makes the element live with this value, whatever it was. Without a value it becomes a
@@ -198,7 +207,7 @@ public:
     template <class Body>
     [[nodiscard]] std::error_code transaction(Body& body) {
         if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
-        Undo undo{*this, horizon_, first_, forgotten_, changes_};
+        Undo undo{*this, horizon_, first_, forgotten_, changes_, epochs_.size()};
         broken_ = {};
         const std::error_code error = db_.in_one_piece([&] {
             const std::error_code failure = body();
@@ -220,12 +229,14 @@ private:
             of.first_ = first;
             of.forgotten_ = forgotten;
             of.changes_ = changes;
+            if (of.epochs_.size() != epochs) of.epochs_.remove_last();
         }
         SqliteElements& of;
         WallTime horizon;
         std::int64_t first;
         std::int64_t forgotten;
         std::int64_t changes;
+        std::size_t epochs;
         bool needed = true;
     };
 
@@ -269,8 +280,9 @@ private:
             "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
             "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
             "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
-            "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); PRAGMA "
-            "application_id=0x62656C73; PRAGMA user_version=3; COMMIT");
+            "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); CREATE "
+            "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); PRAGMA "
+            "application_id=0x62656C73; PRAGMA user_version=4; COMMIT");
     }
     /// Makes a file of version 1 one of version 2. Its operations have unknown decisions.
     [[nodiscard]] std::error_code add_decisions() noexcept {
@@ -293,6 +305,46 @@ private:
             "INTEGER NOT NULL DEFAULT 0; UPDATE past SET store=randomblob(16); PRAGMA "
             "user_version=3; COMMIT");
     }
+    /// Makes a file of version 3 one of version 4. The epochs of its changes are unknown.
+    [[nodiscard]] std::error_code add_epochs() noexcept {
+        return db_.execute(
+            "BEGIN; CREATE TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); "
+            "PRAGMA user_version=4; COMMIT");
+    }
+    [[nodiscard]] std::error_code read_epochs() {
+        SqliteStatement statement;
+        const auto error = db_.prepare("SELECT first, number FROM epoch ORDER BY first", statement);
+        if (error) return error;
+        const SqliteRun run{statement};
+        int answer = SQLITE_DONE;
+        while ((answer = run.step()) == SQLITE_ROW) {
+            epochs_.add({static_cast<std::uint64_t>(run.number(0)),
+                         static_cast<std::uint32_t>(run.number(1))});
+        }
+        former_epochs_ = epochs_.size();
+        return answer == SQLITE_DONE ? std::error_code{} : db_.code_of(answer);
+    }
+    /// Begins the epoch of this opening with the next change.
+    [[nodiscard]] int begin_epoch() {
+        const auto number = static_cast<std::uint32_t>(Random{}() | 1U);
+        epochs_.add({static_cast<std::uint64_t>(changes_ + 1), number});
+        int answer = SQLITE_DONE;
+        {
+            const SqliteRun run{begin_epoch_};
+            run.bind(1, changes_ + 1);
+            run.bind(2, std::int64_t{number});
+            answer = run.step();
+        }
+        if (answer == SQLITE_DONE && former_epochs_ >= StoreEpochs::most) {
+            static const std::string forget =
+                "DELETE FROM epoch WHERE first<(SELECT first FROM epoch ORDER BY first DESC LIMIT "
+                "1 OFFSET " +
+                std::to_string(StoreEpochs::most - 1) + ")";
+            if (db_.execute(forget.c_str())) answer = SQLITE_IOERR;
+        }
+        if (answer != SQLITE_DONE) epochs_.remove_last();
+        return answer;
+    }
     [[nodiscard]] std::error_code read_id() {
         SqliteStatement statement;
         if (const auto error = db_.prepare("SELECT store FROM past", statement)) return error;
@@ -305,6 +357,9 @@ private:
     }
     [[nodiscard]] int write(const SqliteStatement& statement, const part::ElementKey& key,
                             const std::optional<BytesView>& value, const part::WriteMark& mark) {
+        if (epochs_.size() == former_epochs_) {
+            if (const int answer = begin_epoch(); answer != SQLITE_DONE) return answer;
+        }
         const Stamp& stamp = mark.stamp;
         const SqliteRun run{statement};
         run.bind(1, as_bytes(key.session));
@@ -365,14 +420,17 @@ private:
     SqliteStatement remember_;
     SqliteStatement applied_;
     SqliteStatement forget_;
+    SqliteStatement begin_epoch_;
     WallTime horizon_ = WallTime::min();
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;
     std::int64_t changes_ = 0;    // the number of the last change
     std::int64_t forgotten_ = 0;  // that of the last removal that is forgotten
     Id id_{};
-    bool inside_ = false;       // a transaction is under way
-    std::error_code broken_{};  // the transaction under way cannot be committed
+    StoreEpochs epochs_;
+    std::size_t former_epochs_ = 0;  // of earlier openings
+    bool inside_ = false;            // a transaction is under way
+    std::error_code broken_{};       // the transaction under way cannot be committed
 };
 
 }}}  // namespace belay::detail

@@ -24,8 +24,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// The cursor is in the same store as the elements, and is written after them, in the same
 /// transaction if the store has transactions. So it is never ahead of them, and changes that are
-/// applied again change nothing. It is the stamp of a tombstone in a session of its own: a
-/// StoreLike keeps every stamp, and values only of the application's type.
+/// applied again change nothing. The number up to which it has seen the history is written before
+/// them, so that elements of a history that the server then loses are noticed. Both are stamps of
+/// tombstones in a session of its own: a StoreLike keeps every stamp, and values only of the
+/// application's type.
 template <StoreLike Store>
 class ReplicaCopy {
 public:
@@ -48,6 +50,13 @@ public:
         cursor.changes = static_cast<std::uint64_t>(wall - offset);
         // All of these are here, so no removal of before is needed.
         cursor.copied_at = cursor.changes;
+        const Result<part::ElementState> seen = store_.find({name, "seen"});
+        if (!seen) return seen.error();
+        if (seen->presence == part::Presence::removed) {
+            cursor.seen =
+                static_cast<std::uint64_t>(seen->stamp.wall.time_since_epoch().count() - offset);
+            cursor.epoch = seen->stamp.counter;
+        }
         return std::optional{cursor};
     }
     /// What a page belongs to.
@@ -61,6 +70,13 @@ public:
     template <class Before>
     [[nodiscard]] std::error_code apply(const Page& page, Of of, Before before) {
         return in_transaction([&]() -> std::error_code {
+            if (of != Of::first_copy) {
+                // Until a copy is complete, the store has elements of two histories.
+                const std::uint64_t seen = of == Of::changes ? page.next.seen : no_history;
+                if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
+                    return error;
+                }
+            }
             for (const auto& change : page.changes) {
                 const part::ElementKey key{session_, change.id};
                 if (of == Of::copy) {
@@ -76,7 +92,7 @@ public:
                                  : store_.remove(key, mark(change.stamp));
                 if (error) return error;
             }
-            return of == Of::changes ? keep(page.next) : std::error_code{};
+            return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });
     }
     /// Makes an element removed as of this stamp.
@@ -122,6 +138,8 @@ public:
 private:
     // Above each time of a stamp, so that no expiry forgets the cursor.
     static constexpr std::int64_t offset = std::int64_t{1} << 62;
+    // Ahead of each store.
+    static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
     [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
@@ -129,11 +147,20 @@ private:
         return {stamp, make_id(bits_), 0, part::Decision::unknown};
     }
     [[nodiscard]] std::error_code keep(const part::StoreCursor& cursor) {
-        const std::string name = cursor_session();
-        const auto changes = static_cast<std::int64_t>(cursor.changes);
-        if (changes < 0 || changes >= offset - 1) return SyncErrc::store_disagrees;
-        const Stamp stamp{WallTime{Duration{offset + changes}}, 0, cursor.store};
-        return store_.remove({name, "cursor"}, mark(stamp));
+        // In this order: until "seen" is written, the copy is not complete.
+        const std::error_code error = keep_position(cursor);
+        return error ? error : write("seen", cursor.seen, cursor.epoch, cursor.store);
+    }
+    [[nodiscard]] std::error_code keep_position(const part::StoreCursor& cursor) {
+        return write("cursor", cursor.changes, 0, cursor.store);
+    }
+    [[nodiscard]] std::error_code write(std::string_view name, std::uint64_t number,
+                                        std::uint32_t epoch, const Id& store) {
+        if (number > no_history) return SyncErrc::store_disagrees;
+        const std::string session = cursor_session();
+        const Stamp stamp{WallTime{Duration{offset + static_cast<std::int64_t>(number)}}, epoch,
+                          store};
+        return store_.remove({session, name}, mark(stamp));
     }
     template <class Body>
     [[nodiscard]] std::error_code in_transaction(Body body) {

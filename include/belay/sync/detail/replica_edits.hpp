@@ -49,6 +49,7 @@ public:
         EditState recorded = EditState::waiting;
         Id formerly{};          // the id before it was stamped anew; no_id: the same
         bool outdated = false;  // its record has the former stamp of the edit before it
+        bool renews = false;    // after too_old it gets a new stamp
         bool hidden = false;    // decided against it, or the local store has its result
         std::error_code why{};
         std::optional<Duration> wait{};
@@ -184,6 +185,13 @@ public:
             edit.hidden = false;
         }
     }
+    /// Lets the edits wait again that a server has applied, and whose results the local store does
+    /// not have. The server may have lost them since.
+    void send_unconfirmed_again() noexcept {
+        for (auto& [seq, edit] : edits_) {
+            if (edit.state == EditState::dropped && !edit.hidden) edit.state = EditState::waiting;
+        }
+    }
     /// The local store has the results of all decided edits.
     void hide_decided() noexcept {
         for (auto& [seq, edit] : edits_) edit.hidden = edit.state == EditState::dropped;
@@ -218,6 +226,7 @@ public:
             edit.state = EditState::waiting;
             edit.why = {};
             edit.wait.reset();
+            edit.renews = false;
             if (const std::error_code error = write(log, edit)) return error;
         }
         for (std::size_t i = 0; i < edits.size(); ++i) {

@@ -26,8 +26,8 @@ struct LimitedWallClock {
     [[nodiscard]] WallTime now() const noexcept { return std::min(clock->wall_now(), limit); }
 };
 
-/// Stamps anew the edits that a server has refused as from_the_future, and the later ones of their
-/// elements, which it then has not applied either.
+/// Stamps anew the edits that a server has refused as from_the_future, or as too_old if that is
+/// wanted, and the later ones of their elements, which it then has not applied either.
 template <class Edits>
 class ReplicaRestamping {
     using Edit = typename Edits::Edit;
@@ -43,7 +43,9 @@ public:
             const std::string_view element = edit.operation.element();
             const bool ahead = edit.state == EditState::kept &&
                                edit.why == SyncErrc::from_the_future && edit.wait > after_;
-            if (!ahead && (!has_element || elements.count(element) == 0)) continue;
+            const bool too_old =
+                edit.state == EditState::kept && edit.why == SyncErrc::too_old && edit.renews;
+            if (!ahead && !too_old && (!has_element || elements.count(element) == 0)) continue;
             if (has_element) elements.insert(element);
             if (ahead) limit_ = std::min(limit_, earlier(edit.operation.stamp.wall, *edit.wait));
             found_.push_back(&edit);
@@ -60,7 +62,9 @@ public:
         std::vector<Ahead> ahead;
         std::error_code error = forget_versions_ahead(operations, version_of, ahead);
         if (error) return error;
-        if (clock.wall_now() <= limit_) {
+        if (limit_ == WallTime::max()) {
+            error = Op::restamp(operations, clock, bits);
+        } else if (clock.wall_now() <= limit_) {
             // The wall clock was corrected.
             clock.restart();
             error = Op::restamp(operations, clock, bits);

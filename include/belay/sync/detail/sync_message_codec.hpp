@@ -111,6 +111,7 @@ public:
         Bytes message = answer_error(SyncMessageKind::page, id, {});
         append_flag(message, page.begins_copy);
         append_flag(message, page.more);
+        append_flag(message, page.other_history);
         append_cursor(message, page.next);
         append_count(message, page.changes.size());
         for (const auto& change : page.changes) {
@@ -128,6 +129,7 @@ public:
         if (error) return page;
         page.begins_copy = in.byte() != std::byte{0};
         page.more = in.byte() != std::byte{0};
+        page.other_history = in.byte() != std::byte{0};
         page.next = read_cursor(in);
         for (std::uint32_t left = in.number(); left != 0 && in.valid(); --left) {
             auto& change = page.changes.emplace_back();
@@ -244,12 +246,16 @@ private:
         append_id(into, cursor.store);
         append_number(into, cursor.changes);
         append_number(into, cursor.copied_at);
+        append_number(into, cursor.seen);
+        append_number(into, cursor.epoch);
     }
     [[nodiscard]] static part::StoreCursor read_cursor(SyncReader& in) {
         part::StoreCursor cursor;
         cursor.store = in.id();
         cursor.changes = in.long_number();
         cursor.copied_at = in.long_number();
+        cursor.seen = in.long_number();
+        cursor.epoch = in.number();
         return cursor;
     }
     static void append_reason(Bytes& into, const ConflictReason& reason) {

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Replica notices that its server's store was restored from a backup, also if that store
+// has since made more changes than the replica knows, and heals it if it is asked to. Method: cases
+// with a SyncProcessor whose store is replaced by an earlier one, and every failure on the way.
+#include <belay/sync/replica.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using RestoredTexts = std::map<std::string, std::string>;
+using OtherStore = ReplicaOptions::OtherStore;
+using AddText = AddElement<std::string>;
+using UpdateText = UpdateElement<std::string>;
+
+/// A server whose store can be replaced by a backup that keeps its id.
+struct RestoredServerRig {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor};
+
+    [[nodiscard]] Device<> device(std::uint64_t number, OtherStore choice) {
+        return Device<>{number, SharedWall{&time}, {.other_store = choice}};
+    }
+    RestoredTexts contents() {
+        RestoredTexts all;
+        store.for_each("s", [&](std::string_view id, const std::string& text, const Stamp&) {
+            all.emplace(std::string{id}, text);
+        });
+        return all;
+    }
+    /// Opens a store that has applied only the first batches that it was sent.
+    void restore(std::size_t batches, std::uint32_t new_epoch) {
+        store = Memory{MemoryStoreOptions{.id = id_of(7), .epoch = new_epoch}};
+        const std::vector<Ops> sent = server.batches;
+        for (std::size_t i = 0; i < batches; ++i) {
+            REQUIRE(processor.process_batch("s", sent[i]).success);
+        }
+    }
+    /// Others make more changes than the lost ones.
+    void overtake() {
+        Ops many;
+        for (int i = 0; i < 20; ++i) {
+            many.push_back(add("other " + std::to_string(i), "x", stamp(i + 1, 99)));
+        }
+        REQUIRE(processor.process_batch("s", many).success);
+    }
+};
+
+template <class Replica>
+void edit_and_sync(RestoredServerRig& rig, Replica& replica, Op::Action action) {
+    rig.time += 1s;
+    REQUIRE(replica.edit(std::move(action)));
+    REQUIRE_FALSE(replica.sync(rig.server).error);
+}
+
+}  // namespace
+
+TEST_CASE("Replica notices a restored store that has made more changes than it knows",
+          "[sync][replica]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::stops);
+    edit_and_sync(rig, *device.replica, AddText{"a", "1"});
+    edit_and_sync(rig, *device.replica, UpdateText{"a", "2"});
+    rig.restore(1, 2);
+    rig.overtake();
+    const auto report = device.replica->sync(rig.server);
+    CHECK(report.error == SyncErrc::other_store);
+    CHECK(device.view() == RestoredTexts{{"a", "2"}});
+    device.options.other_store = OtherStore::copies;
+    REQUIRE(device.start());
+    const auto second = device.replica->sync(rig.server);
+    CHECK_FALSE(second.error);
+    REQUIRE(second.replaced.size() == 1);
+    CHECK(second.replaced[0].mine.value == "2");
+    CHECK(second.restored.empty());
+    CHECK(device.view() == rig.contents());
+    CHECK_FALSE(device.replica->sync(rig.server).copied);
+}
+
+TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][replica]") {
+    RestoredServerRig rig;
+    Device<> phone = rig.device(1, OtherStore::restores);
+    Device<> laptop = rig.device(2, OtherStore::restores);
+    edit_and_sync(rig, *phone.replica, AddText{"kept", "1"});
+    edit_and_sync(rig, *phone.replica, AddText{"changed", "1"});
+    edit_and_sync(rig, *phone.replica, AddText{"removed", "1"});
+    edit_and_sync(rig, *phone.replica, UpdateText{"changed", "2"});  // batch 3
+    edit_and_sync(rig, *phone.replica, AddText{"new", "1"});
+    edit_and_sync(rig, *phone.replica, RemoveElement{"removed"});
+    edit_and_sync(rig, *laptop.replica, UpdateText{"changed", "3"});
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const RestoredTexts before = rig.contents();
+    REQUIRE(before == RestoredTexts{{"changed", "3"}, {"kept", "1"}, {"new", "1"}});
+    const bool is_emptied = GENERATE(false, true);
+    const bool laptop_returns = GENERATE(false, true);
+    rig.restore(is_emptied ? 0 : 3, 2);
+    rig.overtake();
+    // The phone alone also sends the version of the laptop, which may never return.
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restored.size() == 3);
+    CHECK(report.replaced.empty());
+    CHECK(report.conflicts.empty());
+    CHECK(report.kept.empty());
+    if (laptop_returns) {
+        const auto second = laptop.replica->sync(rig.server);
+        CHECK_FALSE(second.error);
+        CHECK(second.restored.empty());
+        CHECK(laptop.view() == rig.contents());
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    }
+    RestoredTexts after = rig.contents();
+    std::erase_if(after, [](const auto& one) { return one.first.starts_with("other "); });
+    CHECK(after == before);
+    CHECK(phone.view() == rig.contents());
+    CHECK(phone.replica->waiting() == 0);
+    CHECK(phone.replica->sync(rig.server).restored.empty());
+}
+
+TEST_CASE("Replica restores versions that are too old for the server, with new stamps",
+          "[sync][replica]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::restores);
+    edit_and_sync(rig, *device.replica, AddText{"a", "1"});
+    edit_and_sync(rig, *device.replica, AddText{"b", "1"});
+    const Stamp before = device.store.in.elements.at({"replica", "a"}).first.stamp;
+    rig.time += 24h * 400;
+    rig.restore(0, 2);
+    rig.overtake();
+    REQUIRE_FALSE(rig.store.expire(rig.time));
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restored.size() == 2);
+    CHECK(report.kept.empty());
+    CHECK(device.replica->waiting() == 0);
+    CHECK(rig.contents()["a"] == "1");
+    CHECK(rig.contents()["b"] == "1");
+    CHECK(device.view() == rig.contents());
+    CHECK(before < rig.store.find({"s", "a"})->stamp);
+}
+
+TEST_CASE("Replica restores a version as a concurrent change of what others made since",
+          "[sync][replica]") {
+    RestoredServerRig rig;
+    Device<> phone = rig.device(1, OtherStore::restores);
+    Device<> laptop = rig.device(2, OtherStore::restores);
+    edit_and_sync(rig, *phone.replica, AddText{"a", "1"});
+    edit_and_sync(rig, *phone.replica, AddText{"b", "1"});
+    edit_and_sync(rig, *phone.replica, UpdateText{"a", "of the phone"});
+    const bool laptop_is_later = GENERATE(false, true);
+    rig.restore(2, 2);
+    // The laptop has never seen the lost version.
+    rig.time += laptop_is_later ? Duration{1s} : Duration{-1500ms};
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    REQUIRE(laptop.replica->edit(UpdateText{"a", "of the laptop"}));
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    rig.time += 2s;
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    CHECK(phone.view() == rig.contents());
+    CHECK(laptop.view() == rig.contents());
+    if (laptop_is_later) {
+        // The phone's version is gone, so its author has it.
+        CHECK(rig.contents()["a"] == "of the laptop");
+        CHECK(report.restored.empty());
+        REQUIRE(report.replaced.size() == 1);
+        CHECK(report.replaced[0].mine.value == "of the phone");
+    } else {
+        CHECK(rig.contents()["a"] == "of the phone");
+        CHECK(report.restored == std::vector<std::string>{"a"});
+        REQUIRE(report.overwrote.size() == 1);
+        CHECK(report.overwrote[0].replaced.value == "of the laptop");
+    }
+}
+
+TEST_CASE("Replica reports its version in whose place another device restored one of it",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> phone = rig.device(1, OtherStore::copies);
+    edit_and_sync(rig, *phone.replica, AddText{"a", "late"});
+    // Its clock was ahead when it made this one, which a restored store had lost.
+    Op early = update("a", "early", stamp(0));
+    early.stamp = {WallTime{1h + 2s}, 0, phone.journal->journal_id()};
+    early.saw = Stamp{};
+    REQUIRE(rig.processor.process_batch("s", Ops{early}).success);
+    const auto report = phone.replica->sync(rig.server);
+    CHECK(phone.view() == RestoredTexts{{"a", "early"}});
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "late");
+}
+
+TEST_CASE("Replica notices a restored store after a part of the changes",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    rig.server.page_size = 1;
+    Device<> device = rig.device(1, OtherStore::stops);
+    const auto send = [&](const Op& one) { REQUIRE(rig.server.send(Ops{one})); };
+    send(add("x", "1", stamp(1)));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    send(add("a", "before", stamp(2)));
+    send(add("b", "1", stamp(3)));
+    send(update("a", "lost", stamp(4)));
+    rig.server.lose_in = 4;  // the page behind that of b
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    REQUIRE(device.view() == RestoredTexts{{"b", "1"}, {"x", "1"}});
+    // The page of b had no change of a, because that change was replaced by the lost one.
+    rig.restore(3, 1);
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::other_store);
+    device.options.other_store = OtherStore::copies;
+    REQUIRE(device.start());
+    CHECK_FALSE(device.replica->sync(rig.server).error);
+    CHECK(device.view() == RestoredTexts{{"a", "before"}, {"b", "1"}, {"x", "1"}});
+}
+
+TEST_CASE("Replica begins a copy again that a crash has interrupted",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::copies);
+    const auto send = [&](const Op& one) { REQUIRE(rig.server.send(Ops{one})); };
+    for (int i = 0; i < 6; ++i) send(add(std::to_string(i), "1", stamp(i + 1)));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    rig.restore(6, 2);
+    for (int i = 0; i < 6; ++i) {
+        REQUIRE(rig.processor.process_batch("s", Ops{update(std::to_string(i), "2", stamp(i + 9))})
+                    .success);
+    }
+    rig.server.lose_in = 4;
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    // The backup is restored once more, without what half of the copy had, and as its first self.
+    rig.restore(6, 1);
+    REQUIRE(device.start());
+    CHECK_FALSE(device.replica->sync(rig.server).error);
+    CHECK(device.view() == rig.contents());
+    CHECK(rig.contents()["0"] == "1");
+}
+
+TEST_CASE("Replica sends again what a restored store had applied in a failed sync",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::stops);
+    edit_and_sync(rig, *device.replica, AddText{"a", "1"});
+    REQUIRE(device.replica->edit(UpdateText{"a", "2"}));
+    rig.server.lose_in = 5;  // the question after the batch
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    REQUIRE(rig.contents() == RestoredTexts{{"a", "2"}});
+    rig.restore(1, 1);  // the device has not read what is lost, so its cursor is of this history
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.synced == 1);
+    CHECK(rig.contents() == RestoredTexts{{"a", "2"}});
+    CHECK(device.view() == rig.contents());
+    CHECK(device.replica->waiting() == 0);
+}
+
+TEST_CASE("Replica restores a store whatever fails on the way", "[sync][replica]") {
+    std::uint64_t failed = 0;
+    for (const bool crashes : {false, true}) {
+        for (std::uint64_t call = 1; call < 80; ++call) {
+            CAPTURE(crashes, call);
+            RestoredServerRig rig;
+            Device<> device = rig.device(1, OtherStore::restores);
+            edit_and_sync(rig, *device.replica, AddText{"a", "1"});
+            edit_and_sync(rig, *device.replica, UpdateText{"a", "2"});
+            edit_and_sync(rig, *device.replica, AddText{"b", "2"});
+            edit_and_sync(rig, *device.replica, AddText{"c", "2"});
+            rig.restore(1, 2);
+            rig.overtake();
+            if (call % 2 == 0) {
+                device.store.fail_in = call / 2;
+            } else {
+                rig.server.lose_in = call / 2 + 1;
+            }
+            const auto first = device.replica->sync(rig.server);
+            failed += first.error ? 1U : 0U;
+            device.store.fail_in = 0;
+            rig.server.lose_in = 0;
+            if (crashes) {
+                device.disk.crash(Random{Seed{call}});
+                REQUIRE(device.start());
+            }
+            for (int i = 0; i < 2; ++i) {
+                const auto report = device.replica->sync(rig.server);
+                CHECK_FALSE(report.error);
+                CHECK(report.conflicts.empty());
+            }
+            CHECK(device.view() == rig.contents());
+            CHECK(device.replica->waiting() == 0);
+            CHECK(rig.contents()["a"] == "2");
+            CHECK(rig.contents()["b"] == "2");
+            CHECK(rig.contents()["c"] == "2");
+        }
+    }
+    CHECK(failed > 60);
+}
+
+TEST_CASE("Replica cannot restore a version that its journal cannot take, and goes on",
+          "[sync][replica][bad_input]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::restores);
+    REQUIRE(rig.processor
+                .process_batch("s", Ops{add("long", std::string(2000, 'x'), stamp(5)),
+                                        add("short", "x", stamp(6))})
+                .success);
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    rig.restore(0, 2);
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restored == std::vector<std::string>{"short"});
+    CHECK(rig.contents() == RestoredTexts{{"short", "x"}});
+    CHECK(device.view() == rig.contents());
+}
