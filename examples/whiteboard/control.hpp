@@ -70,13 +70,20 @@ private:
         line_.clear();
         acceptor_.async_accept(socket_, [this](const boost::system::error_code& error) {
             if (!acceptor_.is_open()) return;
-            if (error) return accept();
+            if (error) return accept_later();
             limit_.expires_after(std::chrono::seconds{5});
             limit_.async_wait([this](const boost::system::error_code& stopped) {
                 boost::system::error_code ignored;
                 if (!stopped) socket_.close(ignored);
             });
             read();
+        });
+    }
+    /// The process may have no free descriptor; then the next try fails, too.
+    void accept_later() {
+        limit_.expires_after(std::chrono::milliseconds{100});
+        limit_.async_wait([this](const boost::system::error_code&) {
+            if (acceptor_.is_open()) accept();
         });
     }
     void read() {

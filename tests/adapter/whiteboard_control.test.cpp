@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: a command of the whiteboard example does not block the thread of its room server. Method:
 // a real socket, and a command that ends only after the server's thread has run a handler.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <future>
 #include <string>
@@ -23,7 +29,56 @@ std::string socket_path() {
         .string();
 }
 
+/// Lets the process open no more files while it lives.
+class NoMoreFiles {
+public:
+    NoMoreFiles() {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const int next = ::open("/dev/null", O_RDONLY);
+        ::close(next);
+        rlimit none = before_;
+        none.rlim_cur = static_cast<rlim_t>(next);
+        ::setrlimit(RLIMIT_NOFILE, &none);
+    }
+    NoMoreFiles(const NoMoreFiles&) = delete;
+    NoMoreFiles& operator=(const NoMoreFiles&) = delete;
+    ~NoMoreFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
 }  // namespace
+
+TEST_CASE("Control waits while the process has no free descriptor, and then goes on",
+          "[adapter][whiteboard_control][regression]") {
+    Control control{[](const std::string& line) { return "ok: " + line; }};
+    const std::string path = socket_path();
+    REQUIRE_FALSE(control.listen(path));
+    const int client = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    REQUIRE(client >= 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    {
+        const NoMoreFiles limit;
+        REQUIRE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+                0);
+        // A loop that asks again at once uses all of this time.
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{500};
+        const std::clock_t used = std::clock();
+        while (std::chrono::steady_clock::now() < until) {
+            std::this_thread::sleep_for(std::chrono::milliseconds{10});
+        }
+        CHECK(std::clock() - used < CLOCKS_PER_SEC / 4);
+    }
+    REQUIRE(::send(client, "late\n", 5, 0) == 5);
+    std::string answer(9, ' ');
+    CHECK(::recv(client, answer.data(), answer.size(), MSG_WAITALL) == 9);
+    CHECK(answer == "ok: late\n");
+    ::close(client);
+    control.close();
+}
 
 TEST_CASE("Control answers a command while the server's thread goes on",
           "[adapter][whiteboard_control][unit]") {

@@ -4,7 +4,9 @@
 // grant; threads.
 #include <belay/call/rate_limiter.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -112,7 +114,8 @@ TEST_CASE("RateLimiter grants no extra permit to old turns", "[call][rate_limite
     CHECK_FALSE(granted(limiter.acquire(at(2h))));
     CHECK(granted(limiter.acquire(at(24h * 365 * 100))));
     CHECK(granted(limiter.acquire(never - 1ns)));
-    CHECK_FALSE(limiter.admit(always).until == never);
+    // Its next calls are due after the end of time.
+    CHECK(limiter.admit(always).until == never);
 }
 
 TEST_CASE("RateLimiter grants several calls at once, all of them or none",
@@ -217,6 +220,72 @@ TEST_CASE("RateLimiter saturates with extreme rates and bursts", "[call][rate_li
     CHECK(granted(fast.acquire(at(0s))));
     CHECK_FALSE(granted(fast.acquire(at(0s))));
     CHECK(granted(fast.acquire(at(1ns))));
+}
+
+TEST_CASE("RateLimiter keeps its limit from the first instant to the last",
+          "[call][rate_limiter][property][regression]") {
+    const Instant starts[] = {always, always + 1ns, at(-1h), at(0s), at(forever / 2), never - 10s};
+    const Duration periods[] = {1ns, 7ns, 1s, 24h, forever / 2, forever - 1ns, forever};
+    for (std::uint64_t seed = 0; seed < 2'000; ++seed) {
+        CAPTURE(seed);
+        Random bits{Seed{seed}};
+        const Duration period = periods[bits() % std::size(periods)];
+        const bool in_windows = bits() % 3 == 0;
+        const std::uint64_t burst =
+            in_windows || period <= 24h ? std::uint64_t{1} + bits() % 4 : std::uint64_t{1};
+        const Rate rate{in_windows ? burst : std::uint64_t{1}, period};
+        using Window = RateLimiter::FixedWindow;
+        std::optional<RateLimiter> made;
+        if (in_windows) made.emplace(Window{rate});
+        if (!in_windows) made.emplace(rate, Burst{burst});
+        RateLimiter& limiter = *made;
+        std::vector<Instant> grants;
+        Instant now = starts[bits() % std::size(starts)];
+        for (int i = 0; i < 20; ++i) {
+            const Duration steps[] = {0ns, 1ns, rate.interval(), period, 1h, forever / 4};
+            const Duration step = steps[bits() % std::size(steps)];
+            now = now == always && step != 0ns ? now + 1ns : after(now, step);
+            if (now == never) break;
+            const bool is_admitted = limiter.admit(now) == Advice::go();
+            const auto permit = limiter.acquire(now);
+            REQUIRE(granted(permit) == is_admitted);
+            if (!granted(permit)) {
+                REQUIRE(permit.retry_at() > now);
+                if (permit.retry_at() == never || bits() % 2 == 0) continue;
+                now = permit.retry_at();
+                REQUIRE(granted(limiter.acquire(now)));
+            }
+            grants.push_back(now);
+            for (std::size_t first = 0; first < grants.size(); ++first) {
+                const Duration passed = elapsed(grants[first], now);
+                if (passed == forever) continue;  // or longer
+                const auto part =
+                    static_cast<std::uint64_t>(passed / (in_windows ? period : rate.interval()));
+                // A window may have begun before the first grant, and another before the last.
+                const std::uint64_t most =
+                    in_windows ? burst * (std::min(part, std::uint64_t{1} << 40) + 2)
+                               : burst + part;
+                REQUIRE(grants.size() - first <= most);
+            }
+        }
+    }
+}
+
+TEST_CASE("RateLimiter grants a burst once at the first and at the last instants",
+          "[call][rate_limiter][regression]") {
+    RateLimiter one{Rate{1, 1h}, Burst{1}};
+    CHECK(granted(one.acquire(always)));
+    CHECK_FALSE(granted(one.acquire(always)));
+    CHECK_FALSE(granted(one.acquire(always + 2ns)));
+    RateLimiter windows{RateLimiter::FixedWindow{Rate{2, 1h}}};
+    CHECK(granted(windows.acquire(always)));
+    CHECK(granted(windows.acquire(always)));
+    CHECK_FALSE(granted(windows.acquire(always)));
+    CHECK_FALSE(granted(windows.acquire(always + 1ns)));
+    RateLimiter last{Rate{1, 1s}, Burst{2}};
+    CHECK(granted(last.acquire(never - 1ns)));
+    // The next call is due after the end of time.
+    CHECK_FALSE(granted(last.acquire(never - 1ns)));
 }
 
 TEST_CASE("RateLimiter agrees with a model that remembers every grant",

@@ -60,14 +60,16 @@ public:
     /// Returns the due time after these calls, by interval.
     [[nodiscard]] static constexpr Instant due_with(Instant due, Duration length, Instant now,
                                                     std::uint64_t calls) noexcept {
-        return after(due > now ? due : now, part::saturating_multiply(length, calls));
+        const Instant from = larger(larger(due, now), first);
+        return after(from, part::saturating_multiply(length, calls));
     }
     /// Returns the earliest time for this number of calls at a due time, by interval.
     /// Pre: calls <= burst.
     [[nodiscard]] static constexpr Instant turn_at(Instant due, Duration length,
                                                    std::uint64_t burst,
                                                    std::uint64_t calls) noexcept {
-        // Not before(): the last due time is as far away as an instant can be, and still comes.
+        // It may stand for a later time, which does not come.
+        if (due == never) return never;
         const Duration early =
             part::saturating_multiply(length, burst - larger(calls, std::uint64_t{1}));
         const bool fits = due.time_since_epoch() >= Duration::min() + early;
@@ -124,11 +126,14 @@ public:
     }
 
 private:
+    // No wait moves `always`, so a grant at that instant counts as one just behind it.
+    static constexpr Instant first{Duration::min() + Duration{1}};
+
     // A window that is over counts no more. The windows follow each other without gaps.
     constexpr void begin_window(Instant now) noexcept {
         const Duration since = elapsed(due_, now);
-        if (since < length_) return;
-        due_ = used_ == 0 ? now : before(now, since % length_);
+        if (since < length_ && due_ != always) return;
+        due_ = used_ == 0 ? larger(now, first) : before(now, since % length_);
         used_ = 0;
     }
     [[nodiscard]] constexpr Instant turn_in_window(Instant now, std::uint64_t ahead,
