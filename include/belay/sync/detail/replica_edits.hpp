@@ -99,7 +99,9 @@ public:
 
     explicit ReplicaEdits(Codec codec) : codec_{std::move(codec)} {}
 
-    /// Reads the log, with the versions in it that are not reported.   Errors: corrupt: a record is not one of a Replica; those of the log.
+    /// Reads the log, and the versions in it that are not reported.
+    ///
+    /// Errors: corrupt: a record is not one of a Replica; those of the log.
     [[nodiscard]] std::error_code load(Log& log, Replaced& replaced) {
         std::map<Id, std::uint64_t> known;
         FormerStamps former_stamps;
