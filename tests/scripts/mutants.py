@@ -419,8 +419,13 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
     # an edit that a server has applied and lost is not sent again
     Mutant("replica_trusts_a_lost_answer",
-           (Change("belay/sync/replica.hpp", "            edits_.send_unconfirmed_again();\n", ""),),
+           (Change("belay/sync/replica.hpp", "            edits_.send_again(Edits::Decided::unconfirmed);\n", ""),),
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
+    # a version that others replaced is not reported after a crash
+    Mutant("replica_forgets_a_replaced_version",
+           (Change("belay/sync/replica.hpp", "        return replaced_.note(log(), report.replaced.back().mine, edits_.codec());\n",
+                   "        return {};\n"),),
+           Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash*")),
 
     # ---- always "no edit that was shown is lost"
     rooms("shows_before_it_is_stored",

@@ -266,6 +266,60 @@ TEST_CASE("Replica::sync reports a replaced version again after the server has t
     CHECK(phone.replica->sync(server).replaced.empty());
 }
 
+TEST_CASE("Replica reports a replaced version after a crash, until a report was read",
+          "[sync][replica][regression]") {
+    RefusingRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    Device<> laptop{2, {&rig.time}};
+    REQUIRE(phone.replica->edit(RefusedAdd{"a", "1"}));
+    REQUIRE(phone.replica->edit(RefusedAdd{"b", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    REQUIRE(laptop.replica->edit(RefusedUpdate{"a", "2"}));
+    REQUIRE(laptop.replica->edit(RemoveElement{"b"}));
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    struct Ends {};
+    const bool has_edit = GENERATE(false, true);
+    if (has_edit) REQUIRE(phone.replica->edit(RefusedAdd{"c", "1"}));
+    for (int crash = 0; crash < 2; ++crash) {
+        rig.server.lose_in = has_edit ? 3 : 0;  // the batch
+        CHECK_THROWS_AS(phone.replica->sync(rig.server, [](const auto&) { throw Ends{}; }), Ends);
+        phone.disk.crash(Random{Seed{1}});
+        REQUIRE(phone.start());
+    }
+    rig.server.lose_in = has_edit ? 3 : 0;
+    const auto report = phone.replica->sync(rig.server);
+    REQUIRE(report.replaced.size() == 2);
+    for (const auto& one : report.replaced) {
+        CHECK(one.mine.value == "1");
+        CHECK(one.now.value ==
+              (one.mine.id == "a" ? std::optional{std::string{"2"}} : std::nullopt));
+        CHECK(one.now.id == one.mine.id);
+    }
+    CHECK(phone.replica->waiting() == (has_edit ? 1 : 0));
+    // This report was read.
+    phone.disk.crash(Random{Seed{2}});
+    REQUIRE(phone.start());
+    CHECK(phone.replica->sync(rig.server).replaced.empty());
+    CHECK(phone.replica->waiting() == 0);
+    CHECK(phone.journal->size() == 0);
+}
+
+TEST_CASE("Replica::sync goes on if its journal has no bytes for a replaced version",
+          "[sync][replica][bad_input]") {
+    RefusingRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    Op own = add("a", std::string(2000, 'x'), stamp(5));  // longer than a record
+    own.stamp.origin = phone.journal->journal_id();
+    REQUIRE(rig.processor.process_batch("s", Ops{own}).success);
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(rig.processor.process_batch("s", Ops{update("a", "2", stamp(6, 9))}).success);
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.replaced.size() == 1);
+    CHECK(phone.view() == std::map<std::string, std::string>{{"a", "2"}});
+}
+
 TEST_CASE("Replica::sync refuses a page whose cursor goes back or into another store",
           "[sync][replica]") {
     using Page = part::ChangesPage<std::string>;

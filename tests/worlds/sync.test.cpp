@@ -156,18 +156,6 @@ struct NotesRun {
             edit.reported = edit.reported || is_removal;
         }
     }
-    /// A process that ends in the middle of a sync reports nothing of what the sync has replaced.
-    void excuse(const NotesTexts& before, const NotesTexts& after) {
-        for (const auto& [element, text] : before) {
-            const auto at = after.find(element);
-            if (at != after.end() && at->second == text) continue;
-            if (text.empty()) {
-                note_removals(element);
-            } else {
-                note_report(text);
-            }
-        }
-    }
     /// A device cannot tell its edit, whose result it has not received, from its own earlier version
     /// that another device restores in its place.
     void excuse_unread(const std::string& before, const std::string& now) {
@@ -379,8 +367,6 @@ private:
     }
     void sync() {
         copy().store.fail_in = fails("local store", 10) ? 1 + host_.choose("call", 20) : 0;
-        const NotesTexts here = copy().texts();
-        const NotesTexts there = run_.store.texts();
         part::RemoteSyncServer<TextCodec, Ask> server{
             Ask{this}, TextCodec{}, {.session = "s", .question_bytes = 300}};
         std::error_code error = SyncErrc::unanswered;
@@ -394,8 +380,6 @@ private:
                         .error;
         } catch (const Crash&) {
             run_.world.reach("crash in a sync");
-            run_.excuse(here, copy().texts());
-            run_.excuse(there, run_.store.texts());
             end();
         }
         copy().store.fail_in = 0;

@@ -23,6 +23,7 @@
 #include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
+#include <belay/sync/detail/replica_pull.hpp>
 #include <belay/sync/detail/replica_restamping.hpp>
 #include <belay/sync/detail/replica_sender.hpp>
 #include <belay/sync/hybrid_clock.hpp>
@@ -145,7 +146,7 @@ public:
     ///         cannot decode; store_corrupt: its note is none of a clock; those of the journal.
     [[nodiscard]] std::error_code load() {
         if (const std::error_code error = clock_.restore(log().kept())) return error;
-        if (const std::error_code error = edits_.load(log())) return error;
+        if (const std::error_code error = edits_.load(log(), replaced_)) return error;
         for (const auto& [seq, edit] : edits_.all()) clock_.saw(edit.operation.stamp);
         edits_.count_kept();
         return {};
@@ -226,8 +227,8 @@ public:
         return sync(server, [](const Report&) {});
     }
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
-    /// the process ends before `on_report` returns, the next sync() reports the conflicts again. If
-    /// `on_report` throws, it also reports `replaced` and `overwrote` again.
+    /// the process ends before `on_report` returns, the next sync() reports the conflicts and
+    /// `replaced` again. If `on_report` throws, it also reports `overwrote` again.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
@@ -240,7 +241,8 @@ public:
             Report report;
             typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
             report.error = log().commit();
-            edits_.send_unconfirmed_again();
+            edits_.send_again(Edits::Decided::unconfirmed);
+            if (!report.error) report.error = report_unread(report);
             // First, so that no edit goes to another store than the one that its author saw.
             if (!report.error) report.error = pull(server, report);
             bool pulled = !report.error;
@@ -272,7 +274,7 @@ public:
             on_report(std::as_const(report));
             interruption.edits = nullptr;
             if (pulled) {
-                const std::error_code error = edits_.release(log());
+                const std::error_code error = edits_.release(log(), replaced_);
                 if (!report.error) report.error = error;
                 edits_.count_kept();
             }
@@ -388,153 +390,25 @@ private:
 
     template <class Server>
     [[nodiscard]] std::error_code pull(Server& server, Report& report) {
-        Copy copy{store(), options_.session, bits_};
-        const auto found = copy.cursor();
-        if (!found) return found.error();
-        const bool is_first = !found->has_value();
-        const part::StoreCursor had = found->value_or(part::StoreCursor{});
-        part::StoreCursor cursor = had;
-        std::unordered_set<std::string> copied;
-        auto of = Copy::Of::changes;
-        int copies = 0;
-        std::unordered_set<std::string> restored;
-        const auto before = [&](const Change& change) {
-            if (restored.count(change.id) == 0) return note_change(change, is_first, report);
-            clock_.saw(change.stamp);
-            return std::error_code{};
-        };
-        for (bool more = true; more;) {
-            auto page = server.changes(cursor);
-            if (!page) return page.error();
-            if (page->begins_copy) {
-                const bool is_other =
-                    had.store != no_id && (page->other_history || page->next.store != had.store ||
-                                           page->next.copied_at < had.changes);
-                if (is_other && options_.other_store == ReplicaOptions::OtherStore::stops) {
-                    return SyncErrc::other_store;
-                }
-                // It may lack what the former store had applied.
-                if (is_other) edits_.send_decided_again();
-                const Result<bool> is_empty = copy.is_empty();
-                if (!is_empty) return is_empty.error();
-                of = *is_empty  ? Copy::Of::first_copy
-                     : is_other ? Copy::Of::other_copy
-                                : Copy::Of::copy;
-                copied.clear();
-                ++copies;
-            }
-            // Without a copy, a cursor stays in its store, and never goes back.
-            const bool follows =
-                page->begins_copy || (!page->other_history && page->next.store == cursor.store &&
-                                      page->next.changes >= cursor.changes);
-            // The others would not end.
-            if (!follows || copies > 3 ||
-                (page->more && !page->begins_copy && page->next.changes == cursor.changes)) {
-                return SyncErrc::store_disagrees;
-            }
-            if (of == Copy::Of::copy || of == Copy::Of::other_copy) {
-                for (const Change& change : page->changes) copied.insert(change.id);
-            }
-            const bool restores = of == Copy::Of::other_copy &&
-                                  options_.other_store == ReplicaOptions::OtherStore::restores;
-            if (restores) {
-                // Before the local copy loses them.
-                if (const auto error = restore(page->changes, restored)) return error;
-                if (!page->more) {
-                    const auto gone = versions_beside(copied);
-                    if (!gone) return gone.error();
-                    if (const auto error = restore(*gone, restored)) return error;
-                }
-            }
-            if (!page->changes.empty() || page->next.changes != had.changes) {
-                if (const auto error = copy.apply(*page, of, before)) return error;
-            }
-            report.received += page->changes.size();
-            cursor = page->next;
-            more = page->more;
+        detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>> changes{
+            edits_, replaced_, log(), store(), {options_, clock_, bits_}};
+        return changes.run(server, report);
+    }
+    /// Reports the versions that were replaced in a process that ended before its report was read.
+    [[nodiscard]] std::error_code report_unread(Report& report) {
+        for (auto& unread = replaced_.unread(); !unread.empty(); unread.pop_back()) {
+            Change& mine = unread.back();
+            const part::ElementKey key{options_.session, mine.id};
+            const auto local = store().find(key);
+            if (!local) return local.error();
+            // The process ended before the change was here, which will be noted again.
+            if (local->stamp == mine.stamp) continue;
+            auto value = store().read(key);
+            if (!value) return value.error();
+            std::string element = mine.id;
+            report.replaced.push_back(
+                {std::move(mine), {std::move(element), local->stamp, std::move(*value)}});
         }
-        if (of == Copy::Of::changes) return {};
-        report.copied = true;
-        report.restored.insert(report.restored.end(), restored.begin(), restored.end());
-        return of == Copy::Of::first_copy ? copy.finish(cursor)
-                                          : copy.finish(copied, cursor, before);
-    }
-    /// Returns the elements of the local store that are not in `copied`, as absent ones.
-    [[nodiscard]] Result<std::vector<Change>> versions_beside(
-        const std::unordered_set<std::string>& copied) {
-        std::vector<Change> absent;
-        const auto error = detail::visit_all(
-            store(), options_.session, [&](std::string_view id, const value_type&, const Stamp&) {
-                std::string name{id};
-                if (copied.count(name) == 0) absent.push_back({std::move(name)});
-            });
-        if (error) return error;
-        return absent;
-    }
-    /// Makes edits, durably, of the local versions that are later than those of another store.
-    [[nodiscard]] std::error_code restore(std::span<const Change> changes,
-                                          std::unordered_set<std::string>& restored) {
-        for (const Change& there : changes) {
-            const part::ElementKey key{options_.session, there.id};
-            const auto here = store().find(key);
-            if (!here) return here.error();
-            const bool differs = here->presence == part::Presence::live || there.value;
-            // An edit that waits follows the version here, and is sent anyway.
-            if (here->presence == part::Presence::absent || !differs ||
-                !(there.stamp < here->stamp) || edits_.shown(there.id) != nullptr ||
-                edits_.all().size() >= options_.edits_max) {
-                continue;
-            }
-            operation_type operation;
-            operation.id = make_id(bits_);
-            operation.stamp = here->stamp;
-            operation.saw = Stamp{};
-            operation.action = RemoveElement{there.id};
-            if (here->presence == part::Presence::live) {
-                auto value = store().read(key);
-                if (!value) return value.error();
-                if (!*value) return SyncErrc::store_disagrees;
-                if (there.value) {
-                    operation.action = UpdateElement<value_type>{there.id, std::move(**value)};
-                } else {
-                    operation.action = AddElement<value_type>{there.id, std::move(**value)};
-                }
-            }
-            const std::error_code error = edits_.append(log(), std::move(operation));
-            // A version of another author may be too long for this journal.
-            if (error == QueueErrc::too_large || error == SyncErrc::bad_operation) continue;
-            if (error) return error;
-            edits_.all().rbegin()->second.renews = true;
-            restored.insert(there.id);
-        }
-        return log().commit();
-    }
-    /// Notes what a change does to this replica's own versions and edits, before it is applied.
-    [[nodiscard]] std::error_code note_change(const Change& change, bool is_first, Report& report) {
-        clock_.saw(change.stamp);
-        if (is_first && edits_.all().empty()) return {};
-        const Edit* const edit = edits_.shown(change.id);
-        const bool waits = edit != nullptr && edit->state != detail::EditState::dropped;
-        const bool is_own = change.stamp.origin == clock_.origin();
-        if (waits && !is_own) report.rebased.push_back(change.id);
-        if (is_first) return {};
-        const part::ElementKey key{options_.session, change.id};
-        const auto local = store().find(key);
-        if (!local) return local.error();
-        // A version of this replica that is earlier, or that no edit here can have made, comes from
-        // a restored backup, or from a device that restored it.
-        const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
-        // Two removals are the same state.
-        const bool is_mine = local->stamp.origin == clock_.origin() &&
-                             local->stamp != change.stamp &&
-                             (!is_own || change.stamp < local->stamp || !is_result) &&
-                             (local->presence == part::Presence::live || change.value);
-        const bool replaced_by_own =
-            edit != nullptr && edit->state == detail::EditState::dropped && !edit->hidden;
-        if (!is_mine || replaced_by_own) return {};
-        auto value = store().read(key);
-        if (!value) return value.error();
-        report.replaced.push_back({{change.id, local->stamp, std::move(*value)}, change});
         return {};
     }
     /// Reports the edits of this sync that others have replaced already.
@@ -579,6 +453,7 @@ private:
     Random bits_;
     HybridClock<WallClock> clock_;
     Edits edits_;
+    typename Edits::Replaced replaced_{};
     Report unread_{};  // of a sync that an exception ended
 };
 

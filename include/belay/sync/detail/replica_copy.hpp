@@ -9,7 +9,7 @@
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::move, std::pair
+#include <utility>        // std::move
 #include <vector>         // std::vector
 
 #include <belay/core/random.hpp>
@@ -33,6 +33,7 @@ class ReplicaCopy {
 public:
     using Value = ValueOfStore<Store>;
     using Page = part::ChangesPage<Value>;
+    using Change = part::ElementChange<Value>;
 
     ReplicaCopy(Store& store, const std::string& session, Random& bits) noexcept
         : store_{store}, session_{session}, bits_{bits} {}
@@ -66,9 +67,20 @@ public:
         other_copy,  ///< of another store, where a stamp may name another version
         first_copy   ///< into an empty store
     };
-    /// Applies a page, and calls `before(change)` for each change before it is applied.
-    template <class Before>
-    [[nodiscard]] std::error_code apply(const Page& page, Of of, Before before) {
+    /// Calls `visit(change)`, which returns a std::error_code, for each change that apply() makes.
+    template <class Visit>
+    [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
+        for (const Change& change : page.changes) {
+            if (of == Of::copy) {
+                const Result<bool> has = has_version(change);
+                if (!has) return has.error();
+                if (*has) continue;
+            }
+            if (const std::error_code error = visit(change)) return error;
+        }
+        return {};
+    }
+    [[nodiscard]] std::error_code apply(const Page& page, Of of) {
         return in_transaction([&]() -> std::error_code {
             if (of != Of::first_copy) {
                 // Until a copy is complete, the store has elements of two histories.
@@ -77,21 +89,12 @@ public:
                     return error;
                 }
             }
-            for (const auto& change : page.changes) {
+            const std::error_code error = for_each_new(page, of, [&](const Change& change) {
                 const part::ElementKey key{session_, change.id};
-                if (of == Of::copy) {
-                    const Result<part::ElementState> found = store_.find(key);
-                    if (!found) return found.error();
-                    const auto there =
-                        change.value ? part::Presence::live : part::Presence::removed;
-                    if (found->presence == there && found->stamp == change.stamp) continue;
-                }
-                if (const std::error_code error = before(change)) return error;
-                const std::error_code error =
-                    change.value ? store_.add(key, *change.value, mark(change.stamp))
-                                 : store_.remove(key, mark(change.stamp));
-                if (error) return error;
-            }
+                return change.value ? store_.add(key, *change.value, mark(change.stamp))
+                                    : store_.remove(key, mark(change.stamp));
+            });
+            if (error) return error;
             return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });
     }
@@ -107,28 +110,26 @@ public:
         if (error) return error;
         return empty;
     }
-    /// Ends a copy into an empty store.
-    [[nodiscard]] std::error_code finish(const part::StoreCursor& cursor) {
-        return in_transaction([&] { return keep(cursor); });
-    }
-    /// Ends a copy: removes the elements that are not in `copied`, and keeps the cursor.
-    template <class Before>
-    [[nodiscard]] std::error_code finish(const std::unordered_set<std::string>& copied,
-                                         const part::StoreCursor& cursor, Before before) {
-        std::vector<std::pair<std::string, Stamp>> gone;
+    /// Returns the live elements that are not in `copied`, with their stamps.
+    [[nodiscard]] Result<std::vector<Change>> beside(
+        const std::unordered_set<std::string>& copied) {
+        std::vector<Change> gone;
         const std::error_code error =
             visit_all(store_, session_, [&](std::string_view id, const Value&, const Stamp& stamp) {
                 std::string name{id};
-                if (copied.count(name) == 0) gone.push_back({std::move(name), stamp});
+                if (copied.count(name) == 0) gone.push_back({std::move(name), stamp, std::nullopt});
             });
         if (error) return error;
+        return gone;
+    }
+    /// Ends a copy: removes the elements that are gone, and keeps the cursor.
+    [[nodiscard]] std::error_code finish(const std::vector<Change>& gone,
+                                         const part::StoreCursor& cursor) {
         return in_transaction([&]() -> std::error_code {
-            for (const auto& [id, stamp] : gone) {
+            for (const Change& one : gone) {
                 // The server does not know any more who removed it, so the removal has no origin.
-                const part::ElementChange<Value> change{id, Stamp{}, std::nullopt};
-                if (const std::error_code failed = before(change)) return failed;
                 const std::error_code failed =
-                    store_.remove({session_, id}, mark(stamp_above(stamp, no_id)));
+                    store_.remove({session_, one.id}, mark(stamp_above(one.stamp, no_id)));
                 if (failed) return failed;
             }
             return keep(cursor);
@@ -141,6 +142,12 @@ private:
     // Ahead of each store.
     static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
+    [[nodiscard]] Result<bool> has_version(const Change& change) {
+        const Result<part::ElementState> found = store_.find({session_, change.id});
+        if (!found) return found.error();
+        const auto there = change.value ? part::Presence::live : part::Presence::removed;
+        return found->presence == there && found->stamp == change.stamp;
+    }
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
     [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
         // An id of its own, because a store may refuse an id that it knows.

@@ -21,6 +21,7 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/detail/edit_record.hpp>
+#include <belay/sync/detail/replaced_record.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_result.hpp>
@@ -40,6 +41,7 @@ class ReplicaEdits {
 public:
     using Record = EditRecord<Codec>;
     using Op = typename Record::Op;
+    using Replaced = ReplacedVersions<DecodedBy<Codec>>;
 
     struct Edit {
         Op operation{};
@@ -88,7 +90,7 @@ public:
             if (edits == nullptr) return;
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
-            edits->send_decided_again();
+            edits->send_again(Decided::all);
         }
         ReplicaEdits* edits;  // null: there is none
         Report& report;
@@ -97,13 +99,19 @@ public:
 
     explicit ReplicaEdits(Codec codec) : codec_{std::move(codec)} {}
 
-    /// Reads the log.   Errors: corrupt: a record is not one of a Replica; those of the log.
-    [[nodiscard]] std::error_code load(Log& log) {
+    /// Reads the log, and the versions in it that are not reported.
+    ///
+    /// Errors: corrupt: a record is not one of a Replica; those of the log.
+    [[nodiscard]] std::error_code load(Log& log, Replaced& replaced) {
         std::map<Id, std::uint64_t> known;
         FormerStamps former_stamps;
         for (std::uint64_t number = log.base(); number <= log.last(); ++number) {
             const Result<BytesView> bytes = log.read(number);
             if (!bytes) return bytes.error();
+            if (ReplacedRecord<DecodedBy<Codec>>::is_one(*bytes)) {
+                if (!replaced.read(*bytes, number, codec_)) return QueueErrc::corrupt;
+                continue;
+            }
             std::optional<Record> record = Record::decode(*bytes, codec_);
             if (!record) return make_error_code(QueueErrc::corrupt);
             auto at = known.find(record->operation.id);
@@ -140,15 +148,7 @@ public:
             edit.why = {};
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
-        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
-        for (const auto& [element, last] : last_of_) order_by_versions(last);
-        std::unordered_set<std::string_view> outdated;
-        for (auto& [seq, edit] : edits_) {
-            const std::string_view element = edit.operation.element();
-            if (edit.outdated) outdated.insert(element);
-            // The later ones, too, so that their records stay in their order.
-            edit.outdated = !outdated.empty() && outdated.count(element) != 0;
-        }
+        order(former_stamps);
         return {};
     }
     /// Appends an edit to the log; it is durable after the next commit.
@@ -177,19 +177,18 @@ public:
         }
     }
 
-    /// Lets the decided edits wait again. A server that has them knows their ids.
-    void send_decided_again() noexcept {
+    enum class Decided : std::uint8_t {
+        all,
+        unconfirmed  ///< applied, and the local store does not have the results
+    };
+    /// Lets decided edits wait again. A server that has them knows their ids, and one that lost
+    /// them applies them.
+    void send_again(Decided which) noexcept {
         for (auto& [seq, edit] : edits_) {
             if (edit.state != EditState::dropped) continue;
+            if (which == Decided::unconfirmed && edit.hidden) continue;
             edit.state = EditState::waiting;
             edit.hidden = false;
-        }
-    }
-    /// Lets the edits wait again that a server has applied, and whose results the local store does
-    /// not have. The server may have lost them since.
-    void send_unconfirmed_again() noexcept {
-        for (auto& [seq, edit] : edits_) {
-            if (edit.state == EditState::dropped && !edit.hidden) edit.state = EditState::waiting;
         }
     }
     /// The local store has the results of all decided edits.
@@ -235,9 +234,9 @@ public:
         }
         return log.commit();
     }
-    /// Forgets the decided edits, and releases their records. Kept edits in front of others are
-    /// appended again first, so that they do not hold the front of the log.
-    [[nodiscard]] std::error_code release(Log& log) {
+    /// Forgets the decided edits and the reported versions, and releases their records. Kept edits
+    /// in front of others are appended again first, so that they do not hold the front of the log.
+    [[nodiscard]] std::error_code release(Log& log, Replaced& replaced) {
         forget_decided();
         keep_held_back();
         if (const std::error_code error = renew(log)) return error;
@@ -245,6 +244,7 @@ public:
         for (const auto& [seq, edit] : edits_) {
             if (edit.state == EditState::waiting) until = std::min(until, edit.number - 1);
         }
+        if (const std::error_code error = replaced.forget(log, until)) return error;
         std::uint64_t listed = 0;
         bool is_new = false;
         for (const auto& [seq, edit] : edits_) {
@@ -292,6 +292,7 @@ public:
     /// Returns the number of kept edits at the last count.
     [[nodiscard]] std::size_t kept() const noexcept { return kept_; }
 
+    [[nodiscard]] Codec& codec() noexcept { return codec_; }
     [[nodiscard]] Edits& all() noexcept { return edits_; }
     [[nodiscard]] const Edits& all() const noexcept { return edits_; }
 
@@ -356,6 +357,18 @@ private:
         const Op& operation = edit.operation;
         const bool is_lifted = operation.saw && !(*operation.saw < operation.stamp);
         return is_lifted ? stamp_above(*operation.saw, operation.stamp.origin) : operation.stamp;
+    }
+    /// Puts what the log has into the order in which it was made.
+    void order(const FormerStamps& former_stamps) {
+        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
+        for (const auto& [element, last] : last_of_) order_by_versions(last);
+        std::unordered_set<std::string_view> outdated;
+        for (auto& [seq, edit] : edits_) {
+            const std::string_view element = edit.operation.element();
+            if (edit.outdated) outdated.insert(element);
+            // The later ones, too, so that their records stay in their order.
+            edit.outdated = !outdated.empty() && outdated.count(element) != 0;
+        }
     }
     /// Puts the edits of an element into the order in which they were made, from the last one back.
     ///

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/replaced_record.hpp
+/// ReplacedRecord, ReplacedVersions: the versions of a Replica that others replaced.
+#pragma once
+
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/result.hpp>
+#include <belay/queue/queue_errc.hpp>
+#include <belay/sync/changes.hpp>
+#include <belay/sync/detail/sync_bytes.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A record: tag, stamp (28), 0, or 1 and the value, and the element; texts with their length in 4
+/// bytes. It is written before the local copy loses the version. A record that is another tag alone
+/// follows if the report was read while the log had to keep it. Numbers are little endian.
+template <class Value>
+class ReplacedRecord {
+public:
+    using Change = part::ElementChange<Value>;
+
+    [[nodiscard]] static bool is_one(BytesView bytes) noexcept {
+        return !bytes.empty() && (bytes[0] == tag || bytes[0] == reported_tag);
+    }
+    /// Returns: whether there are bytes for it.   Throws: what the codec throws; std::bad_alloc.
+    template <class Codec>
+    [[nodiscard]] static bool encode(const Change& mine, Codec& codec, Bytes& into,
+                                     Bytes& scratch) {
+        into.assign(1, tag);
+        append_stamp(into, mine.stamp);
+        into.push_back(static_cast<std::byte>(mine.value ? 1 : 0));
+        if (mine.value) {
+            scratch.clear();
+            if (!codec.encode(*mine.value, scratch) || !append_text(into, scratch)) return false;
+        }
+        return append_text(into, as_bytes(mine.id));
+    }
+    static void encode_reported(Bytes& into) { into.assign(1, reported_tag); }
+    [[nodiscard]] static bool is_reported(BytesView bytes) noexcept {
+        return bytes.size() == 1 && bytes[0] == reported_tag;
+    }
+    /// Returns: nothing if the bytes are not those of a version.
+    template <class Codec>
+    [[nodiscard]] static std::optional<Change> decode(BytesView bytes, Codec& codec) {
+        SyncReader in{bytes};
+        if (in.byte() != tag) return std::nullopt;
+        Change mine;
+        mine.stamp = in.stamp();
+        if (in.byte() != std::byte{0}) {
+            mine.value = codec.decode(in.text());
+            if (!mine.value) return std::nullopt;
+        }
+        mine.id = as_text(in.text());
+        return in.whole() ? std::optional{std::move(mine)} : std::nullopt;
+    }
+
+private:
+    static constexpr std::byte tag{0xEE};
+    static constexpr std::byte reported_tag{0xEF};
+};
+
+/// The versions of a replica that others replaced, and which were in no report that was read.
+template <class Value>
+class ReplacedVersions {
+    using Record = ReplacedRecord<Value>;
+
+public:
+    using Change = typename Record::Change;
+
+    /// Reads a record.   Returns: whether the bytes are those of one.
+    template <class Codec>
+    [[nodiscard]] bool read(BytesView bytes, std::uint64_t number, Codec& codec) {
+        if (Record::is_reported(bytes)) {
+            unread_.clear();
+            return true;
+        }
+        auto mine = Record::decode(bytes, codec);
+        if (!mine) return false;
+        unread_.push_back(std::move(*mine));
+        last_ = number;
+        return true;
+    }
+    /// Returns those of a process that ended before.
+    [[nodiscard]] std::vector<Change>& unread() noexcept { return unread_; }
+
+    /// Appends a version that is being replaced. It is durable after the next commit.
+    template <class Log, class Codec>
+    [[nodiscard]] std::error_code note(Log& log, const Change& mine, Codec& codec) {
+        // A value that the codec rejects, or that is too long, was no edit of this replica.
+        if (!Record::encode(mine, codec, record_, scratch_)) return {};
+        const Result<std::uint64_t> number = log.append(record_);
+        if (!number) {
+            return number.error() == QueueErrc::too_large ? std::error_code{} : number.error();
+        }
+        last_ = *number;
+        return {};
+    }
+    /// All are reported. The log is about to release the records up to `until`.
+    template <class Log>
+    [[nodiscard]] std::error_code forget(Log& log, std::uint64_t until) {
+        if (last_ > until) {
+            Record::encode_reported(record_);
+            const Result<std::uint64_t> number = log.append(record_);
+            if (!number) return number.error();
+            if (const std::error_code error = log.commit()) return error;
+        }
+        last_ = 0;
+        return {};
+    }
+
+private:
+    std::vector<Change> unread_{};
+    std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
+    Bytes record_{};
+    Bytes scratch_{};
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/replica_pull.hpp
+/// ReplicaPull: brings the changes of a server into the local store of a Replica.
+#pragma once
+
+#include <iterator>       // std::prev
+#include <optional>       // std::nullopt
+#include <span>           // std::span
+#include <string>         // std::string
+#include <system_error>   // std::error_code
+#include <unordered_set>  // std::unordered_set
+#include <utility>        // std::move
+#include <vector>         // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/queue/queue_errc.hpp>
+#include <belay/sync/detail/replica_copy.hpp>
+#include <belay/sync/detail/replica_edits.hpp>
+#include <belay/sync/replica_options.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Receives the changes since the local store's cursor, once.
+///
+/// What the local store loses by a change is durable before: versions of this replica that others
+/// have replaced, and versions that a restored server lacks.
+template <class Edits, class Log, class Store, class Clock>
+class ReplicaPull {
+    using Copy = ReplicaCopy<Store>;
+    using Page = typename Copy::Page;
+    using Change = typename Copy::Change;
+    using Value = typename Copy::Value;
+    using Op = typename Edits::Op;
+    using Edit = typename Edits::Edit;
+    using Of = typename Copy::Of;
+    using OtherStore = ReplicaOptions::OtherStore;
+
+public:
+    using Replaced = typename Edits::Replaced;
+
+    struct Context {
+        const ReplicaOptions& options;
+        Clock& clock;
+        Random& bits;
+    };
+    ReplicaPull(Edits& edits, Replaced& replaced, Log& log, Store& store, Context context) noexcept
+        : edits_{edits},
+          replaced_{replaced},
+          log_{log},
+          store_{store},
+          context_{context},
+          copy_{store, context.options.session, context.bits} {}
+
+    template <class Server, class Report>
+    [[nodiscard]] std::error_code run(Server& server, Report& report) {
+        const auto found = copy_.cursor();
+        if (!found) return found.error();
+        is_first_ = !found->has_value();
+        position_.had = found->value_or(part::StoreCursor{});
+        position_.cursor = position_.had;
+        for (bool more = true; more;) {
+            auto page = server.changes(position_.cursor);
+            if (!page) return page.error();
+            if (const auto error = take(*page, report)) return error;
+            report.received += page->changes.size();
+            position_.cursor = page->next;
+            more = page->more;
+        }
+        if (of_ == Of::changes) return {};
+        report.copied = true;
+        if (of_ == Of::first_copy) return copy_.finish({}, position_.cursor);
+        const auto gone = copy_.beside(copied_);
+        if (!gone) return gone.error();
+        Page absent;
+        for (const Change& one : *gone) absent.changes.push_back({one.id, Stamp{}, std::nullopt});
+        if (const auto error = prepare(absent, report)) return error;
+        report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
+        return copy_.finish(*gone, position_.cursor);
+    }
+
+private:
+    struct Position {
+        part::StoreCursor had{};  // at the beginning
+        part::StoreCursor cursor{};
+        int copies = 0;
+    };
+
+    template <class Report>
+    [[nodiscard]] std::error_code take(const Page& page, Report& report) {
+        if (page.begins_copy) {
+            if (const auto error = begin_copy(page)) return error;
+        }
+        // Without a copy, a cursor stays in its store, and never goes back.
+        const bool follows =
+            page.begins_copy || (!page.other_history && page.next.store == position_.cursor.store &&
+                                 page.next.changes >= position_.cursor.changes);
+        // The others would not end.
+        if (!follows || position_.copies > 3 ||
+            (page.more && !page.begins_copy && page.next.changes == position_.cursor.changes)) {
+            return SyncErrc::store_disagrees;
+        }
+        if (of_ == Of::copy || of_ == Of::other_copy) {
+            for (const Change& change : page.changes) copied_.insert(change.id);
+        }
+        if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
+        if (const auto error = prepare(page, report)) return error;
+        return copy_.apply(page, of_);
+    }
+    [[nodiscard]] std::error_code begin_copy(const Page& page) {
+        const bool is_other = position_.had.store != no_id &&
+                              (page.other_history || page.next.store != position_.had.store ||
+                               page.next.copied_at < position_.had.changes);
+        if (is_other && context_.options.other_store == OtherStore::stops) {
+            return SyncErrc::other_store;
+        }
+        // It may lack what the former store had applied.
+        if (is_other) edits_.send_again(Edits::Decided::all);
+        const Result<bool> is_empty = copy_.is_empty();
+        if (!is_empty) return is_empty.error();
+        of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
+        copied_.clear();
+        ++position_.copies;
+        return {};
+    }
+    /// Makes durable what the local store loses by these changes.
+    template <class Report>
+    [[nodiscard]] std::error_code prepare(const Page& page, Report& report) {
+        if (of_ == Of::other_copy && context_.options.other_store == OtherStore::restores) {
+            if (const auto error = restore(page.changes)) return error;
+        }
+        const std::size_t before = report.replaced.size();
+        const auto error = copy_.for_each_new(
+            page, of_, [&](const Change& change) { return note_change(change, report); });
+        if (error || report.replaced.size() == before) return error;
+        return log_.commit();
+    }
+    /// Makes edits of the local versions that are later than those of another store.
+    [[nodiscard]] std::error_code restore(std::span<const Change> changes) {
+        for (const Change& there : changes) {
+            const part::ElementKey key{context_.options.session, there.id};
+            const auto here = store_.find(key);
+            if (!here) return here.error();
+            const bool differs = here->presence == part::Presence::live || there.value;
+            // An edit that waits follows the version here, and is sent anyway.
+            if (here->presence == part::Presence::absent || !differs ||
+                !(there.stamp < here->stamp) || edits_.shown(there.id) != nullptr ||
+                edits_.all().size() >= context_.options.edits_max) {
+                continue;
+            }
+            Op operation;
+            operation.id = make_id(context_.bits);
+            operation.stamp = here->stamp;
+            operation.saw = Stamp{};
+            operation.action = RemoveElement{there.id};
+            if (here->presence == part::Presence::live) {
+                auto value = store_.read(key);
+                if (!value) return value.error();
+                if (!*value) return SyncErrc::store_disagrees;
+                if (there.value) {
+                    operation.action = UpdateElement<Value>{there.id, std::move(**value)};
+                } else {
+                    operation.action = AddElement<Value>{there.id, std::move(**value)};
+                }
+            }
+            const std::error_code error = edits_.append(log_, std::move(operation));
+            // A version of another author may be too long for this journal.
+            if (error == QueueErrc::too_large || error == SyncErrc::bad_operation) continue;
+            if (error) return error;
+            std::prev(edits_.all().end())->second.renews = true;
+            restored_.insert(there.id);
+        }
+        return log_.commit();
+    }
+    /// Notes what a change does to this replica's own versions and edits.
+    template <class Report>
+    [[nodiscard]] std::error_code note_change(const Change& change, Report& report) {
+        context_.clock.saw(change.stamp);
+        if (restored_.count(change.id) != 0) return {};
+        if (is_first_ && edits_.all().empty()) return {};
+        const Edit* const edit = edits_.shown(change.id);
+        const bool waits = edit != nullptr && edit->state != EditState::dropped;
+        const bool is_own = change.stamp.origin == context_.clock.origin();
+        if (waits && !is_own) report.rebased.push_back(change.id);
+        if (is_first_) return {};
+        const part::ElementKey key{context_.options.session, change.id};
+        const auto local = store_.find(key);
+        if (!local) return local.error();
+        // A version of this replica that is earlier, or that no edit here can have made, comes from
+        // a restored backup, or from a device that restored it.
+        const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
+        // Two removals are the same state.
+        const bool is_mine = local->stamp.origin == context_.clock.origin() &&
+                             local->stamp != change.stamp &&
+                             (!is_own || change.stamp < local->stamp || !is_result) &&
+                             (local->presence == part::Presence::live || change.value);
+        const bool replaced_by_own =
+            edit != nullptr && edit->state == EditState::dropped && !edit->hidden;
+        if (!is_mine || replaced_by_own) return {};
+        auto value = store_.read(key);
+        if (!value) return value.error();
+        report.replaced.push_back({{change.id, local->stamp, std::move(*value)}, change});
+        return replaced_.note(log_, report.replaced.back().mine, edits_.codec());
+    }
+
+    Edits& edits_;
+    Replaced& replaced_;
+    Log& log_;
+    Store& store_;
+    Context context_;
+    Copy copy_;
+    bool is_first_ = false;  // nothing was received before
+    Position position_{};
+    Of of_ = Of::changes;
+    std::unordered_set<std::string> copied_{};
+    std::unordered_set<std::string> restored_{};
+};
+
+}}}  // namespace belay::detail
