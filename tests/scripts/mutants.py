@@ -423,7 +423,8 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
     # a version that others replaced is not reported after a crash
     Mutant("replica_forgets_a_replaced_version",
-           (Change("belay/sync/replica.hpp", "        return replaced_.note(log(), report.replaced.back().mine, edits_.codec());\n",
+           (Change("belay/sync/detail/replica_pull.hpp",
+                   "        return replaced_.note(log_, report.replaced.back().mine, edits_.codec());\n",
                    "        return {};\n"),),
            Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash*")),
 
