@@ -426,7 +426,7 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_pull.hpp",
                    "        return replaced_.note(log_, report.replaced.back().mine, edits_.codec());\n",
                    "        return {};\n"),),
-           Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash*")),
+           Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
 
     # ---- always "no edit that was shown is lost"
     rooms("shows_before_it_is_stored",

@@ -266,7 +266,7 @@ TEST_CASE("Replica::sync reports a replaced version again after the server has t
     CHECK(phone.replica->sync(server).replaced.empty());
 }
 
-TEST_CASE("Replica reports a replaced version after a crash, until a report was read",
+TEST_CASE("Replica reports a replaced version after a crash until a report was read",
           "[sync][replica][regression]") {
     RefusingRig<> rig;
     Device<> phone{1, {&rig.time}};
