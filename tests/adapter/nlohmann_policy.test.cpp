@@ -149,6 +149,41 @@ TEST_CASE("read_policy names the rule and the field of a mistake",
     CHECK(wrong_in("") == "the text is not JSON at byte 1");
 }
 
+TEST_CASE("read_policies reports what is wrong in each rule of each policy",
+          "[adapter][nlohmann_policy][unit]") {
+    const auto read = read_policies(R"({
+        "a": {"backoff": {"base": 1, "cap": 2}, "max_attempts": 0, "max_elapsed": "5s"},
+        "b": {"max_attempts": 3},
+        "c": {"stop_on": ["lost"]},
+        "d": 7
+    })");
+    REQUIRE_FALSE(read);
+    CHECK(read.error().message() ==
+          "policy \"a\", rule \"backoff\", field \"base\": 1 has no unit; write \"1s\" or \"1ms\"\n"
+          "policy \"a\", rule \"max_attempts\": 0 is not a whole number in [1, 1000000000]\n"
+          "policy \"c\": no rule waits or stops; add \"backoff\" or \"max_attempts\"\n"
+          "policy \"d\": a policy must be an object of rules, not 7");
+    CHECK(read.error().rule == "backoff");
+    REQUIRE(read.error().others.size() == 3);
+    CHECK(read.error().others[0].rule == "max_attempts");
+    CHECK(read.error().others[2].policy == "d");
+    CHECK(read_policy(R"({"nonsense": 1, "max_attempts": 0})").error().others.size() == 1);
+}
+
+TEST_CASE("read_policies reports at most 16 errors", "[adapter][nlohmann_policy][bad_input]") {
+    std::string text = "{";
+    for (int i = 0; i < 500; ++i) {
+        text += (i == 0 ? "\"" : ", \"") + std::to_string(1000 + i) +
+                R"(": {"max_attempts": 0, "max_elapsed": 1})";
+    }
+    const auto read = read_policies(text + "}");
+    REQUIRE_FALSE(read);
+    CHECK(read.error().policy == "1000");
+    REQUIRE(read.error().others.size() == 15);
+    CHECK(read.error().others.back().policy == "1007");
+    CHECK(read.error().others.back().rule == "max_elapsed");
+}
+
 TEST_CASE("read_policy reports numbers that no double can hold, and all that follows a NUL byte",
           "[adapter][nlohmann_policy][unit]") {
     // For such a number nlohmann/json throws another exception than for a text that is not JSON.

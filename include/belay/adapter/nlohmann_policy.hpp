@@ -6,6 +6,7 @@
 #include <cstddef>      // std::size_t
 #include <functional>   // std::less
 #include <map>          // std::map
+#include <optional>     // std::optional
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -108,7 +109,8 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///
 /// Errors:     a TextError that names the rule and the field: an unknown rule or field, one that is
 ///             there twice or missing, a time without a unit, a number out of range, a text that
-///             is not JSON or is beyond the limits, a policy that neither waits nor stops.
+///             is not JSON or is beyond the limits, a policy that neither waits nor stops. It has
+///             one error for each rule that is wrong, see TextError::others.
 /// Complexity: O(bytes * log(names)).   Throws: std::bad_alloc.
 [[nodiscard]] inline Result<AnyPolicy, TextError> read_policy(std::string_view text,
                                                               TextLimits limits = {}) {
@@ -141,9 +143,16 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
             return error;
         }
         std::map<std::string, AnyPolicy, std::less<>> read;
+        std::optional<TextError> wrong;
         for (const auto& [name, rules] : all.items()) {
-            read.emplace(name, detail::PolicyTextReader{detail::shortened_name(name)}.read(rules));
+            try {
+                read.emplace(name,
+                             detail::PolicyTextReader{detail::shortened_name(name)}.read(rules));
+            } catch (TextError& found) {
+                detail::add_error(wrong, std::move(found));
+            }
         }
+        if (wrong) return *std::move(wrong);
         return read;
     } catch (TextError& error) {
         return std::move(error);

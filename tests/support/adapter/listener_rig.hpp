@@ -72,7 +72,8 @@ struct ListenerRig {
     template <class... Tls>
     explicit ListenerRig(belay::beast::ListenerOptions options = {}, Tls&... tls) {
         listener.emplace(loop, tls..., Take{this}, std::move(options), Refusals{&refused});
-        REQUIRE_FALSE(listener->listen({"127.0.0.1", 0}));
+        // Some tests use this port at other hosts, too.
+        REQUIRE_FALSE(listener->listen({"127.0.0.1", unused_port()}));
         port = listener->port();
     }
     /// Opens it, and sends back what it says.

@@ -24,10 +24,10 @@ inline RawSocket socket_for(const std::string& host, int flags = 0) {
     const int family = host.find(':') != std::string::npos ? AF_INET6 : AF_INET;
     return RawSocket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)};
 }
-/// Listens at a host of the loopback.
+/// Listens at a host of the loopback; at port 0, at a port that is free at the other hosts, too.
 inline RawSocket listen_at(const std::string& host, std::uint16_t port = 0, int backlog = 16) {
     RawSocket s = socket_for(host);
-    auto a = numeric(host, port);
+    auto a = numeric(host, port == 0 ? unused_port() : port);
     REQUIRE(::bind(s.fd(), a.as_sockaddr(), a.size) == 0);
     REQUIRE(::listen(s.fd(), backlog) == 0);
     return s;

@@ -3,7 +3,9 @@
 /// Plain sockets on the loopback, for peers that behave in ways that belay never would.
 #pragma once
 
+#include <cerrno>
 #include <cstring>
+#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,31 @@
 #include "support/catch.hpp"
 
 namespace belay_test {
+
+/// A port that no socket of this machine has, at no host. Systems give ports above 32,767 to
+/// sockets that connect, so that a port of one host may be in use at another; these are below.
+inline std::uint16_t unused_port() {
+    std::random_device draw;
+    std::uniform_int_distribution<int> ports{20000, 32000};
+    for (;;) {
+        const auto port = static_cast<std::uint16_t>(ports(draw));
+        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in any{};
+        any.sin_family = AF_INET;
+        any.sin_port = htons(port);
+        const int in4 = ::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any);
+        ::close(fd);
+        const int fd6 = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in6 any6{};
+        any6.sin6_family = AF_INET6;
+        any6.sin6_port = htons(port);
+        // Without IPv6 there is nothing that could be in use.
+        const int in6 =
+            fd6 < 0 ? 0 : ::bind(fd6, reinterpret_cast<const sockaddr*>(&any6), sizeof any6);
+        if (fd6 >= 0) ::close(fd6);
+        if (in4 == 0 && (in6 == 0 || errno != EADDRINUSE)) return port;
+    }
+}
 
 /// A blocking socket; every read has a limit of five seconds, so that a failing test ends.
 class RawSocket {

@@ -44,9 +44,29 @@ struct TextError {
     std::string rule{};     ///< the rule; empty if the error is not in a rule
     std::string field{};    ///< the field of the rule; empty if the rule itself is wrong
     std::string problem{};  ///< what is wrong, and what to write
+    /// The errors of the other rules, and of the other policies: one for each rule, at most 15.
+    std::vector<TextError> others{};
 
-    /// Returns all of it: `rule "backoff", field "cap": 30 has no unit; write "30s" or "30ms"`.
+    /// Returns all of it, with a line for each error:
+    /// `rule "backoff", field "cap": 30 has no unit; write "30s" or "30ms"`.
     [[nodiscard]] std::string message() const {
+        std::string text = line();
+        for (const TextError& other : others) (text += '\n') += other.line();
+        return text;
+    }
+    /// Adds an error, if there are not too many. It may have others.
+    void add(TextError other) {
+        constexpr std::size_t others_max = 15;
+        std::vector<TextError> more = std::move(other.others);
+        other.others.clear();
+        if (others.size() < others_max) others.push_back(std::move(other));
+        for (TextError& one : more) {
+            if (others.size() < others_max) others.push_back(std::move(one));
+        }
+    }
+
+private:
+    [[nodiscard]] std::string line() const {
         std::string text;
         const auto add = [&text](std::string_view what, const std::string& name) {
             if (name.empty()) return;
@@ -95,6 +115,15 @@ struct TextGrowth {
     }
 };
 
+/// Adds an error to the first one.
+inline void add_error(std::optional<policies::TextError>& first, policies::TextError error) {
+    if (first) {
+        first->add(std::move(error));
+    } else {
+        first = std::move(error);
+    }
+}
+
 /// The rules that a text may have. Their order in the policy does not depend on the text.
 struct TextRules {
     std::optional<Backoff<policies::AnyJitter, Floor<Cap>, TextGrowth>> backoff{};
@@ -117,14 +146,23 @@ struct TextRules {
     }
 };
 
-/// Reads the rules of one policy. Every function throws a TextError for what it cannot read.
+/// Reads the rules of one policy. Every function throws a TextError for what it cannot read. That
+/// of read() has the errors of all rules.
 class PolicyTextReader {
 public:
     explicit PolicyTextReader(std::string policy) : where_{.policy = std::move(policy)} {}
 
     [[nodiscard]] policies::AnyPolicy read(const PolicyJson& rules) {
         if (!rules.is_object()) fail("a policy must be an object of rules, not " + shown(rules));
-        for (const auto& [name, value] : rules.items()) read_rule(name, value);
+        std::optional<policies::TextError> wrong;
+        for (const auto& [name, value] : rules.items()) {
+            try {
+                read_rule(name, value);
+            } catch (policies::TextError& error) {
+                add_error(wrong, std::move(error));
+            }
+        }
+        if (wrong) throw std::move(*wrong);
         where_.rule.clear();
         const bool waits = rules_.backoff || rules_.decorrelated || rules_.smooth;
         if (!waits && !rules_.max_attempts) {
