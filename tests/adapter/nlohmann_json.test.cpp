@@ -271,6 +271,13 @@ TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_js
     tombstone.removed = true;
     CHECK(json(tombstone)["removed"] == true);
     CHECK(json(tombstone).get<Scene<json>>() == tombstone);
+    Scene<json> edited = scene;
+    edited.saw = stamp(4, 0, 3);
+    CHECK_FALSE(document.contains("saw"));
+    CHECK(json(edited).get<Scene<json>>().saw == edited.saw);
+    json wrong = edited;
+    wrong["saw"] = 5;
+    CHECK_THROWS_AS(wrong.get<Scene<json>>(), json::exception);
     for (const char* name : {"content", "stamp"}) {
         json partial = document;
         partial.erase(name);

@@ -44,6 +44,7 @@ BUDGET_SECONDS = 120
 CORE = "belay/link/supervisor_core.hpp"
 RECEIVER = "belay/session/receiver.hpp"
 RECONCILIATION = "belay/sync/detail/scene_reconciliation.hpp"
+BRIDGE_ENGINE = "belay/sync/detail/bridge_engine.hpp"
 POOL = "belay/fleet/pool.hpp"
 LEASING = "belay/work/detail/work_leasing.hpp"
 SCHEDULER = "belay/fleet/detail/dial_scheduler.hpp"
@@ -364,12 +365,19 @@ WORLD_MUTANTS = (
 
     # ---- eventually "both programs and the server are in step"
     explored("bridge", "does_not_push_changes",
-             (RECONCILIATION, "return {Move::push, !own, true};", "return {own ? Move::push : Move::none, !own, true};")),
+             (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
+              "return {Move::none, equal || !of_one_clock(remote, local), true};")),
     # ---- require "no edit of one writer is lost"
     explored("bridge", "takes_an_older_scene",
              (RECONCILIATION, "if (sent || (base && base->hash == remote->hash)) return {Move::push, false, true};",
               "if (sent) return {Move::push, false, true};\n"
               "    if (base && base->hash == remote->hash) return {Move::apply, false, true};")),
+    # ---- require "an edit is kept, or reported"
+    explored("bridge", "pushes_without_saw",
+             (BRIDGE_ENGINE, "if (s.replaces) scene.saw = s.replaces;",
+              "scene.saw.reset();")),
+    explored("bridge", "new_scenes_never_conflict",
+             (BRIDGE_ENGINE, "s.is_new = true;", "static_cast<void>(0);")),
     # ---- require "what is in step is not pushed"
     explored("bridge", "pushes_what_is_equal",
              (RECONCILIATION, "if (local->hash == remote->hash) return {Move::none, false, true};",

@@ -62,6 +62,8 @@ struct ClientKinds {
     bool restart = false;
     /// Stamps are those of a clock that does not look at other stamps.
     bool bare_clocks = false;
+    /// The server refuses a push that replaces another scene than the one that it has.
+    bool compares = false;
 };
 struct ExchangeCounts {
     std::size_t edits = 0;
@@ -76,6 +78,7 @@ ExchangeCounts exchange_on(ServerKind kind, Seed seed, Duration skew, ClientKind
     sim::Host& here = world.host("here");
     Server server;
     become(server, kind, world);
+    server.compares = how.compares;
     TalkingClient<TheBoard> clients[2];
     for (unsigned i = 0; i < 2; ++i) {
         clients[i].id = {std::byte(i + 1)};
@@ -137,6 +140,12 @@ TEST_CASE(
     "Bridge: bridges that remember end their exchange over restarts, for every kind of server",
     "[sync][bridge][sim]") {
     play_all_kinds<RememberingBoard>({.restart = true});
+}
+
+TEST_CASE("Bridge: two bridges on a server that compares end their exchange, for every kind",
+          "[sync][bridge][sim]") {
+    play_all_kinds<Board>({.compares = true});
+    play_all_kinds<RememberingBoard>({.restart = true, .compares = true});
 }
 
 TEST_CASE("Bridge: clients whose stamps are no later than what they change end their exchange, too",

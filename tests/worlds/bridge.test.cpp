@@ -30,6 +30,8 @@ struct SceneWorld {
     std::array<RememberingBoard, 2> boards{};
     std::array<Duration, 2> wrong_by{};  ///< of the wall clocks
     Drawings written{};                  ///< the last edit of each session
+    std::vector<std::string> edits{};    ///< what each edit of the shared session adds
+    std::string reported{};              ///< the contents of all conflicts
     std::string wrong{};
 };
 
@@ -77,6 +79,7 @@ private:
     }
     void on_conflict(const BridgeConflict<std::string>& c) {
         if (c.session != "c") run_.wrong = "a conflict of a session that has one writer";
+        run_.reported += c.local.content + c.remote.content;
         run_.world.reach(c.open ? "open conflict" : "conflict");
         if (!c.open) return;
         // A person merges both.
@@ -92,7 +95,9 @@ private:
         // As a HybridClock that has seen what was applied.
         const Duration now = std::max(host_.now().time_since_epoch() + run_.wrong_by[which_],
                                       scene.stamp.wall.time_since_epoch() + Duration{1});
-        scene.content += std::to_string(which_) + ",";
+        const std::string added = ";" + std::to_string(run_.edits.size()) + ";";
+        scene.content += added;
+        if (session == "c") run_.edits.push_back(added);
         scene.stamp = {
             .wall = WallTime{now}, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
         run_.written[session] = scene;
@@ -132,6 +137,7 @@ bool bridges_to_one_server(sim::World& world) {
     SceneWorld& run = world.make<SceneWorld>(world);
     sim::Host& there = world.host("there");
     run.server.network = &there;
+    run.server.compares = world.chance("compares", 50);
     run.server.latency = [&world] {
         return std::chrono::milliseconds{1 + static_cast<std::int64_t>(world.choose("takes", 300))};
     };
@@ -166,6 +172,14 @@ bool bridges_to_one_server(sim::World& world) {
     for (const char* const own : {"a", "b"}) {
         if (!world.require("no edit of one writer is lost",
                            run.server.scenes[own].content == run.written[own].content)) {
+            return false;
+        }
+    }
+    for (const std::string& edit : run.edits) {
+        const std::string& kept = run.server.scenes["c"].content;
+        if (run.server.compares &&
+            !world.require("an edit is kept, or reported",
+                           (kept + run.reported).find(edit) != std::string::npos)) {
             return false;
         }
     }

@@ -8,7 +8,7 @@
 /// - Id: 32 hexadecimal digits.
 /// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. A program that reads
 ///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
-/// - Scene: {"content", "stamp"}, and "removed" if it was deleted.
+/// - Scene: {"content", "stamp", "saw"}, and "removed" if it was deleted.
 /// - Operation: {"id", "stamp", "saw"} and one of "AddElement": {"id", "element"},
 ///   "UpdateElement": {"id", "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id",
 ///   "what"}.
@@ -172,6 +172,7 @@ template <class Content>
 void to_json(nlohmann::json& json, const Scene<Content>& scene) {
     json = {{"content", scene.content}, {"stamp", scene.stamp}};
     if (scene.removed) json["removed"] = true;
+    if (scene.saw) json["saw"] = *scene.saw;
 }
 template <class Content>
 void from_json(const nlohmann::json& json, Scene<Content>& scene) {
@@ -179,6 +180,8 @@ void from_json(const nlohmann::json& json, Scene<Content>& scene) {
     scene.content = json.at("content").get<Content>();
     scene.stamp = json.at("stamp").get<Stamp>();
     scene.removed = json.value("removed", false);
+    scene.saw.reset();
+    if (const auto saw = json.find("saw"); saw != json.end()) scene.saw = saw->get<Stamp>();
 }
 
 template <class Value>

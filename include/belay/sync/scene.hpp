@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>      // std::uint8_t, std::uint64_t
+#include <optional>     // std::optional
 #include <string_view>  // std::string_view
 
 #include <belay/sync/stamp.hpp>
@@ -26,8 +27,15 @@ struct Scene {
     /// Whether the scene was deleted. A remote returns a deleted scene (a tombstone) with any
     /// content; see RemoteLike.
     bool removed = false;
+    /// The stamp of the scene that the author of this one saw and replaces; Stamp{} if there was no
+    /// scene, and none if it is not known. A Bridge sets it when it pushes. A side may return
+    /// scenes without it.
+    std::optional<Stamp> saw{};
 
-    friend bool operator==(const Scene&, const Scene&) = default;
+    /// Compares content, stamp and removed. `saw` is how the scene was made, and not what it is.
+    friend bool operator==(const Scene& a, const Scene& b) {
+        return a.content == b.content && a.stamp == b.stamp && a.removed == b.removed;
+    }
 };
 
 namespace part {

@@ -32,7 +32,8 @@ enum class SyncErrc {
     store_closed = 17,     ///< the store is closed, and accepts nothing until it is opened again
     pending_expired = 18,  ///< the operation was pending for longer than is allowed
     replica_full = 19,     ///< a Replica has as many undecided or kept edits as are allowed
-    other_store = 20       ///< the server's store is another one, or an older state of it
+    other_store = 20,      ///< the server's store is another one, or an older state of it
+    scene_changed = 21     ///< the remote has another scene than the one that a push replaces
 };
 
 namespace detail {
@@ -61,6 +62,7 @@ inline constexpr ErrorText sync_error_texts[] = {
      Cause::overloaded},
     {"the server has another store than before, or an older state of it; see docs/replica.md",
      Cause::permanent},
+    {"the remote has another scene than the one that the push replaces", Cause::permanent},
 };
 
 /// Returns the category of SyncErrc.

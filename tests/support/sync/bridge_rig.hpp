@@ -124,6 +124,11 @@ struct Server {
         const auto answer = [this, name = std::string{session},
                              scene](belay::Completion<belay::Failure> to) {
             const auto had = scenes.find(name);
+            const belay::Stamp before = had == scenes.end() ? belay::Stamp{} : had->second.stamp;
+            if (compares && scene.saw && *scene.saw != before) {
+                ++outrun;
+                return to(belay::Failure::from(belay::SyncErrc::scene_changed));
+            }
             std::optional<Drawing> taken = scene;
             if (stores) taken = stores(had == scenes.end() ? nullptr : &had->second, scene);
             if (taken && restamp) taken->stamp = restamp();
@@ -143,6 +148,9 @@ struct Server {
     std::function<belay::Stamp()> restamp{};
     /// Returns what it stores for a push, over what it had; none: it keeps what it had.
     std::function<std::optional<Drawing>(const Drawing* had, const Drawing& pushed)> stores{};
+    /// Refuses a push that replaces another scene than the one that is here.
+    bool compares = false;
+    int outrun = 0;
     /// Before it is treated.
     std::function<void()> on_push{};
     std::function<void()> on_fetch{};

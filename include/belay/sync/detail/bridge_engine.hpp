@@ -224,7 +224,11 @@ private:
             return false;
         }
         s.recalled = true;
-        if (*base) s.memory.recover(**base);
+        if (*base) {
+            s.memory.recover(**base);
+        } else if (Sides::remembers) {
+            s.is_new = true;
+        }
         return true;
     }
     /// Returns the mark of the local scene; a tombstone if the local side has deleted it.
@@ -335,7 +339,9 @@ private:
         if (mark->removed) return ask_remove(call);
         call.ask(now_, options_.answer_within, [&](Completion<Failure> done) {
             const typename Sides::Inside inside{sides_};
-            sides_.remote.push(s.name, (*std::move(*local)).scene, std::move(done));
+            Scene<Content> scene = (*std::move(*local)).scene;
+            if (s.replaces) scene.saw = s.replaces;
+            sides_.remote.push(s.name, std::move(scene), std::move(done));
         });
     }
 
@@ -390,6 +396,7 @@ private:
         remote_answered(reply.refused);
         if (kind == Call::Kind::fetch) return reconcile(s, *std::move(reply.returned));
         s.memory.pushed(pushed);
+        s.outrun = 0;
         s.reported = s.edited;  // an edit during the push
         pending_events_.pushed(s.name, pushed.stamp);
         finish(s);
@@ -405,6 +412,14 @@ private:
         const Failure& failure = *reply.failure;
         if (is_of_session(failure.cause)) {
             if (!reply.refused) remote_answered(false);
+            if (push && failure.error() == SyncErrc::scene_changed &&
+                s.outrun < BridgeSession::outrun_most) {
+                // Another client was faster. The next round decides with its scene in view.
+                ++s.outrun;
+                s.busy = s.again = false;
+                s.wanted = options_.pull.enabled;
+                return sessions_.ready(s, Line::edits);
+            }
             pending_events_.error(s.name, push ? Step::push : Step::fetch, failure);
             return hold(s, failure);
         }
@@ -438,14 +453,18 @@ private:
             memory.rebase((*remote)->mark);
             memory.open.reset();
         }
-        SceneSides sides{
-            .base = memory.base(), .edited = s.reported, .recovered = memory.recovered()};
+        SceneSides sides{.base = memory.base(),
+                         .edited = s.reported,
+                         .recovered = memory.recovered(),
+                         .is_new = s.is_new && !memory.base()};
         sides.local = here;
         if (*remote) {
             sides.remote = (*remote)->mark;
             sides.sent = memory.sent.has((*remote)->mark.hash);
-            sides.shows = memory.shows((*remote)->mark);
+            sides.remote_saw = (*remote)->scene.saw;
+            sides.shows = memory.shows((*remote)->mark, sides.remote_saw);
         }
+        if (*local) sides.local_saw = (*local)->scene.saw;
         report_missing_base(s, sides);
         carry_out(s, sides, std::move(*local), std::move(*remote));
     }
@@ -472,6 +491,9 @@ private:
                 report_conflict(s, std::move(local), std::move(remote), Origin::local);
             }
             s.memory.sending_over(sides.remote);
+            s.replaces = sides.remote ? sides.remote->stamp : Stamp{};
+            // A remote that returns no stamps cannot compare them.
+            if (sides.remote && s.replaces == Stamp{}) s.replaces.reset();
             return call(s, Call::Kind::push);
         }
         s.edited = s.reported = false;
@@ -510,6 +532,8 @@ private:
         // Before the call, because a merged edit may be made during the call.
         const bool was_edited = std::exchange(s.edited, false);
         sessions_.clear_due(s);
+        // The next edit here is one of the scene itself, not of what its author saw.
+        remote.scene.saw.reset();
         if (const std::error_code error = sides_.apply(s.name, std::move(remote.scene))) {
             s.edited = s.edited || was_edited;
             fail_here(s, Step::apply, error);

@@ -4,7 +4,7 @@
 /// the others.
 #pragma once
 
-#include <cstdint>      // std::uint64_t
+#include <cstdint>      // std::uint8_t, std::uint64_t
 #include <map>          // std::map
 #include <optional>     // std::optional
 #include <set>          // std::set
@@ -20,6 +20,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// One session.
 struct BridgeSession {
     BridgeSession(std::string_view given, std::uint64_t o) : name{given}, order{o} {}
+
+    static constexpr std::uint8_t outrun_most = 5;
 
     const std::string name;
     const std::uint64_t order;
@@ -41,6 +43,13 @@ struct BridgeSession {
     bool again = false;
     /// The local side lists it.
     bool listed = false;
+    /// How often in a row the remote had changed before a push came.
+    std::uint8_t outrun = 0;
+    /// The stamp of the remote scene that a push replaces, Stamp{} if there is none; none if it is
+    /// not known.
+    std::optional<Stamp> replaces{};
+    /// The local side stores bases, and had none: both sides had never had the same scene.
+    bool is_new = false;
     /// The stored base was read.
     bool recalled = false;
     /// The line of ready sessions that it is in; see BridgeSessions.

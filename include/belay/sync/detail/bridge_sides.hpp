@@ -57,6 +57,9 @@ public:
     /// Whether scenes can be deleted on both sides.
     static constexpr bool removes = RemovesScenes<Local> && HasRemoveRemote<Remote>;
 
+    /// Whether the local side stores bases.
+    static constexpr bool remembers = RemembersBases<Local>;
+
     BridgeSides(Local& l, Remote& r) noexcept : remote{r}, local_{l} {}
 
     [[nodiscard]] bool inside() const noexcept { return inside_; }

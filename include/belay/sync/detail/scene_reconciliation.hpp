@@ -67,6 +67,8 @@ public:
         change,  ///< a change of another client
         /// An earlier change of a client that had not seen the base, which was pushed from here.
         unaware_change,
+        /// A later change of a client that had not seen the base, which was pushed from here.
+        overwrote,
         undone,    ///< the remote has again a scene that is known to be older than the base
         undecided  ///< a change, or the remote has rejected or undone the base
     };
@@ -77,7 +79,9 @@ public:
     /// Returns whether the base is from an earlier run of the program, and no round of this run has
     /// found both sides equal.
     [[nodiscard]] constexpr bool recovered() const noexcept { return recovered_; }
-    [[nodiscard]] constexpr Shows shows(const SceneMark& remote) const noexcept {
+    /// `saw` is the stamp of the scene that the author of the remote one saw, if it is known.
+    [[nodiscard]] constexpr Shows shows(const SceneMark& remote,
+                                        const std::optional<Stamp>& saw = {}) const noexcept {
         if (!base_ || remote.hash == base_->hash) return Shows::change;
         const bool stamped = remote.stamp != Stamp{};
         const bool earlier = stamped && remote.stamp < base_->stamp;
@@ -93,12 +97,18 @@ public:
         // The base has a stamp of the remote only after the remote has returned it.
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
+        if (!pushed_here_ || origin == Id{}) return Shows::change;
+        // A remote that had no scene may have lost one that the author knew.
+        if (saw && saw->origin != Id{}) {
+            // Each version has a stamp above that of the one which its author saw. So an author
+            // who saw an earlier one had not seen the base, nor had the authors before.
+            const bool cut = may_be_cut_to(*saw, base_->stamp);
+            if (*saw >= base_->stamp || cut) return Shows::change;
+            return earlier ? Shows::unaware_change : Shows::overwrote;
+        }
         // By its clock, the other client had not seen the change that was pushed from here.
-        const bool unseen =
-            earlier && pushed_here_ && remote.stamp.origin != Id{} && origin != Id{};
-        return unseen ? Shows::unaware_change : Shows::change;
+        return earlier && remote.stamp.origin != Id{} ? Shows::unaware_change : Shows::change;
     }
-
     /// The local side stored this base in an earlier run.
     constexpr void recover(const SceneMark& base) noexcept {
         base_ = base;
@@ -195,7 +205,19 @@ struct SceneSides {
     bool edited = false;
     /// Whether the base is from an earlier run; see SceneMemory.
     bool recovered = false;
+    /// Whether both sides have never had the same scene.
+    bool is_new = false;
     SceneMemory::Shows shows = SceneMemory::Shows::change;
+    /// What the author of the local scene saw, if the local side reports it.
+    std::optional<Stamp> local_saw{};
+    /// What the author of the remote scene saw, if the remote reports it.
+    std::optional<Stamp> remote_saw{};
+
+    /// Returns whether the author of one scene saw the other.
+    [[nodiscard]] static constexpr bool has_seen(const std::optional<Stamp>& saw,
+                                                 const SceneMark& other) noexcept {
+        return saw && *saw != Stamp{} && *saw == other.stamp;
+    }
 };
 
 /// The decision.
@@ -215,11 +237,18 @@ struct SceneDecision {
     friend constexpr bool operator==(const SceneDecision&, const SceneDecision&) noexcept = default;
 };
 
+/// Returns whether the stamps of both scenes are of one clock.
+[[nodiscard]] constexpr bool of_one_clock(const SceneMark& a, const SceneMark& b) noexcept {
+    return a.stamp.origin != Id{} && a.stamp.origin == b.stamp.origin;
+}
+
 /// Decides if both sides have changed since the base. The last writer wins.
 [[nodiscard]] constexpr SceneDecision reconcile_changes(const SceneSides& sides) noexcept {
     using Move = SceneDecision::Move;
     const SceneMark& local = *sides.local;
     const SceneMark& remote = *sides.remote;
+    if (SceneSides::has_seen(sides.local_saw, remote)) return {Move::push, false, true};
+    if (SceneSides::has_seen(sides.remote_saw, local)) return {Move::apply, false, true};
     // Equal stamps are those of a remote that cuts them, or returns none. The hash gives the same
     // result to all clients.
     const bool equal = remote.stamp == local.stamp;
@@ -229,9 +258,7 @@ struct SceneDecision {
         return {Move::apply, true, true};
     }
     // A remote may accept late a scene that the clock of the edit had stamped before.
-    const bool own =
-        !equal && remote.stamp.origin != Id{} && remote.stamp.origin == local.stamp.origin;
-    return {Move::push, !own, true};
+    return {Move::push, equal || !of_one_clock(remote, local), true};
 }
 
 /// Decides what to do with a session.
@@ -244,7 +271,8 @@ struct SceneDecision {
 [[nodiscard]] constexpr SceneDecision reconcile_scenes(const SceneSides& sides) noexcept {
     using Move = SceneDecision::Move;
     using Shows = SceneMemory::Shows;
-    const auto& [base, local, remote, sent, edited, recovered, shows] = sides;
+    const auto& [base, local, remote, sent, edited, recovered, is_new, shows, local_saw,
+                 remote_saw] = sides;
     if (!remote) return {local && !local->removed ? Move::push : Move::none, false, false};
     if (!local) return {remote->removed ? Move::none : Move::apply, false, true};
     if (local->hash == remote->hash) return {Move::none, false, true};
@@ -260,16 +288,27 @@ struct SceneDecision {
         if (!unpushed && !revives && shows == Shows::unaware_change) {
             return {Move::push, true, true};
         }
-        if (!unpushed) return {Move::apply, shows == Shows::undecided && !revives, true};
+        const bool overwrote = shows == Shows::overwrote;
+        if (!unpushed && overwrote && remote->removed) return {Move::push, false, true};
+        if (!unpushed) {
+            return {Move::apply, (overwrote || shows == Shows::undecided) && !revives, true};
+        }
         if (local->removed) return {Move::apply, false, true};
         if (remote->removed) return {Move::push, false, true};
         return reconcile_changes(sides);
     }
     // Without a base, only the stamps can be compared. Equal stamps mean the same scene.
     if (remote->stamp == local->stamp) return {};
-    if (remote->stamp > local->stamp) return {Move::apply, edited, true};
+    if (SceneSides::has_seen(local_saw, *remote)) return {Move::push, false, true};
+    if (SceneSides::has_seen(remote_saw, *local)) return {Move::apply, false, true};
+    // Each side has made a scene of its own. One without a stamp is no edit.
+    const bool both = is_new && local->stamp != Stamp{} && !of_one_clock(*remote, *local);
+    if (remote->stamp > local->stamp) {
+        if (both && !edited) return {Move::leave, true, false};
+        return {Move::apply, edited, true};
+    }
     // A remote that returns no stamps gives no evidence that its scene is the earlier one.
-    return {Move::push, remote->stamp == Stamp{}, true};
+    return {Move::push, both || remote->stamp == Stamp{}, true};
 }
 
 }}}  // namespace belay::detail

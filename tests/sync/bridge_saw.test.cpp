@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Goal: no scene is overwritten unseen, where the scenes say what their authors saw. Method: both
+// sides and the time are scripted; a client that is faster changes the server inside of a push.
+#include <belay/sync/bridge.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/bridge_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A stamp with an origin, as those of a HybridClock.
+Stamp by(unsigned who, std::int64_t at) {
+    return {.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
+}
+/// In step with content "0" of another client.
+void begin_in_step(auto& rig) {
+    rig.board.empty = {"s"};
+    rig.server.scenes["s"] = {"0", by(2, 10)};
+    rig.start();
+    rig.run_for(31s);
+    REQUIRE(rig.board.scenes["s"].content == "0");
+    rig.reported.clear();
+}
+void edit(auto& rig, const std::string& content, std::int64_t at) {
+    rig.board.scenes.insert_or_assign("s", Drawing{content, by(1, at)});
+    rig.bridge->changed("s");
+}
+
+}  // namespace
+
+TEST_CASE("Bridge: a push names the scene that it replaces", "[sync][bridge][saw][unit]") {
+    RememberingRig rig;
+    std::vector<std::optional<Stamp>> saw;
+    rig.server.stores = [&](const Drawing*, const Drawing& pushed) {
+        saw.push_back(pushed.saw);
+        return std::optional{pushed};
+    };
+    rig.board.scenes["s"] = {"0", by(1, 10)};
+    rig.start();
+    rig.run_for(31s);
+    edit(rig, "1", 20);
+    rig.run_for(31s);
+    CHECK(saw == std::vector{std::optional{Stamp{}}, std::optional{by(1, 10)}});
+    // What is applied here is a scene, and not the edit of its author.
+    rig.server.scenes["s"] = {"2", by(2, 30)};
+    rig.server.scenes["s"].saw = by(1, 20);
+    rig.run_for(31s);
+    CHECK(rig.board.scenes["s"].content == "2");
+    CHECK_FALSE(rig.board.scenes["s"].saw);
+    CHECK(rig.count("conflict") == 0);
+}
+
+TEST_CASE("Bridge: a server that compares refuses a push over an unseen scene, which is then seen",
+          "[sync][bridge][saw][unit]") {
+    for (const std::int64_t theirs : {15, 25}) {
+        RememberingRig rig;
+        rig.server.compares = true;
+        begin_in_step(rig);
+        // Between the fetch and the push of the round.
+        rig.server.on_push = [&] {
+            rig.server.on_push = {};
+            rig.server.scenes["s"] = {"theirs", by(2, theirs)};
+        };
+        edit(rig, "mine", 20);
+        rig.run_for(1s);
+        CHECK(rig.server.outrun == 1);
+        const bool later = theirs > 20;
+        CHECK(rig.count("error") == 0);
+        CHECK(rig.count(later ? "conflict s here mine there theirs kept remote"
+                              : "conflict s here mine there theirs kept local") == 1);
+        CHECK(rig.server.scenes["s"].content == (later ? "theirs" : "mine"));
+        CHECK(rig.board.scenes["s"].content == (later ? "theirs" : "mine"));
+        CHECK(rig.kind() == Connectivity::Kind::connected);
+    }
+}
+
+TEST_CASE("Bridge: a server that refuses each push is not asked without a wait",
+          "[sync][bridge][saw][fault]") {
+    RememberingRig rig;
+    rig.server.compares = true;
+    begin_in_step(rig);
+    std::int64_t at = 100;
+    rig.server.on_push = [&] { rig.server.scenes["s"] = {std::to_string(at), by(2, at++)}; };
+    edit(rig, "mine", 100'000);
+    rig.run_for(1s);
+    CHECK(rig.server.outrun >= 6);
+    CHECK(rig.server.outrun < 10);
+    CHECK(rig.count("error s push permanent") >= 1);
+    rig.run_for(1min);
+    CHECK(rig.server.outrun < 60);
+    // Once the others stop, it is pushed.
+    rig.server.on_push = {};
+    rig.run_for(2min);
+    CHECK(rig.server.scenes["s"].content == "mine");
+}
+
+TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its author",
+          "[sync][bridge][saw][unit]") {
+    struct Case {
+        std::optional<Stamp> saw;
+        std::size_t reports;
+    };
+    const Case cases[] = {
+        {by(2, 10), 1},     // the scene before the edit
+        {Stamp{}, 0},       // a server that had lost the scene before
+        {by(1, 20), 0},     // the edit
+        {by(2, 25), 0},     // a scene that may come after the edit
+        {std::nullopt, 0},  // a server that does not keep it
+        {ms(15), 0},        // one that gives its own stamps
+    };
+    for (const auto& [saw, reports] : cases) {
+        RememberingRig rig;
+        begin_in_step(rig);
+        edit(rig, "mine", 20);
+        rig.run_for(1s);
+        REQUIRE(rig.server.scenes["s"].content == "mine");
+        rig.server.scenes["s"] = {"theirs", by(2, 30)};
+        rig.server.scenes["s"].saw = saw;
+        rig.run_for(31s);
+        CHECK(rig.board.scenes["s"].content == "theirs");
+        CHECK(rig.count("conflict s here mine there theirs kept remote") == reports);
+    }
+}
+
+TEST_CASE("Bridge: an author who saw the edit is not overruled, though the stamp is earlier",
+          "[sync][bridge][saw][unit]") {
+    for (const bool saw : {true, false}) {
+        RememberingRig rig;
+        begin_in_step(rig);
+        edit(rig, "mine", 20);
+        rig.run_for(1s);
+        rig.server.scenes["s"] = {"theirs", by(2, 15)};
+        rig.server.scenes["s"].saw = saw ? by(1, 20) : by(2, 10);
+        rig.run_for(31s);
+        CHECK(rig.board.scenes["s"].content == (saw ? "theirs" : "mine"));
+        CHECK(rig.server.scenes["s"].content == (saw ? "theirs" : "mine"));
+        CHECK(rig.count("conflict") == (saw ? 0 : 1));
+    }
+}
+
+TEST_CASE("Bridge: two scenes that never met are a conflict, if the local side stores bases",
+          "[sync][bridge][saw][unit]") {
+    // Later than the remote scene: it is pushed, and reported.
+    RememberingRig later;
+    later.board.scenes["s"] = {"mine", by(1, 20)};
+    later.server.scenes["s"] = {"theirs", by(2, 10)};
+    later.start();
+    later.run_for(31s);
+    CHECK(later.server.scenes["s"].content == "mine");
+    CHECK(later.count("conflict s here mine there theirs kept local") == 1);
+    // Earlier, and of an earlier run: neither is overwritten.
+    RememberingRig earlier;
+    earlier.board.scenes["s"] = {"mine", by(1, 10)};
+    earlier.server.scenes["s"] = {"theirs", by(2, 20)};
+    earlier.start();
+    earlier.run_for(5min);
+    CHECK(earlier.board.scenes["s"].content == "mine");
+    CHECK(earlier.server.scenes["s"].content == "theirs");
+    CHECK(earlier.count("open conflict s here mine there theirs") == 1);
+    earlier.edit("s", "both", 30);
+    earlier.run_for(31s);
+    CHECK(earlier.server.scenes["s"].content == "both");
+    // A scene without a stamp was never edited; an earlier one of the same clock is its own.
+    for (const Stamp& mine : {Stamp{}, by(2, 10)}) {
+        RememberingRig rig;
+        rig.board.scenes["s"] = {"mine", mine};
+        rig.server.scenes["s"] = {"theirs", by(2, 20)};
+        rig.start();
+        rig.run_for(31s);
+        CHECK(rig.board.scenes["s"].content == "theirs");
+        CHECK(rig.count("conflict") + rig.count("open conflict") == 0);
+    }
+}
+
+TEST_CASE("Bridge: what the local side says that an author saw is no conflict",
+          "[sync][bridge][saw][unit]") {
+    RememberingRig rig;
+    begin_in_step(rig);
+    rig.server.scenes["s"] = {"theirs", by(2, 30)};
+    Drawing merged{"mine and theirs", by(1, 20)};
+    merged.saw = by(2, 30);
+    rig.board.scenes.insert_or_assign("s", merged);
+    rig.bridge->changed("s");
+    rig.run_for(1s);
+    CHECK(rig.server.scenes["s"].content == "mine and theirs");
+    CHECK(rig.count("conflict") == 0);
+}
