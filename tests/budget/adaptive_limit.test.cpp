@@ -11,6 +11,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/budget/gradient.hpp>
+#include <belay/core/manual_clock.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -332,4 +333,24 @@ TEST_CASE("A policy of low priority is refused at once where another one is admi
     const auto first = limit.acquire(turn);
     CHECK(background.admit(turn.now).verb == Advice::Verb::stop);
     CHECK(urgent.admit(turn.now) == Advice::go());
+}
+
+TEST_CASE("AdaptiveLimit::set_algorithm changes the limit while attempts are under way",
+          "[budget][adaptive_limit][unit]") {
+    AdaptiveLimit limit{Aimd{{.initial = 3, .least = 1, .most = 10}}};
+    ManualClock clock;
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    std::vector<decltype(limit.acquire(turn))> permits;
+    for (int i = 0; i < 3; ++i) permits.push_back(limit.acquire(turn));
+    REQUIRE_FALSE(granted(limit.acquire(turn)));
+    limit.set_algorithm(Aimd{{.initial = 2, .least = 1, .most = 4}});
+    CHECK(limit.limit() == 2);
+    CHECK(limit.in_flight() == 3);
+    permits.pop_back();
+    CHECK_FALSE(granted(limit.acquire(turn)));
+    // Its attempt began under the former rule, so its failure says nothing about the new limit.
+    permits.back().failure(turn);
+    CHECK(limit.limit() == 2);
+    CHECK(granted(limit.acquire(turn)));
 }

@@ -47,7 +47,8 @@ template <class Clock>
 ///
 /// Thread safety: any thread.
 /// Blocks:        `acquire` never blocks while the breaker is closed. Verdicts with
-///                ConsecutiveFailures do not block then either. Otherwise a call blocks for a few
+///                ConsecutiveFailures do not block then either, except failures that a CountOnly
+///                judges. Otherwise a call blocks for a few
 ///                instructions of another caller, and for those of the trip and the open wait,
 ///                which run under the lock. The clock also runs under the lock, once, for the
 ///                verdict that opens a breaker whose trip requires no time. A thread that makes a
@@ -247,10 +248,12 @@ public:
     /// Returns whether a call at `now` would be let through, and takes nothing.   Errors: none.
     [[nodiscard]] Advice admit(Instant now) const noexcept { return engine_.admit(now); }
     /// Returns the state at `now`.   Errors: none.
-    [[nodiscard]] BreakerState state(Instant now) const noexcept { return engine_.state(now); }
+    [[nodiscard]] BreakerState state(Instant now) const noexcept {
+        return engine_.state([now] { return now; });
+    }
     /// Returns the state now, by the breaker's own clock.
     [[nodiscard]] BreakerState state() const noexcept {
-        return engine_.is_guarded() ? state(clock_.now()) : BreakerState::closed;
+        return engine_.state([this] { return Instant{clock_.now()}; });
     }
     /// Returns the length of the last open wait, over which Shared rules spread waiting callers.
     ///
@@ -270,6 +273,19 @@ public:
     /// Errors: none.
     void set_mode(BreakerMode mode) noexcept {
         engine_.change_mode(Command::set, clock_.now(), mode);
+    }
+    /// Changes when the breaker opens, for how long, and how it probes, while callers use it:
+    ///
+    ///     breaker.set_rules(ConsecutiveFailures{10}, OpenFor{5s}, {.successes = 3});
+    ///
+    /// The mode and the isolations stay. A closed breaker stays closed. One that is open or
+    /// half-open lets its next callers probe now, by the new options. All counts are cleared, and
+    /// permits that are out become void, as in set_mode. A retry that already waits asks at the
+    /// time that it was given.
+    ///
+    /// Pre: that of HalfOpenOptions.   Errors: none.
+    void set_rules(Trip trip, OpenWait open_wait, HalfOpenOptions half_open = {}) noexcept {
+        engine_.set_rules(trip, open_wait, half_open, clock_.now());
     }
     /// Forces the breaker open until the isolation ends, and all other isolations have ended.
     ///

@@ -42,7 +42,7 @@ concept FailureFilter = std::copyable<F> && requires(const F& filter, const Fail
 /// A failure that is reported without its Failure counts.
 ///
 /// Models:        TripLike, if `Trip` is one.
-/// Thread safety: a plain value; the filter runs without the lock of a CircuitBreaker.
+/// Thread safety: a plain value; the filter runs under the lock of a CircuitBreaker.
 template <class Trip, class Filter>
 class CountOnly : public Trip {
     static_assert(explain::trip_like<Trip>());

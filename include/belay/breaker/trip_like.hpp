@@ -128,8 +128,8 @@ template <class T>
 /// - optional: `counts(const Failure&) const -> bool`. Returns whether this is a failure of the
 ///   peer; the breaker also uses the result while it probes. It may return a Cause instead: `none`
 ///   for a peer that is well, `planned` for a call that gives no information about the peer. It is
-///   not called for failures that mean nothing for the peer. It may run concurrently with
-///   everything else. For the behaviour without it, see CountOnly.
+///   not called for failures that mean nothing for the peer. For the behaviour without it, see
+///   CountOnly.
 ///
 /// - optional: `tripped_by() const -> CallCounts`. Returns the calls that it had counted when
 ///   `record` last returned true, for an open wait that requires them; see OpenWaitLike. It is

@@ -117,6 +117,21 @@ public:
         return LowPriority{*this, kept_per_thousand};
     }
 
+    /// Changes how the limit is found, while callers use it; the next attempt follows the new rule.
+    ///
+    ///     limit.set_algorithm(Aimd{{.initial = limit.limit(), .least = 1, .most = 50}});
+    ///
+    /// Attempts under way stay counted. If the new limit is lower, none is admitted until enough
+    /// have ended. A failure of an attempt that began before does not shrink the new limit.
+    ///
+    /// Thread safety: any thread.   Errors: none.
+    constexpr void set_algorithm(const Algorithm& algorithm) noexcept {
+        state_.with([&algorithm](State& s) {
+            s.algorithm = algorithm;
+            ++s.round;
+        });
+    }
+
     /// Returns how many attempts may be under way at once now.
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
         return state_.with([](const State& s) { return s.algorithm.limit(); });

@@ -138,6 +138,22 @@ public:
         return BreakerChange::mode_set;
     }
 
+    /// Continues by other rules: all counts zero, all permits void, the mode as before. If it was
+    /// not closed, the next call is a probe.
+    constexpr void set_rules(const Trip& trip, const OpenWait& open_wait, HalfOpenOptions half_open,
+                             Instant now) noexcept {
+        BreakerCore next{trip, open_wait, half_open};
+        next.trip_.reset();
+        next.mode_ = mode_;
+        next.generation_ = generation_;
+        next.renew();
+        if (state_ != BreakerState::closed) {
+            next.state_ = BreakerState::open;
+            next.until_ = now;
+        }
+        *this = next;
+    }
+
     [[nodiscard]] constexpr BreakerSnapshot snapshot(Instant now) const noexcept {
         const bool waits = state_ == BreakerState::open;
         return {mode_, state(now), openings_, waits ? elapsed(now, until_) : Duration{}};

@@ -38,13 +38,15 @@ class BreakerEngine {
 public:
     constexpr BreakerEngine(Breaker& breaker, Trip trip, OpenWait open_wait,
                             HalfOpenOptions half_open, Observer observer) noexcept
-        : core_{trip, open_wait, half_open}, events_{breaker, std::move(observer)} {}
+        : limit_{limit_of(trip)},
+          core_{trip, open_wait, half_open},
+          events_{breaker, std::move(observer)} {}
 
     template <class Time>
     [[nodiscard]] BreakerGrant acquire(Time time) noexcept {
         const Word word = word_.load();
         if (word.gate == Gate::guarded) return acquire_guarded(Instant{time().now});
-        if constexpr (times_calls) {
+        if constexpr (RecordsTimedCalls<Trip>) {
             return {true, word.generation, Instant{time().now}};
         } else {
             return {true, word.generation, always};
@@ -54,7 +56,7 @@ public:
     template <class Time>
     void success(std::uint32_t generation, Instant began, Time time) noexcept {
         Word word = word_.load();
-        if constexpr (counts_in_word) {
+        if constexpr (counts_in_row<Trip>) {
             while (word.is(Gate::closed, generation)) {
                 if (word.failures == 0) return;
                 if (word_.replace(word, {0, generation, Gate::closed})) return;
@@ -65,8 +67,9 @@ public:
     template <class Time>
     void failure(std::uint32_t generation, Instant began, Time time, const Failure& why) noexcept {
         Word word = word_.load();
-        if constexpr (counts_in_word) {
-            while (word.is(Gate::closed, generation) && word.failures + 1 < core_.trip().limit()) {
+        if constexpr (counts_in_row<Trip>) {
+            while (word.is(Gate::closed, generation) &&
+                   word.failures + 1 < limit_.load(std::memory_order_relaxed)) {
                 if (word_.replace(word, {word.failures + 1, generation, Gate::closed})) {
                     unlocked_.failures.fetch_add(1, std::memory_order_relaxed);
                     return;
@@ -75,9 +78,14 @@ public:
         }
         record(true, word, generation, began, time, why);
     }
-    /// Returns what such a failure shows about the peer. The result for a failure never changes.
+    /// Returns what such a failure shows about the peer.
     [[nodiscard]] PeerEvidence evidence_of(const Failure& why) const noexcept {
-        return detail::evidence_of(core_.trip(), why);
+        if constexpr (HasCounts<Trip>) {
+            const detail::SpinLock lock{mutex_};
+            return detail::evidence_of(core_.trip(), why);
+        } else {
+            return peer_evidence(why);
+        }
     }
     void neutral(std::uint32_t generation) noexcept {
         if (!word_.load().is(Gate::guarded, generation)) return;
@@ -85,16 +93,18 @@ public:
         core_.neutral(generation);
     }
 
-    [[nodiscard]] bool is_guarded() const noexcept { return word_.load().gate == Gate::guarded; }
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         if (!is_guarded()) return Advice::go();
         const detail::SpinLock lock{mutex_};
         return core_.admit(now);
     }
-    [[nodiscard]] BreakerState state(Instant now) const noexcept {
+    /// `now` is a callable that returns the time.
+    template <class Now>
+    [[nodiscard]] BreakerState state(Now now) const noexcept {
         if (!is_guarded()) return BreakerState::closed;
+        const Instant read = now();
         const detail::SpinLock lock{mutex_};
-        return core_.state(now);
+        return core_.state(read);
     }
     /// Returns the length of the last open wait; 0ns before the first.
     [[nodiscard]] Duration open_wait() const noexcept {
@@ -120,7 +130,7 @@ public:
     /// Returns what must have ended before the breaker may be destroyed, except its permits.
     [[nodiscard]] Use in_use() const noexcept {
         const detail::SpinLock lock{mutex_};
-        return {events_.is_notifying(), isolation_.count};
+        return {events_.is_notifying(), isolations_};
     }
 
     enum class ModeCommand : std::uint8_t { set, isolate, end_isolation };
@@ -131,34 +141,42 @@ public:
                      BreakerMode mode = BreakerMode::forced_open) noexcept {
         {
             const detail::SpinLock lock{mutex_};
-            const bool was_isolated = isolation_.count != 0;
+            const bool was_isolated = isolations_ != 0;
             if (command == ModeCommand::isolate) {
-                BELAY_PRECONDITION(isolation_.count < 65535,
+                BELAY_PRECONDITION(isolations_ < 65535,
                                    "CircuitBreaker::isolate: at most 65535 isolations at once");
-                if (isolation_.count++ == 0) isolation_.mode_after = core_.mode();
+                if (isolations_++ == 0) mode_after_ = core_.mode();
             } else if (command == ModeCommand::set) {
-                isolation_.mode_after = mode;
+                mode_after_ = mode;
             } else {
-                --isolation_.count;
-                mode = isolation_.mode_after;
+                --isolations_;
+                mode = mode_after_;
             }
-            if (was_isolated && (isolation_.count != 0 || command == ModeCommand::isolate)) return;
+            if (was_isolated && (isolations_ != 0 || command == ModeCommand::isolate)) return;
             settle(core_.set_mode(mode), now);
         }
         events_.notify(mutex_);
     }
+    void set_rules(const Trip& trip, const OpenWait& open_wait, HalfOpenOptions half_open,
+                   Instant now) noexcept {
+        const detail::SpinLock lock{mutex_};
+        core_.set_rules(trip, open_wait, half_open, now);
+        limit_.store(limit_of(trip), std::memory_order_relaxed);
+        // No other thread counts on from here by the former generation. One that has not seen the
+        // new limit yet may count up to the former one; `decide` opens the breaker then.
+        word_.store({0, core_.generation(), gate()});
+    }
     [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
-        if (isolation_.count == 0) return core_.snapshot(now);
+        if (isolations_ == 0) return core_.snapshot(now);
         // Nobody would end the isolation of a restarted program.
-        const bool is_forced = isolation_.mode_after == BreakerMode::forced_open;
-        return {isolation_.mode_after, is_forced ? BreakerState::open : BreakerState::closed, 0,
-                Duration{}};
+        const bool is_forced = mode_after_ == BreakerMode::forced_open;
+        return {mode_after_, is_forced ? BreakerState::open : BreakerState::closed, 0, Duration{}};
     }
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot, Turn turn) noexcept {
         {
             const detail::SpinLock lock{mutex_};
-            if (isolation_.count != 0) return false;
+            if (isolations_ != 0) return false;
             if (!core_.restore(snapshot, turn)) return false;
             settle(BreakerChange::mode_set, turn.now);
         }
@@ -174,20 +192,24 @@ private:
         Cause cause = Cause::none;
         std::int32_t code = 0;
     };
-    struct Isolation {
-        std::uint16_t count = 0;
-        BreakerMode mode_after = BreakerMode::automatic;  // when the last one ends
-    };
     // Counted without the lock.
     struct Unlocked {
         std::atomic<std::uint64_t> failures{0};
         std::atomic<std::uint64_t> stale{0};
     };
 
-    static constexpr bool counts_in_word = counts_in_row<Trip>;
-    static constexpr bool times_calls = RecordsTimedCalls<Trip>;
     static constexpr bool needs_no_time =
-        !counts_in_word && !times_calls && !RecordsAtInstants<Trip>;
+        !counts_in_row<Trip> && !RecordsTimedCalls<Trip> && !RecordsAtInstants<Trip>;
+
+    [[nodiscard]] bool is_guarded() const noexcept { return word_.load().gate == Gate::guarded; }
+    [[nodiscard]] static constexpr std::uint32_t limit_of(const Trip& trip) noexcept {
+        if constexpr (counts_in_row<Trip>) {
+            return trip.limit();
+        } else {
+            static_cast<void>(trip);
+            return 0;
+        }
+    }
 
     [[nodiscard]] BreakerGrant acquire_guarded(Instant now) noexcept {
         BreakerGrant grant{true, 0, now};
@@ -249,20 +271,20 @@ private:
             }
         }
         auto&& turn = time();
-        if constexpr (counts_in_word) {
+        if constexpr (counts_in_row<Trip>) {
             // Other calls keep counting without the lock, so this one must win its place among
             // them.
             Word word = word_.load();
             while (word.is(Gate::closed, generation)) {
                 const std::uint32_t failures = failed ? word.failures + 1 : 0;
-                const bool opens = failures == core_.trip().limit();
+                const bool opens = failures >= core_.trip().limit();
                 const Word next = opens ? Word{0, generation, Gate::guarded}
                                         : Word{failures, generation, Gate::closed};
                 if (!word_.replace(word, next)) continue;
                 return opens && settle(core_.trip_now(turn, why), turn.now);
             }
         }
-        const Duration took = times_calls ? elapsed(began, turn.now) : Duration{};
+        const Duration took = RecordsTimedCalls<Trip> ? elapsed(began, turn.now) : Duration{};
         return settle(core_.verdict(failed, generation, turn, took, why), turn.now);
     }
 
@@ -292,7 +314,10 @@ private:
 
     AtomicBreakerWord word_;
     mutable detail::SpinMutex mutex_;
-    Isolation isolation_{};  // here it needs no space of its own
+    // These three fill the space behind the mutex.
+    BreakerMode mode_after_ = BreakerMode::automatic;  // when the last isolation ends
+    std::uint16_t isolations_ = 0;
+    std::atomic<std::uint32_t> limit_;  // that of the trip, for verdicts without the lock
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
     Duration open_wait_{};
