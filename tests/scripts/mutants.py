@@ -369,8 +369,8 @@ WORLD_MUTANTS = (
               "return {Move::none, equal || !of_one_clock(remote, local), true};")),
     # ---- require "no edit of one writer is lost"
     explored("bridge", "takes_an_older_scene",
-             (RECONCILIATION, "if (sent || (base && base->hash == remote->hash)) return {Move::push, false, true};",
-              "if (sent) return {Move::push, false, true};\n"
+             (RECONCILIATION, "if (sides.sent || (base && base->hash == remote->hash)) return {Move::push, false, true};",
+              "if (sides.sent) return {Move::push, false, true};\n"
               "    if (base && base->hash == remote->hash) return {Move::apply, false, true};")),
     # ---- require "an edit is kept, or reported"
     explored("bridge", "pushes_without_saw",

@@ -18,13 +18,20 @@ using Id = std::array<std::byte, 16>;
 /// The value for no id, for example the store of a journal that is pinned to none.
 inline constexpr Id no_id{};
 
+namespace detail {
+/// Returns whether this is no_id. The comparison of arrays looks at each byte alone.
+[[nodiscard]] constexpr bool is_no_id(const Id& id) noexcept {
+    return (load_le<std::uint64_t>(id.data()) | load_le<std::uint64_t>(id.data() + 8)) == 0;
+}
+}  // namespace detail
+
 /// Makes a fresh id, which is never `no_id`.
 ///
 /// Errors: none.   Complexity: O(1); draws 128 bits, and again with probability 2^-128.
 template <part::BitSource Bits>
 [[nodiscard]] constexpr Id make_id(Bits& bits) noexcept {
     Id id{};
-    while (id == no_id) {
+    while (detail::is_no_id(id)) {
         store_le<std::uint64_t>(id.data(), bits());
         store_le<std::uint64_t>(id.data() + 8, bits());
     }

@@ -161,15 +161,14 @@ public:
     ///         and is sent, with the next edit() or sync() that succeeds.
     /// Blocks: for one flush of the journal.
     [[nodiscard]] Result<Id> edit(Action action) {
-        operation_type operation;
-        operation.id = make_id(bits_);
-        operation.action = std::move(action);
-        if (const std::error_code error = prepare(operation)) return error;
+        operation_type operation{.id = make_id(bits_), .action = std::move(action)};
+        std::uint64_t* last = nullptr;
+        if (const std::error_code error = prepare(operation, last)) return error;
         const Id id = operation.id;
         if (clock_.note_is_due()) {
             if (const std::error_code error = log().keep(clock_.note())) return error;
         }
-        if (const auto error = edits_.append(log(), std::move(operation))) return error;
+        if (const auto error = edits_.append(log(), std::move(operation), last)) return error;
         if (const std::error_code error = log().commit()) return error;
         return id;
     }
@@ -348,7 +347,8 @@ private:
     }
 
     /// Gives an operation its stamp, the version that its author sees, and its base.
-    [[nodiscard]] std::error_code prepare(operation_type& operation) {
+    /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
+    [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {
         if (edits_.all().size() >= options_.edits_max || edits_.kept() >= options_.kept_max) {
             return SyncErrc::replica_full;
         }
@@ -360,7 +360,8 @@ private:
         if (element.empty()) return SyncErrc::bad_operation;
         auto* const update = std::get_if<UpdateElement<value_type>>(&operation.action);
         const bool wants_base = options_.adds_base && update != nullptr && !update->base;
-        if (const Edit* const last = edits_.shown(element)) {
+        place = edits_.last_of(element);
+        if (const Edit* const last = edits_.shown(place)) {
             operation.saw = last->operation.stamp;
             if (wants_base && last->operation.kind() != OperationKind::remove) {
                 update->base = last->operation.value();

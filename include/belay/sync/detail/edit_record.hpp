@@ -66,7 +66,7 @@ public:
         head.put(op.id);
         head.put(op.stamp);
         head.put(static_cast<std::byte>(kind));
-        const bool renamed = status.formerly != no_id;
+        const bool renamed = !is_no_id(status.formerly);
         head.put(static_cast<std::byte>((op.saw ? 1 : 0) | (valued ? 2 : 0) |
                                         (base != nullptr ? 4 : 0) | (renamed ? 8 : 0)));
         if (op.saw) head.put(*op.saw);

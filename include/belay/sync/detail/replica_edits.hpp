@@ -44,7 +44,9 @@ public:
     using Replaced = ReplacedVersions<DecodedBy<Codec>>;
 
     struct Edit {
-        Op operation{};
+        explicit Edit(Op&& made) noexcept : operation{std::move(made)} {}
+
+        Op operation;
         std::uint64_t number = 0;  // of its latest record
         std::uint64_t before = 0;  // the edit before it on its element; 0: none
         EditState state = EditState::waiting;
@@ -151,17 +153,26 @@ public:
         order(former_stamps);
         return {};
     }
-    /// Appends an edit to the log; it is durable after the next commit.
-    [[nodiscard]] std::error_code append(Log& log, Op&& operation) {
-        Edit& edit = add(std::move(operation));
+    /// Appends an edit to the log; it is durable after the next commit. `last` is the last_of() its
+    /// element.
+    [[nodiscard]] std::error_code append(Log& log, Op&& operation, std::uint64_t* last) {
+        Edit& edit = add(std::move(operation), last);
         const std::error_code error = write(log, edit);
         if (error) erase(std::prev(edits_.end()));
         return error;
     }
+    /// Returns the place of the last edit of an element, until one is erased; null: it has none.
+    [[nodiscard]] std::uint64_t* last_of(std::string_view element) noexcept {
+        const auto last = last_of_.find(element);
+        return last != last_of_.end() ? &last->second : nullptr;
+    }
     /// Returns the edit whose effect an element shows; null: that of the store.
     [[nodiscard]] const Edit* shown(std::string_view element) const {
         const auto last = last_of_.find(element);
-        std::uint64_t at = last != last_of_.end() ? last->second : 0;
+        return last != last_of_.end() ? shown(&last->second) : nullptr;
+    }
+    [[nodiscard]] const Edit* shown(const std::uint64_t* last) const {
+        std::uint64_t at = last != nullptr ? *last : 0;
         while (at != 0) {
             const Edit& edit = edits_.at(at);
             if (edit.state != EditState::rejected && !edit.hidden) return &edit;
@@ -336,18 +347,23 @@ private:
         }
     };
 
-    [[nodiscard]] Edit& add(Op&& operation) {
+    [[nodiscard]] Edit& add(Op&& operation, std::uint64_t* last = nullptr) {
         const bool shows = operation.kind() != OperationKind::interaction;
         const std::uint64_t seq = last_ + 1;
-        Edit& edit = edits_.emplace_hint(edits_.end(), seq, Edit{})->second;
-        edit.operation = std::move(operation);
+        Edit& edit = edits_.try_emplace(edits_.end(), seq, std::move(operation))->second;
         last_ = seq;
-        if (shows) link(seq, edit);
+        if (shows && last != nullptr) {
+            edit.before = std::exchange(*last, seq);
+        } else if (shows) {
+            link(seq, edit);
+        }
         return edit;
     }
     void link(std::uint64_t seq, Edit& edit) {
-        std::uint64_t& last = last_of_[std::string{edit.operation.element()}];
-        edit.before = std::exchange(last, seq);
+        const std::string_view element = edit.operation.element();
+        auto last = last_of_.find(element);
+        if (last == last_of_.end()) last = last_of_.emplace(element, 0).first;
+        edit.before = std::exchange(last->second, seq);
     }
     [[nodiscard]] static bool is_same_edit(const Op& a, const Op& b) noexcept {
         return a.kind() == b.kind() && a.element() == b.element();

@@ -162,7 +162,8 @@ private:
                     operation.action = AddElement<Value>{there.id, std::move(**value)};
                 }
             }
-            const std::error_code error = edits_.append(log_, std::move(operation));
+            const std::error_code error =
+                edits_.append(log_, std::move(operation), edits_.last_of(there.id));
             // A version of another author may be too long for this journal.
             if (error == QueueErrc::too_large || error == SyncErrc::bad_operation) continue;
             if (error) return error;

@@ -261,6 +261,24 @@ struct SceneDecision {
     return {Move::push, equal || !of_one_clock(remote, local), true};
 }
 
+/// Decides if no base is known. Only the stamps can be compared. Equal stamps mean the same scene.
+[[nodiscard]] constexpr SceneDecision reconcile_without_base(const SceneSides& sides) noexcept {
+    using Move = SceneDecision::Move;
+    const SceneMark& local = *sides.local;
+    const SceneMark& remote = *sides.remote;
+    if (remote.stamp == local.stamp) return {};
+    if (SceneSides::has_seen(sides.local_saw, remote)) return {Move::push, false, true};
+    if (SceneSides::has_seen(sides.remote_saw, local)) return {Move::apply, false, true};
+    // Each side has made a scene of its own. One without a stamp is no edit.
+    const bool both = sides.is_new && local.stamp != Stamp{} && !of_one_clock(remote, local);
+    if (remote.stamp > local.stamp) {
+        if (both && !sides.edited) return {Move::leave, true, false};
+        return {Move::apply, sides.edited, true};
+    }
+    // A remote that returns no stamps gives no evidence that its scene is the earlier one.
+    return {Move::push, both || remote.stamp == Stamp{}, true};
+}
+
 /// Decides what to do with a session.
 ///
 /// A side has changed if its content is not the base's, whatever its stamp. Stamps decide only
@@ -271,14 +289,16 @@ struct SceneDecision {
 [[nodiscard]] constexpr SceneDecision reconcile_scenes(const SceneSides& sides) noexcept {
     using Move = SceneDecision::Move;
     using Shows = SceneMemory::Shows;
-    const auto& [base, local, remote, sent, edited, recovered, is_new, shows, local_saw,
-                 remote_saw] = sides;
+    const std::optional<SceneMark>& base = sides.base;
+    const std::optional<SceneMark>& local = sides.local;
+    const std::optional<SceneMark>& remote = sides.remote;
+    const Shows shows = sides.shows;
     if (!remote) return {local && !local->removed ? Move::push : Move::none, false, false};
     if (!local) return {remote->removed ? Move::none : Move::apply, false, true};
     if (local->hash == remote->hash) return {Move::none, false, true};
     // The remote scene has not changed there. So the difference is a local edit, whatever stamp a
     // remote with its own clock reports.
-    if (sent || (base && base->hash == remote->hash)) return {Move::push, false, true};
+    if (sides.sent || (base && base->hash == remote->hash)) return {Move::push, false, true};
     if (base) {
         const bool unpushed = local->hash != base->hash;
         // As the base, the older scene would turn an unedited scene into an edit.
@@ -297,18 +317,7 @@ struct SceneDecision {
         if (remote->removed) return {Move::push, false, true};
         return reconcile_changes(sides);
     }
-    // Without a base, only the stamps can be compared. Equal stamps mean the same scene.
-    if (remote->stamp == local->stamp) return {};
-    if (SceneSides::has_seen(local_saw, *remote)) return {Move::push, false, true};
-    if (SceneSides::has_seen(remote_saw, *local)) return {Move::apply, false, true};
-    // Each side has made a scene of its own. One without a stamp is no edit.
-    const bool both = is_new && local->stamp != Stamp{} && !of_one_clock(*remote, *local);
-    if (remote->stamp > local->stamp) {
-        if (both && !edited) return {Move::leave, true, false};
-        return {Move::apply, edited, true};
-    }
-    // A remote that returns no stamps gives no evidence that its scene is the earlier one.
-    return {Move::push, both || remote->stamp == Stamp{}, true};
+    return reconcile_without_base(sides);
 }
 
 }}}  // namespace belay::detail

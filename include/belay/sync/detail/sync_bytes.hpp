@@ -31,8 +31,10 @@ inline void append_stamp(Bytes& into, const Stamp& stamp) {
 /// Appends bytes with their length in 4 bytes.   Returns: false if they are too long for that.
 [[nodiscard]] inline bool append_text(Bytes& into, BytesView text) {
     if (text.size() > std::numeric_limits<std::uint32_t>::max()) return false;
-    append_number(into, static_cast<std::uint32_t>(text.size()));
-    into.insert(into.end(), text.begin(), text.end());
+    const std::size_t at = into.size();
+    into.resize(at + 4 + text.size());
+    store_le(into.data() + at, static_cast<std::uint32_t>(text.size()));
+    std::copy(text.begin(), text.end(), into.data() + at + 4);
     return true;
 }
 /// Appends an error as its category (1 byte) and its value (4 bytes). An error of a category that
