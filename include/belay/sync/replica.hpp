@@ -3,6 +3,7 @@
 /// Replica: the client's half of sync, with edits that are durable and visible at once.
 #pragma once
 
+#include <algorithm>      // std::any_of
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
 #include <map>            // std::map
 #include <optional>       // std::optional
@@ -184,7 +185,7 @@ public:
 
     /// Returns the value that the element shows: that of the last edit, or of the local store.
     [[nodiscard]] Result<std::optional<value_type>> read(std::string_view element) {
-        if (const auto* const edit = edits_.shown(element)) {
+        if (const auto* const edit = edits_.shown(edits_.last_of(element))) {
             return edit->operation.kind() == OperationKind::remove
                        ? std::optional<value_type>{}
                        : std::optional{edit->operation.value()};
@@ -201,7 +202,7 @@ public:
         const auto error =
             detail::visit_all(store(), options_.session,
                               [&](std::string_view id, const value_type& value, const Stamp&) {
-                                  if (edits_.shown(id) == nullptr) visit(id, value);
+                                  if (edits_.shown(edits_.last_of(id)) == nullptr) visit(id, value);
                               });
         if (error) return error;
         edits_.for_each_shown([&](std::string_view id, const auto& edit) {
@@ -245,7 +246,8 @@ public:
             // First, so that no edit goes to another store than the one that its author saw.
             if (!report.error) report.error = pull(server, report);
             bool pulled = !report.error;
-            if (pulled && edits_.has_due()) {
+            const auto is_due = [](const auto& one) { return one.second.is_due(); };
+            if (pulled && std::any_of(edits_.all().begin(), edits_.all().end(), is_due)) {
                 Sender sender{edits_, options_.batch_operations};
                 sender.send(server, report);
                 detail::ReplicaRestamping<Edits> restamping{edits_, options_.restamp_after};
@@ -418,7 +420,8 @@ private:
             const operation_type& operation = edit.operation;
             const OperationKind kind = operation.kind();
             if (edit.state != detail::EditState::dropped || edit.hidden ||
-                kind == OperationKind::interaction || edits_.shown(operation.element()) != &edit) {
+                kind == OperationKind::interaction ||
+                edits_.shown(edits_.last_of(operation.element())) != &edit) {
                 continue;
             }
             const part::ElementKey key{options_.session, operation.element()};

@@ -166,11 +166,7 @@ public:
         const auto last = last_of_.find(element);
         return last != last_of_.end() ? &last->second : nullptr;
     }
-    /// Returns the edit whose effect an element shows; null: that of the store.
-    [[nodiscard]] const Edit* shown(std::string_view element) const {
-        const auto last = last_of_.find(element);
-        return last != last_of_.end() ? shown(&last->second) : nullptr;
-    }
+    /// Returns the edit whose effect an element shows, from its last_of(); null: that of the store.
     [[nodiscard]] const Edit* shown(const std::uint64_t* last) const {
         std::uint64_t at = last != nullptr ? *last : 0;
         while (at != 0) {
@@ -184,7 +180,7 @@ public:
     template <class Visit>
     void for_each_shown(Visit visit) const {
         for (const auto& [element, last] : last_of_) {
-            if (const Edit* const edit = shown(element)) visit(std::string_view{element}, *edit);
+            if (const Edit* const edit = shown(&last)) visit(std::string_view{element}, *edit);
         }
     }
 
@@ -288,13 +284,6 @@ public:
         edits_.erase(edit);
     }
 
-    /// Returns whether an edit is to be sent.
-    [[nodiscard]] bool has_due() const noexcept {
-        for (const auto& [seq, edit] : edits_) {
-            if (edit.is_due()) return true;
-        }
-        return false;
-    }
     /// Counts the kept edits; call it after a change of states.
     void count_kept() noexcept {
         kept_ = 0;

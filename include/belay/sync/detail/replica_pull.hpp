@@ -143,7 +143,7 @@ private:
             const bool differs = here->presence == part::Presence::live || there.value;
             // An edit that waits follows the version here, and is sent anyway.
             if (here->presence == part::Presence::absent || !differs ||
-                !(there.stamp < here->stamp) || edits_.shown(there.id) != nullptr ||
+                !(there.stamp < here->stamp) || edits_.shown(edits_.last_of(there.id)) != nullptr ||
                 edits_.all().size() >= context_.options.edits_max) {
                 continue;
             }
@@ -178,7 +178,7 @@ private:
         context_.clock.saw(change.stamp);
         if (restored_.count(change.id) != 0) return {};
         if (is_first_ && edits_.all().empty()) return {};
-        const Edit* const edit = edits_.shown(change.id);
+        const Edit* const edit = edits_.shown(edits_.last_of(change.id));
         const bool waits = edit != nullptr && edit->state != EditState::dropped;
         const bool is_own = change.stamp.origin == context_.clock.origin();
         if (waits && !is_own) report.rebased.push_back(change.id);
