@@ -2,11 +2,15 @@
 // Goal: misuse of this component does not compile, and the error states the reason. Method: each
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
+#include <chrono>
 #include <optional>
+#include <ratio>
 
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -241,3 +245,22 @@ struct Object {
 } object;
 belay::Shared rule{object};
 }  // namespace shareable_permit_answers_a_success
+
+// expect-error: belay: write the unit of a length of time: 30s
+namespace max_elapsed_without_a_unit {
+#if defined(BELAY_CONTROL)
+belay::MaxElapsed rule{std::chrono::seconds{30}};
+#else
+belay::MaxElapsed rule{30};
+#endif
+}  // namespace max_elapsed_without_a_unit
+
+// expect-error: belay: a length of time of whole ticks must be a whole number of nanoseconds
+namespace attempt_timeout_of_thirds {
+using Thirds = std::chrono::duration<long, std::ratio<1, 3>>;
+#if defined(BELAY_CONTROL)
+belay::AttemptTimeout rule{std::chrono::duration_cast<belay::Duration>(Thirds{1})};
+#else
+belay::AttemptTimeout rule{Thirds{1}};
+#endif
+}  // namespace attempt_timeout_of_thirds

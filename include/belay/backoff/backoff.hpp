@@ -10,7 +10,7 @@
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/constant.hpp>
-#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/backoff/exponential.hpp>
 #include <belay/backoff/full_jitter.hpp>
 #include <belay/backoff/growth_like.hpp>

@@ -6,7 +6,7 @@
 #include <concepts>  // std::integral
 
 #include <belay/backoff/cap_like.hpp>
-#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/core/detail/any_unit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
-#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

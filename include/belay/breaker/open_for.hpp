@@ -4,6 +4,7 @@
 #pragma once
 
 #include <belay/breaker/open_wait_like.hpp>
+#include <belay/core/detail/any_unit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -16,8 +17,8 @@ namespace belay { inline namespace BELAY_ABI {
 class OpenFor {
 public:
     /// Pre: wait > 0ns.
-    constexpr explicit OpenFor(Duration wait) noexcept : wait_{wait} {
-        BELAY_PRECONDITION(wait.count() > 0, "OpenFor: the wait must be > 0ns");
+    constexpr explicit OpenFor(detail::AnyUnit wait) noexcept : wait_{wait} {
+        BELAY_PRECONDITION(wait_.count() > 0, "OpenFor: the wait must be > 0ns");
     }
     [[nodiscard]] constexpr Duration next(Random&) const noexcept { return wait_; }
     /// Returns the wait; see link/bounds.hpp.

@@ -6,6 +6,7 @@
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/trip_like.hpp>
 #include <belay/core/call_counts.hpp>
+#include <belay/core/detail/any_unit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -26,10 +27,10 @@ class SlowCallRate {
 
 public:
     /// Pre: slow_after > 0ns; that of the threshold; its min_calls fit into the window.
-    constexpr SlowCallRate(Duration slow_after, Window window,
+    constexpr SlowCallRate(detail::AnyUnit slow_after, Window window,
                            part::RateThreshold threshold = {}) noexcept
         : slow_after_{slow_after}, rate_{window, threshold} {
-        BELAY_PRECONDITION(slow_after.count() > 0, "SlowCallRate: slow_after must be > 0ns");
+        BELAY_PRECONDITION(slow_after_.count() > 0, "SlowCallRate: slow_after must be > 0ns");
     }
 
     [[nodiscard]] constexpr bool record(bool, Instant now, Duration took) noexcept {
@@ -48,8 +49,8 @@ private:
 };
 
 template <class Window>
-SlowCallRate(Duration, Window) -> SlowCallRate<Window>;
+SlowCallRate(detail::AnyUnit, Window) -> SlowCallRate<Window>;
 template <class Window>
-SlowCallRate(Duration, Window, part::RateThreshold) -> SlowCallRate<Window>;
+SlowCallRate(detail::AnyUnit, Window, part::RateThreshold) -> SlowCallRate<Window>;
 
 }}  // namespace belay

@@ -9,6 +9,7 @@
 
 #include <belay/budget/aimd.hpp>
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/detail/guarded.hpp>
 #include <belay/policy/shareable_like.hpp>
 
@@ -96,10 +97,11 @@ public:
     };
 
     /// Makes a limit. A refused caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
-    constexpr explicit AdaptiveLimit(Algorithm algorithm = Algorithm{},
-                                     Duration ask_again = std::chrono::milliseconds{100}) noexcept
+    constexpr explicit AdaptiveLimit(
+        Algorithm algorithm = Algorithm{},
+        detail::AnyUnit ask_again = std::chrono::milliseconds{100}) noexcept
         : ask_again_{ask_again}, state_{State{algorithm}} {
-        BELAY_PRECONDITION(ask_again.count() > 0, "AdaptiveLimit: the wait must be > 0ns");
+        BELAY_PRECONDITION(ask_again_.count() > 0, "AdaptiveLimit: the wait must be > 0ns");
     }
 
     /// Returns whether an attempt could begin at `now`, and takes nothing.

@@ -13,6 +13,7 @@
 #include <belay/call/detail/concurrent_rate.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
@@ -22,9 +23,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// A number of calls per length of time, on average.   Thread safety: a plain value.
 struct Rate {
     /// Pre: calls >= 1, per > 0ns.
-    constexpr Rate(std::uint64_t calls, Duration per) noexcept : calls_{calls}, per_{per} {
+    constexpr Rate(std::uint64_t calls, detail::AnyUnit per) noexcept : calls_{calls}, per_{per} {
         BELAY_PRECONDITION(calls >= 1, "Rate: calls must be >= 1");
-        BELAY_PRECONDITION(per.count() > 0, "Rate: per must be > 0ns");
+        BELAY_PRECONDITION(per_.count() > 0, "Rate: per must be > 0ns");
     }
 
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }

@@ -9,6 +9,7 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -34,8 +35,8 @@ public:
     static constexpr bool limits_time = true;
 
     /// Pre: limit > 0ns.
-    constexpr explicit Timeout(Duration limit) noexcept : limit_{limit} {
-        BELAY_PRECONDITION(limit.count() > 0, "Timeout: the limit must be > 0ns");
+    constexpr explicit Timeout(detail::AnyUnit limit) noexcept : limit_{limit} {
+        BELAY_PRECONDITION(limit_.count() > 0, "Timeout: the limit must be > 0ns");
     }
 
     template <class Next, class Context>

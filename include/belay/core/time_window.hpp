@@ -7,6 +7,7 @@
 #include <cstdint>  // std::uint32_t, std::uint64_t
 
 #include <belay/core/call_counts.hpp>
+#include <belay/core/detail/any_unit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -30,10 +31,8 @@ class TimeWindow {
 
 public:
     /// Pre: length > 0ns.
-    constexpr explicit TimeWindow(Duration length) noexcept
-        // Rounded up without overflow, so that a window is never shorter than requested.
-        : width_{length / buckets + Duration{length % buckets > Duration::zero() ? 1 : 0}} {
-        BELAY_PRECONDITION(length.count() > 0, "TimeWindow: the length must be > 0ns");
+    constexpr explicit TimeWindow(detail::AnyUnit length) noexcept : width_{width_of(length)} {
+        BELAY_PRECONDITION(width_.count() > 0, "TimeWindow: the length must be > 0ns");
     }
 
     /// Counts one more call.
@@ -79,6 +78,10 @@ private:
         std::uint32_t calls = 0;
         std::uint32_t bad = 0;
     };
+    // Rounded up without overflow, so that a window is never shorter than requested.
+    [[nodiscard]] static constexpr Duration width_of(Duration length) noexcept {
+        return length / buckets + Duration{length % buckets > Duration::zero() ? 1 : 0};
+    }
     static constexpr auto buckets = static_cast<Duration::rep>(Buckets);
     // There is one bucket more than the length needs, because the newest one has only begun.
     static constexpr std::size_t slots = Buckets + 1;

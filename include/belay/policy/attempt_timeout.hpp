@@ -3,6 +3,7 @@
 /// AttemptTimeout: the longest time that one attempt to connect may take.
 #pragma once
 
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -20,8 +21,8 @@ public:
     static constexpr std::string_view name = "AttemptTimeout";
 
     /// Sets the limit; `forever` is legal.   Pre: most > 0ns.
-    constexpr explicit AttemptTimeout(Duration most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most.count() > 0, "AttemptTimeout: the limit must be > 0ns");
+    constexpr explicit AttemptTimeout(detail::AnyUnit most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most_.count() > 0, "AttemptTimeout: the limit must be > 0ns");
     }
 
     [[nodiscard]] constexpr Duration attempt_limit() const noexcept { return most_; }

@@ -5,6 +5,7 @@
 
 #include <string_view>  // std::string_view
 
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -33,8 +34,8 @@ public:
 
     /// Sets the longest time. 0ns allows the first attempt, and others only in the same instant.
     /// Pre: most >= 0ns.
-    constexpr explicit MaxElapsed(Duration most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most.count() >= 0, "MaxElapsed: the time must be >= 0ns");
+    constexpr explicit MaxElapsed(detail::AnyUnit most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most_.count() >= 0, "MaxElapsed: the time must be >= 0ns");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {

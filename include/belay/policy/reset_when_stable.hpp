@@ -3,6 +3,7 @@
 /// ResetWhenStable: how long a connection must live before it counts as a success.
 #pragma once
 
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -27,15 +28,15 @@ public:
 
     /// Sets the window; with 0ns a connection is stable as soon as it is validated.
     /// Pre: window >= 0ns.
-    constexpr explicit ResetWhenStable(Duration window) noexcept : coded_{window} {
-        BELAY_PRECONDITION(window.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
+    constexpr explicit ResetWhenStable(detail::AnyUnit window) noexcept : coded_{window} {
+        BELAY_PRECONDITION(coded_.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
     }
 
     /// Makes a rule by which age alone decides, for a peer that never sends anything. A frozen peer
     /// then counts as a success after `window`.   Pre: window >= 0ns.
-    [[nodiscard]] static constexpr ResetWhenStable by_age(Duration window) noexcept {
+    [[nodiscard]] static constexpr ResetWhenStable by_age(detail::AnyUnit window) noexcept {
         ResetWhenStable rule{window};
-        rule.coded_ = Duration{~window.count()};
+        rule.coded_ = Duration{~rule.coded_.count()};
         return rule;
     }
 

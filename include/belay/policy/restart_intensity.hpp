@@ -6,6 +6,7 @@
 #include <cstddef>      // std::size_t
 #include <string_view>  // std::string_view
 
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -31,8 +32,8 @@ public:
     static constexpr std::string_view name = "RestartIntensity";
 
     /// Pre: period > 0ns.
-    constexpr explicit RestartIntensity(Duration period) noexcept : period_{period} {
-        BELAY_PRECONDITION(period.count() > 0, "RestartIntensity: the period must be > 0ns");
+    constexpr explicit RestartIntensity(detail::AnyUnit period) noexcept : period_{period} {
+        BELAY_PRECONDITION(period_.count() > 0, "RestartIntensity: the period must be > 0ns");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept {

@@ -6,6 +6,7 @@
 #include <cstdint>      // std::uint16_t
 #include <string_view>  // std::string_view
 
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shareable_like.hpp>
 
@@ -17,8 +18,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: a plain value.
 struct AskAgain {
     /// Pre: wait > 0ns.
-    constexpr explicit AskAgain(Duration after_wait) noexcept : wait{after_wait} {
-        BELAY_PRECONDITION(after_wait.count() > 0, "AskAgain: the wait must be > 0ns");
+    constexpr explicit AskAgain(detail::AnyUnit after_wait) noexcept : wait{after_wait} {
+        BELAY_PRECONDITION(wait.count() > 0, "AskAgain: the wait must be > 0ns");
     }
     Duration wait;
 };

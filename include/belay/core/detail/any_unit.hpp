@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/backoff/detail/any_unit.hpp
+/// \file belay/core/detail/any_unit.hpp
 /// AnyUnit: a length of time given in any unit, converted without overflow.
 #pragma once
 
-#include <concepts>     // std::convertible_to
+#include <concepts>     // std::convertible_to, std::integral
 #include <ratio>        // std::ratio_divide
 #include <type_traits>  // std::is_floating_point_v
 
@@ -13,7 +13,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A parameter for a length of time that a configuration may hold in any unit from nanoseconds to
 /// years, as an integer or floating-point number. A value outside 292 years of nanoseconds, or NaN,
-/// becomes `misfit`. `misfit` is negative, so every check of a Backoff rejects it. The conversions
+/// becomes `misfit`. `misfit` is negative, so every check of a length rejects it. The conversions
 /// of std::chrono would overflow.
 ///
 /// Fractions of a nanosecond are rounded.   Thread safety: a plain value.
@@ -26,6 +26,18 @@ public:
                  std::is_floating_point_v<Rep>)
     constexpr AnyUnit(std::chrono::duration<Rep, Period> length) noexcept
         : length_{converted(length)} {}
+    /// Does not compile, because the length would be rounded.
+    template <class Rep, class Period>
+    constexpr AnyUnit(std::chrono::duration<Rep, Period>) noexcept : length_{} {
+        static_assert(!sizeof(Rep),
+                      "belay: a length of time of whole ticks must be a whole number of "
+                      "nanoseconds; use std::chrono::duration_cast, or duration<double, Period>");
+    }
+    /// Does not compile, because a number has no unit.
+    template <std::integral Number>
+    constexpr AnyUnit(Number) noexcept : length_{} {
+        static_assert(!std::integral<Number>, "belay: write the unit of a length of time: 30s");
+    }
 
     [[nodiscard]] constexpr operator Duration() const noexcept { return length_; }
 
