@@ -33,7 +33,7 @@ struct Found {
     bool refused = false;  // by open or by read
     bool right = true;
 };
-Found read_all(sim::Disk& disk) {
+Found read_back(sim::Disk& disk) {
     auto journal = SimJournal::open(disk, "q", small_journal(2));
     if (!journal) return {.refused = true, .right = !journal.error().message().empty()};
     Found found{.last = journal->last()};
@@ -64,7 +64,7 @@ TEST_CASE("Journal on a disk that fills at any operation keeps what it has confi
         // With space, the next process continues.
         REQUIRE(append_until_it_fails(disk, 80) == 80);
         disk.kill();
-        const Found found = read_all(disk);
+        const Found found = read_back(disk);
         REQUIRE(found.right);
         REQUIRE(found.last == 80);
         REQUIRE(confirmed <= 60);
@@ -82,7 +82,7 @@ TEST_CASE("Journal on a disk that ignores syncs may lose operations, and returns
         const std::uint64_t confirmed = append_until_it_fails(disk, 40);
         disk.crash(Random{Seed{seed}});
         disk.ignore_syncs(false);
-        const Found found = read_all(disk);
+        const Found found = read_back(disk);
         REQUIRE(found.right);
         lost += found.refused || found.last < confirmed ? 1 : 0;
         // What was durable before is there, or the journal reports why not.
@@ -102,7 +102,7 @@ TEST_CASE("Journal returns no wrong operation after any write to a wrong place",
         disk.misdirect_at(at);
         static_cast<void>(append_until_it_fails(disk, 60));
         disk.kill();
-        const Found found = read_all(disk);
+        const Found found = read_back(disk);
         REQUIRE(found.right);
         noticed += found.refused ? 1 : 0;
     }
