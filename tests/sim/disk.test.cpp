@@ -359,3 +359,67 @@ TEST_CASE("Disk::restore restores a backup", "[sim][disk][unit]") {
     disk.crash(bits);
     CHECK(disk.image() == image);
 }
+
+TEST_CASE("Disk::fill_at leaves no more space from an operation on", "[sim][disk][fault]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    disk.fill_at(disk.operations() + 2);
+    CHECK_FALSE(file.write(0, as_bytes("1234")));
+    CHECK(file.write(4, as_bytes("5")) == std::errc::no_space_on_device);
+    // What is there can be written again.
+    CHECK_FALSE(file.write(0, as_bytes("abcd")));
+    CHECK_FALSE(file.sync());
+    disk.mend();
+    CHECK_FALSE(file.write(4, as_bytes("5")));
+    CHECK(text_of(disk, "d/a") == "abcd5");
+}
+
+TEST_CASE("Disk::ignore_syncs confirms what a crash may then take", "[sim][disk][fault]") {
+    std::set<std::string> observed;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        Disk disk;
+        Disk::File file = make(disk, "d/a");
+        CHECK_FALSE(file.write(0, as_bytes("old")));
+        CHECK_FALSE(file.sync());
+        CHECK_FALSE(disk.sync_directory("d"));
+        disk.ignore_syncs(true);
+        CHECK_FALSE(file.write(0, as_bytes("new")));
+        CHECK_FALSE(file.sync());
+        // A later sync that works makes it durable.
+        if (seed % 2 == 0) {
+            disk.ignore_syncs(false);
+            CHECK_FALSE(file.sync());
+        }
+        disk.crash(seeded(seed));
+        if (seed % 2 == 0) CHECK(text_of(disk, "d/a") == "new");
+        if (seed % 2 != 0) observed.insert(text_of(disk, "d/a"));
+    }
+    CHECK(observed.count("old") == 1);
+    CHECK(observed.count("new") == 1);
+}
+
+TEST_CASE("Disk::flip_bit changes one bit, durably", "[sim][disk][fault]") {
+    Disk disk;
+    disk.flip_bit(7);  // there is nothing
+    disk.put("d/a", to_bytes("ab"));
+    disk.put("d/b", to_bytes("c"));
+    disk.flip_bit(8);
+    CHECK(text_of(disk, "d/a") == "ac");
+    disk.flip_bit(24 + 16);  // of 24 bits
+    disk.crash(seeded(1));
+    CHECK(text_of(disk, "d/a") == "ac");
+    CHECK(text_of(disk, "d/b") == "b");
+}
+
+TEST_CASE("Disk::misdirect_at sends one write to another place", "[sim][disk][fault]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(file.write(0, Bytes(5000, std::byte{'x'})));
+    disk.misdirect_at(disk.operations() + 1);
+    CHECK_FALSE(file.write(10, as_bytes("hello")));
+    CHECK_FALSE(file.write(20, as_bytes("right")));
+    const std::string text = text_of(disk, "d/a");
+    CHECK(text.find("hello") == 4106);
+    CHECK(text.find("right") == 20);
+    CHECK(text.size() == 5000);
+}

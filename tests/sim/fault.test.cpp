@@ -35,7 +35,12 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::refuse_disk("a"),
                                       sim::fill_disk("a"),
                                       sim::fail_disk("a", 1),
-                                      sim::fail_disk("a", 2)};
+                                      sim::fail_disk("a", 2),
+                                      sim::fill_disk("a", 1),
+                                      sim::ignore_syncs("a"),
+                                      sim::flip_bit("a", 0),
+                                      sim::flip_bit("a", 1),
+                                      sim::misdirect_write("a", 1)};
     std::set<std::uint64_t> keys;
     for (const sim::Fault& f : all) {
         CHECK(keys.insert(f.key()).second);
@@ -66,4 +71,7 @@ TEST_CASE("Fault::lasts tells the faults that can be taken back", "[sim][fault][
     CHECK_FALSE(sim::restart("a").lasts());
     CHECK_FALSE(sim::resume("a").lasts());
     CHECK_FALSE(sim::fail_disk("a", 1).lasts());
+    CHECK(sim::ignore_syncs("a").lasts());
+    CHECK_FALSE(sim::flip_bit("a", 1).lasts());
+    CHECK_FALSE(sim::misdirect_write("a", 1).lasts());
 }

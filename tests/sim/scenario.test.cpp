@@ -127,6 +127,39 @@ TEST_CASE("World::play takes the end of a fault at its time", "[sim][scenario][u
     CHECK_FALSE(file->write(0, as_bytes("hello")));
 }
 
+TEST_CASE("World::play begins and ends the faults of disks", "[sim][scenario][fault]") {
+    ScenarioWorld w;
+    sim::Disk& disk = w.server->disk();
+    disk.put("f", Bytes(5000, std::byte{0}));
+    const auto bad_disk = sim::Scenario{}
+                              .during(1s, 2s, sim::ignore_syncs("server"))
+                              .at(3s, sim::flip_bit("server", 3))
+                              .at(4s, sim::misdirect_write("server", 2))
+                              .during(5s, 6s, sim::fill_disk("server", 2));
+    CHECK(sim::to_cpp(bad_disk) ==
+          "sim::Scenario{}\n"
+          "    .during(1s, 2s, sim::ignore_syncs(\"server\"))\n"
+          "    .at(3s, sim::flip_bit(\"server\", 3))\n"
+          "    .at(4s, sim::misdirect_write(\"server\", 2))\n"
+          "    .during(5s, 6s, sim::fill_disk(\"server\", 2))");
+    w.world.play(bad_disk);
+    w.world.run_for(1500ms);
+    auto file = disk.open("f", OpenMode::write);
+    REQUIRE(file);
+    w.world.run_for(2s);
+    CHECK(disk.contents("f")[0] == std::byte{8});
+    w.world.run_for(1s);
+    CHECK_FALSE(file->write(0, as_bytes("a")));
+    CHECK_FALSE(file->write(0, as_bytes("b")));
+    CHECK(disk.contents("f")[0] == std::byte{'a'});
+    CHECK(disk.contents("f")[4096] == std::byte{'b'});
+    w.world.run_for(1s);
+    CHECK_FALSE(file->write(5000, as_bytes("c")));
+    CHECK(file->write(5001, as_bytes("d")) == std::errc::no_space_on_device);
+    w.world.run_for(1s);
+    CHECK_FALSE(file->write(5001, as_bytes("d")));
+}
+
 TEST_CASE("Scenario's overlapping faults end with the later one", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(sim::Scenario{}

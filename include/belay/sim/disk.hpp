@@ -88,7 +88,7 @@ public:
     }
     [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
         const Begun begun = begin_operation();
-        if (!begun.error) names_.sync(path);
+        if (!begun.error && !ignores_syncs_) names_.sync(path);
         return begun.error;
     }
 
@@ -99,7 +99,7 @@ public:
     void kill() noexcept {
         ++generation_;
         halted_ = false;
-        fail_at_ = halt_at_ = 0;
+        planned_ = {};
         names_.unlock_all();
     }
 
@@ -119,23 +119,43 @@ public:
     /// file. A failed sync forgets, as real systems do, that the file was dirty. A later sync then
     /// succeeds, and makes none of these bytes durable.
     void fail_at(std::uint64_t number, std::error_code error) noexcept {
-        fail_at_ = number;
-        fail_with_ = error;
+        planned_.fail = number;
+        planned_.error = error;
     }
     /// Makes the power fail during operation `number`. The operation takes effect without being
     /// durable, and it and all later ones return errors. Call `crash()` or `kill()` afterwards.
-    void halt_at(std::uint64_t number) noexcept { halt_at_ = number; }
+    void halt_at(std::uint64_t number) noexcept { planned_.halt = number; }
     /// Limits the disk to `bytes`; an operation that needs more fails with ENOSPC.
     void limit_bytes(std::uint64_t bytes) noexcept { bytes_max_ = bytes; }
+    /// Limits the disk to what is on it when operation `number` begins.
+    void fill_at(std::uint64_t number) noexcept { planned_.fill = number; }
+    /// Makes operation `number`, if it is a write, go to a place 4,096 bytes behind its own. It
+    /// succeeds, and what was at that place is lost.
+    void misdirect_at(std::uint64_t number) noexcept { planned_.misdirect = number; }
+    /// Makes each sync succeed without an effect, as a drive that confirms what is in its cache,
+    /// until `ignore_syncs(false)`. A loss of power may then take what programs believe durable.
+    void ignore_syncs(bool ignores) noexcept { ignores_syncs_ = ignores; }
+    /// Flips one bit of the bytes on the disk, durably: that of `number`, modulo all bits of all
+    /// files in the order of their names. Does nothing if there are none.
+    void flip_bit(std::uint64_t number) noexcept {
+        const std::uint64_t bits = used_bytes() * 8;
+        if (bits == 0) return;
+        std::uint64_t bit = number % bits;
+        for (const auto& [name, file] : names_.all()) {
+            const std::uint64_t here = std::uint64_t{file->bytes.bytes().size()} * 8;
+            if (bit < here) return file->bytes.flip(bit);
+            bit -= here;
+        }
+    }
     /// Makes every operation fail with an I/O error and without an effect, until `refuse(false)`.
     /// Reading still works, and so does opening a file that is there. The end of a process does not
     /// end it.
     void refuse(bool refuses) noexcept { refuses_ = refuses; }
-    /// Ends all faults: the refusal, the limit, and the operations that were to fail. Lost data
-    /// stays lost.
+    /// Ends all faults: the refusal, the limit, the ignored syncs, and the operations that were to
+    /// fail. Lost data stays lost.
     void mend() noexcept {
-        refuses_ = false;
-        fail_at_ = halt_at_ = 0;
+        refuses_ = ignores_syncs_ = false;
+        planned_ = {};
         bytes_max_ = no_limit;
     }
 
@@ -176,6 +196,14 @@ public:
     }
 
 private:
+    // The operations in which something happens; 0: none.
+    struct Planned {
+        std::uint64_t fail = 0;
+        std::uint64_t halt = 0;
+        std::uint64_t fill = 0;
+        std::uint64_t misdirect = 0;
+        std::error_code error{};
+    };
     struct Begun {
         std::error_code error;
         bool takes_effect = false;  // although it returns an error: the power fails during it
@@ -188,11 +216,12 @@ private:
     Begun begin_operation() noexcept {
         if (off()) return {io_error()};
         ++operations_;
-        if (operations_ == halt_at_) {
+        if (operations_ == planned_.fill) bytes_max_ = used_bytes();
+        if (operations_ == planned_.halt) {
             halted_ = true;
             return {io_error(), true};
         }
-        if (operations_ == fail_at_) return {fail_with_};
+        if (operations_ == planned_.fail) return {planned_.error};
         return {};
     }
 
@@ -204,7 +233,8 @@ private:
     std::error_code write(Inode& inode, std::uint64_t offset, BytesView from) noexcept {
         const Begun begun = begin_operation();
         if (off() && !begun.takes_effect) return begun.error;
-        const auto begin = static_cast<std::size_t>(offset);
+        const std::uint64_t aside = operations_ == planned_.misdirect ? 4096 : 0;
+        const auto begin = static_cast<std::size_t>(offset + aside);
         const bool half = begun.error && !begun.takes_effect;
         const std::size_t count = half ? from.size() / 2 : from.size();
         if (!fits(inode, begin + count)) return std::make_error_code(std::errc::no_space_on_device);
@@ -214,6 +244,7 @@ private:
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
         if (off()) return begun.error;
+        if (!begun.error && ignores_syncs_) return {};
         // After an error, a real system has marked the pages as clean all the same, and does not
         // write them again.
         begun.error ? inode.bytes.forget_dirty() : inode.bytes.sync();
@@ -231,12 +262,11 @@ private:
     detail::DiskNames names_;
     std::uint64_t generation_ = 0;
     std::uint64_t operations_ = 0;
-    std::uint64_t fail_at_ = 0;
-    std::uint64_t halt_at_ = 0;
+    Planned planned_{};
     std::uint64_t bytes_max_ = no_limit;
-    std::error_code fail_with_;
     bool halted_ = false;
     bool refuses_ = false;
+    bool ignores_syncs_ = false;
 };
 
 /// A file that a process of the host has open.

@@ -40,11 +40,14 @@ struct Fault {
         pause = 8,             ///< lasts: World::pause
         resume = 9,            ///< World::resume
         refuse_disk = 10,      ///< lasts: Disk::refuse
-        fill_disk = 11,        ///< lasts: the disk has no space for more than is on it
+        fill_disk = 11,        ///< lasts: from the `number`-th operation on, or now, no more space
         fail_disk = 12,        ///< Disk::fail_at: the `number`-th operation from now fails
         partition_one_way = 13,  ///< lasts: Network::partition_one_way(host, peer)
-        bandwidth = 14,         ///< lasts: Network::bandwidth from `host` to `peer`: `number` bytes
-        accept_then_close = 15  ///< lasts: Network::accept_then_close
+        bandwidth = 14,  ///< lasts: Network::bandwidth from `host` to `peer`: `number` bytes
+        accept_then_close = 15,  ///< lasts: Network::accept_then_close
+        ignore_syncs = 16,       ///< lasts: Disk::ignore_syncs
+        flip_bit = 17,           ///< Disk::flip_bit(number)
+        misdirect_write = 18     ///< Disk::misdirect_at: the `number`-th operation from now
     };
 
     Kind kind;
@@ -57,7 +60,8 @@ struct Fault {
     /// Returns whether the fault lasts, so that it can be taken back.
     [[nodiscard]] bool lasts() const noexcept {
         return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
-               kind != Kind::resume && kind != Kind::fail_disk;
+               kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::flip_bit &&
+               kind != Kind::misdirect_write;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -152,9 +156,26 @@ struct Fault {
 [[nodiscard]] inline Fault refuse_disk(std::string_view host) {
     return {.kind = Fault::Kind::refuse_disk, .host = std::string{host}};
 }
-/// Makes a fault in which a host's disk has no space for more than is on it. It lasts.
-[[nodiscard]] inline Fault fill_disk(std::string_view host) {
-    return {.kind = Fault::Kind::fill_disk, .host = std::string{host}};
+/// Makes a fault in which a host's disk has no space for more than is on it: at once, or from its
+/// `number`-th operation from then on (Disk::fill_at). It lasts.
+[[nodiscard]] inline Fault fill_disk(std::string_view host, std::uint64_t number = 0) {
+    return {.kind = Fault::Kind::fill_disk, .host = std::string{host}, .number = number};
+}
+/// Makes a fault in which each sync of a host's disk succeeds without an effect
+/// (Disk::ignore_syncs). It lasts.
+[[nodiscard]] inline Fault ignore_syncs(std::string_view host) {
+    return {.kind = Fault::Kind::ignore_syncs, .host = std::string{host}};
+}
+/// Makes a fault that flips one bit on a host's disk (Disk::flip_bit).
+[[nodiscard]] inline Fault flip_bit(std::string_view host, std::uint64_t number) {
+    return {.kind = Fault::Kind::flip_bit, .host = std::string{host}, .number = number};
+}
+/// Makes a fault in which one operation of a host's disk, if it is a write, goes to another place:
+/// the `number`-th from then on (Disk::misdirect_at).   Pre: number > 0.
+[[nodiscard]] inline Fault misdirect_write(std::string_view host, std::uint64_t number) {
+    BELAY_PRECONDITION(number > 0,
+                       "sim::misdirect_write: number must be > 0, 1 is the next operation");
+    return {.kind = Fault::Kind::misdirect_write, .host = std::string{host}, .number = number};
 }
 /// Makes a fault in which one operation of a host's disk fails with an I/O error: the `number`-th
 /// from then on (Disk::fail_at).   Pre: number > 0.

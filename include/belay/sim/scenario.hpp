@@ -179,6 +179,12 @@ namespace detail {
             return "refuse_disk";
         case Fault::Kind::fill_disk:
             return "fill_disk";
+        case Fault::Kind::ignore_syncs:
+            return "ignore_syncs";
+        case Fault::Kind::flip_bit:
+            return "flip_bit";
+        case Fault::Kind::misdirect_write:
+            return "misdirect_write";
         default:
             return "fail_disk";
     }
@@ -187,8 +193,7 @@ namespace detail {
     std::string out = std::string{"sim::"} + function_of(f.kind) + "(" + to_cpp(f.host);
     if (f.hits_link()) out += ", " + to_cpp(f.peer);
     if (f.kind == Fault::Kind::latency) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
-    if (f.kind == Fault::Kind::fail_disk || f.kind == Fault::Kind::bandwidth)
-        out += ", " + std::to_string(f.number);
+    if (f.number != 0 || f.kind == Fault::Kind::flip_bit) out += ", " + std::to_string(f.number);
     return out + ")";
 }
 [[nodiscard]] inline std::string to_cpp(const Scenario::Step& s) {

@@ -42,6 +42,13 @@ public:
             dirty_[s] = true;
         }
     }
+    /// Flips a bit that is on the medium, and that programs see.   Pre: there is such a bit.
+    void flip(std::uint64_t bit) noexcept {
+        const auto at = static_cast<std::size_t>(bit / 8);
+        const auto mask = static_cast<std::byte>(1U << bit % 8);
+        now_[at] ^= mask;
+        if (at < durable_.size()) durable_[at] ^= mask;
+    }
     /// Makes all bytes durable.
     void sync() {
         durable_.resize(now_.size());

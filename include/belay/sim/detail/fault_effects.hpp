@@ -37,7 +37,14 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::refuse_disk:
             return host.disk().refuse(true);
         case Fault::Kind::fill_disk:
+            if (f.number != 0) return host.disk().fill_at(host.disk().operations() + f.number);
             return host.disk().limit_bytes(host.disk().used_bytes());
+        case Fault::Kind::ignore_syncs:
+            return host.disk().ignore_syncs(true);
+        case Fault::Kind::flip_bit:
+            return host.disk().flip_bit(f.number);
+        case Fault::Kind::misdirect_write:
+            return host.disk().misdirect_at(host.disk().operations() + f.number);
         case Fault::Kind::fail_disk:
             return host.disk().fail_at(host.disk().operations() + f.number,
                                        std::make_error_code(std::errc::io_error));
@@ -67,7 +74,10 @@ void take_back(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::refuse_disk:
             return host.disk().refuse(false);
         case Fault::Kind::fill_disk:
+            host.disk().fill_at(0);
             return host.disk().limit_bytes(Disk::no_limit);
+        case Fault::Kind::ignore_syncs:
+            return host.disk().ignore_syncs(false);
         default:
             return;
     }
