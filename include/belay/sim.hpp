@@ -5,6 +5,7 @@
 
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/clock.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <belay/sim/disk.hpp>
 #include <belay/sim/fault.hpp>
 #include <belay/sim/history.hpp>

@@ -33,7 +33,7 @@ struct Scene {
     std::optional<Stamp> saw{};
 
     /// Compares content, stamp and removed. `saw` is how the scene was made, and not what it is.
-    friend bool operator==(const Scene& a, const Scene& b) {
+    friend constexpr bool operator==(const Scene& a, const Scene& b) {
         return a.content == b.content && a.stamp == b.stamp && a.removed == b.removed;
     }
 };

@@ -10,6 +10,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
+/// Decides one of two outcomes of a crash. A source that enumerates outcomes has
+/// `choose(options)`.
+template <class Bits>
+[[nodiscard]] bool is_kept(Bits& bits) {
+    if constexpr (requires { bits.choose(2U); }) {
+        return bits.choose(2) != 0;
+    } else {
+        return (bits() & 1) != 0;
+    }
+}
+
 /// The bytes of a file in sectors of 512 bytes. A sector is the unit in which a real disk writes.
 /// After a crash it may be old, new, torn or noise.
 ///
@@ -67,9 +78,9 @@ public:
     void crash(Bits& bits) {
         // The size is separate metadata. It may be durable before the bytes are, which are zeros
         // then.
-        if (now_.size() != durable_.size() && (bits() & 1) != 0) durable_.resize(now_.size());
+        if (now_.size() != durable_.size() && is_kept(bits)) durable_.resize(now_.size());
         for (std::size_t s = 0; s < dirty_.size(); ++s) {
-            if (dirty_[s]) settle_sector(s, Draw{bits()});
+            if (dirty_[s]) settle_sector(s, draw_of(bits));
         }
         now_ = durable_;
         forget_dirty();
@@ -85,6 +96,17 @@ private:
     struct Draw {
         std::uint64_t bits;
     };
+
+    template <class Bits>
+    [[nodiscard]] static Draw draw_of(Bits& bits) {
+        if constexpr (requires { bits.choose(2U); }) {
+            // Cut in the middle of the sector; 256 << 8 is 1 modulo 5.
+            constexpr std::uint64_t middle = 256U << 8U;
+            return Draw{middle + (bits.choose(5) + 4) % 5};
+        } else {
+            return Draw{bits()};
+        }
+    }
 
     void settle_sector(std::size_t sector, Draw drawn) {
         const std::uint64_t draw = drawn.bits;

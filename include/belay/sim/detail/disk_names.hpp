@@ -102,11 +102,11 @@ public:
     template <class Bits>
     void crash(Bits& bits) {
         for (const Change& change : pending_) {
-            if ((bits() & 1) != 0) apply(change, durable_);
+            if (is_kept(bits)) apply(change, durable_);
         }
         pending_.clear();
         for (auto d = directories_.begin(); d != directories_.end();) {
-            d->second = d->second || (bits() & 1) != 0;
+            d->second = d->second || is_kept(bits);
             d = d->second ? std::next(d) : lose(d);
         }
         for (const auto& [name, file] : durable_) file->bytes.crash(bits);

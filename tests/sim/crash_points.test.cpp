@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Goal: crash_points plays each loss of power, and each of its outcomes up to its limit. Method:
+// programs whose outcomes are known; a journal that promises too much; counts of states.
+#include <belay/sim/crash_points.hpp>
+
+#include <set>
+#include <string>
+
+#include <belay/journal/journal.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+/// Writes a file so that it is replaced as a whole, or leaves out one of the two syncs.
+enum class LeftOut { nothing, file, directory };
+bool save(sim::Disk& disk, LeftOut left_out) {
+    auto file = disk.open("d/new", OpenMode::replace);
+    if (!file || file->write(0, as_bytes("saved"))) return false;
+    if (left_out != LeftOut::file && file->sync()) return false;
+    if (disk.rename("d/new", "d/file")) return false;
+    return left_out == LeftOut::directory || !disk.sync_directory("d");
+}
+sim::CrashPointsReport saves(LeftOut left_out) {
+    return sim::crash_points([=](sim::Disk& disk) { return save(disk, left_out); },
+                             [](sim::Disk& disk, bool confirmed) {
+                                 const std::string text{as_text(disk.contents("d/file"))};
+                                 return text == "saved" || (text.empty() && !confirmed);
+                             });
+}
+
+/// Whether a journal lost an operation that it had confirmed, at any loss of power.
+sim::CrashPointsReport appends(Flush flush) {
+    return sim::crash_points(
+        [=](sim::Disk& disk) {
+            auto journal = Journal<sim::Disk>::open(disk, "q", {.flush = flush, .seed = Seed{1}});
+            std::uint64_t confirmed = 0;
+            while (journal && confirmed < 4) {
+                if (!journal->append(as_bytes("operation")) || journal->commit()) break;
+                ++confirmed;
+            }
+            return confirmed;
+        },
+        [](sim::Disk& disk, std::uint64_t confirmed) {
+            auto journal = Journal<sim::Disk>::open(disk, "q", {.seed = Seed{2}});
+            return journal && journal->last() >= confirmed;
+        },
+        {.states_max = 16});
+}
+
+}  // namespace
+
+TEST_CASE("crash_points finds a sync that is missing, and accepts one that is not",
+          "[sim][crash_points][unit]") {
+    const auto right = saves(LeftOut::nothing);
+    INFO(right.failure);
+    CHECK(right);
+    CHECK(right.complete);
+    CHECK(right.operations == 5);
+    for (const LeftOut left_out : {LeftOut::file, LeftOut::directory}) {
+        const auto wrong = saves(left_out);
+        CHECK_FALSE(wrong);
+        CHECK(wrong.failure.find("operation 0 of 4, state ") == 0);
+    }
+}
+
+TEST_CASE("crash_points plays every outcome of a crash once", "[sim][crash_points][unit]") {
+    std::multiset<std::string> outcomes;
+    const auto report = sim::crash_points(
+        [](sim::Disk& disk) {
+            auto file = disk.open("f", OpenMode::replace);
+            return file && !disk.sync_directory(".") && !file->write(0, Bytes(512, std::byte{'x'}));
+        },
+        [&](sim::Disk& disk, bool ended) {
+            if (ended) outcomes.insert(std::string{as_text(disk.contents("f"))});
+            return true;
+        });
+    CHECK(report.complete);
+    const std::string half(256, 'x'), zeros(256, '\0');
+    // The size is not durable, or it is, and the sector is lost, kept, torn at either end, or noise.
+    CHECK(outcomes.count(half + half) == 1);
+    CHECK(outcomes.count(half + zeros) == 1);
+    CHECK(outcomes.count(zeros + half) == 1);
+    CHECK(outcomes.count(zeros + zeros) == 1);
+    CHECK(outcomes.count("") == 5);
+    CHECK(outcomes.size() == 10);
+}
+
+TEST_CASE("crash_points reports that it played only a part", "[sim][crash_points][unit]") {
+    std::set<std::string> outcomes;
+    const auto report = sim::crash_points(
+        [](sim::Disk& disk) {
+            auto file = disk.open("f", OpenMode::replace);
+            return file && !file->write(0, Bytes(10 * 512, std::byte{'x'}));
+        },
+        [&](sim::Disk& disk, bool) {
+            outcomes.emplace(as_text(disk.contents("f")));
+            return true;
+        },
+        {.states_max = 40});
+    CHECK(report);
+    CHECK_FALSE(report.complete);
+    CHECK(report.operations == 2);
+    CHECK(report.states <= 3 * 40);
+    CHECK(outcomes.size() > 10);
+}
+
+TEST_CASE("crash_points finds that a journal without a flush loses what it has confirmed",
+          "[sim][crash_points][fault]") {
+    const auto each = appends(Flush::each);
+    INFO(each.failure);
+    CHECK(each);
+    CHECK(each.states > 100);
+    CHECK_FALSE(appends(Flush::none));
+}
+
+TEST_CASE("crash_points rejects a limit of no states", "[sim][crash_points][unit]") {
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(sim::crash_points([](sim::Disk&) { return 0; },
+                                                  [](sim::Disk&, int) { return true; },
+                                                  {.states_max = 1}));
+          }).find("states_max must be >= 2") != std::string::npos);
+}
