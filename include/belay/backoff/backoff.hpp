@@ -10,11 +10,11 @@
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/constant.hpp>
-#include <belay/core/detail/any_unit.hpp>
 #include <belay/backoff/exponential.hpp>
 #include <belay/backoff/full_jitter.hpp>
 #include <belay/backoff/growth_like.hpp>
 #include <belay/backoff/jitter_like.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

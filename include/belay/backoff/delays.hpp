@@ -7,8 +7,8 @@
 #include <cstddef>   // std::size_t
 #include <cstdint>   // std::uint64_t
 
-#include <belay/core/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
+#include <belay/core/detail/any_unit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

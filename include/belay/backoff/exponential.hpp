@@ -6,8 +6,8 @@
 #include <bit>      // std::bit_cast, std::countl_zero
 #include <cstdint>  // std::int32_t, std::uint32_t, std::uint64_t
 
-#include <belay/core/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/core/random.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -5,8 +5,8 @@
 
 #include <cstdint>  // std::uint64_t
 
-#include <belay/core/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
+#include <belay/core/detail/any_unit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
