@@ -61,13 +61,13 @@ TEST_CASE("Journal on a disk that fills at any operation keeps what it has confi
         const std::uint64_t confirmed = append_until_it_fails(disk, 60);
         disk.kill();
         disk.mend();
+        REQUIRE(read_back(disk).last >= confirmed);
         // With space, the next process continues.
         REQUIRE(append_until_it_fails(disk, 80) == 80);
         disk.kill();
         const Found found = read_back(disk);
         REQUIRE(found.right);
         REQUIRE(found.last == 80);
-        REQUIRE(confirmed <= 60);
     }
 }
 
