@@ -79,10 +79,11 @@ TEST_CASE("Result<void> is success, or the error", "[core][result][unit]") {
 TEST_CASE("Result aborts when the requested value or error is missing", "[core][result][unit]") {
     const std::string text =
         belay_test::aborts_with([] { static_cast<void>(Result<int>{lost()}.value()); });
-    CHECK(text.find("Result::value: the result must have a value") != std::string::npos);
+    CHECK(text.find("Result::value: the result must have a value; error(): " + lost().message() +
+                    " (has_value())") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               Result<void>{lost()}.value();
-          }).find("the result must not have an error") != std::string::npos);
+          }).find("must not have an error; error(): " + lost().message()) != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Result<int>{std::error_code{}});
           }).find("the error must not be 0") != std::string::npos);

@@ -7,6 +7,7 @@
 
 #include <concepts>      // std::convertible_to, std::constructible_from, std::same_as
 #include <optional>      // std::optional
+#include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::is_nothrow_move_constructible_v
 #include <utility>       // std::move, std::forward
@@ -22,6 +23,19 @@ concept OptionalValue = requires {
     typename T::value_type;
     requires std::same_as<T, std::optional<typename T::value_type>>;
 };
+
+/// Ends the program with a precondition's sentence and the text of the error, if it has one.
+template <class E>
+[[noreturn]] void no_value(std::string what, const E& error, const char* condition) noexcept {
+    if constexpr (requires {
+                      { error.message() } -> std::convertible_to<std::string>;
+                  }) {
+        what += "; error(): " + error.message();
+    } else {
+        what += "; see error()";
+    }
+    assertion_failed("precondition", what.c_str(), condition, __FILE__, __LINE__);
+}
 
 }  // namespace detail
 
@@ -91,7 +105,10 @@ private:
         }
     }
     void checked() const noexcept {
-        BELAY_PRECONDITION(has_value(), "Result::value: the result must have a value; see error()");
+        if constexpr (BELAY_ASSERTIONS != 0) {
+            if (has_value()) return;
+            detail::no_value("Result::value: the result must have a value", error_, "has_value()");
+        }
     }
 
     std::optional<T> value_;
@@ -117,8 +134,11 @@ public:
 
     /// Pre: has_value().
     void value() const noexcept {
-        BELAY_PRECONDITION(has_value(),
-                           "Result::value: the result must not have an error; see error()");
+        if constexpr (BELAY_ASSERTIONS != 0) {
+            if (has_value()) return;
+            detail::no_value("Result::value: the result must not have an error", error_,
+                             "has_value()");
+        }
     }
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
