@@ -60,6 +60,29 @@ TEST_CASE("Replica::edit is visible at once, and durable", "[sync][replica]") {
     CHECK(rig.contents() == ReplicaView{{"a", "2"}});
 }
 
+TEST_CASE("Replica does nothing before load(), so that no earlier edit is overtaken or released",
+          "[sync][replica][regression]") {
+    ReplicaServerRig rig;
+    Device<> device{1, rig.wall()};
+    REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
+    const auto unread = [&] {
+        device.replica.emplace(std::ref(*device.journal), std::ref(device.store), TextCodec{},
+                               device.options, rig.wall());
+    };
+    unread();
+    CHECK(device.replica->edit(AddElement<std::string>{"b", "2"}).error() == SyncErrc::not_loaded);
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::not_loaded);
+    CHECK(device.replica->read("a").error() == SyncErrc::not_loaded);
+    CHECK(device.replica->for_each([](std::string_view, const std::string&) {}) ==
+          SyncErrc::not_loaded);
+    CHECK(rig.server.questions == 0);
+    unread();
+    REQUIRE_FALSE(device.replica->load());
+    CHECK(device.view() == ReplicaView{{"a", "1"}});
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    CHECK(rig.contents() == ReplicaView{{"a", "1"}});
+}
+
 TEST_CASE("Replica::sync of nothing asks one question and reads no element", "[sync][replica]") {
     ReplicaServerRig rig;
     Device<> device{1, rig.wall()};

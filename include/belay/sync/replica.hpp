@@ -143,6 +143,9 @@ public:
 
     /// Reads the edits that the journal has.   Pre: it was not called before.
     ///
+    /// Until it has succeeded, edit(), read(), for_each() and sync() return not_loaded, and change
+    /// nothing: an edit from before the restart would be overtaken or released.
+    ///
     /// Errors: corrupt: the journal has a record that is none of a Replica, or that the codec
     ///         cannot decode; store_corrupt: its note is none of a clock; those of the journal.
     [[nodiscard]] std::error_code load() {
@@ -150,16 +153,20 @@ public:
         if (const std::error_code error = edits_.load(log(), replaced_)) return error;
         for (const auto& [seq, edit] : edits_.all()) clock_.saw(edit.operation.stamp);
         edits_.count_kept();
+        is_loaded_ = true;
         return {};
     }
 
     /// Makes an edit, which is durable and visible when this returns its id.
     ///
-    /// Errors: replica_full, at edits_max or kept_max; bad_operation: the element has no id, or the
-    ///         codec rejects the value; end_of_time; those of the local store. too_large: the edit
-    ///         is longer than a record of the journal. The edit was then not taken. After an error
-    ///         of the journal's commit, as a full disk, the edit is visible. It becomes durable,
-    ///         and is sent, with the next edit() or sync() that succeeds.
+    /// An update of an element that is not there adds it, and an add of one that is there replaces
+    /// its value.
+    ///
+    /// Errors: not_loaded; replica_full, at edits_max or kept_max; bad_operation: the element has
+    ///         no id, or the codec rejects the value; end_of_time; those of the local store.
+    ///         too_large: the edit is longer than a record of the journal. The edit was then not
+    ///         taken. After an error of the journal's commit, as a full disk, the edit is visible.
+    ///         It becomes durable, and is sent, with the next edit() or sync() that succeeds.
     /// Blocks: for one flush of the journal.
     [[nodiscard]] Result<Id> edit(Action action) {
         operation_type operation{.id = make_id(bits_), .action = std::move(action)};
@@ -185,6 +192,7 @@ public:
 
     /// Returns the value that the element shows: that of the last edit, or of the local store.
     [[nodiscard]] Result<std::optional<value_type>> read(std::string_view element) {
+        if (!is_loaded_) return make_error_code(SyncErrc::not_loaded);
         if (const auto* const edit = edits_.shown(edits_.last_of(element))) {
             return edit->operation.kind() == OperationKind::remove
                        ? std::optional<value_type>{}
@@ -199,6 +207,7 @@ public:
         static_assert(std::is_invocable_v<Visit&, std::string_view, const value_type&>,
                       "Replica::for_each: visit must be callable as visit(std::string_view id, "
                       "const Value& value)");
+        if (!is_loaded_) return SyncErrc::not_loaded;
         const auto error =
             detail::visit_all(store(), options_.session,
                               [&](std::string_view id, const value_type& value, const Stamp&) {
@@ -239,6 +248,10 @@ public:
         } else {
             static_assert(explain::sync_server_like<Server, operation_type>());
             Report report;
+            if (!is_loaded_) {
+                report.error = SyncErrc::not_loaded;
+                return report;
+            }
             typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
             report.error = log().commit();
             edits_.send_again(Edits::Decided::unconfirmed);
@@ -351,6 +364,7 @@ private:
     /// Gives an operation its stamp, the version that its author sees, and its base.
     /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
     [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {
+        if (!is_loaded_) return SyncErrc::not_loaded;
         if (edits_.all().size() >= options_.edits_max || edits_.kept() >= options_.kept_max) {
             return SyncErrc::replica_full;
         }
@@ -459,6 +473,7 @@ private:
     Edits edits_;
     typename Edits::Replaced replaced_{};
     Report unread_{};  // of a sync that an exception ended
+    bool is_loaded_ = false;
 };
 
 template <class Log, class Store, class Codec>

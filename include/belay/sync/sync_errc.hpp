@@ -33,7 +33,8 @@ enum class SyncErrc {
     pending_expired = 18,  ///< the operation was pending for longer than is allowed
     replica_full = 19,     ///< a Replica has as many undecided or kept edits as are allowed
     other_store = 20,      ///< the server's store is another one, or an older state of it
-    scene_changed = 21     ///< the remote has another scene than the one that a push replaces
+    scene_changed = 21,    ///< the remote has another scene than the one that a push replaces
+    not_loaded = 22        ///< a Replica has not read its journal: load() comes first
 };
 
 namespace detail {
@@ -63,6 +64,8 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"the server has another store than before, or an older state of it; see docs/replica.md",
      Cause::permanent},
     {"the remote has another scene than the one that the push replaces", Cause::permanent},
+    {"the replica has not read its journal; call load() first, and check its result",
+     Cause::permanent},
 };
 
 /// Returns the category of SyncErrc.
