@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The kind of an operation.
 enum class OperationKind : std::uint8_t {
     add,         ///< adds a whole element, whether it exists or not
-    update,      ///< changes an element, and never creates one
+    update,      ///< changes an element; it creates one only if its author names what it saw
     remove,      ///< removes an element
     interaction  ///< an event: it is reported, and never replayed
 };
