@@ -175,7 +175,10 @@ HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
     const auto who =
         verifier.verify(has_token ? bearer->substr(7) : std::string{}, SystemClock{}.now());
     if (!who) return {.status = 401};
-    const Access access = access_of(boards, asked.board, who->subject);
+    const auto found = boards.access({.board = asked.board, .user = who->subject});
+    // The page keeps the right that it knows.
+    if (!found) return {.status = 503};
+    const Access access = found->value_or(Access::none);
     const nlohmann::json answer{{"user", who->subject}, {"access", std::string{to_string(access)}}};
     return {.status = 200,
             .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
@@ -349,7 +352,9 @@ int main(int count, char** arguments) {
     std::error_code made;
     std::filesystem::create_directories(data, made);
     if (made) return fails(data + ": " + made.message());
-    auto boards = boards_in(data + "/rights.db");
+    if (const auto demo = boards_in(data + "/rights.db"); !demo) return fails(demo.error());
+    // For the page, which asks on the thread of the server: no lock may delay it.
+    auto boards = rights_in(data + "/rights.db", 0s);
     if (!boards) return fails(boards.error());
     auto rooms = rooms_in(data);
     if (!rooms) return fails(rooms.error());

@@ -3,6 +3,10 @@
 // Method: servers over one storage that loses data, in virtual time.
 #include <belay/room/detail/room_state.hpp>
 
+#include <map>
+#include <string>
+#include <string_view>
+
 #include "support/catch.hpp"
 #include "support/room/server_cluster.hpp"
 
@@ -141,6 +145,65 @@ TEST_CASE_METHOD(EditedRoom, "servers: a client that joins a held room finds wha
     c.world.run_for(10s);
     CHECK(is_stored(first));
     CHECK(is_loaded());
+}
+
+TEST_CASE_METHOD(EditedRoom,
+                 "servers: a storage that refuses restored changes is asked ever more rarely",
+                 "[room][fanout][unit][regression]") {
+    c.store.wipe();
+    c.store.full(1, true);
+    const auto client = GENERATE(as<std::string>{}, "idle", "editing", "absent");
+    CAPTURE(client);
+    if (client == "absent") ann->hang_up();
+    for (int edit = 0; edit < 4 && client == "editing"; ++edit) {
+        ann->type("more");
+        c.world.run_for(3s);
+    }
+    c.world.run_for(1min);
+    const std::uint64_t before = c.rooms(1).counters().loads;
+    c.world.run_for(10min);
+    // Waits of 30 s to a minute; nothing else loads the room.
+    CHECK(c.rooms(1).counters().loads - before <= 20);
+    CHECK(is_loaded());
+    SECTION("it has them at most save_retry_max after it has space") {
+        c.store.full(1, false);
+        c.world.run_for(c.options.save_retry_max + 1s);
+    }
+    SECTION("it has them soon if the server stops, which reports no error") {
+        c.rooms(1).stop();
+        c.world.run_for(5s);
+        CHECK_FALSE(c.was_notified("stopped: "));
+        c.store.full(1, false);
+        c.world.run_for(3s);
+        CHECK(c.was_notified("stopped: "));
+        CHECK_FALSE(c.was_notified("stopped: the"));
+    }
+    CHECK(is_stored(first));
+}
+
+TEST_CASE("servers: rooms that one storage refuses are not loaded at one instant",
+          "[room][fanout][unit][regression]") {
+    Cluster c;
+    const std::unique_ptr<RoomEditor> ann = c.editor("ann", 1, 1);
+    const Bytes edit = ann->type("saved");
+    for (int n = 0; n < 30; ++n) REQUIRE(c.rooms(1).get_or_create_room("room" + std::to_string(n)));
+    c.world.run_for(1s);
+    for (int n = 0; n < 30; ++n)
+        REQUIRE_FALSE(c.rooms(1).apply_update("room" + std::to_string(n), edit));
+    c.world.run_for(1s);
+    std::map<Instant, int> loads;
+    SECTION("it is full") {
+        c.store.wipe();
+        c.store.full(1, true);
+    }
+    SECTION("it is away") { c.store.away(1, true); }
+    c.world.run_for(10s);
+    c.store.before = [&](std::string_view call) {
+        if (call == "load" || call == "subscribe") ++loads[c.world.now()];
+    };
+    c.world.run_for(1min);
+    REQUIRE(loads.size() >= 30);
+    for (const auto& [at, count] : loads) CHECK(count <= 6);
 }
 
 TEST_CASE("PendingUpdates::restores holds until all changes of the document are stored",

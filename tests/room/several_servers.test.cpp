@@ -407,6 +407,35 @@ TEST_CASE("servers: a server does not save over an entry that it could not apply
     CHECK((cid->has(large) && cid->has(b)));
 }
 
+TEST_CASE("servers: a server that could not apply an entry saves as often as any other one",
+          "[room][fanout]") {
+    YjsDocumentOptions small;
+    small.limits.bytes_max = 1'000;
+    RoomOptions options;
+    options.unload_after = 20s;
+    options.sweep_every = 5s;
+    Cluster c{Seed{1}, {YjsDocumentOptions{}, small}, options};
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type(std::string(1'100, 'x'));
+    c.world.run_for(1s);
+    REQUIRE(c.was_notified("failed board: the update is beyond a limit"));
+    // The storage accepts snapshots that cover nothing new, or refuses them: server 1 has more.
+    SECTION("the other server has left") { c.world.kill(c.host(1)); }
+    SECTION("the other server saves more") {}
+    for (int edit = 0; edit < 20; ++edit) {
+        bob->type("t");
+        c.world.run_for(6s);
+    }
+    const std::uint64_t saves = c.rooms(2).counters().saves;
+    CHECK(saves <= 20);
+    c.world.run_for(10min);
+    CHECK(c.rooms(2).counters().saves == saves);
+    bob->hang_up();
+    c.world.run_for(1min);
+    CHECK_FALSE(c.rooms(2).stats("board"));
+}
+
 TEST_CASE_METHOD(AnnAndBob, "servers: a flood of entries is read in parts", "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);

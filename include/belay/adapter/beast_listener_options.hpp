@@ -75,8 +75,9 @@ struct ListenerOptions {
     /// method, such a request is refused: 426. The answer leaves within upgrade_within of the start
     /// of the connection, and closes it.
     ///
-    /// If the status is not valid, or the headers cannot be sent, the answer becomes a 500. If the
-    /// function throws, the exception leaves the context's run().
+    /// It runs on the thread of the listener, and must not block. If the status is not valid, or
+    /// the headers cannot be sent, the answer becomes a 500. If the function throws, the exception
+    /// leaves the context's run().
     std::function<HttpResponse(const HttpRequest&)> pages{};
 
     // ---- of the socket that listens ------------------------------------------------------------

@@ -31,6 +31,10 @@ concept ChecksRequest =
 /// Grant without `user`. If clients must not find out which rooms exist, answer an unknown room in
 /// the same way as a room to which the user has no right.
 ///
+/// The manager calls check() on its home thread. It must not block, because no client of any room
+/// is served before it returns. `check_within` does not end a call that blocks. Read files,
+/// databases and networks on another thread, and answer from there.
+///
 /// check() must not call the manager that calls it.
 ///
 /// Models: EveryoneEdits.

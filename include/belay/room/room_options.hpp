@@ -39,8 +39,9 @@ struct RoomOptions {
     /// A room that goes on changing is saved at most this long after its first unsaved change. Must
     /// be >= save_after. Until then the change is durable as an update in the storage.
     Duration save_within = std::chrono::seconds{30};
-    /// The wait before a failed save is tried again. It doubles from save_retry_min to
-    /// save_retry_max. Up to half of it is subtracted at random.
+    /// The wait before a failed save is tried again, or before a room is loaded again because a
+    /// shared storage refuses its changes. It doubles from save_retry_min to save_retry_max. Up to
+    /// half of it is subtracted at random.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
     /// The maximum number of saves that are under way at a time, over all rooms. A flush may have

@@ -65,6 +65,7 @@ struct SharedStore {
         bool away = false;          ///< nothing gets through
         bool unsubscribed = false;  ///< it is told nothing
         bool unsure = false;        ///< flushes are carried out, and fail
+        bool full = false;          ///< changes are refused, and all else works
         bool slow = false;          ///< loads are carried out, and nobody waits for them any more
         std::uint64_t last_own = 0;
         std::uint64_t mark = 0;   ///< of the store, as the server knows it
@@ -107,6 +108,7 @@ struct SharedStore {
         }
         if (was && !is) reconnect(server);
     }
+    void full(int server, bool is) { servers[server].full = is; }
     void unsubscribed(int server, bool is) {
         servers[server].unsubscribed = is;
         report_all();
@@ -374,6 +376,10 @@ public:
         if (me().away) {
             forget_turns(changes);
             return done(SharedStore::lost());
+        }
+        if (me().full) {
+            forget_turns(changes);
+            return done({std::make_error_code(std::errc::no_space_on_device), {}, {}});
         }
         const bool was_unsure = me().unsure;
         PersistenceError error;

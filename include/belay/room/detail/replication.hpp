@@ -177,9 +177,14 @@ public:
             const bool unconfirmed = state.begin == HistoryBegin::unconfirmed;
             if (unconfirmed) state.begin = HistoryBegin::missing;
             if (!known && !unconfirmed) return;
-            state.loss.needs_load = true;
             hold_saves(room);
-            retry_later(room, {});
+            // Each try loads the whole room, and the storage may refuse its changes for hours. A
+            // load that waits for its time already is not postponed by more lost changes.
+            if (state.waits_to_load()) return;
+            state.loss.needs_load = true;
+            // stop() has no time for long waits, and ends by itself.
+            if (!context_.runs()) state.failed = {};
+            retry_in(room, state.failed.next(context_.now, context_.options, context_.bits));
         }
     }
 
@@ -195,12 +200,15 @@ public:
         }
     }
     /// The room has no clients, or the server stops, and the storage may lack changes that the room
-    /// has: compares the two now, unless changes are being stored again.
+    /// has: compares the two, unless changes are being stored again. A load that waits for its time
+    /// is brought forward only if the server stops.
     void on_held_back(RoomBase& room) {
         if constexpr (!alone) {
+            ReplicationState& state = *room.replication;
             if (room.pending.restores() || room.calls.load.waits()) return;
-            room.replication->loss.needs_load = true;
-            room.replication->again_at = always;
+            if (context_.runs() && state.waits_to_load()) return;
+            state.loss.needs_load = true;
+            state.again_at = always;
             room.waker.touch();
         }
     }
@@ -233,8 +241,11 @@ private:
         const Cause cause = cause_of(why);
         const bool stays =
             cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
-        const Duration wait = stays ? room.replication->failed.next(context_.now, context_.options)
-                                    : context_.options.save_retry_min;
+        const RoomOptions& options = context_.options;
+        retry_in(room, stays ? room.replication->failed.next(context_.now, options, context_.bits)
+                             : jittered(options.save_retry_min, context_.bits));
+    }
+    void retry_in(RoomBase& room, Duration wait) {
         room.replication->again_at = after(context_.now, wait);
         room.waker.touch();
     }

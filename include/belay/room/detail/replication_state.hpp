@@ -10,20 +10,29 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
+#include <belay/core/random.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/room_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Subtracts up to half of a delay at random: one failure of a storage affects many rooms at once,
+/// which must not all try again at one instant.
+[[nodiscard]] inline Duration jittered(Duration nominal, Random& bits) noexcept {
+    const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
+    return nominal - Duration{static_cast<std::int64_t>(uniform_upto(bits, half))};
+}
+
 /// The delay after a failure. It doubles from RoomOptions::save_retry_min to save_retry_max, and
-/// starts again after save_retry_max without a failure.
+/// starts again after save_retry_max without a failure. It is jittered.
 struct RoomPause {
-    [[nodiscard]] Duration next(Instant now, const RoomOptions& options) noexcept {
+    [[nodiscard]] Duration next(Instant now, const RoomOptions& options, Random& bits) noexcept {
         if (after(until, options.save_retry_max) < now) times = 0;
-        const Duration wait =
+        const Duration nominal =
             smaller(part::saturating_multiply(options.save_retry_min, std::uint64_t{1} << times),
                     options.save_retry_max);
         if (times < 32) ++times;
+        const Duration wait = jittered(nominal, bits);
         until = after(now, wait);
         return wait;
     }
@@ -150,6 +159,10 @@ struct StorageLoss {
 struct ReplicationState {
     [[nodiscard]] Instant deadline() const noexcept {
         return smaller(subscription.deadline(), again_at);
+    }
+    /// Whether a load is due at `again_at`.
+    [[nodiscard]] bool waits_to_load() const noexcept {
+        return loss.needs_load && again_at != never;
     }
     void note(RestoreEvent event) noexcept { restore = after_event(restore, event); }
     /// Whether a snapshot of the document has exactly what the entries that were read have. Another

@@ -106,12 +106,15 @@ public:
             sessions_.hold(room);
         }
         bool known = false;
+        bool edited = false;
         for (PendingUpdate& change : lost) {
             known = known || change.in_document;
+            edited = edited || !change.in_document;
             imports_.fail_change(change, why);
             lifecycle_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
         }
-        if (context_.run.phase == Phase::stopping)
+        // Changes of the document are tried again, and the room is held until they are stored.
+        if (context_.run.phase == Phase::stopping && edited)
             context_.run.stop_error = make_error_code(RoomErrc::not_durable);
         replication_.on_lost(room, known);
         rooms_.step(room, Replicas::alone ? Event::lost : Event::dropped);

@@ -82,6 +82,7 @@ public:
         for (Room* const room : all_rooms()) {
             if (!unsaved) {
                 step(*room, Event::stop);
+                if (!room->evicted && room->core.held_back()) replication_.on_held_back(*room);
                 continue;
             }
             if (room->core.held_back()) {
