@@ -161,7 +161,7 @@ public:
         f(save_.under_way);
         f(save_.gave_up);
         f(part::time_left(now, save_.at));
-        // What is past needs no distance, except the change that save_within is counted from.
+        // Times in the past decide nothing, except that of the change that begins save_within.
         f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
                       : Duration{});
         // After each step, leaving_ and the end of the idle time follow from this sweep.

@@ -46,6 +46,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// A RoomManager is a machine: attach it to a driver, which runs it on one thread, the home thread.
 /// Authorizer and persistence must not call it.
 ///
+/// docs/design.md follows a join and an edit through the files of room/detail/, and has the table
+/// of the states of a client. docs/room-clients.md lists the limits.
+///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
 /// Complexity:    O(log n) for each client and room that is due. A change costs its own bytes, and

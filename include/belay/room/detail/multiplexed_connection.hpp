@@ -132,8 +132,8 @@ public:
         Channel* const last = std::prev(behind)->second;
         return !last->core.draining() && std::ranges::equal(last->name(), name) ? last : nullptr;
     }
-    /// Whether there may be one more channel. Draining channels count only if there are `most` of
-    /// them.
+    /// Whether there may be one more channel: `most` that are not draining, and twice as many with
+    /// those that are.
     [[nodiscard]] bool takes_another(std::size_t most) const noexcept {
         if (channels_.size() < most) return true;
         const auto leaving = std::count_if(channels_.begin(), channels_.end(), [](const auto& one) {

@@ -54,7 +54,7 @@ public:
     /// Pre: its client has no answer under way.   Complexity: O(1); above the budget
     /// O(clients), once a second and for each client that is closed.
     [[nodiscard]] bool has_space(RoomClient& client, std::size_t bytes, ReplyQueue which) {
-        // Its turn in the queue would pass to others, and its user's other answers end first.
+        // The user's own answers must end first. In the queue, this client would delay other users.
         if (which == ReplyQueue::chunked && !fits_user(client, bytes)) {
             client.outbox.queue = ReplyQueue::none;
             return false;

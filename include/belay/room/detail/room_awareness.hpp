@@ -27,8 +27,8 @@ struct AwarenessSource {
     std::string_view user;
 };
 
-/// How far a client has received the awareness: all changes up to `seen`, and of later ones the ids
-/// before `from`, as they were at `until` or later.
+/// How far a client has received the awareness. It has all changes up to `seen`. It also has the
+/// later changes of all ids below `from`, up to `until` at least.
 struct AwarenessCursor {
     std::uint64_t seen = 0;  ///< 0: nothing yet
     std::uint64_t until = 0;
@@ -219,7 +219,8 @@ private:
         const auto found = owned_.find(client);
         return found != owned_.end() ? found->second : Owned{};
     }
-    /// Whether a client may have one more id. A client that repeats others is not closed for it.
+    /// Whether a client may have one more id. A client that only repeats the states of others does
+    /// not reach this limit, and is not closed.
     [[nodiscard]] bool takes_another(std::uint64_t client, const State& state) const {
         const Owned has = owned_by(client);
         return has.ids < options_->awareness_ids_per_client_max &&

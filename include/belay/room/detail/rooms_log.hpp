@@ -20,8 +20,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A log of rooms, and an index of what is durable in it.
 ///
-/// A change is a record at once, and in the index when the record is durable: what the index says
-/// survives. What a room does not need is given up when what says so is durable, never before.
+/// A change is written as a record at once. It is in the index only when the record is durable, so
+/// that all of the index survives a crash. The log releases a record that no room needs only after
+/// the record that makes it needless is durable.
 template <class Log>
 class RoomsLog {
 public:
@@ -142,8 +143,9 @@ public:
 
     // ---- room in the log ------------------------------------------------------------------------
 
-    /// Says the states again that hold up the log, some of them, and gives up what nobody needs.
-    /// To be called after a commit.   Errors: those of giving up; it is tried again next time.
+    /// Releases the records that no room needs. If the log is too long, repeats some of the oldest
+    /// states that keep it from being released.
+    /// Call it after a commit.   Errors: those of the release, which the next call tries again.
     [[nodiscard]] std::error_code tidy() {
         const std::uint64_t needed = index_.oldest().value_or(log_.last() + 1);
         std::error_code error;

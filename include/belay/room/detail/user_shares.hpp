@@ -13,8 +13,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Counts what each user holds. Only users that hold something take memory. A user without a name
-/// is not counted, because it stands for all others without a name.
+/// Counts what each user holds. Only users that hold something take memory. Clients without the
+/// name of a user are not counted: they may be of many users.
 ///
 /// Complexity:    O(log users).
 /// Throws:        std::bad_alloc, in Held only.
