@@ -436,6 +436,13 @@ WORLD_MUTANTS = (
                    "        return {};\n"),),
            Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
 
+    # a version that was replaced unseen is reported once only
+    Mutant("sync_reports_overwrites_once",
+           (Change("belay/sync/detail/operation_processor.hpp",
+                   "        if constexpr (!HasReplaced<Store>) return part::Decision::applied;\n",
+                   "        return part::Decision::applied;\n"),),
+           Test("tests/sync/causality.test.cpp", "Causality: an operation that is sent again reports again what it replaced unseen")),
+
     # ---- always "no edit that was shown is lost"
     rooms("shows_before_it_is_stored",
           (EDITS, "        rooms_.step(room, Event::appended);\n        return {};",

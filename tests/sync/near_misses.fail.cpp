@@ -185,6 +185,18 @@ struct Mine : belay_test::MinimalStore {
 static_assert(belay::explain::store_like<Mine>());
 }  // namespace store_whose_prefetch_may_throw
 
+// expect-error: StoreLike: S's replaced must be 'belay::Result
+namespace store_that_replaced_without_decisions {
+struct Mine : belay_test::MinimalStore {
+    using Version = belay::part::ReplacedVersion<operation_type::value_type>;
+#if !defined(BELAY_CONTROL)
+    belay::Result<std::optional<std::uint64_t>> applied(const belay::Id&);
+#endif
+    belay::Result<std::optional<Version>> replaced(const belay::Id&);
+};
+static_assert(belay::explain::store_like<Mine>());
+}  // namespace store_that_replaced_without_decisions
+
 // expect-error: StrategyLike: the strategy must return belay::Resolution
 namespace strategy_without_resolution {
 struct Mine {
