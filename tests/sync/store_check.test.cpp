@@ -604,7 +604,8 @@ TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]
 
 TEST_CASE("check::store detects mistakes of replaced", "[sync][store_check]") {
     using Rule = check::StoreRule;
-    CHECK_FALSE(found_in<RemembersReplaced>());
+    const auto right = [] { return RemembersReplaced{}; };
+    CHECK_FALSE(check::store(right, numbered, {.histories = 20}));
     CHECK(found_in<ForgetsWhatRemovalsReplaced>() == Rule::remembers_what_was_replaced);
     CHECK(found_in<ReplacedWithNewStamp>() == Rule::remembers_what_was_replaced);
     CHECK(found_in<ReplacedWithNewValue>() == Rule::remembers_what_was_replaced);

@@ -65,7 +65,7 @@ struct RemembersReplacedVersions : MinimalStore {
 struct ReplacedWithoutOptional : MinimalStore {
     belay::Result<MinimalReplaced> replaced(const belay::Id&);
 };
-// Without decisions it would never be called.
+// As a class of today that is derived from MemoryStore. It is never called.
 struct ReplacedWithoutDecisions : KnowsHashes {
     belay::Result<std::optional<MinimalReplaced>> replaced(const belay::Id&);
 };
@@ -75,7 +75,8 @@ static_assert(!belay::detail::HasReplaced<MinimalStore>);
 static_assert(belay::StoreLike<RemembersReplacedVersions>);
 static_assert(belay::detail::HasReplaced<RemembersReplacedVersions>);
 static_assert(!belay::StoreLike<ReplacedWithoutOptional>);
-static_assert(!belay::StoreLike<ReplacedWithoutDecisions>);
+static_assert(belay::StoreLike<ReplacedWithoutDecisions>);
+static_assert(!belay::detail::RemembersReplaced<ReplacedWithoutDecisions>);
 static_assert(!belay::detail::HasChangesSince<MinimalStore>);
 static_assert(belay::StoreLike<Listing>);
 static_assert(belay::detail::HasChangesSince<Listing>);

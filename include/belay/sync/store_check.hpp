@@ -250,7 +250,7 @@ private:
         const part::ElementKey key{name.first, name.second};
         part::WriteMark mark = new_mark();
         Element& element = model_.elements[name];
-        if constexpr (HasReplaced<Store>) {
+        if constexpr (RemembersReplaced<Store>) {
             if (element.state.presence != part::Presence::absent && bits_() % 2 == 0) {
                 constexpr auto first = static_cast<int>(part::Decision::overwrote_existing);
                 mark.decision = static_cast<part::Decision>(first + static_cast<int>(bits_() % 3));
@@ -441,7 +441,10 @@ private:
         const auto answer = applied_in(*store_, id);
         const bool is_known = answer && answer->has_value();
         expect(answer && is_known == (mark != nullptr), rule);
-        if constexpr (HasReplaced<Store>) knows_replaced(id, rule);
+        if constexpr (RemembersReplaced<Store>) {
+            const bool is_new = mark == nullptr || rule == Rule::knows_applied_operations;
+            if (is_new || part::overwrites(mark->decision)) knows_replaced(id, rule);
+        }
         if (mark == nullptr || !is_known) return;
         expect((*answer)->hash == mark->hash, rule);
         if constexpr (!RemembersHashes<Store>) {

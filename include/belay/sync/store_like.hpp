@@ -187,16 +187,17 @@ concept HasChangesSince =
 template <class S>
 concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>();
 
-// Without the decision nothing would call it.
 template <class S>
-concept HasReplaced =
-    HasOperationType<S> && !RemembersHashes<S> && requires(S& store, const Id& operation) {
-        {
-            store.replaced(operation)
-        } -> std::same_as<Result<std::optional<part::ReplacedVersion<ValueOfStore<S>>>>>;
-    };
+concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operation) {
+    {
+        store.replaced(operation)
+    } -> std::same_as<Result<std::optional<part::ReplacedVersion<ValueOfStore<S>>>>>;
+};
 template <class S>
 concept NamesReplaced = HasReplaced<S> || has_replaced<S>();
+// Without the decision of an operation, nothing asks for the version that it replaced.
+template <class S>
+concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 
 }  // namespace detail
 
@@ -301,8 +302,7 @@ consteval bool store_like() {
         "changes_since(std::string_view, const belay::part::StoreCursor&, std::size_t)'");
     static_assert(detail::HasReplaced<S> || !detail::NamesReplaced<S>,
                   "StoreLike: S's replaced must be 'belay::Result<std::optional<belay::part::"
-                  "ReplacedVersion<value>>> replaced(const belay::Id&)', and its applied must "
-                  "return belay::part::AppliedMark");
+                  "ReplacedVersion<value>>> replaced(const belay::Id&)'");
     return StoreLike<S>;
 }
 

@@ -205,7 +205,7 @@ private:
     /// still has it.
     [[nodiscard]] Outcome overwrote_before(const Op& op, part::Decision decision) {
         Outcome outcome = Outcome::of(OperationOutcome::duplicate);
-        if constexpr (HasReplaced<Store>) {
+        if constexpr (RemembersReplaced<Store>) {
             auto replaced = ask_store([&] { return store_.replaced(op.id); });
             if (!replaced) return Outcome::error_of(replaced.error());
             if (!*replaced) return outcome;
@@ -221,7 +221,7 @@ private:
     }
     /// Returns the decision of an operation that is applied in spite of a conflict.
     [[nodiscard]] static part::Decision decision_over(const ConflictReason& reason) noexcept {
-        if constexpr (!HasReplaced<Store>) return part::Decision::applied;
+        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;
         constexpr part::Decision decisions[] = {
             part::Decision::applied, part::Decision::overwrote_existing,
             part::Decision::overwrote_later, part::Decision::overwrote_concurrent};
