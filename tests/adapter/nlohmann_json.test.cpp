@@ -278,6 +278,16 @@ TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_js
     json wrong = edited;
     wrong["saw"] = 5;
     CHECK_THROWS_AS(wrong.get<Scene<json>>(), json::exception);
+    tombstone.saw = stamp(4, 0, 3);
+    CHECK(json(tombstone).get<Scene<json>>().saw == tombstone.saw);
+    const part::SceneRemoval removal{stamp(5, 7, 2), stamp(4, 0, 3)};
+    const json of_removal = removal;
+    CHECK(of_removal["stamp"] == document["stamp"]);
+    CHECK(of_removal.get<part::SceneRemoval>() == removal);
+    const json blind = part::SceneRemoval{stamp(5, 7, 2)};
+    CHECK_FALSE(blind.contains("saw"));
+    CHECK_FALSE(blind.get<part::SceneRemoval>().saw);
+    CHECK_THROWS_AS(json::array().get<part::SceneRemoval>(), json::exception);
     for (const char* name : {"content", "stamp"}) {
         json partial = document;
         partial.erase(name);

@@ -176,6 +176,67 @@ TEST_CASE("sqlite::Store opens a file of version 1, and keeps everything",
     }
 }
 
+TEST_CASE("sqlite::Store opens a file of version 4, and remembers what is replaced from then on",
+          "[adapter][sqlite_store][golden]") {
+    const TemporaryDirectory dir;
+    run_sql(dir / "s",
+            "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
+            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, "
+            "change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
+            "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
+            "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT NULL "
+            "UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE TABLE "
+            "past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT NULL); "
+            "INSERT INTO past VALUES (-77, x'0102030405060708090A0B0C0D0E0F10', 0); CREATE TABLE "
+            "epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); INSERT INTO epoch VALUES "
+            "(1, 77); INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
+            "x'01000000000000000000000000000000', x'6F6C64', 1); INSERT INTO applied VALUES (41, "
+            "x'AA000000000000000000000000000000', 5, 1); PRAGMA application_id=0x62656C73; PRAGMA "
+            "user_version=4");
+    Op op = update("a", "new", stamp(9, 2));
+    op.saw = stamp(4, 4);
+    for (int opened = 0; opened < 3; ++opened) {
+        TextStore store = store_in(dir / "s");
+        CHECK(store.horizon() == WallTime{Duration{-77}});
+        CHECK(*store.applied(id_of(0xAA)).value() == part::AppliedMark{5, part::Decision::applied});
+        CHECK_FALSE(store.replaced(id_of(0xAA))->has_value());
+        CHECK(state_text(store, "a") == (opened == 0 ? "live 5 old" : "live 9 new"));
+        auto processor = processor_of(store, LastWriteWins{});
+        const auto result = processor.process_batch("s", Ops{op});
+        CHECK(sums(result, 1) == "1 0 0");
+        REQUIRE(result.overwrote.size() == 1);
+        CHECK(result.overwrote[0].replaced ==
+              part::ReplacedVersion<std::string>{stamp(5), std::string{"old"}});
+    }
+    run_sql(dir / "s", "UPDATE replaced SET value=x'00'");
+    CHECK(store_in(dir / "s").replaced(op.id).error() == QueueErrc::corrupt);
+}
+
+TEST_CASE("sqlite::Store remembers a limited number of replaced versions",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    sqlite::StoreOptions options = fast;
+    options.replaced_remembered = 0;
+    CHECK(refused_store(dir / "s", options).code == QueueErrc::bad_options);
+    options.replaced_remembered = 2;
+    auto store = TextStore::open(dir / "s", options);
+    REQUIRE(store);
+    auto processor = processor_of(*store, LastWriteWins{});
+    Ops edits{add("e", "v0", stamp(5, 5))};
+    for (int i = 1; i <= 4; ++i) {
+        edits.push_back(update("e", "v" + std::to_string(i), stamp(5 + i, 1)));
+        edits.back().saw = stamp(4, 4);
+    }
+    edits.push_back(removal("e", stamp(20, 1)));
+    edits.back().saw = stamp(4, 4);
+    CHECK(processor.process_batch("s", edits).overwrote.size() == 5);
+    const auto again = processor.process_batch("s", edits);
+    CHECK(sums(again, 6) == "6 0 0");
+    REQUIRE(again.overwrote.size() == 2);
+    CHECK(again.overwrote[0].replaced.value == "v3");
+    CHECK(again.overwrote[1].replaced.value == "v4");
+}
+
 TEST_CASE("sqlite::Store::changes_since notices that its file was restored from a copy",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
@@ -259,7 +320,7 @@ TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_store(dir / "text").code == QueueErrc::foreign_file);
     { TextStore store = store_in(dir / "s"); }
-    run_sql(dir / "s", "PRAGMA user_version=5");
+    run_sql(dir / "s", "PRAGMA user_version=6");
     CHECK(refused_store(dir / "s").code == QueueErrc::future_version);
     // A queue is no store.
     run_sql(dir / "q",

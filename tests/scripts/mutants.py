@@ -376,6 +376,11 @@ WORLD_MUTANTS = (
     explored("bridge", "pushes_without_saw",
              (BRIDGE_ENGINE, "if (s.replaces) scene.saw = s.replaces;",
               "scene.saw.reset();")),
+    # a server that compares deletes a change that the author of the deletion did not see
+    Mutant("bridge_deletes_without_saw",
+           (Change(BRIDGE_ENGINE, "part::SceneRemoval{call.pushing.stamp, s.replaces}",
+                   "part::SceneRemoval{call.pushing.stamp, s.memory.open ? s.replaces : std::nullopt}"),),
+           Test("tests/sync/bridge_deletion.test.cpp", "*")),
     explored("bridge", "new_scenes_never_conflict",
              (BRIDGE_ENGINE, "s.is_new = true;", "static_cast<void>(0);")),
     # ---- require "what is in step is not pushed"
@@ -435,6 +440,13 @@ WORLD_MUTANTS = (
                    "        return replaced_.note(log_, report.replaced.back().mine, edits_.codec());\n",
                    "        return {};\n"),),
            Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
+
+    # a version that was replaced unseen is reported once only
+    Mutant("sync_reports_overwrites_once",
+           (Change("belay/sync/detail/operation_processor.hpp",
+                   "        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;\n",
+                   "        return part::Decision::applied;\n"),),
+           Test("tests/sync/causality.test.cpp", "Causality: an operation that is sent again reports again what it replaced unseen")),
 
     # ---- always "no edit that was shown is lost"
     rooms("shows_before_it_is_stored",

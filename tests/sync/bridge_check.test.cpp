@@ -143,7 +143,8 @@ struct ServerThatAppends : DeletingServer {
     }
 };
 struct ServerWithoutTombstones : DeletingServer {
-    void remove_scene(std::string_view session, const Stamp&, Completion<Failure> done) {
+    void remove_scene(std::string_view session, const part::SceneRemoval&,
+                      Completion<Failure> done) {
         scenes.erase(std::string{session});
         done(Failure{});
     }

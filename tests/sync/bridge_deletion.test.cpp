@@ -122,6 +122,70 @@ TEST_CASE("Bridge: a change is kept instead of a deletion on the other side",
     }
 }
 
+TEST_CASE("Bridge: a deletion names the scene that it deletes", "[sync][bridge][deletion][saw]") {
+    for (const bool stamped : {true, false}) {
+        DeletingRig rig;
+        if (!stamped) rig.server.restamp = [] { return Stamp{}; };
+        begin_with_one(rig);
+        if (!stamped) rig.server.scenes["s"].stamp = {};
+        rig.board.scenes.clear();
+        rig.bridge->changed("s");
+        rig.run_for(1s);
+        REQUIRE(rig.server.scenes["s"].removed);
+        // A remote without stamps cannot compare them.
+        CHECK(rig.server.scenes["s"].saw == (stamped ? std::optional{ms(10)} : std::nullopt));
+    }
+}
+
+TEST_CASE("Bridge: a server that compares refuses to delete a change that the author did not see",
+          "[sync][bridge][deletion][saw]") {
+    for (const std::int64_t theirs : {5, 20}) {
+        DeletingRig rig;
+        rig.server.compares = true;
+        begin_with_one(rig);
+        // Between the fetch and the deletion of the round.
+        rig.server.on_push = [&] {
+            rig.server.on_push = {};
+            rig.server.scenes["s"] = {"theirs", ms(theirs)};
+        };
+        rig.board.scenes.clear();
+        rig.bridge->changed("s");
+        rig.run_for(1s);
+        CHECK(rig.server.outrun == 1);
+        CHECK(rig.board.scenes["s"].content == "theirs");
+        CHECK(rig.server.scenes["s"].content == "theirs");
+        CHECK_FALSE(rig.server.scenes["s"].removed);
+        CHECK(rig.reported.empty());
+    }
+}
+
+TEST_CASE("Bridge: a change is kept instead of a deletion that had not seen it",
+          "[sync][bridge][deletion][saw]") {
+    const auto by = [](unsigned who, std::int64_t at) {
+        return Stamp{.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
+    };
+    for (const std::int64_t deleted : {15, 30}) {
+        for (const bool seen : {false, true}) {
+            DeletingRig rig;
+            rig.server.scenes["s"] = {"0", by(2, 10)};
+            rig.board.empty = {"s"};
+            rig.start();
+            rig.run_for(31s);
+            rig.board.scenes.insert_or_assign("s", Drawing{"mine", by(1, 20)});
+            rig.bridge->changed("s");
+            rig.run_for(1s);
+            REQUIRE(rig.server.scenes["s"].content == "mine");
+            // A server that stores `saw`, and does not compare.
+            rig.server.scenes["s"] =
+                Drawing{"", by(3, deleted), true, seen ? by(1, 20) : by(2, 10)};
+            rig.run_for(31s);
+            CHECK(rig.board.scenes.contains("s") == !seen);
+            CHECK(rig.server.scenes["s"].removed == seen);
+            CHECK(rig.count("conflict") == 0);
+        }
+    }
+}
+
 TEST_CASE("Bridge: a scene that the remote has lost is not a deleted one",
           "[sync][bridge][deletion][unit]") {
     DeletingRig rig;

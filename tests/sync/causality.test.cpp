@@ -164,6 +164,49 @@ TEST_CASE("Causality: each write makes a version of its own", "[sync][causality]
     CHECK(result.overwrote[0].replaced.value == "old");
 }
 
+TEST_CASE("Causality: an operation that is sent again reports again what it replaced unseen",
+          "[sync][causality]") {
+    const auto played_twice = [](auto strategy, const Op& op, const Op* before) {
+        Memory store;
+        auto processor = processor_of(store, strategy);
+        REQUIRE(processor.process_batch("s", Ops{add("e", "v0", stamp(5, 5))}).success);
+        if (before != nullptr) REQUIRE(processor.process_batch("s", Ops{*before}).success);
+        const SyncResult first = processor.process_batch("s", Ops{op});
+        REQUIRE(first.overwrote.size() == 1);
+        // Later versions do not change what it replaced.
+        REQUIRE(processor.process_batch("s", Ops{add("e", "later", stamp(20, 9))}).success);
+        auto restarted = processor_of(store, strategy);
+        const SyncResult again = restarted.process_batch("s", Ops{op});
+        CHECK(sums(again, 1) == "1 0 0");
+        CHECK(again.overwrote == first.overwrote);
+        return first.overwrote[0].replaced.value.value_or("a removal");
+    };
+    const Op concurrent = seen(update("e", "A", stamp(12, 1)), stamp(4, 4));
+    CHECK(played_twice(LastWriteWins{}, concurrent, nullptr) == "v0");
+    CHECK(played_twice(Join{}, concurrent, nullptr) == "v0");
+    const Op gone = removal("e", stamp(6, 2));
+    CHECK(played_twice(LastWriteWins{}, concurrent, &gone) == "a removal");
+    CHECK(played_twice(RemoteWins{}, update("e", "old", stamp(3, 1)), nullptr) == "v0");
+    CHECK(played_twice(RemoteWins{}, add("e", "new", stamp(7, 1)), nullptr) == "v0");
+    CHECK(played_twice(RemoteWins{}, removal("e", stamp(2, 1)), nullptr) == "v0");
+}
+
+TEST_CASE("Causality: a store remembers a limited number of replaced versions",
+          "[sync][causality]") {
+    Memory store{{.replaced_remembered = 2}};
+    auto processor = processor_of(store, LastWriteWins{});
+    Ops edits{add("e", "v0", stamp(5, 5))};
+    for (int i = 1; i <= 4; ++i) {
+        edits.push_back(seen(update("e", "v" + std::to_string(i), stamp(5 + i, 1)), stamp(4, 4)));
+    }
+    CHECK(processor.process_batch("s", edits).overwrote.size() == 4);
+    const SyncResult again = processor.process_batch("s", edits);
+    CHECK(sums(again, 5) == "5 0 0");
+    REQUIRE(again.overwrote.size() == 2);
+    CHECK(again.overwrote[0].replaced.value == "v2");
+    CHECK(again.overwrote[1].replaced.value == "v3");
+}
+
 TEST_CASE("Causality: what an operation saw is part of its contents", "[sync][causality]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});

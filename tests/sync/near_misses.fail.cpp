@@ -80,7 +80,7 @@ static_assert(belay::explain::local_like<Forgetful>());
 // expect-error: Bridge: the remote deletes scenes, so the local side needs
 namespace remote_that_deletes_for_a_local_side_that_does_not {
 struct Deleting : belay_test::MinimalRemote {
-    void remove_scene(std::string_view, const belay::Stamp&,
+    void remove_scene(std::string_view, const belay::part::SceneRemoval&,
                       const belay::Completion<belay::Failure>&) {}
 };
 struct Here : belay_test::MinimalLocal {
@@ -184,6 +184,19 @@ struct Mine : belay_test::MinimalStore {
 };
 static_assert(belay::explain::store_like<Mine>());
 }  // namespace store_whose_prefetch_may_throw
+
+// expect-error: StoreLike: S's replaced must be 'belay::Result
+namespace store_whose_replaced_returns_no_optional {
+struct Mine : belay_test::MinimalStore {
+    using Version = belay::part::ReplacedVersion<operation_type::value_type>;
+#if defined(BELAY_CONTROL)
+    belay::Result<std::optional<Version>> replaced(const belay::Id&);
+#else
+    belay::Result<Version> replaced(const belay::Id&);
+#endif
+};
+static_assert(belay::explain::store_like<Mine>());
+}  // namespace store_whose_replaced_returns_no_optional
 
 // expect-error: StrategyLike: the strategy must return belay::Resolution
 namespace strategy_without_resolution {

@@ -40,6 +40,11 @@ struct HalfMachine : MinimalRemote {
     void advance(belay::Instant) {}
 };
 struct RemovingRemote : MinimalRemote {
+    void remove_scene(std::string_view, const belay::part::SceneRemoval&,
+                      const belay::Completion<belay::Failure>&) {}
+};
+// The form without `saw`.
+struct RemovesByStamp : MinimalRemote {
     void remove_scene(std::string_view, const belay::Stamp&,
                       const belay::Completion<belay::Failure>&) {}
 };
@@ -51,6 +56,7 @@ static_assert(belay::RemoteLike<RemovingRemote>);
 static_assert(belay::detail::HasRemoveRemote<RemovingRemote>);
 static_assert(!belay::detail::HasRemoveRemote<MinimalRemote>);
 static_assert(!belay::RemoteLike<RemoteThatRemovesAtOnce>);
+static_assert(!belay::RemoteLike<RemovesByStamp>);
 static_assert(belay::RemoteLike<MinimalRemote>);
 static_assert(belay::explain::remote_like<MinimalRemote>());
 static_assert(!belay::detail::HasCloseRemote<MinimalRemote>);

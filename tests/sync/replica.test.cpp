@@ -163,6 +163,41 @@ TEST_CASE("Replica reports a conflict to the author of the edit that lost", "[sy
     CHECK(rig.contents() == ReplicaView{{"a", "late"}});
 }
 
+TEST_CASE("Replica reports what its edit replaced unseen after a crash before the report was read",
+          "[sync][replica]") {
+    // The second sync loses its answer, or the process ends after it.
+    for (const bool loses_answer : {true, false}) {
+        ReplicaServerRig rig;
+        Device<> phone{1, rig.wall()};
+        Device<> laptop{2, rig.wall()};
+        REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "0"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+        rig.time += 1s;
+        REQUIRE(phone.replica->edit(UpdateElement<std::string>{"a", "early"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        rig.time += 1s;
+        REQUIRE(laptop.replica->edit(UpdateElement<std::string>{"a", "late"}));
+        struct Ended {};
+        if (loses_answer) {
+            rig.server.lose_in = 4;  // questions and answers: changes, batch
+            CHECK(laptop.replica->sync(rig.server).error == SyncErrc::unanswered);
+            REQUIRE(rig.contents() == ReplicaView{{"a", "late"}});
+        } else {
+            CHECK_THROWS_AS(laptop.replica->sync(rig.server, [](const auto&) { throw Ended{}; }),
+                            Ended);
+        }
+        const bool restarts = GENERATE(true, false);
+        if (restarts) REQUIRE(laptop.start());
+        const auto report = laptop.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        REQUIRE(report.overwrote.size() == 1);
+        CHECK(report.overwrote[0].operation.value() == "late");
+        CHECK(report.overwrote[0].replaced.value == "early");
+        CHECK(laptop.replica->sync(rig.server).overwrote.empty());
+    }
+}
+
 TEST_CASE("Replica sends edits again whose answer was lost, and each takes effect once",
           "[sync][replica]") {
     for (std::uint64_t lost = 1; lost < 12; ++lost) {

@@ -242,6 +242,76 @@ struct OldStampInChanges : ListedStore {
         return page;
     }
 };
+/// A right store with `replaced`.
+struct RemembersReplaced : PlainStore {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        note(key, mark);
+        return PlainStore::add(key, value, mark);
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
+        return add(key, value, mark);
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        note(key, mark);
+        return PlainStore::remove(key, mark);
+    }
+    std::error_code transaction(auto& body) {
+        auto before = was;
+        const auto undo = [&] { was = std::move(before); };
+        try {
+            const std::error_code error = PlainStore::transaction(body);
+            if (error) undo();
+            return error;
+        } catch (...) {
+            undo();
+            throw;
+        }
+    }
+    Result<std::optional<part::ReplacedVersion<std::string>>> replaced(const Id& id) {
+        const auto at = was.find(id);
+        return at != was.end() ? std::optional{at->second} : std::nullopt;
+    }
+    void note(const part::ElementKey& key, const part::WriteMark& mark) {
+        if (!part::overwrites(mark.decision)) return;
+        was[mark.operation] = {find(key)->stamp, read(key).value()};
+    }
+    std::map<Id, part::ReplacedVersion<std::string>> was{};
+};
+struct ForgetsWhatRemovalsReplaced : RemembersReplaced {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        return PlainStore::remove(key, mark);
+    }
+};
+struct ReplacedWithNewStamp : RemembersReplaced {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        const std::error_code error = RemembersReplaced::add(key, value, mark);
+        if (part::overwrites(mark.decision)) was[mark.operation].stamp = mark.stamp;
+        return error;
+    }
+};
+struct ReplacedWithNewValue : RemembersReplaced {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        const std::error_code error = RemembersReplaced::add(key, value, mark);
+        auto& version = was[mark.operation].value;
+        if (version) version = value;
+        return error;
+    }
+};
+struct ReplacedByEverything : RemembersReplaced {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        was[mark.operation] = {find(key)->stamp, read(key).value()};
+        return PlainStore::add(key, value, mark);
+    }
+};
+struct TransactionKeepsReplaced : RemembersReplaced {
+    std::error_code transaction(auto& body) { return PlainStore::transaction(body); }
+};
 // The form of earlier versions, which has nothing to say on decisions.
 struct KnowsHashesOnly : PlainStore {
     Result<std::optional<std::uint64_t>> applied(const Id& id) {
@@ -532,9 +602,20 @@ TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]
     CHECK(found_in<AlwaysCopies>().has_value());
 }
 
+TEST_CASE("check::store detects mistakes of replaced", "[sync][store_check]") {
+    using Rule = check::StoreRule;
+    const auto right = [] { return RemembersReplaced{}; };
+    CHECK_FALSE(check::store(right, numbered, {.histories = 20}));
+    CHECK(found_in<ForgetsWhatRemovalsReplaced>() == Rule::remembers_what_was_replaced);
+    CHECK(found_in<ReplacedWithNewStamp>() == Rule::remembers_what_was_replaced);
+    CHECK(found_in<ReplacedWithNewValue>() == Rule::remembers_what_was_replaced);
+    CHECK(found_in<ReplacedByEverything>() == Rule::remembers_what_was_replaced);
+    CHECK(found_in<TransactionKeepsReplaced>() == Rule::transaction_undoes_everything);
+}
+
 TEST_CASE("every check::StoreRule has its own sentence", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StoreRule::copies_for_other_cursors); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::remembers_what_was_replaced); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");

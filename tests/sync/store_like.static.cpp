@@ -57,8 +57,26 @@ struct ListingByNumbers : MinimalStore {
     belay::Result<belay::part::ChangesPage<operation_type::value_type>> changes_since(
         std::string_view, std::uint64_t);
 };
+using MinimalReplaced =
+    belay::part::ReplacedVersion<belay_test::MinimalStore::operation_type::value_type>;
+struct RemembersReplacedVersions : MinimalStore {
+    belay::Result<std::optional<MinimalReplaced>> replaced(const belay::Id&);
+};
+struct ReplacedWithoutOptional : MinimalStore {
+    belay::Result<MinimalReplaced> replaced(const belay::Id&);
+};
+// As a class of today that is derived from MemoryStore. It is never called.
+struct ReplacedWithoutDecisions : KnowsHashes {
+    belay::Result<std::optional<MinimalReplaced>> replaced(const belay::Id&);
+};
 
 static_assert(belay::StoreLike<MinimalStore>);
+static_assert(!belay::detail::HasReplaced<MinimalStore>);
+static_assert(belay::StoreLike<RemembersReplacedVersions>);
+static_assert(belay::detail::HasReplaced<RemembersReplacedVersions>);
+static_assert(!belay::StoreLike<ReplacedWithoutOptional>);
+static_assert(belay::StoreLike<ReplacedWithoutDecisions>);
+static_assert(!belay::detail::RemembersReplaced<ReplacedWithoutDecisions>);
 static_assert(!belay::detail::HasChangesSince<MinimalStore>);
 static_assert(belay::StoreLike<Listing>);
 static_assert(belay::detail::HasChangesSince<Listing>);

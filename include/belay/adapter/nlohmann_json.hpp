@@ -9,6 +9,7 @@
 /// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. A program that reads
 ///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
 /// - Scene: {"content", "stamp", "saw"}, and "removed" if it was deleted.
+/// - part::SceneRemoval: {"stamp", "saw"}.
 /// - Operation: {"id", "stamp", "saw"} and one of "AddElement": {"id", "element"},
 ///   "UpdateElement": {"id", "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id",
 ///   "what"}.
@@ -183,6 +184,21 @@ void from_json(const nlohmann::json& json, Scene<Content>& scene) {
     scene.saw.reset();
     if (const auto saw = json.find("saw"); saw != json.end()) scene.saw = saw->get<Stamp>();
 }
+
+namespace part {
+
+inline void to_json(nlohmann::json& json, const SceneRemoval& removal) {
+    json = {{"stamp", removal.stamp}};
+    if (removal.saw) json["saw"] = *removal.saw;
+}
+inline void from_json(const nlohmann::json& json, SceneRemoval& removal) {
+    detail::object_of(json, "the removal of a scene");
+    removal.stamp = json.at("stamp").get<Stamp>();
+    removal.saw.reset();
+    if (const auto saw = json.find("saw"); saw != json.end()) removal.saw = saw->get<Stamp>();
+}
+
+}  // namespace part
 
 template <class Value>
 void to_json(nlohmann::json& json, const Operation<Value>& operation) {

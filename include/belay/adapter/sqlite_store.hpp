@@ -24,6 +24,9 @@ struct StoreOptions {
     /// The number of latest operations that the store knows by their id; it knows up to 1,024 more.
     /// If an older operation comes again, its stamp decides.
     std::size_t ids_remembered = 1'000'000;
+    /// The number of replaced versions that the store remembers, those of the latest operations; at
+    /// least 1. If an older operation comes again, `SyncResult::overwrote` does not list it again.
+    std::size_t replaced_remembered = 10'000;
     /// How long the store remembers that an element was removed; it may remember it up to 1/256
     /// longer. It refuses operations that are older than that. `forever` keeps all tombstones.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
@@ -45,17 +48,20 @@ struct StoreOptions {
 ///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash, decision INTEGER)
 ///     past (horizon INTEGER, store BLOB, forgotten INTEGER)
 ///     epoch (first INTEGER PRIMARY KEY, number INTEGER)
+///     replaced (number INTEGER PRIMARY KEY, id BLOB UNIQUE, crc, wall, counter INTEGER,
+///         origin BLOB, value BLOB or NULL)
 ///
-/// The database has application_id 0x62656C73 and user_version 4. A file of an earlier version is
-/// changed to version 4 when it is opened. An element without a value is a tombstone. An element
+/// The database has application_id 0x62656C73 and user_version 5. A file of an earlier version is
+/// changed to version 5 when it is opened. An element without a value is a tombstone. An element
 /// has the number of its last change in `change`. The id in the cursors of `changes_since` is
 /// `store`. The last removal whose tombstone is forgotten has the number `forgotten`. Each opening
 /// that writes an element begins an epoch: a random number, and the number of its first change. The
 /// latest 10,000 are kept. So a reader notices that the file was restored from a copy. The crc is
 /// the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and
-/// value. Numbers are little endian.
+/// value. In `replaced`, `id` is that of the operation that replaced the version, and its crc
+/// has no session. Numbers are little endian.
 ///
-/// Models:        StoreLike, with transactions and changes_since.
+/// Models:        StoreLike, with transactions, changes_since and replaced.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
 /// Errors:        those of SQLite, see Error; a transaction in which a statement failed is undone
@@ -79,13 +85,15 @@ public:
         Store store{options, std::move(codec)};
         std::error_code error;
         if (path.empty() || path.find('\0') != path.npos || options.tombstones_kept < Duration{} ||
-            options.value_bytes_max > 1'000'000'000 || options.ids_remembered >> 40U != 0) {
+            options.value_bytes_max > 1'000'000'000 || options.ids_remembered >> 40U != 0 ||
+            options.replaced_remembered >> 40U != 0 || options.replaced_remembered == 0) {
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = store.tables_.open(path, options.flushes_each);
         if (error)
             return Error{error, path, store.tables_.last_words(), "store", "sqlite::StoreOptions"};
-        store.tables_.remembers(static_cast<std::int64_t>(options.ids_remembered));
+        store.tables_.remembers(static_cast<std::int64_t>(options.ids_remembered),
+                                static_cast<std::int64_t>(options.replaced_remembered));
         return store;
     }
 
@@ -118,6 +126,21 @@ public:
     }
     [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
         return tables_.applied(operation);
+    }
+    /// Returns the version that an operation replaced unseen; see StoreLike.
+    [[nodiscard]] Result<std::optional<part::ReplacedVersion<value_type>>> replaced(
+        const Id& operation) {
+        const Result<part::ElementState> found = tables_.replaced(operation, bytes_);
+        if (!found) return found.error();
+        if (found->presence == part::Presence::absent) {
+            return std::optional<part::ReplacedVersion<value_type>>{};
+        }
+        part::ReplacedVersion<value_type> version{found->stamp, std::nullopt};
+        if (found->presence == part::Presence::live) {
+            version.value = codec_.decode(BytesView{bytes_});
+            if (!version.value) return make_error_code(QueueErrc::corrupt);
+        }
+        return std::optional{std::move(version)};
     }
 
     [[nodiscard]] std::error_code expire(WallTime now) {

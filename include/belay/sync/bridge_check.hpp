@@ -263,7 +263,7 @@ private:
     }
     void deletion() {
         const auto answer = answer_of<Failure>([&](Completion<Failure> done) {
-            rig_->remote.remove_scene("one", check_stamp(4), std::move(done));
+            rig_->remote.remove_scene("one", part::SceneRemoval{check_stamp(4)}, std::move(done));
         });
         expect(answer && answer->cause == Cause::none, Rule::accepts_scenes);
         const Fetched scene = fetch("one");

@@ -17,6 +17,7 @@
 #include <belay/sync/detail/applied_ids.hpp>
 #include <belay/sync/detail/change_log.hpp>
 #include <belay/sync/detail/element_table.hpp>
+#include <belay/sync/detail/overwritten_versions.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
@@ -28,6 +29,9 @@ struct MemoryStoreOptions {
     /// The number of latest operations that the store recognises by their id; below 2^31. If an
     /// older operation comes again, its stamp decides.
     std::size_t ids_remembered = 100'000;
+    /// The number of replaced versions that the store remembers, those of the latest operations. If
+    /// an older operation comes again, `SyncResult::overwrote` does not list it again.
+    std::size_t replaced_remembered = 10'000;
     /// How long the store remembers that an element was removed. It refuses operations that are
     /// older than that. `forever` keeps all tombstones.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
@@ -48,7 +52,7 @@ struct MemoryStoreOptions {
 /// An element takes 108 to 132 bytes and its value. It takes more if the id (above 15 characters)
 /// or the value allocates memory. A remembered id takes 40 to 56 bytes.
 ///
-/// Models:        StoreLike, with changes_since.
+/// Models:        StoreLike, with changes_since and replaced.
 /// Thread safety: distinct objects safe.
 /// Complexity:    each call is constant on average, apart from the length of the ids; `expire` is
 ///                logarithmic for each tombstone that it removes.
@@ -66,7 +70,10 @@ public:
 
     MemoryStore() : MemoryStore{MemoryStoreOptions{}} {}
     explicit MemoryStore(MemoryStoreOptions options)
-        : options_{options}, ids_{options.ids_remembered}, id_{options.id} {
+        : options_{options},
+          ids_{options.ids_remembered},
+          overwritten_{options.replaced_remembered},
+          id_{options.id} {
         if (id_ == no_id) {
             Random bits;
             id_ = make_id(bits);
@@ -131,6 +138,11 @@ public:
     [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(
         const Id& operation) const noexcept {
         return ids_.find(operation);
+    }
+    /// Returns the version that an operation replaced unseen; see StoreLike.
+    [[nodiscard]] Result<std::optional<part::ReplacedVersion<Value>>> replaced(
+        const Id& operation) const {
+        return overwritten_.find(operation);
     }
 
     /// Loads the places of an element and an operation into the caches; see StoreLike.
@@ -290,6 +302,11 @@ private:
         if (value == nullptr && tombstones_.size() == tombstones_.capacity()) {
             tombstones_.reserve(2 * tombstones_.size() + 16);
         }
+        typename detail::OverwrittenVersions<Value>::Prepared overwritten;
+        if (at.node != nullptr && part::overwrites(mark.decision)) {
+            const Entry& was = at.node->row;
+            overwritten = overwritten_.prepare(mark.operation, was.stamp, was.value);
+        }
         if (at.node == nullptr || !assign(at.node->row.value, value)) {
             std::optional<Value> made;
             if (value != nullptr) made.emplace(*value);
@@ -309,6 +326,7 @@ private:
         at.session->second.changes.add(changes_, at.node->at);
         if (!entry.value && entry.has_tombstone == 0)
             add_tombstone(Tombstone{mark.stamp, at.session, at.node});
+        overwritten_.add(std::move(overwritten));
         note(mark);
         return {};
     }
@@ -356,6 +374,7 @@ private:
     MemoryStoreOptions options_;
     Table<Session> sessions_;
     detail::AppliedIds ids_;
+    detail::OverwrittenVersions<Value> overwritten_;
     std::vector<Tombstone> tombstones_;
     WallTime horizon_ = WallTime::min();
     std::size_t count_ = 0;

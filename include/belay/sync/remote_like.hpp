@@ -44,10 +44,10 @@ concept HasCloseRemote = requires(R& remote, Completion<Failure> c) {
 template <class R>
 concept CloseIsRight = HasCloseRemote<R> || !has_close<R>();
 template <class R>
-concept HasRemoveRemote =
-    requires(R& remote, std::string_view session, const Stamp& stamp, Completion<Failure> c) {
-        { remote.remove_scene(session, stamp, std::move(c)) } -> std::same_as<void>;
-    };
+concept HasRemoveRemote = requires(R& remote, std::string_view session,
+                                   const part::SceneRemoval& removal, Completion<Failure> c) {
+    { remote.remove_scene(session, removal, std::move(c)) } -> std::same_as<void>;
+};
 template <class R>
 concept RemoveRemoteIsRight = HasRemoveRemote<R> || !has_remove_scene<R>();
 template <class R>
@@ -66,10 +66,11 @@ concept IsNoHalfMachine =
 ///   session at the remote. The answer has Cause::none if the remote has accepted the scene.
 /// - optional: `close(Completion<Failure>) -> void`: the last call of a bridge that ends. The
 ///   bridge waits for the answer for one second at most.
-/// - optional: `remove_scene(session, Stamp, Completion<Failure>) -> void`: deletes the scene, and
-///   stores a tombstone with this stamp. From then on `fetch` returns a scene with this stamp and
-///   `removed`, until a scene is pushed again. The local side needs `remove_scene`, too. Without
-///   it, scenes are never deleted at the remote.
+/// - optional: `remove_scene(session, part::SceneRemoval, Completion<Failure>) -> void`: deletes
+///   the scene, and stores a tombstone with the removal's stamp and `saw`. From then on `fetch`
+///   returns a scene with these and `removed`, until a scene is pushed again. It may refuse the
+///   deletion of a scene that its author did not see, as it may refuse a push. The local side needs
+///   `remove_scene`, too. Without it, scenes are never deleted at the remote.
 /// - optional: the members of a MachineLike, all of them. The bridge runs a remote that it owns. If
 ///   it only refers to the remote (std::ref), the owner attaches the remote to a driver.
 ///
@@ -117,7 +118,7 @@ consteval bool remote_like() {
                   "RemoteLike: R's close must be 'void close(belay::Completion<belay::Failure>)'");
     static_assert(detail::RemoveRemoteIsRight<R>,
                   "RemoteLike: R's remove_scene must be 'void remove_scene(std::string_view "
-                  "session, belay::Stamp, belay::Completion<belay::Failure>)'");
+                  "session, belay::part::SceneRemoval, belay::Completion<belay::Failure>)'");
     static_assert(detail::IsNoHalfMachine<R>,
                   "RemoteLike: R has only a part of attach, deadline and advance; it must have all "
                   "of a MachineLike or none");

@@ -236,8 +236,8 @@ public:
         return sync(server, [](const Report&) {});
     }
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
-    /// the process ends before `on_report` returns, the next sync() reports the conflicts and
-    /// `replaced` again. If `on_report` throws, it also reports `overwrote` again.
+    /// the process ends before `on_report` returns, or it throws, the next sync() reports the same
+    /// again.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {

@@ -55,6 +55,18 @@ struct SceneBase {
     friend constexpr bool operator==(const SceneBase&, const SceneBase&) noexcept = default;
 };
 
+/// The deletion of a scene, which the remote side of a bridge carries out.
+///
+/// Thread safety: a plain value.
+struct SceneRemoval {
+    /// The stamp of the tombstone.
+    Stamp stamp{};
+    /// The stamp of the scene that the author of the deletion saw; see Scene::saw.
+    std::optional<Stamp> saw{};
+
+    friend constexpr bool operator==(const SceneRemoval&, const SceneRemoval&) noexcept = default;
+};
+
 }  // namespace part
 
 /// The side of a bridge on which a change was made.

@@ -43,7 +43,8 @@ enum class StoreRule : std::uint8_t {
     continues_when_its_file_is_back,
     changes_lead_to_what_it_has,
     lists_only_changes,
-    copies_for_other_cursors
+    copies_for_other_cursors,
+    remembers_what_was_replaced
 };
 
 /// Returns the rule as a sentence.
@@ -75,7 +76,9 @@ enum class StoreRule : std::uint8_t {
         "a reader that applies the pages of changes_since has the elements of the session",
         "changes_since lists nothing twice, and nothing to a reader that has everything",
         "changes_since begins a copy for a cursor of another store or ahead of it, and no other "
-        "unless removals were forgotten"};
+        "unless removals were forgotten",
+        "replaced returns the version in whose place an operation that overwrites put its own, and "
+        "nothing for other operations"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -96,7 +99,8 @@ struct StoreOptions {
     std::uint64_t histories = 100;
     /// The number of writes, transactions, moves and other steps in a history.
     std::size_t steps = 200;
-    /// The number of latest operations that the store must know; it may know more.
+    /// The number of latest operations that the store must know; it may know more. If it has
+    /// `replaced`, it must know what they replaced, too.
     std::size_t ids_remembered = 50;
 };
 
@@ -208,6 +212,7 @@ private:
     using Name = std::pair<std::string, std::string>;
     struct Model {
         std::map<Name, Element> elements{};
+        std::map<Id, Element> replaced{};
         std::vector<part::WriteMark> known{};
         WallTime horizon = WallTime::min();
     };
@@ -243,8 +248,15 @@ private:
     void write(Rule rule) {
         const Name name = any_name();
         const part::ElementKey key{name.first, name.second};
-        const part::WriteMark mark = new_mark();
+        part::WriteMark mark = new_mark();
         Element& element = model_.elements[name];
+        if constexpr (RemembersReplaced<Store>) {
+            if (element.state.presence != part::Presence::absent && bits_() % 2 == 0) {
+                constexpr auto first = static_cast<int>(part::Decision::overwrote_existing);
+                mark.decision = static_cast<part::Decision>(first + static_cast<int>(bits_() % 3));
+                model_.replaced[mark.operation] = element;
+            }
+        }
         const std::uint64_t what = bits_() % 3;
         std::error_code error;
         if constexpr (HasPrefetch<Store>) store_->prefetch(key, mark.operation);
@@ -429,6 +441,10 @@ private:
         const auto answer = applied_in(*store_, id);
         const bool is_known = answer && answer->has_value();
         expect(answer && is_known == (mark != nullptr), rule);
+        if constexpr (RemembersReplaced<Store>) {
+            const bool is_new = mark == nullptr || rule == Rule::knows_applied_operations;
+            if (is_new || part::overwrites(mark->decision)) knows_replaced(id, rule);
+        }
         if (mark == nullptr || !is_known) return;
         expect((*answer)->hash == mark->hash, rule);
         if constexpr (!RemembersHashes<Store>) {
@@ -436,6 +452,19 @@ private:
             expect((*answer)->decision == mark->decision,
                    particular ? rule : Rule::knows_their_decisions);
         }
+    }
+    void knows_replaced(const Id& id, Rule rule) {
+        const bool particular =
+            rule != Rule::knows_applied_operations && rule != Rule::knows_no_others;
+        if (!particular) rule = Rule::remembers_what_was_replaced;
+        const auto version = store_->replaced(id);
+        const auto at = model_.replaced.find(id);
+        expect(version && version->has_value() == (at != model_.replaced.end()), rule);
+        if (!version || !*version || at == model_.replaced.end()) return;
+        const auto& [state, value] = at->second;
+        const bool live = state.presence == part::Presence::live;
+        expect((*version)->stamp == state.stamp && (*version)->value.has_value() == live, rule);
+        if (live && (*version)->value) expect(*(*version)->value == value_(value), rule);
     }
     void same_as_before(Rule rule) {
         for (const char* session : sessions) {

@@ -12,6 +12,7 @@
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sync/changes.hpp>
+#include <belay/sync/conflict.hpp>
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/stamp.hpp>
 
@@ -45,13 +46,21 @@ struct ElementState {
 
 /// How an operation was decided.
 enum class Decision : std::uint8_t {
-    unknown,         ///< the store does not remember it
-    applied,         ///< it took effect, or had none to take
-    not_found,       ///< a conflict, decided against it: ElementNotFound
-    already_exists,  ///< the same: ElementAlreadyExists
-    stale,           ///< the same: StaleTimestamp
-    concurrent       ///< the same: ConcurrentModification
+    unknown,              ///< the store does not remember it
+    applied,              ///< it took effect, or had none to take
+    not_found,            ///< a conflict, decided against it: ElementNotFound
+    already_exists,       ///< the same: ElementAlreadyExists
+    stale,                ///< the same: StaleTimestamp
+    concurrent,           ///< the same: ConcurrentModification
+    overwrote_existing,   ///< it replaced a version in spite of ElementAlreadyExists
+    overwrote_later,      ///< the same: StaleTimestamp
+    overwrote_concurrent  ///< the same: ConcurrentModification
 };
+
+/// Returns whether an operation with this decision replaced a version that its author had not seen.
+[[nodiscard]] constexpr bool overwrites(Decision decision) noexcept {
+    return decision >= Decision::overwrote_existing;
+}
 
 /// The hash and the decision of an operation, as a store remembers them.
 struct AppliedMark {
@@ -70,7 +79,9 @@ struct WriteMark {
     Id operation{};
     /// The hash of the operation's contents and session; remembered with its id.
     std::uint64_t hash = 0;
-    /// How the operation was decided; remembered with its id, if the store can.
+    /// How the operation was decided; remembered with its id, if the store can. If it
+    /// `overwrites`, a store that has `replaced` remembers the version in its place, too. A store
+    /// without `replaced` gets `applied` instead.
     Decision decision = Decision::unknown;
 };
 
@@ -81,6 +92,7 @@ namespace detail {
 BELAY_DETAIL_MEMBER(transaction);
 BELAY_DETAIL_MEMBER(prefetch);
 BELAY_DETAIL_MEMBER(changes_since);
+BELAY_DETAIL_MEMBER(replaced);
 
 template <class S>
 concept HasOperationType =
@@ -175,6 +187,18 @@ concept HasChangesSince =
 template <class S>
 concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>();
 
+template <class S>
+concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operation) {
+    {
+        store.replaced(operation)
+    } -> std::same_as<Result<std::optional<part::ReplacedVersion<ValueOfStore<S>>>>>;
+};
+template <class S>
+concept NamesReplaced = HasReplaced<S> || has_replaced<S>();
+// Without the decision of an operation, nothing asks for the version that it replaced.
+template <class S>
+concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
+
 }  // namespace detail
 
 /// Stores the elements of sessions; MemoryStore is one.
@@ -210,6 +234,11 @@ concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>();
 ///   element once with its present version, removals included. The page begins a copy of everything
 ///   if `since` is a cursor of another store or ahead of this one. It does so, too, if the store
 ///   has forgotten a removal after `since`.
+/// - optional: `replaced(operation) -> Result<std::optional<ReplacedVersion<value_type>>>`: returns
+///   the version in whose place add, update or remove put its own with this id, if the decision of
+///   the mark `overwrites`. The store chooses how many of the latest it remembers, and returns
+///   nothing for others. With it, an operation that is sent again reports again what it replaced
+///   unseen.
 ///
 /// Each call happens as a whole, effect and mark, or not at all, also when it fails. An error code
 /// gives the reason; see SyncErrc. A result that a call has returned survives everything that the
@@ -220,8 +249,10 @@ concept StoreLike =
     detail::HasUpdate<S> && detail::HasRemove<S> && detail::HasRemember<S> &&
     detail::HasApplied<S> && detail::HasExpire<S> && detail::HasHorizon<S> &&
     (detail::HasTransaction<S> || !detail::NamesTransaction<S>)&&(
-        detail::HasPrefetch<S> || !detail::NamesPrefetch<S>)&&(detail::HasChangesSince<S> ||
-                                                               !detail::NamesChangesSince<S>);
+        detail::HasPrefetch<S> ||
+        !detail::NamesPrefetch<S>)&&(detail::HasChangesSince<S> ||
+                                     !detail::NamesChangesSince<S>)&&(detail::HasReplaced<S> ||
+                                                                      !detail::NamesReplaced<S>);
 
 namespace explain {
 
@@ -269,6 +300,9 @@ consteval bool store_like() {
         detail::HasChangesSince<S> || !detail::NamesChangesSince<S>,
         "StoreLike: S's changes_since must be 'belay::Result<belay::part::ChangesPage<value>> "
         "changes_since(std::string_view, const belay::part::StoreCursor&, std::size_t)'");
+    static_assert(detail::HasReplaced<S> || !detail::NamesReplaced<S>,
+                  "StoreLike: S's replaced must be 'belay::Result<std::optional<belay::part::"
+                  "ReplacedVersion<value>>> replaced(const belay::Id&)'");
     return StoreLike<S>;
 }
 

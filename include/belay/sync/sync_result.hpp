@@ -60,7 +60,8 @@ struct SyncResult {
     /// In the order of the batch, as `conflicts` are.
     std::vector<FailedOperation<Op>> failed_operations{};
     /// The operations that were applied in spite of a conflict, each with the version that it
-    /// replaced. They are in `synced_count`. An operation that is sent again is not listed again.
+    /// replaced. They are in `synced_count`. An operation that is sent again is listed again, if
+    /// the store has `replaced` and still remembers the version.
     std::vector<Overwrite> overwrote{};
     /// The time of all tries and waits, by the sleeper; without a sleeper, by the wall clock.
     Duration duration{};

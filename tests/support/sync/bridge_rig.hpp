@@ -202,10 +202,9 @@ struct DeletingBoard : RememberingBoard {
 
 /// A server that keeps tombstones.
 struct DeletingServer : Server {
-    void remove_scene(std::string_view session, const belay::Stamp& stamp,
+    void remove_scene(std::string_view session, const belay::part::SceneRemoval& removal,
                       belay::Completion<belay::Failure> done) {
-        Drawing tombstone{"", stamp};
-        tombstone.removed = true;
+        Drawing tombstone{"", removal.stamp, true, removal.saw};
         push(session, tombstone, std::move(done));
     }
 };

@@ -25,12 +25,13 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
         std::int64_t version = 0;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 4, 1}, version);
+        if (!error) error = db_.recognise({0x62656C73, 5, 1}, version);
         if (!error) error = db_.configure(flushes_each);
         if (!error && version == 0) error = create();
         if (!error && version == 1) error = add_decisions();
         if (!error && (version == 1 || version == 2)) error = add_changes();
-        if (!error && version != 0 && version != 4) error = add_epochs();
+        if (!error && version != 0 && version < 4) error = add_epochs();
+        if (!error && version != 0 && version < 5) error = add_replaced();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };
@@ -52,6 +53,12 @@ public:
         prepare("INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_);
         prepare("SELECT hash, decision FROM applied WHERE id=?", applied_);
         prepare("DELETE FROM applied WHERE number<=?", forget_);
+        prepare(
+            "INSERT OR REPLACE INTO replaced (id, crc, wall, counter, origin, value) VALUES (?, ?, "
+            "?, ?, ?, ?)",
+            note_replaced_);
+        prepare("SELECT crc, wall, counter, origin, value FROM replaced WHERE id=?", replaced_);
+        prepare("DELETE FROM replaced WHERE number<=?", forget_replaced_);
         prepare("INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_);
         std::int64_t found[4] = {};
         if (!error) {
@@ -144,6 +151,7 @@ public:
                                       const std::optional<BytesView>& value,
                                       const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
+            if (const std::error_code error = keep_replaced(key, mark)) return error;
             const int answer = write(put_, key, value, mark);
             return answer == SQLITE_DONE ? note(mark) : failed(answer);
         });
@@ -152,6 +160,7 @@ public:
     [[nodiscard]] std::error_code update(const part::ElementKey& key, BytesView value,
                                          const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
+            if (const std::error_code error = keep_replaced(key, mark)) return error;
             const int answer = write(update_, key, value, mark);
             if (answer != SQLITE_DONE) return failed(answer);
             if (db_.changes() == 1) return note(mark);
@@ -173,6 +182,19 @@ public:
         return std::optional{part::AppliedMark{
             static_cast<std::uint64_t>(run.number(0)),
             is_known ? static_cast<part::Decision>(decision) : part::Decision::unknown}};
+    }
+    /// Returns the version that an operation replaced unseen, and its value's bytes if it had one.
+    /// It is absent if it is not remembered.
+    [[nodiscard]] Result<part::ElementState> replaced(const Id& operation, Bytes& value) {
+        const SqliteRun run{replaced_};
+        run.bind(1, BytesView{operation});
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return part::ElementState{};
+        if (answer != SQLITE_ROW) return read_failed(answer);
+        BytesView bytes;
+        const Result<part::ElementState> found = read_row(run, key_of_replaced(operation), bytes);
+        if (found) value.assign(bytes.begin(), bytes.end());
+        return found;
     }
     /// Removes the tombstones from before `until`.
     [[nodiscard]] std::error_code expire(WallTime until) {
@@ -199,9 +221,13 @@ public:
         return error;
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
-    /// Sets how many operations are remembered. At least one: SQLite numbers the rows of an empty
-    /// table from 1 again.
-    void remembers(std::int64_t most) noexcept { most_ = std::max(most, std::int64_t{1}); }
+    /// Sets how many operations are remembered, and how many replaced versions. At least one each,
+    /// because SQLite numbers the rows of an empty table from 1 again.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the options
+    void remembers(std::int64_t operations, std::int64_t replaced) noexcept {
+        most_ = std::max(operations, std::int64_t{1});
+        replaced_most_ = replaced;
+    }
 
     /// Runs `body` in a transaction of SQLite, and undoes it if it cannot be committed.
     template <class Body>
@@ -240,7 +266,8 @@ private:
         bool needed = true;
     };
 
-    static constexpr std::int64_t decisions = static_cast<int>(part::Decision::concurrent);
+    static constexpr std::int64_t decisions =
+        static_cast<int>(part::Decision::overwrote_concurrent);
     // At most this many more than requested are remembered before the oldest are removed.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
@@ -281,8 +308,10 @@ private:
             "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
             "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
             "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); CREATE "
-            "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); PRAGMA "
-            "application_id=0x62656C73; PRAGMA user_version=4; COMMIT");
+            "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); CREATE TABLE "
+            "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
+            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
+            "PRAGMA application_id=0x62656C73; PRAGMA user_version=5; COMMIT");
     }
     /// Makes a file of version 1 one of version 2. Its operations have unknown decisions.
     [[nodiscard]] std::error_code add_decisions() noexcept {
@@ -310,6 +339,13 @@ private:
         return db_.execute(
             "BEGIN; CREATE TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); "
             "PRAGMA user_version=4; COMMIT");
+    }
+    /// Makes a file of version 4 one of version 5. What its operations replaced is unknown.
+    [[nodiscard]] std::error_code add_replaced() noexcept {
+        return db_.execute(
+            "BEGIN; CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
+            "crc INTEGER NOT NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB "
+            "NOT NULL, value BLOB); PRAGMA user_version=5; COMMIT");
     }
     [[nodiscard]] std::error_code read_epochs() {
         SqliteStatement statement;
@@ -376,6 +412,34 @@ private:
         if (answer == SQLITE_DONE) ++changes_;
         return answer;
     }
+    [[nodiscard]] static part::ElementKey key_of_replaced(const Id& operation) noexcept {
+        return {{}, as_text(BytesView{operation})};
+    }
+    /// Remembers the version that an operation replaces unseen, before it does.
+    [[nodiscard]] std::error_code keep_replaced(const part::ElementKey& key,
+                                                const part::WriteMark& mark) {
+        if (!part::overwrites(mark.decision)) return {};
+        const Result<part::ElementState> found = find(key, &bytes_);
+        if (!found) return found.error();
+        if (found->presence == part::Presence::absent) return {};
+        const bool live = found->presence == part::Presence::live;
+        const BytesView value = live ? BytesView{bytes_} : BytesView{};
+        const Stamp& stamp = found->stamp;
+        {
+            const SqliteRun run{note_replaced_};
+            run.bind(1, BytesView{mark.operation});
+            run.bind(2, std::int64_t{check(key_of_replaced(mark.operation), stamp, value, live)});
+            run.bind(3, std::int64_t{stamp.wall.time_since_epoch().count()});
+            run.bind(4, std::int64_t{stamp.counter});
+            run.bind(5, BytesView{stamp.origin});
+            if (live) run.bind(6, value);
+            if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        }
+        const SqliteRun run{forget_replaced_};
+        run.bind(1, db_.last_number() - replaced_most_);
+        const int answer = run.step();
+        return answer == SQLITE_DONE ? std::error_code{} : failed(answer);
+    }
     [[nodiscard]] std::error_code note(const part::WriteMark& mark) {
         {
             const SqliteRun run{remember_};
@@ -420,15 +484,20 @@ private:
     SqliteStatement remember_;
     SqliteStatement applied_;
     SqliteStatement forget_;
+    SqliteStatement note_replaced_;
+    SqliteStatement replaced_;
+    SqliteStatement forget_replaced_;
     SqliteStatement begin_epoch_;
     WallTime horizon_ = WallTime::min();
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;
+    std::int64_t replaced_most_ = 0;
     std::int64_t changes_ = 0;    // the number of the last change
     std::int64_t forgotten_ = 0;  // that of the last removal that is forgotten
     Id id_{};
     StoreEpochs epochs_;
     std::size_t former_epochs_ = 0;  // of earlier openings
+    Bytes bytes_{};                  // of a version that is being replaced
     bool inside_ = false;            // a transaction is under way
     std::error_code broken_{};       // the transaction under way cannot be committed
 };

@@ -349,8 +349,9 @@ private:
         if constexpr (Sides::removes) {
             call.ask(now_, options_.answer_within, [&](Completion<Failure> done) {
                 const typename Sides::Inside inside{sides_};
-                sides_.remote.remove_scene(call.session()->name, call.pushing.stamp,
-                                           std::move(done));
+                const BridgeSession& s = *call.session();
+                sides_.remote.remove_scene(
+                    s.name, part::SceneRemoval{call.pushing.stamp, s.replaces}, std::move(done));
             });
         }
     }

@@ -191,11 +191,41 @@ private:
                 reason = StaleTimestamp{local->stamp, op.stamp};
                 break;
             }
+            case part::Decision::overwrote_existing:
+            case part::Decision::overwrote_later:
+            case part::Decision::overwrote_concurrent:
+                return overwrote_before(op, known.decision);
             default:
                 return outcome;
         }
         outcome.contradict(reason, Answer::Kind::keep_local);
         return outcome;
+    }
+    /// The result of an operation that replaced a version unseen, with that version, if the store
+    /// still has it.
+    [[nodiscard]] Outcome overwrote_before(const Op& op, part::Decision decision) {
+        Outcome outcome = Outcome::of(OperationOutcome::duplicate);
+        if constexpr (RemembersReplaced<Store>) {
+            auto replaced = ask_store([&] { return store_.replaced(op.id); });
+            if (!replaced) return Outcome::error_of(replaced.error());
+            if (!*replaced) return outcome;
+            ConflictReason reason = ConcurrentModification{};
+            if (decision == part::Decision::overwrote_existing) reason = ElementAlreadyExists{};
+            if (decision == part::Decision::overwrote_later) {
+                reason = StaleTimestamp{(*replaced)->stamp, op.stamp};
+            }
+            outcome.contradict(reason, Answer::Kind::keep_remote);
+            outcome.conflict->replaced = std::move(*replaced);
+        }
+        return outcome;
+    }
+    /// Returns the decision of an operation that is applied in spite of a conflict.
+    [[nodiscard]] static part::Decision decision_over(const ConflictReason& reason) noexcept {
+        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;
+        constexpr part::Decision decisions[] = {
+            part::Decision::applied, part::Decision::overwrote_existing,
+            part::Decision::overwrote_later, part::Decision::overwrote_concurrent};
+        return decisions[reason.index()];
     }
     [[nodiscard]] static part::Decision decision_of(const ConflictReason& reason) noexcept {
         constexpr part::Decision decisions[] = {part::Decision::not_found,
@@ -261,9 +291,11 @@ private:
                 outcome = write_or(mark, OperationOutcome::skipped);
                 break;
             case Answer::Kind::keep_remote:
+                mark.decision = decision_over(reason);
                 outcome = apply(key, op, local, mark);
                 break;
             case Answer::Kind::merged:
+                mark.decision = decision_over(reason);
                 mark.stamp = above(local.stamp, op.stamp);
                 if (!(local.stamp < mark.stamp)) return Outcome::error_of(SyncErrc::end_of_time);
                 outcome = done(ask_store([&] { return store_.add(key, answer.value(), mark); }),

@@ -5,6 +5,7 @@
 
 #include <map>            // std::map
 #include <optional>       // std::optional
+#include <set>            // std::set
 #include <span>           // std::span
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
@@ -60,6 +61,9 @@ public:
         std::vector<Edit*> batch;
         std::unordered_set<std::string_view> blocked;  // by a kept edit
         std::unordered_set<std::string_view> failed;   // the store may take it later
+        // A report that was not read lists them, and so does a server that gets the edits again.
+        overwrote_.clear();
+        for (const auto& one : report.overwrote) overwrote_.insert(one.operation.id);
         int batches_without_effect = 0;
         auto at = edits_.all().begin();
         // One element that always fails must not stop the others, but a server that takes nothing
@@ -166,12 +170,16 @@ private:
             edit->state = EditState::dropped;
             ++report.synced;
         }
-        for (auto& one : result->overwrote) report.overwrote.push_back(std::move(one));
+        for (auto& one : result->overwrote) {
+            if (!overwrote_.insert(one.operation.id).second) continue;
+            report.overwrote.push_back(std::move(one));
+        }
         return true;
     }
 
     Edits& edits_;
     std::size_t batch_operations_;
+    std::set<Id> overwrote_{};  // those of the report
 };
 
 }}}  // namespace belay::detail

@@ -306,7 +306,7 @@ struct SceneDecision {
         // A change is kept instead of a deletion, because a deletion loses nothing by that.
         const bool revives = local->removed && !remote->removed;
         if (!unpushed && !revives && shows == Shows::unaware_change) {
-            return {Move::push, true, true};
+            return {Move::push, !remote->removed, true};
         }
         const bool overwrote = shows == Shows::overwrote;
         if (!unpushed && overwrote && remote->removed) return {Move::push, false, true};

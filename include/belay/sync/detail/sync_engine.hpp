@@ -188,7 +188,7 @@ private:
                 ++batch.result.synced_count;
                 break;
             case OperationOutcome::duplicate:
-                if (outcome.conflict) {
+                if (outcome.conflict && !outcome.conflict->replaced) {
                     batch.conflict(index, outcome.conflict->reason, true);
                 } else {
                     ++batch.result.synced_count;
