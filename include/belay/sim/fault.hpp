@@ -17,6 +17,9 @@ namespace detail {
 [[nodiscard]] constexpr bool is_bandwidth(std::uint64_t bytes_per_second) noexcept {
     return bytes_per_second != 0 && bytes_per_second <= 10'000'000'000;
 }
+[[nodiscard]] constexpr bool is_exponential_latency(Duration min, Duration mean) noexcept {
+    return Duration::zero() <= min && min <= mean && mean <= std::chrono::hours{24};
+}
 
 }  // namespace detail
 
@@ -44,10 +47,14 @@ struct Fault {
         fail_disk = 12,        ///< Disk::fail_at: the `number`-th operation from now fails
         partition_one_way = 13,  ///< lasts: Network::partition_one_way(host, peer)
         bandwidth = 14,  ///< lasts: Network::bandwidth from `host` to `peer`: `number` bytes
-        accept_then_close = 15,  ///< lasts: Network::accept_then_close
-        ignore_syncs = 16,       ///< lasts: Disk::ignore_syncs
-        flip_bit = 17,           ///< Disk::flip_bit(number)
-        misdirect_write = 18     ///< Disk::misdirect_at: the `number`-th operation from now
+        accept_then_close = 15,    ///< lasts: Network::accept_then_close
+        ignore_syncs = 16,         ///< lasts: Disk::ignore_syncs
+        flip_bit = 17,             ///< Disk::flip_bit(number)
+        misdirect_write = 18,      ///< Disk::misdirect_at: the `number`-th operation from now
+        exponential_latency = 19,  ///< lasts: they travel for `min` at least, and `max` on average
+        black_hole = 20,           ///< lasts: Network::black_hole
+        unknown_name = 21,         ///< lasts: Network::unknown_name
+        slow_reader = 22           ///< lasts: Network::slow_reader with `number` bytes
     };
 
     Kind kind;
@@ -56,6 +63,7 @@ struct Fault {
     Duration min{};
     Duration max{};
     std::uint64_t number = 0;
+    std::uint64_t queue_bytes = 0;  ///< of a bandwidth
 
     /// Returns whether the fault lasts, so that it can be taken back.
     [[nodiscard]] bool lasts() const noexcept {
@@ -70,7 +78,11 @@ struct Fault {
     }
     /// Returns whether the fault changes how the link between two hosts carries messages.
     [[nodiscard]] bool changes_link() const noexcept {
-        return kind == Kind::latency || kind == Kind::bandwidth;
+        return has_latency() || kind == Kind::bandwidth;
+    }
+    /// Returns whether the fault changes how long messages travel.
+    [[nodiscard]] bool has_latency() const noexcept {
+        return kind == Kind::latency || kind == Kind::exponential_latency;
     }
     /// Returns a number made of what the fault hits, and of nothing else. It is equal on every
     /// compiler.
@@ -79,7 +91,8 @@ struct Fault {
         k = detail::mix(k, detail::hash_of(peer));
         k = detail::mix(k, static_cast<std::uint64_t>(min.count()));
         k = detail::mix(k, static_cast<std::uint64_t>(max.count()));
-        return detail::mix(k, number);
+        k = detail::mix(k, number);
+        return queue_bytes == 0 ? k : detail::mix(k, queue_bytes);
     }
     friend bool operator==(const Fault&, const Fault&) = default;
 };
@@ -106,16 +119,48 @@ struct Fault {
             .min = min,
             .max = max};
 }
-/// Makes a fault that limits how many bytes per second travel from one host to another
-/// (Network::bandwidth). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
+/// Makes a fault that changes how long a message travels from one host to another, with the
+/// exponential distribution (Network::exponential_latency). It lasts.
+/// Pre: 0ns <= min <= mean <= 24h.
+[[nodiscard]] inline Fault exponential_latency(std::string_view from, std::string_view to,
+                                               Duration min, Duration mean) {
+    BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
+                       "sim::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+    return {.kind = Fault::Kind::exponential_latency,
+            .host = std::string{from},
+            .peer = std::string{to},
+            .min = min,
+            .max = mean};
+}
+/// Makes a fault that limits how many bytes per second travel from one host to another, and how
+/// many wait (Network::bandwidth). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
 [[nodiscard]] inline Fault bandwidth(std::string_view from, std::string_view to,
-                                     std::uint64_t bytes_per_second) {
+                                     std::uint64_t bytes_per_second,
+                                     std::uint64_t queue_bytes = 0) {
     BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
                        "sim::bandwidth: 0 < bytes_per_second <= 10'000'000'000 must hold");
     return {.kind = Fault::Kind::bandwidth,
             .host = std::string{from},
             .peer = std::string{to},
-            .number = bytes_per_second};
+            .number = bytes_per_second,
+            .queue_bytes = queue_bytes};
+}
+/// Makes a fault that stops all traffic between a host and all others, without a notification
+/// (Network::black_hole). It lasts.
+[[nodiscard]] inline Fault black_hole(std::string_view host) {
+    return {.kind = Fault::Kind::black_hole, .host = std::string{host}};
+}
+/// Makes a fault in which no name service finds a host (Network::unknown_name). It lasts.
+[[nodiscard]] inline Fault unknown_name(std::string_view host) {
+    return {.kind = Fault::Kind::unknown_name, .host = std::string{host}};
+}
+/// Makes a fault in which a host's process reads so many bytes per second
+/// (Network::slow_reader). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
+[[nodiscard]] inline Fault slow_reader(std::string_view host, std::uint64_t bytes_per_second) {
+    BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
+                       "sim::slow_reader: 0 < bytes_per_second <= 10'000'000'000 must hold");
+    return {
+        .kind = Fault::Kind::slow_reader, .host = std::string{host}, .number = bytes_per_second};
 }
 /// Makes a fault in which each new connection to a host is accepted and closed at once, as by a
 /// load balancer without a healthy server (Network::accept_then_close). It lasts.

@@ -178,6 +178,7 @@ private:
             case Mark::cut:
                 return "the connection breaks";
             case Mark::block:
+                if (r.facts >> 33 != 0) return "partition of " + who + " and all others";
                 return r.facts >> 32 != 0 ? "partition from " + who + " to " + name32(r.facts)
                                           : "partition of " + who + " and " + name32(r.facts);
             case Mark::unblock:

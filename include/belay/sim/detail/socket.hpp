@@ -154,7 +154,7 @@ public:
     /// Returns the address of a host; nothing if there is none of this name.
     [[nodiscard]] static std::optional<Address> look_up(const Host& host, std::string_view name) {
         if (name == "localhost") return loopback_address;
-        const Station* const station = Kernel::fabric(host).find(name);
+        const Station* const station = Kernel::fabric(host).look_up(name);
         if (station == nullptr) return std::nullopt;
         return first_address + station->index;
     }
