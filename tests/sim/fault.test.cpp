@@ -47,7 +47,11 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::black_hole("a"),
                                       sim::unknown_name("a"),
                                       sim::slow_reader("a", 1),
-                                      sim::slow_reader("a", 2)};
+                                      sim::slow_reader("a", 2),
+                                      sim::set_wall_clock("a", 1s),
+                                      sim::set_wall_clock("a", -1s),
+                                      sim::set_wall_clock("a", 1s, 1),
+                                      sim::set_wall_clock("a", 1s, -1)};
     std::set<std::uint64_t> keys;
     for (const sim::Fault& f : all) {
         CHECK(keys.insert(f.key()).second);
@@ -84,5 +88,6 @@ TEST_CASE("Fault::lasts tells the faults that can be taken back", "[sim][fault][
     CHECK(sim::unknown_name("a").lasts());
     CHECK(sim::slow_reader("a", 1).lasts());
     CHECK_FALSE(sim::flip_bit("a", 1).lasts());
+    CHECK_FALSE(sim::set_wall_clock("a", 1s).lasts());
     CHECK_FALSE(sim::misdirect_write("a", 1).lasts());
 }

@@ -28,10 +28,9 @@ struct SceneWorld {
     sim::World& world;
     Server server{};
     std::array<RememberingBoard, 2> boards{};
-    std::array<Duration, 2> wrong_by{};  ///< of the wall clocks
-    Drawings written{};                  ///< the last edit of each session
-    std::vector<std::string> edits{};    ///< what each edit of the shared session adds
-    std::string reported{};              ///< the contents of all conflicts
+    Drawings written{};                ///< the last edit of each session
+    std::vector<std::string> edits{};  ///< what each edit of the shared session adds
+    std::string reported{};            ///< the contents of all conflicts
     std::string wrong{};
 };
 
@@ -93,13 +92,11 @@ private:
     void edit(const std::string& session) {
         Drawing& scene = run_.boards[which_].scenes[session];
         // As a HybridClock that has seen what was applied.
-        const Duration now = std::max(host_.now().time_since_epoch() + run_.wrong_by[which_],
-                                      scene.stamp.wall.time_since_epoch() + Duration{1});
+        const WallTime now = std::max(host_.wall_clock().now(), scene.stamp.wall + Duration{1});
         const std::string added = ";" + std::to_string(run_.edits.size()) + ";";
         scene.content += added;
         if (session == "c") run_.edits.push_back(added);
-        scene.stamp = {
-            .wall = WallTime{now}, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
+        scene.stamp = {.wall = now, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
         run_.written[session] = scene;
         bridge_.changed(session);
     }
@@ -143,13 +140,13 @@ bool bridges_to_one_server(sim::World& world) {
     };
     std::vector<sim::Host*> programs;
     for (std::size_t i = 0; i < 2; ++i) {
-        run.wrong_by[i] = 1h + 1min * static_cast<int>(world.choose("wrong by", 100));
         for (const char* const session : {"a", "b", "c"}) {
             run.boards[i].empty.emplace_back(session);
         }
         programs.push_back(&world.host("program " + std::to_string(i), [&run, i](sim::Host& h) {
             return std::make_unique<SceneProgram>(h, run, i);
         }));
+        programs[i]->set_wall_clock(1min * static_cast<int>(world.choose("wrong by", 100)));
     }
     for (const char* const mark : {"conflict", "open conflict", "reconnecting"})
         world.reachable(mark);
@@ -196,6 +193,7 @@ TEST_CASE("Bridges of two programs with wrong clocks come into step with one ser
                                         .pauses = 4,
                                         .bandwidths = 2,
                                         .early_closes = 2,
+                                        .wall_clocks = 3,
                                         .within = 18s,
                                         .spared = {"there"}});
     CHECK(explored("bridge", options, bridges_to_one_server));

@@ -9,6 +9,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/sim/detail/trace.hpp>
+#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
@@ -54,7 +55,8 @@ struct Fault {
         exponential_latency = 19,  ///< lasts: they travel for `min` at least, and `max` on average
         black_hole = 20,           ///< lasts: Network::black_hole
         unknown_name = 21,         ///< lasts: Network::unknown_name
-        slow_reader = 22           ///< lasts: Network::slow_reader with `number` bytes
+        slow_reader = 22,          ///< lasts: Network::slow_reader with `number` bytes
+        set_wall_clock = 23        ///< Host::set_wall_clock(min, drift_ppm)
     };
 
     Kind kind;
@@ -64,12 +66,13 @@ struct Fault {
     Duration max{};
     std::uint64_t number = 0;
     std::uint64_t queue_bytes = 0;  ///< of a bandwidth
+    std::int32_t drift_ppm = 0;     ///< of a wall clock
 
     /// Returns whether the fault lasts, so that it can be taken back.
     [[nodiscard]] bool lasts() const noexcept {
         return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
                kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::flip_bit &&
-               kind != Kind::misdirect_write;
+               kind != Kind::misdirect_write && kind != Kind::set_wall_clock;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -92,7 +95,8 @@ struct Fault {
         k = detail::mix(k, static_cast<std::uint64_t>(min.count()));
         k = detail::mix(k, static_cast<std::uint64_t>(max.count()));
         k = detail::mix(k, number);
-        return queue_bytes == 0 ? k : detail::mix(k, queue_bytes);
+        if (queue_bytes != 0) k = detail::mix(k, queue_bytes);
+        return drift_ppm == 0 ? k : detail::mix(k, static_cast<std::uint64_t>(drift_ppm));
     }
     friend bool operator==(const Fault&, const Fault&) = default;
 };
@@ -196,6 +200,19 @@ struct Fault {
 /// Makes a fault that lets a frozen process continue. It ends every `pause` before it.
 [[nodiscard]] inline Fault resume(std::string_view host) {
     return {.kind = Fault::Kind::resume, .host = std::string{host}};
+}
+/// Makes a fault that sets a host's wall clock (Host::set_wall_clock). It is ahead by `wrong_by`
+/// from then on, or behind. It gains `drift_ppm` microseconds in each second. `0s` sets it right.
+/// Pre: `wrong_by` is from -30 to 30 years; -1'000'000 < drift_ppm <= 1'000'000.
+[[nodiscard]] inline Fault set_wall_clock(std::string_view host, Duration wrong_by,
+                                          std::int32_t drift_ppm = 0) {
+    BELAY_PRECONDITION(detail::is_wall_setting(wrong_by, drift_ppm),
+                       "sim::set_wall_clock: wrong_by must be from -30 to 30 years, and "
+                       "-1'000'000 < drift_ppm <= 1'000'000");
+    return {.kind = Fault::Kind::set_wall_clock,
+            .host = std::string{host},
+            .min = wrong_by,
+            .drift_ppm = drift_ppm};
 }
 /// Makes a fault in which every operation of a host's disk fails with an I/O error. It lasts.
 [[nodiscard]] inline Fault refuse_disk(std::string_view host) {

@@ -172,8 +172,9 @@ namespace detail {
                                             "exponential_latency",
                                             "black_hole",
                                             "unknown_name",
-                                            "slow_reader"};
-    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::slow_reader));
+                                            "slow_reader",
+                                            "set_wall_clock"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::set_wall_clock));
     return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {
@@ -181,6 +182,8 @@ namespace detail {
     if (f.hits_link()) out += ", " + to_cpp(f.peer);
     if (f.has_latency()) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
     if (f.number != 0 || f.kind == Fault::Kind::flip_bit) out += ", " + std::to_string(f.number);
+    if (f.kind == Fault::Kind::set_wall_clock) out += ", " + to_cpp(f.min);
+    if (f.drift_ppm != 0) out += ", " + std::to_string(f.drift_ppm);
     if (f.queue_bytes != 0) out += ", " + std::to_string(f.queue_bytes);
     return out + ")";
 }
@@ -230,6 +233,7 @@ struct ScenarioOptions {
     std::uint32_t cuts = 5;  ///< connections dropped at the n-th message of a kind
     std::uint32_t disk_refusals = 0;
     std::uint32_t disk_errors = 0;
+    std::uint32_t wall_clocks = 0;
     /// Faults begin within this time since the start of the world.
     Duration within = std::chrono::seconds{20};
     /// The longest time that a fault lasts; lengths are drawn log-uniformly from 1 ms.
@@ -240,6 +244,11 @@ struct ScenarioOptions {
     /// The highest number of bytes per second in a fault `bandwidth` or `slow_reader`; drawn
     /// log-uniformly from 1,000.
     std::uint64_t bandwidth_max = 1'000'000;
+    /// The most by which a wall clock is set wrong.
+    Duration clock_wrong_max = std::chrono::hours{1};
+    /// The largest drift of a wall clock, in parts per million. The default is the largest that NTP
+    /// corrects.   Source: RFC 5905, MAXFREQ.
+    std::int32_t clock_drift_max = 500;
     /// The largest number of a message in a cut, and of an operation in a disk error.
     std::uint64_t number_max = 64;
     /// The kinds of messages to cut at, as World::name_messages names them; none: any message.
@@ -303,6 +312,15 @@ public:
             }
             m.number = log_uniform(p.bits, o.number_max);
             scenario_.when(std::move(m), sim::drop_connections(p.a, p.b));
+        });
+        each("wall clock", o.wall_clocks, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            const Duration wrong_by = log_uniform(p.bits, o.clock_wrong_max);
+            const bool is_behind = (p.bits() & 1) != 0;
+            const auto drift = static_cast<std::int32_t>(
+                uniform_upto(p.bits, static_cast<std::uint64_t>(o.clock_drift_max) * 2));
+            scenario_.at(at, sim::set_wall_clock(p.a, is_behind ? -wrong_by : wrong_by,
+                                                 drift - o.clock_drift_max));
         });
         each("refuse disk", o.disk_refusals, 1, [&](Pick& p) { last(p, sim::refuse_disk(p.a)); });
         each("fail disk", o.disk_errors, 1, [&](Pick& p) {

@@ -173,7 +173,7 @@ public:
     /// Partitions, black holes, the latencies and bandwidths of faults, refusals, early closes,
     /// slow readers, unknown names, disks that refuse or are full, and Network::cut_one_in end.
     /// Frozen processes continue. Dead processes are started, also those that the test has killed.
-    /// Faults that have not begun never will. Lost data stays lost.
+    /// Faults that have not begun never will. Lost data stays lost, and a wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now());

@@ -54,6 +54,8 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::fail_disk:
             return host.disk().fail_at(host.disk().operations() + f.number,
                                        std::make_error_code(std::errc::io_error));
+        case Fault::Kind::set_wall_clock:
+            return host.set_wall_clock(f.min, f.drift_ppm);
         case Fault::Kind::latency:
         case Fault::Kind::exponential_latency:
         case Fault::Kind::bandwidth:

@@ -14,6 +14,7 @@
 #include <belay/sim/detail/choices.hpp>
 #include <belay/sim/detail/engine.hpp>
 #include <belay/sim/detail/exponential.hpp>
+#include <belay/sim/detail/wall_setting.hpp>
 #include <belay/sim/fault.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -83,6 +84,7 @@ struct Station {
     bool unreachable = false;   // no traffic reaches or leaves the host
     bool nameless = false;      // no name service knows its name
     Bottleneck reads{};         // how fast its process reads
+    WallSetting wall{};         // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
 };
