@@ -120,6 +120,11 @@ public:
     [[nodiscard]] std::size_t available() const noexcept {
         return state_ == State::connected ? channel_->readable(side_) : 0;
     }
+    /// Returns whether read() would not block.
+    [[nodiscard]] bool can_read() const noexcept {
+        const bool over = ended_ || reads_ended_ || error_ != std::errc{};
+        return state_ != State::connected || over || end().fin_seen || available() != 0;
+    }
     /// Ends one direction, or both.
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
         if (state_ != State::connected || ended_) return std::errc::not_connected;
