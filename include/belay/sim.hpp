@@ -14,5 +14,6 @@
 #include <belay/sim/replay.hpp>
 #include <belay/sim/report.hpp>
 #include <belay/sim/scenario.hpp>
+#include <belay/sim/stream.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>

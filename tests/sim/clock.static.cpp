@@ -7,3 +7,5 @@ using namespace belay;
 using namespace belay::sim;
 
 static_assert(ClockLike<Clock>);
+static_assert(WallClockLike<WallClock>);
+static_assert(!ClockLike<WallClock>);

@@ -40,7 +40,18 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::ignore_syncs("a"),
                                       sim::flip_bit("a", 0),
                                       sim::flip_bit("a", 1),
-                                      sim::misdirect_write("a", 1)};
+                                      sim::misdirect_write("a", 1),
+                                      sim::exponential_latency("a", "b", 1ms, 2ms),
+                                      sim::bandwidth("a", "b", 1, 5),
+                                      sim::bandwidth("a", "b", 1, 6),
+                                      sim::black_hole("a"),
+                                      sim::unknown_name("a"),
+                                      sim::slow_reader("a", 1),
+                                      sim::slow_reader("a", 2),
+                                      sim::set_wall_clock("a", 1s),
+                                      sim::set_wall_clock("a", -1s),
+                                      sim::set_wall_clock("a", 1s, 1),
+                                      sim::set_wall_clock("a", 1s, -1)};
     std::set<std::uint64_t> keys;
     for (const sim::Fault& f : all) {
         CHECK(keys.insert(f.key()).second);
@@ -72,6 +83,11 @@ TEST_CASE("Fault::lasts tells the faults that can be taken back", "[sim][fault][
     CHECK_FALSE(sim::resume("a").lasts());
     CHECK_FALSE(sim::fail_disk("a", 1).lasts());
     CHECK(sim::ignore_syncs("a").lasts());
+    CHECK(sim::exponential_latency("a", "b", 0ms, 1ms).lasts());
+    CHECK(sim::black_hole("a").lasts());
+    CHECK(sim::unknown_name("a").lasts());
+    CHECK(sim::slow_reader("a", 1).lasts());
     CHECK_FALSE(sim::flip_bit("a", 1).lasts());
+    CHECK_FALSE(sim::set_wall_clock("a", 1s).lasts());
     CHECK_FALSE(sim::misdirect_write("a", 1).lasts());
 }

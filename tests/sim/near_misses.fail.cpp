@@ -6,6 +6,7 @@
 #include <string>
 
 #include <belay/sim/explore.hpp>
+#include <belay/sim/stream.hpp>
 #include <belay/sim/world.hpp>
 
 // expect-error: World: write the seed as World.Seed.7..
@@ -77,3 +78,15 @@ void use(belay::sim::Host& host) {
     host.listen(9000, [](Connection) {});
 }
 }  // namespace host_listener_of_a_reference
+
+// expect-error: listen_stream: on_accept must be callable as on_accept
+namespace stream_listener_of_messages {
+#if defined(BELAY_CONTROL)
+using Connection = belay::sim::AcceptedStream<>;
+#else
+using Connection = belay::sim::Accepted;
+#endif
+void use(belay::sim::Host& host) {
+    belay::sim::listen_stream(host, 9000, [](Connection) {});
+}
+}  // namespace stream_listener_of_messages

@@ -3,6 +3,10 @@
 // real supervisor. Method: a client and a server in a simulated world.
 #include <belay/sim/network.hpp>
 
+#include <algorithm>
+#include <cmath>
+
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/sim/sim_peers.hpp"
 
@@ -562,4 +566,214 @@ TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][uni
     CHECK(others.observed == observed);
     CHECK(rig.net.sockets(other) == 1);
     CHECK(rig.net.sockets(rig.server) == 1);
+}
+
+TEST_CASE("The table of exponential() has the quantiles of the distribution",
+          "[sim][network][golden]") {
+    for (std::size_t i = 0; i < 64; ++i) {
+        const double quantile = -std::log1p(-static_cast<double>(i) / 64) * 65536;
+        CAPTURE(i);
+        CHECK(sim::detail::exponential_quantiles[i] == std::llround(quantile));
+    }
+}
+
+TEST_CASE("exponential() draws from the exponential distribution", "[sim][network][property]") {
+    constexpr int count = 100'000;
+    constexpr Duration mean = 10ms;
+    Random bits{Seed{7}};
+    std::vector<Duration> drawn;
+    Duration sum{};
+    for (int i = 0; i < count; ++i) {
+        drawn.push_back(sim::detail::exponential(mean, bits));
+        sum += drawn.back();
+    }
+    std::sort(drawn.begin(), drawn.end());
+    CHECK(drawn.front() >= 0ns);
+    CHECK(drawn.back() <= 17 * mean);
+    CHECK(drawn.back() > 8 * mean);  // it has a tail: 11.5 on average
+    CHECK(sum / count > mean * 99 / 100);
+    CHECK(sum / count < mean * 101 / 100);
+    for (const double q : {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999}) {
+        const double want = -std::log1p(-q) * 1e7;
+        const double got = static_cast<double>(drawn[static_cast<std::size_t>(q * count)].count());
+        CAPTURE(q, want, got);
+        // Four standard errors of the quantile, and 1 % for the lines between the table's entries.
+        CHECK(std::abs(got - want) < 4e7 * std::sqrt(q / (1 - q) / count) + want / 100);
+    }
+    CHECK(sim::detail::exponential(0ns, bits) == 0ns);
+    CHECK(sim::detail::exponential(24h, bits) >= 0ns);
+}
+
+TEST_CASE("Network::exponential_latency lets few messages travel much longer than the mean",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.exponential_latency(2ms, 12ms);
+    std::vector<Duration> took;
+    for (int i = 0; i < 2'000; ++i) {
+        const Duration begin = rig.now();
+        const std::size_t before = rig.there().messages().size();
+        REQUIRE(rig.link().send(to_bytes("m")) == SendResult::sent);
+        REQUIRE(rig.world.run_until([&] { return rig.there().messages().size() > before; }, 1s));
+        took.push_back(rig.now() - begin);
+    }
+    std::sort(took.begin(), took.end());
+    CHECK(took.front() >= 2ms);
+    CHECK(took[1000] > 8ms);  // the median is 2 ms + 10 ms * ln 2 = 8.9 ms
+    CHECK(took[1000] < 10ms);
+    CHECK(took.back() > 50ms);
+    CHECK(took.back() <= 2ms + 17 * 10ms);
+}
+
+TEST_CASE("Network::latency of a link holds in one direction, in a connection that is open",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.there().echo = true;
+    const auto round_trip = [&] {
+        const Duration begin = rig.now();
+        const std::size_t before = rig.notes.messages().size();
+        REQUIRE(rig.link().send(to_bytes("m")) == SendResult::sent);
+        REQUIRE(rig.world.run_until([&] { return rig.notes.messages().size() > before; }, 10s));
+        return rig.now() - begin;
+    };
+    CHECK(round_trip() == 4ms);
+    rig.net.latency(rig.client, rig.server, 100ms, 100ms);
+    CHECK(round_trip() == 102ms);
+    rig.net.latency(rig.client, rig.server, 50ms, 50ms);  // instead of the one before
+    rig.net.exponential_latency(rig.server, rig.client, 7ms, 7ms);
+    CHECK(round_trip() == 57ms);
+    rig.net.latency(3ms, 3ms);  // of all other links
+    CHECK(round_trip() == 57ms);
+    CHECK(aborts_with([] {
+              NetworkRig r;
+              r.net.latency(r.client, r.client, 1ms, 1ms);
+          }).find("two hosts must differ") != std::string::npos);
+}
+
+TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats it",
+          "[sim][network][unit]") {
+    // Two clients share the link to the server: the queue is for both.
+    Server::ConnectionLog connections;
+    Notes a, b;
+    sim::World world{Seed{11}};
+    world.network().latency(2ms, 2ms);
+    sim::Host& server = world.host("server", [&](sim::Host& h) {
+        return std::make_unique<Server>(h, connections, PeerOptions{});
+    });
+    struct TwoClients {
+        TwoClients(sim::Host& h, Notes& x, Notes& y) : first{h, x, {}}, second{h, y, {}} {}
+        Client first;
+        Client second;
+    };
+    sim::Host& client =
+        world.host("client", [&](sim::Host& h) { return std::make_unique<TwoClients>(h, a, b); });
+    world.run_for(1s);
+    const auto second_after = [&](std::uint64_t queue_bytes) {
+        const auto arrived = [&] {
+            std::size_t count = 0;
+            for (const auto& notes : connections) count += notes->messages().size();
+            return count;
+        };
+        const std::size_t before = arrived();
+        world.network().bandwidth(client, server, 10'000, queue_bytes);
+        const Instant begin = world.now();
+        auto& both = *client.process<TwoClients>();
+        REQUIRE(both.first.link.send(Bytes(960)) == SendResult::sent);
+        REQUIRE(both.second.link.send(Bytes(960)) == SendResult::sent);
+        REQUIRE(world.run_until([&] { return arrived() == before + 2; }, 5s));
+        return elapsed(begin, world.now());
+    };
+    // Each takes 100 ms. The second waits for the first, or is lost and comes 200 ms later.
+    CHECK(second_after(0) == 202ms);
+    CHECK(second_after(1'000'000) == 202ms);
+    CHECK(second_after(1'500) == 302ms);
+    CHECK(second_after(1) == 302ms);  // an empty queue has space for any segment
+}
+
+TEST_CASE("Network::black_hole stops all traffic of one host", "[sim][network][unit]") {
+    NetworkRig rig;
+    Notes third;
+    sim::Host& other =
+        rig.world.host("other", [&](sim::Host& h) { return std::make_unique<Client>(h, third); });
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.net.black_hole(rig.server);
+    rig.net.black_hole(rig.server);  // likewise
+    CHECK(rig.net.partitioned(rig.client, rig.server));
+    CHECK(rig.net.partitioned(rig.server, other));
+    CHECK_FALSE(rig.net.partitioned(rig.client, other));
+    REQUIRE(rig.link().send(to_bytes("held")) == SendResult::sent);
+    rig.world.run_for(10s);
+    CHECK(rig.there().messages().empty());
+    CHECK(rig.connected());  // nobody is notified
+    SECTION("a partition ends, and the black hole stays; and the other way round") {
+        rig.net.partition(rig.client, rig.server);
+        rig.net.heal(rig.client, rig.server);
+        CHECK(rig.net.partitioned(rig.client, rig.server));
+        rig.net.partition(rig.client, rig.server);
+        rig.net.black_hole(rig.server, false);
+        CHECK(rig.net.partitioned(rig.client, rig.server));
+        CHECK_FALSE(rig.net.partitioned(other, rig.server));
+        rig.net.heal_one_way(rig.client, rig.server);
+        rig.net.heal_one_way(rig.server, rig.client);
+        CHECK_FALSE(rig.net.partitioned(rig.client, rig.server));
+    }
+    SECTION("heal_all ends it") {
+        rig.net.heal_all();
+        rig.world.run_for(1s);
+        std::size_t held = 0;
+        for (const auto& notes : rig.connection_log) held += notes->count("message held");
+        CHECK(held == 1);
+    }
+    SECTION("dialling gets no answer") {
+        rig.world.run_for(60s);
+        CHECK_FALSE(rig.connected());
+        CHECK(third.last("connecting") >= 30s);
+        CHECK(rig.notes.count("cooldown refused") == 0);
+        rig.net.black_hole(rig.server, false);
+        rig.world.run_for(30s);
+        CHECK(rig.connected());
+    }
+}
+
+TEST_CASE("Network::unknown_name ends dials at once, and no connection", "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.unknown_name(rig.server);
+    rig.world.run_for(1s);
+    CHECK(rig.connected());
+    rig.net.drop_connections(rig.client, rig.server);
+    const std::size_t connections = rig.connection_log.size();
+    rig.world.run_for(10s);
+    CHECK_FALSE(rig.connected());
+    CHECK(rig.notes.count("cooldown refused") > 3);
+    CHECK(rig.connection_log.size() == connections);
+    rig.net.unknown_name(rig.server, false);
+    rig.world.run_for(3s);
+    CHECK(rig.connected());
+}
+
+TEST_CASE("Network::slow_reader fills the windows of the peers", "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.window_bytes(10'000);
+    rig.net.slow_reader(rig.server, 1'000);
+    int sent = 0;
+    while (rig.link().send(Bytes(984)) == SendResult::sent) ++sent;
+    CHECK(sent == 10);
+    rig.world.run_for(4'100ms);
+    CHECK(rig.there().messages().size() == 4);
+    CHECK(rig.notes.count("writable") == 0);  // half of the window is not free yet
+    rig.world.run_for(1s);
+    CHECK(rig.notes.count("writable") == 1);
+    CHECK(rig.connected());
+    rig.net.slow_reader(rig.server, 0);
+    rig.world.run_for(110ms);
+    CHECK(rig.there().messages().size() == 10);
+    // Other processes read as fast as ever.
+    rig.net.slow_reader(rig.client, 1);
+    REQUIRE(rig.link().send(Bytes(984)) == SendResult::sent);
+    rig.world.run_for(5ms);
+    CHECK(rig.there().messages().size() == 11);
 }

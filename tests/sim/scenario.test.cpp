@@ -4,6 +4,7 @@
 #include <belay/sim/scenario.hpp>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <belay/sim/world.hpp>
@@ -20,7 +21,8 @@ namespace {
 
 /// A client that sends a numbered message each 100 ms to an echoing server.
 struct ScenarioWorld {
-    explicit ScenarioWorld(std::uint64_t seed = 7) : world{Seed{seed}} {
+    explicit ScenarioWorld(std::uint64_t seed = 7, sim::WorldOptions options = {})
+        : world{Seed{seed}, std::move(options)} {
         server = &world.host("server", [this](sim::Host& h) {
             auto s = std::make_unique<Server>(h, connections,
                                               PeerOptions{{.every = 1s, .dead_after = 3s}});
@@ -601,4 +603,85 @@ TEST_CASE("Host::buggify fires in a part of the worlds until heal", "[sim][scena
     CHECK(fired_in < 140);
     CHECK(fired > 7 * fired_in);
     CHECK(fired < 13 * fired_in);
+}
+
+TEST_CASE("World::play begins and ends the faults of links and readers", "[sim][scenario][unit]") {
+    const auto faults = sim::Scenario{}
+                            .during(1s, 4s, sim::exponential_latency("client", "server", 3s, 3s))
+                            .during(10s, 14s, sim::black_hole("server"))
+                            .during(11s, 13s, sim::partition("client", "server"))
+                            .during(11s, 15s, sim::black_hole("server"))
+                            .during(20s, 24s, sim::slow_reader("server", 1))
+                            .during(30s, 34s, sim::unknown_name("server"))
+                            .at(31s, sim::drop_connections("client", "server"))
+                            .during(40s, 44s, sim::bandwidth("client", "server", 1, 100));
+    CHECK(to_cpp(faults) == R"(sim::Scenario{}
+    .during(1s, 4s, sim::exponential_latency("client", "server", 3s, 3s))
+    .during(10s, 14s, sim::black_hole("server"))
+    .during(11s, 13s, sim::partition("client", "server"))
+    .during(11s, 15s, sim::black_hole("server"))
+    .during(20s, 24s, sim::slow_reader("server", 1))
+    .during(30s, 34s, sim::unknown_name("server"))
+    .at(31s, sim::drop_connections("client", "server"))
+    .during(40s, 44s, sim::bandwidth("client", "server", 1, 100)))");
+    ScenarioWorld w{7, {.record_lines = 100'000}};
+    w.world.play(faults);
+    const auto at = [&](Duration t) { w.world.run_for(Instant{t} - w.world.now()); };
+    const auto works_only_before_and_after = [&](Duration from, Duration to) {
+        at(from - 100ms);
+        CHECK(w.works());
+        at(to - 500ms);
+        CHECK_FALSE(w.works());
+        at(to + 4s);
+        CHECK(w.works());
+    };
+    works_only_before_and_after(1s, 4s);
+    works_only_before_and_after(10s, 15s);
+    works_only_before_and_after(20s, 24s);
+    works_only_before_and_after(30s, 34s);
+    works_only_before_and_after(40s, 44s);
+    CHECK(w.world.text().find("partition of server and all others") != std::string::npos);
+    CHECK(w.world.text().find("fault sim::unknown_name(\"server\")") != std::string::npos);
+}
+
+TEST_CASE("World::heal ends the faults of links and readers", "[sim][scenario][unit]") {
+    ScenarioWorld w;
+    w.world.play(sim::Scenario{}
+                     .at(1s, sim::exponential_latency("client", "server", 5s, 5s))
+                     .at(1s, sim::black_hole("server"))
+                     .at(1s, sim::slow_reader("server", 1))
+                     .at(1s, sim::unknown_name("server"))
+                     .heal_at(30s));
+    w.world.run_for(29s);
+    CHECK_FALSE(w.works());
+    w.world.run_for(10s);
+    CHECK(w.works());
+}
+
+TEST_CASE("draw makes faults of links and readers on demand, and leaves the others as they are",
+          "[sim][scenario][unit]") {
+    using Kind = sim::Fault::Kind;
+    std::map<Kind, int> counts;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        const sim::Scenario without = sim::draw({}, Seed{seed}, {"a", "b"});
+        sim::Scenario rest;
+        const sim::ScenarioOptions options{
+            .exponential_latencies = 3, .slow_readers = 3, .black_holes = 3, .unknown_names = 3};
+        const sim::Scenario with = sim::draw(options, Seed{seed}, {"a", "b"});
+        for (const auto& step : with.steps()) {
+            const sim::Fault& f = step.fault;
+            if (f.kind == Kind::exponential_latency) CHECK((f.min <= f.max && f.max <= 2s));
+            if (f.kind == Kind::slow_reader) CHECK((f.number >= 1'000 && f.number <= 1'000'000));
+            if (f.kind < Kind::exponential_latency) {
+                rest.add(step);
+            } else {
+                ++counts[f.kind];
+            }
+        }
+        CHECK(rest == without);
+    }
+    for (const Kind kind :
+         {Kind::exponential_latency, Kind::black_hole, Kind::unknown_name, Kind::slow_reader}) {
+        CHECK(counts[kind] > 5);
+    }
 }

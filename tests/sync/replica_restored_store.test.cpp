@@ -4,6 +4,8 @@
 // with a SyncProcessor whose store is replaced by an earlier one, and every failure on the way.
 #include <belay/sync/replica.hpp>
 
+#include <algorithm>
+
 #include "support/catch.hpp"
 #include "support/sync/replica_rig.hpp"
 
@@ -107,6 +109,7 @@ TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][re
     const auto report = phone.replica->sync(rig.server);
     CHECK_FALSE(report.error);
     CHECK(report.restored.size() == 3);
+    CHECK(std::is_sorted(report.restored.begin(), report.restored.end()));
     CHECK(report.replaced.empty());
     CHECK(report.conflicts.empty());
     CHECK(report.kept.empty());

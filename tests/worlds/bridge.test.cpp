@@ -29,7 +29,6 @@ struct SceneWorld {
     sim::World& world;
     DeletingServer server{};
     std::array<DeletingBoard, 2> boards{};
-    std::array<Duration, 2> wrong_by{};                    ///< of the wall clocks
     std::array<std::map<std::string, Stamp>, 2> stamps{};  ///< the latest of each program
     Drawings written{};                                    ///< the last edit of each session
     std::vector<std::string> edits{};  ///< what each edit of the shared session adds
@@ -114,13 +113,11 @@ private:
         Stamp& last = run_.stamps[which_][session];
         last = std::max(last, scene.stamp);
         if (base != board.bases.end()) last = std::max(last, base->second.stamp);
-        const Duration now = std::max(host_.now().time_since_epoch() + run_.wrong_by[which_],
-                                      last.wall.time_since_epoch() + Duration{1});
+        const WallTime now = std::max(host_.wall_clock().now(), last.wall + Duration{1});
         const std::string added = ";" + std::to_string(run_.edits.size()) + ";";
         scene.content += added;
         if (session == "c") run_.edits.push_back(added);
-        scene.stamp = {
-            .wall = WallTime{now}, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
+        scene.stamp = {.wall = now, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
         last = scene.stamp;
         run_.written[session] = scene;
         bridge_.changed(session);
@@ -167,13 +164,13 @@ bool bridges_to_one_server(sim::World& world) {
     };
     std::vector<sim::Host*> programs;
     for (std::size_t i = 0; i < 2; ++i) {
-        run.wrong_by[i] = 1h + 1min * static_cast<int>(world.choose("wrong by", 100));
         for (const char* const session : {"a", "b", "c"}) {
             run.boards[i].empty.emplace_back(session);
         }
         programs.push_back(&world.host("program " + std::to_string(i), [&run, i](sim::Host& h) {
             return std::make_unique<SceneProgram>(h, run, i);
         }));
+        programs[i]->set_wall_clock(1min * static_cast<int>(world.choose("wrong by", 100)));
     }
     for (const char* const mark : {"conflict", "open conflict", "reconnecting", "deletion"})
         world.reachable(mark);
@@ -226,6 +223,7 @@ TEST_CASE("Bridges of two programs with wrong clocks come into step with one ser
                                         .pauses = 4,
                                         .bandwidths = 2,
                                         .early_closes = 2,
+                                        .wall_clocks = 3,
                                         .within = 18s,
                                         .spared = {"there"}});
     CHECK(explored("bridge", options, bridges_to_one_server));

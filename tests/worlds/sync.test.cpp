@@ -24,14 +24,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The wall clock of one process, which may be wrong.
-struct NotesWall {
-    sim::Clock clock;
-    Duration wrong_by{};
-    [[nodiscard]] WallTime now() const noexcept {
-        return WallTime{} + 1000h + wrong_by + clock.now().time_since_epoch();
-    }
-};
 using NotesTexts = std::map<std::string, std::string>;
 
 struct NotesRun;
@@ -228,8 +220,8 @@ Result<part::ChangesPage<std::string>> NotesStore::changes_since(std::string_vie
 
 /// Answers the questions of devices. Its store survives it.
 class NotesServer {
-    using Processor =
-        SyncProcessor<std::reference_wrapper<NotesStore>, LastWriteWins, NoObserver, NotesWall>;
+    using Processor = SyncProcessor<std::reference_wrapper<NotesStore>, LastWriteWins, NoObserver,
+                                    sim::WallClock>;
 
 public:
     NotesServer(sim::Host& host, NotesRun& run)
@@ -237,13 +229,15 @@ public:
                      LastWriteWins{},
                      {.skew_max = 2s, .transaction_operations = 2},
                      {},
-                     NotesWall{host.clock(), wrong_by(run)}} {}
+                     set_clock(host, run)} {}
     [[nodiscard]] Bytes answer(const Bytes& question) { return server_.answer(question).bytes; }
 
 private:
-    [[nodiscard]] static Duration wrong_by(NotesRun& run) {
-        if (!run.world.chance("the server's clock is wrong", 30)) return {};
-        return 1s * (static_cast<int>(run.world.choose("server's clock", 40)) - 20);
+    [[nodiscard]] static sim::WallClock set_clock(sim::Host& host, NotesRun& run) {
+        const bool is_wrong = run.world.chance("the server's clock is wrong", 30);
+        host.set_wall_clock(
+            is_wrong ? 1s * (static_cast<int>(run.world.choose("server's clock", 40)) - 20) : 0s);
+        return host.wall_clock();
     }
 
     Processor processor_;
@@ -255,7 +249,7 @@ private:
 class NotesDevice {
     using Log = Journal<sim::Disk>;
     using Notes = Replica<TextCodec, std::reference_wrapper<Log>, std::reference_wrapper<MapStore>,
-                          NotesWall>;
+                          sim::WallClock>;
     /// The process ends here.
     struct Crash {};
     struct Ask {
@@ -278,7 +272,7 @@ public:
         }
         log_.emplace(std::move(*log));
         notes_.emplace(std::ref(*log_), std::ref(copy().store), TextCodec{}, options(),
-                       NotesWall{host.clock(), wrong_by()});
+                       set_clock());
         if (notes_->load()) {
             end();
         } else {
@@ -328,9 +322,11 @@ private:
         return o;
     }
     /// A machine may start with a wrong clock.
-    [[nodiscard]] Duration wrong_by() {
-        if (!host_.chance("the clock is wrong", 40)) return {};
-        return 1s * (static_cast<int>(host_.choose("clock", 14'400)) - 7'200);
+    [[nodiscard]] sim::WallClock set_clock() {
+        const bool is_wrong = host_.chance("the clock is wrong", 40);
+        host_.set_wall_clock(
+            is_wrong ? 1s * (static_cast<int>(host_.choose("clock", 14'400)) - 7'200) : 0s);
+        return host_.wall_clock();
     }
     void end() {
         if (!std::exchange(ends_, true)) exit_and_restart(run_.world, host_);
@@ -555,7 +551,12 @@ bool replicas_of_one_server(sim::World& world) {
 
 TEST_CASE("Replicas lose no edit and come into step, whatever fails",
           "[worlds][sync][sim][property]") {
-    const auto options = world_options(
-        {.kills = 4, .one_way_partitions = 2, .disk_refusals = 2, .disk_errors = 3, .within = 18s});
+    const auto options = world_options({.kills = 4,
+                                        .one_way_partitions = 2,
+                                        .disk_refusals = 2,
+                                        .disk_errors = 3,
+                                        .wall_clocks = 3,
+                                        .within = 18s,
+                                        .clock_wrong_max = 20s});
     CHECK(explored("sync", options, replicas_of_one_server));
 }

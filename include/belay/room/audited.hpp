@@ -3,12 +3,11 @@
 /// Audited: an authorizer that admits a client only after the access was recorded.
 #pragma once
 
-#include <algorithm>  // std::max, std::min
-#include <chrono>     // std::chrono::duration
+#include <algorithm>  // std::min
+#include <chrono>     // std::chrono::minutes
 #include <cstdint>    // std::uint64_t
 #include <memory>     // std::shared_ptr
 #include <optional>   // std::optional
-#include <ratio>      // std::ratio
 #include <string>     // std::string, std::string_view
 #include <utility>    // std::move
 
@@ -86,20 +85,19 @@ private:
     class Rate {
     public:
         explicit Rate(unsigned per_minute) noexcept
-            : most_{static_cast<double>(per_minute)}, left_{most_} {}
+            : most_{per_minute}, cost_{minute / (per_minute != 0 ? per_minute : 1)} {}
         /// Returns whether one more refusal may be recorded.
         [[nodiscard]] bool takes(WallTime now) noexcept {
             const detail::SpinLock lock{mutex_};
             const Duration passed =
                 elapsed(Instant{since_.time_since_epoch()}, Instant{now.time_since_epoch()});
-            const std::chrono::duration<double, std::ratio<60>> minutes{passed};
-            left_ = std::min(most_, left_ + std::max(0.0, minutes.count()) * most_);
+            left_ = std::min(minute, part::saturating_add(left_, passed));
             since_ = now;
-            if (left_ < 1 || waiting_ >= most_) {
+            if (left_ < cost_ || waiting_ >= most_) {
                 ++dropped_;
                 return false;
             }
-            left_ -= 1;
+            left_ -= cost_;
             ++waiting_;
             return true;
         }
@@ -114,9 +112,11 @@ private:
         }
 
     private:
-        const double most_;
+        static constexpr Duration minute = std::chrono::minutes{1};
+        const unsigned most_;
+        const Duration cost_;  // of one refusal
         detail::SpinMutex mutex_;
-        double left_;
+        Duration left_ = minute;
         unsigned waiting_ = 0;
         std::uint64_t dropped_ = 0;
         WallTime since_{};

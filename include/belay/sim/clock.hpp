@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/clock.hpp
-/// sim::Clock: the time of a simulated world, for parts that need a clock.
+/// sim::Clock and sim::WallClock: the clocks of a simulated world, for parts that need one.
 #pragma once
 
 #include <belay/core/clock_like.hpp>
 #include <belay/sim/detail/engine.hpp>
+#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
@@ -20,6 +21,24 @@ public:
 
 private:
     const detail::Engine* engine_;
+};
+
+/// The wall clock of a host, which may be wrong (Host::set_wall_clock). Copies refer to the same
+/// host, which must outlive them.
+///
+/// If it is right, it shows 2000-01-01T00:00:00Z at the start of the world.
+///
+/// Models:        WallClockLike.
+/// Thread safety: the world's thread.
+class WallClock {
+public:
+    WallClock(const detail::Engine& engine, const detail::WallSetting& setting) noexcept
+        : engine_{&engine}, setting_{&setting} {}
+    [[nodiscard]] WallTime now() const noexcept { return setting_->at(engine_->now()); }
+
+private:
+    const detail::Engine* engine_;
+    const detail::WallSetting* setting_;
 };
 
 }}}  // namespace belay::sim

@@ -9,6 +9,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/sim/detail/trace.hpp>
+#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
@@ -16,6 +17,9 @@ namespace detail {
 
 [[nodiscard]] constexpr bool is_bandwidth(std::uint64_t bytes_per_second) noexcept {
     return bytes_per_second != 0 && bytes_per_second <= 10'000'000'000;
+}
+[[nodiscard]] constexpr bool is_exponential_latency(Duration min, Duration mean) noexcept {
+    return Duration::zero() <= min && min <= mean && mean <= std::chrono::hours{24};
 }
 
 }  // namespace detail
@@ -44,10 +48,15 @@ struct Fault {
         fail_disk = 12,        ///< Disk::fail_at: the `number`-th operation from now fails
         partition_one_way = 13,  ///< lasts: Network::partition_one_way(host, peer)
         bandwidth = 14,  ///< lasts: Network::bandwidth from `host` to `peer`: `number` bytes
-        accept_then_close = 15,  ///< lasts: Network::accept_then_close
-        ignore_syncs = 16,       ///< lasts: Disk::ignore_syncs
-        flip_bit = 17,           ///< Disk::flip_bit(number)
-        misdirect_write = 18     ///< Disk::misdirect_at: the `number`-th operation from now
+        accept_then_close = 15,    ///< lasts: Network::accept_then_close
+        ignore_syncs = 16,         ///< lasts: Disk::ignore_syncs
+        flip_bit = 17,             ///< Disk::flip_bit(number)
+        misdirect_write = 18,      ///< Disk::misdirect_at: the `number`-th operation from now
+        exponential_latency = 19,  ///< lasts: they travel for `min` at least, and `max` on average
+        black_hole = 20,           ///< lasts: Network::black_hole
+        unknown_name = 21,         ///< lasts: Network::unknown_name
+        slow_reader = 22,          ///< lasts: Network::slow_reader with `number` bytes
+        set_wall_clock = 23        ///< Host::set_wall_clock(min, drift_ppm)
     };
 
     Kind kind;
@@ -56,12 +65,14 @@ struct Fault {
     Duration min{};
     Duration max{};
     std::uint64_t number = 0;
+    std::uint64_t queue_bytes = 0;  ///< of a bandwidth
+    std::int32_t drift_ppm = 0;     ///< of a wall clock
 
     /// Returns whether the fault lasts, so that it can be taken back.
     [[nodiscard]] bool lasts() const noexcept {
         return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
                kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::flip_bit &&
-               kind != Kind::misdirect_write;
+               kind != Kind::misdirect_write && kind != Kind::set_wall_clock;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -70,7 +81,11 @@ struct Fault {
     }
     /// Returns whether the fault changes how the link between two hosts carries messages.
     [[nodiscard]] bool changes_link() const noexcept {
-        return kind == Kind::latency || kind == Kind::bandwidth;
+        return has_latency() || kind == Kind::bandwidth;
+    }
+    /// Returns whether the fault changes how long messages travel.
+    [[nodiscard]] bool has_latency() const noexcept {
+        return kind == Kind::latency || kind == Kind::exponential_latency;
     }
     /// Returns a number made of what the fault hits, and of nothing else. It is equal on every
     /// compiler.
@@ -79,7 +94,9 @@ struct Fault {
         k = detail::mix(k, detail::hash_of(peer));
         k = detail::mix(k, static_cast<std::uint64_t>(min.count()));
         k = detail::mix(k, static_cast<std::uint64_t>(max.count()));
-        return detail::mix(k, number);
+        k = detail::mix(k, number);
+        if (queue_bytes != 0) k = detail::mix(k, queue_bytes);
+        return drift_ppm == 0 ? k : detail::mix(k, static_cast<std::uint64_t>(drift_ppm));
     }
     friend bool operator==(const Fault&, const Fault&) = default;
 };
@@ -106,16 +123,48 @@ struct Fault {
             .min = min,
             .max = max};
 }
-/// Makes a fault that limits how many bytes per second travel from one host to another
-/// (Network::bandwidth). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
+/// Makes a fault that changes how long a message travels from one host to another, with the
+/// exponential distribution (Network::exponential_latency). It lasts.
+/// Pre: 0ns <= min <= mean <= 24h.
+[[nodiscard]] inline Fault exponential_latency(std::string_view from, std::string_view to,
+                                               Duration min, Duration mean) {
+    BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
+                       "sim::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+    return {.kind = Fault::Kind::exponential_latency,
+            .host = std::string{from},
+            .peer = std::string{to},
+            .min = min,
+            .max = mean};
+}
+/// Makes a fault that limits how many bytes per second travel from one host to another, and how
+/// many wait (Network::bandwidth). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
 [[nodiscard]] inline Fault bandwidth(std::string_view from, std::string_view to,
-                                     std::uint64_t bytes_per_second) {
+                                     std::uint64_t bytes_per_second,
+                                     std::uint64_t queue_bytes = 0) {
     BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
                        "sim::bandwidth: 0 < bytes_per_second <= 10'000'000'000 must hold");
     return {.kind = Fault::Kind::bandwidth,
             .host = std::string{from},
             .peer = std::string{to},
-            .number = bytes_per_second};
+            .number = bytes_per_second,
+            .queue_bytes = queue_bytes};
+}
+/// Makes a fault that stops all traffic between a host and all others, without a notification
+/// (Network::black_hole). It lasts.
+[[nodiscard]] inline Fault black_hole(std::string_view host) {
+    return {.kind = Fault::Kind::black_hole, .host = std::string{host}};
+}
+/// Makes a fault in which no name service finds a host (Network::unknown_name). It lasts.
+[[nodiscard]] inline Fault unknown_name(std::string_view host) {
+    return {.kind = Fault::Kind::unknown_name, .host = std::string{host}};
+}
+/// Makes a fault in which a host's process reads so many bytes per second
+/// (Network::slow_reader). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
+[[nodiscard]] inline Fault slow_reader(std::string_view host, std::uint64_t bytes_per_second) {
+    BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
+                       "sim::slow_reader: 0 < bytes_per_second <= 10'000'000'000 must hold");
+    return {
+        .kind = Fault::Kind::slow_reader, .host = std::string{host}, .number = bytes_per_second};
 }
 /// Makes a fault in which each new connection to a host is accepted and closed at once, as by a
 /// load balancer without a healthy server (Network::accept_then_close). It lasts.
@@ -151,6 +200,19 @@ struct Fault {
 /// Makes a fault that lets a frozen process continue. It ends every `pause` before it.
 [[nodiscard]] inline Fault resume(std::string_view host) {
     return {.kind = Fault::Kind::resume, .host = std::string{host}};
+}
+/// Makes a fault that sets a host's wall clock (Host::set_wall_clock). It is ahead by `wrong_by`
+/// from then on, or behind. It gains `drift_ppm` microseconds in each second. `0s` sets it right.
+/// Pre: `wrong_by` is from -30 to 30 years; -1'000'000 < drift_ppm <= 1'000'000.
+[[nodiscard]] inline Fault set_wall_clock(std::string_view host, Duration wrong_by,
+                                          std::int32_t drift_ppm = 0) {
+    BELAY_PRECONDITION(detail::is_wall_setting(wrong_by, drift_ppm),
+                       "sim::set_wall_clock: wrong_by must be from -30 to 30 years, and "
+                       "-1'000'000 < drift_ppm <= 1'000'000");
+    return {.kind = Fault::Kind::set_wall_clock,
+            .host = std::string{host},
+            .min = wrong_by,
+            .drift_ppm = drift_ppm};
 }
 /// Makes a fault in which every operation of a host's disk fails with an I/O error. It lasts.
 [[nodiscard]] inline Fault refuse_disk(std::string_view host) {

@@ -105,9 +105,27 @@ public:
     /// not synced.
     [[nodiscard]] Disk& disk() noexcept { return disk_; }
     [[nodiscard]] Clock clock() const noexcept { return Clock{fabric_.engine}; }
+    /// Returns the wall clock, which goes on while the process is dead or frozen.
+    [[nodiscard]] WallClock wall_clock() const noexcept {
+        return WallClock{fabric_.engine, station_.wall};
+    }
     [[nodiscard]] Instant now() const noexcept { return fabric_.engine.now(); }
 
     // ---- for tests -----------------------------------------------------------------------------
+
+    /// Sets the wall clock. It is ahead by `wrong_by` now, or behind if that is negative. From now
+    /// on it gains `drift_ppm` microseconds in each second. It stays so until it is set again, also
+    /// after World::heal.
+    /// Pre: `wrong_by` is from -30 to 30 years; -1'000'000 < drift_ppm <= 1'000'000.
+    void set_wall_clock(Duration wrong_by, std::int32_t drift_ppm = 0) noexcept {
+        BELAY_PRECONDITION(detail::is_wall_setting(wrong_by, drift_ppm),
+                           "Host::set_wall_clock: wrong_by must be from -30 to 30 years, and "
+                           "-1'000'000 < drift_ppm <= 1'000'000");
+        station_.wall = {engine().now(), wrong_by, drift_ppm};
+        engine().note(detail::Mark::clock, station_.index,
+                      detail::mix(static_cast<std::uint64_t>(wrong_by.count()),
+                                  static_cast<std::uint64_t>(drift_ppm)));
+    }
 
     [[nodiscard]] std::string_view name() const noexcept { return station_.name; }
     [[nodiscard]] bool alive() const noexcept { return station_.alive; }

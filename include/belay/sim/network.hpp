@@ -21,21 +21,47 @@ public:
 
     // ---- what it is like -----------------------------------------------------------------------
 
-    /// Sets how long a message travels, one way; 1 to 5 ms by default. Order is kept.
-    /// Pre: 0ns <= min <= max.
+    /// Sets how long a message travels, one way, between all hosts; 1 to 5 ms by default. Each time
+    /// in the range is equally likely. Order is kept.   Pre: 0ns <= min <= max.
     void latency(Duration min, Duration max) noexcept {
         BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
                            "Network::latency: 0ns <= min <= max must hold");
         fabric_.links.latency = {min, max};
     }
+    /// Sets how long a message travels from one host to another, instead of between all hosts.
+    /// Pre: 0ns <= min <= max.
+    void latency(const Host& from, const Host& to, Duration min, Duration max) {
+        BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
+                           "Network::latency: 0ns <= min <= max must hold");
+        set_latency(from, to, {min, max});
+    }
+    /// Sets how long a message travels, as latency(), with the exponential distribution: `min` at
+    /// least, `mean` on average, and at most 17 times as much above `min`.
+    /// Pre: 0ns <= min <= mean <= 24h.
+    void exponential_latency(Duration min, Duration mean) noexcept {
+        BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
+                           "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+        fabric_.links.latency = {min, mean, true};
+    }
+    void exponential_latency(const Host& from, const Host& to, Duration min, Duration mean) {
+        BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
+                           "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+        set_latency(from, to, {min, mean, true});
+    }
     /// Sets how many bytes per second travel from one host to another; 0: no limit, the default.
+    ///
     /// All connections between the two share them, each segment with 40 bytes of headers. When the
-    /// limit ends, what waits continues within 0.1 s.   Pre: bytes_per_second <= 10'000'000'000.
-    void bandwidth(const Host& from, const Host& to, std::uint64_t bytes_per_second) {
+    /// limit ends, what waits continues within 0.1 s. `queue_bytes` limits the bytes that wait for
+    /// the link; 0: no limit. A segment that finds the queue full is lost. The kernel repeats it
+    /// after 200 ms, and a request for a connection after 1 s.
+    /// Pre: bytes_per_second <= 10'000'000'000.
+    void bandwidth(const Host& from, const Host& to, std::uint64_t bytes_per_second,
+                   std::uint64_t queue_bytes = 0) {
         BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
                            "Network::bandwidth: bytes_per_second <= 10'000'000'000 must hold");
         BELAY_PRECONDITION(&from != &to, "Network::bandwidth: the two hosts must differ");
-        fabric_.links.bandwidth_of(from.station_, to.station_).bytes_per_second = bytes_per_second;
+        fabric_.links.bandwidth_of(from.station_, to.station_).own = {bytes_per_second,
+                                                                      queue_bytes};
         fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
     }
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
@@ -54,7 +80,7 @@ public:
     /// process has died or has ended the connection.
     void partition(const Host& a, const Host& b) {
         BELAY_PRECONDITION(&a != &b, "Network::partition: the two hosts must differ");
-        if (partitioned(a, b) && partitioned(b, a)) return;
+        if (listed(a, b) && listed(b, a)) return;
         fabric_.engine.note(detail::Mark::block, a.station_.index, b.station_.index);
         block(a, b);
         block(b, a);
@@ -63,31 +89,44 @@ public:
     /// works, until its window is full, because acknowledgements do not arrive.
     void partition_one_way(const Host& from, const Host& to) {
         BELAY_PRECONDITION(&from != &to, "Network::partition_one_way: the two hosts must differ");
-        if (partitioned(from, to)) return;
+        if (listed(from, to)) return;
         fabric_.engine.note(detail::Mark::block, from.station_.index, one_way(to));
         block(from, to);
     }
+    /// Stops all traffic between a host and all others, without a notification, as if its power or
+    /// its network had failed. `false` ends that. Partitions do not change.
+    void black_hole(Host& host, bool on = true) {
+        if (host.station_.unreachable == on) return;
+        fabric_.engine.note(on ? detail::Mark::block : detail::Mark::unblock, host.station_.index,
+                            everyone);
+        host.station_.unreachable = on;
+        follow_partitions();
+    }
     /// Ends a partition. Held messages arrive after the latency.
     void heal(const Host& a, const Host& b) {
-        if (!partitioned(a, b) && !partitioned(b, a)) return;
+        if (!listed(a, b) && !listed(b, a)) return;
         fabric_.engine.note(detail::Mark::unblock, a.station_.index, b.station_.index);
         std::erase(fabric_.partitions, ordered(a, b));
         std::erase(fabric_.partitions, ordered(b, a));
-        for_each(a, b, [](detail::Channel& c) { c.unblock(); });
+        follow_partitions();
     }
     /// Ends a partition in one direction.
     void heal_one_way(const Host& from, const Host& to) {
-        if (!partitioned(from, to)) return;
+        if (!listed(from, to)) return;
         fabric_.engine.note(detail::Mark::unblock, from.station_.index, one_way(to));
         std::erase(fabric_.partitions, ordered(from, to));
-        for_each(from, to, [&](detail::Channel& c) { c.unblock(from.station_); });
+        follow_partitions();
     }
-    /// Ends all partitions.
+    /// Ends all partitions and black holes.
     void heal_all() {
-        if (fabric_.partitions.empty()) return;
+        bool any = !fabric_.partitions.empty();
+        for (detail::Station* const s : fabric_.stations) {
+            any = std::exchange(s->unreachable, false) || any;
+        }
+        if (!any) return;
         fabric_.engine.note(detail::Mark::unblock, detail::no_host);
         fabric_.partitions.clear();
-        for (std::size_t i = 0; i < fabric_.channels.size(); ++i) fabric_.channels[i]->unblock();
+        follow_partitions();
     }
     /// Breaks all connections between two hosts, and both ends see a reset. A first part of the
     /// messages on the way may still arrive before it.
@@ -107,6 +146,18 @@ public:
     /// Makes the host's kernel accept each new connection and close it at once, as a load balancer
     /// without a healthy server does, also while no process runs. `false` ends that.
     void accept_then_close(Host& host, bool on = true) noexcept { host.station_.closes_early = on; }
+    /// Takes the host's name out of the name service: dialling it by name fails at once, as for a
+    /// host that is not there. Connections and addresses still work. `false` ends that.
+    void unknown_name(Host& host, bool on = true) noexcept { host.station_.nameless = on; }
+    /// Limits how many bytes per second the host's process reads, from all its connections
+    /// together; 0: no limit, the default. Windows of its peers become full, and it reads and
+    /// answers pings late.   Pre: bytes_per_second <= 10'000'000'000.
+    void slow_reader(Host& host, std::uint64_t bytes_per_second) noexcept {
+        BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
+                           "Network::slow_reader: bytes_per_second <= 10'000'000'000 must hold");
+        host.station_.reads.own = {bytes_per_second, 0};
+        fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
+    }
     /// Breaks a connection, as drop_connections does, at one of `n` messages on average; 0: at
     /// none.
     void cut_one_in(std::uint64_t n) noexcept {
@@ -140,10 +191,26 @@ private:
     static std::uint64_t one_way(const Host& to) noexcept {
         return std::uint64_t{1} << 32 | to.station_.index;
     }
+    /// The fact of a history that names all other hosts.
+    static constexpr std::uint64_t everyone = std::uint64_t{1} << 33;
+    /// Returns whether a partition stops this direction; a black hole may stop it, too.
+    [[nodiscard]] bool listed(const Host& from, const Host& to) const noexcept {
+        return fabric_.partitioned(from.station_, to.station_);
+    }
     void block(const Host& from, const Host& to) {
-        if (partitioned(from, to)) return;
+        if (listed(from, to)) return;
         fabric_.partitions.push_back(ordered(from, to));
         for_each(from, to, [&](detail::Channel& c) { c.block(from.station_); });
+    }
+    void follow_partitions() {
+        for (std::size_t i = 0; i < fabric_.channels.size(); ++i) {
+            fabric_.channels[i]->follow_partitions();
+        }
+    }
+    void set_latency(const Host& from, const Host& to, const detail::Latency& latency) {
+        BELAY_PRECONDITION(&from != &to, "Network::latency: the two hosts must differ");
+        fabric_.links.set_latency(from.station_, to.station_, latency);
+        detail::choose_latencies(fabric_);
     }
     template <class F>
     void for_each(const Host& a, const Host& b, F&& f) {

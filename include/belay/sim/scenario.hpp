@@ -6,6 +6,7 @@
 #include <algorithm>  // std::any_of, std::max, std::min
 #include <bit>        // std::bit_width
 #include <cstdint>    // std::uint64_t
+#include <iterator>   // std::size
 #include <optional>   // std::optional
 #include <string>     // std::string
 #include <utility>    // std::move
@@ -150,50 +151,40 @@ namespace detail {
     return "{" + out + ", " + std::to_string(text.size()) + "}";
 }
 [[nodiscard]] inline const char* function_of(Fault::Kind kind) noexcept {
-    switch (kind) {
-        case Fault::Kind::partition:
-            return "partition";
-        case Fault::Kind::partition_one_way:
-            return "partition_one_way";
-        case Fault::Kind::latency:
-            return "latency";
-        case Fault::Kind::bandwidth:
-            return "bandwidth";
-        case Fault::Kind::accept_then_close:
-            return "accept_then_close";
-        case Fault::Kind::refuse:
-            return "refuse";
-        case Fault::Kind::drop_connections:
-            return "drop_connections";
-        case Fault::Kind::half_open:
-            return "half_open";
-        case Fault::Kind::kill:
-            return "kill";
-        case Fault::Kind::restart:
-            return "restart";
-        case Fault::Kind::pause:
-            return "pause";
-        case Fault::Kind::resume:
-            return "resume";
-        case Fault::Kind::refuse_disk:
-            return "refuse_disk";
-        case Fault::Kind::fill_disk:
-            return "fill_disk";
-        case Fault::Kind::ignore_syncs:
-            return "ignore_syncs";
-        case Fault::Kind::flip_bit:
-            return "flip_bit";
-        case Fault::Kind::misdirect_write:
-            return "misdirect_write";
-        default:
-            return "fail_disk";
-    }
+    static constexpr const char* names[] = {"partition",
+                                            "latency",
+                                            "refuse",
+                                            "drop_connections",
+                                            "half_open",
+                                            "kill",
+                                            "restart",
+                                            "pause",
+                                            "resume",
+                                            "refuse_disk",
+                                            "fill_disk",
+                                            "fail_disk",
+                                            "partition_one_way",
+                                            "bandwidth",
+                                            "accept_then_close",
+                                            "ignore_syncs",
+                                            "flip_bit",
+                                            "misdirect_write",
+                                            "exponential_latency",
+                                            "black_hole",
+                                            "unknown_name",
+                                            "slow_reader",
+                                            "set_wall_clock"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::set_wall_clock));
+    return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {
     std::string out = std::string{"sim::"} + function_of(f.kind) + "(" + to_cpp(f.host);
     if (f.hits_link()) out += ", " + to_cpp(f.peer);
-    if (f.kind == Fault::Kind::latency) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
+    if (f.has_latency()) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
     if (f.number != 0 || f.kind == Fault::Kind::flip_bit) out += ", " + std::to_string(f.number);
+    if (f.kind == Fault::Kind::set_wall_clock) out += ", " + to_cpp(f.min);
+    if (f.drift_ppm != 0) out += ", " + std::to_string(f.drift_ppm);
+    if (f.queue_bytes != 0) out += ", " + std::to_string(f.queue_bytes);
     return out + ")";
 }
 [[nodiscard]] inline std::string to_cpp(const Scenario::Step& s) {
@@ -230,7 +221,11 @@ struct ScenarioOptions {
     std::uint32_t partitions = 2;
     std::uint32_t one_way_partitions = 0;
     std::uint32_t latencies = 2;
+    std::uint32_t exponential_latencies = 0;
     std::uint32_t bandwidths = 0;
+    std::uint32_t slow_readers = 0;
+    std::uint32_t black_holes = 0;
+    std::uint32_t unknown_names = 0;
     std::uint32_t refusals = 2;
     std::uint32_t early_closes = 0;  ///< times in which connections are accepted and closed
     std::uint32_t drops = 2;         ///< connections dropped at a time
@@ -238,15 +233,22 @@ struct ScenarioOptions {
     std::uint32_t cuts = 5;  ///< connections dropped at the n-th message of a kind
     std::uint32_t disk_refusals = 0;
     std::uint32_t disk_errors = 0;
+    std::uint32_t wall_clocks = 0;
     /// Faults begin within this time since the start of the world.
     Duration within = std::chrono::seconds{20};
     /// The longest time that a fault lasts; lengths are drawn log-uniformly from 1 ms.
     Duration lasts_max = std::chrono::seconds{5};
-    /// The longest travel of a message in a fault `latency`.
+    /// The longest travel of a message in a fault `latency`, and the longest mean in an
+    /// `exponential_latency`.
     Duration latency_max = std::chrono::seconds{2};
-    /// The highest number of bytes per second in a fault `bandwidth`; drawn log-uniformly from
-    /// 1,000.
+    /// The highest number of bytes per second in a fault `bandwidth` or `slow_reader`; drawn
+    /// log-uniformly from 1,000.
     std::uint64_t bandwidth_max = 1'000'000;
+    /// The most by which a wall clock is set wrong.
+    Duration clock_wrong_max = std::chrono::hours{1};
+    /// The largest drift of a wall clock, in parts per million. The default is the largest that NTP
+    /// corrects.   Source: RFC 5905, MAXFREQ.
+    std::int32_t clock_drift_max = 500;
     /// The largest number of a message in a cut, and of an operation in a disk error.
     std::uint64_t number_max = 64;
     /// The kinds of messages to cut at, as World::name_messages names them; none: any message.
@@ -281,11 +283,20 @@ public:
             const Duration max = log_uniform(p.bits, o.latency_max);
             last(p, sim::latency(p.a, p.b, max / 4, max));
         });
+        each("exponential latency", o.exponential_latencies, 2, [&](Pick& p) {
+            const Duration mean = log_uniform(p.bits, o.latency_max);
+            last(p, sim::exponential_latency(p.a, p.b, mean / 4, mean));
+        });
         each("bandwidth", o.bandwidths, 2, [&](Pick& p) {
-            const std::uint64_t rate =
-                log_uniform(p.bits, std::max<std::uint64_t>(o.bandwidth_max / 1'000, 1)) * 1'000;
+            const std::uint64_t rate = some_rate(p);
             last(p, sim::bandwidth(p.a, p.b, rate));
         });
+        each("slow reader", o.slow_readers, 1, [&](Pick& p) {
+            const std::uint64_t rate = some_rate(p);
+            last(p, sim::slow_reader(p.a, rate));
+        });
+        each("black hole", o.black_holes, 1, [&](Pick& p) { last(p, sim::black_hole(p.a)); });
+        each("unknown name", o.unknown_names, 1, [&](Pick& p) { last(p, sim::unknown_name(p.a)); });
         each("early close", o.early_closes, 1,
              [&](Pick& p) { last(p, sim::accept_then_close(p.a)); });
         each("refuse", o.refusals, 1, [&](Pick& p) { last(p, sim::refuse(p.a)); });
@@ -301,6 +312,15 @@ public:
             }
             m.number = log_uniform(p.bits, o.number_max);
             scenario_.when(std::move(m), sim::drop_connections(p.a, p.b));
+        });
+        each("wall clock", o.wall_clocks, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            const Duration wrong_by = log_uniform(p.bits, o.clock_wrong_max);
+            const bool is_behind = (p.bits() & 1) != 0;
+            const auto drift = static_cast<std::int32_t>(
+                uniform_upto(p.bits, static_cast<std::uint64_t>(o.clock_drift_max) * 2));
+            scenario_.at(at, sim::set_wall_clock(p.a, is_behind ? -wrong_by : wrong_by,
+                                                 drift - o.clock_drift_max));
         });
         each("refuse disk", o.disk_refusals, 1, [&](Pick& p) { last(p, sim::refuse_disk(p.a)); });
         each("fail disk", o.disk_errors, 1, [&](Pick& p) {
@@ -329,6 +349,10 @@ private:
         constexpr std::int64_t ms = 1'000'000;
         const auto drawn = log_uniform(bits, static_cast<std::uint64_t>(most.count() / ms));
         return Duration{static_cast<std::int64_t>(drawn) * ms};
+    }
+    std::uint64_t some_rate(Pick& p) const noexcept {
+        const std::uint64_t most = std::max<std::uint64_t>(options_.bandwidth_max / 1'000, 1);
+        return log_uniform(p.bits, most) * 1'000;
     }
     Duration some_time(Pick& p) const noexcept {
         const auto most = static_cast<std::uint64_t>(options_.within.count() / 1'000'000);

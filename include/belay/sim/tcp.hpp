@@ -32,7 +32,7 @@ public:
 
 private:
     belay::detail::Ref<detail::Channel> dial(const Link<Bytes>& link) {
-        detail::Station* const to = detail::Kernel::fabric(*host_).find(peer_);
+        detail::Station* const to = detail::Kernel::fabric(*host_).look_up(peer_);
         if (to == nullptr || !host_->alive()) {
             link.closed(Failure::from(std::make_error_code(std::errc::host_unreachable)));
             return {};

@@ -170,10 +170,10 @@ public:
     }
     /// Ends every fault, and lets the world recover.
     ///
-    /// Partitions, the latencies and bandwidths of faults, refusals, early closes, disks that
-    /// refuse or are full, and Network::cut_one_in end. Frozen processes continue. Dead processes
-    /// are started, also those that the test has killed. Faults that have not begun never will.
-    /// Lost data stays lost.
+    /// Partitions, black holes, the latencies and bandwidths of faults, refusals, early closes,
+    /// slow readers, unknown names, disks that refuse or are full, and Network::cut_one_in end.
+    /// Frozen processes continue. Dead processes are started, also those that the test has killed.
+    /// Faults that have not begun never will. Lost data stays lost, and a wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now());
@@ -182,10 +182,12 @@ public:
         network_.cut_one_in(0);
         network_.heal_all();
         fabric_.links.end_faults();
-        choose_latencies();
+        detail::choose_latencies(fabric_);
         for (const std::unique_ptr<Host>& h : hosts_) {
             network_.accept(*h);
             network_.accept_then_close(*h, false);
+            network_.unknown_name(*h, false);
+            network_.slow_reader(*h, 0);
             h->disk_.mend();
             change(*h, Change::resume);
             change(*h, Change::start);
@@ -552,12 +554,7 @@ private:
                 fabric_.links.begin_fault(find(f.host)->station_, find(f.peer)->station_, f);
             }
         }
-        choose_latencies();
-    }
-    void choose_latencies() noexcept {
-        for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {
-            c->choose_latency();
-        }
+        detail::choose_latencies(fabric_);
     }
     bool step(Instant end) {
         BELAY_PRECONDITION(!engine_.inside(),

@@ -112,7 +112,7 @@ public:
         /// visible, and the server decides them as concurrent changes.
         std::vector<std::string> rebased{};
         /// The elements whose versions here the server had lost, and which are sent to it again as
-        /// edits; see ReplicaOptions::OtherStore::restores.
+        /// edits, sorted; see ReplicaOptions::OtherStore::restores.
         std::vector<std::string> restored{};
     };
 

@@ -281,8 +281,12 @@ public:
             schedule(p);
         }
     }
-    void unblock() {
-        for (const End& e : end_) unblock(*e.station);
+    /// Holds or releases what each end sends, as the partitions of the network are now.
+    void follow_partitions() {
+        for (int i = 0; i < 2; ++i) {
+            const Station& from = *end_[i].station;
+            fabric_->blocked(from, *end_[1 - i].station) ? block(from) : unblock(from);
+        }
     }
     /// Looks up the latency of both directions again.
     void choose_latency() noexcept {
@@ -355,12 +359,24 @@ private:
     }
     /// Returns whether the link has carried the front segment, or has no limit (any more).
     [[nodiscard]] bool carried(Pipe& p) const {
-        LinkBandwidth& link =
-            fabric_->links.bandwidth_of(*end_[p.from].station, *end_[1 - p.from].station);
+        Station& to = *end_[1 - p.from].station;
+        Bottleneck& link = fabric_->links.bandwidth_of(*end_[p.from].station, to);
+        const Segment& s = p.flying[0];
         const Instant now = fabric_->engine.now();
-        if (link.rate() == 0) return true;
+        const bool is_read = s.kind == SegmentKind::data || s.kind == SegmentKind::ping ||
+                             s.kind == SegmentKind::pong;
+        const bool waits_for_reader = is_read && to.reads.rate() != 0;
+        if (link.rate() == 0 && !waits_for_reader) return true;
         if (p.carried_at == never) {
-            p.carried_at = link.carry(p.flying[0].bytes.size() + header_bytes, now);
+            const std::size_t bytes = s.bytes.size() + header_bytes;
+            if (link.rate() != 0 && link.full(bytes, now)) {
+                // It is lost, and the kernel repeats it.
+                p.held_until =
+                    after(now, s.kind == SegmentKind::syn ? first_syn_retry : first_data_retry);
+                return false;
+            }
+            p.carried_at = link.rate() != 0 ? link.carry(bytes, now) : now;
+            if (waits_for_reader) p.carried_at = to.reads.carry(s.bytes.size(), p.carried_at);
         }
         return p.carried_at <= now;
     }
@@ -555,5 +571,10 @@ private:
     End end_[2];
     Pipe pipe_[2];
 };
+
+/// Looks up the latencies of all connections again.
+inline void choose_latencies(const Fabric& fabric) noexcept {
+    for (const belay::detail::Ref<Channel>& c : fabric.channels) c->choose_latency();
+}
 
 }}}  // namespace belay::sim::detail

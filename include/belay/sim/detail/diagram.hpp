@@ -118,8 +118,8 @@ private:
         static constexpr const char* names[] = {"function",  "start", "kill",   "pause",   "resume",
                                                 "dial",      "send",  "arrive", "accept",  "refuse",
                                                 "hang_up",   "cut",   "block",  "unblock", "fault",
-                                                "fault_end", "heal"};
-        static_assert(std::size(names) == static_cast<std::size_t>(Mark::heal));
+                                                "fault_end", "heal",  "clock"};
+        static_assert(std::size(names) == static_cast<std::size_t>(Mark::clock));
         return names[static_cast<std::size_t>(mark) - 1];
     }
     /// `text` has no control characters: the constructor has replaced them.
@@ -178,6 +178,7 @@ private:
             case Mark::cut:
                 return "the connection breaks";
             case Mark::block:
+                if (r.facts >> 33 != 0) return "partition of " + who + " and all others";
                 return r.facts >> 32 != 0 ? "partition from " + who + " to " + name32(r.facts)
                                           : "partition of " + who + " and " + name32(r.facts);
             case Mark::unblock:
@@ -188,6 +189,8 @@ private:
                 return "end of " + fault(r.facts);
             case Mark::heal:
                 return "heal";
+            case Mark::clock:
+                return "the wall clock of " + who + " is set";
         }
         return {};
     }

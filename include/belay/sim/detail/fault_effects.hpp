@@ -22,6 +22,12 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().refuse(host);
         case Fault::Kind::accept_then_close:
             return world.network().accept_then_close(host);
+        case Fault::Kind::black_hole:
+            return world.network().black_hole(host);
+        case Fault::Kind::unknown_name:
+            return world.network().unknown_name(host);
+        case Fault::Kind::slow_reader:
+            return world.network().slow_reader(host, f.number);
         case Fault::Kind::drop_connections:
             return world.network().drop_connections(host, *peer);
         case Fault::Kind::half_open:
@@ -48,7 +54,10 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::fail_disk:
             return host.disk().fail_at(host.disk().operations() + f.number,
                                        std::make_error_code(std::errc::io_error));
+        case Fault::Kind::set_wall_clock:
+            return host.set_wall_clock(f.min, f.drift_ppm);
         case Fault::Kind::latency:
+        case Fault::Kind::exponential_latency:
         case Fault::Kind::bandwidth:
             return;
     }
@@ -66,6 +75,12 @@ void take_back(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().accept(host);
         case Fault::Kind::accept_then_close:
             return world.network().accept_then_close(host, false);
+        case Fault::Kind::black_hole:
+            return world.network().black_hole(host, false);
+        case Fault::Kind::unknown_name:
+            return world.network().unknown_name(host, false);
+        case Fault::Kind::slow_reader:
+            return world.network().slow_reader(host, 0);
         case Fault::Kind::kill:
             if (!host.alive()) world.restart(host);
             return;

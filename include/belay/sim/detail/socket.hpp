@@ -120,6 +120,11 @@ public:
     [[nodiscard]] std::size_t available() const noexcept {
         return state_ == State::connected ? channel_->readable(side_) : 0;
     }
+    /// Returns whether read() would not block.
+    [[nodiscard]] bool can_read() const noexcept {
+        const bool over = ended_ || reads_ended_ || error_ != std::errc{};
+        return state_ != State::connected || over || end().fin_seen || available() != 0;
+    }
     /// Ends one direction, or both.
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
         if (state_ != State::connected || ended_) return std::errc::not_connected;
@@ -154,7 +159,7 @@ public:
     /// Returns the address of a host; nothing if there is none of this name.
     [[nodiscard]] static std::optional<Address> look_up(const Host& host, std::string_view name) {
         if (name == "localhost") return loopback_address;
-        const Station* const station = Kernel::fabric(host).find(name);
+        const Station* const station = Kernel::fabric(host).look_up(name);
         if (station == nullptr) return std::nullopt;
         return first_address + station->index;
     }

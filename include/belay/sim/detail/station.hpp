@@ -13,6 +13,8 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/sim/detail/choices.hpp>
 #include <belay/sim/detail/engine.hpp>
+#include <belay/sim/detail/exponential.hpp>
+#include <belay/sim/detail/wall_setting.hpp>
 #include <belay/sim/fault.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -20,6 +22,47 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 class Channel;
 
 // A Ref deletes its Channel: a header that makes a Station or a Fabric includes channel.hpp.
+
+/// A limit of the bytes per second that pass a place.
+struct Throttle {
+    std::uint64_t bytes_per_second = 0;  // 0: no limit
+    std::uint64_t queue_bytes = 0;       // how many bytes may wait; 0: no limit
+
+    friend bool operator==(Throttle, Throttle) = default;
+};
+
+/// A place that bytes pass one after the other.
+struct Bottleneck {
+    Throttle own{};    // as a call of Network has set it
+    Throttle fault{};  // while a fault limits it
+    Instant free_at = always;
+
+    [[nodiscard]] const Throttle& throttle() const noexcept {
+        return fault.bytes_per_second != 0 ? fault : own;
+    }
+    [[nodiscard]] std::uint64_t rate() const noexcept { return throttle().bytes_per_second; }
+    /// Carries a segment after those before it.   Returns: when it has arrived.   Pre: rate() > 0.
+    Instant carry(std::size_t bytes, Instant now) noexcept {
+        // So that no product overflows: whole seconds, and the rest.
+        const std::uint64_t rest = bytes % rate() * second;
+        const std::uint64_t ns = rest / rate() + (rest % rate() != 0);
+        const auto whole = std::chrono::seconds{static_cast<std::int64_t>(bytes / rate())};
+        const auto part = Duration{static_cast<std::int64_t>(ns)};
+        return free_at = after(std::max(free_at, now), whole + part);
+    }
+    /// Returns whether there is no space for a segment behind those that wait. An empty queue has
+    /// space for any segment.
+    [[nodiscard]] bool full(std::size_t bytes, Instant now) const noexcept {
+        const std::uint64_t most = throttle().queue_bytes;
+        if (most == 0 || free_at <= now) return false;
+        const auto ns = static_cast<std::uint64_t>(elapsed(now, free_at).count());
+        const std::uint64_t waiting = ns / second * rate() + ns % second * rate() / second;
+        return waiting >= most || bytes > most - waiting;
+    }
+
+private:
+    static constexpr std::uint64_t second = 1'000'000'000;
+};
 
 /// The part of a host's kernel that handles sockets. It runs on while the process is frozen.
 struct Station {
@@ -38,6 +81,10 @@ struct Station {
     bool frozen = false;
     bool refuses = false;
     bool closes_early = false;  // accepts a connection, and closes it at once
+    bool unreachable = false;   // no traffic reaches or leaves the host
+    bool nameless = false;      // no name service knows its name
+    Bottleneck reads{};         // how fast its process reads
+    WallSetting wall{};         // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
 };
@@ -45,74 +92,73 @@ struct Station {
 /// How long a message travels, one way.
 struct Latency {
     Duration min;
-    Duration max;
+    Duration max;  // if it is exponential: the mean
+    bool is_exponential = false;
 
     [[nodiscard]] Duration draw(Random& bits) const noexcept {
+        if (is_exponential) return min + exponential(max - min, bits);
         const auto spread = static_cast<std::uint64_t>((max - min).count());
         return min + Duration{static_cast<std::int64_t>(uniform_upto(bits, spread))};
     }
 };
 
-/// The latency of one direction of a link, while a fault changes it.
+/// The latency of one direction of a link.
 struct LinkLatency {
     std::uint32_t from;
     std::uint32_t to;
     Latency latency;
 };
 
-/// The bytes that one direction of a link carries per second.
+/// The bandwidth of one direction of a link.
 struct LinkBandwidth {
     std::uint32_t from;
     std::uint32_t to;
-    std::uint64_t bytes_per_second = 0;        // as Network::bandwidth set it; 0: no limit
-    std::uint64_t fault_bytes_per_second = 0;  // while a fault limits it; 0: none does
-    Instant free_at = always;
-
-    [[nodiscard]] std::uint64_t rate() const noexcept {
-        return fault_bytes_per_second != 0 ? fault_bytes_per_second : bytes_per_second;
-    }
-    /// Carries a segment after those before it.   Returns: when it has arrived.
-    Instant carry(std::size_t bytes, Instant now) noexcept {
-        // So that no product overflows: whole seconds, and the rest.
-        constexpr std::uint64_t second = 1'000'000'000;
-        const std::uint64_t rest = bytes % rate() * second;
-        const std::uint64_t ns = rest / rate() + (rest % rate() != 0);
-        const auto whole = std::chrono::seconds{static_cast<std::int64_t>(bytes / rate())};
-        const auto part = Duration{static_cast<std::int64_t>(ns)};
-        return free_at = after(std::max(free_at, now), whole + part);
-    }
+    Bottleneck bottleneck{};
 };
 
 /// How the links between hosts carry messages.
 struct Links {
     Latency latency{std::chrono::milliseconds{1}, std::chrono::milliseconds{5}};
-    std::vector<LinkLatency> latencies{};  // of faults
+    std::vector<LinkLatency> latencies{};        // as calls of Network have set them
+    std::vector<LinkLatency> fault_latencies{};  // these come first
     std::vector<LinkBandwidth> bandwidths{};
-    bool limits_bandwidth = false;  // one of them may be limited
+    bool limits_bandwidth = false;  // one of them, or a reader, may be limited
 
+    /// Returns the latency that counts. It is valid until one is added or removed.
     [[nodiscard]] const Latency& latency_of(const Station& from, const Station& to) const noexcept {
-        for (std::size_t i = latencies.size(); i-- != 0;) {
-            const LinkLatency& l = latencies[i];
-            if (l.from == from.index && l.to == to.index) return l.latency;
+        for (const std::vector<LinkLatency>* const all : {&fault_latencies, &latencies}) {
+            for (std::size_t i = all->size(); i-- != 0;) {
+                const LinkLatency& l = (*all)[i];
+                if (l.from == from.index && l.to == to.index) return l.latency;
+            }
         }
         return latency;
     }
-    [[nodiscard]] LinkBandwidth& bandwidth_of(const Station& from, const Station& to) {
+    void set_latency(const Station& from, const Station& to, const Latency& l) {
+        std::erase_if(latencies, [&](const LinkLatency& old) {
+            return old.from == from.index && old.to == to.index;
+        });
+        latencies.push_back({from.index, to.index, l});
+    }
+    [[nodiscard]] Bottleneck& bandwidth_of(const Station& from, const Station& to) {
         for (LinkBandwidth& l : bandwidths) {
-            if (l.from == from.index && l.to == to.index) return l;
+            if (l.from == from.index && l.to == to.index) return l.bottleneck;
         }
-        return bandwidths.emplace_back(LinkBandwidth{.from = from.index, .to = to.index});
+        return bandwidths.emplace_back(LinkBandwidth{.from = from.index, .to = to.index})
+            .bottleneck;
     }
     void begin_fault(const Station& from, const Station& to, const Fault& f) {
-        if (f.kind == Fault::Kind::latency) {
-            return latencies.push_back({from.index, to.index, {f.min, f.max}});
+        if (f.kind == Fault::Kind::bandwidth) {
+            bandwidth_of(from, to).fault = {f.number, f.queue_bytes};
+            limits_bandwidth = true;
+            return;
         }
-        bandwidth_of(from, to).fault_bytes_per_second = f.number;
-        limits_bandwidth = true;
+        const bool is_exponential = f.kind == Fault::Kind::exponential_latency;
+        fault_latencies.push_back({from.index, to.index, {f.min, f.max, is_exponential}});
     }
     void end_faults() noexcept {
-        latencies.clear();
-        for (LinkBandwidth& l : bandwidths) l.fault_bytes_per_second = 0;
+        fault_latencies.clear();
+        for (LinkBandwidth& l : bandwidths) l.bottleneck.fault = {};
     }
 };
 
@@ -138,7 +184,16 @@ struct Fabric {
         }
         return nullptr;
     }
+    /// Returns the host that a name service finds.
+    [[nodiscard]] Station* look_up(std::string_view name) const noexcept {
+        Station* const s = find(name);
+        return s != nullptr && s->nameless ? nullptr : s;
+    }
     [[nodiscard]] bool blocked(const Station& from, const Station& to) const noexcept {
+        if ((from.unreachable || to.unreachable) && &from != &to) return true;
+        return partitioned(from, to);
+    }
+    [[nodiscard]] bool partitioned(const Station& from, const Station& to) const noexcept {
         for (const auto& [x, y] : partitions) {
             if (x == from.index && y == to.index) return true;
         }

@@ -30,7 +30,8 @@ enum class Mark : std::uint8_t {
     unblock = 14,
     fault = 15,      // a scenario's fault begins; facts: its key
     fault_end = 16,  // and ends
-    heal = 17
+    heal = 17,
+    clock = 18  // a wall clock is set
 };
 
 /// The host index of events that belong to no host.

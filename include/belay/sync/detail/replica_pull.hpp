@@ -5,6 +5,7 @@
 
 #include <iterator>       // std::prev
 #include <optional>       // std::nullopt
+#include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <system_error>   // std::error_code
@@ -213,7 +214,7 @@ private:
     Position position_{};
     Of of_ = Of::changes;
     std::unordered_set<std::string> copied_{};
-    std::unordered_set<std::string> restored_{};
+    std::set<std::string> restored_{};  // in the order of the report
 };
 
 }}}  // namespace belay::detail
