@@ -52,7 +52,7 @@ struct RoomModel {
     bool loading = true;
     bool saving = false;
     bool stopping = false;
-    bool gave_up = false;  // a save failed while it was being stopped
+    bool gave_up = false;  // a save was refused while it was being stopped
     bool held = false;     // the storage lacks changes that only this room has
     bool over = false;
 
@@ -61,7 +61,7 @@ struct RoomModel {
         const std::size_t chosen =
             c.choose({"loaded", "saved", "entered", "deadline", "restored", "a second",
                       "load failed", "save failed", "joined", "left", "touched", "appended", "lost",
-                      "dropped", "hurried", "stop", "held", "uncovered"});
+                      "dropped", "hurried", "stop", "held", "uncovered", "save refused"});
         switch (chosen) {
             case 0:
                 return act(c, Event::loaded, loading);
@@ -108,8 +108,10 @@ struct RoomModel {
                 return act(c, Event::stop, !stopping);
             case 16:
                 return hold(c, true);
-            default:
+            case 17:
                 return act(c, Event::uncovered, true);
+            default:
+                return act(c, Event::save_refused, saving);
         }
     }
     /// The storage has lost changes of the room, or has them again.
@@ -159,11 +161,10 @@ struct RoomModel {
         if (event == Event::entered) --waiting, uncovered = 1;
         if (event == Event::lost || event == Event::dropped) waiting = 0;
         if (event == Event::stop) stopping = true;
-        if (event == Event::saved || event == Event::save_failed) saving = false;
-        if (event == Event::save_failed) {
-            uncovered += uncovered == 0 ? covering : 0;
-            gave_up = gave_up || stopping;
-        }
+        const bool refused = event == Event::save_refused;
+        if (event == Event::saved || event == Event::save_failed || refused) saving = false;
+        if (event == Event::save_failed || refused) uncovered += uncovered == 0 ? covering : 0;
+        if (refused && stopping) gave_up = true;
         if (!saving) covering = 0;
     }
     void digest(sim::Digest& d) const {

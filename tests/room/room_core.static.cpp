@@ -236,14 +236,51 @@ constexpr bool stop_saves_what_is_there_when_the_rest_is_lost() {
 }
 static_assert(stop_saves_what_is_there_when_the_rest_is_lost());
 
-constexpr bool stop_gives_up_after_a_failed_save() {
+constexpr bool stop_tries_a_failed_save_again() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.change();
     scenario.step(Event::stop);
-    return scenario.step(Event::save_failed) == Todo{.unload = true};
+    const bool waits = scenario.step(Event::save_failed) == Todo{};
+    scenario.run(1s);
+    const bool again = scenario.saves == 2 && scenario.core.saving();
+    return waits && again && scenario.step(Event::saved) == Todo{.unload = true};
 }
-static_assert(stop_gives_up_after_a_failed_save());
+static_assert(stop_tries_a_failed_save_again());
+
+constexpr bool stop_does_not_wait_for_the_retry_of_an_earlier_save() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().run(5s).step(Event::save_failed);
+    return scenario.step(Event::stop) == Todo{.save = true};
+}
+static_assert(stop_does_not_wait_for_the_retry_of_an_earlier_save());
+
+constexpr bool stop_waits_without_ticks_for_a_flush() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().step(Event::appended);
+    scenario.step(Event::stop);
+    return scenario.core.deadline() == never;
+}
+static_assert(stop_waits_without_ticks_for_a_flush());
+
+constexpr bool stop_gives_up_after_a_refused_save() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change();
+    scenario.step(Event::stop);
+    return scenario.step(Event::save_refused) == Todo{.unload = true};
+}
+static_assert(stop_gives_up_after_a_refused_save());
+
+constexpr bool a_refused_save_is_tried_again_while_the_room_runs() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().run(5s).step(Event::save_refused);
+    return scenario.run(1s).saves == 2;
+}
+static_assert(a_refused_save_is_tried_again_while_the_room_runs());
 
 constexpr bool stop_during_a_load_ends_it() {
     Scenario scenario;

@@ -6,6 +6,7 @@
 #include <belay/room/opaque_document.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/persistence_calls.hpp"
 #include "support/room/served_room.hpp"
 
 using namespace belay;
@@ -366,13 +367,32 @@ TEST_CASE("RoomManager: many saves do not delay a flush", "[room][room_manager][
         CHECK(w.disk.saves == 107);
         CHECK(w.disk.saving_max == 3);
     }
-    SECTION("at the stop there is no flush to delay") {
+    SECTION("the limit also holds while the manager stops") {
         edit(2);
         w.run(1s);
         w.rooms().stop();
-        w.run(500ms);
+        w.run(1s);
+        CHECK(w.disk.saving == 3);
+        w.run(1s);
         CHECK(w.rooms().rooms() == 0);
         CHECK(w.disk.saves == 100);
+        CHECK(w.disk.saving_max == 3);
+    }
+    SECTION("a stop saves all rooms, also if the storage accepts fewer saves at a time") {
+        edit(2);
+        w.disk.saves_max = 1;
+        w.run(1s);
+        w.rooms().stop();
+        w.run(19s);
+        CHECK(w.rooms().rooms() == 0);
+        CHECK(w.reported.back() == "stopped: ");
+        w.world.restart(w.server);
+        for (int i = 0; i < 50; ++i) {
+            const std::string board = "board" + std::to_string(i);
+            const auto stored = loaded(w.disk.durable, board);
+            REQUIRE((stored && *stored));
+            CHECK((**stored).updates.empty());
+        }
     }
     SECTION("no save waits for a room that was evicted") {
         w.disk.save_takes = 1h;
@@ -579,11 +599,23 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop reports a failed save",
                  "[room][room_manager][sim]") {
     alice.type("x");
     w.run(1s);
-    w.disk.fail_saves = 1;
-    w.rooms().stop();
-    w.run(5s);
-    REQUIRE(w.reported.size() == 2);
-    CHECK(w.reported[1].starts_with("stopped: Input/output error"));
+    SECTION("that has failed until the time for it is over") {
+        w.disk.fail_saves = 1'000'000;
+        w.rooms().stop();
+        w.run(19s);
+        CHECK(w.rooms().rooms() == 1);
+        CHECK((w.disk.saves > 15 && w.disk.saves < 45));
+        w.run(1s);
+    }
+    SECTION("that would fail again, at once") {
+        w.disk.save_error = RoomErrc::update_too_large;
+        w.disk.fail_saves = 1;
+        w.rooms().stop();
+        w.run(100ms);
+    }
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.reported.back() == "stopped: " + w.disk.save_error.message());
+    w.disk.fail_saves = 0;
     // It can be started again, and what was flushed is there.
     w.rooms().start();
     w.dial(alice);

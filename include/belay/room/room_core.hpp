@@ -29,6 +29,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///   comes meanwhile keeps it.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
+/// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
+///   at most save_retry_min, until it succeeds or is `save_refused`. The owner must limit that
+///   time.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
@@ -50,7 +53,8 @@ public:
         hurried,      ///< the storage requests a save now
         stop,         ///< the room must be saved and evicted
         tick,         ///< time has passed
-        uncovered     ///< the last save may not have covered a change that is durable
+        uncovered,    ///< the last save may not have covered a change that is durable
+        save_refused  ///< the requested save has failed, and would fail again if it was repeated
     };
     /// The actions that the owner must take.
     struct Actions {
@@ -95,13 +99,17 @@ public:
                 on_entered(turn.now);
                 break;
             case Event::lost:
-                return on_lost();
+                return on_lost(turn.now);
             case Event::dropped:
                 unflushed_ = 0;
                 break;
             case Event::saved:
                 save_.under_way = false;
                 save_.failures = 0;
+                break;
+            case Event::save_refused:
+                save_.gave_up = stopping_;
+                on_save_failed(turn);
                 break;
             case Event::save_failed:
                 on_save_failed(turn);
@@ -114,6 +122,7 @@ public:
                 break;
             case Event::stop:
                 stopping_ = true;
+                save_.failures = 0;  // the next save does not wait
                 break;
             case Event::tick:
                 break;
@@ -129,8 +138,9 @@ public:
 
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
-        // A room that is stopped and held waits for its owner alone.
-        if (phase_ != Phase::live || (stopping_ && held_)) return never;
+        if (phase_ != Phase::live) return never;
+        // A room that is stopped waits for its owner, except for the retry of a save.
+        if (stopping_) return retries_to_stop() ? save_.at : never;
         const Instant save = save_.dirty && !save_.under_way ? save_.at : never;
         return smaller(save, unload_at());
     }
@@ -178,7 +188,7 @@ private:
         unsigned failures = 0;  ///< since the last save that succeeded
         bool dirty = false;     ///< the document has something that no save covers
         bool under_way = false;
-        bool gave_up = false;  ///< a save failed while the room was being stopped
+        bool gave_up = false;  ///< a save was refused while the room was being stopped
     };
     template <class T>
     [[nodiscard]] static constexpr T smaller(T a, T b) noexcept {
@@ -204,9 +214,9 @@ private:
         // A save that failed waits for its retry, regardless of how busy the room is.
         save_.at = save_.failures != 0 ? detail::larger(save_.at, now) : due;
     }
-    constexpr Actions on_lost() noexcept {
+    constexpr Actions on_lost(Instant now) noexcept {
         unflushed_ = 0;
-        if (stopping_) return decide_to_stop();
+        if (stopping_) return decide_to_stop(now);
         if (phase_ != Phase::live) return {};
         phase_ = Phase::loading;
         return {.load = true};
@@ -215,12 +225,11 @@ private:
         save_.under_way = false;
         if (!save_.dirty) save_.dirty_since = turn.now;
         save_.dirty = true;
-        if (stopping_) save_.gave_up = true;
         if (save_.failures < 32) ++save_.failures;
-        const Duration nominal =
-            smaller(part::saturating_multiply(options_->save_retry_min,
-                                              std::uint64_t{1} << (save_.failures - 1)),
-                    options_->save_retry_max);
+        // Growing delays would use up the time of a stop.
+        const std::uint64_t factor = stopping_ ? 1 : std::uint64_t{1} << (save_.failures - 1);
+        const Duration nominal = smaller(
+            part::saturating_multiply(options_->save_retry_min, factor), options_->save_retry_max);
         const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_.at = after(turn.now, nominal - Duration{drawn});
@@ -239,7 +248,7 @@ private:
         return after(started_, part::saturating_multiply(options_->sweep_every, sweeps));
     }
     constexpr Actions decide(Instant now) noexcept {
-        if (stopping_) return decide_to_stop();
+        if (stopping_) return decide_to_stop(now);
         if (phase_ != Phase::live) return {};
         if (clients_ != 0 || unflushed_ != 0) leaving_ = false;
         if (unload_at() <= now) leaving_ = true;
@@ -255,12 +264,18 @@ private:
         phase_ = Phase::over;
         return {.unload = true};
     }
-    constexpr Actions decide_to_stop() noexcept {
+    constexpr Actions decide_to_stop(Instant now) noexcept {
         if (save_.under_way || unflushed_ != 0 || held_back()) return {};
         // While it loads, there is no document to save.
-        if (save_.dirty && !save_.gave_up && phase_ == Phase::live) return begin_save();
+        if (save_.dirty && !save_.gave_up && phase_ == Phase::live)
+            return retries_to_stop() && save_.at > now ? Actions{} : begin_save();
         phase_ = Phase::over;
         return {.unload = true};
+    }
+    /// Whether a save that failed while the room was being stopped waits for its retry.
+    [[nodiscard]] constexpr bool retries_to_stop() const noexcept {
+        return stopping_ && save_.dirty && save_.failures != 0 && !save_.under_way &&
+               unflushed_ == 0 && !held_ && !save_.gave_up;
     }
     constexpr Actions begin_save() noexcept {
         save_.under_way = true;

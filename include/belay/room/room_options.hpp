@@ -41,11 +41,11 @@ struct RoomOptions {
     Duration save_within = std::chrono::seconds{30};
     /// The wait before a failed save is tried again, or before a room is loaded again because a
     /// shared storage refuses its changes. It doubles from save_retry_min to save_retry_max. Up to
-    /// half of it is subtracted at random.
+    /// half of it is subtracted at random. While the manager stops, it does not grow.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
-    /// The maximum number of saves that are under way at a time, over all rooms. A flush may have
-    /// to wait for them. When the manager stops, all rooms may be saved at a time.
+    /// The maximum number of saves that are under way at a time, over all rooms, also while the
+    /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.

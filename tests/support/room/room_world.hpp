@@ -41,10 +41,12 @@ struct RoomScript {
     int fail_loads = 0;
     int fail_flushes = 0;
     int fail_saves = 0;
-    int hang_loads = 0;         ///< their answers never come
-    bool keeps_failed = false;  ///< a flush that failed has stored it all the same
-    bool full = false;          ///< appends are refused
-    bool refuses = false;       ///< likewise, but histories begin
+    std::error_code save_error = std::make_error_code(std::errc::io_error);  ///< of failed saves
+    std::size_t saves_max = no_limit;  ///< more saves at a time are answered storage_busy
+    int hang_loads = 0;                ///< their answers never come
+    bool keeps_failed = false;         ///< a flush that failed has stored it all the same
+    bool full = false;                 ///< appends are refused
+    bool refuses = false;              ///< likewise, but histories begin
     int loads = 0;
     int flushes = 0;
     int saves = 0;
@@ -134,6 +136,8 @@ public:
               Completion<PersistenceError> done) {
         begin_call("save");
         ++disk_->saves;
+        if (static_cast<std::size_t>(disk_->saving) >= disk_->saves_max)
+            return done(PersistenceError{RoomErrc::storage_busy, {}, {}});
         disk_->saving_max = std::max(disk_->saving_max, ++disk_->saving);
         later(disk_->save_takes, [this, name = std::string{id},
                                   parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()),
@@ -141,7 +145,7 @@ public:
             --disk_->saving;
             if (disk_->fail_saves > 0) {
                 --disk_->fail_saves;
-                return c(PersistenceError{std::make_error_code(std::errc::io_error), name, {}});
+                return c(PersistenceError{disk_->save_error, name, {}});
             }
             working_.save(name, parts, covers, ignored());
             disk_->durable.save(name, parts, covers, std::move(c));

@@ -183,7 +183,7 @@ private:
             if (!flush_.answered()) return;
         }
     }
-    /// Begins queued saves, up to saves_max; all of them while the manager stops.
+    /// Begins queued saves, up to saves_max. A storage may refuse more at a time, also in a stop.
     void begin_saves() {
         while (may_save() && !to_save_.empty()) {
             RoomBase& room = *to_save_.front();
@@ -199,10 +199,7 @@ private:
                           room.calls.save.begin(answer_ends()));
         room.waker.touch();
     }
-    [[nodiscard]] bool may_save() const noexcept {
-        return context_.run.phase == RunState::Phase::stopping ||
-               saving_ < context_.options.saves_max;
-    }
+    [[nodiscard]] bool may_save() const noexcept { return saving_ < context_.options.saves_max; }
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);
     }

@@ -85,6 +85,7 @@ public:
                 if (!room->evicted && room->core.held_back()) replication_.on_held_back(*room);
                 continue;
             }
+            if (room->calls.save_error) context_.run.stop_error = room->calls.save_error;
             if (room->core.held_back()) {
                 context_.run.stop_error = RoomErrc::not_durable;
                 give_up(*room);
@@ -216,10 +217,8 @@ private:
             const bool stale = error.code == RoomErrc::stale_snapshot;
             if (stale) error = {};
             if (!error) replication_.on_saved(room, stale);
-            if (error && context_.run.phase == Phase::stopping)
-                context_.run.stop_error = error.code;
             if (!error) context_.report(RoomEvent::Kind::saved, room);
-            step(room, error ? Event::save_failed : Event::saved);
+            on_saved(room, error);
         }
         if (!room.evicted) replication_.run(room);
         if (room.evicted) return;
@@ -256,6 +255,18 @@ private:
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
+    }
+    void on_saved(Room& room, const PersistenceError& error) {
+        room.calls.save_error = error.code;
+        if (!error) return step(room, Event::saved);
+        if (may_pass(error)) return step(room, Event::save_failed);
+        if (context_.run.phase == Phase::stopping) context_.run.stop_error = error.code;
+        step(room, Event::save_refused);
+    }
+    /// Whether the storage may accept later what it has refused with this error: it is busy, was
+    /// not reached, or has no space.
+    [[nodiscard]] static bool may_pass(const std::error_code& error) noexcept {
+        return cause_of(error) < Cause::protocol;
     }
     /// Keeps a room that may be the last copy, instead of evicting it.
     void keep_held(Room& room) {

@@ -3,14 +3,15 @@
 /// RoomBase and RoomState: one room of a RoomManager.
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint64_t
-#include <deque>     // std::deque
-#include <memory>    // std::unique_ptr
-#include <optional>  // std::optional
-#include <string>    // std::string
-#include <utility>   // std::exchange, std::move
-#include <vector>    // std::vector
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
+#include <memory>        // std::unique_ptr
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
 #include <belay/room/detail/replication_state.hpp>
 #include <belay/room/detail/room_awareness.hpp>
@@ -134,6 +135,7 @@ struct RoomCalls {
 
     StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
     StorageCall<PersistenceError> save{};
+    std::error_code save_error{};  ///< of the last save
 };
 /// The history of a room, and how much of it the document has.
 struct RoomHistory {
