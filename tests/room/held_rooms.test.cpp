@@ -64,6 +64,8 @@ TEST_CASE_METHOD(EditedRoom, "servers: a room without a known loss is evicted",
     CHECK_FALSE(is_loaded());
     CHECK(is_stored(first));
     CHECK(c.reported.empty());
+    CHECK(c.rooms(1).counters().evictions.of({}) == 1);
+    CHECK_FALSE(c.rooms(1).observer().last_eviction);
 }
 
 TEST_CASE_METHOD(EditedRoom,
@@ -132,6 +134,8 @@ TEST_CASE_METHOD(EditedRoom,
     CHECK_FALSE(is_loaded());
     CHECK(c.was_notified("failed board: the change could not be made durable"));
     CHECK(c.rooms(1).rooms() <= 2);
+    CHECK(c.rooms(1).counters().evictions.of(RoomErrc::not_durable) == 1);
+    CHECK(c.rooms(1).observer().last_eviction == RoomErrc::not_durable);
 }
 
 TEST_CASE_METHOD(EditedRoom, "servers: a client that joins a held room finds what it has",

@@ -49,6 +49,9 @@ constexpr detail::RoomClientOps no_transport{
     .disjoint = [](const detail::RoomClient&, BytesView, BytesView) { return false; },
     .end = [](detail::RoomClient&) noexcept {}};
 
+/// Another protocol: its frames are others.
+constexpr detail::RoomClientOps other_protocol = no_transport;
+
 struct FakeConnection : detail::ClientConnection {
     FakeConnection(const RoomOptions& options, std::size_t& answers)
         : ClientConnection{&FakeConnection::record, options.heartbeat, answers} {
@@ -113,10 +116,42 @@ TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 3};
     one.connections[1]->result = SendResult::refused;
-    one.delivery.send_update(one.room, as_bytes("edit"), 1);
+    one.delivery.send_update(one.room, as_bytes("edit"), {1});
     CHECK(one.closes.clients == one_close(2, RoomErrc::frame_too_large));
     CHECK(one.connections[0]->sent.empty());
     CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
+}
+
+TEST_CASE("RoomDelivery::send_update measures an edit until its last client has it",
+          "[room][room_delivery][unit]") {
+    OneRoom one{{}, 3};
+    const RoomCounters::Histogram& times = one.context.tally.all.delivered;
+    one.context.at(Instant{1s});
+    const bool has_two_protocols = GENERATE(false, true);
+    const std::size_t slow = GENERATE(std::size_t{1}, std::size_t{2});
+    if (has_two_protocols) one.clients[1]->ops = &other_protocol;
+    // The author receives nothing; of the others, one is slow.
+    one.connections[slow]->result = SendResult::busy;
+    one.delivery.send_update(one.room, as_bytes("edit"), {1, Instant{900ms}});
+    CHECK(times.sum == Duration{});
+    one.context.at(Instant{3s});
+    one.connections[slow]->result = SendResult::sent;
+    SECTION("its connection accepts the edit") {
+        one.delivery.catch_up(*one.connections[slow]);
+        CHECK(times.sum == 2100ms);
+    }
+    SECTION("or it is closed") {
+        one.connections[slow]->output.clear();
+        CHECK(times.sum == 2100ms);
+    }
+    SECTION("an edit without other clients, or from elsewhere, is not measured") {
+        one.connections[slow]->output.clear();
+        one.room.clients.resize(1);
+        one.delivery.send_update(one.room, as_bytes("alone"), {1, Instant{1s}});
+        one.delivery.send_update(one.room, as_bytes("elsewhere"), {});
+        CHECK(times.sum == 2100ms);
+    }
+    CHECK(times.counts[9] == 1);
 }
 
 TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
@@ -126,7 +161,7 @@ TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
     OneRoom one{options, 1};
     one.connections[0]->result = SendResult::busy;
     const Bytes update(300, std::byte{1});
-    for (int i = 0; i < 10; ++i) one.delivery.send_update(one.room, update, 0);
+    for (int i = 0; i < 10; ++i) one.delivery.send_update(one.room, update, {});
     CHECK(one.closes.clients == no_closes);
     CHECK(one.connections[0]->output.counted() <= 500);
     CHECK(one.clients[0]->outbox.lag_from.has_value());
@@ -144,7 +179,7 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     const auto type = [&] {
         const Bytes update = typed(7, clock, std::string(3000, 'x'));
         clock += 3000;
-        one.delivery.send_update(one.room, update, 0);
+        one.delivery.send_update(one.room, update, {});
         REQUIRE_FALSE(one.room.document.apply(update));
     };
     for (int i = 0; i < 30; ++i) type();

@@ -14,22 +14,37 @@ using namespace std::chrono_literals;
 TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metrics][unit]") {
     RoomCounters counters;
     auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,
-           lost_updates, awareness_dropped, resyncs, loads, saves, storage_failures, divergences,
-           stateless, reasons, joins, durable_waits] = counters;
+           lost_updates, awareness_dropped, resyncs, loads, flushes, saves, storage_failures,
+           divergences, stateless, reasons, evictions, joins, durable_waits, deliveries, loading,
+           flushing, saving] = counters;
     reasons.add(RoomErrc::too_slow);
     reasons.add(YjsErrc::document_full);
     reasons.add(std::make_error_code(std::errc::io_error));
     joins.add(5ms);
     durable_waits.add(1min);
+    deliveries.add(6ms);
+    loading.add(7ms);
+    flushing.add(8ms);
+    saving.add(9ms);
+    evictions.add({});
+    for (const RoomErrc why : {RoomErrc::not_durable, RoomErrc::room_erased}) evictions.add(why);
     check_each_member_visited(counters, joined, refused, closed, throttled, upgrades_aborted,
                               updates, unchanged, denied, lost_updates, awareness_dropped, resyncs,
-                              loads, saves, storage_failures, divergences, stateless);
+                              loads, flushes, saves, storage_failures, divergences, stateless);
     const Collected collected{counters};
     CHECK(collected["rooms.reasons.too_slow"] == 1);
     CHECK(collected["rooms.reasons.document_full"] == 1);
     CHECK(collected["rooms.reasons.other"] == 1);
     CHECK(collected["rooms.reasons.room_erased"] == 0);
     CHECK(collected["rooms.join_seconds"] == 5'000'000);
+    CHECK(collected["rooms.delivered_seconds"] == 6'000'000);
+    CHECK(collected["rooms.load_seconds"] == 7'000'000);
+    CHECK(collected["rooms.flush_seconds"] == 8'000'000);
+    CHECK(collected["rooms.save_seconds"] == 9'000'000);
+    CHECK(collected["rooms.evictions.idle"] == 1);
+    CHECK(collected["rooms.evictions.not_durable"] == 1);
+    CHECK(collected["rooms.evictions.room_erased"] == 1);
+    CHECK(collected["rooms.evictions.not_loaded"] == 0);
     CHECK(joins.counts[2] == 1);
     CHECK(durable_waits.counts[12] == 1);
     CHECK(RoomCounters::Reasons::word(23) == "too_slow");
@@ -70,4 +85,68 @@ TEST_CASE("RoomManager counts each refusal and close once, by its reason, and re
     std::uint64_t durable_updates = 0;
     for (const std::uint64_t count : counters.durable.counts) durable_updates += count;
     CHECK(durable_updates == counters.updates);
+}
+
+namespace {
+
+[[nodiscard]] std::uint64_t sum_of(const RoomCounters::Histogram& times) {
+    std::uint64_t all = 0;
+    for (const std::uint64_t count : times.counts) all += count;
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager::count_room counts for one room what is counted for all",
+          "[room][room_metrics][sim]") {
+    RoomWorld w{Seed{1}, {.counted_rooms_max = 2}};
+    REQUIRE(w.rooms().count_room("board"));
+    REQUIRE(w.rooms().count_room("board"));
+    REQUIRE(w.rooms().count_room("other"));
+    CHECK_FALSE(w.rooms().count_room("third"));
+    w.rights.grants["eve"] = Grant{"eve", Access::none, forever};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor eve{w, "eve", 3};
+    w.dial(alice, bob, eve);
+    for (int edit = 0; edit < 5; ++edit) {
+        alice.type("x");
+        w.run(100ms);
+    }
+    bob.raw(Bytes{std::byte{0}, std::byte{9}});
+    w.run(1min);
+    // There is one room only, so both are equal.
+    const RoomCounters& all = w.rooms().counters();
+    const RoomCounters::OneRoom* const board = w.rooms().counters("board");
+    REQUIRE(board != nullptr);
+    CHECK(board->joined == 2);
+    CHECK(board->updates == 5);
+    CHECK(board->refused == 2);
+    CHECK(board->reasons.of(RoomErrc::forbidden) == 1);
+    CHECK(board->reasons.of(RoomErrc::unknown_message) == 1);
+    CHECK((board->loads == 1 && board->loads == all.loads));
+    CHECK((board->saves != 0 && board->saves == all.saves));
+    CHECK((sum_of(board->loading) == 1 && sum_of(board->saving) == board->saves));
+    CHECK((sum_of(board->joins) == 2 && sum_of(board->durable) == 5));
+    CHECK((sum_of(board->delivered) == 5 && sum_of(all.delivered) == 5));
+    CHECK((board->flushes == 0 && all.flushes != 0 && sum_of(all.flushing) == all.flushes));
+    const Collected collected{*board};
+    CHECK(collected["room.updates"] == 5);
+    CHECK(collected["room.reasons.forbidden"] == 1);
+    CHECK_FALSE(collected.has("room.flushes"));
+    // The counters outlive the room, and end when nobody wants them.
+    w.rooms().erase("board", Completion<PersistenceError>{[](auto&&) noexcept {}});
+    w.run(1s);
+    CHECK(board->evictions.of(RoomErrc::room_erased) == 1);
+    CHECK(w.rooms().observer().last_eviction == RoomErrc::room_erased);
+    CHECK(w.rooms().counters("other")->joined == 0);
+    CHECK(w.rooms().stop_counting("board"));
+    CHECK_FALSE(w.rooms().stop_counting("board"));
+    CHECK(w.rooms().counters("board") == nullptr);
+    CHECK(w.rooms().count_room("third"));
+    w.dial(bob);
+    w.rooms().stop();
+    w.run(1min);
+    CHECK(w.rooms().observer().last_eviction == RoomErrc::manager_stopped);
+    CHECK(all.evictions.of(RoomErrc::manager_stopped) == 1);
 }

@@ -452,7 +452,7 @@ WORLD_MUTANTS = (
     rooms("shows_before_it_is_stored",
           (EDITS, "        rooms_.step(room, Event::appended);\n        return {};",
            "        rooms_.step(room, Event::appended);\n"
-           "        broadcast_and_apply(room, bytes, author);\n        return {};")),
+           "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # ---- require "edits are stored and shown"
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure",

@@ -317,7 +317,20 @@ public:
         return detail::stats_of(*room);
     }
     /// Returns what the manager has done since it was made.
-    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.tally.all; }
+    /// Starts to count for one room by itself, also while the room is not in memory.
+    /// Returns: whether the room is counted now; not if RoomOptions::counted_rooms_max others are.
+    [[nodiscard]] bool count_room(std::string_view board) {
+        return context_.tally.add(board, context_.options.counted_rooms_max);
+    }
+    /// Stops that, and forgets the counters.   Returns: whether the room was counted.
+    bool stop_counting(std::string_view board) { return context_.tally.remove(board); }
+    /// Returns the counters since `count_room(board)`; null if the room is not counted. They are
+    /// valid until `stop_counting(board)`.
+    [[nodiscard]] const RoomCounters::OneRoom* counters(std::string_view board) const noexcept {
+        const auto* const room = context_.tally.find(board);
+        return room != nullptr ? &room->counters : nullptr;
+    }
     /// Returns the number of rooms in memory.
     [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.

@@ -8,19 +8,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {
 
-/// Passes the counters of a RoomManager to `visitor(const Metric&)`; the part is "rooms".
-///
-/// The counter `reasons` has one sample for each reason of a refusal or a close.
-/// Complexity: O(1).   Throws: what the visitor throws.
+namespace detail {
+
+/// Passes what is counted both for all rooms and for a single one.
 template <class Visitor>
-void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
+void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visitor) {
     using C = RoomCounters;
-    constexpr detail::Row<C> rows[] = {
+    constexpr Row<C> rows[] = {
         {"joined", &C::joined, "Clients that joined a room."},
         {"refused", &C::refused, "Clients that were refused, or closed because of an error."},
         {"closed", &C::closed, "Clients that were closed without an error of theirs."},
         {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
-        {"upgrades_aborted", &C::upgrades_aborted, "Connections that ended during the upgrade."},
         {"updates", &C::updates, "Changes that became durable, and were sent to clients."},
         {"unchanged", &C::unchanged, "Updates that added nothing, and were not stored."},
         {"denied", &C::denied, "Updates of clients that may not edit."},
@@ -33,27 +31,89 @@ void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
         {"storage_failures", &C::storage_failures, "Failed calls of the storage."},
         {"divergences", &C::divergences, "Clients whose history began apart from the room's."},
         {"stateless", &C::stateless, "Stateless messages of clients."}};
-    detail::visit_rows({.part = "rooms"}, counters, rows, visitor);
+    visit_rows({.part = part}, counters, rows, visitor);
     for (std::size_t i = 0; i < C::Reasons::count; ++i) {
-        visitor(Metric{.part = "rooms",
+        visitor(Metric{.part = part,
                        .name = "reasons",
                        .help = "Refusals and closes of clients, by their reason.",
                        .value = counters.reasons.at(i),
                        .key = "reason",
                        .label = C::Reasons::word(i)});
     }
-    const auto histogram = [&visitor](const char* name, const char* help, const C::Histogram& h) {
-        visitor(Metric{.part = "rooms",
-                       .name = name,
-                       .help = help,
-                       .kind = Metric::Kind::histogram,
-                       .value = detail::ticks(h.sum),
-                       .per_unit = Metric::nanoseconds,
-                       .bounds = C::Histogram::bounds,
-                       .counts = h.counts});
+    const auto eviction = [&](std::string_view label, const std::error_code& why) {
+        visitor(Metric{.part = part,
+                       .name = "evictions",
+                       .help = "Rooms that left the memory, by their reason.",
+                       .value = counters.evictions.of(why),
+                       .key = "reason",
+                       .label = label});
     };
-    histogram("join_seconds", "From the accept of a client to its join.", counters.joins);
-    histogram("durable_seconds", "From the arrival of an edit to its flush.", counters.durable);
+    eviction("idle", {});
+    eviction("not_loaded", RoomErrc::not_loaded);
+    eviction("not_durable", RoomErrc::not_durable);
+    eviction("no_answer", RoomErrc::no_answer);
+    eviction("manager_stopped", RoomErrc::manager_stopped);
+    eviction("history_reset", RoomErrc::history_reset);
+    eviction("room_erased", RoomErrc::room_erased);
+}
+
+template <class Visitor>
+void visit_times(const char* part, const char* name, const char* help,
+                 const RoomCounters::Histogram& times, Visitor& visitor) {
+    visitor(Metric{.part = part,
+                   .name = name,
+                   .help = help,
+                   .kind = Metric::Kind::histogram,
+                   .value = ticks(times.sum),
+                   .per_unit = Metric::nanoseconds,
+                   .bounds = RoomCounters::Histogram::bounds,
+                   .counts = times.counts});
+}
+
+template <class Visitor>
+void visit_room_times(const char* part, const RoomCounters& counters, Visitor& visitor) {
+    visit_times(part, "join_seconds", "From the accept of a client to its join.", counters.joins,
+                visitor);
+    visit_times(part, "durable_seconds", "From the arrival of an edit to its flush.",
+                counters.durable, visitor);
+    visit_times(part, "delivered_seconds",
+                "From the arrival of an edit to its acceptance by the last connection.",
+                counters.delivered, visitor);
+    visit_times(part, "load_seconds", "From a load to the answer of the storage.", counters.loading,
+                visitor);
+    visit_times(part, "save_seconds", "From a save to the answer of the storage.", counters.saving,
+                visitor);
+}
+
+}  // namespace detail
+
+/// Passes the counters of a RoomManager to `visitor(const Metric&)`; the part is "rooms".
+///
+/// The counter `reasons` has one sample for each reason of a refusal or a close, and `evictions`
+/// one for each reason of an eviction.
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
+    using C = RoomCounters;
+    constexpr detail::Row<C> rows[] = {
+        {"upgrades_aborted", &C::upgrades_aborted, "Connections that ended during the upgrade."},
+        {"flushes", &C::flushes, "Flushes of the storage, each for all rooms with changes."}};
+    detail::visit_rooms("rooms", counters, visitor);
+    detail::visit_rows({.part = "rooms"}, counters, rows, visitor);
+    detail::visit_room_times("rooms", counters, visitor);
+    detail::visit_times("rooms", "flush_seconds", "From a flush to the answer of the storage.",
+                        counters.flushing, visitor);
+}
+
+/// Passes the counters of one room, which RoomManager::counters(board) returns; the part is "room".
+///
+/// Add it under the id of the room. Each room is about 130 samples, and the manager counts at most
+/// RoomOptions::counted_rooms_max.
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const RoomCounters::OneRoom& counters, Visitor&& visitor) {
+    detail::visit_rooms("room", counters, visitor);
+    detail::visit_room_times("room", counters, visitor);
 }
 
 /// Passes the counters of a RoomManager, and its numbers of rooms and clients; the part is "rooms".

@@ -63,7 +63,13 @@ struct RoomEvent {
     std::string user{};       ///< the user that joined, left, or is throttled
     RoomClientId client{};    ///< likewise
     std::size_t clients = 0;  ///< how many are in the room after the event
-    /// Why the manager closed the client that left; no error if the client ended by itself.
+    /// Why the manager closed the client that left; no error if the client ended by itself. For
+    /// `unloaded`, why the room left the memory:
+    /// - no error: it was idle for RoomOptions::unload_after;
+    /// - manager_stopped, room_erased or history_reset;
+    /// - not_loaded: it could not be loaded, or something threw;
+    /// - not_durable: another room needed its place, and the storage may lack changes of it;
+    /// - no_answer: it could not be saved within RoomOptions::stop_within.
     std::error_code reason{};
 };
 

@@ -81,6 +81,9 @@ struct RoomOptions {
     /// The maximum number of rooms in memory that one user has opened. A user without a name has no
     /// share of its own. A room counts until it is evicted.
     std::size_t rooms_per_user_max = 1'000;
+    /// The maximum number of rooms that RoomManager::count_room counts by themselves. Each one
+    /// costs 1.5 KiB, and a lookup with each change of any room.
+    std::size_t counted_rooms_max = 16;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients.
     std::size_t clients_max = 20'000;
@@ -176,6 +179,7 @@ struct RoomOptions {
             return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
         for (const std::size_t limit : {rooms_max,
                                         rooms_per_user_max,
+                                        counted_rooms_max,
                                         clients_max,
                                         clients_per_room_max,
                                         waiting_max,

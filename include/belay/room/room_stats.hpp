@@ -31,10 +31,12 @@ struct RoomStats {
     std::string epoch{};   ///< of its history, as clients send it; empty: it has no history yet
 };
 
-/// Counts what a RoomManager has done since it was made, over all rooms.
+/// Counts what a RoomManager has done since it was made, over all rooms. See OneRoom for one
+/// room.
 ///
 /// Thread safety: a plain value.
 struct RoomCounters {
+    struct OneRoom;
     /// Counts refusals and closes by their reason, so that the sum is the number of all.
     class Reasons {
     public:
@@ -129,13 +131,30 @@ struct RoomCounters {
     std::uint64_t awareness_dropped = 0;  ///< awareness messages that a slow client missed
     std::uint64_t resyncs = 0;            ///< clients that lagged, and received the difference
     std::uint64_t loads = 0;
+    std::uint64_t flushes = 0;
     std::uint64_t saves = 0;
     std::uint64_t storage_failures = 0;  ///< failed calls of the storage, including subscriptions
     std::uint64_t divergences = 0;       ///< clients whose history began apart from the room's
     std::uint64_t stateless = 0;  ///< messages for `on_stateless`, which are ignored without it
     Reasons reasons{};            ///< of `refused` and `closed`
-    Histogram joins{};            ///< from `accept` to the time when the client has joined
-    Histogram durable{};          ///< from the arrival of an edit to the time when it is durable
+    /// Rooms that left the memory, by their reason. `of({})` are idle rooms; see RoomEvent::reason
+    /// for the others.
+    Reasons evictions{};
+    Histogram joins{};    ///< from `accept` to the time when the client has joined
+    Histogram durable{};  ///< from the arrival of an edit to the time when it is durable
+    /// From the arrival of an edit to the time when the connection of the last other client has
+    /// accepted it, or that client was closed. An edit that has no other client, that comes from
+    /// another server, or that a client lags behind (`resyncs`) is not counted for it.
+    Histogram delivered{};
+    Histogram loading{};   ///< of the calls of the storage: from a load to its answer
+    Histogram flushing{};  ///< likewise
+    Histogram saving{};    ///< likewise
 };
+
+/// Counts what a RoomManager has done for one room since RoomManager::count_room. The members
+/// `upgrades_aborted`, `flushes` and `flushing` stay 0, because they belong to no single room.
+///
+/// Thread safety: a plain value.
+struct RoomCounters::OneRoom : RoomCounters {};
 
 }}  // namespace belay

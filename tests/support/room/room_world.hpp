@@ -297,6 +297,7 @@ struct RoomRecorder {
     const std::function<void(std::string_view)>* before = nullptr;
     RoomClientId last_joined{};
     std::error_code last_reason{};
+    std::error_code last_eviction{};
     void begin_call(std::string_view name) const {
         if (before != nullptr && *before) (*before)(name);
     }
@@ -306,6 +307,7 @@ struct RoomRecorder {
     }
     void on_room_event(const RoomEvent& e) {
         begin_call("on_room_event");
+        if (e.kind == RoomEvent::Kind::unloaded) last_eviction = e.reason;
         if (events == nullptr) return;
         events->push_back(std::string{to_string(e.kind)} + " " + e.board +
                           (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));

@@ -76,7 +76,7 @@ public:
     }
     void close_all(const std::error_code& why) {
         for (RoomClient* const client : clients.all()) {
-            if (!client->core.closing()) count_close(context_.counters, why);
+            if (!client->core.closing()) context_.tally.count_close(client->request.board, why);
         }
         for (const auto& [id, connection] : clients.connections()) close(*connection, why);
         for (RoomClient* const client : clients.all()) close(*client, why);

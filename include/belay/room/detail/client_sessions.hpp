@@ -141,7 +141,7 @@ public:
         client.rights.grant = std::move(grant);
         if (!changes) return;
         client.room->clients.push_back(&client);
-        ++context_.counters.joined;
+        context_.tally.count(client.room->id, &RoomCounters::joined);
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         client.room->awareness.set_user(client.id, client.rights.grant.user);
         replication_.publish_state(*client.room, client);
@@ -159,8 +159,9 @@ public:
         client.connection->alive.pulse.sign_of_life(context_.now);
         client.connection->alive.note_sent(context_.now);
         client.room->clients.push_back(&client);
-        ++context_.counters.joined;
-        context_.counters.joins.add(elapsed(client.rights.since, context_.now));
+        context_.tally.count(client.room->id, &RoomCounters::joined);
+        context_.tally.add_time(client.room->id, &RoomCounters::joins,
+                                elapsed(client.rights.since, context_.now));
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         send_grant(client);
         if (!client.core.joined()) return;
@@ -206,11 +207,12 @@ public:
     /// Charges bytes to the connection's rate. A connection without credit is read later.
     void pay(ClientConnection& connection, std::size_t bytes) {
         if (!connection.rate.charge(bytes, context_.now, context_.options)) return;
-        ++context_.counters.throttled;
         for (const RoomClient* const client : connection.clients) {
-            if (client->core.joined())
-                return context_.report(RoomEvent::Kind::throttled, *client->room, client);
+            if (!client->core.joined()) continue;
+            context_.tally.count(client->room->id, &RoomCounters::throttled);
+            return context_.report(RoomEvent::Kind::throttled, *client->room, client);
         }
+        ++context_.tally.all.throttled;
     }
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
@@ -262,7 +264,7 @@ private:
             lifecycle_.fail(client, make_error_code(RoomErrc::frame_too_large));
         if (!client.gone() || std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
-        if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
+        if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
         lifecycle_.clients.note_ended(client);
     }
     /// Whether the transport has ended a connection because of a message beyond its limit. A close
@@ -313,7 +315,7 @@ private:
         on_message(client, *read);
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
-        ++context_.counters.stateless;
+        context_.tally.count(room.id, &RoomCounters::stateless);
         if (!context_.wanted.stateless) return;
         context_.pending_events.push_back(RoomEvent::Stateless{room.id,
                                                                client.rights.grant.user,
@@ -359,20 +361,24 @@ private:
     [[nodiscard]] std::error_code on_viewers(RoomClient& client, Room& room,
                                              const part::RoomMessage& message, std::uint32_t due) {
         const bool answers = message.kind == Kind::state;
-        ++context_.counters.denied;
-        if (answers && client.connection->multiplexed == nullptr) return {};
+        if (answers && client.connection->multiplexed == nullptr) {
+            context_.tally.count(room.id, &RoomCounters::denied);
+            return {};
+        }
+        std::error_code error;
         if (answers) {
             // Merges the document first, so that its content is known.
             pay_answer(client, room);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
-            if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
-            if (!*adds) {
-                --context_.counters.denied;
+            if (adds.has_value() && !*adds) {
                 delivery_.acknowledge(client, due);
                 return {};
             }
+            if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
         }
+        context_.tally.count(room.id, &RoomCounters::denied);
+        if (error) return error;
         client.outbox.owe_statuses(due);
         if (client.core.take_denial()) send_denied(client, "this client may not edit");
         return {};
@@ -385,7 +391,7 @@ private:
             if (!client.rights.may_edit() ||
                 !client.ops->disjoint(client, room.document.state_vector(), theirs))
                 return;
-            ++context_.counters.divergences;
+            context_.tally.count(room.id, &RoomCounters::divergences);
             context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
         }
     }

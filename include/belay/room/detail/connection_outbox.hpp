@@ -10,13 +10,43 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/intrusive.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/room/detail/room_tally.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The time that an edit takes to its last client. It ends with the frame that has it: when no
+/// outbox holds that frame any more.
+struct DeliveryTime {
+    void begin(RoomCounters& all, CountedRoom* room, const Instant& clock,
+               Instant arrived) noexcept {
+        counters = &all;
+        now = &clock;
+        since = arrived;
+        if (room != nullptr) own = Ref<CountedRoom>::share(room);
+    }
+    void end() const noexcept {
+        if (counters == nullptr) return;
+        counters->delivered.add(elapsed(since, *now));
+        if (own) own->counters.delivered.add(elapsed(since, *now));
+    }
+
+    RoomCounters* counters = nullptr;  ///< of the manager; null: the frame is no edit
+    const Instant* now = nullptr;      ///< the time of the manager's turn
+    Instant since = always;            ///< the arrival of the edit
+    Ref<CountedRoom> own{};            ///< of the room, if it is counted by itself
+};
 
 /// A frame that several outboxes share.
 struct RoomFrame : Counted {
     explicit RoomFrame(Bytes b) noexcept : bytes{std::move(b)} {}
+    ~RoomFrame() { time.end(); }
+    RoomFrame(const RoomFrame&) = delete;
+    RoomFrame& operator=(const RoomFrame&) = delete;
+
     const Bytes bytes;
+    DeliveryTime time{};
+    Ref<RoomFrame> first{};  ///< of the same edit, in another protocol: it has the time
 };
 
 /// The part of RoomOptions::client_bytes_max that may wait in the transport.

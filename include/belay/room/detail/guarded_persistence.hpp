@@ -92,7 +92,7 @@ public:
 
 private:
     void report(const std::string& board) {
-        ++context_.counters.storage_failures;
+        context_.tally.count(board, &RoomCounters::storage_failures);
         context_.report_failure(board, {RoomErrc::persistence_threw, {}, {}});
     }
     template <class R, class F>

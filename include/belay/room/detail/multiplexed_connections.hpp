@@ -119,7 +119,7 @@ private:
         if (connection.has_held_frames()) return;
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.authorized())
-            ++context_.counters.upgrades_aborted;
+            ++context_.tally.all.upgrades_aborted;
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
         // Its clients are destroyed first.

@@ -68,14 +68,16 @@ public:
     // ---- loads ----------------------------------------------------------------------------------
 
     void begin_load(RoomBase& room) {
-        ++context_.counters.loads;
-        persistence_.load(room.id, room.calls.load.begin(answer_ends()));
+        context_.tally.count(room.id, &RoomCounters::loads);
+        persistence_.load(room.id, room.calls.load.begin(context_.now, answer_ends()));
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
             room.calls.load.take(context_.now, "load");
         if (!answer) return false;
+        context_.tally.add_time(room.id, &RoomCounters::loading,
+                                elapsed(room.calls.load.begun(), context_.now));
         if (!answer->has_value()) {
             error = answer->error();
         } else {
@@ -156,6 +158,8 @@ public:
     bool take_save(RoomBase& room, PersistenceError& error) {
         std::optional<PersistenceError> answer = room.calls.save.take(context_.now, "save");
         if (!answer) return false;
+        context_.tally.add_time(room.id, &RoomCounters::saving,
+                                elapsed(room.calls.save.begun(), context_.now));
         error = std::move(*answer);
         --saving_;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
@@ -179,7 +183,8 @@ private:
             if (next_.empty()) return;
             std::swap(flushing_, next_);
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
-            persistence_.flush(flush_.begin(answer_ends()));
+            ++context_.tally.all.flushes;
+            persistence_.flush(flush_.begin(context_.now, answer_ends()));
             if (!flush_.answered()) return;
         }
     }
@@ -194,9 +199,9 @@ private:
     void begin_save(Room& room) {
         const std::span<const Bytes> snapshot = room.document.snapshot();
         ++saving_;
-        ++context_.counters.saves;
+        context_.tally.count(room.id, &RoomCounters::saves);
         persistence_.save(room.id, snapshot, room.history.position,
-                          room.calls.save.begin(answer_ends()));
+                          room.calls.save.begin(context_.now, answer_ends()));
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept { return saving_ < context_.options.saves_max; }
@@ -207,6 +212,7 @@ private:
     bool take_flush() {
         const std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
+        context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
             failed({}, error);
@@ -271,7 +277,7 @@ private:
         return RoomErrc::not_durable;
     }
     void failed(const std::string& board, const PersistenceError& error) {
-        ++context_.counters.storage_failures;
+        context_.tally.count(board, &RoomCounters::storage_failures);
         context_.report_failure(board, error);
     }
 

@@ -250,7 +250,7 @@ private:
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
-        ++context_.counters.storage_failures;
+        context_.tally.count(room.id, &RoomCounters::storage_failures);
         context_.report_failure(room.id, error);
     }
     /// Loads the room again, at most once in save_retry_min.
@@ -349,7 +349,7 @@ private:
     void enter(Room& room, BytesView update) {
         const auto adds = room.document.check(update);
         if (adds.has_value()) {
-            if (*adds) edits_.broadcast_and_apply(room, update, 0);
+            if (*adds) edits_.broadcast_and_apply(room, update, {});
             return;
         }
         const auto error = static_cast<std::error_code>(adds.error());

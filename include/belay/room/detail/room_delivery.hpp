@@ -19,6 +19,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Where an update of a room comes from.
+struct UpdateOrigin {
+    std::uint64_t author = 0;  ///< a client's id; 0: the server, or another one
+    Instant since = never;     ///< when it arrived; never: at another server
+};
+
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
@@ -46,7 +52,7 @@ public:
 
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
-    void send_update(Room& room, BytesView update, std::uint64_t except) {
+    void send_update(Room& room, BytesView update, const UpdateOrigin& origin) {
         frames_.clear();
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
@@ -55,7 +61,8 @@ public:
             // A failed client ends the other clients of its connection, too.
             if (i >= room.clients.size()) continue;
             RoomClient& client = *room.clients[i];
-            if (client.is(except) || client.core.draining() || client.outbox.lag_from) continue;
+            if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from)
+                continue;
             const Ref<RoomFrame> frame = frame_for(client, message);
             if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
                 give(client, frame, true);
@@ -65,6 +72,7 @@ public:
                 client.outbox.lag_from = *before;
             }
         }
+        time_delivery(room, origin.since);
         frames_.clear();
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
@@ -320,6 +328,14 @@ private:
         frames_.push_back({client.ops, Ref<RoomFrame>::make(client.ops->write(client, message))});
         return frames_.back().frame;
     }
+    /// Begins to measure the time of the edit whose frames were written. It ends with the last
+    /// reference to the last of them.
+    void time_delivery(const Room& room, Instant since) noexcept {
+        if (since == never || frames_.empty()) return;
+        const Ref<RoomFrame>& first = frames_.front().frame;
+        first->time.begin(context_.tally.all, context_.tally.find(room.id), context_.now, since);
+        for (std::size_t i = 1; i < frames_.size(); ++i) frames_[i].frame->first = first;
+    }
     /// Whether the frame need not wait: the outbox is empty, and the connection accepted it, or the
     /// client failed.
     [[nodiscard]] bool takes_at_once(RoomClient& client, const Bytes& frame) {
@@ -345,7 +361,7 @@ private:
             wait(*client.connection);
         }
         if (!client.outbox.awareness_from) client.outbox.awareness_from = before;
-        ++context_.counters.awareness_dropped;
+        context_.tally.count(client.room->id, &RoomCounters::awareness_dropped);
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
@@ -371,7 +387,7 @@ private:
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
         return client.connection->send(*client.connection, client.address.get(), frame);
     }
-    void give(RoomClient& client, Ref<RoomFrame> frame, bool counts) {
+    void give(RoomClient& client, const Ref<RoomFrame>& frame, bool counts) {
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent == SendResult::refused)
@@ -380,7 +396,7 @@ private:
                 return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
         }
-        client.connection->output.push({client.address, std::move(frame), client.id, counts});
+        client.connection->output.push({client.address, frame, client.id, counts});
     }
     void wait(ClientConnection& connection) noexcept {
         connection.pace.begin(context_.now, context_.options.heartbeat.dead_after);
@@ -420,7 +436,7 @@ private:
                     return closer_.fail(client, e);
             }
             if (!client.core.joined()) return;
-            if (!client.outbox.lag_from) ++context_.counters.resyncs;
+            if (!client.outbox.lag_from) context_.tally.count(room.id, &RoomCounters::resyncs);
         }
     }
     /// Sends one part of a difference. A difference that cannot be continued by a state vector

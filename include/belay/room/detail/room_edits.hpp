@@ -70,7 +70,7 @@ public:
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
         if (!*adds) {
-            ++context_.counters.unchanged;
+            context_.tally.count(room.id, &RoomCounters::unchanged);
             return {};
         }
         if (const std::error_code e = scheduler_.append(room, bytes, author)) return e;
@@ -93,11 +93,10 @@ public:
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         if (room.evicted) return;
+        context_.tally.count(room.id, &RoomCounters::lost_updates, room.pending.size());
         if (why.code == RoomErrc::history_reset) {
-            context_.counters.lost_updates += room.pending.size();
             return rooms_.end_history(room, why.code);
         }
-        context_.counters.lost_updates += room.pending.size();
         std::deque<PendingUpdate> lost = room.pending.take_all();
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
@@ -124,20 +123,22 @@ public:
 
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
-        context_.counters.durable.add(elapsed(change.since, context_.now));
-        if (!change.in_document) broadcast_and_apply(room, change.update, change.author);
+        context_.tally.add_time(room.id, &RoomCounters::durable,
+                                elapsed(change.since, context_.now));
+        if (!change.in_document)
+            broadcast_and_apply(room, change.update, {change.author, change.since});
         imports_.durable(change);
         sessions_.acknowledge(change);
         rooms_.step(room, Event::entered);
     }
     /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(Room& room, BytesView update, std::uint64_t author) {
-        delivery_.send_update(room, update, author);
+    void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
+        delivery_.send_update(room, update, origin);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error,
                         "RoomManager: the document must apply a change that it has checked");
         room.notices.change_waits = true;
-        ++context_.counters.updates;
+        context_.tally.count(room.id, &RoomCounters::updates);
     }
 
 private:

@@ -90,7 +90,7 @@ public:
                 context_.run.stop_error = RoomErrc::not_durable;
                 give_up(*room);
             }
-            evict(*room, unsaved);
+            evict(*room, unsaved, unsaved);
         }
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
@@ -138,7 +138,7 @@ public:
                 context_.report(RoomEvent::Kind::changed, room);
             scheduler_.queue_save(room);
         }
-        if (todo.unload) evict(room, why_ended());
+        if (todo.unload) evict(room, why_ended(), is_idle(todo) ? std::error_code{} : why_ended());
         if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
         if (!room.evicted) keep_held(room);
         room.waker.touch();
@@ -157,14 +157,14 @@ public:
     }
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
     void end_history(Room& room, const std::error_code& why) {
-        evict(room, why);
+        evict(room, why, why);
         for (RoomClient* const client : lifecycle_.clients.all()) {
             if (client->room != &room) continue;
             // Only clients that have seen the old history get the code for a reset.
             const bool has_seen = why == RoomErrc::room_erased || client->core.joined();
             if (client->core.closing()) continue;
             const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
-            count_close(context_.counters, shown);
+            context_.tally.count_close(room.id, shown);
             lifecycle_.close(*client, shown);
         }
     }
@@ -281,11 +281,11 @@ private:
     bool evict_held() {
         if (leaving_.held.empty()) return false;
         give_up(*leaving_.held.front());
-        evict(*leaving_.held.front(), RoomErrc::not_loaded);
+        evict(*leaving_.held.front(), RoomErrc::not_loaded, RoomErrc::not_durable);
         return true;
     }
     void give_up(const Room& room) {
-        ++context_.counters.storage_failures;
+        context_.tally.count(room.id, &RoomCounters::storage_failures);
         context_.report_failure(room.id, {RoomErrc::not_durable,
                                           {},
                                           "the room was evicted, and the storage may lack changes "
@@ -295,8 +295,12 @@ private:
         if (context_.runs()) return RoomErrc::not_loaded;
         return RoomErrc::manager_stopped;
     }
-    /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped.
-    void evict(Room& room, const std::error_code& why) {
+    [[nodiscard]] bool is_idle(const timeline::RoomCore::Actions& todo) const noexcept {
+        return context_.runs() && !todo.refuse;
+    }
+    /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
+    /// imports receive `why`, and the observer `reason`.
+    void evict(Room& room, const std::error_code& why, const std::error_code& reason) {
         room.evicted = true;
         imports_.fail_all(room, {why, {}, {}});
         while (!room.clients.empty()) {
@@ -305,7 +309,8 @@ private:
             client->end.reason = why;
             context_.report(RoomEvent::Kind::left, room, client);
         }
-        if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room);
+        context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
+        if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
         std::erase(leaving_.held, &room);
         scheduler_.forget(room);
         delivery_.forget(room);

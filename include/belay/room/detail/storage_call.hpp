@@ -23,11 +23,14 @@ public:
     void attach(const Waker& waker) noexcept { question_.attach(waker); }
     /// Begins a call, which has failed if there is no answer before `ends`.
     /// Returns: the function for the answer.
-    [[nodiscard]] Completion<V> begin(Instant ends) {
+    [[nodiscard]] Completion<V> begin(Instant now, Instant ends) {
+        begun_ = now;
         ends_ = ends;
         return question_.ask();
     }
     [[nodiscard]] bool waits() const noexcept { return question_.waits(); }
+    /// Returns when the last call began.
+    [[nodiscard]] Instant begun() const noexcept { return begun_; }
     [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
     [[nodiscard]] Instant deadline() const noexcept { return smaller(question_.deadline(), ends_); }
 
@@ -57,6 +60,7 @@ private:
     }
 
     driver::Question<V> question_;
+    Instant begun_ = always;
     Instant ends_ = never;
 };
 

@@ -15,6 +15,7 @@
 #include <belay/core/waker.hpp>
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/room_tally.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_stats.hpp>
 
@@ -67,12 +68,6 @@ struct WantedHooks {
     bool stateless = false;  ///< stateless messages
 };
 
-/// Counts a client that is closed without an error of its own.
-inline void count_close(RoomCounters& counters, const std::error_code& why) noexcept {
-    ++counters.closed;
-    counters.reasons.add(why);
-}
-
 /// The state that all parts of a RoomManager share: the manager owns it, and its parts refer to it.
 ///
 /// The observer is notified at the end of a turn, when all parts are consistent. Until then the
@@ -91,9 +86,11 @@ struct TurnContext {
     [[nodiscard]] bool runs() const noexcept { return run.phase == RunState::Phase::running; }
 
     /// Queues an event for the observer, if it has the hook.
-    void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr) {
+    void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr,
+                const std::error_code& why = {}) {
         if (!wanted.events) return;
         RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
+        event.reason = why;
         if (client != nullptr) event.user = client->rights.grant.user;
         if (client != nullptr) event.client.value = client->accepted_id();
         if (client != nullptr && kind == RoomEvent::Kind::left) event.reason = client->end.reason;
@@ -106,14 +103,13 @@ struct TurnContext {
     /// Counts a refused client or call, and queues the refusal for the observer.
     void report_refusal(const RoomRequest& request, const std::string& user,
                         const std::error_code& why) {
-        ++counters.refused;
-        counters.reasons.add(why);
+        tally.count_refusal(request.board, why);
         pending_events.push_back(RoomRefusal{request.board, user, request.ip, why});
     }
 
     const RoomOptions options;
     Waker waker{};  ///< of the manager
-    RoomCounters counters{};
+    RoomTally tally{};
     std::deque<PendingEvent> pending_events{};
     Random bits{};
     Instant now = always;
