@@ -150,6 +150,69 @@ TEST_CASE(
     CHECK(alice.closed_with == 1013);
 }
 
+TEST_CASE("RoomManager::reauthorize checks at most rechecks_max clients at a time",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    std::vector<std::unique_ptr<RoomEditor>> editors;
+    for (std::uint64_t i = 1; i <= 7; ++i) {
+        editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
+        editors.back()->dial();
+        w.run(1s);  // they arrive in this order
+    }
+    SECTION("clients that wait for their check have no deadline, and new ones are checked first") {
+        w.rights.takes = 6s;
+        w.rights.waiting_max = 3;
+        CHECK(w.rooms().reauthorize("") == 7);
+        CHECK(w.rooms().reauthorize("") == 7);  // they are checked once
+        w.run(1s);
+        RoomEditor late{w, "late", 8};
+        late.dial();
+        w.run(7s);
+        CHECK(late.synced);
+        w.run(30s);
+        CHECK(w.rights.waiting_most == 3);
+        CHECK(w.rights.checks == 7 + 7 + 1);
+        for (const auto& editor : editors) CHECK(editor->online());
+    }
+    SECTION("all are checked, also if it is called faster than the authorizer answers") {
+        w.rights.takes = 500ms;
+        w.rights.grants["e7"] = Grant{.user = "e7"};
+        for (int i = 0; i < 50; ++i) {
+            CHECK(w.rooms().reauthorize("board") >= 6);
+            w.run(100ms);
+        }
+        CHECK(editors.back()->closed_with == 4003);
+        CHECK(editors.front()->online());
+        CHECK(w.rights.waiting_most == 2);
+    }
+    SECTION("a client that leaves during its check frees its place, as does one that waits") {
+        w.rights.hangs = true;
+        CHECK(w.rooms().reauthorize("board") == 7);
+        w.run(1s);
+        w.rights.hangs = false;
+        w.rights.grants["e4"] = Grant{.user = "e4"};
+        for (const std::size_t i : {2U, 0U, 1U}) {
+            editors[i]->hang_up();
+            w.run(1s);
+        }
+        CHECK(editors[3]->closed_with == 4003);
+        CHECK(w.rights.checks == 7 + 2 + 4);
+        w.run(20s);
+        for (const std::size_t i : {4U, 5U, 6U}) CHECK(editors[i]->online());
+    }
+    SECTION("a check that throws ends its client, and no other one") {
+        w.rights.before = [calls = 0](std::string_view) mutable {
+            if (++calls <= 2) throw CallableThrew{};
+        };
+        CHECK(w.rooms().reauthorize("board") == 7);
+        w.run(1s);
+        CHECK(w.thrown != 0);
+        int online = 0;
+        for (const auto& editor : editors) online += editor->online() ? 1 : 0;
+        CHECK(online == 5);
+    }
+}
+
 TEST_CASE("RoomManager: a client is closed when its grant expires", "[room][room_clients][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 1min};

@@ -61,6 +61,8 @@ LISTED = {
     "link/requests.hpp Requests": "codec, questions and supervisor, and the state of a drain",
     "link/served_link.hpp ServedLink": "one accepted connection: its limits, events and waiters",
     "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
+    "room/detail/client_core.hpp Actions": "one member for each action of the table",
+    "room/detail/client_core.hpp ClientCore": "the state of a client, as a value",
     "session/detail/sender_core.hpp SenderCore": "the state of the protocol at the sender, as a value",
     "session/receiver.hpp Receiver": "the ledger, the senders and their connections",
     "session/outbox.hpp Outbox": "queue, window, supervisor, and the state of the storage and of a drain",

@@ -89,6 +89,9 @@ struct RoomOptions {
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded.
     std::size_t waiting_max = 1'000;
+    /// The maximum number of clients that reauthorize() checks at a time. The others keep their
+    /// rights until it is their turn, and new clients are checked before them.
+    std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.
     std::size_t calls_max = 100;
@@ -179,6 +182,7 @@ struct RoomOptions {
                                         clients_max,
                                         clients_per_room_max,
                                         waiting_max,
+                                        rechecks_max,
                                         calls_max,
                                         saves_max,
                                         frame_bytes_max,
