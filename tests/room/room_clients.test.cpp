@@ -302,6 +302,64 @@ TEST_CASE("RoomManager: limits on clients, rooms, clients per room and waiting c
     CHECK(w.rooms().rooms() == 2);
 }
 
+TEST_CASE("RoomManager at rooms_max evicts the saved room that has been idle for longest",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.rooms_max = 3}};
+    RoomEditor alice{w, "alice", 1};
+    w.dial(alice);  // of "board"
+    const auto has = [&](const char* board) { return w.rooms().stats(board).has_value(); };
+    for (const char* const board : {"a", "b"}) {
+        REQUIRE(w.rooms().get_or_create_room(board));
+        w.run(1s);
+    }
+    SECTION("and no other one") {
+        REQUIRE(w.rooms().get_or_create_room("a"));  // is activity
+        w.run(1s);
+        REQUIRE(w.rooms().get_or_create_room("c"));
+        w.run(1s);
+        CHECK((has("a") && !has("b") && has("c") && has("board")));
+        CHECK(alice.online());
+        RoomEditor bob{w, "bob", 2};
+        w.requests["bob"] = {.board = "d", .token = "bob"};
+        w.dial(bob);
+        CHECK(bob.synced);
+        CHECK((!has("a") && has("c") && has("d")));
+    }
+    SECTION("and refuses a room while each one has clients or changes") {
+        for (const char* const board : {"a", "b"})
+            REQUIRE_FALSE(w.rooms().apply_update(board, typed(2, 0, "x")));
+        CHECK(w.rooms().get_or_create_room("c").error() == RoomErrc::too_many);
+        w.run(1s);  // durable, and not saved
+        CHECK(w.rooms().get_or_create_room("c").error() == RoomErrc::too_many);
+        w.disk.save_takes = 2s;
+        w.run(5s);
+        REQUIRE(w.disk.saving == 2);
+        CHECK(w.rooms().get_or_create_room("c").error() == RoomErrc::too_many);
+        w.run(2s);
+        CHECK(w.rooms().get_or_create_room("c"));
+        CHECK(!has("a"));
+        w.run(1s);
+        CHECK(w.rooms().get_or_create_room("d"));
+        CHECK(w.rooms().get_or_create_room("e"));
+        CHECK(w.rooms().get_or_create_room("f").error() == RoomErrc::too_many);  // both are loading
+        w.run(1s);
+        CHECK(w.rooms().rooms() == 3);
+        CHECK(alice.online());
+    }
+    SECTION("and not a room with a client that has not joined yet") {
+        w.disk.load_takes = 5s;
+        RoomEditor bob{w, "bob", 2};
+        w.requests["bob"] = {.board = "c", .token = "bob"};
+        w.dial(bob);
+        CHECK((has("c") && !has("a")));
+        CHECK(w.rooms().get_or_create_room("d"));
+        CHECK((has("c") && !has("b")));
+        CHECK(w.rooms().get_or_create_room("e").error() == RoomErrc::too_many);
+        w.run(10s);
+        CHECK(bob.synced);
+    }
+}
+
 TEST_CASE("RoomManager: no_limit admits any number of clients", "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.clients_max = no_limit, .waiting_max = 2}};
     RoomEditor ada{w, "ada", 1};

@@ -76,10 +76,12 @@ struct RoomOptions {
     /// The maximum number of documents of one connection, if its protocol allows several.
     std::size_t documents_per_client_max = 100;
 
-    /// The maximum number of rooms in memory.
+    /// The maximum number of rooms in memory. For a further one the manager evicts the room that
+    /// has been idle for longest. It refuses the client if every room has clients or unsaved
+    /// changes.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. A user without a name has no
-    /// share of its own. A room counts until it is evicted.
+    /// share of its own, so only rooms_max limits its rooms. A room counts until it is evicted.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients.
