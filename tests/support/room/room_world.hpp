@@ -305,6 +305,7 @@ struct RoomRecorder {
     const std::function<void(std::string_view)>* before = nullptr;
     RoomClientId last_joined{};
     std::error_code last_reason{};
+    std::vector<PersistenceError> failures{};
     void begin_call(std::string_view name) const {
         if (before != nullptr && *before) (*before)(name);
     }
@@ -323,6 +324,7 @@ struct RoomRecorder {
     void on_divergence(const RoomDivergence& d) { reported->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
         begin_call("on_room_failed");
+        failures.push_back(f.error);
         reported->push_back("failed " + f.board + ": " + f.error.code.message());
     }
     void on_stopped(std::error_code e) {
