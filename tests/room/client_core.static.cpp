@@ -220,6 +220,34 @@ constexpr bool a_multiplexed_client_is_asked_once_for_a_token() {
 }
 static_assert(a_multiplexed_client_is_asked_once_for_a_token());
 
+constexpr bool a_request_during_a_check_neither_delays_nor_voids_its_answer(Event answer,
+                                                                            Todo todo) {
+    Core core = client_in(State::joined, false);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    if (core.step(Event::check_requested, at(2s)) != Todo{}) return false;
+    if (core.deadline() != at(1s + within)) return false;
+    const bool first = core.step(answer, at(3s), 1h) == todo && !core.checks();
+    // It was requested once.
+    static_cast<void>(core.step(Event::check_requested, at(4s)));
+    return first && core.step(Event::granted, at(5s), 1h) == Todo{.refresh = true};
+}
+static_assert(a_request_during_a_check_neither_delays_nor_voids_its_answer(Event::granted,
+                                                                           {.refresh = true,
+                                                                            .recheck = true}));
+static_assert(a_request_during_a_check_neither_delays_nor_voids_its_answer(Event::denied,
+                                                                           {.deny = true}));
+
+constexpr bool a_request_during_the_first_check_requests_another(State state) {
+    Core core = client_in(state, false);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    static_cast<void>(core.step(Event::check_requested, at(2s)));
+    const Todo todo = core.step(Event::granted, at(3s), 1h);
+    return todo == Todo{.find_room = state == State::checking, .recheck = true};
+}
+static_assert(a_request_during_the_first_check_requests_another(State::checking));
+static_assert(a_request_during_the_first_check_requests_another(State::loading));
+static_assert(a_request_during_the_first_check_requests_another(State::opening));
+
 // ---- tokens ------------------------------------------------------------------------------------
 
 constexpr bool a_token_during_a_check_is_checked_after_it(Event first, Todo todo) {
@@ -236,6 +264,18 @@ static_assert(a_token_during_a_check_is_checked_after_it(Event::granted,
                                                          {.refresh = true, .check = true}));
 static_assert(a_token_during_a_check_is_checked_after_it(Event::denied, {.check = true}));
 static_assert(a_token_during_a_check_is_checked_after_it(Event::unanswered, {.check = true}));
+
+constexpr bool the_check_of_a_newer_token_serves_a_request(Event first) {
+    Core core = client_in(State::joined, true);
+    static_cast<void>(core.step(Event::check_requested, at(1s)));
+    static_cast<void>(core.step(Event::token, at(2s)));
+    static_cast<void>(core.step(Event::check_requested, at(2s)));
+    const Todo todo = core.step(first, at(3s), 1h);
+    return todo.check && !todo.recheck &&
+           core.step(Event::granted, at(4s), 1h) == Todo{.refresh = true};
+}
+static_assert(the_check_of_a_newer_token_serves_a_request(Event::granted));
+static_assert(the_check_of_a_newer_token_serves_a_request(Event::denied));
 
 constexpr bool a_withdrawn_client_waits_for_its_check() {
     Core core = client_in(State::joined, true);

@@ -188,6 +188,7 @@ struct ClientModel {
     bool multiplexed = false;
     int held = 0;
     bool asked = false;    // the authorizer has a question
+    bool again = false;    // a check was requested since it was asked
     bool finds = false;    // its room is being looked for
     bool opening = false;  // the transport is being opened
     bool open = false;     // it is open
@@ -250,12 +251,14 @@ struct ClientModel {
         const bool was_closed = core.state() == Core::State::closed;
         if (event == Event::granted) answered = true;
         if (event == Event::opened) open = true;
+        if (event == Event::check_requested && !core.closing()) again = asked;
         const bool is_long = event == Event::granted && c.choose({"for 3 s", "for 5 s"}) == 1;
         const Core::Actions a = core.step(event, now, is_long ? 5s : 3s);
         c.result(static_cast<int>(a.leave) + 4 * a.drop_check + 8 * a.find_room + 16 * a.join +
                  32 * a.refresh + 64 * a.open + 128 * a.close + 256 * a.abort + 512 * a.deny +
-                 1024 * a.request_token + 2048 * a.check + 4096 * a.fail.has_value());
-        c.result(core.takes_check() + 2 * core.draining());
+                 1024 * a.request_token + 2048 * a.check + 4096 * a.fail.has_value() +
+                 8192 * a.recheck);
+        c.result(core.takes_check() + 2 * core.checks() + 4 * core.draining());
         if (was_closed) {
             c.require(a == Core::Actions{.drop_check = a.drop_check}, "nothing follows the end");
         }
@@ -279,7 +282,13 @@ struct ClientModel {
             c.require(open || a.abort, "a close code needs an open transport");
             ended = true;
         }
-        if (a.check) asked = true;
+        if (event == Event::granted && again && !core.closing())
+            c.require(a.check || a.recheck, "a request during a check leads to another one");
+        if (event == Event::granted || a.check) again = false;
+        if (a.check) {
+            c.require(!asked, "one question at a time");
+            asked = true;
+        }
         ended = ended || core.state() == Core::State::closed;
         c.require(in_room == core.joined(), "it is in its room while it is joined");
         if (a.deny || a.fail) act(c, Event::close, true);

@@ -380,3 +380,20 @@ TEST_CASE("JournalRooms retries the removal of an erased room's file",
         CHECK(text_of(rooms.room("a")) == "n|");
     }
 }
+
+TEST_CASE("JournalRooms removes the files of erased rooms also if one of them cannot be removed",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    for (const char* const id : {"a", "b", "c"}) begin_room(rooms, id);
+    for (const char* const id : {"a", "b", "c"}) REQUIRE(!rooms->erase(id));
+    // The commit writes and syncs; then the files are removed.
+    disk.fail_at(disk.operations() + 3, std::make_error_code(std::errc::permission_denied));
+    REQUIRE(!flushed(*rooms));
+    CHECK(rooms->status().tidying == std::errc::permission_denied);
+    CHECK(!disk.contents(rooms.file("a")).empty());
+    for (const char* const id : {"b", "c"}) CHECK(disk.contents(rooms.file(id)).empty());
+    REQUIRE(!flushed(*rooms));
+    CHECK(!rooms->status().tidying);
+    CHECK(disk.contents(rooms.file("a")).empty());
+}

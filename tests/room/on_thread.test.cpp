@@ -213,7 +213,7 @@ TEST_CASE("OnThread ends after the running call, and drops the others",
     CHECK(answered + dropped == 3);
 }
 
-TEST_CASE("OnThread skips a load whose caller is gone, and reports lagging rooms",
+TEST_CASE("OnThread skips a load or a save whose caller is gone, and reports lagging rooms",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     OnThread gated{GatedRooms{gate}};
@@ -222,10 +222,15 @@ TEST_CASE("OnThread skips a load whose caller is gone, and reports lagging rooms
     {
         driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> nobody;
         gated.load("a", nobody.ask());
+        driver::Question<PersistenceError> none;
+        const std::vector<Bytes> snapshot{Bytes(1)};
+        const auto position = gated.reset("a", epoch_of_a);
+        REQUIRE(position);
+        gated.save("a", snapshot, *position, none.ask());
     }
     gate.opened.count_down();
     CHECK(flush_of(gated) == std::error_code{});
-    CHECK(gate.loads == 0);
+    CHECK((gate.loads == 0 && gate.saves == 0));
     OnThread lagging{LaggingRooms{}};
     CHECK(!lagging.lagging());
     CHECK(flush_of(lagging) == std::error_code{});

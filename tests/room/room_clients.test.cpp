@@ -150,6 +150,69 @@ TEST_CASE(
     CHECK(alice.closed_with == 1013);
 }
 
+TEST_CASE("RoomManager::reauthorize checks at most rechecks_max clients at a time",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    std::vector<std::unique_ptr<RoomEditor>> editors;
+    for (std::uint64_t i = 1; i <= 7; ++i) {
+        editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
+        editors.back()->dial();
+        w.run(1s);  // they arrive in this order
+    }
+    SECTION("clients that wait for their check have no deadline, and new ones are checked first") {
+        w.rights.takes = 6s;
+        w.rights.waiting_max = 3;
+        CHECK(w.rooms().reauthorize("") == 7);
+        CHECK(w.rooms().reauthorize("") == 7);  // they are checked once
+        w.run(1s);
+        RoomEditor late{w, "late", 8};
+        late.dial();
+        w.run(7s);
+        CHECK(late.synced);
+        w.run(30s);
+        CHECK(w.rights.waiting_most == 3);
+        CHECK(w.rights.checks == 7 + 7 + 1);
+        for (const auto& editor : editors) CHECK(editor->online());
+    }
+    SECTION("all are checked, also if it is called faster than the authorizer answers") {
+        w.rights.takes = 500ms;
+        w.rights.grants["e7"] = Grant{.user = "e7"};
+        for (int i = 0; i < 50; ++i) {
+            CHECK(w.rooms().reauthorize("board") >= 6);
+            w.run(100ms);
+        }
+        CHECK(editors.back()->closed_with == 4003);
+        CHECK(editors.front()->online());
+        CHECK(w.rights.waiting_most == 2);
+    }
+    SECTION("a client that leaves during its check frees its place, as does one that waits") {
+        w.rights.hangs = true;
+        CHECK(w.rooms().reauthorize("board") == 7);
+        w.run(1s);
+        w.rights.hangs = false;
+        w.rights.grants["e4"] = Grant{.user = "e4"};
+        for (const std::size_t i : {2U, 0U, 1U}) {
+            editors[i]->hang_up();
+            w.run(1s);
+        }
+        CHECK(editors[3]->closed_with == 4003);
+        CHECK(w.rights.checks == 7 + 2 + 4);
+        w.run(20s);
+        for (const std::size_t i : {4U, 5U, 6U}) CHECK(editors[i]->online());
+    }
+    SECTION("a check that throws ends its client, and no other one") {
+        w.rights.before = [calls = 0](std::string_view) mutable {
+            if (++calls <= 2) throw CallableThrew{};
+        };
+        CHECK(w.rooms().reauthorize("board") == 7);
+        w.run(1s);
+        CHECK(w.thrown != 0);
+        int online = 0;
+        for (const auto& editor : editors) online += editor->online() ? 1 : 0;
+        CHECK(online == 5);
+    }
+}
+
 TEST_CASE("RoomManager: a client is closed when its grant expires", "[room][room_clients][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 1min};
@@ -237,6 +300,65 @@ TEST_CASE("RoomManager: limits on clients, rooms, clients per room and waiting c
     w.run(20s);
     CHECK(w.rooms().clients() == 3);
     CHECK(w.rooms().rooms() == 2);
+}
+
+TEST_CASE("RoomManager at rooms_max evicts the saved room that has been idle for longest",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.rooms_max = 3}};
+    RoomEditor alice{w, "alice", 1};
+    w.dial(alice);  // of "board"
+    const auto has = [&](const char* board) { return w.rooms().stats(board).has_value(); };
+    for (const char* const board : {"a", "b"}) {
+        REQUIRE(w.rooms().get_or_create_room(board));
+        w.run(1s);
+    }
+    SECTION("and no other one") {
+        REQUIRE(w.rooms().get_or_create_room("a"));  // is activity
+        w.run(1s);
+        REQUIRE(w.rooms().get_or_create_room("c"));
+        w.run(1s);
+        CHECK((has("a") && !has("b") && has("c") && has("board")));
+        CHECK(w.rooms().counters().evictions.of(RoomErrc::too_many) == 1);
+        CHECK(alice.online());
+        RoomEditor bob{w, "bob", 2};
+        w.requests["bob"] = {.board = "d", .token = "bob"};
+        w.dial(bob);
+        CHECK(bob.synced);
+        CHECK((!has("a") && has("c") && has("d")));
+    }
+    SECTION("and refuses a room while each one has clients or changes") {
+        for (const char* const board : {"a", "b"})
+            REQUIRE_FALSE(w.rooms().apply_update(board, typed(2, 0, "x")));
+        CHECK(w.rooms().get_or_create_room("c").error() == RoomErrc::too_many);
+        w.run(1s);  // durable, and not saved
+        CHECK(w.rooms().get_or_create_room("c").error() == RoomErrc::too_many);
+        w.disk.save_takes = 2s;
+        w.run(5s);
+        REQUIRE(w.disk.saving == 2);
+        CHECK(w.rooms().get_or_create_room("c").error() == RoomErrc::too_many);
+        w.run(2s);
+        CHECK(w.rooms().get_or_create_room("c"));
+        CHECK(!has("a"));
+        w.run(1s);
+        CHECK(w.rooms().get_or_create_room("d"));
+        CHECK(w.rooms().get_or_create_room("e"));
+        CHECK(w.rooms().get_or_create_room("f").error() == RoomErrc::too_many);  // both are loading
+        w.run(1s);
+        CHECK(w.rooms().rooms() == 3);
+        CHECK(alice.online());
+    }
+    SECTION("and not a room with a client that has not joined yet") {
+        w.disk.load_takes = 5s;
+        RoomEditor bob{w, "bob", 2};
+        w.requests["bob"] = {.board = "c", .token = "bob"};
+        w.dial(bob);
+        CHECK((has("c") && !has("a")));
+        CHECK(w.rooms().get_or_create_room("d"));
+        CHECK((has("c") && !has("b")));
+        CHECK(w.rooms().get_or_create_room("e").error() == RoomErrc::too_many);
+        w.run(10s);
+        CHECK(bob.synced);
+    }
 }
 
 TEST_CASE("RoomManager: no_limit admits any number of clients", "[room][room_clients][sim]") {

@@ -415,6 +415,37 @@ TEST_CASE("RoomManager reports a persistence that throws in a call without an er
     CHECK(w.reported.back() == "failed : the persistence threw an exception");
 }
 
+TEST_CASE("RoomManager reports the text of an exception of its persistence",
+          "[room][room_faults][fault]") {
+    const auto call =
+        GENERATE(as<std::string>{}, "load", "reset", "append", "flush", "save", "lagging", "erase");
+    CAPTURE(call);
+    RoomWorld w;
+    std::optional<PersistenceError> exported;
+    w.disk.before = [&](std::string_view name) {
+        if (name == call) throw CallableThrew{};
+    };
+    using Exported = Result<std::optional<StoredRoom>, PersistenceError>;
+    w.rooms().export_room("board", Completion<Exported>{[&](std::optional<Exported> r) noexcept {
+                              if (r && !*r) exported = r->error();
+                          }});
+    w.run(1s);
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(1s);
+    static_cast<void>(w.rooms().apply_update("board", typed(1, 0, "x")));
+    w.run(10s);
+    if (call == "erase")
+        w.rooms().erase(
+            "board", Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    w.run(1s);
+    const std::vector<PersistenceError>& failures = w.rooms().observer().failures;
+    REQUIRE_FALSE(failures.empty());
+    CHECK(failures.front().what.ends_with(CallableThrew{}.what()));
+    CHECK(w.thrown == 0);
+    CHECK(exported.has_value() == (call == "load"));
+    if (exported) CHECK(exported->what == CallableThrew{}.what());
+}
+
 TEST_CASE("RoomManager: if its document throws at any time, no change is lost, and all converge",
           "[room][room_faults][sim]") {
     check_callables_that_throw(true, {"document.check", "document.apply", "document.snapshot",

@@ -10,6 +10,7 @@
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::is_empty_v
 #include <utility>       // std::move
+#include <vector>        // std::vector
 
 #include <belay/room/detail/rooms_directory.hpp>
 #include <belay/room/detail/rooms_log.hpp>
@@ -241,18 +242,24 @@ private:
         return {log_.state(id, state), "the log", {}};
     }
 
-    /// Removes the snapshots of erased rooms.   Errors: the first one; the others are tried again.
+    /// Removes the snapshots of erased rooms. The next flush tries again what could not be removed.
+    /// Errors: the first one.
     [[nodiscard]] std::error_code remove_erased() {
         std::vector<std::string>& erased = log_.index().erased();
         if (erased.empty()) return {};
+        std::error_code first;
+        std::vector<std::string> failed;
+        std::vector<std::string> removed;
         for (const std::string& id : erased) {
-            if (log_.index().find(id) != nullptr) continue;
-            if (const std::error_code error = directory_.remove(id)) return error;
+            const bool exists = log_.index().find(id) != nullptr;
+            const std::error_code error = exists ? std::error_code{} : directory_.remove(id);
+            if (!first) first = error;
+            (error ? failed : removed).push_back(id);
         }
-        if (const std::error_code error = directory_.sync()) return error;
-        for (const std::string& id : erased) log_.index().forget(id);
-        erased.clear();
-        return {};
+        if (const std::error_code error = directory_.sync()) return first ? first : error;
+        for (const std::string& id : removed) log_.index().forget(id);
+        erased = std::move(failed);
+        return first;
     }
 
     detail::RoomsLog<Log> log_;

@@ -264,6 +264,8 @@ private:
             call.done(std::move(*error));
         }
         void make(Save& call) {
+            // Its caller has given up, and may have posted another one.
+            if (!call.done.wanted()) return;
             const std::optional<std::uint64_t> covers = positions_.of(call.id, call.covers);
             if (!covers) return call.done(PersistenceError{RoomErrc::bad_position, {}, {}});
             driver::Question<PersistenceError> asked;

@@ -153,6 +153,10 @@ public:
     [[nodiscard]] constexpr bool held_back() const noexcept {
         return held_ && phase_ == Phase::live && (leaving_ || stopping_);
     }
+    /// Returns whether the room can be evicted at once: it is saved, and has no client.
+    [[nodiscard]] constexpr bool idle() const noexcept {
+        return phase_ == Phase::live && clients_ == 0 && unflushed_ == 0 && !dirty() && !held_;
+    }
     [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }

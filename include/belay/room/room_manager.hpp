@@ -116,8 +116,10 @@ public:
         if (!context_.pending_events.empty() || parts_.delivery.has_awareness()) return always;
         if (context_.run.phase == Phase::stopping && all_done()) return always;
         const Instant rooms = detail::smaller(parts_.rooms.deadline(), parts_.admin.deadline());
+        const Instant clients =
+            detail::smaller(parts_.lifecycle.clients.deadline(), parts_.admission.deadline());
         return detail::smaller(
-            detail::smaller(parts_.lifecycle.clients.deadline(), rooms),
+            detail::smaller(clients, rooms),
             detail::smaller(parts_.scheduler.deadline(), context_.run.stop_ends));
     }
     void advance(Instant now) {
@@ -242,7 +244,9 @@ public:
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
-    /// effect. An empty id stands for all rooms.   Returns: how many clients are checked again.
+    /// effect. An empty id stands for all rooms. At most RoomOptions::rechecks_max clients are
+    /// checked at a time. A client that is being checked is checked once more.
+    /// Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
         context_.at_call();
         const std::size_t checked = parts_.admission.reauthorize(board);
@@ -355,6 +359,7 @@ private:
         context_.at(now);
         // Clients: answers of the authorizer, frames and timers. The storage receives their edits.
         parts_.lifecycle.clients.turn(context_.now);
+        parts_.admission.begin_rechecks();
         // A load that was answered after a flush shows whether the storage still has its changes.
         parts_.scheduler.take_answer();
         // Rooms: loads and saves that were answered, changes of other servers, and timers.

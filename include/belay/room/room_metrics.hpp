@@ -49,6 +49,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
                        .label = label});
     };
     eviction("idle", {});
+    eviction("too_many", RoomErrc::too_many);
     eviction("not_loaded", RoomErrc::not_loaded);
     eviction("not_durable", RoomErrc::not_durable);
     eviction("no_answer", RoomErrc::no_answer);

@@ -76,10 +76,12 @@ struct RoomOptions {
     /// The maximum number of documents of one connection, if its protocol allows several.
     std::size_t documents_per_client_max = 100;
 
-    /// The maximum number of rooms in memory.
+    /// The maximum number of rooms in memory. For a further one the manager evicts the room that
+    /// has been idle for longest. It refuses the client if every room has clients or unsaved
+    /// changes.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. A user without a name has no
-    /// share of its own. A room counts until it is evicted.
+    /// share of its own, so only rooms_max limits its rooms. A room counts until it is evicted.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of rooms that RoomManager::count_room counts by themselves. Each one
     /// costs 1.5 KiB, and a lookup with each change of any room.
@@ -92,6 +94,9 @@ struct RoomOptions {
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded.
     std::size_t waiting_max = 1'000;
+    /// The maximum number of clients that reauthorize() checks at a time. The others keep their
+    /// rights until it is their turn, and new clients are checked before them.
+    std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.
     std::size_t calls_max = 100;
@@ -183,6 +188,7 @@ struct RoomOptions {
                                         clients_max,
                                         clients_per_room_max,
                                         waiting_max,
+                                        rechecks_max,
                                         calls_max,
                                         saves_max,
                                         frame_bytes_max,

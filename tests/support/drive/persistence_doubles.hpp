@@ -6,6 +6,7 @@
 #include <atomic>
 #include <latch>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -47,6 +48,7 @@ public:
         std::latch arrived{1};
         std::latch opened{1};
         std::atomic<int> loads{0};
+        std::atomic<int> saves{0};
     };
     explicit GatedRooms(Gate& gate) : gate_{&gate} {}
     void flush(belay::Completion<belay::PersistenceError> done) {
@@ -62,6 +64,11 @@ public:
             done) {
         ++gate_->loads;
         belay::MemoryRooms::load(id, std::move(done));
+    }
+    void save(std::string_view id, std::span<const belay::Bytes> snapshot, std::uint64_t covers,
+              belay::Completion<belay::PersistenceError> done) {
+        ++gate_->saves;
+        belay::MemoryRooms::save(id, snapshot, covers, std::move(done));
     }
 
 private:

@@ -190,6 +190,9 @@ struct RoomRights {
     Duration takes{};
     bool drops = false;
     int checks = 0;
+    std::size_t waiting = 0;             ///< checks that take their time
+    std::size_t waiting_max = no_limit;  ///< further ones are dropped
+    std::size_t waiting_most = 0;
     std::function<void(std::string_view)> before{};  ///< as RoomScript::before
     std::string hangs_for{};                         ///< a board of which no answer comes
     bool hangs = false;                              ///< likewise, of any
@@ -209,8 +212,13 @@ struct ListedRights {
         Grant grant = found != rights->grants.end() ? found->second
                                                     : Grant{request.token, Access::edit, forever};
         if (rights->takes == Duration::zero()) return answer(std::move(grant));
+        if (rights->waiting >= rights->waiting_max) return;
+        rights->waiting_most = std::max(rights->waiting_most, ++rights->waiting);
         host->after(rights->takes,
-                    [c = std::move(answer), g = std::move(grant)]() mutable { c(std::move(g)); });
+                    [r = rights, c = std::move(answer), g = std::move(grant)]() mutable {
+                        --r->waiting;
+                        c(std::move(g));
+                    });
     }
 };
 
@@ -298,6 +306,7 @@ struct RoomRecorder {
     RoomClientId last_joined{};
     std::error_code last_reason{};
     std::error_code last_eviction{};
+    std::vector<PersistenceError> failures{};
     void begin_call(std::string_view name) const {
         if (before != nullptr && *before) (*before)(name);
     }
@@ -317,6 +326,7 @@ struct RoomRecorder {
     void on_divergence(const RoomDivergence& d) { reported->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
         begin_call("on_room_failed");
+        failures.push_back(f.error);
         reported->push_back("failed " + f.board + ": " + f.error.code.message());
     }
     void on_stopped(std::error_code e) {

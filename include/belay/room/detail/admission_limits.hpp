@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts the clients that wait for their admission, and the multiplexed connections without
 /// clients, within RoomOptions::clients_max and waiting_max. The callers pass the number of all
-/// clients.
+/// clients. It also counts the clients that are checked again, within rechecks_max.
 ///
 /// Thread safety: the manager's home thread.
 class AdmissionLimits {
@@ -41,11 +41,15 @@ public:
         return (first || !is_full(clients)) && clients < options_.clients_max &&
                (connection.counted.waits || waiting_ < options_.waiting_max);
     }
+    /// Whether one more client may be checked again.
+    [[nodiscard]] bool takes_recheck() const noexcept { return rechecks_ < options_.rechecks_max; }
 
     // ---- counts ---------------------------------------------------------------------------------
 
     void begin_waiting() noexcept { ++waiting_; }
     void end_waiting() noexcept { --waiting_; }
+    void begin_recheck() noexcept { ++rechecks_; }
+    void end_recheck() noexcept { --rechecks_; }
     /// Counts the connection while it has no client; later its clients are counted.
     void count(MultiplexedBase& connection) noexcept {
         const bool empty = connection.io.clients.empty();
@@ -64,6 +68,7 @@ private:
     const RoomOptions& options_;
     std::size_t waiting_ = 0;            ///< clients, and connections without any, before admission
     std::size_t empty_connections_ = 0;  ///< connections without clients
+    std::size_t rechecks_ = 0;           ///< clients that are checked again
 };
 
 }}}  // namespace belay::detail

@@ -49,6 +49,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `any` stands for checking, loading, opening and joined. The table is that of a client with a
 /// connection of its own. Other pairs of a state and an event change nothing.
 ///
+/// If check_requested arrives during a check, that check keeps its deadline, and its answer counts.
+/// A grant then returns `recheck`: repeated requests delay neither an answer nor a denial.
+///
 /// A token that arrives during a check is checked after it: an answer to the older one returns
 /// `check` instead of `deny` or `fail`, and a grant returns both `refresh` and `check`.
 ///
@@ -102,13 +105,14 @@ public:
         bool deny = false;               ///< close the client: it has no access
         bool request_token = false;      ///< the grant ends soon
         bool check = false;              ///< call the authorizer
+        bool recheck = false;            ///< send check_requested again, at once or later
         std::optional<RoomErrc> fail{};  ///< close the client for this reason
 
         friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
     };
 
     constexpr ClientCore(const RoomOptions& options, bool multiplexed) noexcept
-        : options_{&options}, multiplexed_{multiplexed}, check_waits_{false}, draining_{false} {}
+        : options_{&options}, multiplexed_{multiplexed} {}
 
     /// Processes an event, and returns what must be done. `valid_for` belongs to `granted`.
     [[nodiscard]] constexpr Actions step(Event event, Instant now,
@@ -116,6 +120,8 @@ public:
         switch (event) {
             case Event::check_requested:
                 if (closing()) break;
+                requested_again_ = check_waits_;
+                if (requested_again_) break;
                 return begin_check(now);
             case Event::token:
                 if (closing()) break;
@@ -171,6 +177,9 @@ public:
         return state_ <= State::opening || check_waits_ || (joined() && held_tokens_ != 0);
     }
 
+    /// Whether a check is under way.
+    [[nodiscard]] constexpr bool checks() const noexcept { return check_waits_; }
+
     // ---- tokens and limits ---------------------------------------------------------------------
 
     /// A frame with a token is held until the client joins.
@@ -179,7 +188,9 @@ public:
     constexpr void drop_tokens() noexcept { held_tokens_ = 0; }
     /// Whether to notify the client of a refused change: once after each grant.
     [[nodiscard]] constexpr bool take_denial() noexcept {
-        return !std::exchange(denial_sent_, true);
+        const bool first = !denial_sent_;
+        denial_sent_ = true;
+        return first;
     }
 
     // ---- requests that wait --------------------------------------------------------------------
@@ -197,21 +208,24 @@ public:
         f(held_tokens_);
         f(bool{check_waits_});
         f(bool{draining_});
-        f(newer_token_);
-        f(denial_sent_);
+        f(bool{newer_token_});
+        f(bool{requested_again_});
+        f(bool{denial_sent_});
     }
 
 private:
     constexpr Actions begin_check(Instant now) noexcept {
         wait_ends_ = after(now, options_->check_within);
-        newer_token_ = false;
+        newer_token_ = requested_again_ = false;
         check_waits_ = true;
         return {.check = true};
     }
     constexpr Actions on_answer(Event event, Instant now, Duration valid_for) noexcept {
         check_waits_ = false;
         if (closing()) return {};
-        const bool newer = std::exchange(newer_token_, false);
+        const bool newer = newer_token_;
+        const bool again = requested_again_;
+        newer_token_ = requested_again_ = false;
         if (newer && event != Event::granted) {
             // Without more time: a client that sends many tokens delays no rejection.
             const Instant end = wait_ends_;
@@ -228,9 +242,9 @@ private:
                         ? before(grant_ends_, smaller(options_->check_within, valid_for / 2))
                         : never;
         denial_sent_ = false;
-        if (state_ == State::checking) return {.find_room = true};
-        if (!joined()) return {};
-        Actions todo = newer ? begin_check(now) : Actions{};
+        if (state_ == State::checking) return {.find_room = true, .recheck = again};
+        if (!joined()) return {.recheck = again};
+        Actions todo = newer ? begin_check(now) : Actions{.recheck = again};
         todo.refresh = true;
         return todo;
     }
@@ -306,10 +320,11 @@ private:
     std::uint32_t held_tokens_ = 0;  ///< tokens among the held frames, still to be checked
     State state_ = State::checking;
     bool multiplexed_ : 1;
-    bool check_waits_ : 1;      ///< a check is under way
-    bool draining_ : 1;         ///< it has closed its document; its held frames still count
-    bool newer_token_ = false;  ///< a newer token than the one that is checked has arrived
-    bool denial_sent_ = false;
+    bool check_waits_ : 1 = false;      ///< a check is under way
+    bool draining_ : 1 = false;         ///< it has closed its document; its held frames still count
+    bool newer_token_ : 1 = false;      ///< a newer token than the one that is checked has arrived
+    bool requested_again_ : 1 = false;  ///< another check was requested during the one under way
+    bool denial_sent_ : 1 = false;
 };
 
 }}}  // namespace belay::detail

@@ -45,6 +45,11 @@ public:
         const bool waited = client.core.waiting();
         const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
         if (waited && !client.core.waiting()) limits.end_waiting();
+        using Recheck = ClientRights::Recheck;
+        if (client.rights.recheck == Recheck::under_way && !client.core.checks()) {
+            client.rights.recheck = Recheck::none;
+            limits.end_recheck();
+        }
         client.update_checking();
         return todo;
     }

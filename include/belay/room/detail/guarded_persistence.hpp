@@ -5,12 +5,13 @@
 
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
+#include <exception>     // std::current_exception, std::rethrow_exception
 #include <optional>      // std::optional
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::forward, std::move
+#include <utility>       // std::exchange, std::move
 
 #include <belay/core/completion.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -23,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The persistence of a room server. An exception of a call would leave a turn in the middle, with
 /// a change that is lost or a client that waits for nothing. So it becomes the error of that call:
 /// RoomErrc::persistence_threw, or no answer where a Completion was passed. A call that has no
-/// error is reported to `on_room_failed`.
+/// error is reported to `on_room_failed`. `take_what` returns the text of the exception.
 ///
 /// Thread safety: the manager's home thread.
 template <class P>
@@ -33,6 +34,8 @@ public:
         : context_{context}, inner_{std::move(persistence)} {}
 
     [[nodiscard]] P& inner() noexcept { return inner_; }
+    /// Returns the text of the exception of the last call; empty if that call threw none.
+    [[nodiscard]] std::string take_what() { return std::exchange(what_, {}); }
 
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         return result<Result<std::uint64_t>>([&] { return inner_.append(id, update); });
@@ -51,7 +54,7 @@ public:
         try {
             return inner_.lagging();
         } catch (...) {
-            report({});
+            report({}, text_of(std::current_exception()));
             return std::nullopt;
         }
 #else
@@ -79,7 +82,7 @@ public:
         try {
             inner_.publish(id, message);
         } catch (...) {
-            report(std::string{id});
+            report(std::string{id}, text_of(std::current_exception()));
         }
 #else
         inner_.publish(id, message);
@@ -88,19 +91,33 @@ public:
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutNews, PersistenceError>> done) {
         call([&] { inner_.subscribe(id, from, std::move(done)); });
+        if (!what_.empty()) report(std::string{id}, take_what());
     }
 
 private:
-    void report(const std::string& board) {
+    void report(const std::string& board, std::string what) {
         context_.tally.count(board, &RoomCounters::storage_failures);
-        context_.report_failure(board, {RoomErrc::persistence_threw, {}, {}});
+        context_.report_failure(board, {RoomErrc::persistence_threw, {}, std::move(what)});
     }
+#if defined(__cpp_exceptions)
+    [[nodiscard]] static std::string text_of(const std::exception_ptr& thrown) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const std::exception& error) {
+            return error.what();
+        } catch (...) {
+            return "an exception that is no std::exception";
+        }
+    }
+#endif
     template <class R, class F>
     [[nodiscard]] R result(F&& f) {
 #if defined(__cpp_exceptions)
+        what_.clear();
         try {
             return f();
         } catch (...) {
+            what_ = text_of(std::current_exception());
             return make_error_code(RoomErrc::persistence_threw);
         }
 #else
@@ -111,10 +128,11 @@ private:
     template <class F>
     void call(F&& f) {
 #if defined(__cpp_exceptions)
+        what_.clear();
         try {
             f();
         } catch (...) {
-            return;
+            what_ = text_of(std::current_exception());
         }
 #else
         f();
@@ -123,6 +141,7 @@ private:
 
     TurnContext& context_;
     P inner_;
+    std::string what_{};  // of the exception of the last call
 };
 
 }}}  // namespace belay::detail

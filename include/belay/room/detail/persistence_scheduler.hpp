@@ -70,6 +70,7 @@ public:
     void begin_load(RoomBase& room) {
         context_.tally.count(room.id, &RoomCounters::loads);
         persistence_.load(room.id, room.calls.load.begin(context_.now, answer_ends()));
+        room.calls.load.threw(persistence_.take_what());
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
@@ -133,12 +134,12 @@ public:
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& board) {
         const std::error_code error = persistence_.erase(board);
-        if (error) failed(board, {error, {}, {}});
+        if (error) failed(board, {error, {}, persistence_.take_what()});
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& board, const Id& epoch) {
         const auto position = persistence_.reset(board, epoch);
-        if (!position) failed(board, {position.error(), {}, {}});
+        if (!position) failed(board, {position.error(), {}, persistence_.take_what()});
         return position.error();
     }
     /// Registers an erase or a reset for the next flush.
@@ -185,6 +186,7 @@ private:
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
             ++context_.tally.all.flushes;
             persistence_.flush(flush_.begin(context_.now, answer_ends()));
+            flush_.threw(persistence_.take_what());
             if (!flush_.answered()) return;
         }
     }
@@ -202,6 +204,7 @@ private:
         context_.tally.count(room.id, &RoomCounters::saves);
         persistence_.save(room.id, snapshot, room.history.position,
                           room.calls.save.begin(context_.now, answer_ends()));
+        room.calls.save.threw(persistence_.take_what());
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept { return saving_ < context_.options.saves_max; }
@@ -273,7 +276,7 @@ private:
         }
     }
     [[nodiscard]] std::error_code refused(const RoomBase& room, const std::error_code& error) {
-        failed(room.id, {error, {}, {}});
+        failed(room.id, {error, {}, persistence_.take_what()});
         return RoomErrc::not_durable;
     }
     void failed(const std::string& board, const PersistenceError& error) {

@@ -40,6 +40,7 @@ struct AdminCall {
     Instant ends;
     Waker waker{};
     driver::Question<V> question;
+    std::string what{};  ///< of an exception of the call
 };
 
 /// Erases, resets, lists and exports rooms.
@@ -140,6 +141,7 @@ public:
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
         scheduler_.persistence().list(after, count, call.question.ask());
+        call.what = scheduler_.persistence().take_what();
     }
     void export_room(std::string board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
@@ -156,6 +158,7 @@ public:
         Call<Result<std::optional<StoredRoom>, PersistenceError>>& call =
             begin(exports_, std::move(board), std::move(done));
         scheduler_.persistence().load(call.board, call.question.ask());
+        call.what = scheduler_.persistence().take_what();
     }
     template <class V>
     void take(Call<V>& call, Instant now) {
@@ -163,7 +166,9 @@ public:
         const driver::GroupedMachine<Call<V>> self = end(call);
         std::optional<V> found;
         if (call.question.answered()) found = call.question.take();
-        if (!found) return answers_.fail(call.done, make_error_code(RoomErrc::no_answer));
+        if (!found)
+            return answers_.answer(call.done,
+                                   PersistenceError{RoomErrc::no_answer, {}, std::move(call.what)});
         if constexpr (std::is_same_v<V, Result<std::optional<StoredRoom>, PersistenceError>>)
             merge(*found);
         answers_.answer(call.done, std::move(*found));

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -87,17 +89,36 @@ public:
 
     // ---- access ---------------------------------------------------------------------------------
 
-    /// Checks the access of all clients of a room again; of all rooms, if the id is empty.
-    /// Returns: their number.
+    /// Requests to check the access of all clients of a room again; of all rooms, if the id is
+    /// empty.   Returns: their number.
     std::size_t reauthorize(std::string_view board) {
         std::size_t checked = 0;
         for (RoomClient* const client : lifecycle_.clients.all()) {
             if (!board.empty() && client->request.board != board) continue;
             if (client->core.closing()) continue;
             ++checked;
-            check(*client);
+            if (client->core.checks())
+                check(*client);
+            else
+                queue_recheck(*client);
         }
         return checked;
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return rechecks_.empty() || !lifecycle_.limits.takes_recheck() ? never : always;
+    }
+    /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
+    /// questions, and a client that it does not answer in time is closed.
+    void begin_rechecks() {
+        while (!rechecks_.empty() && lifecycle_.limits.takes_recheck()) {
+            RoomClient* const client = lifecycle_.clients.find_client(rechecks_.front());
+            rechecks_.pop_front();
+            if (client == nullptr) continue;
+            client->rights.recheck = ClientRights::Recheck::none;
+            if (client->core.closing()) continue;
+            // If the authorizer throws, it has dropped the question.
+            context_.errors.contain([&] { recheck(*client); }, [] {});
+        }
     }
     void ask_authorizer(RoomClient& client) {
         authorizer_.check(client.request, client.rights.check.ask());
@@ -120,6 +141,7 @@ public:
             context_.report_refusal(client.request, grant->user, why);
             return lifecycle_.close(client, why);
         }
+        if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
         if (admitted) sessions_.take_grant(client, std::move(*grant));
         if (todo.find_room) return find_room(client);
@@ -151,6 +173,18 @@ private:
         if (lifecycle_.advance(client, ClientCore::Event::check_requested).check)
             ask_authorizer(client);
     }
+    void queue_recheck(RoomClient& client) {
+        if (client.rights.recheck != ClientRights::Recheck::none) return;
+        client.rights.recheck = ClientRights::Recheck::queued;
+        rechecks_.push_back(client.id);
+    }
+    void recheck(RoomClient& client) {
+        // A check that began since ends first, and then requests this one.
+        if (client.core.checks()) return check(client);
+        client.rights.recheck = ClientRights::Recheck::under_way;
+        lifecycle_.limits.begin_recheck();
+        check(client);
+    }
     [[nodiscard]] std::error_code why_not_now() const noexcept {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         if (lifecycle_.limits.is_exceeded(lifecycle_.clients.clients())) return RoomErrc::too_many;
@@ -181,6 +215,7 @@ private:
     Rooms& rooms_;
     Sessions& sessions_;
     Lifecycle& lifecycle_;
+    std::deque<std::uint64_t> rechecks_;  // the ids of clients that wait for rechecks_max
 };
 
 }}}  // namespace belay::detail

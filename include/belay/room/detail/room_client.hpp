@@ -117,11 +117,15 @@ struct RoomBase;
 
 /// The access of a client: what was granted, and the question that is under way.
 struct ClientRights {
+    /// The check that RoomManager::reauthorize requests.
+    enum class Recheck : std::uint8_t { none, queued, under_way };
+
     [[nodiscard]] bool may_edit() const noexcept { return grant.access == Access::edit; }
 
     Grant grant{};
     driver::Question<Grant> check;
     Instant since = always;  ///< when the client arrived
+    Recheck recheck = Recheck::none;
 };
 
 /// One client: one attachment of one user to one room.

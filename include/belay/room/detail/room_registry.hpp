@@ -6,10 +6,11 @@
 #include <functional>    // std::less
 #include <map>           // std::map
 #include <optional>      // std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange, std::move
+#include <utility>       // std::exchange, std::move, std::pair
 #include <vector>        // std::vector
 
 #include <belay/core/machine_group.hpp>
@@ -103,7 +104,7 @@ public:
             error = RoomErrc::manager_stopped;
         else if (new_rooms_.opened.of(user) >= context_.options.rooms_per_user_max)
             error = RoomErrc::too_many;
-        else if (rooms_.size() >= context_.options.rooms_max && !evict_held())
+        else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
@@ -140,7 +141,7 @@ public:
         }
         if (todo.unload) evict(room, why_ended(), is_idle(todo) ? std::error_code{} : why_ended());
         if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
-        if (!room.evicted) keep_held(room);
+        if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
     }
     /// Takes a client out of its room.
@@ -200,11 +201,12 @@ private:
         Document empty;
         UserShares opened;
     };
-    /// The rooms that are destroyed at the end of the turn, and those that would be if they were
-    /// not held, the longest first.
+    /// The rooms that are destroyed at the end of the turn, those that would be if they were not
+    /// held, the longest first, and those that can be evicted, the longest idle first.
     struct Leaving {
         std::vector<driver::GroupedMachine<Machine>> evicted{};
         std::vector<Room*> held{};
+        std::set<std::pair<Instant, std::string_view>> idle{};
     };
 
     void run_room(Room& room) {
@@ -276,6 +278,19 @@ private:
         leaving_.held.push_back(&room);
         replication_.on_held_back(room);
     }
+    void note_idle(Room& room) {
+        const Instant since = room.core.idle() ? room.core.last_activity() : never;
+        if (since == room.idle_since) return;
+        if (room.idle_since != never) leaving_.idle.erase({room.idle_since, room.id});
+        room.idle_since = since;
+        if (since != never) leaving_.idle.emplace(since, room.id);
+    }
+    /// Evicts a room for a new one.   Returns: whether there was one.
+    bool make_space() {
+        if (leaving_.idle.empty()) return evict_held();
+        evict(*find(leaving_.idle.begin()->second), RoomErrc::not_loaded, RoomErrc::too_many);
+        return true;
+    }
     /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
     /// not fill the server.   Returns: whether there was one.
     bool evict_held() {
@@ -312,6 +327,7 @@ private:
         context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
         std::erase(leaving_.held, &room);
+        if (room.idle_since != never) leaving_.idle.erase({room.idle_since, room.id});
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);

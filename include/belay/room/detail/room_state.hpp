@@ -175,7 +175,8 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    bool evicted = false;  ///< destroyed at the end of the turn
+    Instant idle_since = never;  ///< the last activity of an idle room
+    bool evicted = false;        ///< destroyed at the end of the turn
 };
 
 /// With its document.

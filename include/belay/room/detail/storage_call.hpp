@@ -28,6 +28,8 @@ public:
         ends_ = ends;
         return question_.ask();
     }
+    /// Notes the text of an exception of the call, for the error; it may be empty.
+    void threw(std::string what) noexcept { what_ = std::move(what); }
     [[nodiscard]] bool waits() const noexcept { return question_.waits(); }
     /// Returns when the last call began.
     [[nodiscard]] Instant begun() const noexcept { return begun_; }
@@ -42,8 +44,9 @@ public:
         if (question_.answered()) {
             answer = question_.take();
             if (!answer)
-                answer.emplace(
-                    no_answer(std::string{"the persistence threw, or dropped the "} + name));
+                answer.emplace(no_answer(what_.empty()
+                                             ? std::string{"the persistence dropped the "} + name
+                                             : "the persistence threw: " + what_));
         } else if (ends_ <= now) {
             question_.drop();
             answer.emplace(no_answer(std::string{"the "} + name + " took longer than allowed"));
@@ -62,6 +65,7 @@ private:
     driver::Question<V> question_;
     Instant begun_ = always;
     Instant ends_ = never;
+    std::string what_{};
 };
 
 }}}  // namespace belay::detail
