@@ -26,7 +26,19 @@ namespace {
 /// A MemoryStore of which one call answers an error, once or always.
 struct RefusingStore {
     using operation_type = Op;
-    enum class At { find, read, add, update, remove, remember, applied, expire, begin, commit };
+    enum class At {
+        find,
+        read,
+        add,
+        update,
+        remove,
+        remember,
+        applied,
+        replaced,
+        expire,
+        begin,
+        commit
+    };
 
     Result<part::ElementState> find(const part::ElementKey& key) {
         if (refuses(At::find)) return error;
@@ -56,6 +68,10 @@ struct RefusingStore {
     Result<std::optional<part::AppliedMark>> applied(const Id& id) {
         if (refuses(At::applied)) return error;
         return store.applied(id);
+    }
+    Result<std::optional<part::ReplacedVersion<std::string>>> replaced(const Id& id) {
+        if (refuses(At::replaced)) return error;
+        return store.replaced(id);
     }
     std::error_code expire(WallTime now) { return refuses(At::expire) ? error : store.expire(now); }
     [[nodiscard]] WallTime horizon() const noexcept { return store.horizon(); }
@@ -119,21 +135,6 @@ struct FaithfulClient {
     }
 };
 
-/// Each code that a store may return: all of sync, and one of other categories for each cause.
-std::vector<std::error_code> every_error() {
-    std::vector<std::error_code> all{std::make_error_code(std::errc::no_space_on_device),
-                                     std::make_error_code(std::errc::io_error),
-                                     std::make_error_code(std::errc::permission_denied),
-                                     make_error_code(QueueErrc::corrupt),
-                                     make_error_code(QueueErrc::displaced),
-                                     make_error_code(QueueErrc::too_large)};
-    for (int value = 1;; ++value) {
-        const std::error_code code = static_cast<SyncErrc>(value);
-        if (code.message() == "unknown error") return all;
-        all.push_back(code);
-    }
-}
-
 }  // namespace
 
 TEST_CASE("A refusal is no loss: after every error at every call each edit is still somewhere",
@@ -142,7 +143,7 @@ TEST_CASE("A refusal is no loss: after every error at every call each edit is st
     std::size_t refused = 0;
     for (const std::error_code& error : every_error()) {
         for (const At at : {At::find, At::read, At::add, At::update, At::remove, At::remember,
-                            At::applied, At::expire, At::begin, At::commit}) {
+                            At::applied, At::replaced, At::expire, At::begin, At::commit}) {
             for (const int times : {1, 2, 1000}) {
                 INFO(error.message() << " at " << static_cast<int>(at) << ", " << times);
                 RefusingStore store;
@@ -172,6 +173,7 @@ TEST_CASE("A refusal is no loss: after every error at every call each edit is st
                 REQUIRE(sums(result, edits.size()).find(' ') != std::string::npos);
                 refused += result.failed_count;
                 client.read(result);
+                std::size_t overwrites = result.overwrote.size();
                 store.times = 0;
                 for (const Op& op : edits) {
                     REQUIRE((client.has(op) || (*store.applied(op.id)).has_value()));
@@ -179,10 +181,22 @@ TEST_CASE("A refusal is no loss: after every error at every call each edit is st
                 const bool ends = error == SyncErrc::bad_operation || error == SyncErrc::id_reused;
                 CHECK((ends || client.listed.empty()));
                 // The store works again, and the client sends what it keeps.
-                client.read(processor.process_batch("s", Ops{client.journal}));
+                const SyncResult rest = processor.process_batch("s", Ops{client.journal});
+                overwrites += rest.overwrote.size();
+                client.read(rest);
                 CHECK(client.journal.empty());
                 if (!ends) {
                     for (const Op& op : edits) CHECK((*store.applied(op.id)).has_value());
+                    // A client whose answer was lost sends all again. What `seen` replaced is lost
+                    // to no error of the store.
+                    store.times = times;
+                    const SyncResult again =
+                        processor.process_with_retry("s", edits, policies::sync(), sleeper);
+                    store.times = 0;
+                    for (const auto& failed : again.failed_operations) CHECK(failed.retryable);
+                    const SyncResult last = processor.process_batch("s", edits);
+                    CHECK(last.overwrote.size() == overwrites);
+                    CHECK(last.failed_count == 0);
                     CHECK(state_text(store, "a") == "live 11 6");
                     CHECK(state_text(store, "b") == "live 10 2");
                     CHECK(state_text(store, "d") == "removed 12");

@@ -31,7 +31,6 @@ struct ReplicaServerRig {
         return all;
     }
 };
-using ReplicaView = std::map<std::string, std::string>;
 
 }  // namespace
 

@@ -3,6 +3,8 @@
 // others. Method: cases at the joint of both, with hooks that call the replica.
 #include <belay/sync/replica.hpp>
 
+#include <set>
+
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 #include "support/sync/replica_rig.hpp"
@@ -25,6 +27,48 @@ struct RefusingRig {
     Memory store;
     SyncProcessor<std::reference_wrapper<Memory>, Strategy, NoObserver, SharedWall> processor;
     LossyServer<decltype(processor)> server{processor};
+};
+
+/// Refuses the edits of the element "x" with an error, in one of the ways in which a server may.
+template <class Server>
+struct OneWayServer {
+    enum class Way { ends, keeps, keeps_for, retries, pends, send, changes };
+
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        if (way == Way::send) return error;
+        Ops taken;
+        Ops refused;
+        for (const Op& op : batch) {
+            const bool refuses =
+                way && op.element() == "x" && (way != Way::ends || op.kind() == OperationKind::add);
+            (refuses ? refused : taken).push_back(op);
+        }
+        auto result = server.send(taken);
+        for (std::size_t i = 0; i < refused.size(); ++i) {
+            result->success = false;
+            if (way == Way::pends) {
+                ++result->conflict_count;
+                result->conflicts.push_back({refused[i], ElementNotFound{}, false});
+                continue;
+            }
+            ++result->failed_count;
+            result->failed_operations.push_back({refused[i],
+                                                 i == 0 ? error : SyncErrc::held_back,
+                                                 way != Way::ends,
+                                                 {},
+                                                 way == Way::keeps || way == Way::keeps_for});
+            if (way == Way::keeps_for) result->failed_operations.back().wait = 10min;
+        }
+        return result;
+    }
+    Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+        if (way == Way::changes) return error;
+        return server.changes(since);
+    }
+
+    Server& server;
+    std::optional<Way> way{};
+    std::error_code error{};
 };
 
 /// Throws at the call of send with a number.
@@ -63,6 +107,149 @@ TEST_CASE("Replica::sync goes on with other elements when the server's store is 
     // The application may give it up, and the later edit is sent.
     CHECK_FALSE(device.replica->drop(*full));
     CHECK(device.replica->kept().size() == 1);
+}
+
+TEST_CASE("Replica has every edit after every error, and the page's rule for it leads to its end",
+          "[sync][replica]") {
+    using Rig = RefusingRig<>;
+    using Way = OneWayServer<decltype(Rig::server)>::Way;
+    for (const std::error_code& error : every_error()) {
+        for (const Way way : {Way::ends, Way::keeps, Way::keeps_for, Way::retries, Way::pends,
+                              Way::send, Way::changes}) {
+            for (const bool drops : {false, true}) {
+                INFO(error.message() << " in way " << static_cast<int>(way) << ", " << drops);
+                Rig rig;
+                OneWayServer<decltype(rig.server)> server{rig.server, way, error};
+                Device<> device{1, {&rig.time}};
+                REQUIRE(device.replica->edit(RefusedAdd{"x", "1"}));
+                REQUIRE(device.replica->edit(RefusedUpdate{"x", "2"}));
+                REQUIRE(device.replica->edit(RefusedAdd{"y", "1"}));
+                const auto report = device.replica->sync(server);
+                const bool is_heard = way != Way::send && way != Way::changes;
+                for (const bool restarts : {false, true}) {
+                    if (restarts) REQUIRE(device.start());
+                    // After a restart, "y" waits again if it is behind a waiting "x" in the journal.
+                    const std::size_t accounted = report.synced + device.replica->waiting();
+                    CHECK((accounted == 3 || (restarts && accounted == 4)));
+                    CHECK(device.view() == ReplicaView{{"x", "2"}, {"y", "1"}});
+                    CHECK(device.replica->kept().size() == report.kept.size());
+                }
+                // Each is listed, or the error is reported, and only edits of "x" are affected.
+                CHECK((!report.kept.empty() || report.error));
+                CHECK(report.synced == (!is_heard ? 0 : way == Way::ends ? 2 : 1));
+                server.way.reset();
+                static_cast<void>(device.replica->sync(server));
+                // What still waits is what the application must decide.
+                const auto kept = device.replica->kept();
+                CHECK((kept.empty() || way == Way::ends || kept[0].error == SyncErrc::too_old));
+                for (const auto& one : kept) {
+                    if (drops) {
+                        CHECK_FALSE(device.replica->drop(one.operation.id));
+                    } else {
+                        CHECK(device.replica->send_again(one.operation.id));
+                    }
+                }
+                CHECK_FALSE(device.replica->sync(server).error);
+                CHECK(device.replica->waiting() == 0);
+                const bool gave_up = drops && kept.size() == 2;
+                CHECK(*rig.store.read({"s", "y"}).value() == "1");
+                CHECK(rig.store.read({"s", "x"}).value().value_or("none") ==
+                      (gave_up ? "none" : "2"));
+            }
+        }
+    }
+}
+
+TEST_CASE("Replica::edit on a full disk returns its error, and loses no confirmed edit",
+          "[sync][replica][fault]") {
+    for (std::uint64_t at = 1; at <= 6; ++at) {
+        for (const bool stays_full : {false, true}) {
+            RefusingRig<> rig;
+            Device<> device{1, {&rig.time}};
+            REQUIRE(device.replica->edit(RefusedAdd{"a", "1"}));
+            if (stays_full) {
+                device.disk.fill_at(device.disk.operations() + at);
+            } else {
+                device.disk.fail_at(device.disk.operations() + at,
+                                    std::make_error_code(std::errc::no_space_on_device));
+            }
+            std::set<std::string> confirmed{"a"};
+            std::size_t refused = 0;
+            for (int i = 0; i < 200; ++i) {
+                const std::string name = "b" + std::to_string(i);
+                const auto id = device.replica->edit(RefusedAdd{name, std::string(700, 'x')});
+                if (id) confirmed.insert(name);
+                if (!id) CHECK(id.error() == std::errc::no_space_on_device);
+                refused += id ? 0U : 1U;
+            }
+            CHECK((!stays_full || refused != 0));
+            for (const std::string& name : confirmed) CHECK(device.view().count(name) == 1);
+            // There is room again. An edit that is shown, although it returned an error, is durable
+            // with the next one.
+            device.disk.limit_bytes(~std::uint64_t{0});
+            // After a failed flush, a journal must be opened again.
+            const bool is_failed = static_cast<bool>(device.journal->failed());
+            CHECK((!stays_full || !is_failed));
+            if (is_failed) REQUIRE(device.start());
+            REQUIRE(device.replica->edit(RefusedAdd{"c", "1"}));
+            for (const std::string& name : confirmed) CHECK(device.view().count(name) == 1);
+            const ReplicaView shown = device.view();
+            Random bits{Seed{at}};
+            device.disk.crash(bits);
+            REQUIRE(device.start());
+            CHECK(device.view() == shown);
+            REQUIRE_FALSE(device.replica->sync(rig.server).error);
+            CHECK(device.replica->waiting() == 0);
+            CHECK(device.view() == shown);
+            for (const auto& [name, text] : shown) {
+                CHECK(*rig.store.read({"s", name}).value() == text);
+            }
+        }
+    }
+}
+
+TEST_CASE("Replica: two devices with one id come into step", "[sync][replica][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            Random bits{seed};
+            const auto any = [&](std::uint64_t below) { return uniform_upto(bits, below - 1); };
+            RefusingRig<> rig;
+            // Copies of one journal. With equal seeds the ids of their edits are the same, too.
+            Device<> devices[2]{{1, {&rig.time}}, {1, {&rig.time}}};
+            REQUIRE(devices[0].journal->journal_id() == devices[1].journal->journal_id());
+            if (any(2) == 0) REQUIRE(devices[1].start());
+            for (int step = 0; step < 30; ++step) {
+                Device<>& device = devices[any(2)];
+                rig.time += 1ms * static_cast<int>(any(3));
+                const std::string name(1, static_cast<char>('a' + any(3)));
+                const std::string text = std::to_string(step);
+                Op::Action action = RefusedAdd{name, text};
+                if (any(3) == 0) action = RefusedUpdate{name, text};
+                if (any(4) == 0) action = RemoveElement{name};
+                if (any(2) == 0) {
+                    REQUIRE(device.replica->edit(action));
+                } else {
+                    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+                }
+            }
+            for (int round = 0; round < 3; ++round) {
+                for (Device<>& device : devices) {
+                    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+                    for (const auto& one : device.replica->kept()) {
+                        REQUIRE(one.error == SyncErrc::id_reused);
+                        REQUIRE_FALSE(device.replica->drop(one.operation.id));
+                    }
+                }
+            }
+            ReplicaView contents;
+            rig.store.for_each("s", [&](std::string_view id, const std::string& text,
+                                        const Stamp&) { contents[std::string{id}] = text; });
+            for (Device<>& device : devices) {
+                REQUIRE(device.replica->waiting() == 0);
+                REQUIRE(device.view() == contents);
+            }
+        },
+        500);
 }
 
 TEST_CASE("Replica::send_again makes an edit that was too old one of now",

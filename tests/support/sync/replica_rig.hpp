@@ -109,6 +109,9 @@ struct SharedWall {
     }
 };
 
+/// The elements that a replica shows.
+using ReplicaView = std::map<std::string, std::string>;
+
 template <class Store = MapStore>
 struct Device {
     using Replica = belay::Replica<TextCodec, std::reference_wrapper<ReplicaJournal>,
@@ -136,8 +139,8 @@ struct Device {
         }
         return true;
     }
-    std::map<std::string, std::string> view() {
-        std::map<std::string, std::string> shown;
+    ReplicaView view() {
+        ReplicaView shown;
         const auto error = replica->for_each([&](std::string_view id, const std::string& text) {
             shown.emplace(std::string{id}, text);
         });

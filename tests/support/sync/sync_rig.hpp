@@ -8,8 +8,10 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include <belay/queue/queue_errc.hpp>
 #include <belay/sync/memory_store.hpp>
 #include <belay/sync/sync_processor.hpp>
 
@@ -49,6 +51,22 @@ inline Op removal(const std::string& element, const belay::Stamp& at) {
 }
 inline Op interaction(const std::string& what, const belay::Stamp& at) {
     return {fresh_id(), at, belay::Interaction{"e", what}};
+}
+
+/// Each code that a store may return: all of sync, and one of other categories for each cause.
+inline std::vector<std::error_code> every_error() {
+    using belay::QueueErrc;
+    std::vector<std::error_code> all{std::make_error_code(std::errc::no_space_on_device),
+                                     std::make_error_code(std::errc::io_error),
+                                     std::make_error_code(std::errc::permission_denied),
+                                     make_error_code(QueueErrc::corrupt),
+                                     make_error_code(QueueErrc::displaced),
+                                     make_error_code(QueueErrc::too_large)};
+    for (int value = 1;; ++value) {
+        const std::error_code code = static_cast<belay::SyncErrc>(value);
+        if (code.message() == "unknown error") return all;
+        all.push_back(code);
+    }
 }
 
 /// "live 5 x", "removed 5" or "absent" of an element of the session "s".
