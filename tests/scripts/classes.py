@@ -73,6 +73,7 @@ LISTED = {
     "sim/detail/segment.hpp Pipe": "the state of one direction of a simulated connection",
     "sim/detail/engine.hpp Engine": "the clock, the events and the trace of one world",
     "sync/detail/bridge_sessions.hpp BridgeSession": "what a bridge stores of one session",
+    "sync/detail/scene_reconciliation.hpp SceneMemory": "one function for each event of a session, and its fields for sim::exhaust",
     "work/detail/work_entry.hpp WorkEntry": "one member for each field of an entry",
     "work/detail/work_items.hpp WorkItems": "one function for each entry of the log",
     "work/detail/work_positions.hpp WorkPositions": "one function for each query of the index",

@@ -37,6 +37,14 @@ public:
         }
         return false;
     }
+    /// Calls `f` with each number that it decides by, for sim::exhaust.
+    template <class F>
+    constexpr void each_field(F&& f) const {
+        // The oldest one makes way next, whatever its place.
+        for (std::size_t i = 0; i < hashes_.size(); ++i) {
+            f(i < count_ ? hashes_[(count_ - 1 - i) % hashes_.size()] : 0);
+        }
+    }
 
 private:
     std::array<std::uint64_t, 4> hashes_{};
@@ -154,6 +162,28 @@ public:
         if (undone_ != undone_most) ++undone_;
         waited_ = undone_ >= undone_before_wait;
         return waited_ ? undone_ : 0;
+    }
+
+    /// Calls `f` with each number that it decides by, for sim::exhaust.
+    template <class F>
+    constexpr void each_field(F&& f) const {
+        for (const std::optional<SceneMark>& mark : {base_, replaced_}) {
+            f(mark ? mark->stamp.wall.time_since_epoch().count() : -1);
+            f(mark ? mark->stamp.counter : 0);
+            f(mark ? static_cast<int>(mark->stamp.origin[0]) : 0);
+            f(mark ? mark->hash : 0);
+            f(mark && mark->removed);
+        }
+        before_.each_field(f);
+        sent.each_field(f);
+        f(open.has_value());
+        f(open ? open->local : 0);
+        f(open ? open->remote : 0);
+        f(undone_);
+        f(waited_);
+        f(pushed_here_);
+        f(recovered_);
+        f(stored_);
     }
 
     /// The scenes of a conflict that is left to the local side. It is reported once.
