@@ -4,14 +4,18 @@
 #include <belay/adapter/libc_sim.hpp>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -437,8 +441,8 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
           who + "called \"fork\", which a world does not have");
     CHECK(refusal([] { syscall(39); }) ==
           who + "made the system call 39 by \"syscall\", which a world does not have");
-    CHECK(refusal([] { open("/etc/hosts", O_RDONLY); }) ==
-          who + "called \"open\" of /etc/hosts, but its programs have no files");
+    CHECK(refusal([] { static_cast<void>(fopen("/etc/hosts", "r")); }) ==
+          who + "called \"fopen\", which a world does not have");
     CHECK(refusal([] { socket(AF_INET, SOCK_DGRAM, 0); }).find("TCP over IPv4 only") !=
           std::string::npos);
     CHECK(refusal([] {
@@ -448,7 +452,7 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
     CHECK(refusal([] {
               const auto end = std::chrono::steady_clock::now() + 1s;
               while (std::chrono::steady_clock::now() < end) continue;
-          }).find("without waiting") != std::string::npos);
+          }).find("calls at one instant") != std::string::npos);
     CHECK(refusal([] {
               const int listener = listen_at(7);
               const int fd = tcp_socket();
@@ -458,6 +462,16 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
                   sleep(1);
                   if (write(fd, "x", 1) < 0) return;
               }
+          }).find("SIGPIPE") != std::string::npos);
+    CHECK(refusal([] {
+              char x = 0;
+              for (const int fd = tcp_socket(SOCK_NONBLOCK); recv(fd, &x, 1, 0) < 0;) continue;
+          }).find("calls at one instant") != std::string::npos);
+    CHECK(refusal([] {
+              int ends[2];
+              static_cast<void>(pipe(ends));
+              close(ends[0]);
+              static_cast<void>(write(ends[1], "x", 1));
           }).find("SIGPIPE") != std::string::npos);
     CHECK(refusal([] { exit(3); }).empty());
 }
@@ -485,6 +499,181 @@ TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]"
     CHECK(std::uncaught_exceptions() == 0);
 }
 
+TEST_CASE("Files of a program are on the disk of its host", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        CHECK(open("/etc/hosts", O_RDONLY) == -1);
+        CHECK(errno == ENOENT);
+        CHECK(open("/data/a.txt", O_RDWR | O_CREAT, 0644) == -1);
+        CHECK(errno == ENOENT);
+        CHECK(mkdir("/data/more", 0755) == -1);
+        CHECK(errno == ENOENT);
+        CHECK(mkdir("/data", 0755) == 0);
+        CHECK(mkdir("/data", 0755) == -1);
+        CHECK(errno == EEXIST);
+        const int fd = open("/data/./x/../a.txt", O_RDWR | O_CREAT | O_EXCL, 0644);
+        REQUIRE(fd >= 3);
+        CHECK(open("data/a.txt", O_WRONLY | O_CREAT | O_EXCL, 0644) == -1);
+        CHECK(errno == EEXIST);
+        CHECK(write(fd, "hello world", 11) == 11);
+        CHECK(lseek(fd, 6, SEEK_SET) == 6);
+        char text[16]{};
+        CHECK(read(fd, text, sizeof text) == 5);
+        CHECK(std::string{text} == "world");
+        CHECK(pwrite(fd, "W", 1, 6) == 1);
+        CHECK(pread(fd, text, 5, 6) == 5);
+        CHECK(std::string{text} == "World");
+        CHECK(ftruncate(fd, 5) == 0);
+        struct stat found {};
+        CHECK(fstat(fd, &found) == 0);
+        CHECK(found.st_size == 5);
+        CHECK(S_ISREG(found.st_mode));
+        CHECK(stat("/data", &found) == 0);
+        CHECK(S_ISDIR(found.st_mode));
+        CHECK(access("/data/b.txt", F_OK) == -1);
+        const int more = open("/data/a.txt", O_WRONLY | O_APPEND);
+        CHECK(write(more, "!", 1) == 1);
+        CHECK(read(more, text, 1) == -1);
+        CHECK(errno == EBADF);
+        CHECK(posix_fallocate(more, 0, 3) == 0);
+        const auto start = std::chrono::steady_clock::now();
+        CHECK(fsync(fd) == 0);
+        CHECK(std::chrono::steady_clock::now() - start >= 1ms);
+        CHECK(rename("/data/a.txt", "/nowhere/b.txt") == -1);
+        CHECK(errno == ENOENT);
+        CHECK(rename("/data/a.txt", "/data/b.txt") == 0);
+        DIR* const directory = opendir("/data");
+        std::string names;
+        while (const dirent* const entry = readdir(directory))
+            names += entry->d_name + std::string{" "};
+        CHECK(names == ". .. b.txt ");
+        CHECK(closedir(directory) == 0);
+        const int above = open("/data", O_RDONLY | O_DIRECTORY);
+        CHECK(fsync(above) == 0);
+        CHECK(unlink("/data/c.txt") == -1);
+        CHECK(errno == ENOENT);
+        epoll_event event{};
+        CHECK(epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, fd, &event) == -1);
+        CHECK(errno == EPERM);
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+    CHECK(belay::as_text(host.disk().contents("/data/b.txt")) == "hello!");
+}
+
+TEST_CASE("A loss of power takes what a program has not synced", "[adapter][libc_sim][sim]") {
+    int lost = 0;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        World world{belay::Seed{seed}};
+        Host& host = world.host("host", [](Host& h) {
+            return std::make_unique<Program>(h, [] {
+                const int fd = open("/a", O_RDWR | O_CREAT, 0644);
+                CHECK(write(fd, "synced", 6) == 6);
+                CHECK(fsync(fd) == 0);
+                const int root = open("/", O_RDONLY);
+                CHECK(fsync(root) == 0);
+                CHECK(write(fd, "not synced", 10) == 10);
+                sleep(3600);
+            });
+        });
+        world.run_for(1min);
+        CHECK(belay::as_text(host.disk().contents("/a")) == "syncednot synced");
+        world.kill(host);
+        const std::string left{belay::as_text(host.disk().contents("/a"))};
+        CHECK(left.substr(0, 6) == "synced");
+        lost += left != "syncednot synced" ? 1 : 0;
+    }
+    CHECK(lost > 5);
+}
+
+TEST_CASE("Locks of files exclude the other programs of a host", "[adapter][libc_sim][sim]") {
+    const auto set = [](int fd, int command, short type, off_t from, off_t size) {
+        struct flock lock {};
+        lock.l_type = type;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = from;
+        lock.l_len = size;
+        return fcntl(fd, command, &lock);
+    };
+    const auto open_it = [] { return open("/lock", O_RDWR | O_CREAT, 0644); };
+    World world{belay::Seed{1}};
+    Host& host = world.host("host", [&](Host& h) {
+        std::vector<std::unique_ptr<Program>> programs;
+        programs.push_back(std::make_unique<Program>(h, [&] {
+            const int fd = open_it();
+            CHECK(set(fd, F_SETLK, F_WRLCK, 0, 10) == 0);
+            CHECK(set(fd, F_SETLK, F_UNLCK, 4, 2) == 0);
+            CHECK(flock(fd, LOCK_EX | LOCK_NB) == 0);
+            sleep(10);
+            close(open_it());  // ends the locks of the program
+            sleep(10);
+        }));
+        programs.push_back(std::make_unique<Program>(h, [&] {
+            sleep(1);
+            const int fd = open_it();
+            CHECK(set(fd, F_SETLK, F_WRLCK, 0, 1) == -1);
+            CHECK(errno == EAGAIN);
+            CHECK(set(fd, F_OFD_SETLK, F_RDLCK, 9, 5) == -1);
+            CHECK(set(fd, F_SETLK, F_WRLCK, 4, 2) == 0);
+            CHECK(flock(fd, LOCK_SH | LOCK_NB) == -1);
+            const auto start = std::chrono::steady_clock::now();
+            CHECK(set(fd, F_SETLKW, F_WRLCK, 0, 0) == 0);  // waits
+            CHECK(std::chrono::steady_clock::now() - start >= 8s);
+            CHECK(flock(fd, LOCK_EX) == 0);
+            CHECK(std::chrono::steady_clock::now() - start >= 18s);
+        }));
+        return programs;
+    });
+    world.run_for(1min);
+    static_cast<void>(host);
+}
+
+TEST_CASE("A loss of power in the middle of a call ends the locks of a program",
+          "[adapter][libc_sim][regression]") {
+    int locked = 0;
+    Programs p;
+    Host& host = p.run("host", [&locked] {
+        const int fd = open("/lock", O_RDWR | O_CREAT, 0644);
+        locked += flock(fd, LOCK_EX | LOCK_NB) == 0 ? 1 : 0;
+        fsync(open("/", O_RDONLY));
+        for (;;) fsync(fd);  // the power fails in here
+    });
+    for (int i = 0; i < 10; ++i) {
+        p.world.run_for(100ms);
+        p.world.restart(host);
+    }
+    p.world.run_for(100ms);
+    CHECK(locked == 11);
+}
+
+TEST_CASE("Pipes carry bytes within a program", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        int ends[2];
+        CHECK(pipe2(ends, O_NONBLOCK) == 0);
+        char text[8]{};
+        CHECK(read(ends[0], text, sizeof text) == -1);
+        CHECK(errno == EAGAIN);
+        CHECK(write(ends[1], "abc", 3) == 3);
+        pollfd entry{ends[0], POLLIN, 0};
+        CHECK(poll(&entry, 1, -1) == 1);
+        CHECK(read(ends[0], text, sizeof text) == 3);
+        close(ends[1]);
+        CHECK(poll(&entry, 1, -1) == 1);
+        CHECK(entry.revents == POLLHUP);
+        CHECK(read(ends[0], text, sizeof text) == 0);
+        int pair[2];
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+        send_text(pair[0], "xyz");
+        CHECK(recv(pair[1], text, sizeof text, 0) == 3);
+        CHECK(shutdown(pair[1], SHUT_WR) == -1);
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
 thread_local int own_number = 5;
 
 TEST_CASE("Each program has its own thread-local variables", "[adapter][libc_sim][sim]") {
@@ -502,6 +691,21 @@ TEST_CASE("Each program has its own thread-local variables", "[adapter][libc_sim
     p.run("b", count);
     p.world.run_for(10s);
     CHECK(own_number == 1);
+}
+
+TEST_CASE("sched_yield lets the other programs of an instant run", "[adapter][libc_sim][sim]") {
+    Programs p;
+    std::string turns;
+    for (const char* const name : {"a", "b"}) {
+        p.run(name, [name, &turns] {
+            for (int i = 0; i < 3; ++i) {
+                turns += name;
+                sched_yield();
+            }
+        });
+    }
+    p.world.run_for(0s);
+    CHECK(turns == "ababab");
 }
 
 TEST_CASE("A killed program is abandoned, and its peer sees a reset", "[adapter][libc_sim][sim]") {

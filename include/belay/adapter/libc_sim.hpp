@@ -50,7 +50,7 @@ namespace sim {
 /// freed.
 ///
 /// An exception from `main` leaves the world's `run_...`. If the program calls a function that a
-/// world does not have, `run_...` throws a std::logic_error with the name of the function.
+/// world does not have, `run_...` throws a std::logic_error that names it.
 /// docs/test-your-own-networked-code.md has the list of functions, and what programs share.
 ///
 /// Thread safety: the world's thread. All programs at a time are of one world.

@@ -9,11 +9,12 @@
 #include <time.h>       // TIMER_ABSTIME
 #include <unistd.h>     // ssize_t
 
-#include <cstring>  // std::strcmp
-#include <memory>   // std::make_shared
+#include <memory>  // std::make_shared
 
+#include <belay/adapter/detail/libc_sim_disk_calls.hpp>
 #include <belay/adapter/detail/libc_sim_epoll.hpp>
 #include <belay/adapter/detail/libc_sim_files.hpp>
+#include <belay/adapter/detail/libc_sim_pipe.hpp>
 #include <belay/adapter/detail/libc_sim_socket.hpp>
 
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
@@ -80,7 +81,10 @@ inline unsigned int sleep(LibcProcess& p, unsigned int seconds) {
     return 0;
 }
 /// Lets the other programs of this instant run.
-inline int sched_yield(LibcProcess& p) { return libc_calls::usleep(p, 0); }
+inline int sched_yield(LibcProcess& p) {
+    p.yield();
+    return 0;
+}
 
 // ---- randomness ------------------------------------------------------------------------------
 
@@ -96,14 +100,6 @@ inline int getentropy(LibcProcess& p, void* out, std::size_t size) {
 inline unsigned int random_device(LibcProcess& p, void*) {
     return static_cast<unsigned int>(p.bits()());
 }
-/// Only the files of random bits are there.
-inline int open(LibcProcess& p, const char* path, int, mode_t) {
-    if (std::strcmp(path, "/dev/urandom") == 0 || std::strcmp(path, "/dev/random") == 0) {
-        return p.open(std::make_shared<LibcRandom>(p));
-    }
-    p.refuse("called \"open\" of " + std::string{path} + ", but its programs have no files");
-}
-
 // ---- descriptors -----------------------------------------------------------------------------
 
 /// Makes a descriptor. In each of these functions, the flag of Linux for it is that of open().
@@ -170,6 +166,13 @@ inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
             return FD_CLOEXEC;  // no program starts another one
         case F_SETFD:
             return 0;
+        case F_GETLK:
+        case F_SETLK:
+        case F_SETLKW:
+        case F_OFD_GETLK:
+        case F_OFD_SETLK:
+        case F_OFD_SETLKW:
+            return libc_files::lock(p, fd, command, reinterpret_cast<struct flock*>(argument));
         default:
             p.refuse("called \"fcntl\" with command " + std::to_string(command) +
                      ", which a world does not have");
@@ -188,6 +191,26 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
     }
     p.refuse("called \"ioctl\" with request " + std::to_string(request) +
              ", which a world does not have");
+}
+inline int pipe2(LibcProcess& p, int* ends, int flags) {
+    const auto buffer = std::make_shared<LibcPipeBuffer>();
+    ends[0] = open_file(p, std::make_shared<LibcPipe>(p, buffer, nullptr), flags);
+    ends[1] = open_file(p, std::make_shared<LibcPipe>(p, nullptr, buffer), flags);
+    return 0;
+}
+inline int pipe(LibcProcess& p, int* ends) { return libc_calls::pipe2(p, ends, 0); }
+inline int socketpair(LibcProcess& p, int domain, int type, int, int* ends) {
+    const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (domain != AF_UNIX || kind != SOCK_STREAM) {
+        p.refuse(
+            "called \"socketpair\" of another kind than AF_UNIX and SOCK_STREAM, which a "
+            "world does not have");
+    }
+    const auto one = std::make_shared<LibcPipeBuffer>();
+    const auto other = std::make_shared<LibcPipeBuffer>();
+    ends[0] = open_file(p, std::make_shared<LibcPipe>(p, one, other), type);
+    ends[1] = open_file(p, std::make_shared<LibcPipe>(p, other, one), type);
+    return 0;
 }
 inline int eventfd(LibcProcess& p, unsigned int start, int flags) {
     const bool semaphore = (flags & EFD_SEMAPHORE) != 0;
@@ -368,7 +391,15 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     }
     return total;
 }
+/// Whether a descriptor is of socketpair(), whose calls are those of a pipe.
+inline bool is_pair(LibcProcess& p, int fd) {
+    const auto pipe = std::dynamic_pointer_cast<LibcPipe>(p.file(fd));
+    return pipe && pipe->is_socket();
+}
 inline ssize_t sendmsg(LibcProcess& p, int fd, const msghdr* message, int flags) {
+    if (is_pair(p, fd)) {
+        return libc_calls::writev(p, fd, message->msg_iov, static_cast<int>(message->msg_iovlen));
+    }
     const auto s = socket_of(p, fd);
     if (!s) return -1;
     refuse_flags(p, "sendmsg", flags);
@@ -387,6 +418,9 @@ inline ssize_t sendto(LibcProcess& p, int fd, const void* bytes, std::size_t siz
     return libc_calls::send(p, fd, bytes, size, flags);  // TCP ignores the address
 }
 inline ssize_t recvmsg(LibcProcess& p, int fd, msghdr* message, int flags) {
+    if (is_pair(p, fd)) {
+        return libc_calls::readv(p, fd, message->msg_iov, static_cast<int>(message->msg_iovlen));
+    }
     const auto s = socket_of(p, fd);
     if (!s) return -1;
     refuse_flags(p, "recvmsg", flags);

@@ -122,7 +122,8 @@ private:
 class LibcTimer final : public LibcFile {
 public:
     LibcTimer(LibcProcess& process, int clock) noexcept : process_{process}, clock_{clock} {}
-    ~LibcTimer() override { timer_.cancel(); }
+    ~LibcTimer() override { end(); }
+    void end() noexcept override { timer_.cancel(); }
 
     std::uint32_t ready() override { return due() ? EPOLLIN : 0U; }
     ssize_t read(std::span<const iovec> iov) override {

@@ -7,6 +7,7 @@
 #include <sys/uio.h>    // iovec
 
 #include <cerrno>     // errno
+#include <csignal>    // sigaction, raise
 #include <cstdint>    // std::uint32_t
 #include <exception>  // std::exception_ptr
 #include <map>        // std::map
@@ -45,6 +46,9 @@ public:
     /// block.
     [[nodiscard]] virtual ssize_t read(std::span<const iovec>) { return libc_fail(EINVAL); }
     [[nodiscard]] virtual ssize_t write(std::span<const iovec>) { return libc_fail(EINVAL); }
+    /// Ends it with its program. The stack of an abandoned program may refer to it for ever, so its
+    /// destructor may never run.
+    virtual void end() noexcept {}
     /// Whether a watch of epoll may wait for it.
     [[nodiscard]] virtual bool is_watchable() const noexcept { return true; }
 
@@ -76,13 +80,16 @@ public:
                            "time; destroy the other world before, and explore with jobs = 1");
         worlds() = world;
         ++programs();
-        wake_ = host_.after(Duration::zero(), [this] { resume(); });
+        number_ = ++last_number();
+        sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
     }
     LibcProcess(const LibcProcess&) = delete;
     LibcProcess& operator=(const LibcProcess&) = delete;
     ~LibcProcess() {
-        wake_.cancel();
-        timeout_.cancel();
+        sleep_.woken.cancel();
+        sleep_.over.cancel();
+        sleep_.waits = false;
+        end_files();
         --programs();
     }
 
@@ -100,14 +107,20 @@ public:
     }
     /// Notifies the program that a wait may be over.
     void wake() {
-        if (!waits_ || wake_.waits()) return;
-        wake_ = host_.after(Duration::zero(), [this] { resume(); });
+        if (!sleep_.waits || sleep_.woken.waits()) return;
+        sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
+    }
+    /// Lets the other programs of this instant run.
+    void yield() {
+        spin();
+        sleep(host_.now());
     }
     /// Counts a call that takes no time. A program that only makes such calls would never end.
     void spin() {
-        if (++calls_at_once_ >= calls_at_once_max) {
-            refuse("has made " + std::to_string(calls_at_once_max) +
-                   " calls without waiting; time passes only while it waits");
+        if (calls_.at != host_.now()) calls_ = {host_.now(), 0};
+        if (++calls_.count >= calls_max) {
+            refuse("has made " + std::to_string(calls_max) +
+                   " calls at one instant; time passes only while it waits");
         }
     }
     /// Ends the program, and the run of the world, with a sentence.
@@ -115,6 +128,17 @@ public:
         error_ = std::make_exception_ptr(
             std::logic_error{"sim::Program on \"" + std::string{host_.name()} + "\" " + why});
         abandon();
+    }
+    /// Does what Linux does after a write that nobody can read any more.
+    void broken_pipe() {
+        struct sigaction action {};
+        static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
+        if (action.sa_handler == SIG_DFL) {
+            refuse(
+                "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
+                "ignore the signal");
+        }
+        static_cast<void>(raise(SIGPIPE));
     }
     [[noreturn]] void exit(int code) {
         exit_code_ = code;
@@ -129,7 +153,8 @@ public:
         return number;
     }
     /// Returns the file of a number; null if there is none.
-    [[nodiscard]] std::shared_ptr<LibcFile> file(int number) const {
+    [[nodiscard]] std::shared_ptr<LibcFile> file(int number) {
+        spin();
         const auto found = files_.find(number);
         return found == files_.end() ? nullptr : found->second;
     }
@@ -137,14 +162,32 @@ public:
 
     [[nodiscard]] sim::Host& host() noexcept { return host_; }
     [[nodiscard]] Random& bits() noexcept { return bits_; }
+    /// Returns the number of this program among all of the process.
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
     [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
 
 private:
-    static constexpr std::uint64_t calls_at_once_max = 10'000'000;
+    static constexpr std::uint64_t calls_max = 10'000'000;
+
+    /// The calls of an instant.
+    struct Calls {
+        Instant at = always;
+        std::uint64_t count = 0;
+    };
+    /// How a wait ends.
+    struct Sleep {
+        Timer woken;
+        Timer over;
+        bool waits = false;
+    };
 
     static const void*& worlds() noexcept {
         static const void* world = nullptr;
         return world;
+    }
+    static std::uint64_t& last_number() noexcept {
+        static std::uint64_t number = 0;
+        return number;
     }
     static int& programs() noexcept {
         static int count = 0;
@@ -158,26 +201,29 @@ private:
             error_ = std::current_exception();
         }
     }
+    void end_files() noexcept {
+        for (const auto& [number, file] : files_) file->end();
+        files_.clear();
+    }
     [[noreturn]] void abandon() {
         for (;;) fiber_.suspend();
     }
     void sleep(Instant until) {
-        calls_at_once_ = 0;
-        if (until != never) timeout_ = host_.at(until, [this] { resume(); });
-        waits_ = true;
+        if (until != never) sleep_.over = host_.at(until, [this] { resume(); });
+        sleep_.waits = true;
         fiber_.suspend();
     }
     void resume() {
-        waits_ = false;
-        wake_.cancel();
-        timeout_.cancel();
+        sleep_.waits = false;
+        sleep_.woken.cancel();
+        sleep_.over.cancel();
         fiber_.resume();
         BELAY_INVARIANT(running_ == nullptr,
                         "sim::Program: the executable must have included "
                         "libc_sim.hpp itself, and not a shared library");
         if (!exit_code_ && !error_) return;
         // The kernel closes what the program has left open.
-        files_.clear();
+        end_files();
         if (error_) std::rethrow_exception(std::exchange(error_, {}));
     }
 
@@ -186,12 +232,11 @@ private:
     sim::Host& host_;
     Random bits_;
     std::map<int, std::shared_ptr<LibcFile>> files_;
-    Timer wake_;
-    Timer timeout_;
+    Sleep sleep_;
     std::optional<int> exit_code_;
     std::exception_ptr error_;
-    std::uint64_t calls_at_once_ = 0;
-    bool waits_ = false;
+    Calls calls_;
+    std::uint64_t number_ = 0;
     LibcFiber fiber_;
 };
 

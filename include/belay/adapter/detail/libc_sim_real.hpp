@@ -15,7 +15,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The name of a function, as a template argument.
 template <std::size_t Size>
 struct LibcName {
-    // NOLINTNEXTLINE(google-explicit-constructor): a literal is the argument
     constexpr LibcName(const char (&literal)[Size]) noexcept { std::copy_n(literal, Size, text); }
     char text[Size]{};
 };

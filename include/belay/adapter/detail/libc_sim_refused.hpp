@@ -113,14 +113,6 @@ inline int dup(int fd) { return libc_refuse<"dup", int>(fd); }
 inline int dup2(int fd, int to) { return libc_refuse<"dup2", int>(fd, to); }
 [[gnu::used]] inline int dup3(int, int, int) asm("dup3");
 inline int dup3(int fd, int to, int flags) { return libc_refuse<"dup3", int>(fd, to, flags); }
-[[gnu::used]] inline int pipe(int*) asm("pipe");
-inline int pipe(int* fds) { return libc_refuse<"pipe", int>(fds); }
-[[gnu::used]] inline int pipe2(int*, int) asm("pipe2");
-inline int pipe2(int* fds, int flags) { return libc_refuse<"pipe2", int>(fds, flags); }
-[[gnu::used]] inline int socketpair(int, int, int, int*) asm("socketpair");
-inline int socketpair(int domain, int type, int protocol, int* fds) {
-    return libc_refuse<"socketpair", int>(domain, type, protocol, fds);
-}
 [[gnu::used]] inline int inotify_init() asm("inotify_init");
 inline int inotify_init() { return libc_refuse<"inotify_init", int>(); }
 [[gnu::used]] inline int inotify_init1(int) asm("inotify_init1");
@@ -150,16 +142,6 @@ inline int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
 
 // ---- files --------------------------------------------------------------------------------------
 
-[[gnu::used]] inline int openat(int, const char*, int, mode_t) asm("openat");
-inline int openat(int directory, const char* path, int flags, mode_t mode) {
-    return libc_refuse<"openat", int>(directory, path, flags, mode);
-}
-[[gnu::used]] inline int openat64(int, const char*, int, mode_t) asm("openat64");
-inline int openat64(int directory, const char* path, int flags, mode_t mode) {
-    return libc_refuse<"openat64", int>(directory, path, flags, mode);
-}
-[[gnu::used]] inline int creat(const char*, mode_t) asm("creat");
-inline int creat(const char* path, mode_t mode) { return libc_refuse<"creat", int>(path, mode); }
 [[gnu::used]] inline FILE* fopen(const char*, const char*) asm("fopen");
 inline FILE* fopen(const char* path, const char* mode) {
     return libc_refuse<"fopen", FILE*>(path, mode);
@@ -170,20 +152,26 @@ inline FILE* fopen64(const char* path, const char* mode) {
 }
 [[gnu::used]] inline FILE* fdopen(int, const char*) asm("fdopen");
 inline FILE* fdopen(int fd, const char* mode) { return libc_refuse<"fdopen", FILE*>(fd, mode); }
-[[gnu::used]] inline DIR* opendir(const char*) asm("opendir");
-inline DIR* opendir(const char* path) { return libc_refuse<"opendir", DIR*>(path); }
-[[gnu::used]] inline int stat(const char*, void*) asm("stat");
-inline int stat(const char* path, void* out) { return libc_refuse<"stat", int>(path, out); }
-[[gnu::used]] inline int lstat(const char*, void*) asm("lstat");
-inline int lstat(const char* path, void* out) { return libc_refuse<"lstat", int>(path, out); }
-[[gnu::used]] inline int access(const char*, int) asm("access");
-inline int access(const char* path, int mode) { return libc_refuse<"access", int>(path, mode); }
-[[gnu::used]] inline int mkdir(const char*, mode_t) asm("mkdir");
-inline int mkdir(const char* path, mode_t mode) { return libc_refuse<"mkdir", int>(path, mode); }
-[[gnu::used]] inline int unlink(const char*) asm("unlink");
-inline int unlink(const char* path) { return libc_refuse<"unlink", int>(path); }
-[[gnu::used]] inline int rename(const char*, const char*) asm("rename");
-inline int rename(const char* from, const char* to) { return libc_refuse<"rename", int>(from, to); }
+[[gnu::used]] inline DIR* fdopendir(int) asm("fdopendir");
+inline DIR* fdopendir(int fd) { return libc_refuse<"fdopendir", DIR*>(fd); }
+[[gnu::used]] inline int rmdir(const char*) asm("rmdir");
+inline int rmdir(const char* path) { return libc_refuse<"rmdir", int>(path); }
+[[gnu::used]] inline int chdir(const char*) asm("chdir");
+inline int chdir(const char* path) { return libc_refuse<"chdir", int>(path); }
+[[gnu::used]] inline int chmod(const char*, mode_t) asm("chmod");
+inline int chmod(const char* path, mode_t mode) { return libc_refuse<"chmod", int>(path, mode); }
+[[gnu::used]] inline int link(const char*, const char*) asm("link");
+inline int link(const char* from, const char* to) { return libc_refuse<"link", int>(from, to); }
+[[gnu::used]] inline int symlink(const char*, const char*) asm("symlink");
+inline int symlink(const char* target, const char* path) {
+    return libc_refuse<"symlink", int>(target, path);
+}
+[[gnu::used]] inline int mkstemp(char*) asm("mkstemp");
+inline int mkstemp(char* path) { return libc_refuse<"mkstemp", int>(path); }
+[[gnu::used]] inline char* realpath(const char*, char*) asm("realpath");
+inline char* realpath(const char* path, char* out) {
+    return libc_refuse<"realpath", char*>(path, out);
+}
 
 // ---- names and interfaces -----------------------------------------------------------------------
 

@@ -8,7 +8,6 @@
 #include <sys/socket.h>   // MSG_PEEK
 #include <sys/time.h>     // timeval
 
-#include <csignal>  // raise, sigaction
 #include <cstring>  // std::memcpy
 #include <memory>   // std::unique_ptr
 #include <span>     // std::span
@@ -39,8 +38,10 @@ public:
     LibcSocket(LibcProcess& process, Ref<sim::detail::Channel> accepted) : LibcSocket{process} {
         stream_.adopt(std::move(accepted));
     }
-    ~LibcSocket() override {
-        if (resets_) stream_.close(true);
+    ~LibcSocket() override { end(); }
+    void end() noexcept override {
+        stream_.close(resets_);
+        if (listener_) listener_->close();
     }
 
     std::uint32_t ready() override {
@@ -174,14 +175,7 @@ private:
     }
     ssize_t failed_send(std::errc error, int flags) {
         if (error == std::errc::broken_pipe && (flags & MSG_NOSIGNAL) == 0) {
-            struct sigaction action {};
-            static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
-            if (action.sa_handler == SIG_DFL) {
-                process_.refuse(
-                    "was ended by SIGPIPE: it wrote to a closed connection; send with "
-                    "MSG_NOSIGNAL, or ignore the signal");
-            }
-            static_cast<void>(raise(SIGPIPE));
+            process_.broken_pipe();
         }
         return libc_fail(static_cast<int>(error));
     }

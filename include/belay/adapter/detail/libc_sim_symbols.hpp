@@ -9,6 +9,7 @@
 #include <type_traits>  // std::type_identity_t
 
 #include <belay/adapter/detail/libc_sim_calls.hpp>
+#include <belay/adapter/detail/libc_sim_disk_calls.hpp>
 #include <belay/adapter/detail/libc_sim_names.hpp>
 #include <belay/adapter/detail/libc_sim_real.hpp>
 
@@ -79,14 +80,6 @@ inline unsigned int random_device(void* self) {
     return libc_route<"_ZNSt3__113random_deviceclEv">(&libc_calls::random_device, self);
 }
 #endif
-[[gnu::used]] inline int open(const char*, int, mode_t) asm("open");
-inline int open(const char* path, int flags, mode_t mode) {
-    return libc_route<"open">(&libc_calls::open, path, flags, mode);
-}
-[[gnu::used]] inline int open64(const char*, int, mode_t) asm("open64");
-inline int open64(const char* path, int flags, mode_t mode) {
-    return libc_route<"open64">(&libc_calls::open, path, flags, mode);
-}
 
 // ---- descriptors --------------------------------------------------------------------------------
 
@@ -119,6 +112,16 @@ inline int fcntl64(int fd, int command, long argument) {
 [[gnu::used]] inline int ioctl(int, unsigned long, void*) asm("ioctl");
 inline int ioctl(int fd, unsigned long request, void* argument) {
     return libc_route<"ioctl">(&libc_calls::ioctl, fd, request, argument);
+}
+[[gnu::used]] inline int pipe(int*) asm("pipe");
+inline int pipe(int* ends) { return libc_route<"pipe">(&libc_calls::pipe, ends); }
+[[gnu::used]] inline int pipe2(int*, int) asm("pipe2");
+inline int pipe2(int* ends, int flags) {
+    return libc_route<"pipe2">(&libc_calls::pipe2, ends, flags);
+}
+[[gnu::used]] inline int socketpair(int, int, int, int*) asm("socketpair");
+inline int socketpair(int domain, int type, int protocol, int* ends) {
+    return libc_route<"socketpair">(&libc_calls::socketpair, domain, type, protocol, ends);
 }
 [[gnu::used]] inline int eventfd(unsigned int, int) asm("eventfd");
 inline int eventfd(unsigned int start, int flags) {
@@ -279,6 +282,190 @@ inline void freeaddrinfo(addrinfo* info) {
 [[gnu::used]] inline int gethostname(char*, std::size_t) asm("gethostname");
 inline int gethostname(char* out, std::size_t size) {
     return libc_route<"gethostname">(&libc_names::gethostname, out, size);
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
+[[gnu::used]] inline int open(const char*, int, mode_t) asm("open");
+inline int open(const char* path, int flags, mode_t mode) {
+    return libc_route<"open">(&libc_files::open, path, flags, mode);
+}
+[[gnu::used]] inline int open64(const char*, int, mode_t) asm("open64");
+inline int open64(const char* path, int flags, mode_t mode) {
+    return libc_route<"open64">(&libc_files::open, path, flags, mode);
+}
+[[gnu::used]] inline int openat(int, const char*, int, mode_t) asm("openat");
+inline int openat(int directory, const char* path, int flags, mode_t mode) {
+    return libc_route<"openat">(&libc_files::openat, directory, path, flags, mode);
+}
+[[gnu::used]] inline int openat64(int, const char*, int, mode_t) asm("openat64");
+inline int openat64(int directory, const char* path, int flags, mode_t mode) {
+    return libc_route<"openat64">(&libc_files::openat, directory, path, flags, mode);
+}
+[[gnu::used]] inline int creat(const char*, mode_t) asm("creat");
+inline int creat(const char* path, mode_t mode) {
+    return libc_route<"creat">(&libc_files::creat, path, mode);
+}
+[[gnu::used]] inline int creat64(const char*, mode_t) asm("creat64");
+inline int creat64(const char* path, mode_t mode) {
+    return libc_route<"creat64">(&libc_files::creat, path, mode);
+}
+[[gnu::used]] inline ssize_t pread(int, void*, std::size_t, off_t) asm("pread");
+inline ssize_t pread(int fd, void* out, std::size_t size, off_t offset) {
+    return libc_route<"pread">(&libc_files::pread, fd, out, size, offset);
+}
+[[gnu::used]] inline ssize_t pread64(int, void*, std::size_t, off_t) asm("pread64");
+inline ssize_t pread64(int fd, void* out, std::size_t size, off_t offset) {
+    return libc_route<"pread64">(&libc_files::pread, fd, out, size, offset);
+}
+[[gnu::used]] inline ssize_t pwrite(int, const void*, std::size_t, off_t) asm("pwrite");
+inline ssize_t pwrite(int fd, const void* bytes, std::size_t size, off_t offset) {
+    return libc_route<"pwrite">(&libc_files::pwrite, fd, bytes, size, offset);
+}
+[[gnu::used]] inline ssize_t pwrite64(int, const void*, std::size_t, off_t) asm("pwrite64");
+inline ssize_t pwrite64(int fd, const void* bytes, std::size_t size, off_t offset) {
+    return libc_route<"pwrite64">(&libc_files::pwrite, fd, bytes, size, offset);
+}
+[[gnu::used]] inline off_t lseek(int, off_t, int) asm("lseek");
+inline off_t lseek(int fd, off_t to, int from) {
+    return libc_route<"lseek">(&libc_files::lseek, fd, to, from);
+}
+[[gnu::used]] inline off_t lseek64(int, off_t, int) asm("lseek64");
+inline off_t lseek64(int fd, off_t to, int from) {
+    return libc_route<"lseek64">(&libc_files::lseek, fd, to, from);
+}
+[[gnu::used]] inline int truncate(const char*, off_t) asm("truncate");
+inline int truncate(const char* path, off_t bytes) {
+    return libc_route<"truncate">(&libc_files::truncate, path, bytes);
+}
+[[gnu::used]] inline int truncate64(const char*, off_t) asm("truncate64");
+inline int truncate64(const char* path, off_t bytes) {
+    return libc_route<"truncate64">(&libc_files::truncate, path, bytes);
+}
+[[gnu::used]] inline int ftruncate(int, off_t) asm("ftruncate");
+inline int ftruncate(int fd, off_t bytes) {
+    return libc_route<"ftruncate">(&libc_files::ftruncate, fd, bytes);
+}
+[[gnu::used]] inline int ftruncate64(int, off_t) asm("ftruncate64");
+inline int ftruncate64(int fd, off_t bytes) {
+    return libc_route<"ftruncate64">(&libc_files::ftruncate, fd, bytes);
+}
+[[gnu::used]] inline int fallocate(int, int, off_t, off_t) asm("fallocate");
+inline int fallocate(int fd, int mode, off_t offset, off_t bytes) {
+    return libc_route<"fallocate">(&libc_files::fallocate, fd, mode, offset, bytes);
+}
+[[gnu::used]] inline int fallocate64(int, int, off_t, off_t) asm("fallocate64");
+inline int fallocate64(int fd, int mode, off_t offset, off_t bytes) {
+    return libc_route<"fallocate64">(&libc_files::fallocate, fd, mode, offset, bytes);
+}
+[[gnu::used]] inline int posix_fallocate(int, off_t, off_t) asm("posix_fallocate");
+inline int posix_fallocate(int fd, off_t offset, off_t bytes) {
+    return libc_route<"posix_fallocate">(&libc_files::posix_fallocate, fd, offset, bytes);
+}
+[[gnu::used]] inline int posix_fallocate64(int, off_t, off_t) asm("posix_fallocate64");
+inline int posix_fallocate64(int fd, off_t offset, off_t bytes) {
+    return libc_route<"posix_fallocate64">(&libc_files::posix_fallocate, fd, offset, bytes);
+}
+[[gnu::used]] inline int fsync(int) asm("fsync");
+inline int fsync(int fd) { return libc_route<"fsync">(&libc_files::fsync, fd); }
+[[gnu::used]] inline int fdatasync(int) asm("fdatasync");
+inline int fdatasync(int fd) { return libc_route<"fdatasync">(&libc_files::fsync, fd); }
+[[gnu::used]] inline void* mmap(void*, std::size_t, int, int, int, off_t) asm("mmap");
+inline void* mmap(void* place, std::size_t size, int protection, int flags, int fd, off_t offset) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p != nullptr && fd != -1) return libc_files::mmap(*p, fd);
+    return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
+}
+[[gnu::used]] inline void* mmap64(void*, std::size_t, int, int, int, off_t) asm("mmap64");
+inline void* mmap64(void* place, std::size_t size, int protection, int flags, int fd,
+                    off_t offset) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p != nullptr && fd != -1) return libc_files::mmap(*p, fd);
+    return libc_real<"mmap64", void*>(place, size, protection, flags, fd, offset);
+}
+[[gnu::used]] inline int stat(const char*, struct stat*) asm("stat");
+inline int stat(const char* path, struct stat* out) {
+    return libc_route<"stat">(&libc_files::stat, path, out);
+}
+[[gnu::used]] inline int stat64(const char*, struct stat*) asm("stat64");
+inline int stat64(const char* path, struct stat* out) {
+    return libc_route<"stat64">(&libc_files::stat, path, out);
+}
+[[gnu::used]] inline int lstat(const char*, struct stat*) asm("lstat");
+inline int lstat(const char* path, struct stat* out) {
+    return libc_route<"lstat">(&libc_files::stat, path, out);
+}
+[[gnu::used]] inline int lstat64(const char*, struct stat*) asm("lstat64");
+inline int lstat64(const char* path, struct stat* out) {
+    return libc_route<"lstat64">(&libc_files::stat, path, out);
+}
+[[gnu::used]] inline int fstat(int, struct stat*) asm("fstat");
+inline int fstat(int fd, struct stat* out) {
+    return libc_route<"fstat">(&libc_files::fstat, fd, out);
+}
+[[gnu::used]] inline int fstat64(int, struct stat*) asm("fstat64");
+inline int fstat64(int fd, struct stat* out) {
+    return libc_route<"fstat64">(&libc_files::fstat, fd, out);
+}
+[[gnu::used]] inline int fstatat(int, const char*, struct stat*, int) asm("fstatat");
+inline int fstatat(int directory, const char* path, struct stat* out, int flags) {
+    return libc_route<"fstatat">(&libc_files::fstatat, directory, path, out, flags);
+}
+[[gnu::used]] inline int fstatat64(int, const char*, struct stat*, int) asm("fstatat64");
+inline int fstatat64(int directory, const char* path, struct stat* out, int flags) {
+    return libc_route<"fstatat64">(&libc_files::fstatat, directory, path, out, flags);
+}
+[[gnu::used]] inline int statx(int, const char*, int, unsigned int, struct statx*) asm("statx");
+inline int statx(int directory, const char* path, int flags, unsigned int mask, struct statx* out) {
+    return libc_route<"statx">(&libc_files::statx, directory, path, flags, mask, out);
+}
+[[gnu::used]] inline int access(const char*, int) asm("access");
+inline int access(const char* path, int mode) {
+    return libc_route<"access">(&libc_files::access, path, mode);
+}
+[[gnu::used]] inline ssize_t readlink(const char*, char*, std::size_t) asm("readlink");
+inline ssize_t readlink(const char* path, char* out, std::size_t size) {
+    return libc_route<"readlink">(&libc_files::readlink, path, out, size);
+}
+[[gnu::used]] inline int fchown(int, uid_t, gid_t) asm("fchown");
+inline int fchown(int fd, uid_t user, gid_t group) {
+    return libc_route<"fchown">(&libc_files::fchown, fd, user, group);
+}
+[[gnu::used]] inline int fchmod(int, mode_t) asm("fchmod");
+inline int fchmod(int fd, mode_t mode) {
+    return libc_route<"fchmod">(&libc_files::fchmod, fd, mode);
+}
+[[gnu::used]] inline int mkdir(const char*, mode_t) asm("mkdir");
+inline int mkdir(const char* path, mode_t mode) {
+    return libc_route<"mkdir">(&libc_files::mkdir, path, mode);
+}
+[[gnu::used]] inline int unlink(const char*) asm("unlink");
+inline int unlink(const char* path) { return libc_route<"unlink">(&libc_files::unlink, path); }
+[[gnu::used]] inline int rename(const char*, const char*) asm("rename");
+inline int rename(const char* from, const char* to) {
+    return libc_route<"rename">(&libc_files::rename, from, to);
+}
+[[gnu::used]] inline char* getcwd(char*, std::size_t) asm("getcwd");
+inline char* getcwd(char* out, std::size_t size) {
+    return libc_route<"getcwd">(&libc_files::getcwd, out, size);
+}
+[[gnu::used]] inline DIR* opendir(const char*) asm("opendir");
+inline DIR* opendir(const char* path) { return libc_route<"opendir">(&libc_files::opendir, path); }
+[[gnu::used]] inline dirent* readdir(DIR*) asm("readdir");
+inline dirent* readdir(DIR* directory) {
+    return libc_route<"readdir">(&libc_files::readdir, directory);
+}
+[[gnu::used]] inline dirent* readdir64(DIR*) asm("readdir64");
+inline dirent* readdir64(DIR* directory) {
+    return libc_route<"readdir64">(&libc_files::readdir, directory);
+}
+[[gnu::used]] inline int closedir(DIR*) asm("closedir");
+inline int closedir(DIR* directory) {
+    return libc_route<"closedir">(&libc_files::closedir, directory);
+}
+[[gnu::used]] inline int flock(int, int) asm("flock");
+inline int flock(int fd, int operation) {
+    return libc_route<"flock">(&libc_files::flock, fd, operation);
 }
 
 // ---- names that the library gives them with -D_FORTIFY_SOURCE -----------------------------------
