@@ -49,7 +49,8 @@ find_package(Threads REQUIRED)
 # The others need nothing but belay, and can be joined.
 set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        several-servers test-your-own-networked-code-With-your-own-asio-code webhooks
+                        several-servers test-your-own-networked-code-With-your-own-asio-code
+                        test-your-own-networked-code-Unmodified-by-libc webhooks
                         windows)
 set(belay_plain_pages ${belay_page_names})
 list(REMOVE_ITEM belay_plain_pages ${belay_special_pages})
@@ -93,6 +94,9 @@ endif()
 # Of the compilers here, asio 1.22 has coroutines with GCC only.
 if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     belay_page(test-your-own-networked-code-With-your-own-asio-code)
+endif()
+if(TARGET tests_libc_sim)
+    belay_page(test-your-own-networked-code-Unmodified-by-libc LIBRARIES ${CMAKE_DL_LIBS})
 endif()
 if(BELAY_BOOST_INCLUDE)
     belay_page(adapter-Serving-WebSockets)

@@ -124,7 +124,7 @@ def programs(blocks):
         if block.is_program:
             page = pathlib.Path(block.page).stem
             first = page not in (pathlib.Path(other.page).stem for other in named.values())
-            name = page if first and not block.heading else f"{page}-{block.heading}".replace(" ", "-")
+            name = page if first and not block.heading else f"{page}-{block.heading}".replace(",", "").replace(" ", "-")
             if name in named:
                 raise SystemExit(f"{block.page}:{block.line}: a second program below {block.heading}: "
                                  "give it a heading of its own")

@@ -344,6 +344,53 @@ TEST_CASE("Disk::limit_bytes simulates a full disk", "[sim][disk][fault]") {
     CHECK(disk.used_bytes() == 10);
 }
 
+TEST_CASE("Disk::File::resize takes the end of a file, durably after a sync", "[sim][disk][unit]") {
+    std::set<std::string> unsynced, synced;
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        for (const bool syncs : {false, true}) {
+            Disk disk;
+            Random bits = seeded(seed);
+            Disk::File file = make(disk, "d/a");
+            CHECK_FALSE(file.write(0, as_bytes("12345678")));
+            CHECK_FALSE(file.sync());
+            CHECK_FALSE(disk.sync_directory("d"));
+            CHECK_FALSE(file.resize(3));
+            CHECK(text_of(disk, "d/a") == "123");
+            CHECK(*file.size() == 3);
+            if (syncs) CHECK_FALSE(file.sync());
+            disk.crash(bits);
+            (syncs ? synced : unsynced).insert(text_of(disk, "d/a"));
+        }
+    }
+    CHECK(unsynced == std::set<std::string>{"123", "12345678"});
+    CHECK(synced == std::set<std::string>{"123"});
+    Disk disk;
+    Disk::File file = make(disk, "d/b");
+    CHECK_FALSE(file.write(0, as_bytes("abc")));
+    CHECK_FALSE(file.resize(1));
+    CHECK_FALSE(file.resize(3));  // new bytes are zeros
+    CHECK(text_of(disk, "d/b") == (std::string{"a"} + std::string(2, '\0')));
+    disk.limit_bytes(3);
+    CHECK(file.resize(4) == std::errc::no_space_on_device);
+    disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::io_error));
+    CHECK(file.resize(0) == std::errc::io_error);
+    CHECK(*file.size() == 3);
+}
+
+TEST_CASE("Disk::has_directory finds those that were made or have files", "[sim][disk][unit]") {
+    Disk disk;
+    CHECK(disk.has_directory("/"));
+    CHECK_FALSE(disk.has_directory("/a"));
+    CHECK_FALSE(disk.create_directory("/a"));
+    CHECK(disk.has_directory("/a"));
+    CHECK(disk.has_directory("/a/"));
+    disk.put("/b/c/d", Bytes(1));
+    CHECK(disk.has_directory("/b"));
+    CHECK(disk.has_directory("/b/c"));
+    CHECK_FALSE(disk.has_directory("/b/c/d"));
+    CHECK_FALSE(disk.has_directory("/b/d"));
+}
+
 TEST_CASE("Disk::restore restores a backup", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");

@@ -3,7 +3,7 @@
 /// sim::Disk: a disk in memory that loses, on demand, what a real one may lose.
 #pragma once
 
-#include <algorithm>  // std::copy_n, std::min
+#include <algorithm>  // std::copy_n, std::min, std::max
 #include <array>      // std::array
 #include <memory>     // std::shared_ptr
 #include <string>     // std::string
@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// lost, synced or not. A directory that no process made was there from the start.
 ///
 /// Faults are planned by the number of the operation. Operations are the calls that change the disk
-/// or make it durable: open to replace, lock, write, sync, preallocate, rename, remove,
+/// or make it durable: open to replace, lock, write, sync, preallocate, resize, rename, remove,
 /// create_directory and sync_directory.
 ///
 /// Models:        FileSystemLike.
@@ -85,6 +85,10 @@ public:
         const Begun begun = begin_operation();
         if (begun.takes_effect || !begun.error) names_.make_directory(path);
         return begun.error;
+    }
+    /// Returns whether there is a directory: the root, one that was made, or one with files.
+    [[nodiscard]] bool has_directory(const std::string& path) const {
+        return names_.has_directory(path);
     }
     [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
         const Begun begun = begin_operation();
@@ -250,12 +254,12 @@ private:
         begun.error ? inode.bytes.forget_dirty() : inode.bytes.sync();
         return begun.error;
     }
-    std::error_code preallocate(Inode& inode, std::uint64_t bytes) noexcept {
+    std::error_code resize(Inode& inode, std::uint64_t bytes) noexcept {
         const Begun begun = begin_operation();
         if (begun.error && !begun.takes_effect) return begun.error;
         const auto wanted = static_cast<std::size_t>(bytes);
         if (!fits(inode, wanted)) return std::make_error_code(std::errc::no_space_on_device);
-        inode.bytes.grow(wanted);
+        inode.bytes.resize(wanted);
         return begun.error;
     }
 
@@ -315,7 +319,12 @@ public:
         return std::uint64_t{inode_->bytes.bytes().size()};
     }
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
-        return dead() ? io_error() : disk_->preallocate(*inode_, bytes);
+        if (dead()) return io_error();
+        return disk_->resize(*inode_, std::max<std::uint64_t>(bytes, inode_->bytes.bytes().size()));
+    }
+    /// Sets the size of the file, which may lose its end. New bytes are zeros.
+    [[nodiscard]] std::error_code resize(std::uint64_t bytes) noexcept {
+        return dead() ? io_error() : disk_->resize(*inode_, bytes);
     }
 
 private:

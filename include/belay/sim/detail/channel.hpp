@@ -151,10 +151,7 @@ public:
         End& e = end_[side];
         Pipe& out = pipe_[side];
         if (!can_send(e) || bytes.empty()) return 0;
-        const std::size_t used = out.unread_bytes + overhead_bytes;
-        std::size_t space = window_of(out) > used ? window_of(out) - used : 0;
-        if (out.unread_bytes == 0) space = std::max<std::size_t>(space, 1);
-        const std::size_t taken = std::min(space, bytes.size());
+        const std::size_t taken = std::min(space_of(out), bytes.size());
         if (taken == 0) return e.starved = true, 0;
         // A kernel cuts where it likes. The two parts arrive at different times.
         const auto cut =
@@ -167,6 +164,13 @@ public:
         bytes = bytes.first(std::min(taken, bytes.size()));
         static_cast<void>(send(side, Bytes(bytes.begin(), bytes.end())));
         return taken;
+    }
+    /// Returns whether write() would send something; if not, changed() follows when it would.
+    [[nodiscard]] bool writable(int side) noexcept {
+        if (!can_send(end_[side])) return false;
+        const bool has_space = space_of(pipe_[side]) != 0;
+        if (!has_space) end_[side].starved = true;
+        return has_space;
     }
     /// Moves what has arrived to `out`.   Returns: how much.
     [[nodiscard]] std::size_t read(int side, std::span<std::byte> out) {
@@ -325,6 +329,12 @@ private:
     }
     [[nodiscard]] std::size_t window_of(const Pipe& p) const noexcept {
         return std::min(fabric_->window_bytes, p.bytes_max);
+    }
+    /// Returns how many bytes of a stream the window has space for.
+    [[nodiscard]] std::size_t space_of(const Pipe& p) const noexcept {
+        const std::size_t used = p.unread_bytes + overhead_bytes;
+        const std::size_t space = window_of(p) > used ? window_of(p) - used : 0;
+        return p.unread_bytes == 0 ? std::max<std::size_t>(space, 1) : space;
     }
     [[nodiscard]] bool can_send(const End& e) const noexcept {
         return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;

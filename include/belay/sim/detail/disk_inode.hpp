@@ -45,6 +45,13 @@ public:
         now_.resize(bytes);
         dirty_.resize(sectors(bytes), true);
     }
+    /// Sets the size. New bytes are zeros.
+    void resize(std::size_t bytes) {
+        if (bytes >= now_.size()) return grow(bytes);
+        now_.resize(bytes);
+        dirty_.resize(sectors(bytes));
+        if (bytes % sector_bytes != 0) dirty_.back() = true;
+    }
     void write(std::size_t offset, BytesView from) {
         grow(offset + from.size());
         std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));

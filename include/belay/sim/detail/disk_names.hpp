@@ -60,6 +60,14 @@ public:
         }
     }
 
+    /// Returns whether a directory of this name was made, or has files in it.
+    [[nodiscard]] bool has_directory(const std::string& path) const {
+        const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
+        const auto within = now_.lower_bound(name + '/');
+        return name.empty() || name == "." || directories_.count(name) != 0 ||
+               (within != now_.end() && is_within(within->first, name));
+    }
+
     /// Makes the names in a directory durable.
     void sync(const std::string& directory) {
         for (auto& [name, durable] : directories_) {

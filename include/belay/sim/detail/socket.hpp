@@ -40,6 +40,15 @@ struct IoResult {
     }
 };
 
+/// What poll() reports of a socket.
+struct Readiness {
+    bool readable = false;
+    bool writable = false;
+    bool error = false;
+    bool reads_ended = false;  // the peer will send nothing more
+    bool hung_up = false;      // neither will this end
+};
+
 /// One TCP socket of a host's process, for bindings to socket libraries.
 ///
 /// It behaves as a socket of Linux does. `on_change` is called when a call may succeed that would
@@ -91,6 +100,21 @@ public:
         return std::exchange(error_, {});
     }
     [[nodiscard]] bool connected() const noexcept { return state_ == State::connected; }
+    [[nodiscard]] bool connecting() const noexcept { return state_ == State::connecting; }
+    /// Returns what poll() reports now. on_change follows when that changes.
+    [[nodiscard]] Readiness readiness() {
+        const bool error = error_ != std::errc{};
+        if (state_ == State::connecting) return {};
+        if (state_ == State::closed) return {error, true, error, error, true};
+        const bool over = ended_ || reads_ended_ || end().fin_seen;
+        return {.readable = over || error || available() != 0,
+                .writable = ended_ || fin_sent_ || channel_->writable(side_),
+                .error = error,
+                .reads_ended = over,
+                .hung_up = ended_ || (fin_sent_ && over)};
+    }
+    /// Returns the error that waits, and forgets it.
+    [[nodiscard]] std::errc take_error() noexcept { return std::exchange(error_, {}); }
 
     /// Pre: out is not empty.
     [[nodiscard]] IoResult read(std::span<std::byte> out) {
@@ -254,6 +278,10 @@ public:
         belay::detail::Ref<Channel> next = std::move(backlog.front());
         backlog.erase(backlog.begin());
         return next;
+    }
+    /// Returns whether accept() would return a connection.
+    [[nodiscard]] bool has_waiting() const noexcept {
+        return listening() && !Kernel::station(*host_).listeners[port_].backlog.empty();
     }
     void close() {
         const bool was_listening = listening();

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/libc_sim_process.hpp
+/// LibcProcess: a program of a simulated host, with its descriptors and its waits.
+#pragma once
+
+#include <sys/epoll.h>  // EPOLLIN, EPOLLOUT
+#include <sys/uio.h>    // iovec
+
+#include <cerrno>     // errno
+#include <csignal>    // sigaction, raise
+#include <cstdint>    // std::uint32_t
+#include <exception>  // std::exception_ptr
+#include <map>        // std::map
+#include <memory>     // std::shared_ptr
+#include <optional>   // std::optional
+#include <span>       // std::span
+#include <stdexcept>  // std::logic_error
+#include <string>     // std::string
+#include <utility>    // std::move, std::exchange
+
+#include <belay/adapter/detail/libc_sim_fiber.hpp>
+#include <belay/core/random.hpp>
+#include <belay/sim/host.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+class LibcProcess;
+
+/// Sets errno, and returns the result of a call that fails.
+inline int libc_fail(int error) noexcept {
+    errno = error;
+    return -1;
+}
+
+/// What a file descriptor of a simulated program refers to.
+class LibcFile {
+public:
+    LibcFile() = default;
+    LibcFile(const LibcFile&) = delete;
+    LibcFile& operator=(const LibcFile&) = delete;
+    virtual ~LibcFile() = default;
+
+    /// Returns the flags of epoll that hold now.
+    [[nodiscard]] virtual std::uint32_t ready() = 0;
+    /// Reads or writes without waiting, like readv() and writev(): -1 with EAGAIN if that would
+    /// block.
+    [[nodiscard]] virtual ssize_t read(std::span<const iovec>) { return libc_fail(EINVAL); }
+    [[nodiscard]] virtual ssize_t write(std::span<const iovec>) { return libc_fail(EINVAL); }
+    /// Ends it with its program. The stack of an abandoned program may refer to it for ever, so its
+    /// destructor may never run.
+    virtual void end() noexcept {}
+    /// Whether a watch of epoll may wait for it.
+    [[nodiscard]] virtual bool is_watchable() const noexcept { return true; }
+
+    void set_nonblocking(bool on) noexcept { nonblocking_ = on; }
+    [[nodiscard]] bool nonblocking() const noexcept { return nonblocking_; }
+    /// Counts the changes, for watches that are notified once of each.
+    [[nodiscard]] virtual std::uint64_t changes() const noexcept { return changes_; }
+
+protected:
+    void count_change() noexcept { ++changes_; }
+
+private:
+    std::uint64_t changes_ = 0;
+    bool nonblocking_ = false;
+};
+
+/// A program of a simulated host. Its calls of the C library end here.
+///
+/// Thread safety: the world's thread.
+class LibcProcess {
+public:
+    LibcProcess(sim::Host& host, Function<int()> main)
+        : host_{host},
+          bits_{Seed{host.choose("libc_sim", ~std::uint64_t{0}) + 1}},
+          fiber_{[this, program = std::move(main)]() mutable { run(program); }} {
+        const void* const world = &sim::detail::Kernel::fabric(host);
+        BELAY_PRECONDITION(programs() == 0 || worlds() == world,
+                           "sim::Program: the programs of a process must be of one world at a "
+                           "time; destroy the other world before, and explore with jobs = 1");
+        worlds() = world;
+        ++programs();
+        number_ = ++last_number();
+        sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
+    }
+    LibcProcess(const LibcProcess&) = delete;
+    LibcProcess& operator=(const LibcProcess&) = delete;
+    ~LibcProcess() {
+        sleep_.woken.cancel();
+        sleep_.over.cancel();
+        sleep_.waits = false;
+        end_files();
+        --programs();
+    }
+
+    /// Returns the program whose code runs; null outside of programs.
+    [[nodiscard]] static LibcProcess* current() noexcept { return running_; }
+
+    /// Waits until `ready()` or a deadline.   Returns: whether it is ready.
+    template <class F>
+    [[nodiscard]] bool wait(Instant deadline, F&& ready) {
+        while (!ready()) {
+            if (host_.now() >= deadline) return spin(), false;
+            sleep(deadline);
+        }
+        return true;
+    }
+    /// Notifies the program that a wait may be over.
+    void wake() {
+        if (!sleep_.waits || sleep_.woken.waits()) return;
+        sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
+    }
+    /// Lets the other programs of this instant run.
+    void yield() {
+        spin();
+        sleep(host_.now());
+    }
+    /// Counts a call that takes no time. A program that only makes such calls would never end.
+    void spin() {
+        if (calls_.at != host_.now()) calls_ = {host_.now(), 0};
+        if (++calls_.count >= calls_max) {
+            refuse("has made " + std::to_string(calls_max) +
+                   " calls at one instant; time passes only while it waits");
+        }
+    }
+    /// Ends the program, and the run of the world, with a sentence.
+    [[noreturn]] void refuse(const std::string& why) {
+        error_ = std::make_exception_ptr(
+            std::logic_error{"sim::Program on \"" + std::string{host_.name()} + "\" " + why});
+        abandon();
+    }
+    /// Does what Linux does after a write that nobody can read any more.
+    void broken_pipe() {
+        struct sigaction action {};
+        static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
+        if (action.sa_handler == SIG_DFL) {
+            refuse(
+                "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
+                "ignore the signal");
+        }
+        static_cast<void>(raise(SIGPIPE));
+    }
+    [[noreturn]] void exit(int code) {
+        exit_code_ = code;
+        abandon();
+    }
+
+    /// Gives a file the lowest number that is free.
+    int open(std::shared_ptr<LibcFile> file) {
+        int number = 0;
+        while (files_.count(number) != 0) ++number;
+        files_.emplace(number, std::move(file));
+        return number;
+    }
+    /// Returns the file of a number; null if there is none.
+    [[nodiscard]] std::shared_ptr<LibcFile> file(int number) {
+        spin();
+        const auto found = files_.find(number);
+        return found == files_.end() ? nullptr : found->second;
+    }
+    int close(int number) { return files_.erase(number) != 0 ? 0 : libc_fail(EBADF); }
+
+    [[nodiscard]] sim::Host& host() noexcept { return host_; }
+    [[nodiscard]] Random& bits() noexcept { return bits_; }
+    /// Returns the number of this program among all of the process.
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+    [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
+
+private:
+    static constexpr std::uint64_t calls_max = 10'000'000;
+
+    /// The calls of an instant.
+    struct Calls {
+        Instant at = always;
+        std::uint64_t count = 0;
+    };
+    /// How a wait ends.
+    struct Sleep {
+        Timer woken;
+        Timer over;
+        bool waits = false;
+    };
+
+    static const void*& worlds() noexcept {
+        static const void* world = nullptr;
+        return world;
+    }
+    static std::uint64_t& last_number() noexcept {
+        static std::uint64_t number = 0;
+        return number;
+    }
+    static int& programs() noexcept {
+        static int count = 0;
+        return count;
+    }
+    void run(Function<int()>& program) noexcept {
+        running_ = this;  // a thread-local variable of this fiber
+        try {
+            exit_code_ = program();
+        } catch (...) {
+            error_ = std::current_exception();
+        }
+    }
+    void end_files() noexcept {
+        for (const auto& [number, file] : files_) file->end();
+        files_.clear();
+    }
+    [[noreturn]] void abandon() {
+        for (;;) fiber_.suspend();
+    }
+    void sleep(Instant until) {
+        if (until != never) sleep_.over = host_.at(until, [this] { resume(); });
+        sleep_.waits = true;
+        fiber_.suspend();
+    }
+    void resume() {
+        sleep_.waits = false;
+        sleep_.woken.cancel();
+        sleep_.over.cancel();
+        fiber_.resume();
+        BELAY_INVARIANT(running_ == nullptr,
+                        "sim::Program: the executable must have included "
+                        "libc_sim.hpp itself, and not a shared library");
+        if (!exit_code_ && !error_) return;
+        // The kernel closes what the program has left open.
+        end_files();
+        if (error_) std::rethrow_exception(std::exchange(error_, {}));
+    }
+
+    static inline thread_local constinit LibcProcess* running_ = nullptr;
+
+    sim::Host& host_;
+    Random bits_;
+    std::map<int, std::shared_ptr<LibcFile>> files_;
+    Sleep sleep_;
+    std::optional<int> exit_code_;
+    std::exception_ptr error_;
+    Calls calls_;
+    std::uint64_t number_ = 0;
+    LibcFiber fiber_;
+};
+
+}}}  // namespace belay::detail

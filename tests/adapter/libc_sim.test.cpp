@@ -1,0 +1,759 @@
+// SPDX-License-Identifier: MIT
+// Goal: unmodified code that calls the C library runs in a world as on Linux. Method: programs that
+// wait in each of its functions, in virtual time; the same calls outside of programs are real.
+#include <belay/adapter/libc_sim.hpp>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <belay/sim/world.hpp>
+
+#include "support/catch.hpp"
+
+namespace libc_sim_test {
+
+namespace {
+
+using belay::sim::Host;
+using belay::sim::Program;
+using belay::sim::World;
+using namespace std::chrono_literals;
+
+/// A world in which each host runs a program.
+struct Programs {
+    World world{belay::Seed{1}};
+
+    template <class F>
+    Host& run(const char* name, F main) {
+        return world.host(name, [main](Host& h) { return std::make_unique<Program>(h, main); });
+    }
+    static std::optional<int> exit_code(Host& host) { return host.process<Program>()->exit_code(); }
+};
+
+sockaddr_in address(const char* ip, unsigned short port) {
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(port);
+    inet_pton(AF_INET, ip, &out.sin_addr);
+    return out;
+}
+int connect_to(int fd, const char* ip, unsigned short port) {
+    const sockaddr_in to = address(ip, port);
+    return connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+}
+int tcp_socket(int flags = 0) { return socket(AF_INET, SOCK_STREAM | flags, 0); }
+int listen_at(unsigned short port, int flags = 0) {
+    const int fd = tcp_socket(flags);
+    const sockaddr_in at = address("0.0.0.0", port);
+    CHECK(bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+    CHECK(listen(fd, 16) == 0);
+    return fd;
+}
+/// Returns what arrives until the peer ends.
+std::string receive_all(int fd) {
+    std::string all;
+    char part[16];
+    for (ssize_t n = 0; (n = recv(fd, part, sizeof part, 0)) > 0;) {
+        all.append(part, static_cast<std::size_t>(n));
+    }
+    return all;
+}
+void send_text(int fd, const std::string& text) {
+    CHECK(send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+}
+/// Sends back what one client after the other sends.
+void serve_echo() {
+    const int listener = listen_at(7);
+    for (;;) {
+        const int guest = accept(listener, nullptr, nullptr);
+        char part[64];
+        for (ssize_t n = 0; (n = read(guest, part, sizeof part)) > 0;) {
+            CHECK(write(guest, part, static_cast<std::size_t>(n)) == n);
+        }
+        close(guest);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("A program of a world sleeps in virtual time", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const auto steady = std::chrono::steady_clock::now();
+        const auto wall = std::chrono::system_clock::now();
+        std::this_thread::sleep_for(1h);
+        CHECK(std::chrono::steady_clock::now() - steady == 1h);
+        CHECK(std::chrono::system_clock::now() - wall == 1h);
+        const std::time_t seconds = time(nullptr);
+        timespec end{};
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_sec += 10;
+        CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, nullptr) == 0);
+        CHECK(usleep(500'000) == 0);
+        CHECK(sleep(1) == 0);
+        CHECK(time(nullptr) - seconds == 11);
+        timeval now{};
+        CHECK(gettimeofday(&now, nullptr) == 0);
+        CHECK(now.tv_usec == 500'000);
+        const timespec wrong{.tv_sec = 0, .tv_nsec = 1'000'000'000};
+        CHECK(nanosleep(&wrong, nullptr) == -1);
+        CHECK(errno == EINVAL);
+        return 7;
+    });
+    p.world.run_for(1h + 11s);
+    CHECK_FALSE(Programs::exit_code(host));
+    p.world.run_for(500ms);
+    CHECK(Programs::exit_code(host) == 7);
+}
+
+TEST_CASE("Outside of programs the C library is the real one", "[adapter][libc_sim][unit]") {
+    const int listener = tcp_socket();
+    REQUIRE(listener >= 0);
+    sockaddr_in at = address("127.0.0.1", 0);
+    socklen_t size = sizeof at;
+    REQUIRE(bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    REQUIRE(listen(listener, 1) == 0);
+    REQUIRE(getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+    const int client = tcp_socket();
+    REQUIRE(connect(client, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    const int server = accept(listener, nullptr, nullptr);
+    send_text(client, "real");
+    shutdown(client, SHUT_WR);
+    CHECK(receive_all(server) == "real");
+    for (const int fd : {listener, client, server}) close(fd);
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    const pid_t child = fork();
+    if (child == 0) _exit(write(ends[1], "x", 1) == 1 ? 3 : 4);
+    char x = 0;
+    CHECK(read(ends[0], &x, 1) == 1);
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WEXITSTATUS(status) == 3);
+    close(ends[0]);
+    close(ends[1]);
+    std::thread{[] { std::this_thread::yield(); }}.join();
+}
+
+TEST_CASE("Programs of a world talk over sockets that block", "[adapter][libc_sim][sim]") {
+    Programs p;
+    p.run("server", serve_echo);
+    Host& client = p.run("client", [] {
+        addrinfo hints{};
+        hints.ai_socktype = SOCK_STREAM;
+        addrinfo* found = nullptr;
+        REQUIRE(getaddrinfo("server", "7", &hints, &found) == 0);
+        const int fd = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
+        REQUIRE(connect(fd, found->ai_addr, found->ai_addrlen) == 0);
+        freeaddrinfo(found);
+        sockaddr_in peer{};
+        socklen_t size = sizeof peer;
+        CHECK(getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0);
+        CHECK(ntohl(peer.sin_addr.s_addr) == 0x0A000001);
+        CHECK(ntohs(peer.sin_port) == 7);
+        send_text(fd, "hello ");
+        send_text(fd, "world");
+        CHECK(shutdown(fd, SHUT_WR) == 0);
+        char first[6]{};
+        CHECK(recv(fd, first, 5, MSG_PEEK) > 0);
+        CHECK(receive_all(fd) == "hello world");
+        CHECK(close(fd) == 0);
+        CHECK(close(fd) == -1);
+        CHECK(errno == EBADF);
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("getaddrinfo answers from the names of the world", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        addrinfo* found = nullptr;
+        CHECK(getaddrinfo("nobody", "1", nullptr, &found) == EAI_NONAME);
+        CHECK(getaddrinfo("host", "nothing", nullptr, &found) == EAI_SERVICE);
+        CHECK(getaddrinfo(nullptr, nullptr, nullptr, &found) == EAI_NONAME);
+        addrinfo hints{};
+        hints.ai_family = AF_INET6;
+        CHECK(getaddrinfo("host", "1", &hints, &found) == EAI_ADDRFAMILY);
+        const std::vector<std::pair<const char*, const char*>> names{
+            {"host", "10.0.0.1"}, {"localhost", "127.0.0.1"}, {"10.9.8.7", "10.9.8.7"}};
+        for (const auto& [name, expected] : names) {
+            REQUIRE(getaddrinfo(name, "http", nullptr, &found) == 0);
+            char text[32];
+            const auto* in = reinterpret_cast<const sockaddr_in*>(found->ai_addr);
+            CHECK(std::string{inet_ntop(AF_INET, &in->sin_addr, text, sizeof text)} == expected);
+            CHECK(ntohs(in->sin_port) == 80);
+            freeaddrinfo(found);
+        }
+        char name[16];
+        CHECK(gethostname(name, sizeof name) == 0);
+        CHECK(std::string{name} == "host");
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
+TEST_CASE("Errors of sockets of a program are those of Linux", "[adapter][libc_sim][sim]") {
+    Programs p;
+    p.run("server", serve_echo);
+    p.run("silent", [] {
+        listen_at(7);
+        std::this_thread::sleep_for(24h);
+    });
+    Host& client = p.run("client", [] {
+        int fd = tcp_socket();
+        CHECK(connect_to(fd, "10.0.0.1", 8) == -1);
+        CHECK(errno == ECONNREFUSED);
+        CHECK(connect_to(fd, "10.9.9.9", 8) == -1);
+        CHECK(errno == EHOSTUNREACH);
+        fd = tcp_socket(SOCK_NONBLOCK);
+        CHECK(connect_to(fd, "10.0.0.1", 8) == -1);
+        CHECK(errno == EINPROGRESS);
+        CHECK(connect_to(fd, "10.0.0.1", 8) == -1);
+        CHECK(errno == EALREADY);
+        pollfd entry{fd, POLLOUT, 0};
+        CHECK(poll(&entry, 1, -1) == 1);
+        CHECK(entry.revents == (POLLOUT | POLLERR | POLLHUP));
+        int error = 0;
+        socklen_t size = sizeof error;
+        CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
+        CHECK(error == ECONNREFUSED);
+        CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
+        CHECK(error == 0);
+        CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == -1);
+        CHECK((errno == ENOTCONN || errno == EPIPE));
+
+        fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.2", 7) == 0);
+        const timeval limit{.tv_sec = 2, .tv_usec = 0};
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+        const auto start = std::chrono::steady_clock::now();
+        char x = 0;
+        CHECK(recv(fd, &x, 1, 0) == -1);
+        CHECK(errno == EAGAIN);
+        CHECK(std::chrono::steady_clock::now() - start == 2s);
+        CHECK(recv(fd, &x, 1, MSG_DONTWAIT) == -1);
+        CHECK(errno == EAGAIN);
+        // A writer waits for a reader.
+        const timeval send_limit{.tv_sec = 5, .tv_usec = 0};
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof send_limit) == 0);
+        const std::string much(1'000'000, 'x');
+        const ssize_t sent = send(fd, much.data(), much.size(), MSG_NOSIGNAL);
+        CHECK(sent > 10'000);
+        CHECK(sent < 100'000);
+        CHECK(std::chrono::steady_clock::now() - start == 7s);
+        CHECK(socket(AF_INET6, SOCK_STREAM, 0) == -1);
+        CHECK(errno == EAFNOSUPPORT);
+        return 0;
+    });
+    p.world.run_for(1h);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("poll and select wait for many descriptors", "[adapter][libc_sim][sim]") {
+    Programs p;
+    p.run("server", serve_echo);
+    Host& client = p.run("client", [] {
+        const auto start = std::chrono::steady_clock::now();
+        CHECK(poll(nullptr, 0, 250) == 0);
+        CHECK(std::chrono::steady_clock::now() - start == 250ms);
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        pollfd entries[3] = {{fd, POLLIN | POLLOUT, 0}, {-1, POLLIN, 0}, {99, POLLIN, 0}};
+        CHECK(poll(entries, 3, -1) == 2);
+        CHECK(entries[0].revents == POLLOUT);
+        CHECK(entries[1].revents == 0);
+        CHECK(entries[2].revents == POLLNVAL);
+        CHECK(poll(entries, 1, 0) == 1);
+        send_text(fd, "x");
+        entries[0].events = POLLIN;
+        const timespec second{.tv_sec = 1, .tv_nsec = 0};
+        CHECK(ppoll(entries, 1, &second, nullptr) == 1);
+        CHECK(entries[0].revents == POLLIN);
+        fd_set reads, writes;
+        FD_ZERO(&reads);
+        FD_ZERO(&writes);
+        FD_SET(fd, &reads);
+        FD_SET(fd, &writes);
+        CHECK(select(fd + 1, &reads, &writes, nullptr, nullptr) == 2);
+        char x = 0;
+        CHECK(recv(fd, &x, 1, 0) == 1);
+        FD_ZERO(&writes);
+        timeval brief{.tv_sec = 0, .tv_usec = 1000};
+        CHECK(select(fd + 1, &reads, nullptr, nullptr, &brief) == 0);
+        CHECK_FALSE(FD_ISSET(fd, &reads));
+        return 0;
+    });
+    p.world.run_for(10s);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("epoll reports levels, edges and one shot", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const int epoll = epoll_create1(EPOLL_CLOEXEC);
+        const int counter = eventfd(0, EFD_NONBLOCK);
+        const auto watch = [&](int operation, std::uint32_t events) {
+            epoll_event event{};
+            event.events = events;
+            event.data.fd = counter;
+            return epoll_ctl(epoll, operation, counter, &event);
+        };
+        epoll_event out[4];
+        const auto wait = [&] { return epoll_wait(epoll, out, 4, 10); };
+        const std::uint64_t one = 1;
+        const auto raise = [&] { CHECK(write(counter, &one, sizeof one) == sizeof one); };
+        REQUIRE(watch(EPOLL_CTL_ADD, EPOLLIN) == 0);
+        CHECK(watch(EPOLL_CTL_ADD, EPOLLIN) == -1);
+        CHECK(errno == EEXIST);
+        CHECK(wait() == 0);
+        raise();
+        CHECK(wait() == 1);
+        CHECK(out[0].events == EPOLLIN);
+        CHECK(out[0].data.fd == counter);
+        CHECK(wait() == 1);  // a level
+        CHECK(watch(EPOLL_CTL_MOD, EPOLLIN | EPOLLET) == 0);
+        CHECK(wait() == 1);  // once
+        CHECK(wait() == 0);
+        raise();
+        CHECK(wait() == 1);
+        CHECK(watch(EPOLL_CTL_MOD, EPOLLIN | EPOLLONESHOT) == 0);
+        CHECK(wait() == 1);
+        raise();
+        CHECK(wait() == 0);
+        CHECK(watch(EPOLL_CTL_DEL, 0) == 0);
+        CHECK(watch(EPOLL_CTL_DEL, 0) == -1);
+        CHECK(errno == ENOENT);
+        std::uint64_t count = 0;
+        CHECK(read(counter, &count, sizeof count) == sizeof count);
+        CHECK(count == 3);
+        CHECK(read(counter, &count, sizeof count) == -1);
+        CHECK(errno == EAGAIN);
+        REQUIRE(watch(EPOLL_CTL_ADD, EPOLLOUT) == 0);
+        CHECK(wait() == 1);
+        close(counter);  // ends the watch
+        CHECK(wait() == 0);
+        return 0;
+    });
+    p.world.run_for(10s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
+TEST_CASE("A timer of a program expires in virtual time", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const int timer = timerfd_create(CLOCK_MONOTONIC, 0);
+        const auto start = std::chrono::steady_clock::now();
+        itimerspec every{{.tv_sec = 2, .tv_nsec = 0}, {.tv_sec = 1, .tv_nsec = 0}};
+        CHECK(timerfd_settime(timer, 0, &every, nullptr) == 0);
+        std::uint64_t times = 0;
+        CHECK(read(timer, &times, sizeof times) == sizeof times);  // waits
+        CHECK(times == 1);
+        CHECK(std::chrono::steady_clock::now() - start == 1s);
+        sleep(5);
+        CHECK(read(timer, &times, sizeof times) == sizeof times);
+        CHECK(times == 2);  // at 3 and 5 s
+        itimerspec left{};
+        CHECK(timerfd_gettime(timer, &left) == 0);
+        CHECK(left.it_value.tv_sec == 1);
+        const itimerspec off{};
+        CHECK(timerfd_settime(timer, 0, &off, &left) == 0);
+        pollfd entry{timer, POLLIN, 0};
+        CHECK(poll(&entry, 1, 60'000) == 0);
+        itimerspec at{};
+        clock_gettime(CLOCK_MONOTONIC, &at.it_value);
+        at.it_value.tv_sec += 3;
+        CHECK(timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, nullptr) == 0);
+        CHECK(poll(&entry, 1, 2'999) == 0);
+        CHECK(poll(&entry, 1, 1) == 1);
+        return 0;
+    });
+    p.world.run_for(2min);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
+TEST_CASE("Random bits of programs come from the seed", "[adapter][libc_sim][sim]") {
+    const auto draw = [](std::uint64_t seed) {
+        std::vector<std::uint64_t> all;
+        World world{belay::Seed{seed}};
+        world.host("host", [&all](Host& h) {
+            return std::make_unique<Program>(h, [&all] {
+                std::uint64_t bits = 0;
+                CHECK(getentropy(&bits, sizeof bits) == 0);
+                all.push_back(bits);
+                std::random_device device;
+                all.push_back(device());
+                const int fd = open("/dev/urandom", O_RDONLY);
+                CHECK(read(fd, &bits, sizeof bits) == sizeof bits);
+                close(fd);
+                all.push_back(bits);
+            });
+        });
+        world.run_for(1s);
+        return all;
+    };
+    const auto first = draw(1);
+    CHECK(first.size() == 3);
+    CHECK(draw(1) == first);
+    CHECK(draw(2) != first);
+}
+
+TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter][libc_sim][sim]") {
+    const auto refusal = [](std::function<void()> main) -> std::string {
+        Programs p;
+        p.run("host", std::move(main));
+        try {
+            p.world.run_for(1min);
+        } catch (const std::logic_error& e) {
+            return e.what();
+        }
+        return {};
+    };
+    const std::string who = "sim::Program on \"host\" ";
+    CHECK(refusal([] { std::thread{[] {}}.join(); }) ==
+          who + "called \"pthread_create\", which a world does not have");
+    CHECK(refusal([] { static_cast<void>(fork()); }) ==
+          who + "called \"fork\", which a world does not have");
+    CHECK(refusal([] { syscall(39); }) ==
+          who + "made the system call 39 by \"syscall\", which a world does not have");
+    CHECK(refusal([] { static_cast<void>(fopen("/etc/hosts", "r")); }) ==
+          who + "called \"fopen\", which a world does not have");
+    CHECK(refusal([] { socket(AF_INET, SOCK_DGRAM, 0); }).find("TCP over IPv4 only") !=
+          std::string::npos);
+    CHECK(refusal([] {
+              const int on = 1;
+              setsockopt(tcp_socket(), SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+          }).find("\"setsockopt\" with option 6 of level 1") != std::string::npos);
+    CHECK(refusal([] {
+              const auto end = std::chrono::steady_clock::now() + 1s;
+              while (std::chrono::steady_clock::now() < end) continue;
+          }).find("calls at one instant") != std::string::npos);
+    CHECK(refusal([] {
+              const int listener = listen_at(7);
+              const int fd = tcp_socket();
+              connect_to(fd, "127.0.0.1", 7);
+              close(accept(listener, nullptr, nullptr));
+              for (;;) {
+                  sleep(1);
+                  if (write(fd, "x", 1) < 0) return;
+              }
+          }).find("SIGPIPE") != std::string::npos);
+    CHECK(refusal([] {
+              char x = 0;
+              for (const int fd = tcp_socket(SOCK_NONBLOCK); recv(fd, &x, 1, 0) < 0;) continue;
+          }).find("calls at one instant") != std::string::npos);
+    CHECK(refusal([] {
+              int ends[2];
+              static_cast<void>(pipe(ends));
+              close(ends[0]);
+              static_cast<void>(write(ends[1], "x", 1));
+          }).find("SIGPIPE") != std::string::npos);
+    CHECK(refusal([] { exit(3); }).empty());
+}
+
+TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
+    Programs p;
+    p.run("other", [] {
+        try {
+            throw 1;
+        } catch (int) {
+            sleep(2);  // while it handles an exception
+            try {
+                throw;
+            } catch (int value) {
+                CHECK(value == 1);
+            }
+        }
+    });
+    p.run("host", [] {
+        sleep(1);
+        throw std::runtime_error{"unexpected"};
+    });
+    CHECK_THROWS_WITH(p.world.run_for(1min), "unexpected");
+    p.world.run_for(1min);
+    CHECK(std::uncaught_exceptions() == 0);
+}
+
+TEST_CASE("Files of a program are on the disk of its host", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        CHECK(open("/etc/hosts", O_RDONLY) == -1);
+        CHECK(errno == ENOENT);
+        CHECK(open("/data/a.txt", O_RDWR | O_CREAT, 0644) == -1);
+        CHECK(errno == ENOENT);
+        CHECK(mkdir("/data/more", 0755) == -1);
+        CHECK(errno == ENOENT);
+        CHECK(mkdir("/data", 0755) == 0);
+        CHECK(mkdir("/data", 0755) == -1);
+        CHECK(errno == EEXIST);
+        const int fd = open("/data/./x/../a.txt", O_RDWR | O_CREAT | O_EXCL, 0644);
+        REQUIRE(fd >= 3);
+        CHECK(open("data/a.txt", O_WRONLY | O_CREAT | O_EXCL, 0644) == -1);
+        CHECK(errno == EEXIST);
+        CHECK(write(fd, "hello world", 11) == 11);
+        CHECK(lseek(fd, 6, SEEK_SET) == 6);
+        char text[16]{};
+        CHECK(read(fd, text, sizeof text) == 5);
+        CHECK(std::string{text} == "world");
+        CHECK(pwrite(fd, "W", 1, 6) == 1);
+        CHECK(pread(fd, text, 5, 6) == 5);
+        CHECK(std::string{text} == "World");
+        CHECK(ftruncate(fd, 5) == 0);
+        struct stat found {};
+        CHECK(fstat(fd, &found) == 0);
+        CHECK(found.st_size == 5);
+        CHECK(S_ISREG(found.st_mode));
+        CHECK(stat("/data", &found) == 0);
+        CHECK(S_ISDIR(found.st_mode));
+        CHECK(access("/data/b.txt", F_OK) == -1);
+        const int more = open("/data/a.txt", O_WRONLY | O_APPEND);
+        CHECK(write(more, "!", 1) == 1);
+        CHECK(read(more, text, 1) == -1);
+        CHECK(errno == EBADF);
+        CHECK(posix_fallocate(more, 0, 3) == 0);
+        const auto start = std::chrono::steady_clock::now();
+        CHECK(fsync(fd) == 0);
+        CHECK(std::chrono::steady_clock::now() - start >= 1ms);
+        CHECK(rename("/data/a.txt", "/nowhere/b.txt") == -1);
+        CHECK(errno == ENOENT);
+        CHECK(rename("/data/a.txt", "/data/b.txt") == 0);
+        DIR* const directory = opendir("/data");
+        std::string names;
+        while (const dirent* const entry = readdir(directory))
+            names += entry->d_name + std::string{" "};
+        CHECK(names == ". .. b.txt ");
+        CHECK(closedir(directory) == 0);
+        const int above = open("/data", O_RDONLY | O_DIRECTORY);
+        CHECK(fsync(above) == 0);
+        CHECK(unlink("/data/c.txt") == -1);
+        CHECK(errno == ENOENT);
+        epoll_event event{};
+        CHECK(epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, fd, &event) == -1);
+        CHECK(errno == EPERM);
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+    CHECK(belay::as_text(host.disk().contents("/data/b.txt")) == "hello!");
+}
+
+TEST_CASE("A loss of power takes what a program has not synced", "[adapter][libc_sim][sim]") {
+    int lost = 0;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        World world{belay::Seed{seed}};
+        Host& host = world.host("host", [](Host& h) {
+            return std::make_unique<Program>(h, [] {
+                const int fd = open("/a", O_RDWR | O_CREAT, 0644);
+                CHECK(write(fd, "synced", 6) == 6);
+                CHECK(fsync(fd) == 0);
+                const int root = open("/", O_RDONLY);
+                CHECK(fsync(root) == 0);
+                CHECK(write(fd, "not synced", 10) == 10);
+                sleep(3600);
+            });
+        });
+        world.run_for(1min);
+        CHECK(belay::as_text(host.disk().contents("/a")) == "syncednot synced");
+        world.kill(host);
+        const std::string left{belay::as_text(host.disk().contents("/a"))};
+        CHECK(left.substr(0, 6) == "synced");
+        lost += left != "syncednot synced" ? 1 : 0;
+    }
+    CHECK(lost > 5);
+}
+
+TEST_CASE("Locks of files exclude the other programs of a host", "[adapter][libc_sim][sim]") {
+    const auto set = [](int fd, int command, short type, off_t from, off_t size) {
+        struct flock lock {};
+        lock.l_type = type;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = from;
+        lock.l_len = size;
+        return fcntl(fd, command, &lock);
+    };
+    const auto open_it = [] { return open("/lock", O_RDWR | O_CREAT, 0644); };
+    World world{belay::Seed{1}};
+    Host& host = world.host("host", [&](Host& h) {
+        std::vector<std::unique_ptr<Program>> programs;
+        programs.push_back(std::make_unique<Program>(h, [&] {
+            const int fd = open_it();
+            CHECK(set(fd, F_SETLK, F_WRLCK, 0, 10) == 0);
+            CHECK(set(fd, F_SETLK, F_UNLCK, 4, 2) == 0);
+            CHECK(flock(fd, LOCK_EX | LOCK_NB) == 0);
+            sleep(10);
+            close(open_it());  // ends the locks of the program
+            sleep(10);
+        }));
+        programs.push_back(std::make_unique<Program>(h, [&] {
+            sleep(1);
+            const int fd = open_it();
+            CHECK(set(fd, F_SETLK, F_WRLCK, 0, 1) == -1);
+            CHECK(errno == EAGAIN);
+            CHECK(set(fd, F_OFD_SETLK, F_RDLCK, 9, 5) == -1);
+            CHECK(set(fd, F_SETLK, F_WRLCK, 4, 2) == 0);
+            CHECK(flock(fd, LOCK_SH | LOCK_NB) == -1);
+            const auto start = std::chrono::steady_clock::now();
+            CHECK(set(fd, F_SETLKW, F_WRLCK, 0, 0) == 0);  // waits
+            CHECK(std::chrono::steady_clock::now() - start >= 8s);
+            CHECK(flock(fd, LOCK_EX) == 0);
+            CHECK(std::chrono::steady_clock::now() - start >= 18s);
+        }));
+        return programs;
+    });
+    world.run_for(1min);
+    static_cast<void>(host);
+}
+
+TEST_CASE("A loss of power in the middle of a call ends the locks of a program",
+          "[adapter][libc_sim][regression]") {
+    int locked = 0;
+    Programs p;
+    Host& host = p.run("host", [&locked] {
+        const int fd = open("/lock", O_RDWR | O_CREAT, 0644);
+        locked += flock(fd, LOCK_EX | LOCK_NB) == 0 ? 1 : 0;
+        fsync(open("/", O_RDONLY));
+        for (;;) fsync(fd);  // the power fails in here
+    });
+    for (int i = 0; i < 10; ++i) {
+        p.world.run_for(100ms);
+        p.world.restart(host);
+    }
+    p.world.run_for(100ms);
+    CHECK(locked == 11);
+}
+
+TEST_CASE("Pipes carry bytes within a program", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        int ends[2];
+        CHECK(pipe2(ends, O_NONBLOCK) == 0);
+        char text[8]{};
+        CHECK(read(ends[0], text, sizeof text) == -1);
+        CHECK(errno == EAGAIN);
+        CHECK(write(ends[1], "abc", 3) == 3);
+        pollfd entry{ends[0], POLLIN, 0};
+        CHECK(poll(&entry, 1, -1) == 1);
+        CHECK(read(ends[0], text, sizeof text) == 3);
+        close(ends[1]);
+        CHECK(poll(&entry, 1, -1) == 1);
+        CHECK(entry.revents == POLLHUP);
+        CHECK(read(ends[0], text, sizeof text) == 0);
+        int pair[2];
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+        send_text(pair[0], "xyz");
+        CHECK(recv(pair[1], text, sizeof text, 0) == 3);
+        CHECK(shutdown(pair[1], SHUT_WR) == -1);
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
+thread_local int own_number = 5;
+
+TEST_CASE("Each program has its own thread-local variables", "[adapter][libc_sim][sim]") {
+    Programs p;
+    own_number = 1;
+    const auto count = [] {
+        CHECK(own_number == 5);
+        for (int i = 6; i < 10; ++i) {
+            own_number = i;
+            sleep(1);
+            CHECK(own_number == i);
+        }
+    };
+    p.run("a", count);
+    p.run("b", count);
+    p.world.run_for(10s);
+    CHECK(own_number == 1);
+}
+
+TEST_CASE("sched_yield lets the other programs of an instant run", "[adapter][libc_sim][sim]") {
+    Programs p;
+    std::string turns;
+    for (const char* const name : {"a", "b"}) {
+        p.run(name, [name, &turns] {
+            for (int i = 0; i < 3; ++i) {
+                turns += name;
+                sched_yield();
+            }
+        });
+    }
+    p.world.run_for(0s);
+    CHECK(turns == "ababab");
+}
+
+TEST_CASE("A killed program is abandoned, and its peer sees a reset", "[adapter][libc_sim][sim]") {
+    struct Notices {
+        bool& destroyed;
+        ~Notices() { destroyed = true; }
+    };
+    bool destroyed = false;
+    int starts = 0;
+    Programs p;
+    Host& server = p.run("server", [&] {
+        ++starts;
+        const Notices notices{destroyed};
+        serve_echo();
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        char x = 0;
+        CHECK(recv(fd, &x, 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        sleep(10);
+        const int again = tcp_socket();
+        return connect_to(again, "10.0.0.1", 7);
+    });
+    p.world.run_for(1s);
+    p.world.kill(server);
+    p.world.run_for(1s);
+    CHECK_FALSE(destroyed);
+    p.world.restart(server);
+    p.world.run_for(1min);
+    CHECK(Programs::exit_code(client) == 0);
+    CHECK(starts == 2);
+}
+
+TEST_CASE("A frozen program continues where it was", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const auto start = std::chrono::steady_clock::now();
+        sleep(1);
+        return static_cast<int>((std::chrono::steady_clock::now() - start) / 1s);
+    });
+    p.world.run_for(500ms);
+    p.world.pause(host);
+    p.world.run_for(9500ms);
+    p.world.resume(host);
+    p.world.run_for(1ms);
+    CHECK(Programs::exit_code(host) == 10);
+}
+
+}  // namespace libc_sim_test
