@@ -327,6 +327,68 @@ TEST_CASE(
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
+TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
+          "[room][room_manager][sim]") {
+    RoomWorld w{Seed{1}, {.loads_max = 2, .answer_within = 5s}};
+    const auto each = [](auto&& f) {
+        for (int i = 0; i < 12; ++i) f("room" + std::to_string(i));
+    };
+    each([&](const std::string& id) { REQUIRE(w.rooms().get_or_create_room(id)); });
+    w.run(1s);
+    CHECK(w.rooms().counters().loads == 12);
+    // A failed flush loses the changes of all rooms.
+    w.disk.fail_flushes = 1;
+    each([&](const std::string& id) {
+        REQUIRE_FALSE(w.rooms().apply_update(id, typed(1, 0, "x")));
+    });
+    w.disk.load_takes = 2s;
+    w.disk.loading_max = 0;
+    w.reported.clear();
+    SECTION("the time for an answer begins with the load") {
+        w.run(2500ms);
+        CHECK(w.reported.size() == 1);  // the flush
+        CHECK(w.rooms().stats("room0")->loaded);
+        CHECK(w.rooms().stats("room1")->loaded);
+        CHECK_FALSE(w.rooms().stats("room10")->loaded);
+        REQUIRE(w.rooms().get_or_create_room("another"));
+        w.run(10s);
+        each([&](const std::string& id) { CHECK(w.rooms().stats(id)->loaded); });
+        CHECK_FALSE(w.rooms().stats("another")->loaded);
+        w.run(2s);
+        CHECK(w.rooms().stats("another")->loaded);
+        CHECK(w.reported.size() == 1);
+        CHECK(w.disk.loading_max == 2);
+    }
+    SECTION("a load without an answer frees its place") {
+        w.disk.hang_loads = 2;
+        w.run(6s);
+        CHECK(w.rooms().rooms() == 10);
+        w.run(10s);
+        CHECK(w.rooms().rooms() == 10);
+        CHECK(w.rooms().stats("room11")->loaded);
+    }
+    SECTION("a room that is erased frees its place, whether its load waits or is under way") {
+        w.run(1s);
+        for (const char* const id : {"room0", "room5"})
+            w.rooms().erase(
+                id, Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+        w.run(1min);
+        CHECK(w.rooms().rooms() == 10);
+        CHECK((w.rooms().stats("room1")->loaded && w.rooms().stats("room11")->loaded));
+    }
+    SECTION("a stop does not wait for loads that have not begun") {
+        w.run(1s);
+        w.rooms().stop();
+        w.run(1ms);
+        CHECK(w.rooms().rooms() == 0);
+        CHECK(w.reported.back() == "stopped: ");
+        w.rooms().start();
+        each([&](const std::string& id) { REQUIRE(w.rooms().get_or_create_room(id)); });
+        w.run(1min);
+        each([&](const std::string& id) { CHECK(w.rooms().stats(id)->loaded); });
+    }
+}
+
 TEST_CASE("RoomManager: many saves do not delay a flush", "[room][room_manager][sim]") {
     RoomWorld w{Seed{1}, {.saves_max = 3}};
     w.disk.save_takes = 100ms;

@@ -44,8 +44,8 @@ struct OnThreadOptions {
 /// next flush reports the error and names the rooms. Positions are OnThread's own. If too much
 /// waits, calls are answered `storage_busy`.
 ///
-/// The destructor waits for the call in progress, and drops the others with their Completions. To
-/// complete all calls, flush first and wait for the answer.
+/// The destructor waits for the call in progress, without a limit of time, and drops the others
+/// with their Completions. To complete all calls, flush first and wait for the answer.
 ///
 /// Models:        PersistenceLike, with `lagging`.
 /// Thread safety: one thread at a time; Completions are answered on the persistence's thread.

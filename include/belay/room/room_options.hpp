@@ -47,6 +47,9 @@ struct RoomOptions {
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
+    /// The maximum number of loads that are under way at a time, over all rooms. Further ones begin
+    /// in the order of their requests.
+    std::size_t loads_max = 64;
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.
     Duration unload_after = std::chrono::minutes{30};
@@ -54,6 +57,7 @@ struct RoomOptions {
     Duration sweep_every = std::chrono::minutes{5};
 
     /// A load, flush, save or list that the storage does not answer within this time has failed.
+    /// The time of a load or a save begins when it is under way.
     Duration answer_within = std::chrono::seconds{30};
     /// A check that an authorizer does not answer within this time refuses the client. A connection
     /// whose upgrade takes longer is ended.
@@ -191,6 +195,7 @@ struct RoomOptions {
                                         rechecks_max,
                                         calls_max,
                                         saves_max,
+                                        loads_max,
                                         frame_bytes_max,
                                         messages_max,
                                         std::size_t{frames_per_turn_max},

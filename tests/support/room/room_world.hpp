@@ -48,6 +48,8 @@ struct RoomScript {
     bool full = false;                 ///< appends are refused
     bool refuses = false;              ///< likewise, but histories begin
     int loads = 0;
+    int loading = 0;
+    int loading_max = 0;
     int flushes = 0;
     int saves = 0;
     int saving = 0;
@@ -73,8 +75,10 @@ public:
             --disk_->hang_loads;
             return disk_->hung.push_back(std::move(done));
         }
+        disk_->loading_max = std::max(disk_->loading_max, ++disk_->loading);
         later(disk_->load_takes,
               [d = disk_, name = std::string{id}, c = std::move(done)]() mutable {
+                  --d->loading;
                   if (d->fail_loads > 0) {
                       --d->fail_loads;
                       return c(Result<std::optional<StoredRoom>, PersistenceError>{

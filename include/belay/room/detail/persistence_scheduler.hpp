@@ -27,9 +27,15 @@ struct FlushBatch {
     std::vector<PendingAdmin> admin{};
 };
 
+/// The rooms whose load, or whose save, waits, and the number of those that are under way.
+struct LimitedCalls {
+    std::deque<RoomBase*> queue{};
+    std::size_t under_way = 0;
+};
+
 /// Loads, appends, flushes and saves. One flush is under way at a time, for all rooms: later
-/// changes wait for the next one. At most RoomOptions::saves_max saves run at a time, so that they
-/// do not delay a flush.
+/// changes wait for the next one. At most RoomOptions::saves_max saves and loads_max loads run at a
+/// time, so that they do not delay a flush, and each one can end before its deadline.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
@@ -58,7 +64,8 @@ public:
 
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (may_save() && !to_save_.empty()) return always;
+        if (may_save() && !saves_.queue.empty()) return always;
+        if (may_load() && !loads_.queue.empty()) return always;
         if (flush_.waits()) return flush_.deadline();
         return next_.empty() ? never : always;
     }
@@ -67,10 +74,17 @@ public:
 
     // ---- loads ----------------------------------------------------------------------------------
 
+    /// Begins a load, or queues it. A load that is under way is begun again: its answer may be
+    /// older than the request.
     void begin_load(RoomBase& room) {
-        context_.tally.count(room.id, &RoomCounters::loads);
-        persistence_.load(room.id, room.calls.load.begin(context_.now, answer_ends()));
-        room.calls.load.threw(persistence_.take_what());
+        if (room.calls.load_queued) return;
+        if (room.calls.load.waits()) return load(room);
+        if (may_load() && loads_.queue.empty()) {
+            ++loads_.under_way;
+            return load(room);
+        }
+        room.calls.load_queued = true;
+        loads_.queue.push_back(&room);
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
@@ -79,6 +93,7 @@ public:
         if (!answer) return false;
         context_.tally.add_time(room.id, &RoomCounters::loading,
                                 elapsed(room.calls.load.begun(), context_.now));
+        --loads_.under_way;
         if (!answer->has_value()) {
             error = answer->error();
         } else {
@@ -123,9 +138,10 @@ public:
     void take_answer() {
         if (flush_.answered()) static_cast<void>(take_flush());
     }
-    /// Takes the answer to a flush, and begins what is queued: a flush and saves.
+    /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
     void begin_queued() {
         flush();
+        begin_loads();
         begin_saves();
     }
 
@@ -154,7 +170,7 @@ public:
     // ---- saves ----------------------------------------------------------------------------------
 
     /// Queues a save, of the room as it is when the save begins.
-    void queue_save(RoomBase& room) { to_save_.push_back(&room); }
+    void queue_save(RoomBase& room) { saves_.queue.push_back(&room); }
     /// Whether the save is over. Sets `error`, also to stale_snapshot.
     bool take_save(RoomBase& room, PersistenceError& error) {
         std::optional<PersistenceError> answer = room.calls.save.take(context_.now, "save");
@@ -162,7 +178,7 @@ public:
         context_.tally.add_time(room.id, &RoomCounters::saving,
                                 elapsed(room.calls.save.begun(), context_.now));
         error = std::move(*answer);
-        --saving_;
+        --saves_.under_way;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
         fails ? failed(room.id, error) : check_lagging();
         return true;
@@ -172,8 +188,10 @@ public:
     void forget(RoomBase& room) {
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
-        std::erase(to_save_, &room);
-        if (room.calls.save.waits()) --saving_;
+        std::erase(saves_.queue, &room);
+        if (room.calls.save.waits()) --saves_.under_way;
+        if (std::exchange(room.calls.load_queued, false)) std::erase(loads_.queue, &room);
+        if (room.calls.load.waits()) --loads_.under_way;
     }
 
 private:
@@ -190,24 +208,45 @@ private:
             if (!flush_.answered()) return;
         }
     }
+    /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
+    void begin_loads() {
+        while (may_load() && !loads_.queue.empty()) {
+            RoomBase& room = *loads_.queue.front();
+            loads_.queue.pop_front();
+            room.calls.load_queued = false;
+            ++loads_.under_way;
+            load(room);
+        }
+    }
+    void load(RoomBase& room) {
+        context_.tally.count(room.id, &RoomCounters::loads);
+        persistence_.load(room.id, room.calls.load.begin(context_.now, answer_ends()));
+        room.calls.load.threw(persistence_.take_what());
+        room.waker.touch();
+    }
+    [[nodiscard]] bool may_load() const noexcept {
+        return loads_.under_way < context_.options.loads_max;
+    }
     /// Begins queued saves, up to saves_max. A storage may refuse more at a time, also in a stop.
     void begin_saves() {
-        while (may_save() && !to_save_.empty()) {
-            RoomBase& room = *to_save_.front();
-            to_save_.pop_front();
+        while (may_save() && !saves_.queue.empty()) {
+            RoomBase& room = *saves_.queue.front();
+            saves_.queue.pop_front();
             rooms_.process(room, [&] { begin_save(static_cast<Room&>(room)); });
         }
     }
     void begin_save(Room& room) {
         const std::span<const Bytes> snapshot = room.document.snapshot();
-        ++saving_;
+        ++saves_.under_way;
         context_.tally.count(room.id, &RoomCounters::saves);
         persistence_.save(room.id, snapshot, room.history.position,
                           room.calls.save.begin(context_.now, answer_ends()));
         room.calls.save.threw(persistence_.take_what());
         room.waker.touch();
     }
-    [[nodiscard]] bool may_save() const noexcept { return saving_ < context_.options.saves_max; }
+    [[nodiscard]] bool may_save() const noexcept {
+        return saves_.under_way < context_.options.saves_max;
+    }
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);
     }
@@ -290,11 +329,11 @@ private:
     Rooms& rooms_;
     Admin& admin_calls_;
     StorageCall<PersistenceError> flush_;
-    FlushBatch next_;                // waits for a flush
-    FlushBatch flushing_;            // waits for the flush that is under way
-    std::deque<RoomBase*> to_save_;  // wait for saves_max
-    std::size_t saving_ = 0;         // saves that are under way
-    Instant hint_at_ = always;       // the storage's next request for a save counts from here on
+    FlushBatch next_;           // waits for a flush
+    FlushBatch flushing_;       // waits for the flush that is under way
+    LimitedCalls loads_;        // within loads_max
+    LimitedCalls saves_;        // within saves_max
+    Instant hint_at_ = always;  // the storage's next request for a save counts from here on
 };
 
 }}}  // namespace belay::detail

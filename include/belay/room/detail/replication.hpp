@@ -205,7 +205,7 @@ public:
     void on_held_back(RoomBase& room) {
         if constexpr (!alone) {
             ReplicationState& state = *room.replication;
-            if (room.pending.restores() || room.calls.load.waits()) return;
+            if (room.pending.restores() || room.calls.loads()) return;
             if (context_.runs() && state.waits_to_load()) return;
             state.loss.needs_load = true;
             state.again_at = always;
@@ -256,7 +256,7 @@ private:
     /// Loads the room again, at most once in save_retry_min.
     void load_again(Room& room) {
         ReplicationState& state = *room.replication;
-        if (room.calls.load.waits()) return;
+        if (room.calls.loads()) return;
         if (context_.now < state.recovers_at) {
             state.loss.needs_load = true;
             state.again_at = state.recovers_at;

@@ -132,10 +132,13 @@ struct RoomCalls {
     [[nodiscard]] Instant deadline() const noexcept {
         return smaller(load.deadline(), save.deadline());
     }
+    /// Whether a load is queued or under way.
+    [[nodiscard]] bool loads() const noexcept { return load_queued || load.waits(); }
 
     StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
     StorageCall<PersistenceError> save{};
     std::error_code save_error{};  ///< of the last save
+    bool load_queued = false;      ///< waits for RoomOptions::loads_max
 };
 /// The history of a room, and how much of it the document has.
 struct RoomHistory {
