@@ -5,6 +5,7 @@
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/sync_processor.hpp>
 
+#include <algorithm>
 #include <set>
 
 #include "support/catch.hpp"
@@ -85,6 +86,34 @@ TEST_CASE("Causality: two edits of one version are a conflict in both orders",
     CHECK(played(RemoteWins{}, {b, a}) == "replaced B " + concurrent + "live 12 A");
     CHECK(played(Join{}, {a, b}) == "replaced A " + concurrent + "live 12 A+B");
     CHECK(played(Join{}, {b, a}) == "replaced B " + concurrent + "live 12 A+B");
+}
+
+TEST_CASE("Causality: an associative merge of three edits is the same in each order",
+          "[sync][causality]") {
+    // The union of lines, by earlier() and later() alone.
+    const auto unite = [](const ConflictSides<Op>& sides) {
+        std::set<char> all;
+        for (const auto& side : {sides.earlier(), sides.later()}) {
+            if (side.value != nullptr) all.insert(side.value->begin(), side.value->end());
+        }
+        return Resolution<std::string>::merged(std::string(all.begin(), all.end()));
+    };
+    std::vector<Op> edits{seen(update("e", "0a", stamp(10, 1)), stamp(5, 5)),
+                          seen(update("e", "0b", stamp(12, 2)), stamp(5, 5)),
+                          seen(update("e", "0c", stamp(11, 3)), stamp(5, 5))};
+    std::vector<std::size_t> order{0, 1, 2};
+    int orders = 0;
+    do {
+        Memory store;
+        auto processor = processor_of(store, unite);
+        REQUIRE(processor.process_batch("s", Ops{add("e", "0", stamp(5, 5))}).success);
+        for (const std::size_t i : order) {
+            CHECK(processor.process_batch("s", Ops{edits[i]}).synced_count == 1);
+        }
+        CHECK(store.read({"s", "e"}).value() == "0abc");
+        ++orders;
+    } while (std::next_permutation(order.begin(), order.end()));
+    CHECK(orders == 6);
 }
 
 TEST_CASE("Causality: an edit of the version that is there is no conflict, whatever its stamp",
