@@ -34,6 +34,53 @@ struct ReplicaServerRig {
 
 }  // namespace
 
+TEST_CASE("EditList is as a plain map, and its references stay", "[sync][replica]") {
+    for_each_seed(
+        [](Seed seed) {
+            Random bits{seed};
+            const auto any = [&](std::uint64_t below) { return uniform_upto(bits, below - 1); };
+            detail::EditList<std::string> list;
+            std::map<std::uint64_t, std::string> model;
+            std::uint64_t last = any(3);
+            for (int step = 0; step < 200; ++step) {
+                const std::string* const first = list.empty() ? nullptr : &list.begin()->second;
+                const auto place = list.begin();
+                const std::uint64_t what = any(20);
+                if (what < 15) {
+                    last += 1 + any(2);
+                    const std::string text = std::to_string(step);
+                    REQUIRE(list.push_back(last, text) == text);
+                    model[last] = text;
+                    if (first != nullptr) REQUIRE(&place->second == first);
+                } else if (what < 17 && !model.empty()) {
+                    const std::uint64_t at = any(model.size());
+                    auto here = list.begin();
+                    auto there = model.begin();
+                    for (std::uint64_t i = 0; i < at; ++i) ++here, ++there;
+                    list.erase(here);
+                    model.erase(there);
+                } else if (what < 19 && !model.empty()) {
+                    REQUIRE(list.back() == model.rbegin()->second);
+                    list.pop_back();
+                    model.erase(std::prev(model.end()));
+                } else {
+                    const std::uint64_t part = 1 + any(4);
+                    const auto erased = [&](const auto& one) { return one.first % part == 0; };
+                    REQUIRE(list.erase_if(erased) == std::erase_if(model, erased));
+                }
+                REQUIRE(list.size() == model.size());
+                auto here = list.begin();
+                for (const auto& [number, text] : model) {
+                    REQUIRE(here->first == number);
+                    REQUIRE((here++)->second == text);
+                    REQUIRE(std::as_const(list).at(number) == text);
+                }
+                REQUIRE(here == list.end());
+            }
+        },
+        50);
+}
+
 TEST_CASE("Replica::edit is visible at once, and durable", "[sync][replica]") {
     ReplicaServerRig rig;
     Device<> device{1, rig.wall()};

@@ -20,6 +20,7 @@
 
 #include <belay/core/result.hpp>
 #include <belay/queue/queue_errc.hpp>
+#include <belay/sync/detail/edit_list.hpp>
 #include <belay/sync/detail/edit_record.hpp>
 #include <belay/sync/detail/replaced_record.hpp>
 #include <belay/sync/stamp.hpp>
@@ -74,7 +75,7 @@ public:
             return {operation, why, state == EditState::kept, wait};
         }
     };
-    using Edits = std::map<std::uint64_t, Edit>;
+    using Edits = EditList<Edit>;
 
     /// If an exception leaves a sync, nobody has its report. The edits are then sent again, and the
     /// next report has the versions that this one would have listed.
@@ -119,7 +120,7 @@ public:
             auto at = known.find(record->operation.id);
             if (record->state == EditState::dropped) {
                 if (at == known.end()) continue;
-                erase(edits_.find(at->second));
+                edits_.at(at->second).state = EditState::dropped;
                 known.erase(at);
                 known.erase(record->formerly);
                 continue;
@@ -150,6 +151,7 @@ public:
             edit.why = {};
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
+        forget_decided();
         order(former_stamps);
         return {};
     }
@@ -158,7 +160,7 @@ public:
     [[nodiscard]] std::error_code append(Log& log, Op&& operation, std::uint64_t* last) {
         Edit& edit = add(std::move(operation), last);
         const std::error_code error = write(log, edit);
-        if (error) erase(std::prev(edits_.end()));
+        if (error) forget_last();
         return error;
     }
     /// Returns the place of the last edit of an element, until one is erased; null: it has none.
@@ -272,15 +274,9 @@ public:
         if (const std::error_code error = log.ack(until)) return error;
         return log.commit();
     }
-    /// Forgets an edit.   Complexity: linear in the edits of its element.
-    void erase(typename Edits::iterator edit) {
-        const auto last = last_of_.find(edit->second.operation.element());
-        if (last != last_of_.end()) {
-            std::uint64_t* link = &last->second;
-            while (*link != 0 && *link != edit->first) link = &edits_.at(*link).before;
-            if (*link != 0) *link = edit->second.before;
-            if (last->second == 0) last_of_.erase(last);
-        }
+    /// Forgets an edit.   Complexity: linear in the edits of its element, and in the later ones.
+    void erase(const typename Edits::iterator& edit) {
+        unlink(edit->first, edit->second);
         edits_.erase(edit);
     }
 
@@ -339,7 +335,7 @@ private:
     [[nodiscard]] Edit& add(Op&& operation, std::uint64_t* last = nullptr) {
         const bool shows = operation.kind() != OperationKind::interaction;
         const std::uint64_t seq = last_ + 1;
-        Edit& edit = edits_.try_emplace(edits_.end(), seq, std::move(operation))->second;
+        Edit& edit = edits_.push_back(seq, std::move(operation));
         last_ = seq;
         if (shows && last != nullptr) {
             edit.before = std::exchange(*last, seq);
@@ -353,6 +349,18 @@ private:
         auto last = last_of_.find(element);
         if (last == last_of_.end()) last = last_of_.emplace(element, 0).first;
         edit.before = std::exchange(last->second, seq);
+    }
+    void unlink(std::uint64_t seq, const Edit& edit) {
+        const auto last = last_of_.find(edit.operation.element());
+        if (last == last_of_.end()) return;
+        std::uint64_t* link = &last->second;
+        while (*link != 0 && *link != seq) link = &edits_.at(*link).before;
+        if (*link != 0) *link = edit.before;
+        if (last->second == 0) last_of_.erase(last);
+    }
+    void forget_last() {
+        unlink(last_, edits_.back());
+        edits_.pop_back();
     }
     [[nodiscard]] static bool is_same_edit(const Op& a, const Op& b) noexcept {
         return a.kind() == b.kind() && a.element() == b.element();
@@ -447,7 +455,7 @@ private:
     /// In one pass, because erase() is linear for each.
     void forget_decided() {
         const auto decided = [](const auto& one) { return one.second.state == EditState::dropped; };
-        if (std::erase_if(edits_, decided) == 0) return;
+        if (edits_.erase_if(decided) == 0) return;
         last_of_.clear();
         for (auto& [seq, edit] : edits_) {
             if (edit.operation.kind() != OperationKind::interaction) link(seq, edit);

@@ -3,7 +3,6 @@
 /// ReplicaPull: brings the changes of a server into the local store of a Replica.
 #pragma once
 
-#include <iterator>       // std::prev
 #include <optional>       // std::nullopt
 #include <set>            // std::set
 #include <span>           // std::span
@@ -168,7 +167,7 @@ private:
             // A version of another author may be too long for this journal.
             if (error == QueueErrc::too_large || error == SyncErrc::bad_operation) continue;
             if (error) return error;
-            std::prev(edits_.all().end())->second.renews = true;
+            edits_.all().back().renews = true;
             restored_.insert(there.id);
         }
         return log_.commit();
