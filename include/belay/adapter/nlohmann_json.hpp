@@ -187,10 +187,12 @@ void from_json(const nlohmann::json& json, Scene<Content>& scene) {
 
 namespace part {
 
+/// Writes the removal of a scene as JSON.   Throws: std::bad_alloc.
 inline void to_json(nlohmann::json& json, const SceneRemoval& removal) {
     json = {{"stamp", removal.stamp}};
     if (removal.saw) json["saw"] = *removal.saw;
 }
+/// Reads the removal of a scene.   Throws: nlohmann::json::exception, if it is not one.
 inline void from_json(const nlohmann::json& json, SceneRemoval& removal) {
     detail::object_of(json, "the removal of a scene");
     removal.stamp = json.at("stamp").get<Stamp>();
