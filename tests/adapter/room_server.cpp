@@ -141,6 +141,8 @@ template <class Rooms>
     json.say("denied", c.denied).say("lost_updates", c.lost_updates).say("resyncs", c.resyncs);
     json.say("awareness_dropped", c.awareness_dropped).say("loads", c.loads).say("saves", c.saves);
     json.say("storage_failures", c.storage_failures).say("divergences", c.divergences);
+    json.say("too_large", c.reasons.of(RoomErrc::frame_too_large));
+    json.say("retried_too_soon", c.reasons.of(RoomErrc::retried_too_soon));
     json.say("upgraded", counters.upgraded).say("heap_bytes", heap_bytes());
     return json.say("cpu_us", cpu_time()).page();
 }
@@ -160,6 +162,7 @@ template <class Rooms>
     words.take("unload-after", o.unload_after);
     words.take("sweep-every", o.sweep_every);
     words.take("client-bytes", o.client_bytes_max);
+    words.take("frame-bytes", o.frame_bytes_max);
     words.take("linger", o.linger_max);
     words.take("awareness-within", o.awareness_within);
     words.take("rooms-max", o.rooms_max);
@@ -169,6 +172,7 @@ template <class Rooms>
 /// All clients of a test come from one address.
 [[nodiscard]] beast::ListenerOptions listener_options() {
     beast::ListenerOptions o;
+    o.too_large_code = yjs_close_codes().too_large;
     o.waiting_per_ip_max = 1'000;
     o.connections_per_ip_max = 20'000;
     o.upgrades_per_ip_and_minute = 1'000'000;

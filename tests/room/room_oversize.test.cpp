@@ -46,7 +46,9 @@ TEST_CASE("RoomManager: a client that sends too large a frame is closed with 441
 TEST_CASE("RoomManager: a user that redials with too large a state is tried once a minute",
           "[room][room_oversize][sim]") {
     RoomWorld w{Seed{1}, {.frame_bytes_max = 10'000}};
-    RoomEditor alice{w, "alice", 1};
+    // y-websocket, or Hocuspocus with one document.
+    const bool addressed = GENERATE(false, true);
+    RoomEditor alice = addressed ? RoomEditor::addressed(w, "alice", 1) : RoomEditor{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.dial(alice, bob);
     const auto of = [&](RoomErrc why) { return w.rooms().counters().reasons.of(why); };

@@ -7,10 +7,17 @@ import { agree, check, until } from './rig.mjs'
 
 const { HocuspocusProvider, HocuspocusProviderWebsocket } = await import(process.env.BELAY_YJS_CLIENT ?? '@hocuspocus/provider')
 
+/// As in a browser, where an error without a listener ends nothing: version 3 abandons dials.
+class BrowserSocket extends WebSocket {
+  constructor (...words) {
+    super(...words)
+    this.on('error', () => {})
+  }
+}
 /// A connection, which several documents may share.
 const socketTo = server => new HocuspocusProviderWebsocket({
   url: `ws://127.0.0.1:${server.port}/hocuspocus`,
-  WebSocketPolyfill: WebSocket,
+  WebSocketPolyfill: BrowserSocket,
   delay: 50,
   minDelay: 50,
   maxDelay: 300
@@ -176,6 +183,25 @@ export const cases = {
       const stats = await server.stats()
       check(stats.rooms === 1 && stats.updates === 1 && stats.upgraded === 1, JSON.stringify(stats))
       check(!mallory.provider.synced && mallory.provider.unsyncedChanges > 0, 'nothing of it is taken')
+    }
+  },
+
+  too_large: {
+    options: { 'frame-bytes': 65536 },
+    async run (server) {
+      const [ada, bob] = await editors(server, 2)
+      ada.offline()
+      await until(() => ada.socket.status === 'disconnected', 'ada is offline')
+      ada.type('x'.repeat(100000))
+      ada.online()
+      // It stops at no code: it is tried once, and refused at each other dial, until a minute is over.
+      const counted = async name => (await server.stats())[name]
+      await until(async () => await counted('retried_too_soon') >= 3, 'who dials on is refused')
+      check(await counted('too_large') === 1, 'the large state was received again')
+      check(ada.denials.length === 0, 'it was told that it has no right')
+      bob.type('on')
+      await bob.settled()
+      check((await server.stats('board')).clients === 1, 'ada is in the room')
     }
   },
 

@@ -356,6 +356,30 @@ export const cases = {
     }
   },
 
+  too_large: {
+    options: { 'frame-bytes': 65536 },
+    async run (server) {
+      const [ada, bob] = await editors(server, 2)
+      ada.offline()
+      ada.text.insert(0, 'x'.repeat(100000))
+      ada.online()
+      if (process.env.BELAY_YJS_CLIENT === 'y-websocket-1') {
+        // It stops at no code: it is tried once, and refused at each other dial, until a minute is over.
+        await until(async () => await count(server, 'retried_too_soon') >= 5, 'who dials on is refused')
+      } else {
+        await until(() => ada.closed === 4413, 'whose state is too large stops to dial')
+        check(!ada.provider.shouldConnect, 'it may dial on')
+        check(await count(server, 'upgraded') === 3 && await count(server, 'retried_too_soon') === 0, 'it has dialled again')
+      }
+      check(await count(server, 'too_large') === 1, 'the large state was received again')
+      bob.text.insert(0, 'on')
+      await until(async () => await count(server, 'updates') === 1, 'bob goes on')
+      check((await server.stats('board')).clients === 1, 'ada is in the room')
+      const late = await lateEditor(server, { board: 'other' })
+      check(late.provider.synced, 'another room is affected')
+    }
+  },
+
   awareness: {
     async run (server) {
       const [ada, bob] = await editors(server, 2)

@@ -90,15 +90,14 @@ public:
     void fail(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
         context_.report_refusal(client.request, client.rights.grant.user, why);
-        // One large document of a connection must not delay its other documents.
-        if (is_too_large(why) && client.core.joined() && client.connection->multiplexed == nullptr)
-            oversize.note(client.rights.grant.user, client.room->id, context_.now);
+        note_oversize(client, why);
         close(client, why);
     }
     void fail_connection(ClientConnection& connection, const std::error_code& why) {
         if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
         if (connection.multiplexed->core.closing()) return;
         context_.report_refusal(connection.multiplexed->request, {}, why);
+        if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
         close(*connection.multiplexed, why);
     }
     /// Fails the client, or the connection, with this id.
@@ -157,6 +156,12 @@ private:
     [[nodiscard]] static bool is_too_large(const std::error_code& why) noexcept {
         return why == RoomErrc::frame_too_large || why == RoomErrc::update_too_large ||
                why == YjsErrc::update_too_large;
+    }
+    /// Remembers the client if its message was too large. One large document of a connection must
+    /// not delay its other documents.
+    void note_oversize(const RoomClient& client, const std::error_code& why) {
+        if (is_too_large(why) && client.core.joined() && client.connection->clients.size() == 1)
+            oversize.note(client.rights.grant.user, client.room->id, context_.now);
     }
     /// Whether an error of one client ends its whole connection. Lost rights and ended histories
     /// end the client only; the client mends all other errors by dialling again.

@@ -154,6 +154,12 @@ public:
 
     // ---- for connections ------------------------------------------------------------------------
 
+    /// Whether the transport has ended a connection because of a message beyond its limit. A close
+    /// code of the peer has another cause.
+    [[nodiscard]] bool is_oversize(const Failure& failure) const noexcept {
+        return failure.cause == Cause::protocol && failure.category == &websocket_category() &&
+               (failure.code == 1009 || failure.code == context_.options.close_codes.too_large);
+    }
     /// The transport of a client is open: it joins its room.
     void join(RoomClient& client) {
         client.connection->alive.pulse.sign_of_life(context_.now);
@@ -266,12 +272,6 @@ private:
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
         lifecycle_.clients.note_ended(client);
-    }
-    /// Whether the transport has ended a connection because of a message beyond its limit. A close
-    /// code of the peer has another cause.
-    [[nodiscard]] bool is_oversize(const Failure& failure) const noexcept {
-        return failure.cause == Cause::protocol && failure.category == &websocket_category() &&
-               (failure.code == 1009 || failure.code == context_.options.close_codes.too_large);
     }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {

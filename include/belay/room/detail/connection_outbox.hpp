@@ -18,13 +18,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The time that an edit takes to its last client. It ends with the frame that has it: when no
 /// outbox holds that frame any more.
 struct DeliveryTime {
-    void begin(RoomCounters& all, CountedRoom* room, const Instant& clock,
-               Instant arrived) noexcept {
-        counters = &all;
-        now = &clock;
-        since = arrived;
-        if (room != nullptr) own = Ref<CountedRoom>::share(room);
-    }
     void end() const noexcept {
         if (counters == nullptr) return;
         counters->delivered.add(elapsed(since, *now));

@@ -113,10 +113,17 @@ private:
             delivery_.catch_up(connection.io);
         }
         watch_connection(connection);
-        if (!connection.gone()) return;
+        if (connection.gone()) on_gone(connection);
+    }
+    /// The transport has ended.
+    template <class C>
+    void on_gone(C& connection) {
         // Frames that it sent before its end count, although they are processed later.
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
+        if (connection.core.authorized() && connection.link &&
+            sessions_.is_oversize(connection.link->failure()))
+            lifecycle_.fail_connection(connection.io, make_error_code(RoomErrc::frame_too_large));
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.authorized())
             ++context_.tally.all.upgrades_aborted;

@@ -194,9 +194,11 @@ private:
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
-        if (client.connection->multiplexed == nullptr &&
+        // A client dials again after its connection closes, but not after a refused document.
+        if (client.connection->clients.size() == 1 &&
             lifecycle_.oversize.has(client.rights.grant.user, client.request.board, context_.now))
-            return lifecycle_.fail(client, make_error_code(RoomErrc::retried_too_soon));
+            return lifecycle_.fail_connection(*client.connection,
+                                              make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room =
             rooms_.find_or_make(client.request.board, error, client.rights.grant.user);

@@ -333,7 +333,11 @@ private:
     void time_delivery(const Room& room, Instant since) noexcept {
         if (since == never || frames_.empty()) return;
         const Ref<RoomFrame>& first = frames_.front().frame;
-        first->time.begin(context_.tally.all, context_.tally.find(room.id), context_.now, since);
+        CountedRoom* const own = context_.tally.find(room.id);
+        first->time = {.counters = &context_.tally.all,
+                       .now = &context_.now,
+                       .since = since,
+                       .own = own != nullptr ? Ref<CountedRoom>::share(own) : Ref<CountedRoom>{}};
         for (std::size_t i = 1; i < frames_.size(); ++i) frames_[i].frame->first = first;
     }
     /// Whether the frame need not wait: the outbox is empty, and the connection accepted it, or the

@@ -91,7 +91,7 @@ public:
                 context_.run.stop_error = RoomErrc::not_durable;
                 give_up(*room);
             }
-            evict(*room, unsaved, unsaved);
+            evict(*room, unsaved);
         }
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
@@ -139,7 +139,7 @@ public:
                 context_.report(RoomEvent::Kind::changed, room);
             scheduler_.queue_save(room);
         }
-        if (todo.unload) evict(room, why_ended(), is_idle(todo) ? std::error_code{} : why_ended());
+        if (todo.unload) evict(room, is_idle(todo) ? std::error_code{} : why_ended());
         if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
         if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
@@ -158,7 +158,7 @@ public:
     }
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
     void end_history(Room& room, const std::error_code& why) {
-        evict(room, why, why);
+        evict(room, why);
         for (RoomClient* const client : lifecycle_.clients.all()) {
             if (client->room != &room) continue;
             // Only clients that have seen the old history get the code for a reset.
@@ -296,7 +296,7 @@ private:
     bool evict_held() {
         if (leaving_.held.empty()) return false;
         give_up(*leaving_.held.front());
-        evict(*leaving_.held.front(), RoomErrc::not_loaded, RoomErrc::not_durable);
+        evict(*leaving_.held.front(), RoomErrc::not_durable);
         return true;
     }
     void give_up(const Room& room) {
@@ -314,8 +314,10 @@ private:
         return context_.runs() && !todo.refuse;
     }
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
-    /// imports receive `why`, and the observer `reason`.
-    void evict(Room& room, const std::error_code& why, const std::error_code& reason) {
+    /// imports receive the reason, or not_loaded if the room was idle, or is not_durable.
+    void evict(Room& room, const std::error_code& reason) {
+        const std::error_code why =
+            reason && reason != RoomErrc::not_durable ? reason : RoomErrc::not_loaded;
         room.evicted = true;
         imports_.fail_all(room, {why, {}, {}});
         while (!room.clients.empty()) {
