@@ -230,6 +230,47 @@ TEST_CASE("An observer is notified of rejections between a wait and its attempt"
           std::vector<std::string>{"refused 1 CircuitBreaker 31s", "attempt 1", "success 1"});
 }
 
+TEST_CASE("RetryEnded as the observer names the rule that ended the last run",
+          "[call][retry_observer][unit]") {
+    // Stops at the second failure, and has no name.
+    struct StopsAtSecond {
+        int failures = 0;
+        Advice failed(const Failure&, Turn&) noexcept {
+            return ++failures < 2 ? Advice::go() : Advice::stop();
+        }
+    };
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    RetryEnded end;
+    const auto fails = [] { return timed_out; };
+    const Result<void> failed = retry(
+        MaxAttempts{3}, sleeper, [] { return false; }, NeverStops{}, end);
+    CHECK(failed.error() == CallErrc::gave_up);
+    CHECK(end.rule() == "MaxAttempts");
+    CHECK(end.why == CallErrc::gave_up);
+    CHECK(end.attempts == 3);
+    CHECK(end.failure.cause == Cause::lost);
+
+    CHECK(retry(StopsAtSecond{}, sleeper, fails, NeverStops{}, end) == timed_out);
+    CHECK(end.rule() == "a rule without a name");
+    CHECK(end.attempts == 2);
+    CHECK(end.failure.cause == Cause::timed_out);
+
+    CHECK(retry(
+        MaxAttempts{3}, sleeper, [](Attempt a) { return a.number == 2; }, NeverStops{}, end));
+    CHECK(end.rule().empty());
+    CHECK(end.attempts == 2);
+    CHECK_FALSE(end.why);
+    CHECK(end.failure == Failure{});
+
+    StopSource source;
+    source.request_stop();
+    CHECK(retry(MaxAttempts{3}, sleeper, fails, source.token(), end) == CallErrc::stopped);
+    CHECK(end.rule().empty());
+    CHECK(end.why == CallErrc::stopped);
+    CHECK(end.attempts == 0);
+}
+
 TEST_CASE("RetryCounters add up over many runs", "[call][retry_observer][property]") {
     CHECK(rc::check("attempts, verdicts and waits", [] {
         RetryCounters counters;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>       // std::uint64_t
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
 #include <belay/call/attempt.hpp>
@@ -36,15 +37,33 @@ struct CallRefused {
 };
 
 /// Reports that there will be no further attempt: `on_give_up`.
+///
+/// An error code has no room for the name of a rule. Pass a RetryEnded as the observer of a retry,
+/// and read it afterwards: it keeps how the last run ended.
+///
+///     RetryEnded end;
+///     const auto scene = retry(policy, sleeper, fetch, NeverStops{}, end);
+///     if (!scene) log(scene.error(), end.rule());
 struct RetryEnded {
     /// The number of attempts.
-    std::uint64_t attempts;
-    /// The last failure; Cause::none if there was no attempt.
+    std::uint64_t attempts = 0;
+    /// The last failure; Cause::none if there was no attempt, or if the run succeeded.
     Failure failure{};
-    /// gave_up, stopped, breaker_open, or std::errc::timed_out if the deadline would be over.
-    std::error_code why;
+    /// gave_up, stopped, breaker_open, or std::errc::timed_out if the deadline would be over. No
+    /// error if the run succeeded.
+    std::error_code why{};
     /// The policy's last advice; `by` names the rule. `go` if a stop token ended the run.
     Advice advice{};
+
+    /// Returns the name of the rule that decided, or "a rule without a name". It is empty if no
+    /// rule did: the run succeeded, or a stop token or a deadline ended it.
+    [[nodiscard]] constexpr std::string_view rule() const noexcept {
+        if (!advice.by.empty() || advice.verb == Advice::Verb::go) return advice.by;
+        return "a rule without a name";
+    }
+
+    void on_success(const Attempt& attempt) noexcept { *this = {.attempts = attempt.number}; }
+    void on_give_up(const RetryEnded& ended) noexcept { *this = ended; }
 };
 
 namespace chaos {
