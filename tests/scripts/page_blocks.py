@@ -6,6 +6,8 @@
         compiles the fragments; prints "page:line: what: what to do", and exits with 1 if it printed any
     page_blocks.py [--root DIR] --programs DIRECTORY
         writes each whole program to DIRECTORY/<name>.cpp, its output to <name>.expected, and prints "name page" for it
+    page_blocks.py [--root DIR] --joined FILE NAME...
+        writes to FILE one program that runs the whole program whose name is its argument
 
 A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
 block that follows it. Its name is that of the page, with the heading that it is below: docs/core.md: core-Randomness.
@@ -130,14 +132,43 @@ def programs(blocks):
     return named
 
 
+def write(path, text):
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
 def write_programs(blocks, directory):
     directory.mkdir(parents=True, exist_ok=True)
     for name, block in programs(blocks).items():
-        for suffix, text in ((".cpp", "".join(line + "\n" for line in block.code)), (".expected", block.output)):
-            path = directory / (name + suffix)
-            if not path.is_file() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
+        write(directory / f"{name}.cpp", "".join(line + "\n" for line in block.code))
+        write(directory / f"{name}.expected", block.output)
         print(name, block.page)
+
+
+def as_function(block):
+    """The lines of a program without its includes, and with its main as a function, which returns 0 at its end, too."""
+    lines = ["" if INCLUDE.match(text) else text for text in block.code]
+    for number, text in enumerate(lines, block.line):
+        if text.startswith(("#", "template <>")) or re.match(r"int main\([^)]", text):
+            raise SystemExit(f"{block.page}:{number}: {text}: list this program in belay_special_pages of pages.cmake: "
+                             "it cannot be joined with others")
+    begin = next(i for i, text in enumerate(lines) if MAIN.match(text))
+    lines[begin] = MAIN.sub("int program(", lines[begin])
+    end = end_of_declaration(list(enumerate(lines)), begin)
+    lines[end] = re.sub(r"\}$", "return 0; }", lines[end])
+    return lines
+
+
+def joined(named):
+    """One program of several, each in a namespace of its own."""
+    includes = dict.fromkeys(text for block in named.values() for text in block.includes())
+    text = [*includes, "#include <cstring>"]
+    choice = ["int main(int count, char** words) {", "if (count != 2) return 2;"]
+    for name, block in named.items():
+        scope = "page_" + re.sub(r"\W", "_", name)
+        text += [f"namespace {scope} {{", f'#line {block.line} "{block.page}"', *as_function(block), "}"]
+        choice.append(f'if (std::strcmp(words[1], "{name}") == 0) return {scope}::program();')
+    return "\n".join([*text, *choice, "return 2;", "}", ""])
 
 
 class Source:
@@ -263,12 +294,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--programs", type=pathlib.Path, metavar="DIRECTORY", help="write the whole programs there")
+    parser.add_argument("--joined", type=pathlib.Path, metavar="FILE", help="write one program there")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a whole program")
     parser.add_argument("--compiler", help="that of the build")
     parser.add_argument("--flags", default="", help="of the build, as one word")
     options = parser.parse_args()
     blocks = [block for page in pages_of(options.root) for block in blocks_of(options.root, page)]
     if options.programs:
         write_programs(blocks, options.programs)
+        return 0
+    if options.joined:
+        named = programs(blocks)
+        write(options.joined, joined({name: named[name] for name in options.names}))
         return 0
     command = [options.compiler, *shlex.split(options.flags), "-std=c++20", "-ftemplate-backtrace-limit=0",
                f"-I{options.root / 'include'}", f"-I{options.root / 'tests/pages/frames'}"]

@@ -135,6 +135,35 @@ class PageBlocksTest(unittest.TestCase):
             program = "\n".join(PROGRAM.splitlines()[1:-1]) + "\n"
             self.assertEqual((self.root / "out/a.cpp").read_text(encoding="utf-8"), program)
 
+    def test_joined_programs(self):
+        other = PROGRAM.replace("2 * n", "n").replace("<cstdio>", "<stdio.h>").replace("int main() { ", "int main() {\n")
+        failing = "```cpp\nint main() {\n    return 3;\n}\n```\n"
+        self.write("docs/a.md", PROGRAM + "## One more\n" + other + "## Two\n" + failing)
+        program = self.root / "joined.cpp"
+        for compiler in COMPILERS:
+            subprocess.run([sys.executable, page_blocks.__file__, "--root", self.root, "--joined", program, "a",
+                            "a-One-more", "a-Two"], check=True)
+            subprocess.run([compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", program, "-o", self.root / "joined"],
+                           check=True)
+            for words, status, output in ((["a"], 0, "6\n"), (["a-One-more"], 0, "3\n"), (["a-Two"], 3, ""),
+                                          (["b"], 2, ""), ([], 2, "")):
+                run = subprocess.run([self.root / "joined", *words], capture_output=True, text=True, check=False)
+                self.assertEqual((run.returncode, run.stdout), (status, output))
+
+    def test_an_error_of_joined_programs_names_the_page(self):
+        self.write("docs/a.md", PROGRAM.replace("twice(3)", "thrice(3)"))
+        text = page_blocks.joined(page_blocks.programs(page_blocks.blocks_of(self.root, "docs/a.md")))
+        run = subprocess.run([COMPILERS[0], "-std=c++20", "-fsyntax-only", "-x", "c++", "-"], input=text,
+                             capture_output=True, text=True, check=False)
+        self.assertRegex(run.stderr, r"docs/a\.md:5:.*thrice")
+
+    def test_programs_that_cannot_be_joined(self):
+        for line, program in ((2, "#if 1\n#endif\nint main() {}"), (3, "int a;\ntemplate <>\nint main() {}"),
+                              (2, "int main(int, char**) {}")):
+            self.write("docs/a.md", f"```cpp\n{program}\n```\n")
+            with self.assertRaisesRegex(SystemExit, f"docs/a.md:{line}: .*belay_special_pages"):
+                page_blocks.joined(page_blocks.programs(page_blocks.blocks_of(self.root, "docs/a.md")))
+
     def test_two_programs_below_one_heading(self):
         self.write("docs/a.md", "## One\n" + PROGRAM + PROGRAM)
         with self.assertRaisesRegex(SystemExit, "docs/a.md:9: a second program below One"):
