@@ -18,7 +18,7 @@ import time
 # (what the description of a step contains, how much it counts), the first that matches.
 WEIGHTS = [
     (r"beast\.dir/Unity", 36), (r"tests_adapter\.dir/Unity|tests_call|tests_room\.", 20),
-    (r"whiteboard|room_server|collaboration-server|Serving-WebSockets|websocket_client|no_exceptions", 10),
+    (r"whiteboard|room_server|collaboration-server|Serving-WebSockets|websocket_client|no_exceptions|page_joined", 10),
     (r"tests_(?:core|backoff|breaker|budget|policy|http)\.dir/Unity|golden", 5), (r"Unity", 14),
     (r"Building .*(?:/page_|example)", 2), (r"Building", 2), (r"", 0.2),
 ]
