@@ -327,10 +327,6 @@ sim::ExhaustReport explored(BridgeModel model, std::uint32_t depth) {
     return sim::exhaust({.depth = depth, .liveness = sim::Liveness::fair_schedule}, model);
 }
 
-}  // namespace bridge_exploration
-
-using namespace bridge_exploration;
-
 TEST_CASE("bridges on a server that compares lose no edit in any sequence of steps",
           "[sync][bridge][exploration][sim]") {
     for (const BridgeModel& model : {BridgeModel{}, in_step(BridgeModel{})}) {
@@ -358,3 +354,5 @@ TEST_CASE("bridges: a digest without what a session keeps is detected",
     CAPTURE(report.summary());
     CHECK(report.problem.find("differ in a step") != std::string::npos);
 }
+
+}  // namespace bridge_exploration
