@@ -491,10 +491,6 @@ std::string undetected_fields(std::uint32_t depth) {
     return out;
 }
 
-}  // namespace fleet_exploration
-
-using namespace fleet_exploration;
-
 TEST_CASE("Fleet: every sequence of dials and failures keeps the lanes",
           "[fleet][exploration][sim]") {
     const sim::ExhaustReport report = explored(lanes, 9);
@@ -521,3 +517,5 @@ TEST_CASE("Fleet: a field that is left out of its digest is detected",
           "[fleet][exploration][sim]") {
     CHECK(undetected_fields(static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", 7))) == "");
 }
+
+}  // namespace fleet_exploration

@@ -467,7 +467,44 @@ WORLD_MUTANTS = (
              (REPLICATION, "for (const Bytes& update : ours) {", "for (const Bytes& update : std::vector<Bytes>{}) {")),
 )
 
-MUTANTS = SESSION_MUTANTS + SUPERVISOR_MUTANTS + WORLD_MUTANTS
+
+
+def exhausted(test, name, *changes):
+    """A fault that the exploration of every sequence of steps finds."""
+    return Mutant(f"exploration_{name}", tuple(Change(*change) for change in changes), Test(test, "*"))
+
+
+def fleet_of_all(name, *changes):
+    return exhausted("tests/fleet/exploration.test.cpp", name, *changes)
+
+
+def bridges_of_all(name, *changes):
+    return exhausted("tests/sync/bridge_exploration.test.cpp", name, *changes)
+
+
+EXHAUSTED_MUTANTS = (
+    # a dial that has no place in the slow lane keeps its place in the fast one
+    fleet_of_all("slow_blocks_fast",
+                 (SCHEDULER, "lanes.move_slow(now, options.slow_after)) {\n",
+                  "lanes.move_slow(now, options.slow_after)) {\n            if (lanes.slow.queue.empty()) return;\n")),
+    # nothing is due although the slow lane has a place
+    fleet_of_all("forgets_the_slow_queue",
+                 ("belay/fleet/detail/dial_lanes.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
+                  "fast.can_dial() ? smaller")),
+    # services wait for a network that is back
+    fleet_of_all("never_resumes",
+                 ("belay/fleet/fleet.hpp",
+                  "if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);", "")),
+    # an edit is lost without a report
+    bridges_of_all("discards_without_report",
+                   (RECONCILIATION, "        return {Move::apply, true, true};", "        return {Move::apply, false, true};")),
+    # what was sent and never confirmed is not sent again
+    bridges_of_all("never_sends_again",
+                   (RECONCILIATION, "if (sides.sent || (base && base->hash == remote->hash)) return {Move::push, false, true};",
+                    "if (base && base->hash == remote->hash) return {Move::none, false, true};")),
+)
+
+MUTANTS = SESSION_MUTANTS + SUPERVISOR_MUTANTS + WORLD_MUTANTS + EXHAUSTED_MUTANTS
 
 # ---- how they are planted and judged -----------------------------------------------------------------------------
 
