@@ -59,9 +59,10 @@ bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0;
 void make_directories(const std::string& path) {
     const std::string above = directory_of(path);
     if (!exists(above)) make_directories(above);
+    const bool is_new = !exists(path);
     std::error_code error = files.create_directory(path);
     // A loss of power may take a directory whose name was not synced, with everything in it.
-    if (!error) error = files.sync_directory(above);
+    if (!error && is_new) error = files.sync_directory(above);
     if (error) throw Refusal{trouble("make the directory", path, error)};
 }
 

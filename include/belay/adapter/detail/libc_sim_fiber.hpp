@@ -3,7 +3,6 @@
 /// LibcFiber: a function with a stack of its own, which may wait in the middle of its work.
 #pragma once
 
-#include <cxxabi.h>    // abi::__cxa_get_globals
 #include <link.h>      // dl_iterate_phdr
 #include <sys/mman.h>  // mmap
 #include <ucontext.h>  // swapcontext
@@ -20,6 +19,9 @@
 #include <belay/core/detail/function.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The exceptions that a thread handles. Not every standard library declares the function.
+void* libc_exception_globals() noexcept asm("__cxa_get_globals");
 
 /// The thread-local variables of a fiber: those of the executable, the exceptions that are being
 /// handled, and errno. Code such as asio's keeps a list of what is on the stack there.
@@ -62,7 +64,7 @@ private:
     };
 
     void exchange_others() noexcept {
-        auto* const live = reinterpret_cast<Exceptions*>(abi::__cxa_get_globals());
+        auto* const live = static_cast<Exceptions*>(libc_exception_globals());
         std::swap(*live, exceptions_);
         std::swap(errno, errno_);
     }
