@@ -3,12 +3,14 @@
 /// sim::Stream and sim::AcceptedStream: the two ends of simulated streams of bytes, with a framing.
 #pragma once
 
-#include <memory>       // std::make_shared
-#include <span>         // std::span
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <type_traits>  // std::is_invocable_v
-#include <utility>      // std::move, std::exchange
+#include <memory>        // std::make_shared
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::make_error_code
+#include <type_traits>   // std::is_invocable_v
+#include <utility>       // std::move, std::exchange
 
 #include <belay/link/connection_like.hpp>
 #include <belay/link/detail/stream_connection.hpp>
