@@ -288,7 +288,7 @@ private:
     /// Evicts a room for a new one.   Returns: whether there was one.
     bool make_space() {
         if (leaving_.idle.empty()) return evict_held();
-        evict(*find(leaving_.idle.begin()->second), RoomErrc::not_loaded, RoomErrc::too_many);
+        evict(*find(leaving_.idle.begin()->second), RoomErrc::too_many);
         return true;
     }
     /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
