@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/room/server_cluster.hpp"
@@ -208,6 +210,22 @@ TEST_CASE("servers: rooms that one storage refuses are not loaded at one instant
     c.world.run_for(1min);
     REQUIRE(loads.size() >= 30);
     for (const auto& [at, count] : loads) CHECK(count <= 6);
+}
+
+TEST_CASE_METHOD(EditedRoom, "servers: a subscription that throws is one failure, with its text",
+                 "[room][fanout][unit][regression]") {
+    bool throws = true;
+    c.store.before = [&](std::string_view call) {
+        if (call == "subscribe" && std::exchange(throws, false)) throw CallableThrew{};
+    };
+    const std::uint64_t before = c.rooms(1).counters().storage_failures;
+    ann->type("more");  // its echo ends a subscription, and the next one throws
+    c.world.run_for(5s);
+    CHECK(c.rooms(1).counters().storage_failures - before == 1);
+    const std::vector<PersistenceError>& failures = c.rooms(1).observer().failures;
+    REQUIRE_FALSE(failures.empty());
+    CHECK(failures.back().what == "the persistence threw: a callable of the user");
+    CHECK(ann->online());
 }
 
 TEST_CASE("PendingUpdates::restores holds until all changes of the document are stored",

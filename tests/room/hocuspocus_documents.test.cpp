@@ -711,6 +711,26 @@ TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that re
     CHECK(w.rooms().clients() == 0);
 }
 
+TEST_CASE("hocuspocus: a stream of fresh tokens keeps no other client from being checked again",
+          "[room][hocuspocus][sim][regression]") {
+    RoomWorld w{Seed{1}, {.rechecks_max = 1}};
+    w.rights.takes = 100ms;
+    HocuspocusClient eve{w, "eve"};
+    eve.enter({"doc"});
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    REQUIRE(w.rooms().clients() == 2);
+    w.rights.grants["bob"] = Grant{.user = "bob"};
+    for (int i = 0; i < 100; ++i) {
+        eve.token("doc", "eve");
+        if (i == 3) CHECK(w.rooms().reauthorize("") == 2);
+        w.run(50ms);
+    }
+    CHECK(eve.open());
+    CHECK_FALSE(bob.online());
+}
+
 TEST_CASE("hocuspocus: a fresh token counts while its room is reloaded",
           "[room][hocuspocus][sim]") {
     RoomWorld w;

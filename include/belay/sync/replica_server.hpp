@@ -10,7 +10,8 @@
 #include <span>          // std::span
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <type_traits>   // std::remove_reference_t
+#include <utility>       // std::declval, std::move
 #include <vector>        // std::vector
 
 #include <belay/sync/detail/processor_server.hpp>
@@ -23,8 +24,8 @@ struct ReplicaServerOptions {
     /// The maximum number of elements in an answer with changes.
     std::size_t page_elements = 1000;
     /// The server adds nothing to an answer of this length. An answer is longer only by what one
-    /// element, or 64 operations, add to it. The transport must carry that; LengthPrefixed carries
-    /// 16 MiB.
+    /// element, or one operation, adds to it. If the store has no `replaced`, 64 operations may add
+    /// to it. The transport must carry that; LengthPrefixed carries 16 MiB.
     std::size_t answer_bytes = std::size_t{512} << 10U;
 };
 
@@ -88,6 +89,14 @@ private:
     using Question = typename Messages::Question;
     using Outcomes = typename Messages::Outcomes;
     static constexpr std::size_t operations_at_once = 64;
+    static constexpr bool lists_replaced_again = [] {
+        if constexpr (requires(Processor& processor) { processor.store(); }) {
+            return detail::RemembersReplaced<
+                std::remove_reference_t<decltype(std::declval<Processor&>().store())>>;
+        } else {
+            return false;
+        }
+    }();
 
     /// The answer to something that is no question, in the form that its sender can read.
     [[nodiscard]] static Bytes refusal(BytesView question) {
@@ -147,6 +156,14 @@ private:
             ends = note(processor_->process_batch(asked.session, some), some, indices, all,
                         made.changed);
             auto bytes = messages_.answer_outcomes(asked.id, all);
+            // The replaced values may be long, and a transport has a limit. This store has them
+            // still when the device sends the others again.
+            while (lists_replaced_again && bytes && bytes->size() > options_.answer_bytes &&
+                   all.decided > 1) {
+                all.keep_front(all.decided / 2);
+                bytes = messages_.answer_outcomes(asked.id, all);
+                ends = true;
+            }
             if (!bytes) {
                 made.bytes = Messages::answer_error(detail::SyncMessageKind::result, asked.id,
                                                     SyncErrc::store_corrupt);

@@ -238,7 +238,7 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 ///   the version in whose place add, update or remove put its own with this id, if the decision of
 ///   the mark `overwrites`. The store chooses how many of the latest it remembers, and returns
 ///   nothing for others. With it, an operation that is sent again reports again what it replaced
-///   unseen.
+///   unseen. It is not called if `applied` has the form of earlier versions, a hash.
 ///
 /// Each call happens as a whole, effect and mark, or not at all, also when it fails. An error code
 /// gives the reason; see SyncErrc. A result that a call has returned survives everything that the

@@ -46,7 +46,11 @@ public:
         const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
         if (waited && !client.core.waiting()) limits.end_waiting();
         using Recheck = ClientRights::Recheck;
-        if (client.rights.recheck == Recheck::under_way && !client.core.checks()) {
+        using Event = ClientCore::Event;
+        // The answer ends it, also if a newer token begins another check in the same step.
+        const bool answered =
+            event == Event::granted || event == Event::denied || event == Event::unanswered;
+        if (client.rights.recheck == Recheck::under_way && (answered || !client.core.checks())) {
             client.rights.recheck = Recheck::none;
             limits.end_recheck();
         }

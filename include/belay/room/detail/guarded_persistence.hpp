@@ -91,7 +91,6 @@ public:
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutNews, PersistenceError>> done) {
         call([&] { inner_.subscribe(id, from, std::move(done)); });
-        if (!what_.empty()) report(std::string{id}, take_what());
     }
 
 private:

@@ -233,7 +233,9 @@ private:
         fanout().publish(room.id, encode(message));
     }
     void subscribe(RoomBase& room) {
-        fanout().subscribe(room.id, room.replication->read, room.replication->subscription.ask());
+        ReplicationState& state = *room.replication;
+        fanout().subscribe(room.id, state.read, state.subscription.ask());
+        state.threw = fanout().take_what();
         room.waker.touch();
     }
     /// Retries later. The delay grows for errors that do not end by themselves.
@@ -281,10 +283,13 @@ private:
             room.replication->subscription.take();
         const bool received = answer && answer->has_value();
         if (!received) {
+            const std::string& threw = room.replication->threw;
             const PersistenceError error =
                 answer ? answer->error()
-                       : PersistenceError{
-                             RoomErrc::no_answer, {}, "the fan-out dropped the subscription"};
+                       : PersistenceError{RoomErrc::no_answer,
+                                          {},
+                                          threw.empty() ? "the fan-out dropped the subscription"
+                                                        : "the persistence threw: " + threw};
             room.replication->loss.uncertain = true;
             fail(room, error);
             return retry_later(room, error.code);

@@ -6,6 +6,7 @@
 #include <algorithm>  // std::find
 #include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint64_t
+#include <string>     // std::string
 #include <vector>     // std::vector
 
 #include <belay/core/instant.hpp>
@@ -170,6 +171,7 @@ struct ReplicationState {
     [[nodiscard]] bool covers_entries() const noexcept { return !frozen && !loss.unstored; }
 
     driver::Question<Result<part::FanoutNews, PersistenceError>> subscription;
+    std::string threw{};           ///< the text of the exception of the last subscription
     Instant again_at = never;      ///< the next subscription, or load
     Instant recovers_at = always;  ///< the earliest next load after a gap
     RoomPause failed{};            ///< the delay after a failure

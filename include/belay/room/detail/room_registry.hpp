@@ -86,10 +86,12 @@ public:
                 if (!room->evicted && room->core.held_back()) replication_.on_held_back(*room);
                 continue;
             }
-            if (room->calls.save_error) context_.run.stop_error = room->calls.save_error;
+            std::error_code& error = context_.run.stop_error;
             if (room->core.held_back()) {
-                context_.run.stop_error = RoomErrc::not_durable;
+                error = RoomErrc::not_durable;
                 give_up(*room);
+            } else if (room->calls.save_error && error != RoomErrc::not_durable) {
+                error = room->calls.save_error;
             }
             evict(*room, unsaved);
         }

@@ -164,6 +164,15 @@ public:
         std::vector<Failed> failed{};
         std::vector<Conflicting> conflicts{};
         std::vector<Overwriting> overwrote{};
+
+        /// Leaves out all but the first operations, which the device then sends again.
+        void keep_front(std::uint32_t count) {
+            decided = count;
+            const auto is_later = [count](const auto& one) { return one.index >= count; };
+            std::erase_if(failed, is_later);
+            std::erase_if(conflicts, is_later);
+            std::erase_if(overwrote, is_later);
+        }
     };
     [[nodiscard]] std::optional<Bytes> answer_outcomes(std::uint64_t id, const Outcomes& all) {
         Bytes message = answer_error(SyncMessageKind::result, id, {});
