@@ -48,7 +48,8 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones begin
-    /// in the order of their requests.
+    /// in the order of their requests. The loads of export_room are limited by calls_max, and not
+    /// counted as loads.
     std::size_t loads_max = 64;
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.
@@ -81,8 +82,8 @@ struct RoomOptions {
     std::size_t documents_per_client_max = 100;
 
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
-    /// has been idle for longest. It refuses the client if every room has clients or unsaved
-    /// changes.
+    /// has been idle for longest. If there is none, it evicts one that a shared storage may lack in
+    /// part. Otherwise it refuses the client.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. A user without a name has no
     /// share of its own, so only rooms_max limits its rooms. A room counts until it is evicted.

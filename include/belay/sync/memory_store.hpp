@@ -50,7 +50,8 @@ struct MemoryStoreOptions {
 /// Keeps elements by session and id in hash tables.
 ///
 /// An element takes 108 to 132 bytes and its value. It takes more if the id (above 15 characters)
-/// or the value allocates memory. A remembered id takes 40 to 56 bytes.
+/// or the value allocates memory. A remembered id takes 40 to 56 bytes, and a replaced version its
+/// value, too.
 ///
 /// Models:        StoreLike, with changes_since and replaced.
 /// Thread safety: distinct objects safe.

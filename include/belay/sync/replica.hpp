@@ -142,6 +142,7 @@ public:
     }
 
     /// Reads the edits that the journal has.   Pre: it was not called before.
+    /// After an error, make a new Replica over the journal.
     ///
     /// Until it has succeeded, edit(), read(), for_each() and sync() return not_loaded, and change
     /// nothing: an edit from before the restart would be overtaken or released.
@@ -149,6 +150,9 @@ public:
     /// Errors: corrupt: the journal has a record that is none of a Replica, or that the codec
     ///         cannot decode; store_corrupt: its note is none of a clock; those of the journal.
     [[nodiscard]] std::error_code load() {
+        BELAY_PRECONDITION(!is_loaded_ && edits_.all().empty(),
+                           "Replica::load: it was called before; make a new Replica to read the "
+                           "journal again");
         if (const std::error_code error = clock_.restore(log().kept())) return error;
         if (const std::error_code error = edits_.load(log(), replaced_)) return error;
         for (const auto& [seq, edit] : edits_.all()) clock_.saw(edit.operation.stamp);

@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// An iterator is a place in the list. So push_back() invalidates no iterator and no reference. An
 /// erasure invalidates those of the erased edit and the later ones.
 ///
-/// Complexity: push_back() is constant, and find() nearly so, if few edits were erased in between.
+/// Complexity: push_back() is constant, and at() nearly so, if few edits were erased in between.
 template <class Edit>
 class EditList {
 public:
