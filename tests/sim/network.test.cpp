@@ -137,6 +137,58 @@ TEST_CASE("Network::bandwidth ends for what is under way, too", "[sim][network][
     CHECK(rig.there().messages().size() == 2);
 }
 
+TEST_CASE("A slow limit that ends leaves no segment waiting, also if another limit holds",
+          "[sim][network][regression]") {
+    enum class Way { fault_ends, heal, call, reader_call, reader_heal, with_queue };
+    for (const Way way : {Way::fault_ends, Way::heal, Way::call, Way::reader_call, Way::reader_heal,
+                          Way::with_queue}) {
+        INFO("way " << static_cast<int>(way));
+        NetworkRig rig;
+        rig.connect();
+        const auto limit = [&](std::uint64_t rate) {
+            rig.net.bandwidth(rig.client, rig.server, rate, way == Way::with_queue ? 100'000 : 0);
+        };
+        limit(way == Way::call ? 1'000 : 1'000'000);
+        // A reader of its own limit does not keep the time of the slow link either.
+        if (way == Way::with_queue) rig.net.slow_reader(rig.server, 1'000'000);
+        const sim::Fault slow = sim::bandwidth("client", "server", 1'000);
+        if (way == Way::fault_ends || way == Way::with_queue) {
+            rig.world.play(sim::Scenario{}.during(1s, 2s, slow));
+        }
+        if (way == Way::heal) rig.world.play(sim::Scenario{}.at(1s, slow));
+        if (way == Way::reader_call || way == Way::reader_heal) rig.net.slow_reader(rig.server, 1);
+        rig.world.run_for(1'500ms - rig.now());
+        REQUIRE(rig.link().send(Bytes(60'000)) == SendResult::sent);
+        rig.world.run_for(500ms);
+        CHECK(rig.there().messages().empty());
+        if (way == Way::heal || way == Way::reader_heal) rig.world.heal();
+        if (way == Way::call) limit(1'000'000);
+        if (way == Way::reader_call) rig.net.slow_reader(rig.server, 0);
+        // 100 ms until the world looks at it, and 60 ms for the link and for the reader.
+        rig.world.run_for(230ms);
+        CHECK(rig.there().messages().size() == 1);
+    }
+}
+
+TEST_CASE("A change of other limits and latencies does not delay what a link carries",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.world.play(sim::Scenario{}
+                       .during(1s, 20s, sim::bandwidth("client", "server", 1'000))
+                       .during(3s, 4s, sim::bandwidth("server", "client", 1'000'000))
+                       .during(4s, 5s, sim::latency("server", "client", 1ms, 2ms))
+                       .during(3s, 4s, sim::slow_reader("server", 1'000)));
+    rig.world.run_for(1'500ms - rig.now());
+    REQUIRE(rig.link().send(Bytes(3'960)) == SendResult::sent);
+    rig.world.run_for(3s);
+    rig.net.bandwidth(rig.client, rig.server, 2'000);  // counts when the fault has ended
+    rig.world.run_for(1'001ms);
+    CHECK(rig.there().messages().empty());
+    rig.world.run_for(2ms);
+    CHECK(rig.there().messages().size() == 1);
+}
+
 TEST_CASE("A heartbeat ends a connection whose link is too slow for its messages",
           "[sim][network][unit]") {
     NetworkRig rig;

@@ -60,8 +60,9 @@ public:
         BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
                            "Network::bandwidth: bytes_per_second <= 10'000'000'000 must hold");
         BELAY_PRECONDITION(&from != &to, "Network::bandwidth: the two hosts must differ");
-        fabric_.links.bandwidth_of(from.station_, to.station_).own = {bytes_per_second,
-                                                                      queue_bytes};
+        detail::Bottleneck& link = fabric_.links.bandwidth_of(from.station_, to.station_);
+        link.own = {bytes_per_second, queue_bytes};
+        link.settle();
         fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
     }
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
@@ -156,6 +157,7 @@ public:
         BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
                            "Network::slow_reader: bytes_per_second <= 10'000'000'000 must hold");
         host.station_.reads.own = {bytes_per_second, 0};
+        host.station_.reads.settle();
         fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
     }
     /// Breaks a connection, as drop_connections does, at one of `n` messages on average; 0: at

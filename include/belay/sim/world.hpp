@@ -181,8 +181,7 @@ public:
         fabric_.on_send.reset();
         network_.cut_one_in(0);
         network_.heal_all();
-        fabric_.links.end_faults();
-        detail::choose_latencies(fabric_);
+        change_links();
         for (const std::unique_ptr<Host>& h : hosts_) {
             network_.accept(*h);
             network_.accept_then_close(*h, false);
@@ -554,6 +553,7 @@ private:
                 fabric_.links.begin_fault(find(f.host)->station_, find(f.peer)->station_, f);
             }
         }
+        fabric_.links.settle_faults();
         detail::choose_latencies(fabric_);
     }
     bool step(Instant end) {
