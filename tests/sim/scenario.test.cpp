@@ -299,6 +299,34 @@ TEST_CASE("Scenario: of two bandwidths of a link, the one later in the scenario 
     CHECK(w.works());
 }
 
+TEST_CASE("Scenario: of two slow readers of a host, the one later in the scenario counts",
+          "[sim][scenario][regression]") {
+    ScenarioWorld w;
+    w.world.network().latency(1ms, 1ms);
+    w.world.play(sim::Scenario{}
+                     .during(2s, 5s, sim::slow_reader("server", 1))
+                     .during(1s, 3s, sim::slow_reader("server", 1'000'000)));
+    w.world.run_for(2900ms);
+    CHECK(w.notes.last("message even") > 2600ms);
+    w.world.run_for(2s);  // until 4.9 s
+    CHECK(w.notes.last("message even") < 3100ms);
+    w.world.run_for(5s);
+    CHECK(w.works());
+}
+
+TEST_CASE("A slow reader that ends leaves another one of its host", "[sim][scenario][regression]") {
+    ScenarioWorld w;
+    w.world.network().latency(1ms, 1ms);
+    w.world.play(sim::Scenario{}
+                     .during(1s, 20s, sim::slow_reader("server", 1'000'000))
+                     .during(2s, 4s, sim::slow_reader("server", 1)));
+    w.world.run_for(3900ms);
+    const auto before = w.notes.last("message even");
+    CHECK(before < 2100ms);
+    w.world.run_for(300ms);  // until 4.2 s
+    CHECK(w.notes.last("message even") > 4s);
+}
+
 TEST_CASE("World::heal ends a bandwidth of a scenario, and early closes", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(sim::Scenario{}
