@@ -222,6 +222,21 @@ TEST_CASE("Network::accept_then_close ends each new connection at once", "[sim][
     CHECK(rig.connection_log.size() == connections + 1);
 }
 
+TEST_CASE("The end of another partition does not drop what an early close has sent",
+          "[sim][network][regression]") {
+    NetworkRig rig;
+    sim::Host& other = rig.world.host("other");
+    rig.net.accept_then_close(rig.server);
+    rig.net.partition_one_way(rig.server, rig.client);
+    rig.world.run_for(1s);
+    rig.net.partition(rig.server, other);
+    rig.net.heal(rig.server, other);
+    REQUIRE(rig.notes.count("cooldown lost") == 0);
+    rig.net.heal_one_way(rig.server, rig.client);
+    rig.world.run_for(3ms);
+    CHECK(rig.notes.count("cooldown lost") == 1);
+}
+
 TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();

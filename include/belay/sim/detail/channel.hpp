@@ -257,7 +257,7 @@ public:
     /// Holds what a host sends.
     void block(const Station& from) noexcept {
         for (Pipe& p : pipe_) {
-            if (end_[p.from].station != &from) continue;
+            if (end_[p.from].station != &from || p.blocked) continue;
             p.blocked = true;
             // The kernel of a dead process does not retransmit its segments.
             if (!end_[p.from].exists && !cut_) p.flying.clear();
