@@ -736,7 +736,7 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
     sim::Host& client =
         world.host("client", [&](sim::Host& h) { return std::make_unique<TwoClients>(h, a, b); });
     world.run_for(1s);
-    const auto second_after = [&](std::uint64_t queue_bytes) {
+    const auto second_after = [&](std::uint64_t queue_bytes, bool is_alone = false) {
         const auto arrived = [&] {
             std::size_t count = 0;
             for (const auto& notes : connections) count += notes->messages().size();
@@ -747,7 +747,8 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
         const Instant begin = world.now();
         auto& both = *client.process<TwoClients>();
         REQUIRE(both.first.link.send(Bytes(960)) == SendResult::sent);
-        REQUIRE(both.second.link.send(Bytes(960)) == SendResult::sent);
+        auto& other = is_alone ? both.first : both.second;
+        REQUIRE(other.link.send(Bytes(960)) == SendResult::sent);
         REQUIRE(world.run_until([&] { return arrived() == before + 2; }, 5s));
         return elapsed(begin, world.now());
     };
@@ -755,7 +756,15 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
     CHECK(second_after(0) == 202ms);
     CHECK(second_after(1'000'000) == 202ms);
     CHECK(second_after(1'500) == 302ms);
-    CHECK(second_after(1) == 302ms);  // an empty queue has space for any segment
+    CHECK(second_after(1) == 302ms);        // an empty queue has space for any segment
+    CHECK(second_after(1, true) == 202ms);  // one segment of a connection at most is in it
+}
+
+TEST_CASE("Network::bandwidth aborts on a queue without a limit", "[sim][network][unit]") {
+    NetworkRig rig;
+    CHECK(aborts_with([&] {
+              rig.net.bandwidth(rig.client, rig.server, 0, 1);
+          }).find("Network::bandwidth: queue_bytes") != std::string::npos);
 }
 
 TEST_CASE("Network::black_hole stops all traffic of one host", "[sim][network][unit]") {
