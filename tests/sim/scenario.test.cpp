@@ -538,6 +538,45 @@ TEST_CASE("draw gives the same scenario for the same seed", "[sim][scenario][gol
     .when({"server", "client", "", 1}, sim::drop_connections("server", "client")))");
 }
 
+TEST_CASE("draw refuses options that no fault can have, whatever the seed",
+          "[sim][scenario][regression]") {
+    const std::vector<std::string> hosts{"a", "b"};
+    sim::ScenarioOptions good{.exponential_latencies = 3,
+                              .bandwidths = 3,
+                              .wall_clocks = 3,
+                              .latency_max = 24h,
+                              .bandwidth_max = 10'000'000'000,
+                              .clock_wrong_max = 30 * 365 * 24h,
+                              .clock_drift_max = 999'999};
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+        CHECK_FALSE(sim::draw(good, Seed{seed}, hosts).heals());
+    }
+    const auto refuses = [&](auto&& spoil) {
+        sim::ScenarioOptions bad = good;
+        spoil(bad);
+        return aborts_with([&] {
+                   static_cast<void>(sim::draw(bad, Seed{1}, {}));
+               }).find("ScenarioOptions: ") != std::string::npos;
+    };
+    using Options = sim::ScenarioOptions;
+    CHECK_FALSE(refuses([](Options&) {}));
+    CHECK(refuses([](Options& o) { o.clock_drift_max = 1'000'000; }));
+    CHECK(refuses([](Options& o) { o.clock_drift_max = -1; }));
+    CHECK(refuses([](Options& o) { o.clock_wrong_max = 30 * 365 * 24h + 1ns; }));
+    CHECK(refuses([](Options& o) { o.clock_wrong_max = -1ns; }));
+    CHECK(refuses([](Options& o) { o.latency_max = 24h + 1ns; }));
+    CHECK(refuses([](Options& o) { o.latency_max = -1ns; }));
+    CHECK(refuses([](Options& o) { o.bandwidth_max = 10'000'000'001; }));
+    CHECK(refuses([](Options& o) { o.number_max = 0; }));
+    CHECK(refuses([](Options& o) { o.within = -1ns; }));
+    CHECK(refuses([](Options& o) { o.lasts_max = -1ns; }));
+    // Without exponential latencies, a message may travel longer.
+    CHECK_FALSE(refuses([](Options& o) {
+        o.latency_max = 48h;
+        o.exponential_latencies = 0;
+    }));
+}
+
 TEST_CASE("draw switches each class on in about half of the seeds, log-uniformly",
           "[sim][scenario][property]") {
     const std::vector<std::string> hosts{"a", "b", "c"};
