@@ -6,6 +6,8 @@
 
 It reads every header of include/belay, except those of components that wait for the real world (OUTSIDE), without comments
 and texts. EXCUSED has the lines that stay, each with the reason.
+
+It does not find a hashed container that one header declares as a member, and another header iterates over.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import sys
 
 # A world reaches no header of these folders, except the bindings of SIM_BINDING.
 OUTSIDE = ("adapter", "drive", "posix", "windows")
-SIM_BINDING = re.compile(r"adapter/(detail/)?asio_sim(_\w+)?\.hpp$")
+SIM_BINDING = re.compile(r"adapter/(detail/)?(?:asio|libc)_sim(_\w+)?\.hpp$")
 
 POINTER = r"[^<>,;]*\*(?:\s*const)?\s*"
 RULES = {
@@ -43,6 +45,10 @@ HASHED_ADVICE = "its order differs between standard libraries; iterate over a ve
 
 # "path: rule": why the hits of a rule in a header do no harm.
 EXCUSED = {
+    "adapter/detail/libc_sim_calls.hpp: random device": "defines these functions for a world, over the bits of its host",
+    "adapter/detail/libc_sim_calls.hpp: real clock": "defines these functions for a world, over its clocks",
+    "adapter/detail/libc_sim_symbols.hpp: random device": "defines these functions: in a world, those of libc_sim_calls.hpp",
+    "adapter/detail/libc_sim_symbols.hpp: real clock": "defines these functions: in a world, those of libc_sim_calls.hpp",
     "backoff/exponential.hpp: floating point": "reads the bits of a factor that the user wrote, and computes with integers",
     "budget/detail/rate_state.hpp: floating point": "products and quotients alone, which IEEE 754 defines to the last bit",
     "call/detail/answer_kinds.hpp: floating point": "a type in a concept; nothing is computed",

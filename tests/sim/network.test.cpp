@@ -137,6 +137,58 @@ TEST_CASE("Network::bandwidth ends for what is under way, too", "[sim][network][
     CHECK(rig.there().messages().size() == 2);
 }
 
+TEST_CASE("A slow limit that ends leaves no segment waiting, also if another limit holds",
+          "[sim][network][regression]") {
+    enum class Way { fault_ends, heal, call, reader_call, reader_heal, with_queue };
+    for (const Way way : {Way::fault_ends, Way::heal, Way::call, Way::reader_call, Way::reader_heal,
+                          Way::with_queue}) {
+        INFO("way " << static_cast<int>(way));
+        NetworkRig rig;
+        rig.connect();
+        const auto limit = [&](std::uint64_t rate) {
+            rig.net.bandwidth(rig.client, rig.server, rate, way == Way::with_queue ? 100'000 : 0);
+        };
+        limit(way == Way::call ? 1'000 : 1'000'000);
+        // A reader of its own limit does not keep the time of the slow link either.
+        if (way == Way::with_queue) rig.net.slow_reader(rig.server, 1'000'000);
+        const sim::Fault slow = sim::bandwidth("client", "server", 1'000);
+        if (way == Way::fault_ends || way == Way::with_queue) {
+            rig.world.play(sim::Scenario{}.during(1s, 2s, slow));
+        }
+        if (way == Way::heal) rig.world.play(sim::Scenario{}.at(1s, slow));
+        if (way == Way::reader_call || way == Way::reader_heal) rig.net.slow_reader(rig.server, 1);
+        rig.world.run_for(1'500ms - rig.now());
+        REQUIRE(rig.link().send(Bytes(60'000)) == SendResult::sent);
+        rig.world.run_for(500ms);
+        CHECK(rig.there().messages().empty());
+        if (way == Way::heal || way == Way::reader_heal) rig.world.heal();
+        if (way == Way::call) limit(1'000'000);
+        if (way == Way::reader_call) rig.net.slow_reader(rig.server, 0);
+        // 100 ms until the world looks at it, and 60 ms for the link and for the reader.
+        rig.world.run_for(230ms);
+        CHECK(rig.there().messages().size() == 1);
+    }
+}
+
+TEST_CASE("A change of other limits and latencies does not delay what a link carries",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.world.play(sim::Scenario{}
+                       .during(1s, 20s, sim::bandwidth("client", "server", 1'000))
+                       .during(3s, 4s, sim::bandwidth("server", "client", 1'000'000))
+                       .during(4s, 5s, sim::latency("server", "client", 1ms, 2ms))
+                       .during(3s, 4s, sim::slow_reader("server", 1'000)));
+    rig.world.run_for(1'500ms - rig.now());
+    REQUIRE(rig.link().send(Bytes(3'960)) == SendResult::sent);
+    rig.world.run_for(3s);
+    rig.net.bandwidth(rig.client, rig.server, 2'000);  // counts when the fault has ended
+    rig.world.run_for(1'001ms);
+    CHECK(rig.there().messages().empty());
+    rig.world.run_for(2ms);
+    CHECK(rig.there().messages().size() == 1);
+}
+
 TEST_CASE("A heartbeat ends a connection whose link is too slow for its messages",
           "[sim][network][unit]") {
     NetworkRig rig;
@@ -168,6 +220,21 @@ TEST_CASE("Network::accept_then_close ends each new connection at once", "[sim][
     rig.world.run_for(5s);
     CHECK(rig.connected());
     CHECK(rig.connection_log.size() == connections + 1);
+}
+
+TEST_CASE("The end of another partition does not drop what an early close has sent",
+          "[sim][network][regression]") {
+    NetworkRig rig;
+    sim::Host& other = rig.world.host("other");
+    rig.net.accept_then_close(rig.server);
+    rig.net.partition_one_way(rig.server, rig.client);
+    rig.world.run_for(1s);
+    rig.net.partition(rig.server, other);
+    rig.net.heal(rig.server, other);
+    REQUIRE(rig.notes.count("cooldown lost") == 0);
+    rig.net.heal_one_way(rig.server, rig.client);
+    rig.world.run_for(3ms);
+    CHECK(rig.notes.count("cooldown lost") == 1);
 }
 
 TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][network][unit]") {
@@ -669,7 +736,7 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
     sim::Host& client =
         world.host("client", [&](sim::Host& h) { return std::make_unique<TwoClients>(h, a, b); });
     world.run_for(1s);
-    const auto second_after = [&](std::uint64_t queue_bytes) {
+    const auto second_after = [&](std::uint64_t queue_bytes, bool is_alone = false) {
         const auto arrived = [&] {
             std::size_t count = 0;
             for (const auto& notes : connections) count += notes->messages().size();
@@ -680,7 +747,8 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
         const Instant begin = world.now();
         auto& both = *client.process<TwoClients>();
         REQUIRE(both.first.link.send(Bytes(960)) == SendResult::sent);
-        REQUIRE(both.second.link.send(Bytes(960)) == SendResult::sent);
+        auto& other = is_alone ? both.first : both.second;
+        REQUIRE(other.link.send(Bytes(960)) == SendResult::sent);
         REQUIRE(world.run_until([&] { return arrived() == before + 2; }, 5s));
         return elapsed(begin, world.now());
     };
@@ -688,7 +756,15 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
     CHECK(second_after(0) == 202ms);
     CHECK(second_after(1'000'000) == 202ms);
     CHECK(second_after(1'500) == 302ms);
-    CHECK(second_after(1) == 302ms);  // an empty queue has space for any segment
+    CHECK(second_after(1) == 302ms);        // an empty queue has space for any segment
+    CHECK(second_after(1, true) == 202ms);  // one segment of a connection at most is in it
+}
+
+TEST_CASE("Network::bandwidth aborts on a queue without a limit", "[sim][network][unit]") {
+    NetworkRig rig;
+    CHECK(aborts_with([&] {
+              rig.net.bandwidth(rig.client, rig.server, 0, 1);
+          }).find("Network::bandwidth: queue_bytes") != std::string::npos);
 }
 
 TEST_CASE("Network::black_hole stops all traffic of one host", "[sim][network][unit]") {

@@ -299,6 +299,34 @@ TEST_CASE("Scenario: of two bandwidths of a link, the one later in the scenario 
     CHECK(w.works());
 }
 
+TEST_CASE("Scenario: of two slow readers of a host, the one later in the scenario counts",
+          "[sim][scenario][regression]") {
+    ScenarioWorld w;
+    w.world.network().latency(1ms, 1ms);
+    w.world.play(sim::Scenario{}
+                     .during(2s, 5s, sim::slow_reader("server", 1))
+                     .during(1s, 3s, sim::slow_reader("server", 1'000'000)));
+    w.world.run_for(2900ms);
+    CHECK(w.notes.last("message even") > 2600ms);
+    w.world.run_for(2s);  // until 4.9 s
+    CHECK(w.notes.last("message even") < 3100ms);
+    w.world.run_for(5s);
+    CHECK(w.works());
+}
+
+TEST_CASE("A slow reader that ends leaves another one of its host", "[sim][scenario][regression]") {
+    ScenarioWorld w;
+    w.world.network().latency(1ms, 1ms);
+    w.world.play(sim::Scenario{}
+                     .during(1s, 20s, sim::slow_reader("server", 1'000'000))
+                     .during(2s, 4s, sim::slow_reader("server", 1)));
+    w.world.run_for(3900ms);
+    const auto before = w.notes.last("message even");
+    CHECK(before < 2100ms);
+    w.world.run_for(300ms);  // until 4.2 s
+    CHECK(w.notes.last("message even") > 4s);
+}
+
 TEST_CASE("World::heal ends a bandwidth of a scenario, and early closes", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(sim::Scenario{}
@@ -508,6 +536,45 @@ TEST_CASE("draw gives the same scenario for the same seed", "[sim][scenario][gol
     .during(18317ms, 18446ms, sim::partition("client", "server"))
     .when({"client", "server", "", 26}, sim::drop_connections("client", "server"))
     .when({"server", "client", "", 1}, sim::drop_connections("server", "client")))");
+}
+
+TEST_CASE("draw refuses options that no fault can have, whatever the seed",
+          "[sim][scenario][regression]") {
+    const std::vector<std::string> hosts{"a", "b"};
+    sim::ScenarioOptions good{.exponential_latencies = 3,
+                              .bandwidths = 3,
+                              .wall_clocks = 3,
+                              .latency_max = 24h,
+                              .bandwidth_max = 10'000'000'000,
+                              .clock_wrong_max = 30 * 365 * 24h,
+                              .clock_drift_max = 999'999};
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+        CHECK_FALSE(sim::draw(good, Seed{seed}, hosts).heals());
+    }
+    const auto refuses = [&](auto&& spoil) {
+        sim::ScenarioOptions bad = good;
+        spoil(bad);
+        return aborts_with([&] {
+                   static_cast<void>(sim::draw(bad, Seed{1}, {}));
+               }).find("ScenarioOptions: ") != std::string::npos;
+    };
+    using Options = sim::ScenarioOptions;
+    CHECK_FALSE(refuses([](Options&) {}));
+    CHECK(refuses([](Options& o) { o.clock_drift_max = 1'000'000; }));
+    CHECK(refuses([](Options& o) { o.clock_drift_max = -1; }));
+    CHECK(refuses([](Options& o) { o.clock_wrong_max = 30 * 365 * 24h + 1ns; }));
+    CHECK(refuses([](Options& o) { o.clock_wrong_max = -1ns; }));
+    CHECK(refuses([](Options& o) { o.latency_max = 24h + 1ns; }));
+    CHECK(refuses([](Options& o) { o.latency_max = -1ns; }));
+    CHECK(refuses([](Options& o) { o.bandwidth_max = 10'000'000'001; }));
+    CHECK(refuses([](Options& o) { o.number_max = 0; }));
+    CHECK(refuses([](Options& o) { o.within = -1ns; }));
+    CHECK(refuses([](Options& o) { o.lasts_max = -1ns; }));
+    // Without exponential latencies, a message may travel longer.
+    CHECK_FALSE(refuses([](Options& o) {
+        o.latency_max = 48h;
+        o.exponential_latencies = 0;
+    }));
 }
 
 TEST_CASE("draw switches each class on in about half of the seeds, log-uniformly",

@@ -36,7 +36,7 @@ public:
         set_latency(from, to, {min, max});
     }
     /// Sets how long a message travels, as latency(), with the exponential distribution: `min` at
-    /// least, `mean` on average, and at most 17 times as much above `min`.
+    /// least, `mean` on average, and at most `min` + 17 x (`mean` - `min`).
     /// Pre: 0ns <= min <= mean <= 24h.
     void exponential_latency(Duration min, Duration mean) noexcept {
         BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
@@ -53,15 +53,19 @@ public:
     /// All connections between the two share them, each segment with 40 bytes of headers. When the
     /// limit ends, what waits continues within 0.1 s. `queue_bytes` limits the bytes that wait for
     /// the link; 0: no limit. A segment that finds the queue full is lost. The kernel repeats it
-    /// after 200 ms, and a request for a connection after 1 s.
-    /// Pre: bytes_per_second <= 10'000'000'000.
+    /// after 200 ms, and a request for a connection after 1 s. At most one segment of each
+    /// connection is in the queue, so a connection alone loses nothing.
+    /// Pre: bytes_per_second <= 10'000'000'000; queue_bytes is 0 if bytes_per_second is 0.
     void bandwidth(const Host& from, const Host& to, std::uint64_t bytes_per_second,
                    std::uint64_t queue_bytes = 0) {
         BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
                            "Network::bandwidth: bytes_per_second <= 10'000'000'000 must hold");
+        BELAY_PRECONDITION(bytes_per_second != 0 || queue_bytes == 0,
+                           "Network::bandwidth: queue_bytes must be 0 if bytes_per_second is 0");
         BELAY_PRECONDITION(&from != &to, "Network::bandwidth: the two hosts must differ");
-        fabric_.links.bandwidth_of(from.station_, to.station_).own = {bytes_per_second,
-                                                                      queue_bytes};
+        detail::Bottleneck& link = fabric_.links.bandwidth_of(from.station_, to.station_);
+        link.own = {bytes_per_second, queue_bytes};
+        link.settle();
         fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
     }
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
@@ -156,6 +160,7 @@ public:
         BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
                            "Network::slow_reader: bytes_per_second <= 10'000'000'000 must hold");
         host.station_.reads.own = {bytes_per_second, 0};
+        host.station_.reads.settle();
         fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;
     }
     /// Breaks a connection, as drop_connections does, at one of `n` messages on average; 0: at

@@ -234,20 +234,20 @@ struct ScenarioOptions {
     std::uint32_t disk_refusals = 0;
     std::uint32_t disk_errors = 0;
     std::uint32_t wall_clocks = 0;
-    /// Faults begin within this time since the start of the world.
+    /// Faults begin within this time since the start of the world. No duration is negative.
     Duration within = std::chrono::seconds{20};
     /// The longest time that a fault lasts; lengths are drawn log-uniformly from 1 ms.
     Duration lasts_max = std::chrono::seconds{5};
     /// The longest travel of a message in a fault `latency`, and the longest mean in an
-    /// `exponential_latency`.
+    /// `exponential_latency`. It is at most 24 h if that is drawn.
     Duration latency_max = std::chrono::seconds{2};
     /// The highest number of bytes per second in a fault `bandwidth` or `slow_reader`; drawn
-    /// log-uniformly from 1,000.
+    /// log-uniformly from 1,000. It is at most 10'000'000'000.
     std::uint64_t bandwidth_max = 1'000'000;
-    /// The most by which a wall clock is set wrong.
+    /// The most by which a wall clock is set wrong. It is at most 30 years of 365 days.
     Duration clock_wrong_max = std::chrono::hours{1};
     /// The largest drift of a wall clock, in parts per million. The default is the largest that NTP
-    /// corrects.   Source: RFC 5905, MAXFREQ.
+    /// corrects. It is from 0 to 999'999.   Source: RFC 5905, MAXFREQ.
     std::int32_t clock_drift_max = 500;
     /// The largest number of a message in a cut, and of an operation in a disk error.
     std::uint64_t number_max = 64;
@@ -265,6 +265,7 @@ class ScenarioDraw {
 public:
     ScenarioDraw(const ScenarioOptions& options, Seed seed, std::vector<std::string> hosts)
         : options_{options}, seed_{mix(seed.value, hash_of("scenario"))} {
+        require_sound(options);
         for (std::string& host : hosts) {
             const bool spared = std::any_of(options.spared.begin(), options.spared.end(),
                                             [&](const std::string& s) { return s == host; });
@@ -337,6 +338,24 @@ private:
         std::string b;
     };
 
+    // The reason comes at once, and not with the first seed that draws such a fault.
+    static void require_sound(const ScenarioOptions& o) noexcept {
+        constexpr Duration none{};
+        BELAY_PRECONDITION(none <= o.within && none <= o.lasts_max,
+                           "ScenarioOptions: within and lasts_max must not be negative");
+        BELAY_PRECONDITION(none <= o.latency_max && (o.exponential_latencies == 0 ||
+                                                     is_exponential_latency(none, o.latency_max)),
+                           "ScenarioOptions: latency_max must not be negative, and be at most 24h "
+                           "with exponential_latencies");
+        BELAY_PRECONDITION(o.bandwidth_max == 0 || is_bandwidth(o.bandwidth_max),
+                           "ScenarioOptions: bandwidth_max <= 10'000'000'000 must hold");
+        BELAY_PRECONDITION(none <= o.clock_wrong_max && o.clock_wrong_max <= clock_wrong_by_max,
+                           "ScenarioOptions: clock_wrong_max must be from 0 to 30 years");
+        BELAY_PRECONDITION(0 <= o.clock_drift_max && o.clock_drift_max < drift_ppm_max,
+                           "ScenarioOptions: 0 <= clock_drift_max < 1'000'000 must hold");
+        BELAY_PRECONDITION(o.number_max != 0 || (o.cuts == 0 && o.disk_errors == 0),
+                           "ScenarioOptions: number_max must be > 0 with cuts or disk_errors");
+    }
     /// Returns a number from 1 to `most`; each power of two is equally likely.
     static std::uint64_t log_uniform(Random& bits, std::uint64_t most) noexcept {
         if (most <= 1) return most;
@@ -404,7 +423,7 @@ private:
 }  // namespace detail
 
 /// Draws a scenario over the hosts of these names. The same seed gives the same scenario on every
-/// compiler.
+/// compiler.   Pre: the options are in their ranges.
 [[nodiscard]] inline Scenario draw(const ScenarioOptions& options, Seed seed,
                                    std::vector<std::string> hosts) {
     return detail::ScenarioDraw{options, seed, std::move(hosts)}.draw();

@@ -181,8 +181,7 @@ public:
         fabric_.on_send.reset();
         network_.cut_one_in(0);
         network_.heal_all();
-        fabric_.links.end_faults();
-        detail::choose_latencies(fabric_);
+        change_links();
         for (const std::unique_ptr<Host>& h : hosts_) {
             network_.accept(*h);
             network_.accept_then_close(*h, false);
@@ -517,6 +516,8 @@ private:
         const Fault& f = p.step.fault;
         if (f.changes_link()) {
             change_links();
+        } else if (f.kind == Fault::Kind::slow_reader) {
+            change_reader(f);
         } else {
             if (f.kind == Fault::Kind::restart) stage_.end_all(Fault::Kind::kill, f.host);
             if (f.kind == Fault::Kind::resume) stage_.end_all(Fault::Kind::pause, f.host);
@@ -531,6 +532,7 @@ private:
         const Fault& f = p.step.fault;
         engine_.note(detail::Mark::fault_end, find(f.host)->station_.index, f.key());
         if (f.changes_link()) return change_links();
+        if (f.kind == Fault::Kind::slow_reader) return change_reader(f);
         if (stage_.holds(f)) return;
         detail::take_back(*this, *find(f.host), find(f.peer), f);
         // A partition and one in one direction hold a part of each other.
@@ -554,7 +556,16 @@ private:
                 fabric_.links.begin_fault(find(f.host)->station_, find(f.peer)->station_, f);
             }
         }
+        fabric_.links.settle_faults();
         detail::choose_latencies(fabric_);
+    }
+    /// If two slow readers of one host hold, the one later in the scenario counts.
+    void change_reader(const Fault& f) {
+        std::uint64_t rate = 0;
+        for (const detail::PlannedStep& p : stage_.steps()) {
+            if (p.holds && stage_.same_effect(p.step.fault, f)) rate = p.step.fault.number;
+        }
+        network_.slow_reader(*find(f.host), rate);
     }
     bool step(Instant end) {
         BELAY_PRECONDITION(!engine_.inside(),

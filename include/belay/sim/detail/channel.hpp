@@ -257,7 +257,7 @@ public:
     /// Holds what a host sends.
     void block(const Station& from) noexcept {
         for (Pipe& p : pipe_) {
-            if (end_[p.from].station != &from) continue;
+            if (end_[p.from].station != &from || p.blocked) continue;
             p.blocked = true;
             // The kernel of a dead process does not retransmit its segments.
             if (!end_[p.from].exists && !cut_) p.flying.clear();
@@ -367,26 +367,33 @@ private:
         engine.add(std::max({p.flying[0].due, p.held_until, not_before}), &Channel::pump, &p,
                    engine.shuffled() ? link_of(p) : 0);
     }
-    /// Returns whether the link has carried the front segment, or has no limit (any more).
+    /// Returns whether the front segment has passed the link, and then the process that reads it.
     [[nodiscard]] bool carried(Pipe& p) const {
         Station& to = *end_[1 - p.from].station;
-        Bottleneck& link = fabric_->links.bandwidth_of(*end_[p.from].station, to);
         const Segment& s = p.flying[0];
-        const Instant now = fabric_->engine.now();
+        if (!p.has_crossed) {
+            Bottleneck& link = fabric_->links.bandwidth_of(*end_[p.from].station, to);
+            if (!passed(p, link, s.bytes.size() + header_bytes)) return false;
+            p.has_crossed = true;
+            p.carried_at = never;
+        }
         const bool is_read = s.kind == SegmentKind::data || s.kind == SegmentKind::ping ||
                              s.kind == SegmentKind::pong;
-        const bool waits_for_reader = is_read && to.reads.rate() != 0;
-        if (link.rate() == 0 && !waits_for_reader) return true;
+        return !is_read || passed(p, to.reads, s.bytes.size());
+    }
+    /// Returns whether the front segment has passed a place, or that has no limit (any more).
+    [[nodiscard]] bool passed(Pipe& p, Bottleneck& place, std::size_t bytes) const noexcept {
+        if (place.rate() == 0) return true;
+        const Instant now = fabric_->engine.now();
+        if (std::exchange(p.carried_epoch, place.epoch) != place.epoch) p.carried_at = never;
         if (p.carried_at == never) {
-            const std::size_t bytes = s.bytes.size() + header_bytes;
-            if (link.rate() != 0 && link.full(bytes, now)) {
+            if (place.full(bytes, now)) {
                 // It is lost, and the kernel repeats it.
-                p.held_until =
-                    after(now, s.kind == SegmentKind::syn ? first_syn_retry : first_data_retry);
+                const bool dials = p.flying[0].kind == SegmentKind::syn;
+                p.held_until = after(now, dials ? first_syn_retry : first_data_retry);
                 return false;
             }
-            p.carried_at = link.rate() != 0 ? link.carry(bytes, now) : now;
-            if (waits_for_reader) p.carried_at = to.reads.carry(s.bytes.size(), p.carried_at);
+            p.carried_at = place.carry(bytes, now);
         }
         return p.carried_at <= now;
     }
@@ -407,6 +414,7 @@ private:
             return c.schedule(p,
                               std::min(p.carried_at, after(c.fabric_->engine.now(), look_again)));
         p.carried_at = never;
+        p.has_crossed = false;
         Segment s = p.flying.pop();
         c.schedule(p);
         c.arrive(1 - p.from, std::move(s));

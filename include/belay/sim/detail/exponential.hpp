@@ -25,7 +25,7 @@ inline constexpr std::uint32_t exponential_quantiles[64] = {
 inline constexpr Duration exponential_mean_max = std::chrono::hours{24};
 
 /// Draws a duration from the exponential distribution. It is linear between two quantiles of the
-/// table, which makes the mean 0.2 % longer. The result is at most 17 times the mean.
+/// table, which makes the mean 0.13 % longer. The result is at most 17 times the mean.
 /// Pre: 0ns <= mean <= exponential_mean_max.
 template <part::BitSource Bits>
 [[nodiscard]] constexpr Duration exponential(Duration mean, Bits& bits) noexcept {
@@ -34,7 +34,7 @@ template <part::BitSource Bits>
     constexpr std::size_t last = 63;
     constexpr int rounds_max = 4;
     std::uint64_t units = 0;
-    // The distribution has no memory: behind the last quantile it begins anew.
+    // The distribution has no memory: after the last quantile it begins anew.
     for (int round = 0; round < rounds_max; ++round) {
         const std::uint64_t drawn = bits();
         const auto i = static_cast<std::size_t>(drawn >> 58);

@@ -10,7 +10,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// Applies a fault that does not change a link.   Pre: `peer` is not null if the fault hits a link.
+/// Applies a fault that changes neither a link nor a reader.
+/// Pre: `peer` is not null if the fault hits a link.
 template <class World>
 void apply(World& world, Host& host, Host* peer, const Fault& f) {
     switch (f.kind) {
@@ -26,8 +27,6 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().black_hole(host);
         case Fault::Kind::unknown_name:
             return world.network().unknown_name(host);
-        case Fault::Kind::slow_reader:
-            return world.network().slow_reader(host, f.number);
         case Fault::Kind::drop_connections:
             return world.network().drop_connections(host, *peer);
         case Fault::Kind::half_open:
@@ -59,11 +58,12 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::latency:
         case Fault::Kind::exponential_latency:
         case Fault::Kind::bandwidth:
+        case Fault::Kind::slow_reader:
             return;
     }
 }
 
-/// Ends the effect of a fault that lasts and does not change a link.
+/// Ends the effect of a fault that lasts and changes neither a link nor a reader.
 template <class World>
 void take_back(World& world, Host& host, Host* peer, const Fault& f) {
     switch (f.kind) {
@@ -79,8 +79,6 @@ void take_back(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().black_hole(host, false);
         case Fault::Kind::unknown_name:
             return world.network().unknown_name(host, false);
-        case Fault::Kind::slow_reader:
-            return world.network().slow_reader(host, 0);
         case Fault::Kind::kill:
             if (!host.alive()) world.restart(host);
             return;

@@ -93,7 +93,9 @@ struct Pipe {
     std::size_t unacknowledged_bytes = 0;  // of them, read while the way back was blocked
     std::size_t bytes_max = ~std::size_t{0};  // limit of unread_bytes in addition to the window
     Instant unanswered_since = never;         // a stream's data arrived, its acknowledgement not
-    Instant carried_at = never;               // the front is under way until then
+    Instant carried_at = never;               // the front passes a place until then
+    std::uint32_t carried_epoch = 0;          // of that place, when the front has reached it
+    bool has_crossed = false;                 // the front has passed the link
     bool scheduled = false;                   // an event for it is in the event queue
     bool blocked = false;                     // a partition holds it
     bool ping_unread = false;                 // at most one is under way

@@ -6,7 +6,7 @@
 #include <map>          // std::map
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::move, std::exchange
 #include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
@@ -33,14 +33,23 @@ struct Throttle {
 
 /// A place that bytes pass one after the other.
 struct Bottleneck {
-    Throttle own{};    // as a call of Network has set it
-    Throttle fault{};  // while a fault limits it
+    Throttle own{};      // as a call of Network has set it
+    Throttle fault{};    // while a fault limits it
+    Throttle settled{};  // what counted at the last call of settle()
     Instant free_at = always;
+    std::uint32_t epoch = 0;  // the number of changes of what counts
 
     [[nodiscard]] const Throttle& throttle() const noexcept {
         return fault.bytes_per_second != 0 ? fault : own;
     }
     [[nodiscard]] std::uint64_t rate() const noexcept { return throttle().bytes_per_second; }
+    /// Forgets what a former limit has delayed, if another one counts now. Every change of a limit
+    /// calls it.
+    void settle() noexcept {
+        if (std::exchange(settled, throttle()) == throttle()) return;
+        free_at = always;
+        ++epoch;
+    }
     /// Carries a segment after those before it.   Returns: when it has arrived.   Pre: rate() > 0.
     Instant carry(std::size_t bytes, Instant now) noexcept {
         // So that no product overflows: whole seconds, and the rest.
@@ -156,9 +165,13 @@ struct Links {
         const bool is_exponential = f.kind == Fault::Kind::exponential_latency;
         fault_latencies.push_back({from.index, to.index, {f.min, f.max, is_exponential}});
     }
+    /// Ends all faults. settle_faults() follows, since the same ones may begin again before.
     void end_faults() noexcept {
         fault_latencies.clear();
         for (LinkBandwidth& l : bandwidths) l.bottleneck.fault = {};
+    }
+    void settle_faults() noexcept {
+        for (LinkBandwidth& l : bandwidths) l.bottleneck.settle();
     }
 };
 
