@@ -22,6 +22,9 @@
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 // NOLINTBEGIN(readability-function-size): the parameters of the C library
 
+// Shared libraries find only visible symbols, whatever -fvisibility says.
+#pragma GCC visibility push(default)
+
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_refused {
 
 /// Refuses a call of a simulated program. Outside of programs, it calls the C library.
@@ -194,6 +197,8 @@ inline long syscall(long number, long a, long b, long c, long d, long e, long f)
 }
 
 }}}}  // namespace belay::detail::libc_refused
+
+#pragma GCC visibility pop
 
 // NOLINTEND(readability-function-size)
 // NOLINTEND(bugprone-easily-swappable-parameters)

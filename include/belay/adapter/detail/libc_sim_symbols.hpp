@@ -5,7 +5,11 @@
 
 #include <time.h>  // clockid_t
 
+#include <sys/utsname.h>  // utsname
+
+#include <cstdarg>      // va_list
 #include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t
 #include <type_traits>  // std::type_identity_t
 
 #include <belay/adapter/detail/libc_sim_calls.hpp>
@@ -15,6 +19,9 @@
 
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 // NOLINTBEGIN(readability-function-size): the parameters of the C library
+
+// Shared libraries find only visible symbols, whatever -fvisibility says.
+#pragma GCC visibility push(default)
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_symbols {
 
@@ -41,6 +48,12 @@ inline int gettimeofday(timeval* out, void* zone) {
 }
 [[gnu::used]] inline time_t time(time_t*) asm("time");
 inline time_t time(time_t* out) { return libc_route<"time">(&libc_calls::time, out); }
+[[gnu::used]] inline int timespec_get(timespec*, int) asm("timespec_get");
+inline int timespec_get(timespec* out, int base) {
+    return libc_route<"timespec_get">(&libc_calls::timespec_get, out, base);
+}
+[[gnu::used]] inline clock_t clock() asm("clock");
+inline clock_t clock() { return libc_route<"clock">(&libc_calls::clock); }
 [[gnu::used]] inline int nanosleep(const timespec*, timespec*) asm("nanosleep");
 inline int nanosleep(const timespec* t, timespec* rest) {
     return libc_route<"nanosleep">(&libc_calls::nanosleep, t, rest);
@@ -68,6 +81,16 @@ inline ssize_t getrandom(void* out, std::size_t size, unsigned int flags) {
 [[gnu::used]] inline int getentropy(void*, std::size_t) asm("getentropy");
 inline int getentropy(void* out, std::size_t size) {
     return libc_route<"getentropy">(&libc_calls::getentropy, out, size);
+}
+[[gnu::used]] inline std::uint32_t arc4random() asm("arc4random");
+inline std::uint32_t arc4random() { return libc_route<"arc4random">(&libc_calls::arc4random); }
+[[gnu::used]] inline std::uint32_t arc4random_uniform(std::uint32_t) asm("arc4random_uniform");
+inline std::uint32_t arc4random_uniform(std::uint32_t bound) {
+    return libc_route<"arc4random_uniform">(&libc_calls::arc4random_uniform, bound);
+}
+[[gnu::used]] inline void arc4random_buf(void*, std::size_t) asm("arc4random_buf");
+inline void arc4random_buf(void* out, std::size_t size) {
+    return libc_route<"arc4random_buf">(&libc_random, out, size);
 }
 #ifdef __GLIBCXX__
 [[gnu::used]] inline unsigned int random_device(void*) asm("_ZNSt13random_device9_M_getvalEv");
@@ -127,6 +150,31 @@ inline int socketpair(int domain, int type, int protocol, int* ends) {
 inline int eventfd(unsigned int start, int flags) {
     return libc_route<"eventfd">(&libc_calls::eventfd, start, flags);
 }
+[[gnu::used]] inline int eventfd_read(int, std::uint64_t*) asm("eventfd_read");
+inline int eventfd_read(int fd, std::uint64_t* out) {
+    return libc_route<"eventfd_read">(&libc_calls::eventfd_read, fd, out);
+}
+[[gnu::used]] inline int eventfd_write(int, std::uint64_t) asm("eventfd_write");
+inline int eventfd_write(int fd, std::uint64_t more) {
+    return libc_route<"eventfd_write">(&libc_calls::eventfd_write, fd, more);
+}
+[[gnu::used]] inline int isatty(int) asm("isatty");
+inline int isatty(int fd) { return libc_route<"isatty">(&libc_calls::isatty, fd); }
+[[gnu::used]] inline int vdprintf(int, const char*, va_list) asm("vdprintf");
+inline int vdprintf(int fd, const char* format, va_list arguments) {
+    if (LibcProcess* const p = LibcProcess::current()) {
+        return libc_calls::vdprintf(*p, fd, format, arguments);
+    }
+    return libc_real<"vdprintf", int>(fd, format, arguments);
+}
+[[gnu::used]] inline int dprintf(int, const char*, ...) asm("dprintf");
+inline int dprintf(int fd, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = libc_symbols::vdprintf(fd, format, arguments);
+    va_end(arguments);
+    return size;
+}
 [[gnu::used]] inline int timerfd_create(int, int) asm("timerfd_create");
 inline int timerfd_create(int clock, int flags) {
     return libc_route<"timerfd_create">(&libc_calls::timerfd_create, clock, flags);
@@ -163,6 +211,12 @@ inline int epoll_wait(int fd, epoll_event* out, int count, int timeout) {
                                      const sigset_t*) asm("epoll_pwait");
 inline int epoll_pwait(int fd, epoll_event* out, int count, int timeout, const sigset_t* mask) {
     return libc_route<"epoll_pwait">(&libc_calls::epoll_pwait, fd, out, count, timeout, mask);
+}
+[[gnu::used]] inline int epoll_pwait2(int, epoll_event*, int, const timespec*,
+                                      const sigset_t*) asm("epoll_pwait2");
+inline int epoll_pwait2(int fd, epoll_event* out, int count, const timespec* timeout,
+                        const sigset_t* mask) {
+    return libc_route<"epoll_pwait2">(&libc_calls::epoll_pwait2, fd, out, count, timeout, mask);
 }
 [[gnu::used]] inline int poll(pollfd*, nfds_t, int) asm("poll");
 inline int poll(pollfd* entries, nfds_t count, int timeout) {
@@ -284,6 +338,15 @@ inline int gethostname(char* out, std::size_t size) {
     return libc_route<"gethostname">(&libc_names::gethostname, out, size);
 }
 
+[[gnu::used]] inline int uname(utsname*) asm("uname");
+inline int uname(utsname* out) {
+    const int result = libc_real<"uname", int>(out);
+    if (LibcProcess* const p = LibcProcess::current()) {
+        return libc_names::gethostname(*p, out->nodename, sizeof out->nodename);
+    }
+    return result;
+}
+
 // ---- files --------------------------------------------------------------------------------------
 
 [[gnu::used]] inline int open(const char*, int, mode_t) asm("open");
@@ -325,6 +388,22 @@ inline ssize_t pwrite(int fd, const void* bytes, std::size_t size, off_t offset)
 [[gnu::used]] inline ssize_t pwrite64(int, const void*, std::size_t, off_t) asm("pwrite64");
 inline ssize_t pwrite64(int fd, const void* bytes, std::size_t size, off_t offset) {
     return libc_route<"pwrite64">(&libc_files::pwrite, fd, bytes, size, offset);
+}
+[[gnu::used]] inline ssize_t preadv(int, const iovec*, int, off_t) asm("preadv");
+inline ssize_t preadv(int fd, const iovec* iov, int count, off_t offset) {
+    return libc_route<"preadv">(&libc_files::preadv, fd, iov, count, offset);
+}
+[[gnu::used]] inline ssize_t preadv64(int, const iovec*, int, off_t) asm("preadv64");
+inline ssize_t preadv64(int fd, const iovec* iov, int count, off_t offset) {
+    return libc_route<"preadv64">(&libc_files::preadv, fd, iov, count, offset);
+}
+[[gnu::used]] inline ssize_t pwritev(int, const iovec*, int, off_t) asm("pwritev");
+inline ssize_t pwritev(int fd, const iovec* iov, int count, off_t offset) {
+    return libc_route<"pwritev">(&libc_files::pwritev, fd, iov, count, offset);
+}
+[[gnu::used]] inline ssize_t pwritev64(int, const iovec*, int, off_t) asm("pwritev64");
+inline ssize_t pwritev64(int fd, const iovec* iov, int count, off_t offset) {
+    return libc_route<"pwritev64">(&libc_files::pwritev, fd, iov, count, offset);
 }
 [[gnu::used]] inline off_t lseek(int, off_t, int) asm("lseek");
 inline off_t lseek(int fd, off_t to, int from) {
@@ -441,6 +520,8 @@ inline int mkdir(const char* path, mode_t mode) {
 }
 [[gnu::used]] inline int unlink(const char*) asm("unlink");
 inline int unlink(const char* path) { return libc_route<"unlink">(&libc_files::unlink, path); }
+[[gnu::used]] inline int remove(const char*) asm("remove");
+inline int remove(const char* path) { return libc_route<"remove">(&libc_files::remove, path); }
 [[gnu::used]] inline int rename(const char*, const char*) asm("rename");
 inline int rename(const char* from, const char* to) {
     return libc_route<"rename">(&libc_files::rename, from, to);
@@ -468,27 +549,6 @@ inline int flock(int fd, int operation) {
     return libc_route<"flock">(&libc_files::flock, fd, operation);
 }
 
-// ---- names that the library gives them with -D_FORTIFY_SOURCE -----------------------------------
-
-[[gnu::used]] inline ssize_t read_chk(int, void*, std::size_t, std::size_t) asm("__read_chk");
-inline ssize_t read_chk(int fd, void* out, std::size_t size, std::size_t) {
-    return libc_symbols::read(fd, out, size);
-}
-[[gnu::used]] inline ssize_t recv_chk(int, void*, std::size_t, std::size_t, int) asm("__recv_chk");
-inline ssize_t recv_chk(int fd, void* out, std::size_t size, std::size_t, int flags) {
-    return libc_symbols::recv(fd, out, size, flags);
-}
-[[gnu::used]] inline ssize_t recvfrom_chk(int, void*, std::size_t, std::size_t, int, sockaddr*,
-                                          socklen_t*) asm("__recvfrom_chk");
-inline ssize_t recvfrom_chk(int fd, void* out, std::size_t size, std::size_t, int flags,
-                            sockaddr* from, socklen_t* from_size) {
-    return libc_symbols::recvfrom(fd, out, size, flags, from, from_size);
-}
-[[gnu::used]] inline int poll_chk(pollfd*, nfds_t, int, std::size_t) asm("__poll_chk");
-inline int poll_chk(pollfd* entries, nfds_t count, int timeout, std::size_t) {
-    return libc_symbols::poll(entries, count, timeout);
-}
-
 // ---- the end ------------------------------------------------------------------------------
 
 [[gnu::used, noreturn]] inline void exit(int) asm("exit");
@@ -503,6 +563,14 @@ inline void exit_now(int code) {
     libc_real<"_exit", void>(code);
     __builtin_unreachable();
 }
+[[gnu::used, noreturn]] inline void exit_c(int) asm("_Exit");
+inline void exit_c(int code) { libc_symbols::exit_now(code); }
+[[gnu::used, noreturn]] inline void quick_exit(int) asm("quick_exit");
+inline void quick_exit(int code) {
+    if (LibcProcess* const p = LibcProcess::current()) p->exit(code);
+    libc_real<"quick_exit", void>(code);
+    __builtin_unreachable();
+}
 /// The destructors of a program's thread-local variables do not run: the thread is the test's.
 [[gnu::used]] inline int thread_atexit(void (*)(void*), void*, void*) asm("__cxa_thread_atexit");
 inline int thread_atexit(void (*destroy)(void*), void* object, void* library) {
@@ -511,6 +579,8 @@ inline int thread_atexit(void (*destroy)(void*), void* object, void* library) {
 }
 
 }}}}  // namespace belay::detail::libc_symbols
+
+#pragma GCC visibility pop
 
 // NOLINTEND(readability-function-size)
 // NOLINTEND(bugprone-easily-swappable-parameters)
