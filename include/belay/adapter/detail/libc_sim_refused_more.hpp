@@ -25,12 +25,12 @@
 
 // Defines a function that a simulated program must not call: its result, its name, its parameters
 // and its arguments.
-#define BELAY_DETAIL_REFUSE(result, name, parameters, ...)  \
-    [[gnu::used]] inline result name parameters asm(#name); \
+#define BELAY_DETAIL_REFUSE(result, name, parameters, ...)        \
+    BELAY_DETAIL_SYMBOL inline result name parameters asm(#name); \
     inline result name parameters { return libc_refuse<#name, result>(__VA_ARGS__); }
 
-// Shared libraries find only visible symbols, whatever -fvisibility says.
-#pragma GCC visibility push(default)
+// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+#define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_refused {
 
@@ -71,9 +71,9 @@ BELAY_DETAIL_REFUSE(int, mkstemps64, (char* path, int suffix), path, suffix)
 BELAY_DETAIL_REFUSE(int, mkostemps64, (char* path, int suffix, int flags), path, suffix, flags)
 BELAY_DETAIL_REFUSE(FILE*, freopen64, (const char* path, const char* mode, FILE* stream), path,
                     mode, stream)
-[[gnu::used]] inline FILE* tmpfile() asm("tmpfile");
+BELAY_DETAIL_SYMBOL inline FILE* tmpfile() asm("tmpfile");
 inline FILE* tmpfile() { return libc_refuse<"tmpfile", FILE*>(); }
-[[gnu::used]] inline FILE* tmpfile64() asm("tmpfile64");
+BELAY_DETAIL_SYMBOL inline FILE* tmpfile64() asm("tmpfile64");
 inline FILE* tmpfile64() { return libc_refuse<"tmpfile64", FILE*>(); }
 
 // ---- state of files -----------------------------------------------------------------------------
@@ -181,7 +181,7 @@ inline std::vector<char*> exec_arguments(const char* first, va_list& rest) {
     while (all.back() != nullptr) all.push_back(va_arg(rest, char*));
     return all;
 }
-[[gnu::used]] inline int execl(const char*, const char*, ...) asm("execl");
+BELAY_DETAIL_SYMBOL inline int execl(const char*, const char*, ...) asm("execl");
 inline int execl(const char* path, const char* first, ...) {
     va_list rest;
     va_start(rest, first);
@@ -189,7 +189,7 @@ inline int execl(const char* path, const char* first, ...) {
     va_end(rest);
     return libc_refused::execv(path, all.data());
 }
-[[gnu::used]] inline int execlp(const char*, const char*, ...) asm("execlp");
+BELAY_DETAIL_SYMBOL inline int execlp(const char*, const char*, ...) asm("execlp");
 inline int execlp(const char* file, const char* first, ...) {
     va_list rest;
     va_start(rest, first);
@@ -197,7 +197,7 @@ inline int execlp(const char* file, const char* first, ...) {
     va_end(rest);
     return libc_refused::execvp(file, all.data());
 }
-[[gnu::used]] inline int execle(const char*, const char*, ...) asm("execle");
+BELAY_DETAIL_SYMBOL inline int execle(const char*, const char*, ...) asm("execle");
 inline int execle(const char* path, const char* first, ...) {
     va_list rest;
     va_start(rest, first);
@@ -209,7 +209,7 @@ inline int execle(const char* path, const char* first, ...) {
 
 }}}}  // namespace belay::detail::libc_refused
 
-#pragma GCC visibility pop
+#undef BELAY_DETAIL_SYMBOL
 #undef BELAY_DETAIL_REFUSE
 
 // NOLINTEND(readability-function-size)
