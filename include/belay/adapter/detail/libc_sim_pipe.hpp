@@ -64,7 +64,7 @@ public:
         return static_cast<ssize_t>(total);
     }
     ssize_t write(std::span<const iovec> iov) override { return send(iov, true); }
-    /// Writes, with or without SIGPIPE if nobody can read it.
+    /// Writes, with or without SIGPIPE if the reading end is closed.
     [[nodiscard]] ssize_t send(std::span<const iovec> iov, bool signals) {
         if (!out_) return libc_fail(EBADF);
         if (!out_->reads) {

@@ -134,7 +134,7 @@ public:
             std::logic_error{"sim::Program on \"" + std::string{host_.name()} + "\" " + why});
         abandon();
     }
-    /// Does what Linux does after a write that nobody can read any more.
+    /// Does what Linux does after a write to a connection whose other end is closed.
     void broken_pipe() {
         struct sigaction action {};
         static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
