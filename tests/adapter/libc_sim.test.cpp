@@ -18,12 +18,19 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -32,6 +39,10 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
+
+// What open() becomes with -D_FORTIFY_SOURCE, and stat() with an older glibc.
+extern "C" int __open_2(const char*, int);
+extern "C" int __xstat(int, const char*, struct stat*);
 
 namespace libc_sim_test {
 
@@ -155,7 +166,19 @@ TEST_CASE("Outside of programs the C library is the real one", "[adapter][libc_s
     CHECK(WEXITSTATUS(status) == 3);
     close(ends[0]);
     close(ends[1]);
-    std::thread{[] { std::this_thread::yield(); }}.join();
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    std::thread other{[&] {
+        const std::lock_guard lock{mutex};
+        done = true;
+        changed.notify_one();
+    }};
+    std::unique_lock lock{mutex};
+    changed.wait(lock, [&] { return done; });
+    CHECK_FALSE(changed.wait_for(lock, 1ms, [] { return false; }));
+    lock.unlock();
+    other.join();
 }
 
 TEST_CASE("Programs of a world talk over sockets that block", "[adapter][libc_sim][sim]") {
@@ -473,12 +496,44 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
               close(ends[0]);
               static_cast<void>(write(ends[1], "x", 1));
           }).find("SIGPIPE") != std::string::npos);
-    CHECK(refusal([] { exit(3); }).empty());
+    CHECK(refusal([] {
+              std::mutex mutex;
+              std::unique_lock lock{mutex};
+              std::condition_variable{}.wait(lock);
+          }) == who + "called \"pthread_cond_wait\", which a world does not have");
+    CHECK(refusal([] { static_cast<void>(unlinkat(AT_FDCWD, "/nothing", 0)); }) ==
+          who + "called \"unlinkat\", which a world does not have");
+    CHECK(refusal([] { execl("/nothing", "nothing", nullptr); }) ==
+          who + "called \"execv\", which a world does not have");
+    CHECK(refusal([] { std::remove("/"); }).find("\"remove\" of a directory") != std::string::npos);
+    CHECK(refusal([] { open("/a", O_WRONLY | O_CREAT | O_DSYNC, 0644); }).find("O_DSYNC") !=
+          std::string::npos);
+    const auto with_pair = [&](std::function<void(int)> use) {
+        return refusal([use] {
+            int pair[2];
+            CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+            use(pair[0]);
+        });
+    };
+    CHECK(with_pair([](int fd) { shutdown(fd, SHUT_WR); }).find("\"socketpair\"") !=
+          std::string::npos);
+    char x = 0;
+    CHECK(with_pair([&x](int fd) { recv(fd, &x, 1, MSG_PEEK); }).find("MSG_PEEK") !=
+          std::string::npos);
+    CHECK(with_pair([&x](int fd) { recv(fd, &x, 1, MSG_WAITALL); }).find("with flags") !=
+          std::string::npos);
+    for (void (*const end)(int) :
+         std::initializer_list<void (*)(int)>{exit, _exit, _Exit, quick_exit}) {
+        Programs p;
+        Host& host = p.run("host", [end] { end(3); });
+        p.world.run_for(1s);
+        CHECK(Programs::exit_code(host) == 3);
+    }
 }
 
 TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
     Programs p;
-    p.run("other", [] {
+    Host& other = p.run("other", [] {
         try {
             throw 1;
         } catch (int) {
@@ -496,6 +551,7 @@ TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]"
     });
     CHECK_THROWS_WITH(p.world.run_for(1min), "unexpected");
     p.world.run_for(1min);
+    CHECK(Programs::exit_code(other) == 0);
     CHECK(std::uncaught_exceptions() == 0);
 }
 
@@ -535,6 +591,9 @@ TEST_CASE("Files of a program are on the disk of its host", "[adapter][libc_sim]
         CHECK(write(more, "!", 1) == 1);
         CHECK(read(more, text, 1) == -1);
         CHECK(errno == EBADF);
+        CHECK(fcntl(more, F_GETFL) == (O_WRONLY | O_APPEND));
+        CHECK(fcntl(more, F_SETFL, O_APPEND | O_NONBLOCK) == 0);
+        CHECK(fcntl(more, F_GETFL) == (O_WRONLY | O_APPEND | O_NONBLOCK));
         CHECK(posix_fallocate(more, 0, 3) == 0);
         const auto start = std::chrono::steady_clock::now();
         CHECK(fsync(fd) == 0);
@@ -597,8 +656,9 @@ TEST_CASE("Locks of files exclude the other programs of a host", "[adapter][libc
         return fcntl(fd, command, &lock);
     };
     const auto open_it = [] { return open("/lock", O_RDWR | O_CREAT, 0644); };
+    int ended = 0;
     World world{belay::Seed{1}};
-    Host& host = world.host("host", [&](Host& h) {
+    world.host("host", [&](Host& h) {
         std::vector<std::unique_ptr<Program>> programs;
         programs.push_back(std::make_unique<Program>(h, [&] {
             const int fd = open_it();
@@ -608,6 +668,7 @@ TEST_CASE("Locks of files exclude the other programs of a host", "[adapter][libc
             sleep(10);
             close(open_it());  // ends the locks of the program
             sleep(10);
+            ++ended;
         }));
         programs.push_back(std::make_unique<Program>(h, [&] {
             sleep(1);
@@ -622,11 +683,15 @@ TEST_CASE("Locks of files exclude the other programs of a host", "[adapter][libc
             CHECK(std::chrono::steady_clock::now() - start >= 8s);
             CHECK(flock(fd, LOCK_EX) == 0);
             CHECK(std::chrono::steady_clock::now() - start >= 18s);
+            const int reader = open("/lock", O_RDONLY);
+            CHECK(set(reader, F_SETLK, F_WRLCK, 0, 1) == -1);
+            CHECK(errno == EBADF);
+            ++ended;
         }));
         return programs;
     });
     world.run_for(1min);
-    static_cast<void>(host);
+    CHECK(ended == 2);
 }
 
 TEST_CASE("A loss of power in the middle of a call ends the locks of a program",
@@ -663,15 +728,120 @@ TEST_CASE("Pipes carry bytes within a program", "[adapter][libc_sim][sim]") {
         CHECK(poll(&entry, 1, -1) == 1);
         CHECK(entry.revents == POLLHUP);
         CHECK(read(ends[0], text, sizeof text) == 0);
+        CHECK(lseek(ends[0], 0, SEEK_SET) == -1);
+        CHECK(errno == ESPIPE);
+        CHECK(pipe(ends) == 0);  // one that blocks
+        CHECK(read(ends[1], text, sizeof text) == -1);
+        CHECK(errno == EBADF);
+        close(ends[1]);
+        CHECK(read(ends[0], text, sizeof text) == 0);
         int pair[2];
         CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
         send_text(pair[0], "xyz");
         CHECK(recv(pair[1], text, sizeof text, 0) == 3);
-        CHECK(shutdown(pair[1], SHUT_WR) == -1);
+        CHECK(recv(pair[1], text, sizeof text, MSG_DONTWAIT) == -1);
+        CHECK(errno == EAGAIN);
+        close(pair[1]);
+        CHECK(send(pair[0], "x", 1, MSG_NOSIGNAL) == -1);  // SIGPIPE would end it
+        CHECK(errno == EPIPE);
         return 0;
     });
     p.world.run_for(1s);
     CHECK(Programs::exit_code(host) == 0);
+}
+
+TEST_CASE("A program's descriptors do not have the numbers of the test's own",
+          "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const int counter = eventfd(0, 0);
+        CHECK(posix_fadvise(counter, 0, 0, 0) == EBADF);  // the real one
+        CHECK(counter == 512);
+        CHECK(eventfd_write(counter, 3) == 0);
+        eventfd_t count = 0;
+        CHECK(eventfd_read(counter, &count) == 0);
+        CHECK(count == 3);
+        const int epoll = epoll_create1(0);
+        epoll_event event{};
+        event.events = EPOLLIN;
+        CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, counter, &event) == 0);
+        const timespec second{.tv_sec = 1, .tv_nsec = 0};
+        const auto start = std::chrono::steady_clock::now();
+        CHECK(epoll_pwait2(epoll, &event, 1, &second, nullptr) == 0);
+        CHECK(std::chrono::steady_clock::now() - start == 1s);
+        const timespec before{.tv_sec = -1, .tv_nsec = 0};
+        CHECK(ppoll(nullptr, 0, &before, nullptr) == -1);
+        CHECK(errno == EINVAL);
+        CHECK(isatty(1) == 0);
+        const int fd = open("/text", O_RDWR | O_CREAT, 0644);
+        CHECK(dprintf(fd, "%s and %d", "text", 42) == 11);
+        char parts[2][4];
+        const iovec iov[2] = {{parts[0], 4}, {parts[1], 4}};
+        CHECK(preadv(fd, iov, 2, 3) == 8);
+        CHECK(std::string{parts[0], 8} == "t and 42");
+        CHECK(pwritev(fd, iov, 2, 0) == 8);
+        for (int next = 0; (next = eventfd(0, 0)) >= 0;) CHECK(next < FD_SETSIZE);
+        CHECK(errno == EMFILE);
+        int ends[2];
+        CHECK(pipe(ends) == -1);
+        close(fd);
+        CHECK(pipe(ends) == -1);
+        CHECK(errno == EMFILE);
+        CHECK(eventfd(0, 0) == fd);
+        return 0;
+    });
+    p.world.run_for(2s);
+    CHECK(Programs::exit_code(host) == 0);
+    CHECK(belay::as_text(host.disk().contents("/text")) == "t and 42 42");
+}
+
+TEST_CASE("A program does not touch the files of the test", "[adapter][libc_sim][regression]") {
+    char path[] = "/tmp/belay_libc_sim_XXXXXX";
+    const int real = mkstemp(path);
+    REQUIRE(real >= 0);
+    Programs p;
+    Host& host = p.run("host", [&path] {
+        CHECK(std::remove(path) == -1);
+        CHECK(errno == ENOENT);
+        CHECK_FALSE(std::filesystem::remove(path));
+        CHECK(__open_2(path, O_RDONLY) == -1);
+        CHECK(errno == ENOENT);
+        struct stat found {};
+        CHECK(__xstat(1, path, &found) == -1);
+        CHECK(open("", O_RDONLY) == -1);
+        CHECK(errno == ENOENT);
+        close(open("/own", O_WRONLY | O_CREAT, 0644));
+        CHECK(std::filesystem::remove("/own"));
+        CHECK(access("/own", F_OK) == -1);
+        char* const directory = getcwd(nullptr, 0);
+        CHECK(std::string{directory} == "/");
+        std::free(directory);
+        utsname name{};
+        CHECK(uname(&name) == 0);
+        CHECK(std::string{name.nodename} == "host");
+        return 0;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+    CHECK(access(path, F_OK) == 0);
+    CHECK(std::remove(path) == 0);
+    close(real);
+}
+
+TEST_CASE("A program reads the wall clock of its host", "[adapter][libc_sim][regression]") {
+    Programs p;
+    std::time_t times[3]{};
+    Host& host = p.run("host", [&times] {
+        for (std::time_t& t : times) {
+            t = time(nullptr);
+            sleep(10);
+        }
+    });
+    p.world.run_for(15s);
+    host.set_wall_clock(-1h);
+    p.world.run_for(1min);
+    CHECK(times[1] - times[0] == 10);
+    CHECK(times[2] - times[1] == 10 - 3600);
 }
 
 thread_local int own_number = 5;
@@ -687,10 +857,12 @@ TEST_CASE("Each program has its own thread-local variables", "[adapter][libc_sim
             CHECK(own_number == i);
         }
     };
-    p.run("a", count);
-    p.run("b", count);
+    Host& a = p.run("a", count);
+    Host& b = p.run("b", count);
     p.world.run_for(10s);
     CHECK(own_number == 1);
+    CHECK(Programs::exit_code(a) == 0);
+    CHECK(Programs::exit_code(b) == 0);
 }
 
 TEST_CASE("sched_yield lets the other programs of an instant run", "[adapter][libc_sim][sim]") {
@@ -739,6 +911,30 @@ TEST_CASE("A killed program is abandoned, and its peer sees a reset", "[adapter]
     p.world.run_for(1min);
     CHECK(Programs::exit_code(client) == 0);
     CHECK(starts == 2);
+}
+
+TEST_CASE("What a program has captured ends in the program", "[adapter][libc_sim][regression]") {
+    struct Notices {
+        explicit Notices(std::string& text) : log{text} {}
+        std::string& log;
+        int fd = -1;
+        ~Notices() { log += close(fd) == 0 ? "closed " : "failed "; }
+    };
+    std::string log;
+    World world{belay::Seed{1}};
+    const auto start = [&](Host& h, unsigned int seconds) {
+        return std::make_unique<Program>(h, [n = std::make_unique<Notices>(log), seconds] {
+            n->fd = eventfd(0, 0);
+            sleep(seconds);
+        });
+    };
+    Host& killed = world.host("killed", [&](Host& h) { return start(h, 3600); });
+    world.host("ends", [&](Host& h) { return start(h, 2); });
+    world.run_for(1s);
+    world.kill(killed);
+    CHECK(log.empty());
+    world.run_for(2s);
+    CHECK(log == "closed ");
 }
 
 TEST_CASE("A frozen program continues where it was", "[adapter][libc_sim][sim]") {

@@ -31,6 +31,7 @@ LISTED = {
     "adapter/detail/beast_pending_upgrade.hpp BeastPendingUpgrade": "one upgrade: request, timers, TLS and proxy state",
     "adapter/detail/beast_stream.hpp BeastStream": "one WebSocket: both directions, pings, limits and closing",
     "adapter/detail/curl_transfer.hpp CurlTransfer": "one transfer: what libcurl's callbacks share",
+    "adapter/detail/libc_sim_disk.hpp LibcDiskFile": "one function for each system call of a file",
     "adapter/detail/libc_sim_socket.hpp LibcSocket": "one function for each system call of a socket",
     "adapter/detail/mcp_core.hpp McpCore": "the state of one protocol client, as a value",
     "adapter/detail/redis_room_subscriber.hpp RedisRoomSubscriber": "two connections, their positions and timers",

@@ -20,8 +20,16 @@
 #include <type_traits>  // std::is_void_v
 #include <utility>      // std::forward
 
+#ifndef __GLIBC__
+#    error "libc_sim.hpp: simulated programs need glibc"
+#elif !__GLIBC_PREREQ(2, 33)
+#    error "libc_sim.hpp: simulated programs need glibc 2.33 or later"
+#endif
+
+#include <belay/adapter/detail/libc_sim_aliases.hpp>
 #include <belay/adapter/detail/libc_sim_process.hpp>
 #include <belay/adapter/detail/libc_sim_refused.hpp>
+#include <belay/adapter/detail/libc_sim_refused_more.hpp>
 #include <belay/adapter/detail/libc_sim_symbols.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -36,7 +44,7 @@ const char libc_sim_is_included = 0;
 
 namespace sim {
 
-/// A program on a host of a simulated world, which calls the C library as ever.
+/// A program on a host of a simulated world, whose calls of the C library are those of its world.
 ///
 /// The header replaces functions of the C library in the whole test program: include it in exactly
 /// one source file. Code outside of a Program, such as the test itself, calls the real ones.
@@ -46,8 +54,8 @@ namespace sim {
 ///     });
 ///
 /// The program begins as an event of its own, on a stack of 1 MiB of its own. The world goes on
-/// while the program waits. A kill abandons it as it is: no destructor runs, and its memory is not
-/// freed.
+/// while the program waits. A kill ends it in the middle of a wait: no destructor runs, and its
+/// memory is not freed.
 ///
 /// An exception from `main` leaves the world's `run_...`. If the program calls a function that a
 /// world does not have, `run_...` throws a std::logic_error that names it.

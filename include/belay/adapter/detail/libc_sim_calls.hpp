@@ -9,7 +9,10 @@
 #include <time.h>       // TIMER_ABSTIME
 #include <unistd.h>     // ssize_t
 
-#include <memory>  // std::make_shared
+#include <cstdarg>  // va_list
+#include <cstdio>   // vsnprintf
+#include <memory>   // std::make_shared
+#include <string>   // std::string
 
 #include <belay/adapter/detail/libc_sim_disk_calls.hpp>
 #include <belay/adapter/detail/libc_sim_epoll.hpp>
@@ -29,7 +32,17 @@ std::shared_ptr<T> file(LibcProcess& p, int fd, int other_kind) {
     if (!as) errno = found ? other_kind : EBADF;
     return as;
 }
+/// Returns a descriptor of socketpair(); null if it is another one.
+inline std::shared_ptr<LibcPipe> pair_of(LibcProcess& p, int fd) {
+    std::shared_ptr<LibcPipe> pipe = std::dynamic_pointer_cast<LibcPipe>(p.file(fd));
+    return pipe && pipe->is_socket() ? pipe : nullptr;
+}
 inline std::shared_ptr<LibcSocket> socket_of(LibcProcess& p, int fd) {
+    if (pair_of(p, fd)) {
+        p.refuse(
+            "called a function of sockets other than \"send\" and \"recv\" with a descriptor of "
+            "\"socketpair\", which a world does not have");
+    }
     return file<LibcSocket>(p, fd, ENOTSOCK);
 }
 
@@ -37,7 +50,7 @@ inline std::shared_ptr<LibcSocket> socket_of(LibcProcess& p, int fd) {
 
 inline int clock_gettime(LibcProcess& p, clockid_t clock, timespec* out) {
     p.spin();
-    const Duration time = LibcClock::read(clock, p.host().now());
+    const Duration time = LibcClock::read(clock, p.host());
     if (time == forever) return libc_fail(EINVAL);
     *out = LibcClock::to(time);
     return 0;
@@ -54,14 +67,22 @@ inline time_t time(LibcProcess& p, time_t* out) {
     if (out != nullptr) *out = t.tv_sec;
     return t.tv_sec;
 }
+inline int timespec_get(LibcProcess& p, timespec* out, int base) {
+    return base == TIME_UTC && libc_calls::clock_gettime(p, CLOCK_REALTIME, out) == 0 ? base : 0;
+}
+/// Code takes no time.
+inline clock_t clock(LibcProcess& p) {
+    p.spin();
+    return 0;
+}
 /// Returns an error, not errno.
 inline int clock_nanosleep(LibcProcess& p, clockid_t clock, int flags, const timespec* t,
                            timespec* rest) {
     const Instant now = p.host().now();
-    if (!LibcClock::is_valid(*t) || LibcClock::read(clock, now) == forever) return EINVAL;
+    if (!LibcClock::is_valid(*t) || LibcClock::read(clock, p.host()) == forever) return EINVAL;
     const Duration time = LibcClock::from(*t);
     const bool absolute = (flags & TIMER_ABSTIME) != 0;
-    const Instant end = absolute ? LibcClock::when(clock, time, now) : after(now, time);
+    const Instant end = absolute ? LibcClock::when(clock, time, p.host()) : after(now, time);
     static_cast<void>(p.wait(end, [] { return false; }));
     // No signal interrupts it.
     if (!absolute && rest != nullptr) *rest = {};
@@ -97,6 +118,10 @@ inline int getentropy(LibcProcess& p, void* out, std::size_t size) {
     libc_random(p, out, size);
     return 0;
 }
+inline std::uint32_t arc4random(LibcProcess& p) { return static_cast<std::uint32_t>(p.bits()()); }
+inline std::uint32_t arc4random_uniform(LibcProcess& p, std::uint32_t bound) {
+    return bound < 2 ? 0 : static_cast<std::uint32_t>(uniform_upto(p.bits(), bound - 1));
+}
 inline unsigned int random_device(LibcProcess& p, void*) {
     return static_cast<unsigned int>(p.bits()());
 }
@@ -108,6 +133,16 @@ inline int open_file(LibcProcess& p, std::shared_ptr<LibcFile> file, int flags) 
     return p.open(std::move(file));
 }
 inline int close(LibcProcess& p, int fd) { return p.close(fd); }
+
+/// Repeats a call while it would block, if the descriptor waits.
+template <class F>
+ssize_t repeat(LibcProcess& p, bool waits, F&& call) {
+    ssize_t n = call();
+    while (waits && n < 0 && errno == EAGAIN) {
+        static_cast<void>(p.wait(never, [&] { return (n = call()) >= 0 || errno != EAGAIN; }));
+    }
+    return n;
+}
 
 /// Receives something, after a wait if the socket blocks.
 inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
@@ -126,10 +161,7 @@ inline ssize_t readv(LibcProcess& p, int fd, const iovec* iov, int count) {
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f)) {
         return receive_some(p, *s, buffers, 0);
     }
-    if (!f->nonblocking()) {
-        static_cast<void>(p.wait(never, [&] { return (f->ready() & EPOLLIN) != 0; }));
-    }
-    return f->read(buffers);
+    return repeat(p, !f->nonblocking(), [&] { return f->read(buffers); });
 }
 inline ssize_t read(LibcProcess& p, int fd, void* out, std::size_t size) {
     const iovec iov{out, size};
@@ -143,11 +175,7 @@ inline ssize_t writev(LibcProcess& p, int fd, const iovec* iov, int count) {
     if (!f) return libc_fail(EBADF);
     const std::span buffers{iov, static_cast<std::size_t>(count)};
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f)) return send_all(p, *s, buffers, 0);
-    ssize_t n = f->write(buffers);
-    while (n < 0 && errno == EAGAIN && !f->nonblocking()) {
-        static_cast<void>(p.wait(never, [&] { return (n = f->write(buffers)) >= 0; }));
-    }
-    return n;
+    return repeat(p, !f->nonblocking(), [&] { return f->write(buffers); });
 }
 inline ssize_t write(LibcProcess& p, int fd, const void* bytes, std::size_t size) {
     const iovec iov{const_cast<void*>(bytes), size};
@@ -158,8 +186,14 @@ inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
     if (!f) return libc_fail(EBADF);
     switch (command) {
         case F_GETFL:
-            return O_RDWR | (f->nonblocking() ? O_NONBLOCK : 0);
+            return f->mode() | (f->nonblocking() ? O_NONBLOCK : 0);
         case F_SETFL:
+            // Linux ignores the access mode and the flags of creation.
+            if ((argument & (O_ASYNC | O_DIRECT | O_NOATIME)) != 0 ||
+                !f->set_append((argument & O_APPEND) != 0)) {
+                p.refuse("called \"fcntl\" with F_SETFL and flags " + std::to_string(argument) +
+                         ", which a world does not have");
+            }
             f->set_nonblocking((argument & O_NONBLOCK) != 0);
             return 0;
         case F_GETFD:
@@ -192,11 +226,19 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
     p.refuse("called \"ioctl\" with request " + std::to_string(request) +
              ", which a world does not have");
 }
+/// Makes two descriptors, or none.
+inline int open_both(LibcProcess& p, std::shared_ptr<LibcFile> one, std::shared_ptr<LibcFile> other,
+                     int flags, int* ends) {
+    const int first = open_file(p, std::move(one), flags);
+    const int second = first < 0 ? -1 : open_file(p, std::move(other), flags);
+    if (second >= 0) return ends[0] = first, ends[1] = second, 0;
+    if (first >= 0) static_cast<void>(p.close(first));
+    return libc_fail(EMFILE);
+}
 inline int pipe2(LibcProcess& p, int* ends, int flags) {
     const auto buffer = std::make_shared<LibcPipeBuffer>();
-    ends[0] = open_file(p, std::make_shared<LibcPipe>(p, buffer, nullptr), flags);
-    ends[1] = open_file(p, std::make_shared<LibcPipe>(p, nullptr, buffer), flags);
-    return 0;
+    return open_both(p, std::make_shared<LibcPipe>(p, buffer, nullptr),
+                     std::make_shared<LibcPipe>(p, nullptr, buffer), flags, ends);
 }
 inline int pipe(LibcProcess& p, int* ends) { return libc_calls::pipe2(p, ends, 0); }
 inline int socketpair(LibcProcess& p, int domain, int type, int, int* ends) {
@@ -208,16 +250,36 @@ inline int socketpair(LibcProcess& p, int domain, int type, int, int* ends) {
     }
     const auto one = std::make_shared<LibcPipeBuffer>();
     const auto other = std::make_shared<LibcPipeBuffer>();
-    ends[0] = open_file(p, std::make_shared<LibcPipe>(p, one, other), type);
-    ends[1] = open_file(p, std::make_shared<LibcPipe>(p, other, one), type);
-    return 0;
+    return open_both(p, std::make_shared<LibcPipe>(p, one, other),
+                     std::make_shared<LibcPipe>(p, other, one), type, ends);
 }
 inline int eventfd(LibcProcess& p, unsigned int start, int flags) {
     const bool semaphore = (flags & EFD_SEMAPHORE) != 0;
     return open_file(p, std::make_shared<LibcCounter>(p, start, semaphore), flags);
 }
+inline int eventfd_read(LibcProcess& p, int fd, std::uint64_t* out) {
+    return libc_calls::read(p, fd, out, sizeof *out) == sizeof *out ? 0 : -1;
+}
+inline int eventfd_write(LibcProcess& p, int fd, std::uint64_t more) {
+    return libc_calls::write(p, fd, &more, sizeof more) == sizeof more ? 0 : -1;
+}
+inline int vdprintf(LibcProcess& p, int fd, const char* format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    const int size = vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    if (size < 0) return size;
+    std::string text(static_cast<std::size_t>(size) + 1, '\0');
+    static_cast<void>(vsnprintf(text.data(), text.size(), format, arguments));
+    return static_cast<int>(libc_calls::write(p, fd, text.data(), text.size() - 1));
+}
+/// There are no terminals.
+inline int isatty(LibcProcess& p, int fd) {
+    errno = p.file(fd) ? ENOTTY : EBADF;
+    return 0;
+}
 inline int timerfd_create(LibcProcess& p, int clock, int flags) {
-    if (LibcClock::read(clock, p.host().now()) == forever) return libc_fail(EINVAL);
+    if (LibcClock::read(clock, p.host()) == forever) return libc_fail(EINVAL);
     return open_file(p, std::make_shared<LibcTimer>(p, clock), flags);
 }
 inline int timerfd_settime(LibcProcess& p, int fd, int flags, const itimerspec* to,
@@ -249,17 +311,20 @@ inline int epoll_ctl(LibcProcess& p, int fd, int operation, int watched, epoll_e
     if (operation == EPOLL_CTL_DEL) return epoll->remove(watched);
     return libc_fail(EINVAL);
 }
-inline int epoll_wait(LibcProcess& p, int fd, epoll_event* out, int count, int timeout) {
+inline int epoll_until(LibcProcess& p, int fd, epoll_event* out, int count, Instant end) {
     const auto epoll = file<LibcEpoll>(p, fd, EINVAL);
     if (!epoll) return -1;
     if (count <= 0) return libc_fail(EINVAL);
     int found = 0;
-    static_cast<void>(p.wait(libc_deadline(p, timeout), [&] {
+    static_cast<void>(p.wait(end, [&] {
         return (found = epoll->collect({out, static_cast<std::size_t>(count)})) != 0;
     }));
     return found;
 }
-/// No signal comes in a world, so that the mask changes nothing.
+inline int epoll_wait(LibcProcess& p, int fd, epoll_event* out, int count, int timeout) {
+    return epoll_until(p, fd, out, count, libc_deadline(p, timeout));
+}
+/// No signal arrives in a world, so that the mask changes nothing.
 inline int epoll_pwait(LibcProcess& p, int fd, epoll_event* out, int count, int timeout,
                        const sigset_t*) {
     return libc_calls::epoll_wait(p, fd, out, count, timeout);
@@ -270,12 +335,19 @@ inline int poll(LibcProcess& p, pollfd* entries, nfds_t count, int timeout) {
 inline Instant deadline_of(LibcProcess& p, const timespec* t) {
     return t == nullptr ? never : after(p.host().now(), LibcClock::from(*t));
 }
+inline int epoll_pwait2(LibcProcess& p, int fd, epoll_event* out, int count,
+                        const timespec* timeout, const sigset_t*) {
+    if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
+    return epoll_until(p, fd, out, count, deadline_of(p, timeout));
+}
 inline int ppoll(LibcProcess& p, pollfd* entries, nfds_t count, const timespec* timeout,
                  const sigset_t*) {
+    if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
     return libc_poll(p, {entries, static_cast<std::size_t>(count)}, deadline_of(p, timeout));
 }
 inline int pselect(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
                    const timespec* timeout) {
+    if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
     return libc_select(p, count, {reads, writes, exceptions}, deadline_of(p, timeout));
 }
 inline int select(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
@@ -376,9 +448,9 @@ inline void refuse_flags(LibcProcess& p, const char* function, int flags) {
 inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
     if (s.nonblocking() || (flags & MSG_DONTWAIT) != 0) return s.send(iov, flags);
     ssize_t total = 0;
+    const Instant end = s.deadline(true);
     for (const iovec& v : iov) {
         for (std::size_t sent = 0; sent != v.iov_len;) {
-            const Instant end = s.deadline(true);
             if (!p.wait(end, [&] { return (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0; })) {
                 return total != 0 ? total : libc_fail(EAGAIN);
             }
@@ -391,19 +463,19 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     }
     return total;
 }
-/// Whether a descriptor is of socketpair(), whose calls are those of a pipe.
-inline bool is_pair(LibcProcess& p, int fd) {
-    const auto pipe = std::dynamic_pointer_cast<LibcPipe>(p.file(fd));
-    return pipe && pipe->is_socket();
-}
 inline ssize_t sendmsg(LibcProcess& p, int fd, const msghdr* message, int flags) {
-    if (is_pair(p, fd)) {
-        return libc_calls::writev(p, fd, message->msg_iov, static_cast<int>(message->msg_iovlen));
+    refuse_flags(p, "sendmsg", flags);
+    if (message->msg_controllen != 0) {
+        p.refuse("called \"sendmsg\" with control data, which a world does not have");
+    }
+    if (const auto pair = pair_of(p, fd)) {
+        const bool waits = !pair->nonblocking() && (flags & MSG_DONTWAIT) == 0;
+        return repeat(p, waits, [&] {
+            return pair->send({message->msg_iov, message->msg_iovlen}, (flags & MSG_NOSIGNAL) == 0);
+        });
     }
     const auto s = socket_of(p, fd);
     if (!s) return -1;
-    refuse_flags(p, "sendmsg", flags);
-    if (message->msg_controllen != 0) p.refuse("called \"sendmsg\" with control data");
     return send_all(p, *s, {message->msg_iov, message->msg_iovlen}, flags);
 }
 inline ssize_t send(LibcProcess& p, int fd, const void* bytes, std::size_t size, int flags) {
@@ -418,15 +490,24 @@ inline ssize_t sendto(LibcProcess& p, int fd, const void* bytes, std::size_t siz
     return libc_calls::send(p, fd, bytes, size, flags);  // TCP ignores the address
 }
 inline ssize_t recvmsg(LibcProcess& p, int fd, msghdr* message, int flags) {
-    if (is_pair(p, fd)) {
-        return libc_calls::readv(p, fd, message->msg_iov, static_cast<int>(message->msg_iovlen));
-    }
-    const auto s = socket_of(p, fd);
-    if (!s) return -1;
     refuse_flags(p, "recvmsg", flags);
+    const auto pair = pair_of(p, fd);
+    const auto s = pair ? nullptr : socket_of(p, fd);
+    if (!pair && !s) return -1;
     message->msg_namelen = 0;
     message->msg_controllen = 0;
     message->msg_flags = 0;
+    if (pair) {
+        if ((flags & MSG_PEEK) != 0) {
+            p.refuse(
+                "called \"recvmsg\" with MSG_PEEK and a descriptor of \"socketpair\", which a "
+                "world does not have");
+        }
+        const bool waits = !pair->nonblocking() && (flags & MSG_DONTWAIT) == 0;
+        return repeat(p, waits, [&] {
+            return pair->read({message->msg_iov, message->msg_iovlen});
+        });
+    }
     return receive_some(p, *s, {message->msg_iov, message->msg_iovlen}, flags);
 }
 inline ssize_t recv(LibcProcess& p, int fd, void* out, std::size_t size, int flags) {

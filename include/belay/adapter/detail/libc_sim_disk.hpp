@@ -117,6 +117,11 @@ public:
 
     std::uint32_t ready() override { return EPOLLIN | EPOLLOUT; }
     bool is_watchable() const noexcept override { return false; }
+    int mode() const noexcept override { return flags_ & (O_ACCMODE | O_APPEND); }
+    bool set_append(bool on) noexcept override {
+        flags_ = on ? flags_ | O_APPEND : flags_ & ~O_APPEND;
+        return true;
+    }
 
     ssize_t read(std::span<const iovec> iov) override {
         ssize_t total = 0;
@@ -149,7 +154,6 @@ public:
         if (const auto error = file_.write(offset, {static_cast<const std::byte*>(from), bytes})) {
             return libc_result(error);
         }
-        if ((flags_ & (O_SYNC | O_DSYNC)) != 0 && sync() != 0) return -1;
         return static_cast<ssize_t>(bytes);
     }
     int sync() { return libc_result(file_.sync()); }
@@ -185,7 +189,7 @@ public:
 private:
     LibcProcess& process_;
     sim::Disk::File file_;
-    const int flags_;
+    int flags_;
     std::uint64_t offset_ = 0;
 };
 
@@ -196,6 +200,7 @@ public:
     std::uint32_t ready() override { return EPOLLIN; }
     ssize_t read(std::span<const iovec>) override { return libc_fail(EISDIR); }
     bool is_watchable() const noexcept override { return false; }
+    int mode() const noexcept override { return O_RDONLY | O_DIRECTORY; }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
 private:

@@ -25,10 +25,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_files {
 
-inline std::shared_ptr<LibcDiskFile> file_of(LibcProcess& p, int fd) {
+inline std::shared_ptr<LibcDiskFile> file_of(LibcProcess& p, int fd, int other_kind = EINVAL) {
     const std::shared_ptr<LibcFile> found = p.file(fd);
     std::shared_ptr<LibcDiskFile> file = std::dynamic_pointer_cast<LibcDiskFile>(found);
-    if (!file) errno = found ? EINVAL : EBADF;
+    if (!file) errno = found ? other_kind : EBADF;
     return file;
 }
 /// Whether there is the directory of a name. An empty one is there if a program has made it.
@@ -54,9 +54,12 @@ inline int open(LibcProcess& p, const char* path, int flags, mode_t) {
     if (std::strcmp(path, "/dev/urandom") == 0 || std::strcmp(path, "/dev/random") == 0) {
         return p.open(std::make_shared<LibcRandom>(p));
     }
-    if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT)) != 0) {
-        p.refuse("called \"open\" with O_TMPFILE, O_PATH or O_DIRECT, which a world does not have");
+    if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT | O_SYNC)) != 0) {
+        p.refuse(
+            "called \"open\" with O_TMPFILE, O_PATH, O_DIRECT, O_SYNC or O_DSYNC, which a world "
+            "does not have");
     }
+    if (path[0] == '\0') return libc_fail(ENOENT);
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
     const bool exists = static_cast<bool>(disk.identity(name));
@@ -81,19 +84,41 @@ inline int creat(LibcProcess& p, const char* path, mode_t mode) {
 // ---- bytes -----------------------------------------------------------------------------------
 
 inline ssize_t pread(LibcProcess& p, int fd, void* out, std::size_t size, off_t offset) {
-    const auto file = file_of(p, fd);
+    const auto file = file_of(p, fd, ESPIPE);
     if (!file) return -1;
     if (offset < 0) return libc_fail(EINVAL);
     return file->read_at(static_cast<std::uint64_t>(offset), out, size);
 }
+/// Calls pread() or pwrite() for each buffer.
+template <class F>
+ssize_t each_buffer(const iovec* iov, int count, off_t offset, F&& call) {
+    ssize_t total = 0;
+    for (int i = 0; i < count; ++i) {
+        const ssize_t n = call(iov[i].iov_base, iov[i].iov_len, offset + total);
+        if (n < 0) return total != 0 ? total : n;
+        total += n;
+        if (static_cast<std::size_t>(n) < iov[i].iov_len) break;
+    }
+    return total;
+}
+inline ssize_t preadv(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
+    return each_buffer(iov, count, offset, [&](void* out, std::size_t size, off_t at) {
+        return libc_files::pread(p, fd, out, size, at);
+    });
+}
 inline ssize_t pwrite(LibcProcess& p, int fd, const void* bytes, std::size_t size, off_t offset) {
-    const auto file = file_of(p, fd);
+    const auto file = file_of(p, fd, ESPIPE);
     if (!file) return -1;
     if (offset < 0) return libc_fail(EINVAL);
     return file->write_at(static_cast<std::uint64_t>(offset), bytes, size);
 }
+inline ssize_t pwritev(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
+    return each_buffer(iov, count, offset, [&](const void* bytes, std::size_t size, off_t at) {
+        return libc_files::pwrite(p, fd, bytes, size, at);
+    });
+}
 inline off_t lseek(LibcProcess& p, int fd, off_t to, int from) {
-    const auto file = file_of(p, fd);
+    const auto file = file_of(p, fd, ESPIPE);
     return file ? file->seek(to, from) : -1;
 }
 inline int ftruncate(LibcProcess& p, int fd, off_t bytes) {
@@ -237,6 +262,13 @@ inline int unlink(LibcProcess& p, const char* path) {
     if (!disk.identity(name) && disk.has_directory(name)) return libc_fail(EISDIR);
     return libc_result(disk.remove(name));
 }
+inline int remove(LibcProcess& p, const char* path) {
+    const int result = libc_files::unlink(p, path);
+    if (result != 0 && errno == EISDIR) {
+        p.refuse("called \"remove\" of a directory, which a world does not have");
+    }
+    return result;
+}
 inline int rename(LibcProcess& p, const char* from, const char* to) {
     const std::string name = libc_path(from);
     sim::Disk& disk = p.host().disk();
@@ -248,7 +280,11 @@ inline int rename(LibcProcess& p, const char* from, const char* to) {
     return libc_result(disk.rename(name, target));
 }
 inline char* getcwd(LibcProcess&, char* out, std::size_t size) {
-    if (out == nullptr || size < 2) return errno = out == nullptr ? EINVAL : ERANGE, nullptr;
+    if (size < 2 && (out != nullptr || size != 0)) {
+        return errno = size == 0 ? EINVAL : ERANGE, nullptr;
+    }
+    // As in glibc, the caller frees it.
+    if (out == nullptr) return strdup("/");
     std::memcpy(out, "/", 2);
     return out;
 }
@@ -331,6 +367,11 @@ inline int lock(LibcProcess& p, int fd, int command, struct flock* asked) {
                                                               : F_RDLCK);
         if (other != nullptr) asked->l_pid = -1;
         return 0;
+    }
+    const int access = file->mode() & O_ACCMODE;
+    if ((asked->l_type == F_WRLCK && access == O_RDONLY) ||
+        (asked->l_type == F_RDLCK && access == O_WRONLY)) {
+        return libc_fail(EBADF);
     }
     return set_lock(p, lock, asked->l_type == F_UNLCK,
                     command == F_SETLKW || command == F_OFD_SETLKW);

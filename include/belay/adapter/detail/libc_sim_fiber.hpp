@@ -8,12 +8,13 @@
 #include <ucontext.h>  // swapcontext
 #include <unistd.h>    // sysconf
 
-#include <cerrno>   // errno
-#include <cstddef>  // std::byte, std::size_t
-#include <cstring>  // std::memcpy
-#include <new>      // std::bad_alloc
-#include <span>     // std::span
-#include <utility>  // std::move, std::swap
+#include <cerrno>     // errno
+#include <cstddef>    // std::byte, std::size_t
+#include <cstring>    // std::memcpy
+#include <span>       // std::span
+#include <stdexcept>  // std::runtime_error
+#include <string>     // std::to_string
+#include <utility>    // std::move, std::swap
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/function.hpp>
@@ -112,9 +113,16 @@ public:
         // Pages that are never touched cost nothing. The lowest one ends a stack that overflows.
         void* const memory = mmap(nullptr, page + stack_bytes, PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED) throw std::bad_alloc{};
+        if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0) {
+            const int error = errno;
+            if (memory != MAP_FAILED) munmap(memory, page + stack_bytes);
+            throw std::runtime_error{
+                "sim::Program: no memory for a stack (errno " + std::to_string(error) +
+                "), after " + std::to_string(abandoned()) +
+                " programs were abandoned, whose stacks stay; run fewer seeds in a process, or "
+                "raise vm.max_map_count"};
+        }
         mapping_ = {static_cast<std::byte*>(memory), page + stack_bytes};
-        static_cast<void>(mprotect(memory, page, PROT_NONE));
         getcontext(&inside_);
         inside_.uc_stack.ss_sp = mapping_.data() + page;
         inside_.uc_stack.ss_size = stack_bytes;
@@ -124,7 +132,11 @@ public:
     LibcFiber(const LibcFiber&) = delete;
     LibcFiber& operator=(const LibcFiber&) = delete;
     ~LibcFiber() {
-        if (done_ || !begun_) munmap(mapping_.data(), mapping_.size());
+        if (begun_ && !done_) {
+            ++abandoned();
+        } else {
+            munmap(mapping_.data(), mapping_.size());
+        }
     }
 
     /// Runs the function until it waits, or has returned.   Pre: !done(), not called in a fiber.
@@ -145,6 +157,11 @@ private:
         self.main_();
         self.done_ = true;
         self.suspend();
+    }
+    /// Returns how many functions of this process were abandoned.
+    static std::size_t& abandoned() noexcept {
+        static std::size_t count = 0;
+        return count;
     }
     static LibcFiber*& starting() noexcept {
         static LibcFiber* fiber = nullptr;

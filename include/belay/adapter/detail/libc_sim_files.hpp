@@ -18,7 +18,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The clocks of a simulated computer. Every host has the same time.
+/// The clocks of a simulated computer. Hosts differ by Host::set_wall_clock only.
 struct LibcClock {
     // The computer has run for a while, since programs take 0 for "never".
     static constexpr Duration booted = std::chrono::seconds{1'000};
@@ -27,13 +27,13 @@ struct LibcClock {
     static constexpr std::int64_t second = 1'000'000'000;
 
     /// Returns what a clock reads at an instant; never, if there is no such clock.
-    [[nodiscard]] static Duration read(int clock, Instant now) noexcept {
-        const Duration since_start = elapsed(Instant{}, now);
+    [[nodiscard]] static Duration read(int clock, sim::Host& host) noexcept {
+        const Duration since_start = elapsed(Instant{}, host.now());
         switch (clock) {
             case CLOCK_REALTIME:
             case CLOCK_REALTIME_COARSE:
             case CLOCK_TAI:
-                return wall_start + since_start;
+                return wall_start + (host.wall_clock().now() - sim::detail::world_start);
             case CLOCK_MONOTONIC:
             case CLOCK_MONOTONIC_RAW:
             case CLOCK_MONOTONIC_COARSE:
@@ -47,8 +47,8 @@ struct LibcClock {
         }
     }
     /// Returns the instant at which a clock will read `time`.
-    [[nodiscard]] static Instant when(int clock, Duration time, Instant now) noexcept {
-        return after(now, std::max(Duration{0}, time - read(clock, now)));
+    [[nodiscard]] static Instant when(int clock, Duration time, sim::Host& host) noexcept {
+        return after(host.now(), std::max(Duration{0}, time - read(clock, host)));
     }
     [[nodiscard]] static bool is_valid(const timespec& t) noexcept {
         return t.tv_sec >= 0 && t.tv_nsec >= 0 && t.tv_nsec < second;
@@ -144,7 +144,7 @@ public:
         const Instant now = process_.host().now();
         const bool absolute = (flags & TFD_TIMER_ABSTIME) != 0;
         const Instant next = time == Duration{0} ? never
-                             : absolute          ? LibcClock::when(clock_, time, now)
+                             : absolute          ? LibcClock::when(clock_, time, process_.host())
                                                  : after(now, time);
         set(next, LibcClock::from(to.it_interval));
         return 0;

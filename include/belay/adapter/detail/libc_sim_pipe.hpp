@@ -63,10 +63,12 @@ public:
         changed(in_);
         return static_cast<ssize_t>(total);
     }
-    ssize_t write(std::span<const iovec> iov) override {
+    ssize_t write(std::span<const iovec> iov) override { return send(iov, true); }
+    /// Writes, with or without SIGPIPE if the reading end is closed.
+    [[nodiscard]] ssize_t send(std::span<const iovec> iov, bool signals) {
         if (!out_) return libc_fail(EBADF);
         if (!out_->reads) {
-            process_.broken_pipe();
+            if (signals) process_.broken_pipe();
             return libc_fail(EPIPE);
         }
         std::size_t total = 0;
@@ -80,6 +82,7 @@ public:
         changed(out_);
         return total == 0 ? libc_fail(EAGAIN) : static_cast<ssize_t>(total);
     }
+    int mode() const noexcept override { return is_socket() ? O_RDWR : in_ ? O_RDONLY : O_WRONLY; }
     [[nodiscard]] bool is_socket() const noexcept { return in_ && out_; }
 
 private:

@@ -3,6 +3,7 @@
 /// LibcProcess: a program of a simulated host, with its descriptors and its waits.
 #pragma once
 
+#include <fcntl.h>      // O_RDWR
 #include <sys/epoll.h>  // EPOLLIN, EPOLLOUT
 #include <sys/uio.h>    // iovec
 
@@ -54,6 +55,10 @@ public:
 
     void set_nonblocking(bool on) noexcept { nonblocking_ = on; }
     [[nodiscard]] bool nonblocking() const noexcept { return nonblocking_; }
+    /// Returns O_RDONLY, O_WRONLY or O_RDWR, and O_APPEND, as F_GETFL does.
+    [[nodiscard]] virtual int mode() const noexcept { return O_RDWR; }
+    /// Sets or ends O_APPEND.   Returns: false if the file does not have it.
+    [[nodiscard]] virtual bool set_append(bool on) noexcept { return !on; }
     /// Counts the changes, for watches that are notified once of each.
     [[nodiscard]] virtual std::uint64_t changes() const noexcept { return changes_; }
 
@@ -129,7 +134,7 @@ public:
             std::logic_error{"sim::Program on \"" + std::string{host_.name()} + "\" " + why});
         abandon();
     }
-    /// Does what Linux does after a write that nobody can read any more.
+    /// Does what Linux does after a write to a connection whose other end is closed.
     void broken_pipe() {
         struct sigaction action {};
         static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
@@ -145,10 +150,10 @@ public:
         abandon();
     }
 
-    /// Gives a file the lowest number that is free.
+    /// Gives a file the lowest number that is free.   Returns: the number, or -1 with EMFILE.
     int open(std::shared_ptr<LibcFile> file) {
-        int number = 0;
-        while (files_.count(number) != 0) ++number;
+        const int number = free_number();
+        if (number < 0) return libc_fail(EMFILE);
         files_.emplace(number, std::move(file));
         return number;
     }
@@ -193,10 +198,24 @@ private:
         static int count = 0;
         return count;
     }
+    /// Returns the lowest number that is free; -1 if there is none. After the standard streams,
+    /// numbers start at 512. Those of the test's own descriptors are lower, so that a function that
+    /// is not replaced fails with EBADF. FD_SETSIZE limits them.
+    [[nodiscard]] int free_number() const noexcept {
+        int number = 0;
+        while (files_.count(number) != 0) number = number == 2 ? 512 : number + 1;
+        return number < 1024 ? number : -1;
+    }
     void run(Function<int()>& program) noexcept {
         running_ = this;  // a thread-local variable of this fiber
         try {
-            exit_code_ = program();
+            int code = 0;
+            {
+                // What it has captured ends with the program, or is abandoned with it.
+                Function<int()> mine{std::move(program)};
+                code = mine();
+            }
+            exit_code_ = code;
         } catch (...) {
             error_ = std::current_exception();
         }

@@ -40,7 +40,8 @@ public:
     }
     ~LibcSocket() override { end(); }
     void end() noexcept override {
-        stream_.close(resets_);
+        // As on Linux, data that the program has not read resets the connection.
+        stream_.close(resets_ || !peeked_.empty());
         if (listener_) listener_->close();
     }
 
