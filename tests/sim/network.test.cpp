@@ -768,8 +768,8 @@ TEST_CASE("Network::bandwidth aborts on a queue without a limit", "[sim][network
 }
 
 TEST_CASE("Network::black_hole stops all traffic of one host", "[sim][network][unit]") {
-    NetworkRig rig;
     Notes third;
+    NetworkRig rig;
     sim::Host& other =
         rig.world.host("other", [&](sim::Host& h) { return std::make_unique<Client>(h, third); });
     rig.connect();
