@@ -553,6 +553,7 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
           }) == who + "called \"pthread_cond_wait\", which a world does not have");
     CHECK(refusal([] { static_cast<void>(unlinkat(AT_FDCWD, "/nothing", 0)); }) ==
           who + "called \"unlinkat\", which a world does not have");
+    CHECK(refusal([] { wait(nullptr); }) == who + "called \"wait\", which a world does not have");
     CHECK(refusal([] { execl("/nothing", "nothing", nullptr); }) ==
           who + "called \"execv\", which a world does not have");
     CHECK(refusal([] { std::remove("/"); }).find("\"remove\" of a directory") != std::string::npos);
