@@ -249,7 +249,10 @@ TEST_CASE("Errors of sockets of a program are those of Linux", "[adapter][libc_s
         std::this_thread::sleep_for(24h);
     });
     Host& client = p.run("client", [] {
+        int error = 0;
         int fd = tcp_socket();
+        CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == -1);
+        CHECK(errno == EPIPE);
         CHECK(connect_to(fd, "10.0.0.1", 8) == -1);
         CHECK(errno == ECONNREFUSED);
         CHECK(connect_to(fd, "10.9.9.9", 8) == -1);
@@ -259,17 +262,20 @@ TEST_CASE("Errors of sockets of a program are those of Linux", "[adapter][libc_s
         CHECK(errno == EINPROGRESS);
         CHECK(connect_to(fd, "10.0.0.1", 8) == -1);
         CHECK(errno == EALREADY);
+        CHECK(recv(fd, &error, 1, 0) == -1);
+        CHECK(errno == EAGAIN);
+        CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == -1);
+        CHECK(errno == EAGAIN);
         pollfd entry{fd, POLLOUT, 0};
         CHECK(poll(&entry, 1, -1) == 1);
         CHECK(entry.revents == (POLLOUT | POLLERR | POLLHUP));
-        int error = 0;
         socklen_t size = sizeof error;
         CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
         CHECK(error == ECONNREFUSED);
         CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
         CHECK(error == 0);
         CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == -1);
-        CHECK((errno == ENOTCONN || errno == EPIPE));
+        CHECK(errno == EPIPE);
 
         fd = tcp_socket();
         REQUIRE(connect_to(fd, "10.0.0.2", 7) == 0);
@@ -292,6 +298,50 @@ TEST_CASE("Errors of sockets of a program are those of Linux", "[adapter][libc_s
         CHECK(std::chrono::steady_clock::now() - start == 7s);
         CHECK(socket(AF_INET6, SOCK_STREAM, 0) == -1);
         CHECK(errno == EAFNOSUPPORT);
+        return 0;
+    });
+    p.world.run_for(1h);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("Data that a program has only peeked at resets its connection",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    p.run("server", [] {
+        const int guest = accept(listen_at(7), nullptr, nullptr);
+        char x = 0;
+        CHECK(recv(guest, &x, 1, MSG_PEEK) == 1);
+        close(guest);
+        sleep(3600);
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "x");
+        char x = 0;
+        CHECK(recv(fd, &x, 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        return 0;
+    });
+    p.world.run_for(1min);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("SO_SNDTIMEO limits a whole call of a program", "[adapter][libc_sim][regression]") {
+    Programs p;
+    p.run("server", [] {
+        const int guest = accept(listen_at(7), nullptr, nullptr);
+        for (std::string part(20'000, ' '); read(guest, part.data(), part.size()) > 0;) sleep(1);
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        const timeval limit{.tv_sec = 5, .tv_usec = 0};
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0);
+        const std::string much(1'000'000, 'x');
+        const auto start = std::chrono::steady_clock::now();
+        CHECK(send(fd, much.data(), much.size(), MSG_NOSIGNAL) < 500'000);
+        CHECK(std::chrono::steady_clock::now() - start == 5s);
         return 0;
     });
     p.world.run_for(1h);
@@ -503,6 +553,7 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
           }) == who + "called \"pthread_cond_wait\", which a world does not have");
     CHECK(refusal([] { static_cast<void>(unlinkat(AT_FDCWD, "/nothing", 0)); }) ==
           who + "called \"unlinkat\", which a world does not have");
+    CHECK(refusal([] { wait(nullptr); }) == who + "called \"wait\", which a world does not have");
     CHECK(refusal([] { execl("/nothing", "nothing", nullptr); }) ==
           who + "called \"execv\", which a world does not have");
     CHECK(refusal([] { std::remove("/"); }).find("\"remove\" of a directory") != std::string::npos);

@@ -148,7 +148,8 @@ ssize_t repeat(LibcProcess& p, bool waits, F&& call) {
 inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
     if (!s.nonblocking() && (flags & MSG_DONTWAIT) == 0) {
         static_cast<void>(p.wait(s.deadline(false), [&] {
-            return !s.connected() || (s.ready() & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
+            return (!s.connected() && !s.connecting()) ||
+                   (s.ready() & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         }));
     }
     return s.receive(iov, flags);

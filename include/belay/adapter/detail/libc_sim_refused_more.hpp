@@ -59,6 +59,12 @@ BELAY_DETAIL_REFUSE(int, faccessat, (int directory, const char* path, int mode, 
                     directory, path, mode, flags)
 BELAY_DETAIL_REFUSE(int, mknod, (const char* path, mode_t mode, dev_t device), path, mode, device)
 BELAY_DETAIL_REFUSE(int, mkfifo, (const char* path, mode_t mode), path, mode)
+BELAY_DETAIL_REFUSE(int, mknodat, (int directory, const char* path, mode_t mode, dev_t device),
+                    directory, path, mode, device)
+BELAY_DETAIL_REFUSE(int, mkfifoat, (int directory, const char* path, mode_t mode), directory, path,
+                    mode)
+BELAY_DETAIL_REFUSE(int, shm_open, (const char* name, int flags, mode_t mode), name, flags, mode)
+BELAY_DETAIL_REFUSE(int, shm_unlink, (const char* name), name)
 BELAY_DETAIL_REFUSE(char*, mkdtemp, (char* path), path)
 BELAY_DETAIL_REFUSE(int, mkostemp, (char* path, int flags), path, flags)
 BELAY_DETAIL_REFUSE(int, mkstemps, (char* path, int suffix), path, suffix)
@@ -89,6 +95,9 @@ BELAY_DETAIL_REFUSE(int, utimensat,
                     (int directory, const char* path, const timespec* times, int flags), directory,
                     path, times, flags)
 BELAY_DETAIL_REFUSE(int, utimes, (const char* path, const timeval* times), path, times)
+BELAY_DETAIL_REFUSE(int, utime, (const char* path, const void* times), path, times)
+BELAY_DETAIL_REFUSE(int, lutimes, (const char* path, const timeval* times), path, times)
+BELAY_DETAIL_REFUSE(int, futimes, (int fd, const timeval* times), fd, times)
 BELAY_DETAIL_REFUSE(int, futimens, (int fd, const timespec* times), fd, times)
 BELAY_DETAIL_REFUSE(int, fchdir, (int fd), fd)
 BELAY_DETAIL_REFUSE(int, statvfs, (const char* path, struct statvfs* out), path, out)
@@ -169,6 +178,12 @@ BELAY_DETAIL_REFUSE(int, thrd_sleep, (const timespec* time, timespec* rest), tim
 
 // ---- other processes ----------------------------------------------------------------------------
 
+BELAY_DETAIL_REFUSE(pid_t, wait, (int* status), status)
+BELAY_DETAIL_REFUSE(pid_t, wait3, (int* status, int options, void* usage), status, options, usage)
+BELAY_DETAIL_REFUSE(pid_t, wait4, (pid_t pid, int* status, int options, void* usage), pid, status,
+                    options, usage)
+BELAY_DETAIL_REFUSE(int, waitid, (int kind, id_t id, siginfo_t* out, int options), kind, id, out,
+                    options)
 BELAY_DETAIL_REFUSE(int, execvpe,
                     (const char* file, char* const* arguments, char* const* environment), file,
                     arguments, environment)

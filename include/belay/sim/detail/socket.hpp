@@ -118,7 +118,8 @@ public:
 
     /// Pre: out is not empty.
     [[nodiscard]] IoResult read(std::span<std::byte> out) {
-        if (state_ != State::connected) return {0, std::errc::not_connected};
+        if (state_ == State::connecting) return {0, std::errc::resource_unavailable_try_again};
+        if (state_ == State::closed) return {0, std::errc::not_connected};
         if (const std::size_t n = channel_->read(side_, out)) return {n, {}};
         if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
             return {0, error};
@@ -128,13 +129,11 @@ public:
     }
     /// Pre: bytes is not empty.
     [[nodiscard]] IoResult write(BytesView bytes) {
-        if (state_ != State::connected) {
-            return {0, fin_sent_ ? std::errc::broken_pipe : std::errc::not_connected};
-        }
+        if (state_ == State::connecting) return {0, std::errc::resource_unavailable_try_again};
         if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
             return {0, error};
         }
-        if (ended_ || fin_sent_) return {0, std::errc::broken_pipe};
+        if (state_ == State::closed || ended_ || fin_sent_) return {0, std::errc::broken_pipe};
         const std::size_t n = channel_->write(side_, bytes);
         if (n == 0) return {0, std::errc::resource_unavailable_try_again};
         if (!give_up_.waits()) watch_answers(host_->now());
