@@ -289,7 +289,7 @@ inline char* getcwd(LibcProcess&, char* out, std::size_t size) {
     return out;
 }
 
-/// What opendir() returns.
+/// The result of opendir().
 struct Listing {
     std::vector<std::string> names;
     std::size_t next = 0;

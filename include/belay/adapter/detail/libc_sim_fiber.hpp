@@ -100,7 +100,7 @@ private:
 /// A function with a stack of its own.
 ///
 /// The destructor abandons a function that has not returned: its destructors do not run, as those
-/// of a process do not run when the power fails. What it has allocated, and its stack, stay for
+/// of a process do not run when the power fails. Its allocations and its stack stay for
 /// ever, because objects outside may point there.
 ///
 /// Thread safety: one thread, which is always the same.

@@ -33,7 +33,7 @@ inline int libc_fail(int error) noexcept {
     return -1;
 }
 
-/// What a file descriptor of a simulated program refers to.
+/// The object to which a file descriptor of a simulated program refers.
 class LibcFile {
 public:
     LibcFile() = default;

@@ -340,7 +340,8 @@ private:
             "BEGIN; CREATE TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); "
             "PRAGMA user_version=4; COMMIT");
     }
-    /// Makes a file of version 4 one of version 5. What its operations replaced is unknown.
+    /// Makes a file of version 4 one of version 5. The versions that its operations replaced are
+    /// unknown.
     [[nodiscard]] std::error_code add_replaced() noexcept {
         return db_.execute(
             "BEGIN; CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "

@@ -40,7 +40,7 @@ struct IoResult {
     }
 };
 
-/// What poll() reports of a socket.
+/// The readiness of a socket, as poll() reports it.
 struct Readiness {
     bool readable = false;
     bool writable = false;
