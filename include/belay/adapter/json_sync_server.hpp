@@ -231,7 +231,8 @@ public:
     ///
     /// Errors: in the answer. bad_operation: the text is no question, or is nested deeper than 64;
     ///         unknown_session. An operation that cannot be read fails alone, with bad_operation.
-    ///         store_corrupt: a value of the store has no JSON.
+    ///         store_corrupt: a value of the store has no JSON. The answer to operations leaves out
+    ///         such a value that they replaced.
     /// Throws: what the processor throws.
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(std::string_view question, Allows&& allows) {
@@ -297,7 +298,22 @@ private:
             json["failed_count"] = result.failed_count + unread.size();
             for (detail::Json& one : unread) json["failed_operations"].push_back(std::move(one));
         }
+        if (const auto all = json.find("overwrote"); all != json.end()) leave_out_unwritable(*all);
         return written(json, result.synced_count != 0);
+    }
+    /// Leaves out the replaced versions whose values have no JSON: a device would get the same
+    /// error for ever. The processor's observer has them.
+    static void leave_out_unwritable(detail::Json& overwrites) {
+        detail::Json kept = detail::Json::array();
+        for (detail::Json& one : overwrites) {
+            try {
+                static_cast<void>(one.dump());
+                kept.push_back(std::move(one));
+            } catch (const detail::Json::exception&) {
+                continue;
+            }
+        }
+        overwrites = std::move(kept);
     }
     /// Another program may have written a text that is no UTF-8 into the store.
     [[nodiscard]] static Answer written(const detail::Json& json, bool changed) {

@@ -155,22 +155,16 @@ private:
             }
             ends = note(processor_->process_batch(asked.session, some), some, indices, all,
                         made.changed);
-            auto bytes = messages_.answer_outcomes(asked.id, all);
+            made.bytes = messages_.answer_outcomes(asked.id, all);
             // The replaced values may be long, and a transport has a limit. This store has them
             // still when the device sends the others again.
-            while (lists_replaced_again && bytes && bytes->size() > options_.answer_bytes &&
+            while (lists_replaced_again && made.bytes.size() > options_.answer_bytes &&
                    all.decided > 1) {
                 all.keep_front(all.decided / 2);
-                bytes = messages_.answer_outcomes(asked.id, all);
+                made.bytes = messages_.answer_outcomes(asked.id, all);
                 ends = true;
             }
-            if (!bytes) {
-                made.bytes = Messages::answer_error(detail::SyncMessageKind::result, asked.id,
-                                                    SyncErrc::store_corrupt);
-                return made;
-            }
-            ends = ends || bytes->size() >= options_.answer_bytes;
-            made.bytes = std::move(*bytes);
+            ends = ends || made.bytes.size() >= options_.answer_bytes;
         }
         return made;
     }

@@ -174,7 +174,9 @@ public:
             std::erase_if(overwrote, is_later);
         }
     };
-    [[nodiscard]] std::optional<Bytes> answer_outcomes(std::uint64_t id, const Outcomes& all) {
+    /// Leaves out the replaced versions whose values the codec rejects: a device could not read
+    /// them, and would get the same answer for ever. The processor's observer has them.
+    [[nodiscard]] Bytes answer_outcomes(std::uint64_t id, const Outcomes& all) {
         Bytes message = answer_error(SyncMessageKind::result, id, {});
         append_number(message, all.decided);
         append_count(message, all.failed.size());
@@ -192,13 +194,21 @@ public:
             append_reason(message, one.reason);
             append_flag(message, one.resolved);
         }
-        append_count(message, all.overwrote.size());
+        Bytes entries;
+        std::size_t count = 0;
         for (const auto& one : all.overwrote) {
-            append_number(message, one.index);
-            append_reason(message, one.reason);
-            append_stamp(message, one.replaced.stamp);
-            if (!append_value(message, one.replaced.value)) return std::nullopt;
+            const std::size_t begin = entries.size();
+            append_number(entries, one.index);
+            append_reason(entries, one.reason);
+            append_stamp(entries, one.replaced.stamp);
+            if (append_value(entries, one.replaced.value)) {
+                ++count;
+            } else {
+                entries.resize(begin);
+            }
         }
+        append_count(message, count);
+        message.insert(message.end(), entries.begin(), entries.end());
         return message;
     }
     /// Returns: nothing if the bytes are no outcomes of `count` operations.
