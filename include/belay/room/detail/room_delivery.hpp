@@ -14,16 +14,11 @@
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/lag_difference.hpp>
 #include <belay/room/detail/reply_budget.hpp>
+#include <belay/room/detail/update_origin.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// Where an update of a room comes from.
-struct UpdateOrigin {
-    std::uint64_t author = 0;  ///< a client's id; 0: the server, or another one
-    Instant since = never;     ///< when it arrived; never: at another server
-};
 
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and

@@ -10,6 +10,7 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/room/detail/turn_context.hpp>
+#include <belay/room/detail/update_origin.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
