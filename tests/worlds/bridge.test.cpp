@@ -72,7 +72,7 @@ public:
     [[nodiscard]] bool is_connected() const {
         return bridge_.connectivity().kind == Connectivity::Kind::connected;
     }
-    /// Makes the bridge compare all sessions, as a program does that only may have changed them.
+    /// Makes the bridge compare all sessions, although no scene has changed.
     void compare_all() {
         for (const char* const session : {"a", "b", "c"}) bridge_.changed(session);
     }
