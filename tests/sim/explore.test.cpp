@@ -3,6 +3,7 @@
 // Method: a client with an acknowledged counter, whose bugs need one fault or two.
 #include <belay/sim/explore.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <stdexcept>
@@ -211,7 +212,8 @@ TEST_CASE("explore fails if faults were drawn and none began", "[sim][explore][u
     const auto body = [](bool runs) {
         return [runs](sim::World& w) {
             Meter& m = w.make<Meter>(w, MeterBug::none);
-            if (runs) w.run_for(5s);
+            // A dial that a fault left without an answer ends after 30 s: 5 s of them are over.
+            if (runs) w.run_for(10s);
             w.heal();
             return w.eventually(30s, [&] { return m.acknowledged == 20; });
         };
@@ -490,10 +492,21 @@ TEST_CASE("explore reads its numbers from the environment", "[sim][explore][unit
         auto options = listening(300);
         options.diagram_lines = 1;
         const auto buggy = meter_body(MeterBug::stuck_after_refusal);
-        const auto length = [&] { return sim::explore(options, buggy).failing->diagram.size(); };
-        const std::size_t one = length();
+        const auto diagram = [&] { return sim::explore(options, buggy).failing->diagram; };
+        const auto lines = [](const std::string& text) {
+            return std::count(text.begin(), text.end(), '\n');
+        };
+        const std::string one = diagram();
         const Environment e{"BELAY_SIM_TRACE", "1"};
-        CHECK(length() > 20 * one);
+        const std::string all = diagram();
+        INFO(one << all);
+        CHECK(one.find("earlier lines") != std::string::npos);
+        CHECK(all.find("earlier lines") == std::string::npos);
+        CHECK(lines(all) > lines(one) + 20);
+        // Both end with the same line.
+        const std::size_t last = one.rfind('\n', one.size() - 2);
+        REQUIRE(last != std::string::npos);
+        CHECK(all.ends_with(one.substr(last)));
     }
     CHECK(run().seeds_run == 5);
     {
