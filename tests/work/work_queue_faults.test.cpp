@@ -52,7 +52,7 @@ WorkOptions as_long_as(const JournalOptions& journal) {
 TEST_CASE("WorkQueue continues after any one call of the log found no space",
           "[work][work_queue][fault]") {
     std::size_t refused = 0;
-    for (std::uint64_t script = 400; script < 406; ++script) {
+    for (std::uint64_t script = 400; script < 408; ++script) {
         MemoryMedium whole;
         std::size_t none = 0;
         run(whole, script, none);
