@@ -149,8 +149,9 @@ public:
         if (is(Mistake::refuses_long_updates) && update.size() > 1000) {
             return std::make_error_code(std::errc::message_size);
         }
-        if (is(Mistake::appends_to_nobody) && !*loaded(rooms_, id)) {
-            static_cast<void>(rooms_.reset(id, {}));
+        if (is(Mistake::appends_to_nobody)) {
+            const auto found = loaded(rooms_, id);
+            if (found && !*found) static_cast<void>(rooms_.reset(id, {}));
         }
         if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
         if (is(Mistake::cuts_an_update) && update.size() > 1000) update = update.first(1000);
