@@ -149,13 +149,13 @@ public:
         if (is(Mistake::refuses_long_updates) && update.size() > 1000) {
             return std::make_error_code(std::errc::message_size);
         }
-        if (is(Mistake::appends_to_nobody)) {
-            const auto found = loaded(rooms_, id);
-            if (found && !*found) static_cast<void>(rooms_.reset(id, {}));
-        }
         if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
         if (is(Mistake::cuts_an_update) && update.size() > 1000) update = update.first(1000);
-        const auto position = rooms_.append(id, update);
+        auto position = rooms_.append(id, update);
+        if (is(Mistake::appends_to_nobody) && position.error() == belay::RoomErrc::unknown_room) {
+            static_cast<void>(rooms_.reset(id, {}));
+            position = rooms_.append(id, update);
+        }
         if (position.error() == belay::RoomErrc::unknown_room && refuses_late()) {
             // A number that nothing else has.
             const auto number = rooms_.reset(id, {});
@@ -177,7 +177,7 @@ public:
         return rooms_.reset(id, epoch);
     }
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (is(Mistake::erase_keeps)) return {};
+        if (is(Mistake::erase_keeps)) return belay::MemoryRooms{rooms_}.erase(id);
         covered_.erase(std::string{id});
         if (const auto room = loaded(rooms_, id); room && *room) medium_->erased = id;
         return rooms_.erase(id);

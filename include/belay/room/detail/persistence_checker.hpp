@@ -91,7 +91,8 @@ public:
             P moved{std::move(*rooms_)};
             rooms_.reset();
             rooms_.emplace(std::move(moved));
-            return look_at(room, Rule::move_keeps_everything);
+            for (ModelRoom& each : model_) look_at(each, Rule::move_keeps_everything);
+            return;
         }
         reopen();
     }
