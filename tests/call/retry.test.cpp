@@ -501,5 +501,5 @@ TEST_CASE("retry repeats itself for the same seed", "[call][retry][golden]") {
     sleeper.random = Random{Seed{7}};
     static_cast<void>(retry(Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{4}}, sleeper,
                             [] { return false; }));
-    CHECK(sleeper.sleeps == std::vector<Duration>{389'829'748ns, 33'576'589ns, 3'603'042'723ns});
+    CHECK(sleeper.sleeps == std::vector<Duration>{721'508'181ns, 1'299'408'673ns, 2'197'497'300ns});
 }

@@ -73,7 +73,7 @@ TEST_CASE("CooldownOn draws the same waits for ever", "[policy][cooldown_on][gol
     Turn turn{Instant{}, bits};
     const CooldownOn rule{Cause::overloaded, 5s, 15s};
     CHECK((rule.failed(Failure{Cause::overloaded}, turn).until - turn.now).count() ==
-          8'898'297'484);
+          12'215'081'806);
     CHECK((rule.failed(Failure{Cause::overloaded}, turn).until - turn.now).count() ==
-          5'167'882'945);
+          11'497'043'365);
 }

@@ -43,11 +43,11 @@ struct AdaptiveThrottleOptions {
 /// K = 2 and the window of 2 min are those of the book. They have two consequences, with figures
 /// from the model of docs/stability.md:
 /// - Until the attempts are K times those that succeeded in the window, nothing is refused. In an
-///   outage, callers with three attempts send 3.1 times the usual load until then. With a budget
-///   they send 1.1 times the load.
+///   outage, callers with three attempts send 3.0 times the usual load until then. With a budget
+///   they send 1.05 times the load.
 /// - Failures count until they leave the window. After an outage of 60 s, the goodput is back
 ///   within 58 s with one attempt per call or with a budget. Without a budget, three attempts need
-///   122 s.
+///   123 s.
 ///
 /// An attempt counts when its verdict arrives, or when it is refused here. An attempt without a
 /// verdict does not count. The window rolls in tenths, like a TimeWindow. It cannot be copied or

@@ -63,7 +63,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///
 /// It makes 5 attempts, with 100 ms doubling to 10 s. The waits together are at most 1.5 s.
 ///
-/// In an outage, many callers send 5.1 times the usual load, because each call makes all of its
+/// In an outage, many callers send 5.2 times the usual load, because each call makes all of its
 /// attempts. Only an object that the callers share can limit that: pass a budget.
 ///
 /// Choices of belay: full jitter. Only transport failures are retried, and not negative answers

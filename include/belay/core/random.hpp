@@ -31,6 +31,9 @@ concept BitSource = requires(B& bits) {
 }  // namespace part
 
 /// Fixes the sequence of a Random, and of everything that draws from it.
+///
+/// Every value is a valid seed. Random mixes it once, so neighbouring values give unrelated
+/// sequences. You can number the hosts of a test with 0, 1, 2 and so on.
 struct Seed {
     std::uint64_t value;
 };
@@ -92,19 +95,23 @@ struct Product {
 /// Models:        part::BitSource, std::copyable.
 /// Thread safety: distinct objects safe; a shared one not.
 /// Source:        splitmix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number
-///                Generators", 2014), with the zero state reserved for "not seeded yet".
+///                Generators", 2014), with the zero state reserved for "not seeded yet". A seed's
+///                state is the first output of splitmix64 started at the seed, since states that
+///                are one step apart give the same sequence, shifted by one draw.
 class Random {
 public:
     constexpr Random() noexcept = default;
-    constexpr explicit Random(Seed seed) noexcept : state_{seed.value != 0 ? seed.value : 1} {}
+    constexpr explicit Random(Seed seed) noexcept : state_{detail::mix64(seed.value + step)} {
+        if (state_ == 0) state_ = step;
+    }
 
     /// Returns the next 64 bits.   Errors: none.   Complexity: O(1).   Allocates: never.
     constexpr std::uint64_t operator()() noexcept {
         if (state_ == 0) [[unlikely]]
             state_ = entropy() | 1;
-        state_ += 0x9E3779B97F4A7C15U;
+        state_ += step;
         if (state_ == 0) [[unlikely]]
-            state_ = 0x9E3779B97F4A7C15U;
+            state_ = step;
         return detail::mix64(state_);
     }
 
@@ -120,6 +127,7 @@ public:
     constexpr void reseed_after_fork() noexcept { state_ = 0; }
 
 private:
+    static constexpr std::uint64_t step = 0x9E3779B97F4A7C15U;
     std::uint64_t state_ = 0;
 };
 
