@@ -322,7 +322,7 @@ TEST_CASE("A limit grows by calls of low priority alone for each share of at mos
     CHECK(reached(999, Aimd{{.initial = 1, .least = 1, .most = 10}}) < 10);
 }
 
-TEST_CASE("A policy of low priority is refused at once where another one is admitted",
+TEST_CASE("A policy of low priority is rejected at once where another one is admitted",
           "[budget][adaptive_limit][unit]") {
     Limit limit{Fixed{2}};
     auto batch = limit.low_priority(500);

@@ -102,7 +102,7 @@ static_assert(!detail::HasLost<Shared<MinimalShareable>> &&
 static_assert(!detail::HasReview<Shared<MinimalShareable>>, "its permits are for attempts");
 static_assert(detail::HasReview<Shared<MinimalBudget>> && detail::HasReset<Shared<MinimalBudget>>);
 static_assert(!detail::HasLost<Shared<MinimalBudget>>, "getting back what was lost is no retry");
-// An option that would be ignored is refused.
+// An option that would be ignored is rejected.
 static_assert(std::constructible_from<Shared<MinimalBudget>, MinimalBudget&, AskAgain>);
 static_assert(!std::constructible_from<Shared<MinimalShareable>, MinimalShareable&, AskAgain>);
 
@@ -396,7 +396,7 @@ TEST_CASE("Shared budgets hold no token after copies and destructors", "[policy]
     CHECK(budget.free == 0);
 }
 
-TEST_CASE("Shared budgets keep a plan that another rule refuses to begin",
+TEST_CASE("Shared budgets keep a plan whose attempt another rule rejects",
           "[policy][shared][unit]") {
     ManualClock clock;
     MinimalBudget budget{1};

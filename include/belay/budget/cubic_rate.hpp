@@ -56,7 +56,7 @@ public:
         const Instant at = state_.with([=](const detail::CubicState& s) { return s.turn(now); });
         return at > now ? Advice::suspend(at) : Advice::go();
     }
-    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+    /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
         const Instant at = state_.with([&turn](detail::CubicState& s) { return s.take(turn.now); });
         // Not a conditional expression: see RatioBudget::reserve.

@@ -24,11 +24,11 @@ struct AskAgain {
     Duration wait;
 };
 
-/// Makes a Shared rule refuse an attempt at once, instead of waiting until the object may admit it.
+/// Makes a Shared rule reject an attempt at once, instead of waiting until the object may admit it.
 ///
-/// `retry` then ends with CallErrc::call_refused, and the wait is the `retry_after` of its failure.
-/// That is the same result as that of the layer `Shared{object}` of a Pipeline. If an attempt was
-/// made before, `retry` ends with the result of that attempt.
+/// `retry` then ends with CallErrc::call_rejected, and the wait is the `retry_after` of its
+/// failure. That is the same result as that of the layer `Shared{object}` of a Pipeline. If an
+/// attempt was made before, `retry` ends with the result of that attempt.
 ///
 /// Use it for calls. Callers that wait for the same object all return when it admits them. Their
 /// load may make an outage worse; see docs/stability.md. Do not use it for a Supervisor, which
@@ -65,8 +65,8 @@ struct RetryHooks<S, true> {
 /// rule.
 ///
 /// If the object only gives permits (a CircuitBreaker), each attempt takes a permit when it begins.
-/// If no permit is left by then (another caller took it), the attempt is refused. So a probe cannot
-/// be forced.
+/// If no permit is left by then (another caller took it), the attempt is rejected. So a probe
+/// cannot be forced.
 ///
 /// If the object also gives reservations (a budget), a retry takes its permit when it is planned.
 /// It holds the permit during the wait and the attempt. If there is none, the plan is to stop, or
@@ -75,7 +75,7 @@ struct RetryHooks<S, true> {
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{budget}, MaxAttempts{5}};
 ///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{budget, AskAgain{5s}}};
 ///
-/// A breaker, limiter or throttle that refuses makes the caller wait. With FailFast the policy
+/// A breaker, limiter or throttle that rejects makes the caller wait. With FailFast the policy
 /// stops instead:
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}};
@@ -158,14 +158,14 @@ public:
     constexpr ~Shared() = default;
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return refused(static_cast<const Object*>(object_)->admit(now));
+        return rejected(static_cast<const Object*>(object_)->admit(now));
     }
     [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
             if (memory_.why != Cause::none) return reserve(turn);
         }
         permit_ = object_->acquire(turn);
-        return refused(permit_.advice());
+        return rejected(permit_.advice());
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
@@ -176,9 +176,9 @@ public:
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
         }
         if constexpr (detail::TakesFailures<typename Object::Permit>) {
-            return refused(permit_.failure(failure, turn));
+            return rejected(permit_.failure(failure, turn));
         } else {
-            return refused(permit_.failure(turn));
+            return rejected(permit_.failure(turn));
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
@@ -217,7 +217,7 @@ private:
 
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
     // later, because the object would admit all callers that wait for it at the same instant.
-    [[nodiscard]] constexpr Advice refused(Advice advice) const noexcept {
+    [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
         if (advice.verb != Advice::Verb::suspend) return advice;
         if (fails_fast_) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {
