@@ -86,6 +86,8 @@ public:
         constexpr Permit acquire(Turn& turn) noexcept {
             return limit_->acquire_beside(turn, kept_per_thousand_);
         }
+        /// Returns the spread of the limit.   Errors: none.
+        [[nodiscard]] constexpr Duration spread() const noexcept { return limit_->spread(); }
 
     private:
         friend AdaptiveLimit;
@@ -110,6 +112,8 @@ public:
     }
     /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept { return acquire_beside(turn, 0); }
+    /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
+    [[nodiscard]] constexpr Duration spread() const noexcept { return ask_again_; }
     /// Returns the same limit for callers of low priority, who keep a share of it free.
     ///
     /// Pre: 1 <= kept_per_thousand <= 999.

@@ -94,6 +94,8 @@ public:
         return Permit{*this, Stake{}};
     }
 
+    /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
+    [[nodiscard]] constexpr Duration spread() const noexcept { return options().ask_again; }
     /// Returns how many of a thousand attempts would be rejected at `now`, rounded down.
     [[nodiscard]] constexpr std::uint32_t rejected_per_thousand(Instant now) const noexcept {
         return state_.with([now](State s) {

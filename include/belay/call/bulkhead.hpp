@@ -78,6 +78,9 @@ public:
                                                                : Advice::suspend(next_try(now));
     }
 
+    /// Returns `ask_every`, over which Shared rules spread the callers that wait.   Errors: none.
+    [[nodiscard]] Duration spread() const noexcept { return options_.ask_every; }
+
     /// Changes how many calls may run at once.
     ///
     /// Callers that wait take the new places at once, in their order. Calls that run above a lower

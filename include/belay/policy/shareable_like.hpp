@@ -76,8 +76,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   `go`: rejected, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
 ///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
 ///   the same with the reason.
-/// - `spread() const -> Duration`, optional, if the object admits all rejected callers at the same
-///   instant: the time over which a Shared rule spreads them, >= 0ns. See CircuitBreaker.
+/// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
+///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
