@@ -32,9 +32,9 @@ static_assert(Backoff{FullJitter{}, Cap{1h}, squares}.max_delay(2) == 9s);
 namespace {
 
 // From a configuration: what is wrong is said, never replaced.
-bool refuses(Duration cap) {
+bool rejects(Duration cap) {
     const auto backoff = make_backoff(SmoothJitter{}, Cap{cap}, 1s);
-    if (!backoff) std::printf("refused: %s\n", backoff.error().message().c_str());
+    if (!backoff) std::printf("rejected: %s\n", backoff.error().message().c_str());
     return !backoff;
 }
 
@@ -52,5 +52,5 @@ int main() {
     }
     backoff.reset();  // it worked: the next outage starts from one second again
     if (backoff.next() > 1s) return 1;
-    return refuses(0s) && !refuses(30s) ? 0 : 1;
+    return rejects(0s) && !rejects(30s) ? 0 : 1;
 }

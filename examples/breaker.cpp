@@ -40,7 +40,7 @@ bool shared_by_callers() {
     const auto second = retry(calls, sleeper, call);
     std::printf("second caller: %s after %d calls in all, at %.0f s\n",
                 second.error().message().c_str(), asked, seconds(sleeper.now()));
-    if (second.error() != CallErrc::call_refused || asked != 5) return false;
+    if (second.error() != CallErrc::call_rejected || asked != 5) return false;
 
     sleeper.sleep_until(after(sleeper.now(), 300s), NeverStops{});
     const auto third = retry(calls, sleeper, call);
@@ -82,7 +82,7 @@ bool by_hand() {
     }
     auto restarted = make_breaker(clock.view());
     if (!restarted.restore(saved)) return false;
-    if (const auto refused = restarted.acquire(); !refused) clock.set(refused.retry_at());
+    if (const auto rejected = restarted.acquire(); !rejected) clock.set(rejected.retry_at());
     auto one = restarted.acquire();
     auto other = restarted.acquire();
     clock.advance(100ms);

@@ -64,8 +64,8 @@ struct PrintingObserver {
                     std::chrono::duration<double>(r.wait).count(),
                     static_cast<int>(r.advice.by.size()), r.advice.by.data());
     }
-    void on_refusal(const CallRefused& r) const {
-        std::printf("%6.2f s  refused by %.*s\n", at(), static_cast<int>(r.advice.by.size()),
+    void on_rejection(const CallRejected& r) const {
+        std::printf("%6.2f s  rejected by %.*s\n", at(), static_cast<int>(r.advice.by.size()),
                     r.advice.by.data());
     }
 };

@@ -107,7 +107,7 @@ TEST_CASE("HttpCalls ends when a real server is killed, and opens its breaker",
     const auto refused = rig.send({.url = url});
     CHECK_FALSE(refused);
     CHECK(rig.calls.breaker_state(url) == BreakerState::open);
-    CHECK(rig.send({.url = url}).error() == CallErrc::call_refused);
+    CHECK(rig.send({.url = url}).error() == CallErrc::call_rejected);
 }
 
 TEST_CASE("HttpCalls repeats a request to a real server that was frozen",

@@ -44,7 +44,7 @@ TEST_CASE("fmt formats statuses, events, errors and enumerators by their text",
     check_formatted(Advice::stop());
     check_formatted(Advice::Verb::suspend);
     check_formatted(RetryPlanned{{}, {}, Advice::go(), 1s});
-    check_formatted(CallRefused{{}, Advice::stop(), forever});
+    check_formatted(CallRejected{{}, Advice::stop(), forever});
     check_formatted(RetryEnded{3, {}, {}, Advice::stop()});
     check_formatted(Transition{});
     check_formatted(Connectivity{});

@@ -167,7 +167,7 @@ TEST_CASE("Breaker ignores failures that no peer caused", "[breaker][breaker][un
                                     std::make_error_code(std::errc::operation_canceled),
                                     {ENOMEM, std::system_category()},
                                     CallErrc::stopped,
-                                    CallErrc::call_refused,
+                                    CallErrc::call_rejected,
                                     CallErrc::breaker_open};
     for (const std::error_code& error : ours) {
         CAPTURE(error.message());

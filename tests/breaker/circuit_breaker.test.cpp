@@ -126,10 +126,10 @@ TEST_CASE("CircuitBreaker rejects while open, and returns until when",
     const Instant until = clock.now() + 300s;
     CHECK(breaker.state() == BreakerState::open);
     clock.advance(300s - 1ns);
-    const Permit refused = breaker.acquire();
-    CHECK_FALSE(refused);
-    CHECK(refused.retry_at() == until);
-    CHECK(refused.advice() == Advice::suspend(until));
+    const Permit rejected = breaker.acquire();
+    CHECK_FALSE(rejected);
+    CHECK(rejected.retry_at() == until);
+    CHECK(rejected.advice() == Advice::suspend(until));
     CHECK(breaker.admit(clock.now()) == Advice::suspend(until));
     clock.advance(1ns);
     CHECK(breaker.admit(clock.now()) == Advice::go());
@@ -300,9 +300,9 @@ TEST_CASE("CircuitBreaker follows the mode that an operator sets",
     CHECK(breaker.mode() == BreakerMode::forced_open);
     CHECK(breaker.state() == BreakerState::open);
     clock.advance(24h);
-    const Permit refused = breaker.acquire();
-    CHECK_FALSE(refused);
-    CHECK(refused.retry_at() == clock.now() + belay::detail::breaker_recheck);
+    const Permit rejected = breaker.acquire();
+    CHECK_FALSE(rejected);
+    CHECK(rejected.retry_at() == clock.now() + belay::detail::breaker_recheck);
     CHECK(breaker.admit(clock.now()) ==
           Advice::suspend(clock.now() + belay::detail::breaker_recheck));
     before.success();

@@ -38,7 +38,7 @@ struct ThrottleBench {
         Turn turn{now, bits};
         return throttle.acquire(turn);
     }
-    // Makes `count` attempts, refused or not; how many of them reached the peer.
+    // Makes `count` attempts, rejected or not; how many of them reached the peer.
     constexpr int attempt(int count, bool works) {
         Turn turn{now, bits};
         int made = 0;
@@ -50,8 +50,8 @@ struct ThrottleBench {
         }
         return made;
     }
-    [[nodiscard]] constexpr std::uint32_t refused() const {
-        return throttle.refused_per_thousand(now);
+    [[nodiscard]] constexpr std::uint32_t rejected() const {
+        return throttle.rejected_per_thousand(now);
     }
 };
 
@@ -63,7 +63,7 @@ static_assert(!std::is_copy_constructible_v<ThrottlePermit> && sizeof(ThrottlePe
 
 TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
           "[budget][adaptive_throttle][unit]") {
-    CHECK(static_throttle.refused_per_thousand(Instant{}) == 0);
+    CHECK(static_throttle.rejected_per_thousand(Instant{}) == 0);
 }
 
 TEST_CASE("AdaptiveThrottle rejects nothing while enough attempts work, and draws nothing",
@@ -72,7 +72,7 @@ TEST_CASE("AdaptiveThrottle rejects nothing while enough attempts work, and draw
         ThrottleBench b;
         bool ok = b.attempt(20, true) == 20;
         // K is 2: as many again may fail.
-        ok = ok && b.attempt(20, false) == 20 && b.refused() == 0;
+        ok = ok && b.attempt(20, false) == 20 && b.rejected() == 0;
         return ok && b.bits() == Random{Seed{1}}();
     }());
 }
@@ -83,27 +83,27 @@ TEST_CASE("AdaptiveThrottle rejects by the formula", "[budget][adaptive_throttle
         ThrottleBench b;
         b.attempt(10, true);
         b.attempt(10, false);
-        bool ok = b.refused() == 0;
+        bool ok = b.rejected() == 0;
         b.attempt(1, false);
-        ok = ok && b.refused() == 1000 / 22;
+        ok = ok && b.rejected() == 1000 / 22;
         return ok;
     }());
     STATIC_REQUIRE([] {
-        // A smaller K refuses earlier.
+        // A smaller K rejects earlier.
         ThrottleBench b{{.attempts_per_thousand = 1100}};
         b.attempt(10, true);
         b.attempt(1, false);
-        bool ok = b.refused() == 0;
+        bool ok = b.rejected() == 0;
         b.attempt(1, false);
-        return ok && b.refused() == 1000 / 13;
+        return ok && b.rejected() == 1000 / 13;
     }());
-    // Refusals count as attempts too, as in the book.
+    // Rejections count as attempts too, as in the book.
     ThrottleBench b;
     b.attempt(1, false);
-    CHECK(b.refused() == 500);
+    CHECK(b.rejected() == 500);
     while (const auto permit = b.acquire()) {
     }
-    CHECK(b.refused() == 666);
+    CHECK(b.rejected() == 666);
 }
 
 TEST_CASE("AdaptiveThrottle always lets some attempts reach the peer",
@@ -111,21 +111,21 @@ TEST_CASE("AdaptiveThrottle always lets some attempts reach the peer",
     // Pitfall 26: with the plain formula, of 10'000 attempts without any success about 10 would.
     ThrottleBench b;
     b.attempt(1000, false);
-    CHECK(b.refused() == 900);
+    CHECK(b.rejected() == 900);
     const int made = b.attempt(10'000, false);
     CHECK(made > 900);
     CHECK(made < 1100);
-    CHECK(b.refused() == 900);
-    ThrottleBench open{{.refused_per_thousand_max = 0}};
+    CHECK(b.rejected() == 900);
+    ThrottleBench open{{.rejected_per_thousand_max = 0}};
     CHECK(open.attempt(1000, false) == 1000);
 }
 
 TEST_CASE("AdaptiveThrottle recovers with the peer", "[budget][adaptive_throttle][unit]") {
     ThrottleBench b;
     b.attempt(2000, false);
-    CHECK(b.refused() == 900);
+    CHECK(b.rejected() == 900);
     int rounds = 0;
-    while (b.refused() > 0) {
+    while (b.rejected() > 0) {
         b.now += 1s;
         b.attempt(100, true);
         REQUIRE(++rounds < 1000);
@@ -160,10 +160,10 @@ TEST_CASE("AdaptiveThrottle does not count planned, abandoned or dropped attempt
         rule.abandoned(turn);
         static_cast<void>(b.acquire());
     }
-    CHECK(b.refused() == 0);
+    CHECK(b.rejected() == 0);
     CHECK(rule.begin(turn).verb == Advice::Verb::go);
     CHECK(rule.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::go);
-    CHECK(b.refused() == 500);
+    CHECK(b.rejected() == 500);
 }
 
 TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump",
@@ -172,19 +172,19 @@ TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump"
     ThrottleBench b;
     b.attempt(100, false);
     b.now -= 10s;
-    CHECK(b.refused() == 900);
+    CHECK(b.rejected() == 900);
     b.now += 24h * 365 * 100;
-    CHECK(b.refused() == 0);
+    CHECK(b.rejected() == 0);
     b.attempt(100, false);
     // An old turn does not make the others forget.
     const Instant now = b.now;
     b.now = always;
-    CHECK(b.refused() == 900);
+    CHECK(b.rejected() == 900);
     b.attempt(100, false);
     b.now = now;
-    CHECK(b.refused() == 900);
+    CHECK(b.rejected() == 900);
     b.now = never;
-    CHECK(b.refused() == 0);
+    CHECK(b.rejected() == 0);
 }
 
 TEST_CASE("AdaptiveThrottle in a retry waits and asks again", "[budget][adaptive_throttle][unit]") {
@@ -205,31 +205,31 @@ TEST_CASE("AdaptiveThrottle rejects more, never less, the more attempts fail",
     CHECK(rc::check("monotone in failures, antitone in successes, never above the bound", [] {
         const AdaptiveThrottleOptions options{
             .attempts_per_thousand = *rc::gen::inRange<std::uint32_t>(1000, 5000),
-            .refused_per_thousand_max = *rc::gen::inRange<std::uint32_t>(0, 1000)};
+            .rejected_per_thousand_max = *rc::gen::inRange<std::uint32_t>(0, 1000)};
         ThrottleBench b{options};
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 3))) {
-            const std::uint32_t before = b.refused();
+            const std::uint32_t before = b.rejected();
             ThrottlePermit permit = b.acquire();
             if (!permit) {
-                RC_ASSERT(b.refused() >= before);
+                RC_ASSERT(b.rejected() >= before);
                 continue;
             }
             Turn turn{b.now, b.bits};
             if (event == 0) permit.success(turn);
-            if (event == 0) RC_ASSERT(b.refused() <= before);
+            if (event == 0) RC_ASSERT(b.rejected() <= before);
             if (event == 1) static_cast<void>(permit.failure(turn));
-            if (event == 1) RC_ASSERT(b.refused() >= before);
+            if (event == 1) RC_ASSERT(b.rejected() >= before);
             if (event == 2) permit.neutral();
-            if (event == 2) RC_ASSERT(b.refused() == before);
-            RC_ASSERT(b.refused() <= options.refused_per_thousand_max);
+            if (event == 2) RC_ASSERT(b.rejected() == before);
+            RC_ASSERT(b.rejected() <= options.rejected_per_thousand_max);
         }
     }));
 }
 
 TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
           "[budget][adaptive_throttle][unit]") {
-    // Even, so that next to nothing is refused.
-    AdaptiveThrottle throttle{{.refused_per_thousand_max = 1}};
+    // Even, so that next to nothing is rejected.
+    AdaptiveThrottle throttle{{.rejected_per_thousand_max = 1}};
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         Turn turn{Instant{1000s}, bits};
@@ -243,13 +243,13 @@ TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
     for (std::uint64_t t = 1; t <= 4; ++t) threads.emplace_back(work, t);
     for (auto& t : threads) t.join();
     // 80'000 of 160'000 worked. One more failure tips it, for K is 2.
-    CHECK(throttle.refused_per_thousand(Instant{1000s}) == 0);
+    CHECK(throttle.rejected_per_thousand(Instant{1000s}) == 0);
     Random bits{Seed{9}};
     Turn turn{Instant{1000s}, bits};
     for (int i = 0; i < 200; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
-    CHECK(throttle.refused_per_thousand(Instant{1000s}) == 1);
+    CHECK(throttle.rejected_per_thousand(Instant{1000s}) == 1);
     for (int i = 0; i < 100; ++i) throttle.acquire(turn).success(turn);
-    CHECK(throttle.refused_per_thousand(Instant{1000s}) == 0);
+    CHECK(throttle.rejected_per_thousand(Instant{1000s}) == 0);
 }
 
 TEST_CASE("AdaptiveThrottle::set_options changes the numbers of a throttle that callers use",
@@ -259,13 +259,13 @@ TEST_CASE("AdaptiveThrottle::set_options changes the numbers of a throttle that 
     Turn turn{Instant{1000s}, bits};
     for (int i = 0; i < 50; ++i) throttle.acquire(turn).success(turn);
     for (int i = 0; i < 50; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
-    REQUIRE(throttle.refused_per_thousand(turn.now) == 0);  // 100 attempts, 50 of which worked
+    REQUIRE(throttle.rejected_per_thousand(turn.now) == 0);  // 100 attempts, 50 of which worked
     throttle.set_options({.attempts_per_thousand = 1000, .ask_again = 7s});
     CHECK(throttle.options().attempts_per_thousand == 1000);
-    CHECK(throttle.refused_per_thousand(turn.now) == 495);
+    CHECK(throttle.rejected_per_thousand(turn.now) == 495);
     throttle.set_options(
-        {.attempts_per_thousand = 1000, .refused_per_thousand_max = 100, .ask_again = 7s});
-    CHECK(throttle.refused_per_thousand(turn.now) == 100);
+        {.attempts_per_thousand = 1000, .rejected_per_thousand_max = 100, .ask_again = 7s});
+    CHECK(throttle.rejected_per_thousand(turn.now) == 100);
     Instant retry_at = always;
     for (int i = 0; i < 200 && retry_at == always; ++i) {
         auto permit = throttle.acquire(turn);
@@ -274,10 +274,10 @@ TEST_CASE("AdaptiveThrottle::set_options changes the numbers of a throttle that 
     CHECK(retry_at == Instant{1007s});
     // Another window forgets.
     throttle.set_options({.window = 60s, .attempts_per_thousand = 1000});
-    CHECK(throttle.refused_per_thousand(turn.now) == 0);
+    CHECK(throttle.rejected_per_thousand(turn.now) == 0);
     CHECK(belay_test::aborts_with([&] {
-              throttle.set_options({.refused_per_thousand_max = 1000});
-          }).find("refused_per_thousand_max must be < 1000") != std::string::npos);
+              throttle.set_options({.rejected_per_thousand_max = 1000});
+          }).find("rejected_per_thousand_max must be < 1000") != std::string::npos);
 }
 
 TEST_CASE("AdaptiveThrottle aborts on invalid options", "[budget][adaptive_throttle][unit]") {
@@ -294,8 +294,8 @@ TEST_CASE("AdaptiveThrottle aborts on invalid options", "[budget][adaptive_throt
           }).find("attempts_per_thousand must be in") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(
-                  AdaptiveThrottle{AdaptiveThrottleOptions{.refused_per_thousand_max = 1000}});
-          }).find("refused_per_thousand_max must be < 1000") != std::string::npos);
+                  AdaptiveThrottle{AdaptiveThrottleOptions{.rejected_per_thousand_max = 1000}});
+          }).find("rejected_per_thousand_max must be < 1000") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveThrottle{AdaptiveThrottleOptions{.ask_again = 0ns}});
           }).find("ask_again must be > 0ns") != std::string::npos);

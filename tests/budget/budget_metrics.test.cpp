@@ -36,9 +36,9 @@ TEST_CASE("visit_metrics passes what is left of each budget", "[budget][metrics]
 
     AdaptiveThrottle throttle;
     for (int i = 0; i < 9; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
-    const Collected refused{metrics::At{throttle, turn.now}};
-    CHECK(refused["throttle.refused_ratio"] == throttle.refused_per_thousand(turn.now));
-    CHECK(refused["throttle.refused_ratio"] > 0);
+    const Collected rejected{metrics::At{throttle, turn.now}};
+    CHECK(rejected["throttle.refused_ratio"] == throttle.rejected_per_thousand(turn.now));
+    CHECK(rejected["throttle.refused_ratio"] > 0);
 
     AdaptiveLimit limit;
     const auto attempt = limit.acquire(turn);

@@ -34,9 +34,9 @@ TEST_CASE("AdaptiveThrottle does not throttle after rejections by the peer",
     AdaptiveThrottle throttle;
     for (int i = 0; i < 100; ++i) fail(throttle, Failure{Cause::permanent});
     for (int i = 0; i < 100; ++i) fail(throttle, no_memory);
-    CHECK(throttle.refused_per_thousand(Instant{1h}) == 0);
+    CHECK(throttle.rejected_per_thousand(Instant{1h}) == 0);
     for (int i = 0; i < 300; ++i) fail(throttle, Failure{Cause::overloaded});
-    CHECK(throttle.refused_per_thousand(Instant{1h}) > 0);
+    CHECK(throttle.rejected_per_thousand(Instant{1h}) > 0);
 }
 
 TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer",

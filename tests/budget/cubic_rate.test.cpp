@@ -201,7 +201,7 @@ TEST_CASE("CubicRate keeps its bounds at any instant", "[budget][cubic_rate][uni
     }
 }
 
-TEST_CASE("A policy waits for a shared CubicRate, or is refused with FailFast",
+TEST_CASE("A policy waits for a shared CubicRate, or is rejected with FailFast",
           "[budget][cubic_rate][unit]") {
     Played played{0};
     played.run(30s);

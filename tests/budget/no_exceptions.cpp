@@ -43,7 +43,7 @@ bool limits_hold_back() {
         if (limit.in_flight() != 1) return false;
         static_cast<void>(permit.failure(turn));
     }
-    return limit.in_flight() == 0 && throttle.refused_per_thousand(turn.now) == 0;
+    return limit.in_flight() == 0 && throttle.rejected_per_thousand(turn.now) == 0;
 }
 
 }  // namespace

@@ -69,10 +69,10 @@ TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][
     CHECK(granted(budget.reserve(Cause::refused, b.turn)));
     b.call(budget, false);
     CHECK(budget.tokens_milli() == 5'000);
-    const TokenPermit refused = budget.reserve(Cause::refused, b.turn);
-    CHECK_FALSE(refused);
-    CHECK(refused.advice() == Advice::stop());
-    CHECK(refused.retry_at() == never);
+    const TokenPermit rejected = budget.reserve(Cause::refused, b.turn);
+    CHECK_FALSE(rejected);
+    CHECK(rejected.advice() == Advice::stop());
+    CHECK(rejected.retry_at() == never);
     b.call(budget, true);
     CHECK(budget.tokens_milli() == 5'100);
     CHECK(granted(budget.reserve(Cause::refused, b.turn)));

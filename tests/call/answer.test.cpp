@@ -51,7 +51,7 @@ TEST_CASE("Answer states whether the call worked, and its failure", "[call][answ
     CHECK_FALSE(failed.worked());
     CHECK(*failed.failure == Failure::from(timed_out));
     CHECK(*failed.returned == timed_out);
-    CHECK_FALSE(failed.refused);
+    CHECK_FALSE(failed.rejected);
     CHECK(answer_of([] { return false; }).failure->cause == Cause::lost);
 }
 
@@ -71,13 +71,13 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     using A = Answer<std::optional<int>>;
     CHECK(unwrap(call, A::success(7)).value() == 7);
     CHECK(A::success(7).worked());
-    const A refused = A::refuse(CallErrc::call_refused, 3s);
-    CHECK(refused.refused);
-    CHECK(refused.failure->cause == Cause::overloaded);
-    CHECK(refused.failure->retry_after == 3s);
-    CHECK(unwrap(call, refused).error() == CallErrc::call_refused);
+    const A rejected = A::reject(CallErrc::call_rejected, 3s);
+    CHECK(rejected.rejected);
+    CHECK(rejected.failure->cause == Cause::overloaded);
+    CHECK(rejected.failure->retry_after == 3s);
+    CHECK(unwrap(call, rejected).error() == CallErrc::call_rejected);
     const A none = A::none(timed_out, Failure::from(timed_out));
-    CHECK_FALSE(none.refused);
+    CHECK_FALSE(none.rejected);
     CHECK_FALSE(none.worked());
     CHECK(unwrap(call, none).error() == timed_out);
     A empty;

@@ -238,8 +238,8 @@ TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true"
         ++calls;
         return errc::make_error_code(errc::connection_refused);
     };
-    const std::error_code refused = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
-    CHECK(refused == std::errc::connection_refused);
+    const std::error_code rejected = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
+    CHECK(rejected == std::errc::connection_refused);
     CHECK(calls == 3);
     // Its cause is known, and success is none.
     const auto denied = [&] {
@@ -331,9 +331,9 @@ TEST_CASE("Layers detect failures of types with AnswerTraits, and of types with 
     CHECK_FALSE(guarded(sleeper, down));
     CHECK(breaker.state(sleeper.now()) == BreakerState::open);
     // Nobody is called: there is no last value.
-    const auto refused = Pipeline{Shared{breaker}}(sleeper, down);
-    CHECK(refused.error() == CallErrc::call_refused);
-    CHECK(refused.last() == nullptr);
+    const auto rejected = Pipeline{Shared{breaker}}(sleeper, down);
+    CHECK(rejected.error() == CallErrc::call_rejected);
+    CHECK(rejected.last() == nullptr);
     CHECK(calls == 2);
 
     const Pipeline falls_back{Fallback{[] { return curl_ok; }}};

@@ -98,6 +98,17 @@ std::vector<Ended> each_way(const P& policy) {
     return all;
 }
 std::vector<Ended> four(const Ended& ended) { return std::vector<Ended>(4, ended); }
+// Each run ended without a call when its next wait would have ended after two seconds.
+void check_gave_up(const std::vector<Ended>& all, Duration longest_wait, std::string_view by) {
+    CHECK(all.size() == 4);
+    for (const Ended& end : all) {
+        CHECK(end.at <= at(2s));
+        CHECK(end.at > at(2s) - longest_wait);
+        CHECK(end.why == CallErrc::gave_up);
+        CHECK(end.calls == 0);
+        CHECK(end.by == by);
+    }
+}
 
 using SharedBreaker = CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor>;
 
@@ -135,17 +146,15 @@ TEST_CASE("MaxElapsed ends the wait for a permit that is never returned",
           "[call][bounded_wait][regression]") {
     Bulkhead bulkhead{{.limit = 1}};
     const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
-    CHECK(each_way(Policy{Shared{bulkhead}, MaxElapsed{2s}}) ==
-          four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+    check_gave_up(each_way(Policy{Shared{bulkhead}, MaxElapsed{2s}}), 10ms, "MaxElapsed");
     AdaptiveLimit limit{Aimd{{.initial = 1, .least = 1, .most = 1}}};
     Random bits{Seed{1}};
     Turn turn{at(0s), bits};
     const auto under_way = limit.acquire(turn);
-    CHECK(each_way(Policy{Shared{limit}, MaxElapsed{2s}}) ==
-          four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+    check_gave_up(each_way(Policy{Shared{limit}, MaxElapsed{2s}}), 200ms, "MaxElapsed");
     // In any order, and in a policy of its own.
-    CHECK(each_way(Policy{Policy{MaxElapsed{2s}}, Policy{Shared{bulkhead}}}) ==
-          four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+    check_gave_up(each_way(Policy{Policy{MaxElapsed{2s}}, Policy{Shared{bulkhead}}}), 10ms,
+                  "MaxElapsed");
 }
 
 TEST_CASE("MaxElapsed alone, as a rule, lets the first attempt start at once",
@@ -156,6 +165,5 @@ TEST_CASE("MaxElapsed alone, as a rule, lets the first attempt start at once",
 TEST_CASE("Deadline bounds the wait for a first attempt as well", "[call][bounded_wait][unit]") {
     Bulkhead bulkhead{{.limit = 1}};
     const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
-    CHECK(each_way(Policy{Shared{bulkhead}, Deadline{at(2s)}}) ==
-          four({at(2s), make_error_code(CallErrc::gave_up), 0, "Deadline"}));
+    check_gave_up(each_way(Policy{Shared{bulkhead}, Deadline{at(2s)}}), 10ms, "Deadline");
 }

@@ -27,9 +27,9 @@ TEST_CASE("CallErrc has fixed numbers, and a text and a cause for each",
     CHECK(failed.value() == 4);
     CHECK(failed.message() == "the call failed");
     CHECK(failed == Cause::lost);
-    const std::error_code refused = CallErrc::call_refused;
-    CHECK(refused.value() == 5);
-    CHECK(refused.message() == "the call was refused before it was made");
-    CHECK(refused == Cause::overloaded);
+    const std::error_code rejected = CallErrc::call_rejected;
+    CHECK(rejected.value() == 5);
+    CHECK(rejected.message() == "the call was rejected before it was made");
+    CHECK(rejected == Cause::overloaded);
     CHECK(std::error_code{1000, belay::detail::call_category()}.message() == "unknown error");
 }

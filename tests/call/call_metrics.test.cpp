@@ -18,12 +18,12 @@ using belay_test::Collected;
 TEST_CASE("visit_metrics passes each member of RetryCounters and PermitCounters",
           "[call][metrics][unit]") {
     RetryCounters retries;
-    auto& [attempts, again, successes, refusals, give_ups, waited] = retries;
-    belay_test::check_each_member_visited(retries, attempts, again, successes, refusals, give_ups,
+    auto& [attempts, again, successes, rejections, give_ups, waited] = retries;
+    belay_test::check_each_member_visited(retries, attempts, again, successes, rejections, give_ups,
                                           waited);
     PermitCounters permits;
-    auto& [admitted, refused, entered, left] = permits;
-    belay_test::check_each_member_visited(permits, admitted, refused, entered, left);
+    auto& [admitted, rejected, entered, left] = permits;
+    belay_test::check_each_member_visited(permits, admitted, rejected, entered, left);
 }
 
 TEST_CASE("visit_metrics passes waits of retries in seconds", "[call][metrics][unit]") {

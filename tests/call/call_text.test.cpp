@@ -53,7 +53,7 @@ TEST_CASE("to_string of each event of a retry names what a log needs", "[call][t
     CHECK(lines[3].find(" by=MaxAttempts") != std::string::npos);
 }
 
-TEST_CASE("to_string of an Advice, an Attempt and a CallRefused prints never as such",
+TEST_CASE("to_string of an Advice, an Attempt and a CallRejected prints never as such",
           "[call][text][unit]") {
     CHECK(to_string(Advice::go()) == "verb=go");
     CHECK(to_string(Advice::stop()) == "verb=stop until=never");
@@ -65,8 +65,8 @@ TEST_CASE("to_string of an Advice, an Attempt and a CallRefused prints never as 
     CHECK(to_string(Attempt{.number = 3}) == "attempt=3");
     CHECK(to_string(Attempt{.number = 1, .repeats = true, .deadline = Instant{9s}}) ==
           "attempt=1 repeats=true deadline=9s");
-    CHECK(to_string(CallRefused{.attempt = {.number = 2},
-                                .advice = {Advice::Verb::stop, never, "RateLimiter"},
-                                .wait = forever}) ==
+    CHECK(to_string(CallRejected{.attempt = {.number = 2},
+                                 .advice = {Advice::Verb::stop, never, "RateLimiter"},
+                                 .wait = forever}) ==
           "attempt=2 refused=true wait=forever by=RateLimiter");
 }

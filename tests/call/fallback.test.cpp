@@ -96,7 +96,7 @@ TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback]
         const Pipeline other{Fallback{[] { return 1; }, Cause::timed_out}, Shared{limiter}};
         CHECK(busy(sleeper, []() -> Result<int> { return 5; }).value() == 5);
         CHECK(busy(sleeper, []() -> Result<int> { return 5; }).value() == 1);
-        CHECK(other(sleeper, []() -> Result<int> { return 5; }).error() == CallErrc::call_refused);
+        CHECK(other(sleeper, []() -> Result<int> { return 5; }).error() == CallErrc::call_rejected);
     }
 }
 
@@ -115,10 +115,10 @@ TEST_CASE("Fallback receives the failure, also when the call was rejected or voi
                            Shared{limiter}};
     CHECK(limited(sleeper, [] {}).has_value());
     why = {};
-    CHECK(limited(sleeper, [] { FAIL("refused"); }).has_value());
+    CHECK(limited(sleeper, [] { FAIL("rejected"); }).has_value());
     CHECK(why.cause == Cause::overloaded);
     CHECK(why.retry_after == 10s);
-    CHECK(why.error() == CallErrc::call_refused);
+    CHECK(why.error() == CallErrc::call_rejected);
 }
 
 TEST_CASE("An exception of a Fallback leaves the pipeline", "[call][fallback][unit]") {

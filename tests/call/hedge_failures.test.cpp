@@ -60,12 +60,12 @@ struct Server {
 
 struct HedgeRecorder {
     std::vector<Attempt> hedges{};
-    std::vector<std::string_view> refusals{};
+    std::vector<std::string_view> rejections{};
     void on_hedge(const Attempt& attempt) { hedges.push_back(attempt); }
-    void on_refusal(const CallRefused& refused) { refusals.push_back(refused.advice.by); }
+    void on_rejection(const CallRejected& rejected) { rejections.push_back(rejected.advice.by); }
 };
 
-// A budget that writes down what it is asked, and may refuse.
+// A budget that writes down what it is asked, and may reject.
 struct Ledger {
     class [[nodiscard]] Permit {
     public:
@@ -204,12 +204,12 @@ TEST_CASE("Hedge makes no further calls when the first was rejected", "[call][he
     Bulkhead bulkhead{{.limit = 1}};
     Server server{sleeper, {works(120ms), works(0s), works(0s)}};
     const Pipeline pipeline{Hedge{50ms, 2}, Shared{bulkhead}};
-    // Others are refused while the first is under way, each at its time; and it counts.
+    // Others are rejected while the first is under way, each at its time; and it counts.
     CHECK(hedged(pipeline, server).has_value());
     CHECK(server.begun == Times{at(0s)});
     CHECK(sleeper.now() == at(120ms));
     const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
-    CHECK(hedged(pipeline, server).error() == CallErrc::call_refused);
+    CHECK(hedged(pipeline, server).error() == CallErrc::call_rejected);
     CHECK(sleeper.now() == at(120ms));
 }
 
@@ -250,7 +250,7 @@ TEST_CASE("A budget pays for further calls, and ends them when it is empty",
     sleeper.run_until(at(500ms));
     // The third has nobody who pays.
     CHECK(server.begun == Times{at(0s), at(50ms), at(100ms)});
-    CHECK(observer.refusals == std::vector<std::string_view>{"TokenBudget"});
+    CHECK(observer.rejections == std::vector<std::string_view>{"TokenBudget"});
     CHECK(budget.tokens_milli() == 0);
     sleeper.run();
     CHECK_FALSE(task.take().has_value());
@@ -276,7 +276,7 @@ TEST_CASE("A budget is refunded when a hedged call works, not when it is abandon
     Server hangs{sleeper, {works(1h), works(1h)}};
     CHECK_FALSE(hedged(Pipeline{Timeout{1s}, Hedge{50ms, 1, Shared{budget}}}, hangs).has_value());
     CHECK(budget.tokens_milli() == 1'000);
-    // One that an inner layer refused was not made.
+    // One that an inner layer rejected was not made.
     Bulkhead bulkhead{{.limit = 1}};
     Server alone{sleeper, {works(60ms), works(0s)}};
     CHECK(hedged(Pipeline{Hedge{50ms, 1, Shared{budget}}, Shared{bulkhead}}, alone).has_value());
@@ -344,7 +344,7 @@ TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {
     ledger.output.clear();
     ledger.is_open = false;
     Server unasked{sleeper, {}};
-    CHECK(hedged(pipeline, unasked).error() == CallErrc::call_refused);
+    CHECK(hedged(pipeline, unasked).error() == CallErrc::call_rejected);
     CHECK(ledger.output == "w");
 }
 

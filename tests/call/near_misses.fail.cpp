@@ -301,7 +301,7 @@ Pipeline pipeline{Retrying{MaxAttempts{3}}, Fallback{answer}};
 namespace pipeline_hedge_hook {
 // Beside a right hook one of another form, which would hear nothing.
 struct Observer {
-    void on_refusal(const belay::CallRefused&) {}
+    void on_rejection(const belay::CallRejected&) {}
 #if defined(BELAY_CONTROL)
     void on_hedge(const belay::Attempt&) {}
 #else
@@ -344,9 +344,9 @@ struct Sleeper {
 };
 struct Observer {
 #if defined(BELAY_CONTROL)
-    void on_refusal(const belay::CallRefused&) {}
+    void on_rejection(const belay::CallRejected&) {}
 #else
-    void on_refused(const belay::CallRefused&) {}
+    void on_refused(const belay::CallRejected&) {}
 #endif
 };
 
@@ -357,7 +357,7 @@ void call(Sleeper& sleeper, Observer& observer) {
 }
 }  // namespace pipeline_observer
 
-// expect-error: Pipeline: the observer's on_refusal must be 'on_refusal
+// expect-error: Pipeline: the observer's on_rejection must be 'on_rejection
 namespace pipeline_observer_hook {
 struct Sleeper {
     belay::Random random{belay::Seed{1}};
@@ -369,7 +369,7 @@ class Observer : public belay::NoObserver {
 #if defined(BELAY_CONTROL)
 public:
 #endif
-    void on_refusal(const belay::CallRefused&) {}
+    void on_rejection(const belay::CallRejected&) {}
 };
 
 void call(Sleeper& sleeper, Observer& observer) {
@@ -678,7 +678,7 @@ void use() {
 // expect-error: Pipeline: pass a stop token before the observer
 namespace pipeline_observer_without_stop {
 struct Observer {
-    void on_refusal(const belay::CallRefused&) {}
+    void on_rejection(const belay::CallRejected&) {}
 };
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};

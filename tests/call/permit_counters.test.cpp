@@ -19,7 +19,7 @@ TEST_CASE("AtomicPermitCounters counts each outcome separately, on any thread",
     const auto count = [&counters] {
         for (int i = 0; i < 1000; ++i) {
             counters.admit();
-            if (i % 2 == 0) counters.refuse();
+            if (i % 2 == 0) counters.reject();
             if (i % 4 == 0) counters.wait();
             if (i % 8 == 0) counters.leave();
         }
@@ -28,5 +28,5 @@ TEST_CASE("AtomicPermitCounters counts each outcome separately, on any thread",
     for (int i = 0; i < 3; ++i) threads.emplace_back(count);
     for (std::thread& thread : threads) thread.join();
     CHECK(counters.read() ==
-          PermitCounters{.admitted = 3000, .refused = 1500, .waited = 750, .left = 375});
+          PermitCounters{.admitted = 3000, .rejected = 1500, .waited = 750, .left = 375});
 }

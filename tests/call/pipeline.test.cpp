@@ -140,7 +140,7 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
         Breakers b;
         const Pipeline inside{Retrying{steady(1s, 5)}, Shared{b.breaker}};
         CHECK_FALSE(TestType::run(inside, sleeper, fails));
-        // Three attempts open it, the fourth is refused without a call, the fifth is the probe.
+        // Three attempts open it, the fourth is rejected without a call, the fifth is the probe.
         // Backoff heeds the breaker's remaining time: no hot loop while it is open.
         CHECK(calls == 4);
         CHECK(b.breaker.state(sleeper.now()) != BreakerState::closed);
@@ -157,7 +157,7 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
         CHECK_FALSE(TestType::run(outside, sleeper, fails));
         CHECK(calls == 15);
         CHECK(b.breaker.state(sleeper.now()) == BreakerState::open);
-        CHECK(TestType::run(outside, sleeper, fails).error() == CallErrc::call_refused);
+        CHECK(TestType::run(outside, sleeper, fails).error() == CallErrc::call_rejected);
         CHECK(calls == 15);
     }
 }
@@ -172,7 +172,7 @@ TEMPLATE_TEST_CASE("A rejection by an inner layer does not count as a failure of
     const auto works = [&](Attempt) { return ++calls, true; };
     CHECK(TestType::run(pipeline, sleeper, works));
     for (int i = 0; i < 10; ++i) {
-        CHECK(TestType::run(pipeline, sleeper, works).error() == CallErrc::call_refused);
+        CHECK(TestType::run(pipeline, sleeper, works).error() == CallErrc::call_rejected);
     }
     CHECK(calls == 1);
     CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
@@ -368,25 +368,25 @@ TEST_CASE("A rejection after a failure does not hide the failure", "[call][pipel
 namespace {
 
 // Hears what no layer let through.
-struct Refusals {
+struct Rejections {
     std::vector<std::string> by{};
     std::vector<Duration> waits{};
 
-    void on_refusal(const CallRefused& refusal) {
-        by.emplace_back(refusal.advice.by);
-        waits.push_back(refusal.wait);
+    void on_rejection(const CallRejected& rejection) {
+        by.emplace_back(rejection.advice.by);
+        waits.push_back(rejection.wait);
     }
 };
 
 template <class P>
-void ask(Blocking, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals) {
+void ask(Blocking, const P& pipeline, AsyncSleeper& sleeper, Rejections& rejections) {
     static_cast<void>(pipeline(
-        sleeper, []() -> Result<int> { return 1; }, NeverStops{}, refusals));
+        sleeper, []() -> Result<int> { return 1; }, NeverStops{}, rejections));
 }
 template <class P>
-void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals) {
+void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Rejections& rejections) {
     auto task = pipeline(
-        sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, refusals);
+        sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, rejections);
     task.start();
     sleeper.run();
     REQUIRE(task.done());
@@ -426,40 +426,40 @@ TEMPLATE_TEST_CASE("A rejected call is counted by the layer that rejected it",
     const auto fn = [](Attempt) { return true; };
     CHECK_FALSE(TestType::run(Pipeline{Shared{bulkhead}}, sleeper, fn));
     CHECK_FALSE(TestType::run(Pipeline{Shared{breaker}}, sleeper, fn));
-    CHECK(bulkhead.counters().refused == 1);
+    CHECK(bulkhead.counters().rejected == 1);
     CHECK(breaker.counters().rejected == 1);
 }
 
 TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a call",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
-    Refusals refusals;
+    Rejections rejections;
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
     Bulkhead bulkhead{{.limit = 1, .ask_every = 2ms}};
     const Pipeline pipeline{Fallback{[] { return 0; }}, Shared{breaker}, Shared{bulkhead},
                             Shared{limiter}};
-    ask(TestType{}, pipeline, sleeper, refusals);
-    CHECK(refusals.by.empty());
-    ask(TestType{}, pipeline, sleeper, refusals);
-    CHECK(refusals.by == std::vector<std::string>{"RateLimiter"});
-    CHECK(refusals.waits.back() == 10s);
+    ask(TestType{}, pipeline, sleeper, rejections);
+    CHECK(rejections.by.empty());
+    ask(TestType{}, pipeline, sleeper, rejections);
+    CHECK(rejections.by == std::vector<std::string>{"RateLimiter"});
+    CHECK(rejections.waits.back() == 10s);
     {
         const auto taken = bulkhead.acquire(sleeper.now());
-        ask(TestType{}, pipeline, sleeper, refusals);
+        ask(TestType{}, pipeline, sleeper, rejections);
     }
-    CHECK(refusals.by.back() == "Bulkhead");
-    CHECK(refusals.waits.back() == 2ms);
+    CHECK(rejections.by.back() == "Bulkhead");
+    CHECK(rejections.waits.back() == 2ms);
     breaker.set_mode(BreakerMode::forced_open);
-    ask(TestType{}, pipeline, sleeper, refusals);
-    CHECK(refusals.by.back() == "CircuitBreaker");
-    CHECK(refusals.by.size() == 3);
+    ask(TestType{}, pipeline, sleeper, rejections);
+    CHECK(rejections.by.back() == "CircuitBreaker");
+    CHECK(rejections.by.size() == 3);
     // Who counts retries can count these, too.
     RetryCounters counters;
     CHECK(pipeline(
               sleeper, []() -> Result<int> { return 1; }, NeverStops{}, counters)
               .value() == 0);
-    CHECK(counters.refusals == 1);
+    CHECK(counters.rejections == 1);
     CHECK(counters.attempts == 0);
 }
 
@@ -468,7 +468,7 @@ TEST_CASE("A Pipeline reports which attempt a layer inside of Retrying rejected"
     AsyncSleeper sleeper;
     struct Observed : NoObserver {
         std::vector<Attempt> attempts{};
-        void on_refusal(const CallRefused& refusal) { attempts.push_back(refusal.attempt); }
+        void on_rejection(const CallRejected& rejection) { attempts.push_back(rejection.attempt); }
     } observed;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
     const Pipeline pipeline{Retrying{steady(1s, 3)}, Shared{limiter}};
@@ -482,19 +482,19 @@ TEST_CASE("A Pipeline reports which attempt a layer inside of Retrying rejected"
 TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pipeline][unit]") {
     AsyncSleeper sleeper;
     struct Counts {
-        int* refused;
-        void on_refusal(const CallRefused&) const { ++*refused; }
+        int* rejected;
+        void on_rejection(const CallRejected&) const { ++*rejected; }
     };
-    int refused = 0;
+    int rejected = 0;
     Bulkhead bulkhead{{.limit = 1}};
     const Pipeline pipeline{Shared{bulkhead}};
     const auto taken = bulkhead.acquire(sleeper.now());
     auto task = pipeline(
-        sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, Counts{&refused});
+        sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, Counts{&rejected});
     task.start();
     REQUIRE(task.done());
-    CHECK(task.take().error() == CallErrc::call_refused);
-    CHECK(refused == 1);
+    CHECK(task.take().error() == CallErrc::call_rejected);
+    CHECK(rejected == 1);
 }
 
 TEST_CASE("A temporary Pipeline lives in the Task of its call", "[call][pipeline][unit]") {

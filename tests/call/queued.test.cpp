@@ -55,12 +55,12 @@ struct AskedToken {
     [[nodiscard]] bool stop_requested() const noexcept { return *stopped; }
 };
 
-struct RefusalRecorder {
+struct RejectionRecorder {
     std::vector<std::string_view> by{};
-    void on_refusal(const CallRefused& refusal) { by.push_back(refusal.advice.by); }
+    void on_rejection(const CallRejected& rejection) { by.push_back(rejection.advice.by); }
 };
 
-// What stands in a policy while our own side refuses its attempts: it learns nothing of the peer.
+// What stands in a policy while our own side rejects its attempts: it learns nothing of the peer.
 struct Classifies {
     CircuitBreaker<> breaker{ConsecutiveFailures{1}, OpenFor{1h}};
     AdaptiveThrottle throttle{};
@@ -71,13 +71,13 @@ struct Classifies {
     }
     [[nodiscard]] bool unimpressed(Instant now) const {
         return breaker.state(now) == BreakerState::closed && breaker.counters().failures == 0 &&
-               throttle.refused_per_thousand(now) == 0;
+               throttle.rejected_per_thousand(now) == 0;
     }
 };
 
-PermitCounters counted(std::uint64_t admitted, std::uint64_t refused, std::uint64_t waited,
+PermitCounters counted(std::uint64_t admitted, std::uint64_t rejected, std::uint64_t waited,
                        std::uint64_t left) {
-    return {admitted, refused, waited, left};
+    return {admitted, rejected, waited, left};
 }
 
 }  // namespace
@@ -99,7 +99,7 @@ TEST_CASE("Queued runs as many calls as the limit, and wakes the others in order
     CHECK(bulkhead.running() == 2);
     CHECK(bulkhead.waiting() == 3);
     REQUIRE(tasks[5].done());
-    CHECK(tasks[5].take().error() == CallErrc::call_refused);
+    CHECK(tasks[5].take().error() == CallErrc::call_rejected);
     sleeper.run_until(at(1h));
     for (int i = 0; i < 5; ++i) CHECK(tasks[static_cast<std::size_t>(i)].take().value() == i);
     // At the very instant at which a place is free.
@@ -261,7 +261,7 @@ TEST_CASE("Queued on a limiter wakes callers in order, each at its time", "[call
     CHECK(limiter.waiting() == 4);
     REQUIRE(tasks[6].done());
     const auto full = tasks[6].take();
-    CHECK(full.error() == CallErrc::call_refused);
+    CHECK(full.error() == CallErrc::call_rejected);
     // Who does not wait is told when all who do are through.
     CHECK(limiter.acquire(at(0s)).retry_at() == at(60ms));
     CHECK(limiter.admit(at(0s)) == Advice::suspend(at(60ms)));
@@ -379,7 +379,7 @@ TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][
 TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried",
           "[call][queued][regression]") {
     AsyncSleeper sleeper;
-    RefusalRecorder refusals;
+    RejectionRecorder rejections;
     int called = 0;
     const auto ask = [&](Attempt) -> Result<int> { return ++called; };
     const auto await_ask = [&] { return takes(sleeper, 0ms, ++called); };
@@ -388,22 +388,22 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     std::optional held{bulkhead.acquire(at(0s))};
     Classifies late;
     const Pipeline hasty{Retrying{late.policy()}, Timeout{10ms}, Queued{bulkhead}};
-    CHECK(hasty(sleeper, ask, NeverStops{}, refusals).error() == std::errc::timed_out);
-    CHECK(refusals.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead", "Bulkhead"});
+    CHECK(hasty(sleeper, ask, NeverStops{}, rejections).error() == std::errc::timed_out);
+    CHECK(rejections.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead", "Bulkhead"});
     CHECK(late.unimpressed(sleeper.now()));
-    // Three attempts of 10 ms each: no rule took the first refusal for a reason to stop.
+    // Three attempts of 10 ms each: no rule took the first rejection for a reason to stop.
     CHECK(sleeper.now() == at(30ms));
 
     Classifies awaited;
     const Pipeline hasty_too{Retrying{awaited.policy()}, Timeout{10ms}, Queued{bulkhead}};
     bool asked_to_stop = false;
-    refusals.by.clear();
-    auto task = hasty_too(sleeper, await_ask, AskedToken{&asked_to_stop}, refusals);
+    rejections.by.clear();
+    auto task = hasty_too(sleeper, await_ask, AskedToken{&asked_to_stop}, rejections);
     task.start();
     sleeper.run_until(at(1s));
     REQUIRE(task.done());
     CHECK(task.take().error() == std::errc::timed_out);
-    CHECK(refusals.by.size() == 3);
+    CHECK(rejections.by.size() == 3);
     CHECK(awaited.unimpressed(sleeper.now()));
 
     RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
@@ -427,15 +427,15 @@ TEST_CASE("A Timeout that ends a wait for a permit reports it", "[call][queued][
     const auto held = bulkhead.acquire(at(0s));
     const Pipeline pipeline{Timeout{25ms}, Queued{bulkhead}};
     bool asked_to_stop = false;
-    RefusalRecorder refusals;
+    RejectionRecorder rejections;
     // The token is asked every 10 ms, so the line's own wait is armed later than the Timeout's.
     auto task = pipeline(
-        sleeper, [&] { return takes(sleeper, 0ms, 1); }, AskedToken{&asked_to_stop}, refusals);
+        sleeper, [&] { return takes(sleeper, 0ms, 1); }, AskedToken{&asked_to_stop}, rejections);
     task.start();
     sleeper.run_until(at(1s));
     REQUIRE(task.done());
     CHECK(task.take().error() == std::errc::timed_out);
-    CHECK(refusals.by == std::vector<std::string_view>{"Timeout"});
+    CHECK(rejections.by == std::vector<std::string_view>{"Timeout"});
 }
 
 TEST_CASE("Callers leave a queue in the order of their arrival, in any history",
@@ -476,18 +476,18 @@ TEST_CASE("Callers leave a queue in the order of their arrival, in any history",
         sleeper.run_until(sleeper.now() + 24h);
         RC_ASSERT(std::is_sorted(begun.begin(), begun.end()));
         RC_ASSERT(object.waiting() == 0U);
-        std::uint64_t refused = 0;
+        std::uint64_t rejected = 0;
         for (const auto& caller : callers) {
             if (!caller->task) continue;
             RC_ASSERT(caller->task->done());
             const auto result = caller->task->take();
             RC_ASSERT(result.has_value() == caller->has_begun);
-            refused += !result && result.error() == CallErrc::call_refused ? 1U : 0U;
+            rejected += !result && result.error() == CallErrc::call_rejected ? 1U : 0U;
         }
         const PermitCounters all = object.counters();
         RC_ASSERT(all.admitted == begun.size());
-        RC_ASSERT(all.refused >= refused);
-        RC_ASSERT(all.admitted + all.refused + all.left == callers.size());
+        RC_ASSERT(all.rejected >= rejected);
+        RC_ASSERT(all.admitted + all.rejected + all.left == callers.size());
     };
     CHECK(rc::check("of a bulkhead", [&] {
         AsyncSleeper sleeper;

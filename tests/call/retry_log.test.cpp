@@ -99,7 +99,7 @@ TEST_CASE("RetryLog logs hedged calls, and rejections without an end", "[call][r
     LogLines lines;
     RetryLog log{LogSink{&lines}};
     log.on_hedge({.number = 2});
-    log.on_refusal({.attempt = {}, .advice = Advice::suspend(never), .wait = forever});
+    log.on_rejection({.attempt = {}, .advice = Advice::suspend(never), .wait = forever});
     CHECK(lines == LogLines{"call: attempt 2 starts while another one is unanswered",
                             "call: attempt 1 may not start"});
 }

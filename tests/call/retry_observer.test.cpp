@@ -40,8 +40,8 @@ struct RetryLines {
     void on_retry(const RetryPlanned& r) {
         lines.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
     }
-    void on_refusal(const CallRefused& r) {
-        lines.push_back("refused " + std::to_string(r.attempt.number) + " " +
+    void on_rejection(const CallRejected& r) {
+        lines.push_back("rejected " + std::to_string(r.attempt.number) + " " +
                         std::string{r.advice.by} + " " + seconds(r.wait));
     }
     void on_success(const Attempt& a) { lines.push_back("success " + std::to_string(a.number)); }
@@ -64,7 +64,7 @@ struct RetryAllWrong : NoObserver {
     void on_attempt(Attempt&) {}
     void on_retry(RetryPlanned&) {}
     void on_retry(auto&, int) {}
-    void on_refusal(const RetryPlanned&) {}
+    void on_rejection(const RetryPlanned&) {}
     void on_success() {}
 
 private:
@@ -72,7 +72,8 @@ private:
 };
 static_assert(!OfRetry::Begun::right<RetryAllWrong> && OfRetry::Begun::right<RetryCounters>);
 static_assert(!OfRetry::Planned::right<RetryAllWrong> && OfRetry::Planned::right<RetryCounters>);
-static_assert(!OfRetry::Refusal::right<RetryAllWrong> && OfRetry::Refusal::right<RetryCounters>);
+static_assert(!OfRetry::Rejection::right<RetryAllWrong> &&
+              OfRetry::Rejection::right<RetryCounters>);
 static_assert(!OfRetry::Success::right<RetryAllWrong> && OfRetry::Success::right<RetryCounters>);
 static_assert(!OfRetry::GaveUp::right<RetryAllWrong> && OfRetry::GaveUp::right<RetryCounters>);
 // One that is const hears nothing by hooks that are not.
@@ -91,7 +92,7 @@ const auto some_retries = [](auto& observer, const auto& retrying) {
         Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{2}}, sleeper, [] { return false; },
         observer);
 };
-const belay_test::Recorded all_of_retries{"refused 1 CircuitBreaker 27s",
+const belay_test::Recorded all_of_retries{"rejected 1 CircuitBreaker 27s",
                                           "attempt 1",
                                           "success 1",
                                           "attempt 1",
@@ -104,8 +105,8 @@ struct RetryRecorder {
     void on_retry(const RetryPlanned& r) {
         reported.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
     }
-    void on_refusal(const CallRefused& r) {
-        reported.push_back("refused " + std::to_string(r.attempt.number) + " " +
+    void on_rejection(const CallRejected& r) {
+        reported.push_back("rejected " + std::to_string(r.attempt.number) + " " +
                            std::string{r.advice.by} + " " + seconds(r.wait));
     }
     void on_success(const Attempt& a) { reported.push_back("success " + std::to_string(a.number)); }
@@ -151,7 +152,7 @@ TEST_CASE("A Pipeline calls its hook, in every form of observer", "[call][retry_
             static_cast<void>(pipeline(
                 sleeper, [] { return true; }, NeverStops{}, observer));
         },
-        {"refused 1 CircuitBreaker 20s"});
+        {"rejected 1 CircuitBreaker 20s"});
 }
 
 TEST_CASE("An observer of calls may declare that it has no hooks", "[call][retry_observer][unit]") {
@@ -227,7 +228,7 @@ TEST_CASE("An observer is notified of rejections between a wait and its attempt"
         Policy{Shared{breaker}}, sleeper, [] { return true; }, NeverStops{}, log));
     // The open wait, and a draw up to its length.
     CHECK(log.lines ==
-          std::vector<std::string>{"refused 1 CircuitBreaker 27s", "attempt 1", "success 1"});
+          std::vector<std::string>{"rejected 1 CircuitBreaker 27s", "attempt 1", "success 1"});
 }
 
 TEST_CASE("RetryEnded as the observer names the rule that ended the last run",
@@ -303,7 +304,7 @@ TEST_CASE("RetryCounters saturate with endless waits", "[call][retry_observer][u
     const RetryPlanned endless{{}, {}, Advice::wait_at_least(never), forever};
     counters.on_retry(endless);
     counters.on_retry(endless);
-    counters.on_refusal(CallRefused{{}, {}, 1s});
+    counters.on_rejection(CallRejected{{}, {}, 1s});
     CHECK(counters.waited == forever);
-    CHECK(counters.refusals == 1);
+    CHECK(counters.rejections == 1);
 }

@@ -265,7 +265,7 @@ TEST_CASE("HttpCalls: each host has a budget and a breaker of its own",
     CHECK(rig.http.seen.size() == 20);
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
     const auto refused = rig.get("HTTP://A.example:80/y?z");
-    CHECK(refused.error() == CallErrc::call_refused);
+    CHECK(refused.error() == CallErrc::call_rejected);
     CHECK(refused.last() == nullptr);
     CHECK(rig.calls.breaker_state("http://a.example:81/") == BreakerState::closed);
     CHECK(rig.get("http://b.example/"));
@@ -285,7 +285,7 @@ TEST_CASE("HttpCalls: each host has a budget and a breaker of its own",
     CHECK(other.done());
     rig.sleeper.run();
     CHECK(probe.take());
-    CHECK(other.take().error() == CallErrc::call_refused);
+    CHECK(other.take().error() == CallErrc::call_rejected);
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
 }
 
@@ -603,7 +603,7 @@ TEST_CASE("HttpCalls: the error of a call with a response is that of the respons
     CallsRig opens{{.breaker = {.percent = 50, .min_calls = 1}}};
     opens.http.script = {Step{status(503)}};
     CHECK(opens.get().error().value() == 503);
-    CHECK(opens.get().error() == CallErrc::call_refused);
+    CHECK(opens.get().error() == CallErrc::call_rejected);
     CHECK(opens.http.seen.size() == 1);
     // A dropped probe leaves room for the next one.
     opens.sleeper.time += 5s;

@@ -34,9 +34,9 @@ using policies::AnyPolicy;
 
 namespace {
 
-/// A rule that refuses some attempts, and counts what it holds.
-struct RefusesSome {
-    static constexpr std::string_view name = "RefusesSome";
+/// A rule that rejects some attempts, and counts what it holds.
+struct RejectsSome {
+    static constexpr std::string_view name = "RejectsSome";
     int* held;
     int every = 3;
     int begun = 0;
@@ -68,7 +68,7 @@ TEST_CASE("AnyPolicy gives the advice of the policy in it", "[policy][any_policy
             return Policy{twin_backoff(),
                           twin_cooldown(),
                           twin_breaker(),
-                          RefusesSome{&held[i]},
+                          RejectsSome{&held[i]},
                           SpreadHint::plus_percent(50),
                           Shared{budgets[i], AskAgain{5s}},
                           MaxElapsed{10min},
@@ -88,15 +88,15 @@ TEST_CASE("AnyPolicy in a Policy counts as if its rules were written in its plac
         TokenBudget budgets[2];
         int held[2] = {0, 0};
         const Policy flat{
-            twin_backoff(), RefusesSome{&held[0]}, twin_cooldown(), SpreadHint::plus_percent(50),
-            twin_breaker(), Shared{budgets[0]},    MaxElapsed{50s}, RefusesSome{&held[0], 4}};
+            twin_backoff(), RejectsSome{&held[0]}, twin_cooldown(), SpreadHint::plus_percent(50),
+            twin_breaker(), Shared{budgets[0]},    MaxElapsed{50s}, RejectsSome{&held[0], 4}};
         const Policy nested{
             twin_backoff(),
-            AnyPolicy{RefusesSome{&held[1]}},
+            AnyPolicy{RejectsSome{&held[1]}},
             AnyPolicy{Policy{twin_cooldown(), SpreadHint::plus_percent(50)}},
             AnyPolicy{Policy{twin_breaker(), Policy{AnyPolicy{Shared{budgets[1]}}}}},
             AnyPolicy{MaxElapsed{50s}},
-            RefusesSome{&held[1], 4}};
+            RejectsSome{&held[1], 4}};
         twins_agree(flat, nested);
         RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
         RC_ASSERT(held[0] == held[1]);
@@ -123,7 +123,7 @@ TEST_CASE("AnyPolicy is remembered as the policy in it", "[policy][any_policy][p
         int held[2] = {0, 0};
         const auto make = [&](int i) {
             return Policy{twin_backoff(),        twin_breaker(),
-                          RefusesSome{&held[i]}, SpreadHint::plus_percent(50),
+                          RejectsSome{&held[i]}, SpreadHint::plus_percent(50),
                           Shared{budgets[i]},    MaxElapsed{10min}};
         };
         const auto events = belay_test::twin_events();

@@ -64,8 +64,8 @@ constexpr auto limited(Duration most) {
     return Run{Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxElapsed{most}}};
 }
 
-// Refuses every attempt that begins.
-struct Refuses {
+// Rejects every attempt that begins.
+struct Rejects {
     Duration wait;
     constexpr Advice begin(Turn& turn) const noexcept {
         return Advice::suspend(after(turn.now, wait));
@@ -226,9 +226,9 @@ TEST_CASE("MaxElapsed runs on while another rule rejects attempts", "[policy][ma
         CHECK(run.admit() == Advice::Verb::go);
         CHECK(run.admit(1ns) == Advice::Verb::stop);
     };
-    check(Policy{MaxElapsed{10s}, Refuses{1s}});
-    check(Policy{Refuses{1s}, MaxElapsed{10s}});
-    check(Policy{Policy{MaxElapsed{10s}}, Policy{Refuses{1s}}});
+    check(Policy{MaxElapsed{10s}, Rejects{1s}});
+    check(Policy{Rejects{1s}, MaxElapsed{10s}});
+    check(Policy{Policy{MaxElapsed{10s}}, Policy{Rejects{1s}}});
 }
 
 TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
@@ -273,8 +273,8 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
 
 TEST_CASE("MaxElapsed does not start to run by a rejection when no attempt was wanted",
           "[policy][max_elapsed][unit]") {
-    // No attempt began, as if the other rule had refused when it was asked.
-    Run run{Policy{MaxElapsed{10s}, Refuses{1s}}};
+    // No attempt began, as if the other rule had rejected when it was asked.
+    Run run{Policy{MaxElapsed{10s}, Rejects{1s}}};
     for (int i = 0; i < 100; ++i) {
         CHECK(run.admit() == Advice::Verb::go);
         run.begin();

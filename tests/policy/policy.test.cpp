@@ -175,7 +175,7 @@ TEST_CASE("Policy::begin abandons in reverse the rules that had begun before a r
                                                "c.abandoned", "b.abandoned", "a.abandoned"});
 }
 
-// Cannot refuse; takes something when an attempt begins.
+// Cannot reject; takes something when an attempt begins.
 struct Certain {
     static constexpr bool listens = true;
     std::vector<std::string>* observed;
@@ -199,11 +199,11 @@ TEST_CASE("Policy::begin begins the rules that cannot reject when no other rule 
     const Advice go = Advice::go();
     Random bits;
     Turn turn{Instant{}, bits};
-    Policy refuses{Certain{&observed, "a"}, Planner{&observed},
+    Policy rejects{Certain{&observed, "a"}, Planner{&observed},
                    Policy{Certain{&observed, "b"}, AdviceRecorder{&observed, "c", go, go}},
                    AdviceRecorder{&observed, "d", go, Advice::suspend(at(7s))},
                    Certain{&observed, "e"}};
-    CHECK(refuses.begin(turn).verb == Advice::Verb::suspend);
+    CHECK(rejects.begin(turn).verb == Advice::Verb::suspend);
     CHECK(observed == std::vector<std::string>{"c.begin", "d.begin", "c.abandoned"});
 
     observed.clear();
@@ -444,12 +444,12 @@ TEST_CASE("Policy runs whole outages in constant expressions", "[policy][policy]
 
 namespace {
 
-/// Counts what it is told, and may refuse to begin.
+/// Counts what it is told, and may reject an attempt.
 struct Listener {
     int* received;
-    bool refuses = false;
+    bool rejects = false;
 
-    Advice begin(Turn&) noexcept { return refuses ? Advice::suspend(never) : Advice::go(); }
+    Advice begin(Turn&) noexcept { return rejects ? Advice::suspend(never) : Advice::go(); }
     Advice failed(const Failure&, Turn&) noexcept { return ++*received, Advice::go(); }
     Advice lost(const Failure&, Turn&) noexcept { return ++*received, Advice::go(); }
     void succeeded(Turn&) noexcept { ++*received; }
@@ -461,8 +461,8 @@ struct SharedListener : Listener {
 }  // namespace
 
 TEST_CASE("Policy::relive calls all its own rules, and no shared one", "[policy][policy][unit]") {
-    int own = 0, nested = 0, refusing = 0, shared = 0;
-    Policy policy{Listener{&own}, Listener{&refusing, true}, SharedListener{{&shared}},
+    int own = 0, nested = 0, rejecting = 0, shared = 0;
+    Policy policy{Listener{&own}, Listener{&rejecting, true}, SharedListener{{&shared}},
                   Policy{Listener{&nested}}};
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
@@ -473,6 +473,6 @@ TEST_CASE("Policy::relive calls all its own rules, and no shared one", "[policy]
     }
     CHECK(own == 3);
     CHECK(nested == 3);
-    CHECK(refusing == 1);  // of no attempt that it would not have begun, and of the loss
+    CHECK(rejecting == 1);  // of no attempt that it would not have begun, and of the loss
     CHECK(shared == 0);
 }

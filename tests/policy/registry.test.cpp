@@ -139,11 +139,11 @@ TEST_CASE("A full registry removes the object that has been idle for longest",
     CHECK(counters.entries == 1);
     CHECK(counters.made == 5);
     CHECK(counters.evicted == 4);
-    CHECK(counters.refused == 2);
+    CHECK(counters.rejected == 2);
     CHECK(alive == 1);
 }
 
-TEST_CASE("A full registry makes nothing for a key that it refuses", "[policy][registry][unit]") {
+TEST_CASE("A full registry makes nothing for a key that it rejects", "[policy][registry][unit]") {
     Registry<int> registry{{.entries_max = 2}};
     REQUIRE(!registry.set("a", 1));
     REQUIRE(!registry.set("b", 2));
@@ -158,10 +158,10 @@ TEST_CASE("A full registry makes nothing for a key that it refuses", "[policy][r
     CHECK(registry.set("c", 3, registry_start + 10000h) == RegistryErrc::full);
     CHECK(!registry.set("a", 4));
     CHECK(*registry.find("a") == 4);
-    CHECK(registry.counters().refused == 1001);
+    CHECK(registry.counters().rejected == 1001);
 }
 
-TEST_CASE("Registry refuses a key of 1 MB without a copy", "[policy][registry][unit]") {
+TEST_CASE("Registry rejects a key of 1 MB without a copy", "[policy][registry][unit]") {
     Registry<int> registry;
     const std::string huge(1024 * 1024, 'k');
     const auto make = [] { return 1; };

@@ -523,7 +523,7 @@ TEST_CASE("Remembered does not change objects that are shared with others",
     Remembered resumed{restored, rules(), turn};
     CHECK(budget.tokens_milli() == full);
     CHECK(breaker.state() == BreakerState::closed);
-    // The breaker's refusals hid nothing from the others: 41 of 60.
+    // The breaker's rejections hid nothing from the others: 41 of 60.
     int more = 0;
     for (Advice::Verb verb = Advice::Verb::go; verb != Advice::Verb::stop && more < 100; ++more) {
         turn.now += 1h;

@@ -102,7 +102,7 @@ static_assert(!detail::HasLost<Shared<MinimalShareable>> &&
 static_assert(!detail::HasReview<Shared<MinimalShareable>>, "its permits are for attempts");
 static_assert(detail::HasReview<Shared<MinimalBudget>> && detail::HasReset<Shared<MinimalBudget>>);
 static_assert(!detail::HasLost<Shared<MinimalBudget>>, "getting back what was lost is no retry");
-// An option that would be ignored is refused.
+// An option that would be ignored is rejected.
 static_assert(std::constructible_from<Shared<MinimalBudget>, MinimalBudget&, AskAgain>);
 static_assert(!std::constructible_from<Shared<MinimalShareable>, MinimalShareable&, AskAgain>);
 
@@ -209,9 +209,11 @@ TEST_CASE("Shared does not begin when another caller took the probe", "[policy][
     CHECK(first.admit(turn.now).verb == Advice::Verb::go);
     CHECK(second.admit(turn.now).verb == Advice::Verb::go);
     CHECK(first.begin(turn).verb == Advice::Verb::go);
-    CHECK(second.begin(turn) == Advice{Advice::Verb::suspend,
-                                       turn.now + belay::detail::breaker_recheck,
-                                       "CircuitBreaker"});
+    const Advice waits = second.begin(turn);
+    CHECK(waits.verb == Advice::Verb::suspend);
+    CHECK(waits.by == "CircuitBreaker");
+    CHECK(waits.until >= turn.now + belay::detail::breaker_recheck);
+    CHECK(waits.until <= turn.now + belay::detail::breaker_recheck + 10s);
     first.succeeded(turn);
     CHECK(second.begin(turn).verb == Advice::Verb::go);
 }
@@ -266,9 +268,12 @@ TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][sha
         static_cast<void>(a.failed(Failure{Cause::lost}, turn));
         static_cast<void>(b.failed(Failure{Cause::lost}, turn));
     }
-    CHECK(a.admit(turn.now) == Advice{Advice::Verb::suspend, turn.now + 10s, "CircuitBreaker"});
-    CHECK(b.admit(turn.now) == a.admit(turn.now));
-    CHECK(calls.admit(turn.now) == a.admit(turn.now));
+    // The caller that opened it waits for one open wait, and the other one longer by a draw.
+    CHECK(b.admit(turn.now) == Advice{Advice::Verb::suspend, turn.now + 10s, "CircuitBreaker"});
+    CHECK(calls.admit(turn.now) == b.admit(turn.now));
+    CHECK(a.admit(turn.now).verb == Advice::Verb::suspend);
+    CHECK(a.admit(turn.now).until > turn.now + 10s);
+    CHECK(a.admit(turn.now).until <= turn.now + 20s);
     CHECK(static_policy.admit(turn.now).verb == Advice::Verb::go);
 }
 
@@ -396,7 +401,7 @@ TEST_CASE("Shared budgets hold no token after copies and destructors", "[policy]
     CHECK(budget.free == 0);
 }
 
-TEST_CASE("Shared budgets keep a plan that another rule refuses to begin",
+TEST_CASE("Shared budgets keep a plan whose attempt another rule rejects",
           "[policy][shared][unit]") {
     ManualClock clock;
     MinimalBudget budget{1};

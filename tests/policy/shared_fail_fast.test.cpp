@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: with FailFast a shared object that refuses ends a retry at once, with the wait; without it the caller waits.
-// Method: each kind of shared object, refusing before and after an attempt.
+// Goal: with FailFast a shared object that rejects ends a retry at once, with the wait; without it the caller waits.
+// Method: each kind of shared object, rejecting before and after an attempt.
 #include <belay/policy/shared.hpp>
 
 #include <memory>
@@ -55,7 +55,7 @@ const Backoff fast_backoff{FullJitter{}, Cap{10s}, 100ms};
 
 }  // namespace
 
-TEST_CASE("retry ends at once with call_refused if a breaker with FailFast is open",
+TEST_CASE("retry ends at once with call_rejected if a breaker with FailFast is open",
           "[policy][shared_fail_fast][unit]") {
     FailFastSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}};
@@ -66,13 +66,13 @@ TEST_CASE("retry ends at once with call_refused if a breaker with FailFast is op
     // The attempt that opens the breaker is the last one, and its error stays.
     CHECK(retry(policy, sleeper, fails, NeverStops{}, last) == std::errc::connection_reset);
     CHECK(calls == 2);
-    CHECK(last.why == CallErrc::call_refused);
+    CHECK(last.why == CallErrc::call_rejected);
     const Instant opened = sleeper.time;
     sleeper.time = after(opened, 10s);
-    CHECK(retry(policy, sleeper, fails, NeverStops{}, last) == CallErrc::call_refused);
+    CHECK(retry(policy, sleeper, fails, NeverStops{}, last) == CallErrc::call_rejected);
     CHECK(calls == 2);
     CHECK(last.attempts == 0);
-    CHECK(last.why == CallErrc::call_refused);
+    CHECK(last.why == CallErrc::call_rejected);
     CHECK(last.advice.by == "CircuitBreaker");
     CHECK(last.advice.until == after(opened, 30s));
     CHECK(sleeper.time == after(opened, 10s));
@@ -93,7 +93,7 @@ TEST_CASE("retry reports the wait of a rule with FailFast as the layer Shared do
         const auto keep = [&](const Failure& f) { return failure = f, false; };
         Pipeline pipeline{Fallback{[] { return 1; }, keep}, layer};
         CHECK(pipeline(sleeper, [] { return std::optional<int>{1}; }).error() ==
-              CallErrc::call_refused);
+              CallErrc::call_rejected);
         return failure;
     };
     const Failure by_layer = failure_of(Shared{breaker});
@@ -103,14 +103,14 @@ TEST_CASE("retry reports the wait of a rule with FailFast as the layer Shared do
     CHECK(sleeper.sleeps == 0);
 }
 
-TEST_CASE("Each kind of shared object with FailFast refuses instead of waiting",
+TEST_CASE("Each kind of shared object with FailFast rejects instead of waiting",
           "[policy][shared_fail_fast][unit]") {
     const auto ends_at_once = [](auto& object) {
         FailFastSleeper sleeper;
         int calls = 0;
         const auto result = retry(Policy{Shared{object, FailFast{}}, MaxAttempts{3}}, sleeper,
                                   [&] { return ++calls > 0; });
-        CHECK(result.error() == CallErrc::call_refused);
+        CHECK(result.error() == CallErrc::call_rejected);
         CHECK(sleeper.sleeps == 0);
         return calls == 0;
     };
@@ -127,17 +127,17 @@ TEST_CASE("Each kind of shared object with FailFast refuses instead of waiting",
     CHECK(ends_at_once(bulkhead));
 }
 
-TEST_CASE("A throttle with FailFast refuses locally", "[policy][shared_fail_fast][unit]") {
+TEST_CASE("A throttle with FailFast rejects locally", "[policy][shared_fail_fast][unit]") {
     FailFastSleeper sleeper;
     AdaptiveThrottle throttle;
     const Policy policy{Shared{throttle, FailFast{}}, MaxAttempts{1}};
-    int calls = 0, refused = 0;
+    int calls = 0, rejected = 0;
     for (int i = 0; i < 1000; ++i) {
         const auto result = retry(policy, sleeper, [&] { return ++calls < 0; });
-        refused += result.error() == CallErrc::call_refused;
+        rejected += result.error() == CallErrc::call_rejected;
     }
-    CHECK(calls + refused == 1000);
-    CHECK(refused > 500);
+    CHECK(calls + rejected == 1000);
+    CHECK(rejected > 500);
     CHECK(sleeper.sleeps == 0);
 }
 

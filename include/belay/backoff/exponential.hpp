@@ -52,11 +52,11 @@ struct BigNumber {
 /// bits after the leading one, which is seven digits. The nearer form is stored.
 class Factor {
 public:
-    /// Reads the bits of `factor`, so that no compiler computes a different value. It refuses a
+    /// Reads the bits of `factor`, so that no compiler computes a different value. It rejects a
     /// factor that is below 1, infinite or not a number.
     constexpr explicit Factor(double factor) noexcept : code_{code_of(factor)} {}
 
-    [[nodiscard]] constexpr bool refused() const noexcept { return code_ == 0; }
+    [[nodiscard]] constexpr bool rejected() const noexcept { return code_ == 0; }
     [[nodiscard]] constexpr bool is_one() const noexcept { return code_ == 1000; }
     [[nodiscard]] constexpr BigNumber value() const noexcept {
         if (code_ < rounded) return BigNumber::of_thousandths(code_);
@@ -68,7 +68,7 @@ public:
     friend constexpr bool operator==(Factor, Factor) noexcept = default;
 
 private:
-    // With this bit: ten bits of exponent and 21 of fraction. Without it: thousandths. 0: refused.
+    // With this bit: ten bits of exponent and 21 of fraction. Without it: thousandths. 0: rejected.
     static constexpr std::uint32_t rounded = std::uint32_t{1} << 31;
 
     [[nodiscard]] static constexpr std::uint32_t code_of(double factor) noexcept {
@@ -181,7 +181,7 @@ public:
 
     [[nodiscard]] constexpr BackoffErrc check() const noexcept {
         if (base_.count() <= 0) return BackoffErrc::bad_base;
-        return factor_.refused() ? BackoffErrc::bad_factor : BackoffErrc{};
+        return factor_.rejected() ? BackoffErrc::bad_factor : BackoffErrc{};
     }
 
     friend constexpr bool operator==(const Exponential&, const Exponential&) noexcept = default;

@@ -45,7 +45,7 @@ struct BreakerEvent {
 /// path.
 struct BreakerCounters {
     std::uint64_t failures = 0;    ///< verdicts `failure` that counted; no slow successes
-    std::uint64_t rejected = 0;    ///< calls that were refused a permit; not the checks of policies
+    std::uint64_t rejected = 0;    ///< calls that got no permit; not the checks of policies
     std::uint64_t probes = 0;      ///< permits given while half-open
     std::uint64_t lost = 0;        ///< times that probes were given up as lost
     std::uint64_t stale = 0;       ///< failures and successes that came too late to count

@@ -16,7 +16,7 @@ template <class Visitor>
 void visit_metrics(const BreakerCounters& counters, Visitor&& visitor) {
     constexpr detail::Row<BreakerCounters> rows[] = {
         {"failures", &BreakerCounters::failures, "Verdicts that counted as failures."},
-        {"rejected", &BreakerCounters::rejected, "Calls that were refused a permit."},
+        {"rejected", &BreakerCounters::rejected, "Calls that got no permit."},
         {"probes", &BreakerCounters::probes, "Permits given while half-open."},
         {"lost_probes", &BreakerCounters::lost, "Times that probes were given up as lost."},
         {"stale", &BreakerCounters::stale, "Verdicts that came too late to count."},

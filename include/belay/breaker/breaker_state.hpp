@@ -144,7 +144,7 @@ struct BreakerSnapshot {
 
 namespace detail {
 
-/// The wait after which a refused caller may ask again if the end is unknown. This is so while
+/// The wait after which a rejected caller may ask again if the end is unknown. This is so while
 /// probes are under way, or while a person holds the breaker open.
 inline constexpr Duration breaker_recheck = std::chrono::seconds{1};
 

@@ -67,12 +67,12 @@ public:
 
     /// The right to make one call, and the duty to report its result.
     ///
-    /// Only the first verdict counts. On a refused, moved-from or finished permit, every verdict
+    /// Only the first verdict counts. On a rejected, moved-from or finished permit, every verdict
     /// does nothing.
     /// Thread safety: distinct objects safe; the verdict may come from any thread.
     class [[nodiscard]] Permit {
     public:
-        /// Makes a refused permit that never asks again.
+        /// Makes a rejected permit that never asks again.
         constexpr Permit() noexcept = default;
         constexpr Permit(Permit&& other) noexcept
             : breaker_{std::exchange(other.breaker_, nullptr)},
@@ -80,7 +80,7 @@ public:
               at_{other.at_} {}
         /// Drops the permit that was held. Do not use it to ask again. In
         /// `permit = breaker.acquire()` the old permit is still out when the new one is requested,
-        /// and may be the reason for a refusal.
+        /// and may be the reason for a rejection.
         constexpr Permit& operator=(Permit&& other) noexcept {
             if (this != &other) {
                 neutral();
@@ -104,7 +104,7 @@ public:
                           "(auto permit = breaker.acquire())");
             return false;
         }
-        /// Returns when a refused caller may ask again.   Pre: it was refused.
+        /// Returns when a rejected caller may ask again.   Pre: it was rejected.
         [[nodiscard]] constexpr Instant retry_at() const noexcept { return at_; }
         /// Returns the same as an Advice: `go`, or `suspend`.
         [[nodiscard]] constexpr Advice advice() const noexcept {
@@ -180,8 +180,8 @@ public:
 
         CircuitBreaker* breaker_ = nullptr;
         std::uint32_t generation_ = 0;
-        /// For a refused permit: when to ask again. For a given one: when it was given, if the trip
-        /// requires the duration of calls.
+        /// For a rejected permit: when to ask again. For a given one: when it was given, if the
+        /// trip requires the duration of calls.
         Instant at_ = never;
     };
 
@@ -240,9 +240,9 @@ public:
             "CircuitBreaker::~CircuitBreaker: the breaker must outlive its isolations");
     }
 
-    /// Requests a permit for a call now, by the breaker's own clock.   Errors: a refused permit.
+    /// Requests a permit for a call now, by the breaker's own clock.   Errors: a rejected permit.
     Permit acquire() noexcept { return acquire_by(OwnTime{*this}); }
-    /// Requests a permit for a call at the turn's time.   Errors: a refused permit.
+    /// Requests a permit for a call at the turn's time.   Errors: a rejected permit.
     Permit acquire(Turn& turn) noexcept { return acquire_by(TurnTime{turn}); }
 
     /// Returns whether a call at `now` would be let through, and takes nothing.   Errors: none.

@@ -35,7 +35,7 @@ concept FailureFilter = std::copyable<F> && requires(const F& filter, const Fail
 /// a peer that answers this is well. With or without it, some failures mean nothing for the peer,
 /// and are neutral:
 /// - planned ones,
-/// - those that a layer or breaker of this program refused,
+/// - those that a layer or breaker of this program rejected,
 /// - cancelled ones,
 /// - a lack of memory, descriptors or buffers in this program.
 ///

@@ -64,7 +64,7 @@ public:
     ///     auto batch = limit.low_priority(400);   // keeps 400 thousandths free
     ///     Policy jobs{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{batch, FailFast{}}};
     ///
-    /// When the limit shrinks, or the other callers need more, calls of low priority are refused
+    /// When the limit shrinks, or the other callers need more, calls of low priority are rejected
     /// first. Different shares make several levels. While no attempt is under way, one of low
     /// priority is admitted. So the limit can grow again without the other callers, if the share is
     /// at most 500: a limit grows only while at least half of it is used. It must not outlive the
@@ -82,10 +82,12 @@ public:
         [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
             return limit_->admit_beside(now, kept_per_thousand_);
         }
-        /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+        /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
         constexpr Permit acquire(Turn& turn) noexcept {
             return limit_->acquire_beside(turn, kept_per_thousand_);
         }
+        /// Returns the spread of the limit.   Errors: none.
+        [[nodiscard]] constexpr Duration spread() const noexcept { return limit_->spread(); }
 
     private:
         friend AdaptiveLimit;
@@ -96,7 +98,7 @@ public:
         std::uint32_t kept_per_thousand_;
     };
 
-    /// Makes a limit. A refused caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
+    /// Makes a limit. A rejected caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
     constexpr explicit AdaptiveLimit(
         Algorithm algorithm = Algorithm{},
         detail::AnyUnit ask_again = std::chrono::milliseconds{100}) noexcept
@@ -108,8 +110,10 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return admit_beside(now, 0);
     }
-    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+    /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept { return acquire_beside(turn, 0); }
+    /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
+    [[nodiscard]] constexpr Duration spread() const noexcept { return ask_again_; }
     /// Returns the same limit for callers of low priority, who keep a share of it free.
     ///
     /// Pre: 1 <= kept_per_thousand <= 999.

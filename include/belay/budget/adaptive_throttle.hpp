@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/adaptive_throttle.hpp
-/// AdaptiveThrottle: callers refuse attempts that the peer would probably refuse.
+/// AdaptiveThrottle: callers reject attempts that the peer would probably refuse.
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t
@@ -20,20 +20,21 @@ struct AdaptiveThrottleOptions {
     /// K in thousandths: the number of attempts that are let through for each thousand that
     /// succeed.
     std::uint32_t attempts_per_thousand = 2000;
-    /// The most attempts of a thousand that are refused, so that some always reach the peer.
-    std::uint32_t refused_per_thousand_max = 900;
-    /// The wait after which a refused caller may ask again.
+    /// The most attempts of a thousand that are rejected, so that some always reach the peer.
+    std::uint32_t rejected_per_thousand_max = 900;
+    /// The wait after which a rejected caller may ask again.
     Duration ask_again = std::chrono::seconds{1};
 };
 
-/// Refuses attempts with a probability that rises with the share of attempts that fail.
+/// Rejects attempts with a probability that rises with the share of attempts that fail.
 ///
 /// The probability is for all callers that share the throttle. So most of the load that an
 /// overloaded peer would only refuse never reaches it.
 ///
-/// With `r` attempts in the window, of which `a` succeeded, an attempt is refused with probability
-/// `(r - K * a) / (r + 1)`. The lower bound is 0 and the upper bound is `refused_per_thousand_max`.
-/// Without the upper bound, a peer that does not answer would hardly ever be tried again.
+/// With `r` attempts in the window, of which `a` succeeded, an attempt is rejected with probability
+/// `(r - K * a) / (r + 1)`. The lower bound is 0 and the upper bound is
+/// `rejected_per_thousand_max`. Without the upper bound, a peer that does not answer would hardly
+/// ever be tried again.
 ///
 ///     AdaptiveThrottle throttle;
 ///     TokenBudget budget{TokenBudgetOptions::grpc()};
@@ -42,14 +43,14 @@ struct AdaptiveThrottleOptions {
 ///
 /// K = 2 and the window of 2 min are those of the book. They have two consequences, with figures
 /// from the model of docs/stability.md:
-/// - Until the attempts are K times those that succeeded in the window, nothing is refused. In an
+/// - Until the attempts are K times those that succeeded in the window, nothing is rejected. In an
 ///   outage, callers with three attempts send 3.0 times the usual load until then. With a budget
 ///   they send 1.05 times the load.
 /// - Failures count until they leave the window. After an outage of 60 s, the goodput is back
 ///   within 58 s with one attempt per call or with a budget. Without a budget, three attempts need
 ///   123 s.
 ///
-/// An attempt counts when its verdict arrives, or when it is refused here. An attempt without a
+/// An attempt counts when its verdict arrives, or when it is rejected here. An attempt without a
 /// verdict does not count. The window rolls in tenths, like a TimeWindow. It cannot be copied or
 /// moved, and must outlive its permits.
 ///
@@ -71,7 +72,7 @@ public:
     using Permit = detail::BudgetPermit<AdaptiveThrottle, Stake>;
 
     constexpr AdaptiveThrottle() noexcept : AdaptiveThrottle{AdaptiveThrottleOptions{}} {}
-    /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
+    /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are rejected;
     ///      ask_again > 0ns.
     constexpr explicit AdaptiveThrottle(AdaptiveThrottleOptions options) noexcept
         : state_{State{options, TimeWindow<>{options.window}}} {
@@ -80,12 +81,12 @@ public:
 
     /// Returns `go` always, because the draw is made when an attempt begins.
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+    /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
-        // The wait of a refused attempt; 0ns if it is granted.
+        // The wait of a rejected attempt; 0ns if it is granted.
         const Duration wait = state_.with([&turn](State& s) {
             s.attempts.roll(turn.now);
-            if (!s.draw_refusal(turn.bits)) return Duration::zero();
+            if (!s.draw_rejection(turn.bits)) return Duration::zero();
             s.attempts.add(true, turn.now);
             return s.options.ask_again;
         });
@@ -93,13 +94,21 @@ public:
         return Permit{*this, Stake{}};
     }
 
-    /// Returns how many of a thousand attempts would be refused at `now`, rounded down.
-    [[nodiscard]] constexpr std::uint32_t refused_per_thousand(Instant now) const noexcept {
+    /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
+    [[nodiscard]] constexpr Duration spread() const noexcept { return options().ask_again; }
+    /// Returns how many of a thousand attempts would be rejected at `now`, rounded down.
+    [[nodiscard]] constexpr std::uint32_t rejected_per_thousand(Instant now) const noexcept {
         return state_.with([now](State s) {
             s.attempts.roll(now);
             const std::uint64_t calls = s.attempts.counts().calls;
-            return static_cast<std::uint32_t>(s.refused_milli() / (calls + 1));
+            return static_cast<std::uint32_t>(s.rejected_milli() / (calls + 1));
         });
+    }
+    /// The former name of rejected_per_thousand().
+    [[deprecated(
+        "use AdaptiveThrottle::rejected_per_thousand")]] [[nodiscard]] constexpr std::uint32_t
+    refused_per_thousand(Instant now) const noexcept {
+        return rejected_per_thousand(now);
     }
     [[nodiscard]] constexpr AdaptiveThrottleOptions options() const noexcept {
         return state_.with([](const State& s) { return s.options; });
@@ -107,7 +116,7 @@ public:
     /// Changes the options while callers use the throttle; the next attempt is judged by them.
     ///
     /// The attempts that were counted stay counted. With another `window`, the counts start afresh.
-    /// A caller that was refused before keeps its wait.
+    /// A caller that was rejected before keeps its wait.
     ///
     /// Pre: as of the constructor.   Thread safety: any thread.   Errors: none.
     constexpr void set_options(const AdaptiveThrottleOptions& options) noexcept {
@@ -125,8 +134,8 @@ private:
         BELAY_PRECONDITION(
             options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
             "AdaptiveThrottle: attempts_per_thousand must be in [1000, 1000000]");
-        BELAY_PRECONDITION(options.refused_per_thousand_max < 1000,
-                           "AdaptiveThrottle: refused_per_thousand_max must be < 1000");
+        BELAY_PRECONDITION(options.rejected_per_thousand_max < 1000,
+                           "AdaptiveThrottle: rejected_per_thousand_max must be < 1000");
         BELAY_PRECONDITION(options.ask_again.count() > 0,
                            "AdaptiveThrottle: ask_again must be > 0ns");
     }
@@ -137,19 +146,19 @@ private:
 
         // Returns the probability times 1000 * (attempts + 1). Nothing overflows: counts are at
         // most 11 * 2^32, factors at most 10^6.
-        [[nodiscard]] constexpr std::uint64_t refused_milli() const noexcept {
+        [[nodiscard]] constexpr std::uint64_t rejected_milli() const noexcept {
             const CallCounts counts = attempts.counts();
             const std::uint64_t made = counts.calls * 1000;
             const std::uint64_t worked = counts.calls - counts.bad;
             const std::uint64_t allowed = worked * options.attempts_per_thousand;
-            const std::uint64_t most = (counts.calls + 1) * options.refused_per_thousand_max;
+            const std::uint64_t most = (counts.calls + 1) * options.rejected_per_thousand_max;
             if (made <= allowed) return 0;
             return made - allowed < most ? made - allowed : most;
         }
-        [[nodiscard]] constexpr bool draw_refusal(Random& bits) const noexcept {
-            const std::uint64_t refused = refused_milli();
+        [[nodiscard]] constexpr bool draw_rejection(Random& bits) const noexcept {
+            const std::uint64_t rejected = rejected_milli();
             const std::uint64_t last = (attempts.counts().calls + 1) * 1000 - 1;
-            return refused != 0 && uniform_upto(bits, last) < refused;
+            return rejected != 0 && uniform_upto(bits, last) < rejected;
         }
     };
 

@@ -56,16 +56,16 @@ void visit_metrics(const At<RatioBudget>& budget, Visitor&& visitor) {
                    .value = budget.part.left(budget.now)});
 }
 
-/// Passes the share of attempts that a throttle would refuse; the part is "throttle".
+/// Passes the share of attempts that a throttle would reject; the part is "throttle".
 ///
 /// Thread safety: any thread.
 template <class Visitor>
 void visit_metrics(const At<AdaptiveThrottle>& throttle, Visitor&& visitor) {
     visitor(Metric{.part = "throttle",
                    .name = "refused_ratio",
-                   .help = "The share of attempts that would be refused now, from 0 to 1.",
+                   .help = "The share of attempts that would be rejected now, from 0 to 1.",
                    .kind = Metric::Kind::gauge,
-                   .value = throttle.part.refused_per_thousand(throttle.now),
+                   .value = throttle.part.rejected_per_thousand(throttle.now),
                    .per_unit = 1000});
 }
 

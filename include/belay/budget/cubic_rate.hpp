@@ -56,12 +56,18 @@ public:
         const Instant at = state_.with([=](const detail::CubicState& s) { return s.turn(now); });
         return at > now ? Advice::suspend(at) : Advice::go();
     }
-    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
+    /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
         const Instant at = state_.with([&turn](detail::CubicState& s) { return s.take(turn.now); });
         // Not a conditional expression: see RatioBudget::reserve.
         if (at > turn.now) return Permit{at};
         return Permit{*this, Stake{}};
+    }
+
+    /// Returns the time between two attempts at this rate, over which Shared rules spread waiting
+    /// callers; 0ns if nothing is limited yet.   Errors: none.
+    [[nodiscard]] constexpr Duration spread() const noexcept {
+        return state_.with([](const detail::CubicState& s) { return s.interval(); });
     }
 
     /// Returns the rate in thousandths of an attempt per second; 0 if nothing is limited yet.

@@ -105,7 +105,7 @@ public:
 
     /// Returns `go` always, because first attempts are free.
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for a first attempt, which is never refused and counts as a call.
+    /// Takes a permit for a first attempt, which is never rejected and counts as a call.
     constexpr Permit acquire(Turn& turn) noexcept {
         const bool counts = state_.with([&turn](State& s) {
             s.recent.add(false, turn.now);
@@ -115,7 +115,7 @@ public:
         });
         return Permit{*this, Stake{.counts = counts}};
     }
-    /// Takes a permit for a retry.   Errors: a refused permit.
+    /// Takes a permit for a retry.   Errors: a rejected permit.
     constexpr Permit reserve(Cause, Turn& turn) noexcept {
         const bool granted = state_.with([&turn](State& s) {
             s.recent.roll(turn.now);

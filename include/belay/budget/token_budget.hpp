@@ -120,9 +120,9 @@ public:
 
     /// Returns `go` always, because first attempts are free.
     [[nodiscard]] Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for a first attempt, which is never refused.
+    /// Takes a permit for a first attempt, which is never rejected.
     Permit acquire(Turn&) noexcept { return Permit{*this, Stake{}}; }
-    /// Takes a permit for a retry after a failure of this cause.   Errors: a refused permit.
+    /// Takes a permit for a retry after a failure of this cause.   Errors: a rejected permit.
     Permit reserve(Cause cause, Turn&) noexcept {
         const std::uint32_t cost =
             read(cause == Cause::timed_out ? timeout_cost_milli_ : retry_cost_milli_);

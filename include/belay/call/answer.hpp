@@ -35,7 +35,7 @@ struct Answer {
     /// The error, if the call left none of its own.
     std::error_code why = make_error_code(CallErrc::call_failed);
     /// Whether no call was made at all, so that the answer means nothing for the peer.
-    bool refused = false;
+    bool rejected = false;
 
     [[nodiscard]] bool worked() const noexcept { return !failure; }
     /// Makes an answer that worked; without arguments for calls that return void.
@@ -54,18 +54,23 @@ struct Answer {
     }
     /// Makes the answer for a call that was not made; ask again after `wait`.
     ///
-    /// The failure has the cause of `why`, and the code CallErrc::call_refused. By that code, rules
-    /// recognise that the refusal did not come from a peer.
-    [[nodiscard]] static Answer refuse(const std::error_code& why, Duration wait) {
+    /// The failure has the cause of `why`, and the code CallErrc::call_rejected. By that code,
+    /// rules recognise that the rejection did not come from a peer.
+    [[nodiscard]] static Answer reject(const std::error_code& why, Duration wait) {
         Failure failure = Failure::from(why, wait);
         if (detail::peer_evidence(failure) != detail::PeerEvidence::nothing) {
-            const std::error_code ours = CallErrc::call_refused;
+            const std::error_code ours = CallErrc::call_rejected;
             failure.code = ours.value();
             failure.category = &ours.category();
         }
         Answer answer = none(why, failure);
-        answer.refused = true;
+        answer.rejected = true;
         return answer;
+    }
+    /// The former name of reject().
+    [[deprecated("use Answer::reject")]] [[nodiscard]] static Answer refuse(
+        const std::error_code& why, Duration wait) {
+        return reject(why, wait);
     }
 };
 

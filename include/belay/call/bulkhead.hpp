@@ -21,16 +21,16 @@ struct BulkheadOptions {
     std::uint32_t limit;
     /// The number of callers that may wait for a permit in addition to those; see Queued.
     std::uint32_t queue = 0;
-    /// The wait after which a refused caller may ask again.
+    /// The wait after which a rejected caller may ask again.
     Duration ask_every = std::chrono::milliseconds{5};
 };
 
-/// Counts the calls that are under way, and refuses those beyond the limit.
+/// Counts the calls that are under way, and rejects those beyond the limit.
 ///
 ///     Bulkhead bulkhead{{.limit = 8, .queue = 100}};
 ///     if (auto permit = bulkhead.acquire(clock.now())) send();
 ///
-/// As `Shared{bulkhead}` it refuses at once. As `Queued{bulkhead}` in a Pipeline, callers wait in
+/// As `Shared{bulkhead}` it rejects at once. As `Queued{bulkhead}` in a Pipeline, callers wait in
 /// the order in which they arrived. A permit that is given back goes to the first of them, and no
 /// caller overtakes another. The verdict on a permit does not matter: each verdict ends it. A
 /// Bulkhead cannot be copied or moved, and must outlive its permits and the callers that wait.
@@ -62,11 +62,11 @@ public:
     Bulkhead& operator=(const Bulkhead&) = delete;
 
     /// Requests a permit for a call.
-    /// Errors: a refused permit; its retry_at() is when to ask again.
+    /// Errors: a rejected permit; its retry_at() is when to ask again.
     [[nodiscard]] Permit acquire(Instant now) noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         if (take(seen)) return granted();
-        counters_.refuse();
+        counters_.reject();
         return Permit{next_try(now)};
     }
     /// Requests a permit for a call at the turn's time.
@@ -77,6 +77,9 @@ public:
         return can_take(word_.load(std::memory_order_relaxed)) ? Advice::go()
                                                                : Advice::suspend(next_try(now));
     }
+
+    /// Returns `ask_every`, over which Shared rules spread the callers that wait.   Errors: none.
+    [[nodiscard]] Duration spread() const noexcept { return options_.ask_every; }
 
     /// Changes how many calls may run at once.
     ///
@@ -192,8 +195,8 @@ private:
             }
             if (waiting_of(seen) >= options_.queue) {
                 if (has_lock) mutex_.unlock();
-                counters_.refuse();
-                return {WaitState::refused, next_try(now)};
+                counters_.reject();
+                return {WaitState::rejected, next_try(now)};
             }
             if (!has_lock) {
                 // The limit may have grown since the last look at it.

@@ -11,12 +11,13 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of belay/call. New ones are appended; values never change.
 enum class CallErrc {
-    gave_up = 1,       ///< a rule of the policy advised stop
-    stopped = 2,       ///< a stop was requested from the stop token
-    breaker_open = 3,  ///< suspended without end: no later moment would help
-    call_failed = 4,   ///< the call failed, and left no error of its own
-    call_refused = 5,  ///< the call was not made: a breaker, limiter or bulkhead refused it
-    injected = 6       ///< the call was not made: a chaos::Layer injected a failure
+    gave_up = 1,        ///< a rule of the policy advised stop
+    stopped = 2,        ///< a stop was requested from the stop token
+    breaker_open = 3,   ///< suspended without end: no later moment would help
+    call_failed = 4,    ///< the call failed, and left no error of its own
+    call_rejected = 5,  ///< the call was not made: a breaker, limiter or bulkhead rejected it
+    injected = 6,       ///< the call was not made: a chaos::Layer injected a failure
+    call_refused [[deprecated("use CallErrc::call_rejected")]] = call_rejected  ///< call_rejected
 };
 
 namespace detail {
@@ -25,7 +26,7 @@ inline constexpr ErrorText call_error_texts[] = {
     {"stopped on request", Cause::planned},
     {"the circuit breaker is open", Cause::overloaded},
     {"the call failed", Cause::lost},
-    {"the call was refused before it was made", Cause::overloaded},
+    {"the call was rejected before it was made", Cause::overloaded},
     {"the failure was injected on purpose", Cause::lost},
 };
 

@@ -75,7 +75,7 @@ inline void add_wait(Fields& fields, Duration wait, const Advice& advice) {
 /// Returns an event as pairs: "attempt=2 refused=true wait=30s by=CircuitBreaker".
 ///
 /// Throws: std::bad_alloc.
-[[nodiscard]] inline std::string to_string(const CallRefused& event) {
+[[nodiscard]] inline std::string to_string(const CallRejected& event) {
     detail::Fields fields;
     detail::add_attempt(fields, event.attempt);
     fields.add("refused", true);
@@ -106,7 +106,7 @@ inline constexpr bool has_text<Attempt> = true;
 template <>
 inline constexpr bool has_text<RetryPlanned> = true;
 template <>
-inline constexpr bool has_text<CallRefused> = true;
+inline constexpr bool has_text<CallRejected> = true;
 template <>
 inline constexpr bool has_text<RetryEnded> = true;
 

@@ -229,7 +229,7 @@ private:
     // A stop ends waits, and begins no call.
     template <class Answer>
     [[nodiscard]] static Answer stopped() {
-        return Answer::refuse(CallErrc::stopped, Duration{});
+        return Answer::reject(CallErrc::stopped, Duration{});
     }
     template <class Answer>
     [[nodiscard]] static Answer late() {

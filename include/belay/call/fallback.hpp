@@ -23,15 +23,15 @@ concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
 };
 }  // namespace detail
 
-/// Answers in place of the inner layers of a Pipeline when they fail, refuse or throw.
+/// Answers in place of the inner layers of a Pipeline when they fail, reject or throw.
 ///
 ///     Fallback{[](const Failure& why) { return cached_scene(); }}
 ///     Fallback{[] { return cached_scene(); }, Cause::timed_out, Cause::overloaded}
 ///     Fallback{[] { return Scene{}; }, [](const Failure& why) { return why.code == 404; }}
 ///
 /// With causes, or with a predicate on the Failure, it answers only for such failures; others stay
-/// as they are. A call that a layer refused is `overloaded`, or `timed_out` if that is the reason,
-/// and its code is CallErrc::call_refused. A call that a stop ended is `planned`.
+/// as they are. A call that a layer rejected is `overloaded`, or `timed_out` if that is the reason,
+/// and its code is CallErrc::call_rejected. A call that a stop ended is `planned`.
 ///
 /// `fn` takes the Failure or nothing. It returns what the call returns, or a value that converts to
 /// that or to the value in it. For a call without a value, it may return anything. In a coroutine

@@ -52,12 +52,12 @@ consteval bool explain_hedge_budget() {
 /// With `until`, a success that is not chosen does not end the whole. The calls that are under way
 /// continue, and further ones begin after their delays. If none is chosen, the last success counts.
 ///
-/// If all calls fail, the last failure counts. A call that an inner layer refused does not start
+/// If all calls fail, the last failure counts. A call that an inner layer rejected does not start
 /// another call early; if it is the only call, it ends the whole.
 ///
 /// Each call has a `number` in its Attempt: 1, 2, 3, over all attempts of a Retrying around it. So
 /// `fn` can ask another server each time. An observer of the pipeline is notified of further calls
-/// by `on_hedge(const Attempt&)`, and of calls that the budget refused by `on_refusal`.
+/// by `on_hedge(const Attempt&)`, and of calls that the budget rejected by `on_rejection`.
 ///
 /// With a budget, each further call takes a permit, as a retry does. The cause is that of the
 /// failure before it, or timed_out. The permit reports the result of its call. If a call is

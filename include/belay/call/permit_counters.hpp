@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: a plain value.
 struct PermitCounters {
     std::uint64_t admitted = 0;  ///< callers that got what they requested
-    std::uint64_t refused = 0;   ///< callers that were refused, some because the queue was full
+    std::uint64_t rejected = 0;  ///< callers that were rejected, some because the queue was full
     std::uint64_t waited = 0;    ///< callers that entered the queue
     std::uint64_t left = 0;      ///< callers that left the queue without a permit
 
@@ -31,18 +31,19 @@ namespace detail {
 class AtomicPermitCounters {
 public:
     void admit() noexcept { admitted_.fetch_add(1, std::memory_order_relaxed); }
-    void refuse() noexcept { refused_.fetch_add(1, std::memory_order_relaxed); }
+    void reject() noexcept { rejected_.fetch_add(1, std::memory_order_relaxed); }
     void wait() noexcept { waited_.fetch_add(1, std::memory_order_relaxed); }
     void leave() noexcept { left_.fetch_add(1, std::memory_order_relaxed); }
 
     [[nodiscard]] PermitCounters read() const noexcept {
-        return {admitted_.load(std::memory_order_relaxed), refused_.load(std::memory_order_relaxed),
-                waited_.load(std::memory_order_relaxed), left_.load(std::memory_order_relaxed)};
+        return {admitted_.load(std::memory_order_relaxed),
+                rejected_.load(std::memory_order_relaxed), waited_.load(std::memory_order_relaxed),
+                left_.load(std::memory_order_relaxed)};
     }
 
 private:
     std::atomic<std::uint64_t> admitted_{0};
-    std::atomic<std::uint64_t> refused_{0};
+    std::atomic<std::uint64_t> rejected_{0};
     std::atomic<std::uint64_t> waited_{0};
     std::atomic<std::uint64_t> left_{0};
 };

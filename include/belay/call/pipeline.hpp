@@ -138,7 +138,7 @@ struct CallContext {
     Sleeper& sleeper;
     /// Requests a stop; a stop ends waits, not calls.
     const Stop& stop;
-    /// Is notified of refusals, hedges and injected faults.
+    /// Is notified of rejections, hedges and injected faults.
     Observer& observer;
     /// The number of calls that a Hedge has begun.
     std::uint64_t calls = 0;
@@ -155,13 +155,18 @@ struct CallContext {
         detail::notify<detail::PipelineHooks::Fault>(observer, detail::no_machine, fault);
     }
     /// Reports that a layer lets no call through; `advice.by` names the layer.
-    void refused([[maybe_unused]] const Attempt& attempt,
-                 [[maybe_unused]] const Advice& advice) const {
-        if constexpr (detail::has_hook_of<detail::RetryRunHooks::Refusal, Observer>) {
-            detail::notify<detail::RetryRunHooks::Refusal>(
+    void rejected([[maybe_unused]] const Attempt& attempt,
+                  [[maybe_unused]] const Advice& advice) const {
+        if constexpr (detail::has_hook_of<detail::RetryRunHooks::Rejection, Observer>) {
+            detail::notify<detail::RetryRunHooks::Rejection>(
                 observer, detail::no_machine,
-                CallRefused{attempt, advice, elapsed(sleeper.now(), advice.until)});
+                CallRejected{attempt, advice, elapsed(sleeper.now(), advice.until)});
         }
+    }
+    /// The former name of rejected().
+    [[deprecated("use CallContext::rejected")]] void refused(const Attempt& attempt,
+                                                             const Advice& advice) const {
+        rejected(attempt, advice);
     }
 };
 
@@ -187,13 +192,13 @@ struct CallContext {
 ///
 /// The call may return the same types as for `retry`, and the caller gets the same results. Use
 /// fails_if and fails_on to classify results. Unless a Fallback has an answer, a call that was
-/// refused before it was made ends with CallErrc::call_refused. A call that took too long then ends
-/// with std::errc::timed_out.
+/// rejected before it was made ends with CallErrc::call_rejected. A call that took too long then
+/// ends with std::errc::timed_out.
 ///
-/// An observer is the last argument of a call. Its `on_refusal(const CallRefused&)` reports which
-/// layer refused the call: `advice.by` names the object ("CircuitBreaker"). Its `on_hedge(const
-/// Attempt&)` reports each further call of a Hedge, and its `on_injected(const chaos::Injected&)`
-/// each fault of a chaos::Layer. A Retrying has its own observer.
+/// An observer is the last argument of a call. Its `on_rejection(const CallRejected&)` reports
+/// which layer rejected the call: `advice.by` names the object ("CircuitBreaker"). Its
+/// `on_hedge(const Attempt&)` reports each further call of a Hedge, and its `on_injected(const
+/// chaos::Injected&)` each fault of a chaos::Layer. A Retrying has its own observer.
 ///
 /// Thread safety: distinct objects safe. Calls through a shared object are also safe, if its
 ///                callables are: each call runs its own copies of everything that has state.

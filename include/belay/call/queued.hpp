@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Takes a permit of a bulkhead or limiter for each call, and waits in its queue if there is none.
 ///
-/// If the queue is full, the call is refused.
+/// If the queue is full, the call is rejected.
 ///
 ///     Queued{bulkhead}
 ///     Queued{limiter}
@@ -59,7 +59,7 @@ public:
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
         Wait<typename Next::Answer, Context> wait{*this, context, attempt};
         while (wait.goes_on()) context.sleeper.sleep_until(wait.until(), wait.token());
-        return wait.permit ? next(attempt) : std::move(*wait.refusal);
+        return wait.permit ? next(attempt) : std::move(*wait.rejection);
     }
 
     template <class Next, class Context>
@@ -70,7 +70,7 @@ public:
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
             co_await awaiter;
         }
-        if (!wait.permit) co_return std::move(*wait.refusal);
+        if (!wait.permit) co_return std::move(*wait.rejection);
         auto answering = next(attempt);
         co_return co_await std::move(answering);
     }
@@ -91,7 +91,7 @@ private:
         }
     }
 
-    // One caller's way through the queue. Afterwards there is a permit or a refusal.
+    // One caller's way through the queue. Afterwards there is a permit or a rejection.
     template <class Answer, class Context>
     class Wait {
     public:
@@ -105,7 +105,7 @@ private:
             // First, so that no stop and no call that comes from now on is lost.
             place_.wake().rearm();
             if (stop_ && context_.stop.stop_requested()) {
-                refusal.emplace(Answer::refuse(CallErrc::stopped, Duration{}));
+                rejection.emplace(Answer::reject(CallErrc::stopped, Duration{}));
                 return false;
             }
             const Instant now = context_.sleeper.now();
@@ -113,18 +113,18 @@ private:
             switch (answer.state) {
                 case WaitState::granted:
                     return false;
-                case WaitState::refused:
-                    return refuse(Advice::suspend(answer.wake_at), CallErrc::call_refused,
+                case WaitState::rejected:
+                    return reject(Advice::suspend(answer.wake_at), CallErrc::call_rejected,
                                   elapsed(now, answer.wake_at));
                 case WaitState::hopeless:
-                    return refuse(Advice::stop(), std::make_error_code(std::errc::invalid_argument),
+                    return reject(Advice::stop(), std::make_error_code(std::errc::invalid_argument),
                                   {});
                 case WaitState::waits:
                 case WaitState::first:
                     break;
             }
             if (answer.earliest > attempt_.deadline || now >= attempt_.deadline) {
-                return refuse(Advice::suspend(answer.earliest > now ? answer.earliest : now),
+                return reject(Advice::suspend(answer.earliest > now ? answer.earliest : now),
                               std::make_error_code(std::errc::timed_out), {});
             }
             if (!stop_) stop_.emplace(context_.stop, place_.wake());
@@ -137,15 +137,15 @@ private:
         [[nodiscard]] const StopToken& token() const noexcept { return token_; }
 
         Permit permit{};
-        std::optional<Answer> refusal{};
+        std::optional<Answer> rejection{};
 
     private:
         using Stop = detail::WaitStop<std::remove_cvref_t<decltype(std::declval<Context&>().stop)>>;
 
-        [[nodiscard]] bool refuse(Advice advice, const std::error_code& why, Duration wait) {
+        [[nodiscard]] bool reject(Advice advice, const std::error_code& why, Duration wait) {
             advice.by = Object::name;
-            context_.refused(attempt_, advice);
-            refusal.emplace(Answer::refuse(why, wait));
+            context_.rejected(attempt_, advice);
+            rejection.emplace(Answer::reject(why, wait));
             return false;
         }
 

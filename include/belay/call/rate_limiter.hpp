@@ -54,7 +54,7 @@ private:
     std::uint64_t calls_;
 };
 
-/// Lets calls through at a rate, with bursts, and gives a refused caller the time to ask again.
+/// Lets calls through at a rate, with bursts, and gives a rejected caller the time to ask again.
 ///
 ///     RateLimiter limiter{Rate{100, 1s}, Burst{20}};
 ///     if (auto permit = limiter.acquire(clock.now())) send();
@@ -75,9 +75,9 @@ private:
 /// latest grant counts as if it had the time of that grant, and earns nothing. This happens if a
 /// thread read its clock long before the call.
 ///
-/// As `Shared{limiter}` it refuses at once. As `Queued{limiter}` in a Pipeline, up to `queue`
+/// As `Shared{limiter}` it rejects at once. As `Queued{limiter}` in a Pipeline, up to `queue`
 /// callers wait in the order in which they arrived, and no caller overtakes another. While a caller
-/// waits, all callers that do not wait are refused. A RateLimiter cannot be copied or moved, and
+/// waits, all callers that do not wait are rejected. A RateLimiter cannot be copied or moved, and
 /// must outlive its permits and the callers that wait.
 ///
 /// Its numbers may be changed while callers wait. They see the change at once.
@@ -124,15 +124,15 @@ public:
 
     /// Requests a permit for `calls` calls at `now`, for all of them or none.
     ///
-    /// Errors: a refused permit, with retry_at(). For more calls than the burst, no pause is long
+    /// Errors: a rejected permit, with retry_at(). For more calls than the burst, no pause is long
     ///         enough: retry_at() is `never`, and the advice is to stop.
     [[nodiscard]] Permit acquire(Instant now, std::uint64_t calls = 1) noexcept {
         if (waiting() == 0) {
             Instant turn;
             const Taken taken = rate_.take(now, calls, turn);
             if (taken == Taken::granted) return granted();
-            if (taken == Taken::refused) {
-                counters_.refuse();
+            if (taken == Taken::rejected) {
+                counters_.reject();
                 return Permit{turn};
             }
         }
@@ -147,6 +147,13 @@ public:
         if (waiting() == 0 && rate_.read(seen)) return advice(seen, now, 0);
         const detail::SpinLock lock{mutex_};
         return advice(rate_.read_locked(), now, ahead_);
+    }
+
+    /// Returns the time in which one permit is earned, or the length of a fixed window. Shared
+    /// rules spread the callers that wait over it.   Errors: none.
+    [[nodiscard]] Duration spread() const noexcept {
+        const detail::SpinLock lock{mutex_};
+        return rate_.read_locked().length();
     }
 
     /// Changes the rate and the burst from `now` on.
@@ -239,7 +246,7 @@ private:
     [[nodiscard]] Permit acquire_locked(Instant now, std::uint64_t calls) noexcept {
         const detail::SpinLock lock{mutex_};
         if (waiting() == 0 && rate_.take_locked(now, calls)) return granted();
-        counters_.refuse();
+        counters_.reject();
         const detail::RateState seen = rate_.read_locked();
         return calls > seen.burst() ? Permit{} : Permit{seen.retry_at(now, ahead_, calls)};
     }
@@ -263,13 +270,13 @@ private:
         }
         const detail::RateState seen = rate_.read_locked();
         if (place.calls_ > seen.burst()) {
-            counters_.refuse();
+            counters_.reject();
             return {WaitState::hopeless};
         }
         if (before_it >= queue_) {
-            counters_.refuse();
+            counters_.reject();
             const Instant again = seen.retry_at(now, ahead_, place.calls_);
-            return {WaitState::refused, again, again};
+            return {WaitState::rejected, again, again};
         }
         // The turn may have come already: the first caller is not awake yet, and will let the
         // others continue.

@@ -91,8 +91,8 @@ public:
     void took(Answer&& answer) {
         const std::optional<Failure> failure = answer.failure;
         static_cast<void>(succeeded(answer));
-        // A refusal does not replace an earlier answer of the peer.
-        if (!answer_ || !answer.refused || answer_->refused) answer_.emplace(std::move(answer));
+        // A rejection does not replace an earlier answer of the peer.
+        if (!answer_ || !answer.rejected || answer_->rejected) answer_.emplace(std::move(answer));
         if (failure) failed(*failure);
     }
 
@@ -139,10 +139,10 @@ private:
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Advice::Verb::stop) return end_by_rule(then, now);
-        if constexpr (has_hook_of<RetryRunHooks::Refusal, Observer>) {
+        if constexpr (has_hook_of<RetryRunHooks::Rejection, Observer>) {
             if (!planned_wait) {
-                notify<RetryRunHooks::Refusal>(
-                    CallRefused{following(), advice, elapsed(now, advice.until)});
+                notify<RetryRunHooks::Rejection>(
+                    CallRejected{following(), advice, elapsed(now, advice.until)});
             }
         }
         until_ = advice.until;
@@ -169,7 +169,7 @@ private:
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
     RetryStep end_by_rule(const Advice& advice, Instant now) {
         if (advice.until == never || advice.until == always) return end(CallErrc::gave_up, advice);
-        return end(CallErrc::call_refused, advice, elapsed(now, advice.until));
+        return end(CallErrc::call_rejected, advice, elapsed(now, advice.until));
     }
 
     [[gnu::cold, gnu::noinline]] RetryStep end(const std::error_code& why,
@@ -178,10 +178,10 @@ private:
         abandon();
         finished_ = true;
         if (answer_) {
-            // The reason from an inner layer stays: it timed out, or was refused.
+            // The reason from an inner layer stays: it timed out, or was rejected.
             if (answer_->why == CallErrc::call_failed) answer_->why = why;
         } else {
-            answer_.emplace(Answer::refuse(why, wait));
+            answer_.emplace(Answer::reject(why, wait));
         }
         if constexpr (has_hook_of<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
@@ -261,7 +261,7 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 ///
 /// If a stop is requested from a StopToken, a wait ends at once; with any other token, it ends
 /// soon. No attempt begins after that. The observer has any of `on_attempt(Attempt)`,
-/// `on_retry(RetryPlanned)`, `on_refusal(CallRefused)`, `on_success(Attempt)` and
+/// `on_retry(RetryPlanned)`, `on_rejection(CallRejected)`, `on_success(Attempt)` and
 /// `on_give_up(RetryEnded)`, which may throw. If an exception leaves retry, the attempt that has
 /// begun or is planned is abandoned.
 ///

@@ -35,11 +35,11 @@ public:
         line(number(retry.attempt) + " failed (" + retry.failure.message() + "); the next one in " +
              detail::duration_text(retry.wait) + in_brackets(retry.advice));
     }
-    void on_refusal(const CallRefused& refusal) {
+    void on_rejection(const CallRejected& rejection) {
         // Without an end there is no wait to report.
         const std::string wait =
-            refusal.advice.until == never ? "" : " for " + detail::duration_text(refusal.wait);
-        line(number(refusal.attempt) + " may not start" + wait + in_brackets(refusal.advice));
+            rejection.advice.until == never ? "" : " for " + detail::duration_text(rejection.wait);
+        line(number(rejection.attempt) + " may not start" + wait + in_brackets(rejection.advice));
     }
     void on_hedge(const Attempt& attempt) {
         line(number(attempt) + " starts while another one is unanswered");

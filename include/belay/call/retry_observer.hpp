@@ -6,6 +6,7 @@
 #include <cstdint>       // std::uint64_t
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <type_traits>   // std::is_base_of_v
 
 #include <belay/call/attempt.hpp>
 #include <belay/core/observer.hpp>
@@ -26,15 +27,17 @@ struct RetryPlanned {
 };
 
 /// Reports that an attempt was due and may not start yet, for example because of a breaker:
-/// `on_refusal`.
-struct CallRefused {
-    /// The attempt that is refused.
+/// `on_rejection`.
+struct CallRejected {
+    /// The attempt that is rejected.
     Attempt attempt{};
-    /// Until when it is refused, and by which rule.
+    /// Until when it is rejected, and by which rule.
     Advice advice{};
     /// How long that is from now.
     Duration wait{};
 };
+/// The former name of CallRejected.
+using CallRefused [[deprecated("use CallRejected")]] = CallRejected;
 
 /// Reports that there will be no further attempt: `on_give_up`.
 ///
@@ -87,16 +90,39 @@ namespace detail {
 BELAY_DETAIL_HOOK(OnInjected, on_injected);
 BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
 BELAY_DETAIL_HOOK(OnRetry, on_retry);
+BELAY_DETAIL_HOOK(OnRejectionOnly, on_rejection);
 BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
 BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
 
+/// The hook `on_rejection`. An observer without it may still have `on_refusal`, its former name.
+struct OnRejection {
+    template <class O, class... A>
+    static constexpr auto call(O& o, A&&... a) noexcept(
+        noexcept(OnRejectionOnly::call(o, static_cast<A&&>(a)...)))
+        -> decltype(OnRejectionOnly::call(o, static_cast<A&&>(a)...)) {
+        return OnRejectionOnly::call(o, static_cast<A&&>(a)...);
+    }
+    template <class O, class... A>
+        requires(!has_hook<OnRejectionOnly, O>())
+    [[deprecated("rename the observer's hook on_refusal to on_rejection")]] static constexpr auto
+    call(O& o, A&&... a) noexcept(noexcept(OnRefusal::call(o, static_cast<A&&>(a)...)))
+        -> decltype(OnRefusal::call(o, static_cast<A&&>(a)...)) {
+        return OnRefusal::call(o, static_cast<A&&>(a)...);
+    }
+    // A MemberProbe must have both names, because one that the observer also has is ambiguous.
+    template <class O>
+    static constexpr bool is_plain =
+        std::is_base_of_v<MemberNames, O> ? OnRejectionOnly::is_plain<O> && OnRefusal::is_plain<O>
+                                          : OnRejectionOnly::is_plain<O> || OnRefusal::is_plain<O>;
+};
+
 /// The hooks that a run of retry calls.
 struct RetryRunHooks {
     using Begun = Hook<OnAttempt, const NoMachine, const Attempt&>;
     using Planned = Hook<OnRetry, const NoMachine, const RetryPlanned&>;
-    using Refusal = Hook<OnRefusal, const NoMachine, const CallRefused&>;
+    using Rejection = Hook<OnRejection, const NoMachine, const CallRejected&>;
     using Success = Hook<OnSuccess, const NoMachine, const Attempt&>;
     using GaveUp = Hook<OnGiveUp, const NoMachine, const RetryEnded&>;
 
@@ -108,9 +134,9 @@ struct RetryRunHooks {
         static_assert(Planned::template right<O>,
                       "retry: the observer's on_retry must be 'on_retry(const "
                       "belay::RetryPlanned&)'");
-        static_assert(Refusal::template right<O>,
-                      "retry: the observer's on_refusal must be 'on_refusal(const "
-                      "belay::CallRefused&)'");
+        static_assert(Rejection::template right<O>,
+                      "retry: the observer's on_rejection must be 'on_rejection(const "
+                      "belay::CallRejected&)'");
         static_assert(Success::template right<O>,
                       "retry: the observer's on_success must be 'on_success(const "
                       "belay::Attempt&)'");
@@ -118,8 +144,8 @@ struct RetryRunHooks {
                       "retry: the observer's on_give_up must be 'on_give_up(const "
                       "belay::RetryEnded&)'");
         static_assert(
-            has_any_hook_of<O, Begun, Planned, Refusal, Success, GaveUp>,
-            "retry: the observer has no hook: it needs one of on_attempt, on_retry, on_refusal, "
+            has_any_hook_of<O, Begun, Planned, Rejection, Success, GaveUp>,
+            "retry: the observer has no hook: it needs one of on_attempt, on_retry, on_rejection, "
             "on_success, on_give_up. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
@@ -127,23 +153,23 @@ struct RetryRunHooks {
 
 /// The hooks that a Pipeline calls.
 struct PipelineHooks {
-    using Refusal = RetryRunHooks::Refusal;
+    using Rejection = RetryRunHooks::Rejection;
     using Hedged = Hook<OnHedge, const NoMachine, const Attempt&>;
     using Fault = Hook<OnInjected, const NoMachine, const chaos::Injected&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
-        static_assert(Refusal::right<O>,
-                      "Pipeline: the observer's on_refusal must be 'on_refusal(const "
-                      "belay::CallRefused&)'");
+        static_assert(Rejection::right<O>,
+                      "Pipeline: the observer's on_rejection must be 'on_rejection(const "
+                      "belay::CallRejected&)'");
         static_assert(Hedged::right<O>,
                       "Pipeline: the observer's on_hedge must be 'on_hedge(const "
                       "belay::Attempt&)'");
         static_assert(Fault::template right<O>,
                       "Pipeline: the observer's on_injected must be 'on_injected(const "
                       "belay::chaos::Injected&)'");
-        static_assert(has_any_hook_of<O, Refusal, Hedged, Fault>,
-                      "Pipeline: the observer has no hook: it needs on_refusal, on_hedge or "
+        static_assert(has_any_hook_of<O, Rejection, Hedged, Fault>,
+                      "Pipeline: the observer has no hook: it needs on_rejection, on_hedge or "
                       "on_injected. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
@@ -155,7 +181,7 @@ template <class O>
 [[nodiscard]] constexpr auto& watching(O& observer) noexcept {
     constexpr bool has_hooks =
         has_hook_of<RetryRunHooks::Begun, O> || has_hook_of<RetryRunHooks::Planned, O> ||
-        has_hook_of<RetryRunHooks::Refusal, O> || has_hook_of<RetryRunHooks::Success, O> ||
+        has_hook_of<RetryRunHooks::Rejection, O> || has_hook_of<RetryRunHooks::Success, O> ||
         has_hook_of<RetryRunHooks::GaveUp, O>;
     if constexpr (has_hooks) {
         return unwrap(observer);
@@ -178,8 +204,8 @@ struct RetryCounters {
     std::uint64_t retries = 0;
     /// Runs that ended with a success.
     std::uint64_t successes = 0;
-    /// The number of times that an attempt was due and a rule refused it.
-    std::uint64_t refusals = 0;
+    /// The number of times that an attempt was due and a rule rejected it.
+    std::uint64_t rejections = 0;
     /// Runs that ended without success, except those that an exception or destruction ended.
     std::uint64_t give_ups = 0;
     /// The sum of all waits, as they were planned.
@@ -190,9 +216,9 @@ struct RetryCounters {
         if (attempt.number > 1) ++retries;
     }
     constexpr void on_retry(const RetryPlanned& retry) noexcept { add(retry.wait); }
-    constexpr void on_refusal(const CallRefused& refusal) noexcept {
-        ++refusals;
-        add(refusal.wait);
+    constexpr void on_rejection(const CallRejected& rejection) noexcept {
+        ++rejections;
+        add(rejection.wait);
     }
     constexpr void on_success(const Attempt&) noexcept { ++successes; }
     constexpr void on_give_up(const RetryEnded&) noexcept { ++give_ups; }

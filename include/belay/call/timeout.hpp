@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// answer, except with fails_if(fn, Attempt::late), whose `fn` need not take an Attempt.
 ///
 /// The earliest of nested deadlines counts. If the time is over before `fn` was called at all, for
-/// example in a queue, that is a refusal. It is no verdict on the peer, and the pipeline's observer
-/// is notified.
+/// example in a queue, that is a rejection. It is no verdict on the peer, and the pipeline's
+/// observer is notified.
 ///
 /// Thread safety: a plain value.
 class Timeout {
@@ -67,8 +67,8 @@ public:
         // A caller that waited in a queue for all that time has called no peer.
         Advice advice = Advice::suspend(inner.deadline);
         advice.by = name;
-        context.refused(inner, advice);
-        co_return Answer::refuse(why, Duration{});
+        context.rejected(inner, advice);
+        co_return Answer::reject(why, Duration{});
     }
 
 private:

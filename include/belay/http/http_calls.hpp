@@ -235,7 +235,7 @@ public:
     /// error() is the reason:
     /// - the status, in http_category();
     /// - an HttpErrc;
-    /// - CallErrc::call_refused if the breaker was open before the first request;
+    /// - CallErrc::call_rejected if the breaker was open before the first request;
     /// - CallErrc::stopped if a stop was requested before it.
     ///
     /// Destroying the Task aborts the request. A stop token ends waits, and begins no request.

@@ -19,7 +19,7 @@ void visit_metrics(const HttpCallsCounters& counters, Visitor&& visitor) {
         {"succeeded", &C::succeeded, "Calls that ended with a status from 200 to 299."},
         {"failed", &C::failed, "Calls that ended with another response, or without one."},
         {"rejected", &C::rejected,
-         "Calls that the breaker refused or a stop ended, without a result."},
+         "Calls that the breaker rejected or a stop ended, without a result."},
         {"dropped", &C::dropped, "Calls whose Task was destroyed before the end."},
         {"requests", &C::requests, "Requests that were given to the client."},
         {"retries", &C::retries, "Requests that repeat a failed one."},

@@ -62,12 +62,12 @@ public:
         rules_.admit(fold, now);
         return fold.result();
     }
-    /// Starts an attempt, unless a rule refuses it; as Policy::begin.
+    /// Starts an attempt, unless a rule rejects it; as Policy::begin.
     Advice begin(Turn& turn) noexcept {
-        const Advice refusal = rules_.begin_refusing(turn);
-        if (refusal.verb == Advice::Verb::go)
+        const Advice rejection = rules_.begin_rejecting(turn);
+        if (rejection.verb == Advice::Verb::go)
             rules_.notify(detail::RuleNotice::begin_certain, turn);
-        return refusal;
+        return rejection;
     }
     /// Reports that the attempt failed, and returns what to do now.   Pre: an attempt has begun.
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {

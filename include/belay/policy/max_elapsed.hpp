@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// The time runs from `wanted`, from a `begin` without a `wanted` before it, or from `lost`. It
 /// runs until an attempt has succeeded or the policy is reset. So it also limits how long a first
-/// attempt waits while other rules refuse it: an open breaker, a full bulkhead. A connection that
+/// attempt waits while other rules reject it: an open breaker, a full bulkhead. A connection that
 /// opens and fails at once does not start the time again. The time stands still after an attempt
 /// was abandoned (a gate shut, credentials are missing), until the next one is wanted. Nothing was
 /// tried in that time.

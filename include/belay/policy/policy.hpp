@@ -60,7 +60,7 @@ inline constexpr bool is_rule_group = false;
 /// The calls of a group of rules that have no result.
 enum class RuleNotice : std::uint8_t {
     begin_certain,
-    abandon_refusing,
+    abandon_rejecting,
     abandon_reviewers,
     wanted,
     succeeded,
@@ -111,22 +111,22 @@ public:
         return fold.result();
     }
 
-    /// Starts an attempt, unless a rule refuses it.
+    /// Starts an attempt, unless a rule rejects it.
     ///
     /// A result other than `go` means that the attempt does not start. The result is the advice of
-    /// the first rule that refuses. The rules that had begun before it are abandoned, the last one
+    /// the first rule that rejects. The rules that had begun before it are abandoned, the last one
     /// first.
     ///
-    /// Rules whose `begin` may refuse come first, in the written order. The other rules begin only
-    /// if none of them refused, so for these `begin` means an attempt.
+    /// Rules whose `begin` may reject come first, in the written order. The other rules begin only
+    /// if none of them rejected, so for these `begin` means an attempt.
     ///
     /// It does not call `admit`. Call `admit` first if you want the consent of the rules; without
     /// that call you force the attempt.
     /// Errors: none.   Complexity: O(rules).
     constexpr Advice begin(Turn& turn) noexcept {
-        Advice refusal;
-        if (begin_from<0>(turn, refusal)) begin_certain(turn);
-        return refusal;
+        Advice rejection;
+        if (begin_from<0>(turn, rejection)) begin_certain(turn);
+        return rejection;
     }
 
     /// Reports that the attempt failed, and returns what to do now.
@@ -242,7 +242,7 @@ public:
     /// the rules would have planned.
     ///
     /// Rules with `static constexpr bool is_shared = true` are skipped, because other policies may
-    /// use the object to which they refer (a budget, a breaker). A rule whose `begin` refuses
+    /// use the object to which they refer (a budget, a breaker). A rule whose `begin` rejects
     /// receives no events of that attempt. The other rules receive them, because the attempt took
     /// place.
     /// Errors: none.   Complexity: O(rules).
@@ -395,10 +395,10 @@ private:
         });
     }
 
-    /// Returns whether all rules from the I-th on have begun; `refusal` is that of the first other.
+    /// Returns whether all rules from the I-th on have begun; `rejection` is that of the other.
     template <std::size_t I>
     constexpr bool begin_from([[maybe_unused]] Turn& turn,
-                              [[maybe_unused]] Advice& refusal) noexcept {
+                              [[maybe_unused]] Advice& rejection) noexcept {
         if constexpr (I == sizeof...(Rules)) {
             return true;
         } else {
@@ -406,43 +406,43 @@ private:
             using R = std::remove_reference_t<decltype(rule)>;
             if constexpr (detail::nests_policy<R>) {
                 auto* const nested = detail::nested_policy(rule);
-                if (nested && !nested->template begin_from<0>(turn, refusal)) return false;
+                if (nested && !nested->template begin_from<0>(turn, rejection)) return false;
             } else if constexpr (detail::is_rule_group<R>) {
-                const Advice advice = rule.rules().begin_refusing(turn);
+                const Advice advice = rule.rules().begin_rejecting(turn);
                 if (advice.verb != Advice::Verb::go) {
-                    refusal = advice;
+                    rejection = advice;
                     return false;
                 }
             } else if constexpr (detail::BeginAdvises<R>) {
                 const Advice advice = rule.begin(turn);
                 if (advice.verb != Advice::Verb::go) {
-                    refusal = detail::sign(advice, rule);
+                    rejection = detail::sign(advice, rule);
                     return false;
                 }
             }
-            if (begin_from<I + 1>(turn, refusal)) return true;
-            abandon_refusing(rule, turn);
+            if (begin_from<I + 1>(turn, rejection)) return true;
+            abandon_rejecting(rule, turn);
             return false;
         }
     }
     /// Abandons the rules that begin_from has begun.
     template <class R>
-    static constexpr void abandon_refusing([[maybe_unused]] R& rule,
-                                           [[maybe_unused]] Turn& turn) noexcept {
+    static constexpr void abandon_rejecting([[maybe_unused]] R& rule,
+                                            [[maybe_unused]] Turn& turn) noexcept {
         if constexpr (detail::nests_policy<R>) {
             if (auto* const nested = detail::nested_policy(rule))
-                nested->template abandon_refusing_from<0>(turn);
+                nested->template abandon_rejecting_from<0>(turn);
         } else if constexpr (detail::is_rule_group<R>) {
-            rule.rules().notify(detail::RuleNotice::abandon_refusing, turn);
+            rule.rules().notify(detail::RuleNotice::abandon_rejecting, turn);
         } else if constexpr (detail::BeginAdvises<R> && requires { rule.abandoned(turn); }) {
             rule.abandoned(turn);
         }
     }
     template <std::size_t I>
-    constexpr void abandon_refusing_from([[maybe_unused]] Turn& turn) noexcept {
+    constexpr void abandon_rejecting_from([[maybe_unused]] Turn& turn) noexcept {
         if constexpr (I < sizeof...(Rules)) {
-            abandon_refusing_from<I + 1>(turn);
-            abandon_refusing(rules_.template at<I>(rules_), turn);
+            abandon_rejecting_from<I + 1>(turn);
+            abandon_rejecting(rules_.template at<I>(rules_), turn);
         }
     }
 

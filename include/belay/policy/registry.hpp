@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 struct RegistryOptions {
     /// The most objects, of both kinds.   Pre: >= 1.
     std::size_t entries_max = 1000;
-    /// The most bytes of a key, of all its parts together. A longer key is refused, and not copied.
+    /// The most bytes of a key, of all its parts together. A longer key is rejected without a copy.
     std::size_t key_bytes_max = 1024;
     /// The time without a `get` after which an object that was made for a key may be removed.
     Duration idle_after = std::chrono::minutes{10};
@@ -36,10 +36,10 @@ struct RegistryOptions {
 
 /// The numbers of a Registry. All but `entries` only rise.
 struct RegistryCounters {
-    std::size_t entries = 0;    ///< objects that it has now
-    std::uint64_t made = 0;     ///< objects that were made for a key
-    std::uint64_t evicted = 0;  ///< idle objects that were removed
-    std::uint64_t refused = 0;  ///< calls of `get` and `set` that found it full
+    std::size_t entries = 0;     ///< objects that it has now
+    std::uint64_t made = 0;      ///< objects that were made for a key
+    std::uint64_t evicted = 0;   ///< idle objects that were removed
+    std::uint64_t rejected = 0;  ///< calls of `get` and `set` that found it full
 };
 
 /// A key of one or more parts: a name, or `{tenant, host}`. It refers to the caller's texts.
@@ -100,7 +100,7 @@ private:
 ///
 /// An object that `set` stored stays until `remove`. An object that `get` made is idle if nothing
 /// but the registry refers to it, and no `get` asked for it for `idle_after`. A full registry
-/// removes the object that has been idle for longest. If none is idle, it refuses the new key. So
+/// removes the object that has been idle for longest. If none is idle, it rejects the new key. So
 /// new keys do not push out a breaker that is open for a host in use. Call without the shared
 /// object then, or give all such keys one object in common.
 ///
@@ -178,7 +178,7 @@ public:
                 return used(found, now);
             }
             if (is_full() && first_idle(now) == order_.end()) {
-                ++counters_.refused;
+                ++counters_.rejected;
                 return RegistryErrc::full;
             }
         }
@@ -297,7 +297,7 @@ private:
         if (!is_full()) return true;
         const auto idle = first_idle(now);
         if (idle == order_.end()) {
-            ++counters_.refused;
+            ++counters_.rejected;
             return false;
         }
         take(entries_.find((*idle)->first), removed);

@@ -31,7 +31,7 @@ struct Advice {
 
     Verb verb = Verb::go;
     /// When the next attempt may start; without meaning for `go`. A `stop` of a rule with FailFast
-    /// has the instant until which the rule refuses; any other `stop` has `never`.
+    /// has the instant until which the rule rejects; any other `stop` has `never`.
     Instant until = always;
     /// The deciding rule, for logs; static storage. Policy sets it to the rule's `name`.
     std::string_view by{};
@@ -257,8 +257,8 @@ template <class R>
 /// - `admit(Instant now) const -> Advice`: returns whether an attempt may start now, and changes
 ///   nothing.
 /// - `begin(Turn&) -> void or Advice`: an attempt starts; takes permits. An Advice other than `go`
-///   refuses the attempt until a later moment; the rule must not have taken anything then. Rules
-///   that may refuse are called before those that return void, for which the attempt is certain.
+///   rejects the attempt until a later moment; the rule must not have taken anything then. Rules
+///   that may reject are called before those that return void, for which the attempt is certain.
 /// - `failed(const Failure&, Turn&) -> Advice`: the attempt failed.
 /// - `succeeded(Turn&)`: the attempt succeeded.
 /// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded, or was abandoned for

@@ -73,11 +73,11 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `reserve(Cause, Turn&) -> Permit`, optional, if retries have a cost: takes a permit for a
 ///   retry that is planned after a failure of that cause. See part::ReservableLike.
 /// - `Permit`: default-constructible (empty) and movable. It has `advice() const -> Advice` (not
-///   `go`: refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
+///   `go`: rejected, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
 ///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
 ///   the same with the reason.
-/// - `spread() const -> Duration`, optional, if the object admits all refused callers at the same
-///   instant: the time over which a Shared rule spreads them, >= 0ns. See CircuitBreaker.
+/// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
+///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
@@ -93,7 +93,7 @@ namespace part {
 /// A shareable object, such as a budget, from which a retry takes its permit when it is planned.
 ///
 /// The retry holds the permit during the wait. Semantics the compiler cannot check: a reservation
-/// that is refused for good advises `stop`, and has taken nothing.
+/// that is rejected for good advises `stop`, and has taken nothing.
 template <class S>
 concept ReservableLike = ShareableLike<S> && detail::GivesReservations<S>;
 

@@ -24,11 +24,11 @@ struct AskAgain {
     Duration wait;
 };
 
-/// Makes a Shared rule refuse an attempt at once, instead of waiting until the object may admit it.
+/// Makes a Shared rule reject an attempt at once, instead of waiting until the object may admit it.
 ///
-/// `retry` then ends with CallErrc::call_refused, and the wait is the `retry_after` of its failure.
-/// That is the same result as that of the layer `Shared{object}` of a Pipeline. If an attempt was
-/// made before, `retry` ends with the result of that attempt.
+/// `retry` then ends with CallErrc::call_rejected, and the wait is the `retry_after` of its
+/// failure. That is the same result as that of the layer `Shared{object}` of a Pipeline. If an
+/// attempt was made before, `retry` ends with the result of that attempt.
 ///
 /// Use it for calls. Callers that wait for the same object all return when it admits them. Their
 /// load may make an outage worse; see docs/stability.md. Do not use it for a Supervisor, which
@@ -65,8 +65,8 @@ struct RetryHooks<S, true> {
 /// rule.
 ///
 /// If the object only gives permits (a CircuitBreaker), each attempt takes a permit when it begins.
-/// If no permit is left by then (another caller took it), the attempt is refused. So a probe cannot
-/// be forced.
+/// If no permit is left by then (another caller took it), the attempt is rejected. So a probe
+/// cannot be forced.
 ///
 /// If the object also gives reservations (a budget), a retry takes its permit when it is planned.
 /// It holds the permit during the wait and the attempt. If there is none, the plan is to stop, or
@@ -75,14 +75,22 @@ struct RetryHooks<S, true> {
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{budget}, MaxAttempts{5}};
 ///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{budget, AskAgain{5s}}};
 ///
-/// A breaker, limiter or throttle that refuses makes the caller wait. With FailFast the policy
+/// A breaker, limiter or throttle that rejects makes the caller wait. With FailFast the policy
 /// stops instead:
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}};
 ///
-/// Callers that begin to wait while a breaker is open do not all leave when it closes. Each waits
-/// longer by a draw from the turn's bits, up to the length of the open wait. So no wait is longer
-/// than two open waits. A caller whose own attempt opened the breaker waits for one open wait.
+/// Callers that wait for the same object do not all leave at the same instant. Each waits longer by
+/// a draw from the turn's bits, up to the object's `spread()`. For a breaker this is the length of
+/// the open wait, so no wait is longer than two of them. Only the caller whose attempt opened the
+/// breaker waits for one open wait.
+///
+/// Each wait has a bound, but a caller may wait several times. Calls that arrive all the time and
+/// all wait become more and more. After an outage of n open waits, they send up to 1 + n times the
+/// offered load during one open wait. In the model of docs/stability.md, a server without a bounded
+/// queue then stays overloaded. No spread prevents this, because no object rejects a call. So use
+/// FailFast for calls, or at least MaxElapsed. With MaxElapsed of one open wait, the load is
+/// twice the offered load (2.1 times in the worst second of the model).
 ///
 /// The first attempt to restore a lost connection is not a retry. After a planned retry was
 /// abandoned (a gate shut), the attempt that replaces it reserves when it begins.
@@ -158,27 +166,33 @@ public:
     constexpr ~Shared() = default;
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return refused(static_cast<const Object*>(object_)->admit(now));
+        return rejected(asked(now));
     }
     [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
             if (memory_.why != Cause::none) return reserve(turn);
         }
         permit_ = object_->acquire(turn);
-        return refused(permit_.advice());
+        return waits(permit_.advice(), turn);
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
             permit_.neutral();
-            return admit(turn.now);
+            return waits(asked(turn.now), turn);
         }
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
         }
-        if constexpr (detail::TakesFailures<typename Object::Permit>) {
-            return refused(permit_.failure(failure, turn));
+        if constexpr (spreads) {
+            const bool admitted = asked(turn.now).verb == Advice::Verb::go;
+            const Advice advice = verdict(failure, turn);
+            const bool has_opened_it = admitted && advice.verb == Advice::Verb::suspend;
+            share_ = 0;
+            // The object may reject this caller later, when it can draw nothing.
+            if (!has_opened_it) draw_share(turn);
+            return rejected(advice);
         } else {
-            return refused(permit_.failure(turn));
+            return rejected(verdict(failure, turn));
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
@@ -199,9 +213,31 @@ private:
         if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
             share_ = 0;
-            if (fails_fast_ || is_exact_ || admit(turn.now).verb != Advice::Verb::suspend) return;
-            share_ = static_cast<std::uint16_t>(uniform_upto(turn.bits, share_most));
+            if (!fails_fast_ && !is_exact_) static_cast<void>(waits(asked(turn.now), turn));
         }
+    }
+    [[nodiscard]] constexpr Advice asked(Instant now) const noexcept {
+        return static_cast<const Object*>(object_)->admit(now);
+    }
+    [[nodiscard]] constexpr Advice verdict(const Failure& failure, Turn& turn) noexcept {
+        if constexpr (detail::TakesFailures<typename Object::Permit>) {
+            return permit_.failure(failure, turn);
+        } else {
+            return permit_.failure(turn);
+        }
+    }
+    constexpr void draw_share(Turn& turn) noexcept
+        requires spreads
+    {
+        if (fails_fast_ || is_exact_) return;
+        share_ = static_cast<std::uint16_t>(uniform_upto(turn.bits, share_most));
+    }
+    // Spreads a caller that has drawn nothing yet.
+    [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
+        if constexpr (spreads) {
+            if (share_ == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
+        }
+        return rejected(advice);
     }
 
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
@@ -217,7 +253,7 @@ private:
 
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
     // later, because the object would admit all callers that wait for it at the same instant.
-    [[nodiscard]] constexpr Advice refused(Advice advice) const noexcept {
+    [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
         if (advice.verb != Advice::Verb::suspend) return advice;
         if (fails_fast_) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {
@@ -233,7 +269,7 @@ private:
     [[no_unique_address]] Memory memory_{};
     bool fails_fast_ = false;
     bool is_exact_ = false;    // of a layer, and so never copied
-    std::uint16_t share_ = 0;  // of the spread; 0 if the object admitted this caller at the start
+    std::uint16_t share_ = 0;  // of the spread; 0 while nothing was drawn
 };
 
 template <class Object>

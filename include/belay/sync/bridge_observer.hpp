@@ -103,13 +103,13 @@ struct BridgeHooks {
                       "Bridge: the observer's on_error must be 'on_error(const "
                       "belay::BridgeError&)', or have 'auto& bridge' in front of that");
         static_assert(Retry::Begun::template right<O> && Retry::Planned::template right<O> &&
-                          Retry::Refusal::template right<O> && Retry::Success::template right<O> &&
-                          Retry::GaveUp::template right<O>,
-                      "Bridge: the observer's on_attempt, on_retry, on_refusal, on_success and "
+                          Retry::Rejection::template right<O> &&
+                          Retry::Success::template right<O> && Retry::GaveUp::template right<O>,
+                      "Bridge: the observer's on_attempt, on_retry, on_rejection, on_success and "
                       "on_give_up must have the signatures of an observer of retry");
         static_assert(
             has_any_hook_of<O, State, Pushed, OfConflict, Error, Retry::Begun, Retry::Planned,
-                            Retry::Refusal, Retry::Success, Retry::GaveUp>,
+                            Retry::Rejection, Retry::Success, Retry::GaveUp>,
             "Bridge: the observer has no hook: it needs one of on_state, on_pushed, "
             "on_conflict, on_error, or a hook of retry. Derive an observer without hooks "
             "from belay::NoObserver");

@@ -23,7 +23,7 @@ struct Watcher : NoObserver {};
 struct Watcher {
     void on_attempt(const Attempt&) noexcept {}
     void on_retry(const RetryPlanned&) noexcept {}
-    void on_refusal(const CallRefused&) noexcept {}
+    void on_rejection(const CallRejected&) noexcept {}
     void on_success(const Attempt&) noexcept {}
     void on_give_up(const RetryEnded&) noexcept {}
 };

@@ -21,7 +21,7 @@ struct BreakerGrant {
     bool granted;
     /// If granted: the generation of the permit.
     std::uint32_t generation;
-    /// If granted: the time, if the trip times calls. If refused: when to ask again.
+    /// If granted: the time, if the trip times calls. If rejected: when to ask again.
     Instant at;
 };
 

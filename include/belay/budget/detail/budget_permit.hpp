@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// budgets.
 ///
 /// `Stake` is the data that the owner needs at the verdict. Only the first verdict counts. On a
-/// refused, moved-from or finished permit, a verdict does nothing. The destructor gives a neutral
+/// rejected, moved-from or finished permit, a verdict does nothing. The destructor gives a neutral
 /// verdict, so no path leaks a permit. The owner must outlive the permit.
 ///
 /// With `heeds_cause`, the owner's `on_failure` also receives the cause of the failure.
@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Owner, class Stake, bool heeds_cause = false>
 class [[nodiscard]] BudgetPermit {
 public:
-    /// A refused permit that can never be retried.
+    /// A rejected permit that can never be retried.
     constexpr BudgetPermit() noexcept = default;
     constexpr BudgetPermit(BudgetPermit&& other) noexcept
         : owner_{std::exchange(other.owner_, nullptr)},
@@ -50,7 +50,7 @@ public:
                       "permit = object.acquire(turn))");
         return false;
     }
-    /// Returns when a refused caller may ask again, or `never` if time alone does not help.
+    /// Returns when a rejected caller may ask again, or `never` if time alone does not help.
     [[nodiscard]] constexpr Instant retry_at() const noexcept { return retry_at_; }
     /// Returns the same as advice: `go`, `suspend`, or `stop` if time alone does not help.
     [[nodiscard]] constexpr Advice advice() const noexcept {

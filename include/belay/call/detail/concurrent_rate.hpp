@@ -20,12 +20,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: any thread. Call the functions named `_locked` under the lock of the owner.
 class ConcurrentRate {
 public:
-    enum class Taken : std::uint8_t { granted, refused, hopeless, needs_lock };
+    enum class Taken : std::uint8_t { granted, rejected, hopeless, needs_lock };
 
     constexpr explicit ConcurrentRate(const RateNumbers& numbers) noexcept
         : length_{numbers.length.count()}, burst_{numbers.burst}, in_windows_{numbers.in_windows} {}
 
-    /// Takes this number of permits, or none. If they are refused, `turn` is their earliest time.
+    /// Takes this number of permits, or none. If they are rejected, `turn` is their earliest time.
     [[nodiscard]] Taken take(Instant now, std::uint64_t calls, Instant& turn) noexcept {
         Duration::rep due = due_.load(std::memory_order_acquire);
         for (;;) {
@@ -38,7 +38,7 @@ public:
             if (at > now && calls != 0) {
                 if (!is_still(due)) continue;
                 turn = at;
-                return fits ? Taken::refused : Taken::hopeless;
+                return fits ? Taken::rejected : Taken::hopeless;
             }
             const Instant next =
                 calls == 0 ? seen : RateState::due_with(seen, numbers.length, now, calls);

@@ -141,7 +141,7 @@ public:
         return may_begin() && context_.sleeper.now() >= next_at_;
     }
     /// Returns whether there is a next call to wait for, until next_at().
-    [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !refused_); }
+    [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !rejected_); }
     [[nodiscard]] Instant next_at() const noexcept { return next_at_; }
     [[nodiscard]] bool running() const noexcept { return running_; }
     /// Returns the answer of the run.   Pre: nothing is due or running.
@@ -159,13 +159,13 @@ public:
         // The policy of a Retrying counts the first call of each of its attempts.
         if (!first || !counted) {
             const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
-            if (advice.verb != Advice::Verb::go) return refuse(attempt, advice, turn);
+            if (advice.verb != Advice::Verb::go) return reject(attempt, advice, turn);
         }
         if constexpr (Plan::limits_share) {
             if (first) {
                 plan_.delay.recent->note_first_call();
             } else if (!plan_.delay.recent->take_further_call()) {
-                return refuse(attempt, Advice{Advice::Verb::stop, never, "Hedge"}, turn);
+                return reject(attempt, Advice{Advice::Verb::stop, never, "Hedge"}, turn);
             }
         }
         // If these throw, there is no call, and its permit is returned.
@@ -197,8 +197,8 @@ private:
     }
     [[nodiscard]] bool replaces_last(const Answer& answer) const noexcept {
         if (!last_ || answer.worked()) return true;
-        // A failure does not replace a success, nor a refusal a response of the peer.
-        return !last_->worked() && (!answer.refused || last_->refused);
+        // A failure does not replace a success, nor a rejection a response of the peer.
+        return !last_->worked() && (!answer.rejected || last_->rejected);
     }
 
     [[nodiscard]] bool may_begin() const noexcept {
@@ -208,8 +208,8 @@ private:
     }
 
     void note(Call& call, const Answer& answer) {
-        refused_ = answer.refused;
-        if (answer.refused) return call.permit.give_back();
+        rejected_ = answer.rejected;
+        if (answer.rejected) return call.permit.give_back();
         Turn turn = context_.turn();
         call.permit.settle(answer.failure, turn);
         if (answer.worked()) return note_latency(call, turn.now);
@@ -228,15 +228,15 @@ private:
             plan_.delay.recent->record_more_than(elapsed(call.began, now));
     }
 
-    void refuse(const Attempt& attempt, const Advice& advice, const Turn& turn) {
+    void reject(const Attempt& attempt, const Advice& advice, const Turn& turn) {
         calls_[begun_].permit.give_back();
-        context_.refused(attempt, advice);
+        context_.rejected(attempt, advice);
         closed_ = advice.verb == Advice::Verb::stop || advice.until == never || begun_ == 0;
         next_at_ = advice.until;
         if (begun_ != 0) return;
         const Duration wait =
             advice.verb == Advice::Verb::stop ? Duration{} : elapsed(turn.now, advice.until);
-        last_.emplace(Answer::refuse(CallErrc::call_refused, wait));
+        last_.emplace(Answer::reject(CallErrc::call_rejected, wait));
     }
 
     const Plan plan_;
@@ -248,8 +248,8 @@ private:
     Instant asked_ = always;        // no call before this: a peer requested it
     Cause why_ = Cause::timed_out;  // the failure that the next call retries
     bool running_ = false;
-    bool refused_ = false;  // whether the last call that ended was refused
-    bool closed_ = false;   // the budget grants no more permits
+    bool rejected_ = false;  // whether the last call that ended was rejected
+    bool closed_ = false;    // the budget grants no more permits
     std::optional<Answer> last_;
 };
 

@@ -19,7 +19,7 @@ public:
         Turn turn = context_.turn();
         rule_.do_not_spread();
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
-        // Calls begin without admit, because begin counts granted and refused permits.
+        // Calls begin without admit, because begin counts granted and rejected permits.
         advice_ = rule_.begin(turn);
         held_ = advice_.verb == Advice::Verb::go;
         advice_.by = Rule::name;
@@ -33,14 +33,14 @@ public:
     [[nodiscard]] bool granted() const noexcept { return held_; }
     // Also notifies the observer.
     template <class Answer>
-    [[nodiscard]] Answer refusal(const Attempt& attempt) const {
-        context_.refused(attempt, advice_);
-        return Answer::refuse(CallErrc::call_refused, wait_);
+    [[nodiscard]] Answer rejection(const Attempt& attempt) const {
+        context_.rejected(attempt, advice_);
+        return Answer::reject(CallErrc::call_rejected, wait_);
     }
-    // A call that an inner layer refused shows nothing about the peer.
+    // A call that an inner layer rejected shows nothing about the peer.
     template <class Answer>
     void settle(const Answer& answer) noexcept {
-        if (answer.refused) return;
+        if (answer.rejected) return;
         Turn turn = context_.turn();
         if (answer.worked()) {
             rule_.succeeded(turn);
@@ -64,7 +64,7 @@ struct PermitLayer {
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
         HeldPermit<Rule, Context> permit{rule, context};
-        if (!permit.granted()) return permit.template refusal<typename Next::Answer>(attempt);
+        if (!permit.granted()) return permit.template rejection<typename Next::Answer>(attempt);
         typename Next::Answer answer = next(attempt);
         permit.settle(answer);
         return answer;
@@ -80,7 +80,7 @@ private:
     static belay::Task<typename Next::Answer> hold(const Rule& rule, Next next, Context& context,
                                                    Attempt attempt) {
         HeldPermit<Rule, Context> permit{rule, context};
-        if (!permit.granted()) co_return permit.template refusal<typename Next::Answer>(attempt);
+        if (!permit.granted()) co_return permit.template rejection<typename Next::Answer>(attempt);
         auto answering = next(attempt);
         typename Next::Answer answer = co_await std::move(answering);
         permit.settle(answer);

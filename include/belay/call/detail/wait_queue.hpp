@@ -70,11 +70,11 @@ private:
 /// The state of a waiting caller, returned each time that it asks.
 struct WaitAnswer {
     enum class WaitState : std::uint8_t {
-        granted,  ///< it has its permit
-        waits,    ///< it waits until it is woken
-        first,    ///< it waits until `wake_at`, or until it is woken because the limit has changed
-        refused,  ///< the queue is full; ask again at `wake_at`
-        hopeless  ///< it asks for more than there can ever be
+        granted,   ///< it has its permit
+        waits,     ///< it waits until it is woken
+        first,     ///< it waits until `wake_at`, or until it is woken because the limit has changed
+        rejected,  ///< the queue is full; ask again at `wake_at`
+        hopeless   ///< it asks for more than there can ever be
     };
     WaitState state;
     Instant wake_at = belay::never;

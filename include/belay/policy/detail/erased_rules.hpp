@@ -23,17 +23,17 @@ struct Policy<Rules...>::Halves {
             }
         });
     }
-    static constexpr Advice begin_refusing(Policy& policy, Turn& turn) noexcept {
-        Advice refusal;
-        static_cast<void>(policy.template begin_from<0>(turn, refusal));
-        return refusal;
+    static constexpr Advice begin_rejecting(Policy& policy, Turn& turn) noexcept {
+        Advice rejection;
+        static_cast<void>(policy.template begin_from<0>(turn, rejection));
+        return rejection;
     }
     static constexpr void notify(Policy& policy, detail::RuleNotice what, Turn& turn) noexcept {
         switch (what) {
             case detail::RuleNotice::begin_certain:
                 return policy.begin_certain(turn);
-            case detail::RuleNotice::abandon_refusing:
-                return policy.template abandon_refusing_from<0>(turn);
+            case detail::RuleNotice::abandon_rejecting:
+                return policy.template abandon_rejecting_from<0>(turn);
             case detail::RuleNotice::abandon_reviewers:
                 return policy.template abandon_reviewers<0>(turn);
             case detail::RuleNotice::wanted:
@@ -71,7 +71,7 @@ struct RulesTable {
     void* (*copy)(const void*);
     void (*destroy)(void*) noexcept;
     void (*admit)(const void*, AdviceFold&, Instant) noexcept;
-    Advice (*begin_refusing)(void*, Turn&) noexcept;
+    Advice (*begin_rejecting)(void*, Turn&) noexcept;
     void (*notify)(void*, RuleNotice, Turn&) noexcept;
     void (*ask)(void*, RuleQuestion, AdviceFold&, const Failure&, Turn&) noexcept;
     void (*relive_rules)(void*, AdviceFold&, Outcome, const Failure&, Turn&) noexcept;
@@ -99,8 +99,8 @@ template <class P>
     table.admit = [](const void* p, AdviceFold& fold, Instant now) noexcept {
         Halves::admit(rules_as<P>(p), fold, now);
     };
-    table.begin_refusing = [](void* p, Turn& turn) noexcept {
-        return Halves::begin_refusing(rules_as<P>(p), turn);
+    table.begin_rejecting = [](void* p, Turn& turn) noexcept {
+        return Halves::begin_rejecting(rules_as<P>(p), turn);
     };
     table.notify = [](void* p, RuleNotice what, Turn& turn) noexcept {
         Halves::notify(rules_as<P>(p), what, turn);
@@ -147,8 +147,8 @@ public:
     }
 
     void admit(AdviceFold& fold, Instant now) const noexcept { table().admit(policy_, fold, now); }
-    [[nodiscard]] Advice begin_refusing(Turn& turn) noexcept {
-        return table().begin_refusing(policy_, turn);
+    [[nodiscard]] Advice begin_rejecting(Turn& turn) noexcept {
+        return table().begin_rejecting(policy_, turn);
     }
     void notify(RuleNotice what, Turn& turn) noexcept { table().notify(policy_, what, turn); }
     void ask(RuleQuestion what, AdviceFold& fold, const Failure& failure, Turn& turn) noexcept {

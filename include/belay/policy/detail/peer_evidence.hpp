@@ -20,7 +20,7 @@ enum class PeerEvidence : std::uint8_t {
 };
 
 /// Returns whether the failure is local, so that no peer can have caused it: the process had no
-/// memory, descriptors or buffers, it cancelled the attempt, or a local layer or breaker refused
+/// memory, descriptors or buffers, it cancelled the attempt, or a local layer or breaker rejected
 /// it.   Pre: there is a category.
 [[nodiscard]] inline bool is_our_own(const Failure& failure) noexcept {
     const std::error_condition condition = failure.error().default_error_condition();
@@ -28,9 +28,9 @@ enum class PeerEvidence : std::uint8_t {
     // on this one.
     const std::string_view category{condition.category().name()};
     constexpr std::int32_t breaker_open = 3;
-    constexpr std::int32_t call_refused = 5;
+    constexpr std::int32_t call_rejected = 5;
     if (std::string_view{failure.category->name()} == "belay.call") {
-        return failure.code == breaker_open || failure.code == call_refused;
+        return failure.code == breaker_open || failure.code == call_rejected;
     }
     if (category != "generic") return false;
     switch (condition.value()) {
@@ -49,7 +49,7 @@ enum class PeerEvidence : std::uint8_t {
 /// Complexity: O(1).
 [[nodiscard]] constexpr PeerEvidence peer_evidence(const Failure& failure) noexcept {
     if (failure.cause == Cause::planned) return PeerEvidence::nothing;
-    // Checked before the cause, because a local layer may refuse with a cause that a peer may
+    // Checked before the cause, because a local layer may reject with a cause that a peer may
     // report, too.
     if (failure.category != nullptr && is_our_own(failure)) return PeerEvidence::nothing;
     switch (failure.cause) {

@@ -40,7 +40,7 @@ public:
         note(advice, turn.now);
         if (advice.verb == Advice::Verb::stop || advice.until == never) return abandon(turn);
         if (policy_.admit(advice.until).verb == Advice::Verb::stop) return abandon(turn);
-        // A rule that refuses until now would be asked for ever.
+        // A rule that rejects until now would be asked for ever.
         until_ =
             advice.until > turn.now ? advice.until : after(turn.now, std::chrono::milliseconds{1});
         return StabilityStep::wait;

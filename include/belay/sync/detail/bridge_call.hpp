@@ -131,12 +131,12 @@ public:
         ended_by_.reset();
         return end;
     }
-    /// Returns the reply. It counts as refused if the last attempt ended inside of the call,
+    /// Returns the reply. It counts as rejected if the last attempt ended inside of the call,
     /// because no server can have answered then.
     /// Pre: next() returned finished.
     [[nodiscard]] Reply& reply() noexcept {
         Reply& last = core_->answer();
-        last.refused = last.refused || question_.at_once;
+        last.rejected = last.rejected || question_.at_once;
         return last;
     }
 

@@ -358,7 +358,7 @@ private:
 
     [[nodiscard]] static typename Call::Reply lost_reply(const AttemptEnd& end) {
         auto reply = Call::Reply::none(CallErrc::call_failed, end.failure);
-        reply.refused = end.at_once;
+        reply.rejected = end.at_once;
         return reply;
     }
     /// A fleet has ended the permission to call the remote, or a call has: no answer is waited for.
@@ -394,7 +394,7 @@ private:
         const SceneMark pushed = call.pushing;
         calls_.release(call);
         if (reply.failure) return fail(s, kind, reply, probe);
-        remote_answered(reply.refused);
+        remote_answered(reply.rejected);
         if (kind == Call::Kind::fetch) return reconcile(s, *std::move(reply.returned));
         s.memory.pushed(pushed);
         s.outrun = 0;
@@ -412,7 +412,7 @@ private:
         (push ? s.edited : s.wanted) = true;
         const Failure& failure = *reply.failure;
         if (is_of_session(failure.cause)) {
-            if (!reply.refused) remote_answered(false);
+            if (!reply.rejected) remote_answered(false);
             if (push && failure.error() == SyncErrc::scene_changed &&
                 s.outrun < BridgeSession::outrun_most) {
                 // Another client was faster. The next round decides with its scene in view.
@@ -427,7 +427,7 @@ private:
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            health_.failed(bounded(failure), reply.refused, turn);
+            health_.failed(bounded(failure), reply.rejected, turn);
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, Line::pulls);

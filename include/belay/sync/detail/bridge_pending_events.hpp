@@ -44,7 +44,7 @@ class BridgePendingEvents {
         Attempt attempt;
     };
     using One = std::variant<Connectivity, Pushed, Lost, Error, Begun, Success, RetryPlanned,
-                             CallRefused, RetryEnded>;
+                             CallRejected, RetryEnded>;
 
 public:
     static constexpr bool has_conflict_hook = has_hook_of<typename Hooks::OfConflict, Observer>;
@@ -66,7 +66,7 @@ public:
     void on_attempt(const Attempt& attempt) { add<Retry::Begun, Begun>(attempt); }
     void on_success(const Attempt& attempt) { add<Retry::Success, Success>(attempt); }
     void on_retry(const RetryPlanned& planned) { add<Retry::Planned>(planned); }
-    void on_refusal(const CallRefused& refused) { add<Retry::Refusal>(refused); }
+    void on_rejection(const CallRejected& rejected) { add<Retry::Rejection>(rejected); }
     void on_give_up(const RetryEnded& ended) { add<Retry::GaveUp>(ended); }
 
     // ---- notifications --------------------------------------------------------------------------
@@ -115,8 +115,8 @@ private:
     static void report(Observer& o, Self&, const RetryPlanned& planned) {
         notify<Retry::Planned>(o, no_machine, planned);
     }
-    static void report(Observer& o, Self&, const CallRefused& refused) {
-        notify<Retry::Refusal>(o, no_machine, refused);
+    static void report(Observer& o, Self&, const CallRejected& rejected) {
+        notify<Retry::Rejection>(o, no_machine, rejected);
     }
     static void report(Observer& o, Self&, const RetryEnded& ended) {
         notify<Retry::GaveUp>(o, no_machine, ended);

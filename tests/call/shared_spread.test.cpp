@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// Goal: callers that wait for the same shared object do not leave at the same instant.
+// Method: a thousand callers of each kind of object at one instant of virtual time; the waits by quarters of the spread.
+#include <belay/policy/shared.hpp>
+
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/budget/adaptive_limit.hpp>
+#include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/cubic_rate.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/rate_limiter.hpp>
+#include <belay/core/manual_clock.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int many = 1000;
+
+// Counts the waits that end in each quarter of the spread after the earliest one.
+struct Quarters {
+    Instant earliest;
+    Duration spread;
+    int of[4] = {};
+    void count(Instant until) {
+        REQUIRE(until >= earliest);
+        REQUIRE(until <= earliest + spread);
+        ++of[(until - earliest) / (spread / 4 + 1ns)];
+    }
+    void check() const {
+        for (const int callers : of) CHECK(callers > many / 5);
+    }
+};
+
+// Each of many callers wants an attempt at the same instant, while `object` is full.
+template <class Object>
+void check_spread(Object& object, Turn& turn, Instant earliest, Duration spread) {
+    CHECK(object.spread() == spread);
+    Quarters quarters{earliest, spread};
+    for (int i = 0; i < many; ++i) {
+        Shared rule{object};
+        rule.wanted(turn);
+        Advice advice = rule.admit(turn.now);
+        // Of some objects only a permit has the wait.
+        if (advice.verb == Advice::Verb::go) advice = rule.begin(turn);
+        REQUIRE(advice.verb == Advice::Verb::suspend);
+        quarters.count(advice.until);
+    }
+    quarters.check();
+
+    // These do not wait, so they draw nothing and get the exact time.
+    Random same = turn.bits;
+    if (object.admit(turn.now).verb != Advice::Verb::suspend) return;
+    Shared fails_fast{object, FailFast{}};
+    fails_fast.wanted(turn);
+    CHECK(fails_fast.begin(turn).until == earliest);
+    Shared layer{object};
+    layer.do_not_spread();
+    layer.wanted(turn);
+    CHECK(layer.begin(turn).until == earliest);
+    CHECK(turn.bits() == same());
+}
+
+}  // namespace
+
+TEST_CASE("Shared spreads the callers that wait for a RateLimiter over the time of a permit",
+          "[call][shared_spread][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    RateLimiter limiter{Rate{10, 1s}, Burst{5}};
+    const auto taken = limiter.acquire(turn.now, 5);
+    REQUIRE(taken);
+    check_spread(limiter, turn, turn.now + 100ms, 100ms);
+    limiter.set_rate(turn.now, Rate{10, 2s}, Burst{5});
+    CHECK(limiter.spread() == 200ms);
+    RateLimiter windows{RateLimiter::FixedWindow{Rate{10, 2s}}};
+    const auto of_window = windows.acquire(turn.now, 10);
+    REQUIRE(of_window);
+    check_spread(windows, turn, turn.now + 2s, 2s);
+}
+
+TEST_CASE("Shared spreads the callers that wait for a Bulkhead over ask_every",
+          "[call][shared_spread][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    Bulkhead bulkhead{{.limit = 1, .ask_every = 20ms}};
+    const auto held = bulkhead.acquire(turn);
+    check_spread(bulkhead, turn, turn.now + 20ms, 20ms);
+}
+
+TEST_CASE("Shared spreads the callers that wait for an AdaptiveLimit over its wait",
+          "[call][shared_spread][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    AdaptiveLimit limit{Aimd{{.initial = 1, .least = 1, .most = 1}}, 300ms};
+    const auto held = limit.acquire(turn);
+    check_spread(limit, turn, turn.now + 300ms, 300ms);
+    auto batch = limit.low_priority(400);
+    check_spread(batch, turn, turn.now + 300ms, 300ms);
+}
+
+TEST_CASE("Shared spreads the callers that a throttle rejects over ask_again",
+          "[call][shared_spread][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    AdaptiveThrottle throttle{{.attempts_per_thousand = 1000, .ask_again = 2s}};
+    for (int i = 0; i < 10'000; ++i) {
+        static_cast<void>(throttle.acquire(turn).failure(turn));
+    }
+    CHECK(throttle.spread() == 2s);
+    Quarters quarters{turn.now + 2s, 2s};
+    int rejected = 0;
+    while (rejected < many) {
+        Shared rule{throttle};
+        rule.wanted(turn);
+        const Advice advice = rule.begin(turn);
+        if (advice.verb == Advice::Verb::go) continue;
+        quarters.count(advice.until);
+        ++rejected;
+    }
+    quarters.check();
+}
+
+TEST_CASE("Shared spreads the callers that wait for a CubicRate over the time of an attempt",
+          "[call][shared_spread][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    AdaptiveThrottle::CubicRate rate;
+    CHECK(rate.spread() == 0s);
+    static_cast<void>(rate.acquire(turn).failure(Failure{.cause = Cause::overloaded}, turn));
+    REQUIRE(rate.rate_milli() == 500);
+    while (rate.admit(turn.now).verb == Advice::Verb::go) {
+        const auto spent = rate.acquire(turn);
+        REQUIRE(spent);
+    }
+    const Instant earliest = rate.admit(turn.now).until;
+    check_spread(rate, turn, earliest, 2s);
+}
+
+TEST_CASE("Shared spreads the callers that were under way when a breaker opened",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    std::vector<Shared<decltype(breaker)>> callers;
+    for (int i = 0; i < many; ++i) {
+        callers.emplace_back(breaker);
+        callers.back().wanted(turn);
+        REQUIRE(callers.back().begin(turn).verb == Advice::Verb::go);
+    }
+    Shared opens{breaker};
+    opens.wanted(turn);
+    REQUIRE(opens.begin(turn).verb == Advice::Verb::go);
+    const Instant closes = turn.now + 30s;
+    CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
+    turn.now += 1s;
+    Quarters quarters{closes, 30s};
+    for (auto& caller : callers) {
+        const Advice advice = caller.failed(Failure{Cause::lost}, turn);
+        REQUIRE(advice.verb == Advice::Verb::suspend);
+        quarters.count(advice.until);
+        CHECK(caller.admit(turn.now) == advice);
+    }
+    quarters.check();
+}
+
+TEST_CASE("Shared spreads the callers that planned a retry before a breaker opened",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{many + 1}, OpenFor{30s}, clock.view()};
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    std::vector<Shared<decltype(breaker)>> callers;
+    for (int i = 0; i < many; ++i) {
+        callers.emplace_back(breaker);
+        callers.back().wanted(turn);
+        REQUIRE(callers.back().begin(turn).verb == Advice::Verb::go);
+        REQUIRE(callers.back().failed(Failure{Cause::lost}, turn).verb == Advice::Verb::go);
+    }
+    Shared opens{breaker};
+    opens.wanted(turn);
+    REQUIRE(opens.begin(turn).verb == Advice::Verb::go);
+    const Instant closes = turn.now + 30s;
+    CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
+    Quarters quarters{closes, 30s};
+    for (auto& caller : callers) quarters.count(caller.admit(turn.now).until);
+    quarters.check();
+}
+
+TEST_CASE("Shared spreads the callers that lose a permit to another caller",
+          "[call][shared_spread][regression]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    RateLimiter limiter{Rate{10, 1s}, Burst{1}};
+    std::vector<Shared<RateLimiter>> callers;
+    for (int i = 0; i < many + 1; ++i) {
+        callers.emplace_back(limiter);
+        callers.back().wanted(turn);
+        REQUIRE(callers.back().admit(turn.now).verb == Advice::Verb::go);
+    }
+    REQUIRE(callers.back().begin(turn).verb == Advice::Verb::go);
+    callers.pop_back();
+    Quarters quarters{turn.now + 100ms, 100ms};
+    for (auto& caller : callers) quarters.count(caller.begin(turn).until);
+    quarters.check();
+}
