@@ -166,14 +166,17 @@ public:
     constexpr ~Shared() = default;
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return rejected(asked(now));
+        const Advice advice = asked(now);
+        if (advice.verb == Advice::Verb::go) return Advice::go();
+        return rejected(advice);
     }
     [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
             if (memory_.why != Cause::none) return reserve(turn);
         }
         permit_ = object_->acquire(turn);
-        return waits(permit_.advice(), turn);
+        if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
+        return waits_for_permit(turn);
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
@@ -231,6 +234,10 @@ private:
     {
         if (fails_fast_ || is_exact_) return;
         share_ = static_cast<std::uint16_t>(uniform_upto(turn.bits, share_most));
+    }
+    [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
+        Turn& turn) noexcept {
+        return waits(permit_.advice(), turn);
     }
     // Spreads a caller that has drawn nothing yet.
     [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
