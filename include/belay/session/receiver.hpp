@@ -10,6 +10,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/detail/has_one_lane.hpp>
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_event.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
@@ -42,6 +43,10 @@ class Receiver {
         detail::carries_any_bytes<Transport>,
         "Receiver: the framing of the transport must carry any bytes, and Lines carries only "
         "text; use LengthPrefixed");
+    static_assert(detail::has_one_lane<Transport>,
+                  "Receiver: the transport must not contain a Bundle, because a session has one "
+                  "lane; run the "
+                  "other connections in a ServedLink of their own");
     using Core = detail::ReceiverCore;
     using Sender = detail::SenderTable::Sender;
     using Notice = detail::ReceiverEvent;

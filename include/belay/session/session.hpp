@@ -9,6 +9,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/detail/has_one_lane.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/session/detail/checked_transport.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -52,6 +53,10 @@ class Session {
         detail::carries_any_bytes<Transport>,
         "Session: the framing of the transport must carry any bytes, and Lines carries only "
         "text; use LengthPrefixed");
+    static_assert(
+        detail::has_one_lane<Transport>,
+        "Session: the transport must not contain a Bundle, because a session has one lane; run the "
+        "other connections in a Supervisor of their own");
 
     using Journal = detail::JournalOf<Queue>;
     using Sender = detail::SenderCore<Journal>;
