@@ -10,7 +10,6 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
-#include <belay/link/detail/has_one_lane.hpp>
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_event.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
@@ -46,7 +45,7 @@ class Receiver {
     static_assert(detail::has_one_lane<Transport>,
                   "Receiver: the transport must not contain a Bundle, because a session has one "
                   "lane; run the "
-                  "other connections in a ServedLink of their own");
+                  "other connections in ServedLinks of their own");
     using Core = detail::ReceiverCore;
     using Sender = detail::SenderTable::Sender;
     using Notice = detail::ReceiverEvent;

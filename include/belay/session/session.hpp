@@ -9,7 +9,6 @@
 
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
-#include <belay/link/detail/has_one_lane.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/session/detail/checked_transport.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -56,7 +55,7 @@ class Session {
     static_assert(
         detail::has_one_lane<Transport>,
         "Session: the transport must not contain a Bundle, because a session has one lane; run the "
-        "other connections in a Supervisor of their own");
+        "other connections in Supervisors of their own");
 
     using Journal = detail::JournalOf<Queue>;
     using Sender = detail::SenderCore<Journal>;
