@@ -77,6 +77,23 @@ TEST_CASE("CircuitBreaker::set_rules lets the callers of an open breaker probe a
     CHECK(r.breaker.acquire().retry_at() == r.clock.now() + 5s);
 }
 
+TEST_CASE("CircuitBreaker::set_rules lets a breaker probe at once by the time of any turn",
+          "[breaker][circuit_breaker_rules][unit]") {
+    // The clock of the breaker is far ahead of the turns, as a SteadyClock in a simulated world is.
+    ManualClock clock{Instant{1000h}};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
+    Random bits{Seed{1}};
+    Turn turn{Instant{1s}, bits};
+    breaker.acquire(turn).failure(turn);
+    REQUIRE(breaker.state(turn.now) == BreakerState::open);
+    breaker.set_rules(ConsecutiveFailures{1}, OpenFor{5s});
+    CHECK(breaker.state(turn.now) == BreakerState::half_open);
+    CHECK(breaker.admit(turn.now) == Advice::go());
+    CHECK(breaker.snapshot().remaining == 0s);
+    breaker.acquire(turn).success(turn);
+    CHECK(breaker.state(turn.now) == BreakerState::closed);
+}
+
 TEST_CASE("CircuitBreaker::set_rules makes the probes under way void",
           "[breaker][circuit_breaker_rules][unit]") {
     Ruled r;

@@ -246,6 +246,27 @@ struct Object {
 belay::Shared rule{object};
 }  // namespace shareable_permit_answers_a_success
 
+// expect-error: ShareableLike: S::Permit::spend must be .void spend.Turn&. noexcept.
+namespace shareable_permit_that_may_throw {
+struct Permit {
+    belay::Advice advice() const noexcept { return belay::Advice::go(); }
+    belay::Advice failure(belay::Turn&) noexcept { return belay::Advice::go(); }
+    void success(belay::Turn&) noexcept {}
+    void neutral() noexcept {}
+#if defined(BELAY_CONTROL)
+    void spend(belay::Turn&) noexcept {}
+#else
+    void spend(belay::Turn&) {}
+#endif
+};
+struct Object {
+    using Permit = shareable_permit_that_may_throw::Permit;
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+    Permit acquire(belay::Turn&) noexcept { return {}; }
+} object;
+belay::Shared rule{object};
+}  // namespace shareable_permit_that_may_throw
+
 // expect-error: belay: write the unit of a length of time: 30s
 namespace max_elapsed_without_a_unit {
 #if defined(BELAY_CONTROL)

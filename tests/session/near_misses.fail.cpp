@@ -3,6 +3,7 @@
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
 #include <belay/journal/journal.hpp>
+#include <belay/link/bundle.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/lines.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -250,6 +251,37 @@ std::size_t use() {
     return sizeof(belay::Session<Transport, belay::MaxAttempts, belay_test::MinimalSessionQueue>);
 }
 }  // namespace session_over_lines
+
+// expect-error: Session: the transport must not contain a Bundle
+namespace session_over_a_bundle {
+// As a decorator: the bundle is an argument of its template.
+template <class Inside>
+struct Around : belay_test::MinimalBytesTransport {
+    using MinimalBytesTransport::MinimalBytesTransport;
+};
+#if defined(BELAY_CONTROL)
+using Inside = belay::Bundle<belay_test::MinimalBytesTransport>;
+#else
+using Inside = belay::Bundle<belay_test::MinimalBytesTransport, belay_test::MinimalBytesTransport>;
+#endif
+
+std::size_t use() {
+    return sizeof(
+        belay::Session<Around<Inside>, belay::MaxAttempts, belay_test::MinimalSessionQueue>);
+}
+}  // namespace session_over_a_bundle
+
+// expect-error: Receiver: the transport must not contain a Bundle
+namespace receiver_over_a_bundle {
+#if defined(BELAY_CONTROL)
+using Transport = belay_test::MinimalBytesTransport;
+#else
+using Transport =
+    belay::Bundle<belay_test::MinimalBytesTransport, belay_test::MinimalBytesTransport>;
+#endif
+
+std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::MinimalLedger>); }
+}  // namespace receiver_over_a_bundle
 
 // expect-error: Receiver: the framing of the transport must carry any bytes
 namespace receiver_over_own_text {

@@ -372,6 +372,46 @@ TEST_CASE("Outbox sends nothing after a failed flush, also if the connection's e
     CHECK(rig.server.take() == Lines{"a"});
 }
 
+TEST_CASE("Outbox flushes again when a full disk has space, also if it is not connected",
+          "[session][outbox_lifecycle][unit]") {
+    enum class Case { not_started, gate_shut, no_attempt_opens };
+    const auto run = [](const OutboxOptions& options, Case which) {
+        OutboxRig<OutboxJournal> rig{options};
+        const auto durable = [&rig] { return rig.box->queue().storage().durable(); };
+        const auto fill_disk = [&rig] {
+            rig.disk.fail_at(rig.disk.operations() + 1,
+                             std::make_error_code(std::errc::no_space_on_device));
+        };
+        if (which == Case::gate_shut) {
+            rig.connect();
+            rig.box->shut(Gate::network);
+        }
+        if (which == Case::no_attempt_opens) rig.box->start();
+        rig.run();
+        const std::uint64_t before = durable();
+        fill_disk();
+        rig.push("a");
+        rig.run();
+        REQUIRE(durable() == before);
+        // Still full after a second, and not any more after two.
+        fill_disk();
+        rig.run(rig.now + 1s);
+        CHECK(durable() == before);
+        CHECK_FALSE(rig.box->status().error);
+        rig.run(rig.now + 1s);
+        CHECK(durable() == before + 1);
+        rig.crash();
+        CHECK(rig.box->depth() == 1);
+        rig.connect();
+        CHECK(rig.server.take() == Lines{"a"});
+    };
+    for (const OutboxOptions& options : {at_most_once, at_least_once}) {
+        run(options, Case::not_started);
+        run(options, Case::gate_shut);
+        run(options, Case::no_attempt_opens);
+    }
+}
+
 TEST_CASE("Outbox sends what is before a damaged message, and reports the damage",
           "[session][outbox_lifecycle][unit]") {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {

@@ -285,7 +285,7 @@ public:
     ///
     /// Pre: that of HalfOpenOptions.   Errors: none.
     void set_rules(Trip trip, OpenWait open_wait, HalfOpenOptions half_open = {}) noexcept {
-        engine_.set_rules(trip, open_wait, half_open, clock_.now());
+        engine_.set_rules(trip, open_wait, half_open);
     }
     /// Forces the breaker open until the isolation ends, and all other isolations have ended.
     ///

@@ -70,7 +70,7 @@ struct RatioBudgetOptions {
 ///
 /// A call is a first attempt that began. A retry counts from the time when it is planned, during
 /// its wait, and for one window after it ended. So retries that wait long, and slow ones, are not
-/// forgotten too early. A retry that is abandoned does not count at all.
+/// forgotten too early. A retry that is abandoned before it was made does not count at all.
 ///
 /// `at_once_per_thousand` and `at_once_at_least` limit how many retries there are at the same time,
 /// in addition to the window or instead of it. Examples are

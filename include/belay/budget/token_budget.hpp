@@ -85,8 +85,8 @@ struct TokenBudgetOptions {
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{budget}, MaxAttempts{3}};
 ///
 /// The tokens of a retry are taken when it is planned, before the wait, and held during the wait.
-/// First attempts are free. The budget cannot be copied or moved, and must outlive its permits. It
-/// uses no time.
+/// They come back if the retry is not made, or succeeds. First attempts are free. The budget cannot
+/// be copied or moved, and must outlive its permits. It uses no time.
 ///
 /// There is no value form, because MaxAttempts is the budget of one run.
 ///

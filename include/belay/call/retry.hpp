@@ -14,6 +14,7 @@
 #include <belay/call/retry_observer.hpp>
 #include <belay/core/sleeper_like.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -36,7 +37,9 @@ enum class RetryStep : std::uint8_t { call, wait, finished };
 
 /// Decides one run of retry, blocking or not: the copy of the policy, and the last answer.
 ///
-/// It keeps the promise to the policy: its destructor abandons what has begun or is planned.
+/// It keeps the promise to the policy: its destructor abandons what has begun or is planned. An
+/// attempt that was made stays paid for, also if the caller did not wait for its result. Otherwise
+/// a budget would not limit the retries of callers with a short deadline around them.
 template <class P, class Sleeper, class Answer, class Observer>
 class RetryCore {
 public:
@@ -81,7 +84,7 @@ public:
     [[nodiscard]] bool succeeded(const Answer& answer) {
         if (answer.failure) return false;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = false;
+        held_ = made_ = false;
         policy_.succeeded(turn);
         finished_ = true;
         notify<RetryRunHooks::Success>(attempt_);
@@ -119,7 +122,7 @@ private:
     }
 
     RetryStep begun(Instant now) {
-        held_ = true;
+        held_ = made_ = true;
         attempt_ = following();
         if constexpr (limits_attempts<P>) {
             const Instant end = after(now, policy_.attempt_limit(forever));
@@ -151,7 +154,7 @@ private:
 
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = false;
+        held_ = made_ = false;
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
@@ -199,6 +202,7 @@ private:
         if (!held_) return;
         held_ = false;
         Turn turn{sleeper_.now(), sleeper_.bits()};
+        if (made_) detail::spend(policy_, turn);
         policy_.abandoned(turn);
     }
 
@@ -210,6 +214,7 @@ private:
     Advice standing_{};
     Instant until_ = always;
     bool held_ = false;  // wanted, begun or planned: the policy waits for the end
+    bool made_ = false;  // begun: there is no result yet
     bool finished_ = false;
     std::optional<Answer> answer_;
 };

@@ -181,9 +181,10 @@ private:
 ///
 /// A host is a scheme, a name and a port. A new host beyond HttpCallsOptions::hosts_max replaces
 /// the one that was used least recently of those without calls under way. One whose breaker is not
-/// closed is replaced last. A host that is replaced starts again with a full budget and a closed
-/// breaker. If no host can be replaced, the new one has no breaker, and shares one budget with all
-/// others for which there is no place.
+/// closed is replaced last, until it was not called for `breaker_window` or, if longer,
+/// `breaker_open`. A host that is replaced starts again with a full budget and a closed breaker. If
+/// no host can be replaced, the new one has no breaker, and shares one budget with all others for
+/// which there is no place.
 ///
 /// The client and the sleeper must outlive the calls, and the calls must end before this object
 /// does. A call whose client is destroyed ends with HttpErrc::client_failed.

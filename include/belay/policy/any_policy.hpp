@@ -89,6 +89,9 @@ public:
     void succeeded(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::succeeded, turn); }
     /// Reports that the attempt ended without a verdict; as Policy::abandoned.
     void abandoned(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::abandoned, turn); }
+    /// Reports that the attempt was made, and its result is not awaited.
+    /// Retries stay paid for.
+    void spend(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::spend, turn); }
     /// Starts counts afresh, by the user's command.
     void reset() noexcept { rules_.reset(); }
 

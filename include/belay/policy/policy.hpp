@@ -64,7 +64,8 @@ enum class RuleNotice : std::uint8_t {
     abandon_reviewers,
     wanted,
     succeeded,
-    abandoned
+    abandoned,
+    spend
 };
 /// The calls of a group of rules whose advice is combined with that of other rules.
 enum class RuleQuestion : std::uint8_t { failed, lost, review, relive_reviews };
@@ -92,6 +93,8 @@ class Policy : public detail::WantedHook<Policy<Rules...>, (detail::HasWanted<Ru
 public:
     /// The halves of the hooks, which AnyPolicy calls; see policy/detail/erased_rules.hpp.
     struct Halves;
+    /// A report of the calls of `retry`; see policy/detail/spending.hpp.
+    struct Spending;
 
     constexpr explicit Policy(Rules... rules) noexcept(
         (std::is_nothrow_move_constructible_v<Rules> && ...))

@@ -6,6 +6,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
+#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/policy_history.hpp>
 
@@ -80,6 +81,7 @@ public:
         if (gives_up) return history_->clear();
         paused(turn.now);
     }
+    void spend(Turn& turn) noexcept { detail::spend(policy_, turn); }
     void reset() noexcept {
         if (restored_) {
             restored_ = false;

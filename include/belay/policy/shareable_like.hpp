@@ -39,6 +39,12 @@ concept TakesFailuresSoundly =
     !TakesFailures<P> || requires(P& permit, const Failure& why, Turn& turn) {
         { permit.failure(why, turn) } noexcept -> std::same_as<Advice>;
     };
+template <class P>
+concept TakesSpending = requires(P& permit, Turn& turn) { permit.spend(turn); };
+template <class P>
+concept TakesSpendingSoundly = !TakesSpending<P> || requires(P& permit, Turn& turn) {
+    { permit.spend(turn) } noexcept -> std::same_as<void>;
+};
 template <class S>
 concept TakesWanted = has_wanted<S>() || requires(S& object, Turn& t) { object.wanted(t); };
 template <class S>
@@ -75,7 +81,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `Permit`: default-constructible (empty) and movable. It has `advice() const -> Advice` (not
 ///   `go`: rejected, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
 ///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
-///   the same with the reason.
+///   the same with the reason; `spend(Turn&)`, for a retry whose caller did not wait for the
+///   result.
 /// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
 ///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
@@ -85,7 +92,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
-    detail::TakesFailuresSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
+    detail::TakesFailuresSoundly<typename S::Permit> &&
+    detail::TakesSpendingSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
     detail::ReserveIsSound<S> && detail::SpreadIsSound<S> && detail::NameIsSound<S>;
 
 namespace part {
@@ -124,6 +132,8 @@ consteval bool shareable_like() {
         static_assert(detail::TakesFailuresSoundly<typename S::Permit>,
                       "ShareableLike: S::Permit::failure with the failure must be 'Advice "
                       "failure(const belay::Failure&, Turn&) noexcept'");
+        static_assert(detail::TakesSpendingSoundly<typename S::Permit>,
+                      "ShareableLike: S::Permit::spend must be 'void spend(Turn&) noexcept'");
     }
     return ShareableLike<S>;
 }

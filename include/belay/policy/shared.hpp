@@ -203,6 +203,12 @@ public:
         permit_.success(turn);
     }
     constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
+    /// Keeps a retry paid for that was made, and whose caller stopped waiting for its result.
+    constexpr void spend([[maybe_unused]] Turn& turn) noexcept
+        requires reserves && detail::TakesSpending<typename Object::Permit>
+    {
+        permit_.spend(turn);
+    }
     /// Makes the wait as long as the object requests, for a caller that does not wait: a layer.
     /// Call it before `wanted`, which then draws nothing.
     constexpr void do_not_spread() noexcept { is_exact_ = true; }

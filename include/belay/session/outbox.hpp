@@ -96,7 +96,7 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || has_work() || is_drained()) return always;
-        return detail::smaller(link_.deadline(), drain_ends_);
+        return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), flush_again_);
     }
 
     /// Runs one turn: the connection's events, one flush, and then messages to send.
@@ -109,6 +109,7 @@ public:
         if (guard.gone()) return;
         // The command that waited for this turn was no start().
         if (link_.status().state == LinkState::stopped) end_drain();
+        dirty_ = dirty_ || flush_again_ <= now_;
         if (!pump(guard)) return;
         tell_queue();
         if (guard.gone()) return;
@@ -175,7 +176,8 @@ public:
 
     /// Makes all accepted messages durable, as the journal's mode promises.
     ///
-    /// Errors: of the medium. After one the outbox sends nothing until a flush has succeeded.
+    /// Errors: of the medium. After one the outbox sends nothing until a flush has succeeded. It
+    ///         flushes again each second, unless the journal has failed.
     /// Blocks: for one flush of the medium.
     [[nodiscard]] std::error_code commit()
         requires(is_log)
@@ -240,6 +242,7 @@ public:
 private:
     using Hooks = detail::OutboxHooks<Outbox, message_type>;
     static constexpr int sends_per_turn_max = 256;
+    static constexpr Duration flush_again_after = std::chrono::seconds{1};
 
     /// Refuses a connection while the journal cannot be flushed, so that the wait for the next
     /// attempt grows.
@@ -299,10 +302,12 @@ private:
 
     // ---- the storage ---------------------------------------------------------------------------
 
-    /// Flushes the journal: once for all messages that were accepted since the last flush.
+    /// Flushes the journal: once for all messages that were accepted since the last flush. After an
+    /// error it does so again later, because there may be no attempt to connect that would.
     std::error_code flush() noexcept {
         dirty_ = false;
         flush_failed_ = false;
+        flush_again_ = never;
         if constexpr (is_log) {
             auto& log = queue_.storage();
             std::error_code error = log.commit();
@@ -313,6 +318,7 @@ private:
                 }
             }
             flush_failed_ = static_cast<bool>(error);
+            if (error && !log.failed()) flush_again_ = after(now_, flush_again_after);
             return error;
         } else {
             return {};
@@ -452,7 +458,8 @@ private:
     bool closing_ = false;                    // a drain: everything was sent
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     Instant now_ = always;
-    Instant drain_ends_ = never;  // `never`: drain() was not called
+    Instant drain_ends_ = never;   // `never`: drain() was not called
+    Instant flush_again_ = never;  // after a flush that has failed
     Link link_;
 };
 

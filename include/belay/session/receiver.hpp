@@ -42,6 +42,10 @@ class Receiver {
         detail::carries_any_bytes<Transport>,
         "Receiver: the framing of the transport must carry any bytes, and Lines carries only "
         "text; use LengthPrefixed");
+    static_assert(detail::has_one_lane<Transport>,
+                  "Receiver: the transport must not contain a Bundle, because a session has one "
+                  "lane; run the "
+                  "other connections in ServedLinks of their own");
     using Core = detail::ReceiverCore;
     using Sender = detail::SenderTable::Sender;
     using Notice = detail::ReceiverEvent;

@@ -52,6 +52,10 @@ class Session {
         detail::carries_any_bytes<Transport>,
         "Session: the framing of the transport must carry any bytes, and Lines carries only "
         "text; use LengthPrefixed");
+    static_assert(
+        detail::has_one_lane<Transport>,
+        "Session: the transport must not contain a Bundle, because a session has one lane; run the "
+        "other connections in Supervisors of their own");
 
     using Journal = detail::JournalOf<Queue>;
     using Sender = detail::SenderCore<Journal>;

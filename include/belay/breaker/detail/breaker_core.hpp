@@ -140,8 +140,8 @@ public:
 
     /// Continues by other rules: all counts zero, all permits void, the mode as before. If it was
     /// not closed, the next call is a probe.
-    constexpr void set_rules(const Trip& trip, const OpenWait& open_wait, HalfOpenOptions half_open,
-                             Instant now) noexcept {
+    constexpr void set_rules(const Trip& trip, const OpenWait& open_wait,
+                             HalfOpenOptions half_open) noexcept {
         BreakerCore next{trip, open_wait, half_open};
         next.trip_.reset();
         next.mode_ = mode_;
@@ -149,7 +149,7 @@ public:
         next.renew();
         if (state_ != BreakerState::closed) {
             next.state_ = BreakerState::open;
-            next.until_ = now;
+            next.until_ = always;
         }
         *this = next;
     }

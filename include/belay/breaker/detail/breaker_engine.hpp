@@ -157,10 +157,10 @@ public:
         }
         events_.notify(mutex_);
     }
-    void set_rules(const Trip& trip, const OpenWait& open_wait, HalfOpenOptions half_open,
-                   Instant now) noexcept {
+    void set_rules(const Trip& trip, const OpenWait& open_wait,
+                   HalfOpenOptions half_open) noexcept {
         const detail::SpinLock lock{mutex_};
-        core_.set_rules(trip, open_wait, half_open, now);
+        core_.set_rules(trip, open_wait, half_open);
         limit_.store(limit_of(trip), std::memory_order_relaxed);
         // No other thread counts on from here by the former generation. One that has not seen the
         // new limit yet may count up to the former one; `decide` opens the breaker then.

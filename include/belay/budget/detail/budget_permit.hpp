@@ -75,6 +75,12 @@ public:
             owner->on_rejected(stake_, turn.now);
         return Advice::go();
     }
+    /// Reports that the attempt was made, and that its caller did not wait for the result. A retry
+    /// stays paid for.
+    constexpr void spend(Turn& turn) noexcept {
+        if (auto* const owner = std::exchange(owner_, nullptr))
+            owner->on_rejected(stake_, turn.now);
+    }
     /// Reports that the attempt was not made, or that its result shows nothing.
     constexpr void neutral() noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_neutral(stake_);

@@ -16,6 +16,7 @@
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/open_for.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/http/detail/http_repeat.hpp>
 #include <belay/http/http_calls_options.hpp>
@@ -50,6 +51,7 @@ struct HttpHost {
     HttpBreaker breaker;
     std::size_t under_way = 0;
     std::uint64_t last_use = 0;
+    Instant used_at = always;  // when the last call began
 
 private:
     [[nodiscard]] static HttpTrip trip(const HttpCallsOptions& options) noexcept {
@@ -62,9 +64,9 @@ private:
 /// The hosts that calls have used last.
 ///
 /// A new host beyond the limit replaces one without calls under way: the one whose last call began
-/// first. A host whose breaker is open is replaced only if there is no other. If each host has
-/// calls under way, the new one shares a budget with all others that find no place, and has no
-/// breaker.
+/// first. A host whose breaker is not closed is replaced only if there is no other, unless it was
+/// not called for a window of the breaker. If each host has calls under way, the new one shares a
+/// budget with all others that find no place, and has no breaker.
 ///
 /// Complexity: O(log n) for a known host, O(n) for a new one beyond the limit.
 class HttpHosts {
@@ -99,6 +101,7 @@ public:
             counters.hosts = hosts_.size();
         }
         found->second.last_use = ++uses_;
+        found->second.used_at = now;
         return found->second;
     }
     /// Returns the host of an origin, or null if it has no place.
@@ -110,19 +113,26 @@ public:
 private:
     using Map = std::map<std::string, HttpHost, std::less<>>;
 
+    /// Returns whether the breaker of a host is still needed. An open breaker closes only by calls,
+    /// so without a limit of time, hosts that are gone for ever would fill all places.
+    [[nodiscard]] bool needs_breaker(const HttpHost& host, Instant now) const {
+        const Duration idle_max = detail::larger(options_.breaker_window, options_.breaker_open);
+        return host.breaker.state(now) != BreakerState::closed &&
+               elapsed(host.used_at, now) <= idle_max;
+    }
     bool make_place(Instant now, HttpCallsCounters& counters) {
         if (hosts_.size() < options_.hosts_max) return true;
         auto victim = hosts_.end();
-        bool victim_is_open = false;
+        bool victim_is_needed = false;
         for (auto at = hosts_.begin(); at != hosts_.end(); ++at) {
             if (at->second.under_way != 0) continue;
-            const bool is_open = at->second.breaker.state(now) != BreakerState::closed;
+            const bool is_needed = needs_breaker(at->second, now);
             const bool better =
-                victim == hosts_.end() || (victim_is_open && !is_open) ||
-                (victim_is_open == is_open && at->second.last_use < victim->second.last_use);
+                victim == hosts_.end() || (victim_is_needed && !is_needed) ||
+                (victim_is_needed == is_needed && at->second.last_use < victim->second.last_use);
             if (!better) continue;
             victim = at;
-            victim_is_open = is_open;
+            victim_is_needed = is_needed;
         }
         if (victim == hosts_.end()) return false;
         hosts_.erase(victim);

@@ -5,6 +5,7 @@
 
 #include <utility>  // std::exchange, std::move
 
+#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -42,6 +43,8 @@ struct Policy<Rules...>::Halves {
                 return policy.succeeded(turn);
             case detail::RuleNotice::abandoned:
                 return policy.abandoned(turn);
+            case detail::RuleNotice::spend:
+                return detail::spend(policy, turn);
         }
     }
     static constexpr void ask(Policy& policy, detail::RuleQuestion what, detail::AdviceFold& fold,

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Goal: a budget limits the retries that are made, also if their callers stop waiting for them.
+// Method: a peer that fails at once and then hangs, callers with a deadline, and each budget in
+// each kind of policy, in virtual time.
+#include <belay/call/retrying.hpp>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/timeout.hpp>
+#include <belay/policy/any_policy.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/optional_rule.hpp>
+#include <belay/policy/remembered.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+
+namespace {
+
+auto three_attempts(auto& budget) {
+    return Policy{Backoff{NoJitter{}, Cap{1s}, 10ms}, Shared{budget}, MaxAttempts{3}};
+}
+
+/// Refuses each first attempt, and never answers a retry.
+struct Peer {
+    AsyncSleeper& sleeper;
+    int retries = 0;
+    Task<Result<int>> ask(Attempt attempt) {
+        if (!attempt.is_retry()) co_return std::make_error_code(std::errc::connection_refused);
+        ++retries;
+        co_await sleeper.async_sleep_until(never);
+        co_return 1;
+    }
+};
+
+/// Returns how many retries a thousand callers make that wait for one second each.
+template <class P>
+int retries_of_impatient_callers(const P& policy) {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper};
+    const Pipeline pipeline{Timeout{1s}, Retrying{policy}};
+    for (int i = 0; i < 1000; ++i) {
+        auto task = pipeline(sleeper, [&peer](Attempt attempt) { return peer.ask(attempt); });
+        task.start();
+        sleeper.run_until(after(sleeper.now(), 1s));
+        REQUIRE(task.done());
+        CHECK(!task.take());
+    }
+    return peer.retries;
+}
+
+}  // namespace
+
+TEST_CASE("A TokenBudget pays for retries that a Timeout around them ends",
+          "[call][retrying_budget][unit]") {
+    TokenBudget budget{TokenBudgetOptions::aws()};
+    SECTION("in a Policy") { CHECK(retries_of_impatient_callers(three_attempts(budget)) == 100); }
+    SECTION("in an AnyPolicy") {
+        CHECK(retries_of_impatient_callers(policies::AnyPolicy{three_attempts(budget)}) == 100);
+    }
+    SECTION("in a nested Policy that may be left out") {
+        const Policy policy{MaxAttempts{5}, std::optional{three_attempts(budget)}};
+        CHECK(retries_of_impatient_callers(policy) == 100);
+    }
+    SECTION("in a Remembered policy") {
+        PolicyHistory history;
+        CHECK(retries_of_impatient_callers(Remembered{history, three_attempts(budget)}) == 100);
+    }
+    CHECK(budget.tokens_milli() == 0);
+}
+
+TEST_CASE("A RatioBudget counts retries that a Timeout around them ends",
+          "[call][retrying_budget][unit]") {
+    RatioBudget budget{{.window = 1h, .retries_per_thousand = 100, .at_least = 10}};
+    CHECK(retries_of_impatient_callers(three_attempts(budget)) == 100);
+}
+
+TEST_CASE("A budget gets back a retry that was planned and not made, and a first attempt is free",
+          "[call][retrying_budget][unit]") {
+    TokenBudget budget{TokenBudgetOptions::aws()};
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Retrying{three_attempts(budget)}};
+    {
+        auto task = pipeline(sleeper, [](Attempt) -> Task<Result<int>> {
+            co_return std::make_error_code(std::errc::connection_refused);
+        });
+        task.start();
+        CHECK(budget.tokens_milli() == 495'000);
+    }
+    CHECK(budget.tokens_milli() == 500'000);
+    {
+        auto task = pipeline(sleeper, [&sleeper](Attempt) -> Task<Result<int>> {
+            co_await sleeper.async_sleep_until(never);
+            co_return 1;
+        });
+        task.start();
+    }
+    CHECK(budget.tokens_milli() == 500'000);
+}
+
+TEST_CASE("A breaker counts no verdict for a retry whose caller stopped waiting",
+          "[call][retrying_budget][unit]") {
+    CircuitBreaker breaker{ConsecutiveFailures{5000}, OpenFor{1h}};
+    CHECK(retries_of_impatient_callers(three_attempts(breaker)) == 1000);
+    CHECK(breaker.counters().failures == 1000);  // the first attempts
+}
