@@ -40,7 +40,9 @@ enum class RoomErrc {
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28,         ///< a client of a room that was erased
     persistence_threw = 29,   ///< a call of the persistence threw an exception
-    retried_too_soon = 30     ///< a client whose user sent too large a frame a moment ago
+    retried_too_soon = 30,    ///< a client whose user sent too large a frame a moment ago
+    client_removed = 31,      ///< RoomManager::remove_client has closed the client
+    client_silent = 32        ///< no sign of life for heartbeat.dead_after, or no upgrade in time
 };
 
 namespace detail {
@@ -76,6 +78,8 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the room was erased", Cause::permanent},
     {"the persistence threw an exception", Cause::overloaded},
     {"the client's user has sent a frame beyond a limit less than a minute ago", Cause::overloaded},
+    {"the server has removed the client", Cause::planned},
+    {"the client has shown no sign of life for too long", Cause::timed_out},
 };
 
 /// The category "belay.room".

@@ -302,7 +302,6 @@ private:
         return true;
     }
     void give_up(const Room& room) {
-        context_.tally.count(room.id, &RoomCounters::storage_failures);
         context_.report_failure(room.id, {RoomErrc::not_durable,
                                           {},
                                           "the room was evicted, and the storage may lack changes "
