@@ -207,10 +207,43 @@ void provoke(RoomErrc why) {
             return send(error, Bytes{std::byte{0xFF}});
         case RoomErrc::frame_too_large:
             return send(error, Bytes(2'000), {.frame_bytes_max = 1'000});
-        case RoomErrc::too_many: {
+        case RoomErrc::room_full: {
             Provoked p{error, {.clients_per_room_max = 1}};
             RoomEditor bob{p.w, "bob", 2};
             p.w.dial(bob, p.alice);
+            return p.check_clients(1, false);
+        }
+        case RoomErrc::too_many:
+        case RoomErrc::too_many_of_user: {
+            RoomOptions options;
+            (why == RoomErrc::too_many ? options.rooms_max : options.rooms_per_user_max) = 1;
+            Provoked p{error, options};
+            p.w.requests["bob"] = {.board = "other", .token = "alice"};
+            RoomEditor bob{p.w, "bob", 2};
+            p.w.dial(bob);
+            p.w.dial(p.alice);
+            return p.check_clients(1, false);
+        }
+        case RoomErrc::too_many_clients: {
+            // One more is closed with a code, and the next one is dropped.
+            Provoked p{error, {.clients_max = 1, .waiting_max = 1}};
+            RoomEditor bob{p.w, "bob", 2};
+            RoomEditor eve{p.w, "eve", 3};
+            p.w.dial(bob);
+            p.w.dial(p.alice, eve);
+            return p.check_clients(2, false);
+        }
+        case RoomErrc::too_many_waiting: {
+            Provoked p{error, {.waiting_max = 1}};
+            RoomEditor bob{p.w, "bob", 2};
+            p.w.rights.takes = 500ms;
+            p.w.dial(bob, p.alice);
+            return p.check_clients(1, false);
+        }
+        case RoomErrc::too_many_documents: {
+            Provoked p{error, {.documents_per_client_max = 1}};
+            HocuspocusClient bob{p.w, "bob"};
+            bob.enter({"one", "two"});
             return p.check_clients(1, false);
         }
         case RoomErrc::too_slow: {
@@ -317,11 +350,11 @@ void provoke(RoomErrc why) {
 
 TEST_CASE("Each reason of RoomErrc is counted once where it occurs, and is the reason of one event",
           "[room][room_reasons][sim]") {
-    for (int i = 1; i <= static_cast<int>(RoomErrc::client_silent); ++i) {
+    for (int i = 1; i <= static_cast<int>(RoomErrc::too_many_documents); ++i) {
         if (i >= 2 && i <= 4) continue;  // YjsErrc has these numbers
         provoke(static_cast<RoomErrc>(i));
     }
-    CHECK(static_cast<std::size_t>(RoomErrc::client_silent) + 3 == Reasons::count);
+    CHECK(static_cast<std::size_t>(RoomErrc::too_many_documents) + 3 == Reasons::count);
 }
 
 TEST_CASE("Each reason of YjsErrc is counted once, and is the reason of one event",

@@ -101,7 +101,7 @@ void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
 
 /// Passes the counters of one room, which RoomManager::counters(board) returns; the part is "room".
 ///
-/// Add it under the id of the room. Each room is about 170 samples, and the manager counts at most
+/// Add it under the id of the room. Each room is about 180 samples, and the manager counts at most
 /// RoomOptions::counted_rooms_max.
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>

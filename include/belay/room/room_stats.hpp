@@ -42,7 +42,7 @@ struct RoomCounters {
     public:
         /// The number of reasons: the errors of RoomErrc and YjsErrc, two of std::errc, and 0 for
         /// all others.
-        static constexpr std::size_t count = 35;
+        static constexpr std::size_t count = 40;
 
         /// Returns how often a reason occurred. An error of another category counts as a reason
         /// that is not known.
@@ -86,8 +86,13 @@ struct RoomCounters {
                 "room_erased",
                 "persistence_threw",
                 "retried_too_soon",
+                "too_many_of_user",
                 "client_removed",
                 "client_silent",
+                "too_many_clients",
+                "too_many_waiting",
+                "room_full",
+                "too_many_documents",
                 "no_space_on_device",
                 "io_error",
             };

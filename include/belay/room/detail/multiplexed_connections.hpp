@@ -311,7 +311,8 @@ private:
             connection.core.is_late(context_.now) &&
             std::none_of(connection.io.clients.begin(), connection.io.clients.end(), is_admitted);
         if (late || !connection.channels.takes_another(context_.options.documents_per_client_max)) {
-            const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
+            const auto why =
+                make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
             context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }

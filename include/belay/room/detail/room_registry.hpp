@@ -105,7 +105,7 @@ public:
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
         else if (new_rooms_.opened.of(user) >= context_.options.rooms_per_user_max)
-            error = RoomErrc::too_many;
+            error = RoomErrc::too_many_of_user;
         else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
         if (error) return nullptr;
