@@ -66,8 +66,8 @@ struct RoomEvent {
     RoomClientId client{};    ///< likewise
     std::size_t clients = 0;  ///< how many are in the room after the event
     /// Why the manager closed the client that left; no error if the client ended by itself.
-    /// `client_silent` is a client that showed no sign of life, and `client_removed` one that
-    /// remove_client closed. For `unloaded`, why the room left the memory:
+    /// A client that showed no sign of life has client_silent, and one that remove_client closed
+    /// has client_removed. For `unloaded`, why the room left the memory:
     /// - no error: it was idle for RoomOptions::unload_after;
     /// - manager_stopped, room_erased or history_reset;
     /// - not_loaded: it could not be loaded, or something threw;
