@@ -71,12 +71,16 @@ private:
         acceptor_.async_accept(socket_, [this](const boost::system::error_code& error) {
             if (!acceptor_.is_open()) return;
             if (error) return accept_later();
-            limit_.expires_after(std::chrono::seconds{5});
-            limit_.async_wait([this](const boost::system::error_code& stopped) {
-                boost::system::error_code ignored;
-                if (!stopped) socket_.close(ignored);
-            });
+            limit();
             read();
+        });
+    }
+    /// Closes a client that does not send its command, or read the answer, within 5 s.
+    void limit() {
+        limit_.expires_after(std::chrono::seconds{5});
+        limit_.async_wait([this](const boost::system::error_code& stopped) {
+            boost::system::error_code ignored;
+            if (!stopped) socket_.close(ignored);
         });
     }
     /// The process may have no free descriptor; then the next try fails, too.
@@ -88,11 +92,14 @@ private:
     }
     void read() {
         boost::asio::async_read_until(
-            socket_, boost::asio::dynamic_buffer(line_, 1024), '\n',
+            socket_, boost::asio::dynamic_buffer(line_, 8192), '\n',
             [this](const boost::system::error_code& error, std::size_t length) {
                 if (!acceptor_.is_open()) return;
                 if (error) return next();
+                // The command itself may take as long as it needs.
+                limit_.cancel();
                 line_ = answer_(line_.substr(0, length - 1)) + "\n";
+                limit();
                 boost::asio::async_write(
                     socket_, boost::asio::buffer(line_),
                     [this](const boost::system::error_code&, std::size_t) { next(); });

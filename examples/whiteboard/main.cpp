@@ -2,19 +2,28 @@
 // A whiteboard: boards that several people draw on at once, and the page that they do it with.
 //   example_whiteboard PORT WEB DATA
 //   example_whiteboard --permit DATA USER BOARD LEVEL
+//   example_whiteboard --backup DATA FOLDER
+//   example_whiteboard --restore DATA FOLDER BOARD
 // PORT 0 takes a free one. WEB has the page, DATA will have the boards, the rights and the secret.
-// The other form changes what a user may do on a board, of the server that has DATA open: LEVEL is
-// edit, comment, view or none, and holds within a second, also for who has the board open. So does
-// what another program changes in DATA/rights.db.
+// The other forms are commands for the server that has DATA open:
+// - --permit changes what a user may do on a board: LEVEL is edit, comment, view or none. It takes
+//   effect within a second, also for clients that have the board open. So does what another program
+//   changes in DATA/rights.db.
+// - --backup copies all boards into FOLDER, which must be new.
+// - --restore replaces one board by its copy.
 #include <belay/adapter/beast_listener.hpp>
+#include <belay/adapter/beast_listener_metrics.hpp>
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/jwt_authorizer.hpp>
 #include <belay/adapter/sqlite_boards_on_thread.hpp>
+#include <belay/core/tee.hpp>
+#include <belay/metrics.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
+#include <belay/room/room_metrics.hpp>
 
 #include <boost/asio/signal_set.hpp>
 
@@ -26,7 +35,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "backup.hpp"
 #include "control.hpp"
+#include "log.hpp"
 #include "tokens.hpp"
 
 using namespace belay;  // in examples only
@@ -34,17 +45,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The rights are the audit's, too. Who cannot be written down is not let in: that is said here.
+/// The audit, in the database of the rights. A client whose row cannot be written is not admitted.
 struct Audit {
     sqlite::Boards::OnThread* boards;
+    EventLog* log;
     void record(AuditRow row, Completion<std::error_code> answer) {
-        auto written = [answer = std::move(answer)](
-                           std::optional<std::error_code> error) mutable noexcept {
-            if (error && *error) {
-                std::fprintf(stderr,
-                             "no client is admitted, because the audit log cannot be written: %s\n",
-                             error->message().c_str());
-            }
+        auto written = [answer = std::move(answer),
+                        kept = log](std::optional<std::error_code> error) mutable noexcept {
+            if (error && *error) kept->audit_failed(*error);
             if (error) answer(*error);
         };
         boards->record(std::move(row), Completion<std::error_code>{std::move(written)});
@@ -54,15 +62,9 @@ struct Audit {
 struct App {
     boost::asio::io_context* context;
     bool saved = false;
-
-    void on_refused(const RoomRefusal& refusal) {
-        std::printf("refused: %s from %s: %s\n", refusal.user.c_str(), refusal.ip.c_str(),
-                    refusal.error.message().c_str());
-        std::fflush(stdout);
-    }
-    void on_room_failed(const RoomFailure& failure) {
-        std::fprintf(stderr, "%s: %s\n", failure.board.c_str(), failure.error.message().c_str());
-    }
+    EventLog::Observer log;
+    void on_refused(const RoomRefusal& refusal) { log.on_refused(refusal); }
+    void on_room_failed(const RoomFailure& failure) { log.on_room_failed(failure); }
     void on_stopped(std::error_code error) {
         saved = !error;
         if (error) {
@@ -103,29 +105,17 @@ Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::stri
     return page;
 }
 
-HttpResponse text_answer(std::string text) {
-    return {.status = 200,
-            .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
-            .body = std::move(text)};
-}
-
-std::string metrics_of(const auto& rooms, const beast::ListenerCounters& listener_counters) {
-    std::string text;
-    const auto say = [&](const char* name, const char* type, std::uint64_t value) {
-        text += "# TYPE whiteboard_" + std::string{name} + " " + type + "\nwhiteboard_" + name +
-                " " + std::to_string(value) + "\n";
-    };
-    say("clients", "gauge", rooms.clients());
-    say("rooms", "gauge", rooms.rooms());
-    say("updates_total", "counter", rooms.counters().updates);
-    say("joined_total", "counter", rooms.counters().joined);
-    say("refused_total", "counter", rooms.counters().refused);
-    say("saves_total", "counter", rooms.counters().saves);
-    say("storage_failures_total", "counter", rooms.counters().storage_failures);
-    say("upgrades_total", "counter", listener_counters.upgraded);
-    say("upgrades_aborted_total", "counter", listener_counters.upgrades_aborted);
-    say("upgrades_refused_total", "counter", listener_counters.refused);
-    return text;
+/// All that the rooms, their storage and the listener count, for Prometheus.
+HttpResponse metrics_answer(const auto& rooms, const beast::ListenerCounters& listener_counters) {
+    metrics::Page page;
+    page.add("whiteboard", rooms);
+    page.add("whiteboard", listener_counters);
+    HttpResponse answer{
+        .status = 200,
+        .headers = {
+            {"Content-Type", std::string{metrics::content_type(metrics::Format::prometheus)}}}};
+    to_prometheus(answer.body, page);
+    return answer;
 }
 
 int fails(const std::string& why) {
@@ -157,15 +147,6 @@ Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
     return std::move(*boards);
 }
 
-/// The boards themselves.
-Result<posix::JournalRooms, std::string> rooms_in(const std::string& data) {
-    auto log = posix::Journal::open(data + "/log");
-    if (!log) return log.error().message();
-    auto rooms = posix::JournalRooms::open(data + "/boards", std::move(*log));
-    if (!rooms) return rooms.error().message();
-    return std::move(*rooms);
-}
-
 /// What the bearer of a request may do on a board: for the page, which shows its tools or not.
 HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
                            const jwt::Verifier& verifier) {
@@ -185,15 +166,16 @@ HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
             .body = answer.dump()};
 }
 
-/// Lets a user do something else on a board than before. `line` is the user, the board and the
-/// level, with tabs between.   Returns: what was done, behind "ok: ", or why nothing was.
-std::string permit(const std::string& line, sqlite::Boards& boards) {
-    const std::size_t first = line.find('\t');
-    const std::size_t second = first == std::string::npos ? first : line.find('\t', first + 1);
-    if (second == std::string::npos) return "the command needs a user, a board and a level";
-    const std::string user = line.substr(0, first);
-    const std::string board = line.substr(first + 1, second - first - 1);
-    const std::string level = line.substr(second + 1);
+/// The words of a command, which have tabs between them.
+std::vector<std::string> words_of(const std::string& line) {
+    std::vector<std::string> words(1);
+    for (const char c : line) c == '\t' ? words.emplace_back() : words.back() += c;
+    return words;
+}
+
+/// Changes what a user may do on a board.   Returns: what was done, after "ok: ", or why not.
+std::string permit(const std::string& user, const std::string& board, const std::string& level,
+                   sqlite::Boards& boards) {
     for (const Access access : {Access::none, Access::view, Access::comment, Access::edit}) {
         if (level != to_string(access)) continue;
         if (const auto error = boards.permit({.board = board, .user = user}, access)) {
@@ -211,9 +193,16 @@ std::string permit(const std::string& line, sqlite::Boards& boards) {
     return "'" + level + "' is not a level; use edit, comment, view or none";
 }
 
-/// The same, printed too.
-std::string permit_aloud(const std::string& line, sqlite::Boards& boards) {
-    std::string answer = permit(line, boards);
+/// Runs a command, and prints the answer, too.   Returns: as permit.
+std::string run_command(const std::string& line, sqlite::Boards& boards, auto& copies) {
+    const std::vector<std::string> words = words_of(line);
+    const bool permits = words.size() == 4 && words[0] == "--permit";
+    const bool backs_up = words.size() == 2 && words[0] == "--backup";
+    const bool restores = words.size() == 3 && words[0] == "--restore";
+    const std::string answer = permits    ? permit(words[1], words[2], words[3], boards)
+                               : backs_up ? copies.back_up(words[1])
+                               : restores ? copies.restore(words[1], words[2])
+                                          : "the server does not have this command";
     std::printf("%s\n", answer.c_str());
     std::fflush(stdout);
     return answer;
@@ -270,6 +259,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
 
     boost::asio::io_context context{1};
     AsioLoop loop{context};
+    EventLog log;
     // What any program changes in the database is checked again.
     std::function<void(const std::string& board)> on_changed;
     sqlite::Boards::OnThread checks{
@@ -280,10 +270,12 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                             Completion<std::optional<Access>> answer) {
         checks.access({.board = request.board, .user = who.subject}, std::move(answer));
     };
-    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&checks}, SystemClock{}};
-    const auto refusals = audited.refusals();  // of the listener
+    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&checks, &log},
+                    SystemClock{}};
+    Tee refusals{log.observer(), audited.refusals()};  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
-                      RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
+                      RoomOptions{.close_codes = yjs_close_codes()},
+                      App{.context = &context, .log = log.observer()}};
     loop.attach(rooms);
     rooms.start();
     on_changed = [&](const std::string& board) { check_again(rooms, board); };
@@ -295,7 +287,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         if (const auto found = page.find(path); found != page.end()) return found->second;
         if (path.starts_with("/access/")) return access_answer(request, boards, *at_pages);
         if (path != "/metrics") return {.status = 404};
-        return text_answer(metrics_of(rooms, listener_counters()));
+        return metrics_answer(rooms, listener_counters());
     };
     beast::Listener listener{loop,
                              [&](beast::Accepted<> client) {
@@ -307,13 +299,17 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);
-    Control control{[&](const std::string& line) { return permit_aloud(line, *of_commands); }};
+    std::atomic<bool> stops = false;
+    BoardCopies copies{context, rooms, stops};
+    Control control{
+        [&](const std::string& line) { return run_command(line, *of_commands, copies); }};
     if (const auto error = control.listen(data + "/control")) {
         return fails(data + "/control: " + error.message());
     }
     print_addresses(listener.port(), secret);
 
     run_until_signal(context, [&] {
+        stops = true;
         listener.close();
         control.close();
         rooms.stop();
@@ -337,10 +333,17 @@ int ask(const std::string& data, const std::string& line) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count == 6 && arguments[1] == std::string{"--permit"}) {
-        return ask(arguments[2],
-                   std::string{arguments[3]} + "\t" + arguments[4] + "\t" + arguments[5]);
-    }
+    const std::vector<std::string> words(arguments, arguments + count);
+    if (count == 6 && words[1] == "--permit")
+        return ask(words[2], words[1] + "\t" + words[3] + "\t" + words[4] + "\t" + words[5]);
+    // The server may have another working directory.
+    const auto absolute = [](const std::string& folder) {
+        return std::filesystem::absolute(folder).string();
+    };
+    if (count == 4 && words[1] == "--backup")
+        return ask(words[2], words[1] + "\t" + absolute(words[3]));
+    if (count == 5 && words[1] == "--restore")
+        return ask(words[2], words[1] + "\t" + absolute(words[3]) + "\t" + words[4]);
     char* end = nullptr;
     const unsigned long port = count == 4 ? std::strtoul(arguments[1], &end, 10) : 70'000;
     if (port > 65'535 || *end != '\0') {

@@ -12,6 +12,7 @@ using namespace belay;
 using detail::IpAddress;
 using detail::IpLimiter;
 using detail::IpPermit;
+using Reason = beast::RefusedUpgrade::Reason;
 
 namespace {
 
@@ -20,15 +21,15 @@ struct CountedSlot {
         : limiter{std::make_shared<IpLimiter>(
               beast::ListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
     IpPermit enter() {
-        REQUIRE(limiter->enter());
+        REQUIRE_FALSE(limiter->enter());
         IpPermit slot{limiter};
-        REQUIRE(slot.claim(ip));
+        REQUIRE_FALSE(slot.claim(ip));
         return slot;
     }
     bool is_notified() {
-        if (!limiter->enter()) return false;
+        if (limiter->enter()) return false;
         IpPermit slot{limiter};
-        return slot.claim(ip);
+        return !slot.claim(ip);
     }
     std::shared_ptr<IpLimiter> limiter;
     IpAddress ip = *IpAddress::parse("192.0.2.1");
@@ -41,7 +42,7 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
     {
         IpPermit slot = counted.enter();
         slot.aborted();
-        slot.refused();
+        slot.refused(Reason::origin);
         slot.upgraded();
         IpPermit moved = std::move(slot);
         slot.leave();
@@ -49,13 +50,16 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
         CHECK(counted.limiter->waiting() == 0);
     }
     counted.enter().upgraded();
-    counted.enter().turned_away();
+    counted.enter().turned_away(Reason::waiting_max);
     { const IpPermit dropped = counted.enter(); }
     const beast::ListenerCounters& c = counted.limiter->counters;
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
     CHECK(c.turned_away == 1);
     CHECK(c.refused == 1);
+    CHECK(c.reasons.of(Reason::origin) == 0);
+    CHECK(c.reasons.of(Reason::waiting_max) == 1);
+    CHECK(c.reasons.of(Reason::unanswered) == 1);
     CHECK(counted.limiter->connections() == 0);
     CHECK(counted.limiter->waiting() == 0);
 }
@@ -66,7 +70,7 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CountedSlot counted{1};
         IpPermit slot = counted.enter();
         CHECK(counted.is_notified());
-        code == 0 ? slot.refused() : slot.upgraded();
+        code == 0 ? slot.refused(Reason::origin) : slot.upgraded();
         slot.closed_with(websocket_failure(code));
         CHECK_FALSE(counted.is_notified());
     }
@@ -79,6 +83,6 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CHECK(counted.is_notified());
     }
     IpPermit none;
-    none.refused();
+    none.refused(Reason::origin);
     none.closed_with(websocket_failure(4003));
 }

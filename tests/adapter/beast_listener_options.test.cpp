@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 using detail::ForwardedFor;
 using detail::IpAddress;
 using detail::IpLimiter;
+using Reason = beast::RefusedUpgrade::Reason;
 using detail::OriginCheck;
 
 namespace {
@@ -122,20 +123,20 @@ TEST_CASE("An address has a share of the places, and an IPv6 network counts as o
     IpLimiter limiter{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
     const IpAddress a = ip_of("2001:db8:0:1::1"), b = ip_of("2001:db8:0:1:ffff::2");
     const Instant now = Instant{} + 1h;
-    CHECK(limiter.claim(a, now));
-    CHECK(limiter.claim(b, now));
-    CHECK_FALSE(limiter.claim(a, now));  // two wait
-    CHECK(limiter.claim(ip_of("2001:db8:0:2::1"), now));
-    CHECK(limiter.claim(ip_of("192.0.2.1"), now));
-    CHECK(limiter.claim(ip_of("192.0.2.2"), now));
-    for (int i = 0; i < 5; ++i) REQUIRE(limiter.enter());
+    CHECK_FALSE(limiter.claim(a, now));
+    CHECK_FALSE(limiter.claim(b, now));
+    CHECK(limiter.claim(a, now) == Reason::waiting_per_ip_max);  // two wait
+    CHECK_FALSE(limiter.claim(ip_of("2001:db8:0:2::1"), now));
+    CHECK_FALSE(limiter.claim(ip_of("192.0.2.1"), now));
+    CHECK_FALSE(limiter.claim(ip_of("192.0.2.2"), now));
+    for (int i = 0; i < 5; ++i) REQUIRE_FALSE(limiter.enter());
     limiter.answered(a);
-    CHECK(limiter.claim(b, now));
+    CHECK_FALSE(limiter.claim(b, now));
     limiter.answered(b);
-    CHECK_FALSE(limiter.claim(a, now));  // three are there
-    REQUIRE(limiter.enter());
+    CHECK(limiter.claim(a, now) == Reason::connections_per_ip_max);  // three are there
+    REQUIRE_FALSE(limiter.enter());
     limiter.leave(b);
-    CHECK(limiter.claim(a, now));
+    CHECK_FALSE(limiter.claim(a, now));
 }
 
 TEST_CASE("An address with too many upgrades or rejections is closed unread for a while",
@@ -146,55 +147,56 @@ TEST_CASE("An address with too many upgrades or rejections is closed unread for 
                        .refusals_per_ip_and_minute = 6}};
     const IpAddress a = ip_of("192.0.2.1");
     const Instant now = Instant{} + 1h;
-    for (int i = 0; i < 60; ++i) REQUIRE(limiter.claim(a, now));
-    CHECK_FALSE(limiter.claim(a, now));
-    CHECK_FALSE(limiter.claim(a, after(now, 999ms)));
-    CHECK(limiter.claim(a, after(now, 1s)));
+    for (int i = 0; i < 60; ++i) REQUIRE_FALSE(limiter.claim(a, now));
+    CHECK(limiter.claim(a, now) == Reason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, after(now, 999ms)) == Reason::upgrades_per_ip_and_minute);
     CHECK_FALSE(limiter.claim(a, after(now, 1s)));
-    CHECK(limiter.claim(ip_of("192.0.2.2"), now));
+    CHECK(limiter.claim(a, after(now, 1s)) == Reason::upgrades_per_ip_and_minute);
+    CHECK_FALSE(limiter.claim(ip_of("192.0.2.2"), now));
 
     const IpAddress b = ip_of("192.0.2.3");
-    REQUIRE(limiter.claim(b, now));
+    REQUIRE_FALSE(limiter.claim(b, now));
     for (int i = 0; i < 6; ++i) limiter.refused(b, now);
-    CHECK_FALSE(limiter.claim(b, now));
-    CHECK_FALSE(limiter.claim(b, after(now, 9s)));
-    CHECK(limiter.claim(b, after(now, 10s)));
+    CHECK(limiter.claim(b, now) == Reason::refusals_per_ip_and_minute);
+    CHECK(limiter.claim(b, after(now, 9s)) == Reason::refusals_per_ip_and_minute);
+    CHECK_FALSE(limiter.claim(b, after(now, 10s)));
     // What it was refused beyond the limit does not lock it out longer than a minute.
     for (int i = 0; i < 100; ++i) limiter.refused(b, now);
-    CHECK(limiter.claim(b, after(now, 1min)));
+    CHECK_FALSE(limiter.claim(b, after(now, 1min)));
 }
 
 TEST_CASE("IpLimiter remembers a limited number of former clients, and all current ones",
           "[adapter][beast_listener_options][unit]") {
     IpLimiter limiter{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
     const Instant now = Instant{} + 1h;
-    REQUIRE(limiter.enter());
-    REQUIRE(limiter.claim(nth_ip(0), now));
+    REQUIRE_FALSE(limiter.enter());
+    REQUIRE_FALSE(limiter.claim(nth_ip(0), now));
     const unsigned many = 3 * static_cast<unsigned>(IpLimiter::rested_max);
     for (unsigned n = 1; n < many; ++n) {
-        REQUIRE(limiter.enter());
-        REQUIRE(limiter.claim(nth_ip(n), now));
+        REQUIRE_FALSE(limiter.enter());
+        REQUIRE_FALSE(limiter.claim(nth_ip(n), now));
         limiter.answered(nth_ip(n));
         limiter.leave(nth_ip(n));
     }
     CHECK(limiter.size() == IpLimiter::rested_max + 1);
     CHECK(limiter.connections() == 1);
     CHECK(limiter.waiting() == 1);
-    CHECK_FALSE(limiter.claim(nth_ip(0), now));         // is still there
-    CHECK_FALSE(limiter.claim(nth_ip(many - 1), now));  // was here just now
-    CHECK(limiter.claim(nth_ip(1), now));               // long forgotten
+    CHECK(limiter.claim(nth_ip(0), now) == Reason::upgrades_per_ip_and_minute);  // is still there
+    CHECK(limiter.claim(nth_ip(many - 1), now) ==
+          Reason::upgrades_per_ip_and_minute);   // was here just now
+    CHECK_FALSE(limiter.claim(nth_ip(1), now));  // long forgotten
 }
 
 TEST_CASE("IpLimiter limits the total number of connections",
           "[adapter][beast_listener_options][unit]") {
     IpLimiter limiter{{.waiting_max = 2, .connections_max = 3}};
-    REQUIRE(limiter.enter());
-    REQUIRE(limiter.enter());
-    CHECK_FALSE(limiter.enter());
+    REQUIRE_FALSE(limiter.enter());
+    REQUIRE_FALSE(limiter.enter());
+    CHECK(limiter.enter() == Reason::waiting_max);
     limiter.answered(std::nullopt);
-    REQUIRE(limiter.enter());
+    REQUIRE_FALSE(limiter.enter());
     limiter.answered(std::nullopt);
-    CHECK_FALSE(limiter.enter());
+    CHECK(limiter.enter() == Reason::connections_max);
     limiter.leave(std::nullopt);
-    CHECK(limiter.enter());
+    CHECK_FALSE(limiter.enter());
 }

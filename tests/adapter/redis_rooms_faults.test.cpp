@@ -446,6 +446,20 @@ TEST_CASE_METHOD(TwoRedisRooms,
     }
 }
 
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms ignores fields that a later version adds to an entry",
+                 "[adapter][redis_rooms][fault]") {
+    begin(one);
+    append(one, "a");
+    const std::uint64_t read = (*load(two))->position;
+    server.command(
+        {"XADD", updates_key, "*", "v", "2", "s", "other", "u", "b", "n", "12345678", "w", "more"});
+    server.command({"HSET", "belay:{board}:room", "later", "field"});
+    CHECK(words_in(receive(two, read)) == "b,");
+    CHECK(words_in(load(one)) == "|a,b,");
+    append(two, "c");
+    CHECK(words_in(load(one)) == "|a,b,c,");
+}
+
 TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: entries that are dated ahead have the stated bounds",
                  "[adapter][redis_rooms][fault]") {
     begin(one);

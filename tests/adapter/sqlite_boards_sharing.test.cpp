@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 
 #include "support/adapter/sql_program.hpp"
 #include "support/catch.hpp"
@@ -173,6 +174,33 @@ TEST_CASE("A lock of an application delays only what sqlite::Boards writes", "[a
     REQUIRE_FALSE(boards.add_user("eve"));
     CHECK_FALSE(boards.record(std::span{&row, 1}));
     CHECK(boards.audited(0, 10)->size() == 1);
+}
+
+TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not after it",
+          "[adapter][boards]") {
+    const TemporaryDirectory dir;
+    sqlite::Boards boards = shared_boards(dir / "r");
+    const auto log_bytes = [&] { return std::filesystem::file_size(dir / "r-wal"); };
+    const auto record = [&](int rows) {
+        for (int i = 0; i < rows; ++i) {
+            driver::Question<std::error_code> written;
+            boards.record({.user = "ada", .board = "plan"}, written.ask());
+            REQUIRE(*written.take() == std::error_code{});
+        }
+    };
+    record(2'000);
+    const std::uintmax_t usual = log_bytes();
+    SqlProgram application{dir / "r"};
+    CHECK(application.run("BEGIN") == "[]");
+    CHECK(application.run("SELECT count(*) FROM audit_logs") == "[(2000,)]");
+    record(2'000);
+    CHECK(log_bytes() > usual + 2'000 * 4'096U);
+    CHECK(right_of(boards, "ada", "plan") == "nobody");
+    CHECK(application.run("COMMIT") == "[]");
+    record(1'000);
+    const std::uintmax_t grown = log_bytes();
+    record(2'000);
+    CHECK(log_bytes() == grown);
 }
 
 TEST_CASE("A database of boards of version 1 is converted when it is opened", "[adapter][boards]") {

@@ -16,6 +16,7 @@
 #include <belay/room/on_thread.hpp>
 #include <belay/room/persistence_check.hpp>
 
+#include "support/adapter/sql_program.hpp"
 #include "support/catch.hpp"
 #include "support/displacer.hpp"
 #include "support/room/persistence_calls.hpp"
@@ -217,6 +218,30 @@ TEST_CASE("sqlite::Rooms rejects files of other programs, and keeps them",
         const auto second = sqlite::Rooms::open(dir / "open");
         return !second && second.error().code == QueueErrc::already_locked;
     }));
+}
+
+TEST_CASE("sqlite3 copies a sqlite::Rooms when no program has it open, and reports a lock before",
+          "[adapter][sqlite_rooms]") {
+    const TemporaryDirectory dir;
+    const std::string copies = "VACUUM INTO '" + (dir / "copy") + "'";
+    {
+        sqlite::Rooms rooms = rooms_in(dir / "r");
+        REQUIRE(rooms.reset("plan", Id{}));
+        REQUIRE(rooms.append("plan", as_bytes("an edit")));
+        driver::Question<PersistenceError> flushed;
+        rooms.flush(flushed.ask());
+        REQUIRE_FALSE(*flushed.take());
+        SqlProgram backup{dir / "r", 0};
+        CHECK(backup.run(copies) == "error: database is locked");
+    }
+    SqlProgram backup{dir / "r", 0};
+    CHECK(backup.run(copies) == "[]");
+    sqlite::Rooms copy = rooms_in(dir / "copy");
+    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loaded;
+    copy.load("plan", loaded.ask());
+    const auto room = *loaded.take();
+    REQUIRE((room && *room));
+    CHECK((*room)->updates == std::vector<Bytes>{to_bytes(as_bytes("an edit"))});
 }
 
 TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can reset the room",

@@ -547,7 +547,8 @@ TEST_CASE("hocuspocus: connections that never open leave no state", "[room][hocu
         w.run(1min);
     }
     CHECK(w.rooms().counters().upgrades_aborted == 5);
-    CHECK(w.reported.empty());
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::client_silent) == 5);
+    CHECK(w.reported.size() == 5);
     HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("doc", "ada");

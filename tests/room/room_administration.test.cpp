@@ -384,7 +384,7 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limi
     CHECK_FALSE(calls.rooms);
     w.rooms().erase("a", calls.error("third"));
     w.run(100ms);
-    CHECK(calls.answers == Recorded{"third: there are too many rooms or clients"});
+    CHECK(calls.answers == Recorded{"third: there are too many rooms or calls"});
     w.run(2s);
     REQUIRE(calls.rooms);
     CHECK(calls.rooms->error().code == RoomErrc::no_answer);

@@ -15,11 +15,12 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     RoomCounters counters;
     auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,
            lost_updates, awareness_dropped, resyncs, loads, flushes, saves, storage_failures,
-           divergences, stateless, reasons, evictions, joins, durable_waits, deliveries, loading,
-           flushing, saving] = counters;
+           divergences, stateless, reasons, failures, evictions, joins, durable_waits, deliveries,
+           loading, flushing, saving] = counters;
     reasons.add(RoomErrc::too_slow);
     reasons.add(YjsErrc::document_full);
-    reasons.add(std::make_error_code(std::errc::io_error));
+    reasons.add(std::make_error_code(std::errc::permission_denied));
+    failures.add(RoomErrc::snapshot_damaged);
     joins.add(5ms);
     durable_waits.add(1min);
     deliveries.add(6ms);
@@ -36,6 +37,8 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     CHECK(collected["rooms.reasons.document_full"] == 1);
     CHECK(collected["rooms.reasons.other"] == 1);
     CHECK(collected["rooms.reasons.room_erased"] == 0);
+    CHECK(collected["rooms.failures.snapshot_damaged"] == 1);
+    CHECK(collected["rooms.failures.too_slow"] == 0);
     CHECK(collected["rooms.join_seconds"] == 5'000'000);
     CHECK(collected["rooms.delivered_seconds"] == 6'000'000);
     CHECK(collected["rooms.load_seconds"] == 7'000'000);

@@ -41,7 +41,7 @@ TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all i
     for (int i = 0; i < 5; ++i) eve.join("eve" + std::to_string(i));
     w.run(1s);
     CHECK(eve.online() == 3);
-    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many) == 2);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 2);
     CHECK(std::count_if(eve.all.begin(), eve.all.end(),
                         [](const auto& one) { return one->closed_with == 1013; }) == 2);
     // Others have their own share; a room that somebody else has opened costs nothing.

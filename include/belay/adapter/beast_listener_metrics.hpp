@@ -10,6 +10,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 
 /// Passes the counters of a beast::Listener to `visitor(const Metric&)`; the part is "listener".
 ///
+/// The counter `reasons` has one sample for each beast::RefusedUpgrade::Reason.
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>
 void visit_metrics(const beast::ListenerCounters& counters, Visitor&& visitor) {
@@ -24,6 +25,20 @@ void visit_metrics(const beast::ListenerCounters& counters, Visitor&& visitor) {
         {"turned_away", &C::turned_away, "Connections closed without reading."},
         {"given_up", &C::given_up, "Silent connections closed to make space for another one."}};
     detail::visit_rows({.part = "listener"}, counters, rows, visitor);
+    using Reasons = C::Reasons;
+    for (std::size_t i = 0; i < Reasons::count; ++i) {
+        const auto why = static_cast<Reasons::Reason>(i);
+        visitor(Metric{.part = "listener",
+                       .name = "reasons",
+                       .help = "Connections that did not become WebSockets, by their reason.",
+                       .value = counters.reasons.of(why),
+                       .key = "reason",
+                       .label = to_string(why)});
+    }
+    detail::visit_times({.part = "listener",
+                         .name = "upgrade_seconds",
+                         .help = "From the accept of a connection to the answer of its upgrade."},
+                        counters.upgrades, visitor);
 }
 
 }}}  // namespace belay::metrics

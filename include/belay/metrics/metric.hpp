@@ -97,6 +97,18 @@ constexpr void visit_states(Metric head, Enum now, std::size_t count, Visitor& v
     return d.count() > 0 ? static_cast<std::uint64_t>(d.count()) : 0;
 }
 
+/// Passes durations that are counted in buckets. `Times` has the members `sum` and `counts`, and
+/// the static member `bounds`.
+template <class Times, class Visitor>
+void visit_times(Metric head, const Times& times, Visitor& visitor) {
+    head.kind = Metric::Kind::histogram;
+    head.value = ticks(times.sum);
+    head.per_unit = Metric::nanoseconds;
+    head.bounds = Times::bounds;
+    head.counts = times.counts;
+    visitor(static_cast<const Metric&>(head));
+}
+
 }  // namespace detail
 
 }}}  // namespace belay::metrics

@@ -32,7 +32,7 @@ enum class RoomErrc {
     unknown_message = 19,     ///< a frame that the protocol does not define
     malformed_frame = 20,     ///< a frame that does not follow the protocol's format
     frame_too_large = 21,     ///< a frame, or a part of one, that exceeds a limit
-    too_many = 22,            ///< the maximum number of rooms, clients or calls is reached
+    too_many = 22,            ///< the maximum number of rooms, or of calls, is reached
     too_slow = 23,            ///< a client that does not accept what it is sent
     not_durable = 24,         ///< a change that did not become durable; no other client has seen it
     not_loaded = 25,          ///< a room that could not be loaded, or is not loaded yet
@@ -40,7 +40,14 @@ enum class RoomErrc {
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28,         ///< a client of a room that was erased
     persistence_threw = 29,   ///< a call of the persistence threw an exception
-    retried_too_soon = 30     ///< a client whose user sent too large a frame a moment ago
+    retried_too_soon = 30,    ///< a client whose user sent too large a frame a moment ago
+    too_many_of_user = 31,    ///< the user has its share of rooms or clients already
+    client_removed = 32,      ///< RoomManager::remove_client has closed the client
+    client_silent = 33,       ///< no sign of life for heartbeat.dead_after, or no upgrade in time
+    too_many_clients = 34,    ///< RoomOptions::clients_max is reached
+    too_many_waiting = 35,    ///< RoomOptions::waiting_max is reached
+    room_full = 36,           ///< RoomOptions::clients_per_room_max is reached
+    too_many_documents = 37   ///< RoomOptions::documents_per_client_max is reached
 };
 
 namespace detail {
@@ -67,7 +74,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the frame says what nobody knows", Cause::protocol},
     {"the frame is malformed", Cause::protocol},
     {"the frame is beyond a limit", Cause::permanent},
-    {"there are too many rooms or clients", Cause::overloaded},
+    {"there are too many rooms or calls", Cause::overloaded},
     {"the client is too slow", Cause::overloaded},
     {"the change could not be made durable", Cause::overloaded},
     {"the room is not loaded", Cause::overloaded},
@@ -76,6 +83,13 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the room was erased", Cause::permanent},
     {"the persistence threw an exception", Cause::overloaded},
     {"the client's user has sent a frame beyond a limit less than a minute ago", Cause::overloaded},
+    {"the user has too many rooms or clients", Cause::overloaded},
+    {"the server has removed the client", Cause::planned},
+    {"the client has shown no sign of life for too long", Cause::timed_out},
+    {"there are too many clients", Cause::overloaded},
+    {"too many clients wait to be admitted", Cause::overloaded},
+    {"the room has too many clients", Cause::overloaded},
+    {"the connection has too many documents", Cause::overloaded},
 };
 
 /// The category "belay.room".

@@ -32,14 +32,18 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
         {"divergences", &C::divergences, "Clients whose history began apart from the room's."},
         {"stateless", &C::stateless, "Stateless messages of clients."}};
     visit_rows({.part = part}, counters, rows, visitor);
-    for (std::size_t i = 0; i < C::Reasons::count; ++i) {
-        visitor(Metric{.part = part,
-                       .name = "reasons",
-                       .help = "Refusals and closes of clients, by their reason.",
-                       .value = counters.reasons.at(i),
-                       .key = "reason",
-                       .label = C::Reasons::word(i)});
-    }
+    const auto reasons = [&](const char* name, const char* help, const C::Reasons& all) {
+        for (std::size_t i = 0; i < C::Reasons::count; ++i) {
+            visitor(Metric{.part = part,
+                           .name = name,
+                           .help = help,
+                           .value = all.at(i),
+                           .key = "reason",
+                           .label = C::Reasons::word(i)});
+        }
+    };
+    reasons("reasons", "Refusals and closes of clients, by their reason.", counters.reasons);
+    reasons("failures", "Failed calls of the storage, by their reason.", counters.failures);
     const auto eviction = [&](std::string_view label, const std::error_code& why) {
         visitor(Metric{.part = part,
                        .name = "evictions",
@@ -59,31 +63,18 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
 }
 
 template <class Visitor>
-void visit_times(const char* part, const char* name, const char* help,
-                 const RoomCounters::Histogram& times, Visitor& visitor) {
-    visitor(Metric{.part = part,
-                   .name = name,
-                   .help = help,
-                   .kind = Metric::Kind::histogram,
-                   .value = ticks(times.sum),
-                   .per_unit = Metric::nanoseconds,
-                   .bounds = RoomCounters::Histogram::bounds,
-                   .counts = times.counts});
-}
-
-template <class Visitor>
 void visit_room_times(const char* part, const RoomCounters& counters, Visitor& visitor) {
-    visit_times(part, "join_seconds", "From the accept of a client to its join.", counters.joins,
-                visitor);
-    visit_times(part, "durable_seconds", "From the arrival of an edit to its flush.",
-                counters.durable, visitor);
-    visit_times(part, "delivered_seconds",
-                "From the arrival of an edit to its acceptance by the last connection.",
-                counters.delivered, visitor);
-    visit_times(part, "load_seconds", "From a load to the answer of the storage.", counters.loading,
-                visitor);
-    visit_times(part, "save_seconds", "From a save to the answer of the storage.", counters.saving,
-                visitor);
+    const auto times = [&](const char* name, const char* help,
+                           const RoomCounters::Histogram& durations) {
+        visit_times({.part = part, .name = name, .help = help}, durations, visitor);
+    };
+    times("join_seconds", "From the accept of a client to its join.", counters.joins);
+    times("durable_seconds", "From the arrival of an edit to its flush.", counters.durable);
+    times("delivered_seconds",
+          "From the arrival of an edit to its acceptance by the last connection.",
+          counters.delivered);
+    times("load_seconds", "From a load to the answer of the storage.", counters.loading);
+    times("save_seconds", "From a save to the answer of the storage.", counters.saving);
 }
 
 }  // namespace detail
@@ -102,13 +93,15 @@ void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
     detail::visit_rooms("rooms", counters, visitor);
     detail::visit_rows({.part = "rooms"}, counters, rows, visitor);
     detail::visit_room_times("rooms", counters, visitor);
-    detail::visit_times("rooms", "flush_seconds", "From a flush to the answer of the storage.",
+    detail::visit_times({.part = "rooms",
+                         .name = "flush_seconds",
+                         .help = "From a flush to the answer of the storage."},
                         counters.flushing, visitor);
 }
 
 /// Passes the counters of one room, which RoomManager::counters(board) returns; the part is "room".
 ///
-/// Add it under the id of the room. Each room is about 130 samples, and the manager counts at most
+/// Add it under the id of the room. Each room is about 180 samples, and the manager counts at most
 /// RoomOptions::counted_rooms_max.
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>

@@ -59,12 +59,15 @@ struct RoomEvent {
         std::string payload;  ///< bytes that the client chose: do not trust them
     };
     Kind kind{};
-    std::string board{};      ///< the room id
+    /// The room id. It is empty if a throttled connection carries several documents, and none of
+    /// them has joined its room.
+    std::string board{};
     std::string user{};       ///< the user that joined, left, or is throttled
     RoomClientId client{};    ///< likewise
     std::size_t clients = 0;  ///< how many are in the room after the event
-    /// Why the manager closed the client that left; no error if the client ended by itself. For
-    /// `unloaded`, why the room left the memory:
+    /// Why the manager closed the client that left; no error if the client ended by itself.
+    /// A client that showed no sign of life has client_silent, and one that remove_client closed
+    /// has client_removed. For `unloaded`, why the room left the memory:
     /// - no error: it was idle for RoomOptions::unload_after;
     /// - manager_stopped, room_erased or history_reset;
     /// - not_loaded: it could not be loaded, or something threw;

@@ -40,8 +40,9 @@ struct RoomCounters {
     /// Counts refusals and closes by their reason, so that the sum is the number of all.
     class Reasons {
     public:
-        /// The number of reasons: the errors of RoomErrc and YjsErrc, and 0 for all others.
-        static constexpr std::size_t count = 31;
+        /// The number of reasons: the errors of RoomErrc and YjsErrc, two of std::errc, and 0 for
+        /// all others.
+        static constexpr std::size_t count = 40;
 
         /// Returns how often a reason occurred. An error of another category counts as a reason
         /// that is not known.
@@ -85,6 +86,15 @@ struct RoomCounters {
                 "room_erased",
                 "persistence_threw",
                 "retried_too_soon",
+                "too_many_of_user",
+                "client_removed",
+                "client_silent",
+                "too_many_clients",
+                "too_many_waiting",
+                "room_full",
+                "too_many_documents",
+                "no_space_on_device",
+                "io_error",
             };
             return i < count ? words[i] : words[0];
         }
@@ -95,8 +105,11 @@ struct RoomCounters {
             const bool known = why.category() == detail::room_category() ||
                                why.category() == detail::yjs_category();
             const auto i = static_cast<std::size_t>(why.value());
-            return known && i < count ? i : 0;
+            if (known) return i < of_system ? i : 0;
+            if (why == std::errc::no_space_on_device) return of_system;
+            return why == std::errc::io_error ? of_system + 1 : 0;
         }
+        static constexpr std::size_t of_system = count - 2;
         std::array<std::uint64_t, count> counts_{};
     };
     /// Counts durations in buckets. Count `i` is of the durations above bound `i - 1` and at most
@@ -133,10 +146,12 @@ struct RoomCounters {
     std::uint64_t loads = 0;
     std::uint64_t flushes = 0;
     std::uint64_t saves = 0;
-    std::uint64_t storage_failures = 0;  ///< failed calls of the storage, including subscriptions
-    std::uint64_t divergences = 0;       ///< clients whose history began apart from the room's
-    std::uint64_t stateless = 0;  ///< messages for `on_stateless`, which are ignored without it
-    Reasons reasons{};            ///< of `refused` and `closed`
+    /// Failed calls of the storage, subscriptions included, and stored data that cannot be used.
+    std::uint64_t storage_failures = 0;
+    std::uint64_t divergences = 0;  ///< clients whose history began apart from the room's
+    std::uint64_t stateless = 0;    ///< messages for `on_stateless`, which are ignored without it
+    Reasons reasons{};              ///< of `refused` and `closed`
+    Reasons failures{};             ///< of `storage_failures`
     /// Rooms that left the memory, by their reason. `of({})` are idle rooms; see RoomEvent::reason
     /// for the others.
     Reasons evictions{};

@@ -343,7 +343,9 @@ struct HookedDocument : YjsDocument {
     const std::function<void(std::string_view)>* before = nullptr;
 
     HookedDocument() = default;
-    explicit HookedDocument(const std::function<void(std::string_view)>& hook) : before{&hook} {}
+    explicit HookedDocument(const std::function<void(std::string_view)>& hook,
+                            YjsDocumentOptions options = {})
+        : YjsDocument{options}, before{&hook} {}
     [[nodiscard]] auto check(BytesView update) {
         begin_call("document.check");
         return YjsDocument::check(update);
@@ -375,11 +377,12 @@ using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, HookedD
 
 /// A world with one server, which listens at port 1. Who dials is known by the host's name.
 struct RoomWorld {
-    explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
-        : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
+    explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {}, YjsDocumentOptions d = {})
+        : options{o}, world{seed}, server{world.host("server", [this, d](sim::Host& h) {
               auto rooms = std::make_unique<TestRooms>(
                   ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options,
-                  RoomRecorder{&reported, &events, &disk.before}, HookedDocument{document_before});
+                  RoomRecorder{&reported, &events, &disk.before},
+                  HookedDocument{document_before, d});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {

@@ -25,6 +25,7 @@ class BeastAcceptor final
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
+    using Reason = beast::RefusedUpgrade::Reason;
 
 public:
     BeastAcceptor(boost::asio::io_context& runs_in, typename ListenerState::TlsContext* certified,
@@ -59,7 +60,7 @@ public:
         pause_.cancel();
         while (!this->pending_upgrades.empty()) {
             const auto pending = this->pending_upgrades.front()->shared_from_this();
-            pending->end();
+            pending->end(Reason::closed);
         }
     }
     [[nodiscard]] std::uint16_t port() const noexcept {
@@ -108,45 +109,55 @@ private:
     void admit(Tcp::socket socket) {
         Error error;
         const auto from = socket.remote_endpoint(error);
+        const auto ip = error ? std::nullopt : IpAddress::parse(from.address().to_string());
         socket.set_option(Tcp::no_delay{true}, error);
-        const auto ip = IpAddress::parse(from.address().to_string());
-        ++this->limiter->counters.accepted;
-        if (!ip || !enter(*ip)) {
-            ++this->limiter->counters.turned_away;
-            return report_turned_away(ip);
+        beast::ListenerCounters& counters = this->limiter->counters;
+        ++counters.accepted;
+        // The kernel has no address of a peer that has closed before the accept.
+        if (!ip) return static_cast<void>(++counters.upgrades_aborted);
+        if (const auto why = enter(*ip)) {
+            ++counters.turned_away;
+            counters.reasons.add(*why);
+            return report_over_limit(*ip, *why);
         }
         IpPermit permit{this->limiter};
         // A connection through a proxy is counted later, when the client's address is known.
-        if (!this->forwarded.is_proxy(*ip) && !permit.claim(*ip)) {
-            permit.turned_away();
-            return report_turned_away(ip);
+        const auto why = this->forwarded.is_proxy(*ip) ? std::nullopt : permit.claim(*ip);
+        if (why) {
+            permit.turned_away(*why);
+            return report_over_limit(*ip, *why);
         }
         std::make_shared<PendingUpgrade>(this->shared_from_this(), std::move(socket),
                                          std::move(permit))
             ->start(*ip);
     }
     /// Counts a connection. If too many wait, or are there, it takes the place of one whose request
-    /// is not complete.
-    [[nodiscard]] bool enter(const IpAddress& ip) {
-        if (this->limiter->enter()) return true;
+    /// is not complete.   Returns: the limit that is reached; nothing if it was counted.
+    [[nodiscard]] std::optional<Reason> enter(const IpAddress& ip) {
+        const auto total = this->limiter->enter();
+        if (!total) return std::nullopt;
         const bool counts_later = this->forwarded.is_proxy(ip);
-        if (!counts_later && !this->limiter->allows(ip, SteadyClock{}.now())) return false;
+        const auto own =
+            counts_later ? std::nullopt : this->limiter->why_not(ip, SteadyClock{}.now());
+        if (own) return own;
         PendingUpgrade* const least = this->silent.least_important();
-        if (least == nullptr) return false;
+        if (least == nullptr) return total;
         const auto alive = least->shared_from_this();
         const auto other = IpAddress::parse(alive->ip());
         alive->give_up();
-        report_turned_away(other);
+        if (other) report_over_limit(*other, Reason::given_up);
         return this->limiter->enter();
     }
-    /// Reports a connection that was turned away, at most `turned_away_per_minute` times a minute,
-    /// so that no client can flood the observer.
-    void report_turned_away(const std::optional<IpAddress>& ip) {
+    /// Reports a connection over a limit, at most `over_limit_per_minute` times a minute, so that
+    /// no client can flood the observer.
+    void report_over_limit(const IpAddress& ip, Reason why) {
         const Instant now = SteadyClock{}.now();
-        if (!reported_.allows(now, turned_away_per_minute)) return;
-        reported_.spend(now, turned_away_per_minute);
-        report(
-            {beast::WebSocketErrc::too_many_upgrades, 0, ip ? ip->to_string() : std::string{}, {}});
+        if (!reported_.allows(now, over_limit_per_minute)) return static_cast<void>(++unreported_);
+        reported_.spend(now, over_limit_per_minute);
+        report({.error = beast::WebSocketErrc::too_many_upgrades,
+                .ip = ip.to_string(),
+                .reason = why,
+                .unreported = std::exchange(unreported_, 0)});
     }
     /// Pauses accepting. The connection that cannot be accepted stays in the queue, and retrying at
     /// once would keep the loop busy.
@@ -155,7 +166,8 @@ private:
         pause_.async_wait([self = this->shared_from_this(), mine = listens_](const Error&) {
             if (mine == self->listens_) self->accept();
         });
-        report({Asio::standard(error), 0, {}, {}});
+        this->limiter->counters.reasons.add(Reason::exhausted);
+        report({.error = Asio::standard(error), .reason = Reason::exhausted});
     }
     /// Whether further connections may be waiting after this error. Source: accept(2), "Error
     /// handling".
@@ -170,11 +182,12 @@ private:
         return false;
     }
 
-    static constexpr unsigned turned_away_per_minute = 60;
+    static constexpr unsigned over_limit_per_minute = 60;
 
     F on_accept_;
     Observer observer_;
-    MinuteRate reported_;  ///< rate of the reports of turned-away connections
+    MinuteRate reported_;  ///< rate of the reports of connections over a limit
+    std::uint64_t unreported_ = 0;
     /// Counts listen() and close(); a handler of an earlier count does nothing.
     std::uint64_t listens_ = 0;
     Tcp::acceptor acceptor_;

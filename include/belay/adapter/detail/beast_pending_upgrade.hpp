@@ -70,6 +70,7 @@ class BeastPendingUpgrade : public std::enable_shared_from_this<BeastPendingUpgr
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
+    using Reason = beast::RefusedUpgrade::Reason;
 
 public:
     using Connection = BeastServerHandshake<Stream>;
@@ -94,22 +95,22 @@ public:
         until_ = after(SteadyClock{}.now(), options.upgrade_within);
         if constexpr (NeedsTls<Stream>) {
             expect(smaller(until_, after(SteadyClock{}.now(), options.tls_within)));
-            BeastTls<Stream>::accept(stream_, on([](auto& self, const Error& e) {
-                                         e ? self.failed(e, tls::Errc::handshake_failed, 0)
-                                           : self.read();
-                                     }));
+            BeastTls<Stream>::accept(
+                stream_, on([](auto& self, const Error& e) {
+                    e ? self.failed(e, {tls::Errc::handshake_failed, 0, Reason::tls}) : self.read();
+                }));
         } else {
             read();
         }
     }
-    /// Closes the connection without a notification.
-    void end() noexcept {
+    /// Closes the connection without a notification; for the reason `why` if it is not counted yet.
+    void end(Reason why = Reason::unanswered) noexcept {
         over_ = true;
         forget();
         timer_.cancel();
         Error ignored;
         if (!taken_) socket_of(stream_).close(ignored);
-        permit_.leave();
+        permit_.leave(why);
     }
     /// Closes the connection, because its request is not complete and another one needs its place.
     void give_up() {
@@ -123,7 +124,7 @@ public:
     /// Answers with a status instead of the upgrade.
     void refuse(int status, Duration retry_after) noexcept {
         if (over_ || leaves_) return;
-        permit_.refused();
+        permit_.refused(Reason::by_user);
         try {
             send_status(status, retry_after);
         } catch (const std::bad_alloc&) {
@@ -166,8 +167,8 @@ private:
         timer_.async_wait(on([](auto& self, const Error& e) {
             if (e || self.timer_.expiry() > SteadyClock{}.now()) return;
             if (self.leaves_) return self.end();
-            self.permit_.refused();
-            self.report(beast::WebSocketErrc::upgrade_timed_out, 0);
+            self.permit_.refused(Reason::timed_out);
+            self.report({beast::WebSocketErrc::upgrade_timed_out, 0, Reason::timed_out});
             self.end();
         }));
     }
@@ -178,8 +179,12 @@ private:
         speak();
         if (std::exchange(listed_, false)) listener_->pending_upgrades.erase(position_);
     }
-    void report(std::error_code error, int status) {
-        listener_->report({error, status, ip(), Upgrade::path_of(request_)});
+    void report(const Upgrade::Verdict& verdict) {
+        listener_->report({.error = verdict.error,
+                           .status = verdict.status,
+                           .ip = ip(),
+                           .path = Upgrade::path_of(request_),
+                           .reason = verdict.reason});
     }
 
     // ---- the request ---------------------------------------------------------------------------
@@ -197,9 +202,11 @@ private:
     void header_read(const Error& error) {
         namespace http = boost::beast::http;
         if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-            return turn_down({beast::WebSocketErrc::upgrade_too_large, 431});
+            return turn_down({beast::WebSocketErrc::upgrade_too_large, 431, Reason::too_large});
         }
-        if (error) return failed(error, beast::WebSocketErrc::upgrade_malformed, 400);
+        const Upgrade::Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400,
+                                         Reason::malformed};
+        if (error) return failed(error, malformed);
         const bool has_body = parser_->chunked() || parser_->content_length().value_or(0) != 0;
         // A client must not send more before the answer (RFC 6455, section 4.1).
         const bool has_more = has_body || input_.size() != 0;
@@ -208,10 +215,11 @@ private:
         // The address comes before any refusal, because the refusal is counted and reported for it.
         ip_ = listener_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
         // A connection without a proxy was counted when it was accepted.
-        if (listener_->forwarded.is_proxy(peer_) && ip_ != peer_ && !permit_.claim(ip_)) {
-            return turn_down({beast::WebSocketErrc::too_many_upgrades, 429});
+        const bool counts_now = listener_->forwarded.is_proxy(peer_) && ip_ != peer_;
+        if (const auto why = counts_now ? permit_.claim(ip_) : std::nullopt) {
+            return turn_down({beast::WebSocketErrc::too_many_upgrades, 429, *why});
         }
-        if (has_more) return turn_down({beast::WebSocketErrc::upgrade_malformed, 400});
+        if (has_more) return turn_down(malformed);
         const beast::ListenerOptions& options = listener_->limiter->options();
         const bool is_page = options.pages && Upgrade::asks_for_page(request_);
         const auto verdict = is_page ? std::nullopt : Upgrade::check(request_, options);
@@ -251,16 +259,16 @@ private:
 #endif
     }
     /// The peer has closed the connection, or has broken the protocol.
-    void failed(const Error& error, const std::error_code& what, int status) {
+    void failed(const Error& error, const Upgrade::Verdict& verdict) {
         if (is_gone<Stream>(error)) {
             permit_.aborted();
             return end();
         }
-        turn_down({what, status});
+        turn_down(verdict);
     }
-    void turn_down(Upgrade::Verdict verdict) {
-        permit_.refused();
-        report(verdict.error, verdict.status);
+    void turn_down(const Upgrade::Verdict& verdict) {
+        permit_.refused(verdict.reason);
+        report(verdict);
         if (over_) return;
         if (verdict.status == 0) return end();
         send_status(verdict.status, Duration{});

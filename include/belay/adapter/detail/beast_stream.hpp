@@ -251,8 +251,11 @@ protected:
     }
     /// Ends the connection because the peer has broken the protocol.
     void give_up(Code code) noexcept {
-        Failure why = websocket_failure(static_cast<int>(code));
-        why.cause = Cause::protocol;  // from a peer, such a code would be about us
+        const bool too_large = code == static_cast<Code>(options_->too_large_code);
+        // A close code that the peer sends has the other codes: such a code is about us.
+        Failure why =
+            too_large ? websocket_failure(static_cast<int>(code)) : BeastFailure::garbage();
+        why.cause = Cause::protocol;
         // A close frame would wait for the current write, and no timer limits that.
         writes_ || pings_ ? end(why) : send_close(code, why);
     }

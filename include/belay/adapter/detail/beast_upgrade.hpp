@@ -12,6 +12,7 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include <belay/adapter/beast_listener_counters.hpp>
 #include <belay/adapter/beast_listener_options.hpp>
 #include <belay/adapter/detail/upgrade_rules.hpp>
 #include <belay/adapter/websocket_error.hpp>
@@ -24,16 +25,19 @@ struct Upgrade {
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
     using Field = boost::beast::http::field;
 
-    /// What is wrong, and the status that reports it.
+    using Reason = beast::RefusedUpgrade::Reason;
+
+    /// What is wrong, the status that reports it, and the reason that is counted.
     struct Verdict {
         std::error_code error;
         int status = 0;
+        Reason reason{};
     };
 
     /// Returns: nothing if the request is valid.
     [[nodiscard]] static std::optional<Verdict> check(const Request& request,
                                                       const beast::ListenerOptions& options) {
-        const Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400};
+        const Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400, Reason::malformed};
         for (const Field field : {Field::host, Field::origin, Field::upgrade,
                                   Field::sec_websocket_key, Field::sec_websocket_version}) {
             if (request.count(field) > 1) return malformed;
@@ -44,16 +48,16 @@ struct Upgrade {
         }
         if (!boost::beast::websocket::is_upgrade(request) ||
             text(request, Field::sec_websocket_version) != "13") {
-            return Verdict{beast::WebSocketErrc::no_upgrade, 426};
+            return Verdict{beast::WebSocketErrc::no_upgrade, 426, Reason::no_upgrade};
         }
         if (!is_websocket_key(text(request, Field::sec_websocket_key))) return malformed;
         const OriginCheck origin{text(request, Field::origin), text(request, Field::host)};
         if (request.count(Field::origin) != 0 && !origin.passes(options.origins)) {
-            return Verdict{beast::WebSocketErrc::origin_refused, 403};
+            return Verdict{beast::WebSocketErrc::origin_refused, 403, Reason::origin};
         }
         const std::string offered = joined(request, "Sec-WebSocket-Protocol");
         if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
-            return Verdict{beast::WebSocketErrc::subprotocol_refused, 400};
+            return Verdict{beast::WebSocketErrc::subprotocol_refused, 400, Reason::subprotocol};
         }
         return std::nullopt;
     }

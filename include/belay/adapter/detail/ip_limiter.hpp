@@ -50,6 +50,7 @@ private:
 ///
 /// Thread safety: the listener's thread.   Complexity: O(log n) each.
 class IpLimiter {
+    using Reason = beast::RefusedUpgrade::Reason;
     struct Entry {
         std::size_t connections = 0;
         std::size_t waiting = 0;
@@ -67,27 +68,28 @@ public:
     IpLimiter(const IpLimiter&) = delete;
     IpLimiter& operator=(const IpLimiter&) = delete;
 
-    /// Counts a connection, for no address yet.   Returns: false if there are too many.
-    [[nodiscard]] bool enter() noexcept {
-        if (connections_ >= options_.connections_max || waiting_ >= options_.waiting_max)
-            return false;
+    /// Counts a connection, for no address yet.   Returns: the limit that is reached; nothing if
+    /// the connection was counted.
+    [[nodiscard]] std::optional<Reason> enter() noexcept {
+        if (connections_ >= options_.connections_max) return Reason::connections_max;
+        if (waiting_ >= options_.waiting_max) return Reason::waiting_max;
         ++connections_, ++waiting_;
-        return true;
+        return std::nullopt;
     }
-    /// Whether `claim` would count a connection for `ip`.
-    [[nodiscard]] bool allows(const IpAddress& ip, Instant now) const noexcept {
+    /// Returns the limit because of which `claim` would not count a connection for `ip`.
+    [[nodiscard]] std::optional<Reason> why_not(const IpAddress& ip, Instant now) const noexcept {
         const auto found = entries_.find(ip.share());
-        return found == entries_.end() || allows(found->second, now);
+        return found == entries_.end() ? std::nullopt : why_not(found->second, now);
     }
-    /// Counts the connection for `ip`.   Returns: false if that address has too many.
-    /// Throws: std::bad_alloc.
-    [[nodiscard]] bool claim(const IpAddress& ip, Instant now) {
+    /// Counts the connection for `ip`.   Returns: the limit of that address that is reached;
+    /// nothing if the connection was counted.   Throws: std::bad_alloc.
+    [[nodiscard]] std::optional<Reason> claim(const IpAddress& ip, Instant now) {
         Entry& entry = entry_of(ip.share());
-        if (!allows(entry, now)) return false;
+        if (const auto why = why_not(entry, now)) return why;
         entry.upgrades.spend(now, options_.upgrades_per_ip_and_minute);
         if (entry.connections++ == 0) busy_.splice(busy_.end(), idle_, entry.place);
         ++entry.waiting;
-        return true;
+        return std::nullopt;
     }
     void answered(const std::optional<IpAddress>& ip) noexcept {
         --waiting_;
@@ -111,11 +113,15 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
 
 private:
-    [[nodiscard]] bool allows(const Entry& entry, Instant now) const noexcept {
-        return entry.connections < options_.connections_per_ip_max &&
-               entry.waiting < options_.waiting_per_ip_max &&
-               entry.upgrades.allows(now, options_.upgrades_per_ip_and_minute) &&
-               entry.refusals.allows(now, options_.refusals_per_ip_and_minute);
+    [[nodiscard]] std::optional<Reason> why_not(const Entry& entry, Instant now) const noexcept {
+        if (entry.connections >= options_.connections_per_ip_max)
+            return Reason::connections_per_ip_max;
+        if (entry.waiting >= options_.waiting_per_ip_max) return Reason::waiting_per_ip_max;
+        if (!entry.upgrades.allows(now, options_.upgrades_per_ip_and_minute))
+            return Reason::upgrades_per_ip_and_minute;
+        if (!entry.refusals.allows(now, options_.refusals_per_ip_and_minute))
+            return Reason::refusals_per_ip_and_minute;
+        return std::nullopt;
     }
     Entry& at(const IpAddress& ip) noexcept { return entries_.find(ip.share())->second; }
     Entry& entry_of(const IpAddress& key) {
@@ -141,39 +147,45 @@ private:
 
 /// The permit of one connection, until its socket is closed. An empty permit does nothing.
 class IpPermit {
+    using Reason = beast::RefusedUpgrade::Reason;
+
 public:
     IpPermit() = default;
-    /// Pre: enter() returned true for it.
-    explicit IpPermit(std::shared_ptr<IpLimiter> limiter) noexcept : limiter_{std::move(limiter)} {}
+    /// Pre: enter() counted a connection for it.
+    explicit IpPermit(std::shared_ptr<IpLimiter> limiter) noexcept
+        : limiter_{std::move(limiter)}, since_{SteadyClock{}.now()} {}
     IpPermit(IpPermit&& other) noexcept
         : limiter_{std::move(other.limiter_)},
+          since_{other.since_},
           ip_{std::exchange(other.ip_, std::nullopt)},
           waits_{std::exchange(other.waits_, true)} {}
     IpPermit& operator=(IpPermit&& other) noexcept {
         if (this == &other) return *this;
         leave();
         limiter_ = std::move(other.limiter_);
+        since_ = other.since_;
         ip_ = std::exchange(other.ip_, std::nullopt);
         waits_ = std::exchange(other.waits_, true);
         return *this;
     }
     ~IpPermit() { leave(); }
 
-    /// Counts the connection for `ip`.   Returns: false if a limit of that address is reached.
-    [[nodiscard]] bool claim(const IpAddress& ip) {
-        if (!limiter_->claim(ip, SteadyClock{}.now())) return false;
-        ip_ = ip;
-        return true;
+    /// Counts the connection for `ip`.   Returns: the limit of that address that is reached.
+    [[nodiscard]] std::optional<Reason> claim(const IpAddress& ip) {
+        const auto why = limiter_->claim(ip, SteadyClock{}.now());
+        if (!why) ip_ = ip;
+        return why;
     }
-    void upgraded() noexcept { settle(&beast::ListenerCounters::upgraded); }
+    void upgraded() noexcept {
+        if (!settle(&beast::ListenerCounters::upgraded)) return;
+        limiter_->counters.upgrades.add(elapsed(since_, SteadyClock{}.now()));
+    }
     void got_page() noexcept { settle(&beast::ListenerCounters::pages); }
     void aborted() noexcept { settle(&beast::ListenerCounters::upgrades_aborted); }
-    void given_up() noexcept { settle(&beast::ListenerCounters::given_up); }
-    void turned_away() noexcept { settle(&beast::ListenerCounters::turned_away); }
-    void refused() noexcept {
-        if (!limiter_ || !waits_) return;
-        settle(&beast::ListenerCounters::refused);
-        count_refusal();
+    void given_up() noexcept { settle(&beast::ListenerCounters::given_up, Reason::given_up); }
+    void turned_away(Reason why) noexcept { settle(&beast::ListenerCounters::turned_away, why); }
+    void refused(Reason why) noexcept {
+        if (settle(&beast::ListenerCounters::refused, why)) count_refusal();
     }
     /// Counts a close code that is a refusal: a server may accept the upgrade and then close.
     void closed_with(const Failure& why) noexcept {
@@ -190,23 +202,32 @@ public:
                 break;
         }
     }
-    void leave() noexcept {
+    /// The connection has ended; for the reason `why` if nothing was counted before.
+    void leave(Reason why = Reason::unanswered) noexcept {
         if (!limiter_) return;
-        settle(&beast::ListenerCounters::refused);  // the user never decided
+        settle(&beast::ListenerCounters::refused, why);
         std::exchange(limiter_, nullptr)->leave(ip_);
     }
 
 private:
-    void settle(std::uint64_t beast::ListenerCounters::*which) noexcept {
-        if (!limiter_ || !std::exchange(waits_, false)) return;
+    /// Returns: false if the result is counted already.
+    bool settle(std::uint64_t beast::ListenerCounters::*which) noexcept {
+        if (!limiter_ || !std::exchange(waits_, false)) return false;
         ++(limiter_->counters.*which);
         limiter_->answered(ip_);
+        return true;
+    }
+    bool settle(std::uint64_t beast::ListenerCounters::*which, Reason why) noexcept {
+        if (!settle(which)) return false;
+        limiter_->counters.reasons.add(why);
+        return true;
     }
     void count_refusal() noexcept {
         if (ip_) limiter_->refused(*ip_, SteadyClock{}.now());
     }
 
     std::shared_ptr<IpLimiter> limiter_;
+    Instant since_ = always;  ///< when the connection was accepted
     std::optional<IpAddress> ip_;
     bool waits_ = true;
 };

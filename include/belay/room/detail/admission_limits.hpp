@@ -30,16 +30,21 @@ public:
         const std::size_t all = clients + empty_connections_;
         return all >= options_.clients_max && all - options_.clients_max >= options_.waiting_max;
     }
-    /// Whether a new client, which is counted already, is rejected with a close code.
-    [[nodiscard]] bool is_exceeded(std::size_t clients) const noexcept {
-        return waiting_ > options_.waiting_max || clients > options_.clients_max;
+    /// Why a new client, which is counted already, is rejected with a close code.
+    [[nodiscard]] std::error_code why_exceeded(std::size_t clients) const noexcept {
+        if (clients > options_.clients_max) return RoomErrc::too_many_clients;
+        if (waiting_ > options_.waiting_max) return RoomErrc::too_many_waiting;
+        return {};
     }
-    /// Whether a connection may have one more client. The first counts instead of the connection.
-    [[nodiscard]] bool takes_another(const MultiplexedBase& connection,
-                                     std::size_t clients) const noexcept {
+    /// Why a connection may not have one more client. The first counts instead of the connection.
+    [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection,
+                                                  std::size_t clients) const noexcept {
         const bool first = connection.io.clients.empty();
-        return (first || !is_full(clients)) && clients < options_.clients_max &&
-               (connection.counted.waits || waiting_ < options_.waiting_max);
+        if (clients >= options_.clients_max || (!first && is_full(clients)))
+            return RoomErrc::too_many_clients;
+        if (!connection.counted.waits && waiting_ >= options_.waiting_max)
+            return RoomErrc::too_many_waiting;
+        return {};
     }
     /// Whether one more client may be checked again.
     [[nodiscard]] bool takes_recheck() const noexcept { return rechecks_ < options_.rechecks_max; }

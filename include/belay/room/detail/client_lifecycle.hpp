@@ -104,6 +104,12 @@ public:
         if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
         close(*connection.multiplexed, why);
     }
+    /// Counts a client that is closed without a close code, because it is silent.
+    void note_silent(RoomClient& client) {
+        if (client.core.closing()) return;
+        client.end.reason = RoomErrc::client_silent;
+        context_.tally.count_close(client.request.board, client.end.reason);
+    }
     /// Fails the client, or the connection, with this id.
     void fail_author(std::uint64_t author, const std::error_code& why) {
         if (RoomClient* const found = clients.find_client(author)) return fail(*found, why);
@@ -114,12 +120,14 @@ public:
     bool remove(std::uint64_t id) {
         if (RoomClient* const found = clients.find_client(id)) {
             if (found->core.closing()) return false;
-            close(*found, {});
+            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
+            close(*found, RoomErrc::client_removed);
             return true;
         }
         MultiplexedBase* const found = clients.find_connection(id);
         if (found == nullptr || found->core.closing()) return false;
-        close(*found, {});
+        context_.tally.count_close(found->request.board, RoomErrc::client_removed);
+        close(*found, RoomErrc::client_removed);
         return true;
     }
 
@@ -171,7 +179,7 @@ private:
     /// end the client only; the client mends all other errors by dialling again.
     [[nodiscard]] static bool ends_connection(const RoomClient& client,
                                               const std::error_code& why) {
-        if (!why) return true;
+        if (why == RoomErrc::client_removed) return true;
         return client.core.joined() && why != RoomErrc::unauthorized &&
                why != RoomErrc::forbidden && why != RoomErrc::history_reset &&
                why != RoomErrc::room_erased;

@@ -154,11 +154,14 @@ public:
 
     // ---- for connections ------------------------------------------------------------------------
 
-    /// Whether the transport has ended a connection because of a message beyond its limit. A close
-    /// code of the peer has another cause.
-    [[nodiscard]] bool is_oversize(const Failure& failure) const noexcept {
-        return failure.cause == Cause::protocol && failure.category == &websocket_category() &&
-               (failure.code == 1009 || failure.code == context_.options.close_codes.too_large);
+    /// Why the transport has ended a connection: because of a message beyond its limit, or against
+    /// its protocol. No error if it has not; a close code of the peer has another cause.
+    [[nodiscard]] std::error_code refused_by_transport(const Failure& failure) const noexcept {
+        if (failure.cause != Cause::protocol) return {};
+        if (failure.category != &websocket_category()) return RoomErrc::malformed_frame;
+        const int too_large = context_.options.close_codes.too_large;
+        if (failure.code != 1009 && failure.code != too_large) return {};
+        return RoomErrc::frame_too_large;
     }
     /// The transport of a client is open: it joins its room.
     void join(RoomClient& client) {
@@ -218,7 +221,12 @@ public:
             context_.tally.count(client->room->id, &RoomCounters::throttled);
             return context_.report(RoomEvent::Kind::throttled, *client->room, client);
         }
+        // None of its documents has joined a room.
         ++context_.tally.all.throttled;
+        if (!context_.wanted.events || connection.multiplexed == nullptr) return;
+        RoomEvent event{.kind = RoomEvent::Kind::throttled};
+        event.client.value = connection.multiplexed->id;
+        context_.pending_events.push_back(std::move(event));
     }
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
@@ -266,8 +274,10 @@ private:
         connection.rate.looked_at = context_.now;
         watch(client);
         if (client.core.joined()) watch_alone(client);
-        if (client.gone() && client.core.joined() && is_oversize(client.link->failure()))
-            lifecycle_.fail(client, make_error_code(RoomErrc::frame_too_large));
+        if (client.gone() && client.core.joined()) {
+            const std::error_code why = refused_by_transport(client.link->failure());
+            if (why) lifecycle_.fail(client, why);
+        }
         if (!client.gone() || std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
@@ -396,7 +406,11 @@ private:
         }
     }
     void on_tick(RoomClient& client) {
+        const bool upgrades = client.core.state() == ClientCore::State::opening;
         const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::tick);
+        if (todo.abort && upgrades)
+            context_.report_refusal(client.request, client.rights.grant.user,
+                                    RoomErrc::client_silent);
         if (todo.abort) return abort_client(client, todo);
         if (todo.drop_check) client.rights.check.drop();
         if (todo.fail) return lifecycle_.fail(client, make_error_code(*todo.fail));
@@ -412,8 +426,10 @@ private:
             return lifecycle_.fail(client, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
-        if (due == Pulse::Due::lost)
+        if (due == Pulse::Due::lost) {
+            lifecycle_.note_silent(client);
             return abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
+        }
         if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
             send_probe(client);
     }

@@ -95,7 +95,6 @@ public:
 
 private:
     void report(const std::string& board, std::string what) {
-        context_.tally.count(board, &RoomCounters::storage_failures);
         context_.report_failure(board, {RoomErrc::persistence_threw, {}, std::move(what)});
     }
 #if defined(__cpp_exceptions)

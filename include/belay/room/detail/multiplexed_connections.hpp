@@ -121,9 +121,10 @@ private:
         // Frames that it sent before its end count, although they are processed later.
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
-        if (connection.core.authorized() && connection.link &&
-            sessions_.is_oversize(connection.link->failure()))
-            lifecycle_.fail_connection(connection.io, make_error_code(RoomErrc::frame_too_large));
+        if (connection.core.authorized() && connection.link) {
+            const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
+            if (why) lifecycle_.fail_connection(connection.io, why);
+        }
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.authorized())
             ++context_.tally.all.upgrades_aborted;
@@ -174,8 +175,11 @@ private:
     }
     template <class C>
     void watch_connection(C& connection) {
+        const bool upgrades = connection.core.state() == ConnectionCore::State::opening;
         const ConnectionCore::Actions todo =
             connection.core.tick(context_.now, !connection.io.clients.empty());
+        if (todo.abort && upgrades)
+            context_.report_refusal(connection.request, {}, RoomErrc::client_silent);
         if (todo.abort) return abort(connection, todo);
         if (todo.fail)
             return lifecycle_.fail_connection(connection.io, make_error_code(*todo.fail));
@@ -184,9 +188,11 @@ private:
                                          context_.options.heartbeat.dead_after))
             return lifecycle_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
-        if (due == Pulse::Due::lost)
+        if (due == Pulse::Due::lost) {
+            for (RoomClient* const client : connection.io.clients) lifecycle_.note_silent(*client);
             return abort(connection,
                          connection.core.step(ConnectionCore::Event::ended, context_.now));
+        }
         if (due == Pulse::Due::ping || connection.io.alive.keepalive_at <= context_.now)
             send_probe(connection);
     }
@@ -305,7 +311,8 @@ private:
             connection.core.is_late(context_.now) &&
             std::none_of(connection.io.clients.begin(), connection.io.clients.end(), is_admitted);
         if (late || !connection.channels.takes_another(context_.options.documents_per_client_max)) {
-            const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
+            const auto why =
+                make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
             context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }

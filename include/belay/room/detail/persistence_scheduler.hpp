@@ -319,7 +319,6 @@ private:
         return RoomErrc::not_durable;
     }
     void failed(const std::string& board, const PersistenceError& error) {
-        context_.tally.count(board, &RoomCounters::storage_failures);
         context_.report_failure(board, error);
     }
 

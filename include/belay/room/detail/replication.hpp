@@ -252,7 +252,6 @@ private:
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
-        context_.tally.count(room.id, &RoomCounters::storage_failures);
         context_.report_failure(room.id, error);
     }
     /// Loads the room again, at most once in save_retry_min.

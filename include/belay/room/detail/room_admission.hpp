@@ -52,7 +52,7 @@ public:
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
         if (!lifecycle_.limits.is_full(lifecycle_.clients.clients())) return true;
-        context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many));
+        context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many_clients));
         return false;
     }
     /// Checks the access of a new client that has a connection of its own.
@@ -82,9 +82,7 @@ public:
     [[nodiscard]] std::error_code why_not_another(
         const MultiplexedBase& connection) const noexcept {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        if (!lifecycle_.limits.takes_another(connection, lifecycle_.clients.clients()))
-            return RoomErrc::too_many;
-        return {};
+        return lifecycle_.limits.why_not_another(connection, lifecycle_.clients.clients());
     }
 
     // ---- access ---------------------------------------------------------------------------------
@@ -187,8 +185,7 @@ private:
     }
     [[nodiscard]] std::error_code why_not_now() const noexcept {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        if (lifecycle_.limits.is_exceeded(lifecycle_.clients.clients())) return RoomErrc::too_many;
-        return {};
+        return lifecycle_.limits.why_exceeded(lifecycle_.clients.clients());
     }
     [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
@@ -204,7 +201,7 @@ private:
             rooms_.find_or_make(client.request.board, error, client.rights.grant.user);
         if (room == nullptr) return lifecycle_.fail(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
-            return lifecycle_.fail(client, make_error_code(RoomErrc::too_many));
+            return lifecycle_.fail(client, make_error_code(RoomErrc::room_full));
         client.room = room;
         rooms_.step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(client);

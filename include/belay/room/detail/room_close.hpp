@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The close code for an error; 1000 for none.
 [[nodiscard]] inline int room_close_code(const std::error_code& why,
                                          const RoomCloseCodes& codes) noexcept {
-    if (!why) return 1000;
+    if (!why || why == RoomErrc::client_removed) return 1000;
     if (why == RoomErrc::unauthorized) return codes.unauthorized;
     if (why == RoomErrc::forbidden || why == RoomErrc::bad_room_id) return codes.forbidden;
     if (why == RoomErrc::history_reset) return 4409;

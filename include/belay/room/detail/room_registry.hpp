@@ -105,7 +105,7 @@ public:
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
         else if (new_rooms_.opened.of(user) >= context_.options.rooms_per_user_max)
-            error = RoomErrc::too_many;
+            error = RoomErrc::too_many_of_user;
         else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
         if (error) return nullptr;
@@ -302,7 +302,6 @@ private:
         return true;
     }
     void give_up(const Room& room) {
-        context_.tally.count(room.id, &RoomCounters::storage_failures);
         context_.report_failure(room.id, {RoomErrc::not_durable,
                                           {},
                                           "the room was evicted, and the storage may lack changes "

@@ -75,6 +75,12 @@ public:
     void count_refusal(std::string_view board, const std::error_code& why) {
         count_reason(board, &RoomCounters::refused, why);
     }
+    void count_failure(std::string_view board, const std::error_code& why) {
+        each(board, [&](RoomCounters& c) {
+            ++c.storage_failures;
+            c.failures.add(why);
+        });
+    }
 
     RoomCounters all{};
 

@@ -96,8 +96,10 @@ struct TurnContext {
         if (client != nullptr && kind == RoomEvent::Kind::left) event.reason = client->end.reason;
         pending_events.push_back(std::move(event));
     }
-    /// Queues a failure of a room for the observer; an empty `board` is a failure of all rooms.
+    /// Counts a failed call of the storage, and queues it for the observer; an empty `board` is a
+    /// failure of all rooms.
     void report_failure(const std::string& board, const PersistenceError& error) {
+        tally.count_failure(board, error.code);
         pending_events.push_back(RoomFailure{board, error});
     }
     /// Counts a refused client or call, and queues the refusal for the observer.

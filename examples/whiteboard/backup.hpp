@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// Copies the boards of a server that runs into a folder, and takes one back. The copy is a storage
+// of its own: a server can start on it.
+#pragma once
+
+#include <belay/posix/journal_rooms.hpp>
+#include <belay/room/room_manager.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// Opens the boards in a folder.   Returns: or the reason why not.
+inline belay::Result<belay::posix::JournalRooms, std::string> rooms_in(const std::string& data) {
+    auto log = belay::posix::Journal::open(data + "/log");
+    if (!log) return log.error().message();
+    auto rooms = belay::posix::JournalRooms::open(data + "/boards", std::move(*log));
+    if (!rooms) return rooms.error().message();
+    return std::move(*rooms);
+}
+
+/// Makes calls of a RoomManager from another thread than that of its loop, one after the other.
+///
+/// `Rooms` is the RoomManager. `stops` becomes true when the loop ends; then no call waits.
+template <class Rooms>
+class BoardCopies {
+public:
+    BoardCopies(boost::asio::io_context& context, Rooms& rooms, const std::atomic<bool>& stops)
+        : context_{context}, rooms_{rooms}, stops_{stops} {}
+
+    /// Copies all boards into a new folder.   Returns: what was done, after "ok: ", or why not.
+    [[nodiscard]] std::string back_up(const std::string& folder) {
+        std::error_code error;
+        if (!std::filesystem::is_empty(folder, error) && !error)
+            return folder + " is not empty: name a new folder";
+        std::filesystem::create_directories(folder, error);
+        if (error) return folder + ": " + error.message();
+        auto copy = rooms_in(folder);
+        if (!copy) return folder + ": " + copy.error();
+        std::size_t boards = 0;
+        for (std::string last;;) {
+            const auto listed = call<belay::Result<std::vector<std::string>, Error>>(
+                [this, last](auto done) { rooms_.list(last, 100, std::move(done)); });
+            if (!listed) return "the server stops";
+            if (!*listed) return listed->error().message();
+            if ((*listed)->empty()) break;
+            for (const std::string& board : **listed) {
+                const std::string failed = copy_one(*copy, board);
+                if (!failed.empty()) return board + ": " + failed + "; the copy is not complete";
+                ++boards;
+            }
+            last = (*listed)->back();
+        }
+        return "ok: " + std::to_string(boards) + " boards are in " + folder;
+    }
+    /// Replaces one board by its copy.   Returns: likewise.
+    [[nodiscard]] std::string restore(const std::string& folder, const std::string& board) {
+        // Opening a storage would create it.
+        if (!std::filesystem::exists(folder + "/log")) return folder + " is no copy of boards";
+        auto copy = rooms_in(folder);
+        if (!copy) return folder + ": " + copy.error();
+        belay::driver::Question<belay::Result<std::optional<belay::StoredRoom>, Error>> loaded;
+        copy->load(board, loaded.ask());
+        auto room = *loaded.take();
+        if (!room) return room.error().message();
+        if (!*room) return "the copy has no board " + board;
+        // What the board has now would be merged with the copy. The clients begin anew.
+        const auto reset =
+            call<Error>([this, board](auto done) { rooms_.reset(board, std::move(done)); });
+        if (!reset || *reset) return reset ? reset->message() : "the server stops";
+        const auto imported =
+            call<Error>([this, board, content = std::move(**room)](auto done) mutable {
+                rooms_.import_room(board, std::move(content), std::move(done));
+            });
+        if (!imported || *imported)
+            return (imported ? imported->message() : "the server stops") +
+                   "; the board may be empty: try again";
+        return "ok: " + board + " is as it was in " + folder;
+    }
+
+private:
+    using Error = belay::PersistenceError;
+
+    /// Returns why a board was not copied; nothing if it was.
+    [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board) {
+        const auto room = call<belay::Result<std::optional<belay::StoredRoom>, Error>>(
+            [this, board](auto done) { rooms_.export_room(board, std::move(done)); });
+        if (!room) return "the server stops";
+        if (!*room) return room->error().message();
+        if (!**room) return {};  // it was erased meanwhile
+        const belay::StoredRoom& stored = ***room;
+        // With its epoch: clients of the board can continue on the copy.
+        if (const auto begun = copy.reset(board, stored.epoch); !begun)
+            return begun.error().message();
+        for (const auto* updates : {&stored.snapshot, &stored.updates}) {
+            for (const belay::Bytes& update : *updates) {
+                if (const auto added = copy.append(board, update); !added)
+                    return added.error().message();
+            }
+        }
+        belay::driver::Question<Error> flushed;
+        copy.flush(flushed.ask());
+        const Error error = *flushed.take();
+        return error ? error.message() : std::string{};
+    }
+    /// Calls `ask` with a Completion on the thread of the loop, and waits for the answer. The call
+    /// may come later, so `ask` refers to this object only.
+    /// Returns: nothing if the server stops.
+    template <class Answer, class Ask>
+    [[nodiscard]] std::optional<Answer> call(Ask ask) {
+        const auto promise = std::make_shared<std::promise<std::optional<Answer>>>();
+        auto answered = promise->get_future();
+        boost::asio::post(context_, [ask = std::move(ask), promise]() mutable {
+            ask(belay::Completion<Answer>{[promise](std::optional<Answer> answer) noexcept {
+                promise->set_value(std::move(answer));
+            }});
+        });
+        while (answered.wait_for(std::chrono::milliseconds{20}) != std::future_status::ready) {
+            if (stops_) return std::nullopt;
+        }
+        return answered.get();
+    }
+
+    boost::asio::io_context& context_;
+    Rooms& rooms_;
+    const std::atomic<bool>& stops_;
+};

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+// Goal: each connection that does not become a WebSocket has one reason, one count, and one event if
+// the listener decides. Method: real sockets provoke each RefusedUpgrade::Reason; a switch without
+// default does not compile when there is another one.
+#include <belay/adapter/beast_listener.hpp>
+
+#include <sys/resource.h>
+
+#include <string>
+#include <vector>
+
+#include <belay/adapter/beast_tls.hpp>
+
+#include "support/adapter/listener_rig.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::is_over;
+using belay_test::ListenerRig;
+using belay_test::RawSocket;
+using belay_test::UpgradeText;
+using Reason = beast::RefusedUpgrade::Reason;
+
+namespace {
+
+using Reasons = beast::ListenerCounters::Reasons;
+using Tls = boost::beast::ssl_stream<boost::beast::tcp_stream>;
+
+/// The numbers that one refusal must have changed.
+struct Expected {
+    bool calls_hook = true;
+    std::uint64_t accepted = 1;
+    std::uint64_t beast::ListenerCounters::*outcome = &beast::ListenerCounters::refused;
+};
+
+/// Checks that exactly one refusal is counted and reported since it was made.
+template <class Rig>
+class OneRefusal {
+public:
+    OneRefusal(Rig& rig, Reason why) : rig_{rig}, why_{why}, before_{rig.counters()} {
+        events_ = rig.refused.size();
+    }
+    void check(const Expected& expected = {}) {
+        const beast::ListenerCounters now = rig_.counters();
+        for (std::size_t i = 0; i < Reasons::count; ++i) {
+            const auto one = static_cast<Reason>(i);
+            INFO(to_string(why_) << ", counted as " << to_string(one));
+            CHECK(now.reasons.of(one) == before_.reasons.of(one) + (one == why_ ? 1U : 0U));
+        }
+        INFO(to_string(why_));
+        CHECK(now.accepted == before_.accepted + expected.accepted);
+        if (expected.outcome) CHECK(now.*expected.outcome == before_.*expected.outcome + 1);
+        REQUIRE(rig_.refused.size() == events_ + (expected.calls_hook ? 1U : 0U));
+        if (!expected.calls_hook) return;
+        const beast::RefusedUpgrade& event = rig_.refused.back();
+        CHECK(event.reason == why_);
+        CHECK(event.error);
+        CHECK(event.unreported == 0);
+        CHECK(event.ip == (why_ == Reason::exhausted ? "" : "127.0.0.1"));
+    }
+
+private:
+    Rig& rig_;
+    const Reason why_;
+    const beast::ListenerCounters before_;
+    std::size_t events_ = 0;
+};
+
+/// A request that the listener refuses.
+void answer(Reason why, const std::string& request, beast::ListenerOptions options = {}) {
+    ListenerRig<> rig{std::move(options)};
+    OneRefusal one{rig, why};
+    static_cast<void>(rig.answer_to(request));
+    one.check();
+}
+
+/// A connection that is closed unread, because other ones are there: `others` of them wait, or are
+/// open, or were refused.
+enum class Others : std::uint8_t { wait, open, refused };
+void close_unread(Reason why, beast::ListenerOptions options, Others others) {
+    ListenerRig<> rig{std::move(options)};
+    const RawSocket first = RawSocket::connect(rig.port);
+    if (others == Others::open) first.send(UpgradeText{}.text());
+    if (others == Others::refused) first.send("garbage\r\n\r\n");
+    rig.until([&] {
+        const beast::ListenerCounters c = rig.counters();
+        return c.accepted == 1 && (others == Others::wait || c.upgraded + c.refused == 1);
+    });
+    OneRefusal one{rig, why};
+    const RawSocket second = RawSocket::connect(rig.port);
+    rig.until([&] { return is_over(second); });
+    one.check({.outcome = &beast::ListenerCounters::turned_away});
+}
+
+void provoke(Reason why) {
+    const std::string good = UpgradeText{}.text();
+    switch (why) {
+        case Reason::malformed:
+            return answer(why, UpgradeText{.key = ""}.text());
+        case Reason::too_large:
+            return answer(why, UpgradeText{.target = "/" + std::string(9000, 'x')}.text());
+        case Reason::timed_out:
+            return answer(why, good.substr(0, 20), {.upgrade_within = 1ms});
+        case Reason::no_upgrade:
+            return answer(why, UpgradeText{.upgrade = ""}.text());
+        case Reason::origin:
+            return answer(why, UpgradeText{.more = "Origin: https://evil.example\r\n"}.text());
+        case Reason::subprotocol:
+            return answer(why, good, {.subprotocol = "chat"});
+        case Reason::tls: {
+            // Without a certificate, no client agrees on TLS; garbage is no TLS at all.
+            boost::asio::ssl::context context{boost::asio::ssl::context::tls_server};
+            ListenerRig<Tls> rig{{}, context};
+            OneRefusal one{rig, why};
+            static_cast<void>(rig.answer_to("GET / HTTP/1.1\r\n\r\n"));
+            return one.check();
+        }
+        case Reason::connections_max:
+            return close_unread(why, {.connections_max = 1}, Others::open);
+        case Reason::waiting_max:
+            return close_unread(why, {.waiting_max = 1}, Others::wait);
+        case Reason::connections_per_ip_max:
+            return close_unread(why, {.connections_per_ip_max = 1}, Others::open);
+        case Reason::waiting_per_ip_max:
+            return close_unread(why, {.waiting_per_ip_max = 1}, Others::wait);
+        case Reason::upgrades_per_ip_and_minute:
+            return close_unread(why, {.upgrades_per_ip_and_minute = 1}, Others::open);
+        case Reason::refusals_per_ip_and_minute:
+            return close_unread(why, {.refusals_per_ip_and_minute = 1}, Others::refused);
+        case Reason::given_up: {
+            ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 2}};
+            std::vector<RawSocket> silent;
+            for (int i = 0; i < 2; ++i) silent.push_back(RawSocket::connect(rig.port));
+            rig.until([&] { return rig.counters().accepted == 2; });
+            OneRefusal one{rig, why};
+            const RawSocket third = RawSocket::connect(rig.port);
+            rig.until([&] { return is_over(silent.front()); });
+            return one.check({.outcome = &beast::ListenerCounters::given_up});
+        }
+        case Reason::exhausted: {
+            ListenerRig<> rig{{.exhausted_pause = 1h}};
+            const RawSocket waits = RawSocket::connect(rig.port);
+            rlimit before{};
+            REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+            rlimit none = before;
+            none.rlim_cur = 0;
+            OneRefusal one{rig, why};
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+            rig.until([&] { return !rig.refused.empty(); });
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+            return one.check({.accepted = 0, .outcome = nullptr});
+        }
+        case Reason::by_user: {
+            ListenerRig<> rig;
+            rig.on_accept = [](beast::Accepted<> client) { client.refuse(503); };
+            OneRefusal one{rig, why};
+            static_cast<void>(rig.answer_to(good));
+            return one.check({.calls_hook = false});
+        }
+        case Reason::unanswered: {
+            ListenerRig<> rig;
+            rig.on_accept = [](const beast::Accepted<>&) {};
+            OneRefusal one{rig, why};
+            static_cast<void>(rig.answer_to(good));
+            return one.check({.calls_hook = false});
+        }
+        case Reason::closed: {
+            ListenerRig<> rig;
+            OneRefusal one{rig, why};
+            const RawSocket silent = RawSocket::connect(rig.port);
+            rig.until([&] { return rig.counters().accepted == 1; });
+            rig.listener->close();
+            return one.check({.calls_hook = false});
+        }
+    }
+    FAIL("no case provokes this reason");
+}
+
+[[nodiscard]] std::uint64_t sum_of(const RoomCounters::Histogram& times) {
+    std::uint64_t all = 0;
+    for (const std::uint64_t count : times.counts) all += count;
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("Each reason of a refused upgrade is counted once, and reported if the listener decides",
+          "[adapter][beast_refusals][fault]") {
+    for (std::size_t i = 0; i < Reasons::count; ++i) {
+        const auto why = static_cast<Reason>(i);
+        CHECK(to_string(why) != "unknown");
+        provoke(why);
+    }
+    CHECK(to_string(static_cast<Reason>(Reasons::count)) == "unknown");
+}
+
+TEST_CASE("The clients of a proxy are refused with the limit of their own address",
+          "[adapter][beast_refusals][fault]") {
+    ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
+    const std::string request = UpgradeText{.more = "X-Forwarded-For: 192.0.2.1\r\n"}.text();
+    const RawSocket first = RawSocket::connect(rig.port);
+    first.send(request);
+    rig.until([&] { return rig.counters().upgraded == 1; });
+    static_cast<void>(rig.answer_to(request));
+    REQUIRE(rig.refused.size() == 1);
+    CHECK(rig.refused[0].reason == Reason::connections_per_ip_max);
+    CHECK(rig.refused[0].status == 429);
+    CHECK(rig.counters().reasons.of(Reason::connections_per_ip_max) == 1);
+    CHECK(rig.counters().refused == 1);
+}
+
+TEST_CASE("A peer that resets before the accept is counted as aborted, not as over a limit",
+          "[adapter][beast_refusals][fault]") {
+    ListenerRig<> rig{{.upgrades_per_ip_and_minute = 1}};
+    for (std::uint64_t times = 1; times <= 3; ++times) {
+        RawSocket gone = RawSocket::connect(rig.port);
+        gone.reset();
+        rig.until([&] { return rig.counters().accepted == times; });
+        rig.until([&] { return rig.counters().upgrades_aborted == times; });
+    }
+    CHECK(rig.counters().turned_away == 0);
+    CHECK(rig.refused.empty());
+}
+
+TEST_CASE("An event of a flood has the number of those that were not reported before it",
+          "[adapter][beast_refusals][fault]") {
+    ListenerRig<> rig{{.upgrade_within = 1h, .waiting_per_ip_max = 1}};
+    const RawSocket waits = RawSocket::connect(rig.port);
+    rig.until([&] { return rig.counters().accepted == 1; });
+    // The hook is called for 60 at once, and then once for each second.
+    while (rig.refused.empty() || rig.refused.back().unreported == 0) {
+        const RawSocket flood = RawSocket::connect(rig.port);
+        rig.until([&] { return is_over(flood); });
+    }
+    CHECK(rig.refused.size() >= 61);
+    std::uint64_t events = 0;
+    for (const beast::RefusedUpgrade& one : rig.refused) events += 1 + one.unreported;
+    CHECK(events == rig.counters().reasons.of(Reason::waiting_per_ip_max));
+    CHECK(events == rig.counters().turned_away);
+}
+
+TEST_CASE("The time of an upgrade lasts until its answer, and is counted for WebSockets only",
+          "[adapter][beast_refusals][unit]") {
+    ListenerRig<> rig;
+    std::optional<beast::Accepted<>> held;
+    rig.on_accept = [&](beast::Accepted<> client) { held = std::move(client); };
+    static_cast<void>(rig.answer_to(UpgradeText{.key = ""}.text()));
+    const Instant begun = SteadyClock{}.now();
+    const RawSocket peer = RawSocket::connect(rig.port);
+    peer.send(UpgradeText{}.text());
+    rig.until([&] { return held.has_value(); });
+    CHECK(sum_of(rig.counters().upgrades) == 0);
+    // A user that takes a while to decide.
+    const Instant decided = after(SteadyClock{}.now(), 5ms);
+    rig.until([&] { return SteadyClock{}.now() >= decided; });
+    rig.serve(std::move(*held));
+    rig.until([&] { return rig.counters().upgraded == 1; });
+    CHECK(sum_of(rig.counters().upgrades) == 1);
+    CHECK(rig.counters().upgrades.sum >= 5ms);
+    CHECK(rig.counters().upgrades.sum <= elapsed(begun, SteadyClock{}.now()));
+}
