@@ -277,7 +277,7 @@ void play_refusals(std::uint64_t seeds) {
 
 TEST_CASE("Replica accounts for every edit with a server that refuses and throws",
           "[sync][replica][sim]") {
-    play_refusals<LastWriteWins>(100);
-    play_refusals<LocalWins>(50);
-    play_refusals<RemoteWins>(50);
+    play_refusals<LastWriteWins>(histories(100));
+    play_refusals<LocalWins>(histories(50));
+    play_refusals<RemoteWins>(histories(50));
 }
