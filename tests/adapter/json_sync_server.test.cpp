@@ -34,18 +34,19 @@ struct JsonRig {
     }
 };
 struct JsonBody {
-    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig->body().send(batch); }
+    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig().body().send(batch); }
     Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
-        return rig->body().changes(since);
+        return rig().body().changes(since);
     }
-    std::unique_ptr<JsonRig> rig = std::make_unique<JsonRig>();
+    JsonRig& rig() { return *in; }
+    std::unique_ptr<JsonRig> in = std::make_unique<JsonRig>();
 };
 
 }  // namespace
 
 TEST_CASE("check::sync_server finds no fault in a server that speaks JSON",
           "[adapter][json_sync_server]") {
-    CHECK(fault_of_body<JsonBody>({.histories = 5}) == "none");
+    CHECK(fault_of_body<JsonBody>({.histories = 5}, "\xff") == "none");
 }
 
 TEST_CASE("the two questions of a JsonSyncServer, and their answers, have this JSON",

@@ -100,12 +100,26 @@ struct Notes {
 
 }  // namespace
 
-TEST_CASE("The offline notes print themselves, and their conflicts", "[adapter][offline_notes]") {
-    const Ended shown = run({OFFLINE_NOTES_BINARY});
-    CHECK(shown.code == 0);
-    CHECK(has(shown.text, "phone: conflict on shopping: ConcurrentModification\n"));
-    CHECK(has(shown.text, "phone: others replaced call\n"));
-    CHECK(has(shown.text, "ideas = sail\nshopping = milk, bread\n"));
+TEST_CASE("The offline notes report each conflict, and what others replaced",
+          "[adapter][offline_notes]") {
+    const Notes notes;
+    Ended last{};
+    for (const Words& words : std::vector<Words>{{"phone", "add", "shopping", "milk"},
+                                                 {"phone", "add", "call", "mother"},
+                                                 {"laptop", "add", "ideas", "sail"},
+                                                 {"phone", "sync"},
+                                                 {"laptop", "sync"},
+                                                 {"phone", "update", "shopping", "beer"},
+                                                 {"laptop", "update", "shopping", "milk, bread"},
+                                                 {"laptop", "remove", "call"},
+                                                 {"laptop", "sync"},
+                                                 {"phone", "sync"}}) {
+        last = run(notes.command(words));
+        REQUIRE(last.code == 0);
+    }
+    CHECK(has(last.text, "phone: conflict on shopping: ConcurrentModification\n"));
+    CHECK(has(last.text, "phone: others replaced call\n"));
+    CHECK(run(notes.command({"phone", "show"})).text == "ideas = sail\nshopping = milk, bread\n");
 }
 
 TEST_CASE("The offline notes are killed at any system call, and continue",
@@ -138,7 +152,8 @@ TEST_CASE("The offline notes show an edit as soon as it is confirmed", "[adapter
 TEST_CASE("The offline notes report invalid arguments and files", "[adapter][offline_notes]") {
     const Notes notes;
     const std::string device = notes.directory / "phone";
-    for (const std::vector<std::string>& words : {std::vector<std::string>{device},
+    for (const std::vector<std::string>& words : {std::vector<std::string>{},
+                                                  {device},
                                                   {device, "add"},
                                                   {device, "add", "x"},
                                                   {device, "remove", "x", "y"},

@@ -209,7 +209,10 @@ TEST_CASE("sqlite::Store opens a file of version 4, and remembers what is replac
               part::ReplacedVersion<std::string>{stamp(5), std::string{"old"}});
     }
     run_sql(dir / "s", "UPDATE replaced SET value=x'00'");
-    CHECK(store_in(dir / "s").replaced(op.id).error() == QueueErrc::corrupt);
+    TextStore store = store_in(dir / "s");
+    CHECK(store.replaced(op.id).error() == QueueErrc::corrupt);
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(sums(processor.process_batch("s", Ops{op}), 1) == "1 0 0");  // it was applied
 }
 
 TEST_CASE("sqlite::Store remembers a limited number of replaced versions",

@@ -19,6 +19,13 @@ inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
     return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+/// Returns the number of histories of a property that takes `usual` of them: more only if
+/// BELAY_SEEDS is 10,000 or more.
+inline std::uint64_t histories(std::uint64_t usual) {
+    const std::uint64_t asked = from_environment("BELAY_SEEDS", 2000);
+    return asked >= 10'000 ? asked : usual;
+}
+
 /// Calls `f(Seed)` for the seeds 1 to BELAY_SEEDS (2000 unless the environment says otherwise), but
 /// no more than `most` of them; with BELAY_SEED=n for that one only. `f` ends a failing history by
 /// REQUIRE or by throwing; the report names its seed.

@@ -179,11 +179,11 @@ void play(Seed seed, const Script& script) {
 }  // namespace
 
 TEST_CASE("Bridge: no edit of a session with one writer is lost", "[sync][bridge][sim]") {
-    for_each_seed([](Seed seed) { play(seed, {}); }, 300);
+    for_each_seed([](Seed seed) { play(seed, {}); }, histories(300));
 }
 
 TEST_CASE("Bridge: of two writers the last one wins, everywhere", "[sync][bridge][sim]") {
-    for_each_seed([](Seed seed) { play(seed, {.all_write = true}); }, 300);
+    for_each_seed([](Seed seed) { play(seed, {.all_write = true}); }, histories(300));
 }
 
 TEST_CASE("Bridge: a server with its own clock converges, too", "[sync][bridge][sim]") {
@@ -192,7 +192,7 @@ TEST_CASE("Bridge: a server with its own clock converges, too", "[sync][bridge][
             [&](Seed seed) {
                 play(seed, {.all_write = true, .restamps = ahead, .forgets = false});
             },
-            100);
+            histories(100));
     }
 }
 
@@ -205,5 +205,5 @@ TEST_CASE("Bridge: a driver that runs it too early changes nothing", "[sync][bri
             eager.run();
             REQUIRE(plain.pushes() == eager.pushes());
         },
-        50);
+        histories(50));
 }

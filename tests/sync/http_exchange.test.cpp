@@ -52,6 +52,7 @@ struct HttpBody {
             TextCodec{},
             {.session = "s"}};
     };
+    BytesRig<>& rig() { return in->rig; }
     std::unique_ptr<Parts> in = std::make_unique<Parts>();
 };
 

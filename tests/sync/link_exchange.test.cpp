@@ -82,6 +82,7 @@ struct LinkBody {
         sim::Host& host = world.host("server", [this](sim::Host& h) { return SyncHost{h, rig}; });
         DeviceLink link{world, "device"};
     };
+    BytesRig<>& rig() { return in->rig; }
     std::unique_ptr<Parts> in = std::make_unique<Parts>();
 };
 
@@ -215,6 +216,6 @@ TEST_CASE("no edit is lost over a link that is cut, to a server that is killed a
             world.settle();
             failed += world.failed;
         },
-        30);
+        histories(30));
     CHECK(failed != 0);
 }

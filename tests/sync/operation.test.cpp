@@ -86,6 +86,15 @@ TEST_CASE("hash_bytes is the same everywhere", "[sync][operation][golden]") {
     CHECK(detail::hash_bytes(as_bytes("belay catches a program"), 2) == 0x81AF81946612E1BEU);
 }
 
+TEST_CASE("hash_id is hash_bytes of an id", "[sync][operation]") {
+    Random bits{Seed{1}};
+    for (int i = 0; i < 100; ++i) {
+        const Id id = make_id(bits);
+        const std::uint64_t hash = bits();
+        CHECK(detail::hash_id(id, hash) == detail::hash_bytes(id, hash));
+    }
+}
+
 TEST_CASE("hash_bytes reads the last bytes in one load, with the same result",
           "[sync][operation]") {
     // Eight bytes a time, and then the length with each byte that is left behind it.

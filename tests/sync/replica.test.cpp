@@ -575,7 +575,8 @@ struct ReplicaWorld {
 TEST_CASE("Replica accounts for every edit in worlds of two and three devices",
           "[sync][replica][sim]") {
     std::size_t restamped = 0;
-    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    const std::uint64_t last = histories(300);
+    for (std::uint64_t seed = 1; seed <= last; ++seed) {
         INFO("seed " << seed);
         ReplicaWorld world{seed, 2 + seed % 2};
         for (int i = 0; i < 60; ++i) world.step();

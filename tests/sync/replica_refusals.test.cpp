@@ -249,7 +249,7 @@ TEST_CASE("Replica: two devices with one id come into step", "[sync][replica][si
                 REQUIRE(device.view() == contents);
             }
         },
-        500);
+        histories(500));
 }
 
 TEST_CASE("Replica::send_again makes an edit that was too old one of now",

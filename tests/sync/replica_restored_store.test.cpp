@@ -321,3 +321,24 @@ TEST_CASE("Replica cannot restore a version that its journal cannot take, and go
     CHECK(rig.contents() == RestoredTexts{{"short", "x"}});
     CHECK(device.view() == rig.contents());
 }
+
+TEST_CASE("Replica reports its versions that edits_max keeps it from restoring",
+          "[sync][replica][bad_input]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::restores);
+    for (const char* const name : {"a", "b", "c"}) {
+        edit_and_sync(rig, *device.replica, AddText{name, std::string{name} + "1"});
+    }
+    rig.restore(0, 2);
+    device.options.edits_max = 2;
+    REQUIRE(device.start());
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.restored.size() == 2);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == report.replaced[0].mine.id + "1");
+    CHECK(std::count(report.restored.begin(), report.restored.end(), report.replaced[0].mine.id) ==
+          0);
+    CHECK(rig.contents().size() == 2);
+    CHECK(device.view() == rig.contents());
+}

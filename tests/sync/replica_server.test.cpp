@@ -14,11 +14,12 @@ namespace {
 
 template <class Store>
 struct BytesBody {
-    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig->body(200).send(batch); }
+    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig().body(200).send(batch); }
     Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
-        return rig->body(200).changes(since);
+        return rig().body(200).changes(since);
     }
-    std::unique_ptr<BytesRig<Store>> rig = std::make_unique<BytesRig<Store>>();
+    BytesRig<Store>& rig() { return *in; }
+    std::unique_ptr<BytesRig<Store>> in = std::make_unique<BytesRig<Store>>();
 };
 
 /// Takes no writes of "a" until it is told to.

@@ -29,6 +29,18 @@ static_assert(belay::detail::later(WallTime::min(), Duration{1}) > WallTime::min
 static_assert(belay::detail::earlier(WallTime::min(), Duration{1}) == WallTime::min());
 static_assert(belay::detail::earlier(WallTime::max(), Duration{1}) < WallTime::max());
 
+// Equality looks at each byte of the origin.
+constexpr bool each_byte_counts() {
+    for (std::size_t i = 0; i < Id{}.size(); ++i) {
+        Stamp other = stamp_at(2, 2, 1);
+        other.origin[i] = std::byte{7};
+        if (other == stamp_at(2, 2, 1) || !(other != stamp_at(2, 2, 1))) return false;
+    }
+    return stamp_at(2, 2, 1) == stamp_at(2, 2, 1);
+}
+static_assert(each_byte_counts());
+static_assert(stamp_at(2, 2, 1) != stamp_at(2, 3, 1) && stamp_at(2, 2, 1) != stamp_at(3, 2, 1));
+
 static_assert(sizeof(Stamp) == 32);
 
 }  // namespace

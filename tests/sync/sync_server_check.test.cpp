@@ -89,10 +89,64 @@ struct FailsToAnswer : RightServer {
     Result<ServedPage> changes(const part::StoreCursor&) { return SyncErrc::unanswered; }
 };
 
+/// A server that writes values: "unwritable" has no bytes.
+template <class Store, class Strategy>
+struct WritesValues : ServedStore<Store, Strategy> {
+    using Base = ServedStore<Store, Strategy>;
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        auto page = Base::changes(since);
+        for (const auto& one : page->changes) {
+            if (one.value == "unwritable") return SyncErrc::store_corrupt;
+        }
+        return page;
+    }
+};
+using WritingServer = WritesValues<Memory, LastWriteWins>;
+struct FailsBatchesOfUnwritable : WritingServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        auto result = WritingServer::send(batch);
+        for (const auto& one : result->overwrote) {
+            if (one.replaced.value == "unwritable") return SyncErrc::store_corrupt;
+        }
+        return result;
+    }
+};
+struct KeepsEditsOfUnwritable : WritingServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        const std::string element{batch[0].element()};
+        if (store->read({"s", element}).value() != "unwritable") return WritingServer::send(batch);
+        SyncResult<Op> result;
+        result.failed_count = 1;
+        result.failed_operations.push_back({batch[0], SyncErrc::store_corrupt});
+        return result;
+    }
+};
+/// Applies an operation again, if the first answer had to leave something out.
+struct ForgetsUnwritable : WritingServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        auto result = WritingServer::send(batch);
+        const bool is_again = batch[0].id == left_out;
+        for (const auto& one : result->overwrote) {
+            if (one.replaced.value == "unwritable") left_out = batch[0].id;
+        }
+        if (is_again) {
+            result->conflicts.push_back({batch[0], ConcurrentModification{}, true});
+            result->conflict_count = 1;
+            result->synced_count = 0;
+        }
+        return result;
+    }
+    Id left_out{};
+};
+
 template <class Server>
 std::optional<check::SyncServerRule> rule_broken_by() {
-    const auto fault = check::sync_server([] { return Server{}; },
-                                          [](std::uint64_t i) { return std::to_string(i); });
+    const auto fault = check::sync_server(
+        [] { return Server{}; }, [](std::uint64_t i) { return std::to_string(i); },
+        [](Server& server, std::string_view element, const Stamp& stamp) {
+            CHECK_FALSE(
+                server.store->add({"s", element}, "unwritable", {stamp, fresh_id(), 1, {}}));
+        });
     return fault ? std::optional{fault->rule} : std::nullopt;
 }
 
@@ -103,6 +157,12 @@ TEST_CASE("check::sync_server finds no fault in a SyncProcessor", "[sync][sync_s
     CHECK_FALSE(rule_broken_by<ServedStore<Memory, LocalWins>>());
     CHECK_FALSE(rule_broken_by<ServedStore<Memory, RemoteWins>>());
     CHECK_FALSE(rule_broken_by<ServedStore<MapStore, LastWriteWins>>());
+    CHECK_FALSE(rule_broken_by<WritingServer>());
+    CHECK_FALSE(rule_broken_by<WritesValues<Memory, LocalWins>>());
+    CHECK_FALSE(rule_broken_by<WritesValues<Memory, RemoteWins>>());
+    CHECK_FALSE(rule_broken_by<WritesValues<MapStore, LastWriteWins>>());
+    CHECK_FALSE(check::sync_server([] { return RightServer{}; },
+                                   [](std::uint64_t i) { return std::to_string(i); }));
 }
 
 TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_server_check]") {
@@ -115,11 +175,15 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
     CHECK(rule_broken_by<RepeatsItself>() == Rule::lists_only_changes);
     CHECK(rule_broken_by<StopsCopies>().has_value());
     CHECK(rule_broken_by<FailsToAnswer>() == Rule::takes_what_it_should);
+    CHECK(rule_broken_by<FailsBatchesOfUnwritable>() == Rule::answers_about_unwritable_values);
+    CHECK(rule_broken_by<KeepsEditsOfUnwritable>() == Rule::answers_about_unwritable_values);
+    CHECK(rule_broken_by<ForgetsUnwritable>() == Rule::applies_each_once);
 }
 
 TEST_CASE("every check::SyncServerRule has its own sentence", "[sync][sync_server_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::SyncServerRule::copies_for_new_readers); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::SyncServerRule::answers_about_unwritable_values);
+         ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::SyncServerRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::SyncServerRule>(99))} == "unknown");

@@ -30,7 +30,7 @@ TEST_CASE("offline operations of clients are in the store once, in order, under 
             ledger_failures += w.ledger_failures;
             retries += w.retries;
         },
-        500);
+        histories(500));
     if (worlds < 20) return;
     // The worlds must have been worth passing.
     CHECK(conflicts > 5 * worlds);

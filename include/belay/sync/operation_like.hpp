@@ -44,15 +44,16 @@ namespace detail {
 BELAY_DETAIL_MEMBER(base);
 BELAY_DETAIL_MEMBER(saw);
 
+[[nodiscard]] constexpr std::uint64_t mix_word(std::uint64_t hash, std::uint64_t word) noexcept {
+    constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
+    const Product p = multiply(hash ^ word, factor);
+    return p.high ^ p.low ^ factor;
+}
 /// Returns a hash that is the same on every machine, to recognise bytes that were seen before.
 ///
 /// Do not use it for secrets, or against an attacker who searches for collisions.
 [[nodiscard]] inline std::uint64_t hash_bytes(BytesView bytes, std::uint64_t hash) noexcept {
-    constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
-    const auto mix = [&](std::uint64_t word) {
-        const Product p = multiply(hash ^ word, factor);
-        hash = p.high ^ p.low ^ factor;
-    };
+    const auto mix = [&](std::uint64_t word) { hash = mix_word(hash, word); };
     std::size_t i = 0;
     for (; bytes.size() - i >= 8; i += 8) mix(load_le<std::uint64_t>(bytes.data() + i));
     // The length and the remaining bytes, the first byte highest.
@@ -67,6 +68,12 @@ BELAY_DETAIL_MEMBER(saw);
     for (; i < bytes.size(); ++i) tail = tail << 8 | std::to_integer<std::uint64_t>(bytes[i]);
     mix(tail);
     return mix64(hash ^ bytes.size());
+}
+/// Returns hash_bytes() of an id, without its loops.
+[[nodiscard]] inline std::uint64_t hash_id(const Id& id, std::uint64_t hash) noexcept {
+    hash = mix_word(hash, load_le<std::uint64_t>(id.data()));
+    hash = mix_word(hash, load_le<std::uint64_t>(id.data() + 8));
+    return mix64(mix_word(hash, sizeof(Id)) ^ sizeof(Id));
 }
 
 template <class V>
@@ -241,7 +248,7 @@ template <OperationLike O>
     std::uint64_t hash =
         mix64(static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()) ^
               (std::uint64_t{stamp.counter} << 2U | static_cast<std::uint64_t>(kind)));
-    hash = hash_bytes(stamp.origin, hash);
+    hash = hash_id(stamp.origin, hash);
     hash = hash_bytes(as_bytes(std::string_view{operation.element()}), hash);
     if (kind == OperationKind::add || kind == OperationKind::update) {
         hash = hash_of_value(operation.value(), hash);
@@ -252,7 +259,7 @@ template <OperationLike O>
     }
     if (const std::optional<Stamp> saw = version_seen_by(operation)) {
         hash = mix64(hash ^ static_cast<std::uint64_t>(saw->wall.time_since_epoch().count()));
-        hash = hash_bytes(saw->origin, hash ^ saw->counter);
+        hash = hash_id(saw->origin, hash ^ saw->counter);
     }
     if constexpr (HasWhatHappened<O>) {
         if (kind == OperationKind::interaction) {

@@ -53,7 +53,8 @@ struct OperationReport {
     std::string_view session;
     const Op& operation;
     part::OperationOutcome outcome{};
-    /// The reason why the operation waits or failed.
+    /// The reason why the operation waits or failed. A duplicate has one if the version that it
+    /// replaced cannot be read any more.
     std::error_code error{};
 };
 

@@ -3,14 +3,16 @@
 /// check::sync_server: checks that a server of a Replica is correct. For tests of servers.
 #pragma once
 
+#include <concepts>     // std::invocable, std::same_as
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <map>          // std::map
 #include <optional>     // std::optional
 #include <set>          // std::set
 #include <span>         // std::span
 #include <string>       // std::string
-#include <type_traits>  // std::remove_cvref_t
-#include <utility>      // std::exchange, std::move, std::pair
+#include <string_view>  // std::string_view
+#include <type_traits>  // std::invoke_result_t, std::remove_cvref_t
+#include <utility>      // std::as_const, std::move, std::pair
 #include <vector>       // std::vector
 
 #include <belay/core/random.hpp>
@@ -30,7 +32,8 @@ enum class SyncServerRule : std::uint8_t {
     lists_its_effects,
     lists_only_changes,
     ends_its_pages,
-    copies_for_new_readers
+    copies_for_new_readers,
+    answers_about_unwritable_values
 };
 
 /// Returns the rule as a sentence.
@@ -43,7 +46,8 @@ enum class SyncServerRule : std::uint8_t {
         "changes lists the effects of everything that send has returned",
         "changes lists nothing to a reader that has everything, unless it sends a copy",
         "changes ends: each page moves the cursor, and one of them is the last",
-        "a new reader gets a copy of what the others have"};
+        "a new reader gets a copy of what the others have",
+        "an edit of a value without a written form is answered, and replaces it"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -67,6 +71,13 @@ struct SyncServerOptions {
 }}}  // namespace belay::check
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Stands for a server whose values can all be written.
+struct NeverSpoiledServer {};
+template <class Spoil, class Server>
+concept SpoilsServer =
+    std::same_as<Spoil, NeverSpoiledServer> ||
+    std::invocable<Spoil&, std::remove_cvref_t<Server>&, std::string_view, const Stamp&>;
 
 /// An author, two readers, and the rule that was broken first.
 template <class Server, class Value, class ToValue, WallClockLike WallClock>
@@ -111,6 +122,43 @@ public:
             expect(fresh.has == follower_.has && fresh.copied_once, Rule::copies_for_new_readers);
         }
     }
+    /// Meets a value that no answer can carry: an author who has not seen it edits its element, and
+    /// the element is removed afterwards.
+    template <class Spoil>
+    void meet_unwritable(Spoil& spoil) {
+        constexpr Rule rule = Rule::answers_about_unwritable_values;
+        const std::string element = "f";
+        Stamp there = clock_.stamp();
+        spoil(server_, std::string_view{element}, std::as_const(there));
+        Op edit;
+        edit.id = make_id(bits_);
+        edit.stamp = clock_.stamp_above(there).value();
+        edit.action = AddElement<Value>{element, value_(++last_)};
+        edit.saw = Stamp{};
+        const auto first = sent({edit}, rule);
+        const auto again = sent({edit}, rule);
+        expect(first && again && first->failed == 0, rule);
+        if (broken_) return;
+        expect(first->conflicts == again->conflicts && again->failed == 0, Rule::applies_each_once);
+        if (first->conflicts.empty()) {
+            read(follower_, rule);
+            const auto at = follower_.has.find(element);
+            expect(at != follower_.has.end(), Rule::lists_its_effects);
+            if (broken_) return;
+            there = at->second.first;  // a strategy may have merged
+        }
+        Op removal;
+        removal.id = make_id(bits_);
+        removal.stamp = clock_.stamp_above(edit.stamp < there ? there : edit.stamp).value();
+        removal.action = RemoveElement{element};
+        removal.saw = there;
+        const auto gone = sent({removal}, rule);
+        expect(gone && gone->conflicts.empty() && gone->failed == 0, rule);
+        if (broken_) return;
+        read(follower_, rule);
+        expect(follower_.has.count(element) == 0, Rule::lists_its_effects);
+        versions_ = confirmed_ = versions_of(follower_);
+    }
     [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
@@ -148,18 +196,30 @@ private:
         versions_[element] = {edit.stamp, now};
         return edit;
     }
+    struct Sent {
+        std::set<Id> conflicts{};
+        std::size_t failed = 0;
+    };
     /// Sends a batch.   Returns: the ids of the conflicts.
     std::set<Id> send(const std::vector<Op>& batch, bool may_lose) {
+        auto done = sent(batch, Rule::takes_what_it_should);
+        if (!done) return {};
+        expect(may_lose || (done->conflicts.empty() && done->failed == 0),
+               Rule::applies_what_saw_the_present);
+        return std::move(done->conflicts);
+    }
+    /// Sends a batch.   Returns: nothing if there is no result, which breaks the rule `answers`.
+    std::optional<Sent> sent(const std::vector<Op>& batch, Rule answers) {
         const auto result = server_.send(std::span<const Op>{batch});
-        expect(static_cast<bool>(result), Rule::takes_what_it_should);
-        if (!result) return {};
+        expect(static_cast<bool>(result), answers);
+        if (!result) return std::nullopt;
         std::set<Id> left;
         for (const Op& one : batch) left.insert(one.id);
-        std::set<Id> conflicts;
+        Sent done{{}, result->failed_operations.size()};
         bool once = true;
         for (const auto& one : result->conflicts) {
             once = left.erase(one.operation.id) == 1 && once;
-            conflicts.insert(one.operation.id);
+            done.conflicts.insert(one.operation.id);
         }
         for (const auto& one : result->failed_operations) {
             once = left.erase(one.operation.id) == 1 && once;
@@ -168,8 +228,7 @@ private:
                    result->conflict_count == result->conflicts.size() &&
                    result->failed_count == result->failed_operations.size(),
                Rule::accounts_for_each_operation);
-        expect(may_lose || left.size() == batch.size(), Rule::applies_what_saw_the_present);
-        return conflicts;
+        return done;
     }
     /// Reads to the end of the changes.
     void read(Reader& reader, Rule rule) {
@@ -249,24 +308,41 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///
 /// - `make()` returns a new server, whose session is empty.
 /// - `value(i)` returns the value with the number `i`. Values have ==.
+/// - `spoil(server, element, stamp)`, for a server that writes values as bytes or text: makes the
+///   element live in the server's store, with this stamp and a value that has no written form. The
+///   check calls it once after each history.
 ///
 /// Some operations name a version that is not the present one. Any strategy may decide these.
 /// Errors:     the fault.   Throws: what the server and the other arguments throw.
-template <class Make, class Value, WallClockLike WallClock = SystemClock>
-[[nodiscard]] std::optional<SyncServerFault> sync_server(Make make, Value value,
+template <class Make, class Value, class Spoil, WallClockLike WallClock = SystemClock>
+    requires detail::SpoilsServer<Spoil, std::invoke_result_t<Make&>>
+[[nodiscard]] std::optional<SyncServerFault> sync_server(Make make, Value value, Spoil spoil,
                                                          SyncServerOptions options = {},
                                                          WallClock clock = {}) {
-    using Server = std::remove_cvref_t<decltype(make())>;
+    using Server = std::remove_cvref_t<std::invoke_result_t<Make&>>;
     using V = std::remove_cvref_t<decltype(value(std::uint64_t{1}))>;
     for (std::uint64_t history = 0; history < options.histories; ++history) {
         detail::SyncServerChecker<Server, V, Value, WallClock> checker{
             make(), value, Random{Seed{history}}, clock};
-        for (std::uint64_t step = 0; step < options.steps; ++step) {
-            checker.step();
+        for (std::uint64_t step = 0; step <= options.steps; ++step) {
+            if (step < options.steps) {
+                checker.step();
+            } else if constexpr (!std::same_as<Spoil, detail::NeverSpoiledServer>) {
+                checker.meet_unwritable(spoil);
+            }
             if (checker.broken()) return SyncServerFault{*checker.broken(), history, step};
         }
     }
     return std::nullopt;
+}
+
+/// Checks a server in the same way, without values that have no written form.
+template <class Make, class Value, WallClockLike WallClock = SystemClock>
+[[nodiscard]] std::optional<SyncServerFault> sync_server(Make make, Value value,
+                                                         SyncServerOptions options = {},
+                                                         WallClock clock = {}) {
+    return sync_server(std::move(make), std::move(value), detail::NeverSpoiledServer{}, options,
+                       std::move(clock));
 }
 
 }}}  // namespace belay::check

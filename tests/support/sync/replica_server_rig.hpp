@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 #include <belay/sync/remote_sync_server.hpp>
 #include <belay/sync/replica_server.hpp>
@@ -46,12 +48,19 @@ struct BytesRig {
     }
 };
 
+/// Checks a body whose `rig()` is that of its server. `unwritable` has no written form.
 template <class Body>
-std::string fault_of_body(belay::check::SyncServerOptions options = {}) {
+std::string fault_of_body(belay::check::SyncServerOptions options = {},
+                          const std::string& unwritable = "unencodable") {
     static constexpr belay::WallTime time{std::chrono::hours{1}};
+    const auto spoil = [&](Body& body, std::string_view element, const belay::Stamp& stamp) {
+        const std::error_code error =
+            body.rig().store.add({"s", element}, unwritable, {stamp, fresh_id(), 1, {}});
+        if (error) throw std::system_error{error};
+    };
     const auto fault = belay::check::sync_server([] { return Body{}; },
                                                  [](std::uint64_t i) { return std::to_string(i); },
-                                                 options, SharedWall{&time});
+                                                 spoil, options, SharedWall{&time});
     return fault ? to_string(fault->rule) : "none";
 }
 

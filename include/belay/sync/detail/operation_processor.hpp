@@ -202,12 +202,18 @@ private:
         return outcome;
     }
     /// The result of an operation that replaced a version unseen, with that version, if the store
-    /// still has it.
+    /// still has it. If the version is damaged, the operation is applied all the same, and its
+    /// outcome has the error: its sender would send it again for ever.
     [[nodiscard]] Outcome overwrote_before(const Op& op, part::Decision decision) {
         Outcome outcome = Outcome::of(OperationOutcome::duplicate);
         if constexpr (RemembersReplaced<Store>) {
             auto replaced = ask_store([&] { return store_.replaced(op.id); });
-            if (!replaced) return Outcome::error_of(replaced.error());
+            if (!replaced) {
+                outcome.error = replaced.error();
+                const bool heals =
+                    may_heal(outcome.error) || outcome.error == SyncErrc::store_closed;
+                return heals ? Outcome::error_of(outcome.error) : std::move(outcome);
+            }
             if (!*replaced) return outcome;
             ConflictReason reason = ConcurrentModification{};
             if (decision == part::Decision::overwrote_existing) reason = ElementAlreadyExists{};

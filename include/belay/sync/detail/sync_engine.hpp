@@ -152,6 +152,8 @@ private:
     }
     /// Returns the outcome of an operation that must not go before an earlier one on its element.
     [[nodiscard]] std::optional<Outcome> held_back(const Batch& batch, const Op& op) const {
+        // Nearly always, nothing is held back.
+        if (batch.kept.empty() && blocked_.empty()) return std::nullopt;
         if (op.kind() == OperationKind::interaction) return std::nullopt;
         const std::string_view element = op.element();
         const auto kept = batch.kept.find(element);
