@@ -173,9 +173,8 @@ template <class Body, class Recover>
                        "sim::crash_points: first_operation must be >= 1; the first one is 1");
     detail::CrashPlayer<Body, Recover> player{body, recover, options};
     player.play_all(0);  // this counts the operations
-    BELAY_PRECONDITION(
-        options.first_operation <= player.report.operations + 1,
-        "sim::crash_points: first_operation must not be behind the last operation of the body");
+    BELAY_PRECONDITION(options.first_operation <= player.report.operations + 1,
+                       "sim::crash_points: first_operation must not be behind the last operation");
     for (std::uint64_t n = options.first_operation; n <= player.report.operations; ++n) {
         player.play_all(n);
     }
