@@ -162,7 +162,8 @@ private:
 ///
 /// Operation 0 in `failure` is the loss of power after the last operation.
 ///
-/// Complexity: drawn_max + enumerated_max calls of `body` for each operation, at most.   Allocates: yes.
+/// Complexity: drawn_max + enumerated_max calls of `body` for each operation, at most.
+/// Allocates:  yes.
 /// Source:     CrashMonkey and ACE (Mohan et al., OSDI 2018), at the level of sectors.
 template <class Body, class Recover>
 [[nodiscard]] CrashPointsReport crash_points(Body body, Recover recover,
