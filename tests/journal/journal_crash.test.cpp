@@ -4,6 +4,11 @@
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 
+#include <belay/sim/crash_points.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <set>
 #include <unordered_set>
 
 #include "support/journal/journal_model.hpp"
@@ -18,9 +23,8 @@ namespace {
 using Call = JournalModel::Call;
 using Script = std::vector<std::pair<Call, std::uint64_t>>;
 
-/// Runs a script until the power fails at operation `halt` (0: never).
-void run_script(sim::Disk& disk, JournalModel& model, const Script& script, std::uint64_t halt) {
-    disk.halt_at(halt);
+/// Runs a script until the power fails.
+void run_script(JournalModel& model, const Script& script) {
     for (const auto& [call, draw] : script) {
         if (!model.call(call, draw)) break;
     }
@@ -36,7 +40,8 @@ struct Cut {
 /// What a script that was cut short leaves.
 struct CrashImage {
     explicit CrashImage(const Cut& cut) : model{disk, cut.seed} {
-        run_script(disk, model, cut.script, cut.halt);
+        disk.halt_at(cut.halt);
+        run_script(model, cut.script);
     }
     /// The power comes back; `seed` says what of the unflushed is kept, lost and torn.
     void crash(std::uint64_t seed) {
@@ -80,6 +85,26 @@ void require_good(bool good, const Cut& cut, const JournalModel& model,
                   const std::string& detail = "") {
     INFO("script " << cut.seed << ", operation " << cut.halt << detail << ": " << model.message());
     REQUIRE(good);
+}
+
+/// Plays every loss of power of a body that returns a pointer to its model. `is_right(disk, model)`
+/// judges what is left.
+template <class Body, class IsRight>
+sim::CrashPointsReport require_every_loss(Body body, IsRight is_right,
+                                          const sim::CrashPointsOptions& options,
+                                          const std::string& detail) {
+    std::string message;
+    const auto report = sim::crash_points(
+        std::move(body),
+        [&](sim::Disk& disk, const std::unique_ptr<JournalModel>& model) {
+            const bool good = is_right(disk, *model);
+            if (!good && message.empty()) message = model->message();
+            return good;
+        },
+        options);
+    INFO(detail << ", " << report.failure << ": " << message);
+    REQUIRE(report);
+    return report;
 }
 
 /// A number that stands for a crash state: the script, what its calls had promised when the power
@@ -141,24 +166,27 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
           "[journal][journal][fault]") {
     const std::uint64_t scripts = share(540);
     std::unordered_set<std::uint64_t> states;
-    // Some long ones, which make and delete several segments.
-    const Cuts cuts{.first_seed = 1, .scripts = scripts, .calls_of_every_fourth = 90};
-    cut_everywhere(cuts, [&](const Cut& cut) {
-        std::uint64_t repeated = 0;
-        // Where nothing was torn there are few states, and they come again, also at later
-        // operations: what is allowed to be there only grows with those, so that once is enough.
-        for (std::uint64_t torn = 0; torn < 64 && repeated < 4; ++torn) {
-            CrashImage image{cut};
-            image.crash(cut.seed * 1000 + torn);
-            if (!states.insert(state_of(cut.seed, image.model, image.disk)).second) {
-                ++repeated;
-                continue;
-            }
-            image.model.drop_process();
-            const bool good = image.model.recover() && goes_on(image.model);
-            require_good(good, cut, image.model, ", torn " + std::to_string(torn));
-        }
-    });
+    for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
+        // Some long ones, which make and delete several segments.
+        const Script script = make_script(seed, seed % 4 == 0 ? 90 : 40);
+        require_every_loss(
+            [&](sim::Disk& disk) {
+                auto model = std::make_unique<JournalModel>(disk, seed);
+                run_script(*model, script);
+                return model;
+            },
+            // States come again, also at later operations. What is allowed to be there only grows
+            // with those, so that once is enough.
+            [&](sim::Disk& disk, JournalModel& model) {
+                if (!states.insert(state_of(seed, model, disk)).second) return true;
+                model.drop_process();
+                return model.recover() && goes_on(model);
+            },
+            {.drawn_max = 64, .enumerated_max = 4, .seed = Seed{seed * 1000}},
+            "script " + std::to_string(seed));
+    }
+    std::printf("Journal, a loss of power at every operation: %zu states of %llu scripts\n",
+                states.size(), static_cast<unsigned long long>(scripts));
     // Single scripts differ much.
     CHECK(states.size() >= 120 * scripts);
     if (scripts == 540) CHECK(states.size() >= 100'000);
@@ -310,37 +338,42 @@ TEST_CASE("Journal survives a loss of power while it deletes segments",
         for (int i = 0; i < 900; ++i) REQUIRE(model.call(Call::append, 0));
         REQUIRE(model.call(Call::flush, 0));
     };
-    std::uint64_t gaps = 0, steps = 0;
-    for (std::uint64_t step = 1; step < 37; ++step) {
-        for (std::uint64_t torn = 0; torn < 20; ++torn) {
-            sim::Disk disk;
-            JournalModel model{disk, 1};
-            fill(model);
-            const std::uint64_t all = model.journal().size();
-            disk.halt_at(disk.operations() + step);
-            const bool whole = model.call(Call::ack, all) && model.call(Call::commit, 0);
-            steps += whole ? 0U : 1U;
-            Random bits{Seed{torn}};
-            disk.crash(bits);
+    std::uint64_t filled = 0, gaps = 0;
+    std::set<std::uint64_t> failed;
+    {
+        sim::Disk disk;
+        JournalModel model{disk, 1};
+        fill(model);
+        filled = disk.operations();
+    }
+    const auto report = require_every_loss(
+        [&](sim::Disk& disk) {
+            auto model = std::make_unique<JournalModel>(disk, 1);
+            fill(*model);
+            const std::uint64_t all = model->journal().size();
+            const bool whole = model->call(Call::ack, all) && model->call(Call::commit, 0);
+            if (!whole) failed.insert(disk.operations());
+            return model;
+        },
+        [&](sim::Disk& disk, JournalModel& model) {
             model.drop_process();
-            INFO("step " << step << ", torn " << torn << ": " << model.message());
             const auto looked = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
-            REQUIRE(looked);
-            REQUIRE(looked->is_whole());
+            if (!looked || !looked->is_whole()) return false;
             const std::uint64_t spread =
                 looked->segments.back().index - looked->segments.front().index + 1;
             gaps += spread != looked->segments.size() ? 1U : 0U;
-            const bool good = model.recover();
-            INFO(model.message());
-            REQUIRE(good);
+            if (!model.recover()) return false;
             // What is left below the base is gone.
-            const std::size_t files = segment_files(disk);
-            REQUIRE((model.journal().base() == 1 || files == 1));
-            REQUIRE(goes_on(model));
-        }
-    }
+            return (model.journal().base() == 1 || segment_files(disk) == 1) && goes_on(model);
+        },
+        {.drawn_max = 20, .enumerated_max = 20, .seed = Seed{0}, .first_operation = filled + 1},
+        "deletions");
+    std::printf("Journal, a loss of power while it deletes segments: %llu states\n",
+                static_cast<unsigned long long>(report.states));
     // What keeps a commit from deleting is none of its errors.
-    CHECK(steps == 19 * 20);
+    CHECK(report.operations == filled + 36);
+    CHECK(failed.size() == 19);
+    CHECK(report.states >= 532);
     CHECK(gaps > 100);
 }
 

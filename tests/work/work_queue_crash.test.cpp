@@ -3,7 +3,11 @@
 // Method: workloads on a simulated disk, cut at every operation of the disk, and again during
 // recovery.
 #include <belay/queue/deque.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <belay/work/work_queue.hpp>
+
+#include <cstdio>
+#include <memory>
 
 #include "support/work/work_model.hpp"
 
@@ -12,15 +16,19 @@ using namespace belay_test;
 
 namespace {
 
-/// Runs a script until the power fails at operation `halt` (0: never). Returns the operations made.
-std::uint64_t run_script(sim::Disk& disk, WorkModel<>& model, std::uint64_t seed, std::size_t calls,
-                         std::uint64_t halt) {
-    disk.halt_at(halt);
+/// Runs a script until the power fails.
+void run_script(WorkModel<>& model, std::uint64_t seed, std::size_t calls) {
     for (const auto& [call, draw] : make_work_script(seed, calls)) {
         if (!model.call(call, draw)) break;
     }
     INFO("seed " << seed << ": " << model.message());
     REQUIRE(model.message().empty());
+}
+/// Likewise, until it fails at operation `halt` (0: never). Returns the operations made.
+std::uint64_t run_script(sim::Disk& disk, WorkModel<>& model, std::uint64_t seed, std::size_t calls,
+                         std::uint64_t halt) {
+    disk.halt_at(halt);
+    run_script(model, seed, calls);
     return disk.operations();
 }
 
@@ -41,25 +49,26 @@ TEST_CASE("WorkQueue survives a loss of power at every operation of a workload",
           "[work][work_queue][fault]") {
     std::uint64_t states = 0;
     for (std::uint64_t script = 1; script <= 12; ++script) {
-        sim::Disk whole;
-        WorkModel<> dry{whole, script};
-        const std::uint64_t operations = run_script(whole, dry, script, 200, 0);
-        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
-            for (std::uint64_t torn = 0; torn < 3; ++torn) {
-                sim::Disk disk;
-                WorkModel<> model{disk, script};
-                run_script(disk, model, script, 200, halt);
-                Random bits{Seed{script * 1000 + torn}};
-                disk.crash(bits);
-                model.drop_process();
-                const bool good = model.recover() && goes_on(model, script);
-                INFO("script " << script << ", operation " << halt << ", torn " << torn << ": "
-                               << model.message());
-                REQUIRE(good);
-                ++states;
-            }
-        }
+        std::string message;
+        const auto report = sim::crash_points(
+            [&](sim::Disk& disk) {
+                auto model = std::make_unique<WorkModel<>>(disk, script);
+                run_script(*model, script, 200);
+                return model;
+            },
+            [&](sim::Disk&, const std::unique_ptr<WorkModel<>>& model) {
+                model->drop_process();
+                const bool good = model->recover() && goes_on(*model, script);
+                if (!good && message.empty()) message = model->message();
+                return good;
+            },
+            {.drawn_max = 3, .enumerated_max = 1, .seed = Seed{script * 1000}});
+        INFO("script " << script << ", " << report.failure << ": " << message);
+        REQUIRE(report);
+        states += report.states;
     }
+    std::printf("WorkQueue, a loss of power at every operation: %llu states\n",
+                static_cast<unsigned long long>(states));
     CHECK(states > 1000);
 }
 

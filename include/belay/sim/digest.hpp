@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::integral
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_enum_v
@@ -33,7 +34,9 @@ public:
     void operator()(Instant now, Instant t) noexcept { (*this)(part::time_left(now, t)); }
     void operator()(BytesView bytes) noexcept {
         (*this)(bytes.size());
-        for (const std::byte b : bytes) (*this)(b);
+        std::size_t at = 0;
+        for (; bytes.size() - at >= 8; at += 8) (*this)(load_le<std::uint64_t>(bytes.data() + at));
+        for (; at < bytes.size(); ++at) (*this)(bytes[at]);
     }
     void operator()(std::string_view text) noexcept { (*this)(as_bytes(text)); }
     /// Rejects a pointer, which would be taken for a bool.

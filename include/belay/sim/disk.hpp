@@ -192,6 +192,9 @@ public:
         names_.clear();
         for (const auto& [name, bytes] : image) put(name, bytes);
     }
+    /// Adds the names and the content of all files, and the directories that were made. After a
+    /// loss of power, that is all that programs find.
+    void digest(Digest& digest) const { names_.digest(digest); }
     /// Returns the bytes that all files take.
     [[nodiscard]] std::uint64_t used_bytes() const noexcept {
         std::uint64_t sum = 0;

@@ -87,7 +87,13 @@ public:
         // then.
         if (now_.size() != durable_.size() && is_kept(bits)) durable_.resize(now_.size());
         for (std::size_t s = 0; s < dirty_.size(); ++s) {
-            if (dirty_[s]) settle_sector(s, draw_of(bits));
+            if (!dirty_[s]) continue;
+            if constexpr (requires { bits.choose(2U); }) {
+                // Outcomes that do not differ are enumerated once.
+                if (differs(s)) settle_sector(s, draw_of(bits));
+            } else {
+                settle_sector(s, bits());
+            }
         }
         now_ = durable_;
         forget_dirty();
@@ -100,23 +106,22 @@ private:
         return (bytes + sector_bytes - 1) / sector_bytes;
     }
 
-    struct Draw {
-        std::uint64_t bits;
-    };
-
-    template <class Bits>
-    [[nodiscard]] static Draw draw_of(Bits& bits) {
-        if constexpr (requires { bits.choose(2U); }) {
-            // Cut in the middle of the sector; 256 << 8 is 1 modulo 5.
-            constexpr std::uint64_t middle = 256U << 8U;
-            return Draw{middle + (bits.choose(5) + 4) % 5};
-        } else {
-            return Draw{bits()};
-        }
+    /// Returns the outcome of a sector that is enumerated.
+    template <class Choices>
+    [[nodiscard]] static std::uint64_t draw_of(Choices& choices) {
+        // Cut in the middle of the sector; 256 << 8 is 1 modulo 5.
+        constexpr std::uint64_t middle = 256U << 8U;
+        return middle + (choices.choose(5) + 4) % 5;
+    }
+    [[nodiscard]] bool differs(std::size_t sector) const noexcept {
+        const std::size_t begin = std::min(sector * sector_bytes, durable_.size());
+        const std::size_t end = std::min({begin + sector_bytes, now_.size(), durable_.size()});
+        const auto from = static_cast<std::ptrdiff_t>(begin);
+        return !std::equal(now_.begin() + from, now_.begin() + static_cast<std::ptrdiff_t>(end),
+                           durable_.begin() + from);
     }
 
-    void settle_sector(std::size_t sector, Draw drawn) {
-        const std::uint64_t draw = drawn.bits;
+    void settle_sector(std::size_t sector, std::uint64_t draw) {
         const std::size_t begin = sector * sector_bytes;
         const std::size_t end = std::min({begin + sector_bytes, now_.size(), durable_.size()});
         const std::size_t cut = begin + (draw >> 8) % sector_bytes;

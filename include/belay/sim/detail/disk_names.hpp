@@ -12,6 +12,7 @@
 #include <vector>    // std::vector
 
 #include <belay/sim/detail/disk_inode.hpp>
+#include <belay/sim/digest.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
@@ -66,6 +67,17 @@ public:
         const auto within = now_.lower_bound(name + '/');
         return name.empty() || name == "." || directories_.count(name) != 0 ||
                (within != now_.end() && is_within(within->first, name));
+    }
+
+    /// Adds what programs see. Also see sim::Disk::digest.
+    void digest(Digest& digest) const {
+        digest(now_.size());
+        for (const auto& [name, file] : now_) {
+            digest(name);
+            digest(file->bytes.bytes());
+        }
+        digest(directories_.size());
+        for (const auto& entry : directories_) digest(entry.first);
     }
 
     /// Makes the names in a directory durable.
