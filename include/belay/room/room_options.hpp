@@ -51,6 +51,8 @@ struct RoomOptions {
     /// in the order of their requests. The loads of export_room are limited by calls_max, and not
     /// counted as loads.
     std::size_t loads_max = 64;
+    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
+    Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.
     Duration unload_after = std::chrono::minutes{30};
@@ -172,8 +174,8 @@ struct RoomOptions {
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
         for (const Duration d :
-             {save_after, save_within, unload_after, sweep_every, answer_within, check_within,
-              stop_within, linger_max, awareness_within, token_within}) {
+             {save_after, save_within, load_queued_within, unload_after, sweep_every, answer_within,
+              check_within, stop_within, linger_max, awareness_within, token_within}) {
             if (d <= Duration::zero()) return "RoomOptions: durations must be > 0ns";
         }
         if (save_after > save_within) {
