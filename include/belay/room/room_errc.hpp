@@ -40,7 +40,8 @@ enum class RoomErrc {
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28,         ///< a client of a room that was erased
     persistence_threw = 29,   ///< a call of the persistence threw an exception
-    retried_too_soon = 30     ///< a client whose user sent too large a frame a moment ago
+    retried_too_soon = 30,    ///< a client whose user sent too large a frame a moment ago
+    too_many_of_user = 31     ///< the user has its share of rooms or clients already
 };
 
 namespace detail {
@@ -76,6 +77,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the room was erased", Cause::permanent},
     {"the persistence threw an exception", Cause::overloaded},
     {"the client's user has sent a frame beyond a limit less than a minute ago", Cause::overloaded},
+    {"the user has too many rooms or clients", Cause::overloaded},
 };
 
 /// The category "belay.room".

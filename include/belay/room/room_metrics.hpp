@@ -51,6 +51,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
     };
     eviction("idle", {});
     eviction("too_many", RoomErrc::too_many);
+    eviction("too_many_of_user", RoomErrc::too_many_of_user);
     eviction("not_loaded", RoomErrc::not_loaded);
     eviction("not_durable", RoomErrc::not_durable);
     eviction("no_answer", RoomErrc::no_answer);

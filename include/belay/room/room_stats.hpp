@@ -41,7 +41,7 @@ struct RoomCounters {
     class Reasons {
     public:
         /// The number of reasons: the errors of RoomErrc and YjsErrc, and 0 for all others.
-        static constexpr std::size_t count = 31;
+        static constexpr std::size_t count = 32;
 
         /// Returns how often a reason occurred. An error of another category counts as a reason
         /// that is not known.
@@ -85,6 +85,7 @@ struct RoomCounters {
                 "room_erased",
                 "persistence_threw",
                 "retried_too_soon",
+                "too_many_of_user",
             };
             return i < count ? words[i] : words[0];
         }

@@ -185,8 +185,9 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    Instant idle_since = never;  ///< the last activity of an idle room
-    bool evicted = false;        ///< destroyed at the end of the turn
+    std::optional<UserShares::Held> share{};  ///< of the user that opened it
+    Instant idle_since = never;               ///< the last activity of an idle room
+    bool evicted = false;                     ///< destroyed at the end of the turn
 };
 
 /// With its document.
@@ -229,7 +230,6 @@ struct RoomMachine {
 
     Rooms& rooms;
     RoomState<Document> room;
-    std::optional<UserShares::Held> share{};  ///< of the user that opened it
 };
 
 }}}  // namespace belay::detail
