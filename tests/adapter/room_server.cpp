@@ -166,7 +166,7 @@ template <class Rooms>
     words.take("linger", o.linger_max);
     words.take("awareness-within", o.awareness_within);
     words.take("rooms-max", o.rooms_max);
-    o.rooms_per_user_max = o.rooms_max;
+    o.rooms_per_user_max = o.clients_per_user_max = o.clients_per_user_and_room_max = no_limit;
     return o;
 }
 /// All clients of a test come from one address.

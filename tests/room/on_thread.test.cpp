@@ -5,13 +5,17 @@
 #include <belay/room/on_thread.hpp>
 
 #include <belay/room/memory_rooms.hpp>
+#include <belay/sim/disk.hpp>
 
+#include <atomic>
 #include <latch>
+#include <memory>
 #include <thread>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/drive/persistence_doubles.hpp"
+#include "support/room/disk_rooms.hpp"
 
 using namespace belay;
 using belay_test::answered_by;
@@ -45,6 +49,14 @@ template <class P>
         [&](auto done) { rooms.save(id, snapshot, covers, std::move(done)); });
     REQUIRE(error);
     return error->code;
+}
+
+/// Limits for all rooms together, which a single room may use up.
+[[nodiscard]] OnThreadOptions limits(std::size_t calls, std::size_t bytes) {
+    return {.calls_max = calls,
+            .bytes_max = bytes,
+            .calls_per_room_max = calls,
+            .bytes_per_room_max = bytes};
 }
 
 static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread<LaggingRooms>>);
@@ -143,7 +155,7 @@ TEST_CASE("OnThread returns the position of stored changes, also while the room 
 TEST_CASE("OnThread limits the calls that wait, and accepts calls again when they are done",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
-    OnThread rooms{GatedRooms{gate}, {.calls_max = 3, .bytes_max = 10}};
+    OnThread rooms{GatedRooms{gate}, limits(3, 10)};
     std::optional<PersistenceError> first;
     std::latch flushed{1};
     rooms.flush(Completion<PersistenceError>{[&](std::optional<PersistenceError> e) noexcept {
@@ -177,7 +189,7 @@ TEST_CASE("OnThread limits the calls that wait, and accepts calls again when the
 
 TEST_CASE("OnThread accepts a snapshot longer than its limit if no other call waits",
           "[drive][on_thread][unit]") {
-    OnThread rooms{MemoryRooms{}, {.bytes_max = 10}};
+    OnThread rooms{MemoryRooms{}, limits(100, 10)};
     const auto position = rooms.reset("a", epoch_of_a);
     REQUIRE(position);
     REQUIRE(flush_of(rooms) == std::error_code{});
@@ -187,6 +199,140 @@ TEST_CASE("OnThread accepts a snapshot longer than its limit if no other call wa
     REQUIRE(saved);
     CHECK(saved->code == std::error_code{});
     CHECK(room_of(rooms, "a").snapshot == snapshot);
+}
+
+TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other rooms",
+          "[drive][on_thread][unit]") {
+    GatedRooms::Gate gate;
+    OnThread rooms{
+        GatedRooms{gate},
+        {.calls_max = 20, .bytes_max = 20, .calls_per_room_max = 4, .bytes_per_room_max = 8}};
+    const auto save = [&](const char* id, std::size_t bytes) {
+        const auto error = std::make_shared<std::error_code>();
+        const std::vector<Bytes> snapshot{Bytes(bytes)};
+        rooms.save(
+            id, snapshot, 1,
+            Completion<PersistenceError>{[error](std::optional<PersistenceError> e) noexcept {
+                if (e) *error = e->code;
+            }});
+        return *error;
+    };
+    rooms.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    gate.arrived.wait();  // a storage that does not answer
+    SECTION("bytes of updates") {
+        REQUIRE((rooms.reset("a", epoch_of_a) && rooms.reset("b", epoch_of_a)));
+        REQUIRE(rooms.append("a", as_bytes("1234567")));
+        CHECK(rooms.append("a", as_bytes("12")).error() == RoomErrc::storage_busy);
+        CHECK(rooms.append("b", as_bytes("12")));
+        CHECK(rooms.append("a", as_bytes("1")));
+    }
+    SECTION("calls") {
+        for (int i = 0; i < 4; ++i) REQUIRE(rooms.reset("a", epoch_of_a));
+        CHECK(rooms.reset("a", epoch_of_a).error() == RoomErrc::storage_busy);
+        CHECK(rooms.erase("a") == RoomErrc::storage_busy);
+        CHECK(save("a", 0) == RoomErrc::storage_busy);
+        // A load that is accepted would be answered later, on another thread.
+        using Found = Result<std::optional<StoredRoom>, PersistenceError>;
+        const auto shared = std::make_shared<std::optional<PersistenceError>>();
+        rooms.load("a", Completion<Found>{[shared](std::optional<Found> found) noexcept {
+                       if (found && !*found) *shared = found->error();
+                   }});
+        CHECK((*shared && (*shared)->code == RoomErrc::storage_busy));
+        CHECK(rooms.reset("b", epoch_of_a));
+    }
+    SECTION("an update of any length, if no update of its room waits") {
+        REQUIRE((rooms.reset("a", epoch_of_a) && rooms.reset("b", epoch_of_a)));
+        REQUIRE(rooms.append("a", Bytes(15)));
+        CHECK(rooms.append("a", as_bytes("1")).error() == RoomErrc::storage_busy);
+        CHECK(rooms.append("b", Bytes(5)));
+        CHECK(rooms.append("b", as_bytes("1")).error() == RoomErrc::storage_busy);
+    }
+    SECTION("a snapshot leaves the updates their space") {
+        REQUIRE(rooms.reset("a", epoch_of_a));
+        CHECK(save("a", 100) == std::error_code{});
+        CHECK(rooms.append("a", as_bytes("12345678")));
+        // The copies of a save that is tried again do not fill the memory.
+        CHECK(save("a", 1) == RoomErrc::storage_busy);
+        CHECK(save("b", 1) == RoomErrc::storage_busy);
+    }
+    gate.opened.count_down();
+    // What has waited is free again.
+    std::error_code full = RoomErrc::storage_busy;
+    while (full == RoomErrc::storage_busy) full = flush_of(rooms);
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(rooms.reset("a", epoch_of_a));
+        const auto position = rooms.append("a", as_bytes("12345678"));
+        REQUIRE(position);
+        CHECK(flush_of(rooms) == std::error_code{});
+        CHECK(save_of(rooms, "a", *position) == std::error_code{});
+    }
+}
+
+TEST_CASE("OnThread counts what a room has waiting until each call is done",
+          "[drive][on_thread][unit]") {
+    const OnThreadOptions options{
+        .calls_max = 9, .bytes_max = 30, .calls_per_room_max = 3, .bytes_per_room_max = 10};
+    detail::CallQueue<int, OnThreadOptions> queue{options};
+    const detail::CallBytes update{.updates = 4};
+    const detail::CallBytes snapshot{.snapshots = 6};
+    // There is always a call of the room that waits.
+    queue.push(0, "a", update);
+    for (int i = 1; i < 20; ++i) {
+        REQUIRE(queue.takes("a", update));
+        queue.push(i, "a", i % 2 == 0 ? update : snapshot);
+        const auto next = queue.pop();
+        CHECK(next.call == i - 1);
+        // The bytes of a call that is under way count.
+        CHECK_FALSE(queue.takes("a", {.updates = 9, .snapshots = 9}));
+        queue.done(next.place);
+        CHECK(queue.rooms() == 1);
+    }
+    const auto last = queue.pop();
+    queue.done(last.place);
+    CHECK((queue.empty() && queue.rooms() == 0));
+    CHECK(queue.takes("a", {.updates = 99, .snapshots = 99}));
+    // Calls for all rooms have no share.
+    for (int i = 0; i < 9; ++i) {
+        REQUIRE(queue.takes("", {}));
+        queue.push(i, "", {});
+    }
+    CHECK_FALSE(queue.takes("", {}));
+}
+
+TEST_CASE("OnThread returns the status of its persistence on any thread",
+          "[drive][on_thread][unit]") {
+    sim::Disk disk;
+    auto files = belay_test::open_rooms(disk);
+    REQUIRE((files && files->reset("old", epoch_of_a)));
+    files->flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    OnThread rooms{std::move(*files)};
+    CHECK(rooms.status().rooms == 1);
+    REQUIRE((rooms.reset("a", epoch_of_a) && rooms.append("a", as_bytes("1"))));
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(rooms.status().rooms == 2);
+    CHECK(rooms.status().log_bytes != 0);
+    // While this thread makes calls, another one reads.
+    std::latch begun{1};
+    std::atomic<bool> ends{false};
+    bool falls = false;
+    std::thread reader{[&] {
+        std::uint64_t before = rooms.status().rooms;
+        begun.count_down();
+        while (!ends) {
+            const std::uint64_t now = rooms.status().rooms;
+            falls = falls || now < before;
+            before = now;
+        }
+    }};
+    begun.wait();
+    for (int i = 0; i < 50; ++i) {
+        REQUIRE(rooms.reset("room" + std::to_string(i), epoch_of_a));
+        CHECK(flush_of(rooms) == std::error_code{});
+    }
+    ends = true;
+    reader.join();
+    CHECK_FALSE(falls);
+    CHECK(rooms.status().rooms == 52);
 }
 
 TEST_CASE("OnThread ends after the running call, and drops the others",
@@ -247,9 +393,16 @@ TEST_CASE("OnThread reports failure when its persistence never answers",
         [&](auto done) { rooms.list("", 1, std::move(done)); }));
 }
 
-TEST_CASE("OnThread rejects a limit of zero calls", "[drive][on_thread][unit]") {
-    const std::string output = belay_test::aborts_with([] {
-        const OnThread rooms{MemoryRooms{}, {.calls_max = 0}};
-    });
-    CHECK(output.find("OnThread: calls_max must be > 0") != std::string::npos);
+TEST_CASE("OnThread rejects options that contradict each other", "[drive][on_thread][unit]") {
+    const auto output = [](const OnThreadOptions& options) {
+        return belay_test::aborts_with([&] { const OnThread rooms{MemoryRooms{}, options}; });
+    };
+    const auto contains = [](const std::string& text, const char* part) {
+        return text.find(part) != std::string::npos;
+    };
+    CHECK(contains(output(limits(0, 1)), "OnThreadOptions: calls_max and calls_per_room_max must"));
+    CHECK(contains(output({.calls_per_room_max = 0}), "calls_per_room_max must be > 0"));
+    CHECK(contains(output({.calls_max = 10}), "OnThreadOptions: the limits of one room must not"));
+    CHECK(contains(output({.bytes_max = 10}), "set bytes_per_room_max, too"));
+    static_assert(OnThreadOptions{}.check().empty());
 }

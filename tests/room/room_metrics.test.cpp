@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metrics][unit]") {
     RoomCounters counters;
     auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,
-           lost_updates, awareness_dropped, resyncs, loads, flushes, saves, storage_failures,
-           divergences, stateless, reasons, failures, evictions, joins, durable_waits, deliveries,
-           loading, flushing, saving] = counters;
+           lost_updates, awareness_dropped, resyncs, loads, loads_rejected, flushes, saves,
+           storage_failures, divergences, stateless, reasons, failures, evictions, joins,
+           durable_waits, deliveries, loading, flushing, saving] = counters;
     reasons.add(RoomErrc::too_slow);
     reasons.add(YjsErrc::document_full);
     reasons.add(std::make_error_code(std::errc::permission_denied));
@@ -31,7 +31,8 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     for (const RoomErrc why : {RoomErrc::not_durable, RoomErrc::room_erased}) evictions.add(why);
     check_each_member_visited(counters, joined, refused, closed, throttled, upgrades_aborted,
                               updates, unchanged, denied, lost_updates, awareness_dropped, resyncs,
-                              loads, flushes, saves, storage_failures, divergences, stateless);
+                              loads, loads_rejected, flushes, saves, storage_failures, divergences,
+                              stateless);
     const Collected collected{counters};
     CHECK(collected["rooms.reasons.too_slow"] == 1);
     CHECK(collected["rooms.reasons.document_full"] == 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: one user with many connections takes only its share of rooms and of large answers.
+// Goal: one user with many connections takes only its share of clients, rooms and large answers.
 // Method: users with several connections in a simulated world.
 #include <belay/room/room_manager.hpp>
 
@@ -15,15 +15,19 @@ namespace {
 /// The connections of one user, each to one room.
 struct User {
     User(RoomWorld& rooms, std::string user) : w{rooms}, name{std::move(user)} {}
-    RoomEditor& join(const std::string& board) {
+    RoomEditor& join(const std::string& board, const std::string& ip = {}) {
         const std::string host = name + std::to_string(all.size());
-        w.requests[host] = {.board = board, .token = name};
+        w.requests[host] = {.board = board, .token = name, .ip = ip};
         all.push_back(std::make_unique<RoomEditor>(w, host, 100 + all.size()));
         all.back()->dial();
         return *all.back();
     }
     [[nodiscard]] long online() const {
         return std::count_if(all.begin(), all.end(), [](const auto& one) { return one->online(); });
+    }
+    [[nodiscard]] long closed_with(int code) const {
+        return std::count_if(all.begin(), all.end(),
+                             [&](const auto& one) { return one->closed_with == code; });
     }
 
     RoomWorld& w;
@@ -35,39 +39,195 @@ struct User {
 
 TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all its connections",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.unload_after = 1min, .sweep_every = 1min, .rooms_per_user_max = 3}};
+    RoomWorld w{Seed{1}, {.rooms_per_user_max = 3}};
     User eve{w, "eve"};
     User ada{w, "ada"};
     for (int i = 0; i < 5; ++i) eve.join("eve" + std::to_string(i));
     w.run(1s);
     CHECK(eve.online() == 3);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 2);
-    CHECK(std::count_if(eve.all.begin(), eve.all.end(),
-                        [](const auto& one) { return one->closed_with == 1013; }) == 2);
-    // Others have their own share; a room that somebody else has opened costs nothing.
+    CHECK(eve.closed_with(1013) == 2);
+    CHECK(w.reported.back().ends_with(" eve: the user has too many rooms or clients"));
+    // Others have their own share; a room that another user has opened costs nothing.
     ada.join("ada");
     w.run(1s);
     eve.join("ada");
     w.run(1s);
     CHECK(ada.online() == 1);
     CHECK(eve.online() == 4);
-    // The rooms are evicted, and the share is free again.
-    for (const auto& one : eve.all) one->hang_up();
-    w.run(5min);
-    CHECK(w.rooms().rooms() == 1);
-    for (int i = 5; i < 8; ++i) eve.join("eve" + std::to_string(i));
+}
+
+TEST_CASE("RoomManager: the idle rooms of a user make way for its other rooms, the oldest first",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.rooms_per_user_max = 3}};
+    User ada{w, "ada"};
+    User eve{w, "eve"};
+    // The room that is idle for longest belongs to another user.
+    ada.join("ada").type("x");
     w.run(1s);
+    ada.all.back()->hang_up();
+    for (int i = 0; i < 3; ++i) {
+        eve.join("eve" + std::to_string(i)).type("x");
+        w.run(1s);
+    }
+    // A room with a client, or with changes that are not saved, stays.
+    eve.all[0]->hang_up();
+    w.run(1s);
+    eve.all[1]->hang_up();
+    w.run(1s);
+    eve.join("eve3");
+    w.run(1s);
+    CHECK(eve.closed_with(1013) == 1);
+    w.run(10s);
+    eve.join("eve4");
+    w.run(1s);
+    CHECK_FALSE(w.rooms().stats("eve0"));
+    CHECK((w.rooms().stats("eve1") && w.rooms().stats("eve2") && w.rooms().stats("ada")));
+    CHECK(w.rooms().observer().last_eviction == RoomErrc::too_many_of_user);
+    CHECK(w.rooms().counters().evictions.of(RoomErrc::too_many_of_user) == 1);
+    eve.join("eve5");
+    w.run(1s);
+    CHECK_FALSE(w.rooms().stats("eve1"));
+    eve.join("eve6");
+    w.run(1s);
+    CHECK(eve.closed_with(1013) == 2);
+    CHECK(eve.online() == 3);
+    // The evicted room is as it was.
+    eve.all[2]->hang_up();
+    w.run(10s);
+    RoomEditor& again = eve.join("eve0");
+    w.run(1s);
+    CHECK(again.synced);
+    CHECK(w.rooms().stats("eve0")->bytes > 2);
+}
+
+TEST_CASE("RoomManager: a user has at most its share of the clients of a room and of the server",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 5, .clients_per_user_and_room_max = 3}};
+    User eve{w, "eve"};
+    User ada{w, "ada"};
+    for (int i = 0; i < 4; ++i) eve.join("board");
+    w.run(1s);
+    CHECK(eve.online() == 3);
+    CHECK(eve.closed_with(1013) == 1);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
+    CHECK(w.reported.back() == "refused board eve: the user has too many rooms or clients");
+    for (int i = 0; i < 3; ++i) eve.join("other");
+    w.run(1s);
+    CHECK(eve.online() == 5);
+    CHECK(eve.closed_with(1013) == 2);
+    for (int i = 0; i < 3; ++i) ada.join("board");
+    w.run(1s);
+    CHECK(ada.online() == 3);
+    // The place of a client that has left is free again.
+    for (const auto& one : eve.all) one->hang_up();
+    w.run(5s);
+    for (int i = 0; i < 3; ++i) eve.join("board");
+    w.run(1s);
+    CHECK(eve.online() == 3);
+    w.run(5s);
+    w.rooms().reauthorize("");
+    w.run(5s);
     CHECK(eve.online() == 3);
 }
 
-TEST_CASE("RoomManager: users without a name have no share of their own",
+TEST_CASE("RoomManager: clients that wait for their room count for their user",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.rooms_per_user_max = 2}};
-    w.rights.grants["all"] = Grant{"", Access::edit, forever};
-    User all{w, "all"};
-    for (int i = 0; i < 5; ++i) all.join("board" + std::to_string(i));
+    RoomWorld w{Seed{1}, {.answer_within = 5s, .clients_per_user_and_room_max = 2}};
+    w.disk.hang_loads = 1;
+    User eve{w, "eve"};
+    for (int i = 0; i < 4; ++i) eve.join("board");
     w.run(1s);
-    CHECK(all.online() == 5);
+    CHECK(eve.closed_with(1013) == 2);
+    // They fail with the load, and their places are free.
+    w.run(10s);
+    CHECK(eve.closed_with(1013) == 4);
+    for (int i = 0; i < 2; ++i) eve.join("board");
+    w.run(1s);
+    CHECK(eve.online() == 2);
+}
+
+TEST_CASE("RoomManager: users without a name have the share of their address",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.rooms_per_user_max = 2, .clients_per_user_and_room_max = 3}};
+    w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
+    User nobody{w, "nobody"};
+    const auto join = [&](const std::string& board, const std::string& ip) -> RoomEditor& {
+        RoomEditor& one = nobody.join(board, ip);
+        w.run(1s);
+        return one;
+    };
+    SECTION("of clients") {
+        for (int i = 0; i < 3; ++i) CHECK(join("board", "192.0.2.1").online());
+        CHECK(join("board", "192.0.2.1").closed_with == 1013);
+        CHECK(join("board", "192.0.2.2").online());
+        CHECK(w.reported.back() == "refused board : the user has too many rooms or clients");
+    }
+    SECTION("of rooms") {
+        CHECK(join("a", "192.0.2.1").online());
+        CHECK(join("b", "192.0.2.1").online());
+        CHECK(join("c", "192.0.2.1").closed_with == 1013);
+        CHECK(join("c", "192.0.2.2").online());
+    }
+    SECTION("an IPv6 network of 64 bits is one address") {
+        for (int i = 0; i < 3; ++i)
+            CHECK(join("board", "2001:db8:0:1::" + std::to_string(i)).online());
+        CHECK(join("board", "2001:db8:0:1:8:0:0:1").closed_with == 1013);
+        CHECK(join("board", "2001:db8:0:2::1").online());
+    }
+    SECTION("a name that is an address is a name") {
+        w.rights.grants["192.0.2.1"] = Grant{"192.0.2.1", Access::edit, forever};
+        User named{w, "192.0.2.1"};
+        for (int i = 0; i < 3; ++i) CHECK(join("board", "192.0.2.1").online());
+        named.join("board");
+        w.run(1s);
+        CHECK(named.online() == 1);
+    }
+    SECTION("a client without a name and an address is not counted") {
+        for (int i = 0; i < 5; ++i) CHECK(join("board" + std::to_string(i), "").online());
+    }
+}
+
+TEST_CASE("RoomManager: a client that becomes another user takes that user's share",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 2}};
+    User eve{w, "eve"};
+    User ada{w, "ada"};
+    for (int i = 0; i < 2; ++i) eve.join("board");
+    ada.join("board");
+    w.run(1s);
+    w.rights.grants["ada"] = Grant{"eve", Access::edit, forever};
+    w.rooms().reauthorize("board");
+    w.run(1s);
+    CHECK(ada.closed_with(1013) == 1);
+    CHECK(w.reported.back() == "refused board eve: the user has too many rooms or clients");
+    CHECK(eve.online() == 2);
+    // The share of the first user is free again.
+    eve.all.back()->hang_up();
+    w.run(5s);
+    ada.join("board");
+    w.run(1s);
+    CHECK(ada.online() == 1);
+    CHECK(w.rooms().clients() == 2);
+}
+
+TEST_CASE("RoomManager: a document above the user's share does not end the connection's others",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
+    const auto dial = [&](const std::string& host, const std::string& board) {
+        auto editor = std::make_unique<RoomEditor>(RoomEditor::addressed(w, host, 7, board));
+        editor->token = "eve";
+        editor->dial();
+        w.run(1s);
+        return editor;
+    };
+    const auto first = dial("one", "board");
+    CHECK(first->scope == "read-write");
+    const auto second = dial("two", "board");
+    CHECK(second->denials == std::vector<std::string>{"the user has too many rooms or clients"});
+    const auto third = dial("three", "other");
+    CHECK(third->scope == "read-write");
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
 }
 
 TEST_CASE("RoomManager: the large answers of one user wait for each other, and for no other user",
@@ -106,9 +266,37 @@ TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that 
         CHECK(shares.of("eve") == 12);
         CHECK(shares.of("") == 0);
         CHECK(shares.users() == 1);
+        CHECK(one.owner() == "eve");
+        CHECK(nobody.owner().empty());
         const detail::UserShares::Held moved{std::move(two)};
         CHECK(shares.of("eve") == 12);
     }
     CHECK(shares.of("eve") == 0);
     CHECK(shares.users() == 0);
+}
+
+TEST_CASE("share_owner is the user, or the network of the address", "[room][room_shares][unit]") {
+    const auto of = [](std::string_view ip) { return detail::share_owner("", ip); };
+    CHECK(detail::share_owner("eve", "192.0.2.1") == detail::share_owner("eve", "192.0.2.2"));
+    CHECK(detail::share_owner("eve", "") != detail::share_owner("ada", ""));
+    CHECK(detail::share_owner("192.0.2.1", "") != of("192.0.2.1"));
+    CHECK(of("").empty());
+    CHECK(of("192.0.2.1") != of("192.0.2.2"));
+    CHECK(of("host") == of("host"));
+    // RFC 4291, section 2.2: the forms of an IPv6 address.
+    CHECK(of("2001:db8:0:1::1") == of("2001:DB8:0000:0001:9:8:7:6"));
+    CHECK(of("2001:db8:0:1::") == of("2001:db8:0:1:1::"));
+    CHECK(of("2001:db8::1") == of("2001:db8:0:0:1:2:3:4"));
+    CHECK(of("2001:db8::1:2:3:4:5") == of("2001:db8:0:1::"));
+    CHECK(of("2001:db8:0:1::1") != of("2001:db8:0:2::1"));
+    CHECK(of("::1") == of("::2"));
+    CHECK(of("::") == of("0:0:0:0:1::"));
+    CHECK(of("fe80::1%eth0") == of("fe80::2%eth1"));
+    CHECK(of("64:ff9b:1:2::192.0.2.1") == of("64:ff9b:1:2::192.0.2.2"));
+    // An IPv4 address in its IPv6 form is that address.
+    CHECK(of("::ffff:192.0.2.1") == of("192.0.2.1"));
+    CHECK(of("::FFFF:192.0.2.2") == of("192.0.2.2"));
+    // Other text with colons is taken as it is, or as a network: it never throws.
+    for (const char* const text : {":", ":::", "1:2:3:4:5:6:7:8:9", "::1::2", "x:y", "[::1]"})
+        CHECK(of(text) == of(text));
 }

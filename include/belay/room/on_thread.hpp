@@ -3,11 +3,10 @@
 /// OnThread: runs a blocking persistence of rooms on a thread of its own.
 #pragma once
 
-#include <algorithm>           // std::min
+#include <concepts>            // std::copyable
 #include <condition_variable>  // std::condition_variable
 #include <cstddef>             // std::size_t
 #include <cstdint>             // std::uint64_t
-#include <deque>               // std::deque
 #include <map>                 // std::map
 #include <memory>              // std::unique_ptr
 #include <mutex>               // std::mutex
@@ -16,24 +15,66 @@
 #include <string>              // std::string
 #include <string_view>         // std::string_view
 #include <thread>              // std::thread
-#include <utility>             // std::exchange, std::move
+#include <utility>             // std::declval, std::exchange, std::move
 #include <variant>             // std::variant
 #include <vector>              // std::vector
 
+#include <belay/core/detail/expect_options.hpp>
+#include <belay/room/detail/call_queue.hpp>
 #include <belay/room/detail/room_positions.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The limits of what may wait for the thread of an OnThread.
+/// The limits of what may wait for the thread of an OnThread. A call that would exceed one of them
+/// is answered `storage_busy`.
 struct OnThreadOptions {
-    /// The maximum number of calls; the next call is answered `storage_busy`.
+    /// The maximum number of calls.
     std::size_t calls_max = 100'000;
-    /// The maximum number of bytes of the updates and snapshots in these calls; a call that would
-    /// exceed it is answered `storage_busy`. If no bytes wait, a call of any length is accepted.
+    /// The maximum number of bytes of the updates in these calls. The snapshots have a second limit
+    /// of the same size for themselves, so that they do not take the space of updates. If no update
+    /// waits, one of any length is accepted; likewise a snapshot.
     std::size_t bytes_max = std::size_t{64} << 20;
+    /// The maximum number of calls for one room, so that calls of other rooms find space.
+    std::size_t calls_per_room_max = 50'000;
+    /// The maximum number of bytes of the updates of one room, and of its snapshots. If no update
+    /// of the room waits, one of any length is accepted within bytes_max; likewise a snapshot. The
+    /// default is RoomOptions::unflushed_bytes_max, so that a room exceeds it only if the storage
+    /// has not taken what a failed flush dropped.
+    std::size_t bytes_per_room_max = std::size_t{32} << 20;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is.
+    /// Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (calls_max == 0 || calls_per_room_max == 0)
+            return "OnThreadOptions: calls_max and calls_per_room_max must be > 0";
+        if (calls_per_room_max > calls_max || bytes_per_room_max > bytes_max)
+            return "OnThreadOptions: the limits of one room must not exceed those of all rooms: "
+                   "set calls_per_room_max with calls_max, and set bytes_per_room_max, too, with "
+                   "bytes_max";
+        return {};
+    }
 };
+
+namespace detail {
+
+/// A persistence that has a status, as a plain value.
+template <class P>
+concept HasStatus = requires(P& p) {
+    { p.status() } -> std::copyable;
+};
+/// The type of the status; an empty one without.
+template <class P>
+struct StatusOf {
+    struct type {};
+};
+template <HasStatus P>
+struct StatusOf<P> {
+    using type = decltype(std::declval<P&>().status());
+};
+
+}  // namespace detail
 
 /// Runs a blocking persistence on a thread of its own, call by call, in their order.
 ///
@@ -42,16 +83,18 @@ struct OnThreadOptions {
 ///
 /// No call waits for that thread. If the persistence refuses a `reset`, `append` or `erase`, the
 /// next flush reports the error and names the rooms. Positions are OnThread's own. If too much
-/// waits, calls are answered `storage_busy`.
+/// waits, of all rooms or of one room, calls are answered `storage_busy`.
 ///
 /// The destructor waits for the call in progress, without a limit of time, and drops the others
 /// with their Completions. To complete all calls, flush first and wait for the answer.
 ///
 /// Models:        PersistenceLike, with `lagging`.
-/// Thread safety: one thread at a time; Completions are answered on the persistence's thread.
+/// Thread safety: one thread at a time, except for `status` and `lagging`, which any thread may
+///                call. Completions are answered on the persistence's thread.
 /// Blocks:        only in its destructor.   Throws: std::bad_alloc. If P throws, the program ends.
 /// Memory:        the calls that wait, some 100 bytes for each room that was loaded or changed, and
 ///                16 bytes for each update that no snapshot covers.
+/// Complexity:    O(log rooms with calls that wait), and the bytes of the call.
 template <class P>
 class OnThread {
     // Static assertions and no constraint: a compiler's message about a failed constraint would
@@ -63,10 +106,9 @@ class OnThread {
 
 public:
     /// P must answer inside its calls: a later answer is ignored.
-    /// Pre: options.calls_max > 0.
+    /// Pre: options.check() is empty.
     explicit OnThread(P persistence, OnThreadOptions options = {})
-        : work_{std::make_unique<Work>(std::move(persistence), options)} {
-        BELAY_PRECONDITION(options.calls_max > 0, "OnThread: calls_max must be > 0");
+        : work_{std::make_unique<Work>(std::move(persistence), checked(options))} {
         work_->thread = std::thread{[work = work_.get()] { work->run(); }};
     }
     OnThread(OnThread&&) noexcept = default;
@@ -76,55 +118,62 @@ public:
     /// Loads a room.   Errors: storage_busy; those of P.
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!work_->takes(0))
+        if (!work_->takes(id, {}))
             return done(Result<std::optional<StoredRoom>, PersistenceError>{busy()});
-        work_->post(Load{std::string{id}, ++last_, std::move(done)}, 0);
+        work_->post(Load{std::string{id}, ++last_, std::move(done)}, id, {});
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (const std::error_code error = refused(id, update.size())) return error;
-        work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}},
-                    update.size());
+        const Size size{.updates = update.size()};
+        if (const std::error_code error = rejected(id, size)) return error;
+        work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}}, id, size);
         return last_;
     }
     /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        if (const std::error_code error = refused(id, 0)) return error;
-        work_->post(Reset{std::string{id}, ++last_, epoch}, 0);
+        if (const std::error_code error = rejected(id, {})) return error;
+        work_->post(Reset{std::string{id}, ++last_, epoch}, id, {});
         return last_;
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (const std::error_code error = refused(id, 0)) return error;
-        work_->post(Erase{std::string{id}, ++last_}, 0);
+        if (const std::error_code error = rejected(id, {})) return error;
+        work_->post(Erase{std::string{id}, ++last_}, id, {});
         return {};
     }
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
     void flush(Completion<PersistenceError> done) {
-        if (!work_->takes(0)) return done(busy());
-        work_->post(Flush{std::move(done)}, 0);
+        if (!work_->takes({}, {})) return done(busy());
+        work_->post(Flush{std::move(done)}, {}, {});
     }
     /// Saves a snapshot of a room.   Errors: storage_busy; those of P.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
-        std::size_t size = 0;
-        for (const Bytes& part : snapshot) size += part.size();
-        if (!work_->takes(size)) return done(busy());
+        Size size;
+        for (const Bytes& part : snapshot) size.snapshots += part.size();
+        if (!work_->takes(id, size)) return done(busy());
         work_->post(
-            Save{std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
+            Save{std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)}, id,
             size);
     }
     /// Lists stored rooms.   Errors: storage_busy; those of P.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        if (!work_->takes(0))
+        if (!work_->takes({}, {}))
             return done(Result<std::vector<std::string>, PersistenceError>{busy()});
-        work_->post(List{std::string{after}, count, std::move(done)}, 0);
+        work_->post(List{std::string{after}, count, std::move(done)}, {}, {});
     }
     /// Returns what P's `lagging` returned after its last flush or save; nothing if P has no
     /// `lagging`.
     [[nodiscard]] std::optional<std::string> lagging() const { return work_->lagging(); }
+    /// Returns what P's `status` returned after its last flush or save, or when this was made. Any
+    /// thread may call it, for as long as this is neither moved nor destroyed.
+    [[nodiscard]] auto status() const
+        requires detail::HasStatus<P>
+    {
+        return work_->status();
+    }
 
 private:
     struct Load {
@@ -160,12 +209,15 @@ private:
         std::size_t count;
         Completion<Result<std::vector<std::string>, PersistenceError>> done;
     };
+    using Size = detail::CallBytes;
 
     /// The state that both threads use, and the code that the other thread runs.
     class Work {
     public:
         Work(P persistence, const OnThreadOptions& options)
-            : persistence_{std::move(persistence)}, options_{options} {}
+            : persistence_{std::move(persistence)}, calls_{options} {
+            note_status();
+        }
         Work(const Work&) = delete;
         Work& operator=(const Work&) = delete;
         ~Work() {
@@ -179,21 +231,22 @@ private:
 
         // ---- the user's thread ------------------------------------------------------------------
 
-        [[nodiscard]] bool takes(std::size_t bytes) {
+        /// Whether the limits allow one more call. An empty `id` is a call for all rooms.
+        [[nodiscard]] bool takes(std::string_view id, const Size& size) {
             const std::lock_guard lock{mutex_};
-            const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, bytes_);
-            // A call longer than the limit would be refused for ever, so it is accepted if no bytes
-            // wait.
-            return calls_.size() < options_.calls_max && (bytes <= room || bytes_ == 0);
+            return calls_.takes(id, size);
         }
         template <class C>
-        void post(C call, std::size_t bytes) {
+        void post(C call, std::string_view id, const Size& size) {
             {
                 const std::lock_guard lock{mutex_};
-                calls_.push_back({std::move(call), bytes});
-                bytes_ += bytes;
+                calls_.push(std::move(call), id, size);
             }
             changed_.notify_one();
+        }
+        [[nodiscard]] auto status() {
+            const std::lock_guard lock{mutex_};
+            return *status_;
         }
         [[nodiscard]] std::optional<std::string> lagging() {
             const std::lock_guard lock{mutex_};
@@ -207,26 +260,25 @@ private:
             for (;;) {
                 changed_.wait(lock, [this] { return ends_ || !calls_.empty(); });
                 if (ends_) return;
-                std::size_t done = 0;
+                typename Queue::Place place;
                 {
-                    Waiting next = std::move(calls_.front());
-                    calls_.pop_front();
+                    // It ends without the lock, because it may drop its Completion.
+                    typename Queue::Taken next = calls_.pop();
                     lock.unlock();
                     std::visit([this](auto& call) { this->make(call); }, next.call);
-                    done = next.bytes;
+                    place = next.place;
                 }
                 lock.lock();
-                bytes_ -= done;
+                calls_.done(place);
             }
         }
 
         std::thread thread{};
 
     private:
-        struct Waiting {
-            std::variant<Load, Append, Reset, Erase, Flush, Save, List> call;
-            std::size_t bytes;
-        };
+        using Status = typename detail::StatusOf<P>::type;
+        using Call = std::variant<Load, Append, Reset, Erase, Flush, Save, List>;
+        using Queue = detail::CallQueue<Call, OnThreadOptions>;
 
         void make(Load& call) {
             // A load whose answer is no longer wanted is skipped.
@@ -260,7 +312,8 @@ private:
             if (!error) return;
             if (!*error) positions_.flushed();
             add_refused(*error);
-            ask_lagging();
+            note_lagging();
+            note_status();
             call.done(std::move(*error));
         }
         void make(Save& call) {
@@ -273,7 +326,8 @@ private:
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
             if (!*error) positions_.saved(call.id, call.covers);
-            ask_lagging();
+            note_lagging();
+            note_status();
             call.done(std::move(*error));
         }
         void make(List& call) {
@@ -311,11 +365,19 @@ private:
                 if (!others) error.rooms.emplace_back(id, why);
             }
         }
-        void ask_lagging() {
+        void note_lagging() {
             if constexpr (detail::TellsLagging<P>) {
                 std::optional<std::string> room = persistence_.lagging();
                 const std::lock_guard lock{mutex_};
                 lagging_ = std::move(room);
+            }
+        }
+
+        void note_status() {
+            if constexpr (detail::HasStatus<P>) {
+                Status status = persistence_.status();
+                const std::lock_guard lock{mutex_};
+                status_.emplace(std::move(status));
             }
         }
 
@@ -325,19 +387,26 @@ private:
         std::map<std::string, std::error_code> refused_{};  // since the last flush
         std::error_code first_refusal_{};
         // Used by both threads.
-        const OnThreadOptions options_;
         std::mutex mutex_{};
         std::condition_variable changed_{};
-        std::deque<Waiting> calls_{};
-        std::size_t bytes_ = 0;
+        Queue calls_;
         std::optional<std::string> lagging_{};
+        std::optional<Status> status_{};
         bool ends_ = false;
     };
 
     [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }
-    [[nodiscard]] std::error_code refused(std::string_view id, std::size_t bytes) const {
+    [[nodiscard]] std::error_code rejected(std::string_view id, const Size& size) const {
         if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        return work_->takes(bytes) ? std::error_code{} : RoomErrc::storage_busy;
+        return work_->takes(id, size) ? std::error_code{} : RoomErrc::storage_busy;
+    }
+    [[nodiscard]] static const OnThreadOptions& checked(const OnThreadOptions& o) {
+        detail::expect_options(o.check(),
+                               {{"calls_max", std::uint64_t{o.calls_max}},
+                                {"bytes_max", std::uint64_t{o.bytes_max}},
+                                {"calls_per_room_max", std::uint64_t{o.calls_per_room_max}},
+                                {"bytes_per_room_max", std::uint64_t{o.bytes_per_room_max}}});
+        return o;
     }
 
     std::unique_ptr<Work> work_;

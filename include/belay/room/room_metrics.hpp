@@ -27,6 +27,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
          "Awareness messages that a slow client missed."},
         {"resyncs", &C::resyncs, "Clients that lagged, and received the difference."},
         {"loads", &C::loads, "Loads of rooms."},
+        {"loads_rejected", &C::loads_rejected, "Loads that waited too long for loads_max."},
         {"saves", &C::saves, "Snapshots of rooms."},
         {"storage_failures", &C::storage_failures, "Failed calls of the storage."},
         {"divergences", &C::divergences, "Clients whose history began apart from the room's."},
@@ -54,6 +55,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
     };
     eviction("idle", {});
     eviction("too_many", RoomErrc::too_many);
+    eviction("too_many_of_user", RoomErrc::too_many_of_user);
     eviction("not_loaded", RoomErrc::not_loaded);
     eviction("not_durable", RoomErrc::not_durable);
     eviction("no_answer", RoomErrc::no_answer);

@@ -72,6 +72,7 @@ struct RoomEvent {
     /// - manager_stopped, room_erased or history_reset;
     /// - not_loaded: it could not be loaded, or something threw;
     /// - too_many: another room needed its place, and it was idle for longest;
+    /// - too_many_of_user: another room of the user that opened it needed its place;
     /// - not_durable: another room needed its place, and the storage may lack changes of it;
     /// - no_answer: it could not be saved within RoomOptions::stop_within.
     std::error_code reason{};

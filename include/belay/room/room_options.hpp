@@ -51,6 +51,8 @@ struct RoomOptions {
     /// in the order of their requests. The loads of export_room are limited by calls_max, and not
     /// counted as loads.
     std::size_t loads_max = 64;
+    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
+    Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.
     Duration unload_after = std::chrono::minutes{30};
@@ -85,8 +87,14 @@ struct RoomOptions {
     /// has been idle for longest. If there is none, it evicts one that a shared storage may lack in
     /// part. Otherwise it refuses the client.
     std::size_t rooms_max = 10'000;
-    /// The maximum number of rooms in memory that one user has opened. A user without a name has no
-    /// share of its own, so only rooms_max limits its rooms. A room counts until it is evicted.
+    /// The maximum number of rooms in memory that one user has opened. For a further one the
+    /// manager evicts the room of that user that has been idle for longest. If there is none, it
+    /// rejects the client. A room counts until it is evicted.
+    ///
+    /// In this option and the others with `per_user`, users without a name count by
+    /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
+    /// and an address are not counted. Set an option to no_limit if many such users share an
+    /// address, as behind a proxy that does not forward it.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of rooms that RoomManager::count_room counts by themselves. Each one
     /// costs 1.5 KiB, and a lookup with each change of any room.
@@ -94,8 +102,13 @@ struct RoomOptions {
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients.
     std::size_t clients_max = 20'000;
+    /// The maximum number of clients of one user, over all its connections. A further one is
+    /// rejected. A client counts from the grant of its access until it is closed.
+    std::size_t clients_per_user_max = 2'000;
     /// The maximum number of clients of one room.
     std::size_t clients_per_room_max = 1'000;
+    /// The maximum number of clients of one user in one room. A further one is rejected.
+    std::size_t clients_per_user_and_room_max = 200;
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded.
     std::size_t waiting_max = 1'000;
@@ -147,7 +160,7 @@ struct RoomOptions {
     /// heartbeat.dead_after is closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
     /// The share of one user in the answers of documents of more than a megabyte, over all its
-    /// clients. One such answer always begins. A user without a name has no share of its own.
+    /// clients. One such answer always begins.
     std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
@@ -172,8 +185,8 @@ struct RoomOptions {
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
         for (const Duration d :
-             {save_after, save_within, unload_after, sweep_every, answer_within, check_within,
-              stop_within, linger_max, awareness_within, token_within}) {
+             {save_after, save_within, load_queued_within, unload_after, sweep_every, answer_within,
+              check_within, stop_within, linger_max, awareness_within, token_within}) {
             if (d <= Duration::zero()) return "RoomOptions: durations must be > 0ns";
         }
         if (save_after > save_within) {
@@ -191,7 +204,9 @@ struct RoomOptions {
                                         rooms_per_user_max,
                                         counted_rooms_max,
                                         clients_max,
+                                        clients_per_user_max,
                                         clients_per_room_max,
+                                        clients_per_user_and_room_max,
                                         waiting_max,
                                         rechecks_max,
                                         calls_max,

@@ -8,6 +8,7 @@
 #include <vector>        // std::erase
 
 #include <belay/room/detail/admission_limits.hpp>
+#include <belay/room/detail/client_shares.hpp>
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/oversize_memory.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -28,10 +29,12 @@ class ClientLifecycle {
 
 public:
     ClientLifecycle(TurnContext& context, Rooms& rooms) noexcept
-        : limits{context.options}, context_{context}, rooms_{rooms} {}
+        : shares{context.options}, limits{context.options}, context_{context}, rooms_{rooms} {}
     ClientLifecycle(const ClientLifecycle&) = delete;
     ClientLifecycle& operator=(const ClientLifecycle&) = delete;
 
+    /// The clients of each user, and those in each room; the clients refer to them.
+    ClientShares shares;
     /// The clients and the connections, by their ids.
     ClientTable clients;
     /// The counts of clients that limit the admission.
@@ -54,6 +57,7 @@ public:
             client.rights.recheck = Recheck::none;
             limits.end_recheck();
         }
+        if (client.core.closing()) client.rights.share.reset();
         client.update_checking();
         return todo;
     }

@@ -66,8 +66,8 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && !saves_.queue.empty()) return always;
         if (may_load() && !loads_.queue.empty()) return always;
-        if (flush_.waits()) return flush_.deadline();
-        return next_.empty() ? never : always;
+        if (flush_.waits()) return smaller(flush_.deadline(), load_queue_ends());
+        return next_.empty() ? load_queue_ends() : always;
     }
     /// Returns the storage; `inner()` is the user's own object.
     [[nodiscard]] GuardedPersistence<Persistence>& persistence() noexcept { return persistence_; }
@@ -77,17 +77,28 @@ public:
     /// Begins a load, or queues it. A load that is under way is begun again: its answer may be
     /// older than the request.
     void begin_load(RoomBase& room) {
-        if (room.calls.load_queued) return;
+        if (room.calls.load_queue.waits) return;
+        room.calls.load_queue.rejected = false;
         if (room.calls.load.waits()) return load(room);
         if (may_load() && loads_.queue.empty()) {
             ++loads_.under_way;
             return load(room);
         }
-        room.calls.load_queued = true;
+        room.calls.load_queue = {.waits = true,
+                                 .ends = after(context_.now, context_.options.load_queued_within)};
         loads_.queue.push_back(&room);
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
+        if (std::exchange(room.calls.load_queue.rejected, false)) {
+            error = {RoomErrc::storage_busy,
+                     {},
+                     "the load waited for loads_max longer than load_queued_within",
+                     "find out why the storage loads slowly, or raise these limits of RoomOptions"};
+            context_.tally.count(room.id, &RoomCounters::loads_rejected);
+            failed(room.id, error);
+            return true;
+        }
         std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
             room.calls.load.take(context_.now, "load");
         if (!answer) return false;
@@ -190,7 +201,7 @@ public:
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
         if (room.calls.save.waits()) --saves_.under_way;
-        if (std::exchange(room.calls.load_queued, false)) std::erase(loads_.queue, &room);
+        if (std::exchange(room.calls.load_queue.waits, false)) std::erase(loads_.queue, &room);
         if (room.calls.load.waits()) --loads_.under_way;
     }
 
@@ -211,12 +222,26 @@ private:
     /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
     void begin_loads() {
         while (may_load() && !loads_.queue.empty()) {
-            RoomBase& room = *loads_.queue.front();
-            loads_.queue.pop_front();
-            room.calls.load_queued = false;
+            RoomBase& room = take_queued_load();
             ++loads_.under_way;
             load(room);
         }
+        // All wait for the same time, so the first ones are the first to be rejected.
+        while (load_queue_ends() <= context_.now) {
+            RoomBase& room = take_queued_load();
+            room.calls.load_queue.rejected = true;
+            room.waker.touch();
+        }
+    }
+    [[nodiscard]] RoomBase& take_queued_load() {
+        RoomBase& room = *loads_.queue.front();
+        loads_.queue.pop_front();
+        room.calls.load_queue.waits = false;
+        return room;
+    }
+    /// Returns when the first queued load has waited for too long.
+    [[nodiscard]] Instant load_queue_ends() const noexcept {
+        return loads_.queue.empty() ? never : loads_.queue.front()->calls.load_queue.ends;
     }
     void load(RoomBase& room) {
         context_.tally.count(room.id, &RoomCounters::loads);

@@ -92,7 +92,7 @@ private:
         return held == 0 || (held <= most && bytes <= most - held);
     }
     [[nodiscard]] bool fits_user(const RoomClient& client, std::size_t bytes) const noexcept {
-        const std::size_t held = shares.of(client.rights.grant.user);
+        const std::size_t held = shares.of(share_owner(client));
         const std::size_t most = context_.options.answer_bytes_per_user_max;
         return held == 0 || (held <= most && bytes <= most - held);
     }

@@ -23,11 +23,11 @@ public:
     static constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
     /// `update` was checked; `held` counts its bytes for as long as this lives, and `shares` counts
-    /// them for `user`.
-    ReplyChunker(Bytes update, std::size_t& held, UserShares& shares, std::string_view user)
+    /// them for `owner`.
+    ReplyChunker(Bytes update, std::size_t& held, UserShares& shares, std::string_view owner)
         : update_{std::move(update)},
           held_{&held},
-          share_{shares, user, update_.size()},
+          share_{shares, owner, update_.size()},
           splitter_{update_, part_bytes},
           ahead_{splitter_.next()} {
         *held_ += update_.size();

@@ -133,12 +133,11 @@ public:
         if (client.core.closing()) return;
         if (todo.fail) return lifecycle_.fail(client, make_error_code(*todo.fail));
         if (todo.deny) {
-            // The rejected user may be another one than the user who joined.
-            const auto why =
-                make_error_code(grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
-            context_.report_refusal(client.request, grant->user, why);
-            return lifecycle_.close(client, why);
+            return reject(client, grant->user,
+                          grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
         }
+        if (admitted && !lifecycle_.shares.count(client, grant->user))
+            return reject(client, grant->user, RoomErrc::too_many_of_user);
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
         if (admitted) sessions_.take_grant(client, std::move(*grant));
@@ -171,6 +170,11 @@ private:
         if (lifecycle_.advance(client, ClientCore::Event::check_requested).check)
             ask_authorizer(client);
     }
+    /// Closes a client. The rejected user may be another one than the user who joined.
+    void reject(RoomClient& client, const std::string& user, RoomErrc why) {
+        context_.report_refusal(client.request, user, make_error_code(why));
+        lifecycle_.close(client, make_error_code(why));
+    }
     void queue_recheck(RoomClient& client) {
         if (client.rights.recheck != ClientRights::Recheck::none) return;
         client.rights.recheck = ClientRights::Recheck::queued;
@@ -198,7 +202,7 @@ private:
                                               make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room =
-            rooms_.find_or_make(client.request.board, error, client.rights.grant.user);
+            rooms_.find_or_make(client.request.board, error, share_owner(client));
         if (room == nullptr) return lifecycle_.fail(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.fail(client, make_error_code(RoomErrc::room_full));

@@ -7,6 +7,7 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
+#include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
@@ -19,6 +20,7 @@
 #include <belay/room/detail/client_core.hpp>
 #include <belay/room/detail/client_outbox.hpp>
 #include <belay/room/detail/connection_core.hpp>
+#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -115,6 +117,14 @@ struct MultiplexedBase {
 
 struct RoomBase;
 
+/// How a client counts for its user, for as long as this lives.
+struct ClientShare {
+    ClientShare(UserShares::Held of_all, UserShares::Held of_room) noexcept
+        : all{std::move(of_all)}, in_room{std::move(of_room)} {}
+
+    UserShares::Held all;      ///< among all clients
+    UserShares::Held in_room;  ///< among those of its room
+};
 /// The access of a client: what was granted, and the question that is under way.
 struct ClientRights {
     /// The check that RoomManager::reauthorize requests.
@@ -124,7 +134,8 @@ struct ClientRights {
 
     Grant grant{};
     driver::Question<Grant> check;
-    Instant since = always;  ///< when the client arrived
+    std::optional<ClientShare> share{};  ///< of the user; none before the grant, and when it ends
+    Instant since = always;              ///< when the client arrived
     Recheck recheck = Recheck::none;
 };
 
@@ -173,6 +184,11 @@ struct RoomClient {
 private:
     bool checking_ = false;  ///< counted in the load of its connection
 };
+
+/// Returns the key under which the user of a client is counted.
+[[nodiscard]] inline std::string share_owner(const RoomClient& client) {
+    return share_owner(client.rights.grant.user, client.request.ip);
+}
 
 inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     if (answer.client == &client) answer.chunks.reset();

@@ -159,7 +159,7 @@ public:
             if (diff->size() > ReplyChunker::part_bytes) {
                 connection.answer.chunks =
                     std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
-                                                   reply_budget_.shares, client.rights.grant.user);
+                                                   reply_budget_.shares, share_owner(client));
                 connection.answer.client = &client;
                 continue_answer(connection);
                 return {};

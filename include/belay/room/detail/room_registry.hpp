@@ -10,6 +10,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <tuple>         // std::get, std::tuple
 #include <utility>       // std::exchange, std::move, std::pair
 #include <vector>        // std::vector
 
@@ -97,14 +98,16 @@ public:
         }
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
-    /// for `user`.
-    Room* find_or_make(std::string_view board, std::error_code& error, std::string_view user = {}) {
+    /// for `owner`.
+    Room* find_or_make(std::string_view board, std::error_code& error,
+                       std::string_view owner = {}) {
         if (Room* const room = find(board)) return room;
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (new_rooms_.opened.of(user) >= context_.options.rooms_per_user_max)
+        else if (new_rooms_.opened.of(owner) >= context_.options.rooms_per_user_max &&
+                 !make_space_of(owner))
             error = RoomErrc::too_many_of_user;
         else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
@@ -113,7 +116,7 @@ public:
             machines_.template make<Machine>(*this, std::string{board}, new_rooms_.empty,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
-        made->share.emplace(new_rooms_.opened, user, 1);
+        room.share.emplace(new_rooms_.opened, owner, 1);
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
@@ -204,11 +207,13 @@ private:
         UserShares opened;
     };
     /// The rooms that are destroyed at the end of the turn, those that would be if they were not
-    /// held, the longest first, and those that can be evicted, the longest idle first.
+    /// held, the longest first, and those that can be evicted, the longest idle first. Those that
+    /// users have opened are also listed by user.
     struct Leaving {
         std::vector<driver::GroupedMachine<Machine>> evicted{};
         std::vector<Room*> held{};
         std::set<std::pair<Instant, std::string_view>> idle{};
+        std::set<std::tuple<std::string_view, Instant, std::string_view>> idle_of{};
     };
 
     void run_room(Room& room) {
@@ -283,9 +288,26 @@ private:
     void note_idle(Room& room) {
         const Instant since = room.core.idle() ? room.core.last_activity() : never;
         if (since == room.idle_since) return;
-        if (room.idle_since != never) leaving_.idle.erase({room.idle_since, room.id});
+        forget_idle(room);
         room.idle_since = since;
-        if (since != never) leaving_.idle.emplace(since, room.id);
+        if (since == never) return;
+        leaving_.idle.emplace(since, room.id);
+        const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
+        if (!owner.empty()) leaving_.idle_of.emplace(owner, since, room.id);
+    }
+    void forget_idle(const Room& room) {
+        if (room.idle_since == never) return;
+        leaving_.idle.erase({room.idle_since, room.id});
+        const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
+        if (!owner.empty()) leaving_.idle_of.erase({owner, room.idle_since, room.id});
+    }
+    /// Evicts the room that has been idle for longest of those that a user has opened.
+    /// Returns: whether there was one.
+    bool make_space_of(std::string_view owner) {
+        const auto first = leaving_.idle_of.lower_bound({owner, always, {}});
+        if (first == leaving_.idle_of.end() || std::get<0>(*first) != owner) return false;
+        evict(*find(std::get<2>(*first)), RoomErrc::too_many_of_user);
+        return true;
     }
     /// Evicts a room for a new one.   Returns: whether there was one.
     bool make_space() {
@@ -330,11 +352,11 @@ private:
         context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
         std::erase(leaving_.held, &room);
-        if (room.idle_since != never) leaving_.idle.erase({room.idle_since, room.id});
+        forget_idle(room);
+        room.share.reset();
         scheduler_.forget(room);
         delivery_.forget(room);
         const auto found = rooms_.find(room.id);
-        found->second->share.reset();
         leaving_.evicted.push_back(std::move(found->second));
         rooms_.erase(found);
     }

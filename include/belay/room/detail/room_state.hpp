@@ -123,6 +123,12 @@ struct AfterLoad {
     std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
     bool save = false;                     ///< save it when it is loaded
 };
+/// The place of a room in the queue for RoomOptions::loads_max.
+struct QueuedLoad {
+    bool waits = false;
+    bool rejected = false;  ///< it has waited for too long; the room was not notified yet
+    Instant ends = never;   ///< when it has waited for too long
+};
 /// The calls of the storage for one room.
 struct RoomCalls {
     void attach(const Waker& waker) noexcept {
@@ -130,15 +136,16 @@ struct RoomCalls {
         save.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
+        if (load_queue.rejected) return always;
         return smaller(load.deadline(), save.deadline());
     }
     /// Whether a load is queued or under way.
-    [[nodiscard]] bool loads() const noexcept { return load_queued || load.waits(); }
+    [[nodiscard]] bool loads() const noexcept { return load_queue.waits || load.waits(); }
 
     StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
     StorageCall<PersistenceError> save{};
     std::error_code save_error{};  ///< of the last save
-    bool load_queued = false;      ///< waits for RoomOptions::loads_max
+    QueuedLoad load_queue{};
 };
 /// The history of a room, and how much of it the document has.
 struct RoomHistory {
@@ -178,8 +185,9 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    Instant idle_since = never;  ///< the last activity of an idle room
-    bool evicted = false;        ///< destroyed at the end of the turn
+    std::optional<UserShares::Held> share{};  ///< of the user that opened it
+    Instant idle_since = never;               ///< the last activity of an idle room
+    bool evicted = false;                     ///< destroyed at the end of the turn
 };
 
 /// With its document.
@@ -222,7 +230,6 @@ struct RoomMachine {
 
     Rooms& rooms;
     RoomState<Document> room;
-    std::optional<UserShares::Held> share{};  ///< of the user that opened it
 };
 
 }}}  // namespace belay::detail

@@ -10,11 +10,12 @@
 #include <utility>      // std::exchange
 
 #include <belay/core/assert.hpp>
+#include <belay/room/detail/share_owner.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Counts what each user holds. Only users that hold something take memory. Clients without the
-/// name of a user are not counted: they may be of many users.
+/// Counts what each user holds, by the key that `share_owner` returns. Only users that hold
+/// something take memory. An empty key is not counted: it may be of many users.
 ///
 /// Complexity:    O(log users).
 /// Throws:        std::bad_alloc, in Held only.
@@ -39,6 +40,10 @@ public:
               amount_{other.amount_},
               user_{other.user_} {}
         Held& operator=(Held&&) = delete;
+        /// Returns the owner; empty if it is not counted. It is valid while this lives.
+        [[nodiscard]] std::string_view owner() const noexcept {
+            return shares_ != nullptr ? std::string_view{user_->first} : std::string_view{};
+        }
         ~Held() {
             if (shares_ == nullptr) return;
             user_->second -= amount_;
