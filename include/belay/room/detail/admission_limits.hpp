@@ -7,6 +7,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange
 
+#include <belay/room/detail/client_shares.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
@@ -21,7 +22,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class AdmissionLimits {
 public:
     /// The options must outlive it.
-    explicit AdmissionLimits(const RoomOptions& options) noexcept : options_{options} {}
+    explicit AdmissionLimits(const RoomOptions& options) noexcept
+        : shares{options}, options_{options} {}
+
+    /// The clients of each user, of all rooms and of one.
+    ClientShares shares;
 
     // ---- decisions ------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@
 #include <vector>        // std::erase
 
 #include <belay/room/detail/admission_limits.hpp>
-#include <belay/room/detail/client_shares.hpp>
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/oversize_memory.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -29,16 +28,14 @@ class ClientLifecycle {
 
 public:
     ClientLifecycle(TurnContext& context, Rooms& rooms) noexcept
-        : shares{context.options}, limits{context.options}, context_{context}, rooms_{rooms} {}
+        : limits{context.options}, context_{context}, rooms_{rooms} {}
     ClientLifecycle(const ClientLifecycle&) = delete;
     ClientLifecycle& operator=(const ClientLifecycle&) = delete;
 
-    /// The clients of each user, and those in each room; the clients refer to them.
-    ClientShares shares;
+    /// The counts of clients that limit the admission; the clients refer to them.
+    AdmissionLimits limits;
     /// The clients and the connections, by their ids.
     ClientTable clients;
-    /// The counts of clients that limit the admission.
-    AdmissionLimits limits;
     /// The users that are rejected for a while, because they send the same large message again.
     OversizeMemory oversize;
 

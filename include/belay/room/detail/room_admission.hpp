@@ -136,7 +136,7 @@ public:
             return reject(client, grant->user,
                           grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
         }
-        if (admitted && !lifecycle_.shares.count(client, grant->user))
+        if (admitted && !lifecycle_.limits.shares.count(client, grant->user))
             return reject(client, grant->user, RoomErrc::too_many_of_user);
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
