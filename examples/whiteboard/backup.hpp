@@ -65,7 +65,9 @@ public:
     /// Replaces one board by its copy.   Returns: likewise.
     [[nodiscard]] std::string restore(const std::string& folder, const std::string& board) {
         // Opening a storage would create it.
-        if (!std::filesystem::exists(folder + "/log")) return folder + " is no copy of boards";
+        std::error_code error;
+        if (!std::filesystem::exists(folder + "/log", error))
+            return folder + (error ? ": " + error.message() : " is no copy of boards");
         auto copy = rooms_in(folder);
         if (!copy) return folder + ": " + copy.error();
         belay::driver::Question<belay::Result<std::optional<belay::StoredRoom>, Error>> loaded;

@@ -12,6 +12,7 @@
 #include <boost/asio/write.hpp>
 
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <string>
 #include <thread>
@@ -98,12 +99,20 @@ private:
                 if (error) return next();
                 // The command itself may take as long as it needs.
                 limit_.cancel();
-                line_ = answer_(line_.substr(0, length - 1)) + "\n";
+                line_ = answer_to(line_.substr(0, length - 1)) + "\n";
                 limit();
                 boost::asio::async_write(
                     socket_, boost::asio::buffer(line_),
                     [this](const boost::system::error_code&, std::size_t) { next(); });
             });
+    }
+    /// A command that throws must not end the server.
+    [[nodiscard]] std::string answer_to(const std::string& line) const {
+        try {
+            return answer_(line);
+        } catch (const std::exception& error) {
+            return error.what();
+        }
     }
     void next() {
         limit_.cancel();

@@ -4,6 +4,7 @@
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/hocuspocus_client.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -214,20 +215,50 @@ TEST_CASE("RoomManager: a client that becomes another user takes that user's sha
 TEST_CASE("RoomManager: a document above the user's share does not end the connection's others",
           "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
-    const auto dial = [&](const std::string& host, const std::string& board) {
-        auto editor = std::make_unique<RoomEditor>(RoomEditor::addressed(w, host, 7, board));
-        editor->token = "eve";
-        editor->dial();
+    HocuspocusClient first{w, "one"};
+    const auto enter = [&](HocuspocusClient& client, const std::string& board) {
+        client.dial();
+        client.token(board, "eve");
         w.run(1s);
-        return editor;
+        return client.received().size();
     };
-    const auto first = dial("one", "board");
-    CHECK(first->scope == "read-write");
-    const auto second = dial("two", "board");
-    CHECK(second->denials == std::vector<std::string>{"the user has too many rooms or clients"});
-    const auto third = dial("three", "other");
-    CHECK(third->scope == "read-write");
+    CHECK(enter(first, "board") == 1);
+    HocuspocusClient second{w, "two"};
+    CHECK(enter(second, "other") == 1);
+    second.token("board", "eve");
+    w.run(1s);
+    Bytes denied;
+    yjs::append_varbytes(denied, as_bytes("board"));
+    for (const int b : {2, 1}) denied.push_back(std::byte{static_cast<unsigned char>(b)});
+    yjs::append_varbytes(denied, as_bytes("the user has too many rooms or clients"));
+    CHECK(second.received() == Frames{to_hex(denied)});
+    CHECK(second.closed_with == 0);
+    CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
+}
+
+TEST_CASE(
+    "RoomManager: a connection whose only document a limit rejects is closed, and tries again",
+    "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
+    HocuspocusClient first{w, "one"};
+    const auto enter = [&](HocuspocusClient& client, const std::string& board) {
+        client.dial();
+        client.token(board, "eve");
+        w.run(1s);
+        return client.received().size();
+    };
+    CHECK(enter(first, "board") == 1);
+    HocuspocusClient second{w, "two"};
+    // A client does not ask again for a document that was denied.
+    CHECK(enter(second, "board") == 0);
+    CHECK(second.closed_with == 1013);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
+    first.hang_up();
+    w.run(1s);
+    CHECK(enter(second, "board") == 1);
+    CHECK(second.closed_with == 0);
+    CHECK(w.rooms().clients() == 1);
 }
 
 TEST_CASE("RoomManager: the large answers of one user wait for each other, and for no other user",

@@ -147,7 +147,8 @@ struct RoomCounters {
     std::uint64_t loads_rejected = 0;  ///< see RoomOptions::load_queued_within; no call was made
     std::uint64_t flushes = 0;
     std::uint64_t saves = 0;
-    /// Failed calls of the storage, subscriptions included, and stored data that cannot be used.
+    /// Failed calls of the storage, subscriptions included, stored data that cannot be used, and
+    /// rejected loads.
     std::uint64_t storage_failures = 0;
     std::uint64_t divergences = 0;  ///< clients whose history began apart from the room's
     std::uint64_t stateless = 0;    ///< messages for `on_stateless`, which are ignored without it

@@ -177,13 +177,19 @@ private:
             oversize.note(client.rights.grant.user, client.room->id, context_.now);
     }
     /// Whether an error of one client ends its whole connection. Lost rights and ended histories
-    /// end the client only; the client mends all other errors by dialling again.
+    /// end the client only; the client mends all other errors by dialling again. It does not ask
+    /// again for a document that was denied, so a limit ends the connection, too, if it has no
+    /// other document.
     [[nodiscard]] static bool ends_connection(const RoomClient& client,
                                               const std::error_code& why) {
         if (why == RoomErrc::client_removed) return true;
-        return client.core.joined() && why != RoomErrc::unauthorized &&
-               why != RoomErrc::forbidden && why != RoomErrc::history_reset &&
-               why != RoomErrc::room_erased;
+        if (!client.core.joined()) {
+            const Cause cause = cause_of(why);
+            return client.connection->clients.size() == 1 &&
+                   (cause == Cause::overloaded || cause == Cause::timed_out);
+        }
+        return why != RoomErrc::unauthorized && why != RoomErrc::forbidden &&
+               why != RoomErrc::history_reset && why != RoomErrc::room_erased;
     }
     /// The client's transport or connection has ended.
     void end(RoomClient& client) { leave(client, advance(client, ClientCore::Event::ended).leave); }

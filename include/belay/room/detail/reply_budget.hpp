@@ -91,7 +91,7 @@ private:
         const std::size_t most = context_.options.answers_bytes_max;
         return held == 0 || (held <= most && bytes <= most - held);
     }
-    [[nodiscard]] bool fits_user(const RoomClient& client, std::size_t bytes) const noexcept {
+    [[nodiscard]] bool fits_user(const RoomClient& client, std::size_t bytes) const {
         const std::size_t held = shares.of(share_owner(client));
         const std::size_t most = context_.options.answer_bytes_per_user_max;
         return held == 0 || (held <= most && bytes <= most - held);
