@@ -186,6 +186,28 @@ TEST_CASE("exhaust claims nothing beyond its memory", "[sim][exhaust][unit]") {
     CHECK(enough.summary().find("ended by the limit of memory") != std::string::npos);
 }
 
+TEST_CASE("exhaust reports no fault of the digest at the state where its memory ended",
+          "[sim][exhaust][unit]") {
+    struct Counters {
+        unsigned a = 0;
+        unsigned b = 0;
+        void step(sim::Choice& c) { ++(c.choose({"a", "b"}) == 0 ? a : b); }
+        void digest(sim::Digest& d) const {
+            d(a);
+            d(b);
+        }
+    };
+    sim::ExhaustOptions options = unprinted(60);
+    options.depth_min = 1;
+    options.recheck_percent = 100;
+    for (std::uint64_t bytes = 10'000; bytes < 60'000; bytes += 101) {
+        options.memory_bytes_max = bytes;
+        const sim::ExhaustReport r = sim::exhaust(options, Counters{});
+        INFO(bytes << " bytes");
+        CHECK(r.problem == "");
+    }
+}
+
 TEST_CASE("exhaust rejects a depth of zero, and a machine without a step", "[sim][exhaust][unit]") {
     CHECK(sim::exhaust(unprinted(0), CountModel{}).problem == "the depth is zero");
     struct Dead {

@@ -133,7 +133,11 @@ struct RefusalWorld {
         }
     }
     void read(const Device<>::Replica::Report& report) {
-        for (const auto& one : report.restamped) names[one.before].insert(one.operation.id);
+        for (const auto& one : report.restamped) {
+            names[one.before].insert(one.operation.id);
+            // What was sent before its new stamp must be sent again.
+            sent.erase(one.before);
+        }
         for (const auto& one : report.conflicts) note(one.operation);
         for (const auto& one : report.overwrote) {
             if (one.replaced.value) reported.insert(*one.replaced.value);

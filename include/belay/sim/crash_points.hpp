@@ -53,8 +53,10 @@ private:
 /// Options of crash_points.   Thread safety: a plain value.
 struct CrashPointsOptions {
     /// The outcomes that are drawn for each operation, at most. They tear a sector at any place.
-    /// Drawing ends after four outcomes that were drawn before.
     std::uint64_t drawn_max = 32;
+    /// Drawing ends after so many outcomes of an operation that were drawn before. Set it below
+    /// drawn_max if time matters more than rare outcomes.
+    std::uint64_t repeats_max = 32;
     /// The outcomes that are enumerated for each operation, at most. They cut a sector that is torn
     /// in its middle.
     std::uint64_t enumerated_max = 32;
@@ -72,7 +74,7 @@ struct CrashPointsReport {
     std::uint64_t operations = 0;
     /// The states that `recover` has judged. The states of one operation differ from each other.
     std::uint64_t states = 0;
-    /// Whether all outcomes of all losses of power were enumerated.
+    /// Whether all outcomes of all losses of power from first_operation on were enumerated.
     bool complete = true;
     /// The first state that `recover` rejected; empty if it accepted all.
     std::string failure{};
@@ -94,8 +96,11 @@ public:
     void play_all(std::uint64_t halt) {
         known_.clear();
         bool has_choice = true;
-        int repeated = 0;
-        for (std::uint64_t n = 0; has_choice && n < options_.drawn_max && repeated < 4; ++n) {
+        std::uint64_t repeated = 0;
+        const auto goes_on = [&](std::uint64_t n) {
+            return has_choice && n < options_.drawn_max && repeated < options_.repeats_max;
+        };
+        for (std::uint64_t n = 0; goes_on(n); ++n) {
             Random bits{Seed{options_.seed.value + n}};
             has_choice = false;
             const auto drawn = [&]() noexcept {

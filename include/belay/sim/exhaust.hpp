@@ -220,7 +220,9 @@ private:
             }
             return go_on();
         });
-        if (go_on()) graph_.set_signature(open.index, signature.value());
+        // A state whose steps were not all taken has no signature to compare.
+        if (!go_on()) return;
+        graph_.set_signature(open.index, signature.value());
         if (!graph_.is_first(open.index)) again_.push_back(open.index);
     }
     void open(Index index, Model model) {

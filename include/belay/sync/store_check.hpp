@@ -293,8 +293,10 @@ private:
         knows(mark.operation, &mark, Rule::knows_applied_operations);
         // Also within a transaction, which is not the cause if a write forgets older ones.
         const std::size_t count = model_.known.size();
-        const part::WriteMark& oldest = model_.known[count > ids_ ? count - ids_ : 0];
-        knows(oldest.operation, &oldest, Rule::knows_applied_operations);
+        if (ids_ != 0) {
+            const part::WriteMark& oldest = model_.known[count > ids_ ? count - ids_ : 0];
+            knows(oldest.operation, &oldest, Rule::knows_applied_operations);
+        }
         knows(id_of(last_ + 1), nullptr, Rule::knows_no_others);
     }
 

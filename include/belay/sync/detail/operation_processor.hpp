@@ -210,9 +210,10 @@ private:
             auto replaced = ask_store([&] { return store_.replaced(op.id); });
             if (!replaced) {
                 outcome.error = replaced.error();
-                const bool heals =
-                    may_heal(outcome.error) || outcome.error == SyncErrc::store_closed;
-                return heals ? Outcome::error_of(outcome.error) : std::move(outcome);
+                const bool is_damaged = cause_of(outcome.error) == Cause::corrupt ||
+                                        outcome.error == SyncErrc::bad_operation ||
+                                        outcome.error == SyncErrc::store_disagrees;
+                return is_damaged ? std::move(outcome) : Outcome::error_of(outcome.error);
             }
             if (!*replaced) return outcome;
             ConflictReason reason = ConcurrentModification{};
