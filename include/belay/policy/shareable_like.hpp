@@ -85,6 +85,7 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   result.
 /// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
 ///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
+///   An object that admits only its rate, such as a RateLimiter, needs none.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
