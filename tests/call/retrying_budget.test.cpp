@@ -4,12 +4,16 @@
 // each kind of policy, in virtual time.
 #include <belay/call/retrying.hpp>
 
+#include <stdexcept>
+
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/call/bulkhead.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/queued.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -104,6 +108,53 @@ TEST_CASE("A budget gets back a retry that was planned and not made, and a first
         });
         task.start();
     }
+    CHECK(budget.tokens_milli() == 500'000);
+}
+
+TEST_CASE("A budget gets back a retry that an inner layer held until the Timeout",
+          "[call][retrying_budget][regression]") {
+    TokenBudget budget{TokenBudgetOptions::aws()};
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 10}};
+    const Pipeline pipeline{Timeout{1s}, Retrying{three_attempts(budget)}, Queued{bulkhead}};
+    for (int i = 0; i < 50; ++i) {
+        Bulkhead::Permit other;
+        int calls = 0;
+        auto task = pipeline(sleeper, [&](Attempt) -> Task<Result<int>> {
+            ++calls;
+            co_await sleeper.async_sleep_until(after(sleeper.now(), 5ms));
+            co_return std::make_error_code(std::errc::connection_refused);
+        });
+        task.start();
+        sleeper.run_until(after(sleeper.now(), 6ms));
+        // Another caller has the only place when the retry is due.
+        other = bulkhead.acquire(sleeper.now());
+        REQUIRE(other);
+        sleeper.run_until(after(sleeper.now(), 1s));
+        REQUIRE(task.done());
+        CHECK(!task.take());
+        CHECK(calls == 1);
+    }
+    CHECK(budget.tokens_milli() == 500'000);
+}
+
+TEST_CASE("A budget gets back a retry if the observer throws before it is made",
+          "[call][retrying_budget][regression]") {
+    struct Throws {
+        void on_attempt(const Attempt& attempt) const {
+            if (attempt.is_retry()) throw std::runtime_error{"no log"};
+        }
+    };
+    TokenBudget budget{TokenBudgetOptions::aws()};
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Retrying{three_attempts(budget), Throws{}}};
+    auto task = pipeline(sleeper, [](Attempt) -> Task<Result<int>> {
+        co_return std::make_error_code(std::errc::connection_refused);
+    });
+    task.start();
+    sleeper.run_until(after(sleeper.now(), 1s));
+    REQUIRE(task.done());
+    CHECK_THROWS_AS(task.take(), std::runtime_error);
     CHECK(budget.tokens_milli() == 500'000);
 }
 

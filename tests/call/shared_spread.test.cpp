@@ -11,9 +11,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/cubic_rate.hpp>
 #include <belay/call/bulkhead.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
@@ -73,22 +71,6 @@ void check_spread(Object& object, Turn& turn, Instant earliest, Duration spread)
 
 }  // namespace
 
-TEST_CASE("Shared spreads the callers that wait for a RateLimiter over the time of a permit",
-          "[call][shared_spread][unit]") {
-    Random bits{Seed{1}};
-    Turn turn{Instant{1h}, bits};
-    RateLimiter limiter{Rate{10, 1s}, Burst{5}};
-    const auto taken = limiter.acquire(turn.now, 5);
-    REQUIRE(taken);
-    check_spread(limiter, turn, turn.now + 100ms, 100ms);
-    limiter.set_rate(turn.now, Rate{10, 2s}, Burst{5});
-    CHECK(limiter.spread() == 200ms);
-    RateLimiter windows{RateLimiter::FixedWindow{Rate{10, 2s}}};
-    const auto of_window = windows.acquire(turn.now, 10);
-    REQUIRE(of_window);
-    check_spread(windows, turn, turn.now + 2s, 2s);
-}
-
 TEST_CASE("Shared spreads the callers that wait for a Bulkhead over ask_every",
           "[call][shared_spread][unit]") {
     Random bits{Seed{1}};
@@ -129,22 +111,6 @@ TEST_CASE("Shared spreads the callers that a throttle rejects over ask_again",
         ++rejected;
     }
     quarters.check();
-}
-
-TEST_CASE("Shared spreads the callers that wait for a CubicRate over the time of an attempt",
-          "[call][shared_spread][unit]") {
-    Random bits{Seed{1}};
-    Turn turn{Instant{1h}, bits};
-    AdaptiveThrottle::CubicRate rate;
-    CHECK(rate.spread() == 0s);
-    static_cast<void>(rate.acquire(turn).failure(Failure{.cause = Cause::overloaded}, turn));
-    REQUIRE(rate.rate_milli() == 500);
-    while (rate.admit(turn.now).verb == Advice::Verb::go) {
-        const auto spent = rate.acquire(turn);
-        REQUIRE(spent);
-    }
-    const Instant earliest = rate.admit(turn.now).until;
-    check_spread(rate, turn, earliest, 2s);
 }
 
 TEST_CASE("Shared spreads the callers that were under way when a breaker opened",
@@ -202,16 +168,66 @@ TEST_CASE("Shared spreads the callers that lose a permit to another caller",
           "[call][shared_spread][regression]") {
     Random bits{Seed{1}};
     Turn turn{Instant{1h}, bits};
-    RateLimiter limiter{Rate{10, 1s}, Burst{1}};
-    std::vector<Shared<RateLimiter>> callers;
+    Bulkhead bulkhead{{.limit = 1, .ask_every = 20ms}};
+    std::vector<Shared<Bulkhead>> callers;
     for (int i = 0; i < many + 1; ++i) {
-        callers.emplace_back(limiter);
+        callers.emplace_back(bulkhead);
         callers.back().wanted(turn);
         REQUIRE(callers.back().admit(turn.now).verb == Advice::Verb::go);
     }
-    REQUIRE(callers.back().begin(turn).verb == Advice::Verb::go);
     callers.pop_back();
-    Quarters quarters{turn.now + 100ms, 100ms};
+    Shared first{bulkhead};
+    REQUIRE(first.begin(turn).verb == Advice::Verb::go);
+    Quarters quarters{turn.now + 20ms, 20ms};
     for (auto& caller : callers) quarters.count(caller.begin(turn).until);
     quarters.check();
+}
+
+TEST_CASE("Shared spreads the callers over a spread of a few microseconds, and one of centuries",
+          "[call][shared_spread][regression]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    Bulkhead brief{{.limit = 1, .ask_every = 20us}};
+    const auto of_brief = brief.acquire(turn);
+    check_spread(brief, turn, turn.now + 20us, 20us);
+    Bulkhead endless{{.limit = 1, .ask_every = 876'000h}};
+    const auto of_endless = endless.acquire(turn);
+    check_spread(endless, turn, turn.now + 876'000h, 876'000h);
+}
+
+TEST_CASE("Shared draws anew for each instant, and once for each", "[call][shared_spread][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1h}, bits};
+    Bulkhead bulkhead{{.limit = 1, .ask_every = 20ms}};
+    const auto held = bulkhead.acquire(turn);
+    Shared rule{bulkhead};
+    rule.wanted(turn);
+    Quarters quarters{Instant{}, 20ms};
+    for (int i = 0; i < many; ++i) {
+        turn.now += 7ms;
+        const Advice advice = rule.admit(turn.now);
+        CHECK(rule.admit(turn.now) == advice);
+        quarters.earliest = turn.now + 20ms;
+        quarters.count(advice.until);
+    }
+    quarters.check();
+}
+
+TEST_CASE("A lone caller whose probe fails waits exactly for the open wait",
+          "[call][shared_spread][regression]") {
+    for (const Duration open : {Duration{100ms}, Duration{1s}, Duration{30s}}) {
+        ManualClock clock;
+        CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{open}, clock.view()};
+        Random bits{Seed{1}};
+        Shared caller{breaker};
+        for (int i = 0; i < 5; ++i) {
+            Turn turn{clock.now(), bits};
+            caller.wanted(turn);
+            REQUIRE(caller.admit(turn.now).verb == Advice::Verb::go);
+            REQUIRE(caller.begin(turn).verb == Advice::Verb::go);
+            CHECK(caller.failed(Failure{Cause::lost}, turn).until == turn.now + open);
+            CHECK(caller.admit(turn.now).until == turn.now + open);
+            clock.advance(open);
+        }
+    }
 }

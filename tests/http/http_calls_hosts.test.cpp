@@ -4,6 +4,7 @@
 #include <belay/http/http_calls.hpp>
 
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/http/scripted_http.hpp"
@@ -89,4 +90,36 @@ TEST_CASE("HttpCalls keeps an open breaker although new hosts arrive all the tim
         CHECK(rig.state("http://dead/") == BreakerState::open);
     }
     CHECK(rig.http.seen.size() - before == 900);
+}
+
+TEST_CASE("HttpCalls keeps the breaker that a call of 300 s has opened at its end",
+          "[http][http_calls_hosts][regression]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    HttpCallsOptions options = four_hosts;
+    options.attempt_timeout = 1h;
+    HttpCalls<ScriptedHttp, AsyncSleeper> calls{http, sleeper, options};
+    http.answer = [](const ScriptedHttp::Seen& seen) {
+        if (seen.url.starts_with("http://slow")) return ScriptedHttp::Step{status(500), 300s};
+        return ScriptedHttp::Step{status(200)};
+    };
+    std::vector<Task<Outcome<HttpResponse>>> slow;
+    for (int i = 0; i < 3; ++i) {
+        HttpRequest request;
+        request.url = "http://slow/";
+        request.deadline = 1h;
+        slow.push_back(calls.send(request));
+        slow.back().start();
+    }
+    sleeper.run_until(after(sleeper.now(), 300s));
+    for (auto& task : slow) REQUIRE(task.done());
+    REQUIRE(calls.breaker_state("http://slow/") == BreakerState::open);
+    // New hosts take the places of one another.
+    for (int n = 0; n < 8; ++n) {
+        auto task = calls.get("http://new-" + std::to_string(n) + "/");
+        task.start();
+        sleeper.run_until(sleeper.now());
+        REQUIRE(task.done());
+    }
+    CHECK(calls.breaker_state("http://slow/") == BreakerState::open);
 }

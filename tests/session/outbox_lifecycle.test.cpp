@@ -412,6 +412,47 @@ TEST_CASE("Outbox flushes again when a full disk has space, also if it is not co
     }
 }
 
+TEST_CASE("Outbox lets a dial of three seconds go on while its disk is full",
+          "[session][outbox_lifecycle][regression]") {
+    for (const OutboxOptions& options : {at_most_once, at_least_once}) {
+        OutboxRig<OutboxJournal> rig{options};
+        const auto fill_disk = [&rig] {
+            rig.disk.fail_at(rig.disk.operations() + 1,
+                             std::make_error_code(std::errc::no_space_on_device));
+        };
+        rig.box->start();
+        rig.run();
+        REQUIRE(rig.box->status().link.state == LinkState::connecting);
+        rig.push("a");
+        Duration dialled{};
+        int dials = rig.server.dials;
+        // The disk is full for ten seconds. A server answers three seconds after a dial.
+        while (rig.now < 30s && rig.box->status().link.state != LinkState::connected) {
+            if (rig.now < 10s) fill_disk();
+            rig.run(rig.now + 1s);
+            // The flush of each second does not end the first dial.
+            if (rig.now < 3s) {
+                CHECK(rig.server.dials == 1);
+                CHECK(rig.box->status().link.state == LinkState::connecting);
+            }
+            if (rig.server.dials != dials) {
+                dials = rig.server.dials;
+                dialled = rig.now;
+            } else if (rig.box->status().link.state == LinkState::connecting &&
+                       rig.now - dialled >= 3s) {
+                if (rig.now < 10s) fill_disk();
+                rig.server.link.opened();
+                rig.run();
+            }
+        }
+        CHECK(rig.box->status().link.state == LinkState::connected);
+        CHECK(rig.server.take() == Lines{"a"});
+        // The first dial opens after 3 s and is refused, and so are the next ones while it is full.
+        CHECK(rig.server.dials <= 4);
+        CHECK(rig.now <= 20s);
+    }
+}
+
 TEST_CASE("Outbox sends what is before a damaged message, and reports the damage",
           "[session][outbox_lifecycle][unit]") {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {

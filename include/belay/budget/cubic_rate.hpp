@@ -64,12 +64,6 @@ public:
         return Permit{*this, Stake{}};
     }
 
-    /// Returns the time between two attempts at this rate, over which Shared rules spread waiting
-    /// callers; 0ns if nothing is limited yet.   Errors: none.
-    [[nodiscard]] constexpr Duration spread() const noexcept {
-        return state_.with([](const detail::CubicState& s) { return s.interval(); });
-    }
-
     /// Returns the rate in thousandths of an attempt per second; 0 if nothing is limited yet.
     [[nodiscard]] constexpr std::uint64_t rate_milli() const noexcept {
         return state_.with([](const detail::CubicState& s) { return s.rate_milli(); });

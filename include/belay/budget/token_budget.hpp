@@ -21,8 +21,8 @@ struct TokenBudgetOptions {
     std::uint32_t capacity_milli = 500'000;
     /// No retries are allowed while there are no more tokens than this.
     std::uint32_t threshold_milli = 0;
-    /// The cost of a retry, taken when it is planned. It is returned when the retry succeeds or is
-    /// abandoned.
+    /// The cost of a retry, taken when it is planned. It is returned when the retry succeeds, or is
+    /// abandoned before it was made.
     std::uint32_t retry_cost_milli = 5'000;
     /// The cost of a retry after Cause::timed_out, taken and returned in the same way.
     std::uint32_t timeout_cost_milli = 10'000;

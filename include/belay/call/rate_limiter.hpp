@@ -149,13 +149,6 @@ public:
         return advice(rate_.read_locked(), now, ahead_);
     }
 
-    /// Returns the time in which one permit is earned, or the length of a fixed window. Shared
-    /// rules spread the callers that wait over it.   Errors: none.
-    [[nodiscard]] Duration spread() const noexcept {
-        const detail::SpinLock lock{mutex_};
-        return rate_.read_locked().length();
-    }
-
     /// Changes the rate and the burst from `now` on.
     ///
     /// The permits that are left stay, up to a whole new burst. So a larger burst is earned at the

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <concepts>      // std::same_as
-#include <cstdint>       // std::uint8_t
+#include <cstdint>       // std::uint8_t, std::uint64_t
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::remove_reference_t
@@ -39,17 +39,21 @@ enum class RetryStep : std::uint8_t { call, wait, finished };
 ///
 /// It keeps the promise to the policy: its destructor abandons what has begun or is planned. An
 /// attempt that was made stays paid for, also if the caller did not wait for its result. Otherwise
-/// a budget would not limit the retries of callers with a short deadline around them.
+/// a budget would not limit the retries of callers with a short deadline around them. With layers
+/// inside, `asked` counts the calls that they make: an attempt that waited in a queue until its end
+/// was not made.
 template <class P, class Sleeper, class Answer, class Observer>
 class RetryCore {
 public:
     /// `policy` is a P, or the only rule of one.
     template <class Rules>
-    RetryCore(Rules&& policy, Sleeper& sleeper, Observer& observer, const Attempt& around)
+    RetryCore(Rules&& policy, Sleeper& sleeper, Observer& observer, const Attempt& around,
+              const std::uint64_t* asked = nullptr)
         : policy_{std::forward<Rules>(policy)},
           sleeper_{sleeper},
           observer_{observer},
           attempt_{around},
+          asked_{asked},
           deadline_{around.deadline} {
         attempt_.repeats = around.is_retry();
         attempt_.number = 0;
@@ -84,7 +88,7 @@ public:
     [[nodiscard]] bool succeeded(const Answer& answer) {
         if (answer.failure) return false;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = made_ = false;
+        held_ = begun_ = false;
         policy_.succeeded(turn);
         finished_ = true;
         notify<RetryRunHooks::Success>(attempt_);
@@ -122,13 +126,15 @@ private:
     }
 
     RetryStep begun(Instant now) {
-        held_ = made_ = true;
+        held_ = true;
         attempt_ = following();
         if constexpr (limits_attempts<P>) {
             const Instant end = after(now, policy_.attempt_limit(forever));
             if (end < attempt_.deadline) attempt_.deadline = end;
         }
         notify<RetryRunHooks::Begun>(attempt_);
+        begun_ = true;
+        if (asked_ != nullptr) asked_before_ = *asked_;
         return RetryStep::call;
     }
 
@@ -154,7 +160,7 @@ private:
 
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = made_ = false;
+        held_ = begun_ = false;
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
@@ -202,7 +208,9 @@ private:
         if (!held_) return;
         held_ = false;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        if (made_) detail::spend(policy_, turn);
+        if (begun_ && (asked_ == nullptr || *asked_ != asked_before_)) {
+            detail::spend(policy_, turn);
+        }
         policy_.abandoned(turn);
     }
 
@@ -210,11 +218,13 @@ private:
     Sleeper& sleeper_;
     Observer& observer_;
     Attempt attempt_;
+    const std::uint64_t* asked_;  // the calls that the layers inside have made; null without layers
+    std::uint64_t asked_before_ = 0;
     Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
-    bool held_ = false;  // wanted, begun or planned: the policy waits for the end
-    bool made_ = false;  // begun: there is no result yet
+    bool held_ = false;   // wanted, begun or planned: the policy waits for the end
+    bool begun_ = false;  // there is no result yet
     bool finished_ = false;
     std::optional<Answer> answer_;
 };
@@ -222,8 +232,9 @@ private:
 /// Runs a copy of the policy to its end; `make(attempt)` makes one call.
 template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer>
 Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop,
-                 Observer& observer, const Attempt& around) {
-    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer, around};
+                 Observer& observer, const Attempt& around, const std::uint64_t* asked = nullptr) {
+    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer, around,
+                                                           asked};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
         if (step == RetryStep::finished) return std::move(core.answer());

@@ -73,8 +73,8 @@ public:
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
         auto&& observer = observer_.get();
-        return detail::run_retry<typename Next::Answer>(policy_, context.sleeper, next,
-                                                        context.stop, observer, around);
+        return detail::run_retry<typename Next::Answer>(
+            policy_, context.sleeper, next, context.stop, observer, around, &context.asked);
     }
 
     template <class Next, class Context>
@@ -87,7 +87,7 @@ public:
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, std::remove_reference_t<decltype(observer)>>
-            core{detail::as_policy(policy_), context.sleeper, observer, around};
+            core{detail::as_policy(policy_), context.sleeper, observer, around, &context.asked};
         for (;;) {
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;

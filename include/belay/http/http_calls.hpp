@@ -375,7 +375,8 @@ private:
 
     template <class Stop>
     Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop) {
-        const detail::HttpHosts::Use use{hosts_.host_of(request.url, sleeper_.now(), counters_)};
+        const detail::HttpHosts::Use use{hosts_.host_of(request.url, sleeper_.now(), counters_),
+                                         sleeper_};
         detail::HttpCall call{std::move(request)};
         Retries retries{counters_};
         Hedges hedges{counters_};

@@ -269,6 +269,8 @@ template <class R>
 ///   rule that stops must not have taken anything.
 /// - `abandoned(Turn&)`: the attempt that was wanted, planned or begun ends without a verdict. The
 ///   rule gives back what `begin` or `review` took.
+/// - `spend(Turn&)`: the attempt was made, and its caller stopped waiting for the result. Only
+///   `retry` and Retrying call it, before `abandoned`. A rule that wraps a policy passes it on.
 /// - `reset()`: starts afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: requested times, >=
 ///   0ns. A rule that wraps a policy takes an argument: the result if the policy requests nothing.

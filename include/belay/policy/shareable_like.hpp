@@ -81,10 +81,11 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `Permit`: default-constructible (empty) and movable. It has `advice() const -> Advice` (not
 ///   `go`: rejected, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
 ///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
-///   the same with the reason; `spend(Turn&)`, for a retry whose caller did not wait for the
-///   result.
+///   the same with the reason; `spend(Turn&)`, for a retry that was made and whose caller did
+///   not wait for the result. It is called only if the object has `reserve`.
 /// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
 ///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
+///   An object that admits only its rate, such as a RateLimiter, needs none.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any

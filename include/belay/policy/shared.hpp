@@ -80,10 +80,12 @@ struct RetryHooks<S, true> {
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}};
 ///
-/// Callers that wait for the same object do not all leave at the same instant. Each waits longer by
-/// a draw from the turn's bits, up to the object's `spread()`. For a breaker this is the length of
-/// the open wait, so no wait is longer than two of them. Only the caller whose attempt opened the
-/// breaker waits for one open wait.
+/// Callers that wait for the same object do not all leave at the same instant, if the object has a
+/// `spread()`. Each waits longer by a draw from the turn's bits, up to that time. Each instant at
+/// which the object may be asked again has a draw of its own. For a breaker the spread is the length
+/// of the open wait, so no wait is longer than two of them. Only the caller whose attempt opened the
+/// breaker, also by a failed probe, waits for one open wait. A RateLimiter and a CubicRate have no
+/// spread, because they admit only their rate: the waits for them are exact.
 ///
 /// Each wait has a bound, but a caller may wait several times. Calls that arrive all the time and
 /// all wait become more and more. After an outage of n open waits, they send up to 1 + n times the
@@ -109,6 +111,7 @@ class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Ob
     static constexpr bool reserves = part::ReservableLike<Object>;
     static constexpr bool spreads = detail::SpreadsCallers<Object>;
     static constexpr std::uint16_t share_most = 65535;
+    static constexpr Duration::rep parts = 65536;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
 
 public:
@@ -187,9 +190,14 @@ public:
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
         }
         if constexpr (spreads) {
-            const bool admitted = asked(turn.now).verb == Advice::Verb::go;
+            // During a probe, an object rejects until an instant that moves with the time. An
+            // instant later, the end of a new open wait always differs from it.
+            const Instant later = after(turn.now, Duration{1});
+            const Advice before = asked(later);
             const Advice advice = verdict(failure, turn);
-            const bool has_opened_it = admitted && advice.verb == Advice::Verb::suspend;
+            const bool has_opened_it =
+                advice.verb == Advice::Verb::suspend &&
+                (before.verb != Advice::Verb::suspend || before.until != asked(later).until);
             share_ = 0;
             // The object may reject this caller later, when it can draw nothing.
             if (!has_opened_it) draw_share(turn);
@@ -239,7 +247,7 @@ private:
         requires spreads
     {
         if (fails_fast_ || is_exact_) return;
-        share_ = static_cast<std::uint16_t>(uniform_upto(turn.bits, share_most));
+        share_ = static_cast<std::uint16_t>(1 + uniform_upto(turn.bits, share_most - 1));
     }
     [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
         Turn& turn) noexcept {
@@ -265,13 +273,20 @@ private:
     }
 
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
-    // later, because the object would admit all callers that wait for it at the same instant.
+    // later, because the object would admit all callers that wait for it at the same instant. Each
+    // instant has a draw of its own, so that no caller loses to the others again and again.
     [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
         if (advice.verb != Advice::Verb::suspend) return advice;
         if (fails_fast_) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {
             if (share_ != 0) {
-                advice.until = after(advice.until, object_->spread() / share_most * share_);
+                const auto instant =
+                    static_cast<std::uint64_t>(advice.until.time_since_epoch().count());
+                const auto part = static_cast<Duration::rep>(detail::mix64(instant ^ share_) &
+                                                             std::uint64_t{share_most});
+                const Duration::rep most = object_->spread().count();
+                advice.until = after(advice.until,
+                                     Duration{most / parts * part + most % parts * part / parts});
             }
         }
         return advice;
@@ -282,7 +297,7 @@ private:
     [[no_unique_address]] Memory memory_{};
     bool fails_fast_ = false;
     bool is_exact_ = false;    // of a layer, and so never copied
-    std::uint16_t share_ = 0;  // of the spread; 0 while nothing was drawn
+    std::uint16_t share_ = 0;  // the seed of the draws; 0 while nothing was drawn
 };
 
 template <class Object>

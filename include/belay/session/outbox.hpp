@@ -327,7 +327,12 @@ private:
     std::error_code make_durable() {
         if (!dirty_) return {};
         const std::error_code error = flush();
-        if (error) link_.report_unhealthy(failure(error));
+        if (!error) return error;
+        const Failure why = failure(error);
+        // A dial goes on while the disk is full, because it may take longer than the time between
+        // two flushes. Check flushes again when the connection is open.
+        const bool dials = link_.status().state == LinkState::connecting;
+        if (!dials || why.cause == Cause::permanent) link_.report_unhealthy(why);
         return error;
     }
     /// Returns what the storage's error means for the connection: another attempt, or its end.

@@ -42,10 +42,6 @@ public:
         tokens_.change(numbers_of(rate_milli_), now);
     }
     [[nodiscard]] constexpr std::uint64_t rate_milli() const noexcept { return rate_milli_; }
-    /// Returns the time in which one attempt is earned; 0ns without a limit.
-    [[nodiscard]] constexpr Duration interval() const noexcept {
-        return rate_milli_ == 0 ? Duration{} : tokens_.length();
-    }
 
 private:
     static constexpr std::uint64_t least = 500;

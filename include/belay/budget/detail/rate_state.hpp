@@ -44,8 +44,6 @@ public:
 
     [[nodiscard]] constexpr std::uint64_t burst() const noexcept { return burst_; }
     [[nodiscard]] constexpr Counts counts() const noexcept { return {due_, used_}; }
-    /// Returns the time in which one permit is earned, or the length of a window.
-    [[nodiscard]] constexpr Duration length() const noexcept { return length_; }
     /// Takes this number of permits, or none of them.   Pre: calls <= burst.
     [[nodiscard]] constexpr bool take(Instant now, std::uint64_t calls) noexcept {
         if (calls == 0) return true;

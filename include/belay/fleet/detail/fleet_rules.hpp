@@ -6,7 +6,6 @@
 #include <utility>  // std::exchange, std::move
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
-#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -60,7 +59,6 @@ public:
         policy_.succeeded(then);
     }
     void abandoned(Turn& turn) noexcept { policy_.abandoned(turn); }
-    void spend(Turn& turn) noexcept { detail::spend(policy_, turn); }
     void reset() noexcept {
         entry_->keeps_rank = false;
         policy_.reset();

@@ -51,7 +51,7 @@ struct HttpHost {
     HttpBreaker breaker;
     std::size_t under_way = 0;
     std::uint64_t last_use = 0;
-    Instant used_at = always;  // when the last call began
+    Instant used_at = always;  // when a call last began or ended
 
 private:
     [[nodiscard]] static HttpTrip trip(const HttpCallsOptions& options) noexcept {
@@ -64,8 +64,8 @@ private:
 /// The hosts that calls have used last.
 ///
 /// A new host beyond the limit replaces one without calls under way: the one whose last call began
-/// first. A host whose breaker is not closed is replaced only if there is no other, unless it was
-/// not called for a window of the breaker. If each host has calls under way, the new one shares a
+/// first. A host whose breaker is not closed is replaced only if there is no other, unless no call
+/// to it began or ended for a window of the breaker. If each host has calls under way, the new one shares a
 /// budget with all others that find no place, and has no breaker.
 ///
 /// Complexity: O(log n) for a known host, O(n) for a new one beyond the limit.
@@ -73,17 +73,25 @@ class HttpHosts {
 public:
     explicit HttpHosts(const HttpCallsOptions& options) : options_{options} {}
 
-    /// One call to a host; keeps the host in its place.
+    /// One call to a host; keeps the host in its place. The clock gives the time of its end.
+    template <class Clock>
     class Use {
     public:
-        explicit Use(HttpHost& host) noexcept : host_{host} { ++host_.under_way; }
+        Use(HttpHost& host, Clock& clock) noexcept : host_{host}, clock_{clock} {
+            ++host_.under_way;
+        }
         Use(const Use&) = delete;
         Use& operator=(const Use&) = delete;
-        ~Use() { --host_.under_way; }
+        // A long call may have opened the breaker just now.
+        ~Use() {
+            --host_.under_way;
+            host_.used_at = clock_.now();
+        }
         [[nodiscard]] HttpHost& host() const noexcept { return host_; }
 
     private:
         HttpHost& host_;
+        Clock& clock_;
     };
 
     /// Returns the host of a URL, which stays valid while a Use of it exists.
