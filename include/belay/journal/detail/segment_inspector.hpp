@@ -148,10 +148,12 @@ private:
                                (evidence_.run_of(found) >= run_ || is_proven(found.offset));
                     });
                     if (!record || !(is_whole || is_proven(at))) return;
+                    settle_padding(false);
                     damages_.push_back({at, record->offset - at, "these bytes are not a record"});
                 }
             }
             const bool follows = record->offset == at;
+            settle_padding(record->header.kind == Kind::opening);
             look_at_padding(*record);
             is_in_a_row_ = is_in_a_row_ && follows;
             if (!take(*record)) return;
@@ -229,13 +231,19 @@ private:
         return *proven_ > place;
     }
 
+    /// Bytes behind a record are damage only if its run went on. A power loss may leave them behind
+    /// the last record of a run: that record is whole, so the next run keeps it.
+    void settle_padding(bool run_ended) {
+        if (padding_ && !run_ended) damages_.push_back(*padding_);
+        padding_.reset();
+    }
     void look_at_padding(const FoundRecord& record) {
         const std::uint64_t from =
             record.offset + journal_format::record_header_bytes + record.header.length;
         const std::uint64_t to = record.end();
         for (const std::byte b : bytes_.view(from, static_cast<std::size_t>(to - from))) {
             if (b == std::byte{0}) continue;
-            damages_.push_back({from, to - from, "the bytes between two records are not zero"});
+            padding_ = {from, to - from, "the bytes between two records are not zero"};
             return;
         }
     }
@@ -372,6 +380,7 @@ private:
     // seal.
     std::optional<std::uint64_t> proven_;
     std::vector<DamagedPart> damages_;
+    std::optional<DamagedPart> padding_;  // behind the last record
 };
 
 }}}  // namespace belay::detail
