@@ -143,10 +143,7 @@ private:
                     damages_.push_back(
                         {at, record->end() - at, "the record belongs to another run"});
                 } else {
-                    record = records_.behind({at, due_}, [&](const FoundRecord& found) {
-                        return evidence_.accepts(found, found.offset - at) &&
-                               (evidence_.run_of(found) >= run_ || is_proven(found.offset));
-                    });
+                    record = next_behind(at);
                     if (!record || !(is_whole || is_proven(at))) return;
                     settle_padding(false);
                     damages_.push_back({at, record->offset - at, "these bytes are not a record"});
@@ -156,6 +153,12 @@ private:
             settle_padding(record->header.kind == Kind::opening);
             look_at_padding(*record);
             is_in_a_row_ = is_in_a_row_ && follows;
+            if (is_seal_before_records(*record)) {
+                damages_.push_back({record->offset, record->end() - record->offset,
+                                    "the seal is not at the end of the file"});
+                at = end_ = record->end();
+                continue;
+            }
             if (!take(*record)) return;
             at = end_ = record->end();
             last_is_opening_ = record->header.kind == Kind::opening;
@@ -164,6 +167,17 @@ private:
         }
     }
 
+    std::optional<FoundRecord> next_behind(std::uint64_t at) {
+        return records_.behind({at, due_}, [&](const FoundRecord& found) {
+            return evidence_.accepts(found, found.offset - at) &&
+                   (evidence_.run_of(found) >= run_ || is_proven(found.offset));
+        });
+    }
+    /// Returns whether a seal was copied over earlier records, so that others follow it.
+    bool is_seal_before_records(const FoundRecord& found) {
+        return found.header.kind == journal_format::Kind::seal && bytes_.used() > found.end() &&
+               next_behind(found.end());
+    }
     /// Returns whether a record belongs to the current run, or opens a later one, and is possible
     /// here.
     bool goes_on(const FoundRecord& found) {
