@@ -516,6 +516,7 @@ void are_equal(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) {
     Breaker value{trip, open_wait, half_open};
     CircuitBreaker<SteadyClock, Trip, OpenWait> object{trip, open_wait, half_open};
     Shared rule{object};
+    rule.do_not_spread();  // a Breaker is the rule of one caller
     Random bits_of_value{Seed{1}};
     Random bits_of_object{Seed{1}};
     Instant now{};

@@ -35,7 +35,7 @@ auto three_attempts(auto& budget) {
 }
 
 /// Refuses each first attempt, and never answers a retry.
-struct Peer {
+struct HangingPeer {
     AsyncSleeper& sleeper;
     int retries = 0;
     Task<Result<int>> ask(Attempt attempt) {
@@ -50,7 +50,7 @@ struct Peer {
 template <class P>
 int retries_of_impatient_callers(const P& policy) {
     AsyncSleeper sleeper;
-    Peer peer{sleeper};
+    HangingPeer peer{sleeper};
     const Pipeline pipeline{Timeout{1s}, Retrying{policy}};
     for (int i = 0; i < 1000; ++i) {
         auto task = pipeline(sleeper, [&peer](Attempt attempt) { return peer.ask(attempt); });

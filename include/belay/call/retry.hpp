@@ -32,6 +32,21 @@ inline constexpr bool limits_attempts<Policy<Rules...>> = (limits_attempts<Rules
 template <class P>
 inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 
+/// Whether the attempt that a retry has begun was made.
+struct MadeAttempt {
+    const std::uint64_t* asked = nullptr;  // the calls of the layers inside; null without layers
+    std::uint64_t asked_before = 0;
+    bool begun = false;  // there is no result yet
+
+    constexpr void begin() noexcept {
+        begun = true;
+        if (asked != nullptr) asked_before = *asked;
+    }
+    [[nodiscard]] constexpr bool is_made() const noexcept {
+        return begun && (asked == nullptr || *asked != asked_before);
+    }
+};
+
 /// The next step of a run of retry.
 enum class RetryStep : std::uint8_t { call, wait, finished };
 
@@ -53,8 +68,8 @@ public:
           sleeper_{sleeper},
           observer_{observer},
           attempt_{around},
-          asked_{asked},
-          deadline_{around.deadline} {
+          deadline_{around.deadline},
+          made_{.asked = asked} {
         attempt_.repeats = around.is_retry();
         attempt_.number = 0;
     }
@@ -88,7 +103,7 @@ public:
     [[nodiscard]] bool succeeded(const Answer& answer) {
         if (answer.failure) return false;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = begun_ = false;
+        held_ = made_.begun = false;
         policy_.succeeded(turn);
         finished_ = true;
         notify<RetryRunHooks::Success>(attempt_);
@@ -133,8 +148,7 @@ private:
             if (end < attempt_.deadline) attempt_.deadline = end;
         }
         notify<RetryRunHooks::Begun>(attempt_);
-        begun_ = true;
-        if (asked_ != nullptr) asked_before_ = *asked_;
+        made_.begin();
         return RetryStep::call;
     }
 
@@ -160,7 +174,7 @@ private:
 
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = begun_ = false;
+        held_ = made_.begun = false;
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
@@ -208,9 +222,7 @@ private:
         if (!held_) return;
         held_ = false;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        if (begun_ && (asked_ == nullptr || *asked_ != asked_before_)) {
-            detail::spend(policy_, turn);
-        }
+        if (made_.is_made()) detail::spend(policy_, turn);
         policy_.abandoned(turn);
     }
 
@@ -218,13 +230,11 @@ private:
     Sleeper& sleeper_;
     Observer& observer_;
     Attempt attempt_;
-    const std::uint64_t* asked_;  // the calls that the layers inside have made; null without layers
-    std::uint64_t asked_before_ = 0;
     Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
-    bool held_ = false;   // wanted, begun or planned: the policy waits for the end
-    bool begun_ = false;  // there is no result yet
+    bool held_ = false;  // wanted, begun or planned: the policy waits for the end
+    MadeAttempt made_{};
     bool finished_ = false;
     std::optional<Answer> answer_;
 };

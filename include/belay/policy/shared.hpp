@@ -82,10 +82,10 @@ struct RetryHooks<S, true> {
 ///
 /// Callers that wait for the same object do not all leave at the same instant, if the object has a
 /// `spread()`. Each waits longer by a draw from the turn's bits, up to that time. Each instant at
-/// which the object may be asked again has a draw of its own. For a breaker the spread is the length
-/// of the open wait, so no wait is longer than two of them. Only the caller whose attempt opened the
-/// breaker, also by a failed probe, waits for one open wait. A RateLimiter and a CubicRate have no
-/// spread, because they admit only their rate: the waits for them are exact.
+/// which the object may be asked again has a draw of its own. For a breaker the spread is the
+/// length of the open wait, so no wait is longer than two of them. Only the caller whose attempt
+/// opened the breaker, also by a failed probe, waits for one open wait. A RateLimiter and a
+/// CubicRate have no spread, because they admit only their rate. The waits for them are exact.
 ///
 /// Each wait has a bound, but a caller may wait several times. Calls that arrive all the time and
 /// all wait become more and more. After an outage of n open waits, they send up to 1 + n times the
