@@ -366,7 +366,11 @@ TEST_CASE("Journal survives a loss of power while it deletes segments",
             // What is left below the base is gone.
             return (model.journal().base() == 1 || segment_files(disk) == 1) && goes_on(model);
         },
-        {.drawn_max = 20, .repeats_max = 4, .enumerated_max = 20, .seed = Seed{0}, .first_operation = filled + 1},
+        {.drawn_max = 20,
+         .repeats_max = 4,
+         .enumerated_max = 20,
+         .seed = Seed{0},
+         .first_operation = filled + 1},
         "deletions");
     std::printf("Journal, a loss of power while it deletes segments: %llu states\n",
                 static_cast<unsigned long long>(report.states));
