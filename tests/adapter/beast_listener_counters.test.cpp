@@ -12,7 +12,7 @@ using namespace belay;
 using detail::IpAddress;
 using detail::IpLimiter;
 using detail::IpPermit;
-using Reason = beast::RefusedUpgrade::Reason;
+using RefusalReason = beast::RefusedUpgrade::Reason;
 
 namespace {
 
@@ -42,7 +42,7 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
     {
         IpPermit slot = counted.enter();
         slot.aborted();
-        slot.refused(Reason::origin);
+        slot.refused(RefusalReason::origin);
         slot.upgraded();
         IpPermit moved = std::move(slot);
         slot.leave();
@@ -50,16 +50,16 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
         CHECK(counted.limiter->waiting() == 0);
     }
     counted.enter().upgraded();
-    counted.enter().turned_away(Reason::waiting_max);
+    counted.enter().turned_away(RefusalReason::waiting_max);
     { const IpPermit dropped = counted.enter(); }
     const beast::ListenerCounters& c = counted.limiter->counters;
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
     CHECK(c.turned_away == 1);
     CHECK(c.refused == 1);
-    CHECK(c.reasons.of(Reason::origin) == 0);
-    CHECK(c.reasons.of(Reason::waiting_max) == 1);
-    CHECK(c.reasons.of(Reason::unanswered) == 1);
+    CHECK(c.reasons.of(RefusalReason::origin) == 0);
+    CHECK(c.reasons.of(RefusalReason::waiting_max) == 1);
+    CHECK(c.reasons.of(RefusalReason::unanswered) == 1);
     CHECK(counted.limiter->connections() == 0);
     CHECK(counted.limiter->waiting() == 0);
 }
@@ -70,7 +70,7 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CountedSlot counted{1};
         IpPermit slot = counted.enter();
         CHECK(counted.is_notified());
-        code == 0 ? slot.refused(Reason::origin) : slot.upgraded();
+        code == 0 ? slot.refused(RefusalReason::origin) : slot.upgraded();
         slot.closed_with(websocket_failure(code));
         CHECK_FALSE(counted.is_notified());
     }
@@ -83,6 +83,6 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CHECK(counted.is_notified());
     }
     IpPermit none;
-    none.refused(Reason::origin);
+    none.refused(RefusalReason::origin);
     none.closed_with(websocket_failure(4003));
 }

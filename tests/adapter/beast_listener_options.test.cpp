@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using detail::ForwardedFor;
 using detail::IpAddress;
 using detail::IpLimiter;
-using Reason = beast::RefusedUpgrade::Reason;
+using RefusalReason = beast::RefusedUpgrade::Reason;
 using detail::OriginCheck;
 
 namespace {
@@ -125,7 +125,7 @@ TEST_CASE("An address has a share of the places, and an IPv6 network counts as o
     const Instant now = Instant{} + 1h;
     CHECK_FALSE(limiter.claim(a, now));
     CHECK_FALSE(limiter.claim(b, now));
-    CHECK(limiter.claim(a, now) == Reason::waiting_per_ip_max);  // two wait
+    CHECK(limiter.claim(a, now) == RefusalReason::waiting_per_ip_max);  // two wait
     CHECK_FALSE(limiter.claim(ip_of("2001:db8:0:2::1"), now));
     CHECK_FALSE(limiter.claim(ip_of("192.0.2.1"), now));
     CHECK_FALSE(limiter.claim(ip_of("192.0.2.2"), now));
@@ -133,7 +133,7 @@ TEST_CASE("An address has a share of the places, and an IPv6 network counts as o
     limiter.answered(a);
     CHECK_FALSE(limiter.claim(b, now));
     limiter.answered(b);
-    CHECK(limiter.claim(a, now) == Reason::connections_per_ip_max);  // three are there
+    CHECK(limiter.claim(a, now) == RefusalReason::connections_per_ip_max);  // three are there
     REQUIRE_FALSE(limiter.enter());
     limiter.leave(b);
     CHECK_FALSE(limiter.claim(a, now));
@@ -148,17 +148,17 @@ TEST_CASE("An address with too many upgrades or rejections is closed unread for 
     const IpAddress a = ip_of("192.0.2.1");
     const Instant now = Instant{} + 1h;
     for (int i = 0; i < 60; ++i) REQUIRE_FALSE(limiter.claim(a, now));
-    CHECK(limiter.claim(a, now) == Reason::upgrades_per_ip_and_minute);
-    CHECK(limiter.claim(a, after(now, 999ms)) == Reason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, now) == RefusalReason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, after(now, 999ms)) == RefusalReason::upgrades_per_ip_and_minute);
     CHECK_FALSE(limiter.claim(a, after(now, 1s)));
-    CHECK(limiter.claim(a, after(now, 1s)) == Reason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, after(now, 1s)) == RefusalReason::upgrades_per_ip_and_minute);
     CHECK_FALSE(limiter.claim(ip_of("192.0.2.2"), now));
 
     const IpAddress b = ip_of("192.0.2.3");
     REQUIRE_FALSE(limiter.claim(b, now));
     for (int i = 0; i < 6; ++i) limiter.refused(b, now);
-    CHECK(limiter.claim(b, now) == Reason::refusals_per_ip_and_minute);
-    CHECK(limiter.claim(b, after(now, 9s)) == Reason::refusals_per_ip_and_minute);
+    CHECK(limiter.claim(b, now) == RefusalReason::refusals_per_ip_and_minute);
+    CHECK(limiter.claim(b, after(now, 9s)) == RefusalReason::refusals_per_ip_and_minute);
     CHECK_FALSE(limiter.claim(b, after(now, 10s)));
     // What it was refused beyond the limit does not lock it out longer than a minute.
     for (int i = 0; i < 100; ++i) limiter.refused(b, now);
@@ -181,10 +181,11 @@ TEST_CASE("IpLimiter remembers a limited number of former clients, and all curre
     CHECK(limiter.size() == IpLimiter::rested_max + 1);
     CHECK(limiter.connections() == 1);
     CHECK(limiter.waiting() == 1);
-    CHECK(limiter.claim(nth_ip(0), now) == Reason::upgrades_per_ip_and_minute);  // is still there
+    CHECK(limiter.claim(nth_ip(0), now) ==
+          RefusalReason::upgrades_per_ip_and_minute);  // is still there
     CHECK(limiter.claim(nth_ip(many - 1), now) ==
-          Reason::upgrades_per_ip_and_minute);   // was here just now
-    CHECK_FALSE(limiter.claim(nth_ip(1), now));  // long forgotten
+          RefusalReason::upgrades_per_ip_and_minute);  // was here just now
+    CHECK_FALSE(limiter.claim(nth_ip(1), now));        // long forgotten
 }
 
 TEST_CASE("IpLimiter limits the total number of connections",
@@ -192,11 +193,11 @@ TEST_CASE("IpLimiter limits the total number of connections",
     IpLimiter limiter{{.waiting_max = 2, .connections_max = 3}};
     REQUIRE_FALSE(limiter.enter());
     REQUIRE_FALSE(limiter.enter());
-    CHECK(limiter.enter() == Reason::waiting_max);
+    CHECK(limiter.enter() == RefusalReason::waiting_max);
     limiter.answered(std::nullopt);
     REQUIRE_FALSE(limiter.enter());
     limiter.answered(std::nullopt);
-    CHECK(limiter.enter() == Reason::connections_max);
+    CHECK(limiter.enter() == RefusalReason::connections_max);
     limiter.leave(std::nullopt);
     CHECK_FALSE(limiter.enter());
 }

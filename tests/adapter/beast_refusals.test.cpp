@@ -20,7 +20,7 @@ using belay_test::is_over;
 using belay_test::ListenerRig;
 using belay_test::RawSocket;
 using belay_test::UpgradeText;
-using Reason = beast::RefusedUpgrade::Reason;
+using RefusalReason = beast::RefusedUpgrade::Reason;
 
 namespace {
 
@@ -38,13 +38,13 @@ struct Expected {
 template <class Rig>
 class OneRefusal {
 public:
-    OneRefusal(Rig& rig, Reason why) : rig_{rig}, why_{why}, before_{rig.counters()} {
+    OneRefusal(Rig& rig, RefusalReason why) : rig_{rig}, why_{why}, before_{rig.counters()} {
         events_ = rig.refused.size();
     }
     void check(const Expected& expected = {}) {
         const beast::ListenerCounters now = rig_.counters();
         for (std::size_t i = 0; i < Reasons::count; ++i) {
-            const auto one = static_cast<Reason>(i);
+            const auto one = static_cast<RefusalReason>(i);
             INFO(to_string(why_) << ", counted as " << to_string(one));
             CHECK(now.reasons.of(one) == before_.reasons.of(one) + (one == why_ ? 1U : 0U));
         }
@@ -57,18 +57,18 @@ public:
         CHECK(event.reason == why_);
         CHECK(event.error);
         CHECK(event.unreported == 0);
-        CHECK(event.ip == (why_ == Reason::exhausted ? "" : "127.0.0.1"));
+        CHECK(event.ip == (why_ == RefusalReason::exhausted ? "" : "127.0.0.1"));
     }
 
 private:
     Rig& rig_;
-    const Reason why_;
+    const RefusalReason why_;
     const beast::ListenerCounters before_;
     std::size_t events_ = 0;
 };
 
 /// A request that the listener refuses.
-void answer(Reason why, const std::string& request, beast::ListenerOptions options = {}) {
+void answer(RefusalReason why, const std::string& request, beast::ListenerOptions options = {}) {
     ListenerRig<> rig{std::move(options)};
     OneRefusal one{rig, why};
     static_cast<void>(rig.answer_to(request));
@@ -78,7 +78,7 @@ void answer(Reason why, const std::string& request, beast::ListenerOptions optio
 /// A connection that is closed unread, because other ones are there: `others` of them wait, or are
 /// open, or were refused.
 enum class Others : std::uint8_t { wait, open, refused };
-void close_unread(Reason why, beast::ListenerOptions options, Others others) {
+void close_unread(RefusalReason why, beast::ListenerOptions options, Others others) {
     ListenerRig<> rig{std::move(options)};
     const RawSocket first = RawSocket::connect(rig.port);
     if (others == Others::open) first.send(UpgradeText{}.text());
@@ -93,22 +93,22 @@ void close_unread(Reason why, beast::ListenerOptions options, Others others) {
     one.check({.outcome = &beast::ListenerCounters::turned_away});
 }
 
-void provoke(Reason why) {
+void provoke(RefusalReason why) {
     const std::string good = UpgradeText{}.text();
     switch (why) {
-        case Reason::malformed:
+        case RefusalReason::malformed:
             return answer(why, UpgradeText{.key = ""}.text());
-        case Reason::too_large:
+        case RefusalReason::too_large:
             return answer(why, UpgradeText{.target = "/" + std::string(9000, 'x')}.text());
-        case Reason::timed_out:
+        case RefusalReason::timed_out:
             return answer(why, good.substr(0, 20), {.upgrade_within = 1ms});
-        case Reason::no_upgrade:
+        case RefusalReason::no_upgrade:
             return answer(why, UpgradeText{.upgrade = ""}.text());
-        case Reason::origin:
+        case RefusalReason::origin:
             return answer(why, UpgradeText{.more = "Origin: https://evil.example\r\n"}.text());
-        case Reason::subprotocol:
+        case RefusalReason::subprotocol:
             return answer(why, good, {.subprotocol = "chat"});
-        case Reason::tls: {
+        case RefusalReason::tls: {
             // Without a certificate, no client agrees on TLS; garbage is no TLS at all.
             boost::asio::ssl::context context{boost::asio::ssl::context::tls_server};
             ListenerRig<Tls> rig{{}, context};
@@ -116,19 +116,19 @@ void provoke(Reason why) {
             static_cast<void>(rig.answer_to("GET / HTTP/1.1\r\n\r\n"));
             return one.check();
         }
-        case Reason::connections_max:
+        case RefusalReason::connections_max:
             return close_unread(why, {.connections_max = 1}, Others::open);
-        case Reason::waiting_max:
+        case RefusalReason::waiting_max:
             return close_unread(why, {.waiting_max = 1}, Others::wait);
-        case Reason::connections_per_ip_max:
+        case RefusalReason::connections_per_ip_max:
             return close_unread(why, {.connections_per_ip_max = 1}, Others::open);
-        case Reason::waiting_per_ip_max:
+        case RefusalReason::waiting_per_ip_max:
             return close_unread(why, {.waiting_per_ip_max = 1}, Others::wait);
-        case Reason::upgrades_per_ip_and_minute:
+        case RefusalReason::upgrades_per_ip_and_minute:
             return close_unread(why, {.upgrades_per_ip_and_minute = 1}, Others::open);
-        case Reason::refusals_per_ip_and_minute:
+        case RefusalReason::refusals_per_ip_and_minute:
             return close_unread(why, {.refusals_per_ip_and_minute = 1}, Others::refused);
-        case Reason::given_up: {
+        case RefusalReason::given_up: {
             ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 2}};
             std::vector<RawSocket> silent;
             for (int i = 0; i < 2; ++i) silent.push_back(RawSocket::connect(rig.port));
@@ -138,7 +138,7 @@ void provoke(Reason why) {
             rig.until([&] { return is_over(silent.front()); });
             return one.check({.outcome = &beast::ListenerCounters::given_up});
         }
-        case Reason::exhausted: {
+        case RefusalReason::exhausted: {
             ListenerRig<> rig{{.exhausted_pause = 1h}};
             const RawSocket waits = RawSocket::connect(rig.port);
             rlimit before{};
@@ -151,21 +151,21 @@ void provoke(Reason why) {
             REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
             return one.check({.accepted = 0, .outcome = nullptr});
         }
-        case Reason::by_user: {
+        case RefusalReason::by_user: {
             ListenerRig<> rig;
             rig.on_accept = [](beast::Accepted<> client) { client.refuse(503); };
             OneRefusal one{rig, why};
             static_cast<void>(rig.answer_to(good));
             return one.check({.calls_hook = false});
         }
-        case Reason::unanswered: {
+        case RefusalReason::unanswered: {
             ListenerRig<> rig;
             rig.on_accept = [](const beast::Accepted<>&) {};
             OneRefusal one{rig, why};
             static_cast<void>(rig.answer_to(good));
             return one.check({.calls_hook = false});
         }
-        case Reason::closed: {
+        case RefusalReason::closed: {
             ListenerRig<> rig;
             OneRefusal one{rig, why};
             const RawSocket silent = RawSocket::connect(rig.port);
@@ -188,11 +188,11 @@ void provoke(Reason why) {
 TEST_CASE("Each reason of a refused upgrade is counted once, and reported if the listener decides",
           "[adapter][beast_refusals][fault]") {
     for (std::size_t i = 0; i < Reasons::count; ++i) {
-        const auto why = static_cast<Reason>(i);
+        const auto why = static_cast<RefusalReason>(i);
         CHECK(to_string(why) != "unknown");
         provoke(why);
     }
-    CHECK(to_string(static_cast<Reason>(Reasons::count)) == "unknown");
+    CHECK(to_string(static_cast<RefusalReason>(Reasons::count)) == "unknown");
 }
 
 TEST_CASE("The clients of a proxy are refused with the limit of their own address",
@@ -204,9 +204,9 @@ TEST_CASE("The clients of a proxy are refused with the limit of their own addres
     rig.until([&] { return rig.counters().upgraded == 1; });
     static_cast<void>(rig.answer_to(request));
     REQUIRE(rig.refused.size() == 1);
-    CHECK(rig.refused[0].reason == Reason::connections_per_ip_max);
+    CHECK(rig.refused[0].reason == RefusalReason::connections_per_ip_max);
     CHECK(rig.refused[0].status == 429);
-    CHECK(rig.counters().reasons.of(Reason::connections_per_ip_max) == 1);
+    CHECK(rig.counters().reasons.of(RefusalReason::connections_per_ip_max) == 1);
     CHECK(rig.counters().refused == 1);
 }
 
@@ -236,7 +236,7 @@ TEST_CASE("An event of a flood has the number of those that were not reported be
     CHECK(rig.refused.size() >= 61);
     std::uint64_t events = 0;
     for (const beast::RefusedUpgrade& one : rig.refused) events += 1 + one.unreported;
-    CHECK(events == rig.counters().reasons.of(Reason::waiting_per_ip_max));
+    CHECK(events == rig.counters().reasons.of(RefusalReason::waiting_per_ip_max));
     CHECK(events == rig.counters().turned_away);
 }
 
