@@ -92,7 +92,7 @@ const auto some_retries = [](auto& observer, const auto& retrying) {
         Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{2}}, sleeper, [] { return false; },
         observer);
 };
-const belay_test::Recorded all_of_retries{"rejected 1 CircuitBreaker 27s",
+const belay_test::Recorded all_of_retries{"rejected 1 CircuitBreaker 24s",
                                           "attempt 1",
                                           "success 1",
                                           "attempt 1",
@@ -228,7 +228,7 @@ TEST_CASE("An observer is notified of rejections between a wait and its attempt"
         Policy{Shared{breaker}}, sleeper, [] { return true; }, NeverStops{}, log));
     // The open wait, and a draw up to its length.
     CHECK(log.lines ==
-          std::vector<std::string>{"rejected 1 CircuitBreaker 27s", "attempt 1", "success 1"});
+          std::vector<std::string>{"rejected 1 CircuitBreaker 24s", "attempt 1", "success 1"});
 }
 
 TEST_CASE("RetryEnded as the observer names the rule that ended the last run",
