@@ -27,25 +27,25 @@ public:
         EventLog* log;
         void on_refused(const belay::beast::RefusedUpgrade& refused) const {
             std::string line = "connection refused";
-            add(line, "path", refused.path);
-            add(line, "ip", refused.ip);
-            add(line, "reason", to_string(refused.reason));
+            add(line, {"path", refused.path});
+            add(line, {"ip", refused.ip});
+            add(line, {"reason", to_string(refused.reason)});
             if (refused.unreported != 0)
-                add(line, "unreported", std::to_string(refused.unreported));
+                add(line, {"unreported", std::to_string(refused.unreported)});
             log->print(Kind::connection, line);
         }
         void on_refused(const belay::RoomRefusal& refused) const {
             std::string line = "client refused";
-            add(line, "board", refused.board);
-            add(line, "user", refused.user);
-            add(line, "ip", refused.ip);
-            add(line, "reason", refused.error.message());
+            add(line, {"board", refused.board});
+            add(line, {"user", refused.user});
+            add(line, {"ip", refused.ip});
+            add(line, {"reason", refused.error.message()});
             log->print(Kind::client, line);
         }
         void on_room_failed(const belay::RoomFailure& failure) const {
             std::string line = "storage failed";
-            add(line, "board", failure.board);
-            add(line, "error", failure.error.message());
+            add(line, {"board", failure.board});
+            add(line, {"error", failure.error.message()});
             log->print(Kind::storage, line);
         }
     };
@@ -53,7 +53,7 @@ public:
 
     void audit_failed(const std::error_code& error) {
         std::string line = "no client is admitted, because the audit log cannot be written";
-        add(line, "error", error.message());
+        add(line, {"error", error.message()});
         print(Kind::audit, line);
     }
 
@@ -84,10 +84,14 @@ private:
         }
         std::fflush(stdout);
     }
+    struct Field {
+        std::string_view name;
+        std::string_view value;
+    };
     /// Adds a field. Its value may come from a client, so it must not begin a line of its own.
-    static void add(std::string& line, std::string_view name, std::string_view value) {
-        line.append(" ").append(name).append("=\"");
-        for (const char c : value) {
+    static void add(std::string& line, const Field& field) {
+        line.append(" ").append(field.name).append("=\"");
+        for (const char c : field.value) {
             const bool is_plain = static_cast<unsigned char>(c) >= 0x20 && c != 0x7F;
             if (c == '"' || c == '\\') line += '\\';
             line += is_plain ? c : '?';

@@ -289,13 +289,11 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         if (path != "/metrics") return {.status = 404};
         return metrics_answer(rooms, listener_counters());
     };
-    beast::Listener listener{loop,
-                             [&](beast::Accepted<> client) {
-                                 RoomRequest request =
-                                     room_request(client.request(), "/ws/canvas/");
-                                 rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
-                             },
-                             options, refusals};
+    const auto accept = [&](beast::Accepted<> client) {
+        RoomRequest request = room_request(client.request(), "/ws/canvas/");
+        rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
+    };
+    beast::Listener listener{loop, accept, options, refusals};
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);
@@ -307,7 +305,6 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         return fails(data + "/control: " + error.message());
     }
     print_addresses(listener.port(), secret);
-
     run_until_signal(context, [&] {
         stops = true;
         listener.close();

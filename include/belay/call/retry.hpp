@@ -239,12 +239,18 @@ private:
     std::optional<Answer> answer_;
 };
 
+/// The call around a retry.
+struct AroundRetry {
+    const Attempt& attempt;
+    const std::uint64_t* asked = nullptr;  ///< counts the calls that were made, if a Pipeline does
+};
+
 /// Runs a copy of the policy to its end; `make(attempt)` makes one call.
 template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer>
 Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop,
-                 Observer& observer, const Attempt& around, const std::uint64_t* asked = nullptr) {
-    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer, around,
-                                                           asked};
+                 Observer& observer, const AroundRetry& around) {
+    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer,
+                                                           around.attempt, around.asked};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
         if (step == RetryStep::finished) return std::move(core.answer());
@@ -313,7 +319,7 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
         return Callee::make(fn, attempt, sleeper);
     };
     return Callee::unwrap(detail::run_retry<typename Callee::Answer>(
-        policy, sleeper, make, stop, detail::watching(observer), Attempt{}));
+        policy, sleeper, make, stop, detail::watching(observer), {Attempt{}}));
 }
 
 namespace detail {

@@ -74,7 +74,7 @@ public:
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
         auto&& observer = observer_.get();
         return detail::run_retry<typename Next::Answer>(
-            policy_, context.sleeper, next, context.stop, observer, around, &context.asked);
+            policy_, context.sleeper, next, context.stop, observer, {around, &context.asked});
     }
 
     template <class Next, class Context>

@@ -274,11 +274,16 @@ private:
         connection.rate.looked_at = context_.now;
         watch(client);
         if (client.core.joined()) watch_alone(client);
-        if (client.gone() && client.core.joined()) {
+        if (client.gone()) on_gone(client);
+    }
+    /// The transport of a client has ended.
+    template <class T, class P>
+    void on_gone(Client<T, P>& client) {
+        if (client.core.joined()) {
             const std::error_code why = refused_by_transport(client.link->failure());
             if (why) lifecycle_.fail(client, why);
         }
-        if (!client.gone() || std::exchange(client.end.reaped, true)) return;
+        if (std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
         lifecycle_.clients.note_ended(client);

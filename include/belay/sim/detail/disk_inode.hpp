@@ -92,7 +92,7 @@ public:
                 // Outcomes that do not differ are enumerated once.
                 if (differs(s)) settle_sector(s, draw_of(bits));
             } else {
-                settle_sector(s, bits());
+                settle_sector(s, Draw{bits()});
             }
         }
         now_ = durable_;
@@ -106,12 +106,17 @@ private:
         return (bytes + sector_bytes - 1) / sector_bytes;
     }
 
+    /// What decides about a sector.
+    struct Draw {
+        std::uint64_t bits;
+    };
+
     /// Returns the outcome of a sector that is enumerated.
     template <class Choices>
-    [[nodiscard]] static std::uint64_t draw_of(Choices& choices) {
+    [[nodiscard]] static Draw draw_of(Choices& choices) {
         // Cut in the middle of the sector; 256 << 8 is 1 modulo 5.
         constexpr std::uint64_t middle = 256U << 8U;
-        return middle + (choices.choose(5) + 4) % 5;
+        return Draw{middle + (choices.choose(5) + 4) % 5};
     }
     [[nodiscard]] bool differs(std::size_t sector) const noexcept {
         const std::size_t begin = std::min(sector * sector_bytes, durable_.size());
@@ -121,7 +126,8 @@ private:
                            durable_.begin() + from);
     }
 
-    void settle_sector(std::size_t sector, std::uint64_t draw) {
+    void settle_sector(std::size_t sector, Draw drawn) {
+        const std::uint64_t draw = drawn.bits;
         const std::size_t begin = sector * sector_bytes;
         const std::size_t end = std::min({begin + sector_bytes, now_.size(), durable_.size()});
         const std::size_t cut = begin + (draw >> 8) % sector_bytes;
