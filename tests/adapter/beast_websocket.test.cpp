@@ -528,7 +528,7 @@ TEST_CASE("beast::WebSocket connects to a name whose first addresses swallow pac
 
 TEST_CASE("beast::WebSocket reports each address of a name that refuses, with its own cause",
           "[adapter][beast_websocket][fault]") {
-    const std::uint16_t free = belay_test::RawSocket::listen().port();
+    const std::uint16_t free = belay_test::unused_port();
     const std::string refused = ":" + std::to_string(free) + " refused: " +
                                 std::make_error_code(std::errc::connection_refused).message();
     belay::detail::OwnDialMemory memory;

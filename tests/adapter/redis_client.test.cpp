@@ -10,7 +10,7 @@ using namespace belay_test;
 
 TEST_CASE("The Redis client asks on after its server was frozen and killed",
           "[adapter][redis_client][integration]") {
-    const std::string port = std::to_string(RawSocket::listen().port());
+    const std::string port = std::to_string(unused_port());
     RedisServer server{{"--port", port}};
     e2e::Process example{{REDIS_CLIENT_BINARY, port}};
     const auto counts_after = [&](const std::string& event) {

@@ -19,7 +19,14 @@ using namespace belay_test;
 
 namespace {
 
-std::string free_redis_port() { return std::to_string(RawSocket::listen().port()); }
+std::string free_redis_port() { return std::to_string(unused_port()); }
+/// A node of a cluster also listens 10,000 above its port, for the other nodes.
+std::string free_cluster_port() {
+    for (;;) {
+        const std::uint16_t port = unused_port(20000, 22000);
+        if (is_unused_port(static_cast<std::uint16_t>(port + 10000))) return std::to_string(port);
+    }
+}
 
 /// A master, a replica of it, and a Sentinel that promotes the replica.
 struct Failover {
@@ -91,7 +98,7 @@ private:
 
 TEST_CASE("redis::Rooms refuses a node of a cluster, and names what to use",
           "[adapter][redis_rooms][unit]") {
-    const RedisServer node{{"--port", free_redis_port(), "--cluster-enabled", "yes"}};
+    const RedisServer node{{"--port", free_cluster_port(), "--cluster-enabled", "yes"}};
     redis::Rooms rooms{rooms_at(node)};
     const PersistenceError error = load(rooms).error();
     CHECK(error.code == redis::Errc::cluster);

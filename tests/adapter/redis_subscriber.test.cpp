@@ -12,7 +12,7 @@ using namespace belay_test;
 
 TEST_CASE("The Redis subscriber receives messages over an outage",
           "[adapter][redis_subscriber][integration]") {
-    const std::string port = std::to_string(RawSocket::listen().port());
+    const std::string port = std::to_string(unused_port());
     RedisServer server{{"--port", port}};
     e2e::Process example{{REDIS_SUBSCRIBER_BINARY, port, "news"}};
     REQUIRE(example.prints("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
@@ -30,7 +30,7 @@ TEST_CASE("The Redis subscriber receives messages over an outage",
 
 TEST_CASE("The Redis subscriber prints no partial message over a network that fails",
           "[adapter][redis_subscriber][integration]") {
-    const std::uint16_t port = RawSocket::listen().port();
+    const std::uint16_t port = unused_port();
     RedisServer server{{"--port", std::to_string(port)}};
     Proxy proxy{port};
     // The subscription is answered by 33 bytes; what is published first breaks off in its middle.

@@ -72,7 +72,7 @@ TEST_CASE(
     "killed",
     "[adapter][shared_list][integration]") {
     const TemporaryDirectory directory;
-    const std::string port = std::to_string(RawSocket::listen().port());
+    const std::string port = std::to_string(unused_port());
     std::optional<ListProcess> server{std::in_place, directory, "server", port};
     std::optional<ListProcess> phone{std::in_place, directory, "phone", port};
     ListProcess laptop{directory, "laptop", port};

@@ -151,7 +151,7 @@ struct AsioTcpSuite {
     };
 
     static void no_listener() {
-        std::uint16_t free = RawSocket::listen().port();
+        std::uint16_t free = unused_port();
         CHECK(Supervised{{"127.0.0.1", free}}.failure().cause == Cause::refused);
         Supervised unknown{{"no-such-host.invalid", 1}};
         CHECK(unknown.failure().cause == Cause::refused);
@@ -361,7 +361,7 @@ struct AsioTcpSuite {
         CHECK(rig.memory.text().empty());
     }
     static void dials_that_fail() {
-        const std::uint16_t free = RawSocket::listen().port();
+        const std::uint16_t free = unused_port();
         const std::string at = ":" + std::to_string(free);
         const std::string refused =
             " refused: " + std::make_error_code(std::errc::connection_refused).message();
@@ -414,7 +414,7 @@ struct AsioTcpSuite {
             rig.until([&] { return rig.app.state == LinkState::connected; });
         }
         SECTION("none listens") {
-            const std::uint16_t free = RawSocket::listen().port();
+            const std::uint16_t free = unused_port();
             Supervised rig{{"", free}};
             CHECK(rig.failure().error() == std::errc::connection_refused);
             const std::string at = ":" + std::to_string(free) + " refused: ";

@@ -8,8 +8,10 @@
 #include <poll.h>
 
 #include <chrono>
+#include <fstream>
 #include <initializer_list>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -104,7 +106,7 @@ public:
         // Until it answers, or has ended.
         for (int i = 0; i < 20'000; ++i) {
             if (answers()) return;
-            REQUIRE_FALSE(has_ended());
+            if (has_ended()) FAIL("redis-server ended: " << log());
             ::poll(nullptr, 0, 1);
         }
         FAIL("redis-server does not answer");
@@ -119,6 +121,11 @@ public:
     }
 
 private:
+    [[nodiscard]] std::string log() const {
+        std::stringstream text;
+        text << std::ifstream{directory_ / "log"}.rdbuf();
+        return text.str();
+    }
     using Context = std::unique_ptr<redisContext, void (*)(redisContext*)>;
 
     static std::string command(redisContext* context, std::initializer_list<std::string> words) {

@@ -21,28 +21,34 @@
 
 namespace belay_test {
 
+/// Whether no socket of this machine has the port, at no host.
+inline bool is_unused_port(std::uint16_t port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_port = htons(port);
+    const int in4 = ::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any);
+    ::close(fd);
+    const int fd6 = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in6 any6{};
+    any6.sin6_family = AF_INET6;
+    any6.sin6_port = htons(port);
+    // Without IPv6 there is nothing that could be in use.
+    const int in6 =
+        fd6 < 0 ? 0 : ::bind(fd6, reinterpret_cast<const sockaddr*>(&any6), sizeof any6);
+    const bool is_used6 = in6 != 0 && errno == EADDRINUSE;
+    if (fd6 >= 0) ::close(fd6);
+    return in4 == 0 && !is_used6;
+}
+
 /// A port that no socket of this machine has, at no host. Systems give ports above 32,767 to
 /// sockets that connect, so that a port of one host may be in use at another; these are below.
-inline std::uint16_t unused_port() {
+inline std::uint16_t unused_port(int lowest = 20000, int highest = 32000) {
     std::random_device draw;
-    std::uniform_int_distribution<int> ports{20000, 32000};
+    std::uniform_int_distribution<int> ports{lowest, highest};
     for (;;) {
         const auto port = static_cast<std::uint16_t>(ports(draw));
-        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in any{};
-        any.sin_family = AF_INET;
-        any.sin_port = htons(port);
-        const int in4 = ::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any);
-        ::close(fd);
-        const int fd6 = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in6 any6{};
-        any6.sin6_family = AF_INET6;
-        any6.sin6_port = htons(port);
-        // Without IPv6 there is nothing that could be in use.
-        const int in6 =
-            fd6 < 0 ? 0 : ::bind(fd6, reinterpret_cast<const sockaddr*>(&any6), sizeof any6);
-        if (fd6 >= 0) ::close(fd6);
-        if (in4 == 0 && (in6 == 0 || errno != EADDRINUSE)) return port;
+        if (is_unused_port(port)) return port;
     }
 }
 
