@@ -417,6 +417,14 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     w.run(1s);
     CHECK(ada.closed_with == 1000);
     CHECK(w.rooms().clients() == 2);
+    // Each document has a client of its own.
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 2);
+    // A connection without a document counts, too.
+    HocuspocusClient eve{w, "eve"};
+    eve.dial();
+    w.run(10ms);
+    CHECK(w.rooms().remove_client(w.last_client));
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 3);
     w.rooms().stop();
     w.run(3s);
     CHECK(bob.closed_with == 1001);

@@ -85,6 +85,7 @@ private:
 
 /// What 10 honest clients have experienced.
 struct Times {
+    /// Of the 30 edits of one seed it is the longest.
     [[nodiscard]] Duration edit_p99() const {
         std::vector<Duration> sorted = edits;
         std::sort(sorted.begin(), sorted.end());

@@ -71,7 +71,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the client is not known", Cause::unauthorized},
     {"the client has no right to this room", Cause::forbidden},
     {"the history of the client is over", Cause::permanent},
-    {"the frame says what nobody knows", Cause::protocol},
+    {"the protocol does not define the frame", Cause::protocol},
     {"the frame is malformed", Cause::protocol},
     {"the frame is beyond a limit", Cause::permanent},
     {"there are too many rooms or calls", Cause::overloaded},

@@ -85,9 +85,7 @@ public:
         connection.waker.touch();
     }
     void close_all(const std::error_code& why) {
-        for (RoomClient* const client : clients.all()) {
-            if (!client->core.closing()) context_.tally.count_close(client->request.board, why);
-        }
+        count_closes(clients.all(), why);
         for (const auto& [id, connection] : clients.connections()) close(*connection, why);
         for (RoomClient* const client : clients.all()) close(*client, why);
     }
@@ -121,13 +119,16 @@ public:
     bool remove(std::uint64_t id) {
         if (RoomClient* const found = clients.find_client(id)) {
             if (found->core.closing()) return false;
-            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
+            // All clients of its connection end with it.
+            count_closes(found->connection->clients, RoomErrc::client_removed);
             close(*found, RoomErrc::client_removed);
             return true;
         }
         MultiplexedBase* const found = clients.find_connection(id);
         if (found == nullptr || found->core.closing()) return false;
-        context_.tally.count_close(found->request.board, RoomErrc::client_removed);
+        if (found->io.clients.empty())
+            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
+        count_closes(found->io.clients, RoomErrc::client_removed);
         close(*found, RoomErrc::client_removed);
         return true;
     }
@@ -166,6 +167,12 @@ public:
     }
 
 private:
+    /// Counts those of the clients that are not closing yet.
+    void count_closes(const auto& closed, const std::error_code& why) {
+        for (const RoomClient* const client : closed) {
+            if (!client->core.closing()) context_.tally.count_close(client->request.board, why);
+        }
+    }
     [[nodiscard]] static bool is_too_large(const std::error_code& why) noexcept {
         return why == RoomErrc::frame_too_large || why == RoomErrc::update_too_large ||
                why == YjsErrc::update_too_large;
