@@ -464,6 +464,19 @@ TEST_CASE("WorkQueue skips an item that the medium fails to read twice",
     CHECK(lend(work).id == 1);
 }
 
+TEST_CASE("WorkQueue counts a delivery that is durable although the item could not be read then",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    const WorkOptions options{.deliveries_max = 3, .count_before_lending = true};
+    Memory work = open_memory(medium, options);
+    for (int i = 0; i < 2; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    medium.bad_after_sync = 1;
+    for (int i = 0; i < 3; ++i) CHECK(work.lease(when).error() == std::errc::io_error);
+    // It does not hold back the next item for ever.
+    CHECK(lend(work).id == 2);
+    CHECK(work.dead() == 1);
+}
+
 // ---- what grows ---------------------------------------------------------------------------------
 
 TEST_CASE("WorkQueue copies nothing with unlimited slack", "[work][work_queue][unit]") {

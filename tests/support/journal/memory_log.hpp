@@ -9,6 +9,7 @@
 #include <belay/journal/log_like.hpp>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace belay_test {
 
@@ -19,8 +20,9 @@ struct MemoryMedium {
     std::uint64_t last = 0;
     std::uint64_t durable = 0;
     std::uint32_t runs = 0;
-    std::uint64_t bad_sector = 0;     // an entry that the medium does not give back
-    std::set<std::uint64_t> damaged;  // entries that cannot be read any more
+    std::uint64_t bad_sector = 0;      // an entry that the medium does not give back
+    std::uint64_t bad_after_sync = 0;  // an entry whose first read after a sync fails
+    std::set<std::uint64_t> damaged;   // entries that cannot be read any more
     std::size_t record_bytes_max = std::size_t{1} << 20;
     bool sync_has_no_space = false;
     bool acks_are_late = false;       // they become durable with a sync, not at once
@@ -69,13 +71,16 @@ public:
         if (m_->sync_has_no_space) return std::make_error_code(std::errc::no_space_on_device);
         m_->durable = m_->last;
         if (!m_->acks_have_no_space) give_up();
+        synced_ = true;
         return {};
     }
     [[nodiscard]] belay::Result<belay::BytesView> read(std::uint64_t number) {
         if (number < base() || number > last()) {
             return make_error_code(belay::QueueErrc::unknown_number);
         }
-        if (number == m_->bad_sector) return std::make_error_code(std::errc::io_error);
+        const bool is_after_sync = std::exchange(synced_, false);
+        if (number == m_->bad_sector || (is_after_sync && number == m_->bad_after_sync))
+            return std::make_error_code(std::errc::io_error);
         if (m_->damaged.contains(number)) return make_error_code(belay::QueueErrc::corrupt);
         lent_ = m_->entries.at(number);  // a copy: the view before is not valid any more
         return belay::BytesView{lent_};
@@ -111,6 +116,7 @@ private:
     std::uint32_t run_ = 0;
     std::uint64_t base_ = 1;
     bool failed_ = false;
+    bool synced_ = false;  // and nothing was read since
     belay::Bytes lent_;
 };
 

@@ -144,7 +144,11 @@ private:
         if (options().count_before_lending) {
             std::error_code error = items_.note(counted);
             if (!error) error = items_.make_durable();
-            if (!error) error = items_.read(item.position, entry);
+            if (error) return error;
+            // The delivery counts now, also if nothing is leased: an item that cannot be read here
+            // becomes a dead letter in the end.
+            slots()[i].deliveries = counted.deliveries;
+            error = items_.read(item.position, entry);
             if (error) return error;
         }
         WorkSlot& slot = slots()[i];
