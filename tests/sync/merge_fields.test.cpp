@@ -13,17 +13,7 @@ using namespace belay_test;
 
 namespace {
 
-struct Fields : std::map<std::string, int> {
-    using map::map;
-};
-std::uint64_t content_hash(const Fields& fields) {
-    std::uint64_t hash = 0;
-    for (const auto& [name, field] : fields) {
-        hash = detail::mix64(hash ^ std::hash<std::string>{}(name) ^
-                             static_cast<std::uint64_t>(field));
-    }
-    return hash;
-}
+using Fields = std::map<std::string, int>;
 using FieldsOp = Operation<Fields>;
 
 /// Two fields, each absent, 1 or 2.

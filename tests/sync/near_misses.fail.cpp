@@ -379,6 +379,19 @@ void use(belay_test::ReplicaJournal& log, Store& store) {
 }
 }  // namespace replica_of_variables
 
+// expect-error: Replica: pass a log or store that is a variable as std::ref
+namespace replica_of_variables_with_options {
+using Store = belay::MemoryStore<std::string>;
+void use(belay_test::ReplicaJournal& log, Store& store) {
+#if defined(BELAY_CONTROL)
+    belay::Replica replica{
+        std::ref(log), std::ref(store), belay_test::TextCodec{}, {.session = "notes"}};
+#else
+    belay::Replica replica{log, store, belay_test::TextCodec{}, {.session = "notes"}};
+#endif
+}
+}  // namespace replica_of_variables_with_options
+
 // expect-error: Replica: edit.. takes an AddElement or UpdateElement of the codec's value
 namespace replica_edit_of_another_value {
 using Store = belay::MemoryStore<std::string>;

@@ -3,7 +3,10 @@
 // kind, with every part changed alone.
 #include <belay/sync/operation.hpp>
 
+#include <functional>
+#include <map>
 #include <set>
+#include <unordered_map>
 
 #include "support/catch.hpp"
 
@@ -149,4 +152,25 @@ TEST_CASE("part::hash_fields is the same in every build, and depends on each fie
     CHECK(part::hash_fields("ab"sv, "c"sv) != part::hash_fields("a"sv, "bc"sv));
     CHECK(part::hash_fields(""sv, "a"sv) != part::hash_fields("a"sv, ""sv));
     CHECK(part::hash_fields(Point{1, 2}) != part::hash_fields(Point{2, 1}));
+}
+
+TEST_CASE("a map has a hash of its entries, in whichever order it iterates",
+          "[sync][operation_like]") {
+    using Fields = std::map<std::string, std::string>;
+    const Fields fields{{"title", "milk"}, {"shop", "corner"}};
+    const std::map<std::string, std::string, std::greater<>> backwards{fields.begin(),
+                                                                       fields.end()};
+    const std::unordered_map<std::string, std::string> hashed{fields.begin(), fields.end()};
+    CHECK(part::hash_fields(fields) == 0x2DBAF8A36F8CDFC9U);
+    CHECK(part::hash_fields(backwards) == part::hash_fields(fields));
+    CHECK(part::hash_fields(hashed) == part::hash_fields(fields));
+    CHECK(part::hash_fields(Fields{{"title", "corner"}, {"shop", "milk"}}) !=
+          part::hash_fields(fields));
+    CHECK(part::hash_fields(Fields{{"milk", "title"}}) !=
+          part::hash_fields(Fields{{"title", "milk"}}));
+    CHECK(part::hash_fields(Fields{{"", ""}}) != part::hash_fields(Fields{}));
+    CHECK(part::hash_fields(std::map<int, Fields>{{1, fields}}) !=
+          part::hash_fields(std::map<int, Fields>{{2, fields}}));
+    static_assert(!detail::ContentHashable<std::map<std::string, double>>);
+    static_assert(OperationLike<Operation<Fields>>);
 }

@@ -85,12 +85,32 @@ concept HashedByBelay =
     std::is_integral_v<V> || std::is_enum_v<V> || std::convertible_to<const V&, std::string_view> ||
     std::convertible_to<const V&, BytesView>;
 template <class V>
-concept ContentHashable = HashesItself<V> || HashedByBelay<V>;
+concept IsMap = requires(const V& map) {
+    typename V::key_type;
+    typename V::mapped_type;
+    map.begin()->second;
+    map.size();
+};
+template <class V>
+inline constexpr bool is_content_hashable = HashesItself<V> || HashedByBelay<V>;
+template <class V>
+    requires(IsMap<V> && !HashesItself<V> && !HashedByBelay<V>)
+inline constexpr bool is_content_hashable<V> =
+    is_content_hashable<typename V::key_type> && is_content_hashable<typename V::mapped_type>;
+template <class V>
+concept ContentHashable = is_content_hashable<V>;
 
 template <ContentHashable V>
 [[nodiscard]] std::uint64_t hash_of_value(const V& value, std::uint64_t hash) {
     if constexpr (HashesItself<V>) {
         return mix64(hash ^ static_cast<std::uint64_t>(content_hash(value)));
+    } else if constexpr (!HashedByBelay<V>) {
+        // Equal maps may iterate in different orders, so the order of the entries must not count.
+        std::uint64_t entries = 0;
+        for (const auto& [key, field] : value) {
+            entries += hash_of_value(field, hash_of_value(key, 0));
+        }
+        return mix64(mix_word(hash, entries) ^ value.size());
     } else if constexpr (std::is_integral_v<V> || std::is_enum_v<V>) {
         return mix64(hash ^ static_cast<std::uint64_t>(value));
     } else if constexpr (std::convertible_to<const V&, std::string_view>) {
@@ -110,8 +130,9 @@ namespace part {
 ///         return belay::part::hash_fields(note.title, note.done);
 ///     }
 ///
-/// A field is an integer, an enum, a text, bytes, or a value that has a content_hash itself. The
-/// hash is the same on every machine and in every build. It depends on the order of the fields.
+/// A field is an integer, an enum, a text, bytes, a map of these, or a value that has a
+/// content_hash itself. The hash is the same on every machine and in every build. It depends on the
+/// order of the fields, and not on the order in which a map iterates.
 /// Complexity: linear in the fields.
 template <detail::ContentHashable... Fields>
     requires(sizeof...(Fields) > 0)
@@ -178,10 +199,10 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 /// An operation on one element of a session: Operation, or a type of your own.
 ///
 /// - `value_type`: the type of an element; copyable. belay hashes values to detect that two
-///   operations use one id. It hashes integers, texts and bytes. For other types, declare
-///   `content_hash(const value_type&)` in your namespace, which returns a std::uint64_t; see
-///   part::hash_fields. Equal values must have equal hashes on every machine and in every build,
-///   because stores keep the hashes. So std::hash will not do.
+///   operations use one id. It hashes integers, texts, bytes and maps of them. For other types,
+///   declare `content_hash(const value_type&)` in your namespace, which returns a std::uint64_t;
+///   see part::hash_fields. Equal values must have equal hashes on every machine and in every
+///   build, because stores keep the hashes. So std::hash will not do.
 /// - `id`: its Id, which no other operation of any client has.
 /// - `stamp`: its Stamp.
 /// - `kind() const noexcept -> OperationKind`.
@@ -222,7 +243,7 @@ consteval bool operation_like() {
         static_assert(detail::ValueHashable<O>,
                       "OperationLike: the value needs 'std::uint64_t content_hash(const "
                       "value_type&)' in its namespace; belay::part::hash_fields makes one of its "
-                      "fields");
+                      "fields. For a type of std, derive a struct of your own");
     }
     return OperationLike<O>;
 }

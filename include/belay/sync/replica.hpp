@@ -133,9 +133,9 @@ public:
         BELAY_PRECONDITION(options_.batch_operations > 0,
                            "Replica: batch_operations must be above 0");
     }
-    template <class L, class S, class... Rest>
+    template <class L, class S>
         requires(!std::constructible_from<Log, L> || !std::constructible_from<Store, S>)
-    Replica(L&&, S&&, Codec codec, const Rest&...)
+    Replica(L&&, S&&, Codec codec, ReplicaOptions = {}, WallClock = {})
         : Replica{detail::no_store<Log>(), detail::no_store<Store>(), std::move(codec)} {
         static_assert(std::constructible_from<Log, L> && std::constructible_from<Store, S>,
                       "Replica: pass a log or store that is a variable as std::ref or std::move");
