@@ -155,7 +155,9 @@ private:
     [[gnu::cold, gnu::noinline]] RetryStep wait_or_end(Instant now, const Advice& advice,
                                                        bool planned_wait) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
-        if (advice.until == never) return end(CallErrc::breaker_open, advice);
+        if (advice.until == never) {
+            return end(is_of_breaker(advice) ? CallErrc::breaker_open : CallErrc::gave_up, advice);
+        }
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
@@ -187,6 +189,12 @@ private:
                                       : elapsed(turn.now, standing_.until);
             notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, failure, standing_, wait});
         }
+    }
+
+    // By the names of Breaker and CircuitBreaker, because limits suspend, too.
+    [[nodiscard]] static constexpr bool is_of_breaker(const Advice& advice) noexcept {
+        return advice.verb == Advice::Verb::suspend &&
+               (advice.by == "Breaker" || advice.by == "CircuitBreaker");
     }
 
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
