@@ -85,6 +85,8 @@ public:
         return strongest_.verb == Advice::Verb::stop;
     }
     [[nodiscard]] constexpr Advice result() const noexcept {
+        // Compilers then need no copy where all rules allow an attempt.
+        if (strongest_.verb == Advice::Verb::go) return Advice::go();
         Advice advice = strongest_;
         if (advice.verb != Advice::Verb::suspend) return advice;
         // The rule whose wait never ends decides, and not the one that suspends for some time.
