@@ -467,6 +467,41 @@ TEST_CASE("CircuitBreaker survives a restart by its snapshot", "[breaker][circui
     CHECK(restarted.state() == BreakerState::closed);
 }
 
+TEST_CASE("CircuitBreaker saves and restores by the turns of its callers, whatever its own clock",
+          "[breaker][circuit_breaker][unit]") {
+    // The breakers have the machine's steady clock, and their callers count from another epoch.
+    Random bits{Seed{1}};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    Turn turn{Instant{} - 7h, bits};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    turn.now = after(turn.now, 20s);
+    const BreakerSnapshot saved = breaker.snapshot(turn.now);
+    CHECK(saved == BreakerSnapshot{BreakerMode::automatic, BreakerState::open, 1, 40s});
+
+    CircuitBreaker restarted{ConsecutiveFailures{1}, OpenFor{60s}};
+    Turn later{Instant{} + 3h, bits};
+    REQUIRE(restarted.restore(saved, later));
+    CHECK(restarted.acquire(later).retry_at() == Instant{} + 3h + 40s);
+    CHECK(restarted.snapshot(later.now) == saved);
+    CHECK_FALSE(restarted.restore({.remaining = -1s}, later));
+    later.now = after(later.now, 40s);
+    CHECK(restarted.acquire(later).advice() == Advice::go());
+}
+
+TEST_CASE("CircuitBreaker::restore draws the waits of a growing wait from the caller's bits",
+          "[breaker][circuit_breaker][unit]") {
+    const auto next_wait = [](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        Turn turn{Instant{}, bits};
+        CircuitBreaker breaker{ConsecutiveFailures{1}, Backoff{FullJitter{}, Cap{60s}, 1s}};
+        REQUIRE(breaker.restore({BreakerMode::automatic, BreakerState::open, 3, 0s}, turn));
+        static_cast<void>(breaker.acquire(turn).failure(turn));
+        return breaker.snapshot(turn.now).remaining;
+    };
+    CHECK(next_wait(1) == next_wait(1));
+    CHECK(next_wait(1) != next_wait(2));
+}
+
 TEST_CASE("CircuitBreaker with a Backoff spreads the probes of many clients",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;

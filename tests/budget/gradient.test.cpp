@@ -4,6 +4,8 @@
 #include <belay/budget/gradient.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <memory>
 #include <type_traits>
 #include <vector>
@@ -108,6 +110,88 @@ TEST_CASE("Gradient keeps the load of an outage and of errors within 1.3 times t
     const auto report = check::stability([] { return std::make_unique<Process>(); });
     CHECK_FALSE(report.broken().has_value());
     CHECK(report.back_after == 0s);
+}
+
+// The numbers of the tests of Netflix concurrency-limits (commit 78a74b98). It has no test of
+// Gradient2Limit itself: the numbers are those of its mean, and those of its VegasLimit.
+
+TEST_CASE("Gradient has the mean of Netflix's ExpAvgMeasurementTest",
+          "[budget][gradient][golden]") {
+    const double means[] = {10.0, 10.5, 11, 11.5, 12, 12.5, 13, 13.5, 14, 14.5};
+    Gradient limit;
+    const auto usual_in_ms = [&] {
+        return std::chrono::duration<double, std::milli>(limit.usual()).count();
+    };
+    for (int i = 0; i < 10; ++i) {
+        limit.succeeded((i + 10) * 1ms, 1);
+        CHECK(std::abs(usual_in_ms() - means[i]) < 0.01);
+    }
+    limit.succeeded(100ms, 1);
+    // There 16.2, because that test has a window of 100 samples. Gradient2Limit has one of 600.
+    CHECK(std::abs(usual_in_ms() - (14.5 + (100 - 14.5) * 2 / 601)) < 0.0001);
+}
+
+TEST_CASE("Gradient follows the formula of Netflix's Gradient2Limit, computed in floating point",
+          "[budget][gradient][property]") {
+    CHECK(rc::check("within 1.25 of it, for 100 samples", [](std::uint64_t seed) {
+        // Samples of whole nanoseconds: with few values, a mean may be at the border of a decision.
+        Random bits{Seed{seed}};
+        Gradient limit{{.initial = 20, .least = 20, .most = 200}};
+        double model = 20;
+        double mean = 0;
+        int seen = 0;
+        for (int i = 0; i < 100; ++i) {
+            const std::uint64_t more = uniform_upto(bits, 35'000'000);
+            const Duration took = 5ms + Duration{static_cast<Duration::rep>(more)};
+            const auto rtt = static_cast<double>(took.count());
+            mean += seen < 10 ? (rtt - mean) / ++seen : (rtt - mean) * 2 / 601;
+            // A gradient is a number of thousandths here.
+            const double gradient =
+                std::floor(1000 * std::clamp(1.5 * mean / rtt, 0.5, 1.0)) / 1000;
+            if (mean > 2 * rtt) mean *= 0.95;
+            model = std::clamp(model * 0.8 + (model * gradient + 4) * 0.2, 20.0, 200.0);
+            limit.succeeded(took, limit.limit());
+            // The limit is the whole number below, and each step is rounded to thousandths.
+            RC_ASSERT(std::abs(limit.limit() - model) <= 1.25);
+        }
+    }));
+}
+
+TEST_CASE("Gradient beside Netflix's VegasLimitTest, which compares with the shortest time",
+          "[budget][gradient][golden]") {
+    struct Sample {
+        Duration took;
+        std::uint32_t in_flight;
+    };
+    const auto limits = [](GradientOptions options, const std::vector<Sample>& samples) {
+        Gradient limit{options};
+        std::vector<std::uint32_t> all;
+        for (const Sample& sample : samples) {
+            limit.succeeded(sample.took, sample.in_flight);
+            all.push_back(limit.limit());
+        }
+        return all;
+    };
+    using Limits = std::vector<std::uint32_t>;
+    // Vegas moves by steps that grow with the limit, and Gradient by a fifth of its queue.
+    const GradientOptions large{.initial = 10000, .most = 20000};
+    // There 10000 and 10024.
+    CHECK(limits(large, {{10s, 5000}, {10s, 6000}}) == Limits{10000, 10001});
+    const GradientOptions create{.initial = 10, .most = 20, .smoothing_per_thousand = 1000};
+    // Vegas takes the first sample as the shortest time only. For Gradient it is a usual one.
+    CHECK(limits(create, {{10ms, 10}, {10ms, 11}}) == Limits{14, 18});  // Vegas: 10, 16
+    // One slow sample is enough for Vegas. Gradient compares it with a mean that includes it.
+    CHECK(limits(create, {{10ms, 10}, {50ms, 11}}) == Limits{14, 16});  // Vegas: 10, 9
+    // Vegas stays between its thresholds. Gradient has a tolerance, below which it grows.
+    CHECK(limits(create, {{10ms, 10}, {14ms, 14}}) == Limits{14, 18});  // Vegas: 10, 10
+    // Twice the time: Vegas halves the limit, or half of it. So does Gradient if the mean is older.
+    const GradientOptions halves{.initial = 100, .most = 200, .smoothing_per_thousand = 500};
+    CHECK(limits(halves, {{10ms, 100}, {20ms, 100}, {20ms, 100}}) ==
+          Limits{102, 104, 106});  // Vegas: 100, 75, 56
+    Gradient old{{.initial = 100, .most = 104, .smoothing_per_thousand = 500}};
+    old = after_samples(old, 100, 10ms);
+    CHECK(after_samples(old, 1, 20ms).limit() == 93);
+    CHECK(after_samples(old, 2, 20ms).limit() == 83);
 }
 
 TEST_CASE("Gradient converges to the load that a peer can handle, without any failure",

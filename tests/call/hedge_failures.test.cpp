@@ -24,6 +24,7 @@
 #include <belay/policy/policy.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/holds_call.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -31,6 +32,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
 using belay_test::at;
+using belay_test::HoldsCall;
 
 namespace {
 
@@ -369,6 +371,37 @@ TEST_CASE("A further call that its observer prevents is not made, and not paid",
     CHECK(ledger.output == "warnn");
 }
 #endif
+
+TEST_CASE("A hedged call that an inner layer holds until a Timeout was not made, and costs nothing",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper, {works(1h)}};
+    HedgeRecorder observer;
+    Ledger ledger;
+    // One call is made and hangs, and the other one is held. The ledger is asked about both.
+    const auto run = [&](const auto& pipeline) {
+        auto task = ask(pipeline, server, observer);
+        task.start();
+        sleeper.run_until(at(999ms));
+        CHECK(ledger.output == "war");
+        sleeper.run_until(at(2s));
+        REQUIRE(task.done());
+        return task.take().error();
+    };
+    SECTION("the Timeout is inside") {
+        const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}, Timeout{1s}, HoldsCall<1>{}};
+        CHECK(run(pipeline) == std::errc::timed_out);
+        CHECK(observer.rejections == std::vector<std::string_view>{"Timeout"});
+        CHECK(ledger.output == "warnf");
+    }
+    SECTION("the Timeout is outside") {
+        const Pipeline pipeline{Timeout{1s}, Hedge{50ms, 1, Shared{ledger}}, HoldsCall<2>{}};
+        CHECK(run(pipeline) == std::errc::timed_out);
+        CHECK(observer.rejections.empty());
+        CHECK(ledger.output == "warnn");
+    }
+    CHECK(server.begun.size() == 1);
+}
 
 TEST_CASE("Hedge behaves like a model, for any failures and waits", "[call][hedge][property]") {
     CHECK(rc::check("the same begins, end and time", [] {

@@ -5,14 +5,18 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_cap.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/backoff/proportional_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
+#include <belay/call/retry_observer.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/deadline.hpp>
@@ -53,6 +57,12 @@ struct NotedSleeper {
         if (stops != nullptr && sleeps.size() == stop_in_sleep) return stops->request_stop();
         if (until > time) time = until;
     }
+};
+
+// Suspends without end, and is no breaker.
+struct EndlessLimit {
+    static constexpr std::string_view name = "Limit";
+    static Advice failed(const Failure&, Turn&) noexcept { return Advice::suspend(never); }
 };
 
 }  // namespace
@@ -245,6 +255,38 @@ TEST_CASE("retry does not wait for an instant that never arrives", "[call][retry
     CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() == CallErrc::breaker_open);
     CHECK(calls == 1);
     CHECK(sleeper.sleeps.empty());
+}
+
+TEST_CASE("retry reports breaker_open only if a breaker rejects without end",
+          "[call][retry][unit]") {
+    const auto ends = [](const auto& policy) {
+        NotedSleeper sleeper;
+        RetryEnded end;
+        const Result<void> result = retry(
+            policy, sleeper, [] { return false; }, NeverStops{}, end);
+        CHECK(sleeper.sleeps.empty());
+        CHECK(result.error() == end.why);
+        return std::pair{end.why, std::string{end.rule()}};
+    };
+    const auto by = [](CallErrc why, const char* rule) {
+        return std::pair{make_error_code(why), std::string{rule}};
+    };
+    const Breaker endless{ConsecutiveFailures{1}, OpenFor{forever}};
+    const Breaker usual{ConsecutiveFailures{1}, OpenFor{60s}};
+    const Backoff waits{NoJitter{}, NoCap{}, forever};
+    CircuitBreaker shared{ConsecutiveFailures{1}, OpenFor{forever}};
+
+    CHECK(ends(endless) == by(CallErrc::breaker_open, "Breaker"));
+    CHECK(ends(Shared{shared}) == by(CallErrc::breaker_open, "CircuitBreaker"));
+    CHECK(ends(Policy{waits, endless}) == by(CallErrc::breaker_open, "Breaker"));
+    CHECK(ends(waits) == by(CallErrc::gave_up, "Backoff"));
+    CHECK(ends(Policy{waits, usual}) == by(CallErrc::gave_up, "Backoff"));
+    CHECK(ends(Policy{usual, waits}) == by(CallErrc::gave_up, "Backoff"));
+    CHECK(ends(Policy{waits, CooldownOn{Cause::lost, 1s, 1s}, usual}) ==
+          by(CallErrc::gave_up, "Backoff"));
+    CHECK(ends(EndlessLimit{}) == by(CallErrc::gave_up, "Limit"));
+    CHECK(ends(Policy{usual, EndlessLimit{}}) == by(CallErrc::gave_up, "Limit"));
+    CHECK(ends(Policy{endless, MaxAttempts{1}}) == by(CallErrc::gave_up, "MaxAttempts"));
 }
 
 TEST_CASE("retry makes no attempt after a stop was requested", "[call][retry][unit]") {

@@ -12,6 +12,7 @@
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/call/bulkhead.hpp>
+#include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/queued.hpp>
 #include <belay/call/timeout.hpp>
@@ -22,11 +23,13 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/holds_call.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::HoldsCall;
 
 namespace {
 
@@ -135,6 +138,28 @@ TEST_CASE("A budget gets back a retry that an inner layer held until the Timeout
         CHECK(!task.take());
         CHECK(calls == 1);
     }
+    CHECK(budget.tokens_milli() == 500'000);
+}
+
+TEST_CASE("A budget gets back a retry that was not made, although another hedged call was",
+          "[call][retrying_budget][regression]") {
+    TokenBudget budget{TokenBudgetOptions::aws()};
+    AsyncSleeper sleeper;
+    // The first of two hedged calls fails after 10 ms, and its retry is held. The second one begins
+    // after 50 ms, and has no answer yet when the caller stops waiting.
+    const Pipeline pipeline{Timeout{1s}, Hedge{50ms, 1}, Retrying{three_attempts(budget)},
+                            HoldsCall<2>{}};
+    int calls = 0;
+    auto task = pipeline(sleeper, [&](Attempt) -> Task<Result<int>> {
+        const Duration takes = ++calls == 1 ? 10ms : 1h;
+        co_await sleeper.async_sleep_until(after(sleeper.now(), takes));
+        co_return std::make_error_code(std::errc::connection_refused);
+    });
+    task.start();
+    sleeper.run_until(after(sleeper.now(), 1s));
+    REQUIRE(task.done());
+    CHECK(!task.take());
+    CHECK(calls == 2);
     CHECK(budget.tokens_milli() == 500'000);
 }
 

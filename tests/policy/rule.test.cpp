@@ -58,6 +58,19 @@ TEST_CASE("stronger keeps the name of the winner, of equals the first", "[policy
     STATIC_REQUIRE(belay::detail::stronger(c, a).by == "c");
 }
 
+TEST_CASE("stronger names the wait that never ends, and not the suspension that ends",
+          "[policy][rule][unit]") {
+    constexpr Advice suspends{Advice::Verb::suspend, at(1s), "suspends"};
+    constexpr Advice ends{Advice::Verb::wait_at_least, at(9s), "ends"};
+    constexpr Advice endless{Advice::Verb::wait_at_least, never, "endless"};
+    STATIC_REQUIRE(belay::detail::stronger(suspends, ends).by == "suspends");
+    STATIC_REQUIRE(belay::detail::stronger(suspends, endless).by == "endless");
+    STATIC_REQUIRE(belay::detail::stronger(endless, suspends).by == "endless");
+    // An open breaker that stays open decides itself.
+    constexpr Advice both{Advice::Verb::suspend, never, "suspends"};
+    STATIC_REQUIRE(belay::detail::stronger(endless, both).by == "suspends");
+}
+
 TEST_CASE("stronger is never weaker than either opinion", "[policy][rule][property]") {
     CHECK(rc::check("verb and time are at least those of both", [] {
         const Advice a = arbitrary_advice();

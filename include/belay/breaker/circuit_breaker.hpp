@@ -309,16 +309,28 @@ public:
     /// Returns the state that a restarted program needs, now by the breaker's own clock.
     ///
     /// An isolation is not part of it.   Errors: none.
-    [[nodiscard]] BreakerSnapshot snapshot() const noexcept {
-        return engine_.snapshot(clock_.now());
+    [[nodiscard]] BreakerSnapshot snapshot() const noexcept { return snapshot(clock_.now()); }
+    /// Returns the same at `now`, for a breaker whose permits come by turns of another clock.
+    [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
+        return engine_.snapshot(now);
     }
-    /// Continues from a snapshot; permits that are out become void.
+    /// Continues from a snapshot, now by the breaker's own clock and generator; permits that are
+    /// out become void.
+    ///
+    /// A snapshot holds no instants, so it may be from another process, host or clock.
     ///
     /// Errors: returns false, and changes nothing, if the snapshot is not valid, or while the
     ///         breaker is isolated.
     /// Complexity: O(openings) for a wait that grows, O(1) for others.
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot) noexcept {
         return engine_.restore(snapshot, Turn{clock_.now(), bits_});
+    }
+    /// Does the same by the caller's turn: the rest of an open wait begins at its time.
+    ///
+    /// Use it if the permits come by turns, as those of a Shared rule do, and the turns are of
+    /// another clock than the breaker's own. Such are the turns in a simulated world.
+    [[nodiscard]] bool restore(const BreakerSnapshot& snapshot, Turn& turn) noexcept {
+        return engine_.restore(snapshot, turn);
     }
 
 private:

@@ -56,9 +56,10 @@ struct GradientOptions {
 ///
 /// Thread safety: a plain value.
 /// Source:        Netflix concurrency-limits, Gradient2Limit: its formula and its constants, in
-///                integer arithmetic. Shrinking after failures is an addition of belay, and the
-///                bounds 1 and 1000 are its choice (there: 20 and 200). With `least` 20, callers in
-///                the model of docs/stability.md send 3.1 times the usual load in an outage.
+///                integer arithmetic; docs/budget.md has the differences. Shrinking after failures
+///                is an addition of belay, and the bounds 1 and 1000 are its choice (there: 20 and
+///                200). With `least` 20, callers in the model of docs/stability.md send 3.1 times
+///                the usual load in an outage.
 class Gradient {
 public:
     constexpr Gradient() noexcept : Gradient{GradientOptions{}} {}
@@ -104,18 +105,21 @@ public:
     constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
 
 private:
-    // The first samples have equal weight. After that the mean forgets with a half-life of 200
-    // samples.
+    // The first samples have equal weight. After that the mean is the exponential one of a window
+    // of 600 samples, and forgets with a half-life of 208.
     static constexpr std::int64_t warm_up = 10;
-    static constexpr std::int64_t mean_divisor = 300;
+    static constexpr std::int64_t window = 600;
     // The mean is stored in fractions of a tick, so that small differences are not lost.
     static constexpr std::int64_t fine = 1024;
     // 18 minutes; with this limit nothing here overflows.
     static constexpr std::int64_t took_most = std::int64_t{1} << 40;
 
     constexpr void learn(std::int64_t sample) noexcept {
-        if (seen_ < warm_up) ++seen_;
-        mean_ += (sample - mean_) / (seen_ < warm_up ? seen_ : mean_divisor);
+        if (seen_ < warm_up) {
+            mean_ += (sample - mean_) / ++seen_;
+        } else {
+            mean_ += (sample - mean_) * 2 / (window + 1);
+        }
         // After a long time of slow attempts, the mean must not take as long to fall.
         if (mean_ > 2 * sample) mean_ = mean_ / 100 * 95;
     }

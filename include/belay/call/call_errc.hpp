@@ -11,9 +11,9 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of belay/call. New ones are appended; values never change.
 enum class CallErrc {
-    gave_up = 1,        ///< a rule of the policy advised stop
+    gave_up = 1,        ///< a rule of the policy advised stop, or a wait without end
     stopped = 2,        ///< a stop was requested from the stop token
-    breaker_open = 3,   ///< suspended without end: no later moment would help
+    breaker_open = 3,   ///< a breaker is open without end: no later moment would help
     call_failed = 4,    ///< the call failed, and left no error of its own
     call_rejected = 5,  ///< the call was not made: a breaker, limiter or bulkhead rejected it
     injected = 6,       ///< the call was not made: a chaos::Layer injected a failure

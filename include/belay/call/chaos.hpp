@@ -205,7 +205,7 @@ private:
         report(decision.fails, Injected::Kind::failure);
         report(decision.answers, Injected::Kind::result);
         // A fault stands for a call, so a Timeout further out counts it as one.
-        if (decision.delays || decision.fails || decision.answers) ++context.asked;
+        if (decision.delays || decision.fails || decision.answers) context.note_call();
         return decision;
     }
     template <class Context>

@@ -62,8 +62,8 @@ consteval bool explain_hedge_budget() {
 /// With a budget, each further call takes a permit, as a retry does. The cause is that of the
 /// failure before it, or timed_out. The permit reports the result of its call. If a call is
 /// destroyed under way, the result of the whole counts for it. If the whole is destroyed, too, the
-/// call counts as failed. First calls earn the budget; inside a Retrying, its policy has to count
-/// them.
+/// call counts as failed. A call that an inner layer held until then, such as Queued, was not made
+/// and costs nothing. First calls earn the budget; inside a Retrying, its policy has to count them.
 ///
 /// `fn` must support a call while an earlier call of it is under way, and its effect must be
 /// repeatable. Hedge is for coroutines only, because blocking calls would need threads.

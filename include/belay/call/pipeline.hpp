@@ -49,6 +49,8 @@ struct AwaitingNext {
     const Inner& inner;
     Context& context;
     F& fn;
+    /// Continues with a context of its own, which must outlive the calls.
+    [[nodiscard]] AwaitingNext within(Context& own) const noexcept { return {inner, own, fn}; }
     belay::Task<Answer> operator()(const Attempt& attempt) const {
         return inner.template await<Answer, retried>(context, fn, attempt);
     }
@@ -61,12 +63,12 @@ template <>
 struct Layered<> {
     template <class Answer, class Context, class F>
     static Answer run(Context& context, F& fn, const Attempt& attempt) {
-        ++context.asked;
+        context.note_call();
         return Callee<F, CallResult<F>>::make(fn, attempt, context.sleeper);
     }
     template <class Answer, bool, class Context, class F>
     static belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) {
-        ++context.asked;
+        context.note_call();
         return detail::awaited_call(fn, attempt, context.sleeper);
     }
 };
@@ -142,10 +144,17 @@ struct CallContext {
     Observer& observer;
     /// The number of calls that a Hedge has begun.
     std::uint64_t calls = 0;
-    /// The number of calls of `fn`.
+    /// The number of calls of `fn` by the inner layers.
     std::uint64_t asked = 0;
+    /// The context of the Hedge around this one, whose calls run side by side; null without one.
+    CallContext* around = nullptr;
 
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
+    /// Counts a call of `fn`, also for the Hedge around.
+    void note_call() noexcept {
+        ++asked;
+        if (around != nullptr) ++around->asked;
+    }
     /// Reports that a Hedge makes a further call.
     void hedged([[maybe_unused]] const Attempt& attempt) const {
         detail::notify<detail::PipelineHooks::Hedged>(observer, detail::no_machine, attempt);

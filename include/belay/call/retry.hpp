@@ -155,7 +155,9 @@ private:
     [[gnu::cold, gnu::noinline]] RetryStep wait_or_end(Instant now, const Advice& advice,
                                                        bool planned_wait) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
-        if (advice.until == never) return end(CallErrc::breaker_open, advice);
+        if (advice.until == never) {
+            return end(is_of_breaker(advice) ? CallErrc::breaker_open : CallErrc::gave_up, advice);
+        }
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
@@ -187,6 +189,12 @@ private:
                                       : elapsed(turn.now, standing_.until);
             notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, failure, standing_, wait});
         }
+    }
+
+    // By the names of Breaker and CircuitBreaker, because limits suspend, too.
+    [[nodiscard]] static constexpr bool is_of_breaker(const Advice& advice) noexcept {
+        return advice.verb == Advice::Verb::suspend &&
+               (advice.by == "Breaker" || advice.by == "CircuitBreaker");
     }
 
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
@@ -245,18 +253,20 @@ struct AroundRetry {
     const std::uint64_t* asked = nullptr;  ///< counts the calls that were made, if a Pipeline does
 };
 
-/// Runs a copy of the policy to its end; `make(attempt)` makes one call.
-template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer>
-Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop,
-                 Observer& observer, const AroundRetry& around) {
+/// Runs a copy of the policy to its end; `make(attempt)` makes one call. Returns
+/// `finish(Answer&&)`, which gets the answer where it is, because most runs end at once.
+template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer,
+          class Finish>
+auto run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop, Observer& observer,
+               const AroundRetry& around, Finish finish) {
     RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer,
                                                            around.attempt, around.asked};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
-        if (step == RetryStep::finished) return std::move(core.answer());
+        if (step == RetryStep::finished) return finish(std::move(core.answer()));
         if (step == RetryStep::call) {
             Answer answer = make(core.attempt());
-            if (core.succeeded(answer)) return answer;
+            if (core.succeeded(answer)) return finish(std::move(answer));
             core.took(std::move(answer));
         } else {
             sleeper.sleep_until(core.until(), stop);
@@ -318,8 +328,10 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
     const auto make = [&fn, &sleeper](const Attempt& attempt) {
         return Callee::make(fn, attempt, sleeper);
     };
-    return Callee::unwrap(detail::run_retry<typename Callee::Answer>(
-        policy, sleeper, make, stop, detail::watching(observer), {Attempt{}}));
+    using Answer = typename Callee::Answer;
+    const auto finish = [](Answer&& answer) { return Callee::unwrap(std::move(answer)); };
+    return detail::run_retry<Answer>(policy, sleeper, make, stop, detail::watching(observer),
+                                     {Attempt{}}, finish);
 }
 
 namespace detail {

@@ -73,8 +73,10 @@ public:
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
         auto&& observer = observer_.get();
-        return detail::run_retry<typename Next::Answer>(
-            policy_, context.sleeper, next, context.stop, observer, {around, &context.asked});
+        using Answer = typename Next::Answer;
+        const auto finish = [](Answer&& answer) { return std::move(answer); };
+        return detail::run_retry<Answer>(policy_, context.sleeper, next, context.stop, observer,
+                                         {around, &context.asked}, finish);
     }
 
     template <class Next, class Context>

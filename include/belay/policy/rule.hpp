@@ -61,7 +61,7 @@ namespace detail {
 
 /// Returns the advice that counts: the higher verb, of equal verbs the later, else the first.
 ///
-/// A longer wait lengthens a suspension.
+/// A longer wait lengthens a suspension. If it never ends, it decides, and the result has its name.
 ///
 /// Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Advice stronger(const Advice& first, const Advice& second) noexcept {
@@ -72,6 +72,7 @@ namespace detail {
     if (winner.verb == Advice::Verb::suspend && loser.verb != Advice::Verb::go &&
         loser.until > winner.until) {
         winner.until = loser.until;
+        if (loser.until == never) winner.by = loser.by;
     }
     return winner;
 }

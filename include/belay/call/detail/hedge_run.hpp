@@ -95,13 +95,12 @@ public:
         : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {}
     HedgeRun(const HedgeRun&) = delete;
     HedgeRun& operator=(const HedgeRun&) = delete;
-    /// A caller that stops waiting destroys the run. Further calls under way were made, so they are
-    /// paid for.
+    /// A caller that stops waiting destroys the run. Further calls that were made are paid for.
     ~HedgeRun() {
         Turn turn = context_.turn();
         for (std::size_t i = 0; i < begun_; ++i) {
             if (calls_[i].task) note_unfinished(calls_[i], turn.now);
-            if (i != 0) calls_[i].permit.settle(Failure{Cause::timed_out}, turn);
+            if (i != 0) settle_unfinished(calls_[i], Failure{Cause::timed_out}, turn);
         }
     }
 
@@ -131,7 +130,7 @@ public:
         if (!decided->worked() && last_ && last_->worked()) decided = std::move(last_);
         // Calls still under way get the verdict of the whole run.
         Turn turn = context_.turn();
-        for (Call& call : calls_) call.permit.settle(decided->failure, turn);
+        for (Call& call : calls_) settle_unfinished(call, decided->failure, turn);
         last_ = std::move(decided);
         return true;
     }
@@ -170,7 +169,7 @@ public:
         }
         // If these throw, there is no call, and its permit is returned.
         if (!first) context_.hedged(attempt);
-        call.task.emplace(next(attempt));
+        call.task.emplace(next.within(call.context.emplace(own_context()))(attempt));
         ++context_.calls;
         ++begun_;
         why_ = Cause::timed_out;
@@ -185,10 +184,25 @@ private:
     struct Untimed {};
     using Start = std::conditional_t<Plan::times_calls, Instant, Untimed>;
     struct Call {
+        // Calls run side by side, so each one has its own count of what it has called.
+        std::optional<Context> context;
         std::optional<belay::Task<Answer>> task;
         [[no_unique_address]] HedgePermit<typename Plan::Budget> permit;
         [[no_unique_address]] Start began{};
     };
+
+    [[nodiscard]] Context own_context() const noexcept {
+        Context own = context_;
+        own.asked = 0;
+        own.around = &context_;
+        return own;
+    }
+    // A call that an inner layer held was not made, and costs nothing.
+    static void settle_unfinished(Call& call, const std::optional<Failure>& failure,
+                                  Turn& turn) noexcept {
+        if (!call.context || call.context->asked == 0) return call.permit.give_back();
+        call.permit.settle(failure, turn);
+    }
 
     [[nodiscard]] bool decides(const Answer& answer) const {
         if (!answer.worked()) return detail::is_fatal(answer.failure->cause);

@@ -74,21 +74,31 @@ public:
     constexpr void add(const Advice& advice, const R& rule) noexcept {
         // Compilers then need no copies where all rules allow an attempt, as is usual.
         if (advice.verb == Advice::Verb::go) return;
-        strongest_ = detail::stronger(strongest_, detail::sign(advice, rule));
-        if (advice.until > latest_) latest_ = advice.until;
+        const Advice signed_advice = detail::sign(advice, rule);
+        strongest_ = detail::stronger(strongest_, signed_advice);
+        if (advice.until > latest_) {
+            latest_ = advice.until;
+            latest_by_ = signed_advice.by;
+        }
     }
     [[nodiscard]] constexpr bool stopped() const noexcept {
         return strongest_.verb == Advice::Verb::stop;
     }
     [[nodiscard]] constexpr Advice result() const noexcept {
+        // Compilers then need no copy where all rules allow an attempt.
+        if (strongest_.verb == Advice::Verb::go) return Advice::go();
         Advice advice = strongest_;
-        if (advice.verb == Advice::Verb::suspend) advice.until = latest_;
+        if (advice.verb != Advice::Verb::suspend) return advice;
+        // The rule whose wait never ends decides, and not the one that suspends for some time.
+        if (latest_ == never && advice.until != never) advice.by = latest_by_;
+        advice.until = latest_;
         return advice;
     }
 
 private:
     Advice strongest_{};
     Instant latest_ = always;
+    std::string_view latest_by_{};
 };
 
 }}}  // namespace belay::detail
