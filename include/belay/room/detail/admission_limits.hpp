@@ -9,6 +9,7 @@
 
 #include <belay/room/detail/client_shares.hpp>
 #include <belay/room/detail/room_client.hpp>
+#include <belay/room/detail/waiting_clients.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 
@@ -27,6 +28,8 @@ public:
 
     /// The clients of each user, of all rooms and of one.
     ClientShares shares;
+    /// The clients, and the connections without any, before admission.
+    WaitingClients waiting;
 
     // ---- decisions ------------------------------------------------------------------------------
 
@@ -38,7 +41,7 @@ public:
     /// Why a new client, which is counted already, is rejected with a close code.
     [[nodiscard]] std::error_code why_exceeded(std::size_t clients) const noexcept {
         if (clients > options_.clients_max) return RoomErrc::too_many_clients;
-        if (waiting_ > options_.waiting_max) return RoomErrc::too_many_waiting;
+        if (waiting.size() > options_.waiting_max) return RoomErrc::too_many_waiting;
         return {};
     }
     /// Why a connection may not have one more client. The first counts instead of the connection.
@@ -47,7 +50,7 @@ public:
         const bool first = connection.io.clients.empty();
         if (clients >= options_.clients_max || (!first && is_full(clients)))
             return RoomErrc::too_many_clients;
-        if (!connection.counted.waits && waiting_ >= options_.waiting_max)
+        if (!connection.counted.waits && waiting.size() >= options_.waiting_max)
             return RoomErrc::too_many_waiting;
         return {};
     }
@@ -56,27 +59,28 @@ public:
 
     // ---- counts ---------------------------------------------------------------------------------
 
-    void begin_waiting() noexcept { ++waiting_; }
-    void end_waiting() noexcept { --waiting_; }
     void begin_recheck() noexcept { ++rechecks_; }
     void end_recheck() noexcept { --rechecks_; }
     /// Counts the connection while it has no client; later its clients are counted.
-    void count(MultiplexedBase& connection) noexcept {
+    void count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
         const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
         if (std::exchange(connection.counted.empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
         if (std::exchange(connection.counted.waits, waits) != waits)
-            waits ? ++waiting_ : --waiting_;
+            waits ? waiting.put(connection.id, turn_owner(connection))
+                  : waiting.remove(connection.id);
     }
     /// A connection without clients was destroyed.
     void forget_connection() noexcept { --empty_connections_; }
-    /// All connections were destroyed.
-    void forget_connections() noexcept { empty_connections_ = 0; }
+    /// All connections were destroyed, after their clients.
+    void forget_connections() noexcept {
+        empty_connections_ = 0;
+        waiting.clear();
+    }
 
 private:
     const RoomOptions& options_;
-    std::size_t waiting_ = 0;            ///< clients, and connections without any, before admission
     std::size_t empty_connections_ = 0;  ///< connections without clients
     std::size_t rechecks_ = 0;           ///< clients that are checked again
 };

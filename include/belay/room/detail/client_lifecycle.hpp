@@ -44,7 +44,7 @@ public:
                                               Duration valid_for = {}) noexcept {
         const bool waited = client.core.waiting();
         const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
-        if (waited && !client.core.waiting()) limits.end_waiting();
+        if (waited && !client.core.waiting()) limits.waiting.remove(client.id);
         using Recheck = ClientRights::Recheck;
         using Event = ClientCore::Event;
         // The answer ends it, also if a newer token begins another check in the same step.

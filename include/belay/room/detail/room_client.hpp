@@ -190,6 +190,18 @@ private:
     return share_owner(client.rights.grant.user, client.request.ip);
 }
 
+/// Returns the key under which users take turns: the share owner, or else the connection. It is
+/// never empty.
+[[nodiscard]] inline std::string turn_owner(std::string owner, std::uint64_t accepted_id) {
+    return owner.empty() ? "connection " + std::to_string(accepted_id) : owner;
+}
+[[nodiscard]] inline std::string turn_owner(const RoomClient& client) {
+    return turn_owner(share_owner(client), client.accepted_id());
+}
+[[nodiscard]] inline std::string turn_owner(const MultiplexedBase& connection) {
+    return turn_owner(share_owner({}, connection.request.ip), connection.id);
+}
+
 inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     if (answer.client == &client) answer.chunks.reset();
     output.drop(client.id);
