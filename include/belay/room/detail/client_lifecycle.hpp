@@ -85,9 +85,12 @@ public:
         connection.waker.touch();
     }
     void close_all(const std::error_code& why) {
-        count_closes(clients.all(), why);
-        for (const auto& [id, connection] : clients.connections()) close(*connection, why);
-        for (RoomClient* const client : clients.all()) close(*client, why);
+        for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
+        for (RoomClient* const client : clients.all()) {
+            if (client->core.closing()) continue;
+            context_.tally.count_close(client->request.board, why);
+            close(*client, why);
+        }
     }
     /// Closes a client, counts the refusal, and reports it to the observer.
     void fail(RoomClient& client, const std::error_code& why) {
@@ -120,17 +123,14 @@ public:
         if (RoomClient* const found = clients.find_client(id)) {
             if (found->core.closing()) return false;
             // All clients of its connection end with it.
-            count_closes(found->connection->clients, RoomErrc::client_removed);
+            if (MultiplexedBase* const connection = found->connection->multiplexed)
+                return close_counted(*connection, RoomErrc::client_removed);
+            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
             close(*found, RoomErrc::client_removed);
             return true;
         }
         MultiplexedBase* const found = clients.find_connection(id);
-        if (found == nullptr || found->core.closing()) return false;
-        if (found->io.clients.empty())
-            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
-        count_closes(found->io.clients, RoomErrc::client_removed);
-        close(*found, RoomErrc::client_removed);
-        return true;
+        return found != nullptr && close_counted(*found, RoomErrc::client_removed);
     }
 
     // ---- out of the rooms -----------------------------------------------------------------------
@@ -167,11 +167,19 @@ public:
     }
 
 private:
-    /// Counts those of the clients that are not closing yet.
-    void count_closes(const auto& closed, const std::error_code& why) {
-        for (const RoomClient* const client : closed) {
-            if (!client->core.closing()) context_.tally.count_close(client->request.board, why);
+    /// Closes a connection, and counts each of its clients that is not closing yet, or else the
+    /// connection.   Returns: whether it was open.
+    bool close_counted(MultiplexedBase& connection, const std::error_code& why) {
+        if (connection.core.closing()) return false;
+        bool counted = false;
+        for (const RoomClient* const client : connection.io.clients) {
+            if (client->core.closing()) continue;
+            context_.tally.count_close(client->request.board, why);
+            counted = true;
         }
+        if (!counted) context_.tally.count_close(connection.request.board, why);
+        close(connection, why);
+        return true;
     }
     [[nodiscard]] static bool is_too_large(const std::error_code& why) noexcept {
         return why == RoomErrc::frame_too_large || why == RoomErrc::update_too_large ||
