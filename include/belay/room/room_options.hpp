@@ -100,7 +100,8 @@ struct RoomOptions {
     /// costs 1.5 KiB, and a lookup with each change of any room.
     std::size_t counted_rooms_max = 16;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
-    /// has several documents open counts as several clients.
+    /// has several documents open counts as several clients. A closed client whose connection has
+    /// not ended does not count. It ends at once if its place is needed.
     std::size_t clients_max = 20'000;
     /// The maximum number of clients of one user, over all its connections. A further one is
     /// rejected. A client counts from the grant of its access until it is closed.

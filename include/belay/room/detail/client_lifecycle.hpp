@@ -67,6 +67,7 @@ public:
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
         client.end.reason = why;
+        if (client.connection->multiplexed == nullptr) limits.begin_closing(client);
         const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
         release(client, todo);
         if (todo.close) return client.ops->close(client, why);
@@ -80,6 +81,7 @@ public:
         for (RoomClient* const client : connection.io.clients) client->end.reason = why;
         release_all(connection);
         limits.count(connection);
+        limits.begin_closing(connection);
         connection.end.close_with(why);
         connection.ops->open(connection);
         connection.waker.touch();
@@ -163,7 +165,8 @@ public:
             if (client.connection->multiplexed != nullptr)
                 limits.count(*client.connection->multiplexed);
         });
-        clients.destroy_ended_connections([&](MultiplexedBase&) { limits.forget_connection(); });
+        clients.destroy_ended_connections(
+            [&](MultiplexedBase& connection) { limits.forget(connection); });
     }
 
 private:
@@ -207,7 +210,10 @@ private:
                why != RoomErrc::history_reset && why != RoomErrc::room_erased;
     }
     /// The client's transport or connection has ended.
-    void end(RoomClient& client) { leave(client, advance(client, ClientCore::Event::ended).leave); }
+    void end(RoomClient& client) {
+        leave(client, advance(client, ClientCore::Event::ended).leave);
+        limits.forget(client);
+    }
     void leave(RoomClient& client, ClientCore::Leave how) {
         if (how == ClientCore::Leave::no) return;
         const bool had_joined = how == ClientCore::Leave::joined;

@@ -51,7 +51,8 @@ public:
     [[nodiscard]] bool takes_over(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        if (!lifecycle_.limits.is_full(lifecycle_.clients.clients())) return true;
+        if (!lifecycle_.limits.is_full(lifecycle_.clients.clients()) || abort_closing())
+            return true;
         context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many_clients));
         return false;
     }
@@ -81,8 +82,10 @@ public:
     /// Why a connection may not have one more client.
     [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        const std::error_code error =
-            lifecycle_.limits.why_not_another(connection, lifecycle_.clients.clients());
+        const std::size_t clients = lifecycle_.clients.clients();
+        if (!connection.io.clients.empty() && lifecycle_.limits.is_full(clients))
+            static_cast<void>(abort_closing());
+        const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
         const bool has_space = error == RoomErrc::too_many_waiting &&
                                make_space(lifecycle_.limits.waiting.of(owner) + 1) &&
@@ -201,6 +204,24 @@ private:
         const bool has_space =
             error == RoomErrc::too_many_waiting && make_space(lifecycle_.limits.waiting.of(owner));
         return has_space ? std::error_code{} : error;
+    }
+    /// Aborts the client or the connection that arrived first, of those that the manager has closed
+    /// and that their peers have not.   Returns: whether there was one.
+    [[nodiscard]] bool abort_closing() {
+        const std::uint64_t oldest = lifecycle_.limits.take_closing();
+        if (RoomClient* const client = lifecycle_.clients.find_client(oldest)) {
+            static_cast<void>(lifecycle_.advance(*client, ClientCore::Event::lost));
+            client->end.waits = false;
+            client->ops->abort(*client);
+            client->waker.touch();
+            return true;
+        }
+        MultiplexedBase* const connection = lifecycle_.clients.find_connection(oldest);
+        if (connection == nullptr) return false;
+        static_cast<void>(connection->core.step(ConnectionCore::Event::ended, context_.now));
+        connection->end.waits = false;
+        connection->ops->abort(*connection);
+        return true;
     }
     /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of
     /// them. Its user has more. All documents of its connection end: a client dials again then, but

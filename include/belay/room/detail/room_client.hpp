@@ -62,8 +62,9 @@ struct PendingEnd {
     }
 
     std::error_code reason{};
-    bool waits = false;   ///< the close code was not sent yet
-    bool reaped = false;  ///< destroyed at the end of the turn
+    bool waits = false;    ///< the close code was not sent yet
+    bool reaped = false;   ///< destroyed at the end of the turn
+    bool counted = false;  ///< as one that the manager has closed
 };
 
 /// The work that the clients of a multiplexed connection cause.
@@ -87,6 +88,7 @@ struct MultiplexedBase {
     struct Ops {
         void (*open)(MultiplexedBase&);
         void (*close)(MultiplexedBase&, const std::error_code& why) noexcept;
+        void (*abort)(MultiplexedBase&) noexcept;
         void (*end)(MultiplexedBase&) noexcept;
     };
 
