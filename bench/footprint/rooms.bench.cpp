@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The memory of an idle room in a RoomManager, and the work for a delivered update. No sockets and no
+// The memory of an idle room and client in a RoomManager, and the work for a delivered update. No sockets and no
 // storage count: bench/room/servers has whole servers. docs/performance.md has the command that
 // counts instructions.
 #include <malloc.h>
@@ -70,6 +70,13 @@ struct SetClock {
     static inline Instant time{std::chrono::hours{1}};
 };
 
+/// The token of a request is the name of its user, who may edit.
+struct TokenIsName {
+    void check(const RoomRequest& request, Completion<Grant> answer) const {
+        answer(Grant{request.token, Access::edit, forever});
+    }
+};
+
 struct Rooms {
     Rooms() {
         loop.attach(manager);
@@ -81,8 +88,8 @@ struct Rooms {
         loop.poll();
     }
     ManualLoop<SetClock> loop{SetClock{}};
-    RoomManager<Nowhere, EveryoneEdits> manager{Nowhere{}, EveryoneEdits{},
-                                                RoomOptions{.rooms_max = 20'000}};
+    RoomManager<Nowhere, TokenIsName> manager{Nowhere{}, TokenIsName{},
+                                              RoomOptions{.rooms_max = 20'000}};
 };
 
 /// An update that adds letters after the first `clock` letters of one author.
@@ -122,6 +129,30 @@ void idle_room(benchmark::State& state) {
     }
 }
 
+/// 10,000 clients in 100 rooms. A client without a name has no share.
+void idle_client(benchmark::State& state) {
+    constexpr std::size_t counted = 10'000;
+    const bool named = state.range(0) != 0;
+    for (auto _ : state) {
+        Rooms rooms;
+        std::size_t frames = 0;
+        std::vector<Link<Bytes>> clients(counted + 100);
+        std::size_t before = 0;
+        for (std::size_t i = 0; i < clients.size(); ++i) {
+            if (i == 100) before = ::mallinfo2().uordblks;
+            RoomRequest request{.board = "room" + std::to_string(i % 100)};
+            if (named) request.token = "user number " + std::to_string(i);
+            rooms.manager.accept(Reader{&frames, &clients[i]}, YjsProtocol{}, std::move(request));
+            rooms.loop.poll();
+        }
+        rooms.pass(std::chrono::seconds{1});
+        const std::size_t after = ::mallinfo2().uordblks;
+        if (rooms.manager.counters().joined != clients.size())
+            return state.SkipWithError("not joined");
+        state.counters["bytes_each"] = static_cast<double>(after - before) / counted;
+    }
+}
+
 /// One of 100 clients writes `updates` letters, each in a turn of its own.
 void delivered(benchmark::State& state) {
     const auto updates = static_cast<std::uint64_t>(state.range(0));
@@ -147,6 +178,12 @@ void delivered(benchmark::State& state) {
 }
 
 BENCHMARK(idle_room)->Name("room/footprint/idle_room/belay")->Iterations(1);
+BENCHMARK(idle_client)
+    ->Name("room/footprint/idle_client/belay")
+    ->ArgName("named")
+    ->Arg(0)
+    ->Arg(1)
+    ->Iterations(1);
 BENCHMARK(delivered)->Name("room/footprint/delivered/belay")->Arg(1000)->Arg(2000)->Iterations(1);
 
 }  // namespace

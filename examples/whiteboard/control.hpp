@@ -6,14 +6,16 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/write.hpp>
 
+#include <array>
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -21,13 +23,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/// Answers one command after the other, on a thread of its own. So a command may wait for a lock of
-/// the database while the server goes on. A client that takes longer than 5 s is closed.
+/// Answers commands on two threads of its own. So a command may wait for a lock of the database
+/// while the server goes on, and a long one, such as a backup, delays no other one. A client that
+/// takes longer than 5 s to send its line, or to read the answer, is closed.
 class Control {
     using Local = boost::asio::local::stream_protocol;
 
 public:
-    /// It is called on the thread of the Control.
+    /// It is called on both threads of the Control.
     using Answer = std::function<std::string(const std::string& line)>;
 
     explicit Control(Answer answer) : answer_{std::move(answer)} {}
@@ -35,7 +38,7 @@ public:
     Control& operator=(const Control&) = delete;
     ~Control() { close(); }
 
-    /// Starts the thread.   Pre: it is called once, and no other process listens there.
+    /// Starts the threads.   Pre: it is called once, and no other process listens there.
     boost::system::error_code listen(const std::string& path) {
         boost::system::error_code error;
         // Of one that was killed.
@@ -49,84 +52,90 @@ public:
         if (error) return error;
         path_ = path;
         accept();
-        thread_ = std::thread{[this] { context_.run(); }};
+        for (std::thread& thread : threads_) thread = std::thread{[this] { context_.run(); }};
         return error;
     }
-    /// Ends the thread.   Blocks: until the command that it runs has ended.
+    /// Ends the threads.   Blocks: until the commands that they run have ended.
     void close() {
-        if (!thread_.joinable()) return;
-        boost::asio::post(context_, [this] {
-            boost::system::error_code ignored;
-            acceptor_.close(ignored);
-            socket_.close(ignored);
-            limit_.cancel();
-        });
-        thread_.join();
+        if (!threads_.front().joinable()) return;
+        context_.stop();
+        for (std::thread& thread : threads_) thread.join();
         ::unlink(path_.c_str());
     }
 
 private:
-    void accept() {
-        socket_ = Local::socket{context_};
-        line_.clear();
-        acceptor_.async_accept(socket_, [this](const boost::system::error_code& error) {
-            if (!acceptor_.is_open()) return;
-            if (error) return accept_later();
+    /// A client of one command. Its handlers run one after the other.
+    class Client : public std::enable_shared_from_this<Client> {
+    public:
+        Client(Local::socket socket, const Answer& answer)
+            : answer_{answer}, socket_{std::move(socket)}, limit_{socket_.get_executor()} {}
+
+        void read() {
             limit();
-            read();
-        });
-    }
-    /// Closes a client that does not send its command, or read the answer, within 5 s.
-    void limit() {
-        limit_.expires_after(std::chrono::seconds{5});
-        limit_.async_wait([this](const boost::system::error_code& stopped) {
-            boost::system::error_code ignored;
-            if (!stopped) socket_.close(ignored);
-        });
+            boost::asio::async_read_until(
+                socket_, boost::asio::dynamic_buffer(line_, 8192), '\n',
+                [self = shared_from_this()](const boost::system::error_code& error,
+                                            std::size_t length) {
+                    // The command itself may take as long as it needs.
+                    self->limit_.cancel();
+                    if (!error) self->write(self->line_.substr(0, length - 1));
+                });
+        }
+
+    private:
+        void write(const std::string& line) {
+            line_ = answer_to(line) + "\n";
+            limit();
+            boost::asio::async_write(
+                socket_, boost::asio::buffer(line_),
+                [self = shared_from_this()](const boost::system::error_code&, std::size_t) {
+                    self->limit_.cancel();
+                });
+        }
+        /// A command that throws must not end the server.
+        [[nodiscard]] std::string answer_to(const std::string& line) const {
+            try {
+                return answer_(line);
+            } catch (const std::exception& error) {
+                return error.what();
+            }
+        }
+        void limit() {
+            limit_.expires_after(std::chrono::seconds{5});
+            limit_.async_wait(
+                [self = shared_from_this()](const boost::system::error_code& stopped) {
+                    boost::system::error_code ignored;
+                    if (!stopped) self->socket_.close(ignored);
+                });
+        }
+
+        const Answer& answer_;
+        Local::socket socket_;
+        boost::asio::steady_timer limit_;
+        std::string line_;
+    };
+
+    void accept() {
+        acceptor_.async_accept(
+            boost::asio::make_strand(context_),
+            [this](const boost::system::error_code& error, Local::socket socket) {
+                if (error) return accept_later();
+                std::make_shared<Client>(std::move(socket), answer_)->read();
+                accept();
+            });
     }
     /// The process may have no free descriptor; then the next try fails, too.
     void accept_later() {
-        limit_.expires_after(std::chrono::milliseconds{100});
-        limit_.async_wait([this](const boost::system::error_code&) {
-            if (acceptor_.is_open()) accept();
-        });
-    }
-    void read() {
-        boost::asio::async_read_until(
-            socket_, boost::asio::dynamic_buffer(line_, 8192), '\n',
-            [this](const boost::system::error_code& error, std::size_t length) {
-                if (!acceptor_.is_open()) return;
-                if (error) return next();
-                // The command itself may take as long as it needs.
-                limit_.cancel();
-                line_ = answer_to(line_.substr(0, length - 1)) + "\n";
-                limit();
-                boost::asio::async_write(
-                    socket_, boost::asio::buffer(line_),
-                    [this](const boost::system::error_code&, std::size_t) { next(); });
-            });
-    }
-    /// A command that throws must not end the server.
-    [[nodiscard]] std::string answer_to(const std::string& line) const {
-        try {
-            return answer_(line);
-        } catch (const std::exception& error) {
-            return error.what();
-        }
-    }
-    void next() {
-        limit_.cancel();
-        if (acceptor_.is_open()) accept();
+        retry_.expires_after(std::chrono::milliseconds{100});
+        retry_.async_wait([this](const boost::system::error_code&) { accept(); });
     }
 
     Answer answer_;
     std::string path_;
-    boost::asio::io_context context_{1};
+    boost::asio::io_context context_{2};
     Local::acceptor acceptor_{context_};
-    Local::socket socket_{context_};
-    boost::asio::steady_timer limit_{context_};
-    std::string line_;
-    std::thread thread_;
+    boost::asio::steady_timer retry_{context_};
+    std::array<std::thread, 2> threads_;
 };
 
 /// Sends a command.   Returns: the line of the answer; it is empty if there is an `error`.

@@ -32,6 +32,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <mutex>
 
 #include <nlohmann/json.hpp>
 
@@ -193,20 +194,45 @@ std::string permit(const std::string& user, const std::string& board, const std:
     return "'" + level + "' is not a level; use edit, comment, view or none";
 }
 
-/// Runs a command, and prints the answer, too.   Returns: as permit.
-std::string run_command(const std::string& line, sqlite::Boards& boards, auto& copies) {
-    const std::vector<std::string> words = words_of(line);
-    const bool permits = words.size() == 4 && words[0] == "--permit";
-    const bool backs_up = words.size() == 2 && words[0] == "--backup";
-    const bool restores = words.size() == 3 && words[0] == "--restore";
-    const std::string answer = permits    ? permit(words[1], words[2], words[3], boards)
-                               : backs_up ? copies.back_up(words[1])
-                               : restores ? copies.restore(words[1], words[2])
-                                          : "the server does not have this command";
-    std::printf("%s\n", answer.c_str());
-    std::fflush(stdout);
-    return answer;
-}
+/// Runs the commands of the Control, on its threads. A change of rights waits for no backup.
+class Commands {
+public:
+    Commands(sqlite::Boards& boards, auto& copies)
+        : boards_{boards},
+          back_up_{[&copies](const std::string& folder) { return copies.back_up(folder); }},
+          restore_{[&copies](const std::string& folder, const std::string& board) {
+              return copies.restore(folder, board);
+          }} {}
+
+    /// Runs a command, and prints the answer, too.   Returns: as permit.
+    std::string run(const std::string& line) {
+        const std::string answer = answer_to(words_of(line));
+        std::printf("%s\n", answer.c_str());
+        std::fflush(stdout);
+        return answer;
+    }
+
+private:
+    std::string answer_to(const std::vector<std::string>& words) {
+        if (words.size() == 4 && words[0] == "--permit") {
+            const std::lock_guard one{permits_};
+            return permit(words[1], words[2], words[3], boards_);
+        }
+        const bool backs_up = words.size() == 2 && words[0] == "--backup";
+        const bool restores = words.size() == 3 && words[0] == "--restore";
+        if (!backs_up && !restores) return "the server does not have this command";
+        // A second one would take the other thread of the Control.
+        const std::unique_lock one{copies_, std::try_to_lock};
+        if (!one) return "another backup, or a restore, is under way: try again when it has ended";
+        return backs_up ? back_up_(words[1]) : restore_(words[1], words[2]);
+    }
+
+    sqlite::Boards& boards_;
+    std::function<std::string(const std::string&)> back_up_;
+    std::function<std::string(const std::string&, const std::string&)> restore_;
+    std::mutex permits_;
+    std::mutex copies_;
+};
 
 void print_addresses(std::uint16_t port, const std::string& secret) {
     std::printf(
@@ -253,7 +279,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     if (!at_pages) return fails(at_pages.error().message());
     auto of_rooms = rights_in(data + "/rights.db", 5s);
     if (!of_rooms) return fails(of_rooms.error());
-    // A command has its own thread, because it may wait for another program's lock.
+    // Commands have threads of their own, because they may wait for another program's lock.
     auto of_commands = rights_in(data + "/rights.db");
     if (!of_commands) return fails(of_commands.error());
 
@@ -299,8 +325,8 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         return fails_to_listen(port, error);
     std::atomic<bool> stops = false;
     BoardCopies copies{context, rooms, stops};
-    Control control{
-        [&](const std::string& line) { return run_command(line, *of_commands, copies); }};
+    Commands commands{*of_commands, copies};
+    Control control{[&](const std::string& line) { return commands.run(line); }};
     if (const auto error = control.listen(data + "/control")) {
         return fails(data + "/control: " + error.message());
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: rooms in Redis work as companies run it: behind TLS, with Sentinel, with users that have
-// few permissions; a cluster is refused with a sentence. Method: real servers, and the recipes of
-// the page docs/several-servers.md.
+// few permissions; a cluster is refused with a sentence; a copy that redis-cli makes has all rooms.
+// Method: real servers, and the recipes of docs/several-servers.md and docs/collaboration-server.md.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include <fstream>
@@ -202,4 +202,29 @@ TEST_CASE("redis::Rooms reports a master that no Sentinel names", "[adapter][red
     const PersistenceError error = load(others).error();
     CHECK(error.code == redis::Errc::read_only);
     CHECK(error.message().find("not yet, a master") != std::string::npos);
+}
+
+TEST_CASE("redis::Rooms: a server that starts on a copy of redis-cli --rdb has all rooms",
+          "[adapter][redis_rooms][unit]") {
+    // The copy of a server begins after this time.
+    const RedisServer server{{"--repl-diskless-sync-delay", "0"}};
+    redis::Rooms rooms{rooms_at(server)};
+    begin(rooms);
+    append(rooms, "a");
+    REQUIRE_FALSE(save(rooms, "A", (*load(rooms))->position));
+    append(rooms, "b");
+    const TemporaryDirectory dir;
+    std::string recipe = "redis-cli --rdb FILE";
+    REQUIRE(page_text("collaboration-server.md").find(recipe) != std::string::npos);
+    replace_in_block(recipe, "redis-cli", "redis-cli -s " + server.socket());
+    replace_in_block(recipe, "FILE", (dir / "copy.rdb") + " > /dev/null 2>&1");
+    REQUIRE(std::system(recipe.c_str()) == 0);
+    append(rooms, "later");
+    const RedisServer restored{{"--dir", dir.path(), "--dbfilename", "copy.rdb"}};
+    redis::Rooms copy{rooms_at(restored)};
+    CHECK(words_in(load(copy)) == "A|b,");
+    CHECK(listed(copy) == "board,");
+    append(copy, "c");
+    CHECK(words_in(load(copy)) == "A|b,c,");
+    CHECK(words_in(load(rooms)) == "A|b,later,");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a command of the whiteboard example does not block the thread of its room server. Method:
-// a real socket, and a command that ends only after the server's thread has run a handler.
+// Goal: a command of the whiteboard example blocks neither the thread of its room server nor
+// another command, so that rights are taken away while a backup runs. Method: a real socket, and a
+// command that ends only after the server's thread has run a handler, or after the other command.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -118,6 +119,31 @@ TEST_CASE("Control answers a command while the server's thread goes on",
     CHECK(answers[1] == "ok: again");
     control.close();
     CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("Control answers a command while a long one runs",
+          "[adapter][whiteboard_control][regression]") {
+    std::promise<void> begun;
+    std::promise<void> answered;
+    Control control{[&](const std::string& line) -> std::string {
+        if (line != "long") return "ok: " + line;
+        begun.set_value();
+        const auto end = answered.get_future().wait_for(std::chrono::seconds{10});
+        return end == std::future_status::ready ? "ok: long" : "the other command waits";
+    }};
+    const std::string path = socket_path();
+    REQUIRE_FALSE(control.listen(path));
+    std::string last;
+    std::thread user{[&] {
+        boost::system::error_code ignored;
+        last = ask_control(path, ignored, "long");
+    }};
+    begun.get_future().wait();
+    boost::system::error_code error;
+    CHECK(ask_control(path, error, "short") == "ok: short");
+    answered.set_value();
+    user.join();
+    CHECK(last == "ok: long");
 }
 
 TEST_CASE("Control closes after the command that it runs", "[adapter][whiteboard_control][unit]") {

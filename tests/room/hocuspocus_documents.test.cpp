@@ -425,7 +425,19 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     w.run(10ms);
     CHECK(w.rooms().remove_client(w.last_client));
     CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 3);
+    // So does one whose only document is closed, and waits for the end of its check.
+    w.rights.hangs = true;
+    HocuspocusClient fay{w, "fay"};
+    fay.dial();
+    fay.token("one", "fay");
+    fay.send("one", "07");
+    w.run(10ms);
+    CHECK(w.rooms().clients() == 3);
+    CHECK(w.rooms().remove_client(w.last_client));
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 4);
     w.rooms().stop();
+    // Two documents, and a connection without any.
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::manager_stopped) == 3);
     w.run(3s);
     CHECK(bob.closed_with == 1001);
     CHECK(silent.closed_with == 1001);

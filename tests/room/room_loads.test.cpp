@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Goal: a storage that answers slowly, or not at all, holds no client without a limit of time.
+// Goal: a storage that answers slowly, or not at all, holds no client without a limit of time, and
+// a user with many rooms delays no other user.
 // Method: loads of more rooms than loads_max in a simulated world.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/hocuspocus_client.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -34,6 +36,29 @@ struct ManyRooms {
     }
 
     RoomWorld w;
+    std::vector<std::unique_ptr<RoomEditor>> clients{};
+};
+
+/// One client of a user for each of its rooms, which dials at once.
+struct ManyRoomsOfOne {
+    ManyRoomsOfOne(RoomWorld& world, const RoomRequest& request, int rooms) {
+        for (int i = 0; i < rooms; ++i) {
+            const std::string host = request.token + request.ip + "-" + std::to_string(i);
+            world.requests[host] = request;
+            if (request.board.empty()) world.requests[host].board = host;
+            clients.push_back(std::make_unique<RoomEditor>(world, host, 1));
+            clients.back()->dial();
+        }
+    }
+    [[nodiscard]] long synced() const {
+        return std::count_if(clients.begin(), clients.end(),
+                             [](const auto& one) { return one->synced; });
+    }
+    [[nodiscard]] long closed_with(int code) const {
+        return std::count_if(clients.begin(), clients.end(),
+                             [&](const auto& one) { return one->closed_with == code; });
+    }
+
     std::vector<std::unique_ptr<RoomEditor>> clients{};
 };
 
@@ -125,4 +150,130 @@ TEST_CASE(
     m.dial();
     w.run(1s);
     CHECK(m.synced() == 6);
+}
+
+TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one user opens",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    RoomWorld w{Seed{1}, options};
+    w.disk.load_takes = 100ms;
+    w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
+    // The loads of the others begin one load later, and take one.
+    const auto joins_soon = [&](const ManyRoomsOfOne& other) {
+        const int loads = w.disk.loads;
+        w.run(300ms);
+        CHECK(other.synced() == static_cast<long>(other.clients.size()));
+        CHECK(w.disk.loads <= loads + 12);
+    };
+    SECTION("users with a name") {
+        const ManyRoomsOfOne eve{w, {.token = "eve"}, 500};
+        w.run(50ms);
+        joins_soon(ManyRoomsOfOne{w, {.token = "ada"}, 1});
+        joins_soon(ManyRoomsOfOne{w, {.token = "bob"}, 2});
+        CHECK(eve.synced() < 40);
+        // No room of the first user is refused.
+        w.run(14s);
+        CHECK(eve.synced() == 500);
+        CHECK(w.rooms().counters().refused == 0);
+    }
+    SECTION("users without a name by their addresses") {
+        const ManyRoomsOfOne eve{w, {.token = "nobody", .ip = "192.0.2.1"}, 100};
+        w.run(50ms);
+        joins_soon(ManyRoomsOfOne{w, {.token = "nobody", .ip = "192.0.2.2"}, 1});
+        CHECK(eve.synced() < 30);
+    }
+    SECTION("a room that another user has opened") {
+        const ManyRoomsOfOne eve{w, {.token = "eve"}, 100};
+        w.run(50ms);
+        joins_soon(ManyRoomsOfOne{w, {.board = "eve-99", .token = "ada"}, 1});
+        CHECK(eve.synced() < 30);
+        CHECK(eve.clients[99]->synced);
+        w.run(4s);
+        CHECK(eve.synced() == 100);
+        CHECK(w.disk.loads == 100);
+    }
+}
+
+TEST_CASE("RoomManager loads the rooms of users without a name and an address in turn",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.loads_max = 1;
+    RoomWorld w{Seed{1}, options};
+    w.disk.load_takes = 100ms;
+    w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
+    w.requests["one"] = {};
+    HocuspocusClient eve{w, "one"};
+    eve.dial();
+    for (int i = 0; i < 8; ++i) eve.token("board" + std::to_string(i), "nobody");
+    w.run(50ms);
+    const ManyRoomsOfOne other{w, {.token = "nobody"}, 1};
+    w.run(400ms);
+    CHECK(other.synced() == 1);
+    CHECK(w.disk.loads <= 5);
+    w.run(1s);
+    CHECK(w.disk.loads == 9);
+}
+
+TEST_CASE("RoomManager: a full waiting list gives up a client of the user who has most there",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.loads_max = 1;
+    options.waiting_max = 10;
+    RoomWorld w{Seed{1}, options};
+    w.disk.load_takes = 100ms;
+    const ManyRoomsOfOne eve{w, {.token = "eve", .ip = "192.0.2.1"}, 10};
+    w.run(50ms);
+    CHECK(w.rooms().clients() == 10);
+    const ManyRoomsOfOne ada{w, {.token = "ada", .ip = "192.0.2.2"}, 2};
+    w.run(50ms);
+    CHECK(ada.closed_with(1013) == 0);
+    CHECK(eve.closed_with(1013) == 2);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_waiting) == 2);
+    // The user who has most takes no place of another one.
+    for (const auto& one : eve.clients) {
+        if (one->closed_with == 1013) one->dial();
+    }
+    w.run(50ms);
+    CHECK(ada.closed_with(1013) == 0);
+    w.run(3s);
+    CHECK(ada.synced() == 2);
+    CHECK(eve.synced() >= 8);
+}
+
+TEST_CASE("RoomManager: a client that waits alone for its user is never given up for another one",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.loads_max = 1;
+    options.waiting_max = 3;
+    RoomWorld w{Seed{1}, options};
+    w.disk.load_takes = 1s;
+    const ManyRoomsOfOne ada{w, {.token = "ada"}, 1};
+    const ManyRoomsOfOne bob{w, {.token = "bob"}, 1};
+    const ManyRoomsOfOne eve{w, {.token = "eve"}, 1};
+    w.run(50ms);
+    const ManyRoomsOfOne late{w, {.token = "late"}, 1};
+    w.run(50ms);
+    CHECK(late.closed_with(1013) == 1);
+    w.run(4s);
+    CHECK(ada.synced() + bob.synced() + eve.synced() == 3);
+}
+
+TEST_CASE("RoomManager closes the connection of a document that it gives up, so that it returns",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.waiting_max = 6;
+    RoomWorld w{Seed{1}, options};
+    HocuspocusClient eve{w, "one"};
+    eve.enter({"first"});
+    w.disk.load_takes = 1s;
+    for (int i = 0; i < 6; ++i) eve.token("board" + std::to_string(i), "one");
+    w.run(100ms);
+    CHECK(w.rooms().clients() == 7);
+    const ManyRoomsOfOne ada{w, {.token = "ada", .ip = "192.0.2.2"}, 1};
+    w.run(2s);
+    CHECK(ada.synced() == 1);
+    // A client does not ask again for a document that was denied.
+    CHECK(eve.closed_with == 1013);
+    CHECK(eve.received().empty());
 }

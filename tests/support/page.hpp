@@ -15,12 +15,17 @@
 
 namespace belay_test {
 
-/// Returns the text of the only block of the page whose text begins so.
-inline std::string block_of_page(const std::string& page, const std::string& begin) {
+/// Returns the text of a page.
+inline std::string page_text(const std::string& page) {
     std::ifstream file{std::string{BELAY_PAGES "/"} + page};
     std::stringstream all;
     all << file.rdbuf();
-    const std::string text = all.str();
+    return all.str();
+}
+
+/// Returns the text of the only block of the page whose text begins so.
+inline std::string block_of_page(const std::string& page, const std::string& begin) {
+    const std::string text = page_text(page);
     const std::size_t at = text.find("\n" + begin);
     INFO("docs/" << page << ": " << begin);
     REQUIRE(at != std::string::npos);

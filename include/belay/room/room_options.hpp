@@ -47,8 +47,8 @@ struct RoomOptions {
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
-    /// The maximum number of loads that are under way at a time, over all rooms. Further ones begin
-    /// in the order of their requests. The loads of export_room are limited by calls_max, and not
+    /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
+    /// and their users take turns. The loads of export_room are limited by calls_max, and not
     /// counted as loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
@@ -100,7 +100,8 @@ struct RoomOptions {
     /// costs 1.5 KiB, and a lookup with each change of any room.
     std::size_t counted_rooms_max = 16;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
-    /// has several documents open counts as several clients.
+    /// has several documents open counts as several clients. A closed client whose connection has
+    /// not ended does not count. It ends at once if its place is needed.
     std::size_t clients_max = 20'000;
     /// The maximum number of clients of one user, over all its connections. A further one is
     /// rejected. A client counts from the grant of its access until it is closed.
@@ -110,7 +111,8 @@ struct RoomOptions {
     /// The maximum number of clients of one user in one room. A further one is rejected.
     std::size_t clients_per_user_and_room_max = 200;
     /// The maximum number of clients that are being checked, or wait for a room that is being
-    /// loaded.
+    /// loaded. A further one takes the place of a client of the user who has most of them. It is
+    /// rejected if no other user has more than its own.
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
     /// rights until it is their turn, and new clients are checked before them.

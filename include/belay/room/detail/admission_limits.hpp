@@ -4,11 +4,14 @@
 #pragma once
 
 #include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <set>           // std::set
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange
 
 #include <belay/room/detail/client_shares.hpp>
 #include <belay/room/detail/room_client.hpp>
+#include <belay/room/detail/waiting_clients.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 
@@ -17,6 +20,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Counts the clients that wait for their admission, and the multiplexed connections without
 /// clients, within RoomOptions::clients_max and waiting_max. The callers pass the number of all
 /// clients. It also counts the clients that are checked again, within rechecks_max.
+///
+/// Clients that the manager has closed, and whose transport has not ended yet, do not count for
+/// clients_max: a peer decides when its transport ends. When the manager is full, they are aborted.
 ///
 /// Thread safety: the manager's home thread.
 class AdmissionLimits {
@@ -27,6 +33,8 @@ public:
 
     /// The clients of each user, of all rooms and of one.
     ClientShares shares;
+    /// The clients, and the connections without any, before admission.
+    WaitingClients waiting;
 
     // ---- decisions ------------------------------------------------------------------------------
 
@@ -37,17 +45,18 @@ public:
     }
     /// Why a new client, which is counted already, is rejected with a close code.
     [[nodiscard]] std::error_code why_exceeded(std::size_t clients) const noexcept {
-        if (clients > options_.clients_max) return RoomErrc::too_many_clients;
-        if (waiting_ > options_.waiting_max) return RoomErrc::too_many_waiting;
+        if (clients - closing_clients_ > options_.clients_max) return RoomErrc::too_many_clients;
+        if (waiting.size() > options_.waiting_max) return RoomErrc::too_many_waiting;
         return {};
     }
     /// Why a connection may not have one more client. The first counts instead of the connection.
     [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection,
                                                   std::size_t clients) const noexcept {
         const bool first = connection.io.clients.empty();
-        if (clients >= options_.clients_max || (!first && is_full(clients)))
+        if (clients - closing_clients_ >= options_.clients_max ||
+            (!first && is_full(clients - closing_clients_ - closing_connections_)))
             return RoomErrc::too_many_clients;
-        if (!connection.counted.waits && waiting_ >= options_.waiting_max)
+        if (!connection.counted.waits && waiting.size() >= options_.waiting_max)
             return RoomErrc::too_many_waiting;
         return {};
     }
@@ -56,29 +65,64 @@ public:
 
     // ---- counts ---------------------------------------------------------------------------------
 
-    void begin_waiting() noexcept { ++waiting_; }
-    void end_waiting() noexcept { --waiting_; }
+    /// The manager closes a client that has a connection of its own, or a connection.
+    void begin_closing(RoomClient& client) {
+        closing_.insert(client.id);
+        client.end.counted = true;
+        ++closing_clients_;
+    }
+    void begin_closing(MultiplexedBase& connection) {
+        closing_.insert(connection.id);
+        connection.end.counted = true;
+        ++closing_connections_;
+    }
+    /// Removes the closed one that arrived first, and returns its id; 0 if there is none.
+    [[nodiscard]] std::uint64_t take_closing() noexcept {
+        if (closing_.empty()) return 0;
+        const std::uint64_t oldest = *closing_.begin();
+        closing_.erase(closing_.begin());
+        return oldest;
+    }
+    /// A client was destroyed.
+    void forget(const RoomClient& client) noexcept {
+        if (!client.end.counted) return;
+        closing_.erase(client.id);
+        --closing_clients_;
+    }
     void begin_recheck() noexcept { ++rechecks_; }
     void end_recheck() noexcept { --rechecks_; }
     /// Counts the connection while it has no client; later its clients are counted.
-    void count(MultiplexedBase& connection) noexcept {
+    void count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
         const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
         if (std::exchange(connection.counted.empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
         if (std::exchange(connection.counted.waits, waits) != waits)
-            waits ? ++waiting_ : --waiting_;
+            waits ? waiting.put(connection.id, turn_owner(connection))
+                  : waiting.remove(connection.id);
     }
     /// A connection without clients was destroyed.
-    void forget_connection() noexcept { --empty_connections_; }
-    /// All connections were destroyed.
-    void forget_connections() noexcept { empty_connections_ = 0; }
+    void forget(const MultiplexedBase& connection) noexcept {
+        --empty_connections_;
+        if (!connection.end.counted) return;
+        closing_.erase(connection.id);
+        --closing_connections_;
+    }
+    /// All connections were destroyed, after their clients.
+    void forget_connections() noexcept {
+        empty_connections_ = closing_connections_ = 0;
+        waiting.clear();
+        closing_.clear();
+    }
 
 private:
     const RoomOptions& options_;
-    std::size_t waiting_ = 0;            ///< clients, and connections without any, before admission
-    std::size_t empty_connections_ = 0;  ///< connections without clients
-    std::size_t rechecks_ = 0;           ///< clients that are checked again
+    std::size_t empty_connections_ = 0;    ///< connections without clients
+    std::size_t closing_clients_ = 0;      ///< closed clients with a connection of their own
+    std::size_t closing_connections_ = 0;  ///< closed connections of several clients
+    /// The closed clients and connections that were not aborted yet. Older ones have lower ids.
+    std::set<std::uint64_t> closing_{};
+    std::size_t rechecks_ = 0;  ///< clients that are checked again
 };
 
 }}}  // namespace belay::detail

@@ -44,7 +44,7 @@ public:
                                               Duration valid_for = {}) noexcept {
         const bool waited = client.core.waiting();
         const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
-        if (waited && !client.core.waiting()) limits.end_waiting();
+        if (waited && !client.core.waiting()) limits.waiting.remove(client.id);
         using Recheck = ClientRights::Recheck;
         using Event = ClientCore::Event;
         // The answer ends it, also if a newer token begins another check in the same step.
@@ -67,6 +67,7 @@ public:
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
         client.end.reason = why;
+        if (client.connection->multiplexed == nullptr) limits.begin_closing(client);
         const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
         release(client, todo);
         if (todo.close) return client.ops->close(client, why);
@@ -80,14 +81,18 @@ public:
         for (RoomClient* const client : connection.io.clients) client->end.reason = why;
         release_all(connection);
         limits.count(connection);
+        limits.begin_closing(connection);
         connection.end.close_with(why);
         connection.ops->open(connection);
         connection.waker.touch();
     }
     void close_all(const std::error_code& why) {
-        count_closes(clients.all(), why);
-        for (const auto& [id, connection] : clients.connections()) close(*connection, why);
-        for (RoomClient* const client : clients.all()) close(*client, why);
+        for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
+        for (RoomClient* const client : clients.all()) {
+            if (client->core.closing()) continue;
+            context_.tally.count_close(client->request.board, why);
+            close(*client, why);
+        }
     }
     /// Closes a client, counts the refusal, and reports it to the observer.
     void fail(RoomClient& client, const std::error_code& why) {
@@ -120,17 +125,14 @@ public:
         if (RoomClient* const found = clients.find_client(id)) {
             if (found->core.closing()) return false;
             // All clients of its connection end with it.
-            count_closes(found->connection->clients, RoomErrc::client_removed);
+            if (MultiplexedBase* const connection = found->connection->multiplexed)
+                return close_counted(*connection, RoomErrc::client_removed);
+            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
             close(*found, RoomErrc::client_removed);
             return true;
         }
         MultiplexedBase* const found = clients.find_connection(id);
-        if (found == nullptr || found->core.closing()) return false;
-        if (found->io.clients.empty())
-            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
-        count_closes(found->io.clients, RoomErrc::client_removed);
-        close(*found, RoomErrc::client_removed);
-        return true;
+        return found != nullptr && close_counted(*found, RoomErrc::client_removed);
     }
 
     // ---- out of the rooms -----------------------------------------------------------------------
@@ -163,15 +165,24 @@ public:
             if (client.connection->multiplexed != nullptr)
                 limits.count(*client.connection->multiplexed);
         });
-        clients.destroy_ended_connections([&](MultiplexedBase&) { limits.forget_connection(); });
+        clients.destroy_ended_connections(
+            [&](MultiplexedBase& connection) { limits.forget(connection); });
     }
 
 private:
-    /// Counts those of the clients that are not closing yet.
-    void count_closes(const auto& closed, const std::error_code& why) {
-        for (const RoomClient* const client : closed) {
-            if (!client->core.closing()) context_.tally.count_close(client->request.board, why);
+    /// Closes a connection, and counts each of its clients that is not closing yet, or else the
+    /// connection.   Returns: whether it was open.
+    bool close_counted(MultiplexedBase& connection, const std::error_code& why) {
+        if (connection.core.closing()) return false;
+        bool counted = false;
+        for (const RoomClient* const client : connection.io.clients) {
+            if (client->core.closing()) continue;
+            context_.tally.count_close(client->request.board, why);
+            counted = true;
         }
+        if (!counted) context_.tally.count_close(connection.request.board, why);
+        close(connection, why);
+        return true;
     }
     [[nodiscard]] static bool is_too_large(const std::error_code& why) noexcept {
         return why == RoomErrc::frame_too_large || why == RoomErrc::update_too_large ||
@@ -199,7 +210,10 @@ private:
                why != RoomErrc::history_reset && why != RoomErrc::room_erased;
     }
     /// The client's transport or connection has ended.
-    void end(RoomClient& client) { leave(client, advance(client, ClientCore::Event::ended).leave); }
+    void end(RoomClient& client) {
+        leave(client, advance(client, ClientCore::Event::ended).leave);
+        limits.forget(client);
+    }
     void leave(RoomClient& client, ClientCore::Leave how) {
         if (how == ClientCore::Leave::no) return;
         const bool had_joined = how == ClientCore::Leave::joined;

@@ -264,6 +264,12 @@ private:
                         if (of(base).link)
                             of(base).link->close(room_close(why, o.close_codes), o.linger_max);
                     },
+                .abort =
+                    [](MultiplexedBase& base) noexcept {
+                        of(base).closed.reset();
+                        if (of(base).link) of(base).link->abort();
+                        base.waker.touch();
+                    },
                 .end =
                     [](MultiplexedBase& base) noexcept {
                         auto owner = std::move(of(base).self);

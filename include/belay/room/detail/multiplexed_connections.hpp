@@ -212,9 +212,7 @@ private:
     template <class C>
     void abort(C& connection, const ConnectionCore::Actions& todo) {
         if (todo.release) release(connection);
-        connection.closed.reset();
-        if (connection.link) connection.link->abort();
-        connection.waker.touch();
+        connection.ops->abort(connection);
     }
     void release(MultiplexedBase& connection) {
         lifecycle_.limits.count(connection);

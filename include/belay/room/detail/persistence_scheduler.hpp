@@ -14,6 +14,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/room/detail/guarded_persistence.hpp>
+#include <belay/room/detail/load_queue.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/fanout_like.hpp>
 
@@ -28,8 +29,9 @@ struct FlushBatch {
 };
 
 /// The rooms whose load, or whose save, waits, and the number of those that are under way.
+template <class Queue>
 struct LimitedCalls {
-    std::deque<RoomBase*> queue{};
+    Queue queue{};
     std::size_t under_way = 0;
 };
 
@@ -66,27 +68,31 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && !saves_.queue.empty()) return always;
         if (may_load() && !loads_.queue.empty()) return always;
-        if (flush_.waits()) return smaller(flush_.deadline(), load_queue_ends());
-        return next_.empty() ? load_queue_ends() : always;
+        if (flush_.waits()) return smaller(flush_.deadline(), loads_.queue.ends());
+        return next_.empty() ? loads_.queue.ends() : always;
     }
     /// Returns the storage; `inner()` is the user's own object.
     [[nodiscard]] GuardedPersistence<Persistence>& persistence() noexcept { return persistence_; }
 
     // ---- loads ----------------------------------------------------------------------------------
 
-    /// Begins a load, or queues it. A load that is under way is begun again: its answer may be
-    /// older than the request.
-    void begin_load(RoomBase& room) {
-        if (room.calls.load_queue.waits) return;
+    /// Begins a load, or queues it in the turns of this user and of the room's clients. A load that
+    /// is queued gets the turns of this user, too. One that is under way is begun again: its answer
+    /// may be older than the request.
+    void begin_load(RoomBase& room, std::string_view user = {}) {
+        if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
         room.calls.load_queue.rejected = false;
         if (room.calls.load.waits()) return load(room);
         if (may_load() && loads_.queue.empty()) {
             ++loads_.under_way;
             return load(room);
         }
-        room.calls.load_queue = {.waits = true,
-                                 .ends = after(context_.now, context_.options.load_queued_within)};
-        loads_.queue.push_back(&room);
+        if (user.empty() && room.share) user = room.share->owner();
+        loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
+        for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
+            for (const RoomClient* const client : *clients)
+                loads_.queue.share(room, turn_owner(*client));
+        }
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
@@ -201,7 +207,7 @@ public:
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
         if (room.calls.save.waits()) --saves_.under_way;
-        if (std::exchange(room.calls.load_queue.waits, false)) std::erase(loads_.queue, &room);
+        loads_.queue.remove(room);
         if (room.calls.load.waits()) --loads_.under_way;
     }
 
@@ -222,26 +228,15 @@ private:
     /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
     void begin_loads() {
         while (may_load() && !loads_.queue.empty()) {
-            RoomBase& room = take_queued_load();
+            RoomBase& room = loads_.queue.take_next();
             ++loads_.under_way;
             load(room);
         }
-        // All wait for the same time, so the first ones are the first to be rejected.
-        while (load_queue_ends() <= context_.now) {
-            RoomBase& room = take_queued_load();
+        while (loads_.queue.ends() <= context_.now) {
+            RoomBase& room = loads_.queue.take_oldest();
             room.calls.load_queue.rejected = true;
             room.waker.touch();
         }
-    }
-    [[nodiscard]] RoomBase& take_queued_load() {
-        RoomBase& room = *loads_.queue.front();
-        loads_.queue.pop_front();
-        room.calls.load_queue.waits = false;
-        return room;
-    }
-    /// Returns when the first queued load has waited for too long.
-    [[nodiscard]] Instant load_queue_ends() const noexcept {
-        return loads_.queue.empty() ? never : loads_.queue.front()->calls.load_queue.ends;
     }
     void load(RoomBase& room) {
         context_.tally.count(room.id, &RoomCounters::loads);
@@ -353,10 +348,10 @@ private:
     Rooms& rooms_;
     Admin& admin_calls_;
     StorageCall<PersistenceError> flush_;
-    FlushBatch next_;           // waits for a flush
-    FlushBatch flushing_;       // waits for the flush that is under way
-    LimitedCalls loads_;        // within loads_max
-    LimitedCalls saves_;        // within saves_max
+    FlushBatch next_;                            // waits for a flush
+    FlushBatch flushing_;                        // waits for the flush that is under way
+    LimitedCalls<LoadQueue> loads_;              // within loads_max
+    LimitedCalls<std::deque<RoomBase*>> saves_;  // within saves_max
     Instant hint_at_ = always;  // the storage's next request for a save counts from here on
 };
 

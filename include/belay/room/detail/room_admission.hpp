@@ -51,14 +51,15 @@ public:
     [[nodiscard]] bool takes_over(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        if (!lifecycle_.limits.is_full(lifecycle_.clients.clients())) return true;
+        if (!lifecycle_.limits.is_full(lifecycle_.clients.clients()) || abort_closing())
+            return true;
         context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many_clients));
         return false;
     }
     /// Checks the access of a new client that has a connection of its own.
     void admit(RoomClient& client) {
         add_client(client);
-        const std::error_code error = why_not_now();
+        const std::error_code error = why_not_now(turn_owner(client));
         admit(client, error ? error : why_not(client.request));
     }
     /// Checks the access of a new client of a multiplexed connection.
@@ -72,17 +73,24 @@ public:
         lifecycle_.clients.add(connection);
         lifecycle_.limits.count(connection);
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
-        if (const std::error_code error = why_not_now()) {
+        if (const std::error_code error = why_not_now(turn_owner(connection))) {
             lifecycle_.fail_connection(connection.io, error);
         } else {
             connection.ops->open(connection);
         }
     }
     /// Why a connection may not have one more client.
-    [[nodiscard]] std::error_code why_not_another(
-        const MultiplexedBase& connection) const noexcept {
+    [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        return lifecycle_.limits.why_not_another(connection, lifecycle_.clients.clients());
+        const std::size_t clients = lifecycle_.clients.clients();
+        if (!connection.io.clients.empty() && lifecycle_.limits.is_full(clients))
+            static_cast<void>(abort_closing());
+        const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
+        const std::string owner = turn_owner(connection);
+        const bool has_space = error == RoomErrc::too_many_waiting &&
+                               make_space(lifecycle_.limits.waiting.of(owner) + 1) &&
+                               !connection.core.closing();
+        return has_space ? std::error_code{} : error;
     }
 
     // ---- access ---------------------------------------------------------------------------------
@@ -141,6 +149,8 @@ public:
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
         if (admitted) sessions_.take_grant(client, std::move(*grant));
+        // Its user is known from here on.
+        if (client.core.waiting()) lifecycle_.limits.waiting.put(client.id, turn_owner(client));
         if (todo.find_room) return find_room(client);
         if (todo.refresh) sessions_.refresh(client, could_edit);
         if (todo.check && !client.core.closing()) ask_authorizer(client);
@@ -158,7 +168,7 @@ private:
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
         lifecycle_.clients.add(client);
-        lifecycle_.limits.begin_waiting();
+        lifecycle_.limits.waiting.put(client.id, turn_owner(client));
         client.update_checking();
     }
     void admit(RoomClient& client, const std::error_code& error) {
@@ -187,9 +197,44 @@ private:
         lifecycle_.limits.begin_recheck();
         check(client);
     }
-    [[nodiscard]] std::error_code why_not_now() const noexcept {
+    /// Why a new client or connection of this user, which is counted already, is rejected.
+    [[nodiscard]] std::error_code why_not_now(const std::string& owner) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        return lifecycle_.limits.why_exceeded(lifecycle_.clients.clients());
+        const std::error_code error = lifecycle_.limits.why_exceeded(lifecycle_.clients.clients());
+        const bool has_space =
+            error == RoomErrc::too_many_waiting && make_space(lifecycle_.limits.waiting.of(owner));
+        return has_space ? std::error_code{} : error;
+    }
+    /// Aborts the client or the connection that arrived first, of those that the manager has closed
+    /// and that their peers have not.   Returns: whether there was one.
+    [[nodiscard]] bool abort_closing() {
+        const std::uint64_t oldest = lifecycle_.limits.take_closing();
+        if (RoomClient* const client = lifecycle_.clients.find_client(oldest)) {
+            static_cast<void>(lifecycle_.advance(*client, ClientCore::Event::lost));
+            client->end.waits = false;
+            client->ops->abort(*client);
+            client->waker.touch();
+            return true;
+        }
+        MultiplexedBase* const connection = lifecycle_.clients.find_connection(oldest);
+        if (connection == nullptr) return false;
+        static_cast<void>(connection->core.step(ConnectionCore::Event::ended, context_.now));
+        connection->end.waits = false;
+        connection->ops->abort(*connection);
+        return true;
+    }
+    /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of
+    /// them. Its user has more. All documents of its connection end: a client dials again then, but
+    /// does not ask again for a document that was denied.
+    /// Returns: whether there was one.
+    [[nodiscard]] bool make_space(std::size_t own) {
+        const std::uint64_t other = lifecycle_.limits.waiting.newest_of_largest(own);
+        RoomClient* const client = lifecycle_.clients.find_client(other);
+        MultiplexedBase* const connection = lifecycle_.clients.find_connection(other);
+        if (client == nullptr && connection == nullptr) return false;
+        lifecycle_.fail_connection(client != nullptr ? *client->connection : connection->io,
+                                   make_error_code(RoomErrc::too_many_waiting));
+        return true;
     }
     [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
@@ -201,8 +246,7 @@ private:
             return lifecycle_.fail_connection(*client.connection,
                                               make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
-        RoomBase* const room =
-            rooms_.find_or_make(client.request.board, error, share_owner(client));
+        RoomBase* const room = rooms_.find_or_make(client.request.board, error, &client);
         if (room == nullptr) return lifecycle_.fail(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.fail(client, make_error_code(RoomErrc::room_full));

@@ -62,8 +62,9 @@ struct PendingEnd {
     }
 
     std::error_code reason{};
-    bool waits = false;   ///< the close code was not sent yet
-    bool reaped = false;  ///< destroyed at the end of the turn
+    bool waits = false;    ///< the close code was not sent yet
+    bool reaped = false;   ///< destroyed at the end of the turn
+    bool counted = false;  ///< as one that the manager has closed
 };
 
 /// The work that the clients of a multiplexed connection cause.
@@ -87,6 +88,7 @@ struct MultiplexedBase {
     struct Ops {
         void (*open)(MultiplexedBase&);
         void (*close)(MultiplexedBase&, const std::error_code& why) noexcept;
+        void (*abort)(MultiplexedBase&) noexcept;
         void (*end)(MultiplexedBase&) noexcept;
     };
 
@@ -188,6 +190,18 @@ private:
 /// Returns the key under which the user of a client is counted.
 [[nodiscard]] inline std::string share_owner(const RoomClient& client) {
     return share_owner(client.rights.grant.user, client.request.ip);
+}
+
+/// Returns the key under which users take turns: the share owner, or else the connection. It is
+/// never empty.
+[[nodiscard]] inline std::string turn_owner(std::string owner, std::uint64_t accepted_id) {
+    return owner.empty() ? "connection " + std::to_string(accepted_id) : owner;
+}
+[[nodiscard]] inline std::string turn_owner(const RoomClient& client) {
+    return turn_owner(share_owner(client), client.accepted_id());
+}
+[[nodiscard]] inline std::string turn_owner(const MultiplexedBase& connection) {
+    return turn_owner(share_owner({}, connection.request.ip), connection.id);
 }
 
 inline void ClientConnection::drop_output(RoomClient& client) noexcept {

@@ -98,10 +98,17 @@ public:
         }
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
-    /// for `owner`.
+    /// for the user of `client`, in whose turn it is loaded.
     Room* find_or_make(std::string_view board, std::error_code& error,
-                       std::string_view owner = {}) {
-        if (Room* const room = find(board)) return room;
+                       const RoomClient* client = nullptr) {
+        const auto begin_load = [&](Room& room) {
+            scheduler_.begin_load(room, client != nullptr ? turn_owner(*client) : std::string{});
+        };
+        if (Room* const room = find(board)) {
+            if (room->calls.load_queue.number != 0) begin_load(*room);
+            return room;
+        }
+        const std::string owner = client != nullptr ? share_owner(*client) : std::string{};
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
@@ -119,7 +126,7 @@ public:
         room.share.emplace(new_rooms_.opened, owner, 1);
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin_.is_changing(room.id)) scheduler_.begin_load(room);
+        if (!admin_.is_changing(room.id)) begin_load(room);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {

@@ -125,9 +125,9 @@ struct AfterLoad {
 };
 /// The place of a room in the queue for RoomOptions::loads_max.
 struct QueuedLoad {
-    bool waits = false;
-    bool rejected = false;  ///< it has waited for too long; the room was not notified yet
-    Instant ends = never;   ///< when it has waited for too long
+    std::uint64_t number = 0;  ///< of the request; 0: it does not wait
+    bool rejected = false;     ///< it has waited for too long; the room was not notified yet
+    Instant ends = never;      ///< when it has waited for too long
 };
 /// The calls of the storage for one room.
 struct RoomCalls {
@@ -140,7 +140,7 @@ struct RoomCalls {
         return smaller(load.deadline(), save.deadline());
     }
     /// Whether a load is queued or under way.
-    [[nodiscard]] bool loads() const noexcept { return load_queue.waits || load.waits(); }
+    [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load.waits(); }
 
     StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
     StorageCall<PersistenceError> save{};
