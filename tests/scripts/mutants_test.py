@@ -66,8 +66,8 @@ NEW_FORM = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def mutant(replacement, text="return 42;", test=CASE, name="m"):
-    return Mutant(name, (Change("belay/a.hpp", text, replacement),), test)
+def mutant(replacement, text="return 42;", test=CASE, name="m", property=""):
+    return Mutant(name, (Change("belay/a.hpp", text, replacement),), test, property)
 
 
 def run(table, *arguments, header=HEADER, run_seconds=20):
@@ -96,6 +96,14 @@ class MutantsTest(unittest.TestCase):
         self.assertEqual(code, 0, output)
         self.assertTrue(output.endswith("2 passed, 0 failed\n"), output)
         self.assertIn("a.test.cpp:3: CHECK: wrong == 42", output)
+
+    def test_a_property_that_does_not_hold_passes(self):
+        code, output = run([mutant("return 43;", property="wrong == 42")], "--all")
+        self.assertEqual(code, 0, output)
+
+    def test_a_mutant_that_fails_by_another_property(self):
+        self.refuses([mutant("return 43;", property='always "right"')],
+                     'fails, but not by always "right": a.test.cpp:3: CHECK: wrong == 42', "0 passed, 1 failed")
 
     def test_a_text_that_occurs_twice(self):
         header = HEADER + "inline int third() { return 42; }\n"
@@ -176,6 +184,9 @@ class MutantsTest(unittest.TestCase):
 
     def test_reports_of_both_versions_are_read(self):
         self.assertEqual(mutants.judge_mutant(1, NEW_FORM), "t.cpp:5: CHECK: two connections: start; opened")
+        self.assertEqual(mutants.judge_mutant(1, NEW_FORM, "opened"), "t.cpp:5: CHECK: two connections: start; opened")
+        with self.assertRaisesRegex(mutants.Refused, "not by closed: t.cpp:5"):
+            mutants.judge_mutant(1, NEW_FORM, "closed")
         with self.assertRaisesRegex(mutants.Refused, "crashes"):
             mutants.judge_mutant(1, NEW_FORM + '<FatalErrorCondition filename="t.cpp" line="5">SIGABRT')
         with self.assertRaisesRegex(mutants.Refused, "as they are: t.cpp:5"):
