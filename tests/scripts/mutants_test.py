@@ -192,6 +192,23 @@ class MutantsTest(unittest.TestCase):
         with self.assertRaisesRegex(mutants.Refused, "as they are: t.cpp:5"):
             mutants.judge_sound(1, NEW_FORM)
 
+    def test_each_property_of_a_world_has_a_mutant(self):
+        self.assertEqual(mutants.properties_without_mutant(ROOT, mutants.MUTANTS), set(mutants.UNPLANTED))
+        for reason in mutants.UNPLANTED.values():
+            self.assertGreater(len(reason.split()), 5)
+
+    def test_a_property_without_a_mutant_is_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "tests/worlds").mkdir(parents=True)
+            (root / "tests/worlds/a.test.cpp").write_text(
+                'world.always("a", f);\nworld.require(\n    "b", f());\nworld.eventually(name, 1s, f);\n'
+                'TEST_CASE("one", "[a]") {}\nTEST_CASE(\n    "two", "[a]") {}\n')
+            table = [mutant("", test=Test("tests/worlds/a.test.cpp", "*"), property='always "a"'),
+                     mutant("", test=Test("tests/worlds/a.test.cpp", "two"), property='require "b"'),
+                     mutant("", test=Test("tests/worlds/b.test.cpp", "*"), property='require "b"')]
+            self.assertEqual(mutants.properties_without_mutant(root, table), {("one", "b"), ("one", ""), ("two", "")})
+
     def test_the_table_fits_the_tree(self):
         self.assertEqual(len({m.name for m in mutants.MUTANTS}), len(mutants.MUTANTS))
         for m in mutants.MUTANTS:
@@ -201,6 +218,8 @@ class MutantsTest(unittest.TestCase):
                 source = (ROOT / m.test.source).read_text(encoding="utf-8")
                 if m.test.cases != "*":
                     self.assertIn(f'"{m.test.cases.split(" - ")[0]}"', source)
+                if m.property:
+                    self.assertIn(f'"{m.property.split(chr(34))[1]}"', source)
 
 
 if __name__ == "__main__":
