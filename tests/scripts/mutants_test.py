@@ -66,8 +66,8 @@ NEW_FORM = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def mutant(replacement, text="return 42;", test=CASE, name="m"):
-    return Mutant(name, (Change("belay/a.hpp", text, replacement),), test)
+def mutant(replacement, text="return 42;", test=CASE, name="m", property=""):
+    return Mutant(name, (Change("belay/a.hpp", text, replacement),), test, property)
 
 
 def run(table, *arguments, header=HEADER, run_seconds=20):
@@ -96,6 +96,14 @@ class MutantsTest(unittest.TestCase):
         self.assertEqual(code, 0, output)
         self.assertTrue(output.endswith("2 passed, 0 failed\n"), output)
         self.assertIn("a.test.cpp:3: CHECK: wrong == 42", output)
+
+    def test_a_property_that_does_not_hold_passes(self):
+        code, output = run([mutant("return 43;", property="wrong == 42")], "--all")
+        self.assertEqual(code, 0, output)
+
+    def test_a_mutant_that_fails_by_another_property(self):
+        self.refuses([mutant("return 43;", property='always "right"')],
+                     'fails, but not by always "right": a.test.cpp:3: CHECK: wrong == 42', "0 passed, 1 failed")
 
     def test_a_text_that_occurs_twice(self):
         header = HEADER + "inline int third() { return 42; }\n"
@@ -176,10 +184,30 @@ class MutantsTest(unittest.TestCase):
 
     def test_reports_of_both_versions_are_read(self):
         self.assertEqual(mutants.judge_mutant(1, NEW_FORM), "t.cpp:5: CHECK: two connections: start; opened")
+        self.assertEqual(mutants.judge_mutant(1, NEW_FORM, "opened"), "t.cpp:5: CHECK: two connections: start; opened")
+        with self.assertRaisesRegex(mutants.Refused, "not by closed: t.cpp:5"):
+            mutants.judge_mutant(1, NEW_FORM, "closed")
         with self.assertRaisesRegex(mutants.Refused, "crashes"):
             mutants.judge_mutant(1, NEW_FORM + '<FatalErrorCondition filename="t.cpp" line="5">SIGABRT')
         with self.assertRaisesRegex(mutants.Refused, "as they are: t.cpp:5"):
             mutants.judge_sound(1, NEW_FORM)
+
+    def test_each_property_of_a_world_has_a_mutant(self):
+        self.assertEqual(mutants.properties_without_mutant(ROOT, mutants.MUTANTS), set(mutants.UNPLANTED))
+        for reason in mutants.UNPLANTED.values():
+            self.assertGreater(len(reason.split()), 5)
+
+    def test_a_property_without_a_mutant_is_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "tests/worlds").mkdir(parents=True)
+            (root / "tests/worlds/a.test.cpp").write_text(
+                'world.always("a", f);\nworld.require(\n    "b", f());\nworld.eventually(name, 1s, f);\n'
+                'TEST_CASE("one", "[a]") {}\nTEST_CASE(\n    "two", "[a]") {}\n')
+            table = [mutant("", test=Test("tests/worlds/a.test.cpp", "*"), property='always "a"'),
+                     mutant("", test=Test("tests/worlds/a.test.cpp", "two"), property='require "b"'),
+                     mutant("", test=Test("tests/worlds/b.test.cpp", "*"), property='require "b"')]
+            self.assertEqual(mutants.properties_without_mutant(root, table), {("one", "b"), ("one", ""), ("two", "")})
 
     def test_the_table_fits_the_tree(self):
         self.assertEqual(len({m.name for m in mutants.MUTANTS}), len(mutants.MUTANTS))
@@ -190,6 +218,8 @@ class MutantsTest(unittest.TestCase):
                 source = (ROOT / m.test.source).read_text(encoding="utf-8")
                 if m.test.cases != "*":
                     self.assertIn(f'"{m.test.cases.split(" - ")[0]}"', source)
+                if m.property:
+                    self.assertIn(f'"{m.property.split(chr(34))[1]}"', source)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ bool bridges_to_one_server(sim::World& world) {
     }
     // They may be equal by chance, while a push of an earlier scene is under way.
     world.run_for(10s);
-    if (!world.require("they stay in step", in_step(run).empty())) return false;
+    if (!world.require("both programs and the server are in step", in_step(run))) return false;
     for (const char* const own : {"a", "b"}) {
         // After a lost answer and a crash, the scene may be kept instead of its deletion.
         const auto last = run.written.find(own);

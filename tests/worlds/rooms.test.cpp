@@ -262,7 +262,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     if (!world.run_until([&] { return run.in_step().empty(); }, 60s)) {
         return world.require("all are in step 60 s after the faults", run.in_step());
     }
-    if (!world.require("no edit that was shown is lost in the end", run.lost())) return false;
+    if (!world.require("no edit that was shown is lost", run.lost())) return false;
     for (sim::Host* const client : run.clients) client->process<RoomClientProcess>()->type();
     const std::size_t last = run.edits.size() - 1;
     if (!world.run_until([&] { return run.in_step().empty() && run.edits[last].shown; }, 20s))

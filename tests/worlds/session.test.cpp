@@ -130,7 +130,10 @@ private:
         if (now.state == LinkState::failed && sender_->status().blocked == Blocked::none) {
             run_.world.reach("attempt limit reached");
             // A person looks after a while.
-            host_.after(4s, [this] { static_cast<void>(sender_->reconnect_now()); });
+            host_.after(4s, [this] {
+                tap_.not_before = always;  // it may end a wait
+                static_cast<void>(sender_->reconnect_now());
+            });
         }
         if (tap_.early_dials != 0) run_.wrong = "a dial before the end of the wait";
     }

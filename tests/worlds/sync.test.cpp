@@ -543,8 +543,9 @@ bool replicas_of_one_server(sim::World& world) {
         auto* const device = host->process<NotesDevice>();
         device->edit();
     }
-    if (!world.run_until(in_step, 120s)) return world.require("later edits arrive", run.in_step());
-    return world.require("no later edit is silently lost", run.lost());
+    if (!world.run_until(in_step, 120s))
+        return world.require("devices and server are in step, and no edit waits", run.in_step());
+    return world.require("no edit is silently lost", run.lost());
 }
 
 }  // namespace
