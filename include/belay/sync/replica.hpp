@@ -114,6 +114,10 @@ public:
         /// The elements whose versions here the server had lost, and which are sent to it again as
         /// edits, sorted; see ReplicaOptions::OtherStore::restores.
         std::vector<std::string> restored{};
+        /// The elements whose values the server could not write, or this device could not read,
+        /// with the error. They stay here as they were, and the other changes are received. An edit
+        /// of such an element replaces its value.
+        std::vector<part::ElementChange<value_type>> unreadable{};
     };
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
@@ -434,6 +438,8 @@ private:
     }
     /// Reports the edits of this sync that others have replaced already.
     [[nodiscard]] std::error_code report_replaced(Report& report) {
+        std::map<std::string_view, const Change*> without_value;
+        for (const Change& one : report.unreadable) without_value.emplace(one.id, &one);
         for (const auto& [seq, edit] : edits_.all()) {
             const operation_type& operation = edit.operation;
             const OperationKind kind = operation.kind();
@@ -442,9 +448,20 @@ private:
                 edits_.shown(edits_.last_of(operation.element())) != &edit) {
                 continue;
             }
+            const bool is_removal = kind == OperationKind::remove;
+            const auto mine = [&, element = std::string{operation.element()}]() -> Change {
+                return {element, operation.stamp,
+                        is_removal ? std::nullopt : std::optional{operation.value()}};
+            };
+            const auto bad = without_value.find(operation.element());
+            if (bad != without_value.end()) {
+                // The local store has the version before both.
+                const bool is_own = bad->second->stamp.origin == clock_.origin();
+                if (!is_own) report.replaced.push_back({mine(), *bad->second});
+                continue;
+            }
             const part::ElementKey key{options_.session, operation.element()};
             const auto local = store().find(key);
-            const bool is_removal = kind == OperationKind::remove;
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live && report.copied &&
                 local->stamp < operation.stamp) {
@@ -460,11 +477,8 @@ private:
             }
             auto value = store().read(key);
             if (!value) return value.error();
-            std::string element{operation.element()};
             report.replaced.push_back(
-                {{element, operation.stamp,
-                  is_removal ? std::nullopt : std::optional{operation.value()}},
-                 {element, local->stamp, std::move(*value)}});
+                {mine(), {std::string{operation.element()}, local->stamp, std::move(*value)}});
         }
         return {};
     }

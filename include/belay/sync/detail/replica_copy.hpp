@@ -68,9 +68,11 @@ public:
         first_copy   ///< into an empty store
     };
     /// Calls `visit(change)`, which returns a std::error_code, for each change that apply() makes.
+    /// An element whose value cannot be read stays as it is.
     template <class Visit>
     [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
         for (const Change& change : page.changes) {
+            if (change.error) continue;
             if (of == Of::copy) {
                 const Result<bool> has = has_version(change);
                 if (!has) return has.error();

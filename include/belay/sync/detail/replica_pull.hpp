@@ -7,6 +7,7 @@
 #include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
+#include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::move
@@ -102,6 +103,7 @@ private:
         if (of_ == Of::copy || of_ == Of::other_copy) {
             for (const Change& change : page.changes) copied_.insert(change.id);
         }
+        note_unreadable(page, report.unreadable);
         if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
         if (const auto error = prepare(page, report)) return error;
         return copy_.apply(page, of_);
@@ -122,6 +124,20 @@ private:
         ++position_.copies;
         return {};
     }
+    /// Lists the elements whose present values are not on their pages.
+    void note_unreadable(const Page& page, std::vector<Change>& list) {
+        if (page.begins_copy) list.clear();
+        if (!list.empty()) {
+            std::unordered_set<std::string_view> present;
+            for (const Change& change : page.changes) present.insert(change.id);
+            std::erase_if(list, [&](const Change& one) { return present.count(one.id) != 0; });
+        }
+        for (const Change& change : page.changes) {
+            if (!change.error) continue;
+            context_.clock.saw(change.stamp);  // so that an edit of this replica replaces it
+            list.push_back(change);
+        }
+    }
     /// Makes durable what the local store loses by these changes.
     template <class Report>
     [[nodiscard]] std::error_code prepare(const Page& page, Report& report) {
@@ -140,7 +156,7 @@ private:
             const part::ElementKey key{context_.options.session, there.id};
             const auto here = store_.find(key);
             if (!here) return here.error();
-            const bool differs = here->presence == part::Presence::live || there.value;
+            const bool differs = here->presence == part::Presence::live || !there.is_removal();
             // An edit that waits follows the version here, and is sent anyway.
             if (here->presence == part::Presence::absent || !differs ||
                 !(there.stamp < here->stamp) || edits_.shown(edits_.last_of(there.id)) != nullptr ||
@@ -156,7 +172,7 @@ private:
                 auto value = store_.read(key);
                 if (!value) return value.error();
                 if (!*value) return SyncErrc::store_disagrees;
-                if (there.value) {
+                if (!there.is_removal()) {
                     operation.action = UpdateElement<Value>{there.id, std::move(**value)};
                 } else {
                     operation.action = AddElement<Value>{there.id, std::move(**value)};
