@@ -5,6 +5,8 @@
 
 #include <algorithm>      // std::any_of
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
+#include <cstddef>        // std::size_t
+#include <cstdint>        // std::uint64_t
 #include <map>            // std::map
 #include <optional>       // std::optional
 #include <span>           // std::span
@@ -87,6 +89,18 @@ public:
         Id before{};
         operation_type operation{};
     };
+    /// The changes that the server's store has lost, or never had, as far as this replica knows.
+    struct Lost {
+        /// The first and the last lost change, by their numbers in the former history. The first
+        /// one is 0 if it is unknown, because the store has since made more changes.
+        std::uint64_t first_change = 0;
+        std::uint64_t last_change = 0;
+        /// The number of elements whose versions here are later than those of the store, and the
+        /// stamps of these versions. OtherStore::stops counts none.
+        std::size_t elements = 0;
+        Stamp earliest{};
+        Stamp latest{};
+    };
     /// The outcome of one sync().
     struct Report {
         /// The reason why the sync did not complete; call it again. No edit is lost.
@@ -118,6 +132,9 @@ public:
         /// with the error. They stay here as they were, and the other changes are received. An edit
         /// of such an element replaces its value.
         std::vector<part::ElementChange<value_type>> unreadable{};
+        /// The loss of the server's store; nothing if it is the former one. After a crash during
+        /// the copy of that store, the number of elements is that of the rest.
+        std::optional<Lost> lost{};
     };
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.

@@ -87,6 +87,7 @@ public:
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
             report.unreadable.swap(kept.unreadable);
+            report.lost.swap(kept.lost);
         }
         Interruption(const Interruption&) = delete;
         Interruption& operator=(const Interruption&) = delete;
@@ -95,6 +96,7 @@ public:
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
             kept.unreadable.swap(report.unreadable);
+            kept.lost.swap(report.lost);
             edits->send_again(Decided::all);
         }
         ReplicaEdits* edits;  // null: there is none
