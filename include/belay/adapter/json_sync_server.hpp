@@ -207,7 +207,7 @@ public:
         if (!operations.empty()) {
             const std::string session = detail::Json(options_.session).dump();
             auto answer = ask(R"({"session":)" + session + R"(,"operations":[)" + operations + "]}",
-                              [&](detail::Json& json) { return read_result(json, batch); });
+                              [&](detail::Json& document) { return read_result(document, batch); });
             if (!answer) return answer;
             made = std::move(*answer);
         }
@@ -279,11 +279,11 @@ private:
             return make_error_code(SyncErrc::store_disagrees);
         }
         auto made = detail::unless_it_throws([&]() -> Result<Made> {
-            auto json = detail::Json::parse(as_text(*answer));
-            if (const auto error = json.find("error"); error != json.end()) {
+            auto document = detail::Json::parse(as_text(*answer));
+            if (const auto error = document.find("error"); error != document.end()) {
                 return detail::code_of_json(*error);
             }
-            return read(json);
+            return read(document);
         });
         if (!made) return make_error_code(SyncErrc::store_disagrees);
         return std::move(*made);
@@ -386,15 +386,15 @@ private:
                                          detail::sync_answer_depth - 2);
         });
         const auto text = detail::unless_it_throws([&] {
-            detail::Json json = result;
+            detail::Json document = result;
             if (!unread.empty()) {
-                json["success"] = false;
-                json["failed_count"] = result.failed_count + unread.size();
+                document["success"] = false;
+                document["failed_count"] = result.failed_count + unread.size();
                 for (detail::Json& one : unread) {
-                    json["failed_operations"].push_back(std::move(one));
+                    document["failed_operations"].push_back(std::move(one));
                 }
             }
-            return json.dump();
+            return document.dump();
         });
         return {text ? *text : refusal(SyncErrc::store_corrupt).text, result.synced_count != 0};
     }
