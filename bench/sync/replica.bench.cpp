@@ -4,6 +4,8 @@
 // many; and a sync that has nothing to do.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -70,6 +72,44 @@ void appends(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
+/// An edit and an append in turn, in random order, so that both meet the same disk. The time is that
+/// of the edits; `ratio` is that of the medians.
+void edits_and_appends(benchmark::State& state) {
+    using Time = std::chrono::duration<double>;
+    const Scratch scratch;
+    const Scratch other;
+    MemoryStore<std::string> copy;
+    Replica replica{journal_in(scratch, Flush::group),
+                    std::ref(copy),
+                    BenchText{},
+                    {.edits_max = 100'000'000, .adds_base = false}};
+    if (replica.load()) std::abort();
+    auto journal = journal_in(other, Flush::group);
+    const Bytes record(6 + 16 + 28 + 2 + 28 + 4 + 12 + 4 + 32);
+    Random bits;
+    std::uint64_t next = 0;
+    std::vector<double> times[2];
+    for (auto _ : state) {
+        std::string name = "element-" + std::to_string(++next % 10'000);
+        const std::uint64_t first = bits() % 2;
+        for (const std::uint64_t which : {first, 1 - first}) {
+            const auto begin = std::chrono::steady_clock::now();
+            const bool ok =
+                which == 0 ? replica.edit(UpdateElement{name, std::string(32, 'y')}).has_value()
+                           : journal.append(record).has_value() && !journal.commit();
+            if (!ok) std::abort();
+            times[which].push_back(Time{std::chrono::steady_clock::now() - begin}.count());
+        }
+        state.SetIterationTime(times[0].back());
+    }
+    for (auto& each : times) {
+        const auto middle = each.begin() + static_cast<std::ptrdiff_t>(each.size() / 2);
+        std::nth_element(each.begin(), middle, each.end());
+    }
+    state.counters["ratio"] = times[1][times[1].size() / 2] / times[0][times[0].size() / 2];
+    state.SetItemsProcessed(state.iterations());
+}
+
 constexpr std::size_t elements = 100'000;
 std::vector<Edit> all_adds() {
     std::vector<Edit> adds;
@@ -126,6 +166,7 @@ void empty_syncs(benchmark::State& state) {
 
 BENCHMARK(edits<Flush::group>)->Name("sync/replica/edit/belay")->UseRealTime();
 BENCHMARK(appends<Flush::group>)->Name("sync/replica/edit/journal")->UseRealTime();
+BENCHMARK(edits_and_appends)->Name("sync/replica/edit_in_turn/belay")->UseManualTime();
 BENCHMARK(edits<Flush::none>)->Name("sync/replica/edit_unflushed/belay");
 BENCHMARK(appends<Flush::none>)->Name("sync/replica/edit_unflushed/journal");
 BENCHMARK(first_syncs)->Name("sync/replica/first_sync/belay");

@@ -3,6 +3,8 @@
 // Method: check::sync_server, golden texts, and damaged questions and answers.
 #include <belay/adapter/json_sync_server.hpp>
 
+#include <stdexcept>
+
 #include "support/catch.hpp"
 #include "support/sync/replica_server_rig.hpp"
 
@@ -12,6 +14,25 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 
 namespace {
+
+/// A value with conversions that throw exceptions of their own.
+struct Temperature {
+    static constexpr int unwritable = -1;
+    static constexpr int unreadable = -2;
+    int kelvin = 0;
+    friend bool operator==(const Temperature&, const Temperature&) = default;
+};
+std::uint64_t content_hash(const Temperature& value) {
+    return static_cast<std::uint64_t>(value.kelvin);
+}
+void to_json(json& to, const Temperature& value) {
+    if (value.kelvin == Temperature::unwritable) throw std::runtime_error{"no sensor"};
+    to = value.kelvin;
+}
+void from_json(const json& from, Temperature& value) {
+    value.kelvin = from.get<int>();
+    if (value.kelvin == Temperature::unreadable) throw std::out_of_range{"too cold"};
+}
 
 struct JsonRig {
     WallTime time{1h};
@@ -154,7 +175,96 @@ TEST_CASE("a text that has no JSON fails alone", "[adapter][json_sync_server]") 
     CHECK(phone.replica->sync(server).error == std::error_code{});
     // Another program has written such a text into the store.
     REQUIRE_FALSE(rig.store.add({"s", "c"}, "\xff", {stamp(9), id_of(99), 0, {}}));
-    CHECK(server.changes({}).error() == SyncErrc::store_corrupt);
+    const auto page = server.changes({});
+    REQUIRE(page);
+    REQUIRE(page->changes.size() == 2);
+    CHECK(page->changes[0].value == "1");
+    CHECK(page->changes[1].id == "c");
+    CHECK(page->changes[1].error == SyncErrc::store_corrupt);
+    // Its id may be such a text, too.
+    REQUIRE_FALSE(rig.store.add({"s", "\xfe"}, "2", {stamp(10), id_of(98), 0, {}}));
+    const auto more = server.changes(page->next);
+    REQUIRE(more);
+    REQUIRE(more->changes.size() == 1);
+    CHECK(more->changes[0].id == "\xef\xbf\xbd");
+    CHECK(more->changes[0].error == SyncErrc::store_corrupt);
+}
+
+TEST_CASE("a value whose conversion throws an exception of its own fails alone",
+          "[adapter][json_sync_server]") {
+    WallTime time{1h};
+    MemoryStore<Temperature> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            SharedWall{&time}};
+    part::JsonReplicaServer server{processor};
+    const auto exchange = [&](const Bytes& question, Duration) -> Result<Bytes> {
+        return to_bytes(as_bytes(server.answer(as_text(question)).text));
+    };
+    part::JsonSyncServer<Temperature, decltype(exchange)> device{exchange, {.session = "s"}};
+    const auto edit_of = [&](std::uint64_t number, const char* element, int kelvin) {
+        Operation<Temperature> one{.id = id_of(number), .stamp = stamp(50), .saw = Stamp{}};
+        one.action = AddElement<Temperature>{element, {kelvin}};
+        return one;
+    };
+    // The device cannot write one value, and the server cannot read another.
+    std::vector<Operation<Temperature>> batch{edit_of(1, "a", Temperature::unwritable),
+                                              edit_of(2, "b", Temperature::unreadable),
+                                              edit_of(3, "c", 3)};
+    const auto result = device.send(batch);
+    REQUIRE(result);
+    CHECK(result->synced_count == 1);
+    REQUIRE(result->failed_operations.size() == 2);
+    for (const auto& one : result->failed_operations) {
+        CHECK(one.error == SyncErrc::bad_operation);
+        CHECK_FALSE(one.retryable);
+    }
+    // The server cannot write one, and the device cannot read another.
+    REQUIRE_FALSE(store.add({"s", "a"}, {Temperature::unwritable}, {stamp(9), id_of(91), 0, {}}));
+    REQUIRE_FALSE(store.add({"s", "b"}, {Temperature::unreadable}, {stamp(9), id_of(92), 0, {}}));
+    const auto page = device.changes({});
+    REQUIRE(page);
+    REQUIRE(page->changes.size() == 3);
+    CHECK(page->changes[0].value == Temperature{3});
+    CHECK(page->changes[1].error == SyncErrc::store_corrupt);
+    CHECK(page->changes[2].error == SyncErrc::bad_operation);
+    // Edits replace both.
+    batch = {edit_of(4, "a", 1), edit_of(5, "b", 2)};
+    for (int times = 0; times < 2; ++times) {
+        const auto mended = device.send(batch);
+        REQUIRE(mended);
+        CHECK(mended->synced_count == 2);
+        CHECK(mended->overwrote.empty());
+    }
+    CHECK(device.changes(page->next)->changes[1].value == Temperature{2});
+}
+
+TEST_CASE("a value of the store that is nested too deep to be parsed fails alone",
+          "[adapter][json_sync_server]") {
+    MemoryStore<json> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}};
+    part::JsonReplicaServer server{processor};
+    const auto exchange = [&](const Bytes& question, Duration) -> Result<Bytes> {
+        return to_bytes(as_bytes(server.answer(as_text(question)).text));
+    };
+    part::JsonSyncServer<json, decltype(exchange)> device{exchange, {.session = "s"}};
+    for (std::size_t depth : {63U, 64U, 200U}) {
+        json value = "1";
+        for (std::size_t i = 0; i < depth; ++i) value = json::array({value});
+        REQUIRE_FALSE(
+            store.add({"s", std::to_string(depth)}, value, {stamp(9), id_of(90 + depth), 0, {}}));
+    }
+    const auto page = device.changes({});
+    REQUIRE(page);
+    REQUIRE(page->changes.size() == 3);
+    CHECK(page->changes[0].value);
+    CHECK(page->changes[1].error == SyncErrc::store_corrupt);
+    CHECK(page->changes[2].error == SyncErrc::store_corrupt);
+    Operation<json> edit{.id = id_of(1), .stamp = stamp(50), .saw = Stamp{}};
+    edit.action = AddElement<json>{"200", "mended"};
+    const auto result = device.send({&edit, 1});
+    REQUIRE(result);
+    CHECK(result->synced_count == 1);
+    CHECK(result->overwrote.empty());
 }
 
 TEST_CASE("JsonReplicaServer answers a batch although a value that it replaced has no JSON",

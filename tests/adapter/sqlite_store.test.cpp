@@ -315,6 +315,25 @@ TEST_CASE("sqlite::Store::changes_since reports a damaged element", "[adapter][s
     CHECK(store.changes_since("s", {}, 10).error() == QueueErrc::corrupt);
 }
 
+TEST_CASE("sqlite::Store::changes_since lists a value that its codec rejects alone, with an error",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    TextStore store = store_in(dir / "s");
+    REQUIRE_FALSE(store.add({"s", "a"}, "undecodable", {stamp(1), fresh_id(), 1}));
+    REQUIRE_FALSE(store.add({"s", "b"}, "2", {stamp(2), fresh_id(), 1}));
+    const auto page = store.changes_since("s", {}, 10);
+    REQUIRE(page);
+    REQUIRE(page->changes.size() == 2);
+    CHECK(page->changes[0] ==
+          part::ElementChange<std::string>{"a", stamp(1), std::nullopt, QueueErrc::corrupt});
+    CHECK(page->changes[1].value == "2");
+    REQUIRE_FALSE(store.add({"s", "a"}, "1", {stamp(3), fresh_id(), 1}));
+    const auto next = store.changes_since("s", page->next, 10);
+    REQUIRE(next);
+    REQUIRE(next->changes.size() == 1);
+    CHECK(next->changes[0].value == "1");
+}
+
 TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;

@@ -87,6 +87,48 @@ TEST_CASE("Replica notices a restored store that has made more changes than it k
     CHECK_FALSE(device.replica->sync(rig.server).copied);
 }
 
+TEST_CASE("Replica reports the range and the time of what a restored store has lost",
+          "[sync][replica]") {
+    const OtherStore choice = GENERATE(OtherStore::stops, OtherStore::copies, OtherStore::restores);
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, choice);
+    edit_and_sync(rig, *device.replica, AddText{"kept", "1"});
+    edit_and_sync(rig, *device.replica, AddText{"removed", "1"});  // change 2, in the backup
+    edit_and_sync(rig, *device.replica, AddText{"new", "1"});
+    const WallTime first_lost = rig.time;
+    edit_and_sync(rig, *device.replica, UpdateText{"kept", "2"});
+    edit_and_sync(rig, *device.replica, RemoveElement{"removed"});  // change 5
+    const WallTime last_lost = rig.time;
+    CHECK_FALSE(device.replica->sync(rig.server).lost);
+    std::uint64_t first_change = 3;
+    SECTION("the store has fewer changes") { rig.restore(2, 2); }
+    SECTION("the store has made more changes since") {
+        rig.restore(2, 2);
+        rig.overtake();
+        first_change = 0;
+    }
+    SECTION("it is another store") {
+        rig.restore(2, 2);
+        rig.store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+        for (std::size_t i = 0; i < 2; ++i) {
+            REQUIRE(rig.processor.process_batch("s", rig.server.batches[i]).success);
+        }
+        first_change = 1;
+    }
+    const auto report = device.replica->sync(rig.server);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == first_change);
+    CHECK(report.lost->last_change == 5);
+    if (choice == OtherStore::stops) {
+        CHECK(report.lost->elements == 0);
+        return;
+    }
+    CHECK(report.lost->elements == 3);
+    CHECK(report.lost->earliest.wall == first_lost);
+    CHECK(report.lost->latest.wall == last_lost);
+    CHECK_FALSE(device.replica->sync(rig.server).lost);
+}
+
 TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][replica]") {
     RestoredServerRig rig;
     Device<> phone = rig.device(1, OtherStore::restores);

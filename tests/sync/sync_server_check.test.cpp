@@ -4,6 +4,8 @@
 #include <belay/sync/sync_server_check.hpp>
 
 #include <memory>
+#include <set>
+#include <string>
 
 #include "support/catch.hpp"
 #include "support/sync/replica_rig.hpp"
@@ -95,13 +97,52 @@ struct WritesValues : ServedStore<Store, Strategy> {
     using Base = ServedStore<Store, Strategy>;
     Result<ServedPage> changes(const part::StoreCursor& since) {
         auto page = Base::changes(since);
-        for (const auto& one : page->changes) {
-            if (one.value == "unwritable") return SyncErrc::store_corrupt;
+        for (auto& one : page->changes) {
+            if (one.value != "unwritable") continue;
+            one.value.reset();
+            one.error = SyncErrc::store_corrupt;
         }
         return page;
     }
 };
 using WritingServer = WritesValues<Memory, LastWriteWins>;
+struct FailsPagesOfUnwritable : WritingServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        auto page = WritingServer::changes(since);
+        for (const auto& one : page->changes) {
+            if (one.error) return one.error;
+        }
+        return page;
+    }
+};
+struct LeavesOutUnwritable : WritingServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        auto page = WritingServer::changes(since);
+        std::erase_if(page->changes, [](const auto& one) { return !!one.error; });
+        return page;
+    }
+};
+struct ListsUnwritableAsRemoved : WritingServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        auto page = WritingServer::changes(since);
+        for (auto& one : page->changes) one.error = {};
+        return page;
+    }
+};
+/// Never lists the element of an error again.
+struct HidesWhatWasUnwritable : WritingServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        auto page = WritingServer::changes(since);
+        for (auto& one : page->changes) {
+            if (one.error) hidden.insert(one.id);
+            if (hidden.count(one.id) == 0) continue;
+            one.value.reset();
+            one.error = SyncErrc::store_corrupt;
+        }
+        return page;
+    }
+    std::set<std::string> hidden{};
+};
 struct FailsBatchesOfUnwritable : WritingServer {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
         auto result = WritingServer::send(batch);
@@ -175,6 +216,10 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
     CHECK(rule_broken_by<RepeatsItself>() == Rule::lists_only_changes);
     CHECK(rule_broken_by<StopsCopies>().has_value());
     CHECK(rule_broken_by<FailsToAnswer>() == Rule::takes_what_it_should);
+    CHECK(rule_broken_by<FailsPagesOfUnwritable>() == Rule::answers_about_unwritable_values);
+    CHECK(rule_broken_by<LeavesOutUnwritable>() == Rule::answers_about_unwritable_values);
+    CHECK(rule_broken_by<ListsUnwritableAsRemoved>() == Rule::answers_about_unwritable_values);
+    CHECK(rule_broken_by<HidesWhatWasUnwritable>() == Rule::lists_its_effects);
     CHECK(rule_broken_by<FailsBatchesOfUnwritable>() == Rule::answers_about_unwritable_values);
     CHECK(rule_broken_by<KeepsEditsOfUnwritable>() == Rule::answers_about_unwritable_values);
     CHECK(rule_broken_by<ForgetsUnwritable>() == Rule::applies_each_once);

@@ -125,6 +125,8 @@ struct NotesCopy {
 struct NotesRun {
     explicit NotesRun(sim::World& w) : world{w} {}
 
+    std::string wrong{};  ///< with a report
+
     /// An edit that one device has made. A removal has no text.
     struct Edit {
         std::size_t device;
@@ -413,7 +415,14 @@ private:
             world.reach("replaced");
             note_version(one.mine.id, one.mine.value);
         }
-        if (!report.restored.empty()) world.reach("server restored by a device");
+        if (!report.restored.empty()) {
+            world.reach("server restored by a device");
+            // Each of them is a part of what the server has lost.
+            const bool is_counted = report.lost && report.lost->last_change != 0 &&
+                                    report.lost->elements >= report.restored.size() &&
+                                    !(report.lost->latest < report.lost->earliest);
+            if (!is_counted) run_.wrong = "the report does not have the range of a loss";
+        }
         if (report.copied && !accepts_other_) world.reach("copied again");
     }
     /// An edit that restores a version has an id of its own.
@@ -532,6 +541,7 @@ bool replicas_of_one_server(sim::World& world) {
           "server restored by a device"}) {
         world.reachable(mark);
     }
+    world.always("a loss is reported", [&run] { return run.wrong; });
     damage_store(run);
     const auto in_step = [&run] { return run.in_step().empty(); };
     world.run_for(20s);

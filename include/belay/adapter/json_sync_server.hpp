@@ -6,12 +6,15 @@
 #include <algorithm>     // std::max
 #include <concepts>      // std::predicate, std::same_as
 #include <cstdint>       // std::uint64_t
+#include <exception>     // std::exception
+#include <map>           // std::map
+#include <new>           // std::bad_alloc
 #include <optional>      // std::optional
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <utility>       // std::declval, std::move
 #include <vector>        // std::vector
 
 #include <belay/adapter/detail/json_cost.hpp>
@@ -62,23 +65,62 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     }
     return cursor;
 }
-template <class Value>
-[[nodiscard]] Json json_of_page(const part::ChangesPage<Value>& page) {
-    Json changes = Json::array();
-    for (const auto& one : page.changes) {
-        Json change{{"id", one.id}, {"stamp", one.stamp}};
-        if (one.value) change["value"] = *one.value;
-        changes.push_back(std::move(change));
+/// Returns what `make` returns; nothing if it throws, except std::bad_alloc: conversions of values
+/// are functions of users, who may throw exceptions of their own.
+template <class Make>
+[[nodiscard]] auto unless_it_throws(Make make) -> std::optional<decltype(make())> {
+    try {
+        return make();
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception&) {
+        return std::nullopt;
     }
-    Json json{{"changes", std::move(changes)},
-              {"next", json_of_cursor(page.next)},
+}
+/// Returns the text of a part of a message; nothing if it has none, or none that may be parsed.
+template <class Make>
+[[nodiscard]] std::optional<std::string> text_of_part(Make make, std::size_t depth_max) {
+    auto text = unless_it_throws([&] { return make().dump(); });
+    if (text && !may_be_parsed(*text, depth_max)) text.reset();
+    return text;
+}
+template <class Value>
+[[nodiscard]] Json json_of_change(const part::ElementChange<Value>& one,
+                                  const std::error_code& error) {
+    Json change{{"id", one.id}, {"stamp", one.stamp}};
+    if (error) {
+        change["error"] = json_of_code(error);
+    } else if (one.value) {
+        change["value"] = *one.value;
+    }
+    return change;
+}
+/// A value that has no JSON fails alone: the page has an error in its place.
+template <class Value>
+[[nodiscard]] std::string text_of_page(const part::ChangesPage<Value>& page) {
+    std::string changes;
+    for (const auto& one : page.changes) {
+        auto text =
+            text_of_part([&] { return json_of_change(one, one.error); }, sync_answer_depth - 2);
+        if (!text) {
+            const std::error_code error = one.error ? one.error : SyncErrc::store_corrupt;
+            // The id may be the text that is no UTF-8.
+            text = json_of_change(one, error).dump(-1, ' ', false, Json::error_handler_t::replace);
+        }
+        changes += (changes.empty() ? "" : ",") + *text;
+    }
+    Json json{{"next", json_of_cursor(page.next)},
               {"begins_copy", page.begins_copy},
               {"more", page.more}};
     if (page.other_history) json["other_history"] = true;
-    return json;
+    return R"({"changes":[)" + changes + "]," + json.dump().substr(1);
 }
 template <class Value>
-[[nodiscard]] part::ChangesPage<Value> page_of_json(const Json& json) {
+[[nodiscard]] std::optional<Value> value_of_json(const Json& json) {
+    return unless_it_throws([&] { return json.get<Value>(); });
+}
+template <class Value>
+[[nodiscard]] part::ChangesPage<Value> page_of_json(Json& json) {
     part::ChangesPage<Value> page;
     object_of(json, "a page");
     const Json& changes = json.at("changes");
@@ -87,8 +129,12 @@ template <class Value>
         auto& change = page.changes.emplace_back();
         change.id = object_of(one, "a change").at("id").get<std::string>();
         change.stamp = one.at("stamp").get<Stamp>();
-        const auto value = one.find("value");
-        if (value != one.end()) change.value.emplace(value->get<Value>());
+        if (const auto error = one.find("error"); error != one.end()) {
+            change.error = code_of_json(*error);
+        } else if (const auto value = one.find("value"); value != one.end()) {
+            change.value = value_of_json<Value>(*value);
+            if (!change.value) change.error = SyncErrc::bad_operation;
+        }
     }
     page.next = cursor_of_json(json.at("next"));
     page.begins_copy = json.at("begins_copy").get<bool>();
@@ -109,8 +155,9 @@ namespace part {
 ///
 /// - {"session", "operations": [...]} has the answer of a SyncResult.
 /// - {"session", "since": cursor} has the answer {"changes": [{"id", "stamp", "value"}], "next":
-///   cursor, "begins_copy", "more"}. A removal has no "value". With "other_history": true, the
-///   cursor was of changes that the server does not have; see ChangesPage.
+///   cursor, "begins_copy", "more"}. A removal has no "value". A value that the server cannot write
+///   has "error": {"category", "value"} in its place. With "other_history": true, the cursor was of
+///   changes that the server does not have; see ChangesPage.
 /// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
 ///   server has returned it. It may have "seen", a text, and "epoch", a number of 32 bits.
 /// - The answer to both may be {"error": {"category", "value"}}.
@@ -139,22 +186,20 @@ public:
                            "JsonSyncServer: within must be above 0ns");
     }
 
-    /// Applies operations on the server. One that has no JSON, such as a text that is no UTF-8, or
-    /// whose JSON is nested deeper than 62, fails alone, with bad_operation.
+    /// Applies operations on the server. One that has no JSON fails alone, with bad_operation.
+    /// Examples are a text that is no UTF-8, a value whose to_json throws, and JSON that is nested
+    /// deeper than 62.
     ///
     /// Errors: those of the exchange and of the server; store_disagrees: the answer is another one.
     [[nodiscard]] Result<SyncResult<operation_type>> send(std::span<const operation_type> batch) {
         std::vector<const operation_type*> unsent;
         std::string operations;
         for (const operation_type& one : batch) {
-            try {
-                const std::string text = detail::Json(one).dump();
-                if (!detail::may_be_parsed(text, detail::sync_question_depth - 2)) {
-                    unsent.push_back(&one);
-                    continue;
-                }
-                operations += (operations.empty() ? "" : ",") + text;
-            } catch (const detail::Json::exception&) {
+            const auto text = detail::text_of_part([&] { return detail::Json(one); },
+                                                   detail::sync_question_depth - 2);
+            if (text) {
+                operations += (operations.empty() ? "" : ",") + *text;
+            } else {
                 unsent.push_back(&one);
             }
         }
@@ -162,7 +207,7 @@ public:
         if (!operations.empty()) {
             const std::string session = detail::Json(options_.session).dump();
             auto answer = ask(R"({"session":)" + session + R"(,"operations":[)" + operations + "]}",
-                              &read_result);
+                              [&](detail::Json& document) { return read_result(document, batch); });
             if (!answer) return answer;
             made = std::move(*answer);
         }
@@ -173,7 +218,10 @@ public:
         made.success = made.failed_count == 0;
         return made;
     }
-    /// Returns the next changes.   Errors: as send.
+    /// Returns the next changes. A value that from_json cannot read fails alone, with
+    /// bad_operation.
+    ///
+    /// Errors: as send.
     [[nodiscard]] Result<ChangesPage<Value>> changes(const StoreCursor& since) {
         const detail::Json question{{"session", options_.session},
                                     {"since", detail::json_of_cursor(since)}};
@@ -181,25 +229,64 @@ public:
     }
 
 private:
-    [[nodiscard]] static SyncResult<operation_type> read_result(const detail::Json& json) {
-        return json.get<SyncResult<operation_type>>();
+    /// Reads a result, which has the operations of the batch again. They are known by their ids,
+    /// because from_json may not read a value that to_json has written.
+    [[nodiscard]] static SyncResult<operation_type> read_result(
+        detail::Json& json, std::span<const operation_type> batch) {
+        for (const char* const list : {"conflicts", "failed_operations", "overwrote"}) {
+            const auto entries = json.find(list);
+            if (entries == json.end() || !entries->is_array()) continue;
+            for (detail::Json& one : *entries) {
+                detail::Json& operation = one.at("operation");
+                operation = {{"id", operation.at("id")},
+                             {"stamp", Stamp{}},
+                             {"RemoveElement", {{"id", ""}}}};
+            }
+        }
+        const auto all = json.find("overwrote");
+        if (all != json.end() && all->is_array()) {
+            // The server, too, leaves out the replaced values that it cannot write.
+            auto& entries = all->template get_ref<detail::Json::array_t&>();
+            std::erase_if(entries, [](const detail::Json& one) {
+                const auto& replaced = one.at("replaced");
+                const auto value = replaced.find("value");
+                return value != replaced.end() && !detail::value_of_json<Value>(*value);
+            });
+        }
+        auto result = json.get<SyncResult<operation_type>>();
+        std::map<Id, const operation_type*> sent;
+        for (const operation_type& one : batch) sent.emplace(one.id, &one);
+        const auto restore = [&](auto& entries) {
+            for (auto& one : entries) {
+                const auto at = sent.find(one.operation.id);
+                if (at == sent.end()) detail::refuse_json("an operation was not sent", json);
+                one.operation = *at->second;
+            }
+        };
+        restore(result.conflicts);
+        restore(result.failed_operations);
+        restore(result.overwrote);
+        return result;
     }
-    template <class Made>
-    [[nodiscard]] Result<Made> ask(const std::string& text, Made (*read)(const detail::Json&)) {
+    /// Asks, and returns what `read(json)` makes of the answer.
+    template <class Read>
+    [[nodiscard]] auto ask(const std::string& text, Read read)
+        -> Result<decltype(read(std::declval<detail::Json&>()))> {
+        using Made = decltype(read(std::declval<detail::Json&>()));
         auto answer = exchange_(to_bytes(as_bytes(text)), options_.within);
         if (!answer) return answer.error();
         if (!detail::may_be_parsed(as_text(*answer), detail::sync_answer_depth)) {
             return make_error_code(SyncErrc::store_disagrees);
         }
-        try {
-            const auto json = detail::Json::parse(as_text(*answer));
-            if (const auto error = json.find("error"); error != json.end()) {
+        auto made = detail::unless_it_throws([&]() -> Result<Made> {
+            auto document = detail::Json::parse(as_text(*answer));
+            if (const auto error = document.find("error"); error != document.end()) {
                 return detail::code_of_json(*error);
             }
-            return read(json);
-        } catch (const detail::Json::exception&) {
-            return make_error_code(SyncErrc::store_disagrees);
-        }
+            return read(document);
+        });
+        if (!made) return make_error_code(SyncErrc::store_disagrees);
+        return std::move(*made);
     }
 
     Exchange exchange_;
@@ -231,8 +318,9 @@ public:
     ///
     /// Errors: in the answer. bad_operation: the text is no question, or is nested deeper than 64;
     ///         unknown_session. An operation that cannot be read fails alone, with bad_operation.
-    ///         store_corrupt: a value of the store has no JSON. The answer to operations leaves out
-    ///         such a value that they replaced.
+    ///         A value of the store fails alone, with store_corrupt, if its to_json throws, it has
+    ///         a text that is no UTF-8, or its JSON is nested deeper than 63. The answer to
+    ///         operations leaves out such a value that they replaced.
     /// Throws: what the processor throws.
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(std::string_view question, Allows&& allows) {
@@ -270,7 +358,7 @@ private:
             detail::ProcessorServer<Processor> store{*processor_, session, most};
             const auto page = store.changes(since);
             if (!page) return refusal(page.error());
-            Answer made = written(detail::json_of_page(*page), false);
+            Answer made{detail::text_of_page(*page), false};
             // A store without a list of changes returns everything, whatever `most` is.
             const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
             if (made.text.size() <= options_.answer_bytes || !can_shrink) return made;
@@ -281,47 +369,34 @@ private:
         std::vector<operation_type> batch;
         detail::Json unread = detail::Json::array();
         for (const detail::Json& one : operations) {
-            try {
-                batch.push_back(one.get<operation_type>());
-            } catch (const detail::Json::exception&) {
-                const std::error_code why = SyncErrc::bad_operation;
-                unread.push_back({{"operation", one},
-                                  {"error", why.message()},
-                                  {"code", detail::json_of_code(why)},
-                                  {"retryable", false}});
-            }
-        }
-        const auto result = processor_->process_batch(session, batch);
-        detail::Json json = result;
-        if (!unread.empty()) {
-            json["success"] = false;
-            json["failed_count"] = result.failed_count + unread.size();
-            for (detail::Json& one : unread) json["failed_operations"].push_back(std::move(one));
-        }
-        if (const auto all = json.find("overwrote"); all != json.end()) leave_out_unwritable(*all);
-        return written(json, result.synced_count != 0);
-    }
-    /// Leaves out the replaced versions whose values have no JSON: a device would get the same
-    /// error for ever. The processor's observer has them.
-    static void leave_out_unwritable(detail::Json& overwrites) {
-        detail::Json kept = detail::Json::array();
-        for (detail::Json& one : overwrites) {
-            try {
-                static_cast<void>(one.dump());
-                kept.push_back(std::move(one));
-            } catch (const detail::Json::exception&) {
+            if (auto read = detail::value_of_json<operation_type>(one)) {
+                batch.push_back(std::move(*read));
                 continue;
             }
+            const std::error_code why = SyncErrc::bad_operation;
+            unread.push_back({{"operation", one},
+                              {"error", why.message()},
+                              {"code", detail::json_of_code(why)},
+                              {"retryable", false}});
         }
-        overwrites = std::move(kept);
-    }
-    /// Another program may have written a text that is no UTF-8 into the store.
-    [[nodiscard]] static Answer written(const detail::Json& json, bool changed) {
-        try {
-            return {json.dump(), changed};
-        } catch (const detail::Json::exception&) {
-            return {refusal(SyncErrc::store_corrupt).text, changed};
-        }
+        auto result = processor_->process_batch(session, batch);
+        // A device would get the same error for ever. The processor's observer has them.
+        std::erase_if(result.overwrote, [](const auto& one) {
+            return !detail::text_of_part([&] { return detail::json_of_overwrite(one); },
+                                         detail::sync_answer_depth - 2);
+        });
+        const auto text = detail::unless_it_throws([&] {
+            detail::Json document = result;
+            if (!unread.empty()) {
+                document["success"] = false;
+                document["failed_count"] = result.failed_count + unread.size();
+                for (detail::Json& one : unread) {
+                    document["failed_operations"].push_back(std::move(one));
+                }
+            }
+            return document.dump();
+        });
+        return {text ? *text : refusal(SyncErrc::store_corrupt).text, result.synced_count != 0};
     }
 
     Processor* processor_;

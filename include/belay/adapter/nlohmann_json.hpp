@@ -293,17 +293,13 @@ void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
 
 namespace detail {
 
-template <OperationLike Op>
-[[nodiscard]] Json json_of_overwrites(const SyncResult<Op>& result) {
-    Json all = Json::array();
-    for (const auto& one : result.overwrote) {
-        Json replaced{{"stamp", one.replaced.stamp}};
-        if (one.replaced.value) replaced["value"] = *one.replaced.value;
-        all.push_back({{"operation", one.operation},
-                       {"reason", json_of_reason(one.reason)},
-                       {"replaced", std::move(replaced)}});
-    }
-    return all;
+/// `one` is a SyncResult::Overwrite.
+[[nodiscard]] Json json_of_overwrite(const auto& one) {
+    Json replaced{{"stamp", one.replaced.stamp}};
+    if (one.replaced.value) replaced["value"] = *one.replaced.value;
+    return {{"operation", one.operation},
+            {"reason", json_of_reason(one.reason)},
+            {"replaced", std::move(replaced)}};
 }
 template <OperationLike Op>
 void read_overwrites(const Json& json, SyncResult<Op>& result) {
@@ -356,7 +352,9 @@ void to_json(nlohmann::json& json, const SyncResult<Op>& result) {
             {"duration_ms", detail::milliseconds_of(result.duration)},
             {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
             {"retry_attempts", result.retry_attempts}};
-    if (!result.overwrote.empty()) json["overwrote"] = detail::json_of_overwrites(result);
+    for (const auto& one : result.overwrote) {
+        json["overwrote"].push_back(detail::json_of_overwrite(one));
+    }
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, SyncResult<Op>& result) {

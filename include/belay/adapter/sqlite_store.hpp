@@ -154,7 +154,8 @@ public:
 
     /// Returns the changes of a session after a cursor; see StoreLike.
     ///
-    /// Pre: most > 0.   Errors: as of read.
+    /// Pre: most > 0.
+    /// Errors: as of read. A value that the codec rejects fails alone, with corrupt.
     /// Complexity: linear in the page. It reads no element if nothing has changed.
     [[nodiscard]] Result<part::ChangesPage<value_type>> changes_since(
         std::string_view session, const part::StoreCursor& since, std::size_t most) {
@@ -162,12 +163,11 @@ public:
         part::ChangesPage<value_type> page;
         const auto take = [&](std::string_view id, const Stamp& stamp,
                               const std::optional<BytesView>& bytes) -> std::error_code {
-            std::optional<value_type> value;
-            if (bytes) {
-                value = codec_.decode(*bytes);
-                if (!value) return make_error_code(QueueErrc::corrupt);
-            }
-            page.changes.push_back({std::string{id}, stamp, std::move(value)});
+            auto& change = page.changes.emplace_back();
+            change.id = id;
+            change.stamp = stamp;
+            if (bytes) change.value = codec_.decode(*bytes);
+            if (bytes && !change.value) change.error = QueueErrc::corrupt;
             return {};
         };
         if (const auto error = tables_.changes_since(session, since, most, page, take))

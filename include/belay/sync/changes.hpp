@@ -3,10 +3,11 @@
 /// StoreCursor, ElementChange, ChangesPage: the changes of a store since a reader's last page.
 #pragma once
 
-#include <cstdint>   // std::uint64_t
-#include <optional>  // std::optional
-#include <string>    // std::string
-#include <vector>    // std::vector
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <vector>        // std::vector
 
 #include <belay/sync/stamp.hpp>
 
@@ -44,9 +45,14 @@ template <class Value>
 struct ElementChange {
     std::string id{};
     Stamp stamp{};
-    /// The value; nothing if the element was removed.
+    /// The value; nothing if the element was removed, or if there is an error.
     std::optional<Value> value{};
+    /// The reason why the value of a live element is not here. store_corrupt: the server could not
+    /// write it; bad_operation: this side could not read it; those of the store. The next change of
+    /// the element has the value again.
+    std::error_code error{};
 
+    [[nodiscard]] bool is_removal() const noexcept { return !value && !error; }
     friend bool operator==(const ElementChange&, const ElementChange&) = default;
 };
 

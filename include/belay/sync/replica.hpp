@@ -5,6 +5,8 @@
 
 #include <algorithm>      // std::any_of
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
+#include <cstddef>        // std::size_t
+#include <cstdint>        // std::uint64_t
 #include <map>            // std::map
 #include <optional>       // std::optional
 #include <span>           // std::span
@@ -87,6 +89,18 @@ public:
         Id before{};
         operation_type operation{};
     };
+    /// The changes that the server's store has lost, or never had, as far as this replica knows.
+    struct Lost {
+        /// The first and the last lost change, by their numbers in the former history. The first
+        /// one is 0 if it is unknown, because the store has since made more changes.
+        std::uint64_t first_change = 0;
+        std::uint64_t last_change = 0;
+        /// The number of elements whose versions here are later than those of the store, and the
+        /// stamps of these versions. OtherStore::stops counts none.
+        std::size_t elements = 0;
+        Stamp earliest{};
+        Stamp latest{};
+    };
     /// The outcome of one sync().
     struct Report {
         /// The reason why the sync did not complete; call it again. No edit is lost.
@@ -114,6 +128,13 @@ public:
         /// The elements whose versions here the server had lost, and which are sent to it again as
         /// edits, sorted; see ReplicaOptions::OtherStore::restores.
         std::vector<std::string> restored{};
+        /// The elements whose values the server could not write, or this device could not read,
+        /// with the error. They stay here as they were, and the other changes are received. An edit
+        /// of such an element replaces its value.
+        std::vector<part::ElementChange<value_type>> unreadable{};
+        /// The loss of the server's store; nothing if it is the former one. After a crash during
+        /// the copy of that store, the number of elements is that of the rest.
+        std::optional<Lost> lost{};
     };
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
@@ -434,6 +455,8 @@ private:
     }
     /// Reports the edits of this sync that others have replaced already.
     [[nodiscard]] std::error_code report_replaced(Report& report) {
+        std::map<std::string_view, const Change*> without_value;
+        for (const Change& one : report.unreadable) without_value.emplace(one.id, &one);
         for (const auto& [seq, edit] : edits_.all()) {
             const operation_type& operation = edit.operation;
             const OperationKind kind = operation.kind();
@@ -442,9 +465,20 @@ private:
                 edits_.shown(edits_.last_of(operation.element())) != &edit) {
                 continue;
             }
+            const bool is_removal = kind == OperationKind::remove;
+            const auto mine = [&, element = std::string{operation.element()}]() -> Change {
+                return {element, operation.stamp,
+                        is_removal ? std::nullopt : std::optional{operation.value()}};
+            };
+            const auto bad = without_value.find(operation.element());
+            if (bad != without_value.end()) {
+                // The local store has the version before both.
+                const bool is_own = bad->second->stamp.origin == clock_.origin();
+                if (!is_own) report.replaced.push_back({mine(), *bad->second});
+                continue;
+            }
             const part::ElementKey key{options_.session, operation.element()};
             const auto local = store().find(key);
-            const bool is_removal = kind == OperationKind::remove;
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live && report.copied &&
                 local->stamp < operation.stamp) {
@@ -460,11 +494,8 @@ private:
             }
             auto value = store().read(key);
             if (!value) return value.error();
-            std::string element{operation.element()};
             report.replaced.push_back(
-                {{element, operation.stamp,
-                  is_removal ? std::nullopt : std::optional{operation.value()}},
-                 {element, local->stamp, std::move(*value)}});
+                {mine(), {std::string{operation.element()}, local->stamp, std::move(*value)}});
         }
         return {};
     }

@@ -63,7 +63,8 @@ public:
     /// Answers a question about any session.
     ///
     /// Errors:     in the answer. bad_operation: the bytes are no question. An operation whose
-    ///             value the codec cannot decode fails alone, with bad_operation.
+    ///             value the codec cannot decode fails alone, with bad_operation. A value of the
+    ///             store that the codec rejects fails alone, with store_corrupt.
     /// Throws:     what the processor and the codec throw. The device asks again later.
     /// Complexity: linear in the question and the answer.
     [[nodiscard]] Answer answer(BytesView question) {
@@ -116,14 +117,10 @@ private:
                 return Messages::answer_error(detail::SyncMessageKind::page, asked.id,
                                               page.error());
             }
-            auto bytes = messages_.answer_page(asked.id, *page);
-            if (!bytes) {
-                return Messages::answer_error(detail::SyncMessageKind::page, asked.id,
-                                              SyncErrc::store_corrupt);
-            }
+            Bytes bytes = messages_.answer_page(asked.id, *page);
             // A store without a list of changes returns everything, whatever `most` is.
             const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
-            if (bytes->size() <= options_.answer_bytes || !can_shrink) return std::move(*bytes);
+            if (bytes.size() <= options_.answer_bytes || !can_shrink) return bytes;
             most = page->changes.size() / 2;
         }
     }

@@ -231,7 +231,8 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 ///   follow soon; changes nothing.
 /// - optional: `changes_since(session, since, most) -> Result<ChangesPage<value_type>>`: returns
 ///   the next changes of a session after the cursor `since`, at most `most` (above 0) of them, each
-///   element once with its present version, removals included. The page begins a copy of everything
+///   element once with its present version, removals included. A value that it cannot read is an
+///   error of its element alone. The page begins a copy of everything
 ///   if `since` is a cursor of another store or ahead of this one. It does so, too, if the store
 ///   has forgotten a removal after `since`.
 /// - optional: `replaced(operation) -> Result<std::optional<ReplacedVersion<value_type>>>`: returns

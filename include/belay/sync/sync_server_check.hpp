@@ -47,7 +47,7 @@ enum class SyncServerRule : std::uint8_t {
         "changes lists nothing to a reader that has everything, unless it sends a copy",
         "changes ends: each page moves the cursor, and one of them is the last",
         "a new reader gets a copy of what the others have",
-        "an edit of a value without a written form is answered, and replaces it"};
+        "a value without a written form is listed alone, with an error, and an edit replaces it"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -122,14 +122,16 @@ public:
             expect(fresh.has == follower_.has && fresh.copied_once, Rule::copies_for_new_readers);
         }
     }
-    /// Meets a value that no answer can carry: an author who has not seen it edits its element, and
-    /// the element is removed afterwards.
+    /// Meets a value that no answer can carry: the readers get all other changes, an author who has
+    /// not seen it edits its element, and the element is removed afterwards.
     template <class Spoil>
     void meet_unwritable(Spoil& spoil) {
         constexpr Rule rule = Rule::answers_about_unwritable_values;
         const std::string element = "f";
         Stamp there = clock_.stamp();
         spoil(server_, std::string_view{element}, std::as_const(there));
+        pass(element);
+        if (broken_) return;
         Op edit;
         edit.id = make_id(bits_);
         edit.stamp = clock_.stamp_above(there).value();
@@ -143,7 +145,8 @@ public:
         if (first->conflicts.empty()) {
             read(follower_, rule);
             const auto at = follower_.has.find(element);
-            expect(at != follower_.has.end(), Rule::lists_its_effects);
+            expect(at != follower_.has.end() && follower_.unreadable.empty(),
+                   Rule::lists_its_effects);
             if (broken_) return;
             there = at->second.first;  // a strategy may have merged
         }
@@ -156,7 +159,8 @@ public:
         expect(gone && gone->conflicts.empty() && gone->failed == 0, rule);
         if (broken_) return;
         read(follower_, rule);
-        expect(follower_.has.count(element) == 0, Rule::lists_its_effects);
+        expect(follower_.has.count(element) + follower_.unreadable.count(element) == 0,
+               Rule::lists_its_effects);
         versions_ = confirmed_ = versions_of(follower_);
     }
     [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
@@ -166,6 +170,7 @@ private:
     struct Reader {
         std::map<std::string, std::pair<Stamp, Value>> has{};
         std::map<std::string, Stamp> removed{};
+        std::set<std::string> unreadable{};
         part::StoreCursor cursor{};
         bool copied_once = false;
     };
@@ -230,13 +235,36 @@ private:
                Rule::accounts_for_each_operation);
         return done;
     }
+    /// Makes a change behind that of an element without a written form. Each reader must get it,
+    /// and a value or an error for the element.
+    void pass(const std::string& element) {
+        constexpr Rule rule = Rule::answers_about_unwritable_values;
+        Op other;
+        other.id = make_id(bits_);
+        other.stamp = clock_.stamp();
+        other.action = AddElement<Value>{"g", value_(++last_)};
+        other.saw = Stamp{};
+        const auto done = sent({other}, rule);
+        expect(done && done->conflicts.empty() && done->failed == 0, rule);
+        Reader fresh;
+        for (Reader* const reader : {&follower_, &fresh}) {
+            if (broken_) return;
+            read(*reader, rule);
+            const std::size_t listed =
+                reader->has.count(element) + reader->unreadable.count(element);
+            expect(listed == 1 && reader->has.count("g") == 1, rule);
+        }
+        expect(fresh.has == follower_.has && fresh.unreadable == follower_.unreadable, rule);
+        if (!broken_) read(follower_, Rule::lists_only_changes);
+    }
     /// Reads to the end of the changes.
     void read(Reader& reader, Rule rule) {
         std::set<std::string> copied;
         bool copies = false;
         for (int pages = 0;; ++pages) {
             const auto page = server_.changes(reader.cursor);
-            expect(static_cast<bool>(page), Rule::takes_what_it_should);
+            const bool is_bad = rule == Rule::answers_about_unwritable_values;
+            expect(static_cast<bool>(page), is_bad ? rule : Rule::takes_what_it_should);
             if (!page) return;
             const bool moved = page->next != reader.cursor || page->begins_copy;
             expect((!page->more || moved) && pages < 10'000, Rule::ends_its_pages);
@@ -247,8 +275,12 @@ private:
                 copied.insert(change.id);
                 reader.has.erase(change.id);
                 reader.removed.erase(change.id);
+                reader.unreadable.erase(change.id);
+                expect(!change.value || !change.error, rule);
                 if (change.value) {
                     reader.has.insert({change.id, {change.stamp, *change.value}});
+                } else if (change.error) {
+                    reader.unreadable.insert(change.id);
                 } else {
                     reader.removed[change.id] = change.stamp;
                 }
@@ -262,6 +294,7 @@ private:
             const auto one = at++;
             if (copied.count(one->first) == 0) reader.has.erase(one);
         }
+        std::erase_if(reader.unreadable, [&](const auto& id) { return copied.count(id) == 0; });
     }
     [[nodiscard]] bool has_what_was_sent() const {
         std::size_t live = 0;

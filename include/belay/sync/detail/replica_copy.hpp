@@ -34,6 +34,8 @@ public:
     using Value = ValueOfStore<Store>;
     using Page = part::ChangesPage<Value>;
     using Change = part::ElementChange<Value>;
+    /// The number `seen` while the store has elements of two histories; ahead of each store.
+    static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
     ReplicaCopy(Store& store, const std::string& session, Random& bits) noexcept
         : store_{store}, session_{session}, bits_{bits} {}
@@ -68,9 +70,11 @@ public:
         first_copy   ///< into an empty store
     };
     /// Calls `visit(change)`, which returns a std::error_code, for each change that apply() makes.
+    /// An element whose value cannot be read stays as it is.
     template <class Visit>
     [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
         for (const Change& change : page.changes) {
+            if (change.error) continue;
             if (of == Of::copy) {
                 const Result<bool> has = has_version(change);
                 if (!has) return has.error();
@@ -139,8 +143,6 @@ public:
 private:
     // Above each time of a stamp, so that no expiry forgets the cursor.
     static constexpr std::int64_t offset = std::int64_t{1} << 62;
-    // Ahead of each store.
-    static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
     [[nodiscard]] Result<bool> has_version(const Change& change) {
         const Result<part::ElementState> found = store_.find({session_, change.id});

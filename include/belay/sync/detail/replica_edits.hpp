@@ -86,6 +86,8 @@ public:
             : edits{&of}, report{now}, kept{next} {
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
+            report.unreadable.swap(kept.unreadable);
+            report.lost.swap(kept.lost);
         }
         Interruption(const Interruption&) = delete;
         Interruption& operator=(const Interruption&) = delete;
@@ -93,6 +95,8 @@ public:
             if (edits == nullptr) return;
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
+            kept.unreadable.swap(report.unreadable);
+            kept.lost.swap(report.lost);
             edits->send_again(Decided::all);
         }
         ReplicaEdits* edits;  // null: there is none

@@ -3,10 +3,12 @@
 /// ReplicaPull: brings the changes of a server into the local store of a Replica.
 #pragma once
 
+#include <algorithm>      // std::max
 #include <optional>       // std::nullopt
 #include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
+#include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::move
@@ -72,7 +74,10 @@ public:
         const auto gone = copy_.beside(copied_);
         if (!gone) return gone.error();
         Page absent;
-        for (const Change& one : *gone) absent.changes.push_back({one.id, Stamp{}, std::nullopt});
+        for (const Change& one : *gone) {
+            absent.changes.push_back({one.id, Stamp{}, std::nullopt});
+            if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
+        }
         if (const auto error = prepare(absent, report)) return error;
         report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
         return copy_.finish(*gone, position_.cursor);
@@ -88,7 +93,7 @@ private:
     template <class Report>
     [[nodiscard]] std::error_code take(const Page& page, Report& report) {
         if (page.begins_copy) {
-            if (const auto error = begin_copy(page)) return error;
+            if (const auto error = begin_copy(page, report)) return error;
         }
         // Without a copy, a cursor stays in its store, and never goes back.
         const bool follows =
@@ -102,14 +107,20 @@ private:
         if (of_ == Of::copy || of_ == Of::other_copy) {
             for (const Change& change : page.changes) copied_.insert(change.id);
         }
+        note_unreadable(page, report.unreadable);
         if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
+        if (of_ == Of::other_copy) {
+            if (const auto error = note_lost(page, *report.lost)) return error;
+        }
         if (const auto error = prepare(page, report)) return error;
         return copy_.apply(page, of_);
     }
-    [[nodiscard]] std::error_code begin_copy(const Page& page) {
+    template <class Report>
+    [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
         const bool is_other = position_.had.store != no_id &&
                               (page.other_history || page.next.store != position_.had.store ||
                                page.next.copied_at < position_.had.changes);
+        if (is_other && !report.lost) note_range(page, report.lost.emplace());
         if (is_other && context_.options.other_store == OtherStore::stops) {
             return SyncErrc::other_store;
         }
@@ -121,6 +132,51 @@ private:
         copied_.clear();
         ++position_.copies;
         return {};
+    }
+    /// Notes which changes of the former history this store has lost.
+    template <class Lost>
+    void note_range(const Page& page, Lost& lost) const noexcept {
+        const part::StoreCursor& had = position_.had;
+        // A copy that a crash has interrupted has no `seen` of a history.
+        const bool has_seen = had.seen < Copy::no_history;
+        lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;
+        if (page.next.store != had.store) {
+            lost.first_change = 1;
+        } else if (page.next.copied_at < lost.last_change) {
+            lost.first_change = page.next.copied_at + 1;
+        }
+    }
+    /// Counts the versions here that are later than those of another store.
+    template <class Lost>
+    [[nodiscard]] std::error_code note_lost(const Page& page, Lost& lost) {
+        for (const Change& there : page.changes) {
+            const auto here = store_.find({context_.options.session, there.id});
+            if (!here) return here.error();
+            const bool is_removal = here->presence == part::Presence::removed;
+            if (here->presence == part::Presence::absent || !(there.stamp < here->stamp)) continue;
+            if (!is_removal || !there.is_removal()) count_lost(here->stamp, lost);
+        }
+        return {};
+    }
+    template <class Lost>
+    static void count_lost(const Stamp& stamp, Lost& lost) noexcept {
+        const bool is_first = lost.elements++ == 0;
+        if (is_first || stamp < lost.earliest) lost.earliest = stamp;
+        if (is_first || lost.latest < stamp) lost.latest = stamp;
+    }
+    /// Lists the elements whose present values are not on their pages.
+    void note_unreadable(const Page& page, std::vector<Change>& list) {
+        if (page.begins_copy) list.clear();
+        if (!list.empty()) {
+            std::unordered_set<std::string_view> present;
+            for (const Change& change : page.changes) present.insert(change.id);
+            std::erase_if(list, [&](const Change& one) { return present.count(one.id) != 0; });
+        }
+        for (const Change& change : page.changes) {
+            if (!change.error) continue;
+            context_.clock.saw(change.stamp);  // so that an edit of this replica replaces it
+            list.push_back(change);
+        }
     }
     /// Makes durable what the local store loses by these changes.
     template <class Report>
@@ -140,7 +196,7 @@ private:
             const part::ElementKey key{context_.options.session, there.id};
             const auto here = store_.find(key);
             if (!here) return here.error();
-            const bool differs = here->presence == part::Presence::live || there.value;
+            const bool differs = here->presence == part::Presence::live || !there.is_removal();
             // An edit that waits follows the version here, and is sent anyway.
             if (here->presence == part::Presence::absent || !differs ||
                 !(there.stamp < here->stamp) || edits_.shown(edits_.last_of(there.id)) != nullptr ||
@@ -156,7 +212,7 @@ private:
                 auto value = store_.read(key);
                 if (!value) return value.error();
                 if (!*value) return SyncErrc::store_disagrees;
-                if (there.value) {
+                if (!there.is_removal()) {
                     operation.action = UpdateElement<Value>{there.id, std::move(**value)};
                 } else {
                     operation.action = AddElement<Value>{there.id, std::move(**value)};

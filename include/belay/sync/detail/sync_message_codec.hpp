@@ -106,8 +106,8 @@ public:
         append_error(message, error);
         return message;
     }
-    /// Returns: nothing if the codec has no bytes for a value.
-    [[nodiscard]] std::optional<Bytes> answer_page(std::uint64_t id, const Page& page) {
+    /// A value that the codec rejects fails alone: the page has an error in its place.
+    [[nodiscard]] Bytes answer_page(std::uint64_t id, const Page& page) {
         Bytes message = answer_error(SyncMessageKind::page, id, {});
         append_flag(message, page.begins_copy);
         append_flag(message, page.more);
@@ -117,7 +117,13 @@ public:
         for (const auto& change : page.changes) {
             append_session(message, change.id);
             append_stamp(message, change.stamp);
-            if (!append_value(message, change.value)) return std::nullopt;
+            const std::size_t end = message.size();
+            std::error_code error = change.error;
+            if (!error && append_value(message, change.value)) continue;
+            if (!error) error = SyncErrc::store_corrupt;
+            message.resize(end);
+            message.push_back(in_error);
+            append_error(message, error);
         }
         return message;
     }
@@ -135,7 +141,7 @@ public:
             auto& change = page.changes.emplace_back();
             change.id = as_text(in.text());
             change.stamp = in.stamp();
-            if (!read_value(in, change.value)) return std::nullopt;
+            if (!read_value(in, change.value, change.error)) return std::nullopt;
         }
         if (!in.whole()) return std::nullopt;
         return page;
@@ -244,7 +250,11 @@ public:
             one.index = in.number();
             one.reason = read_reason(in);
             one.replaced.stamp = in.stamp();
-            right = right && read_value(in, one.replaced.value) && one.index < all.decided;
+            std::error_code unreadable;
+            right =
+                right && read_value(in, one.replaced.value, unreadable) && one.index < all.decided;
+            // As on the side of the server: its codec may be newer than this one.
+            if (unreadable) all.overwrote.pop_back();
         }
         if (!right || !in.whole()) return std::nullopt;
         return all;
@@ -304,13 +314,25 @@ private:
         scratch_.clear();
         return codec_.encode(*value, scratch_) && append_text(into, scratch_);
     }
-    [[nodiscard]] bool read_value(SyncReader& in, std::optional<Value>& value) {
-        if (in.byte() == std::byte{0}) return in.valid();
+    /// Reads a value, or the error in its place. A value that the codec rejects is bad_operation.
+    ///
+    /// Returns: false if the bytes are neither.
+    [[nodiscard]] bool read_value(SyncReader& in, std::optional<Value>& value,
+                                  std::error_code& error) {
+        const std::byte form = in.byte();
+        if (form == in_error) {
+            error = in.error();
+            return in.valid() && error;
+        }
+        if (form == std::byte{0}) return in.valid();
         const BytesView bytes = in.text();
         if (!in.valid()) return false;
         value = codec_.decode(bytes);
-        return value.has_value();
+        if (!value) error = SyncErrc::bad_operation;
+        return true;
     }
+
+    static constexpr std::byte in_error{2};  // in the place of the flag before a value
 
     Codec codec_;
     Bytes record_{};

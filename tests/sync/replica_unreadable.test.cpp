@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// Goal: a value that the server cannot write, or a device cannot read, holds back no other change,
+// is reported, and is replaced by the next edit. Method: devices whose server gets its questions as
+// bytes, and a store into which another program wrote.
+#include <belay/sync/replica.hpp>
+
+#include <stdexcept>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_server_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using PutText = AddElement<std::string>;
+
+struct UnreadableRig : BytesRig<> {
+    /// Writes a value without asking the codec, as another author.
+    void write(const std::string& element, const std::string& text) {
+        time += 1s;
+        REQUIRE_FALSE(store.add({"s", element}, text, {{time, 0, id_of(99)}, fresh_id(), 0, {}}));
+    }
+    [[nodiscard]] Device<> device(std::uint64_t number) { return Device<>{number, {&time}}; }
+};
+
+template <class Replica, class Server>
+auto synced(Replica& replica, Server& server) {
+    auto report = replica.sync(server);
+    CHECK_FALSE(report.error);
+    return report;
+}
+
+}  // namespace
+
+TEST_CASE("a value that cannot be written or read fails alone, and is well after the next edit",
+          "[sync][replica]") {
+    const auto [text, error] = GENERATE(std::pair{"unencodable", SyncErrc::store_corrupt},
+                                        std::pair{"undecodable", SyncErrc::bad_operation});
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<> phone = rig.device(1);
+    Device<> laptop = rig.device(2);
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, server));
+    static_cast<void>(synced(*laptop.replica, server));
+    rig.write("a", text);
+    for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+
+    for (Device<>* const device : {&phone, &laptop}) {
+        const auto report = synced(*device->replica, server);
+        REQUIRE(report.unreadable.size() == 1);
+        CHECK(report.unreadable[0].id == "a");
+        CHECK(report.unreadable[0].error == error);
+        CHECK(report.unreadable[0].stamp.origin == id_of(99));
+        CHECK(report.received == 6);
+        CHECK(device->view().size() == 6);
+        CHECK(device->view()["a"] == "1");  // as it was
+        const auto next = synced(*device->replica, server);
+        CHECK(next.received == 0);  // the cursor is behind it
+        CHECK(next.unreadable.empty());
+    }
+    // A new device has all but this element, which is not there as a removal, either.
+    Device<> tablet = rig.device(3);
+    CHECK(synced(*tablet.replica, server).unreadable.size() == 1);
+    CHECK(tablet.view().size() == 5);
+
+    REQUIRE(laptop.replica->edit(UpdateElement<std::string>{"a", "3"}));
+    const auto mended = synced(*laptop.replica, server);
+    CHECK(mended.synced == 1);
+    CHECK(mended.conflicts.empty());
+    CHECK(mended.unreadable.empty());
+    const auto report = synced(*phone.replica, server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "1");
+    CHECK(report.unreadable.empty());
+    static_cast<void>(synced(*tablet.replica, server));
+    for (Device<>* const device : {&phone, &laptop, &tablet}) CHECK(device->view()["a"] == "3");
+}
+
+TEST_CASE("an edit of an element that has become unreadable meanwhile heals it in the same sync",
+          "[sync][replica]") {
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<> phone = rig.device(1);
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, server));
+    rig.write("a", "unencodable");
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.synced == 1);
+    CHECK(report.unreadable.empty());
+    CHECK(report.replaced.empty());
+    CHECK(phone.view()["a"] == "2");
+}
+
+TEST_CASE("Replica reports its edit in whose place another author put an unreadable value",
+          "[sync][replica]") {
+    UnreadableRig rig;
+    auto body = rig.body();
+    Device<> phone = rig.device(1);
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, body));
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    // The other author writes between the answer to the batch and the next question.
+    struct {
+        Result<SyncResult<Op>> send(std::span<const Op> batch) {
+            auto result = of.send(batch);
+            in.write("a", "unencodable");
+            return result;
+        }
+        Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+            return of.changes(since);
+        }
+        decltype(body)& of;
+        UnreadableRig& in;
+    } server{body, rig};
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.synced == 1);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "2");
+    CHECK(report.replaced[0].now.error == SyncErrc::store_corrupt);
+    CHECK(report.unreadable.size() == 1);
+    CHECK(phone.replica->waiting() == 0);
+}
+
+TEST_CASE("a copy keeps what the device has of an unreadable element", "[sync][replica]") {
+    const bool is_other = GENERATE(false, true);
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}, {.other_store = ReplicaOptions::OtherStore::copies}};
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, server));
+    if (is_other) {
+        rig.store = Memory{};
+    } else {
+        // It forgets a removal, which the phone has not received.
+        rig.write("gone", "x");
+        REQUIRE_FALSE(rig.store.remove({"s", "gone"}, {stamp(1), fresh_id(), 0, {}}));
+        REQUIRE_FALSE(rig.store.expire(rig.time + 1000h));
+    }
+    rig.write("a", "unencodable");
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.copied);
+    CHECK(report.unreadable.size() == 1);
+    CHECK(report.replaced.empty());
+    CHECK(phone.view() == ReplicaView{{"a", "1"}});
+    rig.write("a", "2");
+    CHECK(synced(*phone.replica, server).replaced.size() == 1);
+    CHECK(phone.view() == ReplicaView{{"a", "2"}});
+}
+
+TEST_CASE("Replica lists an unreadable element again if the report was not read",
+          "[sync][replica]") {
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<> phone = rig.device(1);
+    rig.write("a", "unencodable");
+    using Report = decltype(phone.replica)::value_type::Report;
+    CHECK_THROWS_AS(static_cast<void>(phone.replica->sync(
+                        server, [](const Report&) { throw std::runtime_error{"not read"}; })),
+                    std::runtime_error);
+    CHECK(synced(*phone.replica, server).unreadable.size() == 1);
+    CHECK(synced(*phone.replica, server).unreadable.empty());
+}
+
+TEST_CASE("a device leaves out a replaced version that its codec cannot read",
+          "[sync][replica][regression]") {
+    UnreadableRig rig;
+    auto server = rig.body();
+    rig.write("a", "undecodable");
+    Op edit = add("a", "1", {rig.time + 1s, 0, id_of(1)});
+    edit.saw = Stamp{};
+    const auto result = server.send({&edit, 1});
+    REQUIRE(result);
+    CHECK(result->synced_count == 1);
+    CHECK(result->overwrote.empty());
+}
