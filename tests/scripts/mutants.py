@@ -392,6 +392,11 @@ WORLD_MUTANTS = (
              (POOL, "            awaited_ = 0;\n            detail::notify<typename Hooks::Idle>(observer_, *this);",
               "            if (std::exchange(awaited_, 0) == 1) detail::notify<typename Hooks::Idle>(observer_, *this);")),
 
+    # what a restored store has lost is not counted
+    replicas("counts_no_loss", 'always "a loss is reported"',
+             ("belay/sync/detail/replica_pull.hpp",
+              "if (!is_removal || !there.is_removal()) count_lost(here->stamp, lost);",
+              "static_cast<void>(is_removal), static_cast<void>(lost);")),
     # a batch without an answer counts as decided
     replicas("takes_silence_for_an_answer", 'require "no edit is silently lost"',
              ("belay/sync/remote_sync_server.hpp",
