@@ -209,7 +209,8 @@ private:
         const Faults::Decision decision = faults_->draw(has_answer);
         if (decision.delays) {
             context.injected(Injected{attempt, Injected::Kind::delay});
-            ++context.asked;  // a fault stands for a call, so a Timeout further out counts it as one
+            // A fault stands for a call, so a Timeout further out counts it as one.
+            ++context.asked;
         }
         return decision;
     }

@@ -80,7 +80,7 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     }
 
     /// Publishes the status. `dials` means that an attempt begins.
-    /// What a step of the machine does to an attempt.
+    /// The effects of a step of the machine on an attempt.
     struct Step {
         bool dials;
         bool excused;
