@@ -184,6 +184,65 @@ TEST_CASE("chaos::Layer makes no call after a stop in its delay", "[call][chaos]
     }
 }
 
+TEMPLATE_TEST_CASE_SIG("chaos::Layer reports no failure or result that a deadline prevents",
+                       "[call][chaos][regression]", ((bool awaits), awaits), false, true) {
+    chaos::Faults faults{{.failures_per_thousand = 1000, .delays_per_thousand = 1000, .delay = 3s}};
+    faults.switch_on();
+    ChaosSleeper sleeper;
+    std::vector<chaos::Injected> all;
+    const auto call = [&](const auto& pipeline) {
+        if constexpr (awaits) {
+            auto task = pipeline(
+                sleeper, []() -> Task<bool> { co_return true; }, NeverStops{},
+                InjectedNotes{all});
+            task.start();
+            sleeper.run();
+            return task.take().error();
+        } else {
+            return pipeline(
+                       sleeper, [](Attempt) { return true; }, NeverStops{},
+                       InjectedNotes{all})
+                .error();
+        }
+    };
+    const auto kinds = [&] {
+        std::vector<chaos::Injected::Kind> found;
+        for (const chaos::Injected& fault : std::exchange(all, {})) found.push_back(fault.kind);
+        return found;
+    };
+    using Kind = chaos::Injected::Kind;
+    CHECK(call(Pipeline{Timeout{2s}, chaos::Layer{faults}}) == std::errc::timed_out);
+    CHECK(kinds() == std::vector{Kind::delay});
+    CHECK(faults.counters() == chaos::Counters{.delays = 1});
+    // The deadline is behind the delay: the failure is injected at the end of the delay.
+    CHECK(call(Pipeline{Timeout{4s}, chaos::Layer{faults}}) == CallErrc::injected);
+    CHECK(kinds() == std::vector{Kind::delay, Kind::failure});
+    CHECK(faults.counters() == chaos::Counters{.delays = 2, .failures = 1});
+    faults.set({.delays_per_thousand = 1000, .delay = 3s, .results_per_thousand = 1000});
+    const chaos::Layer answers{faults, [] { return true; }};
+    CHECK(call(Pipeline{Timeout{2s}, answers}) == std::errc::timed_out);
+    CHECK(kinds() == std::vector{Kind::delay});
+    CHECK(faults.counters() == chaos::Counters{.delays = 3, .failures = 1});
+}
+
+TEST_CASE("chaos::Layer reports no failure that a stop prevents", "[call][chaos][regression]") {
+    chaos::Faults faults{{.failures_per_thousand = 1000, .delays_per_thousand = 1000, .delay = 3s}};
+    faults.switch_on();
+    ChaosSleeper sleeper;
+    std::vector<chaos::Injected> all;
+    const StopSource stop;
+    const Pipeline pipeline{chaos::Layer{faults}};
+    auto task = pipeline(
+        sleeper, []() -> Task<bool> { co_return true; }, stop.token(), InjectedNotes{all});
+    task.start();
+    stop.request_stop();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take().error() == CallErrc::stopped);
+    CHECK(all.size() == 1);
+    CHECK(faults.counters() == chaos::Counters{.delays = 1});
+}
+
 TEST_CASE("chaos::Layer injects a result that is judged like one of the call",
           "[call][chaos][unit]") {
     ChaosSleeper sleeper;

@@ -17,7 +17,7 @@ TEST_CASE("visit_metrics passes each member of chaos::Counters, and whether faul
     chaos::Faults faults{{.failures_per_thousand = 1000}};
     CHECK(Collected{faults}["chaos.on"] == 0);
     faults.switch_on();
-    static_cast<void>(faults.draw(false));
+    faults.count(faults.draw(false));
     CHECK(Collected{faults}["chaos.on"] == 1);
     CHECK(Collected{faults}["chaos.failures"] == 1);
 }

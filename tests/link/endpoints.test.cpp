@@ -177,6 +177,71 @@ TEST_CASE("Endpoints stays after a close that is no failure of the endpoint",
     CHECK(r.dialled == Places{"a", "b", "b"});
 }
 
+TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does in an outage",
+          "[link][endpoints][regression]") {
+    const Failure silent = failure_of(LinkErrc::attempt_timed_out);
+    EndpointsRig r;
+    r.rig.start();
+    const auto withdraw = [&r](const Failure& failure) {
+        r.wire.link.withdraw(failure);
+        r.rig.run(r.now());
+        r.wait();
+    };
+    const auto connect = [&r] {
+        r.wire.link.opened();
+        r.wire.link.pong();
+        r.rig.run(r.now());
+        REQUIRE(r.rig.state() == LinkState::connected);
+    };
+    SECTION("each dial, although the policy counts none") {
+        for (int i = 0; i < 3; ++i) withdraw(silent);
+        CHECK(r.rig.link.status().attempt == 1);
+        CHECK(r.dialled == Places{"a", "b", "c", "a"});
+    }
+    SECTION("and between failures that count") {
+        r.fail(r.now());
+        withdraw(silent);
+        r.fail(r.now());
+        CHECK(r.rig.link.status().attempt == 3);
+        CHECK(r.dialled == Places{"a", "b", "c", "a"});
+    }
+    SECTION("a connection that was not stable") {
+        connect();
+        withdraw(silent);
+        CHECK(r.dialled == Places{"a", "b"});
+    }
+    SECTION("a gate that shuts after it changes nothing") {
+        r.wire.link.withdraw(silent);
+        r.rig.run(r.now());
+        r.rig.link.shut(Gate::network);
+        r.rig.run(r.now());
+        r.rig.link.open(Gate::network);
+        r.rig.run(r.now());
+        r.wait();
+        CHECK(r.dialled == Places{"a", "b"});
+    }
+    SECTION("not without a failure") {
+        withdraw({});
+        CHECK(r.dialled == Places{"a", "a"});
+    }
+    SECTION("but after a stable connection the first is next") {
+        withdraw(silent);
+        connect();
+        r.rig.run(r.now() + 1h);
+        withdraw(silent);
+        CHECK(r.dialled == Places{"a", "b", "a"});
+        withdraw(silent);
+        CHECK(r.dialled == Places{"a", "b", "a", "b"});
+    }
+    SECTION("and after a start") {
+        r.wire.link.withdraw(silent);
+        r.rig.run(r.now());
+        r.rig.link.stop();
+        r.rig.start(r.now() + 1s);
+        CHECK(r.dialled == Places{"a", "a"});
+    }
+}
+
 TEST_CASE("Endpoints starts with the first endpoint after a start", "[link][endpoints][unit]") {
     EndpointsRig r;
     r.rig.start();

@@ -7,6 +7,7 @@ namespace {
 using namespace belay::timeline;
 
 static_assert(Step{}.input == Input::tick && !Step{}.force && !Step{}.goodbye && Step{}.gates == 0);
-static_assert(!Actions{}.teardown && !Actions{}.graceful && !Actions{}.dial && !Actions{}.notify);
+static_assert(!Actions{}.teardown && !Actions{}.graceful && !Actions{}.dial && !Actions{}.notify &&
+              !Actions{}.excused);
 
 }  // namespace

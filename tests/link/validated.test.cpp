@@ -38,6 +38,17 @@ struct Asks {
     }
 };
 
+/// Asks "who?" on lane 0; only "me" on that lane passes.
+struct AsksOnLane0 {
+    Verdict begin(const auto& say) {
+        return static_cast<void>(say("who?", 0)), Verdict::pending();
+    }
+    Verdict judge(const std::string& message, const auto&, Lane lane) {
+        if (lane != 0) return Verdict::deferred();
+        return message == "me" ? Verdict::passed() : Verdict::refused();
+    }
+};
+
 struct ThrowingCheck {
     bool in_begin;
     Verdict begin(const auto&) {
@@ -164,6 +175,32 @@ TEST_CASE("Validated over a bundle waits for every lane, also when the peer send
     b.link.opened();
     rig.run(0s);
     CHECK(rig.notes.observed == Observed{"connecting", "connected", "message first on 0"});
+}
+
+TEST_CASE("Validated over a bundle passes the lane, so that other lanes neither pass nor fail it",
+          "[link][validated][regression]") {
+    Wire a, b;
+    LinkRig rig{Validated{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}, AsksOnLane0{}}};
+    rig.start();
+    a.link.opened();
+    b.link.opened();
+    SECTION("its messages are delivered after the opening") {
+        receive(b.link, "news");
+        receive(b.link, "me");
+        rig.run(0s);
+        CHECK(rig.state() == LinkState::connecting);
+        receive(a.link, "me");
+        rig.run(0s);
+        CHECK(rig.notes.observed ==
+              Observed{"connecting", "connected", "message news on 1", "message me on 1"});
+    }
+    SECTION("the check still fails") {
+        receive(b.link, "me");
+        receive(a.link, "no");
+        rig.run(0s);
+        CHECK(rig.state() == LinkState::cooldown);
+        CHECK(rig.notes.observed == Observed{"connecting", "cooldown"});
+    }
 }
 
 TEST_CASE("A check that throws fails the attempt at once, and the link goes on",

@@ -92,10 +92,20 @@ int __wrap_fallocate(int file, int mode, off_t at, off_t bytes) {
 }
 int __real_rename(const char*, const char*);
 int __wrap_rename(const char* from, const char* to) {
-    return fails_at_once() ? -1 : __real_rename(from, to);
+    return fails() ? -1 : __real_rename(from, to);
 }
 int __real_unlink(const char*);
-int __wrap_unlink(const char* path) { return fails_at_once() ? -1 : __real_unlink(path); }
+int __wrap_unlink(const char* path) { return fails() ? -1 : __real_unlink(path); }
+int __real_mkdir(const char*, mode_t);
+int __wrap_mkdir(const char* path, mode_t mode) {
+    return fails() ? -1 : __real_mkdir(path, mode);
+}
+DIR* __real_opendir(const char*);
+DIR* __wrap_opendir(const char* path) { return fails() ? nullptr : __real_opendir(path); }
+struct dirent* __real_readdir(DIR*);
+struct dirent* __wrap_readdir(DIR* directory) {
+    return fails() ? nullptr : __real_readdir(directory);
+}
 int __real_lstat(const char*, struct stat*);
 int __wrap_lstat(const char* path, struct stat* status) {
     return fails_at_once() ? -1 : __real_lstat(path, status);
@@ -206,6 +216,26 @@ TEST_CASE("Journal on files handles interrupted and partial system calls",
     CHECK(kept(dir / "q", reported));
     // Pieces make more calls of it: without wrapping there would be none.
     CHECK(calls > calls_of_the_workload());
+}
+
+TEST_CASE("posix::Files repeats interrupted calls that name files", "[posix][system_calls][fault]") {
+    const TemporaryDirectory dir;
+    posix::Files files;
+    plan = {.armed = true, .interrupt = true};
+    const std::error_code created = files.create_directory(dir / "d");
+    const bool opened = static_cast<bool>(files.open(dir / "d/a", OpenMode::replace));
+    const bool replaced = static_cast<bool>(files.open(dir / "d/a", OpenMode::replace));
+    const std::error_code renamed = files.rename(dir / "d/a", dir / "d/b");
+    const auto names = files.list(dir / "d");
+    const std::error_code removed = files.remove(dir / "d/b");
+    plan = {};
+    CHECK_FALSE(created);
+    CHECK(opened);
+    CHECK(replaced);
+    CHECK_FALSE(renamed);
+    CHECK_FALSE(removed);
+    REQUIRE(names);
+    CHECK(std::count(names->begin(), names->end(), "b") == 1);
 }
 
 TEST_CASE("Journal on files loses nothing if any single system call fails",

@@ -477,6 +477,47 @@ TEST_CASE("WorkQueue counts a delivery that is durable although the item could n
     CHECK(work.dead() == 1);
 }
 
+TEST_CASE("WorkQueue records a delivery once, however often its commit finds no space",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    const WorkOptions options{
+        .deliveries_max = 3, .count_before_lending = true, .slack_bytes = 1000};
+    Memory work = open_memory(medium, options);
+    for (int i = 0; i < 60; ++i) REQUIRE(work.push(Bytes(100), when));
+    std::vector<Lease> leases;
+    for (int i = 0; i < 60; ++i) leases.push_back(lend(work));
+    REQUIRE_FALSE(work.nack(leases[0], when));
+    const auto durable_count = [&] {
+        MemoryMedium copy = medium;
+        copy.crash();
+        Memory other = open_memory(copy, options);
+        std::uint32_t count = 0;
+        CHECK_FALSE(other.for_each([&](const WorkItem& item) {
+            if (item.id == 1) count = item.deliveries;
+        }));
+        return count;
+    };
+    medium.sync_has_no_space = true;
+    const std::uint64_t before = medium.last;
+    for (int i = 0; i < 100; ++i) CHECK(work.lease(when).error() == no_space);
+    CHECK(medium.last == before + 1);
+    CHECK(durable_count() == 1);
+    medium.sync_has_no_space = false;
+    SECTION("the delivery counts once when the item is leased") {
+        CHECK(lend(work).delivery == 2);
+        CHECK(medium.last == before + 1);
+        CHECK(durable_count() == 2);
+    }
+    SECTION("a copy of the item does not forget what the log had") {
+        for (std::size_t i = 1; i < 60; ++i) REQUIRE_FALSE(work.ack(leases[i]));
+        REQUIRE_FALSE(work.commit());
+        REQUIRE(entries_of_kind(medium, detail::WorkKind::moved).size() == 1);
+        CHECK(durable_count() == 2);
+        CHECK(lend(work).delivery == 2);
+        CHECK(durable_count() == 2);
+    }
+}
+
 // ---- what grows ---------------------------------------------------------------------------------
 
 TEST_CASE("WorkQueue copies nothing with unlimited slack", "[work][work_queue][unit]") {

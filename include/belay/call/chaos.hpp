@@ -102,9 +102,9 @@ public:
         Duration delay{};
         Failure failure{};
     };
-    /// Draws the faults of one call, and counts them; `has_answer`: whether results can be
-    /// injected.
-    Decision draw(bool has_answer) noexcept {
+    /// Draws the faults of one call, and counts a delay. Pass the decision to `count` when its
+    /// failure or result takes effect; `has_answer`: whether results can be injected.
+    [[nodiscard]] Decision draw(bool has_answer) noexcept {
         return state_.with([has_answer](State& s) {
             const auto hits = [&s](std::uint32_t per_thousand) {
                 return per_thousand != 0 && uniform_upto(s.bits, 999) < per_thousand;
@@ -115,9 +115,15 @@ public:
             decision.answers =
                 has_answer && !decision.fails && hits(s.options.results_per_thousand);
             s.counters.delays += decision.delays ? 1U : 0U;
+            return decision;
+        });
+    }
+    /// Counts the failure or the result of a decision. Do not call it if a deadline or a stop in
+    /// the delay ends the call.
+    void count(const Decision& decision) noexcept {
+        state_.with([&decision](State& s) {
             s.counters.failures += decision.fails ? 1U : 0U;
             s.counters.results += decision.answers ? 1U : 0U;
-            return decision;
         });
     }
 
@@ -143,7 +149,8 @@ struct NoResults {};
 /// Write it inside the layers that are to be tested, so that breakers and retries see the faults. A
 /// result of the function is judged like one of the call, and must be of its type. For each fault,
 /// the pipeline's observer is notified by `on_injected`, before it takes effect, and the Faults
-/// count it.
+/// count it. A failure or a result after a delay takes effect at the end of the delay, or not at
+/// all if a deadline or a stop ends the call before.
 ///
 /// Thread safety: that of the function; the Faults serve any thread.
 template <class F = NoResults>
@@ -166,6 +173,7 @@ public:
             if (context.stop.stop_requested()) return stopped<Answer>();
             if (end == attempt.deadline) return late<Answer>();
         }
+        take_effect(decision, context, attempt);
         if (decision.fails) return failed<Answer>(decision.failure);
         if constexpr (has_answer) {
             if (decision.answers) return answered(next);
@@ -185,6 +193,7 @@ public:
                 if (context.stop.stop_requested()) co_return stopped<Answer>();
                 if (end == attempt.deadline) co_return late<Answer>();
             }
+            take_effect(decision, context, attempt);
             if (decision.fails) co_return failed<Answer>(decision.failure);
             if constexpr (has_answer) {
                 if (decision.answers) co_return answered(next);
@@ -198,15 +207,22 @@ private:
     template <class Context>
     [[nodiscard]] Faults::Decision decide(Context& context, const Attempt& attempt) const {
         const Faults::Decision decision = faults_->draw(has_answer);
-        const auto report = [&](bool injected, Injected::Kind kind) {
-            if (injected) context.injected(Injected{attempt, kind});
-        };
-        report(decision.delays, Injected::Kind::delay);
-        report(decision.fails, Injected::Kind::failure);
-        report(decision.answers, Injected::Kind::result);
-        // A fault stands for a call, so a Timeout further out counts it as one.
-        if (decision.delays || decision.fails || decision.answers) context.note_call();
+        if (decision.delays) {
+            context.injected(Injected{attempt, Injected::Kind::delay});
+            // A fault stands for a call, so a Timeout further out counts it as one.
+            context.note_call();
+        }
         return decision;
+    }
+    /// Counts and reports the failure or the result, if there is one.
+    template <class Context>
+    void take_effect(const Faults::Decision& decision, Context& context,
+                     const Attempt& attempt) const {
+        if (!decision.fails && !decision.answers) return;
+        faults_->count(decision);
+        const auto kind = decision.fails ? Injected::Kind::failure : Injected::Kind::result;
+        context.injected(Injected{attempt, kind});
+        context.note_call();  // as for a delay
     }
     template <class Context>
     [[nodiscard]] static Instant end_of(const Faults::Decision& decision, const Context& context,

@@ -307,14 +307,16 @@ private:
     }
     /// Returns, of the services that wait for the network, the one whose last attempt began first;
     /// null if there is none. It is preferably one that no server asked to wait and, every other
-    /// time, one that was connected.   Complexity: O(n).
+    /// time, one that was connected. A scout that has not dialled all its endpoints precedes them.
+    /// Complexity: O(n).
     [[nodiscard]] Entry* next_scout() const noexcept {
         const bool prefers_connected = scheduler_->prefers_connected();
         Entry* next = nullptr;
         int next_rank = 0;
         for (Entry* const entry : services_) {
             if (!detail::NetworkWait::holds(entry->ops->status(*entry))) continue;
-            const int rank = (entry->ops->may_attempt(*entry, now_) ? 2 : 0) +
+            const bool may_attempt = entry->ops->may_attempt(*entry, now_);
+            const int rank = (may_attempt && entry->scouted != 0 ? 4 : 0) + (may_attempt ? 2 : 0) +
                              (prefers_connected && entry->was_connected ? 1 : 0);
             const bool earlier = next != nullptr && entry->asked_at < next->asked_at;
             if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {
@@ -331,6 +333,7 @@ private:
             // That its dials were slow may have been the network's fault.
             scheduler_->forget_slow_dials(*entry);
             scheduler_->forget_outage(*entry, now_);
+            entry->scouted = 0;
             if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);
         }
     }

@@ -17,9 +17,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// Keeps several connections to one service open, and leases them to borrowers.
 ///
 /// If connections are down, one of them, the scout, dials by its policy. The others wait until it
-/// has connected. If a leased connection is found dead, idle connections are suspect if their last
-/// sign of life is not later than that of the dead one. Suspect connections are not leased. They
-/// are opened anew when the scout is connected, unless they have given a sign of life before.
+/// has connected. While a connection is open, dials that are under way are not aborted. If a leased
+/// connection is found dead, idle connections are suspect if their last sign of life is not later
+/// than that of the dead one. Suspect connections are not leased. They are opened anew when the
+/// scout is connected, unless they have given a sign of life before.
 ///
 /// It is a machine: attach it to a driver. Each connection has a copy of the transport and of the
 /// policy. The observer may call everything in its hooks, and may destroy the pool.
@@ -300,26 +301,37 @@ private:
     }
     /// Makes one connection the scout; the others that are down wait for it. With `none`, none
     /// waits.
+    ///
+    /// While a connection is up, a dial under way is not aborted. An aborted dial counts as none,
+    /// so an Endpoints would begin with its first endpoint again, one connection after the other.
     void scout(std::size_t chosen) {
         scout_ = chosen;
+        const bool is_reachable = is_any_up();
         for (std::size_t i = 0; i < members_.size(); ++i) {
-            members_[i]->wait_for_scout(scout_ != none && i != scout_ && !members_[i]->is_up());
+            Member& member = *members_[i];
+            const bool dials = member.status().state == LinkState::connecting;
+            const bool goes_on = member.is_up() || (is_reachable && dials);
+            member.wait_for_scout(scout_ != none && i != scout_ && !goes_on);
         }
+    }
+    [[nodiscard]] bool is_any_up() const noexcept {
+        for (const auto& member : members_) {
+            if (member->is_up()) return true;
+        }
+        return false;
     }
     /// Ensures that there is a scout while no connection is up, and that a scout that gave up has a
     /// successor.
     void arrange() {
         if (!running_) return;
         std::size_t seeking = none;
-        bool is_up = false;
         for (std::size_t i = members_.size(); i-- != 0;) {
             if (members_[i]->seeks()) seeking = i;
-            is_up = is_up || members_[i]->is_up();
         }
         const bool gave_up =
             scout_ != none && !(scout_ < members_.size() && members_[scout_]->seeks());
         if (gave_up && seeking == none) renew_suspects();
-        scout(gave_up || (scout_ == none && !is_up) ? seeking : scout_);
+        scout(gave_up || (scout_ == none && !is_any_up()) ? seeking : scout_);
     }
 
     Transport transport_;

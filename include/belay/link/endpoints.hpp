@@ -36,9 +36,10 @@ struct EndpointsOptions {
 ///
 /// Endpoints chooses the place, and the policy chooses the time. Each try is an attempt of the
 /// policy, with the wait that the policy advises, also between two endpoints of one round. A
-/// failure is what the policy counts as one. The list starts again at its first endpoint after a
-/// stable connection, after a start, and while all attempts so far were abandoned. A live
-/// connection is never left for a better endpoint.
+/// failure is what the policy counts as one, or what a Fleet withdraws because it suspects the
+/// network: all its services may have the same endpoint. The list starts again at its first
+/// endpoint after a stable connection, after a start, and while all attempts so far were abandoned.
+/// A live connection is never left for a better endpoint.
 ///
 /// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
 ///
@@ -153,12 +154,14 @@ private:
         if (attempt_ == 0) bits_ = link.bits();
         if (std::exchange(shuffle_, false)) shuffle();
         const std::uint32_t attempt = link.attempt();
-        const bool has_failed = attempt > attempt_ && attempt_ != 0;
+        const std::uint32_t excused = link.excused_attempts();
+        const bool is_excused = std::exchange(excused_, excused) != excused;
+        const bool has_failed = (attempt > attempt_ || is_excused) && attempt_ != 0;
         // The attempt with number 1 may have ended in a surrounding WithToken, without a call of
         // open().
         const std::uint32_t firsts = link.first_attempts();
         const bool replaced = std::exchange(replaced_, false);
-        if (std::exchange(firsts_, firsts) != firsts || attempt <= 1 || replaced) {
+        if (std::exchange(firsts_, firsts) != firsts || replaced) {
             place_ = 0;
         } else if (has_failed && is_to_blame(link)) {
             place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;
@@ -182,6 +185,7 @@ private:
     std::size_t place_ = 0;
     std::uint32_t attempt_ = 0;  // the number of the last attempt
     std::uint32_t firsts_ = 0;   // the supervisor's count of first attempts, at the last attempt
+    std::uint32_t excused_ = 0;  // its count of excused attempts, at the last attempt
     bool shuffles_;              // as the options say
     bool shuffle_;               // before the next attempt
     bool replaced_ = false;      // since the last attempt

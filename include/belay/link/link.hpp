@@ -29,8 +29,10 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> lingering{0};
     /// The attempt whose end could not be queued for lack of memory; 0 for none.
     std::atomic<std::uint32_t> unqueued_end{0};
-    /// Guarded by the mailbox's lock: the number of first attempts, and the status.
+    /// Guarded by the mailbox's lock, down to `status`.
     std::uint32_t first_attempts = 0;
+    std::uint32_t excused_attempts = 0;
+    bool repeats_excused = false;  ///< the next attempt has the number of the excused one
     LinkStatus status{};
 
     /// Queues the end of a connection. If there is no memory for it, the end of the live connection
@@ -78,10 +80,18 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     }
 
     /// Publishes the status. `dials` means that an attempt begins.
-    void publish(const LinkStatus& now, bool dials) noexcept {
+    /// The effects of a step of the machine on an attempt.
+    struct Step {
+        bool dials;
+        bool excused;
+    };
+    void publish(const LinkStatus& now, const Step& step) noexcept {
         this->locked([&] {
             status = now;
-            if (dials && now.attempt == 1) ++first_attempts;
+            if (step.dials && now.attempt == 1 && !repeats_excused) ++first_attempts;
+            if (step.excused) ++excused_attempts;
+            const bool is_over = now.state == LinkState::stopped || now.state == LinkState::failed;
+            repeats_excused = step.excused || (repeats_excused && !step.dials && !is_over);
         });
     }
 };
@@ -168,10 +178,16 @@ public:
     [[nodiscard]] std::uint32_t attempt() const noexcept {
         return box_ ? box_->locked([this] { return box_->status.attempt; }) : 0;
     }
-    /// Returns how many attempts had the number 1. Attempts that ended in an outer decorator, and
-    /// never reached this one, are included. For decorators.
+    /// Returns how many attempts had the number 1, without those that repeat an excused one.
+    /// Attempts that ended in an outer decorator, and never reached this one, are included. For
+    /// decorators.
     [[nodiscard]] std::uint32_t first_attempts() const noexcept {
         return box_ ? box_->locked([this] { return box_->first_attempts; }) : 0;
+    }
+    /// Returns how many attempts have failed that were withdrawn, so that they count for no policy.
+    /// For decorators.
+    [[nodiscard]] std::uint32_t excused_attempts() const noexcept {
+        return box_ ? box_->locked([this] { return box_->excused_attempts; }) : 0;
     }
     /// Returns a generator for the part that holds this link, seeded from the machine's seed. If no
     /// driver runs the machine, the generator seeds itself.   Thread safety: home thread.

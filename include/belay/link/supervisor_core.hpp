@@ -263,6 +263,7 @@ private:
         }
 
         if (s.withdrawn || failure.cause == Cause::planned) {
+            actions_->excused = begun_ && s.withdrawn && failure.cause != Cause::none;
             abandon(turn);
             return plan_wait({Verb::wait_at_least, jitter(options_.settle_within, turn),
                               s.withdrawn ? std::string_view{} : "planned"},

@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The result of a check of a connection.
 class Verdict {
 public:
-    enum class Kind : std::uint8_t { pending, passed, refused };
+    enum class Kind : std::uint8_t { pending, passed, refused, deferred };
 
     /// The check is not finished: it is called with the next message, too.
     [[nodiscard]] static constexpr Verdict pending() noexcept { return {}; }
@@ -30,6 +30,15 @@ public:
         Verdict v;
         v.kind_ = Kind::refused;
         v.failure_ = why;
+        return v;
+    }
+
+    /// The message is not part of the check. It is delivered after the opening, and the check is
+    /// called with the next message. Over a bundle, return it for the lanes that the check does not
+    /// use.
+    [[nodiscard]] static constexpr Verdict deferred() noexcept {
+        Verdict v;
+        v.kind_ = Kind::deferred;
         return v;
     }
 
@@ -62,9 +71,15 @@ private:
 
 namespace detail {
 template <class Check, class S, class M>
+concept JudgesLane = requires(Check& check, const M& message, const S& say) {
+    { check.judge(message, say, Lane{}) } -> std::same_as<Verdict>;
+};
+template <class Check, class S, class M>
 concept CheckLike = std::copyable<Check> && requires(Check& check, const M& message, const S& say) {
     { check.begin(say) } -> std::same_as<Verdict>;
-    { check.judge(message, say) } -> std::same_as<Verdict>;
+    requires JudgesLane<Check, S, M> || requires {
+        { check.judge(message, say) } -> std::same_as<Verdict>;
+    };
 };
 }  // namespace detail
 
@@ -72,10 +87,15 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 ///
 /// The check is copied for each connection. `begin(say)` sends the question when the transport has
 /// opened. `judge(message, say)` is called with every message until it returns passed or refused.
-/// The attempt's limit runs meanwhile, so a peer that never answers makes the attempt fail. This
-/// distinguishes working servers from servers that accept and then drop a connection, and from
-/// frozen ones. If the check throws, the attempt has failed (LinkErrc::check_threw), and the
-/// exception leaves the call that ran it.
+/// A check over a bundle has `judge(message, say, lane)` instead. The attempt's limit runs
+/// meanwhile, so a peer that never answers makes the attempt fail. This distinguishes working
+/// servers from servers that accept and then drop a connection, and from frozen ones. If the check
+/// throws, the attempt has failed (LinkErrc::check_threw), and the exception leaves the call that
+/// ran it.
+///
+/// Messages on which the check returns `deferred` wait, as those do which arrive before a bundle is
+/// open: at most `messages_max` of the supervisor. One more ends the attempt with
+/// Cause::overloaded.
 ///
 /// The check may call every function of the supervisor, but must not destroy it.
 ///
@@ -122,10 +142,18 @@ public:
             }
             if (event.kind == part::EventKind::received) {
                 const Unwind unwind{own_};
-                const Verdict verdict = check_.judge(*event.message, Voice{this->inner_});
+                const Verdict verdict = judge(event);
                 return unwind.disarm(), settle(verdict, event);
             }
             return false;
+        }
+        [[nodiscard]] Verdict judge(const part::Event<message_type>& event) {
+            const Voice say{this->inner_};
+            if constexpr (detail::JudgesLane<Check, Voice, message_type>) {
+                return check_.judge(*event.message, say, Lane{event.lane});
+            } else {
+                return check_.judge(*event.message, say);
+            }
         }
         /// Ends the attempt if the check throws.
         struct Unwind {
@@ -139,6 +167,10 @@ public:
         };
         bool settle(const Verdict& verdict, part::Event<message_type>& event) {
             if (verdict.kind() == Verdict::Kind::pending) return false;
+            // An opening is no message, so it cannot wait.
+            if (verdict.kind() == Verdict::Kind::deferred) {
+                return event.kind == part::EventKind::received;
+            }
             // A check that passes before the peer has sent anything proves nothing.
             const bool from_message = event.kind == part::EventKind::received;
             event.message.reset();

@@ -26,13 +26,16 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
 
-/// Repeats a system call while signals interrupt it.
-template <class Call>
-[[nodiscard]] auto uninterrupted(Call&& call) noexcept {
+/// Repeats a system call while signals interrupt it. A call that fails returns `failure`.
+///
+/// On file systems that a program or another machine serves, calls that name files are interrupted,
+/// too.
+template <class Call, class Failure = int>
+[[nodiscard]] auto uninterrupted(Call&& call, Failure failure = -1) noexcept {
     decltype(call()) answer;
     do {
         answer = call();
-    } while (answer == -1 && errno == EINTR);
+    } while (answer == failure && errno == EINTR);
     return answer;
 }
 
@@ -231,8 +234,9 @@ struct Files {
         const int flags = mode == OpenMode::read    ? O_RDONLY
                           : mode == OpenMode::write ? O_RDWR
                                                     : O_RDWR | O_CREAT | O_EXCL;
-        if (mode == OpenMode::replace && ::unlink(path.c_str()) == -1 && errno != ENOENT) {
-            return detail::errno_code();
+        if (mode == OpenMode::replace) {
+            const std::error_code error = remove(path);
+            if (error && error != std::errc::no_such_file_or_directory) return error;
         }
         Result<detail::Descriptor> descriptor = detail::open_file(path, flags);
         if (!descriptor) return descriptor.error();
@@ -265,16 +269,18 @@ struct Files {
 
     [[nodiscard]] std::error_code rename(const std::string& from,
                                          const std::string& to) const noexcept {
-        return answer(::rename(from.c_str(), to.c_str()));
+        return answer(
+            detail::uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }));
     }
 
     [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {
-        return answer(::unlink(path.c_str()));
+        return answer(detail::uninterrupted([&] { return ::unlink(path.c_str()); }));
     }
 
     [[nodiscard]] std::error_code create_directory(const std::string& path) const noexcept {
-        if (::mkdir(path.c_str(), 0755) == 0) return {};
-        const std::error_code error = detail::errno_code();
+        const std::error_code error =
+            answer(detail::uninterrupted([&] { return ::mkdir(path.c_str(), 0755); }));
+        if (!error) return {};
         struct stat status {};
         const bool exists = error == std::errc::file_exists && ::stat(path.c_str(), &status) == 0 &&
                             S_ISDIR(status.st_mode);
@@ -297,13 +303,17 @@ struct Files {
 
     /// Returns the names in a directory.   Throws: std::bad_alloc.
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
-        DIR* const directory = ::opendir(path.c_str());
+        const auto open = [&path] { return ::opendir(path.c_str()); };
+        DIR* const directory = detail::uninterrupted(open, nullptr);
         if (directory == nullptr) return detail::errno_code();
         const Closer closer{directory};
         std::vector<std::string> names;
         for (;;) {
-            errno = 0;
-            const dirent* const entry = ::readdir(directory);
+            const auto next = [directory] {
+                errno = 0;  // at the end, readdir leaves it as it is
+                return ::readdir(directory);
+            };
+            const dirent* const entry = detail::uninterrupted(next, nullptr);
             if (entry == nullptr) break;
             names.emplace_back(entry->d_name);
         }

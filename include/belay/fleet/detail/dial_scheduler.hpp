@@ -128,7 +128,7 @@ struct DialScheduler : Counted {
         while (next_dial <= now && !dial_ended) {
             // Dials that hang must not hide that the network is back.
             if (is_scout_next() && !lanes.fast.has_place()) {
-                return end_dial(*lanes.fast.dialling.front());
+                return end_hanging(*lanes.fast.dialling.front());
             }
             DialLane* const lane = lanes.next();
             if (lane == nullptr) return;
@@ -201,7 +201,7 @@ struct DialScheduler : Counted {
             return std::nullopt;
         }
         if (ServiceEntry* const hanging = dial_of_scout(scout)) {
-            end_dial(*hanging);
+            end_hanging(*hanging);
             return std::nullopt;
         }
         if (rounds >= options.suspect_rounds_max) {
@@ -211,10 +211,12 @@ struct DialScheduler : Counted {
         begin_round(now, bits);
         if (scout == nullptr) {
             const DialLane& fast = lanes.fast;
-            if (!fast.queue.empty() && !fast.has_place()) end_dial(*fast.dialling.front());
+            if (!fast.queue.empty() && !fast.has_place()) end_hanging(*fast.dialling.front());
             return std::nullopt;
         }
         scout->passes = scout->is_scout = true;
+        scout->scouted = static_cast<std::uint16_t>(
+            scout->scouted + 1 < scout->endpoints ? scout->scouted + 1 : 0);
         scout->keeps_rank = false;
         scout->ops->reconnect(*scout, false);
         return std::exchange(report, NetworkSuspect{report.since, never, 0, 0, report.failure});
@@ -311,15 +313,19 @@ private:
         return lanes.oldest_of_connected();
     }
     /// Ends a dial, which counts against no service.
-    void end_dial(ServiceEntry& entry) {
+    void end_dial(ServiceEntry& entry, const Failure& failure = {}) {
         dial_ended = true;
-        pass_on(entry, {}, true);
+        pass_on(entry, failure, true);
+    }
+    /// The same for a dial that has been silent: an Endpoints then tries the next endpoint.
+    void end_hanging(ServiceEntry& entry) {
+        end_dial(entry, failure_of(LinkErrc::attempt_timed_out));
     }
     /// Ends the dials that have taken too long for the fast lane if the slow lane has no place for
     /// them. Their services wait for one, at the rank that they have.
     void end_slow_dials(Instant now) {
         while (ServiceEntry* const entry = lanes.move_slow(now, options.slow_after)) {
-            end_dial(*entry);
+            end_hanging(*entry);
             entry->is_slow = entry->awaits_place = entry->keeps_rank = true;
         }
     }

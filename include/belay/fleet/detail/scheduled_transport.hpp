@@ -68,6 +68,18 @@ template <class Transport>
     }
 }
 
+/// Returns between how many endpoints a transport chooses.
+template <class Transport>
+[[nodiscard]] std::size_t endpoints_of(Transport& transport) noexcept {
+    if constexpr (requires { transport.endpoints().size(); }) {
+        return transport.endpoints().size();
+    } else if constexpr (requires { transport.inner(); }) {
+        return endpoints_of(transport.inner());
+    } else {
+        return 1;
+    }
+}
+
 /// The outermost decorator of a service's transport.
 ///
 /// Models: TransportLike.   Thread safety: that of the inner transport.
@@ -176,6 +188,8 @@ public:
         void open(Turn& turn) {
             if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
             limit_ends_ = after(turn.now, entry().span);
+            entry().endpoints = static_cast<std::uint16_t>(
+                smaller<std::size_t>(endpoints_of(owner_.inner()), 0xFFFF));
             const Link<message_type> below = own_.child();
             open_connection(own_, inner_, [&] { return owner_.inner().open(below); });
         }

@@ -101,7 +101,7 @@ private:
             WorkSlot noted = slots[i];
             noted.cause = static_cast<std::uint8_t>(cause);
             noted.token = 0;
-            noted.unnoted = noted.sent = false;
+            noted.unnoted = noted.ahead = noted.sent = false;
             if (!must_note) {
                 items.note_soon(noted);
             } else if (const std::error_code error = items.note(noted)) {

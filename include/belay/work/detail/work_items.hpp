@@ -101,6 +101,7 @@ public:
     /// The same; a note that fails now is appended at the next `commit`.   Throws: std::bad_alloc.
     void note_soon(WorkSlot& slot) {
         slot.unnoted = static_cast<bool>(note(slot));
+        slot.ahead = false;
         some_unnoted_ = some_unnoted_ || slot.unnoted;
     }
 
@@ -244,7 +245,7 @@ private:
     /// progress has not failed yet, so it counts only if it was counted before.
     [[nodiscard]] static std::uint32_t ended_deliveries(const WorkSlot& slot) noexcept {
         const bool counts = slot.state != WorkItem::State::leased || slot.counted;
-        return slot.deliveries - (counts ? 0U : 1U);
+        return slot.deliveries - (counts ? 0U : 1U) + (slot.ahead ? 1U : 0U);
     }
     /// Appends the notes that failed before.
     [[nodiscard]] std::error_code note_late(bool may_grow) {

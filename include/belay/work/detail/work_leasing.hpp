@@ -97,7 +97,7 @@ public:
                                      true);
         }
         if (const std::error_code error = items_.note(slot, delay)) return error;
-        slot.unnoted = false;
+        slot.unnoted = slot.ahead = false;
         slot.token = 0;
         if (delay > Duration::zero()) {
             slots().make_wait(lease.slot, WorkItem::State::delayed, after(moment.now, delay));
@@ -142,12 +142,17 @@ private:
         WorkSlot counted = slots()[i];
         if (counted.deliveries != WorkOptions::any_number) ++counted.deliveries;
         if (options().count_before_lending) {
-            std::error_code error = items_.note(counted);
-            if (!error) error = items_.make_durable();
+            // After a commit that found no space, the log has the note already. Another one for
+            // each call would make the log grow.
+            std::error_code error = counted.ahead ? std::error_code{} : items_.note(counted);
+            if (error) return error;
+            slots()[i].ahead = counted.deliveries != slots()[i].deliveries;
+            error = items_.make_durable();
             if (error) return error;
             // The delivery counts now, also if nothing is leased: an item that cannot be read here
             // becomes a dead letter in the end.
             slots()[i].deliveries = counted.deliveries;
+            slots()[i].ahead = false;
             error = items_.read(item.position, entry);
             if (error) return error;
         }
