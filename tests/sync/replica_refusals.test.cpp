@@ -83,6 +83,24 @@ struct ThrowingServer {
     int throw_in = 0;
 };
 
+/// Loses the answer to the next batch, and answers to later questions.
+template <class Server>
+struct AnswersLost {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        auto result = server.send(batch);
+        if (batch_lost) return SyncErrc::unanswered;
+        return result;
+    }
+    Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+        auto page = server.changes(since);
+        if (changes_lost && --changes_lost == 0) return SyncErrc::unanswered;
+        return page;
+    }
+    Server& server;
+    bool batch_lost = false;
+    int changes_lost = 0;  // the question with this number, from 1; 0: none
+};
+
 }  // namespace
 
 TEST_CASE("Replica::sync goes on with other elements when the server's store is full for one",
@@ -432,6 +450,41 @@ TEST_CASE("Replica reports a version once that a copy does not have any more", "
     REQUIRE_FALSE(laptop.replica->sync(processor).error);
     CHECK(phone.replica->sync(processor).replaced.empty());
     CHECK(phone.view()["a"] == "2");
+}
+
+TEST_CASE("Replica reports an edit that others have removed before its result was here",
+          "[sync][replica][regression]") {
+    WallTime time{1h};
+    MapStore store;  // lists no changes, so a device receives copies, which have no removals
+    SyncProcessor<std::reference_wrapper<MapStore>, LastWriteWins, NoObserver, SharedWall>
+        processor{std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    detail::ProcessorServer<decltype(processor)> in_process{processor, "s", 100};
+    AnswersLost<decltype(in_process)> server{in_process};
+    Device<> phone{1, SharedWall{&time}, {.session = "s"}};
+    Device<> laptop{2, SharedWall{&time}, {.session = "s"}};
+    REQUIRE(phone.replica->edit(RefusedAdd{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(server).error);
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(phone.replica->sync(server).error);
+    REQUIRE(phone.replica->edit(RefusedAdd{"a", "2"}));
+    server.batch_lost = true;
+    // With the second one, the result is not here; with the third, it is.
+    server.changes_lost = GENERATE(2, 3);
+    REQUIRE(phone.replica->sync(server).error);
+    server.batch_lost = false;
+    server.changes_lost = 0;
+    time += 1min;
+    REQUIRE_FALSE(laptop.replica->sync(server).error);
+    REQUIRE(laptop.view()["a"] == "2");
+    REQUIRE(laptop.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(laptop.replica->sync(server).error);
+    const auto report = phone.replica->sync(server);
+    REQUIRE_FALSE(report.error);
+    CHECK(phone.view().count("a") == 0);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "2");
+    CHECK_FALSE(report.replaced[0].now.value);
+    CHECK(phone.replica->sync(server).replaced.empty());
 }
 
 TEST_CASE("Replica::sync reports a replaced version again after the server has thrown",

@@ -156,6 +156,7 @@ bool sessions_in_a_fleet(sim::World& world) {
     }
     world.always("no session is blocked", [&run] { return run.wrong; });
     cut_off(world, client, run.servers, 20s);
+    fill_disk_at_times(world, "client", 14'000);
     world.run_for(15s);
     world.heal();
     std::vector<bool> broken(count);

@@ -184,6 +184,7 @@ bool session_over_endpoints(sim::World& world) {
             &world.host(name, [](sim::Host& h) { return std::make_unique<Front>(h, "server"); }));
     }
     world.host("client", [&run](sim::Host& h) { return std::make_unique<OrderClient>(h, run); });
+    for (const char* const host : {"client", "server"}) fill_disk_at_times(world, host, 18'000);
     for (const char* const mark :
          {"breaker opened", "breaker half open", "attempt limit reached", "fail-over",
           "heartbeat lost", "receiver silent", "journal failed", "ledger failed"}) {

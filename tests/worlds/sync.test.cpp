@@ -482,12 +482,18 @@ std::string NotesRun::lost() const {
         const auto at = ids.find(id);
         if (at != ids.end() && edits[at->second].saw) seen.insert(*edits[at->second].saw);
     }
-    // The author of both edits wanted the later one, which is accounted for by itself.
-    for (const Edit& edit : edits) {
-        const Edit* const own = edit.durable && edit.saw ? edit_of(*edit.saw) : nullptr;
-        if (own != nullptr && own->device == edit.device) seen.insert(*edit.saw);
-    }
     const NotesTexts end = store.texts();
+    // The author of both edits wanted the later one, which is accounted for by itself. An edit that
+    // found no space becomes durable with a later one, or is lost in a crash.
+    for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) {
+        const auto at = end.find(edit->element);
+        const bool took_effect =
+            edit->durable || edit->reported ||
+            (!edit->text.empty() &&
+             (seen.count(edit->text) != 0 || (at != end.end() && at->second == edit->text)));
+        const Edit* const own = took_effect && edit->saw ? edit_of(*edit->saw) : nullptr;
+        if (own != nullptr && own->device == edit->device) seen.insert(*edit->saw);
+    }
     for (std::size_t i = 0; i < edits.size(); ++i) {
         const Edit& edit = edits[i];
         if (!edit.durable || edit.reported) continue;
@@ -543,6 +549,9 @@ bool replicas_of_one_server(sim::World& world) {
     }
     world.always("a loss is reported", [&run] { return run.wrong; });
     damage_store(run);
+    for (const sim::Host* const device : run.devices) {
+        fill_disk_at_times(world, std::string{device->name()}, 18'000);
+    }
     const auto in_step = [&run] { return run.in_step().empty(); };
     world.run_for(20s);
     world.heal();

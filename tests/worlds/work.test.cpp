@@ -280,6 +280,7 @@ bool work_queue_with_workers(sim::World& world) {
     for (const char* const name : {"worker 1", "worker 2", "worker 3", "worker 4"}) {
         world.host(name, [&world](sim::Host& h) { return std::make_unique<Worker>(h, world); });
     }
+    fill_disk_at_times(world, "queue", 14'000);
     for (const char* const mark : {"lease expired", "lease ended", "dead letter",
                                    "duplicate push refused", "journal failed"}) {
         world.reachable(mark);

@@ -9,6 +9,7 @@
 #include <cstdint>        // std::uint64_t
 #include <map>            // std::map
 #include <optional>       // std::optional
+#include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -457,6 +458,9 @@ private:
     [[nodiscard]] std::error_code report_replaced(Report& report) {
         std::map<std::string_view, const Change*> without_value;
         for (const Change& one : report.unreadable) without_value.emplace(one.id, &one);
+        // The pull has noted those whose result was here before.
+        std::set<std::pair<std::string, Stamp>> noted;
+        for (const auto& one : report.replaced) noted.emplace(one.mine.id, one.mine.stamp);
         for (const auto& [seq, edit] : edits_.all()) {
             const operation_type& operation = edit.operation;
             const OperationKind kind = operation.kind();
@@ -487,15 +491,23 @@ private:
                 const auto error = copy.remove(operation.element(), operation.stamp);
                 if (error) return error;
             }
+            const bool is_live = local->presence == part::Presence::live;
+            // An earlier removal of this replica is no result of a later edit with a value. It is
+            // what a copy leaves here after others have removed the element: a copy has no
+            // removals.
+            const bool is_outdated = !is_removal && !is_live && local->stamp < operation.stamp;
             // The server lifts the stamp of an edit that it applies over a later one.
-            if (local->stamp.origin == clock_.origin() || local->stamp == operation.stamp ||
-                (is_removal && local->presence != part::Presence::live)) {
+            if ((local->stamp.origin == clock_.origin() && !is_outdated) ||
+                local->stamp == operation.stamp || (is_removal && !is_live)) {
                 continue;
             }
+            std::string element{operation.element()};
+            if (noted.count({element, operation.stamp}) != 0) continue;
             auto value = store().read(key);
             if (!value) return value.error();
             report.replaced.push_back(
-                {mine(), {std::string{operation.element()}, local->stamp, std::move(*value)}});
+                {mine(),
+                 {std::move(element), is_outdated ? Stamp{} : local->stamp, std::move(*value)}});
         }
         return {};
     }

@@ -57,9 +57,14 @@ public:
         }
         void tick() {
             if (world.pushed < pushes) {
-                const std::string text = std::to_string(++world.pushed);
-                if (box.push(text)) world.complain("a push was refused");
-                unflushed.push_back(text);
+                // Long enough that the journal needs several files, and space for them.
+                const std::string text = std::to_string(++world.pushed) + std::string(300, ' ');
+                const std::error_code error = box.push(text);
+                if (!error) unflushed.push_back(text);
+                if (error == std::errc::no_space_on_device) ++world.refused;
+                if (error && error != std::errc::no_space_on_device) {
+                    world.complain("a push was refused: " + error.message());
+                }
                 // A flush of its own now and then; otherwise the turn's.
                 if (belay::uniform_upto(world.world.bits(), 3) == 0 && !box.commit()) durable();
             }
@@ -127,8 +132,13 @@ public:
           client{world.host("client", [this](belay::sim::Host& h) -> std::unique_ptr<Client> {
               auto opened = Client::Journal::open(h.disk(), "outbox",
                                                   {.segment_bytes = 4096,
-                                                   .record_bytes_max = 64,
+                                                   .record_bytes_max = 512,
                                                    .seed = belay::Seed{world.bits()()}});
+              if (opened.error().code == std::errc::no_space_on_device) {
+                  ++refused;
+                  world.after(std::chrono::seconds{1}, [this] { world.restart(client); });
+                  return nullptr;
+              }
               if (!opened) return complain("the journal does not open"), nullptr;
               return std::make_unique<Client>(*this, h, std::move(*opened));
           })} {
@@ -155,6 +165,9 @@ public:
             }
             world.at(some(8s), [this] { world.network().drop_connections(client, server); });
             world.at(some(8s), [this] { world.network().half_open(client, server); });
+            const belay::Duration full = some(8s);
+            world.at(full, [this] { client.disk().limit_bytes(client.disk().used_bytes()); });
+            world.at(full + some(3s), [this] { client.disk().mend(); });
             const belay::Duration from = some(8s);
             world.at(from, [this] { world.network().partition(client, server); });
             world.at(from + some(1s), [this] { world.network().heal(client, server); });
@@ -209,6 +222,7 @@ public:
     std::size_t in_flight_max = 1;
     belay::sim::World world;
     int pushed = 0;
+    int refused = 0;                      ///< for lack of space, also openings of the journal
     std::vector<std::string> accepted{};  ///< durable
     std::vector<std::string> received{};
     std::map<std::uint64_t, std::string> numbers{};

@@ -38,6 +38,18 @@ template <class Body>
     return wrong.empty() ? belay::sim::order_per_key(history) : wrong;
 }
 
+/// Lets the disk of a host be full up to twice for some time, in two of three worlds.
+inline void fill_disk_at_times(belay::sim::World& world, const std::string& host,
+                               std::uint64_t within_ms) {
+    belay::sim::Scenario faults;
+    for (std::uint64_t left = world.choose("full disks of " + host, 3); left != 0; --left) {
+        const std::chrono::milliseconds from{world.choose("full from, " + host, within_ms)};
+        const std::chrono::milliseconds lasts{world.choose("full for, " + host, 6000)};
+        faults.during(from, from + lasts, belay::sim::fill_disk(host));
+    }
+    if (!faults.empty()) world.play(faults);
+}
+
 /// Ends the process of a host as a service manager would see it, and starts it again after a
 /// second.
 inline void exit_and_restart(belay::sim::World& world, belay::sim::Host& host) {
