@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -21,8 +22,11 @@
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <threads.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -32,12 +36,15 @@
 #include <functional>
 #include <mutex>
 #include <random>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <belay/sim/explore.hpp>
 #include <belay/sim/world.hpp>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 
 // What open() becomes with -D_FORTIFY_SOURCE, and stat() with an older glibc.
@@ -59,6 +66,10 @@ struct Programs {
 
     template <class F>
     Host& run(const char* name, F main) {
+        return run_in(world, name, main);
+    }
+    template <class F>
+    static Host& run_in(World& world, const char* name, F main) {
         return world.host(name, [main](Host& h) { return std::make_unique<Program>(h, main); });
     }
     static std::optional<int> exit_code(Host& host) { return host.process<Program>()->exit_code(); }
@@ -551,6 +562,20 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
               std::unique_lock lock{mutex};
               std::condition_variable{}.wait(lock);
           }) == who + "called \"pthread_cond_wait\", which a world does not have");
+    CHECK(refusal([] {
+              pthread_barrier_t barrier;
+              pthread_barrier_init(&barrier, nullptr, 2);
+              pthread_barrier_wait(&barrier);
+          }) == who + "called \"pthread_barrier_wait\", which a world does not have");
+    CHECK(refusal([] {
+              thrd_t thread;
+              thrd_create(
+                  &thread, [](void*) { return 0; }, nullptr);
+          }) == who + "called \"thrd_create\", which a world does not have");
+    CHECK(refusal([] {
+              timer_t timer;
+              timer_create(CLOCK_MONOTONIC, nullptr, &timer);
+          }) == who + "called \"timer_create\", which a world does not have");
     CHECK(refusal([] { static_cast<void>(unlinkat(AT_FDCWD, "/nothing", 0)); }) ==
           who + "called \"unlinkat\", which a world does not have");
     CHECK(refusal([] { wait(nullptr); }) == who + "called \"wait\", which a world does not have");
@@ -580,6 +605,109 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
         p.world.run_for(1s);
         CHECK(Programs::exit_code(host) == 3);
     }
+}
+
+TEST_CASE("A program that would wait for a lock of a program for ever is refused",
+          "[adapter][libc_sim][sim]") {
+    static std::mutex mutex;
+    static std::timed_mutex timed;
+    static std::shared_mutex readers;
+    static pthread_spinlock_t spin;
+    pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE);
+    struct Lock {
+        const char* function;
+        std::function<void()> lock;
+        std::function<void()> unlock;
+    };
+    const std::vector<Lock> locks{
+        {"pthread_mutex_lock", [] { mutex.lock(); }, [] { mutex.unlock(); }},
+        {"pthread_mutex_clocklock", [] { static_cast<void>(timed.try_lock_for(1s)); },
+         [] { timed.unlock(); }},
+        {"pthread_rwlock_wrlock", [] { readers.lock(); }, [] { readers.unlock(); }},
+        {"pthread_spin_lock", [] { pthread_spin_lock(&spin); },
+         [] { pthread_spin_unlock(&spin); }}};
+    for (const Lock& it : locks) {
+        INFO(it.function);
+        Programs p;
+        const auto hold = [it] {
+            it.lock();
+            sleep(1);  // the other program runs meanwhile
+            it.unlock();
+        };
+        p.run("first", hold);
+        p.run("second", hold);
+        std::string refusal;
+        try {
+            p.world.run_for(10s);
+        } catch (const std::logic_error& e) {
+            refusal = e.what();
+        }
+        CHECK(refusal == "sim::Program on \"second\" called \"" + std::string{it.function} +
+                             "\" of a lock that it, or another program of the test, has locked");
+        // One after the other, they may have it.
+        p.world.run_for(10s);
+        Host& third = p.run("third", [hold] { return hold(), 3; });
+        p.world.run_for(10s);
+        CHECK(Programs::exit_code(third) == 3);
+    }
+    // Locks that return an error, or count, do so.
+    Programs p;
+    Host& host = p.run("host", [] {
+        std::recursive_mutex recursive;
+        recursive.lock();
+        recursive.lock();
+        pthread_mutexattr_t checks;
+        pthread_mutexattr_init(&checks);
+        pthread_mutexattr_settype(&checks, PTHREAD_MUTEX_ERRORCHECK);
+        pthread_mutex_t checked;
+        pthread_mutex_init(&checked, &checks);
+        CHECK(pthread_mutex_lock(&checked) == 0);
+        CHECK(pthread_mutex_lock(&checked) == EDEADLK);
+        // A program may wait for a thread of the test.
+        CHECK(mutex.try_lock());
+        mutex.unlock();
+        return 5;
+    });
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 5);
+}
+
+TEST_CASE("A world of programs runs in any thread of the test", "[adapter][libc_sim][regression]") {
+    // Each thread has thread-local variables of its own, at another place.
+    const auto run = [] {
+        Programs p;
+        Host& host = p.run("host", [] {
+            static thread_local int counted = 0;
+            sleep(1);
+            return ++counted;
+        });
+        p.world.run_for(2s);
+        return Programs::exit_code(host);
+    };
+    CHECK(run() == 1);
+    std::optional<int> code;
+    std::thread{[&] { code = run(); }}.join();
+    CHECK(code == 1);
+}
+
+TEST_CASE("Programs of worlds in several threads end the test with a sentence",
+          "[adapter][libc_sim][unit]") {
+    const std::string text = belay_test::aborts_with([] {
+        std::atomic<int> worlds{0};
+        const auto body = [&](World& world) {
+            Programs::run_in(world, "host", [] { sleep(1); });
+            world.run_for(1ms);
+            // The world waits for the other one, so that both are there at a time.
+            ++worlds;
+            while (worlds < 2) std::this_thread::yield();
+            return true;
+        };
+        static_cast<void>(belay::sim::explore(
+            {.seeds = 2, .jobs = 2, .recheck_percent = 0, .print = false, .environment = false},
+            std::cref(body)));
+    });
+    INFO(text);
+    CHECK(text.find("explore with jobs = 1") != std::string::npos);
 }
 
 TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Journal meets LogLike and LeasableLike. Method: a simulated disk.
 #include <belay/journal/journal.hpp>
-#include <belay/sim/disk.hpp>
+#include <belay/sim/crash_points.hpp>
+
+#include <memory>
 
 #include "support/journal/journal_model.hpp"
 #include "support/queue/storage_conformance.hpp"
 #include "support/seeds.hpp"
+#include "support/sim/power_lost_at_end.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -28,6 +31,11 @@ void fill(SimJournal& journal, std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) {
         REQUIRE(journal.append(body_of(journal.last() + 1, journal.salt())));
     }
+}
+
+/// Moves a journal out of the block that opened it.
+std::unique_ptr<SimJournal> into_memory(SimJournal&& journal) {
+    return std::make_unique<SimJournal>(std::move(journal));
 }
 
 /// The last operation in front of the last segment, seen from outside.
@@ -457,39 +465,47 @@ TEST_CASE("Flush::none: operations that commit confirmed survive the process",
 }
 
 TEST_CASE("Flush::none: a loss of power costs at most a tail", "[journal][journal][fault]") {
+    struct Written {
+        std::unique_ptr<SimJournal> journal;
+        std::uint64_t sealed = 0;  // a segment is flushed before the next one is used
+        std::uint64_t last = 0;
+    };
     std::uint64_t lost_some = 0, kept_some = 0;
-    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-        sim::Disk disk;
+    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
         JournalOptions options = small_journal(seed);
         options.flush = Flush::none;
-        std::uint32_t salt = 0;
-        std::uint64_t flushed = 0;
-        {
-            SimJournal j = open(disk, options);
-            salt = j.salt();
-            for (int i = 0; i < 30; ++i) {
-                fill(j, 3);
-                REQUIRE_FALSE(j.commit());
-            }
-            flushed = last_in_sealed_segments(disk);
-            Random bits{Seed{seed}};
-            disk.crash(bits);
-        }
-        SimJournal j = open(disk, options);
-        INFO("seed " << seed);
-        // A segment is flushed before the next one is used.
-        REQUIRE(flushed >= 30);
-        REQUIRE(j.base() == 1);
-        REQUIRE(j.last() >= flushed);
-        REQUIRE(j.last() <= 90);
-        lost_some += j.last() < 90 ? 1U : 0U;
-        kept_some += j.last() > flushed ? 1U : 0U;
-        for (std::uint64_t n = j.base(); n <= j.last(); ++n) {
-            const Bytes expected = body_of(n, salt);
-            const auto body = j.read(n);
-            REQUIRE(body);
-            REQUIRE(std::equal(body->begin(), body->end(), expected.begin(), expected.end()));
-        }
+        const auto report = sim::crash_points(
+            [&](sim::Disk& disk) {
+                Written written;
+                auto opened = SimJournal::open(disk, "q", options);
+                if (!opened) return written;
+                SimJournal& j = *(written.journal = into_memory(std::move(*opened)));
+                while (written.last < 90) {
+                    if (!j.append(body_of(++written.last, j.salt()))) break;
+                    if (written.last % 3 != 0) continue;
+                    if (j.commit()) break;
+                    written.sealed = last_in_sealed_segments(disk);
+                }
+                return written;
+            },
+            [&](sim::Disk& disk, const Written& written) {
+                SimJournal j = open(disk, options);
+                if (j.base() != 1 || j.last() < written.sealed || j.last() > written.last) {
+                    return false;
+                }
+                lost_some += j.last() < written.last ? 1U : 0U;
+                kept_some += j.last() > written.sealed ? 1U : 0U;
+                for (std::uint64_t n = 1; n <= j.last(); ++n) {
+                    const auto body = j.read(n);
+                    if (!body || to_bytes(*body) != body_of(n, written.journal->salt())) {
+                        return false;
+                    }
+                }
+                return true;
+            },
+            {.drawn_max = 4, .enumerated_max = 2, .seed = Seed{seed * 1000}});
+        INFO("seed " << seed << ", " << report.failure);
+        REQUIRE(report);
     }
     // Of the tail there is something to lose, and something may be left.
     CHECK(lost_some > 100);
@@ -590,22 +606,27 @@ TEST_CASE("Journal::keep accepts 512 bytes and no more", "[journal][journal][uni
 
 TEST_CASE("Journal::keep is durable with the next commit, and not before",
           "[journal][journal][fault]") {
-    std::uint64_t came_back = 0;
-    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-        sim::Disk disk;
-        {
-            SimJournal j = open(disk);
-            CHECK_FALSE(j.keep(as_bytes("durable")));
-            CHECK_FALSE(j.commit());
-            CHECK_FALSE(j.keep(as_bytes("later")));
-            Random bits{Seed{seed}};
-            disk.crash(bits);
-        }
-        SimJournal j = open(disk);
-        REQUIRE(as_text(j.kept()) == "durable");
-        ++came_back;
-    }
-    CHECK(came_back == 50);
+    struct Noted {
+        std::unique_ptr<SimJournal> journal;
+        bool durable = false;
+    };
+    const auto report = sim::crash_points(
+        [](sim::Disk& disk) {
+            Noted noted;
+            auto opened = SimJournal::open(disk, "q", small_journal(1));
+            if (!opened) return noted;
+            SimJournal& j = *(noted.journal = into_memory(std::move(*opened)));
+            noted.durable = !j.keep(as_bytes("durable")) && !j.commit();
+            if (noted.durable) CHECK_FALSE(j.keep(as_bytes("later")));
+            return noted;
+        },
+        [](sim::Disk& disk, const Noted& noted) {
+            const SimJournal j = open(disk);
+            return as_text(j.kept()) == "durable" || (!noted.durable && j.kept().empty());
+        });
+    INFO(report.failure);
+    CHECK(report);
+    CHECK(report.complete);
 }
 
 TEST_CASE("Journal carries the note into each new segment", "[journal][journal][unit]") {
@@ -655,11 +676,10 @@ TEST_CASE("Journal that only keeps notes keeps no old files", "[journal][journal
 
 TEST_CASE("Journal::flush makes operations durable that Flush::none left in memory",
           "[journal][journal][fault]") {
-    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-        sim::Disk disk;
-        JournalOptions options = small_journal(seed);
-        options.flush = Flush::none;
-        {
+    JournalOptions options = small_journal(1);
+    options.flush = Flush::none;
+    const auto report = power_lost_at_end(
+        [&](sim::Disk& disk) {
             SimJournal j = open(disk, options);
             REQUIRE_FALSE(j.unflushed());
             fill(j, 5);
@@ -671,13 +691,15 @@ TEST_CASE("Journal::flush makes operations durable that Flush::none left in memo
             REQUIRE_FALSE(j.flush());
             REQUIRE_FALSE(j.unflushed());
             fill(j, 5);
-            Random bits{Seed{seed}};
-            disk.crash(bits);
-        }
-        SimJournal j = open(disk, options);
-        REQUIRE(j.last() >= 5);
-        REQUIRE(j.base() == 3);
-    }
+            return j;
+        },
+        [&](sim::Disk& disk, const SimJournal&) {
+            const SimJournal j = open(disk, options);
+            return j.last() >= 5 && j.base() == 3;
+        });
+    INFO(report.failure);
+    CHECK(report);
+    CHECK(report.complete);
 }
 
 TEST_CASE("Journal::flush makes one write and one flush, and none when nothing is new",

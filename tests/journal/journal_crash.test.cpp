@@ -14,6 +14,7 @@
 #include "support/journal/journal_model.hpp"
 #include "support/journal/watched_disk.hpp"
 #include "support/seeds.hpp"
+#include "support/sim/power_lost_at_end.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -21,19 +22,11 @@ using namespace belay_test;
 namespace {
 
 using Call = JournalModel::Call;
-using Script = std::vector<std::pair<Call, std::uint64_t>>;
-
-/// Runs a script until the power fails.
-void run_script(JournalModel& model, const Script& script) {
-    for (const auto& [call, draw] : script) {
-        if (!model.call(call, draw)) break;
-    }
-}
 
 /// A place in a script at which the power or the process fails.
 struct Cut {
     std::uint64_t seed;
-    const Script& script;
+    const JournalScript& script;
     std::uint64_t halt;
 };
 
@@ -71,7 +64,7 @@ struct Cuts {
 template <class Try>
 void cut_everywhere(const Cuts& cuts, Try&& attempt) {
     for (std::uint64_t seed = cuts.first_seed; seed < cuts.first_seed + cuts.scripts; ++seed) {
-        const Script script =
+        const JournalScript script =
             make_script(seed, seed % 4 == 0 ? cuts.calls_of_every_fourth : cuts.calls);
         const std::uint64_t operations = CrashImage{{seed, script, 0}}.disk.operations();
         for (std::uint64_t halt = 1; halt <= operations + cuts.beyond; halt += cuts.stride) {
@@ -168,7 +161,7 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
     std::unordered_set<std::uint64_t> states;
     for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
         // Some long ones, which make and delete several segments.
-        const Script script = make_script(seed, seed % 4 == 0 ? 90 : 40);
+        const JournalScript script = make_script(seed, seed % 4 == 0 ? 90 : 40);
         require_every_loss(
             [&](sim::Disk& disk) {
                 auto model = std::make_unique<JournalModel>(disk, seed);
@@ -424,30 +417,27 @@ TEST_CASE("Journal keeps its directory through a loss of power from its first co
     // The process that makes it may die at any operation, and another go on.
     int interrupted = 0;
     for (std::uint64_t halt = 0; halt < 12; ++halt) {
-        for (std::uint64_t torn = 0; torn < 20; ++torn) {
-            sim::Disk disk;
-            disk.halt_at(halt);
-            if (halt != 0) {
-                interrupted += SimJournal::open(disk, "dir/q", small_journal(1)) ? 0 : 1;
-                disk.kill();
-            }
-            INFO("operation " << halt << ", torn " << torn);
-            Id id{};
-            {
+        const auto report = power_lost_at_end(
+            [&](sim::Disk& disk) {
+                if (halt != 0) {
+                    disk.halt_at(halt);
+                    interrupted += SimJournal::open(disk, "dir/q", small_journal(1)) ? 0 : 1;
+                    disk.kill();
+                }
                 auto journal = SimJournal::open(disk, "dir/q", small_journal(2));
                 REQUIRE(journal);
-                id = journal->journal_id();
                 REQUIRE(journal->append(as_bytes("first")));
                 REQUIRE_FALSE(journal->commit());
-                Random bits{Seed{halt * 100 + torn}};
-                disk.crash(bits);
-            }
-            auto journal = SimJournal::open(disk, "dir/q", small_journal(3));
-            REQUIRE(journal);
-            CHECK(journal->journal_id() == id);
-            REQUIRE(journal->last() == 1);
-            CHECK(as_text(*journal->read(1)) == "first");
-        }
+                return std::move(*journal);
+            },
+            [](sim::Disk& disk, const SimJournal& before) {
+                auto journal = SimJournal::open(disk, "dir/q", small_journal(3));
+                return journal && journal->journal_id() == before.journal_id() &&
+                       journal->last() == 1 && as_text(*journal->read(1)) == "first";
+            },
+            {.drawn_max = 20});
+        INFO("the first process died at operation " << halt << ": " << report.failure);
+        CHECK(report);
     }
     CHECK(interrupted > 0);
 }

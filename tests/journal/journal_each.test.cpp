@@ -3,9 +3,10 @@
 // Method: losses of power, failing calls, and checks during the flush.
 #include <belay/journal/journal.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/sim/disk.hpp>
+#include <belay/sim/crash_points.hpp>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 
 #include "support/journal/journal_model.hpp"
@@ -35,25 +36,31 @@ SimJournal open_each(sim::Disk& disk, const JournalOptions& options = each_call(
 std::error_code no_space() { return std::make_error_code(std::errc::no_space_on_device); }
 std::error_code io_error() { return std::make_error_code(std::errc::io_error); }
 
-/// What the calls that returned have said.
+/// What the calls that returned have confirmed.
 struct Confirmed {
+    std::unique_ptr<JournalModel> model;
     std::uint64_t last = 0;
     std::uint64_t acked = 0;
-    Bytes note;
+    Bytes note{};
     bool note_in_flight = false;
+
+    /// Whether a loss of power took some of it.
+    [[nodiscard]] bool is_lost() const {
+        const SimJournal& j = model->journal();
+        const bool note_is_there = as_text(j.kept()) == as_text(note);
+        return j.last() < last || j.base() - 1 < acked || !(note_is_there || note_in_flight);
+    }
 };
 
-/// Runs a script, and fails the power at operation `halt`.
-Confirmed run_and_listen(sim::Disk& disk, JournalModel& model,
-                         const std::vector<std::pair<Call, std::uint64_t>>& script,
-                         std::uint64_t halt) {
-    disk.halt_at(halt);
-    Confirmed output;
-    for (const auto& [call, draw] : script) {
+/// Runs a script until the power fails.
+Confirmed run_and_listen(sim::Disk& disk, Flush mode, std::uint64_t seed) {
+    Confirmed output{.model = std::make_unique<JournalModel>(disk, seed)};
+    output.model->options.flush = mode;
+    for (const auto& [call, draw] : make_script(seed, 50)) {
         output.note_in_flight = call == Call::keep;
-        if (!model.call(call, draw)) break;
+        if (!output.model->call(call, draw)) break;
         output.note_in_flight = false;
-        const SimJournal& j = model.journal();
+        const SimJournal& j = output.model->journal();
         output.last = j.last();
         output.acked = j.base() - 1;
         output.note.assign(j.kept().begin(), j.kept().end());
@@ -61,33 +68,23 @@ Confirmed run_and_listen(sim::Disk& disk, JournalModel& model,
     return output;
 }
 
-/// How many losses of power, at every operation of some scripts, took what a call had answered for.
+/// How many losses of power, at every operation of some scripts, took what a call had confirmed.
 int losses(Flush mode, std::uint64_t scripts) {
     int lost = 0;
     for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
-        const auto script = make_script(seed, 50);
-        std::uint64_t operations = 0;
-        for (std::uint64_t halt = 0; halt <= operations; ++halt) {
-            for (std::uint64_t torn = 0; torn < 3; ++torn) {
-                sim::Disk disk;
-                JournalModel model{disk, seed};
-                model.options.flush = mode;
-                const Confirmed output = run_and_listen(disk, model, script, halt);
-                if (halt == 0) operations = disk.operations();
-                Random bits{Seed{seed * 100'000 + halt * 10 + torn}};
-                disk.crash(bits);
-                model.drop_process();
-                const bool good = model.recover();
-                INFO("script " << seed << ", operation " << halt << ": " << model.message());
-                REQUIRE(good);
-                const SimJournal& j = model.journal();
-                const bool note_is_there = as_text(j.kept()) == as_text(output.note);
-                lost += j.last() < output.last || j.base() - 1 < output.acked ||
-                                !(note_is_there || output.note_in_flight)
-                            ? 1
-                            : 0;
-            }
-        }
+        std::string message;
+        const auto report =
+            sim::crash_points([&](sim::Disk& disk) { return run_and_listen(disk, mode, seed); },
+                              [&](sim::Disk&, const Confirmed& output) {
+                                  output.model->drop_process();
+                                  const bool good = output.model->recover();
+                                  if (!good && message.empty()) message = output.model->message();
+                                  lost += good && output.is_lost() ? 1 : 0;
+                                  return good;
+                              },
+                              {.drawn_max = 3, .enumerated_max = 2, .seed = Seed{seed * 100'000}});
+        INFO("script " << seed << ", " << report.failure << ": " << message);
+        REQUIRE(report);
     }
     return lost;
 }

@@ -3,8 +3,10 @@
 // crash as damage. Method: whole journals, every bit of one flipped, files missing and cut,
 // every crash of a script.
 #include <belay/journal/journal_inspect.hpp>
+#include <belay/sim/crash_points.hpp>
 
 #include <map>
+#include <memory>
 
 #include "support/journal/journal_model.hpp"
 
@@ -404,36 +406,26 @@ TEST_CASE("tool::inspect_journal reports no crash as damage, and predicts the re
           "[journal][journal_inspect][fault]") {
     std::uint64_t states = 0;
     for (std::uint64_t script = 1; script <= 8; ++script) {
-        sim::Disk whole;
-        JournalModel dry{whole, script};
-        for (const auto& [call, draw] : make_script(script, 50)) {
-            if (!dry.call(call, draw)) break;
-        }
-        const std::uint64_t last = whole.operations();
-        for (std::uint64_t halt = 1; halt <= last; ++halt) {
-            sim::Disk disk;
-            disk.halt_at(halt);
-            JournalModel model{disk, script};
-            for (const auto& [call, draw] : make_script(script, 50)) {
-                if (!model.call(call, draw)) break;
-            }
-            Random bits{Seed{script * 1000 + halt}};
-            disk.crash(bits);
-            model.drop_process();
-            INFO("script " << script << ", operation " << halt);
-            const auto found = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
-            auto opened = SimJournal::open(disk, "q", small_journal(script));
-            REQUIRE(opened);
-            if (!found) {
-                REQUIRE(opened->last() == 0);  // not even its first file was there
-                continue;
-            }
-            REQUIRE(found->damages.empty());
-            REQUIRE(found->lost.empty());
-            REQUIRE(found->operations == opened->size());
-            REQUIRE(found->acked == opened->base() - 1);
-            ++states;
-        }
+        const auto report = sim::crash_points(
+            [&](sim::Disk& disk) {
+                auto model = std::make_unique<JournalModel>(disk, script);
+                run_script(*model, make_script(script, 50));
+                return model;
+            },
+            [&](sim::Disk& disk, const std::unique_ptr<JournalModel>& model) {
+                model->drop_process();
+                const auto found =
+                    tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+                const auto opened = SimJournal::open(disk, "q", small_journal(script));
+                if (!opened) return false;
+                if (!found) return opened->last() == 0;  // not even its first file was there
+                ++states;
+                return found->damages.empty() && found->lost.empty() &&
+                       found->operations == opened->size() && found->acked == opened->base() - 1;
+            },
+            {.drawn_max = 1, .enumerated_max = 1, .seed = Seed{script * 1000}});
+        INFO("script " << script << ", " << report.failure);
+        REQUIRE(report);
     }
     CHECK(states > 300);
 }

@@ -9,7 +9,7 @@
 #include <belay/queue/priority.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
-#include <belay/sim/disk.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -17,6 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/queue/storage_conformance.hpp"
+#include "support/sim/power_lost_at_end.hpp"
 
 using namespace belay;
 using belay_test::check_storage_conformance;
@@ -579,61 +580,61 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
     };
     const auto is_poison = [](std::uint32_t i) { return i % 5 == 2 || i % 7 == 3; };
     constexpr std::uint32_t count = 24;
-    std::uint64_t operations = 0;
-    int doubled = 0;
-    for (std::uint64_t halt = 0; halt <= operations; ++halt) {
-        for (std::uint64_t torn = 0; torn < (halt == 0 ? 1 : 6); ++torn) {
-            sim::Disk disk;
-            {
-                DiskJournal journal = open_at(disk, "q");
-                for (std::uint32_t i = 1; i <= count; ++i) {
-                    const std::string text = letter_text(i);
-                    const Order value{i, std::string(300, 'x')};
-                    REQUIRE(journal.append(is_poison(i) ? to_bytes(text) : bytes_of(value)));
-                }
-            }
-            std::vector<std::uint32_t> executed;
-            const auto run = [&] {
-                Queue queue{Encoded{open_at(disk, "q"), OrderCodec{}, open_at(disk, "dead")},
-                            {.limit = no_limit}};
-                const std::uint64_t before = disk.operations();
-                if (halt != 0 && executed.empty()) disk.halt_at(before + halt);
-                const auto execute = [&](const Order& it) { executed.push_back(it.number); };
-                // Some at a time, as a program that syncs now and then.
-                while (queue.drain(execute, 3).drained == 3 && !queue.flush()) {
-                }
-                return disk.operations() - before;
-            };
-            const std::uint64_t made = run();
-            if (halt == 0) {
-                operations = made;
-            } else {
-                Random bits{Seed{halt * 100 + torn}};
-                disk.crash(bits);
-                run();
-            }
-            INFO("operation " << halt << ", torn " << torn);
-            for (std::uint32_t i = 1; i <= count; ++i) {
-                REQUIRE(std::count(executed.begin(), executed.end(), i) >= (is_poison(i) ? 0 : 1));
-            }
-            // Each letter is there, in order; some came again.
-            DiskJournal dead = open_at(disk, "dead");
-            std::vector<std::string> letters;
-            while (const auto letter = dead.try_pop()) letters.emplace_back(as_text(*letter));
-            Texts expected;
-            for (std::uint32_t i = 1; i <= count; ++i) {
-                if (is_poison(i)) expected.push_back(letter_text(i));
-            }
-            doubled += letters.size() > expected.size() ? 1 : 0;
-            Texts firsts;
-            for (const std::string& letter : letters) {
-                if (std::find(firsts.begin(), firsts.end(), letter) == firsts.end()) {
-                    firsts.push_back(letter);
-                }
-            }
-            REQUIRE(firsts == expected);
+    using Executed = std::vector<std::uint32_t>;
+    std::uint64_t prepared = 0;
+    const auto run = [&](sim::Disk& disk, Executed& executed) {
+        Queue queue{Encoded{open_at(disk, "q"), OrderCodec{}, open_at(disk, "dead")},
+                    {.limit = no_limit}};
+        prepared = disk.operations();
+        const auto execute = [&](const Order& it) { executed.push_back(it.number); };
+        // Some at a time, as a program that syncs now and then.
+        while (queue.drain(execute, 3).drained == 3 && !queue.flush()) {
         }
+    };
+    const auto fill_and_run = [&](sim::Disk& disk) {
+        {
+            DiskJournal journal = open_at(disk, "q");
+            for (std::uint32_t i = 1; i <= count; ++i) {
+                const Order value{i, std::string(300, 'x')};
+                REQUIRE(journal.append(is_poison(i) ? to_bytes(letter_text(i)) : bytes_of(value)));
+            }
+        }
+        Executed executed;
+        run(disk, executed);
+        return executed;
+    };
+    sim::Disk whole;
+    REQUIRE(fill_and_run(whole).size() > 0);
+    Texts expected;
+    for (std::uint32_t i = 1; i <= count; ++i) {
+        if (is_poison(i)) expected.push_back(letter_text(i));
     }
+    int doubled = 0;
+    const auto recover = [&](sim::Disk& disk, Executed& executed) {
+        run(disk, executed);
+        for (std::uint32_t i = 1; i <= count; ++i) {
+            if (!is_poison(i) && std::count(executed.begin(), executed.end(), i) == 0) return false;
+        }
+        // Each letter is there, in order; some came again.
+        DiskJournal dead = open_at(disk, "dead");
+        Texts firsts;
+        std::size_t letters = 0;
+        for (; const auto letter = dead.try_pop(); ++letters) {
+            const std::string text{as_text(*letter)};
+            if (std::find(firsts.begin(), firsts.end(), text) == firsts.end()) {
+                firsts.push_back(text);
+            }
+        }
+        doubled += letters > expected.size() ? 1 : 0;
+        return firsts == expected;
+    };
+    const std::uint64_t first_operation = prepared + 1;
+    const auto report = sim::crash_points(
+        fill_and_run, recover,
+        {.drawn_max = 6, .enumerated_max = 4, .first_operation = first_operation});
+    INFO(report.failure);
+    CHECK(report);
+    const std::uint64_t operations = report.operations + 1 - first_operation;
     CHECK(operations > 20);
     CHECK(doubled > 0);
 }
@@ -726,31 +727,28 @@ TEST_CASE("Encoded loses no dead letter at a power loss, also into a journal wit
     for (const Flush flush : {Flush::none, Flush::group, Flush::each}) {
         const JournalOptions options{
             .flush = flush, .segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
-        for (std::uint64_t torn = 1; torn <= 50; ++torn) {
-            sim::Disk disk;
-            const auto open_at = [&](const char* path) {
-                auto journal = DiskJournal::open(disk, path, options);
-                REQUIRE(journal);
-                return std::move(*journal);
-            };
-            {
-                Queue queue{Encoded{open_at("q"), OrderCodec{}, open_at("dead")}};
+        const auto open_at = [&options](sim::Disk& disk, const char* path) {
+            auto journal = DiskJournal::open(disk, path, options);
+            REQUIRE(journal);
+            return std::move(*journal);
+        };
+        const auto report = belay_test::power_lost_at_end(
+            [&](sim::Disk& disk) {
+                Queue queue{Encoded{open_at(disk, "q"), OrderCodec{}, open_at(disk, "dead")}};
                 REQUIRE(queue.storage().storage().append(as_bytes("?")));
                 REQUIRE_FALSE(queue.push(Order{1, "one"}));
                 REQUIRE_FALSE(queue.flush());
                 REQUIRE(queue.drain([](const Order&) {}).drained == 1);
                 REQUIRE_FALSE(queue.flush());
-                // Not closed in order.
-                disk.halt_at(disk.operations() + 1);
-            }
-            Random bits{Seed{torn}};
-            disk.crash(bits);
-            REQUIRE(open_at("q").size() == 0);
-            DiskJournal dead = open_at("dead");
-            INFO("mode " << static_cast<int>(flush) << ", torn " << torn);
-            REQUIRE(dead.size() == 1);
-            REQUIRE(as_text(*dead.front()) == "?");
-        }
+                return queue;  // it is not closed in order
+            },
+            [&](sim::Disk& disk, const auto&) {
+                DiskJournal dead = open_at(disk, "dead");
+                return open_at(disk, "q").size() == 0 && dead.size() == 1 &&
+                       as_text(*dead.front()) == "?";
+            });
+        INFO("mode " << static_cast<int>(flush) << ": " << report.failure);
+        CHECK(report);
     }
 }
 

@@ -8,10 +8,11 @@
 #include <atomic>
 #include <belay/journal/journal.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/sim/disk.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <belay/sim/world.hpp>
 #include <belay/work/work_queue.hpp>
 #include <map>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -254,91 +255,104 @@ TEST_CASE("FlushEvery runs in a driver", "[queue][flush_every][sim]") {
 
 TEST_CASE("FlushEvery over a Journal with Flush::none bounds the operations lost in a power loss",
           "[queue][flush_every][sim][fault]") {
+    static constexpr auto interval = 50ms;
     belay_test::for_each_seed(
         [](Seed seed) {
-            constexpr auto interval = 50ms;
-            Random bits{seed};
-            sim::Disk disk;
-            std::vector<Instant> appended_at;
-            Duration now{};
-            {
+            struct Life {
+                std::vector<Instant> appended_at;
+                Duration now{};
+            };
+            const auto live = [seed](sim::Disk& disk) {
+                Random bits{seed};
+                Life life;
+                Duration& now = life.now;
                 auto journal = Journal<sim::Disk>::open(disk, "q",
                                                         {.flush = Flush::none,
                                                          .segment_bytes = 8192,
                                                          .record_bytes_max = 512,
                                                          .seed = seed});
-                REQUIRE(journal);
+                if (!journal) return life;
                 Queue queue{std::move(journal).value()};
                 FlushEvery flusher{queue, interval};
                 flusher.attach(Waker{});
                 const Bytes body(200);
                 const Duration end = std::chrono::milliseconds{bits() % 500};
-                for (; now < end; now += 1ms) {
+                for (; now < end && !flusher.error(); now += 1ms) {
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
                     if (bits() % 3 == 0) {
-                        REQUIRE_FALSE(queue.push(body));
+                        life.appended_at.push_back(at(now));
+                        if (queue.push(body)) break;
                         flusher.appended();
-                        appended_at.push_back(at(now));
                     }
                     // The driver comes around within the millisecond.
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
-                    if (bits() % 20 == 0) static_cast<void>(queue.storage().commit());
+                    if (bits() % 20 == 0 && queue.storage().commit()) break;
                 }
                 // From here on the disk takes nothing: the journal closes in vain.
                 disk.halt_at(disk.operations() + 1);
-            }
-            disk.crash(bits);
-            auto journal = Journal<sim::Disk>::open(disk, "q", {.seed = seed});
-            REQUIRE(journal);
-            REQUIRE(journal->last() <= appended_at.size());
-            for (std::size_t lost = journal->last(); lost < appended_at.size(); ++lost) {
-                REQUIRE(at(now) - appended_at[lost] <= interval + 1ms);
-            }
+                return life;
+            };
+            const auto recover = [seed](sim::Disk& disk, const Life& life) {
+                const auto& [appended_at, now] = life;
+                const auto journal = Journal<sim::Disk>::open(disk, "q", {.seed = seed});
+                if (!journal || journal->last() > appended_at.size()) return false;
+                for (std::size_t lost = journal->last(); lost < appended_at.size(); ++lost) {
+                    if (at(now) - appended_at[lost] > interval + 1ms) return false;
+                }
+                return true;
+            };
+            const auto report = sim::crash_points(
+                live, recover, {.drawn_max = 1, .enumerated_max = 1, .seed = seed});
+            INFO(report.failure);
+            REQUIRE(report);
         },
-        300);
+        20);
 }
 
 TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated in a power loss",
           "[queue][flush_every][work_queue][sim][fault]") {
     using Log = Journal<sim::Disk>;
     using LoggedWork = WorkQueue<Log>;
+    static constexpr auto interval = 50ms;
     belay_test::for_each_seed(
         [](Seed seed) {
-            constexpr auto interval = 50ms;
-            Random bits{seed};
-            sim::Disk disk;
-            const auto open = [&](Duration now) {
+            struct Life {
+                std::map<std::uint64_t, Instant> pushed_at;
+                std::map<std::uint64_t, Instant> ended_at;
+                Duration now{};
+            };
+            const auto open = [seed](sim::Disk& disk, Duration now) {
                 auto log = Log::open(disk, "w",
                                      {.flush = Flush::none,
                                       .segment_bytes = 8192,
                                       .record_bytes_max = 512,
                                       .seed = seed});
-                REQUIRE(log);
+                if (!log) return std::optional<LoggedWork>{};
                 auto work = LoggedWork::open(
                     std::move(*log), {.lease = 30ms, .record_bytes_max = 512, .slack_bytes = 2000},
                     {at(now), WallTime{now}});
-                REQUIRE(work);
-                return std::move(*work);
+                return work ? std::optional{std::move(*work)} : std::nullopt;
             };
-            std::map<std::uint64_t, Instant> pushed_at;
-            std::map<std::uint64_t, Instant> ended_at;
-            Duration now{};
-            {
-                LoggedWork work = open(now);
+            const auto live = [&](sim::Disk& disk) {
+                Random bits{seed};
+                Life life;
+                auto& [pushed_at, ended_at, now] = life;
+                auto opened = open(disk, now);
+                if (!opened) return life;
+                LoggedWork& work = *opened;
                 FlushEvery flusher{work, interval};
                 flusher.attach(Waker{});
                 std::vector<Lease> leases;
                 const Duration end = std::chrono::milliseconds{bits() % 500};
-                for (; now < end; now += 1ms) {
+                for (; now < end && !flusher.error(); now += 1ms) {
                     const Moment moment{at(now), WallTime{now}};
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
-                    REQUIRE_FALSE(flusher.error());
                     const std::uint64_t draw = bits() % 100;
                     // For a while all ends are in order: of those the log alone knows.
                     const bool quiet = now % 240ms >= 80ms;
                     if (draw < 30 && !quiet) {
                         const auto id = work.push(Bytes(bits() % 300), moment);
-                        REQUIRE(id);
+                        if (!id) break;
                         pushed_at[*id] = at(now);
                     } else if (draw < 55) {
                         if (const auto lease = work.lease(moment)) leases.push_back(*lease);
@@ -349,12 +363,14 @@ TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated i
                         const std::error_code error = !quiet && draw % 4 == 0
                                                           ? work.nack(lease, moment, 5ms)
                                                           : work.ack(lease);
-                        REQUIRE((!error || error == QueueErrc::lease_ended));
-                        if (work.read(lease.id).error() == QueueErrc::unknown_number) {
+                        // An end that failed may be durable, or not.
+                        const bool failed = error && error != QueueErrc::lease_ended;
+                        if (failed || work.read(lease.id).error() == QueueErrc::unknown_number) {
                             ended_at.try_emplace(lease.id, at(now));
                         }
+                        if (failed) break;
                     } else if (draw == 99) {
-                        REQUIRE_FALSE(work.commit());
+                        if (work.commit()) break;
                     }
                     flusher.appended();
                     // The driver comes around within the millisecond.
@@ -362,21 +378,28 @@ TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated i
                     REQUIRE((flusher.deadline() != never || !work.unflushed()));
                 }
                 disk.halt_at(disk.operations() + 1);
-            }
-            disk.crash(bits);
-            LoggedWork work = open(now);
-            for (const auto& [id, pushed] : pushed_at) {
-                const bool there = work.read(id).error() != QueueErrc::unknown_number;
-                const auto ended = ended_at.find(id);
-                INFO("item " << id << " of " << pushed_at.size());
-                if (ended == ended_at.end()) {
-                    REQUIRE((there || at(now) - pushed <= interval + 1ms));
-                } else {
-                    REQUIRE((!there || at(now) - ended->second <= interval + 1ms));
+                return life;
+            };
+            const auto recover = [&](sim::Disk& disk, const Life& life) {
+                const auto& [pushed_at, ended_at, now] = life;
+                auto work = open(disk, now);
+                if (!work) return false;
+                for (const auto& [id, pushed] : pushed_at) {
+                    const bool there = work->read(id).error() != QueueErrc::unknown_number;
+                    const auto ended = ended_at.find(id);
+                    const bool is_right = ended == ended_at.end()
+                                              ? there || at(now) - pushed <= interval + 1ms
+                                              : !there || at(now) - ended->second <= interval + 1ms;
+                    if (!is_right) return false;
                 }
-            }
+                return true;
+            };
+            const auto report = sim::crash_points(
+                live, recover, {.drawn_max = 1, .enumerated_max = 1, .seed = seed});
+            INFO(report.failure);
+            REQUIRE(report);
         },
-        300);
+        20);
 }
 
 TEST_CASE("FlushEvery misses no append of other threads", "[queue][flush_every][fault]") {

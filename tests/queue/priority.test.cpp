@@ -15,7 +15,7 @@
 #include <belay/queue/flush_every.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/weighed.hpp>
-#include <belay/sim/disk.hpp>
+#include <belay/sim/crash_points.hpp>
 
 #include "support/aborts.hpp"
 #include "support/journal/journal_model.hpp"
@@ -522,10 +522,13 @@ struct ByFirstByte {
         return !body.empty() && body.front() != std::byte{} ? 1 : 0;
     }
 };
-belay_test::SimJournal journal_on(sim::Disk& disk, const char* path = "q") {
-    auto journal = belay_test::SimJournal::open(
+auto try_journal_on(sim::Disk& disk, const char* path) {
+    return belay_test::SimJournal::open(
         disk, path,
         {.flush = Flush::none, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}});
+}
+belay_test::SimJournal journal_on(sim::Disk& disk, const char* path = "q") {
+    auto journal = try_journal_on(disk, path);
     REQUIRE(journal);
     return std::move(*journal);
 }
@@ -665,43 +668,55 @@ TEST_CASE("Queue::flush makes other lanes durable when one lane's disk fails",
 
 TEST_CASE("FlushEvery over lanes: a power loss costs at most one interval of each lane",
           "[queue][priority][fault]") {
+    static constexpr auto interval = 20ms;
+    struct Life {
+        std::array<std::vector<Instant>, 2> pushed_at;
+        Instant now{};
+    };
     belay_test::for_each_seed(
         [](Seed seed) {
-            constexpr auto interval = 20ms;
-            Random bits{seed};
-            sim::Disk disk;
-            std::array<std::vector<Instant>, 2> pushed_at;
-            Instant now{};
-            {
+            const auto live = [seed](sim::Disk& disk) {
+                Random bits{seed};
+                Life life;
+                Instant& now = life.now;
+                auto control = try_journal_on(disk, "control");
+                auto data = try_journal_on(disk, "data");
+                if (!control || !data) return life;
                 Queue queue{
-                    Priority{std::array{journal_on(disk, "control"), journal_on(disk, "data")},
-                             ByFirstByte{}}};
+                    Priority{std::array{std::move(*control), std::move(*data)}, ByFirstByte{}}};
                 FlushEvery flusher{queue, interval};
                 flusher.attach(Waker{});
                 const Instant end = now + std::chrono::milliseconds{bits() % 200};
-                for (; now < end; now += 1ms) {
+                for (; now < end && !flusher.error(); now += 1ms) {
                     if (flusher.deadline() <= now) flusher.advance(now);
                     const std::size_t lane = bits() % 4 == 0 ? 0 : 1;
                     if (bits() % 2 == 0) {
-                        REQUIRE_FALSE(queue.push(Bytes(100, static_cast<std::byte>(lane))));
-                        pushed_at[lane].push_back(now);
+                        life.pushed_at[lane].push_back(now);
+                        if (queue.push(Bytes(100, static_cast<std::byte>(lane)))) break;
                         flusher.appended();
                     }
                     if (flusher.deadline() <= now) flusher.advance(now);
                 }
                 disk.halt_at(disk.operations() + 1);
-            }
-            disk.crash(bits);
-            for (std::size_t lane = 0; lane < 2; ++lane) {
-                const auto journal = journal_on(disk, lane == 0 ? "control" : "data");
-                const std::vector<Instant>& pushed = pushed_at[lane];
-                REQUIRE(journal.last() <= pushed.size());
-                for (std::size_t lost = journal.last(); lost < pushed.size(); ++lost) {
-                    REQUIRE(now - pushed[lost] <= interval + 1ms);
+                return life;
+            };
+            const auto recover = [](sim::Disk& disk, const Life& life) {
+                for (std::size_t lane = 0; lane < 2; ++lane) {
+                    const auto journal = journal_on(disk, lane == 0 ? "control" : "data");
+                    const std::vector<Instant>& pushed = life.pushed_at[lane];
+                    if (journal.last() > pushed.size()) return false;
+                    for (std::size_t lost = journal.last(); lost < pushed.size(); ++lost) {
+                        if (life.now - pushed[lost] > interval + 1ms) return false;
+                    }
                 }
-            }
+                return true;
+            };
+            const auto report = sim::crash_points(
+                live, recover, {.drawn_max = 1, .enumerated_max = 1, .seed = seed});
+            INFO(report.failure);
+            REQUIRE(report);
         },
-        200);
+        20);
 }
 
 TEST_CASE("Priority moves with its lease and its turns", "[queue][priority][unit]") {

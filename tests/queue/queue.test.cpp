@@ -6,13 +6,14 @@
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/ring.hpp>
-#include <belay/sim/disk.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <memory>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/queue/queue_archetypes.hpp"
 #include "support/seeds.hpp"
+#include "support/sim/power_lost_at_end.hpp"
 
 using namespace belay;
 
@@ -359,10 +360,10 @@ TEST_CASE("Queue::flush makes waiting values durable, by flush() or commit() of 
 TEST_CASE("Queue over a Journal destroyed normally loses nothing, also in a power loss",
           "[queue][queue][fault]") {
     for (const Flush mode : {Flush::group, Flush::none}) {
-        for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-            sim::Disk disk;
-            {
-                auto journal = Journal<sim::Disk>::open(disk, "q", {.flush = mode});
+        const auto report = belay_test::power_lost_at_end(
+            [&](sim::Disk& disk) {
+                auto journal = Journal<sim::Disk>::open(
+                    disk, "q", {.flush = mode, .segment_bytes = 4096, .record_bytes_max = 512});
                 REQUIRE(journal);
                 Queue queue{std::move(journal).value()};
                 for (int i = 0; i < 10; ++i) {
@@ -370,13 +371,16 @@ TEST_CASE("Queue over a Journal destroyed normally loses nothing, also in a powe
                 }
                 CHECK(queue.pop());
                 CHECK(queue.drain([](BytesView) {}, 2).drained == 2);
-            }
-            disk.crash(Random{Seed{seed}});
-            auto journal = Journal<sim::Disk>::open(disk, "q");
-            REQUIRE(journal);
-            Queue queue{std::move(journal).value()};
-            CHECK(queue.size() == 7);
-            CHECK(as_text(*queue.pop()) == "3");
-        }
+                return true;
+            },
+            [](sim::Disk& disk, bool) {
+                auto journal = Journal<sim::Disk>::open(disk, "q");
+                if (!journal) return false;
+                Queue queue{std::move(journal).value()};
+                return queue.size() == 7 && as_text(*queue.pop()) == "3";
+            });
+        INFO(report.failure);
+        CHECK(report);
+        CHECK(report.complete);
     }
 }

@@ -3,8 +3,10 @@
 // Method: scripted workloads on a simulated disk, cut at every operation, with unsynced data
 // kept, lost or torn; each following opening is cut in the same way.
 #include <belay/room/journal_rooms.hpp>
+#include <belay/sim/crash_points.hpp>
 
 #include <map>
+#include <memory>
 
 #include "support/room/disk_rooms.hpp"
 #include "support/seeds.hpp"
@@ -22,6 +24,7 @@ struct RoomContent {
 };
 using RoomContents = std::map<std::string, RoomContent>;
 
+constexpr int calls_of_rooms = 60;
 constexpr const char* room_names[] = {"a", "b", "c", "a-room-with-a-longer-name"};
 
 /// A life of rooms beside a model of it: what was stored for sure, and after it what each change
@@ -43,6 +46,12 @@ public:
     }
     void close() { rooms_.reset(); }
 
+    /// Opens it, and makes all calls; false when the power has failed.
+    [[nodiscard]] bool run() {
+        bool alive = open();
+        for (int i = 0; i < calls_of_rooms && alive; ++i) alive = step();
+        return alive;
+    }
     /// One call; false when the power has failed.
     [[nodiscard]] bool step() {
         const std::string id = room_names[bits_() % 4];
@@ -150,8 +159,6 @@ private:
     std::string error_;
 };
 
-constexpr int calls_of_rooms = 60;
-
 /// Where a life is cut: at an operation of the disk; 0: nowhere.
 struct RoomsPlace {
     std::uint64_t seed;
@@ -160,8 +167,7 @@ struct RoomsPlace {
 struct RoomsCut {
     explicit RoomsCut(const RoomsPlace& place) : incarnation{disk, place.seed} {
         disk.halt_at(place.operation);
-        alive = incarnation.open();
-        for (int i = 0; i < calls_of_rooms && alive; ++i) alive = incarnation.step();
+        alive = incarnation.run();
     }
     sim::Disk disk;
     RoomsIncarnation incarnation;
@@ -173,11 +179,15 @@ void lose_power(sim::Disk& disk, std::uint64_t seed) {
     disk.crash(bits);
 }
 
+/// How many lives are run: all, but where tests are to be short.
+std::uint64_t share_of_lives(std::uint64_t most) {
+    return std::max<std::uint64_t>(
+        1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
+}
+
 template <class Try>
 void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
-    const std::uint64_t incarnations = std::max<std::uint64_t>(
-        1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
-    for (std::uint64_t seed = 1; seed <= incarnations; ++seed) {
+    for (std::uint64_t seed = 1; seed <= share_of_lives(most); ++seed) {
         RoomsCut whole{{seed, 0}};
         INFO("life " << seed << ": " << whole.incarnation.message());
         REQUIRE(whole.alive);
@@ -191,18 +201,23 @@ void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
 
 TEST_CASE("JournalRooms survives a loss of power at every operation of a workload",
           "[room][journal_rooms][fault]") {
-    cut_rooms_everywhere(30, [](const RoomsPlace& place) {
-        const auto [seed, halt] = place;
-        for (std::uint64_t loss = 0; loss < 3; ++loss) {
-            RoomsCut cut{place};
-            lose_power(cut.disk, seed * 1000 + halt * 10 + loss);
-            const bool good =
-                cut.incarnation.open() && cut.incarnation.is_whole() && cut.incarnation.goes_on();
-            INFO("life " << seed << ", operation " << halt << ", loss " << loss << ": "
-                         << cut.incarnation.message());
-            REQUIRE(good);
-        }
-    });
+    for (std::uint64_t seed = 1; seed <= share_of_lives(30); ++seed) {
+        std::string message;
+        const auto report = sim::crash_points(
+            [&](sim::Disk& disk) {
+                auto life = std::make_unique<RoomsIncarnation>(disk, seed);
+                static_cast<void>(life->run());
+                return life;
+            },
+            [&](sim::Disk&, const std::unique_ptr<RoomsIncarnation>& life) {
+                const bool good = life->open() && life->is_whole() && life->goes_on();
+                if (!good && message.empty()) message = life->message();
+                return good;
+            },
+            {.drawn_max = 3, .enumerated_max = 2, .seed = Seed{seed * 1000}});
+        INFO("life " << seed << ", " << report.failure << ": " << message);
+        REQUIRE(report);
+    }
 }
 
 TEST_CASE("JournalRooms survives the death of its process at every operation of a workload",
@@ -249,12 +264,11 @@ TEST_CASE("JournalRooms survives a failure of every single operation",
         RoomsIncarnation incarnation{disk, seed};
         disk.fail_at(number, std::make_error_code(number % 2 == 0 ? std::errc::io_error
                                                                   : std::errc::no_space_on_device));
-        bool good = incarnation.open();
-        for (int i = 0; i < calls_of_rooms && good; ++i) good = incarnation.step();
+        static_cast<void>(incarnation.run());
         // Whatever failed: started again, all is there, and power may fail just then.
         incarnation.close();
         lose_power(disk, seed * 1000 + number);
-        good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+        const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
         INFO("life " << seed << ", operation " << number << ": " << incarnation.message());
         REQUIRE(good);
     });

@@ -9,6 +9,7 @@
 #include <belay/call/policies.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <belay/sync/sync_task.hpp>
 
 #include "support/call/async_sleeper.hpp"
@@ -283,54 +284,49 @@ TEST_CASE("test_concurrent_clients_conflict_resolution", "[spec][sync]") {
 }
 
 TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
-    // Both die at each of their disks' writes, and lose what was not synced.
-    for (std::uint64_t dies_at = 1; dies_at < 40; ++dies_at) {
-        INFO("the power fails at operation " << dies_at << " of both disks");
-        sim::Disk client, server;
-        const auto open = [](sim::Disk& disk) {
-            return SimJournal::open(
-                disk, "journal",
-                {.segment_bytes = 8192, .record_bytes_max = 2048, .seed = Seed{1}});
-        };
-        const Ops queued{add("a", "1", stamp(1)), update("a", "2", stamp(2)),
-                         removal("a", stamp(3)), add("b", "1", stamp(4))};
-        const auto incarnation = [&]() -> bool {
-            auto journal = open(client);
-            if (!journal) return false;
-            Queue queue{std::move(*journal), {.limit = 100}};
-            for (std::size_t i = queue.storage().last(); i < queued.size(); ++i) {
-                if (queue.push(BytesView{bytes_of(queued[i])}) || queue.flush()) return false;
-            }
-            auto log = open(server);
-            if (!log) return false;
-            LogStore store{*log, Random{Seed{dies_at}}, SyncBug::none};
-            SyncProcessor processor{std::ref(store), LastWriteWins{},
-                                    SyncOptions{.transaction_operations = 1}, NoObserver{},
-                                    ManualWallTime{}};
-            AsyncSleeper sleeper;
-            const DrainReport drained = queue.drain([&](BytesView bytes) {
-                return processor
-                    .process_with_retry("s", Ops{op_of(bytes)}, policies::sync(), sleeper)
-                    .success;
-            });
-            return !drained.error && queue.empty() && !queue.flush();
-        };
-        client.halt_at(dies_at);
-        server.halt_at(dies_at);
-        for (int incarnations = 0; incarnations < 20 && !incarnation(); ++incarnations) {
-            client.crash(Random{Seed{dies_at}});
-            server.crash(Random{Seed{dies_at}});
+    // Both are on a machine that loses its power at each operation of its disk.
+    const Ops queued{add("a", "1", stamp(1)), update("a", "2", stamp(2)), removal("a", stamp(3)),
+                     add("b", "1", stamp(4))};
+    const auto open = [](sim::Disk& disk, const char* path) {
+        return SimJournal::open(disk, path,
+                                {.segment_bytes = 8192, .record_bytes_max = 2048, .seed = Seed{1}});
+    };
+    const auto incarnation = [&](sim::Disk& disk) {
+        auto journal = open(disk, "client");
+        if (!journal) return false;
+        Queue queue{std::move(*journal), {.limit = 100}};
+        for (std::size_t i = queue.storage().last(); i < queued.size(); ++i) {
+            if (queue.push(BytesView{bytes_of(queued[i])}) || queue.flush()) return false;
         }
-        server.kill();
-        auto log = open(server);
-        REQUIRE(log);
+        auto log = open(disk, "server");
+        if (!log) return false;
+        LogStore store{*log, Random{Seed{1}}, SyncBug::none};
+        SyncProcessor processor{std::ref(store), LastWriteWins{},
+                                SyncOptions{.transaction_operations = 1}, NoObserver{},
+                                ManualWallTime{}};
+        AsyncSleeper sleeper;
+        const DrainReport drained = queue.drain([&](BytesView bytes) {
+            return processor.process_with_retry("s", Ops{op_of(bytes)}, policies::sync(), sleeper)
+                .success;
+        });
+        return !drained.error && queue.empty() && !queue.flush();
+    };
+    const auto recover = [&](sim::Disk& disk, bool) {
+        if (!incarnation(disk)) return false;
+        auto log = open(disk, "server");
+        if (!log) return false;
         Names writes;
         for (const LogStore::Write& one : LogStore::all_of(*log)) writes.push_back(one.element);
-        CHECK(writes == Names{"a", "a", "a", "b"});
         LogStore store{*log, Random{Seed{1}}, SyncBug::none};
-        CHECK(state_text(store.memory(), "a") == "removed 3");
-        CHECK(state_text(store.memory(), "b") == "live 4 1");
-    }
+        return writes == Names{"a", "a", "a", "b"} &&
+               state_text(store.memory(), "a") == "removed 3" &&
+               state_text(store.memory(), "b") == "live 4 1";
+    };
+    const auto report =
+        sim::crash_points(incarnation, recover, {.drawn_max = 3, .enumerated_max = 2});
+    INFO(report.failure);
+    CHECK(report);
+    CHECK(report.states > 40);
 }
 
 TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {

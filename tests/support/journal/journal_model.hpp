@@ -251,11 +251,12 @@ private:
     std::map<std::uint64_t, std::uint64_t> checks_;  // of what was held at the last opening
 };
 
+using JournalScript = std::vector<std::pair<JournalModel::Call, std::uint64_t>>;
+
 /// A workload: calls drawn from a seed.
-inline std::vector<std::pair<JournalModel::Call, std::uint64_t>> make_script(std::uint64_t seed,
-                                                                             std::size_t calls) {
+inline JournalScript make_script(std::uint64_t seed, std::size_t calls) {
     belay::Random bits{belay::Seed{seed}};
-    std::vector<std::pair<JournalModel::Call, std::uint64_t>> script;
+    JournalScript script;
     for (std::size_t i = 0; i < calls; ++i) {
         using Call = JournalModel::Call;
         const std::uint64_t draw = bits() % 32;
@@ -269,6 +270,13 @@ inline std::vector<std::pair<JournalModel::Call, std::uint64_t>> make_script(std
         script.emplace_back(call, bits());
     }
     return script;
+}
+
+/// Runs a script until the power fails.
+inline void run_script(JournalModel& model, const JournalScript& script) {
+    for (const auto& [call, draw] : script) {
+        if (!model.call(call, draw)) break;
+    }
 }
 
 /// Everything that can be seen of a journal, as bytes.

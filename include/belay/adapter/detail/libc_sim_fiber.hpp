@@ -32,22 +32,23 @@ class LibcThreadLocals {
 public:
     /// Makes the variables of a new thread.
     LibcThreadLocals() {
-        const Block& block = executable();
-        variables_.resize(block.size);
-        if (block.image_size != 0) std::memcpy(variables_.data(), block.image, block.image_size);
+        // The first entry is the executable.
+        static_cast<void>(dl_iterate_phdr(&LibcThreadLocals::read, &block_));
+        variables_.resize(block_.size);
+        if (block_.image_size != 0) {
+            std::memcpy(variables_.data(), block_.image, block_.image_size);
+        }
     }
     /// Makes these variables those of the thread, which are kept meanwhile.
     [[gnu::noinline]] void enter() {
-        const Block& block = executable();
-        kept_.assign(block.live, block.live + block.size);
-        std::memcpy(block.live, variables_.data(), block.size);
+        kept_.assign(block_.live, block_.live + block_.size);
+        std::memcpy(block_.live, variables_.data(), block_.size);
         exchange_others();
     }
     /// Makes the variables of the thread its own again.
     [[gnu::noinline]] void leave() noexcept {
-        const Block& block = executable();
-        variables_.assign(block.live, block.live + block.size);
-        std::memcpy(block.live, kept_.data(), block.size);
+        variables_.assign(block_.live, block_.live + block_.size);
+        std::memcpy(block_.live, kept_.data(), block_.size);
         exchange_others();
     }
 
@@ -69,15 +70,6 @@ private:
         std::swap(*live, exceptions_);
         std::swap(errno, errno_);
     }
-    static const Block& executable() {
-        static const Block block = [] {
-            Block found;
-            // The first entry is the executable.
-            static_cast<void>(dl_iterate_phdr(&LibcThreadLocals::read, &found));
-            return found;
-        }();
-        return block;
-    }
     static int read(dl_phdr_info* info, std::size_t, void* result) {
         for (int i = 0; i < info->dlpi_phnum; ++i) {
             const auto& header = info->dlpi_phdr[i];
@@ -91,6 +83,7 @@ private:
         return 1;
     }
 
+    Block block_{};
     Bytes variables_;
     Bytes kept_;
     Exceptions exceptions_{};

@@ -13,6 +13,7 @@
 #include <exception>  // std::exception_ptr
 #include <map>        // std::map
 #include <memory>     // std::shared_ptr
+#include <mutex>      // std::mutex
 #include <optional>   // std::optional
 #include <span>       // std::span
 #include <stdexcept>  // std::logic_error
@@ -80,12 +81,9 @@ public:
           bits_{Seed{host.choose("libc_sim", ~std::uint64_t{0}) + 1}},
           fiber_{[this, program = std::move(main)]() mutable { run(program); }} {
         const void* const world = &sim::detail::Kernel::fabric(host);
-        BELAY_PRECONDITION(programs() == 0 || worlds() == world,
+        BELAY_PRECONDITION(joins(world),
                            "sim::Program: the programs of a process must be of one world at a "
                            "time; destroy the other world before, and explore with jobs = 1");
-        worlds() = world;
-        ++programs();
-        number_ = ++last_number();
         sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
     }
     LibcProcess(const LibcProcess&) = delete;
@@ -95,7 +93,7 @@ public:
         sleep_.over.cancel();
         sleep_.waits = false;
         end_files();
-        --programs();
+        leave();
     }
 
     /// Returns the program whose code runs; null outside of programs.
@@ -186,17 +184,32 @@ private:
         bool waits = false;
     };
 
-    static const void*& worlds() noexcept {
-        static const void* world = nullptr;
-        return world;
+    /// The programs of the process, and their world. With several jobs, threads make worlds at the
+    /// same time.
+    struct Census {
+        std::mutex mutex;
+        const void* world = nullptr;
+        int programs = 0;
+        std::uint64_t last_number = 0;
+    };
+    static Census& census() noexcept {
+        static constinit Census all;
+        return all;
     }
-    static std::uint64_t& last_number() noexcept {
-        static std::uint64_t number = 0;
-        return number;
+    /// Counts a program.   Returns: false if there are programs of another world.
+    [[nodiscard]] bool joins(const void* world) {
+        Census& all = census();
+        const std::lock_guard lock{all.mutex};
+        if (all.programs != 0 && all.world != world) return false;
+        all.world = world;
+        ++all.programs;
+        number_ = ++all.last_number;
+        return true;
     }
-    static int& programs() noexcept {
-        static int count = 0;
-        return count;
+    static void leave() noexcept {
+        Census& all = census();
+        const std::lock_guard lock{all.mutex};
+        --all.programs;
     }
     /// Returns the lowest number that is free; -1 if there is none. After the standard streams,
     /// numbers start at 512. Those of the test's own descriptors are lower, so that a function that

@@ -6,6 +6,7 @@
 #include <dlfcn.h>  // dlsym
 
 #include <algorithm>  // std::copy_n
+#include <atomic>     // std::atomic
 #include <cstddef>    // std::size_t
 
 #include <belay/core/assert.hpp>
@@ -22,8 +23,15 @@ struct LibcName {
 /// Calls the next definition of a function, which is that of the C library.
 template <LibcName Name, class R, class... A>
 R libc_real(A... arguments) {
-    static R (*const next)(A...) = reinterpret_cast<R (*)(A...)>(dlsym(RTLD_NEXT, Name.text));
-    return next(arguments...);
+    // Without a guard, which may call a function of locks that is replaced.
+    using Function = R (*)(A...);
+    static constinit std::atomic<Function> next{nullptr};
+    Function function = next.load(std::memory_order_relaxed);
+    if (function == nullptr) {
+        function = reinterpret_cast<Function>(dlsym(RTLD_NEXT, Name.text));
+        next.store(function, std::memory_order_relaxed);
+    }
+    return function(arguments...);
 }
 
 }}}  // namespace belay::detail

@@ -166,6 +166,10 @@ BELAY_DETAIL_REFUSE(int, pthread_cond_clockwait,
                     (pthread_cond_t * condition, pthread_mutex_t* mutex, clockid_t clock,
                      const timespec* end),
                     condition, mutex, clock, end)
+BELAY_DETAIL_REFUSE(int, pthread_barrier_wait, (pthread_barrier_t * barrier), barrier)
+BELAY_DETAIL_REFUSE(int, cnd_wait, (void* condition, void* mutex), condition, mutex)
+BELAY_DETAIL_REFUSE(int, cnd_timedwait, (void* condition, void* mutex, const timespec* end),
+                    condition, mutex, end)
 BELAY_DETAIL_REFUSE(int, sem_wait, (sem_t * semaphore), semaphore)
 BELAY_DETAIL_REFUSE(int, sem_timedwait, (sem_t * semaphore, const timespec* end), semaphore, end)
 BELAY_DETAIL_REFUSE(int, sem_clockwait, (sem_t * semaphore, clockid_t clock, const timespec* end),
@@ -176,8 +180,25 @@ BELAY_DETAIL_REFUSE(int, sigtimedwait,
                     limit)
 BELAY_DETAIL_REFUSE(int, thrd_sleep, (const timespec* time, timespec* rest), time, rest)
 
-// ---- other processes ----------------------------------------------------------------------------
+// ---- other threads and processes ----------------------------------------------------------------
 
+BELAY_DETAIL_REFUSE(int, thrd_create, (void* thread, int (*start)(void*), void* argument), thread,
+                    start, argument)
+// The C library notifies of the end of these by a thread or a signal.
+BELAY_DETAIL_REFUSE(int, timer_create, (clockid_t clock, void* event, void* timer), clock, event,
+                    timer)
+BELAY_DETAIL_REFUSE(int, getaddrinfo_a, (int mode, void* list, int count, void* event), mode, list,
+                    count, event)
+BELAY_DETAIL_REFUSE(int, aio_read, (void* control), control)
+BELAY_DETAIL_REFUSE(int, aio_write, (void* control), control)
+BELAY_DETAIL_REFUSE(int, aio_fsync, (int operation, void* control), operation, control)
+BELAY_DETAIL_REFUSE(int, lio_listio, (int mode, void* list, int count, void* event), mode, list,
+                    count, event)
+BELAY_DETAIL_REFUSE(int, aio_read64, (void* control), control)
+BELAY_DETAIL_REFUSE(int, aio_write64, (void* control), control)
+BELAY_DETAIL_REFUSE(int, aio_fsync64, (int operation, void* control), operation, control)
+BELAY_DETAIL_REFUSE(int, lio_listio64, (int mode, void* list, int count, void* event), mode, list,
+                    count, event)
 BELAY_DETAIL_REFUSE(pid_t, wait, (int* status), status)
 BELAY_DETAIL_REFUSE(pid_t, wait3, (int* status, int options, void* usage), status, options, usage)
 BELAY_DETAIL_REFUSE(pid_t, wait4, (pid_t pid, int* status, int options, void* usage), pid, status,

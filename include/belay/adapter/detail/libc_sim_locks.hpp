@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/libc_sim_locks.hpp
+/// libc_locks: functions that wait for a lock, which end a simulated program that would wait for
+/// ever.
+#pragma once
+
+#include <pthread.h>    // pthread_mutex_t
+#include <sys/types.h>  // pid_t
+#include <time.h>       // timespec
+#include <unistd.h>     // gettid
+
+#include <cerrno>  // EBUSY
+#include <string>  // std::string
+
+#include <belay/adapter/detail/libc_sim_process.hpp>
+#include <belay/adapter/detail/libc_sim_real.hpp>
+
+// NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
+
+// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+#define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
+
+namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_locks {
+
+/// Returns whether the locking thread would wait for itself.
+inline bool waits_for_itself(const pthread_mutex_t& mutex) {
+    // A lock that checks for errors returns EDEADLK itself.
+    const bool checks = (mutex.__data.__kind & 3) == PTHREAD_MUTEX_ERRORCHECK_NP;
+    return !checks && mutex.__data.__owner == gettid();
+}
+/// Readers have no names. A simulated program starts no thread, so that they are programs.
+inline bool waits_for_itself(const pthread_rwlock_t& lock) {
+    const pid_t writer = lock.__data.__cur_writer;
+    return writer == 0 || writer == gettid();
+}
+inline bool waits_for_itself(const pthread_spinlock_t&) { return true; }
+
+/// Locks as the C library does. All programs of a world are one thread of the test. Therefore a
+/// program that waits for another one, or for itself, would stop the world.
+template <LibcName Name, LibcName Try, class Lock, class... A>
+int libc_lock(Lock* lock, A... arguments) {
+    if (LibcProcess* const p = LibcProcess::current()) {
+        const int error = libc_real<Try, int>(lock);
+        if (error != EBUSY) return error;
+        if (waits_for_itself(*lock)) {
+            p->refuse("called \"" + std::string{Name.text} +
+                      "\" of a lock that it, or another program of the test, has locked");
+        }
+    }
+    return libc_real<Name, int>(lock, arguments...);
+}
+
+// Defines a function that waits for a lock: its name, the function that does not wait, its
+// parameters and its arguments.
+#define BELAY_DETAIL_LOCK(name, try_name, parameters, ...)     \
+    BELAY_DETAIL_SYMBOL inline int name parameters asm(#name); \
+    inline int name parameters { return libc_lock<#name, #try_name>(__VA_ARGS__); }
+
+BELAY_DETAIL_LOCK(pthread_mutex_lock, pthread_mutex_trylock, (pthread_mutex_t * mutex), mutex)
+BELAY_DETAIL_LOCK(pthread_mutex_timedlock, pthread_mutex_trylock,
+                  (pthread_mutex_t * mutex, const timespec* end), mutex, end)
+BELAY_DETAIL_LOCK(pthread_mutex_clocklock, pthread_mutex_trylock,
+                  (pthread_mutex_t * mutex, clockid_t clock, const timespec* end), mutex, clock,
+                  end)
+BELAY_DETAIL_LOCK(pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), lock)
+BELAY_DETAIL_LOCK(pthread_rwlock_timedrdlock, pthread_rwlock_tryrdlock,
+                  (pthread_rwlock_t * lock, const timespec* end), lock, end)
+BELAY_DETAIL_LOCK(pthread_rwlock_clockrdlock, pthread_rwlock_tryrdlock,
+                  (pthread_rwlock_t * lock, clockid_t clock, const timespec* end), lock, clock, end)
+BELAY_DETAIL_LOCK(pthread_rwlock_wrlock, pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), lock)
+BELAY_DETAIL_LOCK(pthread_rwlock_timedwrlock, pthread_rwlock_trywrlock,
+                  (pthread_rwlock_t * lock, const timespec* end), lock, end)
+BELAY_DETAIL_LOCK(pthread_rwlock_clockwrlock, pthread_rwlock_trywrlock,
+                  (pthread_rwlock_t * lock, clockid_t clock, const timespec* end), lock, clock, end)
+BELAY_DETAIL_LOCK(pthread_spin_lock, pthread_spin_trylock, (pthread_spinlock_t * lock), lock)
+
+}}}}  // namespace belay::detail::libc_locks
+
+#undef BELAY_DETAIL_SYMBOL
+#undef BELAY_DETAIL_LOCK
+
+// NOLINTEND(bugprone-easily-swappable-parameters)
