@@ -238,9 +238,10 @@ private:
             if (entries == json.end() || !entries->is_array()) continue;
             for (detail::Json& one : *entries) {
                 detail::Json& operation = one.at("operation");
-                operation = {{"id", operation.at("id")},
-                             {"stamp", Stamp{}},
-                             {"RemoveElement", {{"id", ""}}}};
+                detail::Json known{{"id", operation.at("id")},
+                                   {"stamp", Stamp{}},
+                                   {"RemoveElement", {{"id", ""}}}};
+                operation.swap(known);
             }
         }
         const auto all = json.find("overwrote");

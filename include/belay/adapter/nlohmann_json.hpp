@@ -171,9 +171,12 @@ inline void from_json(const nlohmann::json& json, Stamp& stamp) {
 
 template <class Content>
 void to_json(nlohmann::json& json, const Scene<Content>& scene) {
-    json = {{"content", scene.content}, {"stamp", scene.stamp}};
-    if (scene.removed) json["removed"] = true;
-    if (scene.saw) json["saw"] = *scene.saw;
+    // Not in `json`: its constructor calls this function, and leaks what it has if a value throws.
+    nlohmann::json made{{"stamp", scene.stamp}};
+    made["content"] = scene.content;
+    if (scene.removed) made["removed"] = true;
+    if (scene.saw) made["saw"] = *scene.saw;
+    json = std::move(made);
 }
 template <class Content>
 void from_json(const nlohmann::json& json, Scene<Content>& scene) {
@@ -204,18 +207,21 @@ inline void from_json(const nlohmann::json& json, SceneRemoval& removal) {
 
 template <class Value>
 void to_json(nlohmann::json& json, const Operation<Value>& operation) {
-    json = {{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
-    if (operation.saw) json["saw"] = *operation.saw;
+    nlohmann::json made{{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
+    if (operation.saw) made["saw"] = *operation.saw;
     if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
-        json["AddElement"] = {{"id", add->id}, {"element", add->element}};
+        made["AddElement"]["id"] = add->id;
+        made["AddElement"]["element"] = add->element;
     } else if (const auto* update = std::get_if<UpdateElement<Value>>(&operation.action)) {
-        json["UpdateElement"] = {{"id", update->id}, {"changes", update->changes}};
-        if (update->base) json["UpdateElement"]["base"] = *update->base;
+        made["UpdateElement"]["id"] = update->id;
+        made["UpdateElement"]["changes"] = update->changes;
+        if (update->base) made["UpdateElement"]["base"] = *update->base;
     } else if (const auto* removal = std::get_if<RemoveElement>(&operation.action)) {
-        json["RemoveElement"] = {{"id", removal->id}};
+        made["RemoveElement"] = {{"id", removal->id}};
     } else if (const auto* interaction = std::get_if<Interaction>(&operation.action)) {
-        json["Interaction"] = {{"id", interaction->id}, {"what", interaction->what}};
+        made["Interaction"] = {{"id", interaction->id}, {"what", interaction->what}};
     }
+    json = std::move(made);
 }
 template <class Value>
 void from_json(const nlohmann::json& json, Operation<Value>& operation) {
@@ -279,9 +285,10 @@ namespace detail {
 
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const Conflict<Op>& conflict) {
-    json = {{"operation", conflict.operation},
-            {"reason", detail::json_of_reason(conflict.reason)},
-            {"resolved", conflict.resolved}};
+    nlohmann::json made{{"reason", detail::json_of_reason(conflict.reason)},
+                        {"resolved", conflict.resolved}};
+    made["operation"] = conflict.operation;
+    json = std::move(made);
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
@@ -297,9 +304,9 @@ namespace detail {
 [[nodiscard]] Json json_of_overwrite(const auto& one) {
     Json replaced{{"stamp", one.replaced.stamp}};
     if (one.replaced.value) replaced["value"] = *one.replaced.value;
-    return {{"operation", one.operation},
-            {"reason", json_of_reason(one.reason)},
-            {"replaced", std::move(replaced)}};
+    Json json{{"reason", json_of_reason(one.reason)}, {"replaced", std::move(replaced)}};
+    json["operation"] = one.operation;
+    return json;
 }
 template <OperationLike Op>
 void read_overwrites(const Json& json, SyncResult<Op>& result) {
@@ -320,12 +327,13 @@ void read_overwrites(const Json& json, SyncResult<Op>& result) {
 
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
-    json = {{"operation", failed.operation},
-            {"error", failed.error.message()},
-            {"code", detail::json_of_code(failed.error)},
-            {"retryable", failed.retryable}};
-    if (failed.wait) json["wait_ms"] = detail::milliseconds_of(*failed.wait);
-    if (failed.kept) json["kept"] = true;
+    nlohmann::json made{{"error", failed.error.message()},
+                        {"code", detail::json_of_code(failed.error)},
+                        {"retryable", failed.retryable}};
+    made["operation"] = failed.operation;
+    if (failed.wait) made["wait_ms"] = detail::milliseconds_of(*failed.wait);
+    if (failed.kept) made["kept"] = true;
+    json = std::move(made);
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
@@ -343,18 +351,19 @@ void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
 
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const SyncResult<Op>& result) {
-    json = {{"success", result.success},
-            {"synced_count", result.synced_count},
-            {"conflict_count", result.conflict_count},
-            {"failed_count", result.failed_count},
-            {"conflicts", result.conflicts},
-            {"failed_operations", result.failed_operations},
-            {"duration_ms", detail::milliseconds_of(result.duration)},
-            {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
-            {"retry_attempts", result.retry_attempts}};
+    nlohmann::json made{{"success", result.success},
+                        {"synced_count", result.synced_count},
+                        {"conflict_count", result.conflict_count},
+                        {"failed_count", result.failed_count},
+                        {"duration_ms", detail::milliseconds_of(result.duration)},
+                        {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
+                        {"retry_attempts", result.retry_attempts}};
+    made["conflicts"] = result.conflicts;
+    made["failed_operations"] = result.failed_operations;
     for (const auto& one : result.overwrote) {
-        json["overwrote"].push_back(detail::json_of_overwrite(one));
+        made["overwrote"].push_back(detail::json_of_overwrite(one));
     }
+    json = std::move(made);
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
