@@ -253,20 +253,28 @@ struct AroundRetry {
     const std::uint64_t* asked = nullptr;  ///< counts the calls that were made, if a Pipeline does
 };
 
-/// Runs a copy of the policy to its end; `make(attempt)` makes one call. Returns
-/// `finish(Answer&&)`, which gets the answer where it is, because most runs end at once.
-template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer,
-          class Finish>
-auto run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop, Observer& observer,
-               const AroundRetry& around, Finish finish) {
+/// The call of a retry: `make(attempt)` makes it once, and `finish(Answer&&)` returns its result.
+template <class Make, class Finish>
+struct RetriedCall {
+    Make& make;
+    Finish& finish;
+};
+template <class Make, class Finish>
+RetriedCall(Make&, Finish&) -> RetriedCall<Make, Finish>;
+
+/// Runs a copy of the policy to its end. Returns what `call.finish` makes of the answer. It gets
+/// the answer where it is, because most runs end at once.
+template <class Answer, class P, class Sleeper, class Call, class Stop, class Observer>
+auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& stop,
+               Observer& observer, const AroundRetry& around) {
     RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer,
                                                            around.attempt, around.asked};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
-        if (step == RetryStep::finished) return finish(std::move(core.answer()));
+        if (step == RetryStep::finished) return call.finish(std::move(core.answer()));
         if (step == RetryStep::call) {
-            Answer answer = make(core.attempt());
-            if (core.succeeded(answer)) return finish(std::move(answer));
+            Answer answer = call.make(core.attempt());
+            if (core.succeeded(answer)) return call.finish(std::move(answer));
             core.took(std::move(answer));
         } else {
             sleeper.sleep_until(core.until(), stop);
@@ -330,8 +338,8 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
     };
     using Answer = typename Callee::Answer;
     const auto finish = [](Answer&& answer) { return Callee::unwrap(std::move(answer)); };
-    return detail::run_retry<Answer>(policy, sleeper, make, stop, detail::watching(observer),
-                                     {Attempt{}}, finish);
+    return detail::run_retry<Answer>(policy, sleeper, detail::RetriedCall{make, finish}, stop,
+                                     detail::watching(observer), {Attempt{}});
 }
 
 namespace detail {

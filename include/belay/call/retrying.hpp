@@ -75,8 +75,9 @@ public:
         auto&& observer = observer_.get();
         using Answer = typename Next::Answer;
         const auto finish = [](Answer&& answer) { return std::move(answer); };
-        return detail::run_retry<Answer>(policy_, context.sleeper, next, context.stop, observer,
-                                         {around, &context.asked}, finish);
+        return detail::run_retry<Answer>(policy_, context.sleeper,
+                                         detail::RetriedCall{next, finish}, context.stop, observer,
+                                         {around, &context.asked});
     }
 
     template <class Next, class Context>
