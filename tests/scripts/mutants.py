@@ -385,8 +385,8 @@ WORLD_MUTANTS = (
              (POOL, "if (member.ticket != loan.ticket || member.condemned) return;",
               "if (member.ticket != loan.ticket) return;")),
     explored("pool", "all_dial_as_scouts", 'always "bounded rate of dials"',
-             (POOL, "wait_for_scout(scout_ != none && i != scout_ && !members_[i]->is_up());",
-              "wait_for_scout(false);")),
+             (POOL, "wait_for_scout(scout_ != none && i != scout_ && !goes_on);",
+              "wait_for_scout(goes_on && false);")),
     # a wake-up is lost if several borrowers wait
     explored("pool", "wakes_one_borrower", 'eventually "every question is answered, and the pool is whole"',
              (POOL, "            awaited_ = 0;\n            detail::notify<typename Hooks::Idle>(observer_, *this);",
