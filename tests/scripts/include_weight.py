@@ -26,7 +26,8 @@ BUDGETS = {
     "policy.hpp backoff.hpp breaker.hpp budget.hpp": 1.75,
     "belay.hpp": 2.2,
     "journal/journal.hpp": 2.1,
-    "session/session.hpp": 1.8,
+    # 1.8 until checks of connections knew lanes, and links knew attempts that a fleet has excused: 110 and 111 MB.
+    "session/session.hpp": 1.82,
 }
 JUDGED_BY = "12"  # the major version of the compiler
 TOLERANCE = 1.02

@@ -79,12 +79,12 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         }
     }
 
-    /// Publishes the status. `dials` means that an attempt begins.
     /// The effects of a step of the machine on an attempt.
     struct Step {
-        bool dials;
-        bool excused;
+        bool dials;    ///< it begins
+        bool excused;  ///< it has failed, and counts for no policy
     };
+    /// Publishes the status after a step.
     void publish(const LinkStatus& now, const Step& step) noexcept {
         this->locked([&] {
             status = now;
