@@ -193,15 +193,13 @@ TEMPLATE_TEST_CASE_SIG("chaos::Layer reports no failure or result that a deadlin
     const auto call = [&](const auto& pipeline) {
         if constexpr (awaits) {
             auto task = pipeline(
-                sleeper, []() -> Task<bool> { co_return true; }, NeverStops{},
-                InjectedNotes{all});
+                sleeper, []() -> Task<bool> { co_return true; }, NeverStops{}, InjectedNotes{all});
             task.start();
             sleeper.run();
             return task.take().error();
         } else {
             return pipeline(
-                       sleeper, [](Attempt) { return true; }, NeverStops{},
-                       InjectedNotes{all})
+                       sleeper, [](Attempt) { return true; }, NeverStops{}, InjectedNotes{all})
                 .error();
         }
     };

@@ -97,9 +97,7 @@ int __wrap_rename(const char* from, const char* to) {
 int __real_unlink(const char*);
 int __wrap_unlink(const char* path) { return fails() ? -1 : __real_unlink(path); }
 int __real_mkdir(const char*, mode_t);
-int __wrap_mkdir(const char* path, mode_t mode) {
-    return fails() ? -1 : __real_mkdir(path, mode);
-}
+int __wrap_mkdir(const char* path, mode_t mode) { return fails() ? -1 : __real_mkdir(path, mode); }
 DIR* __real_opendir(const char*);
 DIR* __wrap_opendir(const char* path) { return fails() ? nullptr : __real_opendir(path); }
 struct dirent* __real_readdir(DIR*);
@@ -218,7 +216,8 @@ TEST_CASE("Journal on files handles interrupted and partial system calls",
     CHECK(calls > calls_of_the_workload());
 }
 
-TEST_CASE("posix::Files repeats interrupted calls that name files", "[posix][system_calls][fault]") {
+TEST_CASE("posix::Files repeats interrupted calls that name files",
+          "[posix][system_calls][fault]") {
     const TemporaryDirectory dir;
     posix::Files files;
     plan = {.armed = true, .interrupt = true};

@@ -269,8 +269,7 @@ struct Files {
 
     [[nodiscard]] std::error_code rename(const std::string& from,
                                          const std::string& to) const noexcept {
-        return answer(
-            detail::uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }));
+        return answer(detail::uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }));
     }
 
     [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {

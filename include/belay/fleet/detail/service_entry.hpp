@@ -80,8 +80,8 @@ struct ServiceEntry {
     std::uint32_t place = nowhere;
     ServicePhase phase = ServicePhase::idle;
     std::uint8_t priority = 0;
-    std::uint16_t endpoints = 1;  ///< between which its transport chooses
-    std::uint16_t scouted = 0;    ///< of them in a row, as a scout; 0 after the last one
+    std::uint16_t endpoints = 1;             ///< between which its transport chooses
+    std::uint16_t scouted = 0;               ///< of them in a row, as a scout; 0 after the last one
     LinkState counted = LinkState::stopped;  ///< the state it is counted in
     bool keeps_rank = false;         ///< removed from the queue: it asks again at its old rank
     bool removed : 1 = false;        ///< its observer is not notified any more
