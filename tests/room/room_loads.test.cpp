@@ -195,6 +195,30 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
     }
 }
 
+TEST_CASE("RoomManager: users who arrive later do not get their turns first, whatever their names",
+          "[room][room_loads][regression][sim]") {
+    const bool ascending = GENERATE(true, false);
+    RoomOptions options;
+    options.loads_max = 1;
+    RoomWorld w{Seed{1}, options};
+    w.disk.load_takes = 100ms;
+    std::vector<ManyRoomsOfOne> others;
+    const auto arrive = [&] {
+        const std::size_t number = others.size();
+        const std::size_t digits = ascending ? 100 + number : 999 - number;
+        others.emplace_back(w, RoomRequest{.token = "m" + std::to_string(digits)}, 1);
+    };
+    for (int i = 0; i < 5; ++i) arrive();
+    w.run(150ms);
+    const ManyRoomsOfOne victim{w, {.token = "b"}, 1};
+    // New users arrive as fast as loads end.
+    for (int i = 0; i < 8; ++i) {
+        arrive();
+        w.run(95ms);
+    }
+    CHECK(victim.synced() == 1);
+}
+
 TEST_CASE("RoomManager loads the rooms of users without a name and an address in turn",
           "[room][room_loads][sim]") {
     RoomOptions options;

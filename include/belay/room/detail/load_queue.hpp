@@ -3,14 +3,15 @@
 /// LoadQueue: the rooms that wait for RoomOptions::loads_max, in turn by user.
 #pragma once
 
-#include <algorithm>    // std::find
+#include <algorithm>    // std::min_element
 #include <cstdint>      // std::uint64_t
+#include <functional>   // std::less
+#include <iterator>     // std::next
 #include <map>          // std::map
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::exchange
-#include <vector>       // std::vector
 
 #include <belay/room/detail/room_state.hpp>
 
@@ -20,10 +21,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// rooms delays another one by one load. The rooms of one user are loaded in the order of their
 /// requests.
 ///
-/// A room may have several users. It is loaded in the first turn of any of them.
+/// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
+/// have several users. It is loaded in the first turn of any of them.
 ///
-/// Complexity:    O(log n) for each room and each of its users.
-/// Throws:        std::bad_alloc, in `push` and `share` only.
+/// Complexity:    O(log n) to add a room or a user, else O(users that wait * log n).
+/// Throws:        std::bad_alloc, in `push` and `share` only, which then change nothing.
 /// Thread safety: the manager's home thread.
 class LoadQueue {
 public:
@@ -31,60 +33,71 @@ public:
     /// Returns when the room that waits for longest has waited for too long.
     [[nodiscard]] Instant ends() const noexcept {
         // All wait for the same time.
-        return rooms_.empty() ? never : rooms_.begin()->second.room->calls.load_queue.ends;
+        return rooms_.empty() ? never : rooms_.begin()->second->calls.load_queue.ends;
     }
     /// Adds a room, which waits until `ends`.   Pre: it does not wait.
     void push(RoomBase& room, std::string_view user, Instant ends) {
-        room.calls.load_queue = {.number = ++last_number_, .ends = ends};
-        rooms_.emplace(last_number_, Waiting{&room, {}});
-        share(room, user);
+        const std::uint64_t number = last_number_ + 1;
+        Rooms added{{number, &room}};
+        count(number, user);
+        last_number_ = number;
+        rooms_.merge(added);
+        room.calls.load_queue = {.number = number, .ends = ends};
     }
     /// One more user waits for a room. A room that does not wait is ignored.
     void share(const RoomBase& room, std::string_view user) {
-        const auto found = rooms_.find(room.calls.load_queue.number);
-        if (found == rooms_.end()) return;
-        std::vector<std::string>& users = found->second.users;
-        if (std::find(users.begin(), users.end(), user) != users.end()) return;
-        users.emplace_back(user);
-        users_[users.back()].insert(found->first);
+        const std::uint64_t number = room.calls.load_queue.number;
+        if (rooms_.find(number) != rooms_.end()) count(number, user);
     }
     /// Removes a room, if it waits.
     void remove(RoomBase& room) noexcept {
-        const auto found = rooms_.find(std::exchange(room.calls.load_queue.number, 0));
-        if (found == rooms_.end()) return;
-        for (const std::string& user : found->second.users) {
-            const auto of = users_.find(user);
-            of->second.erase(found->first);
-            if (of->second.empty()) users_.erase(of);
+        const std::uint64_t number = std::exchange(room.calls.load_queue.number, 0);
+        if (rooms_.erase(number) == 0) return;
+        for (auto user = users_.begin(); user != users_.end();) {
+            user->second.rooms.erase(number);
+            user = user->second.rooms.empty() ? users_.erase(user) : std::next(user);
         }
-        rooms_.erase(found);
     }
     /// Removes the first room of the next user.   Pre: !empty().
-    [[nodiscard]] RoomBase& take_next() {
-        auto next = users_.upper_bound(last_user_);
-        if (next == users_.end()) next = users_.begin();
-        last_user_ = next->first;
-        return take(*next->second.begin());
+    [[nodiscard]] RoomBase& take_next() noexcept {
+        const auto next = std::min_element(users_.begin(), users_.end(), [](auto& a, auto& b) {
+            return a.second.turn < b.second.turn;
+        });
+        next->second.turn = ++last_turn_;
+        return take(rooms_.find(*next->second.rooms.begin()));
     }
     /// Removes the room that waits for longest.   Pre: !empty().
-    [[nodiscard]] RoomBase& take_oldest() noexcept { return take(rooms_.begin()->first); }
+    [[nodiscard]] RoomBase& take_oldest() noexcept { return take(rooms_.begin()); }
 
 private:
-    struct Waiting {
-        RoomBase* room;
-        std::vector<std::string> users;
+    using Rooms = std::map<std::uint64_t, RoomBase*>;  // in the order of their requests
+    struct User {
+        std::uint64_t turn;
+        std::set<std::uint64_t> rooms{};
     };
+    using Users = std::map<std::string, User, std::less<>>;
 
-    [[nodiscard]] RoomBase& take(std::uint64_t number) noexcept {
-        RoomBase& room = *rooms_.find(number)->second.room;
+    /// A user waits for a room. The entry is complete before it is inserted.
+    void count(std::uint64_t number, std::string_view user) {
+        if (const auto found = users_.find(user); found != users_.end()) {
+            found->second.rooms.insert(number);
+            return;
+        }
+        Users added;
+        added.emplace(user, User{last_turn_ + 1, {number}});
+        ++last_turn_;
+        users_.merge(added);
+    }
+    [[nodiscard]] RoomBase& take(Rooms::iterator found) noexcept {
+        RoomBase& room = *found->second;
         remove(room);
         return room;
     }
 
-    std::map<std::uint64_t, Waiting> rooms_{};  // in the order of their requests
-    std::map<std::string, std::set<std::uint64_t>, std::less<>> users_{};  // the rooms of each
-    std::string last_user_{};                                              // who had the last turn
+    Rooms rooms_{};
+    Users users_{};
     std::uint64_t last_number_ = 0;
+    std::uint64_t last_turn_ = 0;
 };
 
 }}}  // namespace belay::detail
