@@ -6,6 +6,7 @@
 #include <array>
 #include <string>
 
+#include <belay/room/detail/load_queue.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/yjs_protocol.hpp>
@@ -14,6 +15,7 @@
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
+#include "support/failing_new.hpp"
 #include "support/hex.hpp"
 #include "support/room/disk_rooms.hpp"
 #include "support/yjs/yjs_mutations.hpp"
@@ -253,4 +255,36 @@ TEST_CASE("YjsProtocol::disjoint neither copies nor sorts the state vector of a 
     const Bytes longer = repeated("", 200'000, "0801", "");
     CHECK_FALSE(protocol.disjoint(ours, longer));
     CHECK(YjsDocument{}.diff(longer).error().code == YjsErrc::update_too_large);
+}
+
+TEST_CASE("LoadQueue is unchanged by a room or a user for which there is no memory",
+          "[room][allocation][regression]") {
+    const RoomOptions options;
+    const std::string ada = "user a, with a name for which a string needs memory";
+    const std::string bob = "user b, with a name for which a string needs memory";
+    detail::RoomBase room{"a", always, options, always};
+    std::size_t good = 0;
+    for (bool failed = true; failed; ++good) {
+        detail::LoadQueue queue;
+        const auto push = [&] {
+            try {
+                queue.push(room, ada, never);
+            } catch (const std::bad_alloc&) {
+            }
+        };
+        failed = belay_test::without_memory(push, good) != 0;
+        REQUIRE(queue.empty() == failed);
+        REQUIRE((room.calls.load_queue.number == 0) == failed);
+        if (failed) queue.push(room, ada, never);
+        const auto share = [&] {
+            try {
+                queue.share(room, bob);
+            } catch (const std::bad_alloc&) {
+            }
+        };
+        belay_test::without_memory(share, good);
+        REQUIRE(&queue.take_next() == &room);
+        REQUIRE(queue.empty());
+    }
+    CHECK(good > 3);
 }
