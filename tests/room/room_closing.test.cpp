@@ -15,7 +15,7 @@ namespace {
 
 /// A server with ten places, and honest clients.
 struct TenPlaces {
-    TenPlaces() {
+    explicit TenPlaces(Seed seed = Seed{1}) : w{seed, {.clients_max = 10, .waiting_max = 5}} {
         w.rights.grants["bad"] = Grant{"", Access::none, forever};
         for (int i = 0; i < 11; ++i) {
             const std::string name = "user" + std::to_string(i);
@@ -33,7 +33,7 @@ struct TenPlaces {
                              [](const auto& one) { return one->online() && one->synced; });
     }
 
-    RoomWorld w{Seed{1}, {.clients_max = 10, .waiting_max = 5}};
+    RoomWorld w;
     std::vector<std::unique_ptr<RoomEditor>> honest{};
 };
 
@@ -89,4 +89,44 @@ TEST_CASE("RoomManager: rejected clients that do not close take no place of a se
     CHECK(ada.closed_with == 0);
     CHECK(ada.received().size() == 1);
     CHECK(t.w.rooms().clients() == 15);
+}
+
+TEST_CASE("RoomManager aborts the client that it closed first, and not the one that came first",
+          "[room][room_closing][regression][sim]") {
+    // Whether an abort overtakes a close code depends on the network.
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        TenPlaces t{Seed{seed}};
+        RoomEditor& ada = *t.honest[0];
+        ada.dial();
+        t.w.run(1s);
+        REQUIRE(ada.online());
+        for (int n = 0; n < 14; ++n) t.reject(YjsProtocol{});
+        t.w.run(1s);
+        REQUIRE(t.w.rooms().clients() == 15);
+        t.w.rights.grants["user0"] = Grant{"user0", Access::none, forever};
+        t.w.rooms().reauthorize("board");
+        t.w.run(20us);  // it is closed, and its code is on the way
+        REQUIRE(t.w.rooms().counters().reasons.of(RoomErrc::forbidden) == 1);
+        t.reject(YjsProtocol{});
+        t.w.run(1s);
+        CHECK(ada.closed_with == 4003);
+    }
+}
+
+TEST_CASE("RoomManager aborts no closed client for a document that it refuses",
+          "[room][room_closing][regression][sim]") {
+    RoomWorld w{Seed{1}, {.documents_per_client_max = 1, .clients_max = 10, .waiting_max = 5}};
+    w.rights.grants["bad"] = Grant{"", Access::none, forever};
+    HocuspocusClient ada{w, "ada"};
+    ada.enter({"one"});
+    for (int n = 0; n < 20; ++n) {
+        w.rooms().accept(AbortedUpgrade{.gone = false}, YjsProtocol{},
+                         {.board = "board", .token = "bad", .ip = "192.0.2.1"});
+    }
+    w.run(20ms);
+    REQUIRE(w.rooms().clients() == 15);
+    ada.token("two", "ada");
+    w.run(20ms);
+    CHECK(w.rooms().clients() == 15);
+    CHECK(ada.closed_with == 0);
 }

@@ -301,3 +301,24 @@ TEST_CASE("RoomManager closes the connection of a document that it gives up, so 
     CHECK(eve.closed_with == 1013);
     CHECK(eve.received().empty());
 }
+
+TEST_CASE("RoomManager ends no joined document of a user with few waiting ones for another peer",
+          "[room][room_loads][regression][sim]") {
+    RoomOptions options;
+    options.waiting_max = 30;
+    RoomWorld w{Seed{1}, options};
+    HocuspocusClient eve{w, "eve"};
+    eve.enter({"first"});
+    w.disk.load_takes = 1s;
+    for (int i = 0; i < 3; ++i) eve.token("board" + std::to_string(i), "eve");
+    w.run(50ms);
+    // Without a token, each from an address of its own.
+    for (int i = 0; i < 40; ++i) {
+        w.rooms().accept(AbortedUpgrade{.gone = false}, HocuspocusProtocol{},
+                         {.ip = "192.0.2." + std::to_string(i)});
+    }
+    w.run(50ms);
+    CHECK(eve.closed_with == 0);
+    w.run(2s);
+    CHECK(eve.received().size() == 3);
+}

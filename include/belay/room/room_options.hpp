@@ -112,7 +112,8 @@ struct RoomOptions {
     std::size_t clients_per_user_and_room_max = 200;
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded. A further one takes the place of a client of the user who has most of them. It is
-    /// rejected if no other user has more than its own.
+    /// rejected if no other user has more than its own; before its access is granted, it counts for
+    /// its address.
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
     /// rights until it is their turn, and new clients are checked before them.

@@ -5,7 +5,7 @@
 
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
-#include <set>           // std::set
+#include <map>           // std::map
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange
 
@@ -67,26 +67,24 @@ public:
 
     /// The manager closes a client that has a connection of its own, or a connection.
     void begin_closing(RoomClient& client) {
-        closing_.insert(client.id);
-        client.end.counted = true;
+        begin_closing(client.id, client.end);
         ++closing_clients_;
     }
     void begin_closing(MultiplexedBase& connection) {
-        closing_.insert(connection.id);
-        connection.end.counted = true;
+        begin_closing(connection.id, connection.end);
         ++closing_connections_;
     }
-    /// Removes the closed one that arrived first, and returns its id; 0 if there is none.
+    /// Removes the one that was closed first, and returns its id; 0 if there is none.
     [[nodiscard]] std::uint64_t take_closing() noexcept {
         if (closing_.empty()) return 0;
-        const std::uint64_t oldest = *closing_.begin();
+        const std::uint64_t first = closing_.begin()->second;
         closing_.erase(closing_.begin());
-        return oldest;
+        return first;
     }
     /// A client was destroyed.
     void forget(const RoomClient& client) noexcept {
-        if (!client.end.counted) return;
-        closing_.erase(client.id);
+        if (client.end.closing == 0) return;
+        closing_.erase(client.end.closing);
         --closing_clients_;
     }
     void begin_recheck() noexcept { ++rechecks_; }
@@ -104,8 +102,8 @@ public:
     /// A connection without clients was destroyed.
     void forget(const MultiplexedBase& connection) noexcept {
         --empty_connections_;
-        if (!connection.end.counted) return;
-        closing_.erase(connection.id);
+        if (connection.end.closing == 0) return;
+        closing_.erase(connection.end.closing);
         --closing_connections_;
     }
     /// All connections were destroyed, after their clients.
@@ -116,12 +114,18 @@ public:
     }
 
 private:
+    void begin_closing(std::uint64_t id, PendingEnd& end) {
+        end.closing = ++last_closing_;
+        closing_.emplace(end.closing, id);
+    }
+
     const RoomOptions& options_;
     std::size_t empty_connections_ = 0;    ///< connections without clients
     std::size_t closing_clients_ = 0;      ///< closed clients with a connection of their own
     std::size_t closing_connections_ = 0;  ///< closed connections of several clients
-    /// The closed clients and connections that were not aborted yet. Older ones have lower ids.
-    std::set<std::uint64_t> closing_{};
+    /// The closed clients and connections that were not aborted yet, in the order of their closes.
+    std::map<std::uint64_t, std::uint64_t> closing_{};
+    std::uint64_t last_closing_ = 0;
     std::size_t rechecks_ = 0;  ///< clients that are checked again
 };
 

@@ -295,9 +295,6 @@ private:
         connection.core.note_token();
         connection.pings = connection.pings || !message.version.empty();
         sessions_.pay(connection.io, ReadCost::token);
-        // A client dials again after its connection closes, but not after a refused document.
-        if (const std::error_code error = admission_.why_not_another(connection))
-            return lifecycle_.fail_connection(connection.io, error);
         RoomRequest request = connection.request;
         request.board = connection.protocol.board(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
@@ -314,6 +311,10 @@ private:
             context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
+        // A client dials again after its connection closes, but not after a refused document. This
+        // is asked last, because it may end others for this document.
+        if (const std::error_code error = admission_.why_not_another(connection))
+            return lifecycle_.fail_connection(connection.io, error);
         auto& channel = lifecycle_.clients.template make<typename C::Channel>(connection, name,
                                                                               std::move(request));
         connection.io.clients.push_back(&channel);

@@ -3,6 +3,7 @@
 /// RoomAdmission: decides whether a client joins a room of a RoomManager, or is rejected.
 #pragma once
 
+#include <algorithm>     // std::any_of
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
@@ -205,8 +206,8 @@ private:
             error == RoomErrc::too_many_waiting && make_space(lifecycle_.limits.waiting.of(owner));
         return has_space ? std::error_code{} : error;
     }
-    /// Aborts the client or the connection that arrived first, of those that the manager has closed
-    /// and that their peers have not.   Returns: whether there was one.
+    /// Aborts the client or the connection that the manager closed first, of those that their peers
+    /// have not closed.   Returns: whether there was one.
     [[nodiscard]] bool abort_closing() {
         const std::uint64_t oldest = lifecycle_.limits.take_closing();
         if (RoomClient* const client = lifecycle_.clients.find_client(oldest)) {
@@ -225,16 +226,27 @@ private:
     }
     /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of
     /// them. Its user has more. All documents of its connection end: a client dials again then, but
-    /// does not ask again for a document that was denied.
+    /// does not ask again for a document that was denied. A peer without a right must not end what
+    /// others edit, so a connection with a joined document ends only for a user with many clients.
     /// Returns: whether there was one.
     [[nodiscard]] bool make_space(std::size_t own) {
-        const std::uint64_t other = lifecycle_.limits.waiting.newest_of_largest(own);
+        const auto may_end = [&](std::uint64_t id, std::size_t clients) {
+            return clients > context_.options.waiting_max / 10 || !has_joined(id);
+        };
+        const std::uint64_t other = lifecycle_.limits.waiting.newest_of_largest(own, may_end);
         RoomClient* const client = lifecycle_.clients.find_client(other);
         MultiplexedBase* const connection = lifecycle_.clients.find_connection(other);
         if (client == nullptr && connection == nullptr) return false;
         lifecycle_.fail_connection(client != nullptr ? *client->connection : connection->io,
                                    make_error_code(RoomErrc::too_many_waiting));
         return true;
+    }
+    /// Whether a document of the client's connection is joined.
+    [[nodiscard]] bool has_joined(std::uint64_t id) {
+        const RoomClient* const client = lifecycle_.clients.find_client(id);
+        return client != nullptr &&
+               std::any_of(client->connection->clients.begin(), client->connection->clients.end(),
+                           [](const RoomClient* one) { return one->core.joined(); });
     }
     [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;

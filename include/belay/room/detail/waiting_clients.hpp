@@ -51,12 +51,14 @@ public:
         const auto found = ids_.find(user);
         return found != ids_.end() ? found->second.size() : 0;
     }
-    /// Returns the newest client of the user that has most here; 0 if none has more than `than`.
-    /// Complexity: O(users that wait).
-    [[nodiscard]] std::uint64_t newest_of_largest(std::size_t than) const noexcept {
+    /// Returns the newest client of the user that has most here, of those for which
+    /// `may_end(id, number of the user's clients)`; 0 if none of these has more than `than`.
+    /// Complexity: O(users that wait), and as many calls of `may_end`.
+    template <class MayEnd>
+    [[nodiscard]] std::uint64_t newest_of_largest(std::size_t than, MayEnd may_end) const {
         std::uint64_t newest = 0;
         for (const auto& [user, ids] : ids_) {
-            if (ids.size() <= than) continue;
+            if (ids.size() <= than || !may_end(*ids.rbegin(), ids.size())) continue;
             than = ids.size();
             newest = *ids.rbegin();
         }
