@@ -278,6 +278,8 @@ TEST_CASE("retry reports breaker_open only if a breaker rejects without end",
 
     CHECK(ends(endless) == by(CallErrc::breaker_open, "Breaker"));
     CHECK(ends(Shared{shared}) == by(CallErrc::breaker_open, "CircuitBreaker"));
+    // It is open now, and gives no wait after which it may be asked again.
+    CHECK(ends(Shared{shared, FailFast{}}) == by(CallErrc::breaker_open, "CircuitBreaker"));
     CHECK(ends(Policy{waits, endless}) == by(CallErrc::breaker_open, "Breaker"));
     CHECK(ends(waits) == by(CallErrc::gave_up, "Backoff"));
     CHECK(ends(Policy{waits, usual}) == by(CallErrc::gave_up, "Backoff"));

@@ -155,9 +155,7 @@ private:
     [[gnu::cold, gnu::noinline]] RetryStep wait_or_end(Instant now, const Advice& advice,
                                                        bool planned_wait) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
-        if (advice.until == never) {
-            return end(is_of_breaker(advice) ? CallErrc::breaker_open : CallErrc::gave_up, advice);
-        }
+        if (advice.until == never) return end_for_ever(advice);
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
@@ -191,15 +189,14 @@ private:
         }
     }
 
-    // By the names of Breaker and CircuitBreaker, because limits suspend, too.
-    [[nodiscard]] static constexpr bool is_of_breaker(const Advice& advice) noexcept {
-        return advice.verb == Advice::Verb::suspend &&
-               (advice.by == "Breaker" || advice.by == "CircuitBreaker");
+    // A breaker suspends, or stops with FailFast. It is known by its name, because limits do so, too.
+    RetryStep end_for_ever(const Advice& advice) {
+        const bool is_open = advice.by == "Breaker" || advice.by == "CircuitBreaker";
+        return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice);
     }
-
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
     RetryStep end_by_rule(const Advice& advice, Instant now) {
-        if (advice.until == never || advice.until == always) return end(CallErrc::gave_up, advice);
+        if (advice.until == never || advice.until == always) return end_for_ever(advice);
         return end(CallErrc::call_rejected, advice, elapsed(now, advice.until));
     }
 
