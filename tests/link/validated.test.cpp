@@ -41,8 +41,8 @@ struct Asks {
 /// Asks "who?" on lane 0; only "me" on that lane passes.
 struct AsksOnLane0 {
     Verdict begin(const auto& say) { return static_cast<void>(say("who?", 0)), Verdict::pending(); }
-    Verdict judge(const std::string& message, const auto&, Lane lane) {
-        if (lane != 0) return Verdict::deferred();
+    Verdict judge(const std::string& message, const auto& say) {
+        if (say.lane() != 0) return Verdict::deferred();
         return message == "me" ? Verdict::passed() : Verdict::refused();
     }
 };

@@ -153,15 +153,15 @@ private:
     void choose(const Link<message_type>& link) {
         if (attempt_ == 0) bits_ = link.bits();
         if (std::exchange(shuffle_, false)) shuffle();
-        const std::uint32_t attempt = link.attempt();
-        const std::uint32_t excused = link.excused_attempts();
-        const bool is_excused = std::exchange(excused_, excused) != excused;
+        const detail::PublishedLink now = link.published();
+        const std::uint32_t attempt = now.status.attempt;
+        const bool is_excused =
+            std::exchange(excused_, now.excused_attempts) != now.excused_attempts;
         const bool has_failed = (attempt > attempt_ || is_excused) && attempt_ != 0;
         // The attempt with number 1 may have ended in a surrounding WithToken, without a call of
         // open().
-        const std::uint32_t firsts = link.first_attempts();
         const bool replaced = std::exchange(replaced_, false);
-        if (std::exchange(firsts_, firsts) != firsts || replaced) {
+        if (std::exchange(firsts_, now.first_attempts) != now.first_attempts || replaced) {
             place_ = 0;
         } else if (has_failed && is_to_blame(link)) {
             place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;

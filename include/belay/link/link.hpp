@@ -12,10 +12,32 @@
 #include <belay/core/mailbox.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
+#include <belay/link/timeline.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+/// What a machine publishes for other threads: its status, and for decorators the counts of its
+/// attempts.
+struct PublishedLink {
+    LinkStatus status{};
+    /// Those with the number 1, without those that repeat an excused one. Attempts that ended in an
+    /// outer decorator, and never reached the one that asks, are included.
+    std::uint32_t first_attempts = 0;
+    /// Those that have failed and were withdrawn, so that they count for no policy.
+    std::uint32_t excused_attempts = 0;
+    bool repeats_excused = false;  ///< the next attempt has the number of the excused one
+
+    /// The machine made this step, and has this status.
+    void note(const timeline::Actions& step, const LinkStatus& now) noexcept {
+        status = now;
+        const bool is_over = now.state == LinkState::stopped || now.state == LinkState::failed;
+        if (step.dial && now.attempt == 1 && !repeats_excused) ++first_attempts;
+        if (step.excused) ++excused_attempts;
+        repeats_excused = step.excused || (repeats_excused && !step.dial && !is_over);
+    }
+};
 
 /// The mailbox of a machine that runs connections, with the live epochs and the published status.
 template <class M>
@@ -29,12 +51,6 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> lingering{0};
     /// The attempt whose end could not be queued for lack of memory; 0 for none.
     std::atomic<std::uint32_t> unqueued_end{0};
-    /// Guarded by the mailbox's lock, down to `status`.
-    std::uint32_t first_attempts = 0;
-    std::uint32_t excused_attempts = 0;
-    bool repeats_excused = false;  ///< the next attempt has the number of the excused one
-    LinkStatus status{};
-
     /// Queues the end of a connection. If there is no memory for it, the end of the live connection
     /// is still delivered after the queued events, as std::errc::not_enough_memory. The end of a
     /// graceful close is then lost.
@@ -79,21 +95,16 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         }
     }
 
-    /// The effects of a step of the machine on an attempt.
-    struct Step {
-        bool dials;    ///< it begins
-        bool excused;  ///< it has failed, and counts for no policy
-    };
-    /// Publishes the status after a step.
-    void publish(const LinkStatus& now, const Step& step) noexcept {
-        this->locked([&] {
-            status = now;
-            if (step.dials && now.attempt == 1 && !repeats_excused) ++first_attempts;
-            if (step.excused) ++excused_attempts;
-            const bool is_over = now.state == LinkState::stopped || now.state == LinkState::failed;
-            repeats_excused = step.excused || (repeats_excused && !step.dials && !is_over);
-        });
+    /// Publishes the status after a step of the machine, with what the step does to an attempt.
+    void publish(const LinkStatus& now, const timeline::Actions& step) noexcept {
+        this->locked([&] { published_.note(step, now); });
     }
+    [[nodiscard]] PublishedLink published() const noexcept {
+        return this->locked([this] { return published_; });
+    }
+
+private:
+    PublishedLink published_{};  // under the mailbox's lock
 };
 
 }  // namespace detail
@@ -175,19 +186,10 @@ public:
 
     /// Returns the number of this attempt since the last success or start, from 1 on; 0 for an
     /// accepted connection. Abandoned attempts do not count.
-    [[nodiscard]] std::uint32_t attempt() const noexcept {
-        return box_ ? box_->locked([this] { return box_->status.attempt; }) : 0;
-    }
-    /// Returns how many attempts had the number 1, without those that repeat an excused one.
-    /// Attempts that ended in an outer decorator, and never reached this one, are included. For
-    /// decorators.
-    [[nodiscard]] std::uint32_t first_attempts() const noexcept {
-        return box_ ? box_->locked([this] { return box_->first_attempts; }) : 0;
-    }
-    /// Returns how many attempts have failed that were withdrawn, so that they count for no policy.
-    /// For decorators.
-    [[nodiscard]] std::uint32_t excused_attempts() const noexcept {
-        return box_ ? box_->locked([this] { return box_->excused_attempts; }) : 0;
+    [[nodiscard]] std::uint32_t attempt() const noexcept { return published().status.attempt; }
+    /// Returns what the machine has published. For decorators.
+    [[nodiscard]] detail::PublishedLink published() const noexcept {
+        return box_ ? box_->published() : detail::PublishedLink{};
     }
     /// Returns a generator for the part that holds this link, seeded from the machine's seed. If no
     /// driver runs the machine, the generator seeds itself.   Thread safety: home thread.

@@ -29,9 +29,8 @@ enum class Command : std::uint32_t {
 /// Returns whether a command stays valid when a stop() follows it: gates keep their state in any
 /// case, and `look` serves coroutines that wait.
 [[nodiscard]] constexpr bool outlives_stop(std::uint32_t command) noexcept {
-    return command == static_cast<std::uint32_t>(Command::shut) ||
-           command == static_cast<std::uint32_t>(Command::open) ||
-           command == static_cast<std::uint32_t>(Command::look);
+    const auto which = static_cast<Command>(command);
+    return which == Command::shut || which == Command::open || which == Command::look;
 }
 
 /// The arguments of a command.
@@ -67,7 +66,7 @@ public:
     /// Returns a consistent copy of the status, as of the supervisor's last turn.
     /// Blocks: for a few instructions.
     [[nodiscard]] LinkStatus status() const {
-        return box_ ? box_->locked([this] { return box_->status; }) : LinkStatus{};
+        return box_ ? box_->published().status : LinkStatus{};
     }
 
 protected:

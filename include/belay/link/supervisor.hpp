@@ -394,7 +394,7 @@ private:
         decides_ = false;
         // Recorded first: a transport's close() may call stop(), whose transition comes after this.
         if (actions.notify) pending_events_.add(actions.change);
-        box().publish(core_.status(), {.dials = actions.dial, .excused = actions.excused});
+        box().publish(core_.status(), actions);
         if (actions.teardown) {
             pending_events_.drop_early();
             const bool open = s.goodbye || actions.change.from == LinkState::connected;

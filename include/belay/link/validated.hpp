@@ -58,28 +58,25 @@ namespace part {
 template <class C, class M>
 class Say {
 public:
-    explicit Say(C& connection) noexcept : connection_{&connection} {}
+    explicit Say(C& connection, Lane lane = 0) noexcept : connection_{&connection}, lane_{lane} {}
+    /// The lane of the message that is judged, over a bundle; else 0.
+    [[nodiscard]] Lane lane() const noexcept { return lane_; }
     [[nodiscard]] SendResult operator()(const M& message, Lane lane = 0) const noexcept {
         return send<M>(*connection_, lane, message);
     }
 
 private:
     C* connection_;
+    Lane lane_;
 };
 
 }  // namespace part
 
 namespace detail {
 template <class Check, class S, class M>
-concept JudgesLane = requires(Check& check, const M& message, const S& say) {
-    { check.judge(message, say, Lane{}) } -> std::same_as<Verdict>;
-};
-template <class Check, class S, class M>
 concept CheckLike = std::copyable<Check> && requires(Check& check, const M& message, const S& say) {
     { check.begin(say) } -> std::same_as<Verdict>;
-    requires JudgesLane<Check, S, M> || requires {
-        { check.judge(message, say) } -> std::same_as<Verdict>;
-    };
+    { check.judge(message, say) } -> std::same_as<Verdict>;
 };
 }  // namespace detail
 
@@ -87,8 +84,7 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 ///
 /// The check is copied for each connection. `begin(say)` sends the question when the transport has
 /// opened. `judge(message, say)` is called with every message until it returns passed or refused.
-/// A check over a bundle has `judge(message, say, lane)` instead. The attempt's limit runs
-/// meanwhile, so a peer that never answers makes the attempt fail. This distinguishes working
+/// Over a bundle, `say.lane()` is the lane of the message. The attempt's limit runs meanwhile, so a peer that never answers makes the attempt fail. This distinguishes working
 /// servers from servers that accept and then drop a connection, and from frozen ones. If the check
 /// throws, the attempt has failed (LinkErrc::check_threw), and the exception leaves the call that
 /// ran it.
@@ -133,27 +129,14 @@ public:
                 event.kind == part::EventKind::report) {
                 return true;
             }
-            if (event.kind == part::EventKind::opened) {
-                // A transport that reports `opened` twice does not make the check begin twice.
-                if (std::exchange(asked_, true)) return false;
-                const Unwind unwind{own_};
-                const Verdict verdict = check_.begin(Voice{this->inner_});
-                return unwind.disarm(), settle(verdict, event);
-            }
-            if (event.kind == part::EventKind::received) {
-                const Unwind unwind{own_};
-                const Verdict verdict = judge(event);
-                return unwind.disarm(), settle(verdict, event);
-            }
-            return false;
-        }
-        [[nodiscard]] Verdict judge(const part::Event<message_type>& event) {
-            const Voice say{this->inner_};
-            if constexpr (detail::JudgesLane<Check, Voice, message_type>) {
-                return check_.judge(*event.message, say, Lane{event.lane});
-            } else {
-                return check_.judge(*event.message, say);
-            }
+            const bool begins = event.kind == part::EventKind::opened;
+            if (!begins && event.kind != part::EventKind::received) return false;
+            // A transport that reports `opened` twice does not make the check begin twice.
+            if (begins && std::exchange(asked_, true)) return false;
+            const Unwind unwind{own_};
+            const Voice say{this->inner_, event.lane};
+            const Verdict verdict = begins ? check_.begin(say) : check_.judge(*event.message, say);
+            return unwind.disarm(), settle(verdict, event);
         }
         /// Ends the attempt if the check throws.
         struct Unwind {

@@ -14,16 +14,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A set of gates. One that is shut with a grace has no effect before that is over, and none at all
 /// if it is opened before.
 ///
-/// Four graces run at a time; where more do, some gates have their effect later than they were
-/// told.
+/// Four graces run at a time. If there are more, some gates have their effect later than requested.
 ///
 /// Thread safety: distinct objects safe.   Complexity: O(1) each.
 class Gates {
 public:
-    constexpr Gates() noexcept {
-        for (Instant& ends : ends_) ends = never;
-    }
-
     /// All that are shut, those in their grace included.
     [[nodiscard]] constexpr std::uint32_t all() const noexcept {
         std::uint32_t gates = shut_;
@@ -91,7 +86,8 @@ private:
 
     std::uint32_t shut_ = 0;              // without a grace, or when it is over
     std::uint32_t graces_[graces_max]{};  // the gates of each
-    Instant ends_[graces_max];            // when each is over; never: it is free
+    // When each is over; never: it is free.
+    Instant ends_[graces_max]{never, never, never, never};
 };
 
 }}}  // namespace belay::detail

@@ -76,10 +76,7 @@ public:
         if (advice.verb == Advice::Verb::go) return;
         const Advice signed_advice = detail::sign(advice, rule);
         strongest_ = detail::stronger(strongest_, signed_advice);
-        if (advice.until > latest_) {
-            latest_ = advice.until;
-            latest_by_ = signed_advice.by;
-        }
+        if (advice.until > latest_.until) latest_ = signed_advice;
     }
     [[nodiscard]] constexpr bool stopped() const noexcept {
         return strongest_.verb == Advice::Verb::stop;
@@ -87,18 +84,13 @@ public:
     [[nodiscard]] constexpr Advice result() const noexcept {
         // Compilers then need no copy where all rules allow an attempt.
         if (strongest_.verb == Advice::Verb::go) return Advice::go();
-        Advice advice = strongest_;
-        if (advice.verb != Advice::Verb::suspend) return advice;
-        // The rule whose wait never ends decides, and not the one that suspends for some time.
-        if (latest_ == never && advice.until != never) advice.by = latest_by_;
-        advice.until = latest_;
-        return advice;
+        const bool suspends = strongest_.verb == Advice::Verb::suspend;
+        return suspends ? detail::stronger(strongest_, latest_) : strongest_;
     }
 
 private:
     Advice strongest_{};
-    Instant latest_ = always;
-    std::string_view latest_by_{};
+    Advice latest_{};
 };
 
 }}}  // namespace belay::detail
