@@ -138,9 +138,30 @@ TEST_CASE("JsonSyncServer reports an answer that is none", "[adapter][json_sync_
         CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
         CHECK(server.send(batch).error() == SyncErrc::store_disagrees);
     }
+    rig.instead = R"({"error": {"category": "belay.sync", "value": 0}})";
+    CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
     rig.instead = R"({"error": {"category": "belay.sync", "value": 1}})";
     CHECK(server.changes({}).error() == SyncErrc::store_busy);
     CHECK(server.send(batch).error() == SyncErrc::store_busy);
+}
+
+TEST_CASE("JsonSyncServer refuses a page in which an error has the value 0",
+          "[adapter][json_sync_server][regression]") {
+    JsonRig rig;
+    auto server = rig.body();
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "\xff", {stamp(9), id_of(99), 0, {}}));
+    json page =
+        json::parse(rig.server
+                        .answer(R"({"session": "s", "since": {"store": ")" + std::string(32, '0') +
+                                R"(", "changes": "0", "copied_at": "0"}})")
+                        .text);
+    REQUIRE(page["changes"][0]["error"]["value"] != 0);
+    rig.instead = page.dump();
+    REQUIRE(server.changes({}));
+    // It would be a removal.
+    page["changes"][0]["error"]["value"] = 0;
+    rig.instead = page.dump();
+    CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
 }
 
 TEST_CASE("a Replica syncs with a server that speaks JSON", "[adapter][json_sync_server]") {
