@@ -164,6 +164,38 @@ TEST_CASE("JsonSyncServer refuses a page in which an error has the value 0",
     CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
 }
 
+TEST_CASE("a reader that knows no unreadable values takes none of them for a removal",
+          "[adapter][json_sync_server][regression]") {
+    JsonRig rig;
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "\xff", {stamp(9), id_of(99), 0, {}}));
+    const std::string zeros(32, '0');
+    const std::string question = R"({"session": "s", "since": {"store": ")" + zeros +
+                                 R"(", "changes": "0", "copied_at": "0"}})";
+    const json page = json::parse(rig.server.answer(question).text);
+    CHECK(page["changes"] ==
+          json::parse(R"([{"unreadable": "a", "stamp": {"wall": "9", "counter": 0, "origin": ")" +
+                      detail::json_of_id(stamp(9).origin) +
+                      R"("}, "error": {"category": "belay.sync", "value": 10}}])"));
+    // It ignores members that it does not know.
+    const auto read_as_before = [](const json& all) {
+        std::vector<std::string> removals;
+        for (const json& one : all.at("changes")) {
+            const auto id = one.at("id").get<std::string>();
+            if (one.find("value") == one.end()) removals.push_back(id);
+        }
+        return removals;
+    };
+    CHECK_THROWS_AS(read_as_before(page), json::exception);
+    // An error beside an "id" would be a removal for it, so no reader takes it.
+    json mixed = page;
+    mixed["changes"][0]["id"] = "a";
+    rig.instead = mixed.dump();
+    CHECK(rig.body().changes({}).error() == SyncErrc::store_disagrees);
+    mixed["changes"][0].erase("unreadable");
+    rig.instead = mixed.dump();
+    CHECK(rig.body().changes({}).error() == SyncErrc::store_disagrees);
+}
+
 TEST_CASE("a Replica syncs with a server that speaks JSON", "[adapter][json_sync_server]") {
     JsonRig rig;
     auto server = rig.body();

@@ -87,12 +87,12 @@ template <class Make>
 template <class Value>
 [[nodiscard]] Json json_of_change(const part::ElementChange<Value>& one,
                                   const std::error_code& error) {
-    Json change{{"id", one.id}, {"stamp", one.stamp}};
     if (error) {
-        change["error"] = json_of_code(error);
-    } else if (one.value) {
-        change["value"] = *one.value;
+        // Without "id", so that no reader that ignores "error" takes it for a removal.
+        return {{"unreadable", one.id}, {"stamp", one.stamp}, {"error", json_of_code(error)}};
     }
+    Json change{{"id", one.id}, {"stamp", one.stamp}};
+    if (one.value) change["value"] = *one.value;
     return change;
 }
 /// A value that has no JSON fails alone: the page has an error in its place.
@@ -127,10 +127,14 @@ template <class Value>
     if (!changes.is_array()) refuse_json("changes must be an array", json);
     for (const Json& one : changes) {
         auto& change = page.changes.emplace_back();
-        change.id = object_of(one, "a change").at("id").get<std::string>();
+        const bool is_unreadable = object_of(one, "a change").contains("unreadable");
+        if (one.contains("error") != is_unreadable || one.contains("id") == is_unreadable) {
+            refuse_json(R"(a change has "id", or "unreadable" and "error")", one);
+        }
+        change.id = one.at(is_unreadable ? "unreadable" : "id").get<std::string>();
         change.stamp = one.at("stamp").get<Stamp>();
-        if (const auto error = one.find("error"); error != one.end()) {
-            change.error = code_of_json(*error);
+        if (is_unreadable) {
+            change.error = code_of_json(one.at("error"));
         } else if (const auto value = one.find("value"); value != one.end()) {
             change.value = value_of_json<Value>(*value);
             if (!change.value) change.error = SyncErrc::bad_operation;
@@ -155,9 +159,10 @@ namespace part {
 ///
 /// - {"session", "operations": [...]} has the answer of a SyncResult.
 /// - {"session", "since": cursor} has the answer {"changes": [{"id", "stamp", "value"}], "next":
-///   cursor, "begins_copy", "more"}. A removal has no "value". A value that the server cannot write
-///   has "error": {"category", "value"} in its place. With "other_history": true, the cursor was of
-///   changes that the server does not have; see ChangesPage.
+///   cursor, "begins_copy", "more"}. A removal has no "value". An element whose value the server
+///   cannot write is {"unreadable": its id, "stamp", "error": {"category", "value"}}, without "id".
+///   With "other_history": true, the cursor was of changes that the server does not have; see
+///   ChangesPage.
 /// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
 ///   server has returned it. It may have "seen", a text, and "epoch", a number of 32 bits.
 /// - The answer to both may be {"error": {"category", "value"}}.
