@@ -4,6 +4,7 @@
 #include <belay/adapter/json_sync_server.hpp>
 
 #include <stdexcept>
+#include <tuple>
 
 #include "support/catch.hpp"
 #include "support/sync/replica_server_rig.hpp"
@@ -289,6 +290,48 @@ TEST_CASE("a value whose conversion throws an exception of its own fails alone",
         CHECK(mended->overwrote.empty());
     }
     CHECK(device.changes(page->next)->changes[1].value == Temperature{2});
+}
+
+TEST_CASE("an outcome of an operation whose to_json throws on the server fails alone",
+          "[adapter][json_sync_server][regression]") {
+    WallTime time{1h};
+    MemoryStore<Temperature> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            SharedWall{&time}};
+    part::JsonReplicaServer server{processor};
+    // The server can read this value, and cannot write it.
+    const auto exchange = [&](const Bytes& question, Duration) -> Result<Bytes> {
+        json changed = json::parse(as_text(question));
+        for (json& one : changed["operations"]) {
+            if (one["AddElement"]["element"] == 7) {
+                one["AddElement"]["element"] = Temperature::unwritable;
+            }
+        }
+        return to_bytes(as_bytes(server.answer(changed.dump()).text));
+    };
+    part::JsonSyncServer<Temperature, decltype(exchange)> device{exchange, {.session = "s"}};
+    std::vector<Operation<Temperature>> batch;
+    for (const auto& [element, of, kelvin] :
+         {std::tuple{"conflict", stamp(50), 7}, std::tuple{"failure", stamp(50), 7},
+          std::tuple{"overwrite", stamp(50), 7}, std::tuple{"well", stamp(50), 3}}) {
+        Operation<Temperature> one{.id = fresh_id(), .stamp = of, .saw = Stamp{}};
+        one.action = AddElement<Temperature>{element, {kelvin}};
+        batch.push_back(std::move(one));
+    }
+    batch[1].stamp = {WallTime::max(), 0, id_of(1)};
+    REQUIRE_FALSE(store.add({"s", "conflict"}, {1}, {stamp(90), id_of(91), 0, {}}));
+    REQUIRE_FALSE(store.add({"s", "overwrite"}, {2}, {stamp(9), id_of(92), 0, {}}));
+    const auto result = device.send(batch);
+    REQUIRE(result);
+    CHECK(result->synced_count == 2);
+    REQUIRE(result->conflicts.size() == 1);
+    CHECK(result->conflicts[0].operation == batch[0]);
+    REQUIRE(result->failed_operations.size() == 1);
+    CHECK(result->failed_operations[0].operation == batch[1]);
+    CHECK(result->failed_operations[0].error == SyncErrc::from_the_future);
+    REQUIRE(result->overwrote.size() == 1);
+    CHECK(result->overwrote[0].operation == batch[2]);
+    CHECK(result->overwrote[0].replaced.value == Temperature{2});
 }
 
 TEST_CASE("a value of the store that is nested too deep to be parsed fails alone",
