@@ -458,6 +458,8 @@ private:
     [[nodiscard]] std::error_code report_replaced(Report& report) {
         std::map<std::string_view, const Change*> without_value;
         for (const Change& one : report.unreadable) without_value.emplace(one.id, &one);
+        std::set<std::string> kept_here;
+        Copy copy{store(), options_.session, bits_};
         // The pull has noted those whose result was here before.
         std::set<std::pair<std::string, Stamp>> noted;
         for (const auto& one : report.replaced) noted.emplace(one.mine.id, one.mine.stamp);
@@ -477,8 +479,13 @@ private:
             const auto bad = without_value.find(operation.element());
             if (bad != without_value.end()) {
                 // The local store has the version before both.
-                const bool is_own = bad->second->stamp.origin == clock_.origin();
-                if (!is_own) report.replaced.push_back({mine(), *bad->second});
+                if (is_removal || bad->second->stamp != operation.stamp) {
+                    report.replaced.push_back({mine(), *bad->second});
+                    continue;
+                }
+                // A merged version would have another stamp, so this one is the edit.
+                if (const std::error_code error = copy.put(mine())) return error;
+                kept_here.insert(bad->second->id);
                 continue;
             }
             const part::ElementKey key{options_.session, operation.element()};
@@ -487,9 +494,7 @@ private:
             if (is_removal && local->presence != part::Presence::live && report.copied &&
                 local->stamp < operation.stamp) {
                 // A copy has no removals. An edit that adds the element again saw this one.
-                Copy copy{store(), options_.session, bits_};
-                const auto error = copy.remove(operation.element(), operation.stamp);
-                if (error) return error;
+                if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;
             // An earlier removal of this replica is no result of a later edit with a value. It is
@@ -509,6 +514,8 @@ private:
                 {mine(),
                  {std::move(element), is_outdated ? Stamp{} : local->stamp, std::move(*value)}});
         }
+        std::erase_if(report.unreadable,
+                      [&](const Change& one) { return kept_here.count(one.id) != 0; });
         return {};
     }
 
