@@ -197,6 +197,52 @@ TEST_CASE("Replica reports its edit whose version the server has lifted and cann
     CHECK(report.unreadable.size() == 1);
 }
 
+TEST_CASE("Replica lists an unreadable element, and its edit there, after a sync that failed",
+          "[sync][replica][regression]") {
+    const bool was_own = GENERATE(true, false);
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    if (was_own) {
+        REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    } else {
+        rig.write("a", "1");
+    }
+    static_cast<void>(synced(*phone.replica, server));
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    server.after_batch = [&] {
+        rig.write("a", "unencodable");
+        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+    };
+    server.lose_in = 3;  // the second page after the batch
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    const auto report = synced(*phone.replica, server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "2");
+    CHECK(report.replaced[0].now.error == SyncErrc::store_corrupt);
+    REQUIRE(report.unreadable.size() == 1);
+    CHECK(report.unreadable[0].id == "a");
+    CHECK(phone.view()["a"] == "1");
+    const auto next = synced(*phone.replica, server);
+    CHECK(next.replaced.empty());
+    CHECK(next.unreadable.empty());
+}
+
+TEST_CASE("Replica lists no element that became readable after a sync that failed",
+          "[sync][replica]") {
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    static_cast<void>(synced(*phone.replica, server));
+    rig.write("a", "unencodable");
+    for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+    server.lose_in = 2;
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    rig.write("a", "3");
+    CHECK(synced(*phone.replica, server).unreadable.empty());
+    CHECK(phone.view()["a"] == "3");
+}
+
 TEST_CASE("a copy keeps what the device has of an unreadable element", "[sync][replica]") {
     const bool is_other = GENERATE(false, true);
     UnreadableRig rig;

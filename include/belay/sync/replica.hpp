@@ -7,6 +7,7 @@
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
+#include <functional>     // std::less
 #include <map>            // std::map
 #include <optional>       // std::optional
 #include <set>            // std::set
@@ -130,8 +131,9 @@ public:
         /// edits, sorted; see ReplicaOptions::OtherStore::restores.
         std::vector<std::string> restored{};
         /// The elements whose values the server could not write, or this device could not read,
-        /// with the error. They stay here as they were, and the other changes are received. An edit
-        /// of such an element replaces its value.
+        /// with the error; by their ids. They stay here as they were, and the other changes are
+        /// received. An edit of such an element replaces its value. The next sync() lists them
+        /// again if this one did not receive everything.
         std::vector<part::ElementChange<value_type>> unreadable{};
         /// The loss of the server's store; nothing if it is the former one. After a crash during
         /// the copy of that store, the number of elements is that of the rest.
@@ -311,9 +313,11 @@ public:
                 if (edit.formerly == no_id) continue;
                 report.restamped.push_back({edit.formerly, edit.operation});
             }
+            for (const auto& [id, change] : unreadable_) report.unreadable.push_back(change);
             on_report(std::as_const(report));
             interruption.edits = nullptr;
             if (pulled) {
+                unreadable_.clear();
                 const std::error_code error = edits_.release(log(), replaced_);
                 if (!report.error) report.error = error;
                 edits_.count_kept();
@@ -434,7 +438,7 @@ private:
     template <class Server>
     [[nodiscard]] std::error_code pull(Server& server, Report& report) {
         detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>> changes{
-            edits_, replaced_, log(), store(), {options_, clock_, bits_}};
+            edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
         return changes.run(server, report);
     }
     /// Reports the versions that were replaced in a process that ended before its report was read.
@@ -456,9 +460,6 @@ private:
     }
     /// Reports the edits of this sync that others have replaced already.
     [[nodiscard]] std::error_code report_replaced(Report& report) {
-        std::map<std::string_view, const Change*> without_value;
-        for (const Change& one : report.unreadable) without_value.emplace(one.id, &one);
-        std::set<std::string> kept_here;
         Copy copy{store(), options_.session, bits_};
         // The pull has noted those whose result was here before.
         std::set<std::pair<std::string, Stamp>> noted;
@@ -476,16 +477,16 @@ private:
                 return {element, operation.stamp,
                         is_removal ? std::nullopt : std::optional{operation.value()}};
             };
-            const auto bad = without_value.find(operation.element());
-            if (bad != without_value.end()) {
+            const auto bad = unreadable_.find(operation.element());
+            if (bad != unreadable_.end()) {
                 // The local store has the version before both.
-                if (is_removal || bad->second->stamp != operation.stamp) {
-                    report.replaced.push_back({mine(), *bad->second});
+                if (is_removal || bad->second.stamp != operation.stamp) {
+                    report.replaced.push_back({mine(), bad->second});
                     continue;
                 }
                 // A merged version would have another stamp, so this one is the edit.
                 if (const std::error_code error = copy.put(mine())) return error;
-                kept_here.insert(bad->second->id);
+                unreadable_.erase(bad);
                 continue;
             }
             const part::ElementKey key{options_.session, operation.element()};
@@ -514,8 +515,6 @@ private:
                 {mine(),
                  {std::move(element), is_outdated ? Stamp{} : local->stamp, std::move(*value)}});
         }
-        std::erase_if(report.unreadable,
-                      [&](const Change& one) { return kept_here.count(one.id) != 0; });
         return {};
     }
 
@@ -526,7 +525,8 @@ private:
     HybridClock<WallClock> clock_;
     Edits edits_;
     typename Edits::Replaced replaced_{};
-    Report unread_{};  // of a sync that an exception ended
+    Report unread_{};                                          // of a sync that an exception ended
+    std::map<std::string, Change, std::less<>> unreadable_{};  // since the last complete pull
     bool is_loaded_ = false;
 };
 

@@ -86,7 +86,6 @@ public:
             : edits{&of}, report{now}, kept{next} {
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
-            report.unreadable.swap(kept.unreadable);
             report.lost.swap(kept.lost);
         }
         Interruption(const Interruption&) = delete;
@@ -95,7 +94,6 @@ public:
             if (edits == nullptr) return;
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
-            kept.unreadable.swap(report.unreadable);
             kept.lost.swap(report.lost);
             edits->send_again(Decided::all);
         }
