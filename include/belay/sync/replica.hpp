@@ -8,9 +8,8 @@
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
 #include <functional>     // std::less
-#include <map>            // std::map
+#include <map>            // std::map, std::multimap
 #include <optional>       // std::optional
-#include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -458,12 +457,31 @@ private:
         }
         return {};
     }
+    /// Returns whether a version has the stamp of an operation or a later one, as the server lifts
+    /// it, and the same contents.
+    [[nodiscard]] static bool is_version_of(const Change& version,
+                                            const operation_type& operation) {
+        if (version.stamp == operation.stamp) return true;
+        if (version.stamp < operation.stamp) return false;
+        if (operation.kind() == OperationKind::remove) return !version.value;
+        return version.value && detail::hash_of_value(*version.value, 0) ==
+                                    detail::hash_of_value(operation.value(), 0);
+    }
     /// Reports the edits of this sync that others have replaced already.
     [[nodiscard]] std::error_code report_replaced(Report& report) {
         Copy copy{store(), options_.session, bits_};
-        // The pull has noted those whose result was here before.
-        std::set<std::pair<std::string, Stamp>> noted;
-        for (const auto& one : report.replaced) noted.emplace(one.mine.id, one.mine.stamp);
+        // The pull has noted those whose result was here before, and a report that was not read has
+        // all.
+        std::multimap<std::string, std::size_t, std::less<>> noted;
+        for (std::size_t i = 0; i < report.replaced.size(); ++i) {
+            noted.emplace(report.replaced[i].mine.id, i);
+        }
+        const auto is_noted = [&](const operation_type& operation) {
+            const auto [from, to] = noted.equal_range(operation.element());
+            return std::any_of(from, to, [&](const auto& one) {
+                return is_version_of(report.replaced[one.second].mine, operation);
+            });
+        };
         for (const auto& [seq, edit] : edits_.all()) {
             const operation_type& operation = edit.operation;
             const OperationKind kind = operation.kind();
@@ -481,7 +499,7 @@ private:
             if (bad != unreadable_.end()) {
                 // The local store has the version before both.
                 if (is_removal || bad->second.stamp != operation.stamp) {
-                    report.replaced.push_back({mine(), bad->second});
+                    if (!is_noted(operation)) report.replaced.push_back({mine(), bad->second});
                     continue;
                 }
                 // A merged version would have another stamp, so this one is the edit.
@@ -504,11 +522,11 @@ private:
             const bool is_outdated = !is_removal && !is_live && local->stamp < operation.stamp;
             // The server lifts the stamp of an edit that it applies over a later one.
             if ((local->stamp.origin == clock_.origin() && !is_outdated) ||
-                local->stamp == operation.stamp || (is_removal && !is_live)) {
+                local->stamp == operation.stamp || (is_removal && !is_live) ||
+                is_noted(operation)) {
                 continue;
             }
             std::string element{operation.element()};
-            if (noted.count({element, operation.stamp}) != 0) continue;
             auto value = store().read(key);
             if (!value) return value.error();
             report.replaced.push_back(
