@@ -228,6 +228,41 @@ TEST_CASE("Replica lists an unreadable element, and its edit there, after a sync
     CHECK(next.unreadable.empty());
 }
 
+TEST_CASE("Replica reports its edit under an unreadable value after a crash",
+          "[sync][replica][regression]") {
+    const bool was_own = GENERATE(true, false);
+    const bool removes = GENERATE(true, false);
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    if (was_own) {
+        REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    } else {
+        rig.write("a", "1");
+    }
+    static_cast<void>(synced(*phone.replica, server));
+    if (removes) {
+        REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    } else {
+        REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    }
+    server.after_batch = [&] {
+        rig.write("a", "unencodable");
+        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+    };
+    server.lose_in = 3;  // the second page after the batch; the cursor is behind the first one
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    phone.disk.crash(Random{Seed{1}});
+    REQUIRE(phone.start());
+    const auto report = synced(*phone.replica, server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value ==
+          (removes ? std::nullopt : std::optional{std::string{"2"}}));
+    CHECK(report.replaced[0].now.value == "1");  // what the device shows
+    CHECK(phone.view()["a"] == "1");
+    CHECK(synced(*phone.replica, server).replaced.empty());
+}
+
 TEST_CASE("Replica lists no element that became readable after a sync that failed",
           "[sync][replica]") {
     UnreadableRig rig;

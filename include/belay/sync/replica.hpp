@@ -516,10 +516,9 @@ private:
                 if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;
-            // An earlier removal of this replica is no result of a later edit with a value. It is
-            // what a copy leaves here after others have removed the element: a copy has no
-            // removals.
-            const bool is_outdated = !is_removal && !is_live && local->stamp < operation.stamp;
+            // An earlier version of this replica is no result of the edit. The result is unreadable,
+            // or a copy, which has no removals, lacks it.
+            const bool is_outdated = local->stamp < operation.stamp;
             // The server lifts the stamp of an edit that it applies over a later one.
             if ((local->stamp.origin == clock_.origin() && !is_outdated) ||
                 local->stamp == operation.stamp || (is_removal && !is_live) ||
@@ -531,7 +530,8 @@ private:
             if (!value) return value.error();
             report.replaced.push_back(
                 {mine(),
-                 {std::move(element), is_outdated ? Stamp{} : local->stamp, std::move(*value)}});
+                 {std::move(element), is_outdated && !is_live ? Stamp{} : local->stamp,
+                  std::move(*value)}});
         }
         return {};
     }
