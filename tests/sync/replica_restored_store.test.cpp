@@ -129,6 +129,37 @@ TEST_CASE("Replica reports the range and the time of what a restored store has l
     CHECK_FALSE(device.replica->sync(rig.server).lost);
 }
 
+TEST_CASE("Replica reports no range of numbers if it has only a part of a copy",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    rig.server.page_size = 1;
+    Device<> device = rig.device(1, OtherStore::restores);
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);  // of an empty store
+    const auto open = [&](std::uint64_t id, std::vector<std::string> elements) {
+        rig.store = Memory{MemoryStoreOptions{.id = id_of(id)}};
+        for (const std::string& one : elements) {
+            REQUIRE(rig.processor.process_batch("s", Ops{add(one, "1", stamp(9))}).success);
+        }
+    };
+    open(8, {"a", "b"});
+    rig.server.lose_in = 3;  // the second page
+    const auto first = device.replica->sync(rig.server);
+    CHECK(first.error == SyncErrc::unanswered);
+    REQUIRE(first.lost);
+    CHECK(first.lost->first_change == 0);
+    CHECK(first.lost->last_change == 0);
+    CHECK(first.lost->elements == 0);
+    open(8, {});
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == 0);
+    CHECK(report.lost->last_change == 0);
+    CHECK(report.lost->elements == 1);
+    CHECK(report.restored == std::vector<std::string>{"a"});
+    CHECK(rig.contents() == RestoredTexts{{"a", "1"}});
+}
+
 TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][replica]") {
     RestoredServerRig rig;
     Device<> phone = rig.device(1, OtherStore::restores);

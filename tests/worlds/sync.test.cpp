@@ -363,7 +363,15 @@ private:
         }
         return answer;
     }
+    /// Returns whether the device has received all changes up to some number of them.
+    [[nodiscard]] bool knows_changes() {
+        const std::string session = "s";
+        Random bits{Seed{1}};
+        const auto cursor = detail::ReplicaCopy<MapStore>{copy().store, session, bits}.cursor();
+        return cursor && *cursor && (*cursor)->changes != 0;
+    }
     void sync() {
+        knew_changes_ = knows_changes();
         copy().store.fail_in = fails("local store", 10) ? 1 + host_.choose("call", 20) : 0;
         part::RemoteSyncServer<TextCodec, Ask> server{
             Ask{this}, TextCodec{}, {.session = "s", .question_bytes = 300}};
@@ -418,7 +426,8 @@ private:
         if (!report.restored.empty()) {
             world.reach("server restored by a device");
             // Each of them is a part of what the server has lost.
-            const bool is_counted = report.lost && report.lost->last_change != 0 &&
+            const bool is_counted = report.lost &&
+                                    (report.lost->last_change != 0) == knew_changes_ &&
                                     report.lost->elements >= report.restored.size() &&
                                     !(report.lost->latest < report.lost->earliest);
             if (!is_counted) run_.wrong = "the report does not have the range of a loss";
@@ -456,6 +465,7 @@ private:
     const std::size_t number_;
     const bool accepts_other_;  ///< until it starts again
     bool ends_ = false;
+    bool knew_changes_ = false;  ///< before the last sync
     std::optional<Log> log_{};
     std::optional<Notes> notes_{};
 };
