@@ -127,8 +127,8 @@ public:
         /// The elements that others changed while edits of them wait here. These edits stay
         /// visible, and the server decides them as concurrent changes.
         std::vector<std::string> rebased{};
-        /// The elements whose versions here the server had lost, and which are sent to it again as
-        /// edits, sorted; see ReplicaOptions::OtherStore::restores.
+        /// The elements whose versions here the server had lost, and which have become edits that
+        /// are sent to it, sorted; see ReplicaOptions::OtherStore::restores.
         std::vector<std::string> restored{};
         /// The elements whose values the server could not write, or this device could not read,
         /// with the error; by their ids. They stay here as they were, and the other changes are

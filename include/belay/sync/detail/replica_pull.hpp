@@ -59,6 +59,21 @@ public:
 
     template <class Server, class Report>
     [[nodiscard]] std::error_code run(Server& server, Report& report) {
+        const std::error_code error = receive(server, report);
+        // Also after an error: these are edits from now on.
+        report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
+        return error;
+    }
+
+private:
+    struct Position {
+        part::StoreCursor had{};  // at the beginning
+        part::StoreCursor cursor{};
+        int copies = 0;
+    };
+
+    template <class Server, class Report>
+    [[nodiscard]] std::error_code receive(Server& server, Report& report) {
         const auto found = copy_.cursor();
         if (!found) return found.error();
         is_first_ = !found->has_value();
@@ -83,17 +98,8 @@ public:
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
-        report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
         return copy_.finish(*gone, position_.cursor);
     }
-
-private:
-    struct Position {
-        part::StoreCursor had{};  // at the beginning
-        part::StoreCursor cursor{};
-        int copies = 0;
-    };
-
     template <class Report>
     [[nodiscard]] std::error_code take(const Page& page, Report& report) {
         if (page.begins_copy) {
