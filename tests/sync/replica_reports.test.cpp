@@ -103,3 +103,19 @@ TEST_CASE("Replica reports an edit once after its report was not read",
     CHECK(report.unreadable.size() == (is_readable ? 0 : 1));
     CHECK(phone.replica->sync(server).replaced.empty());
 }
+
+TEST_CASE("Replica lists a rebased element again after its report was not read",
+          "[sync][replica][regression]") {
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.write("a", "other");
+    REQUIRE(phone.replica->edit(UpdateElement<std::string>{"a", "2"}));
+    CHECK_THROWS(
+        phone.replica->sync(rig.server, [](const auto&) { throw std::runtime_error{"not read"}; }));
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.rebased == std::vector<std::string>{"a"});
+    CHECK(phone.replica->sync(rig.server).rebased.empty());
+}

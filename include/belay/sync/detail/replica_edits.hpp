@@ -86,6 +86,7 @@ public:
             : edits{&of}, report{now}, kept{next} {
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
+            report.rebased.swap(kept.rebased);
             report.restored.swap(kept.restored);
             report.lost.swap(kept.lost);
         }
@@ -95,6 +96,7 @@ public:
             if (edits == nullptr) return;
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
+            kept.rebased.swap(report.rebased);
             kept.restored.swap(report.restored);
             kept.lost.swap(report.lost);
             edits->send_again(Decided::all);
