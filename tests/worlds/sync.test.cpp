@@ -135,6 +135,7 @@ struct NotesRun {
         std::optional<std::string> saw;  ///< the text that its author saw
         bool durable = false;
         bool reported = false;
+        bool shown = false;  ///< although its commit failed
     };
     void note_report(const Id& id) {
         const auto at = ids.find(id);
@@ -305,7 +306,11 @@ public:
             action = UpdateElement<std::string>{element, text};
         const auto id = notes_->edit(action);
         run_.edits.push_back({number_, element, removes ? std::string{} : text, *shown});
-        if (!id) return end_if_failed();
+        if (!id) {
+            const auto now = notes_->read(element);
+            run_.edits.back().shown = now && *now != *shown;
+            return end_if_failed();
+        }
         run_.edits.back().durable = true;
         run_.ids[*id] = number;
     }
@@ -493,14 +498,13 @@ std::string NotesRun::lost() const {
         if (at != ids.end() && edits[at->second].saw) seen.insert(*edits[at->second].saw);
     }
     const NotesTexts end = store.texts();
-    // The author of both edits wanted the later one, which is accounted for by itself. An edit that
-    // found no space becomes durable with a later one, or is lost in a crash.
+    // The author of both edits wanted the later one, which is accounted for by itself. An edit whose
+    // commit failed is shown, and is durable or not when the process starts again.
     for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) {
         const auto at = end.find(edit->element);
-        const bool took_effect =
-            edit->durable || edit->reported ||
-            (!edit->text.empty() &&
-             (seen.count(edit->text) != 0 || (at != end.end() && at->second == edit->text)));
+        const bool took_effect = edit->durable || (edit->shown && !edit->text.empty() &&
+                                                   (edit->reported || seen.count(edit->text) != 0 ||
+                                                    (at != end.end() && at->second == edit->text)));
         const Edit* const own = took_effect && edit->saw ? edit_of(*edit->saw) : nullptr;
         if (own != nullptr && own->device == edit->device) seen.insert(*edit->saw);
     }
