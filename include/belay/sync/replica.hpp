@@ -264,11 +264,11 @@ public:
         return sync(server, [](const Report&) {});
     }
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
-    /// it throws, the next sync() reports the same again. If the process ends before it returns, the
-    /// next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the edits
-    /// that the server did not take. The other lists are in memory only: `unreadable`, `lost`,
-    /// `restored` and `rebased` are not reported again if the local store has the cursor after
-    /// these changes.
+    /// it throws, the next sync() reports the same again. If the process ends before it returns,
+    /// the next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the
+    /// edits that the server did not take. But `unreadable`, `lost`, `restored` and `rebased` are
+    /// in memory only: they are not reported again if the local store has the cursor after these
+    /// changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
@@ -520,8 +520,8 @@ private:
                 if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;
-            // An earlier version of this replica is no result of the edit. The result is unreadable,
-            // or a copy, which has no removals, lacks it.
+            // An earlier version of this replica is no result of the edit. The result is
+            // unreadable, or a copy, which has no removals, lacks it.
             const bool is_outdated = local->stamp < operation.stamp;
             // The server lifts the stamp of an edit that it applies over a later one.
             if ((local->stamp.origin == clock_.origin() && !is_outdated) ||
