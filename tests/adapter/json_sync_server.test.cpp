@@ -4,6 +4,7 @@
 #include <belay/adapter/json_sync_server.hpp>
 
 #include <stdexcept>
+#include <tuple>
 
 #include "support/catch.hpp"
 #include "support/sync/replica_server_rig.hpp"
@@ -138,9 +139,62 @@ TEST_CASE("JsonSyncServer reports an answer that is none", "[adapter][json_sync_
         CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
         CHECK(server.send(batch).error() == SyncErrc::store_disagrees);
     }
+    rig.instead = R"({"error": {"category": "belay.sync", "value": 0}})";
+    CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
     rig.instead = R"({"error": {"category": "belay.sync", "value": 1}})";
     CHECK(server.changes({}).error() == SyncErrc::store_busy);
     CHECK(server.send(batch).error() == SyncErrc::store_busy);
+}
+
+TEST_CASE("JsonSyncServer refuses a page in which an error has the value 0",
+          "[adapter][json_sync_server][regression]") {
+    JsonRig rig;
+    auto server = rig.body();
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "\xff", {stamp(9), id_of(99), 0, {}}));
+    json page =
+        json::parse(rig.server
+                        .answer(R"({"session": "s", "since": {"store": ")" + std::string(32, '0') +
+                                R"(", "changes": "0", "copied_at": "0"}})")
+                        .text);
+    REQUIRE(page["changes"][0]["error"]["value"] != 0);
+    rig.instead = page.dump();
+    REQUIRE(server.changes({}));
+    // It would be a removal.
+    page["changes"][0]["error"]["value"] = 0;
+    rig.instead = page.dump();
+    CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
+}
+
+TEST_CASE("a reader that knows no unreadable values takes none of them for a removal",
+          "[adapter][json_sync_server][regression]") {
+    JsonRig rig;
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "\xff", {stamp(9), id_of(99), 0, {}}));
+    const std::string zeros(32, '0');
+    const std::string question = R"({"session": "s", "since": {"store": ")" + zeros +
+                                 R"(", "changes": "0", "copied_at": "0"}})";
+    const json page = json::parse(rig.server.answer(question).text);
+    CHECK(page["changes"] ==
+          json::parse(R"([{"unreadable": "a", "stamp": {"wall": "9", "counter": 0, "origin": ")" +
+                      detail::json_of_id(stamp(9).origin) +
+                      R"("}, "error": {"category": "belay.sync", "value": 10}}])"));
+    // It ignores members that it does not know.
+    const auto read_as_before = [](const json& all) {
+        std::vector<std::string> removals;
+        for (const json& one : all.at("changes")) {
+            const auto id = one.at("id").get<std::string>();
+            if (one.find("value") == one.end()) removals.push_back(id);
+        }
+        return removals;
+    };
+    CHECK_THROWS_AS(read_as_before(page), json::exception);
+    // An error beside an "id" would be a removal for it, so no reader takes it.
+    json mixed = page;
+    mixed["changes"][0]["id"] = "a";
+    rig.instead = mixed.dump();
+    CHECK(rig.body().changes({}).error() == SyncErrc::store_disagrees);
+    mixed["changes"][0].erase("unreadable");
+    rig.instead = mixed.dump();
+    CHECK(rig.body().changes({}).error() == SyncErrc::store_disagrees);
 }
 
 TEST_CASE("a Replica syncs with a server that speaks JSON", "[adapter][json_sync_server]") {
@@ -236,6 +290,48 @@ TEST_CASE("a value whose conversion throws an exception of its own fails alone",
         CHECK(mended->overwrote.empty());
     }
     CHECK(device.changes(page->next)->changes[1].value == Temperature{2});
+}
+
+TEST_CASE("an outcome of an operation whose to_json throws on the server fails alone",
+          "[adapter][json_sync_server][regression]") {
+    WallTime time{1h};
+    MemoryStore<Temperature> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            SharedWall{&time}};
+    part::JsonReplicaServer server{processor};
+    // The server can read this value, and cannot write it.
+    const auto exchange = [&](const Bytes& question, Duration) -> Result<Bytes> {
+        json changed = json::parse(as_text(question));
+        for (json& one : changed["operations"]) {
+            if (one["AddElement"]["element"] == 7) {
+                one["AddElement"]["element"] = Temperature::unwritable;
+            }
+        }
+        return to_bytes(as_bytes(server.answer(changed.dump()).text));
+    };
+    part::JsonSyncServer<Temperature, decltype(exchange)> device{exchange, {.session = "s"}};
+    std::vector<Operation<Temperature>> batch;
+    for (const auto& [element, of, kelvin] :
+         {std::tuple{"conflict", stamp(50), 7}, std::tuple{"failure", stamp(50), 7},
+          std::tuple{"overwrite", stamp(50), 7}, std::tuple{"well", stamp(50), 3}}) {
+        Operation<Temperature> one{.id = fresh_id(), .stamp = of, .saw = Stamp{}};
+        one.action = AddElement<Temperature>{element, {kelvin}};
+        batch.push_back(std::move(one));
+    }
+    batch[1].stamp = {WallTime::max(), 0, id_of(1)};
+    REQUIRE_FALSE(store.add({"s", "conflict"}, {1}, {stamp(90), id_of(91), 0, {}}));
+    REQUIRE_FALSE(store.add({"s", "overwrite"}, {2}, {stamp(9), id_of(92), 0, {}}));
+    const auto result = device.send(batch);
+    REQUIRE(result);
+    CHECK(result->synced_count == 2);
+    REQUIRE(result->conflicts.size() == 1);
+    CHECK(result->conflicts[0].operation == batch[0]);
+    REQUIRE(result->failed_operations.size() == 1);
+    CHECK(result->failed_operations[0].operation == batch[1]);
+    CHECK(result->failed_operations[0].error == SyncErrc::from_the_future);
+    REQUIRE(result->overwrote.size() == 1);
+    CHECK(result->overwrote[0].operation == batch[2]);
+    CHECK(result->overwrote[0].replaced.value == Temperature{2});
 }
 
 TEST_CASE("a value of the store that is nested too deep to be parsed fails alone",

@@ -5,6 +5,7 @@
 #include <belay/sync/replica.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "support/catch.hpp"
 #include "support/sync/replica_rig.hpp"
@@ -127,6 +128,70 @@ TEST_CASE("Replica reports the range and the time of what a restored store has l
     CHECK(report.lost->earliest.wall == first_lost);
     CHECK(report.lost->latest.wall == last_lost);
     CHECK_FALSE(device.replica->sync(rig.server).lost);
+}
+
+TEST_CASE("Replica reports no range of numbers if it has only a part of a copy",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    rig.server.page_size = 1;
+    Device<> device = rig.device(1, OtherStore::restores);
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);  // of an empty store
+    const auto open = [&](std::uint64_t id, std::vector<std::string> elements) {
+        rig.store = Memory{MemoryStoreOptions{.id = id_of(id)}};
+        for (const std::string& one : elements) {
+            REQUIRE(rig.processor.process_batch("s", Ops{add(one, "1", stamp(9))}).success);
+        }
+    };
+    open(8, {"a", "b"});
+    rig.server.lose_in = 3;  // the second page
+    const auto first = device.replica->sync(rig.server);
+    CHECK(first.error == SyncErrc::unanswered);
+    REQUIRE(first.lost);
+    CHECK(first.lost->first_change == 0);
+    CHECK(first.lost->last_change == 0);
+    CHECK(first.lost->elements == 0);
+    open(8, {});
+    const auto report = device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == 0);
+    CHECK(report.lost->last_change == 0);
+    CHECK(report.lost->elements == 1);
+    CHECK(report.restored == std::vector<std::string>{"a"});
+    CHECK(rig.contents() == RestoredTexts{{"a", "1"}});
+}
+
+TEST_CASE("Replica lists what it restores also if a sync fails, or its report is not read",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    rig.server.page_size = 1;
+    Device<> device = rig.device(1, OtherStore::restores);
+    for (const char* const element : {"a", "b"}) {
+        edit_and_sync(rig, *device.replica, AddText{element, "1"});
+    }
+    for (const char* const element : {"a", "b"}) {
+        edit_and_sync(rig, *device.replica, UpdateText{element, "2"});
+    }
+    rig.restore(2, 2);
+    using Elements = std::vector<std::string>;
+    SECTION("a page is lost") {
+        rig.server.lose_in = 3;
+        const auto first = device.replica->sync(rig.server);
+        CHECK(first.error == SyncErrc::unanswered);
+        CHECK(first.restored == Elements{"a"});
+        const auto second = device.replica->sync(rig.server);
+        CHECK_FALSE(second.error);
+        CHECK(second.restored == Elements{"b"});
+    }
+    SECTION("the report is not read") {
+        CHECK_THROWS(device.replica->sync(
+            rig.server, [](const auto&) { throw std::runtime_error{"not read"}; }));
+        const auto report = device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.lost);
+        CHECK(report.restored == Elements{"a", "b"});
+    }
+    CHECK(rig.contents() == RestoredTexts{{"a", "2"}, {"b", "2"}});
 }
 
 TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][replica]") {

@@ -4,6 +4,7 @@
 // bytes, and a store into which another program wrote.
 #include <belay/sync/replica.hpp>
 
+#include <functional>
 #include <stdexcept>
 
 #include "support/catch.hpp"
@@ -24,6 +25,31 @@ struct UnreadableRig : BytesRig<> {
         REQUIRE_FALSE(store.add({"s", element}, text, {{time, 0, id_of(99)}, fresh_id(), 0, {}}));
     }
     [[nodiscard]] Device<> device(std::uint64_t number) { return Device<>{number, {&time}}; }
+};
+
+/// A server that cannot write one text, and loses answers to questions for changes.
+struct UnwritingServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        auto result = of.send(batch);
+        if (result && after_batch) std::exchange(after_batch, nullptr)();
+        return result;
+    }
+    Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+        if (lose_in != 0 && --lose_in == 0) return SyncErrc::unanswered;
+        auto page = of.changes(since);
+        if (!page) return page;
+        for (auto& one : page->changes) {
+            if (one.value != unwritable) continue;
+            one.value.reset();
+            one.error = SyncErrc::store_corrupt;
+        }
+        return page;
+    }
+
+    decltype(std::declval<UnreadableRig&>().body()) of;
+    std::optional<std::string> unwritable{};
+    std::uint64_t lose_in = 0;  // the answer that is lost; 0: none
+    std::function<void()> after_batch{};
 };
 
 template <class Replica, class Server>
@@ -125,6 +151,131 @@ TEST_CASE("Replica reports its edit in whose place another author put an unreada
     CHECK(report.replaced[0].now.error == SyncErrc::store_corrupt);
     CHECK(report.unreadable.size() == 1);
     CHECK(phone.replica->waiting() == 0);
+}
+
+TEST_CASE("Replica keeps its own edit that the server applied and cannot write",
+          "[sync][replica][regression]") {
+    UnreadableRig rig;
+    UnwritingServer server{rig.body(), "2"};
+    Device<> phone = rig.device(1);
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, server));
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.synced == 1);
+    CHECK(report.replaced.empty());
+    CHECK(report.unreadable.empty());
+    CHECK(phone.replica->waiting() == 0);
+    CHECK(phone.view()["a"] == "2");
+    // Another author replaces it as any version of this replica.
+    rig.write("a", "3");
+    const auto next = synced(*phone.replica, server);
+    REQUIRE(next.replaced.size() == 1);
+    CHECK(next.replaced[0].mine.value == "2");
+    CHECK(phone.view()["a"] == "3");
+}
+
+TEST_CASE("Replica reports its edit whose version the server has lifted and cannot write",
+          "[sync][replica][regression]") {
+    UnreadableRig rig;
+    UnwritingServer server{rig.body(), "2"};
+    Device<> phone = rig.device(1);
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, server));
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    // A version of this device that is not known to be that of the edit.
+    server.after_batch = [&] {
+        const Stamp lifted =
+            detail::stamp_above(rig.store.find({"s", "a"})->stamp, phone.journal->journal_id());
+        REQUIRE_FALSE(rig.store.add({"s", "a"}, "2", {lifted, fresh_id(), 0, {}}));
+    };
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.synced == 1);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "2");
+    CHECK(report.replaced[0].now.error == SyncErrc::store_corrupt);
+    CHECK(report.unreadable.size() == 1);
+}
+
+TEST_CASE("Replica lists an unreadable element, and its edit there, after a sync that failed",
+          "[sync][replica][regression]") {
+    const bool was_own = GENERATE(true, false);
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    if (was_own) {
+        REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    } else {
+        rig.write("a", "1");
+    }
+    static_cast<void>(synced(*phone.replica, server));
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    server.after_batch = [&] {
+        rig.write("a", "unencodable");
+        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+    };
+    server.lose_in = 3;  // the second page after the batch
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    const auto report = synced(*phone.replica, server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "2");
+    CHECK(report.replaced[0].now.error == SyncErrc::store_corrupt);
+    REQUIRE(report.unreadable.size() == 1);
+    CHECK(report.unreadable[0].id == "a");
+    CHECK(phone.view()["a"] == "1");
+    const auto next = synced(*phone.replica, server);
+    CHECK(next.replaced.empty());
+    CHECK(next.unreadable.empty());
+}
+
+TEST_CASE("Replica reports its edit under an unreadable value after a crash",
+          "[sync][replica][regression]") {
+    const bool was_own = GENERATE(true, false);
+    const bool removes = GENERATE(true, false);
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    if (was_own) {
+        REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    } else {
+        rig.write("a", "1");
+    }
+    static_cast<void>(synced(*phone.replica, server));
+    if (removes) {
+        REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    } else {
+        REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    }
+    server.after_batch = [&] {
+        rig.write("a", "unencodable");
+        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+    };
+    server.lose_in = 3;  // the second page after the batch; the cursor is behind the first one
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    phone.disk.crash(Random{Seed{1}});
+    REQUIRE(phone.start());
+    const auto report = synced(*phone.replica, server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value ==
+          (removes ? std::nullopt : std::optional{std::string{"2"}}));
+    CHECK(report.replaced[0].now.value == "1");  // what the device shows
+    CHECK(phone.view()["a"] == "1");
+    CHECK(synced(*phone.replica, server).replaced.empty());
+}
+
+TEST_CASE("Replica lists no element that became readable after a sync that failed",
+          "[sync][replica]") {
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    static_cast<void>(synced(*phone.replica, server));
+    rig.write("a", "unencodable");
+    for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+    server.lose_in = 2;
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    rig.write("a", "3");
+    CHECK(synced(*phone.replica, server).unreadable.empty());
+    CHECK(phone.view()["a"] == "3");
 }
 
 TEST_CASE("a copy keeps what the device has of an unreadable element", "[sync][replica]") {

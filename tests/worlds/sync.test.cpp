@@ -135,6 +135,7 @@ struct NotesRun {
         std::optional<std::string> saw;  ///< the text that its author saw
         bool durable = false;
         bool reported = false;
+        bool shown = false;  ///< although its commit failed
     };
     void note_report(const Id& id) {
         const auto at = ids.find(id);
@@ -305,7 +306,11 @@ public:
             action = UpdateElement<std::string>{element, text};
         const auto id = notes_->edit(action);
         run_.edits.push_back({number_, element, removes ? std::string{} : text, *shown});
-        if (!id) return end_if_failed();
+        if (!id) {
+            const auto now = notes_->read(element);
+            run_.edits.back().shown = now && *now != *shown;
+            return end_if_failed();
+        }
         run_.edits.back().durable = true;
         run_.ids[*id] = number;
     }
@@ -363,7 +368,15 @@ private:
         }
         return answer;
     }
+    /// Returns whether the device has received all changes up to some number of them.
+    [[nodiscard]] bool knows_changes() {
+        const std::string session = "s";
+        Random bits{Seed{1}};
+        const auto cursor = detail::ReplicaCopy<MapStore>{copy().store, session, bits}.cursor();
+        return cursor && *cursor && (*cursor)->changes != 0;
+    }
     void sync() {
+        knew_changes_ = knows_changes();
         copy().store.fail_in = fails("local store", 10) ? 1 + host_.choose("call", 20) : 0;
         part::RemoteSyncServer<TextCodec, Ask> server{
             Ask{this}, TextCodec{}, {.session = "s", .question_bytes = 300}};
@@ -418,7 +431,8 @@ private:
         if (!report.restored.empty()) {
             world.reach("server restored by a device");
             // Each of them is a part of what the server has lost.
-            const bool is_counted = report.lost && report.lost->last_change != 0 &&
+            const bool is_counted = report.lost &&
+                                    (report.lost->last_change != 0) == knew_changes_ &&
                                     report.lost->elements >= report.restored.size() &&
                                     !(report.lost->latest < report.lost->earliest);
             if (!is_counted) run_.wrong = "the report does not have the range of a loss";
@@ -456,6 +470,7 @@ private:
     const std::size_t number_;
     const bool accepts_other_;  ///< until it starts again
     bool ends_ = false;
+    bool knew_changes_ = false;  ///< before the last sync
     std::optional<Log> log_{};
     std::optional<Notes> notes_{};
 };
@@ -483,14 +498,13 @@ std::string NotesRun::lost() const {
         if (at != ids.end() && edits[at->second].saw) seen.insert(*edits[at->second].saw);
     }
     const NotesTexts end = store.texts();
-    // The author of both edits wanted the later one, which is accounted for by itself. An edit that
-    // found no space becomes durable with a later one, or is lost in a crash.
+    // The author of both edits wanted the later one, which is accounted for by itself. An edit whose
+    // commit failed is shown, and is durable or not when the process starts again.
     for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) {
         const auto at = end.find(edit->element);
-        const bool took_effect =
-            edit->durable || edit->reported ||
-            (!edit->text.empty() &&
-             (seen.count(edit->text) != 0 || (at != end.end() && at->second == edit->text)));
+        const bool took_effect = edit->durable || (edit->shown && !edit->text.empty() &&
+                                                   (edit->reported || seen.count(edit->text) != 0 ||
+                                                    (at != end.end() && at->second == edit->text)));
         const Edit* const own = took_effect && edit->saw ? edit_of(*edit->saw) : nullptr;
         if (own != nullptr && own->device == edit->device) seen.insert(*edit->saw);
     }

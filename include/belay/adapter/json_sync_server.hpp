@@ -14,7 +14,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::declval, std::move
+#include <utility>       // std::declval, std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/adapter/detail/json_cost.hpp>
@@ -84,15 +84,27 @@ template <class Make>
     if (text && !may_be_parsed(*text, depth_max)) text.reset();
     return text;
 }
+/// Adds the text of an outcome of an operation to a list. If the operation has no JSON, one with
+/// its id alone is in its place: the device needs no more.
+template <class Outcome, class Write>
+void add_outcome(std::string& list, Outcome& one, Write write) {
+    auto text = text_of_part([&] { return write(one); }, sync_answer_depth - 2);
+    if (!text) {
+        one.operation = {.id = one.operation.id, .action = RemoveElement{}};
+        // The message of an error may be no UTF-8.
+        text = write(one).dump(-1, ' ', false, Json::error_handler_t::replace);
+    }
+    list += (list.empty() ? "" : ",") + *text;
+}
 template <class Value>
 [[nodiscard]] Json json_of_change(const part::ElementChange<Value>& one,
                                   const std::error_code& error) {
-    Json change{{"id", one.id}, {"stamp", one.stamp}};
     if (error) {
-        change["error"] = json_of_code(error);
-    } else if (one.value) {
-        change["value"] = *one.value;
+        // Without "id", so that no reader that ignores "error" takes it for a removal.
+        return {{"unreadable", one.id}, {"stamp", one.stamp}, {"error", json_of_code(error)}};
     }
+    Json change{{"id", one.id}, {"stamp", one.stamp}};
+    if (one.value) change["value"] = *one.value;
     return change;
 }
 /// A value that has no JSON fails alone: the page has an error in its place.
@@ -127,10 +139,14 @@ template <class Value>
     if (!changes.is_array()) refuse_json("changes must be an array", json);
     for (const Json& one : changes) {
         auto& change = page.changes.emplace_back();
-        change.id = object_of(one, "a change").at("id").get<std::string>();
+        const bool is_unreadable = object_of(one, "a change").contains("unreadable");
+        if (one.contains("error") != is_unreadable || one.contains("id") == is_unreadable) {
+            refuse_json(R"(a change has "id", or "unreadable" and "error")", one);
+        }
+        change.id = one.at(is_unreadable ? "unreadable" : "id").get<std::string>();
         change.stamp = one.at("stamp").get<Stamp>();
-        if (const auto error = one.find("error"); error != one.end()) {
-            change.error = code_of_json(*error);
+        if (is_unreadable) {
+            change.error = code_of_json(one.at("error"));
         } else if (const auto value = one.find("value"); value != one.end()) {
             change.value = value_of_json<Value>(*value);
             if (!change.value) change.error = SyncErrc::bad_operation;
@@ -155,9 +171,10 @@ namespace part {
 ///
 /// - {"session", "operations": [...]} has the answer of a SyncResult.
 /// - {"session", "since": cursor} has the answer {"changes": [{"id", "stamp", "value"}], "next":
-///   cursor, "begins_copy", "more"}. A removal has no "value". A value that the server cannot write
-///   has "error": {"category", "value"} in its place. With "other_history": true, the cursor was of
-///   changes that the server does not have; see ChangesPage.
+///   cursor, "begins_copy", "more"}. A removal has no "value". An element whose value the server
+///   cannot write is {"unreadable": its id, "stamp", "error": {"category", "value"}}, without "id".
+///   With "other_history": true, the cursor was of changes that the server does not have; see
+///   ChangesPage.
 /// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
 ///   server has returned it. It may have "seen", a text, and "epoch", a number of 32 bits.
 /// - The answer to both may be {"error": {"category", "value"}}.
@@ -321,7 +338,8 @@ public:
     ///         unknown_session. An operation that cannot be read fails alone, with bad_operation.
     ///         A value of the store fails alone, with store_corrupt, if its to_json throws, it has
     ///         a text that is no UTF-8, or its JSON is nested deeper than 63. The answer to
-    ///         operations leaves out such a value that they replaced.
+    ///         operations leaves out such a value that they replaced. An outcome of an operation
+    ///         that has no JSON has an operation with its id alone.
     /// Throws: what the processor throws.
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(std::string_view question, Allows&& allows) {
@@ -383,21 +401,38 @@ private:
         auto result = processor_->process_batch(session, batch);
         // A device would get the same error for ever. The processor's observer has them.
         std::erase_if(result.overwrote, [](const auto& one) {
-            return !detail::text_of_part([&] { return detail::json_of_overwrite(one); },
-                                         detail::sync_answer_depth - 2);
+            const auto& value = one.replaced.value;
+            return value && !detail::text_of_part([&] { return detail::Json(*value); },
+                                                  detail::sync_answer_depth - 4);
         });
-        const auto text = detail::unless_it_throws([&] {
-            detail::Json document = result;
-            if (!unread.empty()) {
-                document["success"] = false;
-                document["failed_count"] = result.failed_count + unread.size();
-                for (detail::Json& one : unread) {
-                    document["failed_operations"].push_back(std::move(one));
-                }
-            }
-            return document.dump();
-        });
-        return {text ? *text : refusal(SyncErrc::store_corrupt).text, result.synced_count != 0};
+        const auto as_json = [](const auto& one) { return detail::Json(one); };
+        std::string conflicts;
+        for (auto& one : std::exchange(result.conflicts, {})) {
+            detail::add_outcome(conflicts, one, as_json);
+        }
+        std::string failures;
+        for (auto& one : std::exchange(result.failed_operations, {})) {
+            detail::add_outcome(failures, one, as_json);
+        }
+        for (const detail::Json& one : unread) {
+            failures += (failures.empty() ? "" : ",") + one.dump();
+        }
+        std::string overwrites;
+        for (auto& one : std::exchange(result.overwrote, {})) {
+            detail::add_outcome(overwrites, one, [](const auto& overwrite) {
+                return detail::json_of_overwrite(overwrite);
+            });
+        }
+        detail::Json document = result;
+        if (!unread.empty()) {
+            document["success"] = false;
+            document["failed_count"] = result.failed_count + unread.size();
+        }
+        for (const char* const list : {"conflicts", "failed_operations"}) document.erase(list);
+        std::string text =
+            R"({"conflicts":[)" + conflicts + R"(],"failed_operations":[)" + failures + "],";
+        if (!overwrites.empty()) text += R"("overwrote":[)" + overwrites + "],";
+        return {text + document.dump().substr(1), result.synced_count != 0};
     }
 
     Processor* processor_;

@@ -7,9 +7,9 @@
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
-#include <map>            // std::map
+#include <functional>     // std::less
+#include <map>            // std::map, std::multimap
 #include <optional>       // std::optional
-#include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -93,7 +93,8 @@ public:
     /// The changes that the server's store has lost, or never had, as far as this replica knows.
     struct Lost {
         /// The first and the last lost change, by their numbers in the former history. The first
-        /// one is 0 if it is unknown, because the store has since made more changes.
+        /// one is 0 if it is unknown, because the store has since made more changes. Both are 0 if
+        /// this replica has received no change of the former history, or only a part of a copy.
         std::uint64_t first_change = 0;
         std::uint64_t last_change = 0;
         /// The number of elements whose versions here are later than those of the store, and the
@@ -126,12 +127,13 @@ public:
         /// The elements that others changed while edits of them wait here. These edits stay
         /// visible, and the server decides them as concurrent changes.
         std::vector<std::string> rebased{};
-        /// The elements whose versions here the server had lost, and which are sent to it again as
-        /// edits, sorted; see ReplicaOptions::OtherStore::restores.
+        /// The elements whose versions here the server had lost, and which have become edits that
+        /// are sent to it, sorted; see ReplicaOptions::OtherStore::restores.
         std::vector<std::string> restored{};
         /// The elements whose values the server could not write, or this device could not read,
-        /// with the error. They stay here as they were, and the other changes are received. An edit
-        /// of such an element replaces its value.
+        /// with the error; by their ids. They stay here as they were, and the other changes are
+        /// received. An edit of such an element replaces its value. The next sync() lists them
+        /// again if this one did not receive everything.
         std::vector<part::ElementChange<value_type>> unreadable{};
         /// The loss of the server's store; nothing if it is the former one. After a crash during
         /// the copy of that store, the number of elements is that of the rest.
@@ -262,8 +264,11 @@ public:
         return sync(server, [](const Report&) {});
     }
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
-    /// the process ends before `on_report` returns, or it throws, the next sync() reports the same
-    /// again.
+    /// it throws, the next sync() reports the same again. If the process ends before it returns,
+    /// the next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the
+    /// edits that the server did not take. But `unreadable`, `lost`, `restored` and `rebased` are
+    /// in memory only: they are not reported again if the local store has the cursor after these
+    /// changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
@@ -311,9 +316,11 @@ public:
                 if (edit.formerly == no_id) continue;
                 report.restamped.push_back({edit.formerly, edit.operation});
             }
+            for (const auto& [id, change] : unreadable_) report.unreadable.push_back(change);
             on_report(std::as_const(report));
             interruption.edits = nullptr;
             if (pulled) {
+                unreadable_.clear();
                 const std::error_code error = edits_.release(log(), replaced_);
                 if (!report.error) report.error = error;
                 edits_.count_kept();
@@ -434,7 +441,7 @@ private:
     template <class Server>
     [[nodiscard]] std::error_code pull(Server& server, Report& report) {
         detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>> changes{
-            edits_, replaced_, log(), store(), {options_, clock_, bits_}};
+            edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
         return changes.run(server, report);
     }
     /// Reports the versions that were replaced in a process that ended before its report was read.
@@ -454,13 +461,31 @@ private:
         }
         return {};
     }
+    /// Returns whether a version has the stamp of an operation or a later one, as the server lifts
+    /// it, and the same contents.
+    [[nodiscard]] static bool is_version_of(const Change& version,
+                                            const operation_type& operation) {
+        if (version.stamp == operation.stamp) return true;
+        if (version.stamp < operation.stamp) return false;
+        if (operation.kind() == OperationKind::remove) return !version.value;
+        return version.value && detail::hash_of_value(*version.value, 0) ==
+                                    detail::hash_of_value(operation.value(), 0);
+    }
     /// Reports the edits of this sync that others have replaced already.
     [[nodiscard]] std::error_code report_replaced(Report& report) {
-        std::map<std::string_view, const Change*> without_value;
-        for (const Change& one : report.unreadable) without_value.emplace(one.id, &one);
-        // The pull has noted those whose result was here before.
-        std::set<std::pair<std::string, Stamp>> noted;
-        for (const auto& one : report.replaced) noted.emplace(one.mine.id, one.mine.stamp);
+        Copy copy{store(), options_.session, bits_};
+        // The pull has noted those whose result was here before, and a report that was not read has
+        // all.
+        std::multimap<std::string, std::size_t, std::less<>> noted;
+        for (std::size_t i = 0; i < report.replaced.size(); ++i) {
+            noted.emplace(report.replaced[i].mine.id, i);
+        }
+        const auto is_noted = [&](const operation_type& operation) {
+            const auto [from, to] = noted.equal_range(operation.element());
+            return std::any_of(from, to, [&](const auto& one) {
+                return is_version_of(report.replaced[one.second].mine, operation);
+            });
+        };
         for (const auto& [seq, edit] : edits_.all()) {
             const operation_type& operation = edit.operation;
             const OperationKind kind = operation.kind();
@@ -474,11 +499,16 @@ private:
                 return {element, operation.stamp,
                         is_removal ? std::nullopt : std::optional{operation.value()}};
             };
-            const auto bad = without_value.find(operation.element());
-            if (bad != without_value.end()) {
+            const auto bad = unreadable_.find(operation.element());
+            if (bad != unreadable_.end()) {
                 // The local store has the version before both.
-                const bool is_own = bad->second->stamp.origin == clock_.origin();
-                if (!is_own) report.replaced.push_back({mine(), *bad->second});
+                if (is_removal || bad->second.stamp != operation.stamp) {
+                    if (!is_noted(operation)) report.replaced.push_back({mine(), bad->second});
+                    continue;
+                }
+                // A merged version would have another stamp, so this one is the edit.
+                if (const std::error_code error = copy.put(mine())) return error;
+                unreadable_.erase(bad);
                 continue;
             }
             const part::ElementKey key{options_.session, operation.element()};
@@ -487,27 +517,25 @@ private:
             if (is_removal && local->presence != part::Presence::live && report.copied &&
                 local->stamp < operation.stamp) {
                 // A copy has no removals. An edit that adds the element again saw this one.
-                Copy copy{store(), options_.session, bits_};
-                const auto error = copy.remove(operation.element(), operation.stamp);
-                if (error) return error;
+                if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;
-            // An earlier removal of this replica is no result of a later edit with a value. It is
-            // what a copy leaves here after others have removed the element: a copy has no
-            // removals.
-            const bool is_outdated = !is_removal && !is_live && local->stamp < operation.stamp;
+            // An earlier version of this replica is no result of the edit. The result is
+            // unreadable, or a copy, which has no removals, lacks it.
+            const bool is_outdated = local->stamp < operation.stamp;
             // The server lifts the stamp of an edit that it applies over a later one.
             if ((local->stamp.origin == clock_.origin() && !is_outdated) ||
-                local->stamp == operation.stamp || (is_removal && !is_live)) {
+                local->stamp == operation.stamp || (is_removal && !is_live) ||
+                is_noted(operation)) {
                 continue;
             }
             std::string element{operation.element()};
-            if (noted.count({element, operation.stamp}) != 0) continue;
             auto value = store().read(key);
             if (!value) return value.error();
             report.replaced.push_back(
                 {mine(),
-                 {std::move(element), is_outdated ? Stamp{} : local->stamp, std::move(*value)}});
+                 {std::move(element), is_outdated && !is_live ? Stamp{} : local->stamp,
+                  std::move(*value)}});
         }
         return {};
     }
@@ -519,7 +547,8 @@ private:
     HybridClock<WallClock> clock_;
     Edits edits_;
     typename Edits::Replaced replaced_{};
-    Report unread_{};  // of a sync that an exception ended
+    Report unread_{};                                          // of a sync that an exception ended
+    std::map<std::string, Change, std::less<>> unreadable_{};  // since the last complete pull
     bool is_loaded_ = false;
 };
 

@@ -93,18 +93,17 @@ public:
                     return error;
                 }
             }
-            const std::error_code error = for_each_new(page, of, [&](const Change& change) {
-                const part::ElementKey key{session_, change.id};
-                return change.value ? store_.add(key, *change.value, mark(change.stamp))
-                                    : store_.remove(key, mark(change.stamp));
-            });
+            const std::error_code error =
+                for_each_new(page, of, [&](const Change& change) { return put(change); });
             if (error) return error;
             return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });
     }
-    /// Makes an element removed as of this stamp.
-    [[nodiscard]] std::error_code remove(std::string_view element, const Stamp& stamp) {
-        return store_.remove({session_, element}, mark(stamp));
+    /// Makes this the version of an element, which may be a removal.
+    [[nodiscard]] std::error_code put(const Change& change) {
+        const part::ElementKey key{session_, change.id};
+        return change.value ? store_.add(key, *change.value, mark(change.stamp))
+                            : store_.remove(key, mark(change.stamp));
     }
     /// Returns whether the store has no element.
     [[nodiscard]] Result<bool> is_empty() {

@@ -86,7 +86,8 @@ public:
             : edits{&of}, report{now}, kept{next} {
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
-            report.unreadable.swap(kept.unreadable);
+            report.rebased.swap(kept.rebased);
+            report.restored.swap(kept.restored);
             report.lost.swap(kept.lost);
         }
         Interruption(const Interruption&) = delete;
@@ -95,7 +96,8 @@ public:
             if (edits == nullptr) return;
             kept.replaced.swap(report.replaced);
             kept.overwrote.swap(report.overwrote);
-            kept.unreadable.swap(report.unreadable);
+            kept.rebased.swap(report.rebased);
+            kept.restored.swap(report.restored);
             kept.lost.swap(report.lost);
             edits->send_again(Decided::all);
         }

@@ -4,15 +4,15 @@
 #pragma once
 
 #include <algorithm>      // std::max
+#include <functional>     // std::less
+#include <map>            // std::map
 #include <optional>       // std::nullopt
 #include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
-#include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::move
-#include <vector>         // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/queue/queue_errc.hpp>
@@ -40,10 +40,14 @@ class ReplicaPull {
 public:
     using Replaced = typename Edits::Replaced;
 
+    /// The elements whose present values are on no page; by their ids.
+    using Unreadable = std::map<std::string, Change, std::less<>>;
+
     struct Context {
         const ReplicaOptions& options;
         Clock& clock;
         Random& bits;
+        Unreadable& unreadable;
     };
     ReplicaPull(Edits& edits, Replaced& replaced, Log& log, Store& store, Context context) noexcept
         : edits_{edits},
@@ -55,6 +59,21 @@ public:
 
     template <class Server, class Report>
     [[nodiscard]] std::error_code run(Server& server, Report& report) {
+        const std::error_code error = receive(server, report);
+        // Also after an error: these are edits from now on.
+        report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
+        return error;
+    }
+
+private:
+    struct Position {
+        part::StoreCursor had{};  // at the beginning
+        part::StoreCursor cursor{};
+        int copies = 0;
+    };
+
+    template <class Server, class Report>
+    [[nodiscard]] std::error_code receive(Server& server, Report& report) {
         const auto found = copy_.cursor();
         if (!found) return found.error();
         is_first_ = !found->has_value();
@@ -79,17 +98,8 @@ public:
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
-        report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
         return copy_.finish(*gone, position_.cursor);
     }
-
-private:
-    struct Position {
-        part::StoreCursor had{};  // at the beginning
-        part::StoreCursor cursor{};
-        int copies = 0;
-    };
-
     template <class Report>
     [[nodiscard]] std::error_code take(const Page& page, Report& report) {
         if (page.begins_copy) {
@@ -107,7 +117,7 @@ private:
         if (of_ == Of::copy || of_ == Of::other_copy) {
             for (const Change& change : page.changes) copied_.insert(change.id);
         }
-        note_unreadable(page, report.unreadable);
+        note_unreadable(page);
         if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
         if (of_ == Of::other_copy) {
             if (const auto error = note_lost(page, *report.lost)) return error;
@@ -140,6 +150,7 @@ private:
         // A copy that a crash has interrupted has no `seen` of a history.
         const bool has_seen = had.seen < Copy::no_history;
         lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;
+        if (lost.last_change == 0) return;  // elements here are of a copy that was not complete
         if (page.next.store != had.store) {
             lost.first_change = 1;
         } else if (page.next.copied_at < lost.last_change) {
@@ -164,18 +175,15 @@ private:
         if (is_first || stamp < lost.earliest) lost.earliest = stamp;
         if (is_first || lost.latest < stamp) lost.latest = stamp;
     }
-    /// Lists the elements whose present values are not on their pages.
-    void note_unreadable(const Page& page, std::vector<Change>& list) {
-        if (page.begins_copy) list.clear();
-        if (!list.empty()) {
-            std::unordered_set<std::string_view> present;
-            for (const Change& change : page.changes) present.insert(change.id);
-            std::erase_if(list, [&](const Change& one) { return present.count(one.id) != 0; });
-        }
+    void note_unreadable(const Page& page) {
+        if (page.begins_copy) context_.unreadable.clear();
         for (const Change& change : page.changes) {
-            if (!change.error) continue;
+            if (!change.error) {
+                context_.unreadable.erase(change.id);
+                continue;
+            }
             context_.clock.saw(change.stamp);  // so that an edit of this replica replaces it
-            list.push_back(change);
+            context_.unreadable.insert_or_assign(change.id, change);
         }
     }
     /// Makes durable what the local store loses by these changes.

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Goal: a report of a Replica has each replaced edit, and has it once. Method: cases in which a sync
+// ends between its pages, or its report is not read.
+#include <belay/sync/replica.hpp>
+
+#include <stdexcept>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using ReportedText = AddElement<std::string>;
+
+template <class Strategy = LastWriteWins>
+struct ReportRig {
+    WallTime time{1h};
+    Memory store{};
+    SyncProcessor<std::reference_wrapper<Memory>, Strategy, NoObserver, SharedWall> processor{
+        std::ref(store), Strategy{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor};
+
+    /// Writes a version of another author, later than all before.
+    void write(const std::string& element, const std::string& text, Duration ahead = {}) {
+        time += 1s;
+        REQUIRE_FALSE(
+            store.add({"s", element}, text, {{time + ahead, 0, id_of(99)}, fresh_id(), 0, {}}));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Replica reports an edit once whose version the server has lifted",
+          "[sync][replica][regression]") {
+    ReportRig<RemoteWins> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    // The version that the edit replaces unseen has a later stamp.
+    rig.server.page_size = 1;
+    REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+    rig.write("a", "before", 1min);
+    struct Between {
+        auto send(std::span<const Op> batch) {
+            auto result = rig.server.send(batch);
+            // The page with the result is received, and the next one is lost.
+            rig.write("b", "x");
+            rig.write("c", "x");
+            rig.server.lose_in = 3;
+            return result;
+        }
+        auto changes(const part::StoreCursor& since) { return rig.server.changes(since); }
+        ReportRig<RemoteWins>& rig;
+    } between{rig};
+    CHECK(phone.replica->sync(between).error == SyncErrc::unanswered);
+    CHECK(phone.view()["a"] == "mine");
+    const auto here = phone.store.find({phone.options.session, "a"});
+    REQUIRE(here);
+    CHECK(here->stamp.origin == phone.journal->journal_id());
+    rig.write("a", "after", 2min);
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "mine");
+    CHECK(report.replaced[0].now.value == "after");
+}
+
+TEST_CASE("Replica reports an edit once after its report was not read",
+          "[sync][replica][regression]") {
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+    const bool is_readable = GENERATE(true, false);
+    struct {
+        auto send(std::span<const Op> batch) {
+            auto result = rig.server.send(batch);
+            if (!std::exchange(is_written, true)) rig.write("a", "after");
+            return result;
+        }
+        auto changes(const part::StoreCursor& since) {
+            auto page = rig.server.changes(since);
+            if (is_readable || !page) return page;
+            for (auto& one : page->changes) {
+                one.value.reset();
+                one.error = SyncErrc::store_corrupt;
+            }
+            return page;
+        }
+        ReportRig<>& rig;
+        bool is_readable;
+        bool is_written = false;
+    } server{rig, is_readable};
+    CHECK_THROWS(
+        phone.replica->sync(server, [](const auto&) { throw std::runtime_error{"not read"}; }));
+    const auto report = phone.replica->sync(server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "mine");
+    CHECK(report.unreadable.size() == (is_readable ? 0 : 1));
+    CHECK(phone.replica->sync(server).replaced.empty());
+}
+
+TEST_CASE("Replica lists a rebased element again after its report was not read",
+          "[sync][replica][regression]") {
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.write("a", "other");
+    REQUIRE(phone.replica->edit(UpdateElement<std::string>{"a", "2"}));
+    CHECK_THROWS(
+        phone.replica->sync(rig.server, [](const auto&) { throw std::runtime_error{"not read"}; }));
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.rebased == std::vector<std::string>{"a"});
+    CHECK(phone.replica->sync(rig.server).rebased.empty());
+}
