@@ -312,11 +312,7 @@ public:
                 if (pulled) edits_.hide_decided();
                 if (!report.error) report.error = error;
             }
-            for (const auto& [seq, edit] : edits_.all()) {
-                if (edit.formerly == no_id) continue;
-                report.restamped.push_back({edit.formerly, edit.operation});
-            }
-            for (const auto& [id, change] : unreadable_) report.unreadable.push_back(change);
+            complete(report);
             on_report(std::as_const(report));
             interruption.edits = nullptr;
             if (pulled) {
@@ -443,6 +439,14 @@ private:
         detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>> changes{
             edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
         return changes.run(server, report);
+    }
+    /// Lists what the replica has in memory.
+    void complete(Report& report) const {
+        for (const auto& [seq, edit] : edits_.all()) {
+            if (edit.formerly == no_id) continue;
+            report.restamped.push_back({edit.formerly, edit.operation});
+        }
+        for (const auto& [id, change] : unreadable_) report.unreadable.push_back(change);
     }
     /// Reports the versions that were replaced in a process that ended before its report was read.
     [[nodiscard]] std::error_code report_unread(Report& report) {
