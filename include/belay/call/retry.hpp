@@ -189,7 +189,8 @@ private:
         }
     }
 
-    // A breaker suspends, or stops with FailFast. It is known by its name, because limits do so, too.
+    // A breaker suspends, or stops with FailFast. It is known by its name, because limits do so,
+    // too.
     RetryStep end_for_ever(const Advice& advice) {
         const bool is_open = advice.by == "Breaker" || advice.by == "CircuitBreaker";
         return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice);

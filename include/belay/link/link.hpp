@@ -18,8 +18,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// What a machine publishes for other threads: its status, and for decorators the counts of its
-/// attempts.
+/// The status of a machine and the counts of its attempts, as other threads read them.
 struct PublishedLink {
     LinkStatus status{};
     /// Those with the number 1, without those that repeat an excused one. Attempts that ended in an

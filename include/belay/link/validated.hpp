@@ -84,10 +84,10 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 ///
 /// The check is copied for each connection. `begin(say)` sends the question when the transport has
 /// opened. `judge(message, say)` is called with every message until it returns passed or refused.
-/// Over a bundle, `say.lane()` is the lane of the message. The attempt's limit runs meanwhile, so a peer that never answers makes the attempt fail. This distinguishes working
-/// servers from servers that accept and then drop a connection, and from frozen ones. If the check
-/// throws, the attempt has failed (LinkErrc::check_threw), and the exception leaves the call that
-/// ran it.
+/// Over a bundle, `say.lane()` is the lane of the message. The attempt's limit runs meanwhile, so a
+/// peer that never answers makes the attempt fail. This distinguishes working servers from servers
+/// that accept and then drop a connection, and from frozen ones. If the check throws, the attempt
+/// has failed (LinkErrc::check_threw), and the exception leaves the call that ran it.
 ///
 /// Messages on which the check returns `deferred` wait, as those do which arrive before a bundle is
 /// open: at most `messages_max` of the supervisor. One more ends the attempt with
