@@ -8,6 +8,7 @@
 #include <vector>    // std::vector
 
 #include <belay/core/machine_group.hpp>
+#include <belay/fleet/detail/endpoints_of.hpp>
 #include <belay/fleet/detail/pool_member.hpp>
 #include <belay/fleet/pool_lease.hpp>
 #include <belay/fleet/pool_status.hpp>
@@ -17,10 +18,11 @@ namespace belay { inline namespace BELAY_ABI {
 /// Keeps several connections to one service open, and leases them to borrowers.
 ///
 /// If connections are down, one of them, the scout, dials by its policy. The others wait until it
-/// has connected. While a connection is open, dials that are under way are not aborted. If a leased
-/// connection is found dead, idle connections are suspect if their last sign of life is not later
-/// than that of the dead one. Suspect connections are not leased. They are opened anew when the
-/// scout is connected, unless they have given a sign of life before.
+/// has connected. While a connection is open, dials that are under way are not aborted, and no
+/// connection waits because another one failed at one of several Endpoints. If a leased connection
+/// is found dead, idle connections are suspect if their last sign of life is not later than that of
+/// the dead one. Suspect connections are not leased. They are opened anew when the scout is
+/// connected, unless they have given a sign of life before.
 ///
 /// It is a machine: attach it to a driver. Each connection has a copy of the transport and of the
 /// policy. The observer may call everything in its hooks, and may destroy the pool.
@@ -252,7 +254,7 @@ private:
                                 why != Cause::planned && to != LinkState::stopped &&
                                 to != LinkState::offline && to != LinkState::connecting;
             if (lent && failed) dead_proof_ = detail::larger(dead_proof_, member.proof());
-            if (failed && scout_ == none) scout_ = i;
+            if (failed && scout_ == none && !tries_another_endpoint(change)) scout_ = i;
         }
         arrange();
         notify<typename Hooks::State>(i, change);
@@ -298,6 +300,12 @@ private:
     /// when no scout is awaited.
     void renew_suspects() {
         for (auto& member : members_) renew_if_suspect(*member);
+    }
+    /// Returns whether a failed dial shows only that one endpoint fails, so that no connection has
+    /// to wait for this one. Otherwise each connection in turn would fail at that endpoint.
+    [[nodiscard]] bool tries_another_endpoint(const Transition& change) {
+        return change.from == LinkState::connecting && is_any_up() &&
+               change.to.attempt < detail::endpoints_of(transport_);
     }
     /// Makes one connection the scout; the others that are down wait for it. With `none`, none
     /// waits.

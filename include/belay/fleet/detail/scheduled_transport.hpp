@@ -8,6 +8,7 @@
 #include <utility>      // std::exchange, std::move
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
+#include <belay/fleet/detail/endpoints_of.hpp>
 #include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -65,18 +66,6 @@ template <class Transport>
         return dials_this_machine(transport.inner());
     } else {
         return false;
-    }
-}
-
-/// Returns between how many endpoints a transport chooses.
-template <class Transport>
-[[nodiscard]] std::size_t endpoints_of(Transport& transport) noexcept {
-    if constexpr (requires { transport.endpoints().size(); }) {
-        return transport.endpoints().size();
-    } else if constexpr (requires { transport.inner(); }) {
-        return endpoints_of(transport.inner());
-    } else {
-        return 1;
     }
 }
 
