@@ -2,7 +2,8 @@
 // Goal: a journal on real files keeps its guarantees for every result of a system call. Method:
 // the linker puts the functions below in front of the calls that read, write and name files
 // (--wrap, see tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted,
-// or does a part of its work, and reserving space is not supported.
+// or does a part of its work, and reserving space is not supported. Calls that change names may
+// also take effect before they are interrupted or repeated.
 #include <belay/posix/journal.hpp>
 
 #include <algorithm>
@@ -23,6 +24,8 @@ namespace {
 struct Plan {
     bool armed = false;
     bool interrupt = false;  // every call once, before it is made
+    bool too_late = false;   // the same, after a call that changes a name has taken effect
+    bool repeat = false;     // a call that changes a name is made twice, as by a network
     bool in_pieces = false;  // reads and writes do a part of what they were asked for
     int number = 0;          // the call with this number, from 1, fails with `error`
     int error = 0;
@@ -32,6 +35,7 @@ struct Plan {
     int not_reserved = 0;  // calls of fallocate that failed with `reserve_error`
     std::uint64_t bytes_written = 0;
     bool interrupted = false;
+    bool is_next_open_good = false;  // of the calls that make a file
 };
 Plan plan;
 
@@ -49,13 +53,14 @@ bool fails() {
     errno = plan.error;
     return true;
 }
-/// Of calls that are not interrupted.
-bool fails_at_once() {
-    if (!plan.armed) return false;
-    const bool interrupt = std::exchange(plan.interrupt, false);
-    const bool answer = fails();
-    plan.interrupt = interrupt;
-    return answer;
+/// Makes a call that changes a name.
+template <class Call>
+int change_name(Call&& call) {
+    const bool is_early = plan.interrupt && !plan.too_late;
+    if (is_early || !plan.armed) return fails() ? -1 : call();
+    if (plan.repeat) static_cast<void>(call());
+    if (plan.too_late && !plan.interrupted) static_cast<void>(call());
+    return fails() ? -1 : call();
 }
 /// Whether space is not to be reserved, ever.
 bool reserving_fails() {
@@ -92,25 +97,33 @@ int __wrap_fallocate(int file, int mode, off_t at, off_t bytes) {
 }
 int __real_rename(const char*, const char*);
 int __wrap_rename(const char* from, const char* to) {
-    return fails() ? -1 : __real_rename(from, to);
+    return change_name([&] { return __real_rename(from, to); });
 }
 int __real_unlink(const char*);
-int __wrap_unlink(const char* path) { return fails() ? -1 : __real_unlink(path); }
+int __wrap_unlink(const char* path) {
+    return change_name([&] { return __real_unlink(path); });
+}
 int __real_mkdir(const char*, mode_t);
-int __wrap_mkdir(const char* path, mode_t mode) { return fails() ? -1 : __real_mkdir(path, mode); }
+int __wrap_mkdir(const char* path, mode_t mode) {
+    return change_name([&] { return __real_mkdir(path, mode); });
+}
 DIR* __real_opendir(const char*);
 DIR* __wrap_opendir(const char* path) { return fails() ? nullptr : __real_opendir(path); }
 struct dirent* __real_readdir(DIR*);
 struct dirent* __wrap_readdir(DIR* directory) {
     return fails() ? nullptr : __real_readdir(directory);
 }
-int __real_lstat(const char*, struct stat*);
-int __wrap_lstat(const char* path, struct stat* status) {
-    return fails_at_once() ? -1 : __real_lstat(path, status);
+int __real_stat(const char*, struct stat*);
+int __wrap_stat(const char* path, struct stat* status) {
+    return fails() ? -1 : __real_stat(path, status);
+}
+int __real_statx(int, const char*, int, unsigned, struct statx*);
+int __wrap_statx(int at, const char* path, int flags, unsigned mask, struct statx* status) {
+    return plan.interrupt && fails() ? -1 : __real_statx(at, path, flags, mask, status);
 }
 int __real_fstat(int, struct stat*);
 int __wrap_fstat(int file, struct stat* status) {
-    return fails_at_once() ? -1 : __real_fstat(file, status);
+    return fails() ? -1 : __real_fstat(file, status);
 }
 int __real_open(const char*, int, ...);
 int __wrap_open(const char* path, int flags, ...) {
@@ -118,7 +131,17 @@ int __wrap_open(const char* path, int flags, ...) {
     va_start(more, flags);
     const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
     va_end(more);
-    return fails() ? -1 : __real_open(path, flags, mode);
+    const bool makes = (flags & O_EXCL) != 0;
+    const auto call = [&] { return __real_open(path, flags, mode); };
+    if (makes && !std::exchange(plan.is_next_open_good, makes)) {
+        int first = -1;  // nobody has this descriptor
+        const int second = change_name([&] { return first == -1 ? first = call() : call(); });
+        if (second == -1 && first != -1) ::close(first);
+        return second;
+    }
+    const int descriptor = fails() ? -1 : call();
+    if (makes && descriptor != -1) plan.is_next_open_good = false;
+    return descriptor;
 }
 }
 
@@ -216,23 +239,78 @@ TEST_CASE("Journal on files handles interrupted and partial system calls",
     CHECK(calls > calls_of_the_workload());
 }
 
-TEST_CASE("posix::Files repeats interrupted calls that name files",
+TEST_CASE("Journal on files opens, rolls and deletes although calls that change names are repeated",
+          "[posix][system_calls][fault]") {
+    const bool by_signal = GENERATE(false, true);
+    INFO("repeated after a signal: " << by_signal);
+    const TemporaryDirectory dir;
+    plan = {.armed = true, .interrupt = by_signal, .too_late = by_signal, .repeat = !by_signal};
+    const WorkloadResult reported = work(dir / "q");
+    plan.armed = false;
+    CHECK_FALSE(reported.error);
+    CHECK(reported.durable == 48);
+    CHECK(kept(dir / "q", reported));
+}
+
+TEST_CASE("Journal::open removes the file of a roll although the network repeats the call",
           "[posix][system_calls][fault]") {
     const TemporaryDirectory dir;
     posix::Files files;
-    plan = {.armed = true, .interrupt = true};
+    const std::string path = dir / "q";
+    const auto segment = [&](std::uint64_t i) {
+        return path + '/' + journal_format::segment_name(i);
+    };
+    std::uint64_t last = 0;
+    {
+        auto journal = posix::Journal::open(path, small_and_seeded);
+        REQUIRE(journal);
+        while (!files.identity(segment(2))) REQUIRE(journal->append(body_of(++last)));
+        REQUIRE_FALSE(journal->commit());
+    }
+    // A crash: the new file has no record yet, and the end of the one before is lost.
+    const Bytes zeros(small_and_seeded.segment_bytes);
+    const std::uint64_t header = journal_format::segment_header_bytes;
+    auto second = files.open(segment(2), OpenMode::write);
+    REQUIRE(second);
+    REQUIRE_FALSE(second->write(header, BytesView{zeros}.subspan(header)));
+    auto first = files.open(segment(1), OpenMode::write);
+    REQUIRE(first);
+    REQUIRE_FALSE(first->write(2048, BytesView{zeros}.subspan(2048)));
+    plan = {.armed = true, .repeat = true};
+    auto journal = posix::Journal::open(path, small_and_seeded);
+    plan = {};
+    REQUIRE(journal);
+    CHECK_FALSE(files.identity(segment(2)));
+    CHECK(journal->last() > 0);
+    CHECK(journal->last() < last);
+    CHECK(journal->append(body_of(1)));
+}
+
+TEST_CASE("posix::Files repeats interrupted calls that name files",
+          "[posix][system_calls][fault]") {
+    const bool too_late = GENERATE(false, true);
+    INFO("interrupted after it took effect: " << too_late);
+    const TemporaryDirectory dir;
+    posix::Files files;
+    plan = {.armed = true, .interrupt = true, .too_late = too_late};
     const std::error_code created = files.create_directory(dir / "d");
     const bool opened = static_cast<bool>(files.open(dir / "d/a", OpenMode::replace));
     const bool replaced = static_cast<bool>(files.open(dir / "d/a", OpenMode::replace));
     const std::error_code renamed = files.rename(dir / "d/a", dir / "d/b");
     const auto names = files.list(dir / "d");
+    const bool known = static_cast<bool>(files.identity(dir / "d/b"));
     const std::error_code removed = files.remove(dir / "d/b");
+    const std::error_code missing = files.rename(dir / "d/none", dir / "d/b");
+    const std::error_code created_again = files.create_directory(dir / "d");
     plan = {};
     CHECK_FALSE(created);
     CHECK(opened);
     CHECK(replaced);
     CHECK_FALSE(renamed);
+    CHECK(known);
     CHECK_FALSE(removed);
+    CHECK(missing == std::errc::no_such_file_or_directory);
+    CHECK_FALSE(created_again);
     REQUIRE(names);
     CHECK(std::count(names->begin(), names->end(), "b") == 1);
 }

@@ -52,7 +52,9 @@ template <class Call, class Failure = int>
     // Without O_NONBLOCK, opening a pipe would block. It has no effect on files.
     Descriptor descriptor = open_descriptor(path, flags | O_NOFOLLOW | O_NONBLOCK);
     struct stat status {};
-    if (descriptor.get() == -1 || ::fstat(descriptor.get(), &status) == -1) return errno_code();
+    if (descriptor.get() == -1) return errno_code();
+    const auto look = [&] { return ::fstat(descriptor.get(), &status); };
+    if (uninterrupted(look) == -1) return errno_code();
     if (S_ISDIR(status.st_mode)) return std::make_error_code(std::errc::is_a_directory);
     if (!S_ISREG(status.st_mode)) return make_error_code(QueueErrc::foreign_file);
     return descriptor;
@@ -92,7 +94,8 @@ template <class Call, class Failure = int>
     flags |= AT_SYMLINK_NOFOLLOW;
 #if defined(STATX_INO)
     struct statx found {};
-    if (::statx(fd, path, flags, STATX_TYPE | STATX_INO, &found) == 0) {
+    const auto ask = [&] { return ::statx(fd, path, flags, STATX_TYPE | STATX_INO, &found); };
+    if (uninterrupted(ask) == 0) {
         return std::array<std::uint64_t, 2>{makedev(found.stx_dev_major, found.stx_dev_minor),
                                             found.stx_ino};
     }
@@ -100,10 +103,10 @@ template <class Call, class Failure = int>
     if (errno != ENOSYS && errno != EPERM) return errno_code();
 #endif
     struct stat status {};
-    const bool is_open = *path == '\0';
-    if ((is_open ? ::fstat(fd, &status) : ::fstatat(fd, path, &status, flags)) == -1) {
-        return errno_code();
-    }
+    const auto look = [&] {
+        return *path == '\0' ? ::fstat(fd, &status) : ::fstatat(fd, path, &status, flags);
+    };
+    if (uninterrupted(look) == -1) return errno_code();
     return std::array<std::uint64_t, 2>{static_cast<std::uint64_t>(status.st_dev),
                                         static_cast<std::uint64_t>(status.st_ino)};
 }
@@ -177,7 +180,8 @@ public:
 
     [[nodiscard]] Result<std::uint64_t> size() const noexcept {
         struct stat status {};
-        if (::fstat(descriptor_.get(), &status) == -1) return detail::errno_code();
+        const auto look = [&] { return ::fstat(descriptor_.get(), &status); };
+        if (detail::uninterrupted(look) == -1) return detail::errno_code();
         return static_cast<std::uint64_t>(status.st_size);
     }
 
@@ -224,6 +228,10 @@ private:
 /// inherits them until it ends or starts another program. If a child outlives its parent, no other
 /// process can take these locks until then.
 ///
+/// A system call that a signal interrupts is repeated. A network file system also repeats calls
+/// whose answer is lost. If the first try has taken effect, the second one finds no file, or finds
+/// the new one. That is no error.
+///
 /// Models:        FileSystemLike.
 /// Thread safety: any thread (no state).
 struct Files {
@@ -234,11 +242,14 @@ struct Files {
         const int flags = mode == OpenMode::read    ? O_RDONLY
                           : mode == OpenMode::write ? O_RDWR
                                                     : O_RDWR | O_CREAT | O_EXCL;
-        if (mode == OpenMode::replace) {
-            const std::error_code error = remove(path);
+        // Twice, because a first try that was repeated may have made the file.
+        Result<detail::Descriptor> descriptor = std::make_error_code(std::errc::file_exists);
+        for (int i = 0; i < 2 && descriptor.error() == std::errc::file_exists; ++i) {
+            const std::error_code error =
+                mode == OpenMode::replace ? remove(path) : std::error_code{};
             if (error && error != std::errc::no_such_file_or_directory) return error;
+            descriptor = detail::open_file(path, flags);
         }
-        Result<detail::Descriptor> descriptor = detail::open_file(path, flags);
         if (!descriptor) return descriptor.error();
         return File{std::move(*descriptor)};
     }
@@ -269,11 +280,21 @@ struct Files {
 
     [[nodiscard]] std::error_code rename(const std::string& from,
                                          const std::string& to) const noexcept {
-        return answer(detail::uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }));
+        const Result<std::array<std::uint64_t, 2>> file = identity(from);
+        const std::error_code error =
+            answer(detail::uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }));
+        if (!file || error != std::errc::no_such_file_or_directory) return error;
+        const Result<std::array<std::uint64_t, 2>> renamed = identity(to);
+        const bool is_done = renamed && *renamed == *file;
+        return is_done ? std::error_code{} : error;
     }
 
     [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {
-        return answer(detail::uninterrupted([&] { return ::unlink(path.c_str()); }));
+        int tries = 0;
+        const std::error_code error = answer(detail::uninterrupted(
+            [&] { return static_cast<void>(++tries), ::unlink(path.c_str()); }));
+        const bool is_done = error == std::errc::no_such_file_or_directory && tries > 1;
+        return is_done ? std::error_code{} : error;
     }
 
     [[nodiscard]] std::error_code create_directory(const std::string& path) const noexcept {
@@ -281,7 +302,8 @@ struct Files {
             answer(detail::uninterrupted([&] { return ::mkdir(path.c_str(), 0755); }));
         if (!error) return {};
         struct stat status {};
-        const bool exists = error == std::errc::file_exists && ::stat(path.c_str(), &status) == 0 &&
+        const auto look = [&] { return ::stat(path.c_str(), &status); };
+        const bool exists = error == std::errc::file_exists && detail::uninterrupted(look) == 0 &&
                             S_ISDIR(status.st_mode);
         return exists ? std::error_code{} : error;
     }

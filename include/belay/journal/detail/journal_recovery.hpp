@@ -319,6 +319,8 @@ private:
         remove_remains();
         if (stale_ != 0) {
             std::error_code code = fs_.remove(path_of(stale_));
+            // A network file system may have repeated the call after it took effect.
+            if (code == std::errc::no_such_file_or_directory) code = {};
             if (!code) code = fs_.sync_directory(path_);
             return !code || fail(code, path_of(stale_));
         }
