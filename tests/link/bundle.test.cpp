@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Goal: the transports of a bundle open and close together, and each keeps its own lane in any
-// nesting. Method: scripted transports.
+// nesting. Method: scripted transports, and a simulated world.
 #include <belay/link/bundle.hpp>
+
+#include <memory>
 
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/sim/accepted.hpp>
+#include <belay/sim/tcp.hpp>
+#include <belay/sim/world.hpp>
 
 #include "support/link/link_rig.hpp"
 
@@ -23,7 +30,163 @@ struct GreetingCheck {
     }
 };
 
+struct DefersAll {
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const std::string&, const auto&) { return Verdict::deferred(); }
+};
+
+/// The peer of a lane, which sends numbers as fast as they are taken.
+struct EagerPeer {
+    Wire& wire;
+    int sent = 0;
+    bool reads = true;
+
+    explicit EagerPeer(Wire& w) : wire{w} {
+        wire.on_resume = [this] { reads = true; };
+    }
+    void send_until(int last) {
+        while (reads && sent < last) {
+            const driver::Post post = receive(wire.link, std::to_string(sent));
+            reads = post == driver::Post::taken;
+            sent += reads ? 1 : 0;
+        }
+    }
+};
+
+/// Sends its numbers to the one client that it accepts.
+class SendingServer {
+    struct Feed {
+        int last;
+        int sent = 0;
+        void on_state(auto& link, const Transition&) { send(link); }
+        void on_writable(auto& link, Lane) { send(link); }
+        void send(auto& link) {
+            while (sent < last && link.send(std::to_string(sent)) == SendResult::sent) ++sent;
+        }
+    };
+
+public:
+    SendingServer(sim::Host& host, int last) {
+        host.listen(1, [this, &host, last](sim::Accepted connection) {
+            served_ = std::make_unique<Supervisor<sim::Accepted, MaxAttempts, Feed>>(
+                std::move(connection), MaxAttempts{1}, Feed{last});
+            host.attach(*served_);
+            served_->start();
+        });
+    }
+
+private:
+    std::unique_ptr<Supervisor<sim::Accepted, MaxAttempts, Feed>> served_{};
+};
+
+auto one_attempt() {
+    return Policy{Backoff{NoJitter{}, Cap{2s}, 1s}, AttemptTimeout{5s}, MaxAttempts{1}};
+}
+
+/// Counts the messages of a Bundle of two servers, of which only the first sends.
+class TwoLaneClient {
+    struct Count {
+        int* next;
+        void on_message(const Bytes& m, Lane lane) {
+            if (lane == 0 && as_text(m) == std::to_string(*next)) ++*next;
+        }
+    };
+
+public:
+    explicit TwoLaneClient(sim::Host& host)
+        : link_{Bundle{sim::Tcp{host, "fast", 1}, sim::Tcp{host, "slow", 1}}, one_attempt(),
+                Count{&next_}} {
+        host.attach(link_);
+        link_.start();
+    }
+    [[nodiscard]] int received() const { return next_; }
+    [[nodiscard]] bool is_up() const { return link_.status().state == LinkState::connected; }
+
+private:
+    int next_ = 0;
+    Supervisor<Bundle<sim::Tcp, sim::Tcp>, decltype(one_attempt()), Count> link_;
+};
+
 }  // namespace
+
+TEST_CASE("Bundle of a server that sends at once and a slow one opens in its first attempt",
+          "[link][bundle][sim]") {
+    sim::World world{Seed{1}};
+    sim::Host& fast = world.host(
+        "fast", [](sim::Host& host) { return std::make_unique<SendingServer>(host, 5000); });
+    sim::Host& slow = world.host(
+        "slow", [](sim::Host& host) { return std::make_unique<SendingServer>(host, 0); });
+    sim::Host& client =
+        world.host("client", [](sim::Host& host) { return std::make_unique<TwoLaneClient>(host); });
+    static_cast<void>(fast);
+    world.network().latency(client, slow, 1s, 1s);
+    world.network().latency(slow, client, 1s, 1s);
+    world.run_for(1s);
+    CHECK_FALSE(client.process<TwoLaneClient>()->is_up());
+    world.run_for(4s);
+    CHECK(client.process<TwoLaneClient>()->is_up());
+    CHECK(client.process<TwoLaneClient>()->received() == 5000);
+}
+
+TEST_CASE("Bundle opens although a lane sends much before the others are open",
+          "[link][bundle][fault]") {
+    Wire a, b;
+    LinkRig rig{Bundle{FakeTransport<>{a}, Validated{FakeTransport<>{b}, GreetingCheck{}}}};
+    rig.start();
+    EagerPeer eager{a};
+    Duration now = 0s;
+    for (const bool opens : {false, true}) {
+        INFO("the second attempt: " << opens);
+        eager.sent = 0;
+        eager.reads = true;
+        rig.notes.observed.clear();
+        const int dials = a.dials;
+        a.link.opened();
+        for (int i = 0; i < 10; ++i) {
+            eager.send_until(10'000);
+            rig.run(now);
+        }
+        // The program has not seen it, so the peer waits.
+        CHECK(rig.state() == LinkState::connecting);
+        CHECK(eager.sent >= 1024);
+        CHECK(eager.sent <= 2 * 1024);
+        b.link.opened();
+        rig.run(now);
+        if (!opens) {
+            b.link.closed({.cause = Cause::lost});
+            rig.run(now);
+            rig.run(now += 1s);
+            REQUIRE(a.dials == dials + 1);
+            continue;
+        }
+        CHECK(receive(b.link, "hi") == driver::Post::taken);
+        rig.run(now);
+        CHECK(rig.state() == LinkState::connected);
+        while (eager.reads && eager.sent < 10'000) {
+            eager.send_until(10'000);
+            rig.run(now);
+        }
+    }
+    REQUIRE(rig.notes.observed.size() == 10'001);
+    CHECK(rig.notes.observed[0] == "connected");
+    CHECK(rig.notes.observed[1] == "message 0 on 0");
+    CHECK(rig.notes.observed[10'000] == "message 9999 on 0");
+}
+
+TEST_CASE("Validated ends an attempt whose only lane sends too much before it passes",
+          "[link][bundle][fault]") {
+    Wire a;
+    LinkRig rig{Validated{FakeTransport<>{a}, DefersAll{}}};
+    rig.start();
+    EagerPeer eager{a};
+    a.link.opened();
+    for (int i = 0; i < 10; ++i) {
+        eager.send_until(10'000);
+        rig.run(0s);
+    }
+    CHECK(rig.state() == LinkState::cooldown);
+    CHECK(rig.link.status().failure.cause == Cause::overloaded);
+}
 
 TEST_CASE("Bundle is open when all transports are", "[link][bundle][unit]") {
     Wire a, b, c;

@@ -85,7 +85,12 @@ public:
     /// Asks for a turn, in which the machine's deadline is read again.   Throws: nothing.
     void wake() const noexcept {
         if (is_home()) return waker_.touch();
-        locked([this] { return waker_.handle(); }).wake();
+        WakeHandle wake;
+        {
+            const detail::SpinLock lock{mutex_};
+            wake = waker_.handle();
+        }
+        wake.wake();
     }
 
     // ---- for the machine, on its home thread ---------------------------------------------------
@@ -141,6 +146,8 @@ public:
         return refused_.load(std::memory_order_relaxed) && local_messages() < messages_max_;
     }
 
+    /// Counts a message that the owner has refused as one that the mailbox has.
+    void note_refusal() noexcept { refused_.store(true, std::memory_order_relaxed); }
     /// Forgets a refusal that no longer matters, because the connection that was refused is gone.
     void forget_refusal() noexcept { refused_.store(false, std::memory_order_relaxed); }
 
@@ -176,9 +183,11 @@ public:
     /// Runs `f` under the mailbox's lock; for the machine's published status.
     template <class F>
     auto locked(F&& f) const {
-        const detail::SpinLock lock{mutex_};
+        const detail::SpinLock held = lock();
         return f();
     }
+    /// Takes the mailbox's lock, for the same.
+    [[nodiscard]] detail::SpinLock lock() const noexcept { return detail::SpinLock{mutex_}; }
 
 private:
     /// `repeats(ring)` returns whether the event would give no new information.

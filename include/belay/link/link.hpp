@@ -50,6 +50,8 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> lingering{0};
     /// The attempt whose end could not be queued for lack of memory; 0 for none.
     std::atomic<std::uint32_t> unqueued_end{0};
+    /// The lanes of a bundle, modulo 32, whose messages are refused until the connection is open.
+    std::atomic<std::uint32_t> held_lanes{0};
     /// Queues the end of a connection. If there is no memory for it, the end of the live connection
     /// is still delivered after the queued events, as std::errc::not_enough_memory. The end of a
     /// graceful close is then lost.
@@ -96,10 +98,12 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
 
     /// Publishes the status after a step of the machine, with what the step does to an attempt.
     void publish(const LinkStatus& now, const timeline::Actions& step) noexcept {
-        this->locked([&] { published_.note(step, now); });
+        const SpinLock held = this->lock();
+        published_.note(step, now);
     }
     [[nodiscard]] PublishedLink published() const noexcept {
-        return this->locked([this] { return published_; });
+        const SpinLock held = this->lock();
+        return published_;
     }
 
 private:
@@ -151,6 +155,7 @@ public:
     /// stop reading; resume_reading() of the connection follows exactly once.
     [[nodiscard]] driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
+        if (in_bundle() && (box_->held_lanes >> (lane_ % 32U) & 1U) != 0) return driver::Post::full;
         return box_->emplace_message([&]() -> part::Event<M> {
             part::Event<M> event = make(part::EventKind::received);
             event.proof = true;

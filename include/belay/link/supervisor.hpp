@@ -11,6 +11,7 @@
 #include <belay/core/detail/report_misuse.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
+#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/detail/live_connection.hpp>
 #include <belay/link/detail/pending_events.hpp>
 #include <belay/link/detail/supervisor_mistakes.hpp>
@@ -333,8 +334,12 @@ private:
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
+        // A lane of a bundle waits, because the other lanes can open without its messages. If there
+        // is only one, its check may wait for a message behind these.
+        constexpr bool may_hold = !detail::has_one_lane<Transport>;
         const bool has_space = pending_events_.early_count() < box().messages_max();
-        if (has_space && pending_events_.add(std::move(message), lane)) return;
+        if (may_hold && !has_space) box().held_lanes |= 1U << (lane % 32U);
+        if ((may_hold || has_space) && pending_events_.add(std::move(message), lane)) return;
         // Without one message the others would be another conversation.
         step({.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
     }
@@ -395,6 +400,9 @@ private:
         // Recorded first: a transport's close() may call stop(), whose transition comes after this.
         if (actions.notify) pending_events_.add(actions.change);
         box().publish(core_.status(), actions);
+        if (core_.status().state == LinkState::connected && box().held_lanes.exchange(0) != 0) {
+            box().note_refusal();
+        }
         if (actions.teardown) {
             pending_events_.drop_early();
             const bool open = s.goodbye || actions.change.from == LinkState::connected;

@@ -90,8 +90,8 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// has failed (LinkErrc::check_threw), and the exception leaves the call that ran it.
 ///
 /// Messages on which the check returns `deferred` wait, as those do which arrive before a bundle is
-/// open: at most `messages_max` of the supervisor. One more ends the attempt with
-/// Cause::overloaded.
+/// open: at most `messages_max` of the supervisor. Over a bundle, a lane that sends more is not
+/// read until the connection is open. Else one more ends the attempt with Cause::overloaded.
 ///
 /// The check may call every function of the supervisor, but must not destroy it.
 ///

@@ -149,6 +149,7 @@ public:
         // A connection that is already closing continues to do so.
         if (old == 0) return;
         void_epoch();
+        box_->held_lanes = 0;
         box_->forget_refusal();
         if (in_part_) {
             dead_ = true;
