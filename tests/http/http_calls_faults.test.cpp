@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <belay/call/chaos.hpp>
 #include <belay/core/random.hpp>
 
 #include "support/catch.hpp"
@@ -167,7 +168,64 @@ public:
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
 
+/// Injects failures into a client, as docs/http-calls.md shows it.
+class FaultyHttp {
+public:
+    FaultyHttp(ScriptedHttp& http, chaos::Faults& faults) : http_{&http}, faults_{&faults} {}
+    std::optional<ScriptedHttp::Handle> request(HttpRequest request,
+                                                Completion<HttpResponse> done) {
+        chaos::Faults::Decision fault;
+        if (faults_->is_on()) fault = faults_->draw(false);
+        if (!fault.fails) return http_->request(std::move(request), std::move(done));
+        faults_->count(fault);
+        done(status(503));
+        return {};
+    }
+
+private:
+    ScriptedHttp* http_;
+    chaos::Faults* faults_;
+};
+
 }  // namespace
+
+TEST_CASE("HttpCalls retries, pays for and counts faults that are injected into its client",
+          "[http][http_calls][fault]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    http.script = {{status(200), 10ms}};
+    chaos::Faults faults{{.failures_per_thousand = 1000}};
+    FaultyHttp faulty{http, faults};
+    HttpCallsOptions options;
+    options.budget = TokenBudgetOptions::grpc(10, 100);
+    HttpCalls calls{faulty, sleeper, options};
+    const std::string url = "http://a/";
+    const auto call = [&] {
+        Task<Outcome<HttpResponse>> task = calls.get(url);
+        task.start();
+        sleeper.run_until(after(sleeper.now(), 1s));
+        REQUIRE(task.done());
+        return static_cast<bool>(task.take());
+    };
+    faults.switch_on();
+    for (int i = 0; i < 30; ++i) CHECK_FALSE(call());
+    const HttpCallsCounters broken = calls.counters();
+    CHECK(http.seen.empty());
+    CHECK(broken.requests == faults.counters().failures);
+    CHECK(broken.retries > 0);
+    CHECK(broken.over_budget > 0);
+    CHECK(broken.rejected > 0);
+    CHECK(broken.calls == broken.failed + broken.rejected);
+    CHECK(calls.breaker_state(url) == BreakerState::open);
+    // The faults end: the next call after the open wait is a probe, and all is well.
+    faults.switch_off();
+    sleeper.run_until(after(sleeper.now(), options.breaker_open));
+    for (int i = 0; i < 30; ++i) CHECK(call());
+    CHECK(calls.breaker_state(url) == BreakerState::closed);
+    CHECK(http.seen.size() == 30);
+    CHECK(calls.counters().requests == broken.requests + 30);
+    CHECK(faults.counters().failures == broken.requests);
+}
 
 TEST_CASE("HttpCalls keeps its promises for random servers and callers",
           "[http][http_calls][property]") {
