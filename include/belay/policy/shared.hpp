@@ -14,7 +14,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Makes a Shared rule ask an empty budget again after a wait, instead of giving up.
 ///
-/// Use it for a Supervisor, which should not end because other callers spent the tokens.
+/// Use it for a Supervisor, which should not end because other callers spent the tokens. A
+/// TokenBudget gains only by successes. If all its callers are Supervisors, none of them attempts
+/// again after the outage that emptied it. Give these a RatioBudget, which also gains by time.
+///
 /// Thread safety: a plain value.
 struct AskAgain {
     /// Pre: wait > 0ns.
@@ -73,7 +76,7 @@ struct RetryHooks<S, true> {
 /// to ask again:
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{budget}, MaxAttempts{5}};
-///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{budget, AskAgain{5s}}};
+///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{ratio_budget, AskAgain{5s}}};
 ///
 /// A breaker, limiter or throttle that rejects makes the caller wait. With FailFast the policy
 /// stops instead:

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// Goal: services of a Fleet that share a budget of retries are all connected soon after an outage
+// that has used the budget up. Method: a simulated world, whose server goes away for minutes.
+#include <belay/fleet/fleet.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/equal_jitter.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/sim/accepted.hpp>
+#include <belay/sim/tcp.hpp>
+#include <belay/sim/world.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Accepts every connection, and sends a greeting.
+class GreetingServer {
+    struct Greets {
+        void on_state(auto& link, const Transition& change) {
+            if (change.to.state == LinkState::connected) static_cast<void>(link.send("welcome"));
+        }
+    };
+    using Served = Supervisor<sim::Accepted, MaxAttempts, Greets>;
+
+public:
+    explicit GreetingServer(sim::Host& host) {
+        host.listen(1, [this, &host](sim::Accepted connection) {
+            served_.push_back(
+                std::make_unique<Served>(std::move(connection), MaxAttempts{1}, Greets{}));
+            host.attach(*served_.back());
+            served_.back()->start();
+        });
+    }
+
+private:
+    std::vector<std::unique_ptr<Served>> served_{};
+};
+
+/// Eight services of one server, whose retries one budget pays for.
+template <class Budget>
+class PayingFleet {
+public:
+    PayingFleet(sim::Host& host, Budget& budget) {
+        for (std::size_t i = 0; i < 8; ++i) {
+            auto& service = fleet_.add("service " + std::to_string(i), sim::Tcp{host, "server", 1},
+                                       Policy{Backoff{EqualJitter{}, Cap{2s}, 250ms},
+                                              Shared{budget, AskAgain{1s}}, AttemptTimeout{2s}});
+            restarts_.emplace_back([&service] {
+                service.stop();
+                service.start();
+            });
+        }
+        host.attach(fleet_);
+        fleet_.start();
+    }
+    void restart() {
+        for (const auto& restart_one : restarts_) restart_one();
+    }
+    [[nodiscard]] bool is_whole() {
+        return fleet_.counters().count(LinkState::connected) == fleet_.status().services.size();
+    }
+
+private:
+    Fleet<> fleet_;
+    std::vector<std::function<void()>> restarts_{};
+};
+
+/// Returns whether all services are connected within this time after an outage of five minutes.
+template <class Budget>
+bool returns_after_an_outage(Budget& budget, bool is_silent, Duration within,
+                             bool restarts = false) {
+    sim::World world{Seed{1}};
+    sim::Host& server = world.host(
+        "server", [](sim::Host& host) { return std::make_unique<GreetingServer>(host); });
+    sim::Host& client = world.host("client", [&](sim::Host& host) {
+        return std::make_unique<PayingFleet<Budget>>(host, budget);
+    });
+    const auto is_whole = [&] { return client.process<PayingFleet<Budget>>()->is_whole(); };
+    REQUIRE(world.run_until(is_whole, 5s));
+    world.run_for(1min);
+    if (is_silent) {
+        world.pause(server);
+        world.network().partition(server, client);
+    } else {
+        world.kill(server);
+    }
+    world.run_for(5min);
+    if (is_silent) {
+        world.network().heal(server, client);
+        world.resume(server);
+    } else {
+        world.restart(server);
+    }
+    if (world.run_until(is_whole, within) || !restarts) return is_whole();
+    client.process<PayingFleet<Budget>>()->restart();
+    CHECK(world.run_until(is_whole, 20s));
+    return false;
+}
+
+}  // namespace
+
+TEST_CASE("Fleet whose services share a RatioBudget returns after an outage",
+          "[worlds][fleet][sim]") {
+    const bool is_silent = GENERATE(false, true);
+    INFO("silent: " << is_silent);
+    RatioBudget of_window{{.window = 10s, .retries_per_thousand = 200, .at_least = 10}};
+    CHECK(returns_after_an_outage(of_window, is_silent, 20s));
+    // Three at once, each until its connection is stable, which takes 10 s.
+    RatioBudget at_once{RatioBudgetOptions::envoy()};
+    CHECK(returns_after_an_outage(at_once, is_silent, 40s));
+}
+
+TEST_CASE("TokenBudget pays for no retries of a Fleet unless something else succeeds",
+          "[worlds][fleet][sim]") {
+    TokenBudget tokens{TokenBudgetOptions::aws()};
+    CHECK_FALSE(returns_after_an_outage(tokens, false, 10min, true));
+}
