@@ -11,7 +11,7 @@
 //   changes in DATA/rights.db.
 // - --backup copies all boards into FOLDER, which must be new.
 // - --restore replaces one board by its copy.
-#include <belay/adapter/beast_listener.hpp>
+#include <belay/adapter/beast_any_listener.hpp>
 #include <belay/adapter/beast_listener_metrics.hpp>
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/jwt_authorizer.hpp>
@@ -315,11 +315,11 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         if (path != "/metrics") return {.status = 404};
         return metrics_answer(rooms, listener_counters());
     };
-    const auto accept = [&](beast::Accepted<> client) {
+    const auto accept = [&](beast::AnyAccepted client) {
         RoomRequest request = room_request(client.request(), "/ws/canvas/");
         rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
     };
-    beast::Listener listener{loop, accept, options, refusals};
+    beast::AnyListener listener{loop, accept, options, refusals};
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);

@@ -13,6 +13,7 @@
 #include <belay/adapter/asio_loop.hpp>
 #include <belay/adapter/detail/beast_acceptor.hpp>
 #include <belay/adapter/detail/beast_connection.hpp>
+#include <belay/adapter/detail/listener_hooks.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -99,22 +100,6 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The hooks that a beast::Listener calls.
-struct ListenerHooks {
-    using Refused = Hook<OnRefused, const NoMachine, const beast::RefusedUpgrade&>;
-
-    template <class O>
-    [[nodiscard]] static consteval bool explain() {
-        static_assert(Refused::template right<O>,
-                      "beast::Listener: the observer's on_refused must be 'on_refused(const "
-                      "belay::beast::RefusedUpgrade&)'");
-        static_assert(has_any_hook_of<O, Refused>,
-                      "beast::Listener: the observer has no hook: it needs on_refused. Derive an "
-                      "observer without hooks from belay::NoObserver");
-        return true;
-    }
-};
-
 /// The parameter type of a callable, if it is declared.
 template <class Call>
 struct TakenByCall;
@@ -168,7 +153,8 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///
 /// Thread safety: the thread that runs the context, which must outlive it. The loop, the listener
 ///                and the clients that it passed on may be destroyed in any order.
-/// Costs:         15 to 25 seconds, and 1 GB, to compile: keep it in one file.
+/// Costs:         15 to 25 seconds, and 1 GB, to compile. AnyListener is compiled once, in a source
+///                file of its own.
 template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
           class Observer = NoObserver>
 class Listener {
