@@ -324,7 +324,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);
     std::atomic<bool> stops = false;
-    BoardCopies copies{context, rooms, stops};
+    BoardCopies copies{context, rooms, stops, data};
     Commands commands{*of_commands, copies};
     Control control{[&](const std::string& line) { return commands.run(line); }};
     if (const auto error = control.listen(data + "/control")) {
@@ -344,6 +344,9 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
 int ask(const std::string& data, const std::string& line) {
     boost::system::error_code error;
     const std::string answer = ask_control(data + "/control", error, line);
+    if (error == boost::asio::error::eof || error == boost::asio::error::connection_reset)
+        return fails(
+            "the server ended before it answered; its next start reports what is not done");
     if (error) {
         return fails("no whiteboard serves " + data + " (" + error.message() +
                      "): start it first with examples/whiteboard/run");
@@ -384,6 +387,13 @@ int main(int count, char** arguments) {
     if (!boards) return fails(boards.error());
     auto rooms = rooms_in(data);
     if (!rooms) return fails(rooms.error());
+    for (const auto& [board, folder] : RestoreNotes{data}.all()) {
+        std::fprintf(
+            stderr,
+            "whiteboard: the restore of %s from %s has not ended: the board may be empty, or "
+            "as it was before; restore it again, or remove %s/restoring\n",
+            board.c_str(), folder.c_str(), data.c_str());
+    }
 
     const int code =
         serve(static_cast<std::uint16_t>(port), *page, data, *boards, std::move(*rooms));
