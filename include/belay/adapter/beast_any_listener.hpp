@@ -138,7 +138,8 @@ private:
 ///     #include <belay/adapter/beast_any_listener_source.hpp>
 ///
 /// Compile it with the same compiler, options and macros as the others. Without it, the linker
-/// misses `make_any_acceptor`.
+/// misses `make_any_acceptor`. If all are compiled with BOOST_ASIO_SEPARATE_COMPILATION, that file
+/// has the code of asio, too.
 ///
 /// `on_accept` is called with an `AnyAccepted`. Options, observer, limits and guarantees are those
 /// of Listener, without TLS: use Listener for TLS, or a proxy.

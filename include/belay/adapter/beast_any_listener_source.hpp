@@ -6,6 +6,11 @@
 #include <belay/adapter/beast_any_listener.hpp>
 #include <belay/adapter/beast_listener.hpp>
 
+// The program is compiled with this macro of Boost, so that asio, too, is compiled once.
+#if defined(BOOST_ASIO_SEPARATE_COMPILATION)
+#    include <boost/asio/impl/src.hpp>
+#endif
+
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A connection of an accepted client.

@@ -57,6 +57,7 @@ struct JwtNumber {
     }
     /// Returns `count` digits after the first `from` ones of the number that has 0 before the point
     /// and all digits after it, as a number. Missing digits are zeros.   Pre: count <= 18.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of std::string::substr
     [[nodiscard]] std::int64_t digits_from(std::int64_t from, std::int64_t count) const noexcept {
         std::int64_t value = 0;
         for (std::int64_t i = from; i < from + count; ++i) {
