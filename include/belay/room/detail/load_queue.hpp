@@ -23,7 +23,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The loads that are under way, each with the user in whose turn it began.
 ///
 /// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
-/// to users who have none. So a user whose loads hang does not delay another one.
+/// to users who have none. So a user whose loads hang does not delay another one. Loads of the
+/// server itself have no user, and no such limit.
 ///
 /// Complexity:    O(loads that are under way).
 /// Thread safety: the manager's home thread.
@@ -35,6 +36,7 @@ public:
     }
     [[nodiscard]] bool may_begin(std::string_view user, std::size_t most) const noexcept {
         if (loads_.size() >= most) return false;
+        if (user.empty()) return true;
         const std::size_t left = most == 1 ? 0 : larger(most / 4, std::size_t{1});
         if (most - loads_.size() > left) return true;
         return std::none_of(loads_.begin(), loads_.end(),
