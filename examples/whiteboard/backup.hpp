@@ -10,14 +10,19 @@
 #include <boost/asio/post.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 /// Opens the boards in a folder.   Returns: or the reason why not.
 inline belay::Result<belay::posix::JournalRooms, std::string> rooms_in(const std::string& data) {
@@ -28,14 +33,73 @@ inline belay::Result<belay::posix::JournalRooms, std::string> rooms_in(const std
     return std::move(*rooms);
 }
 
+/// The restores that have begun and not ended, in a file of the server's folder. A server that ends
+/// in the middle of one, even by a loss of power, thus finds it at its next start.
+class RestoreNotes {
+public:
+    struct Note {
+        std::string board;
+        std::string folder;  ///< of the copy
+    };
+
+    explicit RestoreNotes(const std::string& data) : folder_{data}, path_{data + "/restoring"} {}
+
+    [[nodiscard]] std::vector<Note> all() const {
+        std::vector<Note> notes;
+        std::ifstream file{path_};
+        Note note;
+        while (std::getline(file, note.board, '\t') && std::getline(file, note.folder))
+            notes.push_back(note);
+        return notes;
+    }
+    /// Notes a restore durably.   Returns: or the reason why not.
+    [[nodiscard]] std::error_code add(const Note& note) const {
+        std::vector<Note> notes = without(note.board);
+        notes.push_back(note);
+        return write(notes);
+    }
+    /// The board was restored. If the note stays, the next start reports it, which does no harm.
+    void remove(const std::string& board) const { static_cast<void>(write(without(board))); }
+
+private:
+    [[nodiscard]] std::vector<Note> without(const std::string& board) const {
+        std::vector<Note> notes = all();
+        std::erase_if(notes, [&](const Note& one) { return one.board == board; });
+        return notes;
+    }
+    [[nodiscard]] std::error_code write(const std::vector<Note>& notes) const {
+        std::string text;
+        for (const Note& one : notes) text += one.board + "\t" + one.folder + "\n";
+        const std::string next = path_ + ".new";
+        const int file = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        const bool written = file >= 0 &&
+                             ::write(file, text.data(), text.size()) == ssize_t(text.size()) &&
+                             ::fsync(file) == 0;
+        std::error_code error{written ? 0 : errno, std::generic_category()};
+        if (file >= 0) ::close(file);
+        if (!error && ::rename(next.c_str(), path_.c_str()) != 0)
+            error = {errno, std::generic_category()};
+        const int folder = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (!error && (folder < 0 || ::fsync(folder) != 0))
+            error = {errno, std::generic_category()};
+        if (folder >= 0) ::close(folder);
+        return error;
+    }
+
+    std::string folder_;
+    std::string path_;
+};
+
 /// Makes calls of a RoomManager from another thread than that of its loop, one after the other.
 ///
-/// `Rooms` is the RoomManager. `stops` becomes true when the loop ends; then no call waits.
+/// `Rooms` is the RoomManager. `stops` becomes true when the loop ends; then no call waits. `data` is
+/// the folder of the server.
 template <class Rooms>
 class BoardCopies {
 public:
-    BoardCopies(boost::asio::io_context& context, Rooms& rooms, const std::atomic<bool>& stops)
-        : context_{context}, rooms_{rooms}, stops_{stops} {}
+    BoardCopies(boost::asio::io_context& context, Rooms& rooms, const std::atomic<bool>& stops,
+                const std::string& data)
+        : context_{context}, rooms_{rooms}, stops_{stops}, notes_{data} {}
 
     /// Copies all boards into a new folder.   Returns: what was done, after "ok: ", or why not.
     [[nodiscard]] std::string back_up(const std::string& folder) {
@@ -75,22 +139,25 @@ public:
         auto room = *loaded.take();
         if (!room) return room.error().message();
         if (!*room) return "the copy has no board " + board;
+        if (const std::error_code not_noted = notes_.add({board, folder}))
+            return "the restore cannot be noted: " + not_noted.message();
         // What the board has now would be merged with the copy. The clients begin anew.
         const auto reset =
             call<Error>([this, board](auto done) { rooms_.reset(board, std::move(done)); });
-        if (!reset || *reset) return reset ? reset->message() : "the server stops";
+        if (!reset || *reset) return (reset ? reset->message() : "the server stops") + try_again;
         const auto imported =
             call<Error>([this, board, content = std::move(**room)](auto done) mutable {
                 rooms_.import_room(board, std::move(content), std::move(done));
             });
         if (!imported || *imported)
-            return (imported ? imported->message() : "the server stops") +
-                   "; the board may be empty: try again";
+            return (imported ? imported->message() : "the server stops") + try_again;
+        notes_.remove(board);
         return "ok: " + board + " is as it was in " + folder;
     }
 
 private:
     using Error = belay::PersistenceError;
+    static constexpr const char* try_again = "; the board may be empty: try again";
 
     /// Returns why a board was not copied; nothing if it was.
     [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board) {
@@ -135,4 +202,5 @@ private:
     boost::asio::io_context& context_;
     Rooms& rooms_;
     const std::atomic<bool>& stops_;
+    RestoreNotes notes_;
 };

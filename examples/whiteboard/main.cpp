@@ -11,7 +11,7 @@
 //   changes in DATA/rights.db.
 // - --backup copies all boards into FOLDER, which must be new.
 // - --restore replaces one board by its copy.
-#include <belay/adapter/beast_listener.hpp>
+#include <belay/adapter/beast_any_listener.hpp>
 #include <belay/adapter/beast_listener_metrics.hpp>
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/jwt_authorizer.hpp>
@@ -315,16 +315,16 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         if (path != "/metrics") return {.status = 404};
         return metrics_answer(rooms, listener_counters());
     };
-    const auto accept = [&](beast::Accepted<> client) {
+    const auto accept = [&](beast::AnyAccepted client) {
         RoomRequest request = room_request(client.request(), "/ws/canvas/");
         rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
     };
-    beast::Listener listener{loop, accept, options, refusals};
+    beast::AnyListener listener{loop, accept, options, refusals};
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);
     std::atomic<bool> stops = false;
-    BoardCopies copies{context, rooms, stops};
+    BoardCopies copies{context, rooms, stops, data};
     Commands commands{*of_commands, copies};
     Control control{[&](const std::string& line) { return commands.run(line); }};
     if (const auto error = control.listen(data + "/control")) {
@@ -344,6 +344,9 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
 int ask(const std::string& data, const std::string& line) {
     boost::system::error_code error;
     const std::string answer = ask_control(data + "/control", error, line);
+    if (error == boost::asio::error::eof || error == boost::asio::error::connection_reset)
+        return fails(
+            "the server ended before it answered; its next start reports what is not done");
     if (error) {
         return fails("no whiteboard serves " + data + " (" + error.message() +
                      "): start it first with examples/whiteboard/run");
@@ -384,6 +387,13 @@ int main(int count, char** arguments) {
     if (!boards) return fails(boards.error());
     auto rooms = rooms_in(data);
     if (!rooms) return fails(rooms.error());
+    for (const auto& [board, folder] : RestoreNotes{data}.all()) {
+        std::fprintf(
+            stderr,
+            "whiteboard: the restore of %s from %s has not ended: the board may be empty, or "
+            "as it was before; restore it again, or remove %s/restoring\n",
+            board.c_str(), folder.c_str(), data.c_str());
+    }
 
     const int code =
         serve(static_cast<std::uint16_t>(port), *page, data, *boards, std::move(*rooms));

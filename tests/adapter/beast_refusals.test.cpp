@@ -210,6 +210,24 @@ TEST_CASE("The clients of a proxy are refused with the limit of their own addres
     CHECK(rig.counters().refused == 1);
 }
 
+TEST_CASE("A flood through a proxy is reported at the rate of connections over a limit",
+          "[adapter][beast_refusals][fault]") {
+    // The first is of a client above its share, and the second is refused before it has a name.
+    const bool is_named = GENERATE(true, false);
+    ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
+    const std::string named = UpgradeText{.more = "X-Forwarded-For: 192.0.2.1\r\n"}.text();
+    const RawSocket first = RawSocket::connect(rig.port);
+    first.send(named);
+    rig.until([&] { return rig.counters().upgraded == 1; });
+    for (int i = 0; i < 2000 && (rig.refused.empty() || rig.refused.back().unreported == 0); ++i)
+        static_cast<void>(rig.answer_to(is_named ? named : "nonsense\r\n\r\n"));
+    REQUIRE(rig.refused.size() >= 61);
+    std::uint64_t events = 0;
+    for (const beast::RefusedUpgrade& one : rig.refused) events += 1 + one.unreported;
+    CHECK(rig.refused.back().unreported > 0);
+    CHECK(events == rig.counters().refused);
+}
+
 TEST_CASE("A peer that resets before the accept is counted as aborted, not as over a limit",
           "[adapter][beast_refusals][fault]") {
     ListenerRig<> rig{{.upgrades_per_ip_and_minute = 1}};

@@ -4,7 +4,10 @@
 // ones.
 #include <belay/adapter/jwt_verifier.hpp>
 
+#include <set>
 #include <string>
+
+#include <nlohmann/json.hpp>
 
 #include <belay/core/random.hpp>
 
@@ -40,7 +43,73 @@ std::error_code verdict_of(const std::string& payload, jwt::Options options = {}
     return verdict(verifier_of(std::move(options)), JwtMaker::hs256(payload));
 }
 
+/// What nlohmann/json reads, or nothing if it refuses the text, or if an object has a name twice.
+std::optional<nlohmann::json> peer_object(const std::string& text) {
+    std::vector<std::set<std::string>> names;
+    bool twice = false;
+    const auto look = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+        if (event == nlohmann::json::parse_event_t::object_start) names.emplace_back();
+        if (event == nlohmann::json::parse_event_t::object_end) names.pop_back();
+        if (event == nlohmann::json::parse_event_t::key)
+            twice = !names.back().insert(parsed.get<std::string>()).second || twice;
+        return true;
+    };
+    nlohmann::json object = nlohmann::json::parse(text, look, false);
+    if (twice || !object.is_object()) return std::nullopt;
+    return object;
+}
+/// Whether both have the same members, as far as JwtValue keeps them.
+bool is_same(const detail::JwtObject& ours, const nlohmann::json& theirs) {
+    for (const auto& [name, value] : theirs.items()) {
+        const detail::JwtValue* const found = ours.find(name);
+        if (found == nullptr || found->is_text() != value.is_string() ||
+            found->is_number() != value.is_number())
+            return false;
+        if (found->is_text() && found->text != value.get<std::string>()) return false;
+        if (found->is_number() && nlohmann::json::parse(found->text) != value) return false;
+        const bool is_array = found->kind == detail::JwtValue::Kind::array;
+        if (is_array != value.is_array() || (is_array && found->items.size() != value.size()))
+            return false;
+        for (std::size_t i = 0; is_array && i < value.size(); ++i) {
+            if (found->items[i].is_text() != value[i].is_string()) return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace
+
+TEST_CASE("JwtObject accepts and reads the same JSON as another parser",
+          "[adapter][jwt_verifier][property]") {
+    const std::string texts[] = {
+        R"({"sub":"ann","exp":1500000100,"nbf":1.5e9,"aud":["board","x",7,[1]],"a":{"b":[{}]}})",
+        R"( { "a" : [ ] , "b" : { } , "c" : true , "d" : null, "e":false} )",
+        R"({"\u00c4\n\"\\\/":"\ud83d\ude00\u20ac\b\f\r\t","x":"Ä€😀"})",
+        R"({"n":[0,-0,0.5,-1e5,1E+2,2e-3,12345678901234567890],"m":0e99})",
+    };
+    // What makes, or breaks, a text of JSON.
+    const std::string bytes =
+        "{}[]\",:\\/u0123456789dDcC8.eE+-truefalsn \t\x01\x7f\x80\xbf\xc3\xa4\xf0";
+    int accepted = 0;
+    Random bits{Seed{1}};
+    for (std::size_t i = 0; i < 6000; ++i) {
+        std::string text = texts[i % std::size(texts)];
+        for (auto n = i < 4 ? std::uint64_t{0} : 1 + uniform_upto(bits, 2); n != 0; --n) {
+            const auto at = static_cast<std::size_t>(uniform_upto(bits, text.size() - 1));
+            const char c = bytes[static_cast<std::size_t>(uniform_upto(bits, bytes.size() - 1))];
+            const auto how = uniform_upto(bits, 2);
+            how == 0 ? text.erase(at, 1) : how == 1 ? text.insert(at, 1, c) : (text[at] = c, text);
+        }
+        const auto ours = detail::JwtObject::parse(text);
+        const auto theirs = peer_object(text);
+        INFO(text);
+        REQUIRE(ours.has_value() == theirs.has_value());
+        if (!ours) continue;
+        REQUIRE(is_same(*ours, *theirs));
+        ++accepted;
+    }
+    CHECK(accepted > 500);
+}
 
 TEST_CASE("The tokens of RFC 7515 have the signatures of their keys",
           "[adapter][jwt_verifier][golden]") {
@@ -233,6 +302,12 @@ TEST_CASE("jwt::Verifier compares times to the second, with the given leeway",
     CHECK_FALSE(of(R"("exp":1e300)"));
     CHECK_FALSE(of(R"("exp":18446744073709551615)"));
     CHECK(of(R"("exp":-1)") == jwt::Errc::expired);
+    CHECK_FALSE(of(R"("exp":1.50000000005e10)"));
+    CHECK_FALSE(of(R"("exp":0.00015000000005e13)"));
+    CHECK_FALSE(of(R"("exp":15000000005e-1)"));
+    CHECK(of(R"("exp":1500000000e-1)") == jwt::Errc::expired);
+    CHECK(of(R"("exp":0.0)") == jwt::Errc::expired);
+    CHECK_FALSE(of(R"("exp":9300000000)"));
     CHECK(of(R"("exp":"1500000001")") == jwt::Errc::expired);
     CHECK(of(R"("exp":null)") == jwt::Errc::expired);
     CHECK(of(R"("iat":1)") == jwt::Errc::expired);  // none

@@ -69,6 +69,29 @@ void check_spread(Object& object, Turn& turn, Instant earliest, Duration spread)
     CHECK(turn.bits() == same());
 }
 
+// Callers of `object` that want an attempt, each after `prepare(caller)`.
+template <class Object, class F>
+std::vector<Shared<Object>> callers_of(Object& object, int count, Turn& turn, F prepare) {
+    std::vector<Shared<Object>> callers;
+    for (int i = 0; i < count; ++i) {
+        callers.emplace_back(object);
+        callers.back().wanted(turn);
+        prepare(callers.back());
+    }
+    return callers;
+}
+
+// One more attempt fails, which opens the breaker for 30 s. Returns the end of that time.
+template <class Breaker>
+Instant open_by_failure(Breaker& breaker, Turn& turn) {
+    Shared opens{breaker};
+    opens.wanted(turn);
+    REQUIRE(opens.begin(turn).verb == Advice::Verb::go);
+    const Instant closes = turn.now + 30s;
+    CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
+    return closes;
+}
+
 }  // namespace
 
 TEST_CASE("Shared spreads the callers that wait for a Bulkhead over ask_every",
@@ -119,17 +142,9 @@ TEST_CASE("Shared spreads the callers that were under way when a breaker opened"
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
-    std::vector<Shared<decltype(breaker)>> callers;
-    for (int i = 0; i < many; ++i) {
-        callers.emplace_back(breaker);
-        callers.back().wanted(turn);
-        REQUIRE(callers.back().begin(turn).verb == Advice::Verb::go);
-    }
-    Shared opens{breaker};
-    opens.wanted(turn);
-    REQUIRE(opens.begin(turn).verb == Advice::Verb::go);
-    const Instant closes = turn.now + 30s;
-    CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
+    auto callers = callers_of(
+        breaker, many, turn, [&](auto& one) { REQUIRE(one.begin(turn).verb == Advice::Verb::go); });
+    const Instant closes = open_by_failure(breaker, turn);
     turn.now += 1s;
     Quarters quarters{closes, 30s};
     for (auto& caller : callers) {
@@ -147,18 +162,11 @@ TEST_CASE("Shared spreads the callers that planned a retry before a breaker open
     CircuitBreaker breaker{ConsecutiveFailures{many + 1}, OpenFor{30s}, clock.view()};
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
-    std::vector<Shared<decltype(breaker)>> callers;
-    for (int i = 0; i < many; ++i) {
-        callers.emplace_back(breaker);
-        callers.back().wanted(turn);
-        REQUIRE(callers.back().begin(turn).verb == Advice::Verb::go);
-        REQUIRE(callers.back().failed(Failure{Cause::lost}, turn).verb == Advice::Verb::go);
-    }
-    Shared opens{breaker};
-    opens.wanted(turn);
-    REQUIRE(opens.begin(turn).verb == Advice::Verb::go);
-    const Instant closes = turn.now + 30s;
-    CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
+    auto callers = callers_of(breaker, many, turn, [&](auto& one) {
+        REQUIRE(one.begin(turn).verb == Advice::Verb::go);
+        REQUIRE(one.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::go);
+    });
+    const Instant closes = open_by_failure(breaker, turn);
     Quarters quarters{closes, 30s};
     for (auto& caller : callers) quarters.count(caller.admit(turn.now).until);
     quarters.check();
@@ -169,12 +177,9 @@ TEST_CASE("Shared spreads the callers that lose a permit to another caller",
     Random bits{Seed{1}};
     Turn turn{Instant{1h}, bits};
     Bulkhead bulkhead{{.limit = 1, .ask_every = 20ms}};
-    std::vector<Shared<Bulkhead>> callers;
-    for (int i = 0; i < many + 1; ++i) {
-        callers.emplace_back(bulkhead);
-        callers.back().wanted(turn);
-        REQUIRE(callers.back().admit(turn.now).verb == Advice::Verb::go);
-    }
+    auto callers = callers_of(bulkhead, many + 1, turn, [&](auto& one) {
+        REQUIRE(one.admit(turn.now).verb == Advice::Verb::go);
+    });
     callers.pop_back();
     Shared first{bulkhead};
     REQUIRE(first.begin(turn).verb == Advice::Verb::go);

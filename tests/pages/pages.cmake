@@ -105,6 +105,8 @@ endif()
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
     belay_page(collaboration-server LIBRARIES OpenSSL::Crypto
                THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/collaboration_server.py)
+    target_sources(page_collaboration-server PRIVATE ${PROJECT_SOURCE_DIR}/examples/whiteboard/listener.cpp)
+    target_compile_definitions(page_collaboration-server PRIVATE BOOST_ASIO_SEPARATE_COMPILATION)
 endif()
 
 # Recipes run against a real server, with the real libraries where they are installed.

@@ -219,6 +219,8 @@ def back_up(program, page, web, folder):
     check(watching.close_code() == 4409, "a client continues with a board that was replaced")
     check(has(server, "ada", "demo", "before") and not has(server, "ada", "demo", "after"), "demo is not restored")
     check(has(server, "ada", "plan", "a plan", "more"), "another board was restored, too")
+    check(not (folder / "data" / "restoring").read_text(), "a restore that has ended is noted")
+    server = restores_end_or_are_reported(program, web, server, values)
     check("no board" in run('"$SERVER" --restore "$DATA" "$COPY" none', 2, **values), "an unknown board is restored")
     check("no copy" in run('"$SERVER" --restore "$DATA" "$DATA/none" demo', 2, **values), "no folder is a copy")
     server.stop()
@@ -238,6 +240,35 @@ def back_up(program, page, web, folder):
                            check=False, timeout=LIMIT)
     check(later.returncode == 2 and "version" in later.stdout, f"a later version is opened: {later.stdout}")
     check(run('sqlite3 "$DATA/rights.db" "PRAGMA user_version"', **values) == "99\n", "a later version is converted")
+
+
+def restores_end_or_are_reported(program, web, server, values):
+    """Kills the server as soon as a restore has emptied the board, and another time with SIGTERM."""
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        watching = Client(server, server.tokens["bob"])
+        watching.state()
+        with subprocess.Popen([program, "--restore", values["DATA"], values["COPY"], "demo"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True) as restore:
+            check(watching.close_code() == 4409, "the restore has not begun")
+            server.process.send_signal(how)
+            server.process.wait(LIMIT)
+            said = restore.communicate(timeout=LIMIT)[0]
+        server = Server(program, web, values["DATA"])
+        reported = "whiteboard: the restore of demo from " in server.text()
+        check(reported or has(server, "ada", "demo", "before"), f"a board is empty, and no start reports it: {said}")
+        if reported:
+            run('"$SERVER" --restore "$DATA" "$COPY" demo', **values)
+        check(has(server, "ada", "demo", "before"), "demo is not restored")
+    # A note of another board stays until that one is restored.
+    note = pathlib.Path(values["DATA"]) / "restoring"
+    note.write_text("plan\t/a copy\n", encoding="utf-8")
+    run('"$SERVER" --restore "$DATA" "$COPY" demo', **values)
+    check(note.read_text(encoding="utf-8") == "plan\t/a copy\n", "a note of another board is lost")
+    server.stop()
+    server = Server(program, web, values["DATA"])
+    check("the restore of plan from /a copy has not ended" in server.text(), "a restore is not reported")
+    note.unlink()
+    return server
 
 
 def main():

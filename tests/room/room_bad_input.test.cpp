@@ -144,3 +144,45 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
         CHECK(w.disk.durable.append(board, Bytes(2)).has_value());
     }
 }
+
+TEST_CASE("bad input: rights that change at each frame decide about the frames after them",
+          "[room][room_bad_input][sim]") {
+    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    w.requests["eve"] = {.board = "board", .token = "eve"};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor eve{w, "eve", 3};
+    w.dial(alice, bob);
+    const auto grant = [&](Access access) {
+        w.rights.grants["eve"] = Grant{"eve", access, forever};
+        w.rooms().reauthorize("board");
+    };
+    // A check takes longer than a frame, or less.
+    w.rights.takes = GENERATE(0ms, 3ms);
+    for (int i = 0; i < 200; ++i) {
+        constexpr Access levels[] = {Access::edit, Access::view, Access::comment, Access::none};
+        grant(levels[i % (i % 20 == 0 ? 4 : 3)]);
+        if (!eve.online()) eve.dial();
+        eve.type("e");
+        eve.show("{}");
+        w.run(2ms);
+        if (i % 20 == 0) is_served(w, alice, bob);
+    }
+    CHECK(w.rights.waiting_most <= 3);
+    CHECK(w.rights.checks <= 3 + 200 * 4);
+    // The last right counts, for all frames after it.
+    for (const auto& [access, arrives] : {std::pair{Access::view, false}, {Access::edit, true}}) {
+        grant(access);
+        w.run(1s);
+        const std::string host = "eve with " + std::string{to_string(access)};
+        w.requests[host] = {.board = "board", .token = "eve"};
+        RoomEditor again{w, host, arrives ? 5U : 4U};
+        again.dial();
+        w.run(1s);
+        const Bytes update = again.type("again");
+        w.run(1s);
+        CHECK(again.online());
+        CHECK(bob.has(update) == arrives);
+    }
+    is_served(w, alice, bob);
+}

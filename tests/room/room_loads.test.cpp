@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/room/hocuspocus_client.hpp"
+#include "support/room/room_editors.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -15,51 +16,31 @@ using namespace std::chrono_literals;
 namespace {
 
 /// More rooms than loads_max, each with a client that waits for its load.
-struct ManyRooms {
+struct ManyRooms : RoomEditors {
     explicit ManyRooms(const RoomOptions& options) : w{Seed{1}, options} {
         for (int i = 0; i < 6; ++i) {
             const std::string name = "user" + std::to_string(i);
-            w.requests[name] = {.board = "room" + std::to_string(i), .token = name};
-            clients.push_back(std::make_unique<RoomEditor>(w, name, 1 + clients.size()));
+            add(w, name, {.board = "room" + std::to_string(i), .token = name});
         }
     }
-    void dial() {
-        for (const auto& one : clients) one->dial();
-    }
-    [[nodiscard]] long closed_with(int code) const {
-        return std::count_if(clients.begin(), clients.end(),
-                             [&](const auto& one) { return one->closed_with == code; });
-    }
-    [[nodiscard]] long synced() const {
-        return std::count_if(clients.begin(), clients.end(),
-                             [](const auto& one) { return one->synced; });
-    }
+    // The clients end before their world.
+    ~ManyRooms() { all.clear(); }
+    ManyRooms(const ManyRooms&) = delete;
+    ManyRooms& operator=(const ManyRooms&) = delete;
 
     RoomWorld w;
-    std::vector<std::unique_ptr<RoomEditor>> clients{};
 };
 
 /// One client of a user for each of its rooms, which dials at once.
-struct ManyRoomsOfOne {
+struct ManyRoomsOfOne : RoomEditors {
     ManyRoomsOfOne(RoomWorld& world, const RoomRequest& request, int rooms) {
         for (int i = 0; i < rooms; ++i) {
             const std::string host = request.token + request.ip + "-" + std::to_string(i);
-            world.requests[host] = request;
-            if (request.board.empty()) world.requests[host].board = host;
-            clients.push_back(std::make_unique<RoomEditor>(world, host, 1));
-            clients.back()->dial();
+            RoomRequest own = request;
+            if (own.board.empty()) own.board = host;
+            add(world, host, std::move(own)).dial();
         }
     }
-    [[nodiscard]] long synced() const {
-        return std::count_if(clients.begin(), clients.end(),
-                             [](const auto& one) { return one->synced; });
-    }
-    [[nodiscard]] long closed_with(int code) const {
-        return std::count_if(clients.begin(), clients.end(),
-                             [&](const auto& one) { return one->closed_with == code; });
-    }
-
-    std::vector<std::unique_ptr<RoomEditor>> clients{};
 };
 
 [[nodiscard]] RoomOptions two_loads() {
@@ -121,7 +102,7 @@ TEST_CASE("RoomManager: a storage that answers slowly delays a client by a bound
     CHECK(m.synced() == 4);
     CHECK(m.closed_with(1013) == 2);
     // Those that dial again join later.
-    for (const auto& one : m.clients) {
+    for (const auto& one : m.all) {
         if (one->closed_with == 1013) one->dial();
     }
     m.w.run(5s);
@@ -163,7 +144,7 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
     const auto joins_soon = [&](const ManyRoomsOfOne& other) {
         const int loads = w.disk.loads;
         w.run(300ms);
-        CHECK(other.synced() == static_cast<long>(other.clients.size()));
+        CHECK(other.synced() == static_cast<long>(other.all.size()));
         CHECK(w.disk.loads <= loads + 12);
     };
     SECTION("users with a name") {
@@ -173,7 +154,7 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
         joins_soon(ManyRoomsOfOne{w, {.token = "bob"}, 2});
         CHECK(eve.synced() < 40);
         // No room of the first user is refused.
-        w.run(14s);
+        w.run(18s);
         CHECK(eve.synced() == 500);
         CHECK(w.rooms().counters().refused == 0);
     }
@@ -188,11 +169,60 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
         w.run(50ms);
         joins_soon(ManyRoomsOfOne{w, {.board = "eve-99", .token = "ada"}, 1});
         CHECK(eve.synced() < 30);
-        CHECK(eve.clients[99]->synced);
+        CHECK(eve.all[99]->synced);
         w.run(4s);
         CHECK(eve.synced() == 100);
         CHECK(w.disk.loads == 100);
     }
+}
+
+TEST_CASE("RoomManager: a user whose loads hang leaves some of loads_max to other users",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.loads_max = 8;
+    RoomWorld w{Seed{1}, options};
+    w.disk.hang_loads = 8;
+    const ManyRoomsOfOne eve{w, {.token = "eve"}, 100};
+    w.run(50ms);
+    CHECK(w.disk.loads == 6);
+    // The two other loads are for users who have none, one for each of them.
+    w.disk.hang_loads = 2;
+    const ManyRoomsOfOne mallory{w, {.token = "mallory"}, 100};
+    w.run(50ms);
+    CHECK(w.disk.loads == 7);
+    const ManyRoomsOfOne bob{w, {.token = "bob"}, 1};
+    w.run(50ms);
+    CHECK(w.disk.loads == 8);
+    // A load that answers makes way for another user.
+    w.disk.hang_loads = 0;
+    w.run(options.answer_within - 200ms);
+    CHECK(eve.synced() + mallory.synced() + bob.synced() == 0);
+    w.disk.load_takes = 10ms;
+    w.run(400ms);
+    CHECK(bob.closed_with(1013) == 1);
+    const ManyRoomsOfOne ada{w, {.token = "ada"}, 1};
+    w.run(50ms);
+    CHECK(ada.synced() == 1);
+    w.run(4s);
+    CHECK(eve.synced() == 94);
+    CHECK(mallory.synced() == 99);
+}
+
+TEST_CASE("RoomManager: a user whose load hangs takes no other load while others have none free",
+          "[room][room_loads][sim]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    RoomWorld w{Seed{1}, options};
+    w.disk.hang_loads = 3;
+    const ManyRoomsOfOne eve{w, {.token = "eve"}, 100};
+    w.run(50ms);
+    w.disk.load_takes = 10ms;
+    for (int i = 0; i < 3; ++i) {
+        const ManyRoomsOfOne other{w, {.token = "user" + std::to_string(i)}, 10};
+        w.run(150ms);
+        CHECK(other.synced() == 10);
+    }
+    CHECK(eve.synced() == 0);
 }
 
 TEST_CASE("RoomManager: users who arrive later do not get their turns first, whatever their names",
@@ -255,7 +285,7 @@ TEST_CASE("RoomManager: a full waiting list gives up a client of the user who ha
     CHECK(eve.closed_with(1013) == 2);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_waiting) == 2);
     // The user who has most takes no place of another one.
-    for (const auto& one : eve.clients) {
+    for (const auto& one : eve.all) {
         if (one->closed_with == 1013) one->dial();
     }
     w.run(50ms);

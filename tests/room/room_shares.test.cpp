@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/room/hocuspocus_client.hpp"
+#include "support/room/room_editors.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -14,26 +15,17 @@ using namespace std::chrono_literals;
 namespace {
 
 /// The connections of one user, each to one room.
-struct User {
+struct User : RoomEditors {
     User(RoomWorld& rooms, std::string user) : w{rooms}, name{std::move(user)} {}
     RoomEditor& join(const std::string& board, const std::string& ip = {}) {
-        const std::string host = name + std::to_string(all.size());
-        w.requests[host] = {.board = board, .token = name, .ip = ip};
-        all.push_back(std::make_unique<RoomEditor>(w, host, 100 + all.size()));
-        all.back()->dial();
-        return *all.back();
-    }
-    [[nodiscard]] long online() const {
-        return std::count_if(all.begin(), all.end(), [](const auto& one) { return one->online(); });
-    }
-    [[nodiscard]] long closed_with(int code) const {
-        return std::count_if(all.begin(), all.end(),
-                             [&](const auto& one) { return one->closed_with == code; });
+        RoomEditor& one =
+            add(w, name + std::to_string(all.size()), {.board = board, .token = name, .ip = ip});
+        one.dial();
+        return one;
     }
 
     RoomWorld& w;
     std::string name;
-    std::vector<std::unique_ptr<RoomEditor>> all{};
 };
 
 }  // namespace
@@ -216,15 +208,9 @@ TEST_CASE("RoomManager: a document above the user's share does not end the conne
           "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
     HocuspocusClient first{w, "one"};
-    const auto enter = [&](HocuspocusClient& client, const std::string& board) {
-        client.dial();
-        client.token(board, "eve");
-        w.run(1s);
-        return client.received().size();
-    };
-    CHECK(enter(first, "board") == 1);
+    CHECK(enter_as_eve(w, first, "board") == 1);
     HocuspocusClient second{w, "two"};
-    CHECK(enter(second, "other") == 1);
+    CHECK(enter_as_eve(w, second, "other") == 1);
     second.token("board", "eve");
     w.run(1s);
     Bytes denied;
@@ -242,21 +228,15 @@ TEST_CASE(
     "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
     HocuspocusClient first{w, "one"};
-    const auto enter = [&](HocuspocusClient& client, const std::string& board) {
-        client.dial();
-        client.token(board, "eve");
-        w.run(1s);
-        return client.received().size();
-    };
-    CHECK(enter(first, "board") == 1);
+    CHECK(enter_as_eve(w, first, "board") == 1);
     HocuspocusClient second{w, "two"};
     // A client does not ask again for a document that was denied.
-    CHECK(enter(second, "board") == 0);
+    CHECK(enter_as_eve(w, second, "board") == 0);
     CHECK(second.closed_with == 1013);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
     first.hang_up();
     w.run(1s);
-    CHECK(enter(second, "board") == 1);
+    CHECK(enter_as_eve(w, second, "board") == 1);
     CHECK(second.closed_with == 0);
     CHECK(w.rooms().clients() == 1);
 }

@@ -13,6 +13,7 @@
 #include <belay/adapter/asio_loop.hpp>
 #include <belay/adapter/detail/beast_acceptor.hpp>
 #include <belay/adapter/detail/beast_connection.hpp>
+#include <belay/adapter/detail/listener_hooks.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -40,14 +41,14 @@ public:
 
     /// Called by the listener.
     explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
-        : knock_{std::move(pending)} {}
+        : upgrade_{std::move(pending)} {}
     Accepted(Accepted&& other) noexcept = default;
     Accepted& operator=(Accepted&& other) noexcept {
-        std::swap(knock_, other.knock_);
+        std::swap(upgrade_, other.upgrade_);
         return *this;
     }
     ~Accepted() {
-        if (knock_) knock_->drop();
+        if (upgrade_) upgrade_->drop();
     }
 
     /// Returns the target, the ip, the user agent and the origin of the request.
@@ -56,16 +57,16 @@ public:
     /// page if the client is a browser.   Throws: std::bad_alloc.
     [[nodiscard]] UpgradeRequest request() const {
         using Field = detail::Upgrade::Field;
-        const auto& asked = knock_->request();
+        const auto& asked = upgrade_->request();
         return {.target = {asked.target().data(), asked.target().size()},
-                .ip = knock_->ip(),
+                .ip = upgrade_->ip(),
                 .user_agent = std::string{detail::Upgrade::text(asked, Field::user_agent)},
                 .origin = std::string{detail::Upgrade::text(asked, Field::origin)}};
     }
     /// Returns a header of the request; several with one name are joined by commas. Empty if there
     /// is none.   Throws: std::bad_alloc.
     [[nodiscard]] std::string header(std::string_view name) const {
-        return detail::Upgrade::joined(knock_->request(), name);
+        return detail::Upgrade::joined(upgrade_->request(), name);
     }
 
     /// Answers with an HTTP status instead of the upgrade.
@@ -77,11 +78,11 @@ public:
     void refuse(int status, Duration retry_after = {}) noexcept {
         BELAY_PRECONDITION(status >= 400 && status <= 599,
                            "beast::Accepted::refuse: the status must be one of an error");
-        knock_->refuse(status, retry_after);
+        upgrade_->refuse(status, retry_after);
     }
     /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        auto wire = knock_ ? knock_->take(link) : nullptr;
+        auto wire = upgrade_ ? upgrade_->take(link) : nullptr;
         if (!wire) {
             // An accepted connection cannot be opened a second time.
             Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
@@ -92,28 +93,12 @@ public:
     }
 
 private:
-    std::shared_ptr<PendingUpgrade> knock_;
+    std::shared_ptr<PendingUpgrade> upgrade_;
 };
 
 }}}  // namespace belay::beast
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// The hooks that a beast::Listener calls.
-struct ListenerHooks {
-    using Refused = Hook<OnRefused, const NoMachine, const beast::RefusedUpgrade&>;
-
-    template <class O>
-    [[nodiscard]] static consteval bool explain() {
-        static_assert(Refused::template right<O>,
-                      "beast::Listener: the observer's on_refused must be 'on_refused(const "
-                      "belay::beast::RefusedUpgrade&)'");
-        static_assert(has_any_hook_of<O, Refused>,
-                      "beast::Listener: the observer has no hook: it needs on_refused. Derive an "
-                      "observer without hooks from belay::NoObserver");
-        return true;
-    }
-};
 
 /// The parameter type of a callable, if it is declared.
 template <class Call>
@@ -168,7 +153,8 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///
 /// Thread safety: the thread that runs the context, which must outlive it. The loop, the listener
 ///                and the clients that it passed on may be destroyed in any order.
-/// Costs:         15 to 25 seconds, and 1 GB, to compile: keep it in one file.
+/// Costs:         15 to 25 seconds, and 1 GB, to compile. AnyListener is compiled once, in a source
+///                file of its own.
 template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
           class Observer = NoObserver>
 class Listener {

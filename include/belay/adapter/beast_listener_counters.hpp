@@ -52,8 +52,9 @@ struct RefusedUpgrade {
     std::string ip{};    ///< of the peer; empty if no connection was accepted
     std::string path{};  ///< the requested path, without the query; empty if it was not read
     Reason reason{};
-    /// The number of connections over a limit since the last one that was reported: the hook is
-    /// called for 60 of them at once, and then for 60 per minute.
+    /// The number of connections that were not reported since the last one that was. The hook is
+    /// called for 60 connections over a limit at once, and then for 60 per minute. Connections of a
+    /// proxy that has not named its client count as those over a limit.
     std::uint64_t unreported = 0;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_verifier.hpp
-/// jwt::Verifier: verifies JSON Web Tokens and returns their claims; needs OpenSSL 1.1.1 or later,
-/// and nlohmann/json.
+/// jwt::Verifier: verifies JSON Web Tokens and returns their claims; needs OpenSSL 1.1.1 or
+/// later.
 #pragma once
 
 #include <string>       // std::string
@@ -63,7 +63,7 @@ struct Options {
 struct Claims {
     std::string subject{};
     WallTime expires{};
-    /// All claims as a JSON object, for those that belay does not use.
+    /// All claims as a JSON object, as the token has it, for those that belay does not use.
     std::string json{};
 };
 
@@ -113,9 +113,12 @@ public:
         const auto parts = detail::JwtParts::of(token);
         if (token.size() > token_bytes_max || !parts) return make_error_code(Errc::malformed);
         if (const auto error = check_signature(*parts)) return error;
-        const auto claims = detail::jwt_object(parts->payload);
+        auto json = detail::from_base64url(parts->payload);
+        const auto claims = json ? detail::JwtObject::parse(*json) : std::nullopt;
         if (!claims) return make_error_code(Errc::malformed);
-        return check_claims(*claims, now);
+        auto checked = check_claims(*claims, now);
+        if (checked) checked->json = std::move(*json);
+        return checked;
     }
 
     /// Returns how long a token that is valid now stays valid.
@@ -159,22 +162,20 @@ private:
         return nullptr;
     }
     /// Returns the key that the header of a token names.
-    [[nodiscard]] const ParsedKey* key_of(const nlohmann::json& header) const {
+    [[nodiscard]] const ParsedKey* key_of(const detail::JwtObject& header) const {
         if (keys_.size() == 1 && keys_.front().id.empty()) return &keys_.front();
-        const auto kid = header.find("kid");
-        if (kid == header.end() || !kid->is_string()) return nullptr;
-        return find(kid->get_ref<const std::string&>());
+        const detail::JwtValue* const kid = header.find("kid");
+        return kid != nullptr && kid->is_text() ? find(kid->text) : nullptr;
     }
     [[nodiscard]] std::error_code check_signature(const detail::JwtParts& parts) const {
-        const auto header = detail::jwt_object(parts.header);
+        const auto text = detail::from_base64url(parts.header);
+        const auto header = text ? detail::JwtObject::parse(*text) : std::nullopt;
         if (!header) return Errc::malformed;
-        const auto algorithm = header->find("alg");
+        const detail::JwtValue* const algorithm = header->find("alg");
         const std::string_view wanted = options_.algorithm == Algorithm::hs256 ? "HS256" : "RS256";
-        if (algorithm == header->end() || !algorithm->is_string() ||
-            algorithm->get_ref<const std::string&>() != wanted) {
+        if (algorithm == nullptr || !algorithm->is_text() || algorithm->text != wanted)
             return Errc::wrong_algorithm;
-        }
-        if (header->contains("crit")) return Errc::critical_extension;
+        if (header->find("crit") != nullptr) return Errc::critical_extension;
         const ParsedKey* const key = key_of(*header);
         if (key == nullptr) return Errc::unknown_key;
         const auto signature = detail::from_base64url(parts.signature);
@@ -193,55 +194,48 @@ private:
 
     // ---- what a signed token claims ------------------------------------------------------------
 
-    [[nodiscard]] Result<Claims> check_claims(const nlohmann::json& claims, WallTime now) const {
-        const auto exp = claims.find("exp");
-        const auto expires = exp == claims.end() ? std::nullopt : detail::jwt_time(*exp);
+    [[nodiscard]] Result<Claims> check_claims(const detail::JwtObject& claims, WallTime now) const {
+        const detail::JwtValue* const exp = claims.find("exp");
+        const auto expires = exp == nullptr ? std::nullopt : detail::jwt_time(*exp);
         if (!expires || now - options_.leeway >= *expires) {
             return make_error_code(Errc::expired);
         }
-        if (const auto nbf = claims.find("nbf"); nbf != claims.end()) {
+        if (const detail::JwtValue* const nbf = claims.find("nbf")) {
             const auto begins = detail::jwt_time(*nbf);
             if (!begins || now + options_.leeway < *begins) {
                 return make_error_code(Errc::not_yet_valid);
             }
         }
-        if (!options_.issuer.empty() && !is_text(claims, "iss", options_.issuer)) {
+        if (!options_.issuer.empty() && !is_text(claims.find("iss"), options_.issuer)) {
             return make_error_code(Errc::wrong_issuer);
         }
-        if (!is_for_us(claims)) return make_error_code(Errc::wrong_audience);
-        auto subject = subject_of(claims);
+        if (!is_for_us(claims.find("aud"))) return make_error_code(Errc::wrong_audience);
+        auto subject = subject_of(claims.find("sub"));
         if (subject.empty()) return make_error_code(Errc::bad_subject);
-        return Claims{std::move(subject), *expires, claims.dump()};
+        return Claims{std::move(subject), *expires, {}};
     }
-    [[nodiscard]] static bool is_text(const nlohmann::json& claims, const char* name,
-                                      const std::string& wanted) {
-        const auto found = claims.find(name);
-        return found != claims.end() && found->is_string() &&
-               found->get_ref<const std::string&>() == wanted;
+    [[nodiscard]] static bool is_text(const detail::JwtValue* value, const std::string& wanted) {
+        return value != nullptr && value->is_text() && value->text == wanted;
     }
-    [[nodiscard]] bool is_for_us(const nlohmann::json& claims) const {
-        const auto audience = claims.find("aud");
-        if (audience == claims.end()) return options_.audience.empty();
+    [[nodiscard]] bool is_for_us(const detail::JwtValue* audience) const {
+        if (audience == nullptr) return options_.audience.empty();
         if (options_.audience.empty()) return false;
-        if (!audience->is_array()) return is_text(claims, "aud", options_.audience);
+        if (audience->kind != detail::JwtValue::Kind::array)
+            return is_text(audience, options_.audience);
         bool found = false;
-        for (const nlohmann::json& one : *audience) {
-            if (!one.is_string()) return false;
-            found = found || one.get_ref<const std::string&>() == options_.audience;
+        for (const detail::JwtValue& one : audience->items) {
+            if (!one.is_text()) return false;
+            found = found || one.text == options_.audience;
         }
         return found;
     }
     /// Returns the subject; empty if it is not valid.
-    [[nodiscard]] std::string subject_of(const nlohmann::json& claims) const {
-        const auto found = claims.find("sub");
-        if (found == claims.end()) return {};
+    [[nodiscard]] std::string subject_of(const detail::JwtValue* subject) const {
         const bool decimal = options_.subject == Subject::decimal;
-        std::string text;
-        if (found->is_string()) {
-            text = found->get<std::string>();
-        } else if (decimal && found->is_number_unsigned()) {
-            text = found->dump();
-        }
+        const bool is_usable =
+            subject != nullptr && (subject->is_text() || (decimal && subject->is_number()));
+        if (!is_usable) return {};
+        const std::string& text = subject->text;
         // A NUL would end the text for other programs, which would take it for another subject.
         const bool right =
             decimal ? detail::is_strict_decimal(text) : text.find('\0') == std::string::npos;

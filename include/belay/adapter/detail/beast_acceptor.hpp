@@ -118,14 +118,14 @@ private:
         if (const auto why = enter(*ip)) {
             ++counters.turned_away;
             counters.reasons.add(*why);
-            return report_over_limit(*ip, *why);
+            return this->report_bounded(over_limit(*ip, *why));
         }
         IpPermit permit{this->limiter};
         // A connection through a proxy is counted later, when the client's address is known.
         const auto why = this->forwarded.is_proxy(*ip) ? std::nullopt : permit.claim(*ip);
         if (why) {
             permit.turned_away(*why);
-            return report_over_limit(*ip, *why);
+            return this->report_bounded(over_limit(*ip, *why));
         }
         std::make_shared<PendingUpgrade>(this->shared_from_this(), std::move(socket),
                                          std::move(permit))
@@ -145,19 +145,12 @@ private:
         const auto alive = least->shared_from_this();
         const auto other = IpAddress::parse(alive->ip());
         alive->give_up();
-        if (other) report_over_limit(*other, Reason::given_up);
+        if (other) this->report_bounded(over_limit(*other, Reason::given_up));
         return this->limiter->enter();
     }
-    /// Reports a connection over a limit, at most `over_limit_per_minute` times a minute, so that
-    /// no client can flood the observer.
-    void report_over_limit(const IpAddress& ip, Reason why) {
-        const Instant now = SteadyClock{}.now();
-        if (!reported_.allows(now, over_limit_per_minute)) return static_cast<void>(++unreported_);
-        reported_.spend(now, over_limit_per_minute);
-        report({.error = beast::WebSocketErrc::too_many_upgrades,
-                .ip = ip.to_string(),
-                .reason = why,
-                .unreported = std::exchange(unreported_, 0)});
+    [[nodiscard]] static beast::RefusedUpgrade over_limit(const IpAddress& ip, Reason why) {
+        return {
+            .error = beast::WebSocketErrc::too_many_upgrades, .ip = ip.to_string(), .reason = why};
     }
     /// Pauses accepting. The connection that cannot be accepted stays in the queue, and retrying at
     /// once would keep the loop busy.
@@ -182,12 +175,8 @@ private:
         return false;
     }
 
-    static constexpr unsigned over_limit_per_minute = 60;
-
     F on_accept_;
     Observer observer_;
-    MinuteRate reported_;  ///< rate of the reports of connections over a limit
-    std::uint64_t unreported_ = 0;
     /// Counts listen() and close(); a handler of an earlier count does nothing.
     std::uint64_t listens_ = 0;
     Tcp::acceptor acceptor_;

@@ -49,6 +49,16 @@ struct BeastListenerState {
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
     virtual void report(const beast::RefusedUpgrade& refused) = 0;
+    /// Reports a connection that counts for no address, because it is over a limit, or because a
+    /// proxy has not named its client. It does so at most `bounded_per_minute` times a minute, so
+    /// that no client can flood the observer.
+    void report_bounded(beast::RefusedUpgrade refused) {
+        const Instant now = SteadyClock{}.now();
+        if (!reported_.allows(now, bounded_per_minute)) return static_cast<void>(++unreported_);
+        reported_.spend(now, bounded_per_minute);
+        refused.unreported = std::exchange(unreported_, 0);
+        report(refused);
+    }
 
     boost::asio::io_context& context;
     TlsContext* tls;
@@ -57,6 +67,12 @@ struct BeastListenerState {
     ForwardedFor forwarded{};
     std::list<PendingUpgrade*> pending_upgrades{};  ///< those that the user does not have
     SilentUpgrades<PendingUpgrade> silent{};        ///< those whose request is not complete
+
+private:
+    static constexpr unsigned bounded_per_minute = 60;
+
+    MinuteRate reported_{};  ///< of report_bounded
+    std::uint64_t unreported_ = 0;
 };
 
 /// Reads the request, within its limits of size and time. The user then answers or refuses it.
@@ -180,11 +196,14 @@ private:
         if (std::exchange(listed_, false)) listener_->pending_upgrades.erase(position_);
     }
     void report(const Upgrade::Verdict& verdict) {
-        listener_->report({.error = verdict.error,
-                           .status = verdict.status,
-                           .ip = ip(),
-                           .path = Upgrade::path_of(request_),
-                           .reason = verdict.reason});
+        beast::RefusedUpgrade refused{.error = verdict.error,
+                                      .status = verdict.status,
+                                      .ip = ip(),
+                                      .path = Upgrade::path_of(request_),
+                                      .reason = verdict.reason};
+        // An address that counts is refused before it can be reported too often.
+        permit_.counts_for_ip() ? listener_->report(refused)
+                                : listener_->report_bounded(std::move(refused));
     }
 
     // ---- the request ---------------------------------------------------------------------------

@@ -176,6 +176,8 @@ public:
         if (!why) ip_ = ip;
         return why;
     }
+    /// Whether the connection is counted for an address.
+    [[nodiscard]] bool counts_for_ip() const noexcept { return ip_.has_value(); }
     void upgraded() noexcept {
         if (!settle(&beast::ListenerCounters::upgraded)) return;
         limiter_->counters.upgrades.add(elapsed(since_, SteadyClock{}.now()));

@@ -3,16 +3,11 @@
 /// The parts of a JSON Web Token: base64url, JSON objects, and their values.
 #pragma once
 
-#include <cmath>        // std::isfinite
-#include <limits>       // std::numeric_limits
 #include <optional>     // std::optional
-#include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <vector>       // std::vector
 
-#include <nlohmann/json.hpp>
-
+#include <belay/adapter/detail/jwt_json.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -58,39 +53,19 @@ struct JwtParts {
     }
 };
 
-/// Parses a JSON object in base64url. It rejects a name that occurs twice, because two readers
-/// could take different values.
-[[nodiscard]] inline std::optional<nlohmann::json> jwt_object(std::string_view part) {
-    const auto text = from_base64url(part);
-    // nlohmann/json ignores a text behind a NUL byte.
-    if (!text || text->find('\0') != std::string::npos) return std::nullopt;
-    std::vector<std::set<std::string>> names;
-    bool twice = false;
-    const auto look = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-        if (event == nlohmann::json::parse_event_t::object_start) names.emplace_back();
-        if (event == nlohmann::json::parse_event_t::object_end) names.pop_back();
-        if (event == nlohmann::json::parse_event_t::key) {
-            twice = !names.back().insert(parsed.get<std::string>()).second || twice;
-        }
-        return true;
-    };
-    nlohmann::json object = nlohmann::json::parse(*text, look, false);
-    if (twice || !object.is_object()) return std::nullopt;
-    return object;
-}
-
 /// Converts seconds since 1970, which need not be whole (RFC 7519, section 2). A time beyond the
 /// range of WallTime becomes its minimum or maximum.
-[[nodiscard]] inline std::optional<WallTime> jwt_time(const nlohmann::json& value) {
+[[nodiscard]] inline std::optional<WallTime> jwt_time(const JwtValue& value) {
     if (!value.is_number()) return std::nullopt;
-    const auto seconds = value.get<double>();
-    if (!std::isfinite(seconds)) return std::nullopt;
-    constexpr double most = 9.2e9;
-    if (seconds >= most) return WallTime::max();
-    if (seconds <= 0) return WallTime{};
-    const auto whole = static_cast<std::int64_t>(seconds);
-    const double rest = seconds - static_cast<double>(whole);
-    return WallTime{std::chrono::seconds{whole} + Duration{static_cast<std::int64_t>(rest * 1e9)}};
+    std::string_view text{value.text};
+    const auto number = JwtNumber::read(text);
+    if (!number) return std::nullopt;
+    if (number->negative || number->digits.empty()) return WallTime{};
+    constexpr std::int64_t most = 9'200'000'000;
+    if (number->point > 10) return WallTime::max();
+    const std::int64_t whole = number->point > 0 ? number->digits_from(0, number->point) : 0;
+    if (whole >= most) return WallTime::max();
+    return WallTime{std::chrono::seconds{whole} + Duration{number->digits_from(number->point, 9)}};
 }
 
 /// Whether `text` is a number in its only form: no sign, no leading zero, at most 2^63 - 1.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/load_queue.hpp
-/// LoadQueue: the rooms that wait for RoomOptions::loads_max, in turn by user.
+/// LoadQueue, LoadsUnderWay: the rooms that wait for RoomOptions::loads_max, and the running loads.
 #pragma once
 
-#include <algorithm>    // std::min_element
+#include <algorithm>    // std::none_of
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <functional>   // std::less
 #include <iterator>     // std::next
@@ -12,10 +13,50 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::exchange
+#include <vector>       // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/room/detail/room_state.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The loads that are under way, each with the user in whose turn it began.
+///
+/// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
+/// to users who have none. So a user whose loads hang does not delay another one. Loads of the
+/// server itself have no user, and no such limit.
+///
+/// Complexity:    O(loads that are under way).
+/// Thread safety: the manager's home thread.
+class LoadsUnderWay {
+public:
+    /// Whether a load of any user may begin.
+    [[nodiscard]] bool any_may_begin(std::size_t most) const noexcept {
+        return loads_.size() < most;
+    }
+    [[nodiscard]] bool may_begin(std::string_view user, std::size_t most) const noexcept {
+        if (loads_.size() >= most) return false;
+        if (user.empty()) return true;
+        const std::size_t left = most == 1 ? 0 : larger(most / 4, std::size_t{1});
+        if (most - loads_.size() > left) return true;
+        return std::none_of(loads_.begin(), loads_.end(),
+                            [&](const Load& one) { return one.user == user; });
+    }
+    /// Throws: std::bad_alloc, and changes nothing then.
+    void add(const RoomBase& room, std::string_view user) {
+        loads_.push_back({&room, std::string{user}});
+    }
+    void remove(const RoomBase& room) noexcept {
+        std::erase_if(loads_, [&](const Load& one) { return one.room == &room; });
+    }
+
+private:
+    struct Load {
+        const RoomBase* room;
+        std::string user;
+    };
+    std::vector<Load> loads_{};
+};
 
 /// The rooms that wait until their load may begin. The users take turns, so that one user with many
 /// rooms delays another one by one load. The rooms of one user are loaded in the order of their
@@ -24,8 +65,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
 ///
-/// Complexity:    O(log n) to add a room or a user, else O(users that wait * log n).
-/// Throws:        std::bad_alloc, in `push` and `share` only, which then change nothing.
+/// Complexity:    O(log n) to add a room or a user, else O(users that wait * log n). `take_next`
+///                is O(users that wait * loads that are under way).
+/// Throws:        std::bad_alloc, in `push`, `share` and `take_next`, which then change nothing.
 /// Thread safety: the manager's home thread.
 class LoadQueue {
 public:
@@ -58,13 +100,19 @@ public:
             user = user->second.rooms.empty() ? users_.erase(user) : std::next(user);
         }
     }
-    /// Removes the first room of the next user.   Pre: !empty().
-    [[nodiscard]] RoomBase& take_next() noexcept {
-        const auto next = std::min_element(users_.begin(), users_.end(), [](auto& a, auto& b) {
-            return a.second.turn < b.second.turn;
-        });
+    /// Moves the first room of the next user who may begin a load to `under_way`.
+    /// Returns: the room, or nullptr if there is none.   Throws: std::bad_alloc, before any change.
+    [[nodiscard]] RoomBase* take_next(LoadsUnderWay& under_way, std::size_t most) {
+        auto next = users_.end();
+        for (auto user = users_.begin(); user != users_.end(); ++user) {
+            if (next != users_.end() && next->second.turn < user->second.turn) continue;
+            if (under_way.may_begin(user->first, most)) next = user;
+        }
+        if (next == users_.end()) return nullptr;
+        const auto found = rooms_.find(*next->second.rooms.begin());
+        under_way.add(*found->second, next->first);
         next->second.turn = ++last_turn_;
-        return take(rooms_.find(*next->second.rooms.begin()));
+        return &take(found);
     }
     /// Removes the room that waits for longest.   Pre: !empty().
     [[nodiscard]] RoomBase& take_oldest() noexcept { return take(rooms_.begin()); }

@@ -28,10 +28,15 @@ struct FlushBatch {
     std::vector<PendingAdmin> admin{};
 };
 
-/// The rooms whose load, or whose save, waits, and the number of those that are under way.
-template <class Queue>
-struct LimitedCalls {
-    Queue queue{};
+/// The rooms whose load waits, and those that are loaded.
+struct LimitedLoads {
+    LoadQueue queue{};
+    LoadsUnderWay under_way{};
+    bool may_begin = false;  ///< since the last turn, a load has ended, or a user waits
+};
+/// The rooms whose save waits, and the number of those that are saved.
+struct LimitedSaves {
+    std::deque<RoomBase*> queue{};
     std::size_t under_way = 0;
 };
 
@@ -67,7 +72,7 @@ public:
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && !saves_.queue.empty()) return always;
-        if (may_load() && !loads_.queue.empty()) return always;
+        if (loads_.may_begin && !loads_.queue.empty()) return always;
         if (flush_.waits()) return smaller(flush_.deadline(), loads_.queue.ends());
         return next_.empty() ? loads_.queue.ends() : always;
     }
@@ -80,14 +85,15 @@ public:
     /// is queued gets the turns of this user, too. One that is under way is begun again: its answer
     /// may be older than the request.
     void begin_load(RoomBase& room, std::string_view user = {}) {
+        loads_.may_begin = true;
         if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
         room.calls.load_queue.rejected = false;
         if (room.calls.load.waits()) return load(room);
-        if (may_load() && loads_.queue.empty()) {
-            ++loads_.under_way;
+        if (user.empty() && room.share) user = room.share->owner();
+        if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
+            loads_.under_way.add(room, user);
             return load(room);
         }
-        if (user.empty() && room.share) user = room.share->owner();
         loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
         for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
             for (const RoomClient* const client : *clients)
@@ -110,7 +116,7 @@ public:
         if (!answer) return false;
         context_.tally.add_time(room.id, &RoomCounters::loading,
                                 elapsed(room.calls.load.begun(), context_.now));
-        --loads_.under_way;
+        end_load(room);
         if (!answer->has_value()) {
             error = answer->error();
         } else {
@@ -208,7 +214,7 @@ public:
         std::erase(saves_.queue, &room);
         if (room.calls.save.waits()) --saves_.under_way;
         loads_.queue.remove(room);
-        if (room.calls.load.waits()) --loads_.under_way;
+        if (room.calls.load.waits()) end_load(room);
     }
 
 private:
@@ -225,13 +231,19 @@ private:
             if (!flush_.answered()) return;
         }
     }
+    void end_load(const RoomBase& room) noexcept {
+        loads_.under_way.remove(room);
+        loads_.may_begin = true;
+    }
     /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
     void begin_loads() {
-        while (may_load() && !loads_.queue.empty()) {
-            RoomBase& room = loads_.queue.take_next();
-            ++loads_.under_way;
-            load(room);
+        const std::size_t most = context_.options.loads_max;
+        while (loads_.under_way.any_may_begin(most)) {
+            RoomBase* const room = loads_.queue.take_next(loads_.under_way, most);
+            if (room == nullptr) break;
+            load(*room);
         }
+        loads_.may_begin = false;
         while (loads_.queue.ends() <= context_.now) {
             RoomBase& room = loads_.queue.take_oldest();
             room.calls.load_queue.rejected = true;
@@ -243,9 +255,6 @@ private:
         persistence_.load(room.id, room.calls.load.begin(context_.now, answer_ends()));
         room.calls.load.threw(persistence_.take_what());
         room.waker.touch();
-    }
-    [[nodiscard]] bool may_load() const noexcept {
-        return loads_.under_way < context_.options.loads_max;
     }
     /// Begins queued saves, up to saves_max. A storage may refuse more at a time, also in a stop.
     void begin_saves() {
@@ -348,10 +357,10 @@ private:
     Rooms& rooms_;
     Admin& admin_calls_;
     StorageCall<PersistenceError> flush_;
-    FlushBatch next_;                            // waits for a flush
-    FlushBatch flushing_;                        // waits for the flush that is under way
-    LimitedCalls<LoadQueue> loads_;              // within loads_max
-    LimitedCalls<std::deque<RoomBase*>> saves_;  // within saves_max
+    FlushBatch next_;           // waits for a flush
+    FlushBatch flushing_;       // waits for the flush that is under way
+    LimitedLoads loads_;        // within loads_max
+    LimitedSaves saves_;        // within saves_max
     Instant hint_at_ = always;  // the storage's next request for a save counts from here on
 };
 

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Goal: the definition of AnyListener, which the tests of it link.
+#include <belay/adapter/beast_any_listener_source.hpp>
+
+#include <type_traits>
+
+using namespace belay;
+
+static_assert(!std::is_copy_constructible_v<beast::AnyListener>);
+static_assert(std::is_base_of_v<detail::AnyAcceptor, detail::AnyAcceptorOf>);
+static_assert(std::is_final_v<detail::AnyAcceptorOf>);
