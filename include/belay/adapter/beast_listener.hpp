@@ -40,14 +40,14 @@ public:
 
     /// Called by the listener.
     explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
-        : knock_{std::move(pending)} {}
+        : pending_{std::move(pending)} {}
     Accepted(Accepted&& other) noexcept = default;
     Accepted& operator=(Accepted&& other) noexcept {
-        std::swap(knock_, other.knock_);
+        std::swap(pending_, other.pending_);
         return *this;
     }
     ~Accepted() {
-        if (knock_) knock_->drop();
+        if (pending_) pending_->drop();
     }
 
     /// Returns the target, the ip, the user agent and the origin of the request.
@@ -56,16 +56,16 @@ public:
     /// page if the client is a browser.   Throws: std::bad_alloc.
     [[nodiscard]] UpgradeRequest request() const {
         using Field = detail::Upgrade::Field;
-        const auto& asked = knock_->request();
+        const auto& asked = pending_->request();
         return {.target = {asked.target().data(), asked.target().size()},
-                .ip = knock_->ip(),
+                .ip = pending_->ip(),
                 .user_agent = std::string{detail::Upgrade::text(asked, Field::user_agent)},
                 .origin = std::string{detail::Upgrade::text(asked, Field::origin)}};
     }
     /// Returns a header of the request; several with one name are joined by commas. Empty if there
     /// is none.   Throws: std::bad_alloc.
     [[nodiscard]] std::string header(std::string_view name) const {
-        return detail::Upgrade::joined(knock_->request(), name);
+        return detail::Upgrade::joined(pending_->request(), name);
     }
 
     /// Answers with an HTTP status instead of the upgrade.
@@ -77,11 +77,11 @@ public:
     void refuse(int status, Duration retry_after = {}) noexcept {
         BELAY_PRECONDITION(status >= 400 && status <= 599,
                            "beast::Accepted::refuse: the status must be one of an error");
-        knock_->refuse(status, retry_after);
+        pending_->refuse(status, retry_after);
     }
     /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        auto wire = knock_ ? knock_->take(link) : nullptr;
+        auto wire = pending_ ? pending_->take(link) : nullptr;
         if (!wire) {
             // An accepted connection cannot be opened a second time.
             Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
@@ -92,7 +92,7 @@ public:
     }
 
 private:
-    std::shared_ptr<PendingUpgrade> knock_;
+    std::shared_ptr<PendingUpgrade> pending_;
 };
 
 }}}  // namespace belay::beast
