@@ -35,6 +35,8 @@ GOALS = [
     Goal("backoff/backoff/full_jitter_draw", PER_SECOND, 1 / 3e-9, "a draw in 3 ns"),
     Goal("backoff/backoff/smooth_jitter_draw", PER_SECOND, 1 / 25e-9, "a draw in 25 ns"),
     *(Goal(f"policy/any_policy/run/failures:{n}", "static_policy", 1 / 3, "within 3x of the policy as a type") for n in (0, 3)),
+    *(Goal(f"policy/stability/attempt{kind}", "no_policy", 1 / 3, "within 3x of the model without a policy")
+      for kind in ("", "_with_budget", "_of_four")),
     Goal("breaker/circuit_breaker/acquire_success", WITHIN, 5e-9, "5 ns while closed, without the clock"),
     Goal("breaker/circuit_breaker/acquire_success", "mutex", 2.0, "also where two threads share it: 2x a mutex"),
     Goal("journal/journal/append_one_by_one", "raw", 0.97, "0.97 of preallocated pwrite + fdatasync"),

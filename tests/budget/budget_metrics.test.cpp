@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include <belay/budget/cubic_rate.hpp>
 #include <belay/core/random.hpp>
 
 #include "support/catch.hpp"
@@ -40,6 +41,15 @@ TEST_CASE("visit_metrics passes what is left of each budget", "[budget][metrics]
     CHECK(rejected["throttle.refused_ratio"] == throttle.rejected_per_thousand(turn.now));
     CHECK(rejected["throttle.refused_ratio"] > 0);
 
+    AdaptiveThrottle::CubicRate rate;
+    CHECK(Collected{rate}["cubic_rate.rate"] == 0);
+    for (int second = 0; second < 5; ++second) {
+        Turn then{belay_test::at(std::chrono::seconds{second}), bits};
+        static_cast<void>(rate.acquire(then).failure(Failure{.cause = Cause::overloaded}, then));
+    }
+    CHECK(Collected{rate}["cubic_rate.rate"] == rate.rate_milli());
+    CHECK(Collected{rate}["cubic_rate.rate"] > 0);
+
     AdaptiveLimit limit;
     const auto attempt = limit.acquire(turn);
     CHECK(Collected{limit}["adaptive_limit.in_flight"] == 1);
@@ -51,6 +61,7 @@ TEST_CASE("Page::add of budgets may run while another thread uses them",
     TokenBudget tokens;
     RatioBudget ratio;
     AdaptiveThrottle throttle;
+    AdaptiveThrottle::CubicRate rate;
     AdaptiveLimit limit;
     std::atomic<bool> done{false};
     std::thread caller{[&] {
@@ -60,13 +71,15 @@ TEST_CASE("Page::add of budgets may run while another thread uses them",
             const auto a = tokens.reserve(Cause::lost, turn);
             const auto b = ratio.reserve(Cause::lost, turn);
             static_cast<void>(throttle.acquire(turn).failure(turn));
+            static_cast<void>(
+                rate.acquire(turn).failure(Failure{.cause = Cause::overloaded}, turn));
             const auto c = limit.acquire(turn);
         }
     }};
     bool added = true;
     for (int scrape = 0; scrape < 200; ++scrape) {
         metrics::Page page;
-        added = page.add("a", tokens) && page.add("a", limit) &&
+        added = page.add("a", tokens) && page.add("a", limit) && page.add("a", rate) &&
                 page.add("a", metrics::At{ratio, belay_test::at(1s)}) &&
                 page.add("a", metrics::At{throttle, belay_test::at(1s)}) && added;
     }

@@ -115,9 +115,9 @@ TEST_CASE("check::driver reports the rule that each planted mistake breaks",
     CHECK(found<M::reports_the_future>() == to_string(R::tells_the_time));
     CHECK(found<M::forgets_the_first>() == to_string(R::runs_what_is_due));
     CHECK(found<M::reads_deadline_once>() == to_string(R::reads_the_deadline_after_each_turn));
-    CHECK(found<M::ignores_touch>() == to_string(R::hears_touch));
-    CHECK(found<M::ignores_wake>() == to_string(R::hears_wake));
-    CHECK(found<M::clears_wakes_after_reading>() == to_string(R::hears_wake_behind_a_reading));
+    CHECK(found<M::ignores_touch>() == to_string(R::notices_touch));
+    CHECK(found<M::ignores_wake>() == to_string(R::notices_wake));
+    CHECK(found<M::clears_wakes_after_reading>() == to_string(R::notices_wake_after_a_reading));
     CHECK(found<M::never_rests>() == to_string(R::lets_machines_rest));
     CHECK(found<M::runs_the_busy_first>() == to_string(R::starves_nobody));
     CHECK(found<M::posts_at_once>() == to_string(R::posts_run_at_home_later_once));

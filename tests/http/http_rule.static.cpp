@@ -8,7 +8,7 @@ using namespace belay;
 
 namespace {
 constexpr bool all_http_rules_differ() {
-    const auto last = static_cast<int>(check::HttpRule::end_says_no);
+    const auto last = static_cast<int>(check::HttpRule::end_answers_nothing);
     for (int i = 0; i <= last; ++i) {
         const std::string_view text = to_string(static_cast<check::HttpRule>(i));
         if (text == "unknown") return false;

@@ -14,6 +14,7 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -141,6 +142,26 @@ TEST_CASE("A full registry removes the object that has been idle for longest",
     CHECK(counters.evicted == 4);
     CHECK(counters.rejected == 2);
     CHECK(alive == 1);
+}
+
+TEST_CASE("A RateLimiter for each key is a partition, as in .NET's PartitionedRateLimiter",
+          "[policy][registry][unit]") {
+    Registry<RateLimiter> tenants;
+    const auto take = [&](const char* tenant, Instant now) {
+        const auto limiter = tenants.get(tenant, now, [] {
+            return std::make_shared<RateLimiter>(Rate{2, 1s}, Burst{2});
+        });
+        if (!limiter) return false;
+        const auto permit = (*limiter)->acquire(now);
+        return static_cast<bool>(permit);
+    };
+    CHECK(take("a", registry_start));
+    CHECK(take("a", registry_start));
+    CHECK(!take("a", registry_start));
+    CHECK(take("b", registry_start));  // a's calls cost b nothing
+    CHECK(take("a", registry_start + 500ms));
+    CHECK(!take("a", registry_start + 500ms));
+    CHECK(tenants.counters().made == 2);
 }
 
 TEST_CASE("A full registry makes nothing for a key that it rejects", "[policy][registry][unit]") {

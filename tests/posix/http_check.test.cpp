@@ -57,9 +57,9 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::skips_the_head>() == to_string(R::head_comes_first));
     CHECK(wrong_with<M::keeps_the_body>() == to_string(R::pieces_are_the_body));
     CHECK(wrong_with<M::reports_at_the_end>() == to_string(R::pieces_come_as_they_are_sent));
-    CHECK(wrong_with<M::drops_in_silence>() == to_string(R::dropping_says_no));
-    CHECK(wrong_with<M::answers_who_dropped>() == to_string(R::dropping_says_no));
+    CHECK(wrong_with<M::drops_in_silence>() == to_string(R::dropping_answers_nothing));
+    CHECK(wrong_with<M::answers_who_dropped>() == to_string(R::dropping_answers_nothing));
     CHECK(wrong_with<M::reports_the_dropping_client>() ==
           to_string(R::tells_nothing_after_dropping));
-    CHECK(wrong_with<M::ends_in_silence>() == to_string(R::end_says_no));
+    CHECK(wrong_with<M::ends_in_silence>() == to_string(R::end_answers_nothing));
 }

@@ -88,7 +88,7 @@ TEST_CASE("check::storage reports the rule that each planted mistake breaks",
     CHECK(broken_by<Mistake::grows_its_capacity>() == rule(check::StorageRule::has_capacity));
     CHECK(broken_by<Mistake::size_off_by_one>() == rule(check::StorageRule::counts_its_values));
     CHECK(broken_by<Mistake::refuses_one_early>() ==
-          rule(check::StorageRule::takes_while_there_is_room));
+          rule(check::StorageRule::takes_while_there_is_space));
     CHECK(broken_by<Mistake::drops_oldest_when_full>() ==
           rule(check::StorageRule::refuses_when_full));
     CHECK(broken_by<Mistake::forgets_oldest_on_refusal>() ==
@@ -156,7 +156,7 @@ TEST_CASE("check::storage checks storages without leases", "[queue][storage_chec
     CHECK(text_of(check::storage([] { return PlainStorage{}; }, owned_value)) == "");
     const auto fault = check::storage([] { return PlainStorage{{}, 2}; }, owned_value);
     REQUIRE(fault);
-    CHECK(fault->rule == check::StorageRule::takes_while_there_is_room);
+    CHECK(fault->rule == check::StorageRule::takes_while_there_is_space);
     CHECK(fault->history == 0);
     CHECK(fault->pushed == 4);  // two first steps, two that filled it
 }

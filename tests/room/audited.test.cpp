@@ -128,7 +128,7 @@ TEST_CASE("Audited records at most refusals_per_minute rejections, from the firs
     BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 6}};
     int refused = 0;
-    const auto knock = [&](int times) {
+    const auto check_again = [&](int times) {
         for (int i = 0; i < times; ++i) {
             driver::Question<Grant> question;
             refuses.check(audited_request, question.ask());
@@ -136,24 +136,24 @@ TEST_CASE("Audited records at most refusals_per_minute rejections, from the firs
         }
         return log.rows.size();
     };
-    CHECK(knock(1000) == 6);
+    CHECK(check_again(1000) == 6);
     second += 10;
-    CHECK(knock(1000) == 7);
+    CHECK(check_again(1000) == 7);
     second -= 3600;  // the clock is set
-    CHECK(knock(1000) == 7);
+    CHECK(check_again(1000) == 7);
     second += 3600 * 24;
-    CHECK(knock(1000) == 13);
+    CHECK(check_again(1000) == 13);
     CHECK(refused == 4000);
     // A book that does not answer is given no more than it can hold.
     log.later = true;
     for (int i = 0; i < 10; ++i) {
         second += 60;
-        knock(100);
+        check_again(100);
     }
     CHECK(log.open.size() == 6);
     log.open.clear();
     second += 60;
-    knock(100);
+    check_again(100);
     CHECK(log.open.size() == 6);
 }
 

@@ -349,8 +349,8 @@ WORLD_MUTANTS = (
              (LEASING, "if (slot.when > items_.clock().now) return;",
               "if (slot.when > items_.clock().now || slot.state == WorkItem::State::leased) return;")),
     explored("work", "drops_dead_letters", 'require "every job is finished or a dead letter"',
-             (LEASING, "return dead_letters.bury(items_, table().place_of(lease.slot), DeathCause::failed,\n"
-                       "                                     true);",
+             (LEASING, "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
+                       "                                          true);",
               "return items_.finish(table().place_of(lease.slot)), items_.failed();")),
     explored("work", "takes_a_key_twice", 'always "the rules of leases"',
              (LEASING, "if (known) return known;", "static_cast<void>(known);")),

@@ -411,14 +411,14 @@ TEST_CASE(
     "WorkQueue: an expired item becomes a dead letter or is dropped, and is reported either way",
     "[work][work_queue][unit]") {
     for (const WorkOptions::Expired what :
-         {WorkOptions::Expired::bury, WorkOptions::Expired::drop}) {
+         {WorkOptions::Expired::dead_letter, WorkOptions::Expired::drop}) {
         Rig<KeepDead, WorkNotes> rig{{.expired = what}};
         rig.push("old", {.expires_after = 10s});
         rig.push("new");
         rig.pass(10s);
         CHECK(rig.lend() == "new");
-        CHECK(rig.work->dead() == (what == WorkOptions::Expired::bury ? 1u : 0u));
-        CHECK(*rig.observer.deaths == (what == WorkOptions::Expired::bury
+        CHECK(rig.work->dead() == (what == WorkOptions::Expired::dead_letter ? 1u : 0u));
+        CHECK(*rig.observer.deaths == (what == WorkOptions::Expired::dead_letter
                                            ? std::vector<std::string>{"1 old 2 0"}
                                            : std::vector<std::string>{}));
         CHECK(rig.observer.drops->size() == (what == WorkOptions::Expired::drop ? 1u : 0u));

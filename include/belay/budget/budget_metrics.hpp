@@ -5,6 +5,7 @@
 
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/cubic_rate.hpp>
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/metrics/metric.hpp>
@@ -66,6 +67,19 @@ void visit_metrics(const At<AdaptiveThrottle>& throttle, Visitor&& visitor) {
                    .help = "The share of attempts that would be rejected now, from 0 to 1.",
                    .kind = Metric::Kind::gauge,
                    .value = throttle.part.rejected_per_thousand(throttle.now),
+                   .per_unit = 1000});
+}
+
+/// Passes the rate of a CubicRate, 0 while nothing is limited; the part is "cubic_rate".
+///
+/// Thread safety: any thread.
+template <class Visitor>
+void visit_metrics(const AdaptiveThrottle::CubicRate& rate, Visitor&& visitor) {
+    visitor(Metric{.part = "cubic_rate",
+                   .name = "rate",
+                   .help = "Attempts that may begin in a second; 0 if all may.",
+                   .kind = Metric::Kind::gauge,
+                   .value = rate.rate_milli(),
                    .per_unit = 1000});
 }
 

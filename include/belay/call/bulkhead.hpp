@@ -138,7 +138,7 @@ private:
         /// Requests a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
             return has_lined_up_ ? bulkhead_.ask_again(ticket_, permit)
-                                 : bulkhead_.line_up(*this, now, permit);
+                                 : bulkhead_.enqueue(*this, now, permit);
         }
         [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
 
@@ -185,7 +185,7 @@ private:
         return after(now, options_.ask_every);
     }
 
-    [[nodiscard]] Answer line_up(Place& place, Instant now, Permit& permit) noexcept {
+    [[nodiscard]] Answer enqueue(Place& place, Instant now, Permit& permit) noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         for (bool has_lock = false;; has_lock = true) {
             if (take(seen)) {

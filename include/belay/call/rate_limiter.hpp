@@ -203,7 +203,7 @@ private:
         // Requests a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
             return has_lined_up_ ? limiter_.ask_again(*this, now, permit)
-                                 : limiter_.line_up(*this, now, permit);
+                                 : limiter_.enqueue(*this, now, permit);
         }
         [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
 
@@ -249,7 +249,7 @@ private:
         return free ? Advice::go() : Advice::suspend(seen.retry_at(now, ahead, 1));
     }
 
-    [[nodiscard]] Answer line_up(Place& place, Instant now, Permit& permit) noexcept {
+    [[nodiscard]] Answer enqueue(Place& place, Instant now, Permit& permit) noexcept {
         Instant turn;
         if (waiting() == 0 && rate_.take(now, place.calls_, turn) == Taken::granted) {
             permit = granted();

@@ -41,7 +41,7 @@ using CallRefused [[deprecated("use CallRejected")]] = CallRejected;
 
 /// Reports that there will be no further attempt: `on_give_up`.
 ///
-/// An error code has no room for the name of a rule. Pass a RetryEnded as the observer of a retry,
+/// An error code has no space for the name of a rule. Pass a RetryEnded as the observer of a retry,
 /// and read it afterwards: it keeps how the last run ended.
 ///
 ///     RetryEnded end;

@@ -16,9 +16,9 @@ enum class DriverRule : std::uint8_t {
     tells_the_time,
     runs_what_is_due,
     reads_the_deadline_after_each_turn,
-    hears_touch,
-    hears_wake,
-    hears_wake_behind_a_reading,
+    notices_touch,
+    notices_wake,
+    notices_wake_after_a_reading,
     lets_machines_rest,
     starves_nobody,
     posts_run_at_home_later_once,
@@ -40,11 +40,11 @@ enum class DriverRule : std::uint8_t {
             return "the driver advances every machine whose deadline has passed";
         case DriverRule::reads_the_deadline_after_each_turn:
             return "the driver reads a machine's deadline again after each of its turns";
-        case DriverRule::hears_touch:
+        case DriverRule::notices_touch:
             return "the driver reads the deadline again after Waker::touch";
-        case DriverRule::hears_wake:
+        case DriverRule::notices_wake:
             return "the driver reads the deadline again after another thread called Waker::wake";
-        case DriverRule::hears_wake_behind_a_reading:
+        case DriverRule::notices_wake_after_a_reading:
             return "the driver reads the deadline once more if a wake arrives during a reading";
         case DriverRule::lets_machines_rest:
             return "the driver does not keep advancing a machine whose deadline is in the future";

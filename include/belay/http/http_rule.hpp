@@ -28,9 +28,9 @@ enum class HttpRule : std::uint8_t {
     head_comes_first,
     pieces_are_the_body,
     pieces_come_as_they_are_sent,
-    dropping_says_no,
+    dropping_answers_nothing,
     tells_nothing_after_dropping,
-    end_says_no
+    end_answers_nothing
 };
 
 /// Returns the rule as a sentence.

@@ -17,13 +17,13 @@ enum class TransportRule : std::uint8_t {
     sends_nothing_before_it_is_open,
     carries_each_once_in_order,
     output_is_bounded,
-    room_follows_busy,
-    room_is_told_once,
-    room_is_no_lie,
+    space_follows_busy,
+    space_is_reported_once,
+    space_is_usable,
     keeps_what_was_refused,
     ping_is_answered,
     limit_holds,
-    end_is_told,
+    end_is_reported,
     end_is_final,
     sends_nothing_after_its_end,
     opens_again,
@@ -46,11 +46,11 @@ enum class TransportRule : std::uint8_t {
             return "each message arrives whole, once, and in the order of sending";
         case TransportRule::output_is_bounded:
             return "send() returns busy if the peer does not keep up";
-        case TransportRule::room_follows_busy:
+        case TransportRule::space_follows_busy:
             return "the transport calls Link::writable after busy, when it can accept a message";
-        case TransportRule::room_is_told_once:
+        case TransportRule::space_is_reported_once:
             return "the transport calls Link::writable once for each busy, and not without one";
-        case TransportRule::room_is_no_lie:
+        case TransportRule::space_is_usable:
             return "send() accepts a message after Link::writable that it rejected as busy before";
         case TransportRule::keeps_what_was_refused:
             return "the connection keeps a message if Link::received returns full, and delivers it "
@@ -60,7 +60,7 @@ enum class TransportRule : std::uint8_t {
         case TransportRule::limit_holds:
             return "a message longer than limit_messages() ends the connection, and is not "
                    "delivered";
-        case TransportRule::end_is_told:
+        case TransportRule::end_is_reported:
             return "the transport calls Link::closed when the peer ends the connection";
         case TransportRule::end_is_final:
             return "the transport calls Link::closed once, and reports nothing after it";

@@ -109,7 +109,7 @@ public:
                 undecoded_ = false;
                 return std::move(*value);
             }
-            if (const std::error_code error = bury(BytesView{*body})) return error;
+            if (const std::error_code error = move_to_dead_letters(BytesView{*body})) return error;
         }
     }
     /// Removes the oldest value, including one that cannot be decoded.   Pre: there is one.
@@ -189,7 +189,7 @@ private:
 
     /// Moves the leased bytes to the dead letters. Returns an error if they are, or may be, still
     /// here.
-    [[nodiscard]] std::error_code bury(BytesView body) {
+    [[nodiscard]] std::error_code move_to_dead_letters(BytesView body) {
         if constexpr (std::same_as<DeadLetters, KeepDead>) {
             return make_error_code(QueueErrc::bad_encoding);
         } else {

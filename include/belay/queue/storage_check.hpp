@@ -21,7 +21,7 @@ enum class StorageRule : std::uint8_t {
     starts_empty,
     has_capacity,
     counts_its_values,
-    takes_while_there_is_room,
+    takes_while_there_is_space,
     refuses_when_full,
     refusal_changes_nothing,
     pops_the_oldest,
@@ -49,7 +49,7 @@ enum class StorageRule : std::uint8_t {
             return "capacity() is above 0 and does not change";
         case StorageRule::counts_its_values:
             return "size() returns the number of stored values";
-        case StorageRule::takes_while_there_is_room:
+        case StorageRule::takes_while_there_is_space:
             return "try_push accepts a value while size() is below capacity()";
         case StorageRule::refuses_when_full:
             return "try_push refuses a value when size() equals capacity()";
@@ -234,7 +234,7 @@ private:
         if constexpr (LeasableLike<Storage>) borrow(chance);
     }
 
-    void push(Rule rule = Rule::takes_while_there_is_room) {
+    void push(Rule rule = Rule::takes_while_there_is_space) {
         typename Storage::value_type offered = value_(next_);
         if (!taken(storage_->try_push(std::move(offered)))) return expect(false, rule);
         ++next_;

@@ -24,8 +24,9 @@ struct Moment {
 struct WorkOptions {
     /// The treatment of work that expired before it was done.
     enum class Expired : std::uint8_t {
-        bury,  ///< it becomes a dead letter
-        drop   ///< it is removed, and the observer is notified
+        dead_letter,  ///< it becomes a dead letter
+        drop,         ///< it is removed, and the observer is notified
+        bury [[deprecated("use WorkOptions::Expired::dead_letter")]] = dead_letter  ///< dead_letter
     };
 
     /// How long a lease lasts unless it is extended.   > 0ns.
@@ -36,7 +37,7 @@ struct WorkOptions {
     /// process then reaches `deliveries_max`, too. It costs a flush for each lease.
     bool count_before_lending = false;
     /// The treatment of expired items.
-    Expired expired = Expired::bury;
+    Expired expired = Expired::dead_letter;
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys. They
     /// take 24 bytes each, allocated at once. Opening with fewer forgets the older ones. A later
     /// opening with more restores those that the log still has.   < 2^31.

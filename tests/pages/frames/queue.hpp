@@ -31,7 +31,7 @@ bool send(const Task& task);
 bool run(const Task& task);
 bool ship(const Order& order);
 bool ship(BytesView job);
-bool bury(BytesView job);
+bool set_aside(BytesView job);
 void look_at(BytesView letter);
 void print(std::uint64_t number, BytesView operation);
 extern const Bytes sample;

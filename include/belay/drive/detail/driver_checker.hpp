@@ -141,7 +141,7 @@ private:
         for (DriverProbe* const m : {&idle, &distant}) {
             m->due = always;
             m->waker.touch();
-            until([&] { return m->due_turns == 1; }, Rule::hears_touch);
+            until([&] { return m->due_turns == 1; }, Rule::notices_touch);
         }
     }
 
@@ -153,7 +153,7 @@ private:
             for (int i = 1; i <= 3 && !broken_; ++i) {
                 idle.due = always;
                 std::thread{[wake = idle.waker.handle()] { wake.wake(); }}.join();
-                until([&] { return idle.due_turns == i; }, Rule::hears_wake);
+                until([&] { return idle.due_turns == i; }, Rule::notices_wake);
             }
             wake_behind_a_reading(idle);
         }
@@ -174,7 +174,7 @@ private:
         const int before = idle.turns;
         idle.waker.touch();
         until([&] { return woken && idle.turns > before && !idle.mail; },
-              Rule::hears_wake_behind_a_reading);
+              Rule::notices_wake_after_a_reading);
         if (other.joinable()) other.join();
         idle.on_reading = {};
     }

@@ -50,13 +50,13 @@ public:
         }
         return {buffer_.get() + end_, capacity_ - end_};
     }
-    /// Records that `bytes` bytes were read into the result of room().
+    /// Records that `bytes` bytes were read into the result of space().
     void arrived(std::size_t bytes) noexcept { end_ += bytes; }
 
     /// Drops all bytes, so that the whole buffer is free.
     void drop() noexcept { begin_ = end_ = wanted_ = 0; }
 
-    /// Returns the next cut. Its views are valid until the next call of room().
+    /// Returns the next cut. Its views are valid until the next call of space().
     [[nodiscard]] part::Cut next() noexcept {
         const BytesView bytes{buffer_.get() + begin_, end_ - begin_};
         // The framing sees no bytes here, so `seen` does not change.

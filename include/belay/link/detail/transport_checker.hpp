@@ -62,7 +62,7 @@ private:
             expect(say() != SendResult::sent, Rule::sends_nothing_before_it_is_open);
         }
         until([&] { return opened_; }, Rule::opens);
-        for (int i = 0; i < 20 && right(); ++i) send_when_room();
+        for (int i = 0; i < 20 && right(); ++i) send_when_space();
         until_all_arrived();
         rest();
     }
@@ -74,8 +74,8 @@ private:
             answer = say();
         }
         expect(answer == SendResult::busy, Rule::output_is_bounded);
-        until([&] { return !awaits_room_; }, Rule::room_follows_busy);
-        if (right()) expect(say() == SendResult::sent, Rule::room_is_no_lie);
+        until([&] { return !awaits_space_; }, Rule::space_follows_busy);
+        if (right()) expect(say() == SendResult::sent, Rule::space_is_usable);
         until_all_arrived();
         rest();
     }
@@ -84,7 +84,7 @@ private:
         open(2);
         events_per_step_ = 1;
         arrival_ = Rule::keeps_what_was_refused;
-        for (int i = 0; i < 50 && right(); ++i) send_when_room();
+        for (int i = 0; i < 50 && right(); ++i) send_when_space();
         until_all_arrived();
         events_per_step_ = plenty;
         rest();
@@ -102,18 +102,18 @@ private:
             open(plenty);
             if (!right() || message_(0).size() < 2) return;
             connection_.get()->limit_messages(1);
-            send_when_room();
+            send_when_space();
             until([&] { return closed_ || received_ != 0; }, Rule::limit_holds);
             expect(received_ == 0, Rule::limit_holds);
         }
     }
     void end_of_peer() {
         open(plenty);
-        send_when_room();
+        send_when_space();
         until_all_arrived();
         if (!right()) return;
         rig_->hang_up();
-        until([&] { return closed_; }, Rule::end_is_told);
+        until([&] { return closed_; }, Rule::end_is_reported);
         expect(say() != SendResult::sent, Rule::sends_nothing_after_its_end);
         rest();
         if (!right()) return;
@@ -126,7 +126,7 @@ private:
     void goodbye() {
         if constexpr (HasClose<Connection>) {
             open(plenty);
-            for (int i = 0; i < 5 && right(); ++i) send_when_room();
+            for (int i = 0; i < 5 && right(); ++i) send_when_space();
             closing_ = true;
             if (right()) connection_.get()->close(Failure{.cause = Cause::planned});
             until([&] { return closed_; }, Rule::close_ends);
@@ -150,7 +150,7 @@ private:
         box_ = Ref<Box>::make(messages_max);
         box_->begin_turn();
         box_->epoch = ++epoch_;
-        opened_ = closed_ = awaits_room_ = closing_ = false;
+        opened_ = closed_ = awaits_space_ = closing_ = false;
         sent_ = received_ = 0;
         pongs_ = 0;
         events_per_step_ = plenty;
@@ -164,16 +164,16 @@ private:
     [[nodiscard]] SendResult say() {
         const SendResult answer = part::send<M>(*connection_.get(), Lane{0}, message_(sent_));
         if (answer == SendResult::sent) ++sent_;
-        if (answer == SendResult::busy) awaits_room_ = true;
+        if (answer == SendResult::busy) awaits_space_ = true;
         return answer;
     }
-    void send_when_room() {
+    void send_when_space() {
         if (!right()) return;
         const SendResult answer = say();
         if (answer == SendResult::sent) return;
         expect(answer == SendResult::busy, Rule::carries_each_once_in_order);
-        until([&] { return !awaits_room_; }, Rule::room_follows_busy);
-        if (right()) expect(say() == SendResult::sent, Rule::room_is_no_lie);
+        until([&] { return !awaits_space_; }, Rule::space_follows_busy);
+        if (right()) expect(say() == SendResult::sent, Rule::space_is_usable);
     }
     [[nodiscard]] bool destroyed_in_silence() {
         const std::size_t before = box_->size();
@@ -223,8 +223,8 @@ private:
                 ++pongs_;
                 break;
             case part::EventKind::writable:
-                expect(awaits_room_, Rule::room_is_told_once);
-                awaits_room_ = false;
+                expect(awaits_space_, Rule::space_is_reported_once);
+                awaits_space_ = false;
                 break;
             default:
                 return;
@@ -269,7 +269,7 @@ private:
     Rule arrival_{};
     bool opened_ = false;
     bool closed_ = false;
-    bool awaits_room_ = false;
+    bool awaits_space_ = false;
     bool closing_ = false;
     Failure failure_{};
 };

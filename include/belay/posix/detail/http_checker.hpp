@@ -241,8 +241,8 @@ private:
         if (!right()) return;
         handle_.reset();
         const int calls = asked->calls;
-        until([&] { return asked->completed.load(); }, Rule::dropping_says_no);
-        if (right()) expect(!asked->response, Rule::dropping_says_no);
+        until([&] { return asked->completed.load(); }, Rule::dropping_answers_nothing);
+        if (right()) expect(!asked->response, Rule::dropping_answers_nothing);
         server_->finish();
         rest();
         expect(asked->calls == calls, Rule::tells_nothing_after_dropping);
@@ -257,11 +257,11 @@ private:
             if (!right()) return;
             const int calls = parts->calls;
             { [[maybe_unused]] const Http ended = std::move(rig_->http); }
-            until([&] { return silent->completed && parts->completed; }, Rule::end_says_no);
-            if (right()) expect(!silent->response && !parts->response, Rule::end_says_no);
+            until([&] { return silent->completed && parts->completed; }, Rule::end_answers_nothing);
+            if (right()) expect(!silent->response && !parts->response, Rule::end_answers_nothing);
             server_->finish();
             rest();
-            expect(parts->calls == calls, Rule::end_says_no);
+            expect(parts->calls == calls, Rule::end_answers_nothing);
             first.reset();
             handle_.reset();
             rest();

@@ -149,7 +149,7 @@ public:
     Credit grant() noexcept {
         credit_.number_limit =
             larger(credit_.number_limit, progress_.applied + limits_.number_window);
-        // Room for one largest payload always, or two small limits could wait for each other.
+        // Space for one largest payload always, or two small limits could wait for each other.
         credit_.byte_limit =
             bytes_received_ + larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
         return credit_;
@@ -182,7 +182,7 @@ private:
     static constexpr std::uint64_t last_u32 = 0xFFFF'FFFF;
 
     /// Who is authorized may have crashed at each start for weeks, and can harm nobody but itself;
-    /// it leaves room for as many runs again.
+    /// it leaves space for as many runs again.
     [[nodiscard]] std::uint64_t believed_run_max(std::uint64_t recorded) const noexcept {
         const std::uint64_t run = recorded >> 32U;
         return run + (authorized_ ? (last_u32 - run) / 2 : smaller(runs_ahead_max, last_u32 - run));

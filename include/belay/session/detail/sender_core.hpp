@@ -118,7 +118,7 @@ public:
         return {};
     }
 
-    /// Whether fill would send something, unless it finds no room for it.
+    /// Whether fill would send something, unless it finds no space for it.
     [[nodiscard]] bool wants_to_send() const noexcept {
         return phase_ == Phase::flowing && blocked_ == Blocked::none &&
                window_.open(journal_->durable());

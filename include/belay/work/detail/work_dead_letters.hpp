@@ -52,9 +52,9 @@ public:
         const W& queue;
 
         template <class Log>
-        [[nodiscard]] std::error_code bury(WorkItems<Log>& items, const WorkPlace& item,
-                                           DeathCause cause, bool must_note) {
-            return dead_letters.bury(queue, items, item, cause, must_note);
+        [[nodiscard]] std::error_code make_dead(WorkItems<Log>& items, const WorkPlace& item,
+                                                DeathCause cause, bool must_note) {
+            return dead_letters.make_dead(queue, items, item, cause, must_note);
         }
     };
     template <class W>
@@ -71,8 +71,9 @@ private:
     ///
     /// Errors: those of the log.   Throws: std::bad_alloc; what the storage and the observer throw.
     template <class W, class Log>
-    [[nodiscard]] std::error_code bury(const W& queue, WorkItems<Log>& items, const WorkPlace& item,
-                                       DeathCause cause, bool must_note) {
+    [[nodiscard]] std::error_code make_dead(const W& queue, WorkItems<Log>& items,
+                                            const WorkPlace& item, DeathCause cause,
+                                            bool must_note) {
         using Hooks = WorkHooks<const W>;
         constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
                                         has_hook_of<typename Hooks::Dead, Observer> ||
@@ -85,7 +86,7 @@ private:
         }
         WorkSlots& slots = items.slots();
         slots.reserve();
-        items.make_room_for_gone();
+        items.reserve_for_gone();
         const std::uint32_t i = items.table().slot_of(item);
         const DeadWork dead{item.id, body, cause, slots[i].deliveries};
         if (cause == DeathCause::expired && items.options().expired == WorkOptions::Expired::drop) {

@@ -148,7 +148,7 @@ public:
 
     /// Reserves capacity to finish one item, which may have two numbers.
     /// Throws: std::bad_alloc; then nothing has changed.
-    void make_room_for_gone() {
+    void reserve_for_gone() {
         if (gone_.size() < ids_per_entry) return;
         // If this fails now, a later call notes it.
         static_cast<void>(note_gone(true));

@@ -71,7 +71,7 @@ public:
             if (error && !means_unreadable(error, item.id)) return error;
             const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
             if (cause == DeathCause::none) return lend(item, entry);
-            if (const std::error_code lost = dead_letters.bury(items_, item, cause, false))
+            if (const std::error_code lost = dead_letters.make_dead(items_, item, cause, false))
                 return lost;
         }
     }
@@ -79,7 +79,7 @@ public:
     /// See WorkQueue::ack.
     [[nodiscard]] std::error_code ack(const Lease& lease) {
         if (const std::error_code error = check(lease)) return error;
-        items_.make_room_for_gone();
+        items_.reserve_for_gone();
         items_.finish(table().place_of(lease.slot));
         return items_.failed();
     }
@@ -93,8 +93,8 @@ public:
         items_.tidy();
         WorkSlot& slot = slots()[lease.slot];
         if (is_spent(slot)) {
-            return dead_letters.bury(items_, table().place_of(lease.slot), DeathCause::failed,
-                                     true);
+            return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
+                                          true);
         }
         if (const std::error_code error = items_.note(slot, delay)) return error;
         slot.unnoted = slot.ahead = false;

@@ -38,7 +38,7 @@ public:
             take(entry, number, WorkPositions::framed(bytes->size()));
         }
         forget_below();
-        bury_unreadable();
+        make_unreadable_dead();
         thin_out();
         window().clear();
         for (const KeyFingerprint& print : seen_) window().add(print);
@@ -88,7 +88,7 @@ private:
         slots_.add({.id = number, .position = number});
     }
     /// Makes unreadable items dead, whatever was noted of them, unless they were copied.
-    void bury_unreadable() noexcept {
+    void make_unreadable_dead() noexcept {
         for (const std::uint64_t number : unreadable_) {
             const WorkPlace item = table_.find(number);
             if (item.slot == WorkSlots::none || item.position != number) continue;

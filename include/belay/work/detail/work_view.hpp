@@ -98,7 +98,7 @@ template <class Log>
 template <class Log>
 [[nodiscard]] std::error_code purge(WorkItems<Log>& items, bool dead) {
     const auto finish = [&items](const WorkPlace& item) {
-        items.make_room_for_gone();
+        items.reserve_for_gone();
         items.finish(item);
     };
     WorkTable& table = items.table();
