@@ -56,12 +56,27 @@ using FieldNames = std::span<const std::string_view>;
 struct NamedFields {
     belay::sim::Digest& digest;
     FieldNames left_out{};
-    std::set<std::string_view>* names = nullptr;  // collects the names
+    std::set<std::string>* names = nullptr;  // collects the names
 
     template <class T>
     void operator()(std::string_view name, T value) {
-        if (names != nullptr) names->insert(name);
-        if (std::ranges::find(left_out, name) == left_out.end()) digest(value);
+        (*this)({}, name, value);
+    }
+    /// Gives a field of a part. Its name is "part.field".
+    template <class T>
+    void operator()(std::string_view part, std::string_view field, T value) {
+        if (names != nullptr) names->insert(joined(part, field));
+        if (left_out.empty() || !is_left_out(part, field)) digest(value);
+    }
+
+private:
+    static std::string joined(std::string_view part, std::string_view field) {
+        return (part.empty() ? "" : std::string{part} + '.') + std::string{field};
+    }
+    [[nodiscard]] bool is_left_out(std::string_view part, std::string_view field) const {
+        return std::ranges::any_of(left_out, [&](std::string_view name) {
+            return name.ends_with(field) && name == joined(part, field);
+        });
     }
 };
 
