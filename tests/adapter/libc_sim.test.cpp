@@ -614,6 +614,8 @@ TEST_CASE("A program that would wait for a lock of a program for ever is refused
     static std::shared_mutex readers;
     static pthread_spinlock_t spin;
     pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE);
+    static mtx_t of_c;
+    mtx_init(&of_c, mtx_plain);
     struct Lock {
         const char* function;
         std::function<void()> lock;
@@ -624,8 +626,8 @@ TEST_CASE("A program that would wait for a lock of a program for ever is refused
         {"pthread_mutex_clocklock", [] { static_cast<void>(timed.try_lock_for(1s)); },
          [] { timed.unlock(); }},
         {"pthread_rwlock_wrlock", [] { readers.lock(); }, [] { readers.unlock(); }},
-        {"pthread_spin_lock", [] { pthread_spin_lock(&spin); },
-         [] { pthread_spin_unlock(&spin); }}};
+        {"pthread_spin_lock", [] { pthread_spin_lock(&spin); }, [] { pthread_spin_unlock(&spin); }},
+        {"mtx_lock", [] { mtx_lock(&of_c); }, [] { mtx_unlock(&of_c); }}};
     for (const Lock& it : locks) {
         INFO(it.function);
         Programs p;
@@ -670,6 +672,44 @@ TEST_CASE("A program that would wait for a lock of a program for ever is refused
     });
     p.world.run_for(1s);
     CHECK(Programs::exit_code(host) == 5);
+}
+
+TEST_CASE("A program that would wait for the initialization of another one for ever is refused",
+          "[adapter][libc_sim][regression]") {
+    static std::once_flag once;
+    static pthread_once_t once_of_c = PTHREAD_ONCE_INIT;
+    struct Case {
+        std::function<void()> initialize;
+        std::string refusal;
+    };
+    const std::vector<Case> cases{
+        {[] { std::call_once(once, [] { sleep(1); }); }, "called \"pthread_once\""},
+        {[] { pthread_once(&once_of_c, [] { sleep(1); }); }, "called \"pthread_once\""},
+        {[] {
+             static const unsigned left = sleep(1);
+             CHECK(left == 0);
+         },
+         "used a static variable"}};
+    for (const Case& it : cases) {
+        INFO(it.refusal);
+        Programs p;
+        Host& first = p.run("first", [it] { return it.initialize(), 3; });
+        p.run("second", it.initialize);
+        std::string refusal;
+        try {
+            p.world.run_for(10s);
+        } catch (const std::logic_error& e) {
+            refusal = e.what();
+        }
+        CHECK(refusal == "sim::Program on \"second\" " + it.refusal +
+                             " that it, or another program of the test, has begun to initialize");
+        p.world.run_for(10s);
+        CHECK(Programs::exit_code(first) == 3);
+        // It is initialized now.
+        Host& third = p.run("third", [it] { return it.initialize(), 4; });
+        p.world.run_for(1s);
+        CHECK(Programs::exit_code(third) == 4);
+    }
 }
 
 TEST_CASE("A world of programs runs in any thread of the test", "[adapter][libc_sim][regression]") {

@@ -5,7 +5,10 @@
 // depth.
 #include <algorithm>
 #include <array>
+#include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <belay/fleet/fleet.hpp>
@@ -14,6 +17,7 @@
 #include "support/catch.hpp"
 #include "support/link/fake_transport.hpp"
 #include "support/seeds.hpp"
+#include "support/sim/left_out.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -83,32 +87,18 @@ enum Event : std::size_t {
 struct Taken {
     Event event;
     std::size_t service = 0;
+
+    friend bool operator==(const Taken&, const Taken&) = default;
 };
 
 /// A fleet, its services, and how long their servers take to connect.
 struct Setup {
     FleetOptions options{};
     std::vector<Duration> takes{};
-    bool commands = false;       // of a user
-    std::vector<Taken> first{};  // the steps before the exploration
+    bool commands = false;  // of a user
+    // The steps before the exploration. If there are several, its first step chooses.
+    std::vector<std::vector<Taken>> starts{{}};
     Duration attempt_limit = 4s;
-};
-
-/// A digest with one field left out, of the fleet or of every service.
-struct Fields {
-    int left_out = -1;
-    int next = 0;
-    sim::Digest digest{};
-
-    template <class T>
-    void operator()(T value) noexcept {
-        if (next++ != left_out) digest(value);
-    }
-    /// Adds a field that the others imply within a few steps. It costs no state there.
-    template <class T>
-    void also(T value) noexcept {
-        digest(value);
-    }
 };
 
 struct Machine {
@@ -232,24 +222,20 @@ struct Machine {
     // ---- what it decides by --------------------------------------------------------------------
 
     /// Calls `f` with each field that can change what happens later.
-    void each_field(Fields& f) const {
+    void each_field(NamedFields& f) const {
         const auto left = [&](Instant t) {
             return t == never ? -1 : (part::time_left(now, t) + 1s - 1ns) / 1s;
         };
         // A wait that suspect_wait draws ends in the same second as its maximum.
         const auto age = [&](Instant t) { return t == always ? -1 : elapsed(t, now) / 1s; };
         const detail::DialScheduler& d = scheduler();
-        f(d.proven_at >= now);
-        f.also(left(d.wait_until));
-        f.also(d.redial_before == never ? -2 : age(d.redial_before));
-        f.also(d.released);
-        f(d.rounds);
-        f.also(d.suspect || d.released ? age(since) : 0);
-        const int first = f.next;
-        for (std::size_t i = 0; i < services.size(); ++i) {
-            f.next = first;
-            each_field_of(i, left, age, f);
-        }
+        f("proven", d.proven_at >= now);
+        f("wait_until", left(d.wait_until));
+        f("redial_before", d.redial_before == never ? -2 : age(d.redial_before));
+        f("released", d.released);
+        f("rounds", d.rounds);
+        f("since", d.suspect || d.released ? age(since) : 0);
+        for (std::size_t i = 0; i < services.size(); ++i) each_field_of(i, left, age, f);
         // The orders of the lists.
         for (const detail::ServiceList* list :
              {&d.lanes.fast.dialling, &d.lanes.slow.dialling, &d.held}) {
@@ -257,36 +243,37 @@ struct Machine {
             for (const detail::ServiceEntry* e = list->front(); e != nullptr; e = e->next) {
                 names += e->name;
             }
-            f.also(std::string_view{names});
+            f("list", std::string_view{names});
         }
     }
     template <class Left, class Age>
-    void each_field_of(std::size_t i, Left& left, Age& age, Fields& f) const {
+    void each_field_of(std::size_t i, Left& left, Age& age, NamedFields& f) const {
         const detail::ServiceEntry& e = entry(i);
         const detail::DialScheduler& d = *e.scheduler;
         const LinkStatus& s = services[i]->status();
         const bool queued = e.phase == detail::ServicePhase::queued;
-        f(e.phase);
-        f(e.phase == detail::ServicePhase::idle ? 0 : age(e.at));
-        f(age(e.asked_at));
-        f(queued ? static_cast<std::int64_t>(before_in_queue(e)) : 0);
-        f.also(e.phase == detail::ServicePhase::held && d.proven_at >= e.at);
-        f.also(e.span == forever ? -1 : e.span / 1s);
-        f.also(e.keeps_rank);
-        f.also(e.passes);
-        f.also(e.is_scout);
-        f.also(e.was_held);
-        f(e.is_slow);
-        f.also(e.awaits_place);
-        f(e.was_connected);
-        f(left(s.retry_at));
-        f.also(detail::NetworkWait::holds(s));
-        f(left(after(Core::manual_at(services[i]->core()), 1s)));
-        f(left(services[i]->deadline()));
-        f.also(sooner(i));
-        f(s.state == LinkState::connected ? left(after(s.since, 1s)) : 0);
-        f(is_open[i] + 2 * has_answered[i] + 4 * wires[i].live);
-        f(wires[i].live != 0 && !is_open[i] ? age(dialled_at[i]) : 0);
+        f("phase", e.phase);
+        f("at", e.phase == detail::ServicePhase::idle ? 0 : age(e.at));
+        f("asked_at", age(e.asked_at));
+        f("ticket", queued ? static_cast<std::int64_t>(before_in_queue(e)) : 0);
+        f("held after the proof", e.phase == detail::ServicePhase::held && d.proven_at >= e.at);
+        const bool uses_span = queued || e.was_held;
+        f("span", !uses_span ? 0 : e.span == forever ? -1 : e.span / 1s);
+        f("keeps_rank", e.keeps_rank);
+        f("passes", e.passes);
+        f("is_scout", e.is_scout);
+        f("was_held", e.was_held);
+        f("is_slow", e.is_slow);
+        f("awaits_place", e.awaits_place);
+        f("was_connected", e.was_connected);
+        f("retry_at", left(s.retry_at));
+        f("waits for the network", detail::NetworkWait::holds(s));
+        f("manual_at", left(after(Core::manual_at(services[i]->core()), 1s)));
+        f("deadline", left(services[i]->deadline()));
+        f("due sooner", sooner(i));
+        f("stable at", s.state == LinkState::connected ? left(after(s.since, 1s)) : 0);
+        f("wire", is_open[i] + 2 * has_answered[i] + 4 * wires[i].live);
+        f("dialled_at", wires[i].live != 0 && !is_open[i] ? age(dialled_at[i]) : 0);
     }
     /// Returns how many services are due sooner than this one, which is the order of a turn.
     [[nodiscard]] std::size_t sooner(std::size_t i) const {
@@ -384,19 +371,40 @@ struct Machine {
     std::vector<Service*> services;
 };
 
+/// The fields that the others imply in sequences as short as those of the tests, which check it: a
+/// digest without them would have as many states.
+constexpr std::array<std::string_view, 8> implied{
+    "wait_until", "redial_before", "released", "held after the proof",
+    "span",       "is_scout",      "was_held", "waits for the network"};
+/// The same of one that is needed without those.
+constexpr std::array<std::string_view, 1> implied_by_implied{"since"};
+/// All fields, by those that are left if some are left out.
+struct Implications {
+    std::map<std::uint64_t, std::uint64_t> without_implied{};
+    std::map<std::uint64_t, std::uint64_t> without_implied_by_implied{};
+};
+
 /// The steps of a machine, and what they led to.
 struct FleetModel {
-    explicit FleetModel(const Setup& s, int field = -1) : setup{&s}, left_out{field} {
-        Machine machine{s};
-        for (const Taken& t : s.first) {
-            path.push_back(static_cast<char>(t.event * count() + t.service));
-            machine.take(t.event, t.service);
-        }
-        look(machine);
+    explicit FleetModel(const Setup& s, FieldNames without = {}, Implications* known = nullptr)
+        : setup{&s}, left_out{without}, implications{known} {
+        if (s.starts.size() == 1) static_cast<void>(start(0));
     }
 
     [[nodiscard]] std::size_t count() const { return setup->takes.size(); }
+    [[nodiscard]] bool start(std::size_t which) {
+        Machine machine{*setup};
+        for (const Taken& t : setup->starts[which]) {
+            path.push_back(static_cast<char>(t.event * count() + t.service));
+            machine.take(t.event, t.service);
+        }
+        return is_started = look(machine);
+    }
     void step(sim::Choice& c) {
+        if (!is_started) {
+            static_cast<void>(start(c.choose("start", setup->starts.size())));
+            return;
+        }
         const auto event = static_cast<Event>(c.choose(event_names));
         const bool is_global = event == turn || event == time || event == late;
         const std::size_t i = is_global ? 0 : c.choose("service", count());
@@ -410,19 +418,30 @@ struct FleetModel {
             machine.take(static_cast<Event>(n / count()), n % count());
         }
         machine.check(c);
-        look(machine);
+        c.require(look(machine), "the implied fields follow from the others");
     }
-    void look(const Machine& machine) {
+    /// Returns whether the fields that the others imply are those of each earlier state with these
+    /// others.
+    bool look(const Machine& machine) {
         possible = 0;
         for (std::size_t n = 0; n < event_names.size() * count(); ++n) {
             const bool it = machine.is_possible(static_cast<Event>(n / count()), n % count());
             possible |= static_cast<std::uint64_t>(it) << n;
         }
         is_settled = machine.settled();
-        Fields given{.left_out = left_out};
-        machine.each_field(given);
-        fields = given.next;
-        value = given.digest.value();
+        value = digest_of(machine, left_out);
+        if (implications == nullptr) return true;
+        const auto follow = [&](auto& known, FieldNames without) {
+            return known.try_emplace(digest_of(machine, without), value).first->second == value;
+        };
+        return follow(implications->without_implied, implied) &&
+               follow(implications->without_implied_by_implied, implied_by_implied);
+    }
+    static std::uint64_t digest_of(const Machine& machine, FieldNames without) {
+        sim::Digest d;
+        NamedFields fields{d, without};
+        machine.each_field(fields);
+        return d.value();
     }
     void digest(sim::Digest& d) const { d(value); }
     [[nodiscard]] bool settled() const { return is_settled; }
@@ -433,8 +452,9 @@ struct FleetModel {
     std::uint64_t possible = 0;
     std::uint64_t value = 0;
     bool is_settled = false;
-    int left_out;
-    int fields = 0;
+    FieldNames left_out;
+    Implications* implications;
+    bool is_started = false;
 };
 
 const FleetOptions small{.dials_max = 1,
@@ -459,36 +479,111 @@ const Setup network{[] {
                         return o;
                     }(),
                     {0s, 2s, forever}};
-/// The network, from the moment at which all services wait for it.
-const Setup outage{
-    network.options,
-    network.takes,
-    false,
-    {{late}, {opens, 0}, {late}, {unreachable, 1}, {is_lost, 0}, {unreachable, 2}, {time}, {turn}}};
 const Setup commands{small, {0s, 2s}, true};
 
 /// Explores to a depth, or to BELAY_DEPTH.
 sim::ExhaustReport explored(const Setup& setup, std::uint32_t depth) {
-    depth = static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", depth));
-    return sim::exhaust({.depth = depth, .liveness = sim::Liveness::fair_schedule},
-                        FleetModel{setup});
+    const auto wanted = static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", depth));
+    Implications implications;
+    return sim::exhaust({.depth = wanted, .liveness = sim::Liveness::fair_schedule},
+                        FleetModel{setup, {}, wanted <= depth ? &implications : nullptr});
 }
 
-/// Returns the fields whose absence is not detected.
-std::string undetected_fields(std::uint32_t depth) {
-    // Of each field, the setup that detects its absence in the fewest steps.
-    const Setup* const detects[] = {&commands, &commands, &commands, &commands, &lanes,
-                                    &network,  &lanes,    &lanes,    &commands, &commands,
-                                    &commands, &lanes,    &lanes,    &outage};
-    REQUIRE(static_cast<int>(std::size(detects)) == FleetModel{lanes}.fields);
-    std::string out;
-    for (int i = 0; const Setup* const setup : detects) {
-        const sim::ExhaustOptions options{
-            .depth = depth, .recheck_percent = 100, .recheck_max = 10, .print = false};
-        if (sim::exhaust(options, FleetModel{*setup, i})) out += std::to_string(i) + ' ';
-        ++i;
-    }
-    return out;
+/// The steps until all services wait for the network, and more.
+std::vector<Taken> outage(std::vector<Taken> more = {}) {
+    std::vector<Taken> steps{{late},       {opens, 0},       {late}, {unreachable, 1},
+                             {is_lost, 0}, {unreachable, 2}, {time}, {turn}};
+    steps.insert(steps.end(), more.begin(), more.end());
+    return steps;
+}
+// Of some fields, two starts whose states only they tell apart.
+const Setup with_commands{network.options, network.takes, true, {outage()}};
+const Setup rounds_differ{network.options,
+                          network.takes,
+                          true,
+                          {outage({{time}, {by_hand, 1}, {by_hand, 2}, {opens, 0}}),
+                           outage({{by_hand, 0}, {turn}, {opens, 0}, {by_hand, 2}})}};
+const Setup passes_differs{network.options,
+                           network.takes,
+                           true,
+                           {outage({{time}, {late}, {by_hand, 1}, {refuses, 0}}),
+                            outage({{by_hand, 0}, {by_hand, 1}, {by_hand, 2}, {refuses, 0}})}};
+const Setup keeps_rank_differs{
+    small,
+    {0s, 2s, forever},
+    true,
+    {{{late}, {late}, {refuses, 1}, {stops, 1}}, {{late}, {late}, {turn}, {stops, 1}}}};
+const Setup awaits_place_differs{
+    small,
+    {0s, 2s},
+    true,
+    {{{late}, {late}, {opens, 0}, {stops, 0}, {starts, 0}, {late}, {turn}, {stops, 0}},
+     {{late},
+      {opens, 0},
+      {unhealthy, 0},
+      {time},
+      {unreachable, 1},
+      {by_hand, 1},
+      {stops, 0},
+      {time}}}};
+const Setup due_sooner_differs{network.options,
+                               network.takes,
+                               false,
+                               {{{turn},
+                                 {unreachable, 0},
+                                 {turn},
+                                 {unreachable, 1},
+                                 {turn},
+                                 {unreachable, 2},
+                                 {time},
+                                 {late},
+                                 {turn},
+                                 {late}},
+                                {{turn},
+                                 {unreachable, 0},
+                                 {turn},
+                                 {unreachable, 1},
+                                 {late},
+                                 {unreachable, 2},
+                                 {time},
+                                 {turn},
+                                 {late}}}};
+
+/// The fields whose absence is detected, with a setup that needs few steps.
+struct Detected {
+    std::string_view field;
+    const Setup* setup;
+    std::uint32_t depth;
+};
+const Detected detected[] = {{"proven", &commands, 6},
+                             {"rounds", &rounds_differ, 4},
+                             {"phase", &commands, 3},
+                             {"at", &network, 6},
+                             {"asked_at", &lanes, 6},
+                             {"ticket", &network, 7},
+                             {"keeps_rank", &keeps_rank_differs, 4},
+                             {"passes", &passes_differs, 3},
+                             {"is_slow", &commands, 4},
+                             {"awaits_place", &awaits_place_differs, 2},
+                             {"was_connected", &lanes, 7},
+                             {"retry_at", &commands, 5},
+                             {"manual_at", &with_commands, 4},
+                             {"deadline", &commands, 5},
+                             {"due sooner", &due_sooner_differs, 2},
+                             {"stable at", &network, 5},
+                             {"wire", &network, 5},
+                             {"dialled_at", &network, 5}};
+/// The order of the failures that are held is that of their times. Of failures of one instant it
+/// decides nothing, so that its absence cannot be detected.
+constexpr std::string_view order_of_ties = "list";
+
+/// Leaves out the implied fields, too, because they may imply this one.
+bool is_detected(std::string_view field, const Setup& setup, std::uint32_t depth) {
+    std::vector<std::string_view> left_out{implied.begin(), implied.end()};
+    left_out.push_back(field);
+    const sim::ExhaustOptions options{
+        .depth = depth, .recheck_percent = 100, .recheck_max = 10, .print = false};
+    return finds_difference(sim::exhaust(options, FleetModel{setup, left_out}));
 }
 
 TEST_CASE("Fleet: every sequence of dials and failures keeps the lanes",
@@ -515,7 +610,27 @@ TEST_CASE("Fleet: every sequence of commands keeps the lanes and the decision",
 
 TEST_CASE("Fleet: a field that is left out of its digest is detected",
           "[fleet][exploration][sim]") {
-    CHECK(undetected_fields(static_cast<std::uint32_t>(from_environment("BELAY_DEPTH", 7))) == "");
+    std::set<std::string> names;
+    {
+        sim::Digest d;
+        NamedFields fields{d, {}, &names};
+        Machine{lanes}.each_field(fields);
+    }
+    for (const Detected& it : detected) {
+        INFO(it.field);
+        CHECK(names.erase(std::string{it.field}) == 1);
+        CHECK(is_detected(it.field, *it.setup, it.depth));
+        // It is the field that the setup detects.
+        const bool is_special = it.setup->starts != Setup{}.starts;
+        if (is_special) CHECK_FALSE(is_detected("", *it.setup, it.depth));
+    }
+    CHECK_FALSE(is_detected("", network, 6));
+    CHECK_FALSE(is_detected(order_of_ties, network, 6));
+    CHECK(names.erase(std::string{order_of_ties}) == 1);
+    for (const std::string_view field : implied) CHECK(names.erase(std::string{field}) == 1);
+    for (const std::string_view field : implied_by_implied)
+        CHECK(names.erase(std::string{field}) == 1);
+    CHECK(names.empty());
 }
 
 }  // namespace fleet_exploration

@@ -3,6 +3,12 @@
 /// Explores a model with one field of its core's digest left out.
 #pragma once
 
+#include <algorithm>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+
 #include <belay/sim/exhaust.hpp>
 
 namespace belay_test {
@@ -26,6 +32,11 @@ struct LeftOut {
     }
 };
 
+/// Returns whether an exploration has found that equal states differ in what they do.
+inline bool finds_difference(const belay::sim::ExhaustReport& report) {
+    return report.problem.find("differ in a step") != std::string::npos;
+}
+
 /// Returns the fields of `model.core` whose absence is not detected. `model.left_out` is a LeftOut.
 template <class Model>
 std::string undetected(Model model, std::uint32_t depth) {
@@ -34,9 +45,39 @@ std::string undetected(Model model, std::uint32_t depth) {
     std::string out;
     for (int i = 0; i < LeftOut::fields(model.core); ++i) {
         model.left_out.field = i;
-        if (belay::sim::exhaust(options, model)) out += std::to_string(i) + ' ';
+        if (!finds_difference(belay::sim::exhaust(options, model))) out += std::to_string(i) + ' ';
     }
     return out;
 }
+
+using FieldNames = std::span<const std::string_view>;
+
+/// Gives named fields to a digest, except those that are left out.
+struct NamedFields {
+    belay::sim::Digest& digest;
+    FieldNames left_out{};
+    std::set<std::string>* names = nullptr;  // collects the names
+
+    template <class T>
+    void operator()(std::string_view name, T value) {
+        (*this)({}, name, value);
+    }
+    /// Gives a field of a part. Its name is "part.field".
+    template <class T>
+    void operator()(std::string_view part, std::string_view field, T value) {
+        if (names != nullptr) names->insert(joined(part, field));
+        if (left_out.empty() || !is_left_out(part, field)) digest(value);
+    }
+
+private:
+    static std::string joined(std::string_view part, std::string_view field) {
+        return (part.empty() ? "" : std::string{part} + '.') + std::string{field};
+    }
+    [[nodiscard]] bool is_left_out(std::string_view part, std::string_view field) const {
+        return std::ranges::any_of(left_out, [&](std::string_view name) {
+            return name.ends_with(field) && name == joined(part, field);
+        });
+    }
+};
 
 }  // namespace belay_test
