@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min, std::rotate
+#include <algorithm>      // std::min, std::rotate, std::stable_partition
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::size_t, std::ptrdiff_t
 #include <cstdint>        // std::uint64_t
@@ -53,6 +53,7 @@ public:
         EditState state = EditState::waiting;
         EditState recorded = EditState::waiting;
         Id formerly{};          // the id before it was stamped anew; no_id: the same
+        bool moved = false;     // its first record in the log was appended later than the edit
         bool outdated = false;  // its record has the former stamp of the edit before it
         bool renews = false;    // after too_old it gets a new stamp
         bool hidden = false;    // decided against it, or the local store has its result
@@ -148,6 +149,8 @@ public:
                 // It may name another version than its record before, whose author had a new stamp.
                 edit.operation = std::move(record->operation);
             }
+            if (is_new)
+                edit.moved = record->state != EditState::waiting || record->formerly != no_id;
             const std::uint64_t seq = is_new ? last_ : at->second;
             known.emplace(edit.operation.id, seq);
             edit.formerly = record->formerly;
@@ -393,17 +396,22 @@ private:
     ///
     /// A kept edit is appended again. If another element's edit then holds the front of the log,
     /// the first record of the kept one may be released before that of a later edit of its element.
-    /// The order of the records is then another one, but each edit names the one before it.
+    /// The order of the records is then another one. A record is released after all before it. So an
+    /// edit whose first record is released was made before those whose first record is there. Beyond
+    /// that, an edit names the one before it.
     void order_by_versions(std::uint64_t last) {
         std::vector<std::uint64_t> places;
         for (std::uint64_t at = last; at != 0; at = edits_.at(at).before) {
             // A rejected one is in no order with the others, whose authors did not see it.
             if (edits_.at(at).state != EditState::rejected) places.push_back(at);
         }
-        std::vector<std::uint64_t> order{places.rbegin(), places.rend()};
+        const std::vector<std::uint64_t> recorded{places.rbegin(), places.rend()};
+        std::vector<std::uint64_t> order = recorded;
+        std::stable_partition(order.begin(), order.end(),
+                              [this](std::uint64_t seq) { return edits_.at(seq).moved; });
         std::size_t moves = 0;
         while (moves <= order.size() && puts_one_behind_what_it_saw(order)) ++moves;
-        if (moves == 0) return;
+        if (order == recorded) return;
         std::vector<std::uint64_t> before;
         for (const std::uint64_t at : places) before.push_back(edits_.at(at).before);
         std::vector<Edit> moved;
