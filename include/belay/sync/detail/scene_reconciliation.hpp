@@ -296,6 +296,9 @@ struct SceneDecision {
     const bool equal = remote.stamp == local.stamp;
     const bool later = equal ? remote.hash > local.hash : remote.stamp > local.stamp;
     if (later) {
+        // An earlier run pulled the local scene, and could not store it as the base.
+        const bool is_pulled = sides.recovered && !equal && of_one_clock(remote, local);
+        if (is_pulled) return {Move::apply, false, true};
         if (sides.recovered) return {Move::leave, true, false};
         return {Move::apply, true, true};
     }
