@@ -94,8 +94,7 @@ public:
         return in_transaction([&]() -> std::error_code {
             if (of != Of::first_copy) {
                 // Until a copy is complete, the store has elements of two histories.
-                const bool is_copy = of != Of::changes && of != Of::again;
-                const std::uint64_t seen = is_copy ? no_history : page.next.seen;
+                const std::uint64_t seen = !is_copy(of) ? page.next.seen : no_history;
                 if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
                     return error;
                 }
@@ -191,6 +190,9 @@ private:
         const auto there = change.value ? part::Presence::live : part::Presence::removed;
         return found->presence == there && found->stamp == change.stamp;
     }
+    [[nodiscard]] static bool is_copy(Of of) noexcept {
+        return of != Of::changes && of != Of::again;
+    }
     [[nodiscard]] std::error_code note_unreadable(const Page& page, Of of, std::uint64_t after) {
         bool any = false;
         for (const Change& change : page.changes) {
@@ -205,8 +207,7 @@ private:
         const auto before = unreadable_after();
         if (!before) return before.error();
         // In a copy, the number there may be of another history.
-        const bool is_copy = of != Of::changes && of != Of::again;
-        return *before && !is_copy ? std::error_code{} : keep_unreadable_after(after);
+        return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
     }
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
     [[nodiscard]] std::string unreadable_session() const { return session_ + '\0' + "unreadable"; }
