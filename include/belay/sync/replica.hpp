@@ -267,9 +267,9 @@ public:
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
     /// it throws, the next sync() reports the same again. If the process ends before it returns,
     /// the next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the
-    /// edits that the server did not take. The first sync() of a run reports `unreadable` again. But
-    /// `lost`, `restored` and `rebased` are in memory only: they are not reported again if the local
-    /// store has the cursor after these changes.
+    /// edits that the server did not take. The first sync() of a run reports `unreadable` again.
+    /// But `lost`, `restored` and `rebased` are in memory only: they are not reported again if the
+    /// local store has the cursor after these changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
