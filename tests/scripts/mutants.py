@@ -380,6 +380,15 @@ WORLD_MUTANTS = (
              (RECONCILIATION, "if (local->hash == remote->hash) return {Move::none, false, true};",
               "if (local->hash == remote->hash) return {Move::push, false, true};")),
 
+    # the local side fails, and nobody learns of it
+    explored("bridge", "hides_failures_of_the_local_side", 'always "a file that cannot be written is reported"',
+             (BRIDGE_ENGINE, "        pending_events_.error(s.name, step, failure);\n", "        static_cast<void>(step);\n")),
+    # the next scene of an author is reported as a change of another one
+    Mutant("bridge_reports_the_author",
+           (Change(RECONCILIATION, "return by_author ? Shows::change : Shows::overwrote;",
+                   "static_cast<void>(by_author);\n            return Shows::overwrote;"),),
+           Test("tests/sync/bridge_saw.test.cpp", "*")),
+
     # a connection that its borrower has reported dead is lent again
     explored("pool", "lends_a_dead_connection", 'always "the rules of a pool"',
              (POOL, "if (member.ticket != loan.ticket || member.condemned) return;",
@@ -422,6 +431,16 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
                    "? page.next.seen : std::uint64_t{0}"),),
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
+    # a run does not ask again for values that an earlier one could not read
+    Mutant("replica_reads_on",
+           (Change("belay/sync/detail/replica_pull.hpp", "            position_.cursor.changes = **after;\n", ""),),
+           Test("tests/sync/replica_unreadable.test.cpp", "*")),
+    # an edit of a removed version that the store lacks is one with the removal there
+    Mutant("sync_merges_removals",
+           (Change("belay/sync/detail/conflict_table.hpp",
+                   "local.stamp < saw ? ConflictAction::apply : ConflictAction::raise_tombstone",
+                   "ConflictAction::raise_tombstone"),),
+           Test("tests/sync/replica_restamping.test.cpp", "*")),
     # an edit that a server has applied and lost is not sent again
     Mutant("replica_trusts_a_lost_answer",
            (Change("belay/sync/replica.hpp", "            edits_.send_again(Edits::Decided::unconfirmed);\n", ""),),

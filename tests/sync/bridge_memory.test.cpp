@@ -243,6 +243,37 @@ TEST_CASE("Bridge: a base that was not stored before a crash causes no conflict"
     CHECK(rig.board.bases["s"].stamp == ms(20));
 }
 
+TEST_CASE("Bridge: a pulled scene whose base was not stored before a crash is no edit",
+          "[sync][bridge][memory][unit][regression]") {
+    struct Case {
+        unsigned author;
+        std::size_t open;
+    };
+    // A later scene of its author, and one of an author who may not have seen it.
+    for (const auto& [author, open] : {Case{2, 0}, Case{3, 1}}) {
+        RememberingRig rig;
+        end_in_step(rig);
+        rig.start();
+        rig.run_for(31s);  // the base is read
+        const auto by = [](unsigned who, std::int64_t at) {
+            return Stamp{.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
+        };
+        rig.server.scenes["s"] = {"theirs", by(2, 20)};
+        rig.board.base_error = std::make_error_code(std::errc::no_space_on_device);
+        rig.run_for(31s);
+        REQUIRE(rig.board.scenes["s"].content == "theirs");
+        CHECK(rig.count("error s base") > 0);
+        rig.board.base_error = {};
+        rig.server.scenes["s"] = {"theirs, later", by(author, 30)};
+        rig.restart();
+        rig.reported.clear();
+        rig.start();
+        rig.run_for(1min);
+        CHECK(rig.count("open conflict") == open);
+        CHECK((rig.board.scenes["s"].content == "theirs, later") == (open == 0));
+    }
+}
+
 // ---- remotes that undo ---------------------------------------------------------------------------
 
 TEST_CASE("Bridge: a push that the remote undoes three times is reported, and waits",

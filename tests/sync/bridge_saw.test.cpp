@@ -126,6 +126,41 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
     }
 }
 
+TEST_CASE("Bridge: a program that changed nothing gets no report after the server lost a scene",
+          "[sync][bridge][saw][unit][regression]") {
+    struct Case {
+        Drawing next;
+        std::size_t reports;
+    };
+    // The author pushes the next scene over the one from before the loss, which the server has.
+    const Case cases[] = {
+        {{"next", by(2, 30)}, 0},  // by the author of the scene that was lost
+        {{"next", by(3, 30)}, 1},  // by another one, who had not seen it
+    };
+    for (const bool has_edited : {false, true}) {
+        for (const auto& [next, reports] : cases) {
+            RememberingRig rig;
+            begin_in_step(rig);
+            if (has_edited) {
+                // The server stamps all scenes by one clock, so all have its origin.
+                edit(rig, "made", 20);
+                rig.run_for(1s);
+            }
+            rig.server.scenes["s"] = {"made", by(2, 20)};
+            rig.run_for(31s);
+            REQUIRE(rig.board.scenes["s"].content == "made");
+            rig.server.scenes["s"] = {"before", by(2, 10)};
+            rig.run_for(31s);
+            REQUIRE(rig.server.scenes["s"].content == "made");  // pushed again
+            rig.server.scenes["s"] = next;
+            rig.server.scenes["s"].saw = by(2, 10);
+            rig.run_for(31s);
+            CHECK(rig.board.scenes["s"].content == "next");
+            CHECK(rig.count("conflict") == (has_edited ? 1 : reports));
+        }
+    }
+}
+
 TEST_CASE("Bridge: an author who saw the edit is not overruled, though the stamp is earlier",
           "[sync][bridge][saw][unit]") {
     for (const bool saw : {true, false}) {

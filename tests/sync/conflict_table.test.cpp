@@ -145,3 +145,13 @@ TEST_CASE("Conflict table: an Interaction changes nothing", "[sync][conflict_tab
         row(Was::absent, interaction("clicked", stamp(time)), none, none, none);
     }
 }
+TEST_CASE("Conflict table: a Remove whose author saw a version that the store lacks",
+          "[sync][conflict_table]") {
+    const part::ElementState local{part::Presence::removed, stamp(5)};
+    for (const int saw : {3, 7}) {
+        const auto entry =
+            detail::find_conflict(OperationKind::remove, local, stamp(4), stamp(saw));
+        CHECK_FALSE(entry.reason);
+        CHECK((entry.action == detail::ConflictAction::apply) == (saw == 7));
+    }
+}

@@ -347,3 +347,39 @@ TEST_CASE("Replica edits elements whose version is from the time of a server tha
     CHECK_FALSE(other.replica->sync(rig.server).error);
     CHECK(other.view() == rig.contents());
 }
+
+TEST_CASE("Replica reports that its removal was undone after a store was restored, and its clock",
+          "[sync][replica_restamping][regression]") {
+    const unsigned author = GENERATE(0U, 99U);  // below and above the origin of the device
+    FutureRig rig{Duration{}};
+    rig.device.options.other_store = ReplicaOptions::OtherStore::copies;
+    REQUIRE(rig.device.start());
+    const Stamp former{rig.time + 24h * 365, 7, id_of(98)};
+    const auto remove = [&] { return rig.store.remove({"s", "a"}, {former, fresh_id(), 0, {}}); };
+    REQUIRE_FALSE(remove());
+    Op there = add("a", "1", detail::stamp_above(former, author == 0 ? id_of(1) : id_of(99)));
+    there.saw = former;
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "1", {there.stamp, there.id, 0, {}}));
+    REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+    REQUIRE(rig.device.replica->edit(RemoveElement{"a"}));
+    rig.store = Memory{};  // and the backup has the removal
+    REQUIRE_FALSE(remove());
+    const auto report = rig.device.replica->sync(rig.server);
+    REQUIRE_FALSE(report.error);
+    CHECK(report.synced == 1);
+    CHECK(report.restamped.size() == 1);
+    // The author of the version has no answer, and sends it again when its stamp is no longer ahead.
+    rig.time += 24h * 365;
+    const auto result = rig.server.send({&there, 1});
+    REQUIRE(result);
+    const auto after = rig.device.replica->sync(rig.server);
+    REQUIRE_FALSE(after.error);
+    if (rig.contents().empty()) {
+        CHECK(result->conflicts.size() == 1);
+    } else {
+        CHECK(result->overwrote.size() == 1);
+        REQUIRE(after.replaced.size() == 1);
+        CHECK_FALSE(after.replaced[0].mine.value);
+        CHECK(after.replaced[0].now.value == "1");
+    }
+}

@@ -449,3 +449,45 @@ TEST_CASE("Replica reports its versions that edits_max keeps it from restoring",
     CHECK(rig.contents().size() == 2);
     CHECK(device.view() == rig.contents());
 }
+
+TEST_CASE("edits that a restored store makes wait again stay in their order after a restart",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> device = rig.device(1, OtherStore::copies);
+    rig.time += 1s;
+    REQUIRE(device.replica->edit(AddText{"b", "1"}));
+    REQUIRE(device.replica->edit(AddText{"a", "1"}));
+    rig.time += 1s;
+    const Op theirs = add("b", "theirs", {rig.time, 0, id_of(99)});
+    REQUIRE(rig.processor.process_batch("s", {&theirs, 1}).success);
+    // The first edit is decided against, so the next one changes the other version.
+    rig.server.lose_in = 5;
+    CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
+    rig.server.lose_in = 0;
+    rig.time += 1s;
+    REQUIRE(device.replica->edit(AddText{"b", "2"}));
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    struct {
+        Result<SyncResult<Op>> send(std::span<const Op> batch) {
+            SyncResult<Op> result;
+            for (const Op& op : batch) {
+                const bool keeps = op.element() == "b";
+                const auto error = keeps ? SyncErrc::store_full : SyncErrc::store_busy;
+                result.failed_operations.push_back({op, error, true, {}, keeps});
+            }
+            result.failed_count = batch.size();
+            return result;
+        }
+        Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+            return of.changes(since);
+        }
+        decltype(rig.server)& of;
+    } failing{rig.server};
+    CHECK(device.replica->sync(failing).error == SyncErrc::store_busy);
+    REQUIRE(device.journal->base() == 2);  // of the edit that is not kept
+    CHECK(device.view()["b"] == "2");
+    REQUIRE(device.start());
+    CHECK(device.view()["b"] == "2");
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    CHECK(rig.contents() == RestoredTexts{{"a", "1"}, {"b", "2"}});
+}

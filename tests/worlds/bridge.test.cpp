@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: two programs with a Bridge each to one server end with equal scenes, and lose no edit of a
 // session that one of them writes, although their clocks are wrong. Method: exploration. Programs
-// crash and freeze; the server fails, hangs and forgets to answer.
+// crash and freeze; the server fails, hangs and forgets to answer; files cannot be written or read.
 #include <array>
 #include <functional>
 #include <map>
@@ -22,19 +22,55 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// A board in a file that at times cannot be written, or not even read.
+struct FileBoard : DeletingBoard {
+    enum class File { works, full, locked };
+
+    belay::Result<std::optional<Drawing>> read(std::string_view session) {
+        if (file == File::locked) return refused(std::errc::permission_denied);
+        return DeletingBoard::read(session);
+    }
+    std::error_code apply(std::string_view session, const Drawing& scene, Origin origin) {
+        if (file != File::works) return refused(std::errc::no_space_on_device);
+        return DeletingBoard::apply(session, scene, origin);
+    }
+    std::error_code remove_scene(std::string_view session, Origin origin) {
+        if (file != File::works) return refused(std::errc::no_space_on_device);
+        return DeletingBoard::remove_scene(session, origin);
+    }
+    belay::Result<std::optional<part::SceneBase>> stored_base(std::string_view session) {
+        if (file == File::locked) return refused(std::errc::permission_denied);
+        return DeletingBoard::stored_base(session);
+    }
+    std::error_code store_base(std::string_view session, const part::SceneBase& base) {
+        if (file != File::works) return refused(std::errc::no_space_on_device);
+        return DeletingBoard::store_base(session, base);
+    }
+    std::error_code refused(std::errc why) {
+        ++refusals;
+        return std::make_error_code(why);
+    }
+
+    File file = File::works;
+    std::size_t refusals = 0;
+    std::size_t reported = 0;  ///< errors of this run and the runs before
+};
+
 /// What stays when a program ends; and what the test sees.
 struct SceneWorld {
     explicit SceneWorld(sim::World& w) : world{w} {}
 
     sim::World& world;
     DeletingServer server{};
-    std::array<DeletingBoard, 2> boards{};
+    std::array<FileBoard, 2> boards{};
     std::array<std::map<std::string, Stamp>, 2> stamps{};  ///< the latest of each program
     Drawings written{};                                    ///< the last edit of each session
+    std::size_t made = 0;
     std::vector<std::string> edits{};  ///< what each edit of the shared session adds
     std::string reported{};            ///< the contents of all conflicts
     std::string deleted{};             ///< the contents of the shared scene when it was deleted
     std::string wrong{};
+    std::string uninformed{};
 };
 
 /// Edits a session of its own, and one that both edit.
@@ -47,9 +83,16 @@ class SceneProgram {
             }
         }
         void on_conflict(const BridgeConflict<std::string>& c) { program->on_conflict(c); }
+        void on_error(const BridgeError& error) {
+            const bool is_local =
+                error.failure.cause != Cause::none &&
+                (error.step == BridgeError::Step::read || error.step == BridgeError::Step::apply ||
+                 error.step == BridgeError::Step::base);
+            if (is_local) ++program->board().reported;
+        }
     };
     using Machine =
-        Bridge<std::reference_wrapper<DeletingBoard>, std::reference_wrapper<DeletingServer>,
+        Bridge<std::reference_wrapper<FileBoard>, std::reference_wrapper<DeletingServer>,
                decltype(policies::bridge()), Watch>;
 
 public:
@@ -65,10 +108,13 @@ public:
                    .answer_within = 2s,
                    .calls_max = 2},
                   Watch{this}} {
+        board().reported = board().refusals;  // the reports of a program that crashed
         host.attach(bridge_);
         bridge_.start();
         work();
     }
+    /// Returns whether each refusal of the file was reported, in the turn in which it happened.
+    [[nodiscard]] bool is_informed() { return board().reported == board().refusals; }
     [[nodiscard]] bool is_connected() const {
         return bridge_.connectivity().kind == Connectivity::Kind::connected;
     }
@@ -78,8 +124,11 @@ public:
     }
 
 private:
+    [[nodiscard]] FileBoard& board() { return run_.boards[which_]; }
     void work() {
         host_.after(1s, [this] { work(); });
+        if (!is_informed()) run_.uninformed = "a refusal of the file was not reported";
+        if (board().file != FileBoard::File::works) return;  // nor does it take an edit
         if (run_.world.healed_at()) return;
         if (host_.chance("own", 50)) edit(which_ == 0 ? "a" : "b");
         if (host_.chance("shared", 20)) edit("c");
@@ -93,14 +142,14 @@ private:
         if (!c.open) return;
         // A person merges both.
         host_.after(1s, [this, session = std::string{c.session}, remote = Drawing{c.remote}] {
-            Drawing& scene = run_.boards[which_].scenes[session];
+            Drawing& scene = board().scenes[session];
             scene.stamp = std::max(scene.stamp, remote.stamp);
             scene.content += remote.content;
             edit(session);
         });
     }
     void remove(const std::string& session) {
-        DeletingBoard& board = run_.boards[which_];
+        FileBoard& board = run_.boards[which_];
         const auto at = board.scenes.find(session);
         if (at == board.scenes.end()) return;
         run_.world.reach("deletion");
@@ -110,7 +159,7 @@ private:
         bridge_.changed(session);
     }
     void edit(const std::string& session) {
-        DeletingBoard& board = run_.boards[which_];
+        FileBoard& board = run_.boards[which_];
         Drawing& scene = board.scenes[session];
         // As a HybridClock that has seen what was applied, removals included.
         const auto base = board.bases.find(session);
@@ -118,7 +167,8 @@ private:
         last = std::max(last, scene.stamp);
         if (base != board.bases.end()) last = std::max(last, base->second.stamp);
         const WallTime now = std::max(host_.wall_clock().now(), last.wall + Duration{1});
-        const std::string added = ";" + std::to_string(run_.edits.size()) + ";";
+        // Unlike all others, because a scene with the content of the base is no edit.
+        const std::string added = ";" + std::to_string(++run_.made) + ";";
         scene.content += added;
         if (session == "c") run_.edits.push_back(added);
         scene.stamp = {.wall = now, .counter = 0, .origin = {static_cast<std::byte>(1 + which_)}};
@@ -141,6 +191,18 @@ void misbehave(SceneWorld& run) {
     run.server.behaviour = healed ? Behaviour::works : all[run.world.choose("server", 6)];
     run.server.failure = {.cause = run.world.chance("busy", 50) ? Cause::overloaded : Cause::lost};
     if (!healed) run.world.after(2s, [&run] { misbehave(run); });
+}
+
+/// Lets the file of a program be full or locked for some seconds, until faults end.
+void spoil_file(SceneWorld& run, std::size_t which) {
+    using File = FileBoard::File;
+    constexpr File all[] = {File::works, File::works, File::full, File::locked};
+    const bool healed = run.world.healed_at().has_value();
+    const File next = healed ? File::works : all[run.world.choose("file", 4)];
+    run.boards[which].file = next;
+    if (next == File::full) run.world.reach("file full");
+    if (next == File::locked) run.world.reach("file locked");
+    if (!healed) run.world.after(3s, [&run, which] { spoil_file(run, which); });
 }
 
 [[nodiscard]] std::string in_step(const SceneWorld& run) {
@@ -176,13 +238,19 @@ bool bridges_to_one_server(sim::World& world) {
         }));
         programs[i]->set_wall_clock(1min * static_cast<int>(world.choose("wrong by", 100)));
     }
-    for (const char* const mark : {"conflict", "open conflict", "reconnecting", "deletion"})
+    for (const char* const mark :
+         {"conflict", "open conflict", "reconnecting", "deletion", "file full", "file locked"}) {
         world.reachable(mark);
+    }
+    const bool spoils = world.chance("spoils files", 60);
     world.always("one writer has no conflict", [&run] { return run.wrong; });
+    world.always("a file that cannot be written is reported", [&run] { return run.uninformed; });
     misbehave(run);
+    for (std::size_t i = 0; spoils && i < 2; ++i) spoil_file(run, i);
     world.run_for(20s);
     world.heal();
     misbehave(run);
+    for (std::size_t i = 0; i < 2; ++i) spoil_file(run, i);
     const auto all_connected = [&] {
         for (sim::Host* const program : programs) {
             const auto* const process = program->process<SceneProgram>();

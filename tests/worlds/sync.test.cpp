@@ -177,7 +177,8 @@ struct NotesRun {
     std::vector<sim::Host*> devices{};
     std::vector<Edit> edits{};
     std::map<Id, std::size_t> ids{};  ///< of the edits; one that was stamped again has several
-    std::set<Id> effects{};           ///< the operations that the store has ever applied
+    /// The operations that the store has ever applied, with the number of its first write of each.
+    std::map<Id, std::size_t> effects{};
     std::vector<std::size_t> backups{0};
 };
 
@@ -187,7 +188,7 @@ std::error_code NotesStore::write(Write one) {
     if (const std::error_code error = apply(one)) return error;
     if (one.kind != 'e' && one.kind != 'm') {
         ++changes_;
-        run_.effects.insert(one.mark.operation);
+        run_.effects.emplace(one.mark.operation, run_.effects.size());
     }
     writes_.push_back(std::move(one));
     return {};
@@ -493,9 +494,14 @@ std::string NotesRun::in_step() {
 }
 std::string NotesRun::lost() const {
     std::set<std::string> seen;
-    for (const Id& id : effects) {
+    std::map<const Edit*, std::size_t> order;  // of those that took effect
+    for (const auto& [id, number] : effects) {
         const auto at = ids.find(id);
-        if (at != ids.end() && edits[at->second].saw) seen.insert(*edits[at->second].saw);
+        if (at == ids.end()) continue;
+        const Edit& edit = edits[at->second];
+        if (edit.saw) seen.insert(*edit.saw);
+        const auto first = order.emplace(&edit, number).first;
+        first->second = std::min(first->second, number);
     }
     const NotesTexts end = store.texts();
     // The author of both edits wanted the later one, which is accounted for by itself. An edit whose
@@ -514,13 +520,17 @@ std::string NotesRun::lost() const {
         const auto at = end.find(edit.element);
         const bool is_there = at != end.end() && at->second == edit.text;
         // A later edit of the same author, a removal by another, and an edit of what is removed
-        // replace a removal.
-        const bool goes_on = std::any_of(
-            edits.begin() + static_cast<std::ptrdiff_t>(i) + 1, edits.end(),
-            [&](const Edit& later) {
-                return later.durable && later.element == edit.element &&
-                       (later.device == edit.device || later.text.empty() || !later.saw);
-            });
+        // replace a removal. An edit of what is removed may have been made before, and have taken
+        // effect after it: two removals are the same state.
+        const auto effect = order.find(&edit);
+        const bool goes_on = std::any_of(edits.begin(), edits.end(), [&](const Edit& other) {
+            if (!other.durable || other.element != edit.element) return false;
+            const auto its = order.find(&other);
+            const bool after = effect != order.end() && its != order.end() &&
+                               effect->second < its->second && !other.saw;
+            return after || (&edit < &other &&
+                             (other.device == edit.device || other.text.empty() || !other.saw));
+        });
         const bool undone = at != end.end() && at->second == edit.saw && !goes_on;
         const bool lost = edit.text.empty() ? undone : !is_there && seen.count(edit.text) == 0;
         if (!lost) continue;

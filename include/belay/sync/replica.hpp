@@ -3,7 +3,7 @@
 /// Replica: the client's half of sync, with edits that are durable and visible at once.
 #pragma once
 
-#include <algorithm>      // std::any_of
+#include <algorithm>      // std::any_of, std::max
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
@@ -133,7 +133,8 @@ public:
         /// The elements whose values the server could not write, or this device could not read,
         /// with the error; by their ids. They stay here as they were, and the other changes are
         /// received. An edit of such an element replaces its value. The next sync() lists them
-        /// again if this one did not receive everything.
+        /// again if this one did not receive everything, and the first one of the next run asks
+        /// for them again.
         std::vector<part::ElementChange<value_type>> unreadable{};
         /// The loss of the server's store; nothing if it is the former one. After a crash during
         /// the copy of that store, the number of elements is that of the rest.
@@ -266,9 +267,9 @@ public:
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
     /// it throws, the next sync() reports the same again. If the process ends before it returns,
     /// the next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the
-    /// edits that the server did not take. But `unreadable`, `lost`, `restored` and `rebased` are
-    /// in memory only: they are not reported again if the local store has the cursor after these
-    /// changes.
+    /// edits that the server did not take. The first sync() of a run reports `unreadable` again.
+    /// But `lost`, `restored` and `rebased` are in memory only: they are not reported again if the
+    /// local store has the cursor after these changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
@@ -316,7 +317,7 @@ public:
             on_report(std::as_const(report));
             interruption.edits = nullptr;
             if (pulled) {
-                unreadable_.clear();
+                unreadable_.changes.clear();
                 const std::error_code error = edits_.release(log(), replaced_);
                 if (!report.error) report.error = error;
                 edits_.count_kept();
@@ -377,6 +378,7 @@ private:
     using Edits = detail::ReplicaEdits<Codec, TheLog>;
     using Edit = typename Edits::Edit;
     using Copy = detail::ReplicaCopy<TheStore>;
+    using Pull = detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>>;
     using Sender = detail::ReplicaSender<Edits>;
     using Change = part::ElementChange<value_type>;
 
@@ -422,12 +424,28 @@ private:
                 update->base = std::move(*value);
             }
         }
-        const Result<Stamp> stamp = clock_.stamp_above(*operation.saw);
+        const Result<Stamp> floor = latest_of(element, *operation.saw);
+        if (!floor) return floor.error();
+        const Result<Stamp> stamp = clock_.stamp_above(*floor);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};
     }
 
+    /// Returns the stamp of the latest version of an element that this replica knows. It may be one
+    /// that cannot be read, which an edit of `seen` replaces.
+    [[nodiscard]] Result<Stamp> latest_of(std::string_view element, const Stamp& seen) {
+        Copy copy{store(), options_.session, bits_};
+        if (!unreadable_.any) {
+            const auto after = copy.unreadable_after();
+            if (!after) return after.error();
+            unreadable_.any = after->has_value();
+        }
+        if (!*unreadable_.any) return seen;
+        const Result<Stamp> hidden = copy.unreadable_version(element);
+        if (!hidden) return hidden.error();
+        return std::max(seen, *hidden);
+    }
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
         const auto found = store().find({options_.session, element});
         if (!found) return found.error();
@@ -436,8 +454,7 @@ private:
 
     template <class Server>
     [[nodiscard]] std::error_code pull(Server& server, Report& report) {
-        detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>> changes{
-            edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
+        Pull changes{edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
         return changes.run(server, report);
     }
     /// Lists what the replica has in memory.
@@ -446,7 +463,7 @@ private:
             if (edit.formerly == no_id) continue;
             report.restamped.push_back({edit.formerly, edit.operation});
         }
-        for (const auto& [id, change] : unreadable_) report.unreadable.push_back(change);
+        for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
     }
     /// Reports the versions that were replaced in a process that ended before its report was read.
     [[nodiscard]] std::error_code report_unread(Report& report) {
@@ -503,8 +520,8 @@ private:
                 return {element, operation.stamp,
                         is_removal ? std::nullopt : std::optional{operation.value()}};
             };
-            const auto bad = unreadable_.find(operation.element());
-            if (bad != unreadable_.end()) {
+            const auto bad = unreadable_.changes.find(operation.element());
+            if (bad != unreadable_.changes.end()) {
                 // The local store has the version before both.
                 if (is_removal || bad->second.stamp != operation.stamp) {
                     if (!is_noted(operation)) report.replaced.push_back({mine(), bad->second});
@@ -512,7 +529,7 @@ private:
                 }
                 // A merged version would have another stamp, so this one is the edit.
                 if (const std::error_code error = copy.put(mine())) return error;
-                unreadable_.erase(bad);
+                unreadable_.changes.erase(bad);
                 continue;
             }
             const part::ElementKey key{options_.session, operation.element()};
@@ -551,8 +568,8 @@ private:
     HybridClock<WallClock> clock_;
     Edits edits_;
     typename Edits::Replaced replaced_{};
-    Report unread_{};                                          // of a sync that an exception ended
-    std::map<std::string, Change, std::less<>> unreadable_{};  // since the last complete pull
+    Report unread_{};  // of a sync that an exception ended
+    typename Pull::Unreadable unreadable_{};
     bool is_loaded_ = false;
 };
 

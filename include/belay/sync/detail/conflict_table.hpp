@@ -60,7 +60,9 @@ struct ConflictEntry {
     // have decided against it, and in neither case has the author seen what is here.
     if (local.presence == part::Presence::absent || local.stamp == saw) return {};
     if (kind == OperationKind::remove && local.presence == part::Presence::removed) {
-        return {ConflictAction::raise_tombstone, {}};
+        // A version that the store lacks may come yet. Its author has not seen that this operation
+        // removed it, so the removal has a version of its own.
+        return {local.stamp < saw ? ConflictAction::apply : ConflictAction::raise_tombstone, {}};
     }
     return {ConflictAction::strategy_decides, ConcurrentModification{}};
 }

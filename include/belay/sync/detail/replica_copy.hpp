@@ -28,6 +28,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// them, so that elements of a history that the server then loses are noticed. Both are stamps of
 /// tombstones in a session of its own: a StoreLike keeps every stamp, and values only of the
 /// application's type.
+///
+/// If a value of a page cannot be read, the store gets the stamp of that version, and the number of
+/// the cursor before the first such page. From there the next run of the program reads again, with
+/// a codec that may be another one.
 template <StoreLike Store>
 class ReplicaCopy {
 public:
@@ -65,6 +69,7 @@ public:
     /// What a page belongs to.
     enum class Of : std::uint8_t {
         changes,     ///< its cursor is kept
+        again,       ///< some of its changes are here, and the cursor is kept at the end
         copy,        ///< only what differs is a change, and the cursor is kept at the end
         other_copy,  ///< of another store, where a stamp may name another version
         first_copy   ///< into an empty store
@@ -75,7 +80,7 @@ public:
     [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
         for (const Change& change : page.changes) {
             if (change.error) continue;
-            if (of == Of::copy) {
+            if (of == Of::copy || of == Of::again) {
                 const Result<bool> has = has_version(change);
                 if (!has) return has.error();
                 if (*has) continue;
@@ -84,20 +89,56 @@ public:
         }
         return {};
     }
-    [[nodiscard]] std::error_code apply(const Page& page, Of of) {
+    /// `after` is the number of the cursor of the page's question; 0 in a copy.
+    [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after) {
         return in_transaction([&]() -> std::error_code {
             if (of != Of::first_copy) {
                 // Until a copy is complete, the store has elements of two histories.
-                const std::uint64_t seen = of == Of::changes ? page.next.seen : no_history;
+                const std::uint64_t seen = !is_copy(of) ? page.next.seen : no_history;
                 if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
                     return error;
                 }
             }
+            if (const auto error = note_unreadable(page, of, after)) return error;
             const std::error_code error =
                 for_each_new(page, of, [&](const Change& change) { return put(change); });
             if (error) return error;
             return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });
+    }
+    /// Returns the number of the cursor before the first version that could not be read; nothing if
+    /// all could.
+    [[nodiscard]] Result<std::optional<std::uint64_t>> unreadable_after() {
+        const Result<part::ElementState> found = store_.find({cursor_session(), "unreadable"});
+        if (!found) return found.error();
+        const auto number =
+            static_cast<std::uint64_t>(found->stamp.wall.time_since_epoch().count() - offset);
+        if (found->presence != part::Presence::removed || number == no_history) {
+            return std::optional<std::uint64_t>{};
+        }
+        return std::optional{number};
+    }
+    [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
+        const auto before = unreadable_after();
+        if (!before) return before.error();
+        if (*before == number) return {};
+        return write("unreadable", number.value_or(no_history), 0, no_id);
+    }
+    /// Returns the stamp of the latest version of an element that could not be read; Stamp{} if
+    /// there is none.
+    [[nodiscard]] Result<Stamp> unreadable_version(std::string_view element) {
+        const Result<part::ElementState> found = store_.find({unreadable_session(), element});
+        if (!found) return found.error();
+        if (found->presence != part::Presence::removed) return Stamp{};
+        Stamp stamp = found->stamp;
+        stamp.wall = earlier(stamp.wall, Duration{offset});
+        return stamp;
+    }
+    /// Returns whether the store has the version of a change, whose stamp names one version only.
+    [[nodiscard]] Result<bool> has_live(const Change& change) {
+        const Result<part::ElementState> found = store_.find({session_, change.id});
+        if (!found) return found.error();
+        return found->presence == part::Presence::live && found->stamp == change.stamp;
     }
     /// Makes this the version of an element, which may be a removal.
     [[nodiscard]] std::error_code put(const Change& change) {
@@ -149,7 +190,27 @@ private:
         const auto there = change.value ? part::Presence::live : part::Presence::removed;
         return found->presence == there && found->stamp == change.stamp;
     }
+    [[nodiscard]] static bool is_copy(Of of) noexcept {
+        return of != Of::changes && of != Of::again;
+    }
+    [[nodiscard]] std::error_code note_unreadable(const Page& page, Of of, std::uint64_t after) {
+        bool any = false;
+        for (const Change& change : page.changes) {
+            if (!change.error) continue;
+            any = true;
+            Stamp stamp = change.stamp;
+            stamp.wall = later(stamp.wall, Duration{offset});
+            const std::string session = unreadable_session();
+            if (const auto error = store_.remove({session, change.id}, mark(stamp))) return error;
+        }
+        if (!any) return {};
+        const auto before = unreadable_after();
+        if (!before) return before.error();
+        // In a copy, the number there may be of another history.
+        return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
+    }
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
+    [[nodiscard]] std::string unreadable_session() const { return session_ + '\0' + "unreadable"; }
     [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
         // An id of its own, because a store may refuse an id that it knows.
         return {stamp, make_id(bits_), 0, part::Decision::unknown};

@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min, std::rotate
+#include <algorithm>      // std::min, std::rotate, std::stable_partition
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::size_t, std::ptrdiff_t
 #include <cstdint>        // std::uint64_t
@@ -114,6 +114,7 @@ public:
     [[nodiscard]] std::error_code load(Log& log, Replaced& replaced) {
         std::map<Id, std::uint64_t> known;
         FormerStamps former_stamps;
+        Places late;  // of the edits whose first record here is not that of the edit itself
         for (std::uint64_t number = log.base(); number <= log.last(); ++number) {
             const Result<BytesView> bytes = log.read(number);
             if (!bytes) return bytes.error();
@@ -149,6 +150,8 @@ public:
                 edit.operation = std::move(record->operation);
             }
             const std::uint64_t seq = is_new ? last_ : at->second;
+            const bool is_made = record->state == EditState::waiting && record->formerly == no_id;
+            if (is_new && !is_made) late.insert(seq);
             known.emplace(edit.operation.id, seq);
             edit.formerly = record->formerly;
             if (edit.formerly != no_id) known.emplace(edit.formerly, seq);
@@ -158,7 +161,7 @@ public:
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
         forget_decided();
-        order(former_stamps);
+        order(former_stamps, late);
         return {};
     }
     /// Appends an edit to the log; it is durable after the next commit. `last` is the last_of() its
@@ -331,6 +334,7 @@ private:
         std::map<std::pair<std::string, Stamp>, Change> changes_{};
         std::map<std::uint64_t, Stamp> latest_{};
     };
+    using Places = std::unordered_set<std::uint64_t>;
     struct TextHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const noexcept {
@@ -378,9 +382,9 @@ private:
         return is_lifted ? stamp_above(*operation.saw, operation.stamp.origin) : operation.stamp;
     }
     /// Puts what the log has into the order in which it was made.
-    void order(const FormerStamps& former_stamps) {
+    void order(const FormerStamps& former_stamps, const Places& late) {
         for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
-        for (const auto& [element, last] : last_of_) order_by_versions(last);
+        for (const auto& [element, last] : last_of_) order_by_versions(last, late);
         std::unordered_set<std::string_view> outdated;
         for (auto& [seq, edit] : edits_) {
             const std::string_view element = edit.operation.element();
@@ -393,17 +397,22 @@ private:
     ///
     /// A kept edit is appended again. If another element's edit then holds the front of the log,
     /// the first record of the kept one may be released before that of a later edit of its element.
-    /// The order of the records is then another one, but each edit names the one before it.
-    void order_by_versions(std::uint64_t last) {
+    /// The order of the records is then another one. A record is released after all before it. So
+    /// an edit whose first record is released was made before those whose first record is there.
+    /// Beyond that, an edit names the one before it.
+    void order_by_versions(std::uint64_t last, const Places& late) {
         std::vector<std::uint64_t> places;
         for (std::uint64_t at = last; at != 0; at = edits_.at(at).before) {
             // A rejected one is in no order with the others, whose authors did not see it.
             if (edits_.at(at).state != EditState::rejected) places.push_back(at);
         }
-        std::vector<std::uint64_t> order{places.rbegin(), places.rend()};
+        const std::vector<std::uint64_t> recorded{places.rbegin(), places.rend()};
+        std::vector<std::uint64_t> order = recorded;
+        std::stable_partition(order.begin(), order.end(),
+                              [&](std::uint64_t seq) { return late.count(seq) != 0; });
         std::size_t moves = 0;
         while (moves <= order.size() && puts_one_behind_what_it_saw(order)) ++moves;
-        if (moves == 0) return;
+        if (order == recorded) return;
         std::vector<std::uint64_t> before;
         for (const std::uint64_t at : places) before.push_back(edits_.at(at).before);
         std::vector<Edit> moved;

@@ -40,8 +40,12 @@ class ReplicaPull {
 public:
     using Replaced = typename Edits::Replaced;
 
-    /// The elements whose present values are on no page; by their ids.
-    using Unreadable = std::map<std::string, Change, std::less<>>;
+    /// The elements whose present values are on no page.
+    struct Unreadable {
+        std::map<std::string, Change, std::less<>> changes{};  // by their ids, if not reported yet
+        bool is_due = true;         // they are to be read again, once in each run
+        std::optional<bool> any{};  // whether the local store has noted one; none: not known yet
+    };
 
     struct Context {
         const ReplicaOptions& options;
@@ -79,6 +83,7 @@ private:
         is_first_ = !found->has_value();
         position_.had = found->value_or(part::StoreCursor{});
         position_.cursor = position_.had;
+        if (const auto error = go_back()) return error;
         for (bool more = true; more;) {
             auto page = server.changes(position_.cursor);
             if (!page) return page.error();
@@ -87,7 +92,29 @@ private:
             position_.cursor = page->next;
             more = page->more;
         }
-        if (of_ == Of::changes) return {};
+        if (of_ != Of::changes) {
+            if (const auto error = finish(report)) return error;
+            if (const auto error = copy_.keep_unreadable_after(unreadable_after_)) return error;
+            context_.unreadable.any = unreadable_after_.has_value();
+        }
+        context_.unreadable.is_due = false;
+        return {};
+    }
+    /// Goes back to the first value that could not be read, if there is one.
+    [[nodiscard]] std::error_code go_back() {
+        if (!context_.unreadable.is_due) return {};
+        const auto after = copy_.unreadable_after();
+        if (!after) return after.error();
+        context_.unreadable.any = after->has_value();
+        if (*after && **after < position_.cursor.changes) {
+            position_.cursor.changes = **after;
+            of_ = Of::again;
+        }
+        return {};
+    }
+    template <class Report>
+    [[nodiscard]] std::error_code finish(Report& report) {
+        if (of_ == Of::again) return copy_.finish({}, position_.cursor);
         report.copied = true;
         if (of_ == Of::first_copy) return copy_.finish({}, position_.cursor);
         const auto gone = copy_.beside(copied_);
@@ -117,13 +144,13 @@ private:
         if (of_ == Of::copy || of_ == Of::other_copy) {
             for (const Change& change : page.changes) copied_.insert(change.id);
         }
-        note_unreadable(page);
+        if (const auto error = note_unreadable(page)) return error;
         if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
         if (of_ == Of::other_copy) {
             if (const auto error = note_lost(page, *report.lost)) return error;
         }
         if (const auto error = prepare(page, report)) return error;
-        return copy_.apply(page, of_);
+        return copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes);
     }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
@@ -140,6 +167,7 @@ private:
         if (!is_empty) return is_empty.error();
         of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
         copied_.clear();
+        unreadable_after_.reset();
         ++position_.copies;
         return {};
     }
@@ -175,16 +203,26 @@ private:
         if (is_first || stamp < lost.earliest) lost.earliest = stamp;
         if (is_first || lost.latest < stamp) lost.latest = stamp;
     }
-    void note_unreadable(const Page& page) {
-        if (page.begins_copy) context_.unreadable.clear();
+    [[nodiscard]] std::error_code note_unreadable(const Page& page) {
+        auto& changes = context_.unreadable.changes;
+        if (page.begins_copy) changes.clear();
         for (const Change& change : page.changes) {
-            if (!change.error) {
-                context_.unreadable.erase(change.id);
-                continue;
+            changes.erase(change.id);
+            if (!change.error) continue;
+            context_.clock.saw(change.stamp);
+            context_.unreadable.any = true;
+            if (of_ != Of::other_copy) {
+                // An edit of this replica that the server cannot write is here.
+                const Result<bool> is_here = copy_.has_live(change);
+                if (!is_here) return is_here.error();
+                if (*is_here) continue;
             }
-            context_.clock.saw(change.stamp);  // so that an edit of this replica replaces it
-            context_.unreadable.insert_or_assign(change.id, change);
+            changes.emplace(change.id, change);
+            if (!unreadable_after_) {
+                unreadable_after_ = page.begins_copy ? 0 : position_.cursor.changes;
+            }
         }
+        return {};
     }
     /// Makes durable what the local store loses by these changes.
     template <class Report>
@@ -276,6 +314,7 @@ private:
     bool is_first_ = false;  // nothing was received before
     Position position_{};
     Of of_ = Of::changes;
+    std::optional<std::uint64_t> unreadable_after_{};  // the cursor before the first one
     std::unordered_set<std::string> copied_{};
     std::set<std::string> restored_{};  // in the order of the report
 };

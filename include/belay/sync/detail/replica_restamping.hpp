@@ -83,17 +83,20 @@ public:
     }
 
 private:
-    /// An operation that changes a version of the server that is ahead of its clock.
+    /// An operation that changes a version that is ahead of the server's clock.
     struct Ahead {
         std::size_t index;
         Stamp saw;
+        bool is_there;  // the server has that version
     };
 
     /// Lets the operations that saw a version ahead of the server's clock name none, since no stamp
     /// above such a version is accepted.
     ///
     /// It is an edit that the server never gets, since it was dropped or rejected, or the version
-    /// of the server, whose clock was ahead. `ahead` lists the operations of the second kind.
+    /// of the server, whose clock was ahead. `ahead` lists the operations that get it back: those
+    /// of the second kind, and removals. A restored server lacks the version that a removal saw,
+    /// and may get it again. If it has an earlier removal meanwhile, it must distinguish the two.
     template <class VersionOf>
     [[nodiscard]] std::error_code forget_versions_ahead(std::vector<Op>& operations,
                                                         VersionOf& version_of,
@@ -107,17 +110,22 @@ private:
             if (earlier.count({one.element(), *one.saw}) != 0) continue;
             const Result<Stamp> there = version_of(one.element());
             if (!there) return there.error();
-            if (*there == *one.saw) ahead.push_back({i, *one.saw});
+            const bool is_there = *there == *one.saw;
+            if (is_there || one.kind() == OperationKind::remove) {
+                ahead.push_back({i, *one.saw, is_there});
+            }
             one.saw = Stamp{};
         }
         return {};
     }
-    /// Gives an operation its version back, and the ones that follow it the versions that the
-    /// server will make: it lifts the stamp of an operation above the version that it replaces.
+    /// Gives an operation its version back. If the server has that, the ones that follow it get the
+    /// versions that the server will make: it lifts the stamp of an operation above the version
+    /// that it replaces.
     static void follow(std::vector<Op>& operations, const Ahead& one, const Id& origin) {
         Stamp made = operations[one.index].stamp;
         Stamp lifted = stamp_above(one.saw, origin);
         operations[one.index].saw = one.saw;
+        if (!one.is_there) return;
         const std::string_view element = operations[one.index].element();
         for (std::size_t i = one.index + 1; i < operations.size(); ++i) {
             Op& next = operations[i];

@@ -105,14 +105,19 @@ public:
         // The base has a stamp of the remote only after the remote has returned it.
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
-        if (!pushed_here_ || origin == Id{}) return Shows::change;
+        if (pushed_ == Pushed::no || origin == Id{}) return Shows::change;
         // A remote that had no scene may have lost one that the author knew.
         if (saw && saw->origin != Id{}) {
             // Each version has a stamp above that of the one which its author saw. So an author
             // who saw an earlier one had not seen the base, nor had the authors before.
             const bool cut = may_be_cut_to(*saw, base_->stamp);
             if (*saw >= base_->stamp || cut) return Shows::change;
-            return earlier ? Shows::unaware_change : Shows::overwrote;
+            if (earlier) return Shows::unaware_change;
+            // The author of a scene has seen it, also if the remote had lost it and got it again
+            // from here. If the base was edited here, the origin may be that of a remote which
+            // stamps all scenes.
+            const bool by_author = pushed_ == Pushed::again && remote.stamp.origin == origin;
+            return by_author ? Shows::change : Shows::overwrote;
         }
         // By its clock, the other client had not seen the change that was pushed from here.
         return earlier && remote.stamp.origin != Id{} ? Shows::unaware_change : Shows::change;
@@ -129,9 +134,10 @@ public:
     constexpr void sending_over(const std::optional<SceneMark>& over) noexcept { replaced_ = over; }
     /// The remote has confirmed a push.
     constexpr void pushed(const SceneMark& mark) noexcept {
+        const bool is_edit = !base_ || base_->hash != mark.hash;
         rebase(mark);
         recovered_ = false;
-        pushed_here_ = true;
+        if (pushed_ == Pushed::no) pushed_ = is_edit ? Pushed::edit : Pushed::again;
         sent.clear();
     }
     /// Both sides have this scene.
@@ -148,7 +154,7 @@ public:
             before_.add(base_->hash);
             undone_ = 0;
             waited_ = false;
-            pushed_here_ = false;
+            pushed_ = Pushed::no;
         }
         stored_ = stored_ && base_ == mark;
         base_ = mark;
@@ -181,7 +187,7 @@ public:
         f(open ? open->remote : 0);
         f(undone_);
         f(waited_);
-        f(pushed_here_);
+        f(static_cast<int>(pushed_));
         f(recovered_);
         f(stored_);
     }
@@ -207,6 +213,12 @@ public:
     RecentHashes sent{};
 
 private:
+    /// Whether the base was pushed from here, in this run.
+    enum class Pushed : std::uint8_t {
+        no,
+        again,  ///< only because the remote had lost it
+        edit    ///< as an edit of this side
+    };
     static constexpr std::uint8_t undone_most = 20;
 
     std::optional<SceneMark> base_{};
@@ -216,7 +228,7 @@ private:
     RecentHashes before_{};
     std::uint8_t undone_ = 0;
     bool waited_ = false;
-    bool pushed_here_ = false;
+    Pushed pushed_ = Pushed::no;
     bool recovered_ = false;
     bool stored_ = false;
 };
@@ -284,6 +296,9 @@ struct SceneDecision {
     const bool equal = remote.stamp == local.stamp;
     const bool later = equal ? remote.hash > local.hash : remote.stamp > local.stamp;
     if (later) {
+        // An earlier run pulled the local scene, and could not store it as the base.
+        const bool is_pulled = sides.recovered && !equal && of_one_clock(remote, local);
+        if (is_pulled) return {Move::apply, false, true};
         if (sides.recovered) return {Move::leave, true, false};
         return {Move::apply, true, true};
     }
