@@ -363,22 +363,6 @@ TEST_CASE("a value of the store that is nested too deep to be parsed fails alone
     CHECK(result->overwrote.empty());
 }
 
-TEST_CASE("JsonReplicaServer answers a batch although a value that it replaced has no JSON",
-          "[adapter][json_sync_server]") {
-    JsonRig rig;
-    auto server = rig.body();
-    REQUIRE_FALSE(rig.store.add({"s", "c"}, "\xff", {stamp(9), id_of(99), 0, {}}));
-    Op edit = add("c", "1", stamp(50));
-    edit.saw = Stamp{};
-    for (int times = 0; times < 2; ++times) {  // it is applied, and then known
-        const auto result = server.send({&edit, 1});
-        REQUIRE(result);
-        CHECK(result->synced_count == 1);
-        CHECK(result->overwrote.empty());
-    }
-    CHECK(rig.store.read({"s", "c"})->value_or("") == "1");
-}
-
 TEST_CASE("answers of a JsonReplicaServer keep answer_bytes", "[adapter][json_sync_server]") {
     JsonRig rig;
     for (std::uint64_t i = 0; i < 50; ++i) {

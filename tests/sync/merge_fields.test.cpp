@@ -3,7 +3,11 @@
 // two fields against a plain model, and two replicas.
 #include <belay/sync/merge_fields.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <map>
+#include <set>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/sync/sync_rig.hpp"
@@ -29,17 +33,34 @@ int field(const Fields& of, const char* name) {
 }
 int merged_field(int base, int earlier, int later) { return later != base ? later : earlier; }
 
-/// The value after two edits of `base`, of which the first given comes first.
-std::optional<Fields> after_both(const Fields& base, const FieldsOp& first,
-                                 const FieldsOp& second) {
+/// The value after edits of `base`, in the order given.
+std::optional<Fields> after_edits(const Fields& base, const std::vector<FieldsOp>& edits) {
     MemoryStore<Fields> store;
     SyncProcessor processor{std::ref(store), MergeFields{}, SyncOptions{}, NoObserver{},
                             ManualWallTime{}};
-    const FieldsOp add{fresh_id(), stamp(1), AddElement<Fields>{"e", base}};
-    const FieldsOp batch[] = {add, first, second};
+    std::vector<FieldsOp> batch{{fresh_id(), stamp(1), AddElement<Fields>{"e", base}}};
+    batch.insert(batch.end(), edits.begin(), edits.end());
     const auto result = processor.process_batch("s", batch);
-    REQUIRE(result.synced_count + result.conflict_count == 3);
+    REQUIRE(result.synced_count + result.conflict_count == batch.size());
     return store.read({"s", "e"}).value();
+}
+std::optional<Fields> after_both(const Fields& base, const FieldsOp& first,
+                                 const FieldsOp& second) {
+    return after_edits(base, {first, second});
+}
+/// Calls `see` with the value after three edits of `base`, in each order.
+void after_three(const Fields& base, const Fields (&changed)[3],
+                 const std::function<void(const std::optional<Fields>&)>& see) {
+    std::vector<std::size_t> order{0, 1, 2};
+    do {
+        std::vector<FieldsOp> edits;
+        for (const std::size_t i : order) {
+            const auto moment = static_cast<int>(i) + 2;
+            edits.push_back({fresh_id(), stamp(moment, i + 1),
+                             UpdateElement<Fields>{"e", changed[i], base}, stamp(1)});
+        }
+        see(after_edits(base, edits));
+    } while (std::next_permutation(order.begin(), order.end()));
 }
 
 }  // namespace
@@ -90,4 +111,21 @@ TEST_CASE("MergeFields decides a change beside a removal by the later stamp",
     const FieldsOp last{fresh_id(), stamp(3, 1), RemoveElement{"e"}, stamp(1)};
     CHECK(after_both(base, earlier, last) == std::nullopt);
     CHECK(after_both(base, last, earlier) == std::nullopt);
+}
+
+TEST_CASE("MergeFields merges three changes in each order, if no two are of one field",
+          "[sync][merge_fields]") {
+    const Fields base{{"a", 0}, {"b", 0}};
+    after_three(base, {{{"a", 1}, {"b", 0}}, {{"a", 0}}, {{"a", 0}, {"b", 0}, {"c", 3}}},
+                [](const auto& merged) {
+                    CHECK(merged == Fields{{"a", 1}, {"c", 3}});
+                });
+    // The second one may come after the other two are merged, and is then the earlier side.
+    std::set<int> kept;
+    after_three(base, {{{"a", 1}, {"b", 0}}, {{"a", 2}, {"b", 0}}, {{"a", 0}, {"b", 3}}},
+                [&](const auto& merged) {
+                    kept.insert(field(*merged, "a"));
+                    CHECK(field(*merged, "b") == 3);
+                });
+    CHECK(kept == std::set<int>{1, 2});
 }

@@ -66,22 +66,6 @@ TEST_CASE("a server stops applying operations when its answer is long, and the r
     CHECK(rig.longest_answer <= 1000);
 }
 
-TEST_CASE("a server answers a batch although its codec rejects a value that it replaced",
-          "[sync][replica_server][regression]") {
-    BytesRig<> rig;
-    auto server = rig.body();
-    REQUIRE_FALSE(rig.store.add({"s", "c"}, "unencodable", {stamp(9), id_of(99), 0, {}}));
-    Op edit = add("c", "1", stamp(50));
-    edit.saw = Stamp{};
-    for (int times = 0; times < 2; ++times) {  // it is applied, and then known
-        const auto result = server.send({&edit, 1});
-        REQUIRE(result);
-        CHECK(result->synced_count == 1);
-        CHECK(result->overwrote.empty());
-    }
-    CHECK(rig.store.read({"s", "c"})->value_or("") == "1");
-}
-
 TEST_CASE(
     "an edit that the store refuses holds back later ones of its element in the same question",
     "[sync][replica_server]") {

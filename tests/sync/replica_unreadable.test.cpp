@@ -84,6 +84,37 @@ auto synced(Replica& replica, Server& server) {
     return report;
 }
 
+/// A phone whose edit of "a" the server applied, and in whose place another author put a value that
+/// the server cannot write. The answer with it has arrived, and the one after that was lost.
+struct InterruptedPhone {
+    /// `was_own`: the version that the edit changed was the phone's, too.
+    explicit InterruptedPhone(bool was_own, bool removes = false) {
+        if (was_own) {
+            REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+        } else {
+            rig.write("a", "1");
+        }
+        static_cast<void>(synced(*phone.replica, server));
+        if (removes) {
+            REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+        } else {
+            REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+        }
+        server.after_batch = [this] {
+            rig.write("a", "unencodable");
+            for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+        };
+        server.lose_in = 3;  // the second page after the batch; the cursor is behind the first one
+        CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    }
+    InterruptedPhone(const InterruptedPhone&) = delete;
+    InterruptedPhone& operator=(const InterruptedPhone&) = delete;
+
+    UnreadableRig rig{};
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+};
+
 }  // namespace
 
 TEST_CASE("a value that cannot be written or read fails alone, and is well after the next edit",
@@ -224,23 +255,8 @@ TEST_CASE("Replica reports its edit whose version the server has lifted and cann
 
 TEST_CASE("Replica lists an unreadable element, and its edit there, after a sync that failed",
           "[sync][replica][regression]") {
-    const bool was_own = GENERATE(true, false);
-    UnreadableRig rig;
-    UnwritingServer server{rig.body()};
-    Device<> phone = rig.device(1);
-    if (was_own) {
-        REQUIRE(phone.replica->edit(PutText{"a", "1"}));
-    } else {
-        rig.write("a", "1");
-    }
-    static_cast<void>(synced(*phone.replica, server));
-    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
-    server.after_batch = [&] {
-        rig.write("a", "unencodable");
-        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
-    };
-    server.lose_in = 3;  // the second page after the batch
-    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    InterruptedPhone interrupted{GENERATE(true, false)};
+    auto& [rig, server, phone] = interrupted;
     const auto report = synced(*phone.replica, server);
     REQUIRE(report.replaced.size() == 1);
     CHECK(report.replaced[0].mine.value == "2");
@@ -255,28 +271,9 @@ TEST_CASE("Replica lists an unreadable element, and its edit there, after a sync
 
 TEST_CASE("Replica reports its edit under an unreadable value after a crash",
           "[sync][replica][regression]") {
-    const bool was_own = GENERATE(true, false);
     const bool removes = GENERATE(true, false);
-    UnreadableRig rig;
-    UnwritingServer server{rig.body()};
-    Device<> phone = rig.device(1);
-    if (was_own) {
-        REQUIRE(phone.replica->edit(PutText{"a", "1"}));
-    } else {
-        rig.write("a", "1");
-    }
-    static_cast<void>(synced(*phone.replica, server));
-    if (removes) {
-        REQUIRE(phone.replica->edit(RemoveElement{"a"}));
-    } else {
-        REQUIRE(phone.replica->edit(PutText{"a", "2"}));
-    }
-    server.after_batch = [&] {
-        rig.write("a", "unencodable");
-        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
-    };
-    server.lose_in = 3;  // the second page after the batch; the cursor is behind the first one
-    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    InterruptedPhone interrupted{GENERATE(true, false), removes};
+    auto& [rig, server, phone] = interrupted;
     phone.disk.crash(Random{Seed{1}});
     REQUIRE(phone.start());
     const auto report = synced(*phone.replica, server);

@@ -164,6 +164,51 @@ TEST_CASE("the same batch twice changes nothing the second time", "[sync][conver
     twice(RemoteWins{});
 }
 
+TEST_CASE("a batch that is sent again in parts and in another order has the same results",
+          "[sync][convergence][property]") {
+    const auto resent = [](auto strategy) {
+        CHECK(rc::check("after a restart of the processor, under any strategy", [=] {
+            Memory store;
+            Ops batch = any_operations(Kinds::all, false);
+            for (Op& op : batch) {
+                const int version = *rc::gen::inRange(-2, 6);
+                if (version >= 0) op.saw = version == 0 ? Stamp{} : stamp(version, 1);
+            }
+            auto processor = processor_of(store, strategy);
+            const SyncResult first = processor.process_batch("s", batch);
+            RC_ASSERT(first.success);
+            const std::string before = all_of(store);
+            auto restarted = processor_of(store, strategy);
+            std::size_t conflicts = 0, overwrote = 0;
+            for (const Op& op : shuffled(batch)) {
+                const SyncResult one = restarted.process_batch("s", Ops{op});
+                RC_ASSERT(one.success);
+                conflicts += one.conflict_count;
+                overwrote += one.overwrote.size();
+                const auto is_same = [&](const auto& other) { return other.operation == op; };
+                for (const auto& conflict : one.conflicts) {
+                    const auto at =
+                        std::find_if(first.conflicts.begin(), first.conflicts.end(), is_same);
+                    RC_ASSERT(at != first.conflicts.end());
+                    RC_ASSERT(to_string(conflict.reason) == to_string(at->reason));
+                }
+                for (const auto& replaced : one.overwrote) {
+                    const auto at =
+                        std::find_if(first.overwrote.begin(), first.overwrote.end(), is_same);
+                    RC_ASSERT(at != first.overwrote.end());
+                    RC_ASSERT(replaced == *at);
+                }
+            }
+            RC_ASSERT(conflicts == first.conflict_count);
+            RC_ASSERT(overwrote == first.overwrote.size());
+            RC_ASSERT(all_of(store) == before);
+        }));
+    };
+    resent(LastWriteWins{});
+    resent(LocalWins{});
+    resent(RemoteWins{});
+}
+
 TEST_CASE("Adds and Removes converge in any order and batching", "[sync][convergence][property]") {
     CHECK(rc::check("to what the oracle says", [] {
         const Ops all = any_operations(Kinds::adds_and_removes);

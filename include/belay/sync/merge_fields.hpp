@@ -31,8 +31,8 @@ concept MergesByField = std::equality_comparable<typename Map::mapped_type> &&
 /// a Replica adds. Without it, a field that one side lacks is kept. A change next to a removal of
 /// the whole element is decided as by LastWriteWins.
 ///
-/// Two edits with `saw` come to the same in both orders. The processor reports a merged operation
-/// in SyncResult::overwrote.
+/// Two edits with `saw` come to the same in both orders. If two of three touch one field, the order
+/// of arrival may decide. The processor reports a merged operation in SyncResult::overwrote.
 ///
 /// Models:        StrategyLike.
 /// Thread safety: distinct objects and one shared object safe (no state).
