@@ -22,10 +22,11 @@ void print(const char* what, std::uint64_t seed, const belay::sim::World& world)
 }
 
 bool session(std::uint64_t seed) {
-    SessionWorld<> w{belay::Seed{seed}};
-    const bool finished = w.run();
-    print("session", seed, w.world);
-    return finished && w.verdict().empty();
+    const SessionWorldOptions options;
+    belay::sim::World world{belay::Seed{seed}, {.draw = options.faults}};
+    const bool passed = session_body<>(options)(world);
+    print("session", seed, world);
+    return passed;
 }
 
 bool sync(std::uint64_t seed) {

@@ -67,8 +67,8 @@ def worlds(case, seeds=None):
 
 KILLS = "Session delivers each operation once while both sides are killed often"
 KILLED = worlds(KILLS)
-KILLED_OFTEN = worlds(KILLS, 10000)
-SLOW_NETWORK = worlds("Session delivers each operation once over a slow network", 25000)
+KILLED_OFTEN = worlds(KILLS, 2500)
+SLOW_NETWORK = worlds("Session delivers each operation once over a slow network", 5000)
 SERVER_LOST = worlds("Session reports the loss of the server's disk")
 CLIENT_LOST = worlds("Session goes on after the loss of the client's disk")
 CLIENT_RESTORED = worlds("Session reports that the client's disk went back to an older copy")

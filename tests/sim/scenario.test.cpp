@@ -605,6 +605,25 @@ TEST_CASE("draw switches each class on in about half of the seeds, log-uniformly
     CHECK(empty > 0);
 }
 
+TEST_CASE("draw without swarm has each class in every scenario, with its largest number",
+          "[sim][scenario][unit]") {
+    const sim::ScenarioOptions options{.swarm = false, .kills = 8, .refusals = 0};
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        std::map<sim::Fault::Kind, int> counts;
+        const sim::Scenario drawn = sim::draw(options, Seed{seed}, {"a", "b", "c"});
+        for (const auto& step : drawn.steps()) ++counts[step.fault.kind];
+        CHECK(counts[sim::Fault::Kind::kill] == 8);
+        CHECK(counts[sim::Fault::Kind::pause] == 2);
+        CHECK(counts[sim::Fault::Kind::refuse] == 0);
+        CHECK(counts[sim::Fault::Kind::drop_connections] == 7);  // 2 drops, and 5 cuts
+        // A fault is the same as with swarm testing, if that draws it.
+        const sim::Scenario swarm =
+            sim::draw({.kills = 8, .refusals = 0}, Seed{seed}, {"a", "b", "c"});
+        for (const auto& step : swarm.steps())
+            CHECK(std::count(drawn.steps().begin(), drawn.steps().end(), step) == 1);
+    }
+}
+
 TEST_CASE("draw leaves the other faults where they are", "[sim][scenario][property]") {
     const std::vector<std::string> two{"a", "b"};
     const std::vector<std::string> three{"a", "b", "c"};

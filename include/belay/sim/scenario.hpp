@@ -213,9 +213,12 @@ namespace detail {
 /// The faults that `draw` may put into a scenario: for each class the largest number of them.
 ///
 /// For each seed a class is on or off, half and half, and the number of its faults is drawn
-/// log-uniformly from 1 to the largest number. 0 switches a class off. Tests find more in this way
-/// than with all classes at the same rate (A. Groce et al., "Swarm Testing", 2012).
+/// log-uniformly from 1 to the largest number. 0 switches a class off. In general, tests find more
+/// in this way than with all classes at the same rate (A. Groce et al., "Swarm Testing", 2012).
 struct ScenarioOptions {
+    /// `false`: every scenario has all classes, each with its largest number. Use it for failures
+    /// that need faults of several classes at once, and for small numbers of seeds.
+    bool swarm = true;
     std::uint32_t kills = 3;
     std::uint32_t pauses = 2;
     std::uint32_t partitions = 2;
@@ -405,8 +408,8 @@ private:
         if (most == 0) return;
         const std::uint64_t key = mix(seed_, hash_of(name));
         Random swarm{Seed{key}};
-        if ((swarm() & 1) == 0) return;
-        const std::uint64_t count = log_uniform(swarm, std::uint64_t{most});
+        if (options_.swarm && (swarm() & 1) == 0) return;
+        const std::uint64_t count = options_.swarm ? log_uniform(swarm, std::uint64_t{most}) : most;
         for (std::uint64_t i = 0; i < count; ++i) {
             const std::uint64_t own = mix(key, i);
             Pick p{Random{Seed{own}}, {}, {}};

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/session_world.hpp
-/// SessionWorld: a client and a server of one session in a simulated world, random faults, and
-/// a verification.
+/// SessionWorld: a client and a server of one session, as the body of an exploration, with a judge.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
@@ -20,6 +22,7 @@
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session.hpp>
+#include <belay/sim/history.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
 
@@ -29,31 +32,21 @@ namespace belay_test {
 
 using namespace std::chrono_literals;
 
-/// What the adversary does, and how often.
-struct Adversary {
-    int server_kills = 3;
-    int client_kills = 3;
-    int partitions = 2;
-    int pauses = 2;
-    int half_opens = 2;
-    int drops = 2;
+struct SessionWorldOptions {
+    std::uint64_t operations = 40;
+    belay::sim::ScenarioOptions faults{
+        .swarm = false, .kills = 6, .lasts_max = 1500ms, .latency_max = 300ms};
+    /// In addition, one message in so many breaks its connection.
+    std::uint64_t cut_one_in = 60;
     int drains = 0;           ///< the client is drained, and started again when it has stopped
     int server_losses = 0;    ///< the server's disk is replaced by an empty one
     int client_losses = 0;    ///< the client's
     int server_restores = 0;  ///< the server's disk goes back to an older copy
     int client_restores = 0;  ///< the client's
-    std::uint64_t cut_one_in = 60;
-    belay::Duration within = 20s;
-};
-
-struct SessionWorldOptions {
-    std::uint64_t operations = 40;
-    Adversary adversary{};
     LedgerFaults ledger{};
     belay::ReceiverOptions receiver{.commit_within = 5ms};
     belay::Duration dead_after = 300ms;
     belay::Duration latency_max = 5ms;
-    belay::sim::WorldOptions world{};
 };
 
 template <class JournalType = belay::Journal<belay::sim::Disk>>
@@ -82,6 +75,7 @@ public:
                       belay::Queue{std::move(journal)},
                       {.id = sender_id, .greeting_max = 700ms, .batch_bytes = 256},
                       std::ref(*this)} {
+            if (session.depth() != 0) world.world.reach("killed with operations in flight");
             h.attach(session);
             start();
             tick();
@@ -105,15 +99,12 @@ public:
         void on_drained() {
             const bool late = host.now() >= drain_ends;
             if (!late && session.depth() != 0) world.complain("a drain was over before its time");
-            ++(session.depth() == 0 ? world.drained : world.drained_late);
+            world.world.reach(session.depth() == 0 ? "drained" : "drained late");
             drain_ends = belay::never;
-            host.after(belay::Duration{static_cast<std::int64_t>(
-                           belay::uniform_upto(world.world.bits(), 500'000'000))},
-                       [this] { start(); });
+            host.after(some_ms(host, "until it starts again", 500ms), [this] { start(); });
         }
         void tick() {
-            const std::uint64_t burst = 1 + belay::uniform_upto(world.world.bits(), 3);
-            for (std::uint64_t i = 0; i < burst; ++i) {
+            for (std::uint64_t i = host.choose("operations at a time", 4); i <= 3; ++i) {
                 const std::uint64_t n = session.queue().storage().last() + 1;
                 if (n > world.options.operations) break;
                 // The run is in the text: an operation that was never durable is another one next
@@ -126,23 +117,18 @@ public:
                     world.complain("what a drain takes");
                 if (!number) break;
                 if (*number != n) world.complain("send gave an unexpected number");
-                world.sent[{journal_id, n}].insert(text);
-                latest[n] = text;
+                latest[n] = world.key_of(journal_id, text);
+                world.history.invoke(latest[n], n);
             }
-            // Work all the time that the adversary has, so that its deeds meet operations in
-            // flight.
-            const auto pace =
-                static_cast<std::uint64_t>(5 * world.options.adversary.within.count() /
-                                           static_cast<std::int64_t>(world.options.operations));
-            host.after(belay::Duration{static_cast<std::int64_t>(
-                           belay::uniform_upto(world.world.bits(), pace))},
-                       [this] { tick(); });
+            // Work as long as there are faults, so that they meet operations in flight.
+            const auto pace = 5 * world.options.faults.within /
+                              static_cast<std::int64_t>(world.options.operations);
+            host.after(some_ms(host, "until the next operations", pace), [this] { tick(); });
         }
         void on_accepted(std::uint64_t up_to) {
             for (std::uint64_t n = accepted + 1; n <= up_to; ++n) {
-                if (latest.count(n) == 0) continue;
-                world.accepted[{journal_id, n}] = latest[n];
-                world.accepted_by[{journal_id, n}] = host.starts();
+                if (latest.count(n) != 0)
+                    world.accepted.push_back({{latest[n], n}, journal_id, host.starts()});
             }
             accepted = up_to;
         }
@@ -161,16 +147,16 @@ public:
             if (t.from == belay::LinkState::stopped && !std::exchange(may_start, false))
                 world.complain("left stopped without a start");
             if (t.to.state == belay::LinkState::stopped) on_drained();
-            if (t.to.state != belay::LinkState::connected) return;
-            ++world.connects;
-            world.attached_starts.insert(host.starts());
+            if (t.to.state == belay::LinkState::connected &&
+                !world.connected.insert(host.starts()).second)
+                world.world.reach("connected again");
         }
 
         SessionWorld& world;
         belay::sim::Host& host;
         belay::Id journal_id;
         std::uint64_t accepted = 0;
-        std::map<std::uint64_t, std::string> latest;
+        std::map<std::uint64_t, std::string> latest;  ///< the key of each operation
         bool may_start = false;
         belay::Instant drain_ends = belay::never;
         S session;
@@ -211,9 +197,11 @@ public:
         R receiver;
     };
 
-    explicit SessionWorld(belay::Seed seed, SessionWorldOptions o = {})
-        : options{o},
-          world{seed, o.world},
+    /// The faults are those of the world: WorldOptions::draw, or ExploreOptions::scenario.
+    explicit SessionWorld(belay::sim::World& w, SessionWorldOptions o = {})
+        : options{std::move(o)},
+          world{w},
+          history{w.clock()},
           server{world.host(
               "server",
               [this](belay::sim::Host& h) { return std::make_unique<Server>(*this, h); })},
@@ -235,59 +223,29 @@ public:
         return std::move(*opened);
     }
 
-    /// Plans the adversary's deeds, all within a time.
-    void unleash() {
-        const Adversary& a = options.adversary;
-        world.network().cut_one_in(a.cut_one_in);
+    /// Returns a number of milliseconds below `most`, which the world's seed chooses.
+    static belay::Duration some_ms(auto& chooser, std::string_view tag, belay::Duration most) {
+        return 1ms * static_cast<std::int64_t>(
+                         chooser.choose(tag, static_cast<std::uint64_t>(most / 1ms) + 1));
+    }
+    /// Plans the faults that are none of a scenario.
+    void plan() {
+        world.network().cut_one_in(options.cut_one_in);
         world.network().latency(1ms, options.latency_max);
-        const auto some_time = [&] {
-            return belay::Duration{static_cast<std::int64_t>(
-                belay::uniform_upto(world.bits(), static_cast<std::uint64_t>(a.within.count())))};
+        const auto lose_some = [&](belay::sim::Host& h, int lost, int restored) {
+            for (int i = 0; i < lost + restored; ++i) {
+                const belay::Duration at = some_ms(world, h.name(), options.faults.within);
+                lose(h, at, i < lost ? std::nullopt : std::optional{at / 2});
+            }
         };
-        const auto pause = [&] {
-            return belay::Duration{
-                static_cast<std::int64_t>(belay::uniform_upto(world.bits(), 1'500'000'000))};
-        };
-        // One draw at a time: compilers evaluate arguments in different orders.
-        const auto bounce_some_time = [&](belay::sim::Host& h) {
-            const belay::Duration at = some_time();
-            bounce(h, at, pause());
-        };
-        for (int i = 0; i < a.server_kills; ++i) bounce_some_time(server);
-        for (int i = 0; i < a.client_kills; ++i) bounce_some_time(client);
-        for (int i = 0; i < a.partitions; ++i) {
-            const belay::Duration from = some_time();
-            world.at(from, [this] { world.network().partition(client, server); });
-            world.at(from + pause(), [this] { world.network().heal(client, server); });
-        }
-        for (int i = 0; i < a.pauses; ++i) {
-            belay::sim::Host& h = belay::uniform_upto(world.bits(), 3) == 0 ? client : server;
-            const belay::Duration from = some_time();
-            world.at(from, [this, &h] { world.pause(h); });
-            world.at(from + pause(), [this, &h] { world.resume(h); });
-        }
-        for (int i = 0; i < a.half_opens; ++i) {
-            world.at(some_time(), [this] { world.network().half_open(client, server); });
-        }
-        for (int i = 0; i < a.server_losses; ++i) lose(server, some_time(), std::nullopt);
-        for (int i = 0; i < a.client_losses; ++i) lose(client, some_time(), std::nullopt);
-        for (int i = 0; i < a.server_restores; ++i) {
-            const belay::Duration at = some_time();
-            lose(server, at, at / 2);
-        }
-        for (int i = 0; i < a.client_restores; ++i) {
-            const belay::Duration at = some_time();
-            lose(client, at, at / 2);
-        }
-        for (int i = 0; i < a.drains; ++i) {
-            const belay::Duration within = pause();
-            world.at(some_time(), [this, within] {
+        lose_some(server, options.server_losses, options.server_restores);
+        lose_some(client, options.client_losses, options.client_restores);
+        for (int i = 0; i < options.drains; ++i) {
+            const belay::Duration within = some_ms(world, "drain within", 1500ms);
+            world.at(some_ms(world, "drain at", options.faults.within), [this, within] {
                 Client* const c = client.template process<Client>();
                 if (c != nullptr && client.alive() && !client.paused()) c->drain(within);
             });
-        }
-        for (int i = 0; i < a.drops; ++i) {
-            world.at(some_time(), [this] { world.network().drop_connections(client, server); });
         }
     }
     /// A disk is lost, or goes back to a copy that was taken at `copy_at`.
@@ -303,35 +261,20 @@ public:
                 ++losses;
                 // What a copy does not know, and nobody was ever sent, leaves no trace to find.
                 if (&h == &client) {
-                    std::erase_if(accepted,
-                                  [&](const auto& a) { return !happened.count(a.first); });
+                    std::erase_if(accepted, [&](const Accepted& a) {
+                        return !happened.count({a.journal, a.operation.second});
+                    });
                 }
                 h.disk().restore(*copy);
                 world.restart(h);
             });
         });
     }
-    void bounce(belay::sim::Host& h, belay::Duration at, belay::Duration pause) {
-        world.at(at, [this, &h] {
-            Client* const c = client.template process<Client>();
-            if (c != nullptr && c->session.depth() != 0) ++kills_in_flight;
-            world.kill(h);
-        });
-        world.at(at + pause, [this, &h] {
-            if (!h.alive()) world.restart(h);
-        });
-    }
-
-    /// Lets everything happen, heals the world, and waits until all is acknowledged.
+    /// Lets everything happen, ends the faults, and waits until all is acknowledged.
     bool run() {
-        unleash();
-        world.run_for(options.adversary.within + 2s);
-        world.network().cut_one_in(0);
-        world.network().heal_all();
-        for (belay::sim::Host* h : {&server, &client}) {
-            if (!h->alive()) world.restart(*h);
-            world.resume(*h);
-        }
+        plan();
+        world.run_for(options.faults.within + 2s);
+        world.heal();
         const auto done = [&] {
             Client* const c = client.template process<Client>();
             if (c == nullptr) return false;
@@ -339,76 +282,84 @@ public:
             return s.acknowledged >= options.operations ||
                    (may_block() && s.blocked != belay::Blocked::none);
         };
-        return world.run_until(done, 60s);
+        const bool finished = world.run_until(done, 60s);
+        return world.require("the promises of a session", verdict()) &&
+               world.require("no session is shut out", finished);
     }
 
     /// A fresh journal is never shut out; a lost store, and a restored copy, stop the session.
     [[nodiscard]] bool may_block() const noexcept {
-        const Adversary& a = options.adversary;
-        return a.server_losses + a.server_restores + a.client_restores != 0;
+        return options.server_losses + options.server_restores + options.client_restores != 0;
     }
 
     /// The judge: looks at the server's ledger as a fresh process would, and at what had happened.
     /// Returns: what is wrong; nothing if all is well.
     std::string verdict() {
-        if (!complaints.empty()) return complaints;
         const bool reported = !blocked.empty() || replaced != 0;
         if (losses == 0 && reported) return "an alarm without a loss";
         belay::Random bits{belay::Seed{1}};
         const SimLedger ledger{server.disk(), bits};
         std::map<belay::Id, std::uint64_t> next;
-        std::set<Key> observed;
         for (const Effect& e : ledger.effects()) {
-            const Key key{e.journal, e.number};
-            if (!observed.insert(key).second) return "took effect twice: " + e.text;
-            if (e.number != ++next[e.journal]) return "out of order: " + e.text;
-            if (sent[key].count(e.text) == 0) return "nobody sent: " + e.text;
-            // What a process accepted that never connected, and then lost, leaves no trace either.
-            const bool traceable = losses == 0 || attached_starts.count(accepted_by[key]) != 0;
-            if (accepted.count(key) != 0 && accepted[key] != e.text && !reported && traceable) {
-                return "accepted '" + accepted[key] + "', applied '" + e.text + "'";
-            }
-            happened[key].insert(ledger.store_id());
+            if (e.number != ++next[e.journal]) return "twice, or out of order: " + e.text;
+            history.effect(key_of(e.journal, e.text), e.number);
+            happened[{e.journal, e.number}].insert(ledger.store_id());
         }
         for (const auto& [key, stores] : happened) {
             if (stores.size() > 1)
                 return "took effect in two stores: " + std::to_string(key.second);
         }
-        for (const auto& [key, text] : accepted) {
-            // A journal that is lost before the receiver has heard of it leaves no trace to find.
-            if (losses != 0 && adopted.count(key.first) == 0) continue;
-            if (!reported && observed.count(key) == 0) return "lost: " + text;
+        for (const Accepted& a : accepted) {
+            // A journal that is lost before the receiver has heard of it leaves no trace, and
+            // neither does what a process accepted that never connected.
+            const bool traceable = adopted.count(a.journal) != 0 && connected.count(a.run) != 0;
+            if (!reported && (losses == 0 || traceable))
+                history.succeed(a.operation.first, a.operation.second);
         }
         for (const auto& [journal, up_to] : acknowledged) {
             if (!reported && next[journal] < up_to) {
                 return "acknowledged and not there: " + std::to_string(up_to);
             }
         }
-        return {};
+        return belay::sim::exactly_once(history);
     }
 
-    void complain(const std::string& what) { complaints += what + "; "; }
+    void complain(const std::string& what) { world.require("the promises of a session", what); }
+
+    /// The key of an operation in the history: its text, and a short name of its journal.
+    std::string key_of(const belay::Id& journal, std::string_view text) {
+        const std::size_t known = names.size();
+        const std::size_t name = names.try_emplace(journal, known + 1).first->second;
+        return "journal " + std::to_string(name) + ": " + std::string{text};
+    }
 
     SessionWorldOptions options;
-    belay::sim::World world;
-    using Key = std::pair<belay::Id, std::uint64_t>;
-    std::map<Key, std::set<std::string>> sent;
-    std::map<Key, std::string> accepted;
-    std::map<Key, std::uint64_t> accepted_by;
-    std::set<std::uint64_t> attached_starts;
-    std::map<Key, std::set<belay::Id>> happened;
+    belay::sim::World& world;
+    belay::sim::History history;  ///< an operation that is accepted has succeeded
+    std::map<belay::Id, std::size_t> names;
+    struct Accepted {
+        belay::sim::History::Id operation;
+        belay::Id journal;
+        std::uint64_t run;
+    };
+    std::vector<Accepted> accepted;
+    std::set<std::uint64_t> connected;  ///< the runs of the client that did
+    std::map<std::pair<belay::Id, std::uint64_t>, std::set<belay::Id>> happened;
     std::set<belay::Id> adopted;
     std::map<belay::Id, std::uint64_t> acknowledged;
     std::vector<belay::Blocked> blocked;
     int replaced = 0;
     int losses = 0;
-    int connects = 0;
-    int kills_in_flight = 0;
-    int drained = 0;
-    int drained_late = 0;
-    std::string complaints;
     belay::sim::Host& server;
     belay::sim::Host& client;
 };
+
+/// The body of an exploration of worlds with options.faults.
+template <class JournalType = belay::Journal<belay::sim::Disk>>
+[[nodiscard]] auto session_body(const SessionWorldOptions& options) {
+    return [options](belay::sim::World& world) {
+        return world.make<SessionWorld<JournalType>>(world, options).run();
+    };
+}
 
 }  // namespace belay_test

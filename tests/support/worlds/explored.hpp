@@ -15,6 +15,7 @@
 #include <belay/sim/history.hpp>
 
 #include "support/catch.hpp"
+#include "support/seeds.hpp"
 
 namespace belay_test {
 
@@ -31,6 +32,16 @@ template <class Body>
     belay::sim::Report report = belay::sim::explore(options, body);
     if (std::getenv("BELAY_SIM_MARKS") != nullptr) std::cout << name << ": " << report.text();
     return report;
+}
+
+/// Explores as many worlds as a test wants, whatever BELAY_SEEDS is.
+template <class Body>
+[[nodiscard]] belay::sim::Report explored_as_wanted(belay::sim::ExploreOptions options,
+                                                    const Body& body) {
+    if (const std::uint64_t only = from_environment("BELAY_SIM_SEED", 0); only != 0)
+        options.seed = belay::Seed{only};
+    options.environment = false;
+    return belay::sim::explore(options, body);
 }
 
 [[nodiscard]] inline std::string exactly_once_in_order(const belay::sim::History& history) {
