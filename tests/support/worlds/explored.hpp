@@ -58,7 +58,8 @@ inline void fill_disk_at_times(belay::sim::World& world, const std::string& host
         const std::chrono::milliseconds lasts{world.choose("full for, " + host, 6000)};
         faults.during(from, from + lasts, belay::sim::fill_disk(host));
     }
-    if (!faults.empty()) world.play(faults);
+    // Played before the first event, they would take the place of the faults that are drawn.
+    if (!faults.empty()) world.after({}, [&world, faults] { world.play(faults); });
 }
 
 /// Ends the process of a host as a service manager would see it, and starts it again after a
