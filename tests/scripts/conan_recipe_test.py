@@ -189,7 +189,8 @@ THIRD_PARTIES = {
     "curl/": ("with_libcurl", "libcurl", "curl"),
 }
 SYSTEM = ("sys/", "fcntl.h", "poll.h", "unistd.h", "pthread.h", "netinet/", "arpa/", "errno.h",
-          "dirent.h", "dlfcn.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h", "time.h", "ucontext.h")
+          "dirent.h", "dlfcn.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h", "threads.h",
+          "time.h", "ucontext.h")
 
 
 def included_by_adapters(root):

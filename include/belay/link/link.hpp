@@ -25,8 +25,8 @@ struct PublishedLink {
     /// outer decorator, and never reached the one that asks, are included.
     std::uint32_t first_attempts = 0;
     /// Those that have failed and were withdrawn, so that they count for no policy.
-    std::uint32_t excused_attempts = 0;
-    bool repeats_excused = false;  ///< the next attempt has the number of the excused one
+    std::uint32_t excused_attempts : 31 = 0;
+    bool repeats_excused : 1 = false;  ///< the next attempt has the number of the excused one
 
     /// The machine made this step, and has this status.
     void note(const timeline::Actions& step, const LinkStatus& now) noexcept {
