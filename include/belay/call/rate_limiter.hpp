@@ -188,8 +188,8 @@ private:
     using Taken = detail::ConcurrentRate::Taken;
     using WaitState = Answer::WaitState;
 
-    // A caller that waits in the queue, which its destructor leaves. The first caller asks again when
-    // it is time. Each of the others is woken when it becomes the first.
+    // A caller that waits in the queue, which its destructor leaves. The first caller asks again
+    // when it is time. Each of the others is woken when it becomes the first.
     class Waiter {
     public:
         Waiter(RateLimiter& limiter, std::uint64_t calls) noexcept
