@@ -162,11 +162,11 @@ public:
 
     /// Does one thing at a time, so that a simple fault is reported under its name.
     void first_steps() {
-        if constexpr (LeasableLike<Storage>) lend_and_nack();
+        if constexpr (LeasableLike<Storage>) lease_and_nack();
         push();
         if (right() && held() < capacity_) push();
         if constexpr (LeasableLike<Storage>) {
-            if (right()) lend_and_nack();
+            if (right()) lease_and_nack();
         }
         if constexpr (reopens) {
             if (right()) reopen(Rule::reopening_keeps_everything);
@@ -290,13 +290,13 @@ private:
     }
 
     void borrow(std::uint64_t chance) {
-        auto&& lent = storage_->front();
-        if (held() == 0 || !lent) return first_is(lent, Rule::leases_the_oldest);
-        first_is(lent, Rule::leases_the_oldest);
+        auto&& leased = storage_->front();
+        if (held() == 0 || !leased) return first_is(leased, Rule::leases_the_oldest);
+        first_is(leased, Rule::leases_the_oldest);
         count(Rule::counts_what_it_leases);
         if (right() && chance % 2 == 0 && held() < capacity_) {
             push();
-            first_is(lent, Rule::push_keeps_the_lease);
+            first_is(leased, Rule::push_keeps_the_lease);
         }
         if (right() && chance / 2 % 2 == 0) {
             auto&& again = storage_->front();
@@ -304,10 +304,10 @@ private:
         }
         if (right()) end_loan(chance / 4 % 8);
     }
-    void lend_and_nack() {
+    void lease_and_nack() {
         {
-            auto&& lent = storage_->front();
-            first_is(lent, Rule::leases_the_oldest);
+            auto&& leased = storage_->front();
+            first_is(leased, Rule::leases_the_oldest);
             if (held() == 0 || !right()) return;
         }
         nack();
@@ -355,14 +355,14 @@ private:
         expect(storage_->capacity() == capacity_, Rule::has_capacity);
         count(rule);
         if constexpr (LeasableLike<Storage>) {
-            auto&& lent = storage_->front();
-            first_is(lent, rule);
-            if (lent) nack();
+            auto&& leased = storage_->front();
+            first_is(leased, rule);
+            if (leased) nack();
         }
     }
-    template <class Lent>
-    void first_is(const Lent& lent, Rule rule) {
-        expect(held() == 0 ? !lent : lent && same_value(*lent, value_(first_)), rule);
+    template <class Leased>
+    void first_is(const Leased& leased, Rule rule) {
+        expect(held() == 0 ? !leased : leased && same_value(*leased, value_(first_)), rule);
     }
     void count(Rule rule) { expect(storage_->size() == held(), rule); }
 
