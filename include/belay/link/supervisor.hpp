@@ -63,11 +63,11 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
-    template <std::same_as<Observer> O>
+    template <std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, SupervisorOptions>)
-    Supervisor(Transport transport, Policy policy, O observer)
+    Supervisor(Transport transport, Policy policy, O&& observer)
         : Supervisor{std::move(transport), std::move(policy), SupervisorOptions{},
-                     std::move(observer)} {}
+                     std::forward<O>(observer)} {}
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor() {
