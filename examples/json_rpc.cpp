@@ -16,7 +16,6 @@ using namespace belay;  // in examples only
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-Bytes bytes_of(const json& value) { return to_bytes(as_bytes(value.dump())); }
 /// A message that is no JSON is `discarded`, and has no members. The parser would ignore the text
 /// after a NUL byte.
 json json_of(const Bytes& message) {
@@ -30,7 +29,7 @@ struct JsonRpc {
     static void put_id(Bytes& message, std::uint64_t id) {
         json request = json_of(message);
         request["id"] = id;
-        message = bytes_of(request);
+        message = to_bytes(request.dump());
     }
     static std::optional<std::uint64_t> id_of(const Bytes& message) {
         const json response = json_of(message);
@@ -65,7 +64,7 @@ std::string result_of(const Result<Bytes, Failure>& answer) {
 }
 
 Task<bool> call(auto& rpc, std::string method, json params, Duration within) {
-    const auto answer = co_await rpc.ask(bytes_of(request(method, params)), within);
+    const auto answer = co_await rpc.ask(to_bytes(request(method, params).dump()), within);
     std::printf("%s%s = %s\n", method.c_str(), params.dump().c_str(), result_of(answer).c_str());
     co_return answer.has_value();
 }
@@ -77,9 +76,9 @@ struct Server {
     void on_message(auto& link, const Bytes& message) {
         requests.push_back(json_of(message));
         if (requests.back()["method"] != "sum") return;
-        static_cast<void>(link.send(bytes_of(request("progress", {requests.size()}))));
+        static_cast<void>(link.send(to_bytes(request("progress", {requests.size()}).dump())));
         for (; !requests.empty(); requests.pop_back()) {
-            static_cast<void>(link.send(bytes_of(answer(requests.back()))));
+            static_cast<void>(link.send(to_bytes(answer(requests.back()).dump())));
         }
     }
     static json answer(const json& request) {
@@ -108,7 +107,7 @@ int main() {
 
     Requests rpc{posix::Tcp{loop, {"127.0.0.1", listener.port()}, LengthPrefixed{}},
                  Policy{Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{10s}}, JsonRpc{},
-                 RequestsOptions{}, Client{}};
+                 Client{}};
     loop.attach(rpc);
     rpc.start();
     Task<bool> late = call(rpc, "echo", {"tea"}, 50ms);

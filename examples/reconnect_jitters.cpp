@@ -80,7 +80,7 @@ struct Server {
 template <class P>
 struct Client {
     Client(sim::Host& host, Tally& tally, const P& policy)
-        : link{sim::Tcp{host, "server", 1}, policy, {}, Watch{&tally}} {
+        : link{sim::Tcp{host, "server", 1}, policy, Watch{&tally}} {
         host.attach(link);
         link.start();
     }

@@ -85,7 +85,7 @@ int main(int count, char** arguments) {
     const posix::Endpoint server{"127.0.0.1", static_cast<std::uint16_t>(std::atoi(arguments[1]))};
     Requests redis{posix::Tcp{loop, server, Resp{}},
                    Policy{Backoff{FullJitter{}, Cap{500ms}, 10ms}, ResetWhenStable{10s}},
-                   part::InOrder{}, RequestsOptions{}, App{}};
+                   part::InOrder{}, App{}};
     loop.attach(redis);
     redis.start();
     Task<bool> visits = count_visits(redis, LoopSleeper{loop});

@@ -51,7 +51,7 @@ int main(int count, char** arguments) {
     const posix::Endpoint server{"127.0.0.1", static_cast<std::uint16_t>(std::atoi(arguments[1]))};
     Heartbeat redis{posix::Tcp{loop, server, Resp{}}, {.every = 1s, .dead_after = 3s}};
     App app{std::string{"SUBSCRIBE "} + arguments[2]};
-    Supervisor link{std::move(redis), Policy{Backoff{FullJitter{}, Cap{1s}, 10ms}}, {}, app};
+    Supervisor link{std::move(redis), Policy{Backoff{FullJitter{}, Cap{1s}, 10ms}}, app};
     loop.attach(link);
     link.start();
     loop.run_until([&] { return link.status().state == LinkState::stopped; });

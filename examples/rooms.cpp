@@ -51,7 +51,7 @@ bool serve(const std::string& directory, Client writer) {
     auto stored = posix::JournalRooms::open(directory + "/rooms", std::move(*log));
     if (!stored) return std::puts(stored.error().message().c_str()), false;
     // excerpt: begin
-    RoomManager rooms{std::move(*stored), EveryoneEdits{}, RoomOptions{}, Log{}};
+    RoomManager rooms{std::move(*stored), EveryoneEdits{}, Log{}};
     loop.attach(rooms);
     rooms.start();
     const auto accept = [&](posix::Accepted<> client) {
@@ -63,8 +63,8 @@ bool serve(const std::string& directory, Client writer) {
 
     const posix::Endpoint server{"127.0.0.1", listener.port()};
     const Policy policy{Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{1s}};
-    Supervisor writing{posix::Tcp{loop, server}, policy, {}, std::move(writer)};
-    Supervisor reading{posix::Tcp{loop, server}, policy, {}, Client{}};
+    Supervisor writing{posix::Tcp{loop, server}, policy, std::move(writer)};
+    Supervisor reading{posix::Tcp{loop, server}, policy, Client{}};
     loop.attach(writing);
     loop.attach(reading);
     writing.start();

@@ -92,7 +92,7 @@ int edit(const std::string& name, std::uint16_t port) {
     Device device{};
     const Policy policy{Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{10s}};
     Requests link{posix::Tcp{loop, {"127.0.0.1", port}, LengthPrefixed{}}, policy,
-                  part::SyncMessages{}, RequestsOptions{}, std::ref(device)};
+                  part::SyncMessages{}, std::ref(device)};
     loop.attach(link);
     link.start();
     part::RemoteSyncServer server{part::LinkExchange{link, loop}, TextCodec{}, {.session = "list"}};

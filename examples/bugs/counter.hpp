@@ -54,7 +54,7 @@ public:
         : observed_{observed},
           host_{host},
           options_{options},
-          link_{transport(host), patience(options), {}, *this} {
+          link_{transport(host), patience(options), *this} {
         host.attach(link_);
         link_.start();
         tick();
@@ -121,7 +121,7 @@ public:
             guest_ = std::make_unique<Guest>(
                 Heartbeat<sim::Accepted>{std::move(connection),
                                          {.every = 300ms, .dead_after = 900ms}},
-                MaxAttempts{1}, SupervisorOptions{}, Reader{&store_});
+                MaxAttempts{1}, Reader{&store_});
             host.attach(*guest_);
             guest_->start();
         });

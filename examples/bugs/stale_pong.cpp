@@ -21,7 +21,7 @@ public:
         : host_{host},
           lease_{lease},
           mended_{mended},
-          link_{sim::Tcp{host, "server", 9000}, patience({}), {}, *this} {
+          link_{sim::Tcp{host, "server", 9000}, patience({}), *this} {
         host.attach(link_);
         link_.start();
         tick();

@@ -108,23 +108,23 @@ TEST_CASE("check::driver reports the rule that each planted mistake breaks",
           "[drive][driver_check][unit]") {
     using M = DriverMistake;
     using R = check::DriverRule;
-    CHECK(found<M::attaches_twice>() == to_string(R::introduces_itself));
-    CHECK(found<M::knows_no_time>() == to_string(R::introduces_itself));
+    CHECK(found<M::attaches_twice>() == to_string(R::gives_one_waker));
+    CHECK(found<M::knows_no_time>() == to_string(R::gives_one_waker));
     CHECK(found<M::one_seed_for_all>() == to_string(R::gives_each_its_own_seed));
-    CHECK(found<M::time_goes_back>() == to_string(R::tells_the_time));
-    CHECK(found<M::reports_the_future>() == to_string(R::tells_the_time));
+    CHECK(found<M::time_goes_back>() == to_string(R::time_never_decreases));
+    CHECK(found<M::reports_the_future>() == to_string(R::time_never_decreases));
     CHECK(found<M::forgets_the_first>() == to_string(R::runs_what_is_due));
     CHECK(found<M::reads_deadline_once>() == to_string(R::reads_the_deadline_after_each_turn));
     CHECK(found<M::ignores_touch>() == to_string(R::notices_touch));
     CHECK(found<M::ignores_wake>() == to_string(R::notices_wake));
     CHECK(found<M::clears_wakes_after_reading>() == to_string(R::notices_wake_after_a_reading));
     CHECK(found<M::never_rests>() == to_string(R::lets_machines_rest));
-    CHECK(found<M::runs_the_busy_first>() == to_string(R::starves_nobody));
-    CHECK(found<M::posts_at_once>() == to_string(R::posts_run_at_home_later_once));
-    CHECK(found<M::loses_posts>() == to_string(R::posts_run_at_home_later_once));
-    CHECK(found<M::runs_posts_twice>() == to_string(R::posts_run_at_home_later_once));
-    CHECK(found<M::runs_posts_on_a_thread>() == to_string(R::posts_run_at_home_later_once));
-    CHECK(found<M::calls_who_left>() == to_string(R::forgets_who_left));
-    CHECK(found<M::calls_who_left_in_turn>() == to_string(R::forgets_who_left));
+    CHECK(found<M::runs_the_busy_first>() == to_string(R::starves_no_machine));
+    CHECK(found<M::posts_at_once>() == to_string(R::posts_run_once_on_the_home_thread));
+    CHECK(found<M::loses_posts>() == to_string(R::posts_run_once_on_the_home_thread));
+    CHECK(found<M::runs_posts_twice>() == to_string(R::posts_run_once_on_the_home_thread));
+    CHECK(found<M::runs_posts_on_a_thread>() == to_string(R::posts_run_once_on_the_home_thread));
+    CHECK(found<M::calls_who_left>() == to_string(R::forgets_destroyed_wakers));
+    CHECK(found<M::calls_who_left_in_turn>() == to_string(R::forgets_destroyed_wakers));
     CHECK(found<M::keeps_who_moved>() != "right");
 }

@@ -21,10 +21,10 @@ bool flush_for_one(detail::FlushGroup& group, Duration spent) {
     if (group.waiting() == 0) group.join();
     const bool asked = group.more_are_expected();
     if (asked) {
-        group.begin_to_give_way();
+        group.begin_yield();
         if (spent == in_time) group.join();
-        group.gave_way(spent);
-        group.give_way_no_more();
+        group.record_yield(spent);
+        group.end_yield();
     }
     group.begin_writing();
     const std::uint32_t served = group.begin_flush();

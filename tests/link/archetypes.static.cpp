@@ -75,11 +75,11 @@ struct CheckThatAnswersBool {
     bool begin(const auto&);
     bool judge(const MinimalMessage&, const auto&);
 };
-using Voice = belay::part::Say<MinimalConnection, MinimalMessage>;
-static_assert(detail::CheckLike<MinimalCheck, Voice, MinimalMessage>);
-static_assert(!detail::CheckLike<CheckWithoutJudge, Voice, MinimalMessage>);
-static_assert(!detail::CheckLike<CheckThatIsNoValue, Voice, MinimalMessage>);
-static_assert(!detail::CheckLike<CheckThatAnswersBool, Voice, MinimalMessage>);
+using Sender = belay::part::Say<MinimalConnection, MinimalMessage>;
+static_assert(detail::CheckLike<MinimalCheck, Sender, MinimalMessage>);
+static_assert(!detail::CheckLike<CheckWithoutJudge, Sender, MinimalMessage>);
+static_assert(!detail::CheckLike<CheckThatIsNoValue, Sender, MinimalMessage>);
+static_assert(!detail::CheckLike<CheckThatAnswersBool, Sender, MinimalMessage>);
 
 struct SourceWithoutToken {
     void operator()(Completion<MinimalToken>);

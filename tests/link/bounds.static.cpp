@@ -132,11 +132,9 @@ static_assert(!timeline::reconnects_within(policies::connection(), 3, 90s));
 
 // ---- who can say ------------------------------------------------------------------------------
 
-static_assert(detail::SaysLongestWait<AttemptTimeout> && detail::SaysLongestWait<ResetWhenStable> &&
-              detail::SaysLongestWait<MaxAttempts> && detail::SaysLongestWait<CooldownOn> &&
-              detail::SaysLongestWait<Breaker<>> &&
-              detail::SaysLongestWait<decltype(doubled_waits)>);
-static_assert(!detail::SaysLongestWait<MaxElapsed> &&
-              !detail::SaysLongestWait<Shared<TokenBudget>>);
+static_assert(detail::HasLongestWait<AttemptTimeout> && detail::HasLongestWait<ResetWhenStable> &&
+              detail::HasLongestWait<MaxAttempts> && detail::HasLongestWait<CooldownOn> &&
+              detail::HasLongestWait<Breaker<>> && detail::HasLongestWait<decltype(doubled_waits)>);
+static_assert(!detail::HasLongestWait<MaxElapsed> && !detail::HasLongestWait<Shared<TokenBudget>>);
 inline constexpr Backoff decorrelated{DecorrelatedJitter{}, Cap{30s}, 1s};
 static_assert(decorrelated.longest_wait(9) == decorrelated.max_delay(9));

@@ -48,7 +48,7 @@ struct Wrapping {
     using message_type = Bytes;
     Inner inner;
 };
-struct SaysNothing {
+struct WithoutBound {
     using message_type = Bytes;
 };
 /// Makes text of any bytes.
@@ -62,9 +62,9 @@ struct Unrelated {};
 
 static_assert(!detail::carries_any_bytes<Lines> && !detail::carries_any_bytes<Lines::WithPing>);
 static_assert(detail::carries_any_bytes<LengthPrefixed>);
-static_assert(detail::carries_any_bytes<Smallest> && detail::carries_any_bytes<SaysNothing>);
+static_assert(detail::carries_any_bytes<Smallest> && detail::carries_any_bytes<WithoutBound>);
 static_assert(!detail::carries_any_bytes<StreamOver<Lines>>);
-static_assert(!detail::carries_any_bytes<StreamOver<Lines::WithPing, SaysNothing>>);
+static_assert(!detail::carries_any_bytes<StreamOver<Lines::WithPing, WithoutBound>>);
 static_assert(detail::carries_any_bytes<StreamOver<LengthPrefixed>>);
 static_assert(!detail::carries_any_bytes<Wrapping<Wrapping<StreamOver<Lines>>>>);
 static_assert(detail::carries_any_bytes<Wrapping<Base64<StreamOver<Lines>>>>);

@@ -15,7 +15,7 @@ using detail::Pulse;
 using Due = Pulse::Due;
 
 using belay_test::at;
-constexpr Pulse heard_at(Duration since, HeartbeatOptions options = {}) {
+constexpr Pulse received_at(Duration since, HeartbeatOptions options = {}) {
     Pulse pulse{options};
     pulse.sign_of_life(at(since));
     return pulse;
@@ -27,7 +27,7 @@ static_assert(Pulse{HeartbeatOptions{}}.check(at(1000h)) == Due::nothing);
 
 // Silence: asked at 10 and 20 s, given up at 25 s.
 consteval bool silence() {
-    Pulse p = heard_at(0s);
+    Pulse p = received_at(0s);
     if (p.deadline() != at(10s) || p.check(at(9s)) != Due::nothing) return false;
     if (p.check(at(10s)) != Due::ping || p.deadline() != at(20s)) return false;
     if (p.check(at(20s)) != Due::ping || p.deadline() != at(25s)) return false;
@@ -37,14 +37,14 @@ static_assert(silence());
 
 // A turn that is late by less than `every` judges as it would have; the ping was out.
 consteval bool a_late_turn() {
-    Pulse p = heard_at(0s);
+    Pulse p = received_at(0s);
     return p.check(at(10s)) == Due::ping && p.check(at(29s)) == Due::lost;
 }
 static_assert(a_late_turn());
 
 // Asleep from 12 s on for eight hours: asked once, and given up 5 s after that.
 consteval bool a_sleep() {
-    Pulse p = heard_at(0s);
+    Pulse p = received_at(0s);
     if (p.check(at(10s)) != Due::ping) return false;
     const Duration woken = 8h;
     if (p.check(at(woken)) != Due::ping || p.lost(at(woken))) return false;
@@ -57,7 +57,7 @@ static_assert(a_sleep());
 
 // Woken just before the end: the answer has as long as it always has.
 consteval bool a_sleep_until_just_before_the_end() {
-    Pulse p = heard_at(0s);
+    Pulse p = received_at(0s);
     if (p.check(at(24999ms)) != Due::ping) return false;
     return p.check(at(25s)) == Due::nothing && p.deadline() == at(34999ms) &&
            p.check(at(34999ms)) == Due::lost;
@@ -66,7 +66,7 @@ static_assert(a_sleep_until_just_before_the_end());
 
 // Nobody is given up who was not asked.
 consteval bool never_asked() {
-    Pulse p = heard_at(0s, {.every = 10s, .dead_after = 15s});
+    Pulse p = received_at(0s, {.every = 10s, .dead_after = 15s});
     return p.check(at(15s)) == Due::ping && p.deadline() == at(20s) &&
            p.check(at(20s)) == Due::lost;
 }
@@ -74,7 +74,7 @@ static_assert(never_asked());
 
 // Asked out of turn: given up when that answer does not come; the earlier end counts.
 consteval bool probed() {
-    Pulse p = heard_at(0s);
+    Pulse p = received_at(0s);
     if (!p.probe(at(3s), 5s) || p.deadline() != at(8s)) return false;
     if (!p.probe(at(4s), 1h) || p.check(at(7s)) != Due::nothing) return false;
     Pulse answered = p;
@@ -102,7 +102,7 @@ static_assert(rare());
 
 // A driver that is always late gives a silent peer up all the same.
 consteval bool always_late(Duration turn, HeartbeatOptions options) {
-    Pulse p = heard_at(0s, options);
+    Pulse p = received_at(0s, options);
     for (int i = 1; i <= 10; ++i) {
         if (p.check(at(i * turn)) == Due::lost) return i * turn <= options.dead_after + 2 * turn;
     }

@@ -740,7 +740,7 @@ struct App {
 
 void use() {
     belay::Requests requests{belay_test::MinimalTransport{0}, belay::MaxAttempts{1},
-                             belay::part::InOrder{}, belay::RequestsOptions{}, App{}};
+                             belay::part::InOrder{}, App{}};
 }
 }  // namespace requests_observer_hook
 

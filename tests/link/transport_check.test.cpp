@@ -157,8 +157,8 @@ TEST_CASE("check::transport reports the rule that each planted mistake breaks",
     CHECK(found<M::takes_after_the_end>() == to_string(R::sends_nothing_after_its_end));
     CHECK(found<M::opens_once_only>() == to_string(R::opens_again));
     CHECK(found<M::never_ends_its_close>() == to_string(R::close_ends));
-    CHECK(found<M::reports_in_its_destructor>() == to_string(R::destructor_calls_nobody));
-    CHECK(found<M::reports_after_its_destructor>() == to_string(R::destructor_calls_nobody));
+    CHECK(found<M::reports_in_its_destructor>() == to_string(R::destructor_reports_nothing));
+    CHECK(found<M::reports_after_its_destructor>() == to_string(R::destructor_reports_nothing));
 }
 
 TEST_CASE("check::transport finds no fault in belay's transports",

@@ -8,7 +8,7 @@ using namespace belay;
 
 namespace {
 constexpr bool all_differ() {
-    const auto last = static_cast<int>(check::TransportRule::destructor_calls_nobody);
+    const auto last = static_cast<int>(check::TransportRule::destructor_reports_nothing);
     for (int i = 0; i <= last; ++i) {
         const std::string_view text = to_string(static_cast<check::TransportRule>(i));
         if (text == "unknown") return false;

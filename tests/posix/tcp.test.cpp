@@ -612,9 +612,9 @@ TEST_CASE(
     trips.observed.clear();
     const auto hears = [&](const std::string& bytes) {
         peer.send(bytes);
-        const Instant before = link.heard_at();
+        const Instant before = link.received_at();
         clock.advance(1ms);
-        REQUIRE(loop.run_until([&] { return link.heard_at() > before; }));
+        REQUIRE(loop.run_until([&] { return link.received_at() > before; }));
     };
     clock.advance(10s);
     REQUIRE(loop.run_until([&] { return link.now() == clock.now(); }));

@@ -25,10 +25,10 @@ struct Lines {
 
 }  // namespace
 
-static_assert(detail::TakesDead<KeepDead>);
-static_assert(detail::TakesDead<Deque<Bytes>>);
-static_assert(detail::TakesDead<Codes>);
-static_assert(!detail::TakesDead<WithoutHooks>);
-static_assert(!detail::TakesDead<Results>, "true would be an error, or not");
-static_assert(!detail::TakesDead<Lines>);
-static_assert(!detail::TakesDead<const Deque<Bytes>>);
+static_assert(detail::DeadLetterStorage<KeepDead>);
+static_assert(detail::DeadLetterStorage<Deque<Bytes>>);
+static_assert(detail::DeadLetterStorage<Codes>);
+static_assert(!detail::DeadLetterStorage<WithoutHooks>);
+static_assert(!detail::DeadLetterStorage<Results>, "true would be an error, or not");
+static_assert(!detail::DeadLetterStorage<Lines>);
+static_assert(!detail::DeadLetterStorage<const Deque<Bytes>>);

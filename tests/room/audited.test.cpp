@@ -40,8 +40,8 @@ struct AuditClock {
         return WallTime{std::chrono::seconds{second != nullptr ? *second : 42}};
     }
 };
-using BookedGrant = Audited<OneGrant, RecordingAudit, AuditClock>;
-static_assert(AuthorizerLike<BookedGrant>);
+using AuditedGrant = Audited<OneGrant, RecordingAudit, AuditClock>;
+static_assert(AuthorizerLike<AuditedGrant>);
 
 const RoomRequest audited_request{
     .board = "b", .token = "secret", .ip = "::1", .user_agent = "agent"};
@@ -52,8 +52,8 @@ TEST_CASE("Audited records each access before it grants it", "[room][audited][un
     AuditLog log;
     log.later = true;
     driver::Question<Grant> question;
-    BookedGrant audited{OneGrant{{"alice", Access::comment, forever}}, RecordingAudit{&log},
-                        AuditClock{}};
+    AuditedGrant audited{OneGrant{{"alice", Access::comment, forever}}, RecordingAudit{&log},
+                         AuditClock{}};
     audited.check(audited_request, question.ask());
     CHECK_FALSE(question.answered());
     REQUIRE(log.rows.size() == 1);
@@ -73,8 +73,8 @@ TEST_CASE("Audited records each access before it grants it", "[room][audited][un
 TEST_CASE("Audited rejects a client whose access cannot be recorded", "[room][audited][unit]") {
     AuditLog log;
     driver::Question<Grant> question;
-    BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, RecordingAudit{&log},
-                        AuditClock{}};
+    AuditedGrant audited{OneGrant{{"alice", Access::edit, forever}}, RecordingAudit{&log},
+                         AuditClock{}};
     log.answer = std::make_error_code(std::errc::no_space_on_device);
     audited.check(audited_request, question.ask());
     REQUIRE(question.answered());
@@ -89,8 +89,8 @@ TEST_CASE("Audited rejects a client whose access cannot be recorded", "[room][au
 TEST_CASE("Audited passes rejections on, and records them", "[room][audited][unit]") {
     AuditLog log;
     driver::Question<Grant> question;
-    BookedGrant refuses{OneGrant{{"alice", Access::none, forever}}, RecordingAudit{&log},
-                        AuditClock{}};
+    AuditedGrant refuses{OneGrant{{"alice", Access::none, forever}}, RecordingAudit{&log},
+                         AuditClock{}};
     refuses.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK(question.take()->user == "alice");
@@ -100,7 +100,7 @@ TEST_CASE("Audited passes rejections on, and records them", "[room][audited][uni
     CHECK(log.rows.front().user == "alice");
     CHECK(log.rows.front().ip == "::1");
     log.rows.clear();
-    BookedGrant drops{OneGrant{{}, true}, RecordingAudit{&log}, AuditClock{}};
+    AuditedGrant drops{OneGrant{{}, true}, RecordingAudit{&log}, AuditClock{}};
     drops.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
@@ -112,8 +112,8 @@ TEST_CASE("Audited may be destroyed before its audit answers", "[room][audited][
     log.later = true;
     driver::Question<Grant> question;
     {
-        BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, RecordingAudit{&log},
-                            AuditClock{}};
+        AuditedGrant audited{OneGrant{{"alice", Access::edit, forever}}, RecordingAudit{&log},
+                             AuditClock{}};
         audited.check(audited_request, question.ask());
     }
     log.open.front()(std::error_code{});
@@ -125,8 +125,8 @@ TEST_CASE("Audited records at most refusals_per_minute rejections, from the firs
           "[room][audited][unit]") {
     AuditLog log;
     int second = 1'700'000'000;
-    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                        AuditClock{&second}, AuditedOptions{.refusals_per_minute = 6}};
+    AuditedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
+                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 6}};
     int refused = 0;
     const auto check_again = [&](int times) {
         for (int i = 0; i < times; ++i) {
@@ -167,10 +167,10 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     };
     AuditLog log;
     int second = 1'700'000'000;
-    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                        AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
+    AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
+                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
     auto refusals = audited.refusals();
-    const BookedGrant moved{std::move(audited)};
+    const AuditedGrant moved{std::move(audited)};
     refusals.on_refused(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
     REQUIRE(log.rows.size() == 1);
     const AuditRow& row = log.rows.front();
@@ -185,7 +185,7 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     CHECK(log.rows.size() == 4);
     CHECK(refusals.dropped() == 6);
     driver::Question<Grant> question;
-    BookedGrant again{moved};
+    AuditedGrant again{moved};
     again.check(audited_request, question.ask());
     CHECK(log.rows.size() == 4);
     CHECK(refusals.dropped() == 7);
@@ -207,8 +207,8 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
         std::string path{};
     };
     AuditLog log;
-    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                        AuditClock{}, AuditedOptions{.refusals_per_minute = 4}};
+    AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
+                         AuditClock{}, AuditedOptions{.refusals_per_minute = 4}};
     auto refusals = audited.refusals();
     for (int i = 0; i < 100; ++i) refusals.on_refused(Exhausted{});
     CHECK(log.rows.empty());
@@ -245,8 +245,8 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
 TEST_CASE("Audited::refusals aborts with a message when the Audited was moved from",
           "[room][audited][unit]") {
     AuditLog log;
-    BookedGrant audited{OneGrant{}, RecordingAudit{&log}, AuditClock{}};
-    const BookedGrant moved{std::move(audited)};
+    AuditedGrant audited{OneGrant{}, RecordingAudit{&log}, AuditClock{}};
+    const AuditedGrant moved{std::move(audited)};
     const std::string output = belay_test::aborts_with([&] {
         auto refusals = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
         static_cast<void>(refusals);
@@ -257,8 +257,8 @@ TEST_CASE("Audited::refusals aborts with a message when the Audited was moved fr
 TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {
     AuditLog log;
     driver::Question<Grant> question;
-    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                        AuditClock{}, AuditedOptions{.refusals_per_minute = 0}};
+    AuditedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
+                         AuditClock{}, AuditedOptions{.refusals_per_minute = 0}};
     refuses.check(audited_request, question.ask());
     CHECK(question.answered());
     CHECK(log.rows.empty());

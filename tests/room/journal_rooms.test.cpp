@@ -11,7 +11,7 @@ using namespace belay_test;
 
 namespace {
 
-static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::TellsLagging<JournalRoomsOnDisk>);
+static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::HasLagging<JournalRoomsOnDisk>);
 
 /// A room "a" of which "1" is saved, and "2" is in the log.
 void begin_room(DiskRooms& rooms, const std::string& id = "a") {

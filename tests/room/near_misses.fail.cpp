@@ -73,19 +73,17 @@ void use() {
 }
 }  // namespace room_stateless_hook
 
-// expect-error: RoomManager: the third argument must be belay::RoomOptions
-namespace room_observer_in_the_place_of_options {
+// expect-error: RoomManager: the observer's on_refused must be 'on_refused
+namespace room_observer_without_options {
 struct App {
-    void on_refused(const belay::RoomRefusal&) {}
-};
-void use() {
 #if defined(BELAY_CONTROL)
-    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, {}, App{}};
+    void on_refused(const belay::RoomRefusal&) {}
 #else
-    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, App{}};
+    void on_refused() {}
 #endif
-}
-}  // namespace room_observer_in_the_place_of_options
+};
+void use() { belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, App{}}; }
+}  // namespace room_observer_without_options
 
 // expect-error: RoomManager: the persistence must be moved in: std::move
 namespace room_persistence_copied {

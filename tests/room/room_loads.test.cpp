@@ -51,6 +51,13 @@ struct ManyRoomsOfOne : RoomEditors {
     return options;
 }
 
+/// A client that has joined one document, and waits for the loads of others, a second each.
+void join_and_wait(RoomWorld& w, HocuspocusClient& client, const std::string& token, int others) {
+    client.enter({"first"});
+    w.disk.load_takes = 1s;
+    for (int i = 0; i < others; ++i) client.token("board" + std::to_string(i), token);
+}
+
 }  // namespace
 
 TEST_CASE("RoomManager rejects a load that waits for loads_max longer than load_queued_within",
@@ -319,9 +326,7 @@ TEST_CASE("RoomManager closes the connection of a document that it gives up, so 
     options.waiting_max = 6;
     RoomWorld w{Seed{1}, options};
     HocuspocusClient eve{w, "one"};
-    eve.enter({"first"});
-    w.disk.load_takes = 1s;
-    for (int i = 0; i < 6; ++i) eve.token("board" + std::to_string(i), "one");
+    join_and_wait(w, eve, "one", 6);
     w.run(100ms);
     CHECK(w.rooms().clients() == 7);
     const ManyRoomsOfOne ada{w, {.token = "ada", .ip = "192.0.2.2"}, 1};
@@ -338,9 +343,7 @@ TEST_CASE("RoomManager ends no joined document of a user with few waiting ones f
     options.waiting_max = 30;
     RoomWorld w{Seed{1}, options};
     HocuspocusClient eve{w, "eve"};
-    eve.enter({"first"});
-    w.disk.load_takes = 1s;
-    for (int i = 0; i < 3; ++i) eve.token("board" + std::to_string(i), "eve");
+    join_and_wait(w, eve, "eve", 3);
     w.run(50ms);
     // Without a token, each from an address of its own.
     for (int i = 0; i < 40; ++i) {

@@ -289,7 +289,7 @@ WORLD_MUTANTS = (
     # a load balancer that answers pings proves that the receiver is alive
     explored("session", "believes_pongs", 'eventually "every order is acknowledged"',
              ("belay/session/session.hpp", "core_.sign_of_life(link_.data_at());",
-              "core_.sign_of_life(link_.heard_at());")),
+              "core_.sign_of_life(link_.received_at());")),
     explored("session", "ack_before_commit", 'require "exactly once, and in order"',
              (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
     explored("session", "one_attempt_more", 'always "the rules of the parts"',

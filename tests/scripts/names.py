@@ -49,6 +49,8 @@ HOOKS = ("make_error_code", "make_error_condition")
 # Pages with programs that a newcomer meets first, and which of their blocks: README all, a component's page the first.
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
+# The pages of components that have none of their own name.
+PAGES = {"sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",)}
 # No names of belay: comments, texts, and members of an object.
 NO_NAMES = re.compile(r'//.*|"(?:[^"\\]|\\.)*"|(?:\.|->)\s*\w+')
 
@@ -124,6 +126,11 @@ def nested_of(lines):
             yield owner, NESTED.match(line)[1]
 
 
+def pages_of(component):
+    """The pages of a component, from the root of the repository."""
+    return [f"docs/{page}.md" for page in PAGES.get(component, (component,))]
+
+
 def programs(lines):
     """The text of each block of C++ in a page."""
     return ["\n".join(block) for _, block in layout.code_blocks(lines, "cpp")]
@@ -173,7 +180,7 @@ class Names:
         readme = self.words_of([README])
         found = set()
         for components in layout.LIBRARIES.values():
-            used = readme | self.words_of([f"docs/{component}.md" for component in components])
+            used = readme | self.words_of([page for component in components for page in pages_of(component)])
             found |= {key for key, _ in self.rows()
                       if self.found[key][0] in components and "::".join(filter(None, key)) in used}
         return found

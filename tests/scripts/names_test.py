@@ -134,6 +134,20 @@ class NamesTest(unittest.TestCase):
         names.START_MAX = 1
         self.assertEqual(len(self.complaints()), 1)
 
+    def test_pages_with_another_name_than_their_component(self):
+        pages = dict(names.PAGES)
+        self.addCleanup(lambda: setattr(names, "PAGES", pages))
+        names.PAGES = {"core": ("one", "two")}
+        for page, name in (("one", "Kind"), ("two", "Thing"), ("core", "Alias")):
+            (self.root / "docs" / f"{page}.md").write_text(f"```cpp\nint main() {{ belay::{name} n; }}\n```\n")
+        self.assertEqual(names.Names(self.root).start, {("", "Kind"), ("", "Thing")})
+
+    def test_each_component_of_belay_has_its_pages(self):
+        root = pathlib.Path(__file__).resolve().parents[2]
+        for component in names.layout.LIBRARY_OF:
+            for page in names.pages_of(component):
+                self.assertTrue((root / page).is_file(), f"{component} needs {page}, or a row in PAGES of names.py")
+
     def test_a_page_counts_only_for_its_own_library(self):
         (self.root / "docs" / "room.md").write_text("```cpp\n#include <belay/room.hpp>\nbelay::Kind kind;\n```\n")
         self.assertEqual(names.Names(self.root).start, set())

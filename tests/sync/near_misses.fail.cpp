@@ -314,19 +314,19 @@ void use(belay_test::MinimalLocal& local, Remote& remote) {
 }
 }  // namespace remote_closed_without_answer
 
-// expect-error: SyncProcessor: the third argument must be belay::SyncOptions
-namespace sync_observer_in_the_place_of_options {
+// expect-error: SyncProcessor: the observer's on_progress must be 'on_progress
+namespace sync_observer_without_options {
 struct App {
+#if defined(BELAY_CONTROL)
     void on_progress(const belay::part::SyncProgress&) {}
+#else
+    void on_progress() {}
+#endif
 };
 void use(belay_test::MinimalStore& store) {
-#if defined(BELAY_CONTROL)
-    belay::SyncProcessor processor{std::ref(store), belay::LastWriteWins{}, {}, App{}};
-#else
     belay::SyncProcessor processor{std::ref(store), belay::LastWriteWins{}, App{}};
-#endif
 }
-}  // namespace sync_observer_in_the_place_of_options
+}  // namespace sync_observer_without_options
 
 // expect-error: Replica: the template arguments are the codec, the log and the local store
 namespace replica_arguments_in_the_order_of_its_constructor {

@@ -48,7 +48,7 @@ struct SawByCall : MinimalOperation {
 struct SawWithoutAbsence : MinimalOperation {
     belay::Stamp saw{};
 };
-struct SaysWhatItSaw : MinimalOperation {
+struct HasSaw : MinimalOperation {
     std::optional<belay::Stamp> saw{};
 };
 struct ValueByCopy : MinimalOperation {
@@ -74,7 +74,7 @@ static_assert(!belay::OperationLike<BaseThatChanges>);
 static_assert(belay::OperationLike<NoBase>);
 static_assert(!belay::OperationLike<SawByCall>);
 static_assert(!belay::OperationLike<SawWithoutAbsence>);
-static_assert(belay::OperationLike<SaysWhatItSaw>);
+static_assert(belay::OperationLike<HasSaw>);
 static_assert(!belay::OperationLike<ValueByCopy>);
 static_assert(!belay::OperationLike<UnhashableValue>);
 static_assert(!belay::OperationLike<NotCopyable>);

@@ -20,6 +20,7 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
+#include "support/worlds/silent_server.hpp"
 #include "support/worlds/watched_tcp.hpp"
 
 using namespace belay;
@@ -27,23 +28,6 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Accepts every connection, and sends nothing.
-class SiteServer {
-    using Served = Supervisor<sim::Accepted, MaxAttempts>;
-
-public:
-    explicit SiteServer(sim::Host& host) {
-        host.listen(1, [this, &host](sim::Accepted connection) {
-            served_.push_back(std::make_unique<Served>(std::move(connection), MaxAttempts{1}));
-            host.attach(*served_.back());
-            served_.back()->start();
-        });
-    }
-
-private:
-    std::vector<std::unique_ptr<Served>> served_{};
-};
 
 /// A fleet of services that all prefer the same of two sites.
 class TwoSitesClient {
@@ -85,7 +69,7 @@ TEST_CASE("Fleet of services with Endpoints connects to the second when all lose
     INFO(c.services << " services, fault " << fault);
     sim::World world{Seed{c.services}};
     sim::History history{world.clock()};
-    const auto serve = [](sim::Host& host) { return std::make_unique<SiteServer>(host); };
+    const auto serve = [](sim::Host& host) { return std::make_unique<SilentServer>(host); };
     sim::Host& east = world.host("east", serve);
     sim::Host& west = world.host("west", serve);
     sim::Host& client = world.host("client", [&](sim::Host& host) {

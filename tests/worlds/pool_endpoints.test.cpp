@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
@@ -14,12 +13,11 @@
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/sim/accepted.hpp>
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
+#include "support/worlds/silent_server.hpp"
 #include "support/worlds/watched_tcp.hpp"
 
 using namespace belay;
@@ -27,23 +25,6 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Accepts every connection, and sends nothing.
-class SilentServer {
-    using Served = Supervisor<sim::Accepted, MaxAttempts>;
-
-public:
-    explicit SilentServer(sim::Host& host) {
-        host.listen(1, [this, &host](sim::Accepted connection) {
-            served_.push_back(std::make_unique<Served>(std::move(connection), MaxAttempts{1}));
-            host.attach(*served_.back());
-            served_.back()->start();
-        });
-    }
-
-private:
-    std::vector<std::unique_ptr<Served>> served_{};
-};
 
 auto two_places_policy() {
     return Policy{Backoff{FullJitter{}, Cap{2s}, 250ms}, ResetWhenStable{2s}, AttemptTimeout{2s}};
@@ -89,50 +70,60 @@ private:
     Connections pool_;
 };
 
+/// A client with a pool of `size` connections, and the servers of its two endpoints.
+struct TwoPlaces {
+    TwoPlaces(std::uint64_t seed, std::size_t size)
+        : world{Seed{seed}},
+          east{world.host("east", serve)},
+          west{world.host("west", serve)},
+          client{world.host("client", [this, size](sim::Host& host) {
+              return std::make_unique<TwoPlacesClient>(host, history, size);
+          })} {}
+    [[nodiscard]] static std::unique_ptr<SilentServer> serve(sim::Host& host) {
+        return std::make_unique<SilentServer>(host);
+    }
+    [[nodiscard]] TwoPlacesClient& program() { return *client.process<TwoPlacesClient>(); }
+    [[nodiscard]] bool becomes_whole(Duration within) {
+        return world.run_until([&] { return program().is_whole(); }, within);
+    }
+
+    sim::World world;
+    sim::History history{world.clock()};
+    sim::Host& east;
+    sim::Host& west;
+    sim::Host& client;
+};
+
 }  // namespace
 
 TEST_CASE("Pool is whole within seconds although its first endpoint refuses at once",
           "[worlds][pool][sim]") {
     const std::size_t size = GENERATE(std::size_t{4}, std::size_t{32}, std::size_t{100});
     INFO(size << " connections");
-    sim::World world{Seed{size}};
-    sim::History history{world.clock()};
-    const auto serve = [](sim::Host& host) { return std::make_unique<SilentServer>(host); };
-    sim::Host& east = world.host("east", serve);
-    sim::Host& west = world.host("west", serve);
-    sim::Host& client = world.host("client", [&](sim::Host& host) {
-        return std::make_unique<TwoPlacesClient>(host, history, size);
-    });
+    TwoPlaces places{size, size};
+    auto& world = places.world;
     // One endpoint after the other: the wait of the scout, one to settle, and one before the second
     // endpoint. One connection after the other would take a quarter of a second for each.
-    const auto becomes_whole = [&] {
-        return world.run_until([&] { return client.process<TwoPlacesClient>()->is_whole(); }, 3s);
-    };
-    world.kill(east);
+    const auto becomes_whole = [&] { return places.becomes_whole(3s); };
+    world.kill(places.east);
     CHECK(becomes_whole());
-    world.restart(east);
-    world.kill(west);
+    world.restart(places.east);
+    world.kill(places.west);
     world.run_for(20s);
     CHECK(becomes_whole());
-    world.kill(east);
-    world.restart(west);
+    world.kill(places.east);
+    world.restart(places.west);
     CHECK(becomes_whole());
 }
 
 TEST_CASE("Pool has one scout while no endpoint accepts more connections", "[worlds][pool][sim]") {
-    sim::World world{Seed{7}};
-    sim::History history{world.clock()};
-    const auto serve = [](sim::Host& host) { return std::make_unique<SilentServer>(host); };
-    static_cast<void>(world.host("east", serve));
-    static_cast<void>(world.host("west", serve));
-    sim::Host& client = world.host("client", [&](sim::Host& host) {
-        return std::make_unique<TwoPlacesClient>(host, history, 1);
-    });
+    TwoPlaces places{7, 1};
+    auto& world = places.world;
     world.run_for(5s);
-    REQUIRE(client.process<TwoPlacesClient>()->is_whole());
-    client.process<TwoPlacesClient>()->refuse();
-    client.process<TwoPlacesClient>()->resize(33);
-    const auto dials = [&] { return history.dials().at("client").size(); };
+    REQUIRE(places.program().is_whole());
+    places.program().refuse();
+    places.program().resize(33);
+    const auto dials = [&] { return places.history.dials().at("client").size(); };
     // Each of the 32 connections tries both endpoints at most.
     world.run_for(5s);
     const std::size_t tries = dials() - 1;
@@ -150,39 +141,31 @@ TEST_CASE("Pool over Endpoints is whole soon although its first endpoint is gone
     const std::size_t size = GENERATE(std::size_t{1}, std::size_t{4}, std::size_t{32});
     const int fault = GENERATE(0, 1, 2);
     INFO(size << " connections, fault " << fault);
-    sim::World world{Seed{size}};
-    sim::History history{world.clock()};
-    const auto serve = [](sim::Host& host) { return std::make_unique<SilentServer>(host); };
-    sim::Host& east = world.host("east", serve);
-    sim::Host& west = world.host("west", serve);
-    sim::Host& client = world.host("client", [&](sim::Host& host) {
-        return std::make_unique<TwoPlacesClient>(host, history, size);
-    });
+    TwoPlaces places{size, size};
+    auto& world = places.world;
     const auto fail = [&](sim::Host& server) {
         if (fault == 0) world.kill(server);
-        if (fault == 1) world.network().partition(server, client);
+        if (fault == 1) world.network().partition(server, places.client);
         if (fault == 2) world.pause(server);
     };
     const auto heal = [&](sim::Host& server) {
         if (fault == 0) world.restart(server);
-        if (fault == 1) world.network().heal(server, client);
+        if (fault == 1) world.network().heal(server, places.client);
         if (fault == 2) world.resume(server);
     };
-    const auto becomes_whole = [&] {
-        return world.run_until([&] { return client.process<TwoPlacesClient>()->is_whole(); }, 15s);
-    };
-    fail(east);
+    const auto becomes_whole = [&] { return places.becomes_whole(15s); };
+    fail(places.east);
     CHECK(becomes_whole());
     // A frozen peer shows only when its heartbeat is lost.
     world.run_for(20s);
     CHECK(becomes_whole());
-    heal(east);
-    fail(west);
+    heal(places.east);
+    fail(places.west);
     world.run_for(20s);
     CHECK(becomes_whole());
     // Without any server, and then with the other one again.
-    fail(east);
+    fail(places.east);
     world.run_for(20s);
-    heal(west);
+    heal(places.west);
     CHECK(becomes_whole());
 }

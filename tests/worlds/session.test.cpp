@@ -109,7 +109,7 @@ private:
     /// this process, the heartbeat waits for the answer to one more ping.
     void check_silence() {
         const bool silent = sender_->status().link.state == LinkState::connected &&
-                            elapsed(tap_.heard_at, host_.now()) > order_beats.dead_after + 100ms;
+                            elapsed(tap_.received_at, host_.now()) > order_beats.dead_after + 100ms;
         silent_checks_ = silent ? silent_checks_ + 1 : 0;
         if (silent_checks_ >= 8) run_.wrong = "a dead connection counts as connected";
     }

@@ -101,7 +101,7 @@ public:
     ///   by now;
     /// - history_reset, if that history was ended on purpose.
     void flush(Completion<PersistenceError> done) {
-        detail::RedisRoomStaged staged = std::exchange(staged_, {});
+        detail::RedisStagedChanges staged = std::exchange(staged_, {});
         if (!worker_->takes({}, staged.bytes)) {
             worker_->forget_turns(staged.changes);
             return done(busy());
@@ -188,7 +188,7 @@ private:
     }
 
     std::unique_ptr<Work> worker_;
-    detail::RedisRoomStaged staged_{};
+    detail::RedisStagedChanges staged_{};
 };
 
 }}}  // namespace belay::redis

@@ -103,7 +103,7 @@ public:
         if (is_taken_) {
             if (const std::error_code error = remove()) return error;
         }
-        if (is_lent()) return lent();
+        if (is_leased()) return leased();
         Reply reply;
         const std::error_code error = connection_.call(
             {"EVAL", detail::redis_lend, "1", stream_, group_, consumer_, Number{lease_}}, reply);
@@ -153,7 +153,7 @@ public:
     ///         lease has ended. After those of Redis and the system, it is still leased: call
     ///         again.
     [[nodiscard]] std::error_code ack() noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::ack: an operation must be leased");
+        BELAY_PRECONDITION(is_leased(), "redis::Stream::ack: an operation must be leased");
         return remove();
     }
     /// Gives the leased operation back, in front of all others.   Pre: it is leased.
@@ -161,7 +161,7 @@ public:
     /// Errors: those of Redis and the system. The lease of this consumer has ended nevertheless.
     ///         Other consumers get the operation after the time of the lease.
     [[nodiscard]] std::error_code nack() noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::nack: an operation must be leased");
+        BELAY_PRECONDITION(is_leased(), "redis::Stream::nack: an operation must be leased");
         // Older than any lease, also that of other consumers.
         const std::error_code error = set_age(Options::longest);
         end_loan();
@@ -171,14 +171,14 @@ public:
     ///
     /// Errors: lease_ended: another consumer has it, or had it; those of Redis and the system.
     [[nodiscard]] std::error_code renew() noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::renew: an operation must be leased");
+        BELAY_PRECONDITION(is_leased(), "redis::Stream::renew: an operation must be leased");
         return set_age(Milliseconds{0});
     }
     /// Returns how often the leased operation was leased, this time included.   Pre: it is leased.
     ///
     /// The result is 1 unless a consumer gave it back, died with it, or was too slow.
     [[nodiscard]] std::uint64_t deliveries() const noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::deliveries: an operation must be leased");
+        BELAY_PRECONDITION(is_leased(), "redis::Stream::deliveries: an operation must be leased");
         return deliveries_;
     }
 
@@ -268,9 +268,9 @@ private:
         return make_error_code(Errc::bad_reply);
     }
 
-    [[nodiscard]] bool is_lent() const noexcept { return id_[0] != '\0' && !is_taken_; }
+    [[nodiscard]] bool is_leased() const noexcept { return id_[0] != '\0' && !is_taken_; }
     [[nodiscard]] std::string_view id() const noexcept { return id_; }
-    [[nodiscard]] Result<BytesView> lent() const noexcept {
+    [[nodiscard]] Result<BytesView> leased() const noexcept {
         if (!has_body_) return make_error_code(QueueErrc::bad_encoding);
         return BytesView{front_};
     }
@@ -285,7 +285,7 @@ private:
         // Last: if something above threw, the entry is leased to this consumer, and found by the
         // next call.
         id_[text.copy(id_, sizeof id_ - 1)] = '\0';
-        return lent();
+        return leased();
     }
     void end_loan() noexcept {
         id_[0] = '\0';

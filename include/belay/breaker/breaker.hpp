@@ -71,7 +71,7 @@ public:
     /// Returns how long it may stay open after a number of failures; see link/bounds.hpp.
     ///
     /// For a trip that does not report when it opens, the breaker may open after each failure.
-    template <detail::SaysLongestWait Wait = OpenWait>
+    template <detail::HasLongestWait Wait = OpenWait>
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
         std::uint64_t opens_at = 1;
         if constexpr (std::same_as<Trip, ConsecutiveFailures>) opens_at = core_.trip().limit();

@@ -52,7 +52,7 @@ public:
         return at_least_asked(detail::next_wait(otherwise_, bits, why, seen), why);
     }
     /// Returns the longest wait if no peer requests a longer one; see link/bounds.hpp.
-    template <detail::SaysLongestWait Other = OpenWait>
+    template <detail::HasLongestWait Other = OpenWait>
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
         return otherwise_.longest_wait(openings);
     }

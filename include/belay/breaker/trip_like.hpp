@@ -69,11 +69,11 @@ concept CountsIsSound = !HasCounts<T> || requires(const T& trip, const Failure& 
     { trip.counts(why) } noexcept -> BoolOrCause;
 };
 template <class T>
-concept SaysCounts = requires(const T& trip) {
+concept HasTrippedBy = requires(const T& trip) {
     { trip.tripped_by() } noexcept -> std::same_as<CallCounts>;
 };
 template <class T>
-concept TrippedByIsSound = !has_tripped_by<T>() || SaysCounts<T>;
+concept TrippedByIsSound = !has_tripped_by<T>() || HasTrippedBy<T>;
 
 /// Records a call in the trip, with the parameters that the trip requires.
 template <class T>

@@ -124,21 +124,21 @@ private:
     using Answer = detail::WaitAnswer;
     using WaitState = Answer::WaitState;
 
-    // A caller's place in the queue. Its destructor leaves the queue, and passes on what it was
+    // A caller that waits in the queue. Its destructor leaves the queue, and passes on what it was
     // given.
-    class Place {
+    class Waiter {
     public:
-        explicit Place(Bulkhead& bulkhead) noexcept : bulkhead_{bulkhead} {}
-        Place(const Place&) = delete;
-        Place& operator=(const Place&) = delete;
-        ~Place() {
-            if (has_lined_up_) bulkhead_.leave(ticket_);
+        explicit Waiter(Bulkhead& bulkhead) noexcept : bulkhead_{bulkhead} {}
+        Waiter(const Waiter&) = delete;
+        Waiter& operator=(const Waiter&) = delete;
+        ~Waiter() {
+            if (has_queued_) bulkhead_.leave(ticket_);
         }
 
         /// Requests a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
-            return has_lined_up_ ? bulkhead_.ask_again(ticket_, permit)
-                                 : bulkhead_.enqueue(*this, now, permit);
+            return has_queued_ ? bulkhead_.ask_again(ticket_, permit)
+                               : bulkhead_.enqueue(*this, now, permit);
         }
         [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
 
@@ -146,7 +146,7 @@ private:
         friend Bulkhead;
         Bulkhead& bulkhead_;
         detail::WaitTicket ticket_;
-        bool has_lined_up_ = false;
+        bool has_queued_ = false;
     };
 
     // The number of waiting callers, above the number of running ones. It is one word, so that a
@@ -185,7 +185,7 @@ private:
         return after(now, options_.ask_every);
     }
 
-    [[nodiscard]] Answer enqueue(Place& place, Instant now, Permit& permit) noexcept {
+    [[nodiscard]] Answer enqueue(Waiter& waiter, Instant now, Permit& permit) noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         for (bool has_lock = false;; has_lock = true) {
             if (take(seen)) {
@@ -210,8 +210,8 @@ private:
                 break;
             }
         }
-        waiters_.join(place.ticket_);
-        place.has_lined_up_ = true;
+        waiters_.join(waiter.ticket_);
+        waiter.has_queued_ = true;
         mutex_.unlock();
         counters_.wait();
         return {WaitState::waits};

@@ -45,14 +45,14 @@ class Queued {
 public:
     /// Pre: the object has a queue: its `queue` is > 0.
     constexpr explicit Queued(Object& object) noexcept : object_{&object} {
-        BELAY_PRECONDITION(has_line(object), nobody_waits);
+        BELAY_PRECONDITION(has_queue(object), queue_needed);
     }
     /// Pre: permits >= 1; the object has a queue.
     constexpr Queued(Object& object, std::uint64_t permits) noexcept
         requires is_limiter
         : object_{&object}, permits_{permits} {
         BELAY_PRECONDITION(permits >= 1, "Queued: the permits of each call must be >= 1");
-        BELAY_PRECONDITION(has_line(object), nobody_waits);
+        BELAY_PRECONDITION(has_queue(object), queue_needed);
     }
 
     template <class Next, class Context>
@@ -76,14 +76,14 @@ public:
     }
 
 private:
-    using Place = typename Object::Place;
+    using Waiter = typename Object::Waiter;
     using Permit = typename Object::Permit;
     using WaitState = detail::WaitAnswer::WaitState;
 
-    static constexpr const char* nobody_waits =
+    static constexpr const char* queue_needed =
         "Queued: the bulkhead or limiter must have a queue > 0; without a queue write "
         "Shared{object}";
-    [[nodiscard]] static constexpr bool has_line(const Object& object) noexcept {
+    [[nodiscard]] static constexpr bool has_queue(const Object& object) noexcept {
         if constexpr (is_limiter) {
             return object.queue_ > 0;
         } else {
@@ -96,20 +96,20 @@ private:
     class Wait {
     public:
         Wait(const Queued& queued, Context& context, const Attempt& attempt) noexcept
-            : context_{context}, attempt_{attempt}, place_{queued.place()} {}
+            : context_{context}, attempt_{attempt}, waiter_{queued.waiter()} {}
         Wait(const Wait&) = delete;
         Wait& operator=(const Wait&) = delete;
 
         // Whether to sleep until `until`, or until a stop of `token`, and then ask again.
         [[nodiscard]] bool goes_on() {
             // First, so that no stop and no call that comes from now on is lost.
-            place_.wake().rearm();
+            waiter_.wake().rearm();
             if (stop_ && context_.stop.stop_requested()) {
                 rejection.emplace(Answer::reject(CallErrc::stopped, Duration{}));
                 return false;
             }
             const Instant now = context_.sleeper.now();
-            const detail::WaitAnswer answer = place_.ask(now, permit);
+            const detail::WaitAnswer answer = waiter_.ask(now, permit);
             switch (answer.state) {
                 case WaitState::granted:
                     return false;
@@ -127,8 +127,8 @@ private:
                 return reject(Advice::suspend(answer.earliest > now ? answer.earliest : now),
                               std::make_error_code(std::errc::timed_out), {});
             }
-            if (!stop_) stop_.emplace(context_.stop, place_.wake());
-            token_ = place_.wake().token();
+            if (!stop_) stop_.emplace(context_.stop, waiter_.wake());
+            token_ = waiter_.wake().token();
             until_ = Stop::slice(
                 now, answer.wake_at < attempt_.deadline ? answer.wake_at : attempt_.deadline);
             return true;
@@ -151,19 +151,19 @@ private:
 
         Context& context_;
         const Attempt attempt_;
-        // The order matters: the members that could wake the place, and its tokens, are destroyed
+        // The order matters: the members that could wake the waiter, and its tokens, are destroyed
         // before it.
-        Place place_;
+        Waiter waiter_;
         std::optional<Stop> stop_{};
         StopToken token_{};
         Instant until_ = always;
     };
 
-    [[nodiscard]] Place place() const noexcept {
+    [[nodiscard]] Waiter waiter() const noexcept {
         if constexpr (is_limiter) {
-            return Place{*object_, permits_};
+            return Waiter{*object_, permits_};
         } else {
-            return Place{*object_};
+            return Waiter{*object_};
         }
     }
 

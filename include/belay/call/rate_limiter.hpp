@@ -188,22 +188,22 @@ private:
     using Taken = detail::ConcurrentRate::Taken;
     using WaitState = Answer::WaitState;
 
-    // A caller's place in the queue, which its destructor leaves. The first caller asks again when
-    // it is time. Each of the others is woken when it becomes the first.
-    class Place {
+    // A caller that waits in the queue, which its destructor leaves. The first caller asks again
+    // when it is time. Each of the others is woken when it becomes the first.
+    class Waiter {
     public:
-        Place(RateLimiter& limiter, std::uint64_t calls) noexcept
+        Waiter(RateLimiter& limiter, std::uint64_t calls) noexcept
             : limiter_{limiter}, calls_{calls} {}
-        Place(const Place&) = delete;
-        Place& operator=(const Place&) = delete;
-        ~Place() {
-            if (has_lined_up_) limiter_.leave(*this);
+        Waiter(const Waiter&) = delete;
+        Waiter& operator=(const Waiter&) = delete;
+        ~Waiter() {
+            if (has_queued_) limiter_.leave(*this);
         }
 
         // Requests a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
-            return has_lined_up_ ? limiter_.ask_again(*this, now, permit)
-                                 : limiter_.enqueue(*this, now, permit);
+            return has_queued_ ? limiter_.ask_again(*this, now, permit)
+                               : limiter_.enqueue(*this, now, permit);
         }
         [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
 
@@ -212,7 +212,7 @@ private:
         RateLimiter& limiter_;
         const std::uint64_t calls_;
         detail::WaitTicket ticket_;
-        bool has_lined_up_ = false;
+        bool has_queued_ = false;
     };
 
     [[nodiscard]] static constexpr detail::RateNumbers numbers_of(Rate rate, Burst burst) noexcept {
@@ -249,63 +249,63 @@ private:
         return free ? Advice::go() : Advice::suspend(seen.retry_at(now, ahead, 1));
     }
 
-    [[nodiscard]] Answer enqueue(Place& place, Instant now, Permit& permit) noexcept {
+    [[nodiscard]] Answer enqueue(Waiter& waiter, Instant now, Permit& permit) noexcept {
         Instant turn;
-        if (waiting() == 0 && rate_.take(now, place.calls_, turn) == Taken::granted) {
+        if (waiting() == 0 && rate_.take(now, waiter.calls_, turn) == Taken::granted) {
             permit = granted();
             return {WaitState::granted};
         }
         const detail::SpinLock lock{mutex_};
         const std::uint32_t before_it = waiting();
-        if (before_it == 0 && rate_.take_locked(now, place.calls_)) {
+        if (before_it == 0 && rate_.take_locked(now, waiter.calls_)) {
             permit = granted();
             return {WaitState::granted};
         }
         const detail::RateState seen = rate_.read_locked();
-        if (place.calls_ > seen.burst()) {
+        if (waiter.calls_ > seen.burst()) {
             counters_.reject();
             return {WaitState::hopeless};
         }
         if (before_it >= queue_) {
             counters_.reject();
-            const Instant again = seen.retry_at(now, ahead_, place.calls_);
+            const Instant again = seen.retry_at(now, ahead_, waiter.calls_);
             return {WaitState::rejected, again, again};
         }
         // The turn may have come already: the first caller is not awake yet, and will let the
         // others continue.
-        turn = seen.turn_of(now, ahead_, place.calls_);
-        waiters_.join(place.ticket_);
-        place.has_lined_up_ = true;
-        place.ticket_.is_called = before_it == 0;
+        turn = seen.turn_of(now, ahead_, waiter.calls_);
+        waiters_.join(waiter.ticket_);
+        waiter.has_queued_ = true;
+        waiter.ticket_.is_called = before_it == 0;
         waiting_.store(before_it + 1, std::memory_order_relaxed);
-        ahead_ += place.calls_;
+        ahead_ += waiter.calls_;
         counters_.wait();
         if (before_it == 0) return {WaitState::first, turn, turn};
         return {WaitState::waits, never, turn};
     }
-    [[nodiscard]] Answer ask_again(Place& place, Instant now, Permit& permit) noexcept {
+    [[nodiscard]] Answer ask_again(Waiter& waiter, Instant now, Permit& permit) noexcept {
         const detail::SpinLock lock{mutex_};
-        if (!place.ticket_.is_called) return {WaitState::waits};
-        if (!rate_.take_locked(now, place.calls_)) {
+        if (!waiter.ticket_.is_called) return {WaitState::waits};
+        if (!rate_.take_locked(now, waiter.calls_)) {
             const detail::RateState seen = rate_.read_locked();
-            if (place.calls_ > seen.burst()) return {WaitState::hopeless};
-            const Instant turn = seen.turn_of(now, 0, place.calls_);
+            if (waiter.calls_ > seen.burst()) return {WaitState::hopeless};
+            const Instant turn = seen.turn_of(now, 0, waiter.calls_);
             return {WaitState::first, turn, turn};
         }
-        end(place);
+        end(waiter);
         permit = granted();
         return {WaitState::granted};
     }
-    void leave(Place& place) noexcept {
+    void leave(Waiter& waiter) noexcept {
         const detail::SpinLock lock{mutex_};
-        if (!place.ticket_.is_queued) return;
+        if (!waiter.ticket_.is_queued) return;
         counters_.leave();
-        end(place);
+        end(waiter);
     }
-    void end(Place& place) noexcept {
-        waiters_.leave(place.ticket_);
+    void end(Waiter& waiter) noexcept {
+        waiters_.leave(waiter.ticket_);
         waiting_.fetch_sub(1, std::memory_order_relaxed);
-        ahead_ -= place.calls_;
+        ahead_ -= waiter.calls_;
         waiters_.call_first();
     }
 

@@ -162,7 +162,7 @@ template <class R>
         return detail::verdict(!value);
     } else if constexpr (CodeLike<R>) {
         return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
-    } else if constexpr (SaysOk<R>) {
+    } else if constexpr (OkReturnsBool<R>) {
         return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
     } else {
         if (static_cast<bool>(value)) return std::nullopt;
@@ -221,8 +221,8 @@ std::optional<Failure> classify_value(const R& value) {
             return detail::classify_value<std::remove_cvref_t<typename R::value_type>,
                                           Held::as_data>(*value);
         }
-    } else if constexpr (HasAnswerTraits<R> || std::same_as<R, bool> || CodeLike<R> || SaysOk<R> ||
-                         SaysByError<R>) {
+    } else if constexpr (HasAnswerTraits<R> || std::same_as<R, bool> || CodeLike<R> ||
+                         OkReturnsBool<R> || HasErrorForm<R>) {
         return detail::classify_itself(value);
     } else {
         return detail::classify_inside<R, held>(value);

@@ -11,18 +11,18 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// The rules for a driver that the compiler cannot check; see DriverLike.
 enum class DriverRule : std::uint8_t {
-    introduces_itself,
+    gives_one_waker,
     gives_each_its_own_seed,
-    tells_the_time,
+    time_never_decreases,
     runs_what_is_due,
     reads_the_deadline_after_each_turn,
     notices_touch,
     notices_wake,
     notices_wake_after_a_reading,
     lets_machines_rest,
-    starves_nobody,
-    posts_run_at_home_later_once,
-    forgets_who_left,
+    starves_no_machine,
+    posts_run_once_on_the_home_thread,
+    forgets_destroyed_wakers,
     hands_over,
     ends_before_machines
 };
@@ -30,11 +30,11 @@ enum class DriverRule : std::uint8_t {
 /// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(DriverRule rule) noexcept {
     switch (rule) {
-        case DriverRule::introduces_itself:
+        case DriverRule::gives_one_waker:
             return "attach() gives the machine exactly one Waker, whose now() is the driver's time";
         case DriverRule::gives_each_its_own_seed:
             return "the driver gives each machine its own seed";
-        case DriverRule::tells_the_time:
+        case DriverRule::time_never_decreases:
             return "now() never decreases, and no machine receives a time after now()";
         case DriverRule::runs_what_is_due:
             return "the driver advances every machine whose deadline has passed";
@@ -48,12 +48,12 @@ enum class DriverRule : std::uint8_t {
             return "the driver reads the deadline once more if a wake arrives during a reading";
         case DriverRule::lets_machines_rest:
             return "the driver does not keep advancing a machine whose deadline is in the future";
-        case DriverRule::starves_nobody:
+        case DriverRule::starves_no_machine:
             return "a machine that is always due does not stop other machines or posts from "
                    "running";
-        case DriverRule::posts_run_at_home_later_once:
+        case DriverRule::posts_run_once_on_the_home_thread:
             return "post(f) calls f() once, on the home thread, after post() has returned";
-        case DriverRule::forgets_who_left:
+        case DriverRule::forgets_destroyed_wakers:
             return "the driver never calls a machine again after its Waker was destroyed, not even "
                    "in the same turn";
         case DriverRule::hands_over:

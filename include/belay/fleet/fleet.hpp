@@ -72,9 +72,9 @@ public:
         }
     }
     /// With the usual options.
-    template <std::same_as<Observer> O>
+    template <std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, FleetOptions>)
-    explicit Fleet(O observer) : Fleet{FleetOptions{}, std::move(observer)} {}
+    explicit Fleet(O&& observer) : Fleet{FleetOptions{}, std::forward<O>(observer)} {}
     Fleet(const Fleet&) = delete;
     Fleet& operator=(const Fleet&) = delete;
     /// Notifies no observer, as the destructor of a Supervisor.

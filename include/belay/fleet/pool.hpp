@@ -51,10 +51,10 @@ public:
         resize(options.size);
     }
     /// With the usual options.
-    template <std::same_as<Observer> O>
+    template <std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, PoolOptions>)
-    Pool(Transport transport, Policy policy, O observer)
-        : Pool{std::move(transport), std::move(policy), PoolOptions{}, std::move(observer)} {}
+    Pool(Transport transport, Policy policy, O&& observer)
+        : Pool{std::move(transport), std::move(policy), PoolOptions{}, std::forward<O>(observer)} {}
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
     /// Notifies no observer. Leases become stale.

@@ -339,21 +339,21 @@ private:
 
         HttpCalls& calls;
         const std::string key;
-        StopSource landed{};
+        StopSource finished{};
         std::optional<Outcome<HttpResponse>> outcome{};
         std::optional<Task<bool>> task{};
     };
     // Ends a flight, also if it throws or is destroyed.
-    struct Landing {
+    struct FlightEnd {
         Flight& flight;
-        ~Landing() {
+        ~FlightEnd() {
             auto& flights = flight.calls.flights_;
             const auto found = flights.find(flight.key);
             if (found != flights.end()) {
                 const std::shared_ptr<Flight> listed = found->second.lock();
                 if (!listed || listed.get() == &flight) flights.erase(found);
             }
-            flight.landed.request_stop();
+            flight.finished.request_stop();
         }
     };
 
@@ -423,9 +423,9 @@ private:
             flight->task.emplace(fly(*flight, std::move(request)));
             flight->task->start();
         }
-        const StopToken landed = flight->landed.token();
-        while (!landed.stop_requested()) {
-            decltype(auto) sleep = sleeper_.async_sleep_until(never, landed);
+        const StopToken finished = flight->finished.token();
+        while (!finished.stop_requested()) {
+            decltype(auto) sleep = sleeper_.async_sleep_until(never, finished);
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
             co_await awaiter;
         }
@@ -437,7 +437,7 @@ private:
         co_return *flight->outcome;
     }
     Task<bool> fly(Flight& flight, HttpRequest request) {
-        const Landing landing{flight};
+        const FlightEnd end{flight};
         auto task = perform(std::move(request), NeverStops{});
         flight.outcome.emplace(co_await std::move(task));
         co_return true;

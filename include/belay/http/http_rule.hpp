@@ -12,24 +12,24 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 /// The rules for an HTTP client that the compiler cannot check; see HttpLike and HttpRequest.
 enum class HttpRule : std::uint8_t {
     answers,
-    tells_the_response,
+    returns_the_response,
     sends_what_was_asked,
     refuses_other_urls,
     refuses_bad_text,
     part_is_no_response,
-    sent_is_no_lie,
+    sent_is_reliable,
     limit_holds,
     deadline_holds,
     sends_nothing_after_the_deadline,
     follows_only_if_asked,
     follows_three_at_most,
     follows_within_the_origin,
-    pieces_come_at_home_later,
+    pieces_arrive_on_the_home_thread,
     head_comes_first,
     pieces_are_the_body,
     pieces_come_as_they_are_sent,
     dropping_answers_nothing,
-    tells_nothing_after_dropping,
+    reports_nothing_after_dropping,
     end_answers_nothing
 };
 

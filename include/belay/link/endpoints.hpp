@@ -81,13 +81,13 @@ public:
         void close(const Failure& why) noexcept
             requires detail::HasClose<typename Opened<A...>::Inner>
         {
-            says_goodbye_ = true;
+            closed_here_ = true;
             Base::close(why);
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
             // The end of a graceful close is no failure of this endpoint.
-            if (event.kind == part::EventKind::closed && !says_goodbye_) {
+            if (event.kind == part::EventKind::closed && !closed_here_) {
                 owner_.ended_itself_ = true;
             }
             return true;
@@ -95,7 +95,7 @@ public:
 
     private:
         Endpoints& owner_;
-        bool says_goodbye_ = false;
+        bool closed_here_ = false;
     };
 
     /// Pre: the list is not empty; use make() if it may be empty.

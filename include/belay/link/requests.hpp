@@ -63,6 +63,12 @@ public:
           link_{std::move(transport), std::move(policy), options_.link, Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
+    /// With the usual options.
+    template <std::convertible_to<Observer> O>
+        requires(!std::convertible_to<O, RequestsOptions>)
+    Requests(Transport transport, Policy policy, Codec codec, O&& observer)
+        : Requests{std::move(transport), std::move(policy), std::move(codec), RequestsOptions{},
+                   std::forward<O>(observer)} {}
     Requests(const Requests&) = delete;
     Requests& operator=(const Requests&) = delete;
 
@@ -450,6 +456,9 @@ template <class Transport, class Policy, class Codec>
 Requests(Transport, Policy, Codec) -> Requests<Transport, Policy, Codec>;
 template <class Transport, class Policy, class Codec>
 Requests(Transport, Policy, Codec, RequestsOptions) -> Requests<Transport, Policy, Codec>;
+template <class Transport, class Policy, class Codec, class Observer>
+    requires(!std::convertible_to<Observer, RequestsOptions>)
+Requests(Transport, Policy, Codec, Observer) -> Requests<Transport, Policy, Codec, Observer>;
 template <class Transport, class Policy, class Codec, class Observer>
 Requests(Transport, Policy, Codec, RequestsOptions, Observer)
     -> Requests<Transport, Policy, Codec, Observer>;

@@ -115,7 +115,11 @@ public:
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
     /// Returns whether the peer has given a sign of life since the last call: a message, a part of
     /// one, or an answered ping of the transport.
-    [[nodiscard]] bool take_heard() noexcept { return std::exchange(alive_, false); }
+    [[nodiscard]] bool take_sign_of_life() noexcept { return std::exchange(alive_, false); }
+    /// The former name of take_sign_of_life().
+    [[deprecated("use ServedLink::take_sign_of_life")]] [[nodiscard]] bool take_heard() noexcept {
+        return take_sign_of_life();
+    }
     /// Returns whether an event of this connection has arrived and waits for a turn.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
 

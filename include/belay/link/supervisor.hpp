@@ -63,11 +63,11 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
-    template <std::same_as<Observer> O>
+    template <std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, SupervisorOptions>)
-    Supervisor(Transport transport, Policy policy, O observer)
+    Supervisor(Transport transport, Policy policy, O&& observer)
         : Supervisor{std::move(transport), std::move(policy), SupervisorOptions{},
-                     std::move(observer)} {}
+                     std::forward<O>(observer)} {}
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor() {
@@ -225,10 +225,14 @@ public:
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
     /// Returns when the peer last sent anything: a message, a part of one, an answered ping.
-    [[nodiscard]] Instant heard_at() const noexcept { return heard_.anything; }
+    [[nodiscard]] Instant received_at() const noexcept { return received_.anything; }
+    /// The former name of received_at().
+    [[deprecated("use Supervisor::received_at")]] [[nodiscard]] Instant heard_at() const noexcept {
+        return received_at();
+    }
     /// Returns when the peer last sent a message or a part of one. An answered ping does not count,
     /// because a load balancer between the two sides may have answered it.
-    [[nodiscard]] Instant data_at() const noexcept { return heard_.data; }
+    [[nodiscard]] Instant data_at() const noexcept { return received_.data; }
     /// Returns the time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
@@ -280,9 +284,9 @@ private:
         const bool sign_of_life =
             event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
         if (sign_of_life) {
-            heard_.anything = now_;
+            received_.anything = now_;
             const bool answer = event.kind == part::EventKind::pong && event.code == 0;
-            if (!answer) heard_.data = now_;
+            if (!answer) received_.data = now_;
         }
         if (sign_of_life && event.proof && !core_.alive()) {
             step({.input = timeline::Input::alive});
@@ -449,7 +453,7 @@ private:
     struct {
         Instant anything = always;
         Instant data = always;
-    } heard_;                                 // when
+    } received_;                              // when
     detail::LiveConnection<Transport> live_;  // last: it is destroyed first
 };
 

@@ -28,7 +28,7 @@ enum class TransportRule : std::uint8_t {
     sends_nothing_after_its_end,
     opens_again,
     close_ends,
-    destructor_calls_nobody
+    destructor_reports_nothing
 };
 
 /// Returns the rule as a sentence.
@@ -70,7 +70,7 @@ enum class TransportRule : std::uint8_t {
             return "open() makes a new connection after the end of the old one";
         case TransportRule::close_ends:
             return "close() leads to Link::closed if the peer answers";
-        case TransportRule::destructor_calls_nobody:
+        case TransportRule::destructor_reports_nothing:
             return "the connection reports nothing during or after its destructor";
     }
     return "unknown";

@@ -106,8 +106,8 @@ public:
 
     class Connection : public part::Wrapped<part::ConnectionOf<Transport>, message_type> {
         using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
-        using Voice = part::Say<part::ConnectionOf<Transport>, message_type>;
-        static_assert(detail::CheckLike<Check, Voice, message_type>,
+        using Sender = part::Say<part::ConnectionOf<Transport>, message_type>;
+        static_assert(detail::CheckLike<Check, Sender, message_type>,
                       "Validated: the check must be copyable, and needs 'Verdict begin(const auto& "
                       "say)' and 'Verdict judge(const message_type&, const auto& say)'");
 
@@ -134,7 +134,7 @@ public:
             // A transport that reports `opened` twice does not make the check begin twice.
             if (begins && std::exchange(asked_, true)) return false;
             const Unwind unwind{own_};
-            const Voice say{this->inner_, event.lane};
+            const Sender say{this->inner_, event.lane};
             const Verdict verdict = begins ? check_.begin(say) : check_.judge(*event.message, say);
             return unwind.disarm(), settle(verdict, event);
         }

@@ -216,14 +216,14 @@ concept IsSharedIsSound = !HasIsShared<R> || requires {
 
 // A rule that gives no advice has a misspelt hook, unless it declares that this is intended.
 template <class R>
-concept HasSay = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
-                 HasStableWindow<R> || HasAttemptLimit<R>;
+concept HasAdvice = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
+                    HasStableWindow<R> || HasAttemptLimit<R>;
 template <class R>
 concept Listens = ListensIsSound<R> && requires { requires R::listens; };
 
 /// A hook that only proofs call, and never a policy that runs.
 template <class R>
-concept SaysLongestWait = requires(const R& r, std::uint64_t failures) {
+concept HasLongestWait = requires(const R& r, std::uint64_t failures) {
     { r.longest_wait(failures) } noexcept -> std::same_as<Duration>;
 };
 
@@ -245,8 +245,8 @@ template <class R>
            AttemptLimitIsSound<R> && NameIsSound<R> && ListensIsSound<R> && IsSharedIsSound<R>;
 }
 template <class R>
-[[nodiscard]] consteval bool either_says_or_listens() {
-    return HasSay<R> != Listens<R>;
+[[nodiscard]] consteval bool advises_or_listens() {
+    return HasAdvice<R> != Listens<R>;
 }
 
 }  // namespace detail
@@ -298,7 +298,7 @@ template <class R>
 /// Hooks neither allocate nor read clocks.
 template <class R>
 concept RuleLike = std::copyable<R> && detail::has_any_hook<R>() && detail::hooks_are_sound<R>() &&
-                   detail::either_says_or_listens<R>();
+                   detail::advises_or_listens<R>();
 
 namespace explain {
 
@@ -351,10 +351,10 @@ consteval bool rule_like() {
     static_assert(detail::IsSharedIsSound<R>,
                   "RuleLike: is_shared must be 'static constexpr bool is_shared', and public");
     static_assert(
-        !detail::HasSay<R> || !detail::Listens<R>,
+        !detail::HasAdvice<R> || !detail::Listens<R>,
         "RuleLike: R must not set 'listens' to true, because one of its hooks affects the policy");
     static_assert(
-        !detail::HasAnyHook<R> || detail::HasSay<R> || detail::Listens<R>,
+        !detail::HasAnyHook<R> || detail::HasAdvice<R> || detail::Listens<R>,
         "RuleLike: R has no hook that affects the policy, so it would do nothing; check the names "
         "of its hooks. A rule that only observes needs 'static constexpr bool listens = true'");
     return RuleLike<R>;
@@ -363,10 +363,10 @@ consteval bool rule_like() {
 /// Reports a rule of a policy that has no bound that could be proven.
 template <class R>
 consteval bool bounded_rule() {
-    static_assert(detail::SaysLongestWait<R>,
+    static_assert(detail::HasLongestWait<R>,
                   "longest_wait: the rule needs 'Duration longest_wait(std::uint64_t failures) "
                   "const noexcept', a bound of the waits that it adds");
-    return detail::SaysLongestWait<R>;
+    return detail::HasLongestWait<R>;
 }
 
 }  // namespace explain

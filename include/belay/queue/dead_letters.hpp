@@ -19,20 +19,20 @@ struct KeepDead {};
 namespace detail {
 
 template <class D, class Answer>
-concept TakesLetters = requires(D& d, Bytes&& letter) {
+concept AcceptsDeadLetters = requires(D& d, Bytes&& letter) {
     { d.try_push(static_cast<Bytes&&>(letter)) } -> std::same_as<Answer>;
 };
 // With another result type, it would be unclear whether true means taken or refused.
 template <class D>
-concept TakesDead =
-    std::same_as<D, KeepDead> || TakesLetters<D, bool> || TakesLetters<D, std::error_code>;
+concept DeadLetterStorage = std::same_as<D, KeepDead> || AcceptsDeadLetters<D, bool> ||
+                            AcceptsDeadLetters<D, std::error_code>;
 
 /// Returns whether a storage for dead letters has taken this one.
-template <TakesDead DeadLetters>
-[[nodiscard]] bool push_letter(DeadLetters& letters, BytesView body) {
+template <DeadLetterStorage DeadLetters>
+[[nodiscard]] bool push_dead_letter(DeadLetters& letters, BytesView body) {
     if constexpr (std::same_as<DeadLetters, KeepDead>) {
         return false;
-    } else if constexpr (TakesLetters<DeadLetters, bool>) {
+    } else if constexpr (AcceptsDeadLetters<DeadLetters, bool>) {
         return letters.try_push(to_bytes(body));
     } else {
         return !letters.try_push(to_bytes(body));
@@ -40,8 +40,8 @@ template <TakesDead DeadLetters>
 }
 
 /// Returns whether the storage for dead letters is durable now, if it can be.
-template <TakesDead DeadLetters>
-[[nodiscard]] bool sync_letters(DeadLetters& letters) {
+template <DeadLetterStorage DeadLetters>
+[[nodiscard]] bool flush_dead_letters(DeadLetters& letters) {
     // A journal's `commit` is not enough in Flush::none.
     if constexpr (requires {
                       { letters.flush() } -> std::same_as<std::error_code>;
@@ -62,10 +62,10 @@ template <TakesDead DeadLetters>
 /// was not durable.
 ///
 /// Throws: what the storage throws.
-template <TakesDead DeadLetters>
-[[nodiscard]] bool send_letter(DeadLetters& letters, BytesView body, bool& sent) {
-    sent = sent || push_letter(letters, body);
-    return sent && sync_letters(letters);
+template <DeadLetterStorage DeadLetters>
+[[nodiscard]] bool send_dead_letter(DeadLetters& letters, BytesView body, bool& sent) {
+    sent = sent || push_dead_letter(letters, body);
+    return sent && flush_dead_letters(letters);
 }
 
 }  // namespace detail

@@ -41,7 +41,7 @@ class Encoded {
     // Not constraints, because the compiler's message for a failed one would hide the sentences.
     static_assert(explain::leasable_like<Storage>());
     static_assert(explain::codec_like<Codec>());
-    static_assert(detail::TakesDead<DeadLetters>,
+    static_assert(detail::DeadLetterStorage<DeadLetters>,
                   "Encoded: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "returns bool or std::error_code");
     static constexpr bool takes_views = detail::TakesPush<Storage, BytesView>;
@@ -196,12 +196,12 @@ private:
             // A letter that was taken, but is not durable or not removed here, is not pushed again.
             Bytes letter = to_bytes(body);
             if (letter_ != letter) {
-                if (!detail::push_letter(dead_letters_, letter)) {
+                if (!detail::push_dead_letter(dead_letters_, letter)) {
                     return make_error_code(QueueErrc::bad_encoding);
                 }
                 letter_ = std::move(letter);
             }
-            if (!detail::sync_letters(dead_letters_)) {
+            if (!detail::flush_dead_letters(dead_letters_)) {
                 return make_error_code(QueueErrc::bad_encoding);
             }
             undecoded_ = false;

@@ -20,7 +20,7 @@ struct SpaceArchetype {
 };
 
 template <class O>
-concept SaysWhetherItDrops = requires {
+concept HasDrops = requires {
     { O::drops } -> std::same_as<const bool&>;
 };
 template <class O>
@@ -45,8 +45,7 @@ concept HasMakeSpace = requires(O& overflow, SpaceArchetype& space) {
 ///
 /// The queue's observer receives each dropped value.
 template <class O>
-concept OverflowLike =
-    std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeSpace<O>;
+concept OverflowLike = std::move_constructible<O> && detail::HasDrops<O> && detail::HasMakeSpace<O>;
 
 namespace explain {
 
@@ -54,8 +53,7 @@ namespace explain {
 template <class O>
 consteval bool overflow_like() {
     static_assert(std::move_constructible<O>, "OverflowLike: O must be move constructible");
-    static_assert(detail::SaysWhetherItDrops<O>,
-                  "OverflowLike: O needs 'static constexpr bool drops'");
+    static_assert(detail::HasDrops<O>, "OverflowLike: O needs 'static constexpr bool drops'");
     static_assert(
         detail::HasMakeSpace<O>,
         "OverflowLike: O needs 'make_space(auto& space) -> std::error_code'; see docs/queue.md");

@@ -99,7 +99,7 @@ public:
             const bool had_some = lanes_[lane].size() != 0;
             // Before the lane's own pop: a lane that cannot give its first value, or throws, has
             // had its turn. Otherwise it would starve the others.
-            lent_ = Lanes;
+            leased_ = Lanes;
             end_turn(lane);
             std::optional<value_type> value = lanes_[lane].try_pop();
             if (value || !has_emptied_itself(lane, had_some)) return value;
@@ -112,24 +112,24 @@ public:
     {
         for (;;) {
             // The lease of a value that could not be read has not been ended yet.
-            if (lent_ < Lanes && !readable_) end_turn(std::exchange(lent_, Lanes));
+            if (leased_ < Lanes && !readable_) end_turn(std::exchange(leased_, Lanes));
             const std::size_t lane = next_lane();
             const bool had_some = lanes_[lane].size() != 0;
             // Also a value that cannot be read, or whose reading throws: `ack` gives it up.
-            if (had_some) lent_ = lane;
+            if (had_some) leased_ = lane;
             readable_ = false;
-            decltype(auto) lent = lanes_[lane].front();
-            readable_ = static_cast<bool>(lent);
-            if (readable_) lent_ = lane;
-            if (readable_ || !has_emptied_itself(lane, had_some)) return lent;
+            decltype(auto) leased = lanes_[lane].front();
+            readable_ = static_cast<bool>(leased);
+            if (readable_) leased_ = lane;
+            if (readable_ || !has_emptied_itself(lane, had_some)) return leased;
         }
     }
     /// Removes the leased value.   Pre: `front` leased a value.
     decltype(auto) ack() noexcept
         requires LeasableLike<Storage>
     {
-        BELAY_PRECONDITION(lent_ < Lanes, "Priority::ack: a value must be leased");
-        const std::size_t lane = std::exchange(lent_, Lanes);
+        BELAY_PRECONDITION(leased_ < Lanes, "Priority::ack: a value must be leased");
+        const std::size_t lane = std::exchange(leased_, Lanes);
         end_turn(lane);
         return lanes_[lane].ack();
     }
@@ -137,8 +137,8 @@ public:
     decltype(auto) nack() noexcept
         requires LeasableLike<Storage>
     {
-        BELAY_PRECONDITION(lent_ < Lanes, "Priority::nack: a value must be leased");
-        const std::size_t lane = std::exchange(lent_, Lanes);
+        BELAY_PRECONDITION(leased_ < Lanes, "Priority::nack: a value must be leased");
+        const std::size_t lane = std::exchange(leased_, Lanes);
         end_turn(lane);
         return lanes_[lane].nack();
     }
@@ -224,7 +224,7 @@ private:
 
     /// Returns the lane whose turn it is; 0 if there is nothing.
     [[nodiscard]] std::size_t next_lane() const noexcept {
-        if (lent_ < Lanes) return lent_;
+        if (leased_ < Lanes) return leased_;
         std::size_t first = Lanes;
         for (std::size_t i = 0; i < Lanes; ++i) {
             if (lanes_[i].size() == 0) continue;
@@ -243,8 +243,8 @@ private:
     std::array<Storage, Lanes> lanes_;
     [[no_unique_address]] LaneOf lane_of_;
     std::size_t in_a_row_;
-    std::size_t lent_ = Lanes;  // the lane that leases; Lanes if none does
-    bool readable_ = true;      // whether its leased value is readable
+    std::size_t leased_ = Lanes;  // the lane that leases; Lanes if none does
+    bool readable_ = true;        // whether its leased value is readable
     std::uint64_t misplaced_ = 0;
     std::array<std::size_t, Lanes> passed_{};
 };

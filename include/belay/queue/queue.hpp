@@ -67,10 +67,11 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
-    template <std::same_as<Observer> O>
+    template <std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, QueueOptions>)
-    Queue(Storage storage, Overflow overflow, O observer)
-        : Queue{std::move(storage), std::move(overflow), QueueOptions{}, std::move(observer)} {}
+    Queue(Storage storage, Overflow overflow, O&& observer)
+        : Queue{std::move(storage), std::move(overflow), QueueOptions{},
+                std::forward<O>(observer)} {}
     // Templates, so that Clang 14 ignores them if they are not possible.
     template <class O = Overflow>
         requires std::default_initializable<O> && std::default_initializable<Observer>

@@ -27,15 +27,15 @@ enum class StorageRule : std::uint8_t {
     pops_the_oldest,
     move_keeps_everything,
     reopening_keeps_everything,
-    lends_the_oldest,
-    push_keeps_the_loan,
-    lends_the_same_again,
-    counts_what_it_lends,
-    ack_removes_what_was_lent,
-    pop_takes_what_was_lent,
+    leases_the_oldest,
+    push_keeps_the_lease,
+    leases_the_same_again,
+    counts_what_it_leases,
+    ack_removes_what_was_leased,
+    pop_takes_what_was_leased,
     nack_keeps_everything,
     nack_in_unwinding_keeps_everything,
-    reopening_ends_the_loan,
+    reopening_ends_the_lease,
     confirms_nothing_when_displaced,
     continues_when_its_file_is_back
 };
@@ -62,23 +62,23 @@ enum class StorageRule : std::uint8_t {
             return "a moved storage keeps all values";
         case StorageRule::reopening_keeps_everything:
             return "a storage that is closed and opened again has the stored values, and no others";
-        case StorageRule::lends_the_oldest:
+        case StorageRule::leases_the_oldest:
             return "front() leases the oldest value, and returns nothing if the storage is empty";
-        case StorageRule::push_keeps_the_loan:
+        case StorageRule::push_keeps_the_lease:
             return "a leased value stays valid after try_push";
-        case StorageRule::lends_the_same_again:
+        case StorageRule::leases_the_same_again:
             return "front() returns the leased value again while the lease lasts";
-        case StorageRule::counts_what_it_lends:
+        case StorageRule::counts_what_it_leases:
             return "size() counts a leased value";
-        case StorageRule::ack_removes_what_was_lent:
+        case StorageRule::ack_removes_what_was_leased:
             return "ack() removes the leased value and no other";
-        case StorageRule::pop_takes_what_was_lent:
+        case StorageRule::pop_takes_what_was_leased:
             return "try_pop takes the leased value and no other, and ends the lease";
         case StorageRule::nack_keeps_everything:
             return "the leased value is the first one again after nack()";
         case StorageRule::nack_in_unwinding_keeps_everything:
             return "nack() does the same during stack unwinding as at other times";
-        case StorageRule::reopening_ends_the_loan:
+        case StorageRule::reopening_ends_the_lease:
             return "a leased value is the first one again after the storage was closed and opened";
         case StorageRule::confirms_nothing_when_displaced:
             return "a storage whose path leads to another file, or to none, confirms nothing";
@@ -162,11 +162,11 @@ public:
 
     /// Does one thing at a time, so that a simple fault is reported under its name.
     void first_steps() {
-        if constexpr (LeasableLike<Storage>) lend_and_nack();
+        if constexpr (LeasableLike<Storage>) lease_and_nack();
         push();
         if (right() && held() < capacity_) push();
         if constexpr (LeasableLike<Storage>) {
-            if (right()) lend_and_nack();
+            if (right()) lease_and_nack();
         }
         if constexpr (reopens) {
             if (right()) reopen(Rule::reopening_keeps_everything);
@@ -290,24 +290,24 @@ private:
     }
 
     void borrow(std::uint64_t chance) {
-        auto&& lent = storage_->front();
-        if (held() == 0 || !lent) return first_is(lent, Rule::lends_the_oldest);
-        first_is(lent, Rule::lends_the_oldest);
-        count(Rule::counts_what_it_lends);
+        auto&& leased = storage_->front();
+        if (held() == 0 || !leased) return first_is(leased, Rule::leases_the_oldest);
+        first_is(leased, Rule::leases_the_oldest);
+        count(Rule::counts_what_it_leases);
         if (right() && chance % 2 == 0 && held() < capacity_) {
             push();
-            first_is(lent, Rule::push_keeps_the_loan);
+            first_is(leased, Rule::push_keeps_the_lease);
         }
         if (right() && chance / 2 % 2 == 0) {
             auto&& again = storage_->front();
-            first_is(again, Rule::lends_the_same_again);
+            first_is(again, Rule::leases_the_same_again);
         }
         if (right()) end_loan(chance / 4 % 8);
     }
-    void lend_and_nack() {
+    void lease_and_nack() {
         {
-            auto&& lent = storage_->front();
-            first_is(lent, Rule::lends_the_oldest);
+            auto&& leased = storage_->front();
+            first_is(leased, Rule::leases_the_oldest);
             if (held() == 0 || !right()) return;
         }
         nack();
@@ -323,18 +323,18 @@ private:
             return unchanged(Rule::nack_keeps_everything);
         }
         if constexpr (reopens) {
-            if (chance == 3) return reopen(Rule::reopening_ends_the_loan);
+            if (chance == 3) return reopen(Rule::reopening_ends_the_lease);
         }
         if (chance == 4) return pop_what_is_lent();
         ++first_;
-        expect(done([&] { return storage_->ack(); }), Rule::ack_removes_what_was_lent);
-        unchanged(Rule::ack_removes_what_was_lent);
+        expect(done([&] { return storage_->ack(); }), Rule::ack_removes_what_was_leased);
+        unchanged(Rule::ack_removes_what_was_leased);
     }
     void pop_what_is_lent() {
         const std::optional<typename Storage::value_type> got = storage_->try_pop();
-        expect(got && same_value(*got, value_(first_)), Rule::pop_takes_what_was_lent);
+        expect(got && same_value(*got, value_(first_)), Rule::pop_takes_what_was_leased);
         ++first_;
-        unchanged(Rule::pop_takes_what_was_lent);
+        unchanged(Rule::pop_takes_what_was_leased);
     }
     void nack_in_unwinding() {
 #if defined(__cpp_exceptions)
@@ -355,14 +355,14 @@ private:
         expect(storage_->capacity() == capacity_, Rule::has_capacity);
         count(rule);
         if constexpr (LeasableLike<Storage>) {
-            auto&& lent = storage_->front();
-            first_is(lent, rule);
-            if (lent) nack();
+            auto&& leased = storage_->front();
+            first_is(leased, rule);
+            if (leased) nack();
         }
     }
-    template <class Lent>
-    void first_is(const Lent& lent, Rule rule) {
-        expect(held() == 0 ? !lent : lent && same_value(*lent, value_(first_)), rule);
+    template <class Leased>
+    void first_is(const Leased& leased, Rule rule) {
+        expect(held() == 0 ? !leased : leased && same_value(*leased, value_(first_)), rule);
     }
     void count(Rule rule) { expect(storage_->size() == held(), rule); }
 

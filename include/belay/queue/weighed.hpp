@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class S>
-concept LendsPointer = LeasableLike<S> && requires(S& s) {
+concept LeasesPointer = LeasableLike<S> && requires(S& s) {
     { s.front() } -> std::convertible_to<const typename S::value_type*>;
 };
 /// Returns the bytes of a contiguous container's elements: of Bytes, a string, a vector of numbers.
@@ -68,13 +68,13 @@ public:
         : storage_{std::move(other.storage_)},
           bytes_of_{std::move(other.bytes_of_)},
           bytes_{std::exchange(other.bytes_, 0)},
-          lent_bytes_{std::exchange(other.lent_bytes_, 0)} {}
+          leased_bytes_{std::exchange(other.leased_bytes_, 0)} {}
     Weighed& operator=(Weighed&& other) noexcept(std::is_nothrow_move_assignable_v<Storage>) {
         if (this == &other) return *this;
         storage_ = std::move(other.storage_);
         bytes_of_ = std::move(other.bytes_of_);
         bytes_ = std::exchange(other.bytes_, 0);
-        lent_bytes_ = std::exchange(other.lent_bytes_, 0);
+        leased_bytes_ = std::exchange(other.leased_bytes_, 0);
         return *this;
     }
 
@@ -98,24 +98,24 @@ public:
 
     /// Returns the oldest value, or null if there is none.
     [[nodiscard]] const value_type* front()
-        requires detail::LendsPointer<Storage>
+        requires detail::LeasesPointer<Storage>
     {
-        const value_type* const lent = storage_.front();
-        if (lent != nullptr) lent_bytes_ = bytes_of_(*lent);
-        return lent;
+        const value_type* const leased = storage_.front();
+        if (leased != nullptr) leased_bytes_ = bytes_of_(*leased);
+        return leased;
     }
     /// Removes the leased value.   Pre: `front` leased a value.
     decltype(auto) ack() noexcept
-        requires detail::LendsPointer<Storage>
+        requires detail::LeasesPointer<Storage>
     {
-        bytes_ -= std::exchange(lent_bytes_, 0);
+        bytes_ -= std::exchange(leased_bytes_, 0);
         return storage_.ack();
     }
     /// Gives back the leased value.   Pre: `front` leased a value.
     decltype(auto) nack() noexcept
-        requires detail::LendsPointer<Storage>
+        requires detail::LeasesPointer<Storage>
     {
-        lent_bytes_ = 0;
+        leased_bytes_ = 0;
         return storage_.nack();
     }
 
@@ -134,7 +134,7 @@ private:
     Storage storage_;
     [[no_unique_address]] BytesOf bytes_of_;
     std::uint64_t bytes_ = 0;
-    std::uint64_t lent_bytes_ = 0;
+    std::uint64_t leased_bytes_ = 0;
 };
 
 }}  // namespace belay

@@ -48,13 +48,13 @@ public:
     /// Makes an authorizer that asks `authorizer`, and records its answers in `audit`.
     Audited(Authorizer authorizer, Audit audit, WallClock clock, AuditedOptions options = {})
         : authorizer_{std::move(authorizer)},
-          book_{std::make_shared<Book>(std::move(audit), std::move(clock), options)} {}
+          recorder_{std::make_shared<Recorder>(std::move(audit), std::move(clock), options)} {}
 
     /// Asks the authorizer, and answers when the access is recorded, or refused.
     void check(const RoomRequest& request, Completion<Grant> answer) {
         AuditRow row{.board = request.board, .ip = request.ip, .user_agent = request.user_agent};
         authorizer_.check(request,
-                          Completion<Grant>{Granted{book_, std::move(row), std::move(answer)}});
+                          Completion<Grant>{Granted{recorder_, std::move(row), std::move(answer)}});
     }
 
     /// Returns an observer that records the refusals of a listener, at the same rate.
@@ -74,9 +74,9 @@ public:
     /// Thread safety: the observer calls the audit and the clock on the listener's thread. If the
     /// authorizer answers on another thread, both must be safe to call from both threads.
     [[nodiscard]] auto refusals() const {
-        BELAY_PRECONDITION(book_ != nullptr,
+        BELAY_PRECONDITION(recorder_ != nullptr,
                            "Audited::refusals: call it before you move the object");
-        return Refusals{book_};
+        return Refusals{recorder_};
     }
 
 private:
@@ -122,8 +122,8 @@ private:
         WallTime since_{};
     };
     /// Outlives the authorizer, because its answer may come late.
-    struct Book {
-        Book(Audit a, WallClock c, const AuditedOptions& o)
+    struct Recorder {
+        Recorder(Audit a, WallClock c, const AuditedOptions& o)
             : audit{std::move(a)},
               clock{std::move(c)},
               rate{std::make_shared<Rate>(o.refusals_per_minute)} {}
@@ -143,7 +143,8 @@ private:
     };
     class Refusals {
     public:
-        explicit Refusals(std::shared_ptr<Book> book) noexcept : book_{std::move(book)} {}
+        explicit Refusals(std::shared_ptr<Recorder> recorder) noexcept
+            : recorder_{std::move(recorder)} {}
         /// Records a beast::RefusedUpgrade, or another type with the same `ip` and `path`.
         template <class Refused>
             requires requires(const Refused& r) {
@@ -155,30 +156,30 @@ private:
             if (ip.empty()) return;  // no connection was accepted
             const std::string_view asked =
                 std::string_view{r.path}.substr(0, part::room_id_bytes_max);
-            book_->refuse(
-                {.board = std::string{asked}, .ip = std::move(ip), .time = book_->clock.now()});
+            recorder_->refuse(
+                {.board = std::string{asked}, .ip = std::move(ip), .time = recorder_->clock.now()});
         }
-        [[nodiscard]] std::uint64_t dropped() const noexcept { return book_->rate->dropped(); }
+        [[nodiscard]] std::uint64_t dropped() const noexcept { return recorder_->rate->dropped(); }
 
     private:
-        std::shared_ptr<Book> book_;
+        std::shared_ptr<Recorder> recorder_;
     };
     struct Granted {
-        std::shared_ptr<Book> book;
+        std::shared_ptr<Recorder> recorder;
         AuditRow row;
         Completion<Grant> answer;
         void operator()(std::optional<Grant> grant) noexcept {
             if (!grant || !answer.wanted()) return;
             row.user = grant->user;
             row.level = grant->access;
-            row.time = book->clock.now();
+            row.time = recorder->clock.now();
             if (grant->access == Access::none) return refused(std::move(*grant));
-            book->audit.record(std::move(row), Completion<std::error_code>{
-                                                   Written{std::move(*grant), std::move(answer)}});
+            recorder->audit.record(std::move(row), Completion<std::error_code>{Written{
+                                                       std::move(*grant), std::move(answer)}});
         }
         void refused(Grant grant) noexcept {
             answer(std::move(grant));
-            book->refuse(std::move(row));
+            recorder->refuse(std::move(row));
         }
     };
     struct Written {
@@ -190,7 +191,7 @@ private:
     };
 
     Authorizer authorizer_;
-    std::shared_ptr<Book> book_;
+    std::shared_ptr<Recorder> recorder_;
 };
 
 }}  // namespace belay

@@ -67,11 +67,11 @@ concept SubscribesToNews = requires(F& f, std::string_view id, std::uint64_t fro
     } -> std::same_as<void>;
 };
 template <class F>
-concept TellsOthers = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
+concept HasFanout = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
 // A storage with some of these members would be used like one with none, and the servers would
 // diverge.
 template <class F>
-concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>());
+concept FanoutIsSound = HasFanout<F> || !(has_publish<F>() || has_subscribe<F>());
 
 }  // namespace detail
 
@@ -115,7 +115,7 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 ///
 /// Models: redis::Rooms, NoFanout.
 template <class F>
-concept FanoutLike = detail::TellsOthers<F>;
+concept FanoutLike = detail::HasFanout<F>;
 
 /// A fan-out for a single server, which has no other servers to notify.
 ///

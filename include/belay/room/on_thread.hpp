@@ -363,7 +363,7 @@ private:
             }
         }
         void note_lagging() {
-            if constexpr (detail::TellsLagging<P>) {
+            if constexpr (detail::HasLagging<P>) {
                 std::optional<std::string> room = persistence_.lagging();
                 const std::lock_guard lock{mutex_};
                 lagging_ = std::move(room);

@@ -95,12 +95,12 @@ concept ListsRooms = requires(P& p, std::string_view after, std::size_t count,
     } -> std::same_as<void>;
 };
 template <class P>
-concept TellsLagging = requires(P& p) {
+concept HasLagging = requires(P& p) {
     { p.lagging() } -> std::same_as<std::optional<std::string>>;
 };
 // A member of this name with another signature would be ignored silently.
 template <class P>
-concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
+concept LaggingIsSound = HasLagging<P> || !has_lagging<P>();
 
 }  // namespace detail
 

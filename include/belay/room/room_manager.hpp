@@ -87,14 +87,12 @@ public:
         context_.wanted.events = detail::has_hook_of<typename Hooks::Event, Observer>;
         context_.wanted.stateless = detail::has_hook_of<typename Hooks::Stateless, Observer>;
     }
-    template <class P, class O>
-        requires(!std::convertible_to<O, RoomOptions>)
-    RoomManager(P&& persistence, Authorizer authorizer, const O&)
-        : RoomManager{std::forward<P>(persistence), std::move(authorizer)} {
-        static_assert(std::convertible_to<O, RoomOptions>,
-                      "RoomManager: the third argument must be belay::RoomOptions; pass the "
-                      "observer after it");
-    }
+    /// With the usual options.
+    template <class P, std::convertible_to<Observer> O>
+        requires(std::constructible_from<Persistence, P> && !std::convertible_to<O, RoomOptions>)
+    RoomManager(P&& persistence, Authorizer authorizer, O&& observer)
+        : RoomManager{std::forward<P>(persistence), std::move(authorizer), RoomOptions{},
+                      std::forward<O>(observer)} {}
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
@@ -462,7 +460,7 @@ template <class P, class A>
 RoomManager(P&&, A, RoomOptions) -> RoomManager<std::remove_cvref_t<P>, A>;
 template <class P, class A, class O>
     requires(!std::convertible_to<O, RoomOptions>)
-RoomManager(P&&, A, const O&) -> RoomManager<std::remove_cvref_t<P>, A>;
+RoomManager(P&&, A, O) -> RoomManager<std::remove_cvref_t<P>, A, O>;
 template <class P, class A, class O>
 RoomManager(P&&, A, RoomOptions, O) -> RoomManager<std::remove_cvref_t<P>, A, O>;
 template <class P, class A, class O, class D>

@@ -70,7 +70,7 @@ concept SplitsUpdate = requires(const P& protocol, BytesView update, std::size_t
     { protocol.split(update, bytes) } -> std::same_as<std::vector<Bytes>>;
 };
 template <class P>
-concept TellsDisjoint = requires(const P& protocol, BytesView a, BytesView b) {
+concept HasDisjoint = requires(const P& protocol, BytesView a, BytesView b) {
     { protocol.disjoint(a, b) } -> std::same_as<bool>;
 };
 template <class R>
@@ -90,7 +90,7 @@ concept AddressIsSound = AddressesFrames<P> || !(has_address<P>() || has_board<P
 // A member with another signature would never be called.
 template <class P>
 concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
-                            (TellsDisjoint<P> || !has_disjoint<P>()) && AddressIsSound<P>;
+                            (HasDisjoint<P> || !has_disjoint<P>()) && AddressIsSound<P>;
 }  // namespace detail
 
 /// Reads and writes the frames of one kind of clients.
@@ -141,7 +141,7 @@ consteval bool room_protocol_like() {
     static_assert(detail::SplitsUpdate<P> || !detail::has_split<P>(),
                   "RoomProtocolLike: 'split' must be 'std::vector<belay::Bytes> "
                   "split(belay::BytesView, std::size_t) const'");
-    static_assert(detail::TellsDisjoint<P> || !detail::has_disjoint<P>(),
+    static_assert(detail::HasDisjoint<P> || !detail::has_disjoint<P>(),
                   "RoomProtocolLike: 'disjoint' must be 'bool disjoint(belay::BytesView, "
                   "belay::BytesView) const'");
     static_assert(

@@ -58,11 +58,11 @@ public:
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy), options,
                std::move(observer)} {}
     /// With the usual options.
-    template <class L, class R, std::same_as<Observer> O>
+    template <class L, class R, std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, BridgeOptions>)
-    Bridge(L&& local, R&& remote, Policy policy, O observer)
+    Bridge(L&& local, R&& remote, Policy policy, O&& observer)
         : Bridge{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
-                 BridgeOptions{}, std::move(observer)} {}
+                 BridgeOptions{}, std::forward<O>(observer)} {}
 
     /// Reports that the local side has a new scene of this session.
     ///

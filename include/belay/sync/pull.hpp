@@ -31,11 +31,11 @@ public:
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
     /// With the usual options.
-    template <class L, class R, std::same_as<Observer> O>
+    template <class L, class R, std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, BridgePullOptions>)
-    Pull(L&& local, R&& remote, Policy policy, O observer)
+    Pull(L&& local, R&& remote, Policy policy, O&& observer)
         : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
-               BridgePullOptions{}, std::move(observer)} {}
+               BridgePullOptions{}, std::forward<O>(observer)} {}
 };
 
 template <class L, class R, class Policy>

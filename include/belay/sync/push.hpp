@@ -33,11 +33,11 @@ public:
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = {.enabled = false}, .push = options}, std::move(observer)} {}
     /// With the usual options.
-    template <class L, class R, std::same_as<Observer> O>
+    template <class L, class R, std::convertible_to<Observer> O>
         requires(!std::convertible_to<O, BridgePushOptions>)
-    Push(L&& local, R&& remote, Policy policy, O observer)
+    Push(L&& local, R&& remote, Policy policy, O&& observer)
         : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
-               BridgePushOptions{}, std::move(observer)} {}
+               BridgePushOptions{}, std::forward<O>(observer)} {}
 
     /// Reports a local change, like Bridge::changed.   Throws: std::bad_alloc.
     void changed(std::string_view session, Origin origin = Origin::local) {

@@ -93,14 +93,12 @@ public:
                       "SyncProcessor: a store that is a variable must be passed as std::ref(store) "
                       "or std::move(store)");
     }
-    template <class S, class O>
+    /// With the usual options.
+    template <class S, std::convertible_to<Observer> O>
         requires(std::constructible_from<Store, S> && !std::convertible_to<O, SyncOptions>)
-    SyncProcessor(S&& store, Strategy strategy, const O&)
-        : SyncProcessor{std::forward<S>(store), std::move(strategy)} {
-        static_assert(std::convertible_to<O, SyncOptions>,
-                      "SyncProcessor: the third argument must be belay::SyncOptions; pass the "
-                      "observer after it");
-    }
+    SyncProcessor(S&& store, Strategy strategy, O&& observer)
+        : SyncProcessor{std::forward<S>(store), std::move(strategy), SyncOptions{},
+                        std::forward<O>(observer)} {}
 
     /// Tries each operation once.
     ///
@@ -217,7 +215,7 @@ SyncProcessor(Store&&, Strategy, SyncOptions)
     -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
 template <class Store, class Strategy, class O>
     requires(!std::convertible_to<O, SyncOptions>)
-SyncProcessor(Store&&, Strategy, const O&) -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
+SyncProcessor(Store&&, Strategy, O) -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, O>;
 template <class Store, class Strategy, class Observer>
 SyncProcessor(Store&&, Strategy, SyncOptions, Observer)
     -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, Observer>;

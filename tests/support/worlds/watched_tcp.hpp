@@ -19,8 +19,8 @@ struct Wiretap {
     std::string name;    ///< for History::dial
     std::string peer{};  ///< the host that was dialled last
     belay::Instant dialled_at = belay::always;
-    belay::Instant heard_at = belay::always;    ///< the last sign of life of the open connection
-    belay::Instant not_before = belay::always;  ///< the end of the wait that the link has reported
+    belay::Instant received_at = belay::always;  ///< the last sign of life of the open connection
+    belay::Instant not_before = belay::always;   ///< the end of the wait that the link has reported
     belay::Instant manual_until = belay::always;  ///< a person may cut the wait short until then
     std::size_t* opening = nullptr;  ///< counts dials that are under way, of all services
     std::uint64_t early_dials = 0;   ///< dials before `not_before`
@@ -48,7 +48,7 @@ public:
             using Kind = belay::part::EventKind;
             const bool alive = event.kind == Kind::opened || event.kind == Kind::received ||
                                event.kind == Kind::pong;
-            if (alive) tap_.heard_at = turn.now;
+            if (alive) tap_.received_at = turn.now;
             if (event.kind == Kind::opened || event.kind == Kind::closed) opened();
             return true;
         }
@@ -68,7 +68,7 @@ public:
     [[nodiscard]] Connection open(const belay::Link<belay::Bytes>& link, const std::string& peer) {
         tap_->history->dial(tap_->name);
         tap_->peer = peer;
-        tap_->dialled_at = tap_->heard_at = host_->now();
+        tap_->dialled_at = tap_->received_at = host_->now();
         const bool manual = tap_->dialled_at <= tap_->manual_until;
         if (tap_->dialled_at < tap_->not_before && !manual) ++tap_->early_dials;
         return Connection{*tap_, [&] {

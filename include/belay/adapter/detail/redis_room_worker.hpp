@@ -23,7 +23,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Changes since the last flush.
-struct RedisRoomStaged {
+struct RedisStagedChanges {
     std::vector<RedisRoomChange> changes{};
     std::size_t bytes = 0;
 };
@@ -81,13 +81,13 @@ public:
     }
     /// Whether this many more bytes may wait, in addition to what the owner has staged for the next
     /// flush.
-    [[nodiscard]] bool takes(const RedisRoomStaged& staged, std::size_t bytes) {
+    [[nodiscard]] bool takes(const RedisStagedChanges& staged, std::size_t bytes) {
         const std::lock_guard lock{mutex_};
         const std::size_t waits = bytes_ + staged.bytes;
-        const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, waits);
+        const std::size_t capacity = options_.bytes_max - std::min(options_.bytes_max, waits);
         // A change that is longer than the limit is accepted alone, or it would be refused forever.
         return calls_.size() + staged.changes.size() < options_.calls_max &&
-               (bytes <= room || waits == 0);
+               (bytes <= capacity || waits == 0);
     }
     /// Ends the waiting for changes that will not be carried out any more.
     void forget_turns(const std::vector<RedisRoomChange>& changes) {

@@ -26,7 +26,7 @@ template <class Trip, class OpenWait>
 class BreakerCore {
     // Not constraints: the compiler's message for a failed constraint would hide the sentence.
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
-    static_assert(!HeedsCounts<OpenWait> || SaysCounts<Trip>,
+    static_assert(!HeedsCounts<OpenWait> || HasTrippedBy<Trip>,
                   "Breaker: the open wait requires the counts of the trip, so the trip needs "
                   "'belay::CallCounts tripped_by() const noexcept'; see docs/breaker.md");
 

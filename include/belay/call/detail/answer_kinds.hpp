@@ -57,13 +57,13 @@ template <class R>
 concept HasOk = requires { requires std::is_member_function_pointer_v<decltype(&R::ok)>; } ||
                 requires(R& r) { r.ok(); };
 template <class R>
-concept SaysOk = requires(const R& r) {
+concept OkReturnsBool = requires(const R& r) {
     { r.ok() } -> std::same_as<bool>;
 };
 
 // The form of the results of cpp-httplib: true means a value.
 template <class R>
-concept SaysByError = std::is_class_v<R> && requires(const R& r) {
+concept HasErrorForm = std::is_class_v<R> && requires(const R& r) {
     static_cast<bool>(r);
     r.error();
 };
@@ -227,7 +227,7 @@ consteval AnswerKind answer_kind() {
     } else if constexpr (OptionalLike<R>) {
         return last_of({held == Held::as_data ? AnswerKind::plain : AnswerKind::classified,
                         wrapped_kind<R, depth>()});
-    } else if constexpr (CodeLike<R> || SaysOk<R> || SaysByError<R>) {
+    } else if constexpr (CodeLike<R> || OkReturnsBool<R> || HasErrorForm<R>) {
         return AnswerKind::classified;
     } else {
         return detail::class_kind<R, held, depth>();

@@ -232,17 +232,17 @@ private:
             }
         }
         while (next_ < batch_.size()) {
-            const Outing outing{*this, *batch_[next_++]};
-            LoopNode& node = outing.node;
+            const NodeTurn turn{*this, *batch_[next_++]};
+            LoopNode& node = turn.node;
             if (node.attached()) node.advance(node.machine, now());
         }
     }
 
     /// A node that is out of the heap for its turn. It returns afterwards, also after an exception.
-    struct Outing {
+    struct NodeTurn {
         BasicLoop& loop;
         LoopNode& node;
-        ~Outing() {
+        ~NodeTurn() {
             if (node.attached()) {
                 node.due = node.read_deadline();
                 loop.heap_.push(node);

@@ -102,13 +102,13 @@ private:
         DriverProbe a, b;
         rig_->driver.attach(a);
         rig_->driver.attach(b);
-        expect(a.attached == 1 && a.waker.handle().node() != nullptr, Rule::introduces_itself);
+        expect(a.attached == 1 && a.waker.handle().node() != nullptr, Rule::gives_one_waker);
         const Instant before = rig_->driver.now();
         const Instant reported = a.waker.now();
-        expect(before <= reported && reported <= rig_->driver.now(), Rule::introduces_itself);
+        expect(before <= reported && reported <= rig_->driver.now(), Rule::gives_one_waker);
         expect(a.waker.seed().value != b.waker.seed().value, Rule::gives_each_its_own_seed);
         rest();
-        expect(a.attached == 1, Rule::introduces_itself);
+        expect(a.attached == 1, Rule::gives_one_waker);
     }
 
     void turns() {
@@ -127,9 +127,9 @@ private:
         rig_->driver.attach(late);
         rig_->driver.attach(ticks);
         until([&] { return late.due_turns == 1; }, Rule::runs_what_is_due);
-        expect(late.latest <= rig_->driver.now(), Rule::tells_the_time);
+        expect(late.latest <= rig_->driver.now(), Rule::time_never_decreases);
         until([&] { return ticks.due_turns >= 5; }, Rule::reads_the_deadline_after_each_turn);
-        expect(ticks.latest <= rig_->driver.now(), Rule::tells_the_time);
+        expect(ticks.latest <= rig_->driver.now(), Rule::time_never_decreases);
     }
 
     void touches() {
@@ -210,15 +210,15 @@ private:
             ran = true;
             when_post_ran = busy.turns;
         }));
-        until([&] { return other.turns > 0 && ran; }, Rule::starves_nobody);
-        expect(when_other_ran < turns_max && when_post_ran < turns_max, Rule::starves_nobody);
+        until([&] { return other.turns > 0 && ran; }, Rule::starves_no_machine);
+        expect(when_other_ran < turns_max && when_post_ran < turns_max, Rule::starves_no_machine);
         busy.every = forever;
         busy.due = never;
         settle();
     }
 
     void posts() {
-        constexpr auto rule = Rule::posts_run_at_home_later_once;
+        constexpr auto rule = Rule::posts_run_once_on_the_home_thread;
         const std::thread::id home = std::this_thread::get_id();
         int ran = 0;
         bool in_post = true;
@@ -248,7 +248,7 @@ private:
     }
 
     void leaves() {
-        constexpr auto rule = Rule::forgets_who_left;
+        constexpr auto rule = Rule::forgets_destroyed_wakers;
         DriverProbe gone, first, second, own;
         rig_->driver.attach(gone);
         settle();
@@ -301,7 +301,7 @@ private:
     void step() {
         rig_->run_once();
         const Instant now = rig_->driver.now();
-        expect(now >= time_, Rule::tells_the_time);
+        expect(now >= time_, Rule::time_never_decreases);
         time_ = now;
     }
     void settle() {

@@ -35,19 +35,19 @@ public:
     /// Returns whether a thread that is about to flush should yield, or wait for the thread that
     /// does.
     [[nodiscard]] bool more_are_expected() const noexcept {
-        return waiting_ < expected_ && way_ != Way::over;
+        return waiting_ < expected_ && yield_ != YieldState::over;
     }
     /// Returns whether a thread is yielding. It writes afterwards, unless another thread does
     /// first.
-    [[nodiscard]] bool gives_way() const noexcept { return way_ == Way::given; }
+    [[nodiscard]] bool is_yielding() const noexcept { return yield_ == YieldState::yielding; }
     /// Returns the maximum time to yield.
     [[nodiscard]] Duration patience() const noexcept { return patience_; }
-    /// Records that a thread begins to yield.   Pre: more_are_expected(), !gives_way().
-    void begin_to_give_way() noexcept { way_ = Way::given; }
+    /// Records that a thread begins to yield.   Pre: more_are_expected(), !is_yielding().
+    void begin_yield() noexcept { yield_ = YieldState::yielding; }
     /// Records that the thread has stopped yielding.
-    void give_way_no_more() noexcept { way_ = Way::over; }
+    void end_yield() noexcept { yield_ = YieldState::over; }
     /// Records how long the thread yielded, whichever thread writes now.
-    void gave_way(Duration spent) noexcept {
+    void record_yield(Duration spent) noexcept {
         if (spent < patience_) {
             next_skips_ = 1;
             return;
@@ -57,7 +57,7 @@ public:
     }
 
     /// Records that a thread begins to write.
-    void begin_writing() noexcept { way_ = Way::over; }
+    void begin_writing() noexcept { yield_ = YieldState::over; }
     /// Begins a flush to the medium for all threads that wait.   Returns: how many.
     [[nodiscard]] std::uint32_t begin_flush() noexcept { return std::exchange(waiting_, 0U); }
     /// Records a flush that succeeded for `served` threads.
@@ -66,7 +66,7 @@ public:
         patience_ = smaller<Duration>(taken / 2, patience_max);
         if (skips_ == 0) return;
         --skips_;
-        way_ = Way::over;
+        yield_ = YieldState::over;
     }
     /// Records a flush that failed. The waiting threads try themselves.
     void flush_failed() noexcept { expect(0); }
@@ -74,20 +74,20 @@ public:
     void all_served() noexcept { expect(std::exchange(waiting_, 0U)); }
 
 private:
-    enum class Way : std::uint8_t {
-        not_given,  // no thread has yielded since the last flush
-        given,      // a thread is yielding
-        over        // the next thread writes
+    enum class YieldState : std::uint8_t {
+        not_yielded,  // no thread has yielded since the last flush
+        yielding,     // a thread is yielding
+        over          // the next thread writes
     };
     static constexpr std::uint32_t skips_max = 64;
     static constexpr std::chrono::milliseconds patience_max{50};
 
     void expect(std::uint32_t count) noexcept {
         expected_ = count;
-        way_ = Way::not_given;
+        yield_ = YieldState::not_yielded;
     }
 
-    Way way_ = Way::not_given;
+    YieldState yield_ = YieldState::not_yielded;
     std::uint32_t waiting_ = 0;
     std::uint32_t expected_ = 0;    // threads before the next flush
     std::uint32_t skips_ = 0;       // flushes without a yield

@@ -330,11 +330,11 @@ private:
     /// Yields to the expected threads; the last of them flushes. Unlocks.
     void give_way() noexcept {
         if constexpr (GivesWay<FileSystem>) {
-            if (group_.gives_way()) return wait_for_writer();
-            group_.begin_to_give_way();
+            if (group_.is_yielding()) return wait_for_writer();
+            group_.begin_yield();
             // Another thread may write and finish meanwhile, and a third thread may yield.
             const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
-            const auto is_own = [&] { return group_.gives_way() && turn == turns_.load(); };
+            const auto is_own = [&] { return group_.is_yielding() && turn == turns_.load(); };
             const Duration patience = group_.patience();
             FileSystem& fs = file_.file_system();
             const Instant begin = fs.now();
@@ -345,8 +345,8 @@ private:
                 spent = elapsed(begin, fs.now());
                 mutex_.lock();
             } while (spent < patience && is_own() && group_.more_are_expected());
-            group_.gave_way(spent);
-            if (is_own()) group_.give_way_no_more();
+            group_.record_yield(spent);
+            if (is_own()) group_.end_yield();
         }
     }
 

@@ -47,7 +47,7 @@ public:
 
 private:
     /// Consecutive operations.
-    struct Stretch {
+    struct NumberSpan {
         std::uint64_t offset;  // of the record of the first
         std::uint64_t first;
         std::uint64_t last;
@@ -302,10 +302,10 @@ private:
             damages_.push_back({record.offset, record.end() - record.offset,
                                 "the operation does not have the next number"});
         }
-        if (is_in_a_row_ && is_next && !stretches_.empty()) {
-            stretches_.back().last = number;
+        if (is_in_a_row_ && is_next && !spans_.empty()) {
+            spans_.back().last = number;
         } else {
-            stretches_.push_back({record.offset, number, number});
+            spans_.push_back({record.offset, number, number});
         }
         is_in_a_row_ = true;
         due_ = number + 1;
@@ -320,11 +320,11 @@ private:
     template <class OnOperation>
     void show(OnOperation& on_operation) {
         using namespace journal_format;
-        std::sort(stretches_.begin(), stretches_.end(),
-                  [](const Stretch& a, const Stretch& b) { return a.first < b.first; });
-        for (const Stretch& stretch : stretches_) {
-            std::uint64_t at = stretch.offset;
-            for (std::uint64_t number = stretch.first; number <= stretch.last;) {
+        std::sort(spans_.begin(), spans_.end(),
+                  [](const NumberSpan& a, const NumberSpan& b) { return a.first < b.first; });
+        for (const NumberSpan& span : spans_) {
+            std::uint64_t at = span.offset;
+            for (std::uint64_t number = span.first; number <= span.last;) {
                 const BytesView bytes = bytes_.view(at, record_header_bytes);
                 if (bytes.size() < record_header_bytes) return;
                 const RecordHeader h = decode_record_header(bytes.data());
@@ -383,7 +383,7 @@ private:
     bool torn_opening_ = false;
     std::uint64_t due_ = 0;    // the number that the next operation must have; 0: unknown
     bool is_in_a_row_ = true;  // no record was lost since the last operation
-    std::vector<Stretch> stretches_;
+    std::vector<NumberSpan> spans_;
     std::error_code error_;
     std::uint64_t end_ = 0;
     std::uint64_t operations_ = 0;

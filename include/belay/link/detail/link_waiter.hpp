@@ -39,15 +39,15 @@ public:
 
     void go() {
         leave();
-        ways_.go(*this);
+        actions_.go(*this);
     }
 
 protected:
-    struct Ways {
+    struct Actions {
         Go go;
         Go drop;
     };
-    explicit LinkWaiter(Ways ways) noexcept : ways_{ways} {}
+    explicit LinkWaiter(Actions actions) noexcept : actions_{actions} {}
     ~LinkWaiter() { leave(); }
 
 private:
@@ -65,7 +65,7 @@ private:
         before_->next_ = this;
     }
 
-    const Ways ways_;
+    const Actions actions_;
     LinkWaiter* next_ = this;
     LinkWaiter* before_ = this;
 };
@@ -80,7 +80,7 @@ public:
         while (!empty()) {
             LinkWaiter& waiter = first();
             waiter.leave();
-            waiter.ways_.drop(waiter);
+            waiter.actions_.drop(waiter);
         }
     }
 

@@ -60,7 +60,7 @@ struct ServedPeer : State {
     }
     /// Call it after the events. Returns whether the peer lives, needs a ping, or is lost.
     [[nodiscard]] Pulse::Due check_pulse(Instant now, bool greeted) noexcept {
-        const bool alive = link.take_heard() && greeted;
+        const bool alive = link.take_sign_of_life() && greeted;
         if (alive && !link.closing()) pulse.sign_of_life(now);
         if (link.take_writable()) room_ends = never;
         return room_ends <= now ? Pulse::Due::lost : pulse.check(now);

@@ -138,10 +138,10 @@ private:
         if (!right()) return;
         while (say() == SendResult::sent && sent_ < 1000) {
         }
-        expect(destroyed_in_silence(), Rule::destructor_calls_nobody);
+        expect(destroyed_in_silence(), Rule::destructor_reports_nothing);
         // The same during a dial.
         begin(plenty);
-        expect(destroyed_in_silence(), Rule::destructor_calls_nobody);
+        expect(destroyed_in_silence(), Rule::destructor_reports_nothing);
     }
 
     // ---- the role of a supervisor --------------------------------------------------------------

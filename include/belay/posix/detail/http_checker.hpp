@@ -83,15 +83,15 @@ private:
             }
             expect(
                 page.complete() && page.status == 200 && page.body == "hello" && fields == "1,2,,",
-                Rule::tells_the_response);
+                Rule::returns_the_response);
         }
         const HttpResponse busy = get("/busy");
         expect(busy.complete() && busy.status == 503 && busy.body == "busy" &&
                    http_failure(busy).retry_after == std::chrono::seconds{7},
-               Rule::tells_the_response);
-        expect(get("/nowhere").complete(), Rule::tells_the_response);
+               Rule::returns_the_response);
+        expect(get("/nowhere").complete(), Rule::returns_the_response);
         expect(get("/packed").body == std::string(ScriptedHttpServer::large_bytes, 'x'),
-               Rule::tells_the_response);
+               Rule::returns_the_response);
         HttpRequest nobody{.url = server_->dead_url()};
         const HttpResponse none = answer(std::move(nobody));
         expect(!none.complete() && none.status == 0, Rule::answers);
@@ -216,7 +216,7 @@ private:
         until([&] { return asked->completed.load(); }, Rule::answers);
         rest();
         if (!right()) return;
-        expect(asked->in_turn, Rule::pieces_come_at_home_later);
+        expect(asked->in_turn, Rule::pieces_arrive_on_the_home_thread);
         expect(asked->head_first, Rule::head_comes_first);
         expect(asked->before_answer && asked->pieces == "onetwo" && asked->response &&
                    asked->response->complete() && asked->response->body.empty(),
@@ -245,7 +245,7 @@ private:
         if (right()) expect(!asked->response, Rule::dropping_answers_nothing);
         server_->finish();
         rest();
-        expect(asked->calls == calls, Rule::tells_nothing_after_dropping);
+        expect(asked->calls == calls, Rule::reports_nothing_after_dropping);
     }
     void end() {
         if constexpr (std::is_move_constructible_v<Http>) {
@@ -303,7 +303,7 @@ private:
         if (!right()) return {};
         expect(asked->response.has_value(), Rule::answers);
         if (!right()) return {};
-        expect(asked->response->sent || server_->seen(asked->target) == 0, Rule::sent_is_no_lie);
+        expect(asked->response->sent || server_->seen(asked->target) == 0, Rule::sent_is_reliable);
         return *asked->response;
     }
     HttpResponse get(std::string_view target) { return answer({.url = server_->url(target)}); }

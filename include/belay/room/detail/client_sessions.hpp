@@ -262,7 +262,7 @@ private:
                 if (client.core.joined() && connection.rate.read_at > context_.now) break;
             }
             if (client.link->opened()) on_opened(client);
-            if (client.link->take_heard() && client.core.joined())
+            if (client.link->take_sign_of_life() && client.core.joined())
                 connection.alive.pulse.sign_of_life(context_.now);
             if (client.link->take_writable() && client.core.joined()) {
                 connection.pace.accept();

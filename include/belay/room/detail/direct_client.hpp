@@ -94,7 +94,7 @@ private:
         return {to_bytes(update)};
     }
     static bool disjoint(const RoomClient& client, BytesView a, BytesView b) {
-        if constexpr (TellsDisjoint<Protocol>) {
+        if constexpr (HasDisjoint<Protocol>) {
             return of(client).protocol.disjoint(a, b);
         } else {
             return false;

@@ -91,7 +91,7 @@ private:
                 },
                 .disjoint =
                     [](const RoomClient& s, BytesView a, BytesView b) {
-                        if constexpr (TellsDisjoint<typename Connection::protocol_type>) {
+                        if constexpr (HasDisjoint<typename Connection::protocol_type>) {
                             return of(s).multiplexed->protocol.disjoint(a, b);
                         } else {
                             return false;

@@ -101,7 +101,7 @@ private:
             }
             connection.io.rate.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
-            if (connection.link->take_heard() && !connection.core.closing())
+            if (connection.link->take_sign_of_life() && !connection.core.closing())
                 connection.io.alive.pulse.sign_of_life(context_.now);
             if (connection.link->take_writable() && !connection.core.closing()) {
                 connection.io.pace.accept();

@@ -329,7 +329,7 @@ private:
         if (!**found) return;
         const std::uint64_t position = (**found)->position;
         ModelState& state = room.states[*which];
-        expect(position >= state.last, Rule::load_tells_the_position);
+        expect(position >= state.last, Rule::load_returns_the_position);
         if (state.last == 0) state.last = position;
         room.given = std::max(room.given, position);
     }

@@ -61,15 +61,14 @@ struct ModelState {
         if (found->epoch != epoch) {
             const bool old = std::find(epochs_before.begin(), epochs_before.end(), found->epoch) !=
                              epochs_before.end();
-            return old ? Rule::reset_begins_anew : Rule::load_tells_the_epoch;
+            return old ? Rule::reset_begins_anew : Rule::load_returns_the_epoch;
         }
         if (found->snapshot != snapshot) return Rule::load_finds_the_snapshot;
         const std::size_t count = found->updates.size();
         if (count > history.size()) return Rule::load_shows_only_what_is_stored;
         const std::size_t skipped = history.size() - count;
         if (skipped > covered) {
-            return covers != 0 ? Rule::save_covers_no_more_than_it_says
-                               : Rule::load_finds_what_was_flushed;
+            return covers != 0 ? Rule::save_keeps_later_updates : Rule::load_finds_what_was_flushed;
         }
         for (std::size_t i = 0; i < count; ++i) {
             if (found->updates[i] != history[skipped + i].bytes) {

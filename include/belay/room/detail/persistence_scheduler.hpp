@@ -328,7 +328,7 @@ private:
         for (PendingAdmin& pending : forget_admin()) admin_calls_.admin_stored(pending, error);
     }
     void check_lagging() {
-        if constexpr (TellsLagging<Persistence>) {
+        if constexpr (HasLagging<Persistence>) {
             const std::optional<std::string> board = persistence_.lagging();
             if (!board || !context_.runs() || context_.now < hint_at_) return;
             // A room that cannot be loaded must not be loaded after every flush.

@@ -37,7 +37,7 @@ struct WorkHooks {
 /// A storage for dead letters, and the observer of a WorkQueue.
 template <class DeadLetters, class Observer>
 class WorkDeadLetters {
-    static_assert(TakesDead<DeadLetters>,
+    static_assert(DeadLetterStorage<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "returns bool or std::error_code");
 
@@ -94,7 +94,7 @@ private:
             notify<typename Hooks::Dropped>(observer_, queue, dead);
             return items.failed();
         }
-        if (cause != DeathCause::unreadable && send_letter(storage_, body, slots[i].sent)) {
+        if (cause != DeathCause::unreadable && send_dead_letter(storage_, body, slots[i].sent)) {
             // The item is finished only now, so a crash before this entry is durable leaves it in
             // both places.
             items.finish(items.table().place_of(i));

@@ -70,7 +70,7 @@ public:
             const std::error_code error = items_.read(item.position, entry);
             if (error && !means_unreadable(error, item.id)) return error;
             const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
-            if (cause == DeathCause::none) return lend(item, entry);
+            if (cause == DeathCause::none) return start_lease(item, entry);
             if (const std::error_code lost = dead_letters.make_dead(items_, item, cause, false))
                 return lost;
         }
@@ -136,7 +136,7 @@ private:
     }
 
     /// Leases an item whose entry was read.   Errors: those of the log.
-    [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry) {
+    [[nodiscard]] Result<Lease> start_lease(const WorkPlace& item, WorkEntry& entry) {
         slots().reserve();
         const std::uint32_t i = table().slot_of(item);
         WorkSlot counted = slots()[i];

@@ -43,7 +43,7 @@ public:
     /// Returns whether the struct with this number, in the order of the blocks, lies under a
     /// deleted parent, or was collected before.
     [[nodiscard]] bool is_collected(std::size_t number) const noexcept {
-        return nodes_[number].fate == Fate::collected;
+        return nodes_[number].mark == MarkState::collected;
     }
 
     /// Appends the values of keys that were overwritten, although no update deletes them. Clients
@@ -72,14 +72,15 @@ public:
     }
 
 private:
-    enum class Fate : std::uint8_t { unknown, visited, kept, keyed, collected };
+    enum class MarkState : std::uint8_t { unknown, visited, kept, keyed, collected };
     struct Node {
         std::uint64_t clock = 0;
         const std::byte* at = nullptr;
-        Fate fate = Fate::unknown;
+        MarkState mark = MarkState::unknown;
         bool is_gap = false;
-        bool takes_children = false;     ///< a shared type that is not deleted
-        Fate in_parent = Fate::unknown;  ///< its fate if that of the parent is not `collected`
+        bool takes_children = false;  ///< a shared type that is not deleted
+        MarkState in_parent =
+            MarkState::unknown;  ///< its mark if that of the parent is not `collected`
     };
     static constexpr std::uint32_t none = 0xFFFFFFFFU;
 
@@ -101,7 +102,7 @@ private:
                 node.at = s.begin;
                 node.is_gap = s.kind() == ref::skip;
                 node.takes_children = s.kind() == ref::type && !deleted.hold(s);
-                if (!s.is_item()) node.fate = node.is_gap ? Fate::kept : Fate::collected;
+                if (!s.is_item()) node.mark = node.is_gap ? MarkState::kept : MarkState::collected;
                 lacks_content_ = lacks_content_ || node.is_gap;
                 nodes_.push_back(node);
             }
@@ -112,7 +113,7 @@ private:
 
     void resolve_all() {
         for (Node& node : nodes_) {
-            if (node.fate != Fate::collected && !node.is_gap) node.fate = Fate::unknown;
+            if (node.mark != MarkState::collected && !node.is_gap) node.mark = MarkState::unknown;
         }
         std::vector<std::uint32_t> path;
         for (std::uint32_t i = 0; i < nodes_.size(); ++i) resolve(i, path);
@@ -177,42 +178,43 @@ private:
         return limits_[block];
     }
 
-    /// Follows neighbours and parents until the fate of one is known. All on the way share it.
+    /// Follows neighbours and parents until the mark of one is known. All on the way share it.
     /// Items that refer to each other in a circle are never shown by Yjs, and are kept.
     void resolve(std::uint32_t at, std::vector<std::uint32_t>& path) {
-        if (nodes_[at].fate != Fate::unknown) return;
-        Fate fate = Fate::kept;
+        if (nodes_[at].mark != MarkState::unknown) return;
+        MarkState mark = MarkState::kept;
         path.clear();
-        while (at != none && nodes_[at].fate == Fate::unknown) {
-            nodes_[at].fate = Fate::visited;
+        while (at != none && nodes_[at].mark == MarkState::unknown) {
+            nodes_[at].mark = MarkState::visited;
             path.push_back(at);
-            at = next(nodes_[at], fate);
+            at = next(nodes_[at], mark);
         }
         if (at != none) {
-            has_circle_ = has_circle_ || nodes_[at].fate == Fate::visited;
-            fate = nodes_[at].fate == Fate::visited ? Fate::kept : nodes_[at].fate;
+            has_circle_ = has_circle_ || nodes_[at].mark == MarkState::visited;
+            mark = nodes_[at].mark == MarkState::visited ? MarkState::kept : nodes_[at].mark;
         }
         for (; !path.empty(); path.pop_back()) {
             Node& node = nodes_[path.back()];
-            if (node.in_parent != Fate::unknown && fate != Fate::collected) fate = node.in_parent;
-            node.fate = fate;
+            if (node.in_parent != MarkState::unknown && mark != MarkState::collected)
+                mark = node.in_parent;
+            node.mark = mark;
         }
     }
 
-    /// Returns the struct whose fate decides that of this one. If there is none, `fate` is it.
-    [[nodiscard]] std::uint32_t next(Node& node, Fate& fate) noexcept {
+    /// Returns the struct whose mark decides that of this one. If there is none, `mark` is it.
+    [[nodiscard]] std::uint32_t next(Node& node, MarkState& mark) noexcept {
         const Struct s = head_of(node);
         if (s.has(has_origin | has_right_origin)) {
             const std::uint32_t neighbour = find(s.has(has_origin) ? s.origin : s.right_origin);
             lacks_content_ = lacks_content_ || neighbour == none;
             return neighbour;
         }
-        node.in_parent = s.has(has_parent_sub) ? Fate::keyed : Fate::kept;
+        node.in_parent = s.has(has_parent_sub) ? MarkState::keyed : MarkState::kept;
         if (!s.has_parent) return none;
         const std::uint32_t parent = find(s.parent);
         lacks_content_ = lacks_content_ || parent == none;
         if (parent == none || nodes_[parent].takes_children) return parent;
-        fate = Fate::collected;
+        mark = MarkState::collected;
         return none;
     }
 
@@ -227,7 +229,7 @@ private:
         for (std::size_t block = 0; block < blocks_.size(); ++block) {
             const std::uint32_t end = firsts_[block + 1];
             for (std::uint32_t i = firsts_[block]; i < end; ++i) {
-                if (nodes_[i].fate != Fate::keyed) continue;
+                if (nodes_[i].mark != MarkState::keyed) continue;
                 if (!limits_.empty() && nodes_[i].clock >= limits_[block]) break;
                 Struct s = head_of(nodes_[i]);
                 s.client = blocks_[block].client;
