@@ -336,7 +336,7 @@ TEST_CASE("Journal on files loses nothing if any single system call fails",
 
 TEST_CASE("posix::File::preallocate writes zeros where the file system cannot reserve",
           "[posix][system_calls][fault]") {
-    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR);
     const bool in_pieces = GENERATE(false, true);
     // Shorter than what is written at once, as long, and longer by a part.
     const std::uint64_t size = GENERATE(1U, 16U * 1024, 100'000U);
@@ -377,7 +377,7 @@ TEST_CASE("posix::File::preallocate returns any other failure, and writes nothin
 
 TEST_CASE("Journal on files that cannot be reserved works as on others",
           "[posix][system_calls][fault]") {
-    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR);
     const TemporaryDirectory dir;
     plan = {.armed = true, .reserve_error = error};
     const WorkloadResult reported = work(dir / "q");
