@@ -12,6 +12,8 @@
 #include <string>
 #include <utility>
 
+#include <belay/posix/journal_rooms.hpp>
+
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -284,6 +286,26 @@ TEST_CASE("Journal::open removes the file of a roll although the network repeats
     CHECK(journal->last() > 0);
     CHECK(journal->last() < last);
     CHECK(journal->append(body_of(1)));
+}
+
+TEST_CASE(
+    "posix::JournalRooms opens beside an unfinished file although the network repeats the call",
+    "[posix][system_calls][fault]") {
+    const TemporaryDirectory dir;
+    const std::string path = dir / "rooms";
+    posix::Files files;
+    const auto open = [&] {
+        auto log = posix::Journal::open(dir / "log", small_and_seeded);
+        REQUIRE(log);
+        return static_cast<bool>(posix::JournalRooms::open(path, std::move(*log)));
+    };
+    REQUIRE(open());
+    REQUIRE(files.open(path + "/61.unfinished", OpenMode::replace));
+    plan = {.armed = true, .repeat = true};
+    const bool opened = open();
+    plan = {};
+    CHECK(opened);
+    CHECK_FALSE(files.identity(path + "/61.unfinished"));
 }
 
 TEST_CASE("posix::Files repeats interrupted calls that name files",
