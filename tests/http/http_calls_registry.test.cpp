@@ -4,6 +4,7 @@
 // changes in virtual time, judged by a plain model of each call.
 #include <belay/http/http_calls.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,7 @@ struct NamedCall {
     std::shared_ptr<const NamedRules> rules;
     int attempts = 0;
     Instant ended_at = always;  // the last attempt
+    Duration asked_wait{};      // by the server, at that time
     std::string wrong{};
     std::optional<Task<Outcome<HttpResponse>>> task{};
 };
@@ -53,11 +55,13 @@ Task<Outcome<HttpResponse>> attempt_of(NamedCall& call, std::shared_ptr<NamedCal
     if (++call.attempts > call.rules->attempts) call.wrong = "more attempts than its policy allows";
     if (call.attempts > 1) {
         const Duration waited = elapsed(call.ended_at, sleeper.now());
-        if (waited != call.rules->wait) call.wrong = "another wait than that of its policy";
+        const Duration wait = std::max(call.rules->wait, call.asked_wait);
+        if (waited != wait) call.wrong = "another wait than that of its policy";
     }
     auto task = calls->get(std::move(url));
     Outcome<HttpResponse> outcome = co_await std::move(task);
     call.ended_at = sleeper.now();
+    call.asked_wait = outcome.last() ? http_failure(*outcome.last()).retry_after : Duration{};
     co_return outcome;
 }
 
@@ -207,4 +211,20 @@ TEST_CASE(
         REQUIRE(rig.under_way() == 0);
         REQUIRE(rig.is_well_within(1s));
     }
+}
+
+TEST_CASE("A retry around HttpCalls waits as long as the server requested",
+          "[http][http_calls][regression]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    // Longer than HttpCalls itself waits.
+    http.script = {{status(503, {{"Retry-After", "60"}})}, {status(200)}};
+    NamedCalls calls{http, sleeper};
+    const Policy policy{Backoff{NoJitter{}, NoCap{}, Constant{1s}}, MaxAttempts{2}};
+    auto task = retry(policy, sleeper, [&] { return calls.get("http://a/"); });
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take());
+    CHECK(http.waits() == std::vector<Duration>{60s});
 }
