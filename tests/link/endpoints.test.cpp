@@ -12,6 +12,7 @@
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
 #include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/max_elapsed.hpp>
 
 #include "support/aborts.hpp"
 #include "support/link/link_archetypes.hpp"
@@ -240,6 +241,29 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
         r.rig.start(r.now() + 1s);
         CHECK(r.dialled == Places{"a", "a"});
     }
+}
+
+TEST_CASE("Endpoints starts with the first endpoint although a withdrawn failure has ended the run",
+          "[link][endpoints][regression]") {
+    Wire wire;
+    std::vector<std::string> dialled;
+    Supervisor link{Endpoints{Dialler{&wire, &dialled}, abc},
+                    Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, MaxElapsed{10s}}};
+    const auto run = [&link](Duration now) {
+        while (link.deadline() <= at(now)) link.advance(at(now));
+    };
+    link.start();
+    run(0s);
+    wire.link.closed();
+    run(0s);
+    run(1s);
+    REQUIRE(dialled == Places{"a", "b"});
+    wire.link.withdraw(failure_of(LinkErrc::attempt_timed_out));
+    run(11s);
+    REQUIRE(link.status().state == LinkState::failed);
+    CHECK(link.reconnect_now().granted);
+    run(20s);
+    CHECK(dialled == Places{"a", "b", "a"});
 }
 
 TEST_CASE("Endpoints starts with the first endpoint after a start", "[link][endpoints][unit]") {

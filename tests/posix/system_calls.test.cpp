@@ -12,6 +12,8 @@
 #include <string>
 #include <utility>
 
+#include <belay/posix/journal_rooms.hpp>
+
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -286,6 +288,26 @@ TEST_CASE("Journal::open removes the file of a roll although the network repeats
     CHECK(journal->append(body_of(1)));
 }
 
+TEST_CASE(
+    "posix::JournalRooms opens beside an unfinished file although the network repeats the call",
+    "[posix][system_calls][fault]") {
+    const TemporaryDirectory dir;
+    const std::string path = dir / "rooms";
+    posix::Files files;
+    const auto open = [&] {
+        auto log = posix::Journal::open(dir / "log", small_and_seeded);
+        REQUIRE(log);
+        return static_cast<bool>(posix::JournalRooms::open(path, std::move(*log)));
+    };
+    REQUIRE(open());
+    REQUIRE(files.open(path + "/61.unfinished", OpenMode::replace));
+    plan = {.armed = true, .repeat = true};
+    const bool opened = open();
+    plan = {};
+    CHECK(opened);
+    CHECK_FALSE(files.identity(path + "/61.unfinished"));
+}
+
 TEST_CASE("posix::Files repeats interrupted calls that name files",
           "[posix][system_calls][fault]") {
     const bool too_late = GENERATE(false, true);
@@ -336,7 +358,7 @@ TEST_CASE("Journal on files loses nothing if any single system call fails",
 
 TEST_CASE("posix::File::preallocate writes zeros where the file system cannot reserve",
           "[posix][system_calls][fault]") {
-    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR);
     const bool in_pieces = GENERATE(false, true);
     // Shorter than what is written at once, as long, and longer by a part.
     const std::uint64_t size = GENERATE(1U, 16U * 1024, 100'000U);
@@ -377,7 +399,7 @@ TEST_CASE("posix::File::preallocate returns any other failure, and writes nothin
 
 TEST_CASE("Journal on files that cannot be reserved works as on others",
           "[posix][system_calls][fault]") {
-    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR);
     const TemporaryDirectory dir;
     plan = {.armed = true, .reserve_error = error};
     const WorkloadResult reported = work(dir / "q");

@@ -38,6 +38,23 @@ template <class E>
     }
 }
 
+/// Returns the failure of a result without a value. An Outcome keeps the last value of the call, in
+/// which the peer may have requested a wait.
+template <class R>
+[[nodiscard]] Failure failure_without_value(const R& result) {
+    Failure failure = failure_of(result.error());
+    if constexpr (is_outcome<R>) {
+        using Value = typename R::value_type;
+        failure.cause = result.cause();
+        if constexpr (HasAnswerTraits<Value>) {
+            if (result.last() == nullptr) return failure;
+            const auto of_value = detail::verdict(AnswerTraits<Value>::failed(*result.last()));
+            if (of_value) failure.retry_after = of_value->retry_after;
+        }
+    }
+    return failure;
+}
+
 // How a return type of the user's callable is interpreted. `type` is what the caller gets.
 // `classify` returns why the call failed, if it did. `finish` turns the last value into the result,
 // and `failure` is the verdict on that value. `without` makes a result if no call was made.
@@ -119,9 +136,7 @@ struct ExpectedOutcome {
     using type = R;
     static std::optional<Failure> classify(const R& result) {
         if (result.has_value()) return std::nullopt;
-        Failure failure = failure_of(result.error());
-        if constexpr (is_outcome<R>) failure.cause = result.cause();
-        return failure;
+        return detail::failure_without_value(result);
     }
     static type finish(R&& result, const std::optional<Failure>& failure,
                        const std::error_code& why) {
@@ -209,11 +224,7 @@ std::optional<Failure> classify_value(const R& value) {
     } else if constexpr (!HasAnswerTraits<R> && (OptionalLike<R> || ExpectedLike<R>)) {
         if (!value.has_value()) {
             if constexpr (OptionalLike<R>) return detail::verdict(held == Held::alone);
-            if constexpr (ExpectedLike<R>) {
-                Failure failure = failure_of(value.error());
-                if constexpr (is_outcome<R>) failure.cause = value.cause();
-                return failure;
-            }
+            if constexpr (ExpectedLike<R>) return detail::failure_without_value(value);
         }
         if constexpr (is_outcome<R> || std::is_void_v<typename R::value_type>) {
             return std::nullopt;

@@ -34,7 +34,7 @@ struct PublishedLink {
         const bool is_over = now.state == LinkState::stopped || now.state == LinkState::failed;
         if (step.dial && now.attempt == 1 && !repeats_excused) ++first_attempts;
         if (step.excused) ++excused_attempts;
-        repeats_excused = step.excused || (repeats_excused && !step.dial && !is_over);
+        repeats_excused = !is_over && (step.excused || (repeats_excused && !step.dial));
     }
 };
 

@@ -195,14 +195,14 @@ public:
     /// Reserves the first `bytes` bytes of the file, which read as zero until they are written.
     ///
     /// Pre: the file is empty.
-    /// Blocks: on the disk; for long if the file system cannot reserve, because zeros are written
-    ///         then.
+    /// Blocks: on the disk; for long if the file system cannot reserve, or a signal interrupts it,
+    ///         because zeros are written then.
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
 #if defined(__linux__)
-        const int answer = detail::uninterrupted(
-            [&] { return ::fallocate(descriptor_.get(), 0, 0, static_cast<off_t>(bytes)); });
-        if (answer == 0) return {};
-        if (errno != EOPNOTSUPP && errno != ENOSYS) return detail::errno_code();
+        if (::fallocate(descriptor_.get(), 0, 0, static_cast<off_t>(bytes)) == 0) return {};
+        // A call that signals interrupt may never end: on a tmpfs, older kernels begin again at
+        // each one. A write makes progress.
+        if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR) return detail::errno_code();
 #endif
         static constexpr std::byte zeros[16 * 1024]{};
         for (std::uint64_t at = 0; at < bytes; at += sizeof zeros) {

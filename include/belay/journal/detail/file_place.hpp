@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/file_place.hpp
-/// look_for: whether a path still leads to the file that is open.
+/// look_for: whether a path still leads to the file that is open. remove_if_there: removes a file.
 #pragma once
 
 #include <string>        // std::string
@@ -28,6 +28,14 @@ template <class FileSystem>
     const Result<FileIdentity> there = fs.identity(path);
     if (!there) return displaced_if_gone(there.error());
     return *there == file ? std::error_code{} : make_error_code(QueueErrc::displaced);
+}
+
+/// Removes a file. A missing one is no error: a network file system may have repeated the call
+/// after it took effect.
+template <class FileSystem>
+[[nodiscard]] std::error_code remove_if_there(FileSystem& fs, const std::string& path) noexcept {
+    const std::error_code error = fs.remove(path);
+    return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
 }
 
 }}}  // namespace belay::detail

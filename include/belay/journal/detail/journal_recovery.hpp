@@ -318,9 +318,7 @@ private:
         }
         remove_remains();
         if (stale_ != 0) {
-            std::error_code code = fs_.remove(path_of(stale_));
-            // A network file system may have repeated the call after it took effect.
-            if (code == std::errc::no_such_file_or_directory) code = {};
+            std::error_code code = detail::remove_if_there(fs_, path_of(stale_));
             if (!code) code = fs_.sync_directory(path_);
             return !code || fail(code, path_of(stale_));
         }

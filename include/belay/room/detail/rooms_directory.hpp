@@ -64,7 +64,7 @@ public:
         if (!names) return at(path_, names.error());
         for (const std::string& name : *names) {
             std::error_code error;
-            if (name.ends_with(unfinished)) error = fs_->remove(path_ + '/' + name);
+            if (name.ends_with(unfinished)) error = remove_if_there(*fs_, path_ + '/' + name);
             if (error) return at(path_ + '/' + name, error);
             if (name == log_name) has_log_ = true;
             if (!name.ends_with(suffix)) continue;
@@ -136,8 +136,7 @@ public:
     /// To be made durable by `sync`.   Errors: those of the disk; none if there was none.
     [[nodiscard]] std::error_code remove(std::string_view id) {
         if (const std::error_code displaced = look()) return displaced;
-        const std::error_code error = fs_->remove(file_of(id));
-        return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+        return remove_if_there(*fs_, file_of(id));
     }
     [[nodiscard]] std::error_code sync() { return fs_->sync_directory(path_); }
 

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// Goal: a WorkQueue that copies items forward all the time keeps the state of each item: its
+// deliveries, its lease and its end, also if leases end meanwhile. Method: exploration. The process
+// crashes, its disk fails and is full at times, and workers are too slow for their leases.
+#include <belay/work/work_queue.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include <belay/journal/journal.hpp>
+
+#include "support/worlds/explored.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t parcels = 90;
+constexpr std::uint32_t parcel_deliveries_max = 4;
+constexpr std::size_t parcel_slack = 512;
+
+/// What the test sees; it outlives the processes.
+struct ParcelWorld {
+    explicit ParcelWorld(sim::World& w) : world{w}, counts{w.chance("count before lending", 50)} {}
+
+    struct Parcel {
+        std::uint32_t lends = 0;     ///< how often it was leased
+        std::uint32_t recorded = 0;  ///< deliveries that are durable
+        bool is_acked = false;       ///< its end may be durable
+        bool is_finished = false;    ///< its end is durable
+        bool is_dead = false;
+    };
+    sim::World& world;
+    const bool counts;  ///< each delivery before its lease
+    std::string wrong{};
+    std::uint64_t pushed = 0;    ///< the last number that was tried
+    std::uint64_t promised = 0;  ///< all up to this number that were accepted are durable
+    std::set<std::uint64_t> accepted{};
+    std::map<std::uint64_t, Parcel> all{};
+};
+
+/// Pushes parcels, and works on several at a time.
+class ParcelProcess {
+    using Log = Journal<sim::Disk>;
+    struct Watch {
+        ParcelProcess* process;
+        void on_dead(const DeadWork& dead) { process->on_dead(dead); }
+    };
+    using Work = WorkQueue<Log, KeepDead, Watch>;
+
+public:
+    ParcelProcess(sim::Host& host, ParcelWorld& run) : host_{host}, run_{run} {
+        auto log = Log::open(
+            host.disk(), "data/parcels",
+            {.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{run.world.bits()()}});
+        if (!log) {
+            end();
+            return;
+        }
+        WorkOptions options;
+        options.lease = 400ms;
+        options.deliveries_max = parcel_deliveries_max;
+        options.count_before_lending = run.counts;
+        options.record_bytes_max = 1024;
+        options.slack_bytes = parcel_slack;
+        auto work = Work::open(std::move(*log), options, moment(), Watch{this});
+        if (!work) {
+            end();
+            return;
+        }
+        work_.emplace(std::move(*work));
+        // What was not durable is either there or lost.
+        std::erase_if(run.accepted, [&](std::uint64_t number) { return number > run.promised; });
+        push();
+        lease();
+        commit();
+    }
+
+    [[nodiscard]] bool is_done() const {
+        return !ends_ && work_ && run_.pushed == parcels && work_->empty();
+    }
+    /// Returns what is wrong with the ends of the parcels.
+    [[nodiscard]] std::string judge() {
+        std::set<std::uint64_t> dead;
+        const std::error_code error =
+            work_->for_each_dead([&](const WorkItem& item) { dead.insert(number_of(item.body)); });
+        if (error) return error.message();
+        for (const std::uint64_t number : run_.accepted) {
+            const auto& parcel = run_.all[number];
+            const std::string name = "parcel " + std::to_string(number);
+            if (!parcel.is_acked && !dead.contains(number)) return name + " is lost";
+            if (parcel.is_finished && dead.contains(number)) return name + " is finished and dead";
+        }
+        return {};
+    }
+
+private:
+    static std::uint64_t number_of(BytesView body) {
+        return std::stoull(std::string{as_text(body)});
+    }
+    [[nodiscard]] Moment moment() const {
+        return {host_.now(), WallTime{} + 1000h + host_.now().time_since_epoch()};
+    }
+    void end() {
+        if (std::exchange(ends_, true)) return;
+        run_.world.reach("journal failed");
+        exit_and_restart(run_.world, host_);
+    }
+    void end_if_failed() {
+        if (work_->failed()) end();
+    }
+    void push() {
+        if (ends_) return;
+        host_.after(100ms, [this] { push(); });
+        const auto until = static_cast<std::uint64_t>(host_.now().time_since_epoch() / 100ms);
+        while (run_.pushed < std::min(until, parcels)) {
+            const std::uint64_t number = ++run_.pushed;
+            const std::string body =
+                std::to_string(number) + std::string(host_.choose("length", 400), ' ');
+            const Duration delay = host_.chance("delayed", 20) ? 700ms : 0ms;
+            if (work_->push(as_bytes(body), moment(), {.delay = delay}))
+                run_.accepted.insert(number);
+        }
+        end_if_failed();
+    }
+    void lease() {
+        if (ends_) return;
+        host_.after(50ms, [this] { lease(); });
+        const auto held = work_->lease(moment());
+        if (!held) return end_if_failed();
+        const std::uint64_t number = number_of(held->body);
+        const std::string name = "parcel " + std::to_string(number);
+        auto& parcel = run_.all[number];
+        if (held->delivery <= parcel.recorded) run_.wrong = name + " has lost a delivery";
+        if (!run_.counts && held->delivery > parcel.lends + 1)
+            run_.wrong = name + " has one too many";
+        if (held->delivery > parcel_deliveries_max) run_.wrong = name + " is leased too often";
+        if (parcel.is_finished || parcel.is_dead) run_.wrong = name + " is leased after its end";
+        ++parcel.lends;
+        if (run_.counts) parcel.recorded = held->delivery;
+        unrecorded_[number] = held->delivery - 1;
+        // Many take longer than their lease, and some never end.
+        host_.after(std::chrono::milliseconds{host_.choose("takes", 600)},
+                    [this, number, lease = *held] { work(number, lease); });
+    }
+    void work(std::uint64_t number, const Lease& lease) {
+        if (ends_) return;
+        const std::uint64_t how = host_.choose("how it ends", 10);
+        if (how < 3) return;
+        auto& parcel = run_.all[number];
+        const bool acks = how >= 6;
+        const bool was_acked = std::exchange(parcel.is_acked, parcel.is_acked || acks);
+        const std::error_code error =
+            acks ? work_->ack(lease)
+                 : work_->nack(lease, moment(), std::chrono::milliseconds{100 * how});
+        if (!error && !acks) unrecorded_[number] = lease.delivery;
+        if (!error && acks) unfinished_.insert(number);
+        if (error == QueueErrc::lease_ended) {
+            run_.world.reach("lease ended");
+            if (acks) parcel.is_acked = was_acked;
+        }
+        end_if_failed();
+    }
+    void commit() {
+        if (ends_) return;
+        host_.after(70ms, [this] { commit(); });
+        const std::uint64_t before = work_->log().last();
+        const std::uint64_t due = unfinished_.empty() ? 1 : 2;
+        if (!work_->commit()) {
+            if (work_->log().last() > before + due) run_.world.reach("items copied");
+            run_.promised = run_.pushed;
+            for (const auto& [number, deliveries] : unrecorded_) {
+                auto& recorded = run_.all[number].recorded;
+                recorded = std::max(recorded, deliveries);
+            }
+            for (const std::uint64_t number : unfinished_) run_.all[number].is_finished = true;
+            unrecorded_.clear();
+            unfinished_.clear();
+        }
+        end_if_failed();
+    }
+    void on_dead(const DeadWork& dead) {
+        const std::uint64_t number = number_of(dead.body);
+        run_.world.reach("dead letter");
+        auto& parcel = run_.all[number];
+        if (!run_.counts && parcel.lends < parcel_deliveries_max) {
+            run_.wrong = "parcel " + std::to_string(number) + " is dead too early";
+        }
+    }
+
+    sim::Host& host_;
+    ParcelWorld& run_;
+    bool ends_ = false;
+    std::optional<Work> work_{};
+    std::map<std::uint64_t, std::uint32_t> unrecorded_{};
+    std::set<std::uint64_t> unfinished_{};
+};
+
+bool parcels_copied_forward(sim::World& world) {
+    ParcelWorld& run = world.make<ParcelWorld>(world);
+    sim::Host& host = world.host(
+        "parcels", [&run](sim::Host& h) { return std::make_unique<ParcelProcess>(h, run); });
+    fill_disk_at_times(world, "parcels", 9'000);
+    for (const char* const mark :
+         {"journal failed", "lease ended", "dead letter", "items copied"}) {
+        world.reachable(mark);
+    }
+    world.always("the rules of the queue", [&run] { return run.wrong; });
+    world.run_for(10s);
+    world.heal();
+    const auto is_done = [&] {
+        const auto* const process = host.process<ParcelProcess>();
+        return process != nullptr && process->is_done();
+    };
+    return world.eventually("every parcel ends", 60s, is_done) &&
+           world.require("every parcel is finished or dead",
+                         host.process<ParcelProcess>()->judge());
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue that copies items forward keeps deliveries and ends while leases end",
+          "[worlds][work][sim][property]") {
+    auto options = world_options(
+        {.kills = 5, .disk_refusals = 2, .disk_errors = 3, .within = 9s, .lasts_max = 3s});
+    options.seeds = 100;  // each has several hundred events
+    CHECK(explored("work_compaction", options, parcels_copied_forward));
+}
