@@ -67,7 +67,11 @@ struct RetryHooks<S, true> {
         return shared.memory_.why == Cause::none ? Advice::go() : shared.reserve(turn);
     }
     /// Makes the next attempt a first one. The object stays as it is.
-    constexpr void reset() noexcept { static_cast<S&>(*this).forget(); }
+    constexpr void reset() noexcept {
+        S& shared = static_cast<S&>(*this);
+        shared.memory_.why = Cause::none;
+        shared.memory_.free_at = never;
+    }
 };
 
 }  // namespace detail
@@ -218,7 +222,7 @@ public:
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
-        if constexpr (reserves) forget();
+        if constexpr (reserves) memory_.why = Cause::none;
         permit_.success(turn);
     }
     constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
@@ -306,12 +310,6 @@ private:
         } else {
             return false;
         }
-    }
-    constexpr void forget() noexcept
-        requires reserves
-    {
-        memory_.why = Cause::none;
-        memory_.free_at = never;
     }
 
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
