@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A durable queue of jobs: what is taken survives the process, and is worked off in order, each
-// once. An observer counts, and tells of what is refused.
+// once. An observer counts, and tells of what is rejected.
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -19,7 +19,7 @@ struct Job {
 };
 
 /// Four bytes, and the title. A journal outlives the program that wrote it: what comes from another
-/// version must be refused here, not guessed.
+/// version must be rejected here, not guessed.
 struct JobCodec {
     bool encode(const Job& job, Bytes& into) {
         if (job.title.empty()) return false;
@@ -37,9 +37,9 @@ struct JobCodec {
 
 /// Counts, and complains.
 struct Watch : QueueCounters {
-    void on_refused(const std::error_code& why) {
-        QueueCounters::on_refused(why);
-        std::printf("refused: %s\n", why.message().c_str());
+    void on_rejected(const std::error_code& why) {
+        QueueCounters::on_rejected(why);
+        std::printf("rejected: %s\n", why.message().c_str());
     }
 };
 
@@ -75,10 +75,10 @@ int main() {
         const DrainReport result = jobs->drain(work_on);
         std::printf("%zu done, then: %s\n", result.drained, result.error.message().c_str());
         const QueueCounters& counted = jobs->observer();
-        std::printf("pushed %u, refused %u, at most %zu at a time\n",
-                    static_cast<unsigned>(counted.pushed), static_cast<unsigned>(counted.refused),
+        std::printf("pushed %u, rejected %u, at most %zu at a time\n",
+                    static_cast<unsigned>(counted.pushed), static_cast<unsigned>(counted.rejected),
                     counted.deepest);
-        if (counted.pushed != 3 || counted.refused != 1 || counted.drained != 1) return 1;
+        if (counted.pushed != 3 || counted.rejected != 1 || counted.drained != 1) return 1;
     }
     auto jobs = open_jobs(path);
     if (!jobs) return std::printf("%s\n", jobs.error().message().c_str()), 1;

@@ -224,6 +224,8 @@ void connections_of_belay() {
     connections("", PLAYED(policies::grpc_connection()));
     connections("", PLAYED(policies::reconnection()));
     connections("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}));
+    connections("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s},
+                           Shared{budget, AskAgain{15s}}));
     connections("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms}, AttemptTimeout{3s}));
     connections(
         "", PLAYED(Backoff{FullJitter{}, Cap{1s}, 10ms}, CooldownOn{Cause::overloaded, 5s, 15s}));

@@ -59,8 +59,8 @@ private:
         void on_committed(const belay::Id&, const belay::Progress& p) {
             me->report_delivered(p.applied);
         }
-        void on_refused(belay::SessionErrc why, const belay::Id& sender) {
-            me->refused(why, sender);
+        void on_rejected(belay::SessionErrc why, const belay::Id& sender) {
+            me->rejected(why, sender);
         }
         void on_journal_replaced(const belay::Id&, const belay::Progress& old) {
             me->say("the client has a new journal; the ledger has " + std::to_string(old.applied) +
@@ -129,10 +129,10 @@ private:
     void report_delivered(std::uint64_t number) {
         report_.line("delivered " + std::to_string(number));
     }
-    void refused(belay::SessionErrc why, const belay::Id& sender) {
+    void rejected(belay::SessionErrc why, const belay::Id& sender) {
         // The rest is the ordinary life of connections that end.
         if (why == belay::SessionErrc::forbidden) {
-            std::cerr << "outage server: refused sender " << to_hex(sender).substr(0, 8) << ": "
+            std::cerr << "outage server: rejected sender " << to_hex(sender).substr(0, 8) << ": "
                       << ledger_path_ << " belongs to sender " << to_hex(*owner_).substr(0, 8)
                       << "; each sender needs a server with a --dir of its own" << std::endl;
         } else {

@@ -11,6 +11,7 @@
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 
+#include "support/aborts.hpp"
 #include "support/budget/granted.hpp"
 #include "support/catch.hpp"
 
@@ -212,4 +213,57 @@ TEST_CASE("A policy waits for a shared CubicRate, or is rejected with FailFast",
     Policy fails{Shared{played.rate, FailFast{}}};
     CHECK(waits.admit(turn.now).verb == Advice::Verb::suspend);
     CHECK(fails.admit(turn.now).verb == Advice::Verb::stop);
+}
+
+TEST_CASE("CubicRate::set_rate limits and lifts the limit while callers use it",
+          "[budget][cubic_rate][unit]") {
+    CubicRate rate;
+    Random bits{Seed{1}};
+    Turn turn{Instant{100s}, bits};
+    const auto accepted_in_a_second = [&] {
+        std::uint64_t accepted = 0;
+        for (int i = 0; i < 200; ++i) {
+            turn.now += 5ms;
+            if (auto permit = rate.acquire(turn)) {
+                ++accepted;
+                permit.success(turn);
+            }
+        }
+        return accepted;
+    };
+    CHECK(accepted_in_a_second() == 200);
+    rate.set_rate(20'000, turn.now);
+    CHECK(rate.rate_milli() == 20'000);
+    // The rate and one burst; the curve rises by less than one per second in the first second.
+    CHECK(accepted_in_a_second() <= 41);
+    const std::uint64_t second = accepted_in_a_second();
+    CHECK(second >= 19);
+    CHECK(second <= 25);
+    // It rises along the curve from there: 0.4 * 8^3 after 8 s.
+    for (int i = 0; i < 6; ++i) static_cast<void>(accepted_in_a_second());
+    CHECK(rate.rate_milli() > 30'000);
+    rate.set_rate(0, turn.now);
+    CHECK(rate.rate_milli() == 0);
+    CHECK(accepted_in_a_second() == 200);
+    // The next overload limits it again, to 0.7 times the measured rate.
+    auto permit = rate.acquire(turn);
+    permit.failure(Failure{Cause::overloaded}, turn);
+    CHECK(rate.rate_milli() > 130'000);
+    CHECK(rate.rate_milli() < 145'000);
+}
+
+TEST_CASE("CubicRate::set_rate aborts on a rate out of its bounds", "[budget][cubic_rate][unit]") {
+    const auto sets = [](std::uint64_t rate_milli) {
+        return belay_test::aborts_with([rate_milli] {
+            CubicRate rate;
+            rate.set_rate(rate_milli, Instant{1s});
+        });
+    };
+    CHECK(sets(499).find("CubicRate: the rate must be 0, or in [500, 1000000000] thousandths") !=
+          std::string::npos);
+    CHECK_FALSE(sets(1'000'000'001).empty());
+    CubicRate rate;
+    rate.set_rate(500, Instant{1s});
+    rate.set_rate(1'000'000'000, Instant{1s});
+    CHECK(rate.rate_milli() == 1'000'000'000);
 }

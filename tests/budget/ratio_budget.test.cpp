@@ -285,6 +285,16 @@ TEST_CASE("RatioBudget leaks no permit under concurrent threads", "[budget][rati
     CHECK(budget.left(Instant{1000s} + 2h) == 50'000);
 }
 
+TEST_CASE("RatioBudget gains by time if it has its floors", "[budget][ratio_budget][unit]") {
+    CHECK(RatioBudget{}.gains_by_time());
+    CHECK(RatioBudget{RatioBudgetOptions::envoy()}.gains_by_time());
+    CHECK_FALSE(RatioBudget{{.at_least = 0}}.gains_by_time());
+    // A share at once of one call is no retry.
+    const RatioBudget at_once{{.at_once_per_thousand = 200, .at_once_at_least = 0}};
+    CHECK_FALSE(at_once.gains_by_time());
+    CHECK(at_once.left(Instant{}) == 0);
+}
+
 TEST_CASE("RatioBudget aborts on invalid options", "[budget][ratio_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(RatioBudget{RatioBudgetOptions{.window = 0ns}});

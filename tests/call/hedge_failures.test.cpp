@@ -311,7 +311,8 @@ TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was f
           }) == 20);
 }
 
-TEST_CASE("Hedge asks an empty budget again after its AskAgain interval", "[call][hedge][unit]") {
+TEST_CASE("Hedge asks an empty budget again after one to two waits of its AskAgain",
+          "[call][hedge][unit]") {
     TokenBudget budget{{.capacity_milli = 1'000,
                         .retry_cost_milli = 1'000,
                         .timeout_cost_milli = 1'000,
@@ -330,7 +331,9 @@ TEST_CASE("Hedge asks an empty budget again after its AskAgain interval", "[call
     taken.neutral();
     sleeper.run();
     CHECK(task.take().has_value());
-    CHECK(server.begun == Times{at(0s), at(2050ms)});
+    REQUIRE(server.begun.size() == 2);
+    CHECK(server.begun[1] >= at(2050ms));
+    CHECK(server.begun[1] <= at(4050ms));
 }
 
 TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {

@@ -199,7 +199,7 @@ TEST_CASE("outage server rejects a second client, and both sides print why",
     Process second{client(server, w / "input", w / "second")};
     CHECK(second.wait() == 1);
     CHECK(second.prints("the server's ledger belongs to another client"));
-    CHECK(server.process.prints("refused sender"));
+    CHECK(server.process.prints("rejected sender"));
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
 }
 

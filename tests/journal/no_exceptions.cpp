@@ -37,7 +37,7 @@ bool encoded_and_flushed_work() {
     flusher.appended();
     flusher.advance(Instant{});
     flusher.advance(Instant{Duration{1}});
-    return !queue.unflushed() && queue.observer().refused == 1 && queue.pop() == 7u;
+    return !queue.unflushed() && queue.observer().rejected == 1 && queue.pop() == 7u;
 }
 
 }  // namespace

@@ -6,11 +6,16 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/shared.hpp>
 #include <belay/policy/stability_check.hpp>
 #include <belay/policy/stop_on.hpp>
+
+#include <memory>
 
 #include "support/catch.hpp"
 
@@ -75,6 +80,38 @@ TEST_CASE("check::reconnection reports clients that do not return",
     // The near miss: enough attempts for the outage.
     CHECK(check::reconnection(Policy{spread_dials, MaxElapsed{181s}}, few_clients).broken() ==
           std::nullopt);
+}
+
+TEST_CASE("check::reconnection finds that connections which share only a budget return",
+          "[policy][reconnection_report][regression]") {
+    // Each of these is empty soon after the loss, and earns nothing while nobody succeeds.
+    struct OfTokens {
+        TokenBudget budget{TokenBudgetOptions::aws()};
+        auto policy() { return Policy{spread_dials, Shared{budget, AskAgain{15s}}}; }
+    };
+    struct OfGrpc {
+        TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
+        auto policy() { return Policy{spread_dials, Shared{budget, AskAgain{15s}}}; }
+    };
+    struct WithoutFloor {
+        RatioBudget budget{{.retries_per_thousand = 200, .at_least = 0}};
+        auto policy() { return Policy{spread_dials, Shared{budget, AskAgain{15s}}}; }
+    };
+    const auto judge = [](auto make, std::uint32_t processes) {
+        const ReconnectionLoad load{
+            .clients = 300, .processes = processes, .outage = 120s, .recovery = 60s};
+        const ReconnectionReport report = check::reconnection(make, load);
+        INFO("back after " << report.back_after.count() << " ns");
+        CHECK(report.broken() == std::nullopt);
+        // The empty budget saves dials.
+        CHECK(report.dials < check::reconnection(spread_dials, load).dials * 8 / 10);
+    };
+    for (const std::uint32_t processes : {1U, 20U}) {
+        INFO("processes: " << processes);
+        judge([] { return std::make_unique<OfGrpc>(); }, processes);
+        judge([] { return std::make_unique<WithoutFloor>(); }, processes);
+    }
+    judge([] { return std::make_unique<OfTokens>(); }, 1);
 }
 
 TEST_CASE("check::reconnection ends early if the clients dial at full speed",

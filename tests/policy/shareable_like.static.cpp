@@ -45,6 +45,11 @@ struct SpreadsInTicks : With<Permit> {
 };
 static_assert(detail::SpreadsCallers<CircuitBreaker<>>);
 static_assert(!ShareableLike<SpreadsInTicks>, "its spread would be ignored");
+struct GainsInTokens : Budget {
+    [[nodiscard]] int gains_by_time() const noexcept { return 1; }
+};
+static_assert(!ShareableLike<GainsInTokens>, "its answer would be ignored");
+static_assert(detail::GainsByTime<RatioBudget> && !detail::GainsByTime<TokenBudget>);
 static_assert(part::ReservableLike<TokenBudget> && part::ReservableLike<RatioBudget>);
 static_assert(ShareableLike<AdaptiveThrottle> && ShareableLike<AdaptiveLimit<>>);
 

@@ -3,6 +3,7 @@
 // Method: examples.
 #include <belay/policy/shared.hpp>
 
+#include <algorithm>
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
@@ -77,6 +78,11 @@ struct MinimalBudget : MinimalShareable {
     int free = 0;
     int asked = 0;
     Cause why = Cause::none;
+};
+
+struct BudgetByTime : MinimalBudget {
+    using MinimalBudget::MinimalBudget;
+    [[nodiscard]] bool gains_by_time() const noexcept { return true; }
 };
 
 // One attempt after the other, as retry and Supervisor do.
@@ -313,20 +319,82 @@ TEST_CASE("Shared budgets that are empty stop, or are asked again", "[policy][sh
     CHECK(gives_up.failed(Failure{Cause::lost}, d.turn) ==
           Advice{Advice::Verb::stop, never, "Shared"});
 
-    Policy waits{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget, AskAgain{3s}}};
+    BudgetByTime budget_by_time{0};
+    Policy waits{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget_by_time, AskAgain{3s}}};
     CHECK(d.begin(waits) == Advice::Verb::go);
     // The longer wait counts.
     CHECK(waits.failed(Failure{Cause::lost}, d.turn) ==
           Advice{Advice::Verb::suspend, d.turn.now + 10s, "Shared"});
     d.turn.now += 10s;
     CHECK(waits.begin(d.turn) == Advice{Advice::Verb::suspend, d.turn.now + 3s, "Shared"});
-    d.turn.now += 3s;
-    budget.most = 1;
+    for (int i = 0; i < 100; ++i) {
+        d.turn.now += 3s;
+        REQUIRE(waits.begin(d.turn).verb == Advice::Verb::suspend);
+    }
+    budget_by_time.most = 1;
     CHECK(waits.begin(d.turn) == Advice::go());
-    CHECK(budget.out == 1);
-    CHECK(budget.why == Cause::lost);
+    CHECK(budget_by_time.out == 1);
+    CHECK(budget_by_time.why == Cause::lost);
     waits.succeeded(d.turn);
-    CHECK(budget.out == 0);
+    CHECK(budget_by_time.out == 0);
+}
+
+TEST_CASE("AskAgain makes an attempt without a reservation after one to two waits",
+          "[policy][shared][regression]") {
+    MinimalBudget budget{0};
+    Driver d;
+    Duration shortest = forever;
+    Duration longest{};
+    for (int i = 0; i < 200; ++i) {
+        Shared rule{budget, AskAgain{3s}};
+        REQUIRE(d.begin(rule) == Advice::Verb::go);
+        REQUIRE(d.fail(rule) == Advice::Verb::go);
+        const Instant rejected_at = d.turn.now;
+        const Advice plan = rule.review(Advice::go(), d.turn);
+        REQUIRE(plan.verb == Advice::Verb::suspend);
+        const Duration wait = plan.until - rejected_at;
+        REQUIRE(wait >= 3s);
+        REQUIRE(wait <= 6s);
+        shortest = std::min(shortest, wait);
+        longest = std::max(longest, wait);
+        // Who asks earlier, because a gate opened, waits for the same instant.
+        d.turn.now += 1s;
+        REQUIRE(rule.begin(d.turn) == plan);
+        d.turn.now = plan.until - 1ns;
+        REQUIRE(rule.begin(d.turn) == plan);
+        d.turn.now = plan.until;
+        const int free = budget.free;
+        REQUIRE(rule.begin(d.turn) == Advice::go());
+        REQUIRE(budget.free == free + 1);
+        REQUIRE(budget.out == 0);
+        // The next one waits again, from its own failure.
+        REQUIRE(d.fail(rule) == Advice::Verb::go);
+        REQUIRE(rule.review(Advice::go(), d.turn).until >= d.turn.now + 3s);
+    }
+    CHECK(shortest < 3100ms);
+    CHECK(longest > 5900ms);
+}
+
+TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][shared][unit]") {
+    MinimalBudget budget{0};
+    Driver d;
+    Shared rule{budget, AskAgain{3s}};
+    REQUIRE(d.begin(rule) == Advice::Verb::go);
+    REQUIRE(d.fail(rule) == Advice::Verb::go);
+    const Advice plan = rule.review(Advice::go(), d.turn);
+    budget.most = 1;
+    d.turn.now = plan.until;
+    CHECK(rule.begin(d.turn) == Advice::go());
+    CHECK(budget.out == 1);
+    // A run that starts afresh forgets the rejection.
+    budget.most = 0;
+    rule.abandoned(d.turn);
+    REQUIRE(rule.begin(d.turn).verb == Advice::Verb::suspend);
+    rule.reset();
+    d.turn.now += 1h;
+    CHECK(rule.begin(d.turn) == Advice::go());
+    REQUIRE(d.fail(rule) == Advice::Verb::go);
+    CHECK(rule.review(Advice::go(), d.turn).verb == Advice::Verb::suspend);
 }
 
 TEST_CASE("Shared budgets get an abandoned token back, and are asked again before a new attempt",

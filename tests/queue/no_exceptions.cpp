@@ -71,7 +71,7 @@ bool encoded_works() {
     if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
     OldestAge<> oldest;
     oldest.sample(Instant{}, queue.observer().pushed, queue.size());
-    return queue.observer().refused == 1 && queue.pop() == 7u &&
+    return queue.observer().rejected == 1 && queue.pop() == 7u &&
            oldest.age(Instant{Duration{2}}) == Duration{2};
 }
 

@@ -42,9 +42,9 @@ void counts_everything(std::uint64_t seed) {
             }
             default: {
                 const bool full = before == 5;
-                const bool refused = static_cast<bool>(queue.push(i));
+                const bool rejected = static_cast<bool>(queue.push(i));
                 if (full && Overflow::drops) ++expected.dropped;
-                if (refused) ++expected.refused;
+                if (rejected) ++expected.rejected;
                 if (!full || std::same_as<Overflow, DropOldest>) ++expected.pushed;
                 if (full && std::same_as<Overflow, DropOldest>) ++lost_from_inside;
                 break;

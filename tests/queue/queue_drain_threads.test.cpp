@@ -191,7 +191,7 @@ TEST_CASE("Queue ignores pushes of other threads in its limit, suspension and co
     queue.resume();
     CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_full);
     CHECK(queue.observer().pushed == 0);
-    CHECK(queue.observer().refused == 2);
+    CHECK(queue.observer().rejected == 2);
     CHECK(queue.drain([](const ProducerTask&) {}).drained == 8);
     CHECK(queue.observer().drained == 8);
 }

@@ -13,8 +13,8 @@ using belay_test::Collected;
 
 TEST_CASE("visit_metrics passes each member of QueueCounters", "[queue][metrics][unit]") {
     QueueCounters counters;
-    auto& [pushed, refused, dropped, popped, drained, released, failed, deepest] = counters;
-    belay_test::check_each_member_visited(counters, pushed, refused, dropped, popped, drained,
+    auto& [pushed, rejected, dropped, popped, drained, released, failed, deepest] = counters;
+    belay_test::check_each_member_visited(counters, pushed, rejected, dropped, popped, drained,
                                           released, failed, deepest);
 }
 

@@ -26,8 +26,8 @@ struct RecordedText {
     std::string text;
 
     void on_pushed(std::size_t size) { text += "pushed:" + std::to_string(size) + " "; }
-    void on_refused(const std::error_code& why) {
-        text += "refused:" + std::to_string(why.value()) + " ";
+    void on_rejected(const std::error_code& why) {
+        text += "rejected:" + std::to_string(why.value()) + " ";
     }
     void on_dropped(int value) { text += "dropped:" + std::to_string(value) + " "; }
     void on_popped(std::size_t size) noexcept { text += "popped:" + std::to_string(size) + " "; }
@@ -59,13 +59,13 @@ const auto lifecycle_of_a_queue = [](auto observer) {
 };
 const belay_test::Recorded all_of_a_queue{"pushed 1", "pushed 2",   "dropped 1",
                                           "pushed 2", "popped 1",   "drained 1",
-                                          "pushed 1", "released 1", "refused 2"};
+                                          "pushed 1", "released 1", "rejected 2"};
 
 struct QueueRecorder {
     belay_test::Recorded& reported;
     void on_pushed(std::size_t size) { reported.push_back("pushed " + std::to_string(size)); }
-    void on_refused(const std::error_code& why) {
-        reported.push_back("refused " + std::to_string(why.value()));
+    void on_rejected(const std::error_code& why) {
+        reported.push_back("rejected " + std::to_string(why.value()));
     }
     void on_dropped(int value) { reported.push_back("dropped " + std::to_string(value)); }
     void on_popped(std::size_t size) noexcept {
@@ -83,8 +83,8 @@ struct QueueRecorderWithMachine {
     void on_pushed(const auto& queue, std::size_t size) {
         if (queue.size() == size) QueueRecorder{reported}.on_pushed(size);
     }
-    void on_refused(auto& queue, const std::error_code& why) {
-        if (queue.suspended()) QueueRecorder{reported}.on_refused(why);
+    void on_rejected(auto& queue, const std::error_code& why) {
+        if (queue.suspended()) QueueRecorder{reported}.on_rejected(why);
     }
     void on_dropped(const auto& queue, int value) {
         if (queue.size() == 1) QueueRecorder{reported}.on_dropped(value);
@@ -102,7 +102,7 @@ struct QueueRecorderWithMachine {
 using AnyQueue = Queue<Deque<int>>;
 struct QueueAllWrong : NoObserver {
     void on_pushed(AnyQueue&, std::size_t);
-    void on_refused(std::error_code&);
+    void on_rejected(std::error_code&);
     void on_dropped(const char*);
     void on_dropped(auto&, auto&);
     void on_popped() noexcept;
@@ -110,7 +110,7 @@ struct QueueAllWrong : NoObserver {
     void on_released(std::size_t);
 };
 using OfQueue = detail::QueueHooks<const AnyQueue, int>;
-static_assert(!OfQueue::Pushed::right<QueueAllWrong> && !OfQueue::Refused::right<QueueAllWrong>);
+static_assert(!OfQueue::Pushed::right<QueueAllWrong> && !OfQueue::Rejected::right<QueueAllWrong>);
 static_assert(!OfQueue::Dropped::right<QueueAllWrong> && !OfQueue::Popped::right<QueueAllWrong>);
 static_assert(!OfQueue::Drained::right<QueueAllWrong> && !OfQueue::Released::right<QueueAllWrong>);
 
@@ -184,12 +184,12 @@ TEST_CASE("Queue notifies its observer of each push, pop, rejection and drain",
     CHECK_FALSE(queue.push(1));
     CHECK_FALSE(queue.push(2));
     CHECK(queue.push(3) == QueueErrc::queue_full);
-    CHECK(recorded.take() == "pushed:1 pushed:2 refused:1 ");
+    CHECK(recorded.take() == "pushed:1 pushed:2 rejected:1 ");
     CHECK(queue.pop() == 1);
     CHECK(recorded.take() == "popped:1 ");
     queue.suspend();
     CHECK(queue.push(3) == QueueErrc::queue_suspended);
-    CHECK(recorded.take() == "refused:2 ");
+    CHECK(recorded.take() == "rejected:2 ");
     queue.resume();
     CHECK_FALSE(queue.push(3));
     CHECK(queue.drain([](int value) { return value != 3; }).drained == 1);
@@ -223,7 +223,7 @@ TEST_CASE("Queue notifies its observer of a rejection by the storage",
     };
     Queue queue{Refuses{}, Reject{}, {}, RecordedText{}};
     CHECK(queue.push(1) == QueueErrc::too_large);
-    CHECK(queue.observer().take() == "refused:4 ");
+    CHECK(queue.observer().take() == "rejected:4 ");
 }
 
 TEST_CASE("Queue does not report a drain that never began, and reports the outer one once",
@@ -259,7 +259,7 @@ TEST_CASE("Queue keeps its state when a hook throws", "[queue][queue_observer][f
         void on_pushed(std::size_t) {
             if (armed) throw 1;
         }
-        void on_refused(const std::error_code&) {
+        void on_rejected(const std::error_code&) {
             if (armed) throw 2;
         }
         void on_dropped(int) {

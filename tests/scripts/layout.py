@@ -38,7 +38,7 @@ STANDS_ON = {
 ARROWS = {
     "core": (),
     "metrics": ("core",),
-    "policy": ("core",),
+    "policy": ("core", "metrics"),
     "backoff": ("core", "policy"),
     "breaker": ("core", "metrics", "policy"),
     "budget": ("core", "metrics", "policy"),
@@ -113,6 +113,7 @@ LEFT_OUT = {
     "policy/reconnection_report.hpp": "for the tests of policies",
     "policy/registry.hpp": "<map> and <memory>; few programs need it, include it by name",
     "policy/registry_errc.hpp": "for policy/registry.hpp",
+    "policy/registry_metrics.hpp": "few programs need it, include it by name",
     "policy/stability_check.hpp": "for the tests of policies",
     "policy/stability_load.hpp": "for the tests of policies",
     "policy/stability_report.hpp": "for the tests of policies",

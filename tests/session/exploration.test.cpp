@@ -272,7 +272,7 @@ struct SessionModel {
     void on_hello(Connection& it, const session_format::Frame& frame) {
         it.hello = *session_format::read_hello(frame);
         const auto answer = core.receiver.check_hello(it.hello, record);
-        if (answer.greeting == Receiver::Greeting::refuse) {
+        if (answer.greeting == Receiver::Greeting::reject) {
             return refuse(it, answer.error, answer.detail);
         }
         if (answer.greeting == Receiver::Greeting::pend) {
@@ -291,8 +291,8 @@ struct SessionModel {
     void on_start(Connection& it) {
         const auto answer = core.receiver.check_hello(it.hello, record);
         if (answer.greeting != Receiver::Greeting::pend) {
-            const bool refused = answer.greeting == Receiver::Greeting::refuse;
-            return refuse(it, refused ? answer.error : SessionErrc::superseded, answer.detail);
+            const bool rejected = answer.greeting == Receiver::Greeting::reject;
+            return refuse(it, rejected ? answer.error : SessionErrc::superseded, answer.detail);
         }
         fence(it);
         commit();

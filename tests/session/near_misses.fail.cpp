@@ -28,14 +28,14 @@ struct Ledger : belay_test::MinimalLedger {
 std::size_t use() { return sizeof(belay::Receiver<belay_test::MinimalBytesTransport, Ledger>); }
 }  // namespace ledger_without_commit
 
-// expect-error: Receiver: the observer's on_refused must be 'on_refused
+// expect-error: Receiver: the observer's on_rejected must be 'on_rejected
 namespace receiver_observer_hook {
 struct App {
     void on_committed(const belay::Id&, const belay::Progress&) {}
     // As of a queue.
-    void on_refused(const std::error_code&) {}
+    void on_rejected(const std::error_code&) {}
 #if defined(BELAY_CONTROL)
-    void on_refused(belay::SessionErrc, const belay::Id&) {}
+    void on_rejected(belay::SessionErrc, const belay::Id&) {}
 #endif
 };
 

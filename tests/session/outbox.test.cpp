@@ -187,7 +187,7 @@ TEMPLATE_TEST_CASE("Outbox refuses what its options and its queue do not allow",
     rig.push("a");
     rig.push("b");
     CHECK(rig.box->push("c") == QueueErrc::queue_full);
-    CHECK(rig.box->queue().observer().refused == 1);
+    CHECK(rig.box->queue().observer().rejected == 1);
     CHECK(rig.box->depth() == 2);
 }
 
@@ -233,7 +233,7 @@ TEST_CASE("Outbox does not let its queue drop what was sent and is not acknowled
     rig.push("b");
     rig.connect();
     CHECK(rig.box->push("c") == QueueErrc::queue_full);
-    CHECK(rig.box->queue().observer().refused == 1);
+    CHECK(rig.box->queue().observer().rejected == 1);
     CHECK_FALSE(rig.box->acknowledge());
     rig.push("c");
     rig.run();

@@ -209,7 +209,7 @@ TEST_CASE("Receiver does not let a pending journal change its state before START
     r.notes.take();
     CHECK(r.exchange(other, start(1)) == Observed{"ack 0"});
     CHECK(living->sent_frames() == Observed{"error superseded 1"});
-    CHECK(r.notes.take() == Observed{"refused 1: 12", "replaced 1 at 2", "attached 1 at 0"});
+    CHECK(r.notes.take() == Observed{"rejected 1: 12", "replaced 1 at 2", "attached 1 at 0"});
     // With its own attach, not the old journal's.
     CHECK(r.ledger.committed.at(id(1)).attach == 1);
     CHECK(r.exchange(other, data(1, "new")) == Observed{"ack 1"});

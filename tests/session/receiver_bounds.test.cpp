@@ -336,7 +336,7 @@ TEST_CASE("Receiver closes a new connection at once when senders use all places"
     CHECK(r.lines.size() == 2);  // not even opened
     CHECK(r.receiver.connections() == 2);
     r.run();
-    CHECK(r.notes.take() == Observed{"refused 0: 10"});
+    CHECK(r.notes.take() == Observed{"rejected 0: 10"});
 }
 
 TEST_CASE("Receiver without an authorizer evicts pending connections last",
@@ -667,7 +667,7 @@ struct DestroyingObserver {
     void on_attached(DestroyedReceiver&, const Id&, const Progress&) { hook("attached"); }
     void on_committed(DestroyedReceiver&, const Id&, const Progress&) { hook("committed"); }
     void on_journal_replaced(DestroyedReceiver&, const Id&, const Progress&) { hook("replaced"); }
-    void on_refused(DestroyedReceiver&, SessionErrc, const Id&) { hook("refused"); }
+    void on_rejected(DestroyedReceiver&, SessionErrc, const Id&) { hook("rejected"); }
     void on_ledger_failed(DestroyedReceiver&, std::error_code) { hook("failed"); }
 };
 
@@ -675,7 +675,7 @@ struct DestroyingObserver {
 
 TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]") {
     DestroyingObserver d{
-        GENERATE(as<std::string>{}, "attached", "committed", "replaced", "refused", "failed")};
+        GENERATE(as<std::string>{}, "attached", "committed", "replaced", "rejected", "failed")};
     MemoryLedger ledger;
     RawLinks lines;
     d.receiver =

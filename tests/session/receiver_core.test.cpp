@@ -50,19 +50,19 @@ TEST_CASE("ReceiverCore::judge follows steps 1 to 3 of the protocol, in order",
         {hello(1), {}, Greeting::pend, {}, 0},
         {hello(1, other), record(9), Greeting::pend, {}, 0},
         {hello(2), record(1), Greeting::attach, {}, 0},
-        {hello(1), record(1), Greeting::refuse, SessionErrc::fenced, 1},
-        {hello(1), record(5), Greeting::refuse, SessionErrc::fenced, 5},
-        {pinned, {}, Greeting::refuse, SessionErrc::store_changed, 0},
-        {pinned, record(5), Greeting::refuse, SessionErrc::store_changed, 0},  // before the fence
-        {ours, {}, Greeting::refuse, SessionErrc::unknown_journal, 0},
+        {hello(1), record(1), Greeting::reject, SessionErrc::fenced, 1},
+        {hello(1), record(5), Greeting::reject, SessionErrc::fenced, 5},
+        {pinned, {}, Greeting::reject, SessionErrc::store_changed, 0},
+        {pinned, record(5), Greeting::reject, SessionErrc::store_changed, 0},  // before the fence
+        {ours, {}, Greeting::reject, SessionErrc::unknown_journal, 0},
         {ours, record(0), Greeting::attach, {}, 0},
-        {based, {}, Greeting::refuse, SessionErrc::unknown_journal, 0},
+        {based, {}, Greeting::reject, SessionErrc::unknown_journal, 0},
         {based, record(0), Greeting::attach, {}, 0},
     };
     for (const Row& row : rows) {
         const auto answer = core.check_hello(row.h, row.record);
         CHECK(answer.greeting == row.greeting);
-        if (row.greeting != Greeting::refuse) continue;
+        if (row.greeting != Greeting::reject) continue;
         CHECK(answer.error == row.error);
         CHECK(answer.detail == row.detail);
     }

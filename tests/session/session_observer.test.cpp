@@ -171,8 +171,8 @@ struct ReceiverRecorder {
     void on_attached(const Id& s, const Progress& p) { note("attached", s, p.applied); }
     void on_committed(const Id& s, const Progress& p) { note("committed", s, p.applied); }
     void on_journal_replaced(const Id& s, const Progress& old) { note("replaced", s, old.applied); }
-    void on_refused(SessionErrc e, const Id& s) {
-        note("refused", s, static_cast<std::uint64_t>(e));
+    void on_rejected(SessionErrc e, const Id& s) {
+        note("rejected", s, static_cast<std::uint64_t>(e));
     }
     void on_ledger_failed(std::error_code) { reported.emplace_back("failed"); }
     void note(const char* what, const Id& s, std::uint64_t n) {
@@ -191,8 +191,8 @@ struct ReceiverRecorderWithMachine {
     void on_journal_replaced(auto& receiver, const Id& s, const Progress& old) {
         if (!receiver.failed()) ReceiverRecorder{reported}.on_journal_replaced(s, old);
     }
-    void on_refused(auto& receiver, SessionErrc e, const Id& s) {
-        if (receiver.connections() < 3) ReceiverRecorder{reported}.on_refused(e, s);
+    void on_rejected(auto& receiver, SessionErrc e, const Id& s) {
+        if (receiver.connections() < 3) ReceiverRecorder{reported}.on_rejected(e, s);
     }
     void on_ledger_failed(auto& receiver, std::error_code e) {
         if (receiver.failed() == e) ReceiverRecorder{reported}.on_ledger_failed(e);
@@ -202,14 +202,14 @@ struct ReceiverAllWrong : NoObserver {
     void on_attached(Id&, const Progress&);
     void on_committed(const Progress&);
     void on_journal_replaced(const BlockedDetails&);
-    void on_refused(const std::error_code&);
+    void on_rejected(const std::error_code&);
     void on_ledger_failed(SessionErrc&);
 };
 using OfReceiver = detail::ReceiverHooks<Receiver<RawTransport<>, LedgerView>>;
 static_assert(!OfReceiver::Attached::right<ReceiverAllWrong>);
 static_assert(!OfReceiver::Committed::right<ReceiverAllWrong>);
 static_assert(!OfReceiver::JournalReplaced::right<ReceiverAllWrong>);
-static_assert(!OfReceiver::Refused::right<ReceiverAllWrong>);
+static_assert(!OfReceiver::Rejected::right<ReceiverAllWrong>);
 static_assert(!OfReceiver::LedgerFailed::right<ReceiverAllWrong>);
 
 }  // namespace
@@ -222,8 +222,8 @@ TEST_CASE("Session calls each hook, in every form of observer",
 
 TEST_CASE("Receiver calls each hook, in every form of observer",
           "[session][session_observer][unit]") {
-    const Recorded all{"attached 1 0", "committed 1 1", "refused 1 12", "replaced 1 1",
-                       "attached 1 0", "refused 1 13",  "failed"};
+    const Recorded all{"attached 1 0", "committed 1 1", "rejected 1 12", "replaced 1 1",
+                       "attached 1 0", "rejected 1 13", "failed"};
     observed_in_every_form<ReceiverRecorder>(lifecycle_of_a_receiver, all);
     observed_in_every_form<ReceiverRecorderWithMachine>(lifecycle_of_a_receiver, all);
 }

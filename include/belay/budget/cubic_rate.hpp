@@ -68,6 +68,21 @@ public:
     [[nodiscard]] constexpr std::uint64_t rate_milli() const noexcept {
         return state_.with([](const detail::CubicState& s) { return s.rate_milli(); });
     }
+    /// Changes the rate while callers use the object, for an operator who knows what the peer
+    /// accepts.
+    ///
+    /// The rate rises from there along the curve, and the next overload lowers it as usual. With 0,
+    /// nothing is limited until the next overload. A caller that waits asks again at the end of its
+    /// wait, which a higher rate does not shorten.
+    ///
+    /// Pre: rate_milli is 0, or in [500, 1,000,000,000] thousandths of an attempt per second.
+    /// Thread safety: any thread.   Errors: none.   Complexity: O(1).
+    constexpr void set_rate(std::uint64_t rate_milli, Instant now) noexcept {
+        BELAY_PRECONDITION(rate_milli == 0 || (rate_milli >= detail::CubicState::least &&
+                                               rate_milli <= detail::CubicState::most),
+                           "CubicRate: the rate must be 0, or in [500, 1000000000] thousandths");
+        state_.with([=](detail::CubicState& s) { s.set_rate(rate_milli, now); });
+    }
 
 private:
     friend Permit;

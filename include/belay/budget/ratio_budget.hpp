@@ -138,6 +138,13 @@ public:
             return recent < at_once ? recent : at_once;
         });
     }
+    /// Returns whether it allows retries again after a while, also if no call begins: whether it
+    /// has its floors. Without them, AskAgain makes attempts that it does not count as retries.
+    [[nodiscard]] constexpr bool gains_by_time() const noexcept {
+        return state_.with([](const State& s) {
+            return s.options.at_least > 0 && s.options.at_once_at_least > 0;
+        });
+    }
     [[nodiscard]] constexpr RatioBudgetOptions options() const noexcept {
         return state_.with([](const State& s) { return s.options; });
     }

@@ -96,27 +96,7 @@ BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
 
-/// The hook `on_rejection`. An observer without it may still have `on_refusal`, its former name.
-struct OnRejection {
-    template <class O, class... A>
-    static constexpr auto call(O& o, A&&... a) noexcept(
-        noexcept(OnRejectionOnly::call(o, static_cast<A&&>(a)...)))
-        -> decltype(OnRejectionOnly::call(o, static_cast<A&&>(a)...)) {
-        return OnRejectionOnly::call(o, static_cast<A&&>(a)...);
-    }
-    template <class O, class... A>
-        requires(!has_hook<OnRejectionOnly, O>())
-    [[deprecated("rename the observer's hook on_refusal to on_rejection")]] static constexpr auto
-    call(O& o, A&&... a) noexcept(noexcept(OnRefusal::call(o, static_cast<A&&>(a)...)))
-        -> decltype(OnRefusal::call(o, static_cast<A&&>(a)...)) {
-        return OnRefusal::call(o, static_cast<A&&>(a)...);
-    }
-    // A MemberProbe must have both names, because one that the observer also has is ambiguous.
-    template <class O>
-    static constexpr bool is_plain =
-        std::is_base_of_v<MemberNames, O> ? OnRejectionOnly::is_plain<O> && OnRefusal::is_plain<O>
-                                          : OnRejectionOnly::is_plain<O> || OnRefusal::is_plain<O>;
-};
+using OnRejection = RenamedHook<OnRejectionOnly, OnRefusal>;
 
 /// The hooks that a run of retry calls.
 struct RetryRunHooks {

@@ -75,6 +75,7 @@ BELAY_DETAIL_HOOK(OnJournalReplaced, on_journal_replaced);
 BELAY_DETAIL_HOOK(OnStalled, on_stalled);
 BELAY_DETAIL_HOOK(OnAttached, on_attached);
 BELAY_DETAIL_HOOK(OnCommitted, on_committed);
+BELAY_DETAIL_HOOK(OnRejectedOnly, on_rejected);
 BELAY_DETAIL_HOOK(OnRefused, on_refused);
 BELAY_DETAIL_HOOK(OnLedgerFailed, on_ledger_failed);
 BELAY_DETAIL_HOOK(OnPushed, on_pushed);
@@ -96,6 +97,33 @@ template <class Name, class O>
         return Name::template is_plain<O>;
     }
 }
+
+/// The hook `Now`. An observer without it may still have `Before`, its former name.
+template <class Now, class Before>
+struct RenamedHook {
+    template <class O, class... A>
+    static constexpr auto call(O& o,
+                               A&&... a) noexcept(noexcept(Now::call(o, static_cast<A&&>(a)...)))
+        -> decltype(Now::call(o, static_cast<A&&>(a)...)) {
+        return Now::call(o, static_cast<A&&>(a)...);
+    }
+    template <class O, class... A>
+        requires(!has_hook<Now, O>())
+    [[deprecated(
+        "rename the observer's hook: on_refused to on_rejected, or on_refusal to "
+        "on_rejection")]] static constexpr auto
+    call(O& o, A&&... a) noexcept(noexcept(Before::call(o, static_cast<A&&>(a)...)))
+        -> decltype(Before::call(o, static_cast<A&&>(a)...)) {
+        return Before::call(o, static_cast<A&&>(a)...);
+    }
+    // A MemberProbe must have both names, because one that the observer also has is ambiguous.
+    template <class O>
+    static constexpr bool is_plain =
+        std::is_base_of_v<MemberNames, O>
+            ? Now::template is_plain<O> && Before::template is_plain<O>
+            : Now::template is_plain<O> || Before::template is_plain<O>;
+};
+using OnRejected = RenamedHook<OnRejectedOnly, OnRefused>;
 
 // ---- one observer ------------------------------------------------------------------------------
 

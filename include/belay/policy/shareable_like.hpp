@@ -67,6 +67,14 @@ concept GivesReservations = requires(S& object, Cause cause, Turn& turn) {
     { object.reserve(cause, turn) } noexcept -> std::same_as<typename S::Permit>;
 };
 template <class S>
+concept HasGainsByTime = requires(S& object) { object.gains_by_time(); };
+template <class S>
+concept GainsByTime = requires(const S& object) {
+    { object.gains_by_time() } noexcept -> std::same_as<bool>;
+};
+template <class S>
+concept GainsByTimeIsSound = !HasGainsByTime<S> || GainsByTime<S>;
+template <class S>
 concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 }  // namespace detail
 
@@ -86,6 +94,9 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
 ///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
 ///   An object that admits only its rate, such as a RateLimiter, needs none.
+/// - `gains_by_time() const -> bool`, optional, in addition to `reserve`: whether it grants a retry
+///   again after some time, also if no attempt succeeds. If not, AskAgain makes attempts without a
+///   reservation, because otherwise no caller might ever attempt again.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
@@ -95,7 +106,8 @@ concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
     detail::TakesFailuresSoundly<typename S::Permit> &&
     detail::TakesSpendingSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
-    detail::ReserveIsSound<S> && detail::SpreadIsSound<S> && detail::NameIsSound<S>;
+    detail::ReserveIsSound<S> && detail::SpreadIsSound<S> && detail::GainsByTimeIsSound<S> &&
+    detail::NameIsSound<S>;
 
 namespace part {
 
@@ -124,6 +136,8 @@ consteval bool shareable_like() {
                   "ShareableLike: reserve must be 'Permit reserve(Cause, Turn&) noexcept'");
     static_assert(detail::SpreadIsSound<S>,
                   "ShareableLike: spread must be 'Duration spread() const noexcept'");
+    static_assert(detail::GainsByTimeIsSound<S>,
+                  "ShareableLike: gains_by_time must be 'bool gains_by_time() const noexcept'");
     static_assert(detail::NameIsSound<S>,
                   "ShareableLike: name must be 'static constexpr std::string_view name'");
     if constexpr (detail::HasPermit<S>) {

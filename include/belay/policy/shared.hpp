@@ -3,7 +3,7 @@
 /// Shared: a rule that refers to an object that many policies use.
 #pragma once
 
-#include <cstdint>      // std::uint16_t
+#include <cstdint>      // std::uint16_t, std::uint64_t
 #include <string_view>  // std::string_view
 
 #include <belay/core/detail/any_unit.hpp>
@@ -14,9 +14,16 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Makes a Shared rule ask an empty budget again after a wait, instead of giving up.
 ///
-/// Use it for a Supervisor, which should not end because other callers spent the tokens. A
-/// TokenBudget gains only by successes. If all its callers are Supervisors, none of them attempts
-/// again after the outage that emptied it. Give these a RatioBudget, which also gains by time.
+/// Use it for a Supervisor, which should not end because other callers spent the tokens.
+///
+/// A TokenBudget gains only by successes, so an outage could leave it empty for ever. A caller that
+/// it rejects therefore waits between one and two of these waits, and then makes its attempt also
+/// without a token. Each caller draws this time from the turn's bits. So after an outage all
+/// callers attempt within two of these waits, or within the wait of their own policy if that is
+/// longer. For connections, half of the cap of their Backoff is a good wait.
+///
+/// A budget that gains by time, such as a RatioBudget with a floor, keeps its limit. Its callers
+/// ask again after each wait.
 ///
 /// Thread safety: a plain value.
 struct AskAgain {
@@ -46,6 +53,7 @@ struct RetryMemory {
     Cause why = Cause::none;  // the failure that the coming attempt retries; none: it is a first
                               // attempt
     Duration ask_again{0};    // 0: never
+    Instant free_at = never;  // when it needs no reservation; never: none was rejected
 };
 struct NoRetryMemory {};
 
@@ -59,7 +67,11 @@ struct RetryHooks<S, true> {
         return shared.memory_.why == Cause::none ? Advice::go() : shared.reserve(turn);
     }
     /// Makes the next attempt a first one. The object stays as it is.
-    constexpr void reset() noexcept { static_cast<S&>(*this).memory_.why = Cause::none; }
+    constexpr void reset() noexcept {
+        S& shared = static_cast<S&>(*this);
+        shared.memory_.why = Cause::none;
+        shared.memory_.free_at = never;
+    }
 };
 
 }  // namespace detail
@@ -270,9 +282,34 @@ private:
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
         permit_ = object_->reserve(memory_.why, turn);
         const Advice advice = permit_.advice();
-        if (advice.verb != Advice::Verb::stop || memory_.ask_again == Duration::zero())
-            return advice;
-        return Advice::suspend(after(turn.now, memory_.ask_again));
+        if (advice.verb == Advice::Verb::stop && memory_.ask_again != Duration::zero()) {
+            return asks_again(turn);
+        }
+        memory_.free_at = never;
+        return advice;
+    }
+    // A budget that gains only by successes would reject all callers for ever, once none attempts.
+    [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice asks_again(Turn& turn) noexcept
+        requires reserves
+    {
+        const Instant again = after(turn.now, memory_.ask_again);
+        if (gains_by_time()) return Advice::suspend(again);
+        if (memory_.free_at == never) {
+            const auto wait = static_cast<std::uint64_t>(memory_.ask_again.count());
+            const auto drawn = static_cast<Duration::rep>(uniform_upto(turn.bits, wait));
+            memory_.free_at = after(again, Duration{drawn});
+        }
+        if (turn.now < memory_.free_at) return Advice::suspend(memory_.free_at);
+        memory_.free_at = never;
+        permit_ = object_->acquire(turn);
+        return permit_.advice();
+    }
+    [[nodiscard]] constexpr bool gains_by_time() const noexcept {
+        if constexpr (detail::GainsByTime<Object>) {
+            return object_->gains_by_time();
+        } else {
+            return false;
+        }
     }
 
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread

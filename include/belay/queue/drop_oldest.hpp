@@ -10,7 +10,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Makes capacity by dropping the oldest values, for queues in which only the newest matter.
 ///
 /// The queue's observer receives each dropped value: `on_dropped(value)`. While the queue is
-/// drained, its oldest value is being executed and is not dropped, so the push is refused.
+/// drained, its oldest value is being executed and is not dropped, so the push is rejected.
 ///
 /// The oldest value is dropped before the storage is asked to take the new one. So it is lost even
 /// if the storage refuses the push for another reason, for example too_large or the limit of a

@@ -36,10 +36,11 @@ struct PriorityOptions {
 /// above it.
 ///
 /// Within a lane, the order is that of its storage. Each lane has its own limit, so a full lane
-/// does not block the others. The sum of these limits is `capacity()`, and a push is refused if its
-/// lane is full. Overflow policies of a Queue act at the Queue's limit, not at that of a lane. If a
-/// value was leased and given back, or cannot be read, it is first in its lane, but the lane's turn
-/// is over. So a lane that fails again and again does not keep the other lanes from their turns.
+/// does not block the others. The sum of these limits is `capacity()`, and a push is rejected if
+/// its lane is full. Overflow policies of a Queue act at the Queue's limit, not at that of a lane.
+/// If a value was leased and given back, or cannot be read, it is first in its lane, but the lane's
+/// turn is over. So a lane that fails again and again does not keep the other lanes from their
+/// turns.
 ///
 /// Lanes are flushed one by one. So a loss of power may lose the end of one lane, and keep values
 /// that were pushed later into another lane.

@@ -47,7 +47,7 @@ class Queue {
 public:
     using value_type = typename Storage::value_type;
     using storage_type = Storage;
-    /// Whether a value may be dropped although its push returned no error; a Session refuses such
+    /// Whether a value may be dropped although its push returned no error; a Session rejects such
     /// queues.
     static constexpr bool drops = Overflow::drops;
 
@@ -90,17 +90,17 @@ public:
     template <class V = value_type>
         requires detail::TakesPush<Storage, V>
     [[nodiscard]] std::error_code push(V&& value) {
-        if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
+        if (suspended_) return rejected(make_error_code(QueueErrc::queue_suspended));
         if (full()) {
             Space<V> space{*this, value};
-            if (const std::error_code error = overflow_.make_space(space)) return refused(error);
+            if (const std::error_code error = overflow_.make_space(space)) return rejected(error);
             if (space.newest_dropped()) return {};
             // The policy that made capacity may have suspended the queue.
-            if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
+            if (suspended_) return rejected(make_error_code(QueueErrc::queue_suspended));
         }
         const std::error_code error =
             detail::error_of(storage_.try_push(std::forward<V>(value)), QueueErrc::queue_full);
-        if (error) return refused(error);
+        if (error) return rejected(error);
         if (draining_) ++pushed_meanwhile_;
         if constexpr (has_hook<typename Hooks::Pushed>) {
             detail::notify<typename Hooks::Pushed>(observer_, *this, size());
@@ -294,8 +294,8 @@ private:
         return draining_ || held_ ? std::nullopt : storage_.try_pop();
     }
 
-    std::error_code refused(const std::error_code& why) {
-        detail::notify<typename Hooks::Refused>(observer_, *this, why);
+    std::error_code rejected(const std::error_code& why) {
+        detail::notify<typename Hooks::Rejected>(observer_, *this, why);
         return why;
     }
     template <class V>

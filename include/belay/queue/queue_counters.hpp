@@ -24,8 +24,8 @@ namespace belay { inline namespace BELAY_ABI {
 struct QueueCounters {
     /// Values that the queue took.
     std::uint64_t pushed = 0;
-    /// Pushes that were refused.
-    std::uint64_t refused = 0;
+    /// Pushes that were rejected.
+    std::uint64_t rejected = 0;
     /// Values that the overflow policy dropped: old ones, or the pushed one.
     std::uint64_t dropped = 0;
     /// Values that `pop` returned.
@@ -43,7 +43,7 @@ struct QueueCounters {
         ++pushed;
         if (size > deepest) deepest = size;
     }
-    void on_refused(const std::error_code&) noexcept { ++refused; }
+    void on_rejected(const std::error_code&) noexcept { ++rejected; }
     constexpr void on_dropped(const auto&) noexcept { ++dropped; }
     constexpr void on_popped(std::size_t) noexcept { ++popped; }
     void on_drained(const DrainReport& result) noexcept {

@@ -6,7 +6,7 @@
 /// parameter. The queue calls a hook after the change:
 ///
 /// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now.
-/// - `on_refused(const std::error_code& why)`: a push was refused.
+/// - `on_rejected(const std::error_code& why)`: a push was rejected.
 /// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the pushed one. The
 ///   value exists nowhere else; the hook may move it away.
 /// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left.
@@ -62,7 +62,7 @@ struct DroppedHook : Hook<OnDropped, Q, V> {
 template <class Q, class V>
 struct QueueHooks {
     using Pushed = Hook<OnPushed, Q, std::size_t>;
-    using Refused = Hook<OnRefused, Q, const std::error_code&>;
+    using Rejected = Hook<OnRejected, Q, const std::error_code&>;
     using Dropped = DroppedHook<Q, V>;
     using Popped = Hook<OnPopped, Q, std::size_t>;
     using Drained = Hook<OnDrained, Q, const DrainReport&>;
@@ -73,8 +73,8 @@ struct QueueHooks {
         static_assert(Pushed::template right<O>,
                       "Queue: the observer's on_pushed must be 'on_pushed(std::size_t)', or have "
                       "'const auto& queue' in front of that");
-        static_assert(Refused::template right<O>,
-                      "Queue: the observer's on_refused must be 'on_refused(const "
+        static_assert(Rejected::template right<O>,
+                      "Queue: the observer's on_rejected must be 'on_rejected(const "
                       "std::error_code&)', or have 'const auto& queue' in front of that");
         static_assert(Dropped::template right<O>,
                       "Queue: the observer's on_dropped must be 'on_dropped(value_type)', or have "
@@ -93,8 +93,8 @@ struct QueueHooks {
         static_assert(Released::template right<O>,
                       "Queue: the observer's on_released must be 'on_released(std::size_t count, "
                       "std::size_t size)', or have 'const auto& queue' in front of that");
-        static_assert(has_any_hook_of<O, Pushed, Refused, Dropped, Popped, Drained, Released>,
-                      "Queue: the observer has no hook: it needs one of on_pushed, on_refused, "
+        static_assert(has_any_hook_of<O, Pushed, Rejected, Dropped, Popped, Drained, Released>,
+                      "Queue: the observer has no hook: it needs one of on_pushed, on_rejected, "
                       "on_dropped, on_popped, on_drained, on_released. Derive an observer without "
                       "hooks from belay::NoObserver");
         return true;

@@ -145,7 +145,7 @@ private:
         Peer* const out = peers_.giving_way(
             bits_, [](const Peer& p) { return p.rank(std::is_same_v<Authorize, AllowAll>); });
         const bool known_to_go = out != nullptr && out->link.closing();
-        if (!known_to_go) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
+        if (!known_to_go) note({Notice::Kind::rejected, no_id, {}, SessionErrc::overloaded});
         if (out != nullptr) out->link.abort();
         waker_.touch();
         return out != nullptr;
@@ -162,7 +162,7 @@ private:
             say(peer, session_format::FrameType::pong, peer.pong, now_);
     }
     void watch(Peer& peer) {
-        if (peer.greeting_ends <= now_) return refuse(peer, SessionErrc::protocol, 0);
+        if (peer.greeting_ends <= now_) return reject(peer, SessionErrc::protocol, 0);
         const detail::Pulse::Due due = peer.check_pulse(now_, peer.greeted());
         if (due == detail::Pulse::Due::lost) peer.give_up();
         if (due == detail::Pulse::Due::ping)
@@ -174,7 +174,7 @@ private:
                                                             : session_format::greeting_bytes_max};
         while (!peer.link.closing()) {
             const auto next = reader.next();
-            if (!next) return refuse(peer, SessionErrc::protocol, reader.bad_type());
+            if (!next) return reject(peer, SessionErrc::protocol, reader.bad_type());
             if (!*next) return;
             on_frame(peer, **next);
         }
@@ -182,10 +182,10 @@ private:
 
     void on_frame(Peer& peer, const session_format::Frame& frame) {
         const auto type = static_cast<std::uint8_t>(frame.type);
-        if (frame.lane != 0) return refuse(peer, SessionErrc::protocol, type);
+        if (frame.lane != 0) return reject(peer, SessionErrc::protocol, type);
         if (peer.phase == Phase::expecting_hello) {
             if (frame.type == session_format::FrameType::hello) return on_hello(peer, frame);
-            return refuse(peer, SessionErrc::protocol, type);
+            return reject(peer, SessionErrc::protocol, type);
         }
         switch (frame.type) {
             case session_format::FrameType::start:
@@ -204,14 +204,14 @@ private:
             default:
                 break;
         }
-        refuse(peer, SessionErrc::protocol, type);
+        reject(peer, SessionErrc::protocol, type);
     }
 
     void on_hello(Peer& peer, const session_format::Frame& frame) {
         const auto read = session_format::read_hello(frame);
         if (!read) {
             const bool version = read.error() == SessionErrc::version;
-            return refuse(peer, version ? SessionErrc::version : SessionErrc::protocol,
+            return reject(peer, version ? SessionErrc::version : SessionErrc::protocol,
                           version ? (std::uint64_t{session_format::frame_version} << 32U) |
                                         session_format::frame_version
                                   : 1);
@@ -221,19 +221,19 @@ private:
         peer.hello.token = {};  // only the authorizer sees it
         // Before any other answer, and before the fence; otherwise any client could fence another.
         if (const std::error_code e = authorize_(h.sender, h.token)) {
-            return refuse(
+            return reject(
                 peer,
                 e == SessionErrc::unauthorized ? SessionErrc::unauthorized : SessionErrc::forbidden,
                 0);
         }
         if (peer.link.closing()) return;  // the authorizer accepted other connections
-        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        if (failed_) return reject(peer, SessionErrc::storage, 0);
         const Core fresh = fresh_core();
         const Sender* const known = senders_.find(h.sender);
         const Core& core = known != nullptr ? known->core : fresh;
         const auto answer = core.check_hello(h, ledger_.progress(h.sender));
-        if (answer.greeting == Core::Greeting::refuse)
-            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::reject)
+            return reject(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::pend) {
             if (!may_pend(peer)) return;
             peer.phase = Phase::pending;
@@ -242,7 +242,7 @@ private:
             return welcome(peer, core.pend(h, ledger_.progress(h.sender)));
         }
         Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max, fresh);
-        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
+        if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 1000);
         fence(peer);
         if (!settle()) return;
         admit(peer);
@@ -256,17 +256,17 @@ private:
     }
 
     void on_start(Peer& peer) {
-        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        if (failed_) return reject(peer, SessionErrc::storage, 0);
         Sender* const sender =
             senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
-        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
+        if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 1000);
         // Between HELLO and START a newer connection may have been attached.
         const auto answer =
             sender->core.check_hello(peer.hello, ledger_.progress(peer.hello.sender));
-        if (answer.greeting == Core::Greeting::refuse)
-            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::reject)
+            return reject(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::attach)
-            return refuse(peer, SessionErrc::superseded, 0);
+            return reject(peer, SessionErrc::superseded, 0);
         adopt(peer, *sender);
     }
 
@@ -280,10 +280,10 @@ private:
             // Either of the two may have borrowed the id. The other one ends soon.
             const auto wait =
                 std::chrono::ceil<std::chrono::milliseconds>(elapsed(now_, other->greeting_ends));
-            refuse(peer, SessionErrc::overloaded, static_cast<std::uint64_t>(wait.count()));
+            reject(peer, SessionErrc::overloaded, static_cast<std::uint64_t>(wait.count()));
             return false;
         } else {
-            refuse(*other, SessionErrc::superseded, peer.hello.attach);
+            reject(*other, SessionErrc::superseded, peer.hello.attach);
             return true;
         }
     }
@@ -309,16 +309,16 @@ private:
     }
 
     void on_data(Peer& peer, const session_format::Frame& frame) {
-        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        if (failed_) return reject(peer, SessionErrc::storage, 0);
         Sender* const sender = senders_.find(peer.hello.sender);
         switch (sender->core.check_data(peer.id, frame)) {
             case Core::Data::skip:
                 acks_.owe(peer);
                 return;
             case Core::Data::gap:
-                return refuse(peer, SessionErrc::gap, sender->core.progress().applied + 1);
+                return reject(peer, SessionErrc::gap, sender->core.progress().applied + 1);
             case Core::Data::protocol:
-                return refuse(peer, SessionErrc::protocol, 4);
+                return reject(peer, SessionErrc::protocol, 4);
             case Core::Data::apply:
                 break;
         }
@@ -352,7 +352,7 @@ private:
         peers_.for_each([&](Peer& other) {
             if (other.id != newest.id && other.greeted() &&
                 other.hello.sender == newest.hello.sender)
-                refuse(other, SessionErrc::superseded, newest.hello.attach);
+                reject(other, SessionErrc::superseded, newest.hello.attach);
         });
     }
 
@@ -384,7 +384,7 @@ private:
         static_cast<void>(peer.send(detail::welcome_message(g), now_));
     }
 
-    void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
+    void reject(Peer& peer, SessionErrc code, std::uint64_t number) {
         peer.stop_limits();
         if (peer.link.closing()) return;
         Bytes message;
@@ -394,13 +394,13 @@ private:
                                      names_store ? BytesView{ledger_.store_id()} : BytesView{});
         static_cast<void>(peer.link.send(message));
         peer.link.close(failure_of(code), options_.linger_max);
-        note({Notice::Kind::refused, peer.hello.sender, {}, make_error_code(code)});
+        note({Notice::Kind::rejected, peer.hello.sender, {}, make_error_code(code)});
     }
 
     void fail(const std::error_code& error) {
         failed_ = error;
         commit_at_ = never;
-        peers_.for_each([this](Peer& peer) { refuse(peer, SessionErrc::storage, 0); });
+        peers_.for_each([this](Peer& peer) { reject(peer, SessionErrc::storage, 0); });
         note({Notice::Kind::failed, {}, {}, error});
     }
 

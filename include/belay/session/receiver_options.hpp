@@ -33,7 +33,7 @@ struct ReceiverOptions {
     /// none is, it replaces a random connection from which nothing has arrived. If there is none of
     /// these either, the further connection is closed at once.
     std::size_t connections_max = 256;
-    /// The maximum number of senders at the same time; further ones are refused as overloaded.
+    /// The maximum number of senders at the same time; further ones are rejected as overloaded.
     std::size_t senders_max = 4096;
     std::size_t messages_max = 64;
     unsigned events_per_turn_max = 64;

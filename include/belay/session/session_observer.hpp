@@ -17,7 +17,7 @@
 /// - `on_attached(auto& receiver, const Id& sender, const Progress&)`
 /// - `on_committed(auto& receiver, const Id& sender, const Progress&)`
 /// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`
-/// - `on_refused(auto& receiver, SessionErrc, const Id& sender)`
+/// - `on_rejected(auto& receiver, SessionErrc, const Id& sender)`
 /// - `on_ledger_failed(auto& receiver, std::error_code)`
 #pragma once
 
@@ -81,7 +81,7 @@ struct ReceiverHooks {
     using Attached = Hook<OnAttached, R, const Id&, const Progress&>;
     using Committed = Hook<OnCommitted, R, const Id&, const Progress&>;
     using JournalReplaced = Hook<OnJournalReplaced, R, const Id&, const Progress&>;
-    using Refused = Hook<OnRefused, R, SessionErrc, const Id&>;
+    using Rejected = Hook<OnRejected, R, SessionErrc, const Id&>;
     using LedgerFailed = Hook<OnLedgerFailed, R, std::error_code>;
 
     template <class O>
@@ -97,16 +97,17 @@ struct ReceiverHooks {
                       "Receiver: the observer's on_journal_replaced must be 'on_journal_replaced("
                       "const belay::Id&, const belay::Progress&)', or have 'auto& receiver' in "
                       "front of that");
-        static_assert(Refused::template right<O>,
-                      "Receiver: the observer's on_refused must be 'on_refused(belay::SessionErrc, "
-                      "const belay::Id&)', or have 'auto& receiver' in front of that");
+        static_assert(
+            Rejected::template right<O>,
+            "Receiver: the observer's on_rejected must be 'on_rejected(belay::SessionErrc, "
+            "const belay::Id&)', or have 'auto& receiver' in front of that");
         static_assert(LedgerFailed::template right<O>,
                       "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
                       "std::error_code)', or have 'auto& receiver' in front of that");
         static_assert(
-            has_any_hook_of<O, Attached, Committed, JournalReplaced, Refused, LedgerFailed>,
+            has_any_hook_of<O, Attached, Committed, JournalReplaced, Rejected, LedgerFailed>,
             "Receiver: the observer has no hook: it needs one of on_attached, "
-            "on_committed, on_journal_replaced, on_refused, on_ledger_failed. Derive an "
+            "on_committed, on_journal_replaced, on_rejected, on_ledger_failed. Derive an "
             "observer without hooks from belay::NoObserver");
         return true;
     }

@@ -13,7 +13,7 @@ struct Watcher : NoObserver {};
 #elif ZERO_COST_OBSERVER == 2
 struct Watcher {
     void on_pushed(std::size_t) noexcept {}
-    void on_refused(const std::error_code&) noexcept {}
+    void on_rejected(const std::error_code&) noexcept {}
     void on_dropped(int) noexcept {}
     void on_popped(std::size_t) noexcept {}
     void on_drained(const DrainReport&) noexcept {}

@@ -26,8 +26,8 @@ struct ReceiverNotes {
     void on_journal_replaced(const belay::Id& s, const belay::Progress& old) {
         observed.push_back("replaced " + name(s) + " at " + std::to_string(old.applied));
     }
-    void on_refused(belay::SessionErrc e, const belay::Id& s) {
-        observed.push_back("refused " + name(s) + ": " + std::to_string(static_cast<int>(e)));
+    void on_rejected(belay::SessionErrc e, const belay::Id& s) {
+        observed.push_back("rejected " + name(s) + ": " + std::to_string(static_cast<int>(e)));
     }
     void on_ledger_failed(std::error_code e) {
         observed.push_back("failed: " + std::to_string(e.value()));

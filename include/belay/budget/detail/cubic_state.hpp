@@ -42,10 +42,19 @@ public:
         tokens_.change(numbers_of(rate_milli_), now);
     }
     [[nodiscard]] constexpr std::uint64_t rate_milli() const noexcept { return rate_milli_; }
+    /// Limits to this rate, from which the curve rises; 0 lifts the limit until the next overload.
+    constexpr void set_rate(std::uint64_t rate_milli, Instant now) noexcept {
+        rate_milli_ = rate_milli;
+        last_milli_ = rate_milli;
+        overloaded_at_ = now;
+        zero_ms_ = 0;
+        if (rate_milli != 0) tokens_.change(numbers_of(rate_milli), now);
+    }
 
-private:
     static constexpr std::uint64_t least = 500;
     static constexpr std::uint64_t most = 1'000'000'000;
+
+private:
     static constexpr Duration step = std::chrono::milliseconds{500};
 
     [[nodiscard]] static constexpr RateNumbers numbers_of(std::uint64_t rate_milli) noexcept {

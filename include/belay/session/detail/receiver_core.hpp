@@ -24,12 +24,12 @@ class ReceiverCore {
 public:
     /// What a HELLO is answered with.
     enum class Greeting : std::uint8_t {
-        refuse,  ///< ERROR `error`; close
+        reject,  ///< ERROR `error`; close
         attach,  ///< fence, settle, then WELCOME from `attach`
         pend     ///< WELCOME from `pend`; nothing changes before START
     };
     struct HelloAnswer {
-        Greeting greeting = Greeting::refuse;
+        Greeting greeting = Greeting::reject;
         SessionErrc error = SessionErrc::protocol;
         std::uint64_t detail = 0;
     };
@@ -54,7 +54,7 @@ public:
     [[nodiscard]] HelloAnswer check_hello(const session_format::Hello& h,
                                           const std::optional<Progress>& record) const {
         if (h.pinned_store != no_id && h.pinned_store != store_) {
-            return {Greeting::refuse, SessionErrc::store_changed, 0};
+            return {Greeting::reject, SessionErrc::store_changed, 0};
         }
         const bool known = record && record->journal == h.journal;
         const std::uint64_t seen = known ? larger(record->attach, attach_of(h.journal)) : 0;
@@ -62,14 +62,14 @@ public:
         // record, which only work lifts.
         const std::uint64_t run_max = believed_run_max(known ? record->attach : 0);
         if ((h.attach >> 32U) > run_max) {
-            return {Greeting::refuse, SessionErrc::far_ahead, run_max << 32U | last_u32};
+            return {Greeting::reject, SessionErrc::far_ahead, run_max << 32U | last_u32};
         }
         if (known) {
-            if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
+            if (h.attach <= seen) return {Greeting::reject, SessionErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }
         if (h.base > 1 || h.pinned_store != no_id) {
-            return {Greeting::refuse, SessionErrc::unknown_journal, 0};
+            return {Greeting::reject, SessionErrc::unknown_journal, 0};
         }
         return {Greeting::pend, {}, 0};
     }

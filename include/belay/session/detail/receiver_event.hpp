@@ -10,7 +10,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct ReceiverEvent {
-    enum class Kind : std::uint8_t { attached, committed, replaced, refused, failed } kind;
+    enum class Kind : std::uint8_t { attached, committed, replaced, rejected, failed } kind;
     Id sender{};
     Progress progress{};
     std::error_code error{};
@@ -29,8 +29,8 @@ void notify_of(O& observer, R& receiver, const ReceiverEvent& n) {
         case Kind::replaced:
             return notify<typename Hooks::JournalReplaced>(observer, receiver, n.sender,
                                                            n.progress);
-        case Kind::refused:
-            return notify<typename Hooks::Refused>(
+        case Kind::rejected:
+            return notify<typename Hooks::Rejected>(
                 observer, receiver, static_cast<SessionErrc>(n.error.value()), n.sender);
         case Kind::failed:
             return notify<typename Hooks::LedgerFailed>(observer, receiver,
