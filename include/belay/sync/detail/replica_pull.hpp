@@ -94,7 +94,6 @@ private:
         }
         if (of_ != Of::changes) {
             if (const auto error = finish(report)) return error;
-            if (const auto error = copy_.keep_unreadable_after(unreadable_after_)) return error;
             context_.unreadable.any = unreadable_after_.has_value();
         }
         context_.unreadable.is_due = false;
@@ -114,9 +113,9 @@ private:
     }
     template <class Report>
     [[nodiscard]] std::error_code finish(Report& report) {
-        if (of_ == Of::again) return copy_.finish({}, position_.cursor);
+        if (of_ == Of::again) return copy_.finish({}, position_.cursor, unreadable_after_);
         report.copied = true;
-        if (of_ == Of::first_copy) return copy_.finish({}, position_.cursor);
+        if (of_ == Of::first_copy) return copy_.finish({}, position_.cursor, unreadable_after_);
         const auto gone = copy_.beside(copied_);
         if (!gone) return gone.error();
         Page absent;
@@ -125,7 +124,7 @@ private:
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
-        return copy_.finish(*gone, position_.cursor);
+        return copy_.finish(*gone, position_.cursor, unreadable_after_);
     }
     template <class Report>
     [[nodiscard]] std::error_code take(const Page& page, Report& report) {
