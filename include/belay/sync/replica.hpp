@@ -542,7 +542,7 @@ private:
             const auto local = store().find(key);
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live && report.copied &&
-                local->stamp < operation.stamp) {
+                (local->stamp < operation.stamp || local->stamp.origin == no_id)) {
                 // A copy has no removals. An edit that adds the element again saw this one.
                 if (const std::error_code error = copy.put(mine())) return error;
             }
