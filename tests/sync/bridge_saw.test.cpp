@@ -137,20 +137,29 @@ TEST_CASE("Bridge: a program that changed nothing gets no report after the serve
         {{"next", by(2, 30)}, 0},  // by the author of the scene that was lost
         {{"next", by(3, 30)}, 1},  // by another one, who had not seen it
     };
+    const bool restarts = GENERATE(false, true);
     for (const bool has_edited : {false, true}) {
         for (const auto& [next, reports] : cases) {
+            CAPTURE(restarts, has_edited, reports);
             RememberingRig rig;
             begin_in_step(rig);
             if (has_edited) {
                 // The server stamps all scenes by one clock, so all have its origin.
+                rig.server.restamp = [at = 20]() mutable { return by(2, at++); };
                 edit(rig, "made", 20);
                 rig.run_for(1s);
+            } else {
+                rig.server.scenes["s"] = {"made", by(2, 20)};
             }
-            rig.server.scenes["s"] = {"made", by(2, 20)};
             rig.run_for(31s);
             REQUIRE(rig.board.scenes["s"].content == "made");
+            if (restarts) {
+                rig.restart();
+                rig.start();
+                rig.run_for(31s);
+            }
             rig.server.scenes["s"] = {"before", by(2, 10)};
-            rig.run_for(31s);
+            rig.run_for(61s);
             REQUIRE(rig.server.scenes["s"].content == "made");  // pushed again
             rig.server.scenes["s"] = next;
             rig.server.scenes["s"].saw = by(2, 10);

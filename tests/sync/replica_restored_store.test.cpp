@@ -308,6 +308,75 @@ TEST_CASE("Replica reports its version in whose place another device restored on
     CHECK(report.replaced[0].mine.value == "late");
 }
 
+TEST_CASE("Replica reports an edit in whose place another device restored a version of it",
+          "[sync][replica][regression]") {
+    const bool removes = GENERATE(false, true);
+    const bool was_removal = GENERATE(false, true);
+    RestoredServerRig rig;
+    Device<> phone = rig.device(1, OtherStore::copies);
+    edit_and_sync(rig, *phone.replica, AddText{"a", "before"});
+    rig.time += 1s;
+    if (removes) {
+        REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    } else {
+        REQUIRE(phone.replica->edit(UpdateText{"a", "mine"}));
+    }
+    rig.server.lose_in = 5;  // the answer with its result
+    REQUIRE(phone.replica->sync(rig.server).error == SyncErrc::unanswered);
+    // A version that the phone made when its clock was ahead, and that a restored store had lost.
+    const Stamp restored{rig.time + 2s, 0, phone.journal->journal_id()};
+    Op other = was_removal ? removal("a", restored) : update("a", "late", restored);
+    other.saw = Stamp{};
+    REQUIRE(rig.processor.process_batch("s", Ops{other}).success);
+    const bool restarts = GENERATE(false, true);
+    if (restarts) {
+        phone.disk.crash(Random{Seed{1}});
+        REQUIRE(phone.start());
+    }
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(phone.view() == rig.contents());
+    if (removes && was_removal) {
+        CHECK(report.replaced.empty());  // two removals are the same state
+    } else {
+        REQUIRE(report.replaced.size() == 1);
+        CHECK(report.replaced[0].mine.value.value_or("-") == (removes ? "-" : "mine"));
+        CHECK(report.replaced[0].now.value.value_or("-") == (was_removal ? "-" : "late"));
+        CHECK(report.replaced[0].now.stamp == restored);
+    }
+    CHECK(phone.replica->sync(rig.server).replaced.empty());
+}
+
+TEST_CASE("Replica reports its removal that was undone after a copy without it",
+          "[sync][replica][regression]") {
+    RestoredServerRig rig;
+    Device<> phone = rig.device(1, OtherStore::copies);
+    edit_and_sync(rig, *phone.replica, AddText{"a", "1"});
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    // Of the same moment, and earlier by its origin. The removal has not seen it.
+    Id lowest{};
+    lowest.back() = std::byte{1};
+    Op other = update("a", "2", {rig.time, 0, lowest});
+    other.saw = rig.store.find({"s", "a"})->stamp;
+    REQUIRE(rig.processor.process_batch("s", Ops{other}).success);
+    rig.server.lose_in = 5;  // the answer with the removal
+    REQUIRE(phone.replica->sync(rig.server).error == SyncErrc::unanswered);
+    REQUIRE(rig.contents().empty());
+    // The server forgets the removal, so its next answer is a copy.
+    REQUIRE_FALSE(rig.store.expire(rig.time + 24h * 400));
+    const auto first = phone.replica->sync(rig.server);
+    CHECK_FALSE(first.error);
+    CHECK(first.copied);
+    CHECK(phone.view().empty());
+    rig.time += 24h * 400;
+    REQUIRE(rig.processor.process_batch("s", Ops{add("a", "1", {rig.time, 0, id_of(2)})}).success);
+    const auto report = phone.replica->sync(rig.server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK_FALSE(report.replaced[0].mine.value);
+    CHECK(report.replaced[0].now.value == "1");
+}
+
 TEST_CASE("Replica notices a restored store after a part of the changes",
           "[sync][replica][regression]") {
     RestoredServerRig rig;

@@ -417,6 +417,63 @@ TEST_CASE("a run that cannot read a value either reports it, once, whatever fail
     }
 }
 
+TEST_CASE("a run that reads values again keeps its progress if an answer is lost",
+          "[sync][replica][regression]") {
+    UnreadableRig rig;
+    UnwritingServer server{rig.body()};
+    Device<> phone = rig.device(1);
+    rig.write("a", "undecodable");
+    for (int i = 0; i < 8; ++i) rig.write("b" + std::to_string(i), "1");
+    static_cast<void>(synced(*phone.replica, server));
+    for (int i = 0; i < 9; ++i) rig.write("c" + std::to_string(i), "2");
+    rig.write("d", "undecodable");
+    REQUIRE(phone.start());
+    server.lose_in = 6;  // three pages are read again, and two are new
+    CHECK(phone.replica->sync(server).error == SyncErrc::unanswered);
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.received == 4);
+    CHECK(report.unreadable.size() == 2);
+    CHECK(phone.view().size() == 17);
+    CHECK(synced(*phone.replica, server).unreadable.empty());
+    // The next run asks for both again.
+    LaterProgram later{phone};
+    auto later_server = later_body(rig);
+    CHECK(synced(later.notes, later_server).unreadable.empty());
+    CHECK(later.notes.read("a").value() == "undecodable");
+    CHECK(later.notes.read("d").value() == "undecodable");
+}
+
+TEST_CASE("a later program receives all values that a copy could not read, whatever fails",
+          "[sync][replica][regression]") {
+    const bool is_first = GENERATE(true, false);
+    for (std::uint64_t fail_in = 0; fail_in < 80; ++fail_in) {
+        CAPTURE(is_first, fail_in);
+        UnreadableRig rig;
+        auto server = rig.body();
+        Device<> phone{1, {&rig.time}, {.other_store = ReplicaOptions::OtherStore::copies}};
+        if (!is_first) {
+            // The next answer is a copy, because it forgets a removal.
+            rig.write("gone", "x");
+            static_cast<void>(synced(*phone.replica, server));
+            REQUIRE_FALSE(rig.store.remove({"s", "gone"}, {stamp(1), fresh_id(), 0, {}}));
+            REQUIRE_FALSE(rig.store.expire(rig.time + 1000h));
+        }
+        rig.write("a", "undecodable");
+        for (int i = 0; i < 5; ++i) rig.write("b" + std::to_string(i), "2");
+        rig.write("c", "undecodable");
+        phone.store.fail_in = fail_in;
+        const auto first = phone.replica->sync(server);
+        phone.store.fail_in = 0;
+        phone.disk.crash(Random{Seed{1}});
+        REQUIRE(phone.start());
+        LaterProgram later{phone};
+        auto later_server = later_body(rig);
+        CHECK(synced(later.notes, later_server).unreadable.empty());
+        CHECK(later.notes.read("a").value() == "undecodable");
+        CHECK(later.notes.read("c").value() == "undecodable");
+    }
+}
+
 TEST_CASE("an edit of an unreadable element replaces it, although its stamp is ahead",
           "[sync][replica]") {
     const bool restarts = GENERATE(false, true);

@@ -151,16 +151,6 @@ struct NotesRun {
             edit.reported = edit.reported || is_removal;
         }
     }
-    /// A device cannot tell its edit, whose result it has not received, from its own earlier version
-    /// that another device restores in its place.
-    void excuse_unread(const std::string& before, const std::string& now) {
-        const Edit* const was = edit_of(before);
-        const Edit* const is = edit_of(now);
-        if (was == nullptr || is == nullptr || was->device != is->device || was < is) return;
-        const NotesTexts here = copies[was->device].texts();
-        const auto at = here.find(was->element);
-        if (at == here.end() || at->second != before) note_report(before);
-    }
     [[nodiscard]] const Edit* edit_of(const std::string& text) const {
         for (const Edit& edit : edits) {
             if (!text.empty() && edit.text == text) return &edit;
@@ -183,8 +173,6 @@ struct NotesRun {
 };
 
 std::error_code NotesStore::write(Write one) {
-    const auto before = memory_->read({"s", one.element});
-    if (before && *before) run_.excuse_unread(**before, one.value);
     if (const std::error_code error = apply(one)) return error;
     if (one.kind != 'e' && one.kind != 'm') {
         ++changes_;

@@ -492,6 +492,12 @@ private:
         return version.value && detail::hash_of_value(*version.value, 0) ==
                                     detail::hash_of_value(operation.value(), 0);
     }
+    /// Returns whether a server makes such a version of an operation: with its contents, or merged,
+    /// with the next stamp.
+    [[nodiscard]] static bool is_result_of(const Change& version, const operation_type& operation) {
+        return is_version_of(version, operation) ||
+               version.stamp == detail::next_stamp(operation.stamp);
+    }
     /// Reports the edits of this sync that others have replaced already.
     [[nodiscard]] std::error_code report_replaced(Report& report) {
         Copy copy{store(), options_.session, bits_};
@@ -536,7 +542,7 @@ private:
             const auto local = store().find(key);
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live && report.copied &&
-                local->stamp < operation.stamp) {
+                (local->stamp < operation.stamp || local->stamp.origin == no_id)) {
                 // A copy has no removals. An edit that adds the element again saw this one.
                 if (const std::error_code error = copy.put(mine())) return error;
             }
@@ -544,19 +550,20 @@ private:
             // An earlier version of this replica is no result of the edit. The result is
             // unreadable, or a copy, which has no removals, lacks it.
             const bool is_outdated = local->stamp < operation.stamp;
-            // The server lifts the stamp of an edit that it applies over a later one.
-            if ((local->stamp.origin == clock_.origin() && !is_outdated) ||
-                local->stamp == operation.stamp || (is_removal && !is_live) ||
+            if (local->stamp == operation.stamp || (is_removal && !is_live) ||
                 is_noted(operation)) {
                 continue;
             }
-            std::string element{operation.element()};
             auto value = store().read(key);
             if (!value) return value.error();
-            report.replaced.push_back(
-                {mine(),
-                 {std::move(element), is_outdated && !is_live ? Stamp{} : local->stamp,
-                  std::move(*value)}});
+            Change now{std::string{operation.element()},
+                       is_outdated && !is_live ? Stamp{} : local->stamp, std::move(*value)};
+            // Another version of this replica may be one that another device has restored.
+            if (local->stamp.origin == clock_.origin() && !is_outdated &&
+                is_result_of(now, operation)) {
+                continue;
+            }
+            report.replaced.push_back({mine(), std::move(now)});
         }
         return {};
     }

@@ -118,12 +118,6 @@ public:
         }
         return std::optional{number};
     }
-    [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
-        const auto before = unreadable_after();
-        if (!before) return before.error();
-        if (*before == number) return {};
-        return write("unreadable", number.value_or(no_history), 0, no_id);
-    }
     /// Returns the stamp of the latest version of an element that could not be read; Stamp{} if
     /// there is none.
     [[nodiscard]] Result<Stamp> unreadable_version(std::string_view element) {
@@ -166,9 +160,11 @@ public:
         if (error) return error;
         return gone;
     }
-    /// Ends a copy: removes the elements that are gone, and keeps the cursor.
+    /// Ends a copy, or what is read again: removes the elements that are gone, and keeps the cursor
+    /// and the number of unreadable_after().
     [[nodiscard]] std::error_code finish(const std::vector<Change>& gone,
-                                         const part::StoreCursor& cursor) {
+                                         const part::StoreCursor& cursor,
+                                         std::optional<std::uint64_t> unreadable_after) {
         return in_transaction([&]() -> std::error_code {
             for (const Change& one : gone) {
                 // The server does not know any more who removed it, so the removal has no origin.
@@ -176,6 +172,8 @@ public:
                     store_.remove({session_, one.id}, mark(stamp_above(one.stamp, no_id)));
                 if (failed) return failed;
             }
+            // Before the cursor, which ends the copy.
+            if (const auto error = keep_unreadable_after(unreadable_after)) return error;
             return keep(cursor);
         });
     }
@@ -208,6 +206,12 @@ private:
         if (!before) return before.error();
         // In a copy, the number there may be of another history.
         return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
+    }
+    [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
+        const auto before = unreadable_after();
+        if (!before) return before.error();
+        if (*before == number) return {};
+        return write("unreadable", number.value_or(no_history), 0, no_id);
     }
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
     [[nodiscard]] std::string unreadable_session() const { return session_ + '\0' + "unreadable"; }

@@ -13,6 +13,7 @@
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::move
+#include <vector>         // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/queue/queue_errc.hpp>
@@ -91,11 +92,12 @@ private:
             report.received += page->changes.size();
             position_.cursor = page->next;
             more = page->more;
-        }
-        if (of_ != Of::changes) {
-            if (const auto error = finish(report)) return error;
-            if (const auto error = copy_.keep_unreadable_after(unreadable_after_)) return error;
-            context_.unreadable.any = unreadable_after_.has_value();
+            // What follows is new, so the cursor of each page is kept.
+            const bool is_read_again =
+                of_ == Of::again && position_.cursor.changes >= position_.had.changes;
+            if (is_read_again || (!more && of_ != Of::changes)) {
+                if (const auto error = finish(report)) return error;
+            }
         }
         context_.unreadable.is_due = false;
         return {};
@@ -114,18 +116,25 @@ private:
     }
     template <class Report>
     [[nodiscard]] std::error_code finish(Report& report) {
-        if (of_ == Of::again) return copy_.finish({}, position_.cursor);
-        report.copied = true;
-        if (of_ == Of::first_copy) return copy_.finish({}, position_.cursor);
-        const auto gone = copy_.beside(copied_);
-        if (!gone) return gone.error();
+        std::vector<Change> gone;
+        if (of_ != Of::again) report.copied = true;
+        if (of_ == Of::copy || of_ == Of::other_copy) {
+            auto beside = copy_.beside(copied_);
+            if (!beside) return beside.error();
+            gone = std::move(*beside);
+        }
         Page absent;
-        for (const Change& one : *gone) {
+        for (const Change& one : gone) {
             absent.changes.push_back({one.id, Stamp{}, std::nullopt});
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
-        return copy_.finish(*gone, position_.cursor);
+        if (const auto error = copy_.finish(gone, position_.cursor, unreadable_after_))
+            return error;
+        context_.unreadable.any = unreadable_after_.has_value();
+        context_.unreadable.is_due = false;
+        of_ = Of::changes;
+        return {};
     }
     template <class Report>
     [[nodiscard]] std::error_code take(const Page& page, Report& report) {

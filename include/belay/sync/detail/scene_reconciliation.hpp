@@ -114,8 +114,8 @@ public:
             if (*saw >= base_->stamp || cut) return Shows::change;
             if (earlier) return Shows::unaware_change;
             // The author of a scene has seen it, also if the remote had lost it and got it again
-            // from here. If the base was edited here, the origin may be that of a remote which
-            // stamps all scenes.
+            // from here. But of an edit from here, the origin may be that of a remote which stamps
+            // all scenes.
             const bool by_author = pushed_ == Pushed::again && remote.stamp.origin == origin;
             return by_author ? Shows::change : Shows::overwrote;
         }
@@ -134,7 +134,10 @@ public:
     constexpr void sending_over(const std::optional<SceneMark>& over) noexcept { replaced_ = over; }
     /// The remote has confirmed a push.
     constexpr void pushed(const SceneMark& mark) noexcept {
-        const bool is_edit = !base_ || base_->hash != mark.hash;
+        // A pulled scene has the stamp of the remote, also in a later run. An edit from here does
+        // not if the remote gives its own stamps.
+        const bool is_edit =
+            !base_ || base_->hash != mark.hash || base_->stamp.origin != mark.stamp.origin;
         rebase(mark);
         recovered_ = false;
         if (pushed_ == Pushed::no) pushed_ = is_edit ? Pushed::edit : Pushed::again;
@@ -216,8 +219,8 @@ private:
     /// Whether the base was pushed from here, in this run.
     enum class Pushed : std::uint8_t {
         no,
-        again,  ///< only because the remote had lost it
-        edit    ///< as an edit of this side
+        again,  ///< with the stamp of the remote, which had lost it
+        edit    ///< made here, in this or an earlier run
     };
     static constexpr std::uint8_t undone_most = 20;
 
