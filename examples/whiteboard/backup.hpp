@@ -10,19 +10,17 @@
 #include <boost/asio/post.hpp>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <unistd.h>
+#include "restore_notes.hpp"
 
 /// Opens the boards in a folder.   Returns: or the reason why not.
 inline belay::Result<belay::posix::JournalRooms, std::string> rooms_in(const std::string& data) {
@@ -32,63 +30,6 @@ inline belay::Result<belay::posix::JournalRooms, std::string> rooms_in(const std
     if (!rooms) return rooms.error().message();
     return std::move(*rooms);
 }
-
-/// The restores that have begun and not ended, in a file of the server's folder. A server that ends
-/// in the middle of one, even by a loss of power, thus finds it at its next start.
-class RestoreNotes {
-public:
-    struct Note {
-        std::string board;
-        std::string folder;  ///< of the copy
-    };
-
-    explicit RestoreNotes(const std::string& data) : folder_{data}, path_{data + "/restoring"} {}
-
-    [[nodiscard]] std::vector<Note> all() const {
-        std::vector<Note> notes;
-        std::ifstream file{path_};
-        Note note;
-        while (std::getline(file, note.board, '\t') && std::getline(file, note.folder))
-            notes.push_back(note);
-        return notes;
-    }
-    /// Notes a restore durably.   Returns: or the reason why not.
-    [[nodiscard]] std::error_code add(const Note& note) const {
-        std::vector<Note> notes = without(note.board);
-        notes.push_back(note);
-        return write(notes);
-    }
-    /// The board was restored. If the note stays, the next start reports it, which does no harm.
-    void remove(const std::string& board) const { static_cast<void>(write(without(board))); }
-
-private:
-    [[nodiscard]] std::vector<Note> without(const std::string& board) const {
-        std::vector<Note> notes = all();
-        std::erase_if(notes, [&](const Note& one) { return one.board == board; });
-        return notes;
-    }
-    [[nodiscard]] std::error_code write(const std::vector<Note>& notes) const {
-        std::string text;
-        for (const Note& one : notes) text += one.board + "\t" + one.folder + "\n";
-        const std::string next = path_ + ".new";
-        const int file = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        const bool written = file >= 0 &&
-                             ::write(file, text.data(), text.size()) == ssize_t(text.size()) &&
-                             ::fsync(file) == 0;
-        std::error_code error{written ? 0 : errno, std::generic_category()};
-        if (file >= 0) ::close(file);
-        if (!error && ::rename(next.c_str(), path_.c_str()) != 0)
-            error = {errno, std::generic_category()};
-        const int folder = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (!error && (folder < 0 || ::fsync(folder) != 0))
-            error = {errno, std::generic_category()};
-        if (folder >= 0) ::close(folder);
-        return error;
-    }
-
-    std::string folder_;
-    std::string path_;
-};
 
 /// Makes calls of a RoomManager from another thread than that of its loop, one after the other.
 ///
@@ -144,20 +85,25 @@ public:
         // What the board has now would be merged with the copy. The clients begin anew.
         const auto reset =
             call<Error>([this, board](auto done) { rooms_.reset(board, std::move(done)); });
-        if (!reset || *reset) return (reset ? reset->message() : "the server stops") + try_again;
+        if (!reset || *reset) return (reset ? reset->message() : "the server stops") + look;
         const auto imported =
             call<Error>([this, board, content = std::move(**room)](auto done) mutable {
                 rooms_.import_room(board, std::move(content), std::move(done));
             });
         if (!imported || *imported)
-            return (imported ? imported->message() : "the server stops") + try_again;
-        notes_.remove(board);
-        return "ok: " + board + " is as it was in " + folder;
+            return (imported ? imported->message() : "the server stops") + look;
+        const std::string done = board + " is as it was in " + folder;
+        if (const std::error_code stays = notes_.remove(board)) {
+            return done + "; its note stays (" + stays.message() +
+                   "), so do not restore it again if the next start of the server reports it";
+        }
+        return "ok: " + done;
     }
 
 private:
     using Error = belay::PersistenceError;
-    static constexpr const char* try_again = "; the board may be empty: try again";
+    static constexpr const char* look =
+        "; the board may be empty, as it was before, or restored: look at it before you try again";
 
     /// Returns why a board was not copied; nothing if it was.
     [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board) {

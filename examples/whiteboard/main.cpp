@@ -340,6 +340,26 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     return rooms.observer().saved ? 0 : 1;
 }
 
+/// Reports the restores that were not confirmed before the server ended.
+void report_restores(const std::string& data) {
+    const auto notes = RestoreNotes{data}.all();
+    if (!notes) {
+        std::fprintf(
+            stderr,
+            "whiteboard: %s/restoring cannot be read (%s), so restores that have not ended "
+            "are not reported\n",
+            data.c_str(), notes.error().message().c_str());
+        return;
+    }
+    for (const auto& [board, folder] : *notes) {
+        std::fprintf(stderr,
+                     "whiteboard: the restore of %s from %s was not confirmed: the board may be "
+                     "empty, as it was before, or restored. Look at it. If you restore it again, "
+                     "what was edited since is lost; if it is right, remove %s/restoring\n",
+                     board.c_str(), folder.c_str(), data.c_str());
+    }
+}
+
 /// Asks the server that has `data` open.   Returns: the exit code.
 int ask(const std::string& data, const std::string& line) {
     boost::system::error_code error;
@@ -387,13 +407,7 @@ int main(int count, char** arguments) {
     if (!boards) return fails(boards.error());
     auto rooms = rooms_in(data);
     if (!rooms) return fails(rooms.error());
-    for (const auto& [board, folder] : RestoreNotes{data}.all()) {
-        std::fprintf(
-            stderr,
-            "whiteboard: the restore of %s from %s has not ended: the board may be empty, or "
-            "as it was before; restore it again, or remove %s/restoring\n",
-            board.c_str(), folder.c_str(), data.c_str());
-    }
+    report_restores(data);
 
     const int code =
         serve(static_cast<std::uint16_t>(port), *page, data, *boards, std::move(*rooms));

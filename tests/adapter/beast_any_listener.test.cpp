@@ -119,3 +119,12 @@ TEST_CASE("beast::AnyListener serves a client, and its end may be in on_accept",
     served.reset();
     rig.until([&] { return belay_test::is_over(peer); });
 }
+
+TEST_CASE("A beast::AnyAccepted that was moved from opens a link that is closed",
+          "[adapter][beast_any_listener][fault][regression]") {
+    beast::AnyAccepted client{nullptr};
+    ServedLink<beast::AnyAccepted> served{std::move(client), 64, Waker{}, 1};
+    CHECK(served.send(to_bytes("a")) == SendResult::down);
+    served.advance(SteadyClock{}.now(), 16, [](const Bytes&, Lane) {});
+    CHECK(served.failure().error() == std::errc::bad_file_descriptor);
+}

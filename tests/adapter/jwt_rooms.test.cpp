@@ -48,7 +48,7 @@ sqlite::Boards opened_boards(const std::string& path) {
 struct BoardsWorld {
     using Authorizer = Audited<jwt::Authorizer<RightsOfBoards, NoObserver, ClockOfTokens>,
                                AuditOfBoards, ClockOfTokens>;
-    using Rooms = RoomManager<MemoryRooms, Authorizer>;
+    using Rooms = RoomManager<ScriptedRooms, Authorizer>;
 
     BoardsWorld() : boards{opened_boards(directory / "boards")} {
         REQUIRE_FALSE(boards.set_owner({.board = "plan", .user = "ada"}));
@@ -58,7 +58,7 @@ struct BoardsWorld {
             auto verifier = jwt::Verifier::make({}, {{JwtMaker::secret()}});
             REQUIRE(verifier);
             auto rooms = std::make_unique<Rooms>(
-                MemoryRooms{},
+                ScriptedRooms{disk, h},
                 Authorizer{{std::move(*verifier), RightsOfBoards{&boards}, NoObserver{}, {}},
                            AuditOfBoards{&boards},
                            ClockOfTokens{}});
@@ -87,6 +87,7 @@ struct BoardsWorld {
 
     TemporaryDirectory directory;
     sqlite::Boards boards;
+    RoomScript disk{};
     std::map<std::string, std::string> tokens;
     std::string board = "plan";
     sim::World world{Seed{1}};
@@ -139,6 +140,35 @@ TEST_CASE("The room handler checks the permissions for the room", "[adapter][jwt
     CHECK(ada.updates == 0);
     REQUIRE_FALSE(w.boards.set_public("plan", Access::edit));
     CHECK(w.come(sam, BoardsWorld::token_of("sam")) == 0);
+}
+
+TEST_CASE("A room whose board is not in an older file of rights stays stored, and is closed to all",
+          "[adapter][jwt_rooms][fault]") {
+    BoardsWorld w;
+    const std::string older = w.directory / "older";
+    CHECK(SqlProgram{w.directory / "boards"}.run("VACUUM INTO '" + older + "'") == "[]");
+    REQUIRE_FALSE(w.boards.set_owner({.board = "later", .user = "ada"}));
+    w.board = "later";
+    const std::string token = BoardsWorld::token_of("ada");
+    RoomEditor author{w.world, "author", 1};
+    REQUIRE(w.come(author, token) == 0);
+    author.type("kept");
+    w.world.run_for(1s);
+    w.world.kill(*w.server);
+    w.boards = opened_boards(older);
+    w.world.restart(*w.server);
+    RoomEditor reader{w.world, "reader", 2};
+    CHECK(w.come(reader, token) == 4001);
+    CHECK(reader.frames == 0);
+    CHECK(w.server->process<BoardsWorld::Rooms>()->rooms() == 0);
+    // The boards of the older file are open.
+    w.board = "plan";
+    CHECK(w.come(reader, token) == 0);
+    reader.hang_up();
+    w.board = "later";
+    REQUIRE_FALSE(w.boards.set_owner({.board = "later", .user = "ada"}));
+    CHECK(w.come(reader, token) == 0);
+    CHECK(reader.has(typed(1, 0, "kept")));
 }
 
 TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_rooms][spec]") {

@@ -111,6 +111,29 @@ TEST_CASE("JwtObject accepts and reads the same JSON as another parser",
     CHECK(accepted > 500);
 }
 
+TEST_CASE("JwtObject accepts numbers up to the largest double",
+          "[adapter][jwt_verifier][unit][regression]") {
+    const std::string zeros(290, '0');
+    const std::string texts[] = {"1.7976931348623157e308",
+                                 "-1.7976931348623158e+308",
+                                 "179769313486231570" + zeros + "0",
+                                 "0.00017976931348623157e312",
+                                 "1.797693134862315807e308",
+                                 "1.797693134862315808e308",
+                                 "1.7976931348623159e308",
+                                 "-1.8e308",
+                                 "9e308",
+                                 "9.99e308",
+                                 "17976931348623159" + zeros + "00",
+                                 "0.9e309",
+                                 "1e309"};
+    for (const std::string& text : texts) {
+        const auto json = "{\"exp\":" + text + "}";
+        INFO(json);
+        CHECK(detail::JwtObject::parse(json).has_value() == peer_object(json).has_value());
+    }
+}
+
 TEST_CASE("The tokens of RFC 7515 have the signatures of their keys",
           "[adapter][jwt_verifier][golden]") {
     const jwt::Verifier hs =

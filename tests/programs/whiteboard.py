@@ -266,7 +266,7 @@ def restores_end_or_are_reported(program, web, server, values):
     check(note.read_text(encoding="utf-8") == "plan\t/a copy\n", "a note of another board is lost")
     server.stop()
     server = Server(program, web, values["DATA"])
-    check("the restore of plan from /a copy has not ended" in server.text(), "a restore is not reported")
+    check("the restore of plan from /a copy was not confirmed" in server.text(), "a restore is not reported")
     note.unlink()
     return server
 

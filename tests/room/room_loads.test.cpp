@@ -276,6 +276,34 @@ TEST_CASE("RoomManager loads the rooms of users without a name and an address in
     CHECK(w.disk.loads == 9);
 }
 
+TEST_CASE("RoomManager: second loads of rooms of a connection without a user hang for itself only",
+          "[room][room_loads][sim][regression]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    RoomWorld w{Seed{1}, options};
+    w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
+    w.requests["one"] = {};
+    HocuspocusClient eve{w, "one"};
+    eve.dial();
+    const auto each_room = [](auto&& f) {
+        for (int i = 0; i < 8; ++i) f("board" + std::to_string(i));
+    };
+    each_room([&](const std::string& board) { eve.token(board, "nobody"); });
+    w.run(1s);
+    REQUIRE(w.disk.loads == 8);
+    // The flush with its edits fails, so all of its rooms are loaded again.
+    w.disk.flush_takes = 100ms;
+    w.disk.fail_flushes = 1;
+    w.disk.hang_loads = 8;
+    each_room([&](const std::string& board) { eve.send(board, update_frame(1, 0, "a")); });
+    w.run(1s);
+    CHECK(w.disk.loads == 8 + 3);
+    w.disk.hang_loads = 0;
+    const ManyRoomsOfOne other{w, {.token = "nobody"}, 1};
+    w.run(1s);
+    CHECK(other.synced() == 1);
+}
+
 TEST_CASE("RoomManager: a full waiting list gives up a client of the user who has most there",
           "[room][room_loads][sim]") {
     RoomOptions options;

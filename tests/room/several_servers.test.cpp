@@ -367,6 +367,39 @@ TEST_CASE_METHOD(AnnAndBob,
     CHECK(c.stored() == c.document(2));
 }
 
+TEST_CASE("servers: a save covers an edit with an unknown result after it is read back",
+          "[room][fanout][unit][regression]") {
+    RoomOptions options;
+    options.save_after = 1s;
+    options.unload_after = 4s;
+    options.sweep_every = 1s;
+    Cluster c{Seed{1}, {}, options};
+    const auto ann = c.editor("ann", 1, 1);
+    ann->type("one");
+    c.world.run_for(1min);
+    REQUIRE(c.entries() == 0);
+    const auto type_without_answer = [&] {
+        c.store.servers[1].unsure = true;
+        ann->type("stored");
+        c.world.run_for(100ms);
+        c.store.servers[1].unsure = false;
+        REQUIRE(ann->closed_with == 1013);
+        REQUIRE(c.entries() == 1);
+    };
+    SECTION("the subscription brings it") { type_without_answer(); }
+    SECTION("a load brings it") {
+        c.store.unsubscribed(1, true);
+        type_without_answer();
+        // The server loads a room before it evicts it if the subscription has failed.
+        c.store.away(1, true);
+        c.world.run_for(10s);
+        c.store.away(1, false);
+    }
+    c.world.run_for(10s);
+    CHECK_FALSE(c.rooms(1).stats("board"));
+    CHECK(c.entries() == 0);
+}
+
 TEST_CASE_METHOD(AnnAndBob, "servers: an entry of another program is validated like a client's",
                  "[room][fanout]") {
     const Bytes a = ann->type("one");

@@ -279,8 +279,8 @@ def replicas(name, property, *changes):
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
 FLUSH_NO_MORE = (ROOM_SCHEDULER, "            static_cast<void>(room->pending.unqueue());\n", "")
-IGNORE_UNCOVERED = (REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
-                    "        static_cast<void>(ours);")
+IGNORE_UNCOVERED = (REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
+                    "")
 
 WORLD_MUTANTS = (
     # an Endpoints stays at its first endpoint

@@ -4,11 +4,12 @@
 /// own; needs Boost 1.74 or later.
 #pragma once
 
-#include <functional>   // std::function
-#include <memory>       // std::unique_ptr, std::make_shared
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <functional>    // std::function
+#include <memory>        // std::unique_ptr, std::make_shared
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::make_error_code
+#include <utility>       // std::move
 
 #include <belay/adapter/asio_loop.hpp>
 #include <belay/adapter/beast_listener_counters.hpp>
@@ -98,13 +99,23 @@ public:
             : wire_{std::move(wire)} {}
 
         [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-            return wire_->send(message);
+            return wire_ ? wire_->send(message) : SendResult::down;
         }
-        void ping() noexcept { wire_->ping(); }
-        void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
-        void limit_output(std::size_t bytes) noexcept { wire_->limit_output(bytes); }
-        void resume_reading() noexcept { wire_->resume_reading(); }
-        void close(const Failure& why) noexcept { wire_->close(why); }
+        void ping() noexcept {
+            if (wire_) wire_->ping();
+        }
+        void limit_messages(std::size_t bytes) noexcept {
+            if (wire_) wire_->limit_messages(bytes);
+        }
+        void limit_output(std::size_t bytes) noexcept {
+            if (wire_) wire_->limit_output(bytes);
+        }
+        void resume_reading() noexcept {
+            if (wire_) wire_->resume_reading();
+        }
+        void close(const Failure& why) noexcept {
+            if (wire_) wire_->close(why);
+        }
 
     private:
         std::unique_ptr<detail::AnyConnection> wire_;
@@ -124,7 +135,12 @@ public:
     }
     /// As Accepted::open.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        return Connection{upgrade_->open(link)};
+        if (upgrade_) return Connection{upgrade_->open(link)};
+        // A client that was moved from cannot be opened.
+        Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
+        failure.cause = Cause::permanent;
+        Link<Bytes>{link}.closed(failure);
+        return Connection{nullptr};
     }
 
 private:
@@ -139,7 +155,9 @@ private:
 ///
 /// Compile it with the same compiler, options and macros as the others. Without it, the linker
 /// misses `make_any_acceptor`. If all are compiled with BOOST_ASIO_SEPARATE_COMPILATION, that file
-/// has the code of asio, too.
+/// has the code of asio, too. If another file includes <boost/asio/impl/src.hpp>, define
+/// BELAY_WITHOUT_ASIO_SOURCE for that file. The code of asio's TLS is never in it: a program with
+/// TLS includes <boost/asio/ssl/impl/src.hpp> in one source file.
 ///
 /// `on_accept` is called with an `AnyAccepted`. Options, observer, limits and guarantees are those
 /// of Listener, without TLS: use Listener for TLS, or a proxy.

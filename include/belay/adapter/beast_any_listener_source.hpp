@@ -6,8 +6,9 @@
 #include <belay/adapter/beast_any_listener.hpp>
 #include <belay/adapter/beast_listener.hpp>
 
-// The program is compiled with this macro of Boost, so that asio, too, is compiled once.
-#if defined(BOOST_ASIO_SEPARATE_COMPILATION)
+// The program is compiled with this macro of Boost, so that asio, too, is compiled once. A program
+// that has the code of asio in another file defines the second macro.
+#if defined(BOOST_ASIO_SEPARATE_COMPILATION) && !defined(BELAY_WITHOUT_ASIO_SOURCE)
 #    include <boost/asio/impl/src.hpp>
 #endif
 
@@ -78,10 +79,10 @@ private:
     beast::Listener<Accept, boost::beast::tcp_stream, Observer> listener_;
 };
 
-// Compilers drop an inline function that its source file does not call, unless it is `used`.
-[[gnu::used]] inline std::unique_ptr<AnyAcceptor> make_any_acceptor(
-    AsioLoop<boost::asio::io_context>& loop, beast::ListenerOptions options,
-    AnyAcceptorCalls calls) {
+// Not inline: a second source file that includes this is an error of the linker.
+std::unique_ptr<AnyAcceptor> make_any_acceptor(AsioLoop<boost::asio::io_context>& loop,
+                                               beast::ListenerOptions options,
+                                               AnyAcceptorCalls calls) {
     return std::make_unique<AnyAcceptorOf>(loop, std::move(options), std::move(calls));
 }
 

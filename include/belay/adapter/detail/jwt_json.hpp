@@ -51,8 +51,9 @@ struct JwtNumber {
         const auto zeros = out.digits.find_first_not_of('0');
         out.point -= static_cast<std::int64_t>(zeros == std::string::npos ? 0 : zeros);
         out.digits.erase(0, zeros);
-        // The largest double is 0.179...e309.
         if (!out.digits.empty() && out.point > 309) return std::nullopt;
+        // From 0.179...e309 on, other parsers round to infinity.
+        if (out.point == 309 && out.digits >= "17976931348623158079") return std::nullopt;
         return out;
     }
     /// Returns `count` digits after the first `from` ones of the number that has 0 before the point

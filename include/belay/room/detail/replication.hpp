@@ -336,8 +336,9 @@ private:
         if (!ours) enter(room, entry.update);
         if (!state.covers_entries()) return;
         room.history.position = entry.position;
-        // A save that began before the echo arrived has not covered the change.
-        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);
+        // A save that began before the echo arrived has not covered the change. A change whose
+        // flush was not answered is this server's, too: no other one saves for it.
+        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);
     }
     /// Applies a pending change whose echo arrived before the flush was answered.
     /// Returns: whether there is one.
@@ -372,7 +373,8 @@ private:
             stored && room.history.epoch != no_id && stored->epoch != room.history.epoch;
         const bool waits = other && !adopts_stored && !ours.empty();
         const bool takes = stored && !waits;
-        const bool uncovered = !state.covers_entries() || !state.echoes.empty();
+        // Some of them may be this server's, without an answer to their flush.
+        const bool uncovered = takes && !stored->updates.empty();
         state.frozen = state.loss.gap = state.loss.uncertain = false;
         state.loss.unstored = !ours.empty();
         state.echoes.clear();

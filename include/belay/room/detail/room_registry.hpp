@@ -101,9 +101,8 @@ public:
     /// for the user of `client`, in whose turn it is loaded.
     Room* find_or_make(std::string_view board, std::error_code& error,
                        const RoomClient* client = nullptr) {
-        const auto begin_load = [&](Room& room) {
-            scheduler_.begin_load(room, client != nullptr ? turn_owner(*client) : std::string{});
-        };
+        const std::string turns_of = client != nullptr ? turn_owner(*client) : std::string{};
+        const auto begin_load = [&](Room& room) { scheduler_.begin_load(room, turns_of); };
         if (Room* const room = find(board)) {
             if (room->calls.load_queue.number != 0) begin_load(*room);
             return room;
@@ -123,7 +122,8 @@ public:
             machines_.template make<Machine>(*this, std::string{board}, new_rooms_.empty,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
-        room.share.emplace(new_rooms_.opened, owner, 1);
+        // Later loads are in the turns of the same user, or connection.
+        room.share.emplace(new_rooms_.opened, turns_of, 1);
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.is_changing(room.id)) begin_load(room);
