@@ -204,7 +204,6 @@ public:
         executor_ = other.executor_;
         core_ = other.core_;
         stream_ = std::move(other.stream_);
-        resets_ = other.resets_;
         return *this;
     }
     ~AsioSimSocket() { close(); }
@@ -226,8 +225,7 @@ public:
         const auto stream = std::exchange(stream_, nullptr);
         if (!stream) return;
         stream->cancel();
-        stream->kernel().close(resets_);
-        resets_ = false;
+        stream->kernel().close();
     }
     Error close(Error& error) noexcept {
         close();
@@ -273,7 +271,7 @@ public:
         if (linger.enabled() && linger.timeout() != 0) {
             return error = Asio::error_of(std::errc::operation_not_supported);
         }
-        resets_ = linger.enabled();
+        stream_->kernel().reset_at_end(linger.enabled());
         return error = {};
     }
     [[nodiscard]] endpoint_type local_endpoint() const {
@@ -414,7 +412,6 @@ private:
     executor_type executor_;
     std::shared_ptr<AsioSimCore> core_;
     std::shared_ptr<Stream> stream_;  // null: closed
-    bool resets_ = false;
 };
 
 }}}  // namespace belay::detail

@@ -40,8 +40,7 @@ public:
     }
     ~LibcSocket() override { end(); }
     void end() noexcept override {
-        // As on Linux, data that the program has not read resets the connection.
-        stream_.close(resets_ || !peeked_.empty());
+        stream_.close();
         if (listener_) listener_->close();
     }
 
@@ -159,6 +158,7 @@ private:
             const std::size_t old = peeked_.size();
             peeked_.resize(old + std::min(out.size() - old, stream_.available()));
             static_cast<void>(stream_.read(std::span{peeked_}.subspan(old)));
+            mind_unread();
         }
         if (peeked_.empty() && peek) {
             std::byte none[1];
@@ -169,11 +169,14 @@ private:
         std::memcpy(out.data(), peeked_.data(), n);
         if (peek) return {n, {}};
         peeked_.erase(peeked_.begin(), peeked_.begin() + static_cast<std::ptrdiff_t>(n));
+        mind_unread();
         if (n < out.size() && stream_.available() != 0) {
             n += stream_.read(out.subspan(n)).bytes;
         }
         return {n, {}};
     }
+    /// As on Linux, data that the program has not read resets the connection at its end.
+    void mind_unread() noexcept { stream_.reset_at_end(resets_ || !peeked_.empty()); }
     ssize_t failed_send(std::errc error, int flags) {
         if (error == std::errc::broken_pipe && (flags & MSG_NOSIGNAL) == 0) {
             process_.broken_pipe();
@@ -233,7 +236,11 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
     if (level == SOL_SOCKET && name == SO_LINGER) {
         linger how{};
         if (!libc_options::read(how, value, size)) return libc_fail(EINVAL);
-        if (how.l_onoff == 0 || how.l_linger == 0) return resets_ = how.l_onoff != 0, 0;
+        if (how.l_onoff == 0 || how.l_linger == 0) {
+            resets_ = how.l_onoff != 0;
+            mind_unread();
+            return 0;
+        }
     }
     process_.refuse("called \"setsockopt\" with " + libc_options::name(level, name) +
                     ", which a world does not have");

@@ -156,14 +156,14 @@ public:
         on_change_();
         return {};
     }
-    /// Closes the socket. With `reset`, data that was not sent yet is lost, as with SO_LINGER and a
-    /// time of 0.
-    void close(bool reset = false) {
+    using ByteSocket::reset_at_end;
+    /// Closes the socket.
+    void close() {
         give_up_.cancel();
         state_ = State::closed;
         const belay::detail::Ref<Channel> channel = std::exchange(channel_, {});
         if (!channel) return;
-        reset ? channel->abort(side_) : channel->release(side_);
+        resets_at_end() ? channel->abort(side_) : channel->release(side_);
     }
 
     [[nodiscard]] Address peer_address() const noexcept {
