@@ -121,6 +121,43 @@ TEST_CASE("A socket of a world waits for ever for a peer that is silent and aliv
     CHECK(p.read(p.far, 5, error) == "hello");
 }
 
+TEST_CASE("A socket of a world that is kept alive notices a silent peer",
+          "[adapter][asio_sim][sim]") {
+    Rig p;
+    p.near.set_option(net::socket_base::keep_alive{true});
+    const auto begin = p.world.now();
+    std::optional<SocketError> end;
+    std::chrono::nanoseconds took{};
+    char byte = 0;
+    p.near.async_read_some(net::buffer(&byte, 1), [&](SocketError e, std::size_t) {
+        end = e;
+        took = belay::elapsed(begin, p.world.now());
+    });
+    SECTION("behind a partition") {
+        p.world.run_for(1h);
+        CHECK_FALSE(p.write(p.near, "its acknowledgement is an answer, too"));
+        p.world.run_for(30min);
+        p.world.network().partition(p.here, p.there);
+        p.world.run_for(24h);
+        CHECK(end == net::error::timed_out);
+        CHECK(took == 3h + 9 * 75s);
+    }
+    SECTION("behind a partition that ends: nothing") {
+        p.world.network().partition(p.here, p.there);
+        p.world.run_for(2h + 5min);
+        p.world.network().heal_all();
+        p.world.run_for(24h);
+        CHECK_FALSE(end);
+    }
+    SECTION("whose kernel has forgotten the connection") {
+        p.world.network().half_open(p.there, p.here);
+        p.world.run_for(24h);
+        CHECK(end == net::error::connection_reset);
+        CHECK(took >= 2h);
+        CHECK(took < 2h + 1s);
+    }
+}
+
 TEST_CASE("A partition holds the bytes of a socket until they are repeated",
           "[adapter][asio_sim][sim]") {
     Rig p;

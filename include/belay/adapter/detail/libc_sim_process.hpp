@@ -8,7 +8,7 @@
 #include <sys/uio.h>    // iovec
 
 #include <cerrno>     // errno
-#include <csignal>    // sigaction, raise
+#include <csignal>    // sigaction
 #include <cstdint>    // std::uint32_t
 #include <exception>  // std::exception_ptr
 #include <map>        // std::map
@@ -84,6 +84,8 @@ public:
         BELAY_PRECONDITION(joins(world),
                            "sim::Program: the programs of a process must be of one world at a "
                            "time; destroy the other world before, and explore with jobs = 1");
+        static_cast<void>(sigaction(SIGPIPE, nullptr, &pipe_action_));
+        if (pipe_action_.sa_handler != SIG_IGN) pipe_action_ = {};
         sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
     }
     LibcProcess(const LibcProcess&) = delete;
@@ -134,15 +136,21 @@ public:
     }
     /// Does what Linux does after a write to a connection whose other end is closed.
     void broken_pipe() {
-        struct sigaction action {};
-        static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
-        if (action.sa_handler == SIG_DFL) {
-            refuse(
-                "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
-                "ignore the signal");
+        const struct sigaction action = pipe_action_;
+        if ((action.sa_flags & SA_SIGINFO) != 0) {
+            siginfo_t info{};
+            info.si_signo = SIGPIPE;
+            return action.sa_sigaction(SIGPIPE, &info, nullptr);
         }
-        static_cast<void>(raise(SIGPIPE));
+        if (action.sa_handler == SIG_IGN) return;
+        if (action.sa_handler != SIG_DFL) return action.sa_handler(SIGPIPE);
+        refuse(
+            "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
+            "ignore the signal");
     }
+    /// Returns what this program does at SIGPIPE. As after exec(), a program ignores it from the
+    /// start if the test does.
+    [[nodiscard]] struct sigaction& pipe_action() noexcept { return pipe_action_; }
     [[noreturn]] void exit(int code) {
         exit_code_ = code;
         abandon();
@@ -269,6 +277,7 @@ private:
     std::exception_ptr error_;
     Calls calls_;
     std::uint64_t number_ = 0;
+    struct sigaction pipe_action_ {};
     LibcFiber fiber_;
 };
 

@@ -153,6 +153,9 @@ private:
         count_change();
         process_.wake();
     }
+    /// Sets a number of keep-alive, or the size of a buffer.   Returns: an error; ENOPROTOOPT if it
+    /// is neither.
+    [[nodiscard]] int set_number(int level, int name, int value);
     [[nodiscard]] sim::detail::IoResult read_some(std::span<std::byte> out, bool peek) {
         if (peek && peeked_.size() < out.size() && stream_.available() != 0) {
             const std::size_t old = peeked_.size();
@@ -190,6 +193,8 @@ private:
     Bytes peeked_;  // read by MSG_PEEK, and not yet by the program
     Duration receive_limit_{0};
     Duration send_limit_{0};
+    int receive_buffer_ = 131'072;  // the defaults of tcp_rmem and tcp_wmem
+    int send_buffer_ = 16'384;
     bool only_local_ = false;
     bool resets_ = false;
 };
@@ -215,6 +220,31 @@ inline std::string name(int level, int option) {
 }
 
 }  // namespace libc_options
+
+inline int LibcSocket::set_number(int level, int name, int value) {
+    if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
+        // As on Linux, twice as much, within its limits. The window of a world does not depend on
+        // it.
+        const int bytes = 2 * std::clamp(value, 2'304, 212'992);
+        (name == SO_RCVBUF ? receive_buffer_ : send_buffer_) = bytes;
+        return 0;
+    }
+    sim::detail::KeepAlive how = stream_.keep_alive();
+    if (level == SOL_SOCKET && name == SO_KEEPALIVE) {
+        how.on = value != 0;
+    } else if (level == IPPROTO_TCP &&
+               (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
+        // Source: Linux, MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL and MAX_TCP_KEEPCNT.
+        if (value < 1 || value > (name == TCP_KEEPCNT ? 127 : 32'767)) return EINVAL;
+        if (name == TCP_KEEPIDLE) how.idle = std::chrono::seconds{value};
+        if (name == TCP_KEEPINTVL) how.interval = std::chrono::seconds{value};
+        if (name == TCP_KEEPCNT) how.count = value;
+    } else {
+        return ENOPROTOOPT;
+    }
+    stream_.keep_alive(how);
+    return 0;
+}
 
 inline int LibcSocket::set_option(int level, int name, const void* value, socklen_t size) {
     const bool times = level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
@@ -242,6 +272,11 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
             return 0;
         }
     }
+    int number = 0;
+    if (libc_options::read(number, value, size)) {
+        const int error = set_number(level, name, number);
+        if (error != ENOPROTOOPT) return error == 0 ? 0 : libc_fail(error);
+    }
     process_.refuse("called \"setsockopt\" with " + libc_options::name(level, name) +
                     ", which a world does not have");
 }
@@ -252,7 +287,16 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         const timespec t = LibcClock::to(limit);
         return timeval{.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
     };
-    if (level == IPPROTO_TCP && name == TCP_NODELAY) return write(1, value, size);
+    const sim::detail::KeepAlive& how = stream_.keep_alive();
+    const auto seconds = [](Duration d) {
+        return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
+    };
+    if (level == IPPROTO_TCP) {
+        if (name == TCP_NODELAY) return write(1, value, size);
+        if (name == TCP_KEEPIDLE) return write(seconds(how.idle), value, size);
+        if (name == TCP_KEEPINTVL) return write(seconds(how.interval), value, size);
+        if (name == TCP_KEEPCNT) return write(how.count, value, size);
+    }
     if (level == SOL_SOCKET) {
         if (name == SO_ERROR) return write(static_cast<int>(stream_.take_error()), value, size);
         if (name == SO_TYPE) return write(int{SOCK_STREAM}, value, size);
@@ -262,6 +306,9 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         if (name == SO_ACCEPTCONN) {
             return write(int{listener_ && listener_->listening()}, value, size);
         }
+        if (name == SO_KEEPALIVE) return write(int{how.on}, value, size);
+        if (name == SO_RCVBUF) return write(receive_buffer_, value, size);
+        if (name == SO_SNDBUF) return write(send_buffer_, value, size);
         if (name == SO_RCVTIMEO) return write(time(receive_limit_), value, size);
         if (name == SO_SNDTIMEO) return write(time(send_limit_), value, size);
         if (name == SO_LINGER) return write(linger{resets_ ? 1 : 0, 0}, value, size);
