@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 class Channel : public belay::detail::Counted {
 public:
     Channel(Fabric& fabric, Station& from, Station& to, std::uint16_t port, std::uint64_t key)
-        : fabric_{&fabric}, port_{port}, dialled_{fabric.engine.now()} {
+        : fabric_{&fabric}, request_{fabric.engine.now(), from.dials, port} {
         end_[0].station = &from;
         end_[1].station = &to;
         for (int i = 0; i < 2; ++i) {
@@ -53,7 +53,7 @@ public:
         End& e = end_[side];
         Pipe& out = pipe_[side];
         if (!can_send(e)) return SendResult::down;
-        const std::size_t cost = cost_of(message);
+        const std::size_t cost = message.size() + overhead_bytes;
         if (out.unread_bytes != 0 && out.unread_bytes + cost > out.window(fabric_->window_bytes)) {
             e.starved = true;
             return SendResult::busy;
@@ -317,9 +317,6 @@ public:
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 
 private:
-    static std::size_t cost_of(const Bytes& message) noexcept {
-        return message.size() + overhead_bytes;
-    }
     static Failure reset_failure(const End& e) noexcept {
         return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
                                                        : std::errc::connection_refused));
@@ -331,8 +328,10 @@ private:
         return e.attached && !e.full && !e.station->frozen;
     }
     void note(Mark mark, int side, std::uint64_t facts) noexcept {
-        fabric_->engine.note(mark, end_[side].station->index, facts,
-                             [&] { return end_[1 - side].station->index; });
+        fabric_->engine.note(mark, end_[side].station->index, facts, [&] {
+            return OtherEnd{end_[1 - side].station->index,
+                            static_cast<std::uint32_t>(request_.number), side == 1};
+        });
     }
     void watch(int side, const Bytes& message) {
         const std::uint64_t n = fabric_->cut_one_in;
@@ -358,9 +357,9 @@ private:
         if (!p.blocked) return p.flying.push(std::move(acceptance));
         if (!end_[0].exists) return;
         Pipe& requests = pipe_[0];
-        const Instant repeated = next_retry(dialled_, first_syn_retry, fabric_->engine.now());
+        const Instant repeated = next_retry(request_.sent, first_syn_retry, fabric_->engine.now());
         const Instant due = after(repeated, requests.latency->draw(requests.bits));
-        requests.flying.push({SegmentKind::syn, due, {}, dialled_});
+        requests.flying.push({SegmentKind::syn, due, {}, request_.sent});
         schedule(requests);
     }
     void schedule(Pipe& p, Instant not_before = always) {
@@ -508,19 +507,19 @@ private:
         const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         Station& s = *end_[1].station;
         if (s.closes_early) {
-            note(Mark::accept, 1, port_);
+            note(Mark::accept, 1, request_.port);
             push(1, SegmentKind::ack);
             return push(1, SegmentKind::fin);
         }
-        const auto listener = s.listeners.find(port_);
+        const auto listener = s.listeners.find(request_.port);
         const bool forgotten = end_[1].up;  // a repeated request, after the end of the connection
         if (!s.alive || s.refuses || forgotten || listener == s.listeners.end() ||
             listener->second.backlog.size() >= backlog_max ||
             (listener->second.only_local && end_[0].station != &s)) {
-            note(Mark::refuse, 1, port_);
+            note(Mark::refuse, 1, request_.port);
             return answer_unknown_socket(1, SegmentKind::syn);
         }
-        note(Mark::accept, 1, port_);
+        note(Mark::accept, 1, request_.port);
         end_[1].exists = end_[1].up = true;
         end_[1].is_stream = static_cast<bool>(listener->second.on_waiting);
         push(1, SegmentKind::ack);
@@ -540,7 +539,7 @@ private:
                 return true;
             case SegmentKind::data: {
                 if (s.bytes.size() > e.message_bytes_max) return refuse(side), false;
-                const std::size_t cost = cost_of(s.bytes);
+                const std::size_t cost = s.bytes.size() + overhead_bytes;
                 e.full = e.link.received(std::move(s.bytes)) == belay::driver::Post::full;
                 if (!e.full) free_window(side, cost);
                 return !e.full;
@@ -589,8 +588,7 @@ private:
     }
 
     Fabric* fabric_;
-    const std::uint16_t port_;
-    const Instant dialled_;
+    const Request request_;
     bool cut_ = false;
     End end_[2];
     Pipe pipe_[2];

@@ -32,6 +32,13 @@ struct Segment {
 };
 using SegmentKind = Segment::Kind;
 
+/// The request for a connection.
+struct Request {
+    Instant sent;
+    std::uint64_t number;  // of the requests of its host, from 1
+    std::uint16_t port;
+};
+
 /// Keeps a part of the segments under way when a connection breaks: half of the time all of them,
 /// otherwise a random number from the front.
 inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
