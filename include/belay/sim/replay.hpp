@@ -60,9 +60,10 @@ public:
         return reached;
     }
     /// Returns the number of the first event after which `is_bad(World&)` returns true; nothing if
-    /// there is none. `is_bad` is called after each event, before the properties of the body, and
-    /// once more after a violation: it may ask for World::violation. It must not change the world.
-    /// Throws: what `is_bad` throws.
+    /// there is none. It is called after each event, before the properties of the body. After a
+    /// violation it is called once more, so that it may ask for World::violation.
+    ///
+    /// Pre: `is_bad` does not change the world.   Throws: what `is_bad` throws.
     template <class F>
     [[nodiscard]] std::optional<std::uint64_t> first(F&& is_bad) {
         std::optional<std::uint64_t> found;
