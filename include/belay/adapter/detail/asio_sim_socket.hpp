@@ -171,9 +171,9 @@ private:
 /// A TCP socket of a simulated host, with the asynchronous interface of asio::ip::tcp::socket.
 ///
 /// It has no functions that block, and no options except no_delay, keep_alive, linger and
-/// reuse_address. It neither copies nor shares: asio's own algorithms (async_read, async_read_until, async_write) run
-/// over it. Like asio's socket it may be destroyed while operations are pending, which then
-/// complete with operation_aborted.
+/// reuse_address. It neither copies nor shares: asio's own algorithms (async_read,
+/// async_read_until, async_write) run over it. Like asio's socket it may be destroyed while
+/// operations are pending, which then complete with operation_aborted.
 ///
 /// Thread safety: the world's thread.
 template <class Asio>

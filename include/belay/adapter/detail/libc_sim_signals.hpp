@@ -5,8 +5,6 @@
 
 #include <signal.h>  // sigaction
 
-#include <utility>  // std::exchange
-
 #include <belay/adapter/detail/libc_sim_symbols.hpp>
 
 // Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
@@ -20,7 +18,7 @@ using LibcHandler = void (*)(int);
 inline LibcHandler set_pipe_handler(LibcProcess& p, LibcHandler handler) noexcept {
     struct sigaction action {};
     action.sa_handler = handler;
-    return std::exchange(p.pipe_action(), action).sa_handler;
+    return p.pipe_action().set(action).sa_handler;
 }
 
 BELAY_DETAIL_SYMBOL inline LibcHandler signal(int, LibcHandler) asm("signal");
@@ -43,8 +41,8 @@ inline int sigaction(int number, const struct sigaction* action, struct sigactio
     if (p == nullptr || number != SIGPIPE) {
         return libc_real<"sigaction", int>(number, action, old);
     }
-    const struct sigaction wanted = action != nullptr ? *action : p->pipe_action();
-    const struct sigaction before = std::exchange(p->pipe_action(), wanted);
+    const struct sigaction before = p->pipe_action().get();
+    if (action != nullptr) p->pipe_action().set(*action);
     if (old != nullptr) *old = before;
     return 0;
 }

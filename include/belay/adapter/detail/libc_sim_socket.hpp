@@ -182,7 +182,7 @@ private:
     void mind_unread() noexcept { stream_.reset_at_end(resets_ || !peeked_.empty()); }
     ssize_t failed_send(std::errc error, int flags) {
         if (error == std::errc::broken_pipe && (flags & MSG_NOSIGNAL) == 0) {
-            process_.broken_pipe();
+            process_.pipe_action().raise(process_);
         }
         return libc_fail(static_cast<int>(error));
     }

@@ -81,8 +81,8 @@ public:
                '\n';
     }
 
-    /// Prints a record as one line of text: the number of the event, the time, what happened, and to
-    /// which connection.
+    /// Prints a record as one line of text: the number of the event, the time, what happened, and
+    /// the connection.
     [[nodiscard]] std::string plain(const Record& r) const {
         const std::string which = connection(r);
         return std::to_string(r.event) + "  " + seconds(r.time) + "  " + text(r) +
@@ -140,8 +140,8 @@ private:
     [[nodiscard]] std::string name(std::uint32_t host) const {
         return host < hosts_.size() ? hosts_[host] : std::string{"the test"};
     }
-    /// Returns the name of the connection of a line: the host that dialled it, and the number of that
-    /// dial. It is empty if the line is about none.
+    /// Returns the name of the connection of a line: the host that dialled it, and the number of
+    /// that dial. It is empty if the line is about none.
     [[nodiscard]] std::string connection(const Record& r) const {
         if (r.connection == 0) return {};
         return name(r.dialled_by_peer ? r.peer : r.host) + ' ' + std::to_string(r.connection);

@@ -171,7 +171,8 @@ public:
             return note_and_record(mark, host, facts, {no_host});
         trace_.note(now_, mark, host, facts);
     }
-    /// `peer_of` returns the OtherEnd of the connection. It is called only if the world is recorded.
+    /// `peer_of` returns the other end of the connection. It is called only if the world is
+    /// recorded.
     template <class PeerOf>
     void note(Mark mark, std::uint32_t host, std::uint64_t facts, PeerOf&& peer_of) noexcept {
         if (recorder_.on()) [[unlikely]]
