@@ -121,6 +121,43 @@ TEST_CASE("A socket of a world waits for ever for a peer that is silent and aliv
     CHECK(p.read(p.far, 5, error) == "hello");
 }
 
+TEST_CASE("A socket of a world that is kept alive notices a silent peer",
+          "[adapter][asio_sim][sim]") {
+    Rig p;
+    p.near.set_option(net::socket_base::keep_alive{true});
+    const auto begin = p.world.now();
+    std::optional<SocketError> end;
+    std::chrono::nanoseconds took{};
+    char byte = 0;
+    p.near.async_read_some(net::buffer(&byte, 1), [&](SocketError e, std::size_t) {
+        end = e;
+        took = belay::elapsed(begin, p.world.now());
+    });
+    SECTION("behind a partition") {
+        p.world.run_for(1h);
+        CHECK_FALSE(p.write(p.near, "its acknowledgement is an answer, too"));
+        p.world.run_for(30min);
+        p.world.network().partition(p.here, p.there);
+        p.world.run_for(24h);
+        CHECK(end == net::error::timed_out);
+        CHECK(took == 3h + 9 * 75s);
+    }
+    SECTION("behind a partition that ends: nothing") {
+        p.world.network().partition(p.here, p.there);
+        p.world.run_for(2h + 5min);
+        p.world.network().heal_all();
+        p.world.run_for(24h);
+        CHECK_FALSE(end);
+    }
+    SECTION("whose kernel has forgotten the connection") {
+        p.world.network().half_open(p.there, p.here);
+        p.world.run_for(24h);
+        CHECK(end == net::error::connection_reset);
+        CHECK(took >= 2h);
+        CHECK(took < 2h + 1s);
+    }
+}
+
 TEST_CASE("A partition holds the bytes of a socket until they are repeated",
           "[adapter][asio_sim][sim]") {
     Rig p;
@@ -173,9 +210,36 @@ TEST_CASE("Faults of the network end connections of sockets", "[adapter][asio_si
         CHECK(p.error_of_read(p.near) == net::error::connection_reset);
         CHECK(p.error_of_read(p.far) == net::error::connection_reset);
     }
-    SECTION("a kill resets the other end") {
+    SECTION("a kill ends the other end, after all that was written") {
+        CHECK_FALSE(p.write(p.far, "half"));
+        p.world.kill(p.there);
+        SocketError error;
+        CHECK(p.read(p.near, 100, error) == "half");
+        CHECK(error == net::error::eof);
+        CHECK_FALSE(p.write(p.near, "anybody there?"));
+        p.settle();
+        CHECK(p.write(p.near, "x") == net::error::broken_pipe);
+    }
+    SECTION("a kill resets the other end if the process has not read all") {
+        CHECK_FALSE(p.write(p.near, "unread"));
+        p.settle();
         p.world.kill(p.there);
         CHECK(p.error_of_read(p.near) == net::error::connection_reset);
+    }
+    SECTION("a kill resets the other end if the socket lingers for 0 s") {
+        p.far.set_option(net::socket_base::linger{true, 0});
+        p.world.kill(p.there);
+        CHECK(p.error_of_read(p.near) == net::error::connection_reset);
+    }
+    SECTION("a kill in a partition says nothing") {
+        p.world.network().partition(p.here, p.there);
+        p.world.kill(p.there);
+        p.world.network().heal_all();
+        Rig::Outcome o;
+        char byte = 0;
+        p.near.async_read_some(net::buffer(&byte, 1), o.handler());
+        p.world.run_for(24h);
+        CHECK_FALSE(o.is_done);
     }
     SECTION("a half-open connection is noticed by writing") {
         p.world.network().half_open(p.there, p.here);
@@ -189,6 +253,62 @@ TEST_CASE("Faults of the network end connections of sockets", "[adapter][asio_si
         p.settle();
         REQUIRE(o.is_done);
         CHECK(o.error == net::error::connection_reset);
+    }
+}
+
+TEST_CASE("A socket of a world repeats its request if the acceptance is lost",
+          "[adapter][asio_sim][regression]") {
+    SimPair p;
+    SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
+    p.world.network().latency(200ms, 200ms);
+    SECTION("an acceptance that is on its way arrives, and then the connection is half open") {
+        p.world.after(300ms, [&] { p.world.network().half_open(p.there, p.here); });
+        SimNet::tcp::socket s{p.client()};
+        std::optional<SocketError> connected;
+        s.async_connect({SimPair::address(), 80}, [&](SocketError e) { connected = e; });
+        p.world.run_for(500ms);
+        REQUIRE(connected == SocketError{});
+        Rig::Outcome o;
+        char byte = 0;
+        s.async_read_some(net::buffer(&byte, 1), o.handler());
+        p.world.run_for(24h);
+        CHECK_FALSE(o.is_done);
+        net::async_write(s, net::buffer("hello?", 6), [](SocketError, std::size_t) {});
+        p.world.run_for(1s);
+        REQUIRE(o.is_done);
+        CHECK(o.error == net::error::connection_reset);
+    }
+    // Requests leave after 0, 1, 3, 7 and 15 s.
+    SECTION("a partition has held the acceptance of a process that is killed") {
+        p.world.after(300ms, [&] {
+            p.world.network().partition(p.here, p.there);
+            p.world.kill(p.there);
+        });
+        p.world.after(8s, [&] { p.world.network().heal_all(); });
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        CHECK(d.error == net::error::connection_refused);
+        CHECK(d.took >= 15s);
+        CHECK(d.took < 16s);
+    }
+    SECTION("a partition has held the acceptance of a connection that is gone") {
+        p.world.after(300ms, [&] {
+            p.world.network().partition_one_way(p.there, p.here);
+            p.world.network().half_open(p.there, p.here);
+            p.world.network().heal_all();
+        });
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        CHECK(d.error == net::error::connection_refused);
+        CHECK(d.took >= 1s);
+        CHECK(d.took < 2s);
+    }
+    SECTION("a partition has held the acceptance of a load balancer") {
+        p.world.network().accept_then_close(p.there);
+        p.world.after(300ms, [&] { p.world.network().partition(p.here, p.there); });
+        p.world.after(8s, [&] { p.world.network().heal_all(); });
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        CHECK(d.error == SocketError{});
+        CHECK(d.took >= 15s);
+        CHECK(d.took < 16s);
     }
 }
 

@@ -391,6 +391,31 @@ TEST_CASE("Disk::has_directory finds those that were made or have files", "[sim]
     CHECK_FALSE(disk.has_directory("/b/d"));
 }
 
+TEST_CASE("A path of a Disk is absolute or seen from the root", "[sim][disk][regression]") {
+    Disk disk;
+    Disk::File file = make(disk, "/kv.log");
+    CHECK_FALSE(file.write(0, as_bytes("written")));
+    CHECK(text_of(disk, "kv.log") == "written");
+    CHECK(disk.open("kv.log", OpenMode::read));
+    CHECK_FALSE(disk.create_directory("data"));
+    CHECK(disk.has_directory("/data"));
+    CHECK_FALSE(disk.rename("kv.log", "/data/kv.log"));
+    CHECK_FALSE(disk.identity("/kv.log"));
+    for (const char* const root : {"/", "", "."}) {
+        CHECK(*disk.list(root) == std::vector<std::string>{"data/kv.log"});
+    }
+    CHECK(*disk.list("/data") == std::vector<std::string>{"kv.log"});
+    CHECK_FALSE(disk.open("/data/kv.log", OpenMode::read)->sync());
+    CHECK_FALSE(disk.sync_directory("data"));
+    CHECK_FALSE(disk.sync_directory("/"));
+    Random bits = seeded(7);
+    for (int i = 0; i < 20; ++i) disk.crash(bits);
+    CHECK(text_of(disk, "/data/kv.log") == "written");
+    disk.put("/kv.log", Bytes(1));
+    CHECK_FALSE(disk.remove("kv.log"));
+    CHECK(disk.image().size() == 1);
+}
+
 TEST_CASE("Disk::restore restores a backup", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");

@@ -502,7 +502,7 @@ TEST_CASE("explore reads its numbers from the environment", "[sim][explore][unit
         INFO(one << all);
         CHECK(one.find("earlier lines") != std::string::npos);
         CHECK(all.find("earlier lines") == std::string::npos);
-        CHECK(lines(all) > lines(one) + 20);
+        CHECK(lines(all) > lines(one) + 10);
         // Both end with the same line.
         const std::size_t last = one.rfind('\n', one.size() - 2);
         REQUIRE(last != std::string::npos);

@@ -131,3 +131,36 @@ TEST_CASE("World prints its history as text and as JSON lines", "[sim][replay][g
     CHECK(json == expected);
     CHECK(json.ends_with(last));
 }
+
+TEST_CASE("Replay::first finds the event after which a property did not hold",
+          "[sim][replay][regression]") {
+    const auto is_violated = [](sim::World& world) { return world.violation().has_value(); };
+    SECTION("one that is checked after each event") {
+        sim::Replay replay{Seed{1}, {}, [](sim::World& world) {
+                               world.always("few ticks", [&] {
+                                   return world.find("a \"clock\"") == nullptr ||
+                                          count_in(world) < 6;
+                               });
+                               return ticks(world);
+                           }};
+        CHECK(replay.first(is_violated) == std::optional<std::uint64_t>{5});
+        CHECK(replay.events() == 5);
+    }
+    SECTION("one that is checked at the end") {
+        const auto scenario = sim::Scenario{}.at(2500ms, sim::kill("a \"clock\""));
+        sim::Replay replay{Seed{1}, scenario, &needs_six_ticks};
+        const auto found = replay.first(is_violated);
+        CHECK(found == std::optional<std::uint64_t>{replay.events()});
+        std::string property;
+        REQUIRE(found);
+        CHECK(replay.first([&](sim::World& world) {
+            if (is_violated(world)) property = world.violation()->property;
+            return is_violated(world);
+        }) == found);
+        CHECK(property == "require \"six ticks\"");
+    }
+    SECTION("none") {
+        sim::Replay replay{Seed{1}, {}, &ticks};
+        CHECK_FALSE(replay.first(is_violated));
+    }
+}

@@ -53,4 +53,8 @@ Run it alone with BELAY_SIM_SEED=3 (and BELAY_SIM_TRACE=1 for the whole history)
 
 (diagram)
 )");
+    report.failing->shrink_ended = true;
+    CHECK(report.text().find("1 needed (4 worlds to find them, the limit; a higher "
+                             "shrink_worlds_max may find a smaller scenario)\n") !=
+          std::string::npos);
 }

@@ -121,3 +121,49 @@ TEST_CASE("Shrink leaves no single fault that is not needed, even if faults mask
         }
     }
 }
+
+TEST_CASE("Shrink leaves no fault that lasts for 0 s", "[sim][shrink][regression]") {
+    const auto drawn = sim::Scenario{}
+                           .during(1234ms, 1341ms, sim::partition("a", "b"))
+                           .during(5s, 5s + 3ms, sim::pause("a"))
+                           .when({"a", "b", {}, 1}, sim::kill("b"), 2345ms);
+    const auto all = [](const sim::Scenario& s) { return s.size() == 3; };
+    CHECK(to_cpp(sim::detail::Shrink{drawn, 1000, all}.run()) ==
+          "sim::Scenario{}\n"
+          "    .during(0s, 10ms, sim::partition(\"a\", \"b\"))\n"
+          "    .during(0s, 3ms, sim::pause(\"a\"))\n"
+          "    .when({\"a\", \"b\", \"\", 1}, sim::kill(\"b\"), 10ms)");
+}
+
+TEST_CASE("Shrink makes wall clocks rounder", "[sim][shrink][regression]") {
+    const auto shrunk = [](Duration wrong_by, std::int32_t drift, auto&& fails) {
+        const auto drawn = sim::Scenario{}.at(0s, sim::set_wall_clock("a", wrong_by, drift));
+        return sim::detail::to_cpp(
+            sim::detail::Shrink{drawn, 1000, fails}.run().steps().at(0).fault);
+    };
+    const auto one = [](const sim::Scenario& s) { return s.size() == 1; };
+    const auto behind = [](const sim::Scenario& s) {
+        return s.size() == 1 && s.steps()[0].fault.min <= -90s;
+    };
+    const auto drifts = [](const sim::Scenario& s) {
+        return s.size() == 1 && s.steps()[0].fault.drift_ppm != 0;
+    };
+    CHECK(shrunk(1'234'567ms, 21, one) == "sim::set_wall_clock(\"a\", 0s)");
+    CHECK(shrunk(-1'234'567ms, 21, behind) == "sim::set_wall_clock(\"a\", -20min)");
+    CHECK(shrunk(-95'678ms, 21, behind) == "sim::set_wall_clock(\"a\", -95s)");
+    CHECK(shrunk(1'234'567ms, 21, drifts) == "sim::set_wall_clock(\"a\", 0s, 21)");
+}
+
+TEST_CASE("Shrink reports that its limit of tries has ended it", "[sim][shrink][regression]") {
+    const sim::Scenario drawn = twenty_faults(1);
+    const NeedsFaults fails = needs_some(drawn, 3, 300ms, Seed{1});
+    sim::detail::Shrink enough{drawn, 1000, fails};
+    static_cast<void>(enough.run());
+    CHECK_FALSE(enough.out_of_tries());
+    sim::detail::Shrink exactly{drawn, enough.tries(), fails};
+    static_cast<void>(exactly.run());
+    CHECK_FALSE(exactly.out_of_tries());
+    sim::detail::Shrink ended{drawn, enough.tries() - 1, fails};
+    static_cast<void>(ended.run());
+    CHECK(ended.out_of_tries());
+}

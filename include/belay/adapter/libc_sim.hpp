@@ -31,6 +31,7 @@
 #include <belay/adapter/detail/libc_sim_process.hpp>
 #include <belay/adapter/detail/libc_sim_refused.hpp>
 #include <belay/adapter/detail/libc_sim_refused_more.hpp>
+#include <belay/adapter/detail/libc_sim_signals.hpp>
 #include <belay/adapter/detail/libc_sim_symbols.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

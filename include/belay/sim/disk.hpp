@@ -3,11 +3,12 @@
 /// sim::Disk: a disk in memory that loses, on demand, what a real one may lose.
 #pragma once
 
-#include <algorithm>  // std::copy_n, std::min, std::max
-#include <array>      // std::array
-#include <memory>     // std::shared_ptr
-#include <string>     // std::string
-#include <utility>    // std::pair
+#include <algorithm>    // std::copy_n, std::min, std::max
+#include <array>        // std::array
+#include <memory>       // std::shared_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::pair
 
 #include <belay/core/random.hpp>
 #include <belay/journal/file_system_like.hpp>
@@ -24,6 +25,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// - whether each 512-byte sector is kept, lost, torn or noise;
 /// - whether each name that was made, moved or removed since its directory was synced is so or not.
 ///
+/// Paths are absolute or seen from the root: "/kv.log" and "kv.log" are the same file.
+///
 /// Bytes that a write did not change stay as they were. If a directory is lost, everything in it is
 /// lost, synced or not. A directory that no process made was there from the start.
 ///
@@ -39,7 +42,7 @@ class Disk {
 public:
     class File;
     class Lock;
-    /// The content of a disk, by path.
+    /// The content of a disk, by path, without a slash in front.
     using Image = std::vector<std::pair<std::string, Bytes>>;
     /// The limit of a disk that is never full.
     static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
@@ -72,7 +75,8 @@ public:
         return begun.error;
     }
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
-        const std::string prefix = path + '/';
+        const std::string_view directory = detail::DiskNames::name_of(path);
+        const std::string prefix = std::string{directory} + (directory.empty() ? "" : "/");
         std::vector<std::string> names;
         for (const auto& [name, file] : names_.all()) {
             if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));

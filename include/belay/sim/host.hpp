@@ -212,7 +212,7 @@ private:
         station_.alive = station_.frozen = false;
         for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {
             for (int side = 0; side < 2; ++side) {
-                if (c->end(side).station == &station_) c->abort(side);
+                if (c->end(side).station == &station_) c->die(side);
             }
         }
         engine().forget(this);

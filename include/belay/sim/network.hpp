@@ -10,6 +10,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
+namespace detail {
+
+/// Looks up the latencies of all connections again.
+inline void choose_latencies(const Fabric& fabric) noexcept {
+    for (const belay::detail::Ref<Channel>& c : fabric.channels) c->choose_latency();
+}
+
+}  // namespace detail
+
 /// The network of a world. A fault holds until you take it back.
 ///
 /// Thread safety: the world's thread.

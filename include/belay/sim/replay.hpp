@@ -60,7 +60,10 @@ public:
         return reached;
     }
     /// Returns the number of the first event after which `is_bad(World&)` returns true; nothing if
-    /// there is none. `is_bad` must not change the world.   Throws: what `is_bad` throws.
+    /// there is none. It is called after each event, before the properties of the body. After a
+    /// violation it is called once more, so that it may ask for World::violation.
+    ///
+    /// Pre: `is_bad` does not change the world.   Throws: what `is_bad` throws.
     template <class F>
     [[nodiscard]] std::optional<std::uint64_t> first(F&& is_bad) {
         std::optional<std::uint64_t> found;
@@ -81,19 +84,21 @@ public:
     }
 
 private:
-    /// Calls `goes_on(World&)` after every event, until it returns false.
+    /// Calls `goes_on(World&)` after every event, and at the end if the body has a violation, until
+    /// it returns false.
     template <class F>
     void run(F goes_on) {
         World world{seed_, options_};
         Body body = body_;
+        bool stopped = false;
 #if defined(__cpp_exceptions)
         std::exception_ptr thrown;
         world.always("replay", [&]() -> bool {
             try {
-                return goes_on(world);
+                return !(stopped = !goes_on(world));
             } catch (...) {
                 thrown = std::current_exception();
-                return false;
+                return !(stopped = true);
             }
         });
         try {
@@ -103,9 +108,12 @@ private:
         }
         if (thrown) std::rethrow_exception(thrown);
 #else
-        world.always("replay", [&] { return goes_on(world); });
+        world.always("replay", [&] { return !(stopped = !goes_on(world)); });
         static_cast<void>(body(world));
 #endif
+        if (!stopped && world.violation() && world.events() != 0) {
+            static_cast<void>(goes_on(world));
+        }
     }
 
     Seed seed_;

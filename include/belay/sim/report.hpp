@@ -55,6 +55,7 @@ struct Failing {
     Scenario drawn;                   ///< the scenario of the seed
     Scenario smallest;                ///< the part of it that fails in the same property
     std::uint32_t shrink_worlds = 0;  ///< how many worlds that took
+    bool shrink_ended = false;        ///< by shrink_worlds_max: a smaller scenario may fail, too
     std::string diagram;              ///< the end of the history
     std::string options{};            ///< other options that the failure needs, as C++
     Order order = Order::fifo;        ///< that of the exploration
@@ -94,16 +95,19 @@ struct Report {
         if (!failing) return out;
         const Failing& f = *failing;
         const std::string seed = std::to_string(f.seed.value);
-        out += "seed " + seed + ", hash " + hexadecimal(f.hash) + ", " +
-               std::to_string(f.drawn.size()) + " faults drawn, " +
-               std::to_string(f.smallest.size()) + " needed (" + std::to_string(f.shrink_worlds) +
-               " worlds to find them)\n" + f.property + (f.details.empty() ? "" : ": ") +
-               f.details + "\nRun it alone with BELAY_SIM_SEED=" + seed +
-               " (and BELAY_SIM_TRACE=1 for the whole history), or add it as a test:\n\n    "
-               "CHECK(sim::explore({.seed = Seed{" +
-               seed + "}, .play = " + indented(to_cpp(f.smallest)) +
-               (f.order == Order::shuffled ? ", .order = sim::Order::shuffled" : "") + f.options +
-               "}, body));\n\n" + f.diagram;
+        out +=
+            "seed " + seed + ", hash " + hexadecimal(f.hash) + ", " +
+            std::to_string(f.drawn.size()) + " faults drawn, " + std::to_string(f.smallest.size()) +
+            " needed (" + std::to_string(f.shrink_worlds) + " worlds to find them" +
+            (f.shrink_ended ? ", the limit; a higher shrink_worlds_max may find a smaller scenario"
+                            : "") +
+            ")\n" + f.property + (f.details.empty() ? "" : ": ") + f.details +
+            "\nRun it alone with BELAY_SIM_SEED=" + seed +
+            " (and BELAY_SIM_TRACE=1 for the whole history), or add it as a test:\n\n    "
+            "CHECK(sim::explore({.seed = Seed{" +
+            seed + "}, .play = " + indented(to_cpp(f.smallest)) +
+            (f.order == Order::shuffled ? ", .order = sim::Order::shuffled" : "") + f.options +
+            "}, body));\n\n" + f.diagram;
         return out;
     }
 

@@ -170,10 +170,10 @@ private:
 
 /// A TCP socket of a simulated host, with the asynchronous interface of asio::ip::tcp::socket.
 ///
-/// It has no functions that block, and no options except no_delay, linger and reuse_address. It
-/// neither copies nor shares: asio's own algorithms (async_read, async_read_until, async_write) run
-/// over it. Like asio's socket it may be destroyed while operations are pending, which then
-/// complete with operation_aborted.
+/// It has no functions that block, and no options except no_delay, keep_alive, linger and
+/// reuse_address. It neither copies nor shares: asio's own algorithms (async_read,
+/// async_read_until, async_write) run over it. Like asio's socket it may be destroyed while
+/// operations are pending, which then complete with operation_aborted.
 ///
 /// Thread safety: the world's thread.
 template <class Asio>
@@ -204,7 +204,6 @@ public:
         executor_ = other.executor_;
         core_ = other.core_;
         stream_ = std::move(other.stream_);
-        resets_ = other.resets_;
         return *this;
     }
     ~AsioSimSocket() { close(); }
@@ -226,8 +225,7 @@ public:
         const auto stream = std::exchange(stream_, nullptr);
         if (!stream) return;
         stream->cancel();
-        stream->kernel().close(resets_);
-        resets_ = false;
+        stream->kernel().close();
     }
     Error close(Error& error) noexcept {
         close();
@@ -263,6 +261,15 @@ public:
     /// The world sends each write at once, so that there is nothing to switch.
     void set_option(const typename Tcp::no_delay&) { check(closed_error(), "set_option"); }
     Error set_option(const typename Tcp::no_delay&, Error& error) { return error = closed_error(); }
+    /// Its kernel probes a silent peer after 2 h, and then every 75 s, as that of Linux.
+    void set_option(const typename Base::keep_alive& keep_alive) {
+        Error error;
+        check(set_option(keep_alive, error), "set_option");
+    }
+    Error set_option(const typename Base::keep_alive& keep_alive, Error& error) {
+        if (stream_) stream_->kernel().keep_alive({.on = keep_alive.value()});
+        return error = closed_error();
+    }
     /// With a time of 0, close() resets the connection. Other times are not simulated.
     void set_option(const typename Base::linger& linger) {
         Error error;
@@ -273,7 +280,7 @@ public:
         if (linger.enabled() && linger.timeout() != 0) {
             return error = Asio::error_of(std::errc::operation_not_supported);
         }
-        resets_ = linger.enabled();
+        stream_->kernel().reset_at_end(linger.enabled());
         return error = {};
     }
     [[nodiscard]] endpoint_type local_endpoint() const {
@@ -414,7 +421,6 @@ private:
     executor_type executor_;
     std::shared_ptr<AsioSimCore> core_;
     std::shared_ptr<Stream> stream_;  // null: closed
-    bool resets_ = false;
 };
 
 }}}  // namespace belay::detail

@@ -68,7 +68,7 @@ public:
     [[nodiscard]] ssize_t send(std::span<const iovec> iov, bool signals) {
         if (!out_) return libc_fail(EBADF);
         if (!out_->reads) {
-            if (signals) process_.broken_pipe();
+            if (signals) process_.pipe_action().raise(process_);
             return libc_fail(EPIPE);
         }
         std::size_t total = 0;

@@ -8,7 +8,7 @@
 #include <sys/uio.h>    // iovec
 
 #include <cerrno>     // errno
-#include <csignal>    // sigaction, raise
+#include <csignal>    // sigaction
 #include <cstdint>    // std::uint32_t
 #include <exception>  // std::exception_ptr
 #include <map>        // std::map
@@ -69,6 +69,27 @@ protected:
 private:
     std::uint64_t changes_ = 0;
     bool nonblocking_ = false;
+};
+
+/// What a program does at SIGPIPE. As after exec(), a program ignores the signal from the start if
+/// the test does.
+class LibcPipeAction {
+public:
+    LibcPipeAction() noexcept {
+        struct sigaction of_test {};
+        static_cast<void>(sigaction(SIGPIPE, nullptr, &of_test));
+        if (of_test.sa_handler == SIG_IGN) action_ = of_test;
+    }
+    /// Sets the action.   Returns: the one before.
+    struct sigaction set(const struct sigaction& action) noexcept {
+        return std::exchange(action_, action);
+    }
+    [[nodiscard]] const struct sigaction& get() const noexcept { return action_; }
+    /// Does what Linux does after a write to a connection whose other end is closed.
+    void raise(LibcProcess& process) const;
+
+private:
+    struct sigaction action_ {};
 };
 
 /// A program of a simulated host. Its calls of the C library end here.
@@ -132,17 +153,7 @@ public:
             std::logic_error{"sim::Program on \"" + std::string{host_.name()} + "\" " + why});
         abandon();
     }
-    /// Does what Linux does after a write to a connection whose other end is closed.
-    void broken_pipe() {
-        struct sigaction action {};
-        static_cast<void>(sigaction(SIGPIPE, nullptr, &action));
-        if (action.sa_handler == SIG_DFL) {
-            refuse(
-                "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
-                "ignore the signal");
-        }
-        static_cast<void>(raise(SIGPIPE));
-    }
+    [[nodiscard]] LibcPipeAction& pipe_action() noexcept { return pipe_action_; }
     [[noreturn]] void exit(int code) {
         exit_code_ = code;
         abandon();
@@ -269,7 +280,22 @@ private:
     std::exception_ptr error_;
     Calls calls_;
     std::uint64_t number_ = 0;
+    LibcPipeAction pipe_action_;
     LibcFiber fiber_;
 };
+
+inline void LibcPipeAction::raise(LibcProcess& process) const {
+    const struct sigaction action = action_;  // the handler may change it
+    if ((action.sa_flags & SA_SIGINFO) != 0) {
+        siginfo_t info{};
+        info.si_signo = SIGPIPE;
+        return action.sa_sigaction(SIGPIPE, &info, nullptr);
+    }
+    if (action.sa_handler == SIG_IGN) return;
+    if (action.sa_handler != SIG_DFL) return action.sa_handler(SIGPIPE);
+    process.refuse(
+        "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or ignore "
+        "the signal");
+}
 
 }}}  // namespace belay::detail

@@ -40,8 +40,7 @@ public:
     }
     ~LibcSocket() override { end(); }
     void end() noexcept override {
-        // As on Linux, data that the program has not read resets the connection.
-        stream_.close(resets_ || !peeked_.empty());
+        stream_.close();
         if (listener_) listener_->close();
     }
 
@@ -154,11 +153,15 @@ private:
         count_change();
         process_.wake();
     }
+    /// Sets a number of keep-alive, or the size of a buffer.   Returns: an error; ENOPROTOOPT if it
+    /// is neither.
+    [[nodiscard]] int set_number(int level, int name, int value);
     [[nodiscard]] sim::detail::IoResult read_some(std::span<std::byte> out, bool peek) {
         if (peek && peeked_.size() < out.size() && stream_.available() != 0) {
             const std::size_t old = peeked_.size();
             peeked_.resize(old + std::min(out.size() - old, stream_.available()));
             static_cast<void>(stream_.read(std::span{peeked_}.subspan(old)));
+            mind_unread();
         }
         if (peeked_.empty() && peek) {
             std::byte none[1];
@@ -169,14 +172,17 @@ private:
         std::memcpy(out.data(), peeked_.data(), n);
         if (peek) return {n, {}};
         peeked_.erase(peeked_.begin(), peeked_.begin() + static_cast<std::ptrdiff_t>(n));
+        mind_unread();
         if (n < out.size() && stream_.available() != 0) {
             n += stream_.read(out.subspan(n)).bytes;
         }
         return {n, {}};
     }
+    /// As on Linux, data that the program has not read resets the connection at its end.
+    void mind_unread() noexcept { stream_.reset_at_end(resets_ || !peeked_.empty()); }
     ssize_t failed_send(std::errc error, int flags) {
         if (error == std::errc::broken_pipe && (flags & MSG_NOSIGNAL) == 0) {
-            process_.broken_pipe();
+            process_.pipe_action().raise(process_);
         }
         return libc_fail(static_cast<int>(error));
     }
@@ -187,6 +193,8 @@ private:
     Bytes peeked_;  // read by MSG_PEEK, and not yet by the program
     Duration receive_limit_{0};
     Duration send_limit_{0};
+    int receive_buffer_ = 131'072;  // the defaults of tcp_rmem and tcp_wmem
+    int send_buffer_ = 16'384;
     bool only_local_ = false;
     bool resets_ = false;
 };
@@ -213,6 +221,31 @@ inline std::string name(int level, int option) {
 
 }  // namespace libc_options
 
+inline int LibcSocket::set_number(int level, int name, int value) {
+    if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
+        // As on Linux, twice as much, within its limits. The window of a world does not depend on
+        // it.
+        const int bytes = 2 * std::clamp(value, 2'304, 212'992);
+        (name == SO_RCVBUF ? receive_buffer_ : send_buffer_) = bytes;
+        return 0;
+    }
+    sim::detail::KeepAlive how = stream_.keep_alive();
+    if (level == SOL_SOCKET && name == SO_KEEPALIVE) {
+        how.on = value != 0;
+    } else if (level == IPPROTO_TCP &&
+               (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
+        // Source: Linux, MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL and MAX_TCP_KEEPCNT.
+        if (value < 1 || value > (name == TCP_KEEPCNT ? 127 : 32'767)) return EINVAL;
+        if (name == TCP_KEEPIDLE) how.idle = std::chrono::seconds{value};
+        if (name == TCP_KEEPINTVL) how.interval = std::chrono::seconds{value};
+        if (name == TCP_KEEPCNT) how.count = value;
+    } else {
+        return ENOPROTOOPT;
+    }
+    stream_.keep_alive(how);
+    return 0;
+}
+
 inline int LibcSocket::set_option(int level, int name, const void* value, socklen_t size) {
     const bool times = level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
     // A world sends each write at once, and a port is free as soon as nothing listens on it.
@@ -233,7 +266,16 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
     if (level == SOL_SOCKET && name == SO_LINGER) {
         linger how{};
         if (!libc_options::read(how, value, size)) return libc_fail(EINVAL);
-        if (how.l_onoff == 0 || how.l_linger == 0) return resets_ = how.l_onoff != 0, 0;
+        if (how.l_onoff == 0 || how.l_linger == 0) {
+            resets_ = how.l_onoff != 0;
+            mind_unread();
+            return 0;
+        }
+    }
+    int number = 0;
+    if (libc_options::read(number, value, size)) {
+        const int error = set_number(level, name, number);
+        if (error != ENOPROTOOPT) return error == 0 ? 0 : libc_fail(error);
     }
     process_.refuse("called \"setsockopt\" with " + libc_options::name(level, name) +
                     ", which a world does not have");
@@ -245,7 +287,16 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         const timespec t = LibcClock::to(limit);
         return timeval{.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
     };
-    if (level == IPPROTO_TCP && name == TCP_NODELAY) return write(1, value, size);
+    const sim::detail::KeepAlive& how = stream_.keep_alive();
+    const auto seconds = [](Duration d) {
+        return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
+    };
+    if (level == IPPROTO_TCP) {
+        if (name == TCP_NODELAY) return write(1, value, size);
+        if (name == TCP_KEEPIDLE) return write(seconds(how.idle), value, size);
+        if (name == TCP_KEEPINTVL) return write(seconds(how.interval), value, size);
+        if (name == TCP_KEEPCNT) return write(how.count, value, size);
+    }
     if (level == SOL_SOCKET) {
         if (name == SO_ERROR) return write(static_cast<int>(stream_.take_error()), value, size);
         if (name == SO_TYPE) return write(int{SOCK_STREAM}, value, size);
@@ -255,6 +306,9 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         if (name == SO_ACCEPTCONN) {
             return write(int{listener_ && listener_->listening()}, value, size);
         }
+        if (name == SO_KEEPALIVE) return write(int{how.on}, value, size);
+        if (name == SO_RCVBUF) return write(receive_buffer_, value, size);
+        if (name == SO_SNDBUF) return write(send_buffer_, value, size);
         if (name == SO_RCVTIMEO) return write(time(receive_limit_), value, size);
         if (name == SO_SNDTIMEO) return write(time(send_limit_), value, size);
         if (name == SO_LINGER) return write(linger{resets_ ? 1 : 0, 0}, value, size);

@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 class Channel : public belay::detail::Counted {
 public:
     Channel(Fabric& fabric, Station& from, Station& to, std::uint16_t port, std::uint64_t key)
-        : fabric_{&fabric}, port_{port} {
+        : fabric_{&fabric}, request_{fabric.engine.now(), from.dials, port} {
         end_[0].station = &from;
         end_[1].station = &to;
         for (int i = 0; i < 2; ++i) {
@@ -53,8 +53,8 @@ public:
         End& e = end_[side];
         Pipe& out = pipe_[side];
         if (!can_send(e)) return SendResult::down;
-        const std::size_t cost = cost_of(message);
-        if (out.unread_bytes != 0 && out.unread_bytes + cost > window_of(out)) {
+        const std::size_t cost = message.size() + overhead_bytes;
+        if (out.unread_bytes != 0 && out.unread_bytes + cost > out.window(fabric_->window_bytes)) {
             e.starved = true;
             return SendResult::busy;
         }
@@ -106,13 +106,20 @@ public:
         if (cut_) return;  // the other end's reset is under way
         if (!e.closing && !e.is_stream) drop_unwritten(out.flying, fabric_->engine.now());
         if (out.blocked) {
-            out.flying.clear();
+            lose(out);
         } else if (e.fin_seen && !unread) {
             if (!e.closing) push(side, SegmentKind::fin);
         } else if (!e.ended) {
             keep_front(out.flying, out.bits);
             push(side, SegmentKind::reset);
         }
+    }
+    /// The process dies. Its kernel ends a stream of bytes as if the process had closed it. In a
+    /// partition the kernel sends nothing any more, as if the power had failed.
+    void die(int side) {
+        const ByteSocket* const socket = end_[side].socket;
+        const bool closes = socket != nullptr && !socket->resets_at_end() && !pipe_[side].blocked;
+        closes ? release(side) : abort(side);
     }
     /// The process runs (again), and reads what its kernel has buffered.
     void read(int side) {
@@ -151,12 +158,13 @@ public:
         End& e = end_[side];
         Pipe& out = pipe_[side];
         if (!can_send(e) || bytes.empty()) return 0;
-        const std::size_t taken = std::min(space_of(out), bytes.size());
+        const std::size_t taken = std::min(out.space(fabric_->window_bytes), bytes.size());
         if (taken == 0) return e.starved = true, 0;
         // A kernel cuts where it likes. The two parts arrive at different times.
         const auto cut =
             static_cast<std::size_t>((out.bits() & 1) != 0 ? uniform_upto(out.bits, taken - 1) : 0);
-        if (cut != 0 && out.unread_bytes + taken + 2 * overhead_bytes <= window_of(out)) {
+        if (cut != 0 &&
+            out.unread_bytes + taken + 2 * overhead_bytes <= out.window(fabric_->window_bytes)) {
             const BytesView front = bytes.first(cut);
             static_cast<void>(send(side, Bytes(front.begin(), front.end())));
             bytes = bytes.subspan(cut, taken - cut);
@@ -168,7 +176,7 @@ public:
     /// Returns whether write() would send something; if not, changed() follows when it would.
     [[nodiscard]] bool writable(int side) noexcept {
         if (!can_send(end_[side])) return false;
-        const bool has_space = space_of(pipe_[side]) != 0;
+        const bool has_space = pipe_[side].space(fabric_->window_bytes) != 0;
         if (!has_space) end_[side].starved = true;
         return has_space;
     }
@@ -206,7 +214,7 @@ public:
     void release(int side) {
         End& e = end_[side];
         e.socket = nullptr;
-        if (!e.exists || fabric_ == nullptr) return;
+        if (!e.exists || e.lingers || fabric_ == nullptr) return;
         if (!e.up || e.ended || !e.inbox.empty()) return abort(side);
         note(Mark::hang_up, side, 2);
         close(side);
@@ -247,7 +255,7 @@ public:
         if (!std::exchange(e.exists, false)) return;
         note(Mark::cut, side, 1);
         // A reset from the way itself still arrives.
-        if (!cut_) pipe_[side].flying.clear();
+        if (!cut_) lose(pipe_[side]);
         keep_front(e.inbox, pipe_[side].bits);
         if (e.is_stream) return end_stream(e, std::errc::connection_reset);
         e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
@@ -255,12 +263,12 @@ public:
         read(side);
     }
     /// Holds what a host sends.
-    void block(const Station& from) noexcept {
+    void block(const Station& from) {
         for (Pipe& p : pipe_) {
             if (end_[p.from].station != &from || p.blocked) continue;
             p.blocked = true;
             // The kernel of a dead process does not retransmit its segments.
-            if (!end_[p.from].exists && !cut_) p.flying.clear();
+            if (!end_[p.from].exists && !cut_) lose(p);
         }
     }
     void unblock(const Station& from) {
@@ -309,32 +317,9 @@ public:
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 
 private:
-    // The cost of a message in the window in addition to its bytes, so that empty ones are bounded
-    // too.
-    static constexpr std::size_t overhead_bytes = 16;
-    static constexpr std::size_t backlog_max = 128;
-    static constexpr std::size_t header_bytes = 40;  // of IPv4 and TCP
-    // A segment that a slow link carries is looked at that often, since the limit may end.
-    static constexpr Duration look_again = std::chrono::milliseconds{100};
-    // Source: Linux, net.ipv4.ip_local_port_range.
-    static constexpr std::uint64_t ephemeral_first = 32768;
-    static constexpr std::uint64_t ephemeral_count = 28232;
-
-    static std::size_t cost_of(const Bytes& message) noexcept {
-        return message.size() + overhead_bytes;
-    }
     static Failure reset_failure(const End& e) noexcept {
         return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
                                                        : std::errc::connection_refused));
-    }
-    [[nodiscard]] std::size_t window_of(const Pipe& p) const noexcept {
-        return std::min(fabric_->window_bytes, p.bytes_max);
-    }
-    /// Returns how many bytes of a stream the window has space for.
-    [[nodiscard]] std::size_t space_of(const Pipe& p) const noexcept {
-        const std::size_t used = p.unread_bytes + overhead_bytes;
-        const std::size_t space = window_of(p) > used ? window_of(p) - used : 0;
-        return p.unread_bytes == 0 ? std::max<std::size_t>(space, 1) : space;
     }
     [[nodiscard]] bool can_send(const End& e) const noexcept {
         return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;
@@ -343,8 +328,10 @@ private:
         return e.attached && !e.full && !e.station->frozen;
     }
     void note(Mark mark, int side, std::uint64_t facts) noexcept {
-        fabric_->engine.note(mark, end_[side].station->index, facts,
-                             [&] { return end_[1 - side].station->index; });
+        fabric_->engine.note(mark, end_[side].station->index, facts, [&] {
+            return OtherEnd{end_[1 - side].station->index,
+                            static_cast<std::uint32_t>(request_.number), side == 1};
+        });
     }
     void watch(int side, const Bytes& message) {
         const std::uint64_t n = fabric_->cut_one_in;
@@ -359,6 +346,21 @@ private:
         const Instant due = after(now, p.latency->draw(p.bits));
         p.flying.push({kind, due, std::move(bytes), now});
         schedule(p);
+    }
+    /// Loses what a kernel has sent, because it has forgotten the connection. An acceptance still
+    /// arrives. If a partition holds it, the other kernel repeats its request.
+    void lose(Pipe& p) {
+        const bool accepts = !p.flying.empty() && p.flying[0].kind == SegmentKind::ack;
+        if (!accepts) return p.flying.clear();
+        Segment acceptance = p.flying.pop();
+        p.flying.clear();
+        if (!p.blocked) return p.flying.push(std::move(acceptance));
+        if (!end_[0].exists) return;
+        Pipe& requests = pipe_[0];
+        const Instant repeated = next_retry(request_.sent, first_syn_retry, fabric_->engine.now());
+        const Instant due = after(repeated, requests.latency->draw(requests.bits));
+        requests.flying.push({SegmentKind::syn, due, {}, request_.sent});
+        schedule(requests);
     }
     void schedule(Pipe& p, Instant not_before = always) {
         if (p.scheduled || p.blocked || p.flying.empty()) return;
@@ -505,18 +507,19 @@ private:
         const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         Station& s = *end_[1].station;
         if (s.closes_early) {
-            note(Mark::accept, 1, port_);
+            note(Mark::accept, 1, request_.port);
             push(1, SegmentKind::ack);
             return push(1, SegmentKind::fin);
         }
-        const auto listener = s.listeners.find(port_);
-        if (!s.alive || s.refuses || listener == s.listeners.end() ||
+        const auto listener = s.listeners.find(request_.port);
+        const bool forgotten = end_[1].up;  // a repeated request, after the end of the connection
+        if (!s.alive || s.refuses || forgotten || listener == s.listeners.end() ||
             listener->second.backlog.size() >= backlog_max ||
             (listener->second.only_local && end_[0].station != &s)) {
-            note(Mark::refuse, 1, port_);
+            note(Mark::refuse, 1, request_.port);
             return answer_unknown_socket(1, SegmentKind::syn);
         }
-        note(Mark::accept, 1, port_);
+        note(Mark::accept, 1, request_.port);
         end_[1].exists = end_[1].up = true;
         end_[1].is_stream = static_cast<bool>(listener->second.on_waiting);
         push(1, SegmentKind::ack);
@@ -536,7 +539,7 @@ private:
                 return true;
             case SegmentKind::data: {
                 if (s.bytes.size() > e.message_bytes_max) return refuse(side), false;
-                const std::size_t cost = cost_of(s.bytes);
+                const std::size_t cost = s.bytes.size() + overhead_bytes;
                 e.full = e.link.received(std::move(s.bytes)) == belay::driver::Post::full;
                 if (!e.full) free_window(side, cost);
                 return !e.full;
@@ -578,21 +581,17 @@ private:
             return;
         }
         const std::size_t unread = pipe_[1 - side].unread_bytes -= cost;
-        if (!end_[1 - side].starved || unread > window_of(pipe_[1 - side]) / 2) return;
+        if (!end_[1 - side].starved || unread > pipe_[1 - side].window(fabric_->window_bytes) / 2)
+            return;
         if (!end_[side].exists || cut_) return;
         if (!std::exchange(pipe_[side].window_unread, true)) push(side, SegmentKind::window);
     }
 
     Fabric* fabric_;
-    const std::uint16_t port_;
+    const Request request_;
     bool cut_ = false;
     End end_[2];
     Pipe pipe_[2];
 };
-
-/// Looks up the latencies of all connections again.
-inline void choose_latencies(const Fabric& fabric) noexcept {
-    for (const belay::detail::Ref<Channel>& c : fabric.channels) c->choose_latency();
-}
 
 }}}  // namespace belay::sim::detail

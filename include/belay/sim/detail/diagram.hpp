@@ -76,12 +76,17 @@ public:
     [[nodiscard]] std::string line(const Record& r) const {
         const std::string time = seconds(r.time);
         std::string out(time.size() < time_width - 2 ? time_width - 2 - time.size() : 0, ' ');
-        return out + time + "  " + lanes(r) + text(r) + '\n';
+        const std::string which = connection(r);
+        return out + time + "  " + lanes(r) + text(r) + (which.empty() ? "" : " [" + which + ']') +
+               '\n';
     }
 
-    /// Prints a record as one line of text: the number of the event, the time and what happened.
+    /// Prints a record as one line of text: the number of the event, the time, what happened, and
+    /// the connection.
     [[nodiscard]] std::string plain(const Record& r) const {
-        return std::to_string(r.event) + "  " + seconds(r.time) + "  " + text(r) + '\n';
+        const std::string which = connection(r);
+        return std::to_string(r.event) + "  " + seconds(r.time) + "  " + text(r) +
+               (which.empty() ? "" : " [" + which + ']') + '\n';
     }
     /// Prints a record as one line of JSON.
     [[nodiscard]] std::string json(const Record& r) const {
@@ -90,6 +95,7 @@ public:
                           ",\"kind\":\"" + kind(r.mark) + '"';
         if (r.host < hosts_.size()) out += ",\"host\":" + json_text(hosts_[r.host]);
         if (r.peer < hosts_.size()) out += ",\"peer\":" + json_text(hosts_[r.peer]);
+        if (r.connection != 0) out += ",\"connection\":" + json_text(connection(r));
         return out + ",\"text\":" + json_text(text(r)) + "}\n";
     }
 
@@ -133,6 +139,12 @@ private:
     }
     [[nodiscard]] std::string name(std::uint32_t host) const {
         return host < hosts_.size() ? hosts_[host] : std::string{"the test"};
+    }
+    /// Returns the name of the connection of a line: the host that dialled it, and the number of
+    /// that dial. It is empty if the line is about none.
+    [[nodiscard]] std::string connection(const Record& r) const {
+        if (r.connection == 0) return {};
+        return name(r.dialled_by_peer ? r.peer : r.host) + ' ' + std::to_string(r.connection);
     }
     [[nodiscard]] std::string lanes(const Record& r) const {
         std::string out(hosts_.size() * width_, ' ');

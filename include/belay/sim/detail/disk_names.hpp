@@ -3,13 +3,16 @@
 /// DiskNames: the names of a simulated disk, as programs see them and as a crash leaves them.
 #pragma once
 
-#include <cstdint>   // std::uint64_t
-#include <iterator>  // std::next
-#include <map>       // std::map
-#include <memory>    // std::shared_ptr
-#include <string>    // std::string
-#include <utility>   // std::move
-#include <vector>    // std::vector
+#include <algorithm>    // std::min
+#include <cstdint>      // std::uint64_t
+#include <functional>   // std::less
+#include <iterator>     // std::next
+#include <map>          // std::map
+#include <memory>       // std::shared_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
 
 #include <belay/sim/detail/disk_inode.hpp>
 #include <belay/sim/digest.hpp>
@@ -28,7 +31,16 @@ struct DiskFile {
 /// Thread safety: distinct objects safe.
 class DiskNames {
 public:
-    using Names = std::map<std::string, std::shared_ptr<DiskFile>>;
+    // Names are seen from the root, without a slash in front.
+    using Names = std::map<std::string, std::shared_ptr<DiskFile>, std::less<>>;
+
+    /// Returns the name of a file or directory for a path, which is absolute or seen from the root.
+    /// The root is the empty name.
+    [[nodiscard]] static std::string_view name_of(std::string_view path) noexcept {
+        path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+        path = path.substr(0, path.find_last_not_of('/') + 1);
+        return path == "." ? std::string_view{} : path;
+    }
 
     /// Returns a new file without a name.
     [[nodiscard]] std::shared_ptr<DiskFile> make() {
@@ -37,23 +49,23 @@ public:
         return file;
     }
     /// Returns null if there is no file of that name.
-    [[nodiscard]] std::shared_ptr<DiskFile> find(const std::string& path) const {
-        const auto i = now_.find(path);
+    [[nodiscard]] std::shared_ptr<DiskFile> find(std::string_view path) const {
+        const auto i = now_.find(name_of(path));
         return i == now_.end() ? nullptr : i->second;
     }
     /// Returns all names, as programs see them.
     [[nodiscard]] const Names& all() const noexcept { return now_; }
 
-    void set(const std::string& path, std::shared_ptr<DiskFile> file) {
-        change({path, std::move(file), {}});
+    void set(std::string_view path, std::shared_ptr<DiskFile> file) {
+        change({std::string{name_of(path)}, std::move(file), {}});
     }
-    void remove(const std::string& path) { change({path, nullptr, {}}); }
+    void remove(std::string_view path) { change({std::string{name_of(path)}, nullptr, {}}); }
     /// Pre: there is a file of that name.
-    void move(const std::string& from, const std::string& to) {
-        change({to, now_.find(from)->second, from});
+    void move(std::string_view from, std::string_view to) {
+        change({std::string{name_of(to)}, find(from), std::string{name_of(from)}});
     }
-    void make_directory(const std::string& path) {
-        const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
+    void make_directory(std::string_view path) {
+        const std::string name{name_of(path)};
         // A directory that contains files has existed before.
         const auto within = now_.lower_bound(name + '/');
         if (within == now_.end() || !is_within(within->first, name)) {
@@ -62,10 +74,10 @@ public:
     }
 
     /// Returns whether a directory of this name was made, or has files in it.
-    [[nodiscard]] bool has_directory(const std::string& path) const {
-        const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
+    [[nodiscard]] bool has_directory(std::string_view path) const {
+        const std::string name{name_of(path)};
         const auto within = now_.lower_bound(name + '/');
-        return name.empty() || name == "." || directories_.count(name) != 0 ||
+        return name.empty() || directories_.count(name) != 0 ||
                (within != now_.end() && is_within(within->first, name));
     }
 
@@ -81,7 +93,8 @@ public:
     }
 
     /// Makes the names in a directory durable.
-    void sync(const std::string& directory) {
+    void sync(std::string_view path) {
+        const std::string_view directory = name_of(path);
         for (auto& [name, durable] : directories_) {
             durable = durable || directory_of(name) == directory;
         }
@@ -95,9 +108,10 @@ public:
         }
         pending_ = std::move(others);
     }
-    /// Puts a file at `path`, durably. This includes the directories above it that were made, and
+    /// Puts a file there, durably. This includes the directories above it that were made, and
     /// overrides earlier changes of its name.
-    void put(const std::string& path, std::shared_ptr<DiskFile> file) {
+    void put(std::string_view at, std::shared_ptr<DiskFile> file) {
+        const std::string path{name_of(at)};
         for (auto& [name, durable] : directories_) durable = durable || is_within(path, name);
         for (Change& change : pending_) {
             if (change.moved_from == path) change.moved_from.clear();
@@ -143,8 +157,7 @@ private:
 
     static std::string directory_of(const std::string& path) {
         const std::size_t slash = path.rfind('/');
-        if (slash == std::string::npos) return ".";
-        return path.substr(0, slash == 0 ? 1 : slash);
+        return slash == std::string::npos ? std::string{} : path.substr(0, slash);
     }
     static bool is_within(const std::string& path, const std::string& directory) noexcept {
         return path.size() > directory.size() && path.starts_with(directory) &&

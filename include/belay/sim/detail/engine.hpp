@@ -168,10 +168,11 @@ public:
 
     void note(Mark mark, std::uint32_t host, std::uint64_t facts = 0) noexcept {
         if (recorder_.on()) [[unlikely]]
-            return note_and_record(mark, host, facts, no_host);
+            return note_and_record(mark, host, facts, {no_host});
         trace_.note(now_, mark, host, facts);
     }
-    /// `peer_of` returns the host at the other end. It is called only if the world is recorded.
+    /// `peer_of` returns the other end of the connection. It is called only if the world is
+    /// recorded.
     template <class PeerOf>
     void note(Mark mark, std::uint32_t host, std::uint64_t facts, PeerOf&& peer_of) noexcept {
         if (recorder_.on()) [[unlikely]]
@@ -195,10 +196,9 @@ private:
 
     // Not inlined: a world that is not recorded would pay for its registers.
     [[gnu::cold, gnu::noinline]] void note_and_record(Mark mark, std::uint32_t host,
-                                                      std::uint64_t facts,
-                                                      std::uint32_t peer) noexcept {
+                                                      std::uint64_t facts, OtherEnd peer) noexcept {
         trace_.note(now_, mark, host, facts);
-        recorder_.add({now_, facts, events_, host, peer, mark});
+        recorder_.add({now_, facts, events_, host, peer.host, peer.connection, mark, peer.dialled});
     }
 
     static void run_slot(void* object) {

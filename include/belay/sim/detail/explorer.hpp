@@ -281,6 +281,7 @@ private:
                           }};
             f.smallest = shrink.run();
             f.shrink_worlds = shrink.tries();
+            f.shrink_ended = shrink.out_of_tries();
         }
         Outcome last = run(bodies_[0], seed, f.smallest, whole_history);
         if (repeats) f.details = last.details;

@@ -13,14 +13,23 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 enum class Mark : std::uint8_t;
 
+/// The other end of a connection.
+struct OtherEnd {
+    std::uint32_t host;
+    std::uint32_t connection = 0;  // counted by the host that dialled, from 1; 0: none
+    bool dialled = false;          // by the other end
+};
+
 /// One line of the history.
 struct Record {
     Instant time{};
     std::uint64_t facts = 0;
     std::uint64_t event = 0;  // its number, from 1; outside of an event, that of the last one
     std::uint32_t host = 0;
-    std::uint32_t peer = 0;  // the other end of a connection
+    std::uint32_t peer = 0;        // the other end of a connection
+    std::uint32_t connection = 0;  // see OtherEnd
     Mark mark{};
+    bool dialled_by_peer = false;
 
     friend bool operator==(const Record&, const Record&) = default;
 };

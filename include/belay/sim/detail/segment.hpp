@@ -3,7 +3,7 @@
 /// Segment, Pipe, End: the parts of a simulated connection.
 #pragma once
 
-#include <algorithm>     // std::min
+#include <algorithm>     // std::max, std::min
 #include <chrono>        // std::chrono::seconds
 #include <system_error>  // std::errc
 
@@ -31,6 +31,13 @@ struct Segment {
     Instant sent = always;
 };
 using SegmentKind = Segment::Kind;
+
+/// The request for a connection.
+struct Request {
+    Instant sent;
+    std::uint64_t number;  // of the requests of its host, from 1
+    std::uint16_t port;
+};
 
 /// Keeps a part of the segments under way when a connection breaks: half of the time all of them,
 /// otherwise a random number from the front.
@@ -61,10 +68,27 @@ public:
     /// Called after something has arrived, or the connection has ended. It must not run the code
     /// of a process, which may be frozen.
     virtual void changed() = 0;
+    /// Sets that the end of the socket resets the connection and loses data that was not sent, as
+    /// with SO_LINGER and a time of 0.
+    void reset_at_end(bool on) noexcept { resets_at_end_ = on; }
+    [[nodiscard]] bool resets_at_end() const noexcept { return resets_at_end_; }
 
 protected:
     ~ByteSocket() = default;
+
+private:
+    bool resets_at_end_ = false;
 };
+
+// The cost of a message in the window in addition to its bytes, so that empty ones are bounded too.
+inline constexpr std::size_t overhead_bytes = 16;
+inline constexpr std::size_t backlog_max = 128;
+inline constexpr std::size_t header_bytes = 40;  // of IPv4 and TCP
+// A segment that a slow link carries is looked at that often, since the limit may end.
+inline constexpr Duration look_again = std::chrono::milliseconds{100};
+// Source: Linux, net.ipv4.ip_local_port_range.
+inline constexpr std::uint64_t ephemeral_first = 32768;
+inline constexpr std::uint64_t ephemeral_count = 28232;
 
 /// The delays of a kernel that repeats a segment without an answer: a request for a connection, and
 /// data.   Source: Linux, TCP_TIMEOUT_INIT, TCP_RTO_MIN and TCP_RTO_MAX.
@@ -100,6 +124,17 @@ struct Pipe {
     bool blocked = false;                     // a partition holds it
     bool ping_unread = false;                 // at most one is under way
     bool window_unread = false;               // likewise
+
+    /// Returns the limit of unread_bytes.   `host_window` is that of every connection.
+    [[nodiscard]] std::size_t window(std::size_t host_window) const noexcept {
+        return std::min(host_window, bytes_max);
+    }
+    /// Returns how many bytes of a stream the window has space for.
+    [[nodiscard]] std::size_t space(std::size_t host_window) const noexcept {
+        const std::size_t used = unread_bytes + overhead_bytes;
+        const std::size_t free = window(host_window) > used ? window(host_window) - used : 0;
+        return unread_bytes == 0 ? std::max<std::size_t>(free, 1) : free;
+    }
 };
 
 /// One end of a connection.

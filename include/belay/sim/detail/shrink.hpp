@@ -3,16 +3,18 @@
 /// Shrink: searches the smallest scenario that still fails.
 #pragma once
 
-#include <set>      // std::set
-#include <string>   // std::string
-#include <utility>  // std::move
-#include <vector>   // std::vector
+#include <algorithm>         // std::max, std::min
+#include <initializer_list>  // std::initializer_list
+#include <set>               // std::set
+#include <string>            // std::string
+#include <utility>           // std::move
+#include <vector>            // std::vector
 
 #include <belay/sim/scenario.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// Leaves out faults, then hosts, and then makes times rounder and shorter.
+/// Leaves out faults, then hosts, and then makes times and wall clocks rounder and shorter.
 ///
 /// `Fails` is called with a scenario, and returns whether it fails in the same property. No
 /// scenario is tried twice. In the end no single fault can be left out, unless the tries ran out.
@@ -46,6 +48,7 @@ public:
             for (std::size_t before = 0; before != best_.size();) {
                 before = best_.size();
                 simplify_times();
+                simplify_clocks();
                 simplify_messages();
                 leave_out_single_faults();
             }
@@ -53,6 +56,8 @@ public:
         return with(best_);
     }
     [[nodiscard]] std::uint32_t tries() const noexcept { return tries_; }
+    /// Returns whether the limit of tries has ended the search: a smaller scenario may fail, too.
+    [[nodiscard]] bool out_of_tries() const noexcept { return out_of_tries_; }
 
 private:
     [[nodiscard]] Scenario with(const Steps& steps) const {
@@ -64,7 +69,9 @@ private:
     /// Takes the steps if they fail, too.
     bool improve(Steps steps) {
         const Scenario candidate = with(steps);
-        if (tries_ >= tries_max_ || !tried_.insert(to_cpp(candidate)).second) return false;
+        if (!tried_.insert(to_cpp(candidate)).second) return false;
+        out_of_tries_ = tries_ >= tries_max_;
+        if (out_of_tries_) return false;
         ++tries_;
         if (!fails_(candidate)) return false;
         best_ = std::move(steps);
@@ -116,29 +123,46 @@ private:
     }
     /// Changes one number of one step, from the roundest value to the finest.
     template <class Get, class Set>
-    void simplify(std::size_t i, Get&& get, Set&& set) {
-        static constexpr std::int64_t units[] = {10'000'000'000, 1'000'000'000, 100'000'000,
-                                                 10'000'000};
+    void simplify(std::size_t i, std::initializer_list<std::int64_t> units, Get&& get, Set&& set) {
         for (const std::int64_t unit : units) {
             const std::int64_t old = get(best_[i]);
             const std::int64_t round = old / unit * unit;
-            if (round == old || round < 0) return;
+            if (round == old) return;
             Steps steps = best_;
             set(steps[i], round);
             if (improve(std::move(steps))) return;
         }
     }
     void simplify_times() {
+        constexpr std::int64_t ms = 1'000'000;
         for (std::size_t i = 0; i < best_.size(); ++i) {
             if (!best_[i].message) {
                 simplify(
-                    i, [](const Scenario::Step& s) { return s.from.count(); },
+                    i, {10'000 * ms, 1'000 * ms, 100 * ms, 10 * ms},
+                    [](const Scenario::Step& s) { return s.from.count(); },
                     [](Scenario::Step& s, std::int64_t v) { s.from = Duration{v}; });
             }
             if (best_[i].lasts == forever) continue;
+            // A fault that lasts for 0 s reads as if it had no effect.
             simplify(
-                i, [](const Scenario::Step& s) { return s.lasts.count(); },
-                [](Scenario::Step& s, std::int64_t v) { s.lasts = Duration{v}; });
+                i, {10'000 * ms, 1'000 * ms, 100 * ms, 10 * ms},
+                [](const Scenario::Step& s) { return s.lasts.count(); },
+                [](Scenario::Step& s, std::int64_t v) {
+                    s.lasts = Duration{std::max(v, std::min(s.lasts.count(), 10 * ms))};
+                });
+        }
+    }
+    void simplify_clocks() {
+        constexpr std::int64_t s = 1'000'000'000;
+        for (std::size_t i = 0; i < best_.size(); ++i) {
+            if (best_[i].fault.kind != Fault::Kind::set_wall_clock) continue;
+            Steps steps = best_;
+            steps[i].fault.drift_ppm = 0;
+            improve(std::move(steps));
+            simplify(
+                i, {3'600 * s, 60 * s, s, s / 10},
+                [](const Scenario::Step& step) { return step.fault.min.count(); },
+                [](Scenario::Step& step, std::int64_t v) { step.fault.min = Duration{v}; });
         }
     }
     void simplify_messages() {
@@ -157,6 +181,7 @@ private:
     const std::optional<Duration> heals_;
     const std::uint32_t tries_max_;
     std::uint32_t tries_ = 0;
+    bool out_of_tries_ = false;
     std::set<std::string> tried_;
     Fails fails_;
 };

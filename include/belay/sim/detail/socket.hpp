@@ -29,6 +29,15 @@ inline constexpr Duration answer_limit = std::chrono::milliseconds{924'600};
 /// mcast_solicit = 3 questions, retrans_time_ms = 1000.
 inline constexpr Duration neighbour_limit = std::chrono::seconds{3};
 
+/// How a kernel probes a peer that is silent.   Source: Linux, tcp_keepalive_time,
+/// tcp_keepalive_intvl and tcp_keepalive_probes.
+struct KeepAlive {
+    bool on = false;
+    Duration idle = std::chrono::hours{2};
+    Duration interval = std::chrono::seconds{75};
+    int count = 9;
+};
+
 /// The result of a call that does not block: a number of bytes, or an error. std::errc{} with 0
 /// bytes is the end of the stream.
 struct IoResult {
@@ -70,6 +79,7 @@ public:
         side_ = 1;
         state_ = State::connected;
         channel_->attach_stream(side_, *this);
+        begin_probes();
         if (!end().ended) return;
         ended_ = true;
         error_ = end().error;
@@ -137,6 +147,7 @@ public:
         const std::size_t n = channel_->write(side_, bytes);
         if (n == 0) return {0, std::errc::resource_unavailable_try_again};
         if (!give_up_.waits()) watch_answers(host_->now());
+        if (reaches_peer()) heard_at_ = host_->now();
         return {n, {}};
     }
     /// Returns how much read() would return.
@@ -156,14 +167,21 @@ public:
         on_change_();
         return {};
     }
-    /// Closes the socket. With `reset`, data that was not sent yet is lost, as with SO_LINGER and a
-    /// time of 0.
-    void close(bool reset = false) {
+    using ByteSocket::reset_at_end;
+    /// Sets whether and how the kernel probes a silent peer.
+    void keep_alive(const KeepAlive& how) {
+        keep_alive_ = how;
+        if (state_ == State::connected && !ended_) begin_probes();
+    }
+    [[nodiscard]] const KeepAlive& keep_alive() const noexcept { return keep_alive_; }
+    /// Closes the socket.
+    void close() {
         give_up_.cancel();
+        probe_.cancel();
         state_ = State::closed;
         const belay::detail::Ref<Channel> channel = std::exchange(channel_, {});
         if (!channel) return;
-        reset ? channel->abort(side_) : channel->release(side_);
+        resets_at_end() ? channel->abort(side_) : channel->release(side_);
     }
 
     [[nodiscard]] Address peer_address() const noexcept {
@@ -196,10 +214,14 @@ private:
             if (state_ == State::connecting) return fail(e.error);
             if (!std::exchange(ended_, true)) error_ = e.error;
             give_up_.cancel();
+            probe_.cancel();
         } else if (state_ == State::connecting && e.up) {
             state_ = State::connected;
             give_up_.cancel();
+            begin_probes();
         }
+        heard_at_ = host_->now();
+        unanswered_probes_ = 0;
         on_change_();
     }
     void fail(std::errc why) {
@@ -216,6 +238,37 @@ private:
             watch_answers(silent);
         });
     }
+    void begin_probes() {
+        probe_.cancel();
+        heard_at_ = host_->now();
+        unanswered_probes_ = 0;
+        if (keep_alive_.on) probe_at(after(heard_at_, keep_alive_.idle));
+    }
+    void probe_at(Instant time) {
+        probe_ = host_->at(time, [this] { probe(); });
+    }
+    void probe() {
+        const Instant now = host_->now();
+        // Data that is repeated is a probe, too.
+        if (give_up_.waits() && channel_->unanswered_since(side_) != never) {
+            return probe_at(after(now, keep_alive_.idle));
+        }
+        const Instant due = after(heard_at_, keep_alive_.idle);
+        if (unanswered_probes_ == 0 && now < due) return probe_at(due);
+        if (unanswered_probes_ >= keep_alive_.count) return channel_->give_up(side_);
+        if (!reaches_peer()) {
+            ++unanswered_probes_;
+            return probe_at(after(now, keep_alive_.interval));
+        }
+        channel_->ping(side_);  // a kernel that has forgotten the connection answers with a reset
+        begin_probes();
+    }
+    /// Returns whether packets arrive at the peer, and its answers here.
+    [[nodiscard]] bool reaches_peer() const noexcept {
+        const Fabric& fabric = Kernel::fabric(*host_);
+        const Station& peer = *channel_->end(1 - side_).station;
+        return !fabric.blocked(*end().station, peer) && !fabric.blocked(peer, *end().station);
+    }
     [[nodiscard]] Station* find(Address address) const noexcept {
         if (address >> 24 == loopback_address >> 24 || address == 0)
             return &Kernel::station(*host_);
@@ -229,6 +282,10 @@ private:
     Function<void()> on_change_;
     belay::detail::Ref<Channel> channel_;
     Timer give_up_;
+    Timer probe_;
+    KeepAlive keep_alive_{};
+    Instant heard_at_ = always;  // the peer's kernel
+    int unanswered_probes_ = 0;
     std::errc error_{};  // reported once
     int side_ = 0;
     State state_ = State::closed;

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants differences between options and their tables, and sees option_tables.py find them."""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import option_tables  # noqa: E402
+
+HEADER = """struct Other {
+    int none = 1;
+};
+struct Some {
+    /// A comment; with a semicolon.
+    bool swarm = true;
+    std::uint32_t kills = 3;  ///< of processes
+    std::uint64_t rate_max = 1'000'000;
+    Duration within = std::chrono::seconds{20};
+    std::vector<std::string> kinds{};
+};
+"""
+PAGE = """| `Some` | largest number of |
+| --- | --- |
+| `kills` = 3, `rate_max` = 1,000,000 | things |
+
+| `Some` | environment | meaning |
+| --- | --- | --- |
+| `swarm` = true | | `not_a_field` |
+| `within` = 20 s | | |
+| `kinds` | | |
+
+| `Other` | meaning |
+| --- | --- |
+| `unrelated` = 7 | |
+"""
+
+
+class OptionTablesTest(unittest.TestCase):
+    def found(self, page=PAGE, header=HEADER):
+        with tempfile.TemporaryDirectory() as directory:
+            root = pathlib.Path(directory)
+            (root / "page.md").write_text(page)
+            (root / "some.hpp").write_text(header)
+            with mock.patch.object(option_tables, "TABLES", {("some.hpp", "Some"): "page.md"}):
+                return list(option_tables.differences(root))
+
+    def test_agreement(self):
+        self.assertEqual(self.found(), [])
+
+    def test_a_missing_row(self):
+        self.assertEqual(self.found(PAGE.replace("| `kinds` | | |\n", "")), ["page.md: the table of Some lacks `kinds`"])
+
+    def test_another_default(self):
+        self.assertEqual(self.found(PAGE.replace("`kills` = 3", "`kills` = 4")),
+                         ["page.md: `kills` of Some = 4, but the header has 3"])
+        self.assertEqual(self.found(PAGE.replace("1,000,000", "1,000")),
+                         ["page.md: `rate_max` of Some = 1000, but the header has 1000000"])
+
+    def test_a_row_without_a_field(self):
+        self.assertEqual(self.found(PAGE.replace("`kinds`", "`kinds`, `more` = 2")), ["page.md: Some has no field `more`"])
+
+    def test_a_struct_that_is_not_there(self):
+        self.assertIn("some.hpp: no fields of Some found", self.found(header="struct Another {\n};\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
