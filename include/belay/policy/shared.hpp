@@ -14,7 +14,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Makes a Shared rule ask an empty budget again after a wait, instead of giving up.
 ///
-/// Use it for a Supervisor, which should not end because other callers spent the tokens.
+/// Use it for a Supervisor, which should not end because other callers spent the tokens. Calls and
+/// hedges need it rarely: without it, those that cannot pay fail at once.
 ///
 /// A TokenBudget gains only by successes, so an outage could leave it empty for ever. A caller that
 /// it rejects therefore waits between one and two of these waits, and then makes its attempt also
