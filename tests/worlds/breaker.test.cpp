@@ -160,7 +160,7 @@ private:
         probes_[i] = true;
         std::size_t under_way = 0;
         for (std::size_t k = 0; k < links_.size(); ++k) {
-            under_way += probes_[k] && links_[k]->status().attempt != 0 ? 1 : 0;
+            if (probes_[k] && links_[k]->status().attempt != 0) ++under_way;
         }
         if (under_way > 1) run_.wrong = "two probes at a time";
     }
