@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include <belay/core/tee.hpp>
+#include <belay/link/bundle.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/core/observed_in_every_form.hpp"
@@ -30,6 +31,13 @@ struct PoolRecorder {
     }
     void on_writable(std::size_t i, Lane) { reported.push_back(std::to_string(i) + " writable"); }
     void on_idle() { reported.emplace_back("idle"); }
+};
+
+struct LaneRecorder {
+    Recorded& reported;
+    void on_message(std::size_t i, const std::string& m, Lane lane) {
+        reported.push_back(std::to_string(i) + " says " + m + " on " + std::to_string(lane));
+    }
 };
 
 /// Starts its pool again when the first of its connections has stopped.
@@ -58,6 +66,29 @@ TEST_CASE("Pool: one connection dials, and the others wait for it", "[fleet][poo
     rig.run(62s);
     CHECK(rig.pool->status().connected == 5);
     CHECK(rig.connections.all.size() == 6);
+}
+
+TEST_CASE("Pool over a Bundle notifies of the lane of each message", "[fleet][pool][unit]") {
+    ScriptedConnections connections{.opens = true};
+    Recorded lanes;
+    Recorded all;
+    const ScriptedPoolTransport one{&connections};
+    Pool pool{Bundle{one, one}, a_second(), PoolOptions{.size = 1},
+              Tee{PoolNotes{&all}, LaneRecorder{lanes}}};
+    pool.attach(Waker{});
+    pool.start();
+    const auto run = [&pool] {
+        while (pool.deadline() <= at(1s)) pool.advance(at(1s));
+    };
+    run();
+    REQUIRE(pool.status().connected == 1);
+    CHECK(connections.all[1].link.received("b") == driver::Post::taken);
+    CHECK(connections.all[0].link.received("a") == driver::Post::taken);
+    run();
+    CHECK(lanes == Recorded{"0 says b on 1", "0 says a on 0"});
+    CHECK(std::count(all.begin(), all.end(), "0 says a") == 1);
+    CHECK(pool.acquire().send("c", 1) == SendResult::sent);
+    CHECK(connections.all[1].sent == Recorded{"c"});
 }
 
 TEST_CASE("Pool: a dead connection in use makes those suspect that were idle for longer",

@@ -114,7 +114,9 @@ public:
     }
     [[nodiscard]] std::size_t under_way() const {
         std::size_t count = 0;
-        for (const auto& call : all_) count += call->task ? 1 : 0;
+        for (const auto& call : all_) {
+            if (call->task) ++count;
+        }
         return count;
     }
     /// Returns whether a new call under each name succeeds within this time.

@@ -91,7 +91,8 @@ class ProbingClient {
 
 public:
     ProbingClient(sim::Host& host, ProbeWorld& run)
-        : run_{run},
+        : host_{host},
+          run_{run},
           breaker_{ConsecutiveFailures{3}, OpenFor{2s}, run.world.clock(), run.times.half_open} {
         for (std::size_t i = 0; i < links_.size(); ++i) {
             links_[i].emplace(Heartbeat{sim::Tcp{host, "server", 1}, run.times.beats},
@@ -100,6 +101,7 @@ public:
             host.attach(*links_[i]);
             links_[i]->start();
         }
+        operate();
     }
     [[nodiscard]] bool is_well() const {
         const BreakerState state = breaker_.state();
@@ -114,6 +116,34 @@ public:
     }
 
 private:
+    /// What a person does. None of it may leave a permit behind.
+    void operate() {
+        if (run_.world.healed_at()) return;
+        host_.after(400ms, [this] { operate(); });
+        auto& link = *links_[host_.choose("which", links_.size())];
+        switch (host_.choose("what", 20)) {
+            case 0:
+                static_cast<void>(link.reconnect_now(host_.chance("force", 50)));
+                return;
+            case 1:
+                link.shut(Gate::hidden, host_.chance("grace", 50) ? 300ms : 0ms);
+                host_.after(600ms, [&link] { link.open(Gate::hidden); });
+                return;
+            case 2:
+                link.stop();
+                link.start();
+                return;
+            case 3:
+                link.drain(200ms);
+                host_.after(500ms, [&link] { link.start(); });
+                return;
+            case 4:
+                link.report_unhealthy();
+                return;
+            default:
+                return;
+        }
+    }
     void on_state(std::size_t i, const Transition& change) {
         const LinkState to = change.to.state;
         if (to == LinkState::suspended) run_.world.reach("breaker open");
@@ -130,11 +160,12 @@ private:
         probes_[i] = true;
         std::size_t under_way = 0;
         for (std::size_t k = 0; k < links_.size(); ++k) {
-            under_way += probes_[k] && links_[k]->status().attempt != 0 ? 1 : 0;
+            if (probes_[k] && links_[k]->status().attempt != 0) ++under_way;
         }
         if (under_way > 1) run_.wrong = "two probes at a time";
     }
 
+    sim::Host& host_;
     ProbeWorld& run_;
     ProbeBreaker breaker_;
     std::array<bool, 3> probes_{};

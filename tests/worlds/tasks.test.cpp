@@ -27,33 +27,33 @@ namespace {
 constexpr std::uint64_t tasks_max = 120;
 constexpr std::size_t urgent_in_a_row = 3;
 
-struct Task {
+struct Chore {
     std::uint64_t number = 0;
     [[nodiscard]] std::size_t lane() const noexcept { return number % 3 == 0 ? 0 : 1; }
     /// Another version of the program wrote its bytes.
     [[nodiscard]] bool is_foreign() const noexcept { return number % 7 == 0; }
 };
 
-struct TaskLane {
-    std::size_t operator()(const Task& task) const noexcept { return task.lane(); }
+struct ChoreLane {
+    std::size_t operator()(const Chore& task) const noexcept { return task.lane(); }
 };
 
-struct TaskCodec {
-    static bool encode(const Task& task, Bytes& into) {
+struct ChoreCodec {
+    static bool encode(const Chore& task, Bytes& into) {
         const std::string text = (task.is_foreign() ? "?" : "") + std::to_string(task.number);
         into = to_bytes(text + std::string(100, ' '));
         return true;
     }
-    static std::optional<Task> decode(BytesView bytes) {
+    static std::optional<Chore> decode(BytesView bytes) {
         const std::string text{as_text(bytes)};
         if (text.starts_with('?')) return std::nullopt;
-        return Task{std::stoull(text)};
+        return Chore{std::stoull(text)};
     }
 };
 
 /// What the test sees; it outlives the processes.
-struct TaskWorld {
-    explicit TaskWorld(sim::World& w) : world{w} {}
+struct ChoreWorld {
+    explicit ChoreWorld(sim::World& w) : world{w} {}
 
     sim::World& world;
     std::string wrong{};
@@ -65,19 +65,19 @@ struct TaskWorld {
 };
 
 /// Pushes tasks, and executes them.
-class TaskProcess {
+class ChoreProcess {
     using Log = Journal<sim::Disk>;
     /// The one journal of dead letters of both lanes.
-    struct DeadTasks {
+    struct DeadChores {
         Log* log;
         std::error_code try_push(Bytes&& letter) { return log->try_push(BytesView{letter}); }
         std::error_code flush() noexcept { return log->flush(); }
     };
-    using Lane = Encoded<Log, TaskCodec, DeadTasks>;
-    using Tasks = Queue<Priority<Lane, 2, TaskLane>>;
+    using Lane = Encoded<Log, ChoreCodec, DeadChores>;
+    using Tasks = Queue<Priority<Lane, 2, ChoreLane>>;
 
 public:
-    TaskProcess(sim::Host& host, TaskWorld& run) : host_{host}, run_{run} {
+    ChoreProcess(sim::Host& host, ChoreWorld& run) : host_{host}, run_{run} {
         auto urgent = open("data/urgent");
         auto bulk = open("data/bulk");
         auto dead = open("data/dead");
@@ -89,9 +89,9 @@ public:
         run.unsure.clear();
         dead_.emplace(std::move(*dead));
         tasks_.emplace(
-            Priority{std::array{Lane{std::move(*urgent), TaskCodec{}, DeadTasks{&*dead_}},
-                                Lane{std::move(*bulk), TaskCodec{}, DeadTasks{&*dead_}}},
-                     TaskLane{},
+            Priority{std::array{Lane{std::move(*urgent), ChoreCodec{}, DeadChores{&*dead_}},
+                                Lane{std::move(*bulk), ChoreCodec{}, DeadChores{&*dead_}}},
+                     ChoreLane{},
                      {.in_a_row = urgent_in_a_row}});
         push();
         work();
@@ -109,7 +109,7 @@ public:
             dead.insert(std::stoull(std::string{as_text(*body)}.substr(1)));
         }
         for (const std::uint64_t number : run_.promised) {
-            const Task task{number};
+            const Chore task{number};
             const bool is_there =
                 task.is_foreign() ? dead.contains(number) : run_.executed.contains(number);
             if (!is_there) return "task " + std::to_string(number) + " is lost";
@@ -137,20 +137,20 @@ private:
         const auto until = static_cast<std::uint64_t>(host_.now().time_since_epoch() / 100ms);
         while (!ends_ && run_.pushed < std::min(until, tasks_max)) {
             const std::uint64_t number = ++run_.pushed;
-            if (!tasks_->push(Task{number})) run_.unsure.insert(number);
+            if (!tasks_->push(Chore{number})) run_.unsure.insert(number);
             end_if_failed();
         }
     }
     void work() {
         host_.after(150ms, [this] { work(); });
         if (ends_) return;
-        const auto report = tasks_->drain([this](const Task& task) { return execute(task); },
+        const auto report = tasks_->drain([this](const Chore& task) { return execute(task); },
                                           host_.choose("most", 6));
         if (report.error) in_a_row_ = 0;
         if (!tasks_->flush() && !ends_) note_durable();
         end_if_failed();
     }
-    bool execute(const Task& task) {
+    bool execute(const Chore& task) {
         const std::size_t lane = task.lane();
         const std::string name = "task " + std::to_string(task.number);
         if (task.number > run_.pushed) run_.wrong = name + " was never pushed";
@@ -183,7 +183,7 @@ private:
     }
 
     sim::Host& host_;
-    TaskWorld& run_;
+    ChoreWorld& run_;
     bool ends_ = false;
     std::optional<Log> dead_{};
     std::optional<Tasks> tasks_{};
@@ -194,20 +194,20 @@ private:
 };
 
 bool lanes_of_journals(sim::World& world) {
-    TaskWorld& run = world.make<TaskWorld>(world);
-    sim::Host& host =
-        world.host("tasks", [&run](sim::Host& h) { return std::make_unique<TaskProcess>(h, run); });
+    ChoreWorld& run = world.make<ChoreWorld>(world);
+    sim::Host& host = world.host(
+        "tasks", [&run](sim::Host& h) { return std::make_unique<ChoreProcess>(h, run); });
     fill_disk_at_times(world, "tasks", 14'000);
     for (const char* const mark : {"journal failed", "task repeated"}) world.reachable(mark);
     world.always("the rules of the queue", [&run] { return run.wrong; });
     world.run_for(15s);
     world.heal();
     const auto is_done = [&] {
-        const auto* const process = host.process<TaskProcess>();
+        const auto* const process = host.process<ChoreProcess>();
         return process != nullptr && process->is_done();
     };
     return world.eventually("every task ends", 20s, is_done) &&
-           world.require("no task is lost", host.process<TaskProcess>()->judge());
+           world.require("no task is lost", host.process<ChoreProcess>()->judge());
 }
 
 }  // namespace

@@ -20,15 +20,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint64_t parcels = 90;
-constexpr std::uint32_t parcel_deliveries_max = 4;
-constexpr std::size_t parcel_slack = 512;
+constexpr std::uint64_t crates = 90;
+constexpr std::uint32_t crate_deliveries_max = 4;
+constexpr std::size_t crate_slack = 512;
 
 /// What the test sees; it outlives the processes.
-struct ParcelWorld {
-    explicit ParcelWorld(sim::World& w) : world{w}, counts{w.chance("count before lending", 50)} {}
+struct CrateWorld {
+    explicit CrateWorld(sim::World& w) : world{w}, counts{w.chance("count before lending", 50)} {}
 
-    struct Parcel {
+    struct Crate {
         std::uint32_t lends = 0;     ///< how often it was leased
         std::uint32_t recorded = 0;  ///< deliveries that are durable
         bool is_acked = false;       ///< its end may be durable
@@ -41,22 +41,22 @@ struct ParcelWorld {
     std::uint64_t pushed = 0;    ///< the last number that was tried
     std::uint64_t promised = 0;  ///< all up to this number that were accepted are durable
     std::set<std::uint64_t> accepted{};
-    std::map<std::uint64_t, Parcel> all{};
+    std::map<std::uint64_t, Crate> all{};
 };
 
-/// Pushes parcels, and works on several at a time.
-class ParcelProcess {
+/// Pushes crates, and works on several at a time.
+class CrateProcess {
     using Log = Journal<sim::Disk>;
     struct Watch {
-        ParcelProcess* process;
+        CrateProcess* process;
         void on_dead(const DeadWork& dead) { process->on_dead(dead); }
     };
     using Work = WorkQueue<Log, KeepDead, Watch>;
 
 public:
-    ParcelProcess(sim::Host& host, ParcelWorld& run) : host_{host}, run_{run} {
+    CrateProcess(sim::Host& host, CrateWorld& run) : host_{host}, run_{run} {
         auto log = Log::open(
-            host.disk(), "data/parcels",
+            host.disk(), "data/crates",
             {.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{run.world.bits()()}});
         if (!log) {
             end();
@@ -64,10 +64,10 @@ public:
         }
         WorkOptions options;
         options.lease = 400ms;
-        options.deliveries_max = parcel_deliveries_max;
+        options.deliveries_max = crate_deliveries_max;
         options.count_before_lending = run.counts;
         options.record_bytes_max = 1024;
-        options.slack_bytes = parcel_slack;
+        options.slack_bytes = crate_slack;
         auto work = Work::open(std::move(*log), options, moment(), Watch{this});
         if (!work) {
             end();
@@ -82,19 +82,19 @@ public:
     }
 
     [[nodiscard]] bool is_done() const {
-        return !ends_ && work_ && run_.pushed == parcels && work_->empty();
+        return !ends_ && work_ && run_.pushed == crates && work_->empty();
     }
-    /// Returns what is wrong with the ends of the parcels.
+    /// Returns what is wrong with the ends of the crates.
     [[nodiscard]] std::string judge() {
         std::set<std::uint64_t> dead;
         const std::error_code error =
             work_->for_each_dead([&](const WorkItem& item) { dead.insert(number_of(item.body)); });
         if (error) return error.message();
         for (const std::uint64_t number : run_.accepted) {
-            const auto& parcel = run_.all[number];
-            const std::string name = "parcel " + std::to_string(number);
-            if (!parcel.is_acked && !dead.contains(number)) return name + " is lost";
-            if (parcel.is_finished && dead.contains(number)) return name + " is finished and dead";
+            const auto& crate = run_.all[number];
+            const std::string name = "crate " + std::to_string(number);
+            if (!crate.is_acked && !dead.contains(number)) return name + " is lost";
+            if (crate.is_finished && dead.contains(number)) return name + " is finished and dead";
         }
         return {};
     }
@@ -118,7 +118,7 @@ private:
         if (ends_) return;
         host_.after(100ms, [this] { push(); });
         const auto until = static_cast<std::uint64_t>(host_.now().time_since_epoch() / 100ms);
-        while (run_.pushed < std::min(until, parcels)) {
+        while (run_.pushed < std::min(until, crates)) {
             const std::uint64_t number = ++run_.pushed;
             const std::string body =
                 std::to_string(number) + std::string(host_.choose("length", 400), ' ');
@@ -134,15 +134,15 @@ private:
         const auto held = work_->lease(moment());
         if (!held) return end_if_failed();
         const std::uint64_t number = number_of(held->body);
-        const std::string name = "parcel " + std::to_string(number);
-        auto& parcel = run_.all[number];
-        if (held->delivery <= parcel.recorded) run_.wrong = name + " has lost a delivery";
-        if (!run_.counts && held->delivery > parcel.lends + 1)
+        const std::string name = "crate " + std::to_string(number);
+        auto& crate = run_.all[number];
+        if (held->delivery <= crate.recorded) run_.wrong = name + " has lost a delivery";
+        if (!run_.counts && held->delivery > crate.lends + 1)
             run_.wrong = name + " has one too many";
-        if (held->delivery > parcel_deliveries_max) run_.wrong = name + " is leased too often";
-        if (parcel.is_finished || parcel.is_dead) run_.wrong = name + " is leased after its end";
-        ++parcel.lends;
-        if (run_.counts) parcel.recorded = held->delivery;
+        if (held->delivery > crate_deliveries_max) run_.wrong = name + " is leased too often";
+        if (crate.is_finished || crate.is_dead) run_.wrong = name + " is leased after its end";
+        ++crate.lends;
+        if (run_.counts) crate.recorded = held->delivery;
         unrecorded_[number] = held->delivery - 1;
         // Many take longer than their lease, and some never end.
         host_.after(std::chrono::milliseconds{host_.choose("takes", 600)},
@@ -152,9 +152,9 @@ private:
         if (ends_) return;
         const std::uint64_t how = host_.choose("how it ends", 10);
         if (how < 3) return;
-        auto& parcel = run_.all[number];
+        auto& crate = run_.all[number];
         const bool acks = how >= 6;
-        const bool was_acked = std::exchange(parcel.is_acked, parcel.is_acked || acks);
+        const bool was_acked = std::exchange(crate.is_acked, crate.is_acked || acks);
         const std::error_code error =
             acks ? work_->ack(lease)
                  : work_->nack(lease, moment(), std::chrono::milliseconds{100 * how});
@@ -162,7 +162,7 @@ private:
         if (!error && acks) unfinished_.insert(number);
         if (error == QueueErrc::lease_ended) {
             run_.world.reach("lease ended");
-            if (acks) parcel.is_acked = was_acked;
+            if (acks) crate.is_acked = was_acked;
         }
         end_if_failed();
     }
@@ -187,25 +187,25 @@ private:
     void on_dead(const DeadWork& dead) {
         const std::uint64_t number = number_of(dead.body);
         run_.world.reach("dead letter");
-        auto& parcel = run_.all[number];
-        if (!run_.counts && parcel.lends < parcel_deliveries_max) {
-            run_.wrong = "parcel " + std::to_string(number) + " is dead too early";
+        auto& crate = run_.all[number];
+        if (!run_.counts && crate.lends < crate_deliveries_max) {
+            run_.wrong = "crate " + std::to_string(number) + " is dead too early";
         }
     }
 
     sim::Host& host_;
-    ParcelWorld& run_;
+    CrateWorld& run_;
     bool ends_ = false;
     std::optional<Work> work_{};
     std::map<std::uint64_t, std::uint32_t> unrecorded_{};
     std::set<std::uint64_t> unfinished_{};
 };
 
-bool parcels_copied_forward(sim::World& world) {
-    ParcelWorld& run = world.make<ParcelWorld>(world);
+bool crates_copied_forward(sim::World& world) {
+    CrateWorld& run = world.make<CrateWorld>(world);
     sim::Host& host = world.host(
-        "parcels", [&run](sim::Host& h) { return std::make_unique<ParcelProcess>(h, run); });
-    fill_disk_at_times(world, "parcels", 9'000);
+        "crates", [&run](sim::Host& h) { return std::make_unique<CrateProcess>(h, run); });
+    fill_disk_at_times(world, "crates", 9'000);
     for (const char* const mark :
          {"journal failed", "lease ended", "dead letter", "items copied"}) {
         world.reachable(mark);
@@ -214,12 +214,11 @@ bool parcels_copied_forward(sim::World& world) {
     world.run_for(10s);
     world.heal();
     const auto is_done = [&] {
-        const auto* const process = host.process<ParcelProcess>();
+        const auto* const process = host.process<CrateProcess>();
         return process != nullptr && process->is_done();
     };
-    return world.eventually("every parcel ends", 60s, is_done) &&
-           world.require("every parcel is finished or dead",
-                         host.process<ParcelProcess>()->judge());
+    return world.eventually("every crate ends", 60s, is_done) &&
+           world.require("every crate is finished or dead", host.process<CrateProcess>()->judge());
 }
 
 }  // namespace
@@ -229,5 +228,5 @@ TEST_CASE("WorkQueue that copies items forward keeps deliveries and ends while l
     auto options = world_options(
         {.kills = 5, .disk_refusals = 2, .disk_errors = 3, .within = 9s, .lasts_max = 3s});
     options.seeds = 100;  // each has several hundred events
-    CHECK(explored("work_compaction", options, parcels_copied_forward));
+    CHECK(explored("work_compaction", options, crates_copied_forward));
 }

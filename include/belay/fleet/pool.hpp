@@ -259,8 +259,9 @@ private:
         arrange();
         notify<typename Hooks::State>(i, change);
     }
-    void take_message(std::size_t i, message_type message) {
-        notify<typename Hooks::Message>(i, std::move(message));
+    void take_message(std::size_t i, message_type message, Lane lane) {
+        detail::notify<typename Hooks::Message>(observer_, *this, Lane{lane}, std::size_t{i},
+                                                std::move(message));
     }
     void take_writable(std::size_t i, Lane lane) {
         notify<typename Hooks::Writable>(i, Lane{lane});

@@ -18,22 +18,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// on_message, which may leave out the lane.
-template <class S, class M>
+/// on_message with the parameters A, the last of which is the message. The lane follows them; the
+/// observer may leave it out.
+template <class S, class... A>
 struct MessageHook {
-    using Long = Hook<OnMessage, S, M, Lane>;
-    using Short = Hook<OnMessage, S, M>;
+    using Long = Hook<OnMessage, S, A..., Lane>;
+    using Short = Hook<OnMessage, S, A...>;
     template <class O>
     static constexpr bool callable_on =
         Long::template callable_on<O> || Short::template callable_on<O>;
     template <class O>
     static constexpr bool right = callable_on<O> || Long::template right<O>;
-    template <class O, class B>
-    static constexpr void call(O& o, S& link, B&& message, Lane lane) {
+    /// The lane comes first, so that the others are a pack.
+    template <class O, class... B>
+    static constexpr void call(O& o, S& machine, Lane lane, B&&... b) {
         if constexpr (Long::template callable_on<O>) {
-            Long::call(o, link, static_cast<B&&>(message), Lane{lane});
+            Long::call(o, machine, static_cast<B&&>(b)..., Lane{lane});
         } else {
-            Short::call(o, link, static_cast<B&&>(message));
+            Short::call(o, machine, static_cast<B&&>(b)...);
         }
     }
 };

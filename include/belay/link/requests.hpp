@@ -328,7 +328,7 @@ private:
                                  std::move(message));
             }
         }
-        detail::notify<typename Hooks::Message>(observer_, *this, std::move(message), Lane{lane});
+        detail::notify<typename Hooks::Message>(observer_, *this, Lane{lane}, std::move(message));
     }
     /// Without an order, the next answer might be given to a wrong question.
     struct OrderGuard {

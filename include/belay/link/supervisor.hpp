@@ -335,8 +335,8 @@ private:
     void deliver(message_type message, Lane lane) {
         const LinkState state = core_.status().state;
         if (state == LinkState::connected || state == LinkState::draining) {
-            return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
-                                                           Lane{lane});
+            return detail::notify<typename Hooks::Message>(observer_, *this, Lane{lane},
+                                                           std::move(message));
         }
         // A lane of a bundle waits, because the other lanes can open without its messages. If there
         // is only one, its check may wait for a message behind these.
@@ -432,8 +432,8 @@ private:
                 detail::notify<typename Hooks::State>(observer_, *this, change);
             } else {
                 auto early = pending_events_.take_early();
-                detail::notify<typename Hooks::Message>(observer_, *this, std::move(early.message),
-                                                        Lane{early.lane});
+                detail::notify<typename Hooks::Message>(observer_, *this, Lane{early.lane},
+                                                        std::move(early.message));
             }
             if (guard.gone()) return false;
         }

@@ -259,8 +259,8 @@ private:
         Outbox* me;
         void on_state(const Transition& change) { me->on_state(change); }
         void on_message(message_type message, Lane lane) {
-            detail::notify<typename Hooks::Message>(me->observer_, *me, std::move(message),
-                                                    Lane{lane});
+            detail::notify<typename Hooks::Message>(me->observer_, *me, Lane{lane},
+                                                    std::move(message));
         }
         void on_writable(Lane lane) {
             if (lane == 0) me->busy_ = false;

@@ -20,7 +20,7 @@ BELAY_DETAIL_HOOK(OnLeases, on_leases);
 template <class P, class M>
 struct PoolHooks {
     using State = Hook<OnState, P, std::size_t, const Transition&>;
-    using Message = Hook<OnMessage, P, std::size_t, M>;
+    using Message = MessageHook<P, std::size_t, M>;
     using Writable = Hook<OnWritable, P, std::size_t, Lane>;
     using Idle = Hook<OnIdle, P>;
     using Leases = Hook<OnLeases, P, const PoolStatus&>;
@@ -32,7 +32,8 @@ struct PoolHooks {
                       "const belay::Transition&)', or have 'auto& pool' in front of that");
         static_assert(Message::template right<O>,
                       "Pool: the observer's on_message must be 'on_message(std::size_t "
-                      "connection, message_type)', or have 'auto& pool' in front of that");
+                      "connection, message_type)', or have 'auto& pool' in front of that, a "
+                      "'belay::Lane' after it, or both");
         static_assert(Writable::template right<O>,
                       "Pool: the observer's on_writable must be 'on_writable(std::size_t "
                       "connection, belay::Lane)', or have 'auto& pool' in front of that");
@@ -59,8 +60,8 @@ struct PoolMemberObserver {
     void on_state(const Transition& change) {
         if (pool != nullptr) pool->take_state(index, change);
     }
-    void on_message(typename Pool::message_type message, Lane) {
-        if (pool != nullptr) pool->take_message(index, std::move(message));
+    void on_message(typename Pool::message_type message, Lane lane) {
+        if (pool != nullptr) pool->take_message(index, std::move(message), lane);
     }
     void on_writable(Lane lane) {
         if (pool != nullptr) pool->take_writable(index, lane);
