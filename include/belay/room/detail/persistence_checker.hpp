@@ -240,7 +240,7 @@ private:
     void refused_append(ModelRoom& room) {
         if (room.states.back().exists) return;
         flush();
-        // Where a flush says which rooms it refuses, the others' changes come with the next one.
+        // If a flush names the rooms that it refuses, the next one stores the others' changes.
         if (refuses(room, false)) static_cast<void>(refuses(room, true));
     }
     /// An append to a room without a history.   Returns: whether a flush has named it.
@@ -284,7 +284,7 @@ private:
                 other.settle(other.states.size() - 1);
                 look_at(other, Rule::failed_flush_names_what_it_refuses);
             } else {
-                // Nobody knows what is stored of it, now or later.
+                // It is unknown what is stored of it, now or later.
                 erase(other);
             }
         }

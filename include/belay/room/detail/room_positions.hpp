@@ -41,7 +41,7 @@ public:
             pairs.push_back(load);
             return load.number;
         }
-        // Somebody else's change: what is known to be before it.
+        // The change of another server: what is known to be before it.
         if (at != pairs.begin()) return std::prev(at)->number;
         pairs.insert(pairs.begin(), {0, load.position});
         return 0;

@@ -69,7 +69,7 @@ struct LoggedRoom {
     std::uint64_t covered = 0;
     /// What the newest snapshot file covers that was written since the log was opened; 0: none was.
     std::uint64_t saved = 0;
-    /// The record that says its state.
+    /// The record that has its state.
     std::uint64_t record = 0;
     std::uint64_t last = 0;
     std::vector<LoggedUpdate> updates{};
@@ -139,7 +139,7 @@ public:
                       [&](const LoggedUpdate& u) { return u.position <= room.covered; });
         pin(entry);
     }
-    /// A snapshot file was written; what it covers is needed of the log until a state says so.
+    /// A snapshot file was written. The log keeps what it covers until a state record names it.
     void saved(LoggedRoom& room, std::uint64_t covers) noexcept { room.saved = covers; }
     /// Nothing is left of a room that was erased, but its record.
     void forget(std::string_view id) {

@@ -41,11 +41,11 @@ public:
         protocol  ///< ERROR protocol; close
     };
 
-    /// How often a sender that nobody authorized may have been started since the attach of its
+    /// How often a sender without an authorizer may have been started since the attach of its
     /// record.
     static constexpr std::uint64_t runs_ahead_max = std::uint64_t{1} << 20U;
 
-    /// `authorized`: whoever says HELLO for a sender has shown that it may.
+    /// `authorized`: a peer that sends HELLO for a sender has shown that it may.
     ReceiverCore(const Id& store, const ReceiverOptions::Limits& limits,
                  bool authorized = false) noexcept
         : store_{store}, limits_{limits}, authorized_{authorized} {}
@@ -181,8 +181,8 @@ public:
 private:
     static constexpr std::uint64_t last_u32 = 0xFFFF'FFFF;
 
-    /// Who is authorized may have crashed at each start for weeks, and can harm nobody but itself;
-    /// it leaves space for as many runs again.
+    /// An authorized sender may have crashed at each start for weeks, and can harm only itself. It
+    /// leaves space for as many runs again.
     [[nodiscard]] std::uint64_t believed_run_max(std::uint64_t recorded) const noexcept {
         const std::uint64_t run = recorded >> 32U;
         return run + (authorized_ ? (last_u32 - run) / 2 : smaller(runs_ahead_max, last_u32 - run));
