@@ -440,7 +440,7 @@ private:
             end_drain();
             return stop();
         }
-        // What the connection has taken still leaves.
+        // Messages that the connection has taken still leave.
         closing_ = true;
         link_.drain(elapsed(now_, ends));
     }

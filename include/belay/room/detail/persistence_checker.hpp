@@ -34,7 +34,7 @@ struct AnswerWait {
     Pump& pump;
     Duration timeout;
 
-    /// What `ask(Completion<V>)` is answered; nothing if it is dropped, or not answered in time.
+    /// Returns the answer to `ask(Completion<V>)`; nothing if it is dropped, or too late.
     template <class V, class Ask>
     [[nodiscard]] std::optional<V> operator()(Ask&& ask) {
         struct Slot {
@@ -267,7 +267,7 @@ private:
             if (&other != &room && bits_() % 2 == 0) append(other);
         }
     }
-    /// Of a flush that has refused a change of `room`, and had no reason to refuse another.
+    /// Checks the error of a flush that refused a change of `room`, and had no reason for another.
     void judge(const ModelRoom& room, const PersistenceError& error) {
         const auto named = [&](const ModelRoom& one) {
             return std::find_if(error.rooms.begin(), error.rooms.end(),
@@ -312,8 +312,8 @@ private:
         expect(found.has_value(), Rule::answers_every_call);
         return found;
     }
-    /// What is loaded must be the room as it is stored, or as a change made it since: what was
-    /// shown before, or a later one. `rule` is blamed, if it is a particular one.
+    /// Loads a room, which must be as it is stored, or as a change made it since: as it was shown
+    /// before, or later. Otherwise `rule` is broken, if it is a particular one.
     void look_at(ModelRoom& room, Rule rule = Rule::load_finds_what_was_flushed) {
         const std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
             load(room.id);

@@ -31,7 +31,7 @@ public:
     /// A load, which was given a number, found the room at this position; the number for it.
     [[nodiscard]] std::uint64_t loaded(const std::string& id, const Pair& load) {
         Pairs& pairs = rooms_[id];
-        // What is stored may be older than the last changes, if these are not.
+        // The stored room may be older than the last changes, if these are not stored.
         const auto at = std::upper_bound(
             pairs.begin(), pairs.end(), load.position,
             [](std::uint64_t wanted, const Pair& pair) { return wanted < pair.position; });

@@ -56,7 +56,7 @@ struct LoggedUpdate {
     [[nodiscard]] std::uint64_t first() const noexcept { return position - parts + 1; }
 };
 
-/// What the log has of a room.
+/// The place of a room in the log.
 struct LoggedRoom {
     enum class Life : std::uint8_t {
         unknown,  // updates of a room whose state is further on in the log
@@ -65,9 +65,9 @@ struct LoggedRoom {
     };
 
     HistoryState state{};
-    /// What of the log is not needed: up to here it is in the snapshot, or before the history.
+    /// The log up to here is not needed: it is in the snapshot, or before the history.
     std::uint64_t covered = 0;
-    /// What the newest snapshot file covers that was written since the log was opened; 0: none was.
+    /// The position that the newest snapshot file since the opening of the log covers; 0: none.
     std::uint64_t saved = 0;
     /// The record that has its state.
     std::uint64_t record = 0;
@@ -192,7 +192,7 @@ public:
             if (!f(entry->first, entry->second)) return;
         }
     }
-    /// What it takes to say the states of all rooms.
+    /// The bytes of records with the states of all rooms.
     [[nodiscard]] std::uint64_t states_bytes() const noexcept { return states_bytes_; }
 
 private:

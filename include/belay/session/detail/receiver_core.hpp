@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: distinct objects safe.
 class ReceiverCore {
 public:
-    /// What a HELLO is answered with.
+    /// The answer to a HELLO.
     enum class Greeting : std::uint8_t {
         refuse,  ///< ERROR `error`; close
         attach,  ///< fence, settle, then WELCOME from `attach`
@@ -33,7 +33,7 @@ public:
         SessionErrc error = SessionErrc::protocol;
         std::uint64_t detail = 0;
     };
-    /// What becomes of a DATA frame.
+    /// The outcome of a DATA frame.
     enum class Data : std::uint8_t {
         skip,     ///< it has taken effect already
         apply,    ///< it takes effect, with `progress_after`
@@ -136,7 +136,7 @@ public:
         return f.number == progress_.applied + 1 ? Data::apply : Data::gap;
     }
 
-    /// What holds after the operation of `f` has taken effect.
+    /// Returns the progress after the operation of `f` has taken effect.
     [[nodiscard]] Progress progress_after(const session_format::Frame& f) const noexcept {
         return {.journal = progress_.journal,
                 .attach = attach_,

@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a SenderCore is tuned by.
+/// The options of a SenderCore.
 struct SenderOptions {
     /// Names the stream of work, not the process; never changes. Required.
     Id id{};
@@ -104,7 +104,7 @@ public:
             const auto body = journal_->read(number);
             if (!body) return body.error();
             if (body->size() > peer_payload_bytes_max_) {
-                // What comes before it is delivered first.
+                // The operations before it are delivered first.
                 if (!out.empty()) return {};
                 return block(Blocked::too_large, SessionErrc::too_large);
             }
