@@ -35,13 +35,12 @@ int main() {
     posix::Loop<> loop;
     using ServedConnection = Supervisor<posix::Accepted<>, MaxAttempts, Echo>;
     std::vector<std::unique_ptr<ServedConnection>> served_connections;
-    posix::Listener host{
-        loop, [&](posix::Accepted<> connection) {
-            served_connections.push_back(std::make_unique<ServedConnection>(
-                std::move(connection), MaxAttempts{1}, SupervisorOptions{}, Echo{}));
-            loop.attach(*served_connections.back());
-            served_connections.back()->start();
-        }};
+    posix::Listener host{loop, [&](posix::Accepted<> connection) {
+                             served_connections.push_back(std::make_unique<ServedConnection>(
+                                 std::move(connection), MaxAttempts{1}, Echo{}));
+                             loop.attach(*served_connections.back());
+                             served_connections.back()->start();
+                         }};
     if (host.listen({"127.0.0.1", 0})) return 2;
     Fleet fleet;
     loop.attach(fleet);

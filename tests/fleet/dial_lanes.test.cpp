@@ -131,7 +131,7 @@ TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and goes on the
     CHECK(rig.recorded[0].failed == 2);  // and has its 30 s there, too
 }
 
-TEST_CASE("Fleet: if the slow lane has no place, a dial ends and is nobody's failure",
+TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
           "[fleet][dial_lanes][unit]") {
     FleetRig rig{{.dials_max = 1, .slow_dials_max = 1, .hold = 0s}};
     rig.add(3);

@@ -234,7 +234,7 @@ TEST_CASE("HttpCalls::send keeps the deadline of the request over all attempts",
     CHECK(rig.http.seen.size() == 6);
 }
 
-TEST_CASE("HttpCalls::send tells the server how long its response is awaited, on request",
+TEST_CASE("HttpCalls::send sends the time for which its response is awaited, on request",
           "[http][http_calls][unit]") {
     CallsRig plain;
     plain.http.script = {Step{status(200)}};

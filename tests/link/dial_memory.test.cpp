@@ -107,7 +107,7 @@ TEST_CASE("DialMemory with a time of 0 ns forgets silent addresses at once",
     CHECK(d.memory.order({v6(1), v4(1)}, d.now) == DialOrder{0, 1});
 }
 
-TEST_CASE("DialMemory tells ports, scopes and families apart", "[link][dial_memory][unit]") {
+TEST_CASE("DialMemory distinguishes ports, scopes and families", "[link][dial_memory][unit]") {
     Dialling d;
     DialAddress other_port = v6(1);
     other_port.port = 81;

@@ -232,7 +232,7 @@ TEST_CASE("visit_metrics passes each member of LinkMetrics::Counters", "[link][m
     CHECK(samples.at("belay_link_round_trip_seconds_bucket{link=\"api\",le=\"30\"}") == "0");
 }
 
-TEST_CASE("to_prometheus leaves out a second link of the same name, and says how many",
+TEST_CASE("to_prometheus leaves out a second link of the same name, and counts it",
           "[link][metrics][regression]") {
     const LinkMetrics one{"api"};
     const LinkMetrics two{"api"};

@@ -156,7 +156,7 @@ TEST_CASE("A decorator that throws at its timer ends its connection, once",
     CHECK(d.wire.live == 0);
 }
 
-TEST_CASE("A served link whose decorator or receiver throws ends, and says why",
+TEST_CASE("A served link whose decorator or receiver throws ends with the reason",
           "[link][served_link][regression]") {
     const int where = GENERATE(0, 1, 2, 3);
     CAPTURE(where);

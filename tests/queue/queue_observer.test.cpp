@@ -53,7 +53,7 @@ const auto lifecycle_of_a_queue = [](auto observer) {
     CHECK_FALSE(queue.push(4));
     // As a Session does.
     queue.storage().ack();
-    queue.tell_released(1);
+    queue.notify_released(1);
     queue.suspend();
     CHECK(queue.push(5));
 };

@@ -139,7 +139,7 @@ TEST_CASE("Bridge: a remote scene with an older stamp than the base's is a chang
     CHECK(rig.server.scenes["s"].content == "mine");
 }
 
-TEST_CASE("Bridge: without a base it says once that it compares stamps",
+TEST_CASE("Bridge: without a base it reports once that it compares stamps",
           "[sync][bridge][memory][unit]") {
     const auto play = [](auto& rig) {
         for (const char* name : {"a", "b", "c"}) {

@@ -220,7 +220,7 @@ TEST_CASE("Bridge: two scenes that never met are a conflict, if the local side s
     }
 }
 
-TEST_CASE("Bridge: what the local side says that an author saw is no conflict",
+TEST_CASE("Bridge: a local edit whose author saw the other side is no conflict",
           "[sync][bridge][saw][unit]") {
     RememberingRig rig;
     begin_in_step(rig);

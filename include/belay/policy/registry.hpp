@@ -275,7 +275,7 @@ private:
         }
     }
 
-    // What follows is called under the lock.
+    // The functions below are called under the lock.
     [[nodiscard]] Handle used(typename Map::iterator at, Instant now) noexcept {
         Entry& entry = at->second;
         if (now > entry.used_at) entry.used_at = now;

@@ -152,10 +152,14 @@ public:
     ///
     /// For code that acknowledges in the storage itself, as a Session does.
     /// Throws: what the observer throws.
-    void tell_released(std::size_t count) {
+    void notify_released(std::size_t count) {
         if constexpr (has_hook<typename Hooks::Released>) {
             detail::notify<typename Hooks::Released>(observer_, *this, count, size());
         }
+    }
+    /// The former name of notify_released().
+    [[deprecated("use Queue::notify_released")]] void tell_released(std::size_t count) {
+        notify_released(count);
     }
 
     /// While true, neither pop() nor the overflow policy takes the oldest value, as in a drain.

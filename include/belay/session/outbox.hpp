@@ -111,7 +111,7 @@ public:
         if (link_.status().state == LinkState::stopped) end_drain();
         dirty_ = dirty_ || flush_again_ <= now_;
         if (!pump(guard)) return;
-        tell_queue();
+        notify_queue();
         if (guard.gone()) return;
         // Last: stop() calls on_state, in which the observer may destroy the outbox.
         if (is_drained()) return finish_drain();
@@ -426,9 +426,9 @@ private:
     }
 
     /// Notifies the queue's observer of what was removed in the journal directly.
-    void tell_queue() {
+    void notify_queue() {
         const std::size_t released = window_.take_released();
-        if (released != 0) queue_.tell_released(released);
+        if (released != 0) queue_.notify_released(released);
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
@@ -440,7 +440,7 @@ private:
             end_drain();
             return stop();
         }
-        // What the connection has taken still leaves.
+        // Messages that the connection has taken still leave.
         closing_ = true;
         link_.drain(elapsed(now_, ends));
     }

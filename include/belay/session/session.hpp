@@ -411,8 +411,8 @@ private:
     /// Notifies the queue's observer, because the sender acknowledges in the journal directly.
     void notify_queue() {
         const std::uint64_t left = sender_.acked() - std::exchange(released_, sender_.acked());
-        if constexpr (requires { queue_.tell_released(std::size_t{1}); }) {
-            if (left != 0) queue_.tell_released(static_cast<std::size_t>(left));
+        if constexpr (requires { queue_.notify_released(std::size_t{1}); }) {
+            if (left != 0) queue_.notify_released(static_cast<std::size_t>(left));
         }
     }
 

@@ -347,7 +347,7 @@ private:
         part::StoreCursor ahead = own;
         ahead.changes += 1'000'000;
         std::vector<part::StoreCursor> cursors{other, ahead, part::StoreCursor{}};
-        // Of a history that a store with epochs has lost.
+        // A cursor of a history that a store with epochs has lost.
         if (own.epoch != 0) {
             cursors.push_back(own);
             cursors.back().epoch ^= 2;

@@ -162,7 +162,7 @@ private:
             pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
             return true;
         }
-        // What the waiting updates delete is mostly content of other ones among them.
+        // The waiting updates mostly delete content of other ones among them.
         return removes_deleted() && pending_deletes_ &&
                pending_bytes_ >= std::max(deleted_bytes_min, merged_.size());
     }

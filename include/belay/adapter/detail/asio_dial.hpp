@@ -100,7 +100,7 @@ public:
     /// The connected socket.
     [[nodiscard]] std::optional<Socket>& socket() noexcept { return socket_; }
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
-    /// Ends the dial, closes all sockets but socket(), and tells the memory. Once.
+    /// Ends the dial, closes all sockets except socket(), and passes the result on. Once.
     void cancel() noexcept {
         if (std::exchange(over_, true)) return;
         resolver_.cancel();

@@ -27,7 +27,7 @@ struct Upgrade {
 
     using Reason = beast::RefusedUpgrade::Reason;
 
-    /// What is wrong, the status that reports it, and the reason that is counted.
+    /// The fault, the status that reports it, and the reason that is counted.
     struct Verdict {
         std::error_code error;
         int status = 0;

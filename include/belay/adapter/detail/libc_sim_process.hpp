@@ -235,7 +235,7 @@ private:
         try {
             int code = 0;
             {
-                // What it has captured ends with the program, or is abandoned with it.
+                // Its captures end with the program, or are abandoned with it.
                 Function<int()> mine{std::move(program)};
                 code = mine();
             }

@@ -416,7 +416,7 @@ private:
         }
         if (units > most / ticks) return std::nullopt;
         std::uint64_t sum = units * ticks;
-        // What is left of the unit after each digit. A fraction of a nanosecond is not a time.
+        // The rest of the unit after each digit. A fraction of a nanosecond is not a time.
         std::uint64_t share = ticks;
         for (const char c : fraction) {
             if (c != '0' && (share == 0 || share % 10 != 0)) return std::nullopt;

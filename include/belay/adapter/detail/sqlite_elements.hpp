@@ -124,7 +124,7 @@ public:
         while (!page.more && page.next.changes < number(changes_) &&
                (answer = run.step()) == SQLITE_ROW) {
             const std::uint64_t change = number(run.number(6));
-            // Who has nothing from before the copy needs no removals from before it.
+            // A reader that has nothing from before the copy needs no removals from before it.
             if (run.is_null(4) && change <= page.next.copied_at) continue;
             page.more = page.changes.size() == most;
             if (page.more) break;

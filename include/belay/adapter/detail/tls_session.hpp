@@ -86,7 +86,7 @@ public:
             std::size_t bytes = 0;
             const int result = SSL_read_ex(ssl_.get(), space.data(), space.size(), &bytes);
             const int what = SSL_get_error(ssl_.get(), result);
-            // What TLS itself sends may wait: it goes with the next output.
+            // Data that TLS itself sends may wait: it leaves with the next output.
             static_cast<void>(flush(io));
             has_more_ = result == 1;
             if (result == 1) {

@@ -169,7 +169,7 @@ public:
     [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
         if (isolations_ == 0) return core_.snapshot(now);
-        // Nobody would end the isolation of a restarted program.
+        // No code would end the isolation of a restarted program.
         const bool is_forced = mode_after_ == BreakerMode::forced_open;
         return {mode_after_, is_forced ? BreakerState::open : BreakerState::closed, 0, Duration{}};
     }

@@ -58,7 +58,7 @@ private:
     static constexpr Duration step = std::chrono::milliseconds{500};
 
     [[nodiscard]] static constexpr RateNumbers numbers_of(std::uint64_t rate_milli) noexcept {
-        // Of one second, but at least one.
+        // The burst is that of one second, but at least one.
         constexpr std::uint64_t ns_milli = 1'000'000'000'000;
         return {Duration{static_cast<std::int64_t>(ns_milli / rate_milli)},
                 larger(rate_milli / 1000, std::uint64_t{1})};

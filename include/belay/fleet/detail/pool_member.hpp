@@ -85,7 +85,7 @@ struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
     }
     /// Returns the last sign of life of the connection that is up, or was up last.
     [[nodiscard]] Instant proof() const noexcept { return larger(up_at, this->received_at()); }
-    /// Ends the connection so that it is opened anew, which is nobody's failure.
+    /// Ends the connection so that it is opened anew, which is no failure.
     void renew() noexcept { this->give_up({}, true); }
     void wait_for_scout(bool yes) {
         // The last of the gates that are reserved for users.

@@ -191,7 +191,7 @@ public:
                 scheduler().prove(entry(), turn.now);
                 return true;
             }
-            // What this end gives up is open, and what is local has not left this machine.
+            // A connection that this end gives up is open. A local failure stays on this machine.
             if (event.goodbye || !may_be_network(event.failure)) return true;
             if (scheduler().options.hold == Duration::zero()) return true;
             hold(event.failure, turn);

@@ -78,7 +78,7 @@ struct ServiceCalls {
 template <class S>
 constinit const ServiceOps ServiceCalls<S>::table = ServiceCalls<S>::make_table();
 
-/// What Fleet::add makes for options of this type. The component of the options specialises it,
+/// The service that Fleet::add makes for such options. The component of the options specialises it,
 /// with `template <class First, class Second, class Third, class Observer> using Made`. That type
 /// is or derives from its member type `Service`, which the user gets.
 template <class Options>

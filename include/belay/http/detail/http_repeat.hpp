@@ -113,7 +113,7 @@ struct HttpEvidence {
             case HttpVerdict::passing:
                 return Cause::lost;
             case HttpVerdict::final:
-                // A server with a wrong certificate, or one that is no HTTP server, serves nobody.
+                // A server with a wrong certificate, or that is no HTTP server, serves no client.
                 return failure.cause == Cause::refused || failure.cause == Cause::protocol
                            ? Cause::lost
                            : Cause::none;

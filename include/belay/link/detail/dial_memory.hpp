@@ -224,7 +224,7 @@ public:
     [[nodiscard]] bool empty() const noexcept { return addresses_.empty(); }
     [[nodiscard]] Address& address_of(std::size_t attempt) noexcept { return addresses_[attempt]; }
 
-    /// Tells the memory the result. `text_of(address)` returns an address for people.
+    /// Passes the result to the memory. `text_of(address)` returns an address for people.
     template <class TextOf>
     void learn(TextOf&& text_of) noexcept {
         if (!race_) return;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/pending_events.hpp
-/// PendingEvents: what has happened to a supervised connection, and its observer has not been told
-/// yet.
+/// PendingEvents: the events of a supervised connection of which its observer is notified later.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -57,7 +56,7 @@ public:
 
 private:
     EventRing<Early> early_;
-    // Two at most between two looks: the second is the end of a drain without a goodbye, or a
+    // Two at most between two looks: the second is the end of a drain without a close, or a
     // stop() in a transport, check or rule; nothing follows that without a command.
     Transition first_{};
     bool has_first_ = false;

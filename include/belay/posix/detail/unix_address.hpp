@@ -120,7 +120,7 @@ private:
     if (!S_ISSOCK(found.st_mode)) return UnixErrc::not_a_stream_socket;
     const Socket probe = Socket::stream(AF_UNIX);
     if (!probe) return errno_code();
-    // Only this answer shows that nobody listens. A server whose queue is full answers EAGAIN.
+    // Only this answer shows that no server listens. A server whose queue is full answers EAGAIN.
     if (::connect(probe.get(), address.as_sockaddr(), address.size) == 0 || errno != ECONNREFUSED) {
         return std::make_error_code(std::errc::address_in_use);
     }

@@ -40,9 +40,9 @@ struct ConnectionAnswer {
 struct ReadCost {
     static constexpr std::size_t message = 256;
     static constexpr std::size_t token = std::size_t{64} << 10;
-    /// Of an awareness state, or of a client to which a message is forwarded.
+    /// The cost of an awareness state, or of a client to which a message is forwarded.
     static constexpr std::size_t recipient = 16;
-    /// Of a piece of an answer: it is compared, cut, framed and sent.
+    /// The cost of a piece of an answer: it is compared, cut, framed and sent.
     static constexpr std::size_t piece = 4096;
 };
 

@@ -34,7 +34,7 @@ struct AnswerWait {
     Pump& pump;
     Duration timeout;
 
-    /// What `ask(Completion<V>)` is answered; nothing if it is dropped, or not answered in time.
+    /// Returns the answer to `ask(Completion<V>)`; nothing if it is dropped, or too late.
     template <class V, class Ask>
     [[nodiscard]] std::optional<V> operator()(Ask&& ask) {
         struct Slot {
@@ -240,7 +240,7 @@ private:
     void refused_append(ModelRoom& room) {
         if (room.states.back().exists) return;
         flush();
-        // Where a flush says which rooms it refuses, the others' changes come with the next one.
+        // If a flush names the rooms that it refuses, the next one stores the others' changes.
         if (refuses(room, false)) static_cast<void>(refuses(room, true));
     }
     /// An append to a room without a history.   Returns: whether a flush has named it.
@@ -267,7 +267,7 @@ private:
             if (&other != &room && bits_() % 2 == 0) append(other);
         }
     }
-    /// Of a flush that has refused a change of `room`, and had no reason to refuse another.
+    /// Checks the error of a flush that refused a change of `room`, and had no reason for another.
     void judge(const ModelRoom& room, const PersistenceError& error) {
         const auto named = [&](const ModelRoom& one) {
             return std::find_if(error.rooms.begin(), error.rooms.end(),
@@ -284,7 +284,7 @@ private:
                 other.settle(other.states.size() - 1);
                 look_at(other, Rule::failed_flush_names_what_it_refuses);
             } else {
-                // Nobody knows what is stored of it, now or later.
+                // It is unknown what is stored of it, now or later.
                 erase(other);
             }
         }
@@ -312,8 +312,8 @@ private:
         expect(found.has_value(), Rule::answers_every_call);
         return found;
     }
-    /// What is loaded must be the room as it is stored, or as a change made it since: what was
-    /// shown before, or a later one. `rule` is blamed, if it is a particular one.
+    /// Loads a room, which must be as it is stored, or as a change made it since: as it was shown
+    /// before, or later. Otherwise `rule` is broken, if it is a particular one.
     void look_at(ModelRoom& room, Rule rule = Rule::load_finds_what_was_flushed) {
         const std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
             load(room.id);

@@ -34,7 +34,7 @@ struct ModelState {
     std::uint64_t covers = 0;
     std::uint64_t last = 0;
 
-    /// What a snapshot covers: a position, and so many updates.
+    /// The extent of a snapshot: a position, and so many updates.
     struct Cover {
         std::uint64_t position;
         std::size_t count;
@@ -106,7 +106,7 @@ struct ModelRoom {
         }
         return std::nullopt;
     }
-    /// What is wrong with an answer that is none of them.
+    /// Returns the rule that an answer breaks if it is none of them.
     [[nodiscard]] check::PersistenceRule blame(const std::optional<StoredRoom>& found) const {
         const ModelState& stored = states[shown];
         return stored.broken_by(found).value_or(

@@ -142,7 +142,7 @@ enum class RestoreEvent : std::uint8_t {
     return state;
 }
 
-/// What the storage may have lost of a room.
+/// The part of a room that the storage may have lost.
 struct StorageLoss {
     /// Whether the storage may lack changes of the document, so that this may be the last copy.
     [[nodiscard]] bool is_possible() const noexcept {

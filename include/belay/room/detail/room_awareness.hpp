@@ -163,7 +163,7 @@ private:
         Instant at{};               ///< of the last renewal, or the end
         std::uint64_t version = 0;  ///< of the room, with its last change
     };
-    /// What a client has.
+    /// The states that a client has.
     struct Owned {
         std::size_t ids = 0;  ///< removed ones count, because they take memory
         std::size_t bytes = 0;

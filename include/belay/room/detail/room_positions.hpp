@@ -31,7 +31,7 @@ public:
     /// A load, which was given a number, found the room at this position; the number for it.
     [[nodiscard]] std::uint64_t loaded(const std::string& id, const Pair& load) {
         Pairs& pairs = rooms_[id];
-        // What is stored may be older than the last changes, if these are not.
+        // The stored room may be older than the last changes, if these are not stored.
         const auto at = std::upper_bound(
             pairs.begin(), pairs.end(), load.position,
             [](std::uint64_t wanted, const Pair& pair) { return wanted < pair.position; });
@@ -41,7 +41,7 @@ public:
             pairs.push_back(load);
             return load.number;
         }
-        // Somebody else's change: what is known to be before it.
+        // The change of another server: what is known to be before it.
         if (at != pairs.begin()) return std::prev(at)->number;
         pairs.insert(pairs.begin(), {0, load.position});
         return 0;

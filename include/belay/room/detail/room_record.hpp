@@ -19,9 +19,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Which history of a room it is, and what stands for its beginning.
 struct HistoryState {
     Id epoch{};
-    /// Of the log that `covers` counts in; `no_id`: there is no snapshot.
+    /// The id of the log that `covers` counts in; `no_id`: there is no snapshot.
     Id journal{};
-    /// What the snapshot has instead of the log; without one where the history began.
+    /// The snapshot replaces the log up to here. Without a snapshot: the start of the history.
     std::uint64_t covers = 0;
 
     friend bool operator==(const HistoryState&, const HistoryState&) noexcept = default;
@@ -44,7 +44,7 @@ inline constexpr std::size_t room_record_head_bytes = 4;
 inline constexpr std::size_t room_part_bytes = 8;
 inline constexpr std::size_t room_state_bytes = 40;
 
-/// What a log takes for a record of so many bytes, about.
+/// Returns about how many bytes of the log a record of so many bytes takes.
 [[nodiscard]] constexpr std::uint64_t logged_bytes(std::size_t record) noexcept {
     return std::uint64_t{record} + 24;
 }

@@ -102,7 +102,8 @@ public:
         return log_file_ ? look_for(*fs_, log_path_, *log_file_) : std::error_code{};
     }
 
-    /// Of no id: the file that names the log.   Errors: those of the disk; what was there is there.
+    /// Without an id, it writes the file that names the log.
+    /// Errors: those of the disk; the former file is there then.
     [[nodiscard]] PersistenceError save(std::string_view id, const HistoryState& state,
                                         std::span<const Bytes> snapshot) {
         if (const std::error_code error = look()) return at(path_, error);

@@ -56,7 +56,7 @@ struct LoggedUpdate {
     [[nodiscard]] std::uint64_t first() const noexcept { return position - parts + 1; }
 };
 
-/// What the log has of a room.
+/// The place of a room in the log.
 struct LoggedRoom {
     enum class Life : std::uint8_t {
         unknown,  // updates of a room whose state is further on in the log
@@ -65,11 +65,11 @@ struct LoggedRoom {
     };
 
     HistoryState state{};
-    /// What of the log is not needed: up to here it is in the snapshot, or before the history.
+    /// The log up to here is not needed: it is in the snapshot, or before the history.
     std::uint64_t covered = 0;
-    /// What the newest snapshot file covers that was written since the log was opened; 0: none was.
+    /// The position that the newest snapshot file since the opening of the log covers; 0: none.
     std::uint64_t saved = 0;
-    /// The record that says its state.
+    /// The record that has its state.
     std::uint64_t record = 0;
     std::uint64_t last = 0;
     std::vector<LoggedUpdate> updates{};
@@ -139,7 +139,7 @@ public:
                       [&](const LoggedUpdate& u) { return u.position <= room.covered; });
         pin(entry);
     }
-    /// A snapshot file was written; what it covers is needed of the log until a state says so.
+    /// A snapshot file was written. The log keeps what it covers until a state record names it.
     void saved(LoggedRoom& room, std::uint64_t covers) noexcept { room.saved = covers; }
     /// Nothing is left of a room that was erased, but its record.
     void forget(std::string_view id) {
@@ -192,7 +192,7 @@ public:
             if (!f(entry->first, entry->second)) return;
         }
     }
-    /// What it takes to say the states of all rooms.
+    /// The bytes of records with the states of all rooms.
     [[nodiscard]] std::uint64_t states_bytes() const noexcept { return states_bytes_; }
 
 private:

@@ -260,7 +260,7 @@ private:
     RoomsIndex index_;
     HeldBytes held_{};
     std::deque<Change> staged_{};
-    // Of the rooms that staged_ begins or ends: whether they have a history after it.
+    // Whether the rooms that staged_ begins or ends have a history after it.
     std::map<std::string, bool, std::less<>> histories_{};
     std::optional<Joining> joining_{};
     Bytes scratch_{};

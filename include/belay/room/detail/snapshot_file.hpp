@@ -15,7 +15,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a snapshot file says.
+/// The contents of a snapshot file.
 struct SnapshotFile {
     HistoryState state{};
     std::vector<Bytes> parts{};

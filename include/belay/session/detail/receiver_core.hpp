@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: distinct objects safe.
 class ReceiverCore {
 public:
-    /// What a HELLO is answered with.
+    /// The answer to a HELLO.
     enum class Greeting : std::uint8_t {
         reject,  ///< ERROR `error`; close
         attach,  ///< fence, settle, then WELCOME from `attach`
@@ -33,7 +33,7 @@ public:
         SessionErrc error = SessionErrc::protocol;
         std::uint64_t detail = 0;
     };
-    /// What becomes of a DATA frame.
+    /// The outcome of a DATA frame.
     enum class Data : std::uint8_t {
         skip,     ///< it has taken effect already
         apply,    ///< it takes effect, with `progress_after`
@@ -41,11 +41,11 @@ public:
         protocol  ///< ERROR protocol; close
     };
 
-    /// How often a sender that nobody authorized may have been started since the attach of its
+    /// How often a sender without an authorizer may have been started since the attach of its
     /// record.
     static constexpr std::uint64_t runs_ahead_max = std::uint64_t{1} << 20U;
 
-    /// `authorized`: whoever says HELLO for a sender has shown that it may.
+    /// `authorized`: a peer that sends HELLO for a sender has shown that it may.
     ReceiverCore(const Id& store, const ReceiverOptions::Limits& limits,
                  bool authorized = false) noexcept
         : store_{store}, limits_{limits}, authorized_{authorized} {}
@@ -136,7 +136,7 @@ public:
         return f.number == progress_.applied + 1 ? Data::apply : Data::gap;
     }
 
-    /// What holds after the operation of `f` has taken effect.
+    /// Returns the progress after the operation of `f` has taken effect.
     [[nodiscard]] Progress progress_after(const session_format::Frame& f) const noexcept {
         return {.journal = progress_.journal,
                 .attach = attach_,
@@ -181,8 +181,8 @@ public:
 private:
     static constexpr std::uint64_t last_u32 = 0xFFFF'FFFF;
 
-    /// Who is authorized may have crashed at each start for weeks, and can harm nobody but itself;
-    /// it leaves space for as many runs again.
+    /// An authorized sender may have crashed at each start for weeks, and can harm only itself. It
+    /// leaves space for as many runs again.
     [[nodiscard]] std::uint64_t believed_run_max(std::uint64_t recorded) const noexcept {
         const std::uint64_t run = recorded >> 32U;
         return run + (authorized_ ? (last_u32 - run) / 2 : smaller(runs_ahead_max, last_u32 - run));

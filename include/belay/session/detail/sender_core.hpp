@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/sender_core.hpp
-/// SenderCore: what a sender says and believes, over any number of connections; without one itself.
+/// SenderCore: the state and the frames of a sender, over any number of connections.
 #pragma once
 
 #include <utility>  // std::move
@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a SenderCore is tuned by.
+/// The options of a SenderCore.
 struct SenderOptions {
     /// Names the stream of work, not the process; never changes. Required.
     Id id{};
@@ -47,8 +47,8 @@ public:
     void close() noexcept { phase_ = Phase::closed; }
 
     /// A new connection is open: appends HELLO to `out`. It also forgets why it was blocked: what
-    /// is still wrong is found again. Errors: of the journal; a journal that has failed greets
-    /// nobody; SessionErrc::token_too_long.
+    /// is still wrong is found again. Errors: of the journal; one that has failed sends no HELLO;
+    /// SessionErrc::token_too_long.
     [[nodiscard]] std::error_code hello(Bytes& out) {
         // A token comes from a configuration or a server, so a long one is no mistake in the
         // program.
@@ -104,7 +104,7 @@ public:
             const auto body = journal_->read(number);
             if (!body) return body.error();
             if (body->size() > peer_payload_bytes_max_) {
-                // What comes before it is delivered first.
+                // The operations before it are delivered first.
                 if (!out.empty()) return {};
                 return block(Blocked::too_large, SessionErrc::too_large);
             }

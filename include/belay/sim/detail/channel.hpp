@@ -480,7 +480,7 @@ private:
         }
         if (e.socket != nullptr) e.socket->changed();
     }
-    /// Data for a socket that the process has closed: nobody will read it.
+    /// Data for a socket that the process has closed, so it is never read.
     void answer_closed_socket(int side) {
         End& e = end_[side];
         e.exists = e.lingers = false;

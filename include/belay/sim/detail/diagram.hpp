@@ -116,7 +116,7 @@ private:
         return r.mark == Mark::function ||
                (r.mark == Mark::arrive && (segment == ping || segment == pong));
     }
-    // Of Segment::Kind.
+    // Values of Segment::Kind.
     static constexpr std::uint64_t ping = 3;
     static constexpr std::uint64_t pong = 4;
 

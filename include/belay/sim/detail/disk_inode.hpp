@@ -106,7 +106,7 @@ private:
         return (bytes + sector_bytes - 1) / sector_bytes;
     }
 
-    /// What decides about a sector.
+    /// Random bits, which decide about a sector.
     struct Draw {
         std::uint64_t bits;
     };

@@ -16,11 +16,11 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// The states by their digests, each with the step that found it.
 ///
-/// Thread safety: distinct objects safe.   Complexity: O(1) for each call, unless said otherwise.
+/// Thread safety: distinct objects safe.   Complexity: O(1) for each call, unless stated otherwise.
 class StateGraph {
 public:
     using Index = std::uint32_t;
-    /// A state from which a sequence of steps goes on for ever without a settled state.
+    /// A state from which a sequence of steps continues for ever without a settled state.
     struct Unsettled {
         Index state;               ///< where it begins
         std::vector<Index> cycle;  ///< the states that repeat; empty: nothing happens any more

@@ -79,7 +79,7 @@ struct Station {
         // Connections that the kernel has completed and the process has not seen yet.
         std::vector<belay::detail::Ref<Channel>> backlog;
         Function<void(belay::detail::Ref<Channel>)> on_accept;
-        // Of streams, instead: the process takes connections from the backlog when it wants to.
+        // For streams, instead: the process takes connections from the backlog when it wants to.
         Function<void()> on_waiting{};
         bool only_local = false;  // bound to the loopback address
     };

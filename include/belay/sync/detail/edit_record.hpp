@@ -44,7 +44,7 @@ public:
     Op operation{};
     Id formerly{};  // the id before the edit was stamped anew; no_id: the same
 
-    /// What a record says of an operation.
+    /// The meaning of a record for an operation.
     struct Status {
         EditState state = EditState::waiting;
         std::error_code why{};

@@ -66,7 +66,7 @@ public:
         }
         return std::optional{cursor};
     }
-    /// What a page belongs to.
+    /// The transfer that a page belongs to.
     enum class Of : std::uint8_t {
         changes,     ///< its cursor is kept
         again,       ///< some of its changes are here, and the cursor is kept at the end

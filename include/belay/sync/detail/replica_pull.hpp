@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Receives the changes since the local store's cursor, once.
 ///
-/// What the local store loses by a change is durable before: versions of this replica that others
-/// have replaced, and versions that a restored server lacks.
+/// Before a change, the versions that the local store loses by it are durable: versions of this
+/// replica that others have replaced, and versions that a restored server lacks.
 template <class Edits, class Log, class Store, class Clock>
 class ReplicaPull {
     using Copy = ReplicaCopy<Store>;

@@ -70,7 +70,7 @@ private:
 /// The base is the scene that both sides last had, with the stamp that the remote gave it.
 class SceneMemory {
 public:
-    /// What a remote scene with other content than the base shows.
+    /// The meaning of a remote scene with other content than the base.
     enum class Shows : std::uint8_t {
         change,  ///< a change of another client
         /// An earlier change of a client that had not seen the base, which was pushed from here.
@@ -253,9 +253,9 @@ struct SceneSides {
     /// Whether both sides have never had the same scene.
     bool is_new = false;
     SceneMemory::Shows shows = SceneMemory::Shows::change;
-    /// What the author of the local scene saw, if the local side reports it.
+    /// The stamp that the author of the local scene saw, if the local side reports it.
     std::optional<Stamp> local_saw{};
-    /// What the author of the remote scene saw, if the remote reports it.
+    /// The stamp that the author of the remote scene saw, if the remote reports it.
     std::optional<Stamp> remote_saw{};
 
     /// Returns whether the author of one scene saw the other.

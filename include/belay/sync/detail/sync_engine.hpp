@@ -95,7 +95,7 @@ private:
             // The transaction has had no effect, so operations that were held back before still
             // are.
             for (const std::string_view element : blocked_now_) blocked_.erase(element);
-            // What is kept had no effect to undo, and an error of the store does not decide it.
+            // A kept operation had no effect to undo, and an error of the store does not decide it.
             outcomes_.resize(tries.size());
             for (std::size_t i = 0; i < tries.size(); ++i) {
                 if (outcomes_[i].outcome == OperationOutcome::kept) continue;

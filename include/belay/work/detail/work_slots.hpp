@@ -26,7 +26,7 @@ struct WorkSlot {
     std::uint8_t cause = 0;  // as in the log
     bool unnoted = false;    // the log had no space for its state yet
     bool counted = false;    // the last delivery counts, also while it is in progress
-    bool ahead = false;      // the log also has the next delivery, which was not lent yet
+    bool ahead = false;      // the log also has the next delivery, which has no lease yet
     bool sent = false;       // the storage for dead letters has accepted it
 };
 
