@@ -299,7 +299,10 @@ public:
                 if (!report.error && restamping.is_due()) {
                     report.error = restamping.run(
                         log(), clock_, bits_, report,
-                        [this](std::string_view element) { return version_of(element); });
+                        [this](std::string_view element) { return version_of(element); },
+                        [this](std::string_view element, const Stamp& seen) {
+                            return latest_of(element, seen);
+                        });
                     if (!report.error) sender.send(server, report);
                 }
                 const std::error_code unsent = report.error;
