@@ -5,6 +5,7 @@
 #include <belay/sync/replica.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <stdexcept>
 
 #include "support/catch.hpp"
@@ -375,6 +376,40 @@ TEST_CASE("Replica reports its removal that was undone after a copy without it",
     REQUIRE(report.replaced.size() == 1);
     CHECK_FALSE(report.replaced[0].mine.value);
     CHECK(report.replaced[0].now.value == "1");
+}
+
+TEST_CASE("Replica gives an edit a later stamp than its edit that the server decided against",
+          "[sync][replica][regression]") {
+    // A restored server may get both, and each must name one version.
+    RestoredServerRig rig;
+    Device<> phone{1, SharedWall{&rig.time, -30min}};
+    const auto write = [&](const std::string& text) {
+        rig.time += 1s;
+        Op one = update("a", text, {rig.time, 0, id_of(9)});
+        one.saw = rig.store.find({"s", "a"})->stamp;
+        REQUIRE(rig.processor.process_batch("s", Ops{one}).success);
+    };
+    struct {
+        Result<SyncResult<Op>> send(std::span<const Op> batch) {
+            if (before) std::exchange(before, nullptr)();
+            return of.send(batch);
+        }
+        auto changes(const part::StoreCursor& since) { return of.changes(since); }
+        decltype(rig.server)& of;
+        std::function<void()> before{};
+    } server{rig.server};
+    write("1");
+    REQUIRE_FALSE(phone.replica->sync(server).error);
+    REQUIRE(phone.replica->edit(UpdateText{"a", "mine"}));
+    server.before = [&] { write("2"); };
+    rig.server.lose_in = 5;  // the answer with "2"
+    const auto report = phone.replica->sync(server);
+    CHECK(report.error == SyncErrc::unanswered);
+    CHECK(report.conflicts.size() == 1);
+    REQUIRE(phone.replica->edit(UpdateText{"a", "mine again"}));
+    REQUIRE_FALSE(phone.replica->sync(server).error);
+    REQUIRE(rig.server.batches.size() == 2);
+    CHECK(rig.server.batches[0].at(0).stamp < rig.server.batches[1].at(0).stamp);
 }
 
 TEST_CASE("Replica notices a restored store after a part of the changes",

@@ -503,6 +503,32 @@ TEST_CASE("an edit of an unreadable element replaces it, although its stamp is a
     CHECK(synced(*phone.replica, server).synced == 1);
 }
 
+TEST_CASE("an edit that is stamped anew replaces an unreadable value ahead of the server's clock",
+          "[sync][replica][regression]") {
+    const bool restarts = GENERATE(false, true);
+    const bool was_there = GENERATE(false, true);
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<> phone = rig.device(1);
+    if (was_there) rig.write("a", "0");
+    static_cast<void>(synced(*phone.replica, server));
+    rig.time += 24h;  // the clock of the other author; it is corrected
+    rig.write("a", "undecodable");
+    rig.time -= 24h;
+    CHECK(synced(*phone.replica, server).unreadable.size() == 1);
+    if (restarts) REQUIRE(phone.start());
+    REQUIRE(phone.replica->edit(PutText{"a", "2"}));
+    REQUIRE(phone.replica->edit(PutText{"a", "3"}));
+    const auto report = phone.replica->sync(server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restamped.size() == 2);
+    CHECK(report.conflicts.empty());
+    CHECK(report.replaced.empty());
+    CHECK(report.synced == 2);
+    CHECK(rig.store.read({"s", "a"}).value() == "3");
+    CHECK(phone.view()["a"] == "3");
+}
+
 TEST_CASE("a device leaves out a replaced version that its codec cannot read",
           "[sync][replica][regression]") {
     UnreadableRig rig;

@@ -299,7 +299,10 @@ public:
                 if (!report.error && restamping.is_due()) {
                     report.error = restamping.run(
                         log(), clock_, bits_, report,
-                        [this](std::string_view element) { return version_of(element); });
+                        [this](std::string_view element) { return version_of(element); },
+                        [this](std::string_view element, const Stamp& seen) {
+                            return latest_of(element, seen);
+                        });
                     if (!report.error) sender.send(server, report);
                 }
                 const std::error_code unsent = report.error;
@@ -426,7 +429,7 @@ private:
         }
         const Result<Stamp> floor = latest_of(element, *operation.saw);
         if (!floor) return floor.error();
-        const Result<Stamp> stamp = clock_.stamp_above(*floor);
+        const Result<Stamp> stamp = clock_.stamp_above(std::max(*floor, edits_.last_stamp(place)));
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};

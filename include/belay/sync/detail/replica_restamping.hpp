@@ -53,14 +53,15 @@ public:
     }
     [[nodiscard]] bool is_due() const noexcept { return !found_.empty(); }
 
-    /// `version_of(element)` returns the stamp of the server's version.   Pre: is_due().
-    template <class Log, class Clock, class Bits, class Report, class VersionOf>
+    /// `version_of(element)` returns the stamp of the server's version. `latest_of(element, seen)`
+    /// returns that of a later version that this device cannot read, or `seen`.   Pre: is_due().
+    template <class Log, class Clock, class Bits, class Report, class VersionOf, class LatestOf>
     [[nodiscard]] std::error_code run(Log& log, Clock& clock, Bits& bits, Report& report,
-                                      VersionOf version_of) {
+                                      VersionOf version_of, LatestOf latest_of) {
         std::vector<Op> operations;
         for (const Edit* const edit : found_) operations.push_back(edit->operation);
         std::vector<Ahead> ahead;
-        std::error_code error = forget_versions_ahead(operations, version_of, ahead);
+        std::error_code error = forget_versions_ahead(operations, version_of, latest_of, ahead);
         if (error) return error;
         if (limit_ == WallTime::max()) {
             error = Op::restamp(operations, clock, bits);
@@ -97,17 +98,26 @@ private:
     /// of the server, whose clock was ahead. `ahead` lists the operations that get it back: those
     /// of the second kind, and removals. A restored server lacks the version that a removal saw,
     /// and may get it again. If it has an earlier removal meanwhile, it must distinguish the two.
-    template <class VersionOf>
+    ///
+    /// An edit replaces a version that this device cannot read. If that is ahead of the clock, a
+    /// later stamp cannot show this, so the operation names that version.
+    template <class VersionOf, class LatestOf>
     [[nodiscard]] std::error_code forget_versions_ahead(std::vector<Op>& operations,
-                                                        VersionOf& version_of,
+                                                        VersionOf& version_of, LatestOf& latest_of,
                                                         std::vector<Ahead>& ahead) const {
         std::set<std::pair<std::string_view, Stamp>> earlier;
         for (std::size_t i = 0; i < operations.size(); ++i) {
             Op& one = operations[i];
             if (one.kind() == OperationKind::interaction) continue;
             earlier.emplace(one.element(), one.stamp);
-            if (!one.saw || one.saw->wall <= limit_) continue;
-            if (earlier.count({one.element(), *one.saw}) != 0) continue;
+            if (!one.saw || earlier.count({one.element(), *one.saw}) != 0) continue;
+            const Result<Stamp> latest = latest_of(one.element(), *one.saw);
+            if (!latest) return latest.error();
+            if (*latest != *one.saw && latest->wall > limit_) {
+                ahead.push_back({i, *latest, true});
+                continue;
+            }
+            if (one.saw->wall <= limit_) continue;
             const Result<Stamp> there = version_of(one.element());
             if (!there) return there.error();
             const bool is_there = *there == *one.saw;
