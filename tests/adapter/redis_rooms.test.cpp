@@ -228,7 +228,7 @@ TEST_CASE("redis::Rooms: a rejected change names its room, and has the room comp
     CHECK(error.rooms.front().first == "board");
     CHECK(error.message().find("compares the room") != std::string::npos);
     CHECK(words_in(load(rooms, "other")) == "|kept,");
-    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
 }
@@ -259,8 +259,8 @@ TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
     // An outage is over.
-    for (int i = 0; i < 2'000 && !awaited<Result<std::vector<std::string>, PersistenceError>>(
-                                     [&](auto done) { one.list({}, 9, std::move(done)); });
+    for (int i = 0; i < 30'000 && !awaited<Result<std::vector<std::string>, PersistenceError>>(
+                                      [&](auto done) { one.list({}, 9, std::move(done)); });
          ++i)
         ::poll(nullptr, 0, 1);
     const auto again = [&] {
@@ -376,7 +376,7 @@ TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_room
             [&](auto done) { rooms.list({}, 9, std::move(done)); }));
         server.start();
         // Back, without its data.
-        for (int i = 0; i < 3000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
+        for (int i = 0; i < 30'000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
         CHECK(words_in(load(rooms)) == "none");
     }
 }

@@ -297,7 +297,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
     REQUIRE(rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::read_only);
     PersistenceError error;
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 3'000; ++i) {
         ::poll(nullptr, 0, 10);
         REQUIRE(rooms.begin("board", some_epoch, true));
         error = flush(rooms);
@@ -306,11 +306,11 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
     CHECK_FALSE(error);
     CHECK(second.command({"EXISTS", room_key}) == "1");
     // The subscription is told why, and heard where the rooms are by then.
-    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(waiting.take()->error().code == redis::Errc::read_only);
     rooms.subscribe("board", read, waiting.ask());
-    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
 }
 
@@ -325,7 +325,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     server.command({"BGSAVE"});
-    for (int i = 0; i < 5'000; ++i) {
+    for (int i = 0; i < 30'000; ++i) {
         if (server.command({"SET", "x", "y"}).starts_with("MISCONF")) break;
         ::poll(nullptr, 0, 1);
     }
@@ -342,7 +342,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     CHECK_FALSE(waiting.answered());
     server.command({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
     append(rooms, "a");
-    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(words_in(*waiting.take()) == "a*,");
 }
@@ -380,7 +380,7 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     if (waiting.answered()) rooms.subscribe("board", read, waiting.ask());
     REQUIRE(load(other));
     append(other, "a");
-    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(words_in(*waiting.take()) == "a,");
 }
