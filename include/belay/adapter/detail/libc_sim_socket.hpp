@@ -223,10 +223,11 @@ inline std::string name(int level, int option) {
 
 inline int LibcSocket::set_number(int level, int name, int value) {
     if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
-        // As on Linux, twice as much, within its limits. The window of a world does not depend on
-        // it.
-        const int bytes = 2 * std::clamp(value, 2'304, 212'992);
-        (name == SO_RCVBUF ? receive_buffer_ : send_buffer_) = bytes;
+        // As on Linux, twice as much, between its minimum and twice wmem_max. The window of a world
+        // does not depend on it.
+        const int bytes = 2 * std::clamp(value, 0, 212'992);
+        if (name == SO_RCVBUF) receive_buffer_ = std::max(bytes, 2'304);
+        if (name == SO_SNDBUF) send_buffer_ = std::max(bytes, 4'608);
         return 0;
     }
     sim::detail::KeepAlive how = stream_.keep_alive();
