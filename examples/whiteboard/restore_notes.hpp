@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -79,7 +80,7 @@ private:
         ::close(folder);
         return error;
     }
-    [[nodiscard]] static std::error_code write(const std::string& path, const std::string& text) {
+    [[nodiscard]] static std::error_code write(const std::string& path, std::string_view text) {
         const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (file < 0) return last_error();
         const ssize_t written = ::write(file, text.data(), text.size());

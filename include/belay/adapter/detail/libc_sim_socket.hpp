@@ -8,10 +8,11 @@
 #include <sys/socket.h>   // MSG_PEEK
 #include <sys/time.h>     // timeval
 
-#include <cstring>  // std::memcpy
-#include <memory>   // std::unique_ptr
-#include <span>     // std::span
-#include <utility>  // std::exchange
+#include <cstring>   // std::memcpy
+#include <memory>    // std::unique_ptr
+#include <optional>  // std::optional
+#include <span>      // std::span
+#include <utility>   // std::exchange
 
 #include <belay/adapter/detail/libc_sim_files.hpp>
 #include <belay/sim/detail/socket.hpp>
@@ -156,6 +157,7 @@ private:
     /// Sets a number of keep-alive, or the size of a buffer.   Returns: an error; ENOPROTOOPT if it
     /// is neither.
     [[nodiscard]] int set_number(int level, int name, int value);
+    [[nodiscard]] std::optional<int> get_number(int level, int name);  // nothing for others
     [[nodiscard]] sim::detail::IoResult read_some(std::span<std::byte> out, bool peek) {
         if (peek && peeked_.size() < out.size() && stream_.available() != 0) {
             const std::size_t old = peeked_.size();
@@ -282,34 +284,39 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
                     ", which a world does not have");
 }
 
-inline int LibcSocket::option(int level, int name, void* value, socklen_t* size) {
-    using libc_options::write;
-    const auto time = [](Duration limit) {
-        const timespec t = LibcClock::to(limit);
-        return timeval{.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
-    };
+inline std::optional<int> LibcSocket::get_number(int level, int name) {
     const sim::detail::KeepAlive& how = stream_.keep_alive();
     const auto seconds = [](Duration d) {
         return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
     };
     if (level == IPPROTO_TCP) {
-        if (name == TCP_NODELAY) return write(1, value, size);
-        if (name == TCP_KEEPIDLE) return write(seconds(how.idle), value, size);
-        if (name == TCP_KEEPINTVL) return write(seconds(how.interval), value, size);
-        if (name == TCP_KEEPCNT) return write(how.count, value, size);
+        if (name == TCP_NODELAY) return 1;
+        if (name == TCP_KEEPIDLE) return seconds(how.idle);
+        if (name == TCP_KEEPINTVL) return seconds(how.interval);
+        if (name == TCP_KEEPCNT) return how.count;
     }
     if (level == SOL_SOCKET) {
-        if (name == SO_ERROR) return write(static_cast<int>(stream_.take_error()), value, size);
-        if (name == SO_TYPE) return write(int{SOCK_STREAM}, value, size);
-        if (name == SO_DOMAIN) return write(AF_INET, value, size);
-        if (name == SO_PROTOCOL) return write(int{IPPROTO_TCP}, value, size);
-        if (name == SO_REUSEADDR) return write(1, value, size);
-        if (name == SO_ACCEPTCONN) {
-            return write(int{listener_ && listener_->listening()}, value, size);
-        }
-        if (name == SO_KEEPALIVE) return write(int{how.on}, value, size);
-        if (name == SO_RCVBUF) return write(receive_buffer_, value, size);
-        if (name == SO_SNDBUF) return write(send_buffer_, value, size);
+        if (name == SO_ERROR) return static_cast<int>(stream_.take_error());
+        if (name == SO_TYPE) return SOCK_STREAM;
+        if (name == SO_DOMAIN) return AF_INET;
+        if (name == SO_PROTOCOL) return IPPROTO_TCP;
+        if (name == SO_REUSEADDR) return 1;
+        if (name == SO_ACCEPTCONN) return listener_ && listener_->listening();
+        if (name == SO_KEEPALIVE) return how.on;
+        if (name == SO_RCVBUF) return receive_buffer_;
+        if (name == SO_SNDBUF) return send_buffer_;
+    }
+    return std::nullopt;
+}
+
+inline int LibcSocket::option(int level, int name, void* value, socklen_t* size) {
+    using libc_options::write;
+    if (const std::optional<int> known = get_number(level, name)) return write(*known, value, size);
+    const auto time = [](Duration limit) {
+        const timespec t = LibcClock::to(limit);
+        return timeval{.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
+    };
+    if (level == SOL_SOCKET) {
         if (name == SO_RCVTIMEO) return write(time(receive_limit_), value, size);
         if (name == SO_SNDTIMEO) return write(time(send_limit_), value, size);
         if (name == SO_LINGER) return write(linger{resets_ ? 1 : 0, 0}, value, size);
