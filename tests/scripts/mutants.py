@@ -279,8 +279,7 @@ def replicas(name, property, *changes):
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
 FLUSH_NO_MORE = (ROOM_SCHEDULER, "            static_cast<void>(room->pending.unqueue());\n", "")
-IGNORE_UNCOVERED = (REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
-                    "")
+
 
 WORLD_MUTANTS = (
     # an Endpoints stays at its first endpoint
@@ -470,8 +469,10 @@ WORLD_MUTANTS = (
            "            fail(room, error);\n            return;\n        }\n        part::FanoutNews")),
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
-    # a save began before the echo of an edit arrived, and no later one covers the edit
-    rooms("ignores_what_a_save_lacks", 'require "a snapshot covers all edits"', IGNORE_UNCOVERED),
+    # the echo of an edit of this server does not raise the position that its snapshots cover
+    rooms("covers_no_own_edits", 'require "a snapshot covers all edits"',
+          (REPLICATION, "        if (!state.covers_entries()) return;",
+           "        if (!state.covers_entries() || entry.own != 0) return;")),
     # the last copy of a room is evicted while the storage lacks changes
     Mutant("rooms_evicts_the_last_copy",
            (Change(REPLICATION_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
@@ -484,7 +485,9 @@ WORLD_MUTANTS = (
              (REPLICATION, "room.history.epoch != no_id && state.begin == HistoryBegin::known;",
               "room.history.epoch != no_id;")),
     restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
-    restored("ignores_what_a_save_lacks", 'require "a snapshot covers all edits"', IGNORE_UNCOVERED),
+    # a save began before the echo of an edit arrived, and no later one covers the edit
+    restored("ignores_what_a_save_lacks", 'require "a snapshot covers all edits"',
+             (REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);", "")),
 )
 
 
