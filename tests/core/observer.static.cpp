@@ -17,6 +17,16 @@ static_assert(std::is_same_v<detail::Unwrapped<std::reference_wrapper<NoObserver
 
 namespace {
 
+// A constructor takes what converts to its observer, but no copy of a base without the hooks.
+struct DerivedObserver : NoObserver {
+    void on_state(const int&);
+};
+static_assert(detail::ObserverArgument<NoObserver&, NoObserver>);
+static_assert(detail::ObserverArgument<DerivedObserver, DerivedObserver>);
+static_assert(detail::ObserverArgument<DerivedObserver&, std::reference_wrapper<DerivedObserver>>);
+static_assert(!detail::ObserverArgument<DerivedObserver, NoObserver>);
+static_assert(!detail::ObserverArgument<const DerivedObserver&, NoObserver>);
+
 struct SomeMachine {};
 using StateHook = detail::Hook<detail::OnState, SomeMachine, const int&>;
 

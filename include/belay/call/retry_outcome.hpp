@@ -14,6 +14,7 @@
 #include <belay/call/call_errc.hpp>
 #include <belay/call/detail/answer_kinds.hpp>
 #include <belay/call/outcome.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -49,7 +50,9 @@ template <class R>
         if constexpr (HasAnswerTraits<Value>) {
             if (result.last() == nullptr) return failure;
             const auto of_value = detail::verdict(AnswerTraits<Value>::failed(*result.last()));
-            if (of_value) failure.retry_after = of_value->retry_after;
+            if (of_value) {
+                failure.retry_after = detail::larger(failure.retry_after, of_value->retry_after);
+            }
         }
     }
     return failure;

@@ -7,7 +7,7 @@
 /// the compiler's messages for a wrong hook (`explain`); see link/observer.hpp.
 #pragma once
 
-#include <concepts>     // std::same_as
+#include <concepts>     // std::same_as, std::convertible_to
 #include <type_traits>  // std::is_base_of_v, std::remove_reference_t
 #include <utility>      // std::declval
 
@@ -223,6 +223,13 @@ template <class Hooks, class O>
 [[nodiscard]] consteval bool explain_observer() {
     return ObserverTraits<Unwrapped<O>>::template explain<Hooks>();
 }
+
+/// What a constructor without options takes for its observer. An object of a derived class is
+/// rejected, because the copy of its base would not have its hooks.
+template <class O, class Observer>
+concept ObserverArgument =
+    std::convertible_to<O, Observer> && (std::same_as<std::remove_cvref_t<O>, Observer> ||
+                                         !std::is_base_of_v<Observer, std::remove_cvref_t<O>>);
 
 /// Calls a hook if the observer has it. explain_observer has checked the observer before.
 /// Throws: what the hook throws.

@@ -72,7 +72,7 @@ public:
         }
     }
     /// With the usual options.
-    template <std::convertible_to<Observer> O>
+    template <detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, FleetOptions>)
     explicit Fleet(O&& observer) : Fleet{FleetOptions{}, std::forward<O>(observer)} {}
     Fleet(const Fleet&) = delete;

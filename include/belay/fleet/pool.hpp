@@ -51,7 +51,7 @@ public:
         resize(options.size);
     }
     /// With the usual options.
-    template <std::convertible_to<Observer> O>
+    template <detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, PoolOptions>)
     Pool(Transport transport, Policy policy, O&& observer)
         : Pool{std::move(transport), std::move(policy), PoolOptions{}, std::forward<O>(observer)} {}

@@ -64,7 +64,7 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
-    template <std::convertible_to<Observer> O>
+    template <detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, RequestsOptions>)
     Requests(Transport transport, Policy policy, Codec codec, O&& observer)
         : Requests{std::move(transport), std::move(policy), std::move(codec), RequestsOptions{},

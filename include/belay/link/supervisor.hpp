@@ -63,7 +63,7 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
-    template <std::convertible_to<Observer> O>
+    template <detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, SupervisorOptions>)
     Supervisor(Transport transport, Policy policy, O&& observer)
         : Supervisor{std::move(transport), std::move(policy), SupervisorOptions{},

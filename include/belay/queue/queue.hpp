@@ -67,7 +67,7 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
-    template <std::convertible_to<Observer> O>
+    template <detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, QueueOptions>)
     Queue(Storage storage, Overflow overflow, O&& observer)
         : Queue{std::move(storage), std::move(overflow), QueueOptions{},

@@ -88,7 +88,7 @@ public:
         context_.wanted.stateless = detail::has_hook_of<typename Hooks::Stateless, Observer>;
     }
     /// With the usual options.
-    template <class P, std::convertible_to<Observer> O>
+    template <class P, detail::ObserverArgument<Observer> O>
         requires(std::constructible_from<Persistence, P> && !std::convertible_to<O, RoomOptions>)
     RoomManager(P&& persistence, Authorizer authorizer, O&& observer)
         : RoomManager{std::forward<P>(persistence), std::move(authorizer), RoomOptions{},

@@ -58,7 +58,7 @@ public:
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy), options,
                std::move(observer)} {}
     /// With the usual options.
-    template <class L, class R, std::convertible_to<Observer> O>
+    template <class L, class R, detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, BridgeOptions>)
     Bridge(L&& local, R&& remote, Policy policy, O&& observer)
         : Bridge{std::forward<L>(local), std::forward<R>(remote), std::move(policy),

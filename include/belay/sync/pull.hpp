@@ -31,7 +31,7 @@ public:
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
     /// With the usual options.
-    template <class L, class R, std::convertible_to<Observer> O>
+    template <class L, class R, detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, BridgePullOptions>)
     Pull(L&& local, R&& remote, Policy policy, O&& observer)
         : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy),

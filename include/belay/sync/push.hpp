@@ -33,7 +33,7 @@ public:
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = {.enabled = false}, .push = options}, std::move(observer)} {}
     /// With the usual options.
-    template <class L, class R, std::convertible_to<Observer> O>
+    template <class L, class R, detail::ObserverArgument<Observer> O>
         requires(!std::convertible_to<O, BridgePushOptions>)
     Push(L&& local, R&& remote, Policy policy, O&& observer)
         : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy),

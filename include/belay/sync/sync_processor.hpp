@@ -94,7 +94,7 @@ public:
                       "or std::move(store)");
     }
     /// With the usual options.
-    template <class S, std::convertible_to<Observer> O>
+    template <class S, detail::ObserverArgument<Observer> O>
         requires(std::constructible_from<Store, S> && !std::convertible_to<O, SyncOptions>)
     SyncProcessor(S&& store, Strategy strategy, O&& observer)
         : SyncProcessor{std::forward<S>(store), std::move(strategy), SyncOptions{},
