@@ -224,7 +224,7 @@ template <class Hooks, class O>
     return ObserverTraits<Unwrapped<O>>::template explain<Hooks>();
 }
 
-/// What a constructor without options takes for its observer. An object of a derived class is
+/// The argument of a constructor that takes an observer alone. An object of a derived class is
 /// rejected, because the copy of its base would not have its hooks.
 template <class O, class Observer>
 concept ObserverArgument =
