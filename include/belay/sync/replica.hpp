@@ -429,7 +429,8 @@ private:
         }
         const Result<Stamp> floor = latest_of(element, *operation.saw);
         if (!floor) return floor.error();
-        const Result<Stamp> stamp = clock_.stamp_above(std::max(*floor, edits_.last_stamp(place)));
+        const Result<Stamp> stamp =
+            clock_.stamp_above(std::max(*floor, detail::last_stamp(edits_, place)));
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};

@@ -187,17 +187,6 @@ public:
         }
         return nullptr;
     }
-    /// Returns the stamp of the last edit that is not rejected, from its element's last_of(). It may
-    /// not be shown, and be sent again to a restored server; Stamp{} if there is none.
-    [[nodiscard]] Stamp last_stamp(const std::uint64_t* last) const {
-        std::uint64_t at = last != nullptr ? *last : 0;
-        while (at != 0) {
-            const Edit& edit = edits_.at(at);
-            if (edit.state != EditState::rejected) return edit.operation.stamp;
-            at = edit.before;
-        }
-        return {};
-    }
     /// Calls `visit(element, edit)` for each element that shows an edit.
     template <class Visit>
     void for_each_shown(Visit visit) const {
@@ -496,5 +485,18 @@ private:
     Bytes record_{};
     Bytes scratch_{};
 };
+
+/// Returns the stamp of the last edit that is not rejected, from its element's last_of(). That edit
+/// may not be shown, and be sent again to a restored server. Stamp{} if there is none.
+template <class Edits>
+[[nodiscard]] Stamp last_stamp(const Edits& edits, const std::uint64_t* last) {
+    std::uint64_t at = last != nullptr ? *last : 0;
+    while (at != 0) {
+        const auto& edit = edits.all().at(at);
+        if (edit.state != EditState::rejected) return edit.operation.stamp;
+        at = edit.before;
+    }
+    return {};
+}
 
 }}}  // namespace belay::detail
