@@ -80,8 +80,9 @@ public:
         auto room = *loaded.take();
         if (!room) return room.error().message();
         if (!*room) return "the copy has no board " + board;
+        // If only the flush of the note failed, the next start reports it, also after this.
         if (const std::error_code not_noted = notes_.add({board, folder}))
-            return "the restore cannot be noted: " + not_noted.message();
+            return "the restore was not begun, it cannot be noted: " + not_noted.message();
         // What the board has now would be merged with the copy. The clients begin anew.
         const auto reset =
             call<Error>([this, board](auto done) { rooms_.reset(board, std::move(done)); });
@@ -94,7 +95,7 @@ public:
             return (imported ? imported->message() : "the server stops") + look;
         const std::string done = board + " is as it was in " + folder;
         if (const std::error_code stays = notes_.remove(board)) {
-            return done + "; its note stays (" + stays.message() +
+            return done + "; its note may stay (" + stays.message() +
                    "), so do not restore it again if the next start of the server reports it";
         }
         return "ok: " + done;

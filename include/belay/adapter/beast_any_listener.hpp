@@ -155,9 +155,10 @@ private:
 ///
 /// Compile it with the same compiler, options and macros as the others. Without it, the linker
 /// misses `make_any_acceptor`. If all are compiled with BOOST_ASIO_SEPARATE_COMPILATION, that file
-/// has the code of asio, too. If another file includes <boost/asio/impl/src.hpp>, define
-/// BELAY_WITHOUT_ASIO_SOURCE for that file. The code of asio's TLS is never in it: a program with
-/// TLS includes <boost/asio/ssl/impl/src.hpp> in one source file.
+/// has the code of asio, too. If another file of the program includes
+/// <boost/asio/impl/src.hpp>, define BELAY_WITHOUT_ASIO_SOURCE where the program includes
+/// beast_any_listener_source.hpp. The code of asio's TLS is never in it: a program with TLS
+/// includes <boost/asio/ssl/impl/src.hpp> in one source file.
 ///
 /// `on_accept` is called with an `AnyAccepted`. Options, observer, limits and guarantees are those
 /// of Listener, without TLS: use Listener for TLS, or a proxy.
