@@ -23,8 +23,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// callers attempt within two of these waits, or within the wait of their own policy if that is
 /// longer. For connections, half of the cap of their Backoff is a good wait.
 ///
-/// A budget that gains by time, such as a RatioBudget with a floor, keeps its limit. Its callers
-/// ask again after each wait.
+/// A budget keeps its limit while it gains by time, such as a RatioBudget with a floor that its
+/// permits do not fill. Its callers ask again after each wait.
 ///
 /// Thread safety: a plain value.
 struct AskAgain {
