@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct NoBudget {};
 
 /// The cost of one call: a permit of the budget, if there is one. Only the first verdict counts.
-/// Without a verdict the permit is returned. A rejected call that is asked for again keeps its rule,
-/// and so the instant at which its AskAgain needs no tokens.
+/// Without a verdict the permit is returned. A rejected call that is asked for again keeps its
+/// rule, and so the instant at which its AskAgain needs no tokens.
 template <class Budget>
 class HedgePermit {
 public:
