@@ -252,6 +252,39 @@ TEST_CASE("CubicRate::set_rate limits and lifts the limit while callers use it",
     CHECK(rate.rate_milli() < 145'000);
 }
 
+TEST_CASE("CubicRate::set_rate lasts if the rate is far above the measured one",
+          "[budget][cubic_rate][regression]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{100s}, bits};
+    CubicRate fresh;
+    fresh.set_rate(20'000, turn.now);
+    // The first call may come much later.
+    turn.now += 1h;
+    for (int i = 0; i < 40; ++i) {
+        fresh.acquire(turn).success(turn);
+        turn.now += 50ms;
+        REQUIRE(fresh.rate_milli() >= 20'000);
+    }
+    // It is at most twice the measured rate, as before.
+    for (int i = 0; i < 40; ++i) {
+        turn.now += 500ms;
+        fresh.acquire(turn).success(turn);
+    }
+    CHECK(fresh.rate_milli() == 4'000);
+
+    Played raised{0};
+    raised.run(60s);
+    REQUIRE(raised.rate.rate_milli() == 500);
+    raised.accepted_per_second = 200;
+    raised.rate.set_rate(20'000, raised.now);
+    raised.sent = 0;
+    for (int i = 0; i < 10; ++i) {
+        raised.run(1s);
+        REQUIRE(raised.rate.rate_milli() >= 20'000);
+    }
+    CHECK(raised.sent >= 200);
+}
+
 TEST_CASE("CubicRate::set_rate aborts on a rate out of its bounds", "[budget][cubic_rate][unit]") {
     const auto sets = [](std::uint64_t rate_milli) {
         return belay_test::aborts_with([rate_milli] {

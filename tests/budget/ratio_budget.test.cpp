@@ -285,14 +285,30 @@ TEST_CASE("RatioBudget leaks no permit under concurrent threads", "[budget][rati
     CHECK(budget.left(Instant{1000s} + 2h) == 50'000);
 }
 
-TEST_CASE("RatioBudget gains by time if it has its floors", "[budget][ratio_budget][unit]") {
-    CHECK(RatioBudget{}.gains_by_time());
-    CHECK(RatioBudget{RatioBudgetOptions::envoy()}.gains_by_time());
+TEST_CASE("RatioBudget gains by time while it has floors that its permits do not fill",
+          "[budget][ratio_budget][unit]") {
     CHECK_FALSE(RatioBudget{{.at_least = 0}}.gains_by_time());
     // A share at once of one call is no retry.
     const RatioBudget at_once{{.at_once_per_thousand = 200, .at_once_at_least = 0}};
     CHECK_FALSE(at_once.gains_by_time());
     CHECK(at_once.left(Instant{}) == 0);
+
+    Random bits{Seed{1}};
+    Turn turn{Instant{1000s}, bits};
+    RatioBudget of_window{{.window = 10s, .retries_per_thousand = 1, .at_least = 2}};
+    RatioBudget of_envoy{RatioBudgetOptions::envoy(1, 2)};
+    for (RatioBudget* const budget : {&of_window, &of_envoy}) {
+        auto first = budget->reserve(Cause::lost, turn);
+        CHECK(budget->gains_by_time());
+        auto second = budget->reserve(Cause::lost, turn);
+        CHECK(budget->left(turn.now) == 0);
+        // No time gives back a permit that is out.
+        CHECK_FALSE(budget->gains_by_time());
+        static_cast<void>(first.failure(turn));
+        CHECK(budget->gains_by_time());
+    }
+    CHECK(of_window.left(turn.now) == 1);
+    CHECK(of_window.left(turn.now + 20s) == 2);
 }
 
 TEST_CASE("RatioBudget aborts on invalid options", "[budget][ratio_budget][unit]") {

@@ -336,6 +336,36 @@ TEST_CASE("Hedge asks an empty budget again after one to two waits of its AskAga
     CHECK(server.begun[1] <= at(4050ms));
 }
 
+TEST_CASE("Hedge makes its calls without tokens if the budget of its AskAgain stays empty",
+          "[call][hedge][regression]") {
+    TokenBudget budget{{.capacity_milli = 1'000,
+                        .retry_cost_milli = 1'000,
+                        .timeout_cost_milli = 1'000,
+                        .success_gain_milli = 0}};
+    Random bits{Seed{1}};
+    Turn turn{at(0s), bits};
+    const auto taken = budget.reserve(Cause::lost, turn);
+    AsyncSleeper sleeper;
+    HedgeRecorder observer;
+    const Pipeline pipeline{Hedge{50ms, 2, Shared{budget, AskAgain{2s}}}};
+    // Each further call waits for its own time, also if a call fails during the wait.
+    const auto [first, second] =
+        GENERATE(std::pair{works(1h), works(1h)}, std::pair{fails(1ms, Cause::lost), works(1h)},
+                 std::pair{fails(1s, Cause::lost), fails(1s, Cause::lost)});
+    Server server{sleeper, {first, second, works(1s)}};
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    sleeper.run_until(at(12s));
+    REQUIRE(task.done());
+    CHECK(task.take().has_value());
+    REQUIRE(server.begun.size() == 3);
+    CHECK(server.begun[1] >= at(2s));
+    CHECK(server.begun[1] <= at(4050ms));
+    CHECK(server.begun[2] - server.begun[1] >= 2s);
+    CHECK(server.begun[2] - server.begun[1] <= 5s);
+    CHECK(budget.tokens_milli() == 0);
+}
+
 TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper, {works(60ms), works(60ms)}};

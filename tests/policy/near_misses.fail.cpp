@@ -197,6 +197,29 @@ public:
 belay::Shared rule{budget};
 }  // namespace shareable_hook_private
 
+// expect-error: ShareableLike: gains_by_time must be
+namespace shareable_gains_is_data {
+struct Permit {
+    belay::Advice advice() const noexcept { return belay::Advice::go(); }
+    belay::Advice failure(belay::Turn&) noexcept { return belay::Advice::go(); }
+    void success(belay::Turn&) noexcept {}
+    void neutral() noexcept {}
+};
+// AskAgain would make attempts that the budget has not granted.
+struct Budget {
+    using Permit = shareable_gains_is_data::Permit;
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+    Permit acquire(belay::Turn&) noexcept { return {}; }
+    Permit reserve(belay::Cause, belay::Turn&) noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    bool gains_by_time() const noexcept { return true; }
+#else
+    bool gains_by_time = true;
+#endif
+} budget;
+belay::Shared rule{budget, belay::AskAgain{belay::Duration{1}}};
+}  // namespace shareable_gains_is_data
+
 // expect-error: RuleLike: succeeded must be .void succeeded.Turn&. noexcept.
 namespace rule_answers_a_success {
 // An Advice that nobody would heed: one success, and no more attempts.

@@ -150,5 +150,30 @@ static_assert(!ShareableLike<ReserveIsPrivate> && !ShareableLike<ReserveOverload
 static_assert(!ShareableLike<ReserveIsTemplate>);
 static_assert(!ShareableLike<SharedWantedIsPrivate> && !ShareableLike<SharedWantedOverloaded>);
 static_assert(!ShareableLike<NameIsPrivate>);
+class GainsIsPrivate : public Budget {
+    [[nodiscard]] bool gains_by_time() const noexcept;
+};
+struct GainsIsData : Budget {
+    bool gains_by_time = true;
+};
+struct GainsAtInstant : Budget {
+    [[nodiscard]] bool gains_by_time(Instant) const noexcept;
+};
+struct GainsChanges : Budget {
+    [[nodiscard]] bool gains_by_time() noexcept;
+};
+static_assert(!ShareableLike<GainsIsPrivate> && !ShareableLike<GainsIsData>);
+static_assert(!ShareableLike<GainsAtInstant> && !ShareableLike<GainsChanges>);
+class SpreadIsPrivate : public With<Permit> {
+    [[nodiscard]] Duration spread() const noexcept;
+};
+struct SpreadIsData : With<Permit> {
+    Duration spread{1};
+};
+struct SpreadAtInstant : With<Permit> {
+    [[nodiscard]] Duration spread(Instant) const noexcept;
+};
+static_assert(!ShareableLike<SpreadIsPrivate> && !ShareableLike<SpreadIsData>);
+static_assert(!ShareableLike<SpreadAtInstant>);
 
 }  // namespace

@@ -375,6 +375,72 @@ TEST_CASE("AskAgain makes an attempt without a reservation after one to two wait
     CHECK(longest > 5900ms);
 }
 
+TEST_CASE("AskAgain keeps an attempt without a reservation that a later rule rejects",
+          "[policy][shared][regression]") {
+    MinimalBudget budget{0};
+    MinimalShareable busy{1};
+    Driver d;
+    Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{budget, AskAgain{10s}}, Shared{busy}};
+    REQUIRE(d.begin(policy) == Advice::Verb::go);
+    const Advice plan = policy.failed(Failure{Cause::lost}, d.turn);
+    REQUIRE(plan.until >= d.turn.now + 10s);
+    d.turn.now = plan.until;
+    const auto wait_rejected = [&] {
+        auto taken = busy.acquire(d.turn);
+        CHECK(d.begin(policy) == Advice::Verb::stop);
+        CHECK(budget.free == 0);
+        CHECK(budget.out == 0);
+    };
+    wait_rejected();
+    d.turn.now += 1s;
+    wait_rejected();
+    // So is one with a reservation.
+    budget.most = 1;
+    wait_rejected();
+    budget.most = 0;
+    d.turn.now += 1s;
+    REQUIRE(d.begin(policy) == Advice::Verb::go);
+    CHECK(budget.free == 1);
+    // An attempt that was made, and abandoned, was the one.
+    d.turn.now += 1s;
+    policy.abandoned(d.turn);
+    const Advice next = policy.begin(d.turn);
+    CHECK(next.verb == Advice::Verb::suspend);
+    CHECK(next.until >= d.turn.now + 10s);
+    // A new wait is kept also if the plan is abandoned.
+    policy.abandoned(d.turn);
+    CHECK(policy.begin(d.turn) == next);
+    d.turn.now = next.until + 1s;
+    policy.abandoned(d.turn);
+    CHECK(d.begin(policy) == Advice::Verb::go);
+}
+
+TEST_CASE("AskAgain asks again also if the budget stops an attempt without a reservation",
+          "[policy][shared][regression]") {
+    struct ClosedBudget : MinimalBudget {
+        using MinimalBudget::MinimalBudget;
+        Permit acquire(Turn& turn) noexcept {
+            return is_closed ? Permit{} : MinimalBudget::acquire(turn);
+        }
+        bool is_closed = true;
+    };
+    ClosedBudget budget{0};
+    Driver d;
+    Shared gives_up{budget};
+    CHECK(gives_up.begin(d.turn) == Advice::stop());
+    Shared rule{budget, AskAgain{3s}};
+    CHECK(rule.begin(d.turn) == Advice::suspend(d.turn.now + 3s));
+    budget.is_closed = false;
+    REQUIRE(d.begin(rule) == Advice::Verb::go);
+    REQUIRE(d.fail(rule) == Advice::Verb::go);
+    d.turn.now = rule.review(Advice::go(), d.turn).until;
+    budget.is_closed = true;
+    CHECK(rule.begin(d.turn) == Advice::suspend(d.turn.now + 3s));
+    // It has waited, and so waits no longer than the budget requests.
+    budget.is_closed = false;
+    CHECK(rule.begin(d.turn) == Advice::go());
+}
+
 TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][shared][unit]") {
     MinimalBudget budget{0};
     Driver d;
@@ -388,6 +454,7 @@ TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][
     CHECK(budget.out == 1);
     // A run that starts afresh forgets the rejection.
     budget.most = 0;
+    d.turn.now += 1s;
     rule.abandoned(d.turn);
     REQUIRE(rule.begin(d.turn).verb == Advice::Verb::suspend);
     rule.reset();

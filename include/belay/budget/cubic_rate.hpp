@@ -71,9 +71,10 @@ public:
     /// Changes the rate while callers use the object, for an operator who knows what the peer
     /// accepts.
     ///
-    /// The rate rises from there along the curve, and the next overload lowers it as usual. With 0,
-    /// nothing is limited until the next overload. A caller that waits asks again at the end of its
-    /// wait, which a higher rate does not shorten.
+    /// The rate rises from there along the curve, and the next overload lowers it as usual. It
+    /// counts as measured, so a rate above twice the former one lasts if the callers use half of
+    /// it. With 0, nothing is limited until the next overload. A caller that waits asks again at
+    /// the end of its wait, which a higher rate does not shorten.
     ///
     /// Pre: rate_milli is 0, or in [500, 1,000,000,000] thousandths of an attempt per second.
     /// Thread safety: any thread.   Errors: none.   Complexity: O(1).

@@ -138,11 +138,14 @@ public:
             return recent < at_once ? recent : at_once;
         });
     }
-    /// Returns whether it allows retries again after a while, also if no call begins: whether it
-    /// has its floors. Without them, AskAgain makes attempts that it does not count as retries.
+    /// Returns whether it allows retries again after a while, also if no permit is given back.
+    ///
+    /// It does so while each floor is larger than the number of permits for retries that are out.
+    /// The permits of connections whose peers never send may stay out for ever. In the other cases
+    /// AskAgain makes attempts that do not count as retries.
     [[nodiscard]] constexpr bool gains_by_time() const noexcept {
         return state_.with([](const State& s) {
-            return s.options.at_least > 0 && s.options.at_once_at_least > 0;
+            return s.options.at_least > s.held && s.options.at_once_at_least > s.held;
         });
     }
     [[nodiscard]] constexpr RatioBudgetOptions options() const noexcept {

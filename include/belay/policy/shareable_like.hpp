@@ -13,6 +13,8 @@ namespace belay { inline namespace BELAY_ABI {
 namespace detail {
 
 BELAY_DETAIL_MEMBER(reserve);
+BELAY_DETAIL_MEMBER(spread);
+BELAY_DETAIL_MEMBER(gains_by_time);
 template <class S>
 concept HasPermit = requires { typename S::Permit; } &&
                     std::is_nothrow_default_constructible_v<typename S::Permit> &&
@@ -52,7 +54,7 @@ concept SharedWantedIsSound = !TakesWanted<S> || requires(S& object, Turn& turn)
     { object.wanted(turn) } noexcept -> std::same_as<void>;
 };
 template <class S>
-concept HasSpread = requires(S& object) { object.spread(); };
+concept HasSpread = has_spread<S>() || requires(S& object) { object.spread(); };
 template <class S>
 concept SpreadsCallers = requires(const S& object) {
     { object.spread() } noexcept -> std::same_as<Duration>;
@@ -67,7 +69,7 @@ concept GivesReservations = requires(S& object, Cause cause, Turn& turn) {
     { object.reserve(cause, turn) } noexcept -> std::same_as<typename S::Permit>;
 };
 template <class S>
-concept HasGainsByTime = requires(S& object) { object.gains_by_time(); };
+concept HasGainsByTime = has_gains_by_time<S>() || requires(S& object) { object.gains_by_time(); };
 template <class S>
 concept GainsByTime = requires(const S& object) {
     { object.gains_by_time() } noexcept -> std::same_as<bool>;
@@ -95,8 +97,9 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
 ///   An object that admits only its rate, such as a RateLimiter, needs none.
 /// - `gains_by_time() const -> bool`, optional, in addition to `reserve`: whether it grants a retry
-///   again after some time, also if no attempt succeeds. If not, AskAgain makes attempts without a
-///   reservation, because otherwise no caller might ever attempt again.
+///   again after some time, also if no attempt succeeds and no permit is given back. A Shared rule
+///   asks after each rejected reservation. If not, AskAgain makes attempts without a reservation,
+///   because otherwise no caller might ever attempt again.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any

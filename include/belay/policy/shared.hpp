@@ -23,8 +23,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// callers attempt within two of these waits, or within the wait of their own policy if that is
 /// longer. For connections, half of the cap of their Backoff is a good wait.
 ///
-/// A budget that gains by time, such as a RatioBudget with a floor, keeps its limit. Its callers
-/// ask again after each wait.
+/// A budget keeps its limit while it gains by time, such as a RatioBudget with a floor that its
+/// permits do not fill. Its callers ask again after each wait.
 ///
 /// Thread safety: a plain value.
 struct AskAgain {
@@ -204,6 +204,7 @@ public:
         }
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
+            memory_.free_at = never;
         }
         if constexpr (spreads) {
             // During a probe, an object rejects until an instant that moves with the time. An
@@ -223,10 +224,21 @@ public:
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
-        if constexpr (reserves) memory_.why = Cause::none;
+        if constexpr (reserves) {
+            memory_.why = Cause::none;
+            memory_.free_at = never;
+        }
         permit_.success(turn);
     }
-    constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
+    constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (reserves) {
+            // At the instant of its permit, a later rule has rejected the attempt. Later, it was
+            // made.
+            const bool has_permit = permit_.advice().verb == Advice::Verb::go;
+            if (has_permit && memory_.free_at < turn.now) memory_.free_at = never;
+        }
+        permit_.neutral();
+    }
     /// Keeps a retry paid for that was made, and whose caller stopped waiting for its result.
     constexpr void spend([[maybe_unused]] Turn& turn) noexcept
         requires reserves && detail::TakesSpending<typename Object::Permit>
@@ -267,7 +279,13 @@ private:
     }
     [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
         Turn& turn) noexcept {
-        return waits(permit_.advice(), turn);
+        const Advice advice = permit_.advice();
+        if constexpr (reserves) {
+            if (advice.verb == Advice::Verb::stop && memory_.ask_again != Duration::zero()) {
+                return Advice::suspend(after(turn.now, memory_.ask_again));
+            }
+        }
+        return waits(advice, turn);
     }
     // Spreads a caller that has drawn nothing yet.
     [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
@@ -286,8 +304,15 @@ private:
         if (advice.verb == Advice::Verb::stop && memory_.ask_again != Duration::zero()) {
             return asks_again(turn);
         }
-        memory_.free_at = never;
+        keep_free_at(turn.now);
         return advice;
+    }
+    // A later rule may reject the attempt. The instant stays until the attempt was made, so that
+    // the caller does not wait for it once more.
+    constexpr void keep_free_at(Instant now) noexcept
+        requires reserves
+    {
+        if (memory_.free_at < now) memory_.free_at = now;
     }
     // A budget that gains only by successes would reject all callers for ever, once none attempts.
     [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice asks_again(Turn& turn) noexcept
@@ -301,9 +326,10 @@ private:
             memory_.free_at = after(again, Duration{drawn});
         }
         if (turn.now < memory_.free_at) return Advice::suspend(memory_.free_at);
-        memory_.free_at = never;
+        keep_free_at(turn.now);
         permit_ = object_->acquire(turn);
-        return permit_.advice();
+        if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
+        return waits_for_permit(turn);
     }
     [[nodiscard]] constexpr bool gains_by_time() const noexcept {
         if constexpr (detail::GainsByTime<Object>) {

@@ -48,7 +48,13 @@ public:
         last_milli_ = rate_milli;
         overloaded_at_ = now;
         zero_ms_ = 0;
-        if (rate_milli != 0) tokens_.change(numbers_of(rate_milli), now);
+        if (rate_milli == 0) return;
+        tokens_.change(numbers_of(rate_milli), now);
+        // The next rate is at most twice the measured one, and the callers have not used this one
+        // yet. The time up to the first result would count as unused.
+        measured_milli_ = larger(measured_milli_, rate_milli);
+        count_ = 0;
+        step_began_ = always;
     }
 
     static constexpr std::uint64_t least = 500;

@@ -25,19 +25,22 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct NoBudget {};
 
 /// The cost of one call: a permit of the budget, if there is one. Only the first verdict counts.
-/// Without a verdict the permit is returned.
+/// Without a verdict the permit is returned. A rejected call that is asked for again keeps its
+/// rule, and so the instant at which its AskAgain needs no tokens.
 template <class Budget>
 class HedgePermit {
 public:
     using Source = Shared<Budget>;
 
     Advice take(const Source& source, bool first, Cause why, Turn& turn) noexcept {
-        permit_.emplace(source);
-        if (!first) {
-            // A further call is a retry of one that has failed, or has not answered.
-            static_cast<void>(permit_->failed(Failure{why}, turn));
-        } else if constexpr (HasWanted<Source>) {
-            permit_->wanted(turn);
+        if (!permit_) {
+            permit_.emplace(source);
+            if (!first) {
+                // A further call is a retry of one that has failed, or has not answered.
+                static_cast<void>(permit_->failed(Failure{why}, turn));
+            } else if constexpr (HasWanted<Source>) {
+                permit_->wanted(turn);
+            }
         }
         Advice advice = permit_->admit(turn.now);
         if (advice.allows(turn.now)) advice = permit_->begin(turn);
@@ -243,9 +246,9 @@ private:
     }
 
     void reject(const Attempt& attempt, const Advice& advice, const Turn& turn) {
-        calls_[begun_].permit.give_back();
         context_.rejected(attempt, advice);
         closed_ = advice.verb == Advice::Verb::stop || advice.until == never || begun_ == 0;
+        if (closed_) calls_[begun_].permit.give_back();
         next_at_ = advice.until;
         if (begun_ != 0) return;
         const Duration wait =

@@ -23,7 +23,7 @@ struct MemberNames {
         on_conflict, on_progress, on_idle, on_error, on_divergence, on_room_failed, on_room_event,
         on_stateless, on_stopped, on_sent, on_unmatched, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
-        stable_by_age, attempt_limit, name, listens, is_shared, reserve;
+        stable_by_age, attempt_limit, name, listens, is_shared, reserve, spread, gains_by_time;
     int delay, check, grows, least, before_jitter;
     int too_slow, counts, tripped_by;
     int put_ping, put_header;
