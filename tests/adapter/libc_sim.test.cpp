@@ -29,6 +29,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -1162,34 +1163,44 @@ TEST_CASE("The peer of a killed program receives what it does on Linux",
     CHECK(ending == real_ending(reads));
 }
 
+namespace {
+
+/// Writes to a pipe that nothing reads, whose error must be EPIPE if the program goes on.
+void write_broken() {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    close(ends[0]);
+    CHECK(write(ends[1], "x", 1) == -1);
+    CHECK(errno == EPIPE);
+}
+/// Runs a program that prepares and then writes, beside one that does not prepare.   Returns: the
+/// sentence that has ended one of them.
+std::string write_after(const std::function<void()>& prepare, bool other_writes = false) {
+    Programs p;
+    p.run("careful", [&] {
+        prepare();
+        write_broken();
+    });
+    p.run("other", [other_writes] {
+        sleep(1);
+        if (other_writes) write_broken();
+    });
+    try {
+        p.world.run_for(1min);
+    } catch (const std::logic_error& e) {
+        return e.what();
+    }
+    return {};
+}
+bool ended_by_pipe(const std::string& sentence, const char* program = "careful") {
+    return sentence.find('"' + std::string{program} + "\" was ended by SIGPIPE") !=
+           std::string::npos;
+}
+
+}  // namespace
+
 TEST_CASE("Each program of a world has its own action for SIGPIPE",
           "[adapter][libc_sim][regression]") {
-    const auto broken_writes = [](int count) {
-        int ends[2];
-        CHECK(pipe(ends) == 0);
-        close(ends[0]);
-        for (int i = 0; i < count; ++i) {
-            CHECK(write(ends[1], "x", 1) == -1);
-            CHECK(errno == EPIPE);
-        }
-    };
-    const auto play = [&](auto&& careful, bool other_writes) -> std::string {
-        Programs p;
-        p.run("careful", [&] {
-            careful();
-            broken_writes(1);
-        });
-        p.run("other", [&, other_writes] {
-            sleep(1);
-            if (other_writes) broken_writes(1);
-        });
-        try {
-            p.world.run_for(1min);
-        } catch (const std::logic_error& e) {
-            return e.what();
-        }
-        return {};
-    };
     static int calls;
     calls = 0;
     const auto by_signal = [] { CHECK(signal(SIGPIPE, SIG_IGN) == SIG_DFL); };
@@ -1206,17 +1217,35 @@ TEST_CASE("Each program of a world has its own action for SIGPIPE",
         CHECK(old.sa_sigaction == action.sa_sigaction);
     };
     const auto by_handler = [] { signal(SIGPIPE, [](int number) { calls += number == SIGPIPE; }); };
-    CHECK(play(by_signal, false).empty());
-    CHECK(play(by_action, false).empty());
-    CHECK(play(by_handler, false).empty());
+    CHECK(write_after(by_signal).empty());
+    CHECK(write_after(by_action).empty());
+    CHECK(write_after(by_handler).empty());
     CHECK(calls == 2);
     // The other program, also of a later world, is as careless as before.
-    CHECK(play(by_signal, true).find("\"other\" was ended by SIGPIPE") != std::string::npos);
+    CHECK(ended_by_pipe(write_after(by_signal, true), "other"));
     // Outside of programs the action is that of the test, which programs inherit if it ignores.
     const auto before = signal(SIGPIPE, SIG_IGN);
     CHECK(before == SIG_DFL);
-    CHECK(play([] {}, true).empty());
+    CHECK(write_after([] {}, true).empty());
     signal(SIGPIPE, before);
+}
+
+TEST_CASE("SIG_IGN and SIG_DFL have their meaning also with SA_SIGINFO",
+          "[adapter][libc_sim][regression]") {
+    const auto set = [](auto handler) {
+        struct sigaction action {};
+        action.sa_handler = handler;
+        action.sa_flags = SA_SIGINFO;
+        struct sigaction old {};
+        CHECK(sigaction(SIGPIPE, &action, &old) == 0);
+        return old;
+    };
+    CHECK(write_after([&] { set(SIG_IGN); }).empty());
+    CHECK(ended_by_pipe(write_after([&] { set(SIG_DFL); })));
+    // As after exec(), a program inherits no flag of the test.
+    const struct sigaction before = set(SIG_IGN);
+    CHECK(write_after([&] { CHECK(set(SIG_IGN).sa_flags == 0); }).empty());
+    sigaction(SIGPIPE, &before, nullptr);
 }
 
 TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_sim][regression]") {
