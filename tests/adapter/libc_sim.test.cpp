@@ -1248,6 +1248,21 @@ TEST_CASE("SIG_IGN and SIG_DFL have their meaning also with SA_SIGINFO",
     sigaction(SIGPIPE, &before, nullptr);
 }
 
+namespace {
+
+/// Lets the kernel probe a peer that is silent for 10 s, and then 3 times every 5 s.
+void keep_alive(int fd) {
+    const auto set = [fd](int level, int name, int value) {
+        CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+}  // namespace
+
 TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_sim][regression]") {
     const auto play = [](auto&& before, auto&& fault) {
         Programs p;
@@ -1301,6 +1316,29 @@ TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_
     CHECK(play(quick, partition) == "Connection timed out after 25 s");
     CHECK(play(quick, half_open) == "Connection reset by peer after 10 s");
     CHECK(play(quick, [](auto&, Host&, Host&) {}) == "nothing");
+}
+
+TEST_CASE("A program that has ended its direction notices that its peer has forgotten it",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        accept(listen_at(7), nullptr, nullptr);
+        sleep(1'000'000);
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        keep_alive(fd);
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "x");
+        CHECK(shutdown(fd, SHUT_WR) == 0);
+        char c = 0;
+        CHECK(recv(fd, &c, 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        return 0;
+    });
+    p.world.after(1s, [&] { p.world.network().half_open(server, client); });
+    p.world.run_for(1min);
+    CHECK(Programs::exit_code(client) == 0);
 }
 
 TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][regression]") {

@@ -67,7 +67,8 @@ public:
         return SendResult::sent;
     }
     void ping(int side) {
-        if (!can_send(end_[side]) || cut_) return;
+        const End& e = end_[side];
+        if (cut_ || !(e.is_stream ? connected(e) : can_send(e))) return;
         if (!std::exchange(pipe_[side].ping_unread, true)) push(side, SegmentKind::ping);
     }
     /// The machine can accept messages again.
@@ -321,9 +322,10 @@ private:
         return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
                                                        : std::errc::connection_refused));
     }
-    [[nodiscard]] bool can_send(const End& e) const noexcept {
-        return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;
+    [[nodiscard]] bool connected(const End& e) const noexcept {
+        return fabric_ != nullptr && e.exists && e.up && !e.ended;
     }
+    [[nodiscard]] bool can_send(const End& e) const noexcept { return connected(e) && !e.closing; }
     [[nodiscard]] static bool can_read(const End& e) noexcept {
         return e.attached && !e.full && !e.station->frozen;
     }
