@@ -1365,6 +1365,55 @@ TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][
     CHECK(in_world == sizes());  // on the real kernel
 }
 
+TEST_CASE("An accepted socket has the options of its listener", "[adapter][libc_sim][regression]") {
+    const auto options = [] {
+        const int listener = tcp_socket();
+        sockaddr_in at = address("127.0.0.1", 0);
+        socklen_t size = sizeof at;
+        CHECK(bind(listener, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+        CHECK(listen(listener, 1) == 0);
+        CHECK(getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+        keep_alive(listener);
+        const int bytes = 50'000;
+        const timeval limit{.tv_sec = 2, .tv_usec = 0};
+        const linger how{1, 0};
+        for (const int name : {SO_RCVBUF, SO_SNDBUF}) {
+            CHECK(setsockopt(listener, SOL_SOCKET, name, &bytes, sizeof bytes) == 0);
+        }
+        for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+            CHECK(setsockopt(listener, SOL_SOCKET, name, &limit, sizeof limit) == 0);
+        }
+        CHECK(setsockopt(listener, SOL_SOCKET, SO_LINGER, &how, sizeof how) == 0);
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "127.0.0.1", ntohs(at.sin_port)) == 0);
+        const int guest = accept(listener, nullptr, nullptr);
+        std::vector<long> out;
+        const auto note = [&](int level, int name) {
+            long values[2] = {};
+            socklen_t space = sizeof values;
+            CHECK(getsockopt(guest, level, name, values, &space) == 0);
+            out.insert(out.end(), {name, values[0], values[1]});
+        };
+        for (const int name :
+             {SO_KEEPALIVE, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER}) {
+            note(SOL_SOCKET, name);
+        }
+        for (const int name : {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT}) note(IPPROTO_TCP, name);
+        close(guest);  // resets
+        char c = 0;
+        CHECK(recv(fd, &c, 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        close(fd);
+        close(listener);
+        return out;
+    };
+    std::vector<long> in_world;
+    Programs p;
+    p.run("host", [&] { in_world = options(); });
+    p.world.run_for(1s);
+    CHECK(in_world == options());  // on the real kernel
+}
+
 TEST_CASE("A killed program is abandoned, and its peer sees the end", "[adapter][libc_sim][sim]") {
     struct Notices {
         bool& destroyed;

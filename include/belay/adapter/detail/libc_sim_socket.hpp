@@ -84,7 +84,9 @@ public:
         if (!listener_ || !listener_->listening()) return libc_fail(EINVAL), nullptr;
         Ref<sim::detail::Channel> next = listener_->accept();
         if (!next) return libc_fail(EAGAIN), nullptr;
-        return std::make_shared<LibcSocket>(process_, std::move(next));
+        const auto socket = std::make_shared<LibcSocket>(process_, std::move(next));
+        socket->inherit(*this);
+        return socket;
     }
     /// Begins to connect.
     int connect(const sockaddr_in& to) {
@@ -150,6 +152,16 @@ public:
     }
 
 private:
+    /// Takes the options of the listener that has accepted it, as on Linux.
+    void inherit(const LibcSocket& listener) {
+        stream_.keep_alive(listener.stream_.keep_alive());
+        receive_limit_ = listener.receive_limit_;
+        send_limit_ = listener.send_limit_;
+        receive_buffer_ = listener.receive_buffer_;
+        send_buffer_ = listener.send_buffer_;
+        resets_ = listener.resets_;
+        mind_unread();
+    }
     void changed() {
         count_change();
         process_.wake();
