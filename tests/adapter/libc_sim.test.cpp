@@ -51,6 +51,8 @@
 // What open() becomes with -D_FORTIFY_SOURCE, and stat() with an older glibc.
 extern "C" int __open_2(const char*, int);
 extern "C" int __xstat(int, const char*, struct stat*);
+// What signal() becomes without the extensions of GNU and BSD.
+extern "C" sighandler_t __sysv_signal(int, sighandler_t);
 
 namespace libc_sim_test {
 
@@ -1246,6 +1248,35 @@ TEST_CASE("SIG_IGN and SIG_DFL have their meaning also with SA_SIGINFO",
     const struct sigaction before = set(SIG_IGN);
     CHECK(write_after([&] { CHECK(set(SIG_IGN).sa_flags == 0); }).empty());
     sigaction(SIGPIPE, &before, nullptr);
+}
+
+TEST_CASE("A handler of SIGPIPE that counts once is called once",
+          "[adapter][libc_sim][regression]") {
+    static int calls;
+    const auto count = [](int) {
+        struct sigaction now {};
+        CHECK(sigaction(SIGPIPE, nullptr, &now) == 0);
+        CHECK(now.sa_handler == SIG_DFL);
+        ++calls;
+    };
+    const auto by_action = [count] {
+        struct sigaction action {};
+        action.sa_handler = count;
+        action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+        CHECK(sigaction(SIGPIPE, &action, nullptr) == 0);
+    };
+    const auto by_signal = [count] { CHECK(__sysv_signal(SIGPIPE, count) == SIG_DFL); };
+    for (const std::function<void()>& prepare :
+         {std::function<void()>{by_action}, std::function<void()>{by_signal}}) {
+        calls = 0;
+        CHECK(write_after(prepare).empty());
+        CHECK(calls == 1);
+        CHECK(ended_by_pipe(write_after([&] {
+            prepare();
+            write_broken();
+        })));
+        CHECK(calls == 2);
+    }
 }
 
 namespace {

@@ -86,7 +86,7 @@ public:
     }
     [[nodiscard]] const struct sigaction& get() const noexcept { return action_; }
     /// Does what Linux does after a write to a connection whose other end is closed.
-    void raise(LibcProcess& process) const;
+    void raise(LibcProcess& process);
 
 private:
     struct sigaction action_ {};
@@ -284,7 +284,7 @@ private:
     LibcFiber fiber_;
 };
 
-inline void LibcPipeAction::raise(LibcProcess& process) const {
+inline void LibcPipeAction::raise(LibcProcess& process) {
     const struct sigaction action = action_;  // the handler may change it
     if (action.sa_handler == SIG_IGN) return;
     if (action.sa_handler == SIG_DFL) {
@@ -292,6 +292,7 @@ inline void LibcPipeAction::raise(LibcProcess& process) const {
             "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
             "ignore the signal");
     }
+    if ((static_cast<unsigned>(action.sa_flags) & SA_RESETHAND) != 0) action_.sa_handler = SIG_DFL;
     if ((action.sa_flags & SA_SIGINFO) == 0) return action.sa_handler(SIGPIPE);
     siginfo_t info{};
     info.si_signo = SIGPIPE;
