@@ -1372,6 +1372,33 @@ TEST_CASE("A program that has ended its direction notices that its peer has forg
     CHECK(Programs::exit_code(client) == 0);
 }
 
+TEST_CASE("Data that arrives ends a count of unanswered probes",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        accept(listen_at(7), nullptr, nullptr);
+        sleep(1'000'000);
+    });
+    std::chrono::steady_clock::duration lasted{};
+    Host& client = p.run("client", [&] {
+        const int fd = tcp_socket();
+        keep_alive(fd);
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        const auto start = std::chrono::steady_clock::now();
+        sleep(17);
+        send_text(fd, "x");
+        char c = 0;
+        CHECK(recv(fd, &c, 1, 0) == -1);
+        CHECK(errno == ETIMEDOUT);
+        lasted = std::chrono::steady_clock::now() - start;
+    });
+    p.world.after(1s, [&] { p.world.network().partition(server, client); });
+    p.world.after(16s, [&] { p.world.network().heal_all(); });  // after two probes
+    p.world.after(18s, [&] { p.world.network().partition(server, client); });
+    p.world.run_for(1h);
+    CHECK(lasted == 17s + 25s);
+}
+
 TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][regression]") {
     const auto sizes = [] {
         std::vector<int> out;
