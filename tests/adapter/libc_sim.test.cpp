@@ -1399,6 +1399,34 @@ TEST_CASE("Data that arrives ends a count of unanswered probes",
     CHECK(lasted == 17s + 25s);
 }
 
+TEST_CASE("A kernel does not repeat what only reports free space",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int guest = accept(listen_at(7), nullptr, nullptr);
+        const std::string much(200'000, 'x');
+        static_cast<void>(send(guest, much.data(), much.size(), MSG_NOSIGNAL));
+        sleep(1'000'000);
+    });
+    bool waits = false;
+    Host& client = p.run("client", [&] {
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "x");
+        sleep(10);
+        char all[100'000];
+        CHECK(recv(fd, all, sizeof all, 0) > 50'000);  // the server is told of the space
+        waits = true;
+        static_cast<void>(recv(fd, all, 1, 0));
+        waits = false;
+    });
+    // The packet is under way.
+    while (!waits) p.world.run_for(10us);
+    p.world.network().partition(server, client);
+    p.world.run_for(24h);
+    CHECK(waits);
+}
+
 TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][regression]") {
     const auto sizes = [] {
         std::vector<int> out;

@@ -234,8 +234,7 @@ public:
     /// has.
     [[nodiscard]] Instant unanswered_since(int side) noexcept {
         Pipe& out = pipe_[side];
-        const bool held = out.blocked && !out.flying.empty();
-        return std::min(held ? out.flying[0].sent : never, out.unanswered_since);
+        return std::min(out.blocked ? out.repeated_since() : never, out.unanswered_since);
     }
 
     // ---- for the network -----------------------------------------------------------------------
