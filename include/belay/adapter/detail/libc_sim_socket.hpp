@@ -237,9 +237,9 @@ inline std::string name(int level, int option) {
 
 inline int LibcSocket::set_number(int level, int name, int value) {
     if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
-        // As on Linux, twice as much, between its minimum and twice wmem_max. The window of a world
-        // does not depend on it.
-        const int bytes = 2 * std::clamp(value, 0, 212'992);
+        // As on Linux, twice as much, between its minimum and twice rmem_max or wmem_max, which a
+        // negative size exceeds. The window of a world does not depend on it.
+        const int bytes = 2 * static_cast<int>(std::min(static_cast<unsigned>(value), 212'992U));
         if (name == SO_RCVBUF) receive_buffer_ = std::max(bytes, 2'304);
         if (name == SO_SNDBUF) send_buffer_ = std::max(bytes, 4'608);
         return 0;
