@@ -29,6 +29,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -50,6 +51,8 @@
 // What open() becomes with -D_FORTIFY_SOURCE, and stat() with an older glibc.
 extern "C" int __open_2(const char*, int);
 extern "C" int __xstat(int, const char*, struct stat*);
+// What signal() becomes without the extensions of GNU and BSD.
+extern "C" sighandler_t __sysv_signal(int, sighandler_t);
 
 namespace libc_sim_test {
 
@@ -1162,34 +1165,44 @@ TEST_CASE("The peer of a killed program receives what it does on Linux",
     CHECK(ending == real_ending(reads));
 }
 
+namespace {
+
+/// Writes to a pipe that nothing reads, whose error must be EPIPE if the program goes on.
+void write_broken() {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    close(ends[0]);
+    CHECK(write(ends[1], "x", 1) == -1);
+    CHECK(errno == EPIPE);
+}
+/// Runs a program that prepares and then writes, beside one that does not prepare.   Returns: the
+/// sentence that has ended one of them.
+std::string write_after(const std::function<void()>& prepare, bool other_writes = false) {
+    Programs p;
+    p.run("careful", [&] {
+        prepare();
+        write_broken();
+    });
+    p.run("other", [other_writes] {
+        sleep(1);
+        if (other_writes) write_broken();
+    });
+    try {
+        p.world.run_for(1min);
+    } catch (const std::logic_error& e) {
+        return e.what();
+    }
+    return {};
+}
+bool ended_by_pipe(const std::string& sentence, const char* program = "careful") {
+    return sentence.find('"' + std::string{program} + "\" was ended by SIGPIPE") !=
+           std::string::npos;
+}
+
+}  // namespace
+
 TEST_CASE("Each program of a world has its own action for SIGPIPE",
           "[adapter][libc_sim][regression]") {
-    const auto broken_writes = [](int count) {
-        int ends[2];
-        CHECK(pipe(ends) == 0);
-        close(ends[0]);
-        for (int i = 0; i < count; ++i) {
-            CHECK(write(ends[1], "x", 1) == -1);
-            CHECK(errno == EPIPE);
-        }
-    };
-    const auto play = [&](auto&& careful, bool other_writes) -> std::string {
-        Programs p;
-        p.run("careful", [&] {
-            careful();
-            broken_writes(1);
-        });
-        p.run("other", [&, other_writes] {
-            sleep(1);
-            if (other_writes) broken_writes(1);
-        });
-        try {
-            p.world.run_for(1min);
-        } catch (const std::logic_error& e) {
-            return e.what();
-        }
-        return {};
-    };
     static int calls;
     calls = 0;
     const auto by_signal = [] { CHECK(signal(SIGPIPE, SIG_IGN) == SIG_DFL); };
@@ -1206,18 +1219,80 @@ TEST_CASE("Each program of a world has its own action for SIGPIPE",
         CHECK(old.sa_sigaction == action.sa_sigaction);
     };
     const auto by_handler = [] { signal(SIGPIPE, [](int number) { calls += number == SIGPIPE; }); };
-    CHECK(play(by_signal, false).empty());
-    CHECK(play(by_action, false).empty());
-    CHECK(play(by_handler, false).empty());
+    CHECK(write_after(by_signal).empty());
+    CHECK(write_after(by_action).empty());
+    CHECK(write_after(by_handler).empty());
     CHECK(calls == 2);
     // The other program, also of a later world, is as careless as before.
-    CHECK(play(by_signal, true).find("\"other\" was ended by SIGPIPE") != std::string::npos);
+    CHECK(ended_by_pipe(write_after(by_signal, true), "other"));
     // Outside of programs the action is that of the test, which programs inherit if it ignores.
     const auto before = signal(SIGPIPE, SIG_IGN);
     CHECK(before == SIG_DFL);
-    CHECK(play([] {}, true).empty());
+    CHECK(write_after([] {}, true).empty());
     signal(SIGPIPE, before);
 }
+
+TEST_CASE("SIG_IGN and SIG_DFL have their meaning also with SA_SIGINFO",
+          "[adapter][libc_sim][regression]") {
+    const auto set = [](auto handler) {
+        struct sigaction action {};
+        action.sa_handler = handler;
+        action.sa_flags = SA_SIGINFO;
+        struct sigaction old {};
+        CHECK(sigaction(SIGPIPE, &action, &old) == 0);
+        return old;
+    };
+    CHECK(write_after([&] { set(SIG_IGN); }).empty());
+    CHECK(ended_by_pipe(write_after([&] { set(SIG_DFL); })));
+    // As after exec(), a program inherits no flag of the test.
+    const struct sigaction before = set(SIG_IGN);
+    CHECK(write_after([&] { CHECK(set(SIG_IGN).sa_flags == 0); }).empty());
+    sigaction(SIGPIPE, &before, nullptr);
+}
+
+TEST_CASE("A handler of SIGPIPE that counts once is called once",
+          "[adapter][libc_sim][regression]") {
+    static int calls;
+    const auto count = [](int) {
+        struct sigaction now {};
+        CHECK(sigaction(SIGPIPE, nullptr, &now) == 0);
+        CHECK(now.sa_handler == SIG_DFL);
+        ++calls;
+    };
+    const auto by_action = [count] {
+        struct sigaction action {};
+        action.sa_handler = count;
+        action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+        CHECK(sigaction(SIGPIPE, &action, nullptr) == 0);
+    };
+    const auto by_signal = [count] { CHECK(__sysv_signal(SIGPIPE, count) == SIG_DFL); };
+    for (const std::function<void()>& prepare :
+         {std::function<void()>{by_action}, std::function<void()>{by_signal}}) {
+        calls = 0;
+        CHECK(write_after(prepare).empty());
+        CHECK(calls == 1);
+        CHECK(ended_by_pipe(write_after([&] {
+            prepare();
+            write_broken();
+        })));
+        CHECK(calls == 2);
+    }
+}
+
+namespace {
+
+/// Lets the kernel probe a peer that is silent for 10 s, and then 3 times every 5 s.
+void keep_alive(int fd) {
+    const auto set = [fd](int level, int name, int value) {
+        CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+}  // namespace
 
 TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_sim][regression]") {
     const auto play = [](auto&& before, auto&& fault) {
@@ -1274,12 +1349,90 @@ TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_
     CHECK(play(quick, [](auto&, Host&, Host&) {}) == "nothing");
 }
 
+TEST_CASE("A program that has ended its direction notices that its peer has forgotten it",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        accept(listen_at(7), nullptr, nullptr);
+        sleep(1'000'000);
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        keep_alive(fd);
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "x");
+        CHECK(shutdown(fd, SHUT_WR) == 0);
+        char c = 0;
+        CHECK(recv(fd, &c, 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        return 0;
+    });
+    p.world.after(1s, [&] { p.world.network().half_open(server, client); });
+    p.world.run_for(1min);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("Data that arrives ends a count of unanswered probes",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        accept(listen_at(7), nullptr, nullptr);
+        sleep(1'000'000);
+    });
+    std::chrono::steady_clock::duration lasted{};
+    Host& client = p.run("client", [&] {
+        const int fd = tcp_socket();
+        keep_alive(fd);
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        const auto start = std::chrono::steady_clock::now();
+        sleep(17);
+        send_text(fd, "x");
+        char c = 0;
+        CHECK(recv(fd, &c, 1, 0) == -1);
+        CHECK(errno == ETIMEDOUT);
+        lasted = std::chrono::steady_clock::now() - start;
+    });
+    p.world.after(1s, [&] { p.world.network().partition(server, client); });
+    p.world.after(16s, [&] { p.world.network().heal_all(); });  // after two probes
+    p.world.after(18s, [&] { p.world.network().partition(server, client); });
+    p.world.run_for(1h);
+    CHECK(lasted == 17s + 25s);
+}
+
+TEST_CASE("A kernel does not repeat what only reports free space",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int guest = accept(listen_at(7), nullptr, nullptr);
+        const std::string much(200'000, 'x');
+        static_cast<void>(send(guest, much.data(), much.size(), MSG_NOSIGNAL));
+        sleep(1'000'000);
+    });
+    bool waits = false;
+    Host& client = p.run("client", [&] {
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "x");
+        sleep(10);
+        char all[100'000];
+        CHECK(recv(fd, all, sizeof all, 0) > 50'000);  // the server is told of the space
+        waits = true;
+        static_cast<void>(recv(fd, all, 1, 0));
+        waits = false;
+    });
+    // The packet is under way.
+    while (!waits) p.world.run_for(10us);
+    p.world.network().partition(server, client);
+    p.world.run_for(24h);
+    CHECK(waits);
+}
+
 TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][regression]") {
-    const auto sizes = [] {
+    const auto sizes = [](const std::vector<int>& wishes) {
         std::vector<int> out;
         const int fd = tcp_socket();
         for (const int name : {SO_RCVBUF, SO_SNDBUF}) {
-            for (const int wanted : {100'000, 1}) {
+            for (const int wanted : wishes) {
                 int now = 0;
                 socklen_t size = sizeof now;
                 CHECK(setsockopt(fd, SOL_SOCKET, name, &wanted, sizeof wanted) == 0);
@@ -1292,10 +1445,65 @@ TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][
     };
     std::vector<int> in_world;
     Programs p;
-    p.run("host", [&] { in_world = sizes(); });
+    std::vector<int> largest;
+    p.run("host", [&] {
+        in_world = sizes({100'000, 1});
+        largest = sizes({1'000'000, -1});
+    });
     p.world.run_for(1s);
     CHECK(in_world == std::vector<int>{200'000, 2'304, 200'000, 4'608});
-    CHECK(in_world == sizes());  // on the real kernel
+    CHECK(in_world == sizes({100'000, 1}));  // on the real kernel
+    // As there, a negative size is the largest.   Source: Linux, the default of rmem_max.
+    CHECK(largest == std::vector<int>(4, 425'984));
+}
+
+TEST_CASE("An accepted socket has the options of its listener", "[adapter][libc_sim][regression]") {
+    const auto options = [] {
+        const int listener = tcp_socket();
+        sockaddr_in at = address("127.0.0.1", 0);
+        socklen_t size = sizeof at;
+        CHECK(bind(listener, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+        CHECK(listen(listener, 1) == 0);
+        CHECK(getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+        keep_alive(listener);
+        const int bytes = 50'000;
+        const timeval limit{.tv_sec = 2, .tv_usec = 0};
+        const linger how{1, 0};
+        for (const int name : {SO_RCVBUF, SO_SNDBUF}) {
+            CHECK(setsockopt(listener, SOL_SOCKET, name, &bytes, sizeof bytes) == 0);
+        }
+        for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+            CHECK(setsockopt(listener, SOL_SOCKET, name, &limit, sizeof limit) == 0);
+        }
+        CHECK(setsockopt(listener, SOL_SOCKET, SO_LINGER, &how, sizeof how) == 0);
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "127.0.0.1", ntohs(at.sin_port)) == 0);
+        const int guest = accept(listener, nullptr, nullptr);
+        std::vector<long> out;
+        const auto note = [&](int level, int name) {
+            long values[2] = {};
+            socklen_t space = sizeof values;
+            CHECK(getsockopt(guest, level, name, values, &space) == 0);
+            out.insert(out.end(), {name, values[0], values[1]});
+        };
+        for (const int name :
+             {SO_KEEPALIVE, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER}) {
+            note(SOL_SOCKET, name);
+        }
+        for (const int name : {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT}) note(IPPROTO_TCP, name);
+        close(guest);  // resets
+        char c = 0;
+        CHECK(recv(fd, &c, 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        close(fd);
+        close(listener);
+        return out;
+    };
+    std::vector<long> in_world;
+    Programs p;
+    p.run("host", [&] { in_world = options(); });
+    p.world.run_for(1s);
+    CHECK(in_world == options());  // on the real kernel
 }
 
 TEST_CASE("A killed program is abandoned, and its peer sees the end", "[adapter][libc_sim][sim]") {

@@ -78,7 +78,7 @@ public:
     LibcPipeAction() noexcept {
         struct sigaction of_test {};
         static_cast<void>(sigaction(SIGPIPE, nullptr, &of_test));
-        if (of_test.sa_handler == SIG_IGN) action_ = of_test;
+        if (of_test.sa_handler == SIG_IGN) action_.sa_handler = SIG_IGN;
     }
     /// Sets the action.   Returns: the one before.
     struct sigaction set(const struct sigaction& action) noexcept {
@@ -86,7 +86,7 @@ public:
     }
     [[nodiscard]] const struct sigaction& get() const noexcept { return action_; }
     /// Does what Linux does after a write to a connection whose other end is closed.
-    void raise(LibcProcess& process) const;
+    void raise(LibcProcess& process);
 
 private:
     struct sigaction action_ {};
@@ -284,18 +284,19 @@ private:
     LibcFiber fiber_;
 };
 
-inline void LibcPipeAction::raise(LibcProcess& process) const {
+inline void LibcPipeAction::raise(LibcProcess& process) {
     const struct sigaction action = action_;  // the handler may change it
-    if ((action.sa_flags & SA_SIGINFO) != 0) {
-        siginfo_t info{};
-        info.si_signo = SIGPIPE;
-        return action.sa_sigaction(SIGPIPE, &info, nullptr);
-    }
     if (action.sa_handler == SIG_IGN) return;
-    if (action.sa_handler != SIG_DFL) return action.sa_handler(SIGPIPE);
-    process.refuse(
-        "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or ignore "
-        "the signal");
+    if (action.sa_handler == SIG_DFL) {
+        process.refuse(
+            "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
+            "ignore the signal");
+    }
+    if ((static_cast<unsigned>(action.sa_flags) & SA_RESETHAND) != 0) action_.sa_handler = SIG_DFL;
+    if ((action.sa_flags & SA_SIGINFO) == 0) return action.sa_handler(SIGPIPE);
+    siginfo_t info{};
+    info.si_signo = SIGPIPE;
+    action.sa_sigaction(SIGPIPE, &info, nullptr);
 }
 
 }}}  // namespace belay::detail

@@ -15,23 +15,26 @@ namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc
 using LibcHandler = void (*)(int);
 
 /// Sets the handler of SIGPIPE of a program.   Returns: the one before.
-inline LibcHandler set_pipe_handler(LibcProcess& p, LibcHandler handler) noexcept {
+inline LibcHandler set_pipe_handler(LibcProcess& p, LibcHandler handler, int flags) noexcept {
     struct sigaction action {};
     action.sa_handler = handler;
+    action.sa_flags = flags;
     return p.pipe_action().set(action).sa_handler;
 }
 
 BELAY_DETAIL_SYMBOL inline LibcHandler signal(int, LibcHandler) asm("signal");
 inline LibcHandler signal(int number, LibcHandler handler) {
     LibcProcess* const p = LibcProcess::current();
-    if (p != nullptr && number == SIGPIPE) return set_pipe_handler(*p, handler);
+    if (p != nullptr && number == SIGPIPE) return set_pipe_handler(*p, handler, SA_RESTART);
     return libc_real<"signal", LibcHandler>(number, handler);
 }
-// What signal() becomes without the extensions of GNU and BSD.
+// What signal() becomes without the extensions of GNU and BSD: the handler counts once.
 BELAY_DETAIL_SYMBOL inline LibcHandler sysv_signal(int, LibcHandler) asm("__sysv_signal");
 inline LibcHandler sysv_signal(int number, LibcHandler handler) {
     LibcProcess* const p = LibcProcess::current();
-    if (p != nullptr && number == SIGPIPE) return set_pipe_handler(*p, handler);
+    if (p != nullptr && number == SIGPIPE) {
+        return set_pipe_handler(*p, handler, static_cast<int>(SA_RESETHAND | SA_NODEFER));
+    }
     return libc_real<"__sysv_signal", LibcHandler>(number, handler);
 }
 BELAY_DETAIL_SYMBOL inline int sigaction(int, const struct sigaction*,

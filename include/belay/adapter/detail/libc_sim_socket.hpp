@@ -84,7 +84,9 @@ public:
         if (!listener_ || !listener_->listening()) return libc_fail(EINVAL), nullptr;
         Ref<sim::detail::Channel> next = listener_->accept();
         if (!next) return libc_fail(EAGAIN), nullptr;
-        return std::make_shared<LibcSocket>(process_, std::move(next));
+        const auto socket = std::make_shared<LibcSocket>(process_, std::move(next));
+        socket->inherit(*this);
+        return socket;
     }
     /// Begins to connect.
     int connect(const sockaddr_in& to) {
@@ -150,6 +152,16 @@ public:
     }
 
 private:
+    /// Takes the options of the listener that has accepted it, as on Linux.
+    void inherit(const LibcSocket& listener) {
+        stream_.keep_alive(listener.stream_.keep_alive());
+        receive_limit_ = listener.receive_limit_;
+        send_limit_ = listener.send_limit_;
+        receive_buffer_ = listener.receive_buffer_;
+        send_buffer_ = listener.send_buffer_;
+        resets_ = listener.resets_;
+        mind_unread();
+    }
     void changed() {
         count_change();
         process_.wake();
@@ -225,9 +237,9 @@ inline std::string name(int level, int option) {
 
 inline int LibcSocket::set_number(int level, int name, int value) {
     if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
-        // As on Linux, twice as much, between its minimum and twice wmem_max. The window of a world
-        // does not depend on it.
-        const int bytes = 2 * std::clamp(value, 0, 212'992);
+        // As on Linux, twice as much, between its minimum and twice rmem_max or wmem_max, which a
+        // negative size exceeds. The window of a world does not depend on it.
+        const int bytes = 2 * static_cast<int>(std::min(static_cast<unsigned>(value), 212'992U));
         if (name == SO_RCVBUF) receive_buffer_ = std::max(bytes, 2'304);
         if (name == SO_SNDBUF) send_buffer_ = std::max(bytes, 4'608);
         return 0;

@@ -67,7 +67,8 @@ public:
         return SendResult::sent;
     }
     void ping(int side) {
-        if (!can_send(end_[side]) || cut_) return;
+        const End& e = end_[side];
+        if (cut_ || !(e.is_stream ? connected(e) : can_send(e))) return;
         if (!std::exchange(pipe_[side].ping_unread, true)) push(side, SegmentKind::ping);
     }
     /// The machine can accept messages again.
@@ -233,8 +234,7 @@ public:
     /// has.
     [[nodiscard]] Instant unanswered_since(int side) noexcept {
         Pipe& out = pipe_[side];
-        const bool held = out.blocked && !out.flying.empty();
-        return std::min(held ? out.flying[0].sent : never, out.unanswered_since);
+        return std::min(out.blocked ? out.repeated_since() : never, out.unanswered_since);
     }
 
     // ---- for the network -----------------------------------------------------------------------
@@ -321,9 +321,10 @@ private:
         return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
                                                        : std::errc::connection_refused));
     }
-    [[nodiscard]] bool can_send(const End& e) const noexcept {
-        return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;
+    [[nodiscard]] bool connected(const End& e) const noexcept {
+        return fabric_ != nullptr && e.exists && e.up && !e.ended;
     }
+    [[nodiscard]] bool can_send(const End& e) const noexcept { return connected(e) && !e.closing; }
     [[nodiscard]] static bool can_read(const End& e) noexcept {
         return e.attached && !e.full && !e.station->frozen;
     }

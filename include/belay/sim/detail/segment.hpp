@@ -125,6 +125,16 @@ struct Pipe {
     bool ping_unread = false;                 // at most one is under way
     bool window_unread = false;               // likewise
 
+    /// Returns since when a kernel repeats something that is under way; never if it repeats nothing.
+    [[nodiscard]] Instant repeated_since() noexcept {
+        for (std::size_t i = 0; i < flying.size(); ++i) {
+            const SegmentKind kind = flying[i].kind;
+            const bool repeats =
+                kind == SegmentKind::syn || kind == SegmentKind::data || kind == SegmentKind::fin;
+            if (repeats) return flying[i].sent;
+        }
+        return never;
+    }
     /// Returns the limit of unread_bytes.   `host_window` is that of every connection.
     [[nodiscard]] std::size_t window(std::size_t host_window) const noexcept {
         return std::min(host_window, bytes_max);

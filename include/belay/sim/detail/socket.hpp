@@ -147,7 +147,7 @@ public:
         const std::size_t n = channel_->write(side_, bytes);
         if (n == 0) return {0, std::errc::resource_unavailable_try_again};
         if (!give_up_.waits()) watch_answers(host_->now());
-        if (reaches_peer()) heard_at_ = host_->now();
+        if (reaches_peer()) hear();
         return {n, {}};
     }
     /// Returns how much read() would return.
@@ -220,9 +220,13 @@ private:
             give_up_.cancel();
             begin_probes();
         }
+        hear();
+        on_change_();
+    }
+    /// The peer's kernel has answered something.
+    void hear() noexcept {
         heard_at_ = host_->now();
         unanswered_probes_ = 0;
-        on_change_();
     }
     void fail(std::errc why) {
         close();
@@ -240,8 +244,7 @@ private:
     }
     void begin_probes() {
         probe_.cancel();
-        heard_at_ = host_->now();
-        unanswered_probes_ = 0;
+        hear();
         if (keep_alive_.on) probe_at(after(heard_at_, keep_alive_.idle));
     }
     void probe_at(Instant time) {
