@@ -288,6 +288,13 @@ TEST_CASE("RoomManager: second loads of rooms of a connection without a user han
     const auto each_room = [](auto&& f) {
         for (int i = 0; i < 8; ++i) f("board" + std::to_string(i));
     };
+    const bool by_server = GENERATE(false, true);
+    if (by_server) {
+        each_room([&](const std::string& board) {
+            static_cast<void>(w.rooms().get_or_create_room(board));
+        });
+        w.run(1s);
+    }
     each_room([&](const std::string& board) { eve.token(board, "nobody"); });
     w.run(1s);
     REQUIRE(w.disk.loads == 8);

@@ -90,6 +90,7 @@ public:
         room.calls.load_queue.rejected = false;
         if (room.calls.load.waits()) return load(room);
         if (user.empty() && room.share) user = room.share->owner();
+        if (user.empty()) user = room.calls.turns_of;
         if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
             loads_.under_way.add(room, user);
             return load(room);

@@ -105,6 +105,9 @@ public:
         const auto begin_load = [&](Room& room) { scheduler_.begin_load(room, turns_of); };
         if (Room* const room = find(board)) {
             if (room->calls.load_queue.number != 0) begin_load(*room);
+            // The user's edits may cause later loads of a room that the server opened.
+            if (room->share->owner().empty() && room->calls.turns_of.empty())
+                room->calls.turns_of = turns_of;
             return room;
         }
         const std::string owner = client != nullptr ? share_owner(*client) : std::string{};

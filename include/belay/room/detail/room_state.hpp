@@ -146,6 +146,7 @@ struct RoomCalls {
     StorageCall<PersistenceError> save{};
     std::error_code save_error{};  ///< of the last save
     QueuedLoad load_queue{};
+    std::string turns_of{};  ///< the first user of a room that no user has opened
 };
 /// The history of a room, and how much of it the document has.
 struct RoomHistory {
