@@ -119,3 +119,53 @@ TEST_CASE("Replica lists a rebased element again after its report was not read",
     CHECK(report.rebased == std::vector<std::string>{"a"});
     CHECK(phone.replica->sync(rig.server).rebased.empty());
 }
+
+TEST_CASE("Replica gives no edit the stamp of its version that a restored store has lost",
+          "[sync][replica][regression]") {
+    // The edit of another device may name the lost version, and would replace the new one unseen.
+    const auto then = GENERATE(as<std::string>{}, "nothing", "another version", "a copy without");
+    const bool restarts = GENERATE(false, true);
+    CAPTURE(then, restarts);
+    using Other = ReplicaOptions::OtherStore;
+    ReportRig<> rig;
+    // Its clock is behind, so its stamps are the next ones above the versions that it has seen.
+    Device<> phone{1, SharedWall{&rig.time, -30min}, {.other_store = Other::copies}};
+    Device<> laptop{2, {&rig.time}, {.other_store = Other::copies}};
+    rig.write("a", "before");
+    const WallTime backup = rig.time;
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(phone.replica->edit(ReportedText{"a", "lost"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const Stamp lost = rig.store.find({"s", "a"})->stamp;
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    REQUIRE(laptop.replica->edit(ReportedText{"a", "of the laptop"}));
+    // What else the phone receives before it gets the backup.
+    if (then == "another version") {
+        rig.write("a", "theirs");
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    }
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    if (then == "a copy without") {
+        rig.write("b", "other");
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        REQUIRE(phone.view().count("a") == 0);
+    }
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "before", {{backup, 0, id_of(99)}, fresh_id(), 0, {}}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    CHECK(phone.view()["a"] == "before");
+    if (restarts) {
+        phone.disk.crash(Random{Seed{1}});
+        REQUIRE(phone.start());
+    }
+    REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    CHECK(lost < rig.store.find({"s", "a"})->stamp);
+    rig.time += 1s;
+    const auto report = laptop.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    // The later one of the two is kept, and a report has the other one.
+    REQUIRE(report.overwrote.size() + report.conflicts.size() == 1);
+    if (!report.overwrote.empty()) CHECK(report.overwrote[0].replaced.value == "mine");
+    CHECK(phone.view()["a"] == "mine");
+    CHECK(laptop.view()["a"] == (report.conflicts.empty() ? "of the laptop" : "mine"));
+}

@@ -395,7 +395,6 @@ private:
         return nullptr;
     }
 
-    /// Gives an operation its stamp, the version that its author sees, and its base.
     /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
     [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {
         if (!is_loaded_) return SyncErrc::not_loaded;
@@ -427,10 +426,10 @@ private:
                 update->base = std::move(*value);
             }
         }
-        const Result<Stamp> floor = latest_of(element, *operation.saw);
-        if (!floor) return floor.error();
-        const Result<Stamp> stamp =
-            clock_.stamp_above(std::max(*floor, detail::last_stamp(edits_, place)));
+        const Result<Stamp> latest = latest_of(element, *operation.saw);
+        if (!latest) return latest.error();
+        const Stamp seen = std::max(*latest, detail::last_stamp(edits_, place));
+        const auto stamp = Copy{store(), options_.session, bits_}.stamp_for(element, seen, clock_);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};

@@ -32,6 +32,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// If a value of a page cannot be read, the store gets the stamp of that version, and the number of
 /// the cursor before the first such page. From there the next run of the program reads again, with
 /// a codec that may be another one.
+///
+/// If a version gives way to an earlier one, as in a copy of a restored store, the store keeps its
+/// stamp. Other devices may still name the lost version, so no later edit may have that stamp.
 template <StoreLike Store>
 class ReplicaCopy {
 public:
@@ -89,8 +92,10 @@ public:
         }
         return {};
     }
-    /// `after` is the number of the cursor of the page's question; 0 in a copy.
-    [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after) {
+    /// `after` is the number of the cursor of the page's question; 0 in a copy. `lost` has the
+    /// versions here that are later than those of the page, without values.
+    [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after,
+                                        const std::vector<Change>& lost) {
         return in_transaction([&]() -> std::error_code {
             if (of != Of::first_copy) {
                 // Until a copy is complete, the store has elements of two histories.
@@ -100,6 +105,7 @@ public:
                 }
             }
             if (const auto error = note_unreadable(page, of, after)) return error;
+            if (const auto error = note_lost(lost)) return error;
             const std::error_code error =
                 for_each_new(page, of, [&](const Change& change) { return put(change); });
             if (error) return error;
@@ -121,12 +127,19 @@ public:
     /// Returns the stamp of the latest version of an element that could not be read; Stamp{} if
     /// there is none.
     [[nodiscard]] Result<Stamp> unreadable_version(std::string_view element) {
-        const Result<part::ElementState> found = store_.find({unreadable_session(), element});
-        if (!found) return found.error();
-        if (found->presence != part::Presence::removed) return Stamp{};
-        Stamp stamp = found->stamp;
-        stamp.wall = earlier(stamp.wall, Duration{offset});
-        return stamp;
+        return noted(unreadable_session(), element);
+    }
+    /// Returns a stamp of the clock above `seen`, which is not that of a lost version.
+    template <class Clock>
+    [[nodiscard]] Result<Stamp> stamp_for(std::string_view element, const Stamp& seen,
+                                          Clock& clock) {
+        const Result<Stamp> stamp = clock.stamp_above(seen);
+        // The time of the clock was in no stamp before, but the next stamp above `seen` may have
+        // been. Lost versions may be far ahead, so other edits are not put above them.
+        if (!stamp || *stamp != detail::stamp_above(seen, clock.origin())) return stamp;
+        const Result<Stamp> lost = noted(lost_session(), element);
+        if (!lost) return lost;
+        return *lost < *stamp ? stamp : clock.stamp_above(*lost);
     }
     /// Returns whether the store has the version of a change, whose stamp names one version only.
     [[nodiscard]] Result<bool> has_live(const Change& change) {
@@ -196,16 +209,36 @@ private:
         for (const Change& change : page.changes) {
             if (!change.error) continue;
             any = true;
-            Stamp stamp = change.stamp;
-            stamp.wall = later(stamp.wall, Duration{offset});
-            const std::string session = unreadable_session();
-            if (const auto error = store_.remove({session, change.id}, mark(stamp))) return error;
+            if (const auto error = note(unreadable_session(), change)) return error;
         }
         if (!any) return {};
         const auto before = unreadable_after();
         if (!before) return before.error();
         // In a copy, the number there may be of another history.
         return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
+    }
+    [[nodiscard]] std::error_code note_lost(const std::vector<Change>& lost) {
+        for (const Change& one : lost) {
+            const Result<Stamp> before = noted(lost_session(), one.id);
+            if (!before) return before.error();
+            if (!(*before < one.stamp)) continue;
+            if (const auto error = note(lost_session(), one)) return error;
+        }
+        return {};
+    }
+    /// Keeps the stamp of a version in a session of stamps.
+    [[nodiscard]] std::error_code note(const std::string& session, const Change& version) {
+        Stamp stamp = version.stamp;
+        stamp.wall = later(stamp.wall, Duration{offset});
+        return store_.remove({session, version.id}, mark(stamp));
+    }
+    [[nodiscard]] Result<Stamp> noted(const std::string& session, std::string_view element) {
+        const Result<part::ElementState> found = store_.find({session, element});
+        if (!found) return found.error();
+        if (found->presence != part::Presence::removed) return Stamp{};
+        Stamp stamp = found->stamp;
+        stamp.wall = earlier(stamp.wall, Duration{offset});
+        return stamp;
     }
     [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
         const auto before = unreadable_after();
@@ -215,6 +248,7 @@ private:
     }
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
     [[nodiscard]] std::string unreadable_session() const { return session_ + '\0' + "unreadable"; }
+    [[nodiscard]] std::string lost_session() const { return session_ + '\0' + "lost"; }
     [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
         // An id of its own, because a store may refuse an id that it knows.
         return {stamp, make_id(bits_), 0, part::Decision::unknown};

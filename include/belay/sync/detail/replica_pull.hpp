@@ -74,6 +74,7 @@ private:
     struct Position {
         part::StoreCursor had{};  // at the beginning
         part::StoreCursor cursor{};
+        bool is_first = false;  // nothing was received before
         int copies = 0;
     };
 
@@ -81,7 +82,7 @@ private:
     [[nodiscard]] std::error_code receive(Server& server, Report& report) {
         const auto found = copy_.cursor();
         if (!found) return found.error();
-        is_first_ = !found->has_value();
+        position_.is_first = !found->has_value();
         position_.had = found->value_or(part::StoreCursor{});
         position_.cursor = position_.had;
         if (const auto error = go_back()) return error;
@@ -158,8 +159,9 @@ private:
         if (of_ == Of::other_copy) {
             if (const auto error = note_lost(page, *report.lost)) return error;
         }
+        lost_.clear();
         if (const auto error = prepare(page, report)) return error;
-        return copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes);
+        return copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
     }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
@@ -287,30 +289,34 @@ private:
     template <class Report>
     [[nodiscard]] std::error_code note_change(const Change& change, Report& report) {
         context_.clock.saw(change.stamp);
+        part::ElementState local;
+        if (!position_.is_first || of_ != Of::first_copy) {
+            const auto found = store_.find({context_.options.session, change.id});
+            if (!found) return found.error();
+            local = *found;
+            if (change.stamp < local.stamp) lost_.push_back({change.id, local.stamp, std::nullopt});
+        }
         if (restored_.count(change.id) != 0) return {};
-        if (is_first_ && edits_.all().empty()) return {};
+        if (position_.is_first && edits_.all().empty()) return {};
         const Edit* const edit = edits_.shown(edits_.last_of(change.id));
         const bool waits = edit != nullptr && edit->state != EditState::dropped;
         const bool is_own = change.stamp.origin == context_.clock.origin();
         if (waits && !is_own) report.rebased.push_back(change.id);
-        if (is_first_) return {};
-        const part::ElementKey key{context_.options.session, change.id};
-        const auto local = store_.find(key);
-        if (!local) return local.error();
+        if (position_.is_first) return {};
         // A version of this replica that is earlier, or that no edit here can have made, comes from
         // a restored backup, or from a device that restored it.
-        const bool is_result = edit != nullptr && local->stamp != edit->operation.stamp;
+        const bool is_result = edit != nullptr && local.stamp != edit->operation.stamp;
         // Two removals are the same state.
-        const bool is_mine = local->stamp.origin == context_.clock.origin() &&
-                             local->stamp != change.stamp &&
-                             (!is_own || change.stamp < local->stamp || !is_result) &&
-                             (local->presence == part::Presence::live || change.value);
+        const bool is_mine = local.stamp.origin == context_.clock.origin() &&
+                             local.stamp != change.stamp &&
+                             (!is_own || change.stamp < local.stamp || !is_result) &&
+                             (local.presence == part::Presence::live || change.value);
         const bool replaced_by_own =
             edit != nullptr && edit->state == EditState::dropped && !edit->hidden;
         if (!is_mine || replaced_by_own) return {};
-        auto value = store_.read(key);
+        auto value = store_.read({context_.options.session, change.id});
         if (!value) return value.error();
-        report.replaced.push_back({{change.id, local->stamp, std::move(*value)}, change});
+        report.replaced.push_back({{change.id, local.stamp, std::move(*value)}, change});
         return replaced_.note(log_, report.replaced.back().mine, edits_.codec());
     }
 
@@ -320,11 +326,11 @@ private:
     Store& store_;
     Context context_;
     Copy copy_;
-    bool is_first_ = false;  // nothing was received before
     Position position_{};
     Of of_ = Of::changes;
     std::optional<std::uint64_t> unreadable_after_{};  // the cursor before the first one
     std::unordered_set<std::string> copied_{};
+    std::vector<Change> lost_{};        // by the page, without values
     std::set<std::string> restored_{};  // in the order of the report
 };
 
