@@ -169,7 +169,9 @@ private:
     /// Sets a number of keep-alive, or the size of a buffer.   Returns: an error; ENOPROTOOPT if it
     /// is neither.
     [[nodiscard]] int set_number(int level, int name, int value);
-    [[nodiscard]] std::optional<int> get_number(int level, int name);  // nothing for others
+    /// Returns the value of an option that is a number; nothing for others.
+    [[nodiscard]] std::optional<int> tcp_number(int name);
+    [[nodiscard]] std::optional<int> socket_number(int name);
     [[nodiscard]] sim::detail::IoResult read_some(std::span<std::byte> out, bool peek) {
         if (peek && peeked_.size() < out.size() && stream_.available() != 0) {
             const std::size_t old = peeked_.size();
@@ -296,34 +298,37 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
                     ", which a world does not have");
 }
 
-inline std::optional<int> LibcSocket::get_number(int level, int name) {
+inline std::optional<int> LibcSocket::tcp_number(int name) {
     const sim::detail::KeepAlive& how = stream_.keep_alive();
     const auto seconds = [](Duration d) {
         return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
     };
-    if (level == IPPROTO_TCP) {
-        if (name == TCP_NODELAY) return 1;
-        if (name == TCP_KEEPIDLE) return seconds(how.idle);
-        if (name == TCP_KEEPINTVL) return seconds(how.interval);
-        if (name == TCP_KEEPCNT) return how.count;
-    }
-    if (level == SOL_SOCKET) {
-        if (name == SO_ERROR) return static_cast<int>(stream_.take_error());
-        if (name == SO_TYPE) return SOCK_STREAM;
-        if (name == SO_DOMAIN) return AF_INET;
-        if (name == SO_PROTOCOL) return IPPROTO_TCP;
-        if (name == SO_REUSEADDR) return 1;
-        if (name == SO_ACCEPTCONN) return listener_ && listener_->listening();
-        if (name == SO_KEEPALIVE) return how.on;
-        if (name == SO_RCVBUF) return receive_buffer_;
-        if (name == SO_SNDBUF) return send_buffer_;
-    }
+    if (name == TCP_NODELAY) return 1;
+    if (name == TCP_KEEPIDLE) return seconds(how.idle);
+    if (name == TCP_KEEPINTVL) return seconds(how.interval);
+    if (name == TCP_KEEPCNT) return how.count;
+    return std::nullopt;
+}
+
+inline std::optional<int> LibcSocket::socket_number(int name) {
+    if (name == SO_ERROR) return static_cast<int>(stream_.take_error());
+    if (name == SO_TYPE) return SOCK_STREAM;
+    if (name == SO_DOMAIN) return AF_INET;
+    if (name == SO_PROTOCOL) return IPPROTO_TCP;
+    if (name == SO_REUSEADDR) return 1;
+    if (name == SO_ACCEPTCONN) return listener_ && listener_->listening();
+    if (name == SO_KEEPALIVE) return stream_.keep_alive().on;
+    if (name == SO_RCVBUF) return receive_buffer_;
+    if (name == SO_SNDBUF) return send_buffer_;
     return std::nullopt;
 }
 
 inline int LibcSocket::option(int level, int name, void* value, socklen_t* size) {
     using libc_options::write;
-    if (const std::optional<int> known = get_number(level, name)) return write(*known, value, size);
+    std::optional<int> known;
+    if (level == IPPROTO_TCP) known = tcp_number(name);
+    if (level == SOL_SOCKET) known = socket_number(name);
+    if (known) return write(*known, value, size);
     const auto time = [](Duration limit) {
         const timespec t = LibcClock::to(limit);
         return timeval{.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
