@@ -125,7 +125,7 @@ struct Pipe {
     bool ping_unread = false;                 // at most one is under way
     bool window_unread = false;               // likewise
 
-    /// Returns since when a kernel repeats something that is under way; never if it repeats nothing.
+    /// Returns since when a kernel repeats something under way; never if it repeats nothing.
     [[nodiscard]] Instant repeated_since() noexcept {
         for (std::size_t i = 0; i < flying.size(); ++i) {
             const SegmentKind kind = flying[i].kind;
