@@ -12,6 +12,7 @@
 #include <belay/session/outbox_observer.hpp>
 #include <belay/session/outbox_options.hpp>
 #include <belay/session/receiver.hpp>
+#include <belay/session/receiver_observer.hpp>
 #include <belay/session/receiver_options.hpp>
 #include <belay/session/session.hpp>
 #include <belay/session/session_errc.hpp>

@@ -10,6 +10,7 @@
 #include <belay/queue/queue.hpp>
 #include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
+#include <belay/session/receiver_observer.hpp>
 #include <belay/session/session_observer.hpp>
 
 #include "support/catch.hpp"

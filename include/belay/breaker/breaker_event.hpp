@@ -60,6 +60,8 @@ struct BreakerCounters {
 
 namespace detail {
 
+BELAY_DETAIL_HOOK(OnBreaker, on_breaker);
+
 constexpr void count(BreakerCounters& counters, BreakerChange change) noexcept {
     counters.lost += change == BreakerChange::probe_lost ? 1U : 0U;
     counters.opened += change == BreakerChange::opened ? 1U : 0U;

@@ -62,29 +62,12 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
         static constexpr bool is_plain = requires { &O::hook; };                                \
     }
 BELAY_DETAIL_HOOK(OnState, on_state);
-BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
-BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
-BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
-BELAY_DETAIL_HOOK(LookAtWaiters, look_at_waiters);
-BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
-BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
-BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
-BELAY_DETAIL_HOOK(OnJournalReplaced, on_journal_replaced);
-BELAY_DETAIL_HOOK(OnStalled, on_stalled);
-BELAY_DETAIL_HOOK(OnAttached, on_attached);
-BELAY_DETAIL_HOOK(OnCommitted, on_committed);
 BELAY_DETAIL_HOOK(OnRejectedOnly, on_rejected);
 BELAY_DETAIL_HOOK(OnRefused, on_refused);
-BELAY_DETAIL_HOOK(OnLedgerFailed, on_ledger_failed);
 BELAY_DETAIL_HOOK(OnPushed, on_pushed);
 BELAY_DETAIL_HOOK(OnDropped, on_dropped);
-BELAY_DETAIL_HOOK(OnPopped, on_popped);
-BELAY_DETAIL_HOOK(OnDrained, on_drained);
-BELAY_DETAIL_HOOK(OnReleased, on_released);
-BELAY_DETAIL_HOOK(OnDead, on_dead);
-BELAY_DETAIL_HOOK(OnBreaker, on_breaker);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
 
 /// Returns whether an observer has a member of this name, in any form. For a final class, it

@@ -41,6 +41,10 @@ struct DrainReport {
 
 namespace detail {
 
+BELAY_DETAIL_HOOK(OnPopped, on_popped);
+BELAY_DETAIL_HOOK(OnDrained, on_drained);
+BELAY_DETAIL_HOOK(OnReleased, on_released);
+
 /// The hook on_dropped receives the dropped value: a stored one, or the pushed one. The pushed one
 /// is passed as it was pushed, if the observer accepts that.
 template <class Q, class V>

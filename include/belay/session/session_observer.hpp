@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session_observer.hpp
-/// The hooks of a session's and a receiver's observer.
+/// The hooks of a session's observer.
 ///
 /// A Session has these hooks, each of which may leave out the session:
 /// - `on_state(auto& session, const Transition&)`
@@ -12,29 +12,21 @@
 /// - `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver replaced another
 ///   journal of this sender by this one.
 /// - `on_stalled(auto& session)`: the session is connected, but made no progress for a long time.
-///
-/// A Receiver has these hooks, each of which may leave out the receiver:
-/// - `on_attached(auto& receiver, const Id& sender, const Progress&)`
-/// - `on_committed(auto& receiver, const Id& sender, const Progress&)`
-/// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`
-/// - `on_rejected(auto& receiver, SessionErrc, const Id& sender)`
-/// - `on_ledger_failed(auto& receiver, std::error_code)`
 #pragma once
 
-#include <cstdint>       // std::uint64_t
-#include <system_error>  // std::error_code
+#include <cstdint>  // std::uint64_t
 
 #include <belay/core/observer.hpp>
-#include <belay/journal/id.hpp>
 #include <belay/link/status.hpp>
 #include <belay/session/blocked.hpp>
-#include <belay/session/session_errc.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-struct Progress;
-
-namespace detail {
+BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
+BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
+BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
+BELAY_DETAIL_HOOK(OnJournalReplaced, on_journal_replaced);
+BELAY_DETAIL_HOOK(OnStalled, on_stalled);
 
 /// The hooks of a Session S.
 template <class S>
@@ -75,43 +67,4 @@ struct SessionHooks {
     }
 };
 
-/// The hooks of a Receiver R.
-template <class R>
-struct ReceiverHooks {
-    using Attached = Hook<OnAttached, R, const Id&, const Progress&>;
-    using Committed = Hook<OnCommitted, R, const Id&, const Progress&>;
-    using JournalReplaced = Hook<OnJournalReplaced, R, const Id&, const Progress&>;
-    using Rejected = Hook<OnRejected, R, SessionErrc, const Id&>;
-    using LedgerFailed = Hook<OnLedgerFailed, R, std::error_code>;
-
-    template <class O>
-    [[nodiscard]] static consteval bool explain() {
-        static_assert(Attached::template right<O>,
-                      "Receiver: the observer's on_attached must be 'on_attached(const belay::Id&, "
-                      "const belay::Progress&)', or have 'auto& receiver' in front of that");
-        static_assert(Committed::template right<O>,
-                      "Receiver: the observer's on_committed must be 'on_committed(const "
-                      "belay::Id&, const belay::Progress&)', or have 'auto& receiver' in front of "
-                      "that");
-        static_assert(JournalReplaced::template right<O>,
-                      "Receiver: the observer's on_journal_replaced must be 'on_journal_replaced("
-                      "const belay::Id&, const belay::Progress&)', or have 'auto& receiver' in "
-                      "front of that");
-        static_assert(
-            Rejected::template right<O>,
-            "Receiver: the observer's on_rejected must be 'on_rejected(belay::SessionErrc, "
-            "const belay::Id&)', or have 'auto& receiver' in front of that");
-        static_assert(LedgerFailed::template right<O>,
-                      "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
-                      "std::error_code)', or have 'auto& receiver' in front of that");
-        static_assert(
-            has_any_hook_of<O, Attached, Committed, JournalReplaced, Rejected, LedgerFailed>,
-            "Receiver: the observer has no hook: it needs one of on_attached, "
-            "on_committed, on_journal_replaced, on_rejected, on_ledger_failed. Derive an "
-            "observer without hooks from belay::NoObserver");
-        return true;
-    }
-};
-
-}
-}}  // namespace belay::detail
+}}}  // namespace belay::detail

@@ -5,7 +5,7 @@
 
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/session_errc.hpp>
-#include <belay/session/session_observer.hpp>
+#include <belay/session/receiver_observer.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -13,6 +13,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+BELAY_DETAIL_HOOK(OnDead, on_dead);
+
 /// The hooks of a WorkQueue W.
 template <class W>
 struct WorkHooks {
