@@ -53,6 +53,8 @@ SCHEDULER = "belay/fleet/detail/dial_scheduler.hpp"
 RECEIVER_CORE = "belay/session/detail/receiver_core.hpp"
 SENDER_CORE = "belay/session/detail/sender_core.hpp"
 EDITS = "belay/room/detail/room_edits.hpp"
+ITEMS = "belay/work/detail/work_items.hpp"
+BREAKER_CORE = "belay/breaker/detail/breaker_core.hpp"
 REPLICATION = "belay/room/detail/replication.hpp"
 REPLICATION_STATE = "belay/room/detail/replication_state.hpp"
 ROOM_SCHEDULER = "belay/room/detail/persistence_scheduler.hpp"
@@ -354,6 +356,43 @@ WORLD_MUTANTS = (
     explored("work", "takes_a_key_twice", 'always "the rules of leases"',
              (LEASING, "if (known) return known;", "static_cast<void>(known);")),
 
+    # a copy of an item has never been leased
+    explored("work_compaction", "copies_no_deliveries", 'always "the rules of the queue"',
+             (ITEMS, "entry.deliveries = ended_deliveries(known);", "entry.deliveries = 0;")),
+    # a copy of an item that waits is due in an hour
+    explored("work_compaction", "copies_a_wrong_delay", 'eventually "every crate ends"',
+             (ITEMS, "entry.delay = elapsed(clock_.now, known.when);", "entry.delay = std::chrono::hours{1};")),
+    explored("work_compaction", "drops_dead_letters", 'require "every crate is finished or dead"',
+             (LEASING, "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
+                       "                                          true);",
+              "return items_.finish(table().place_of(lease.slot)), items_.failed();")),
+
+    # a half-open breaker permits every call
+    explored("breaker", "probes_all_at_once", 'always "the rules of the parts"',
+             (BREAKER_CORE, "if (has_space() || now >= until_ || round_is_over(now)) return Advice::go();",
+              "if (state_ == BreakerState::half_open) return Advice::go();")),
+    # a probe that is abandoned keeps its place
+    explored("breaker", "keeps_abandoned_probes", 'eventually "every connection is stable, and the breaker is closed"',
+             (BREAKER_CORE, "if (generation == generation_ && out_ > 0) --out_;", "static_cast<void>(generation);")),
+
+    explored("tasks", "starves_the_second_lane", 'always "the rules of the queue"',
+             ("belay/queue/priority.hpp", "if (passed_[i] >= in_a_row_) return i;",
+              "if (passed_[i] > in_a_row_) return i;")),
+    # bytes that cannot be decoded stay, although they are dead letters
+    explored("tasks", "keeps_what_it_cannot_decode", 'eventually "every task ends"',
+             ("belay/queue/encoded.hpp", "if (!detail::flush_dead_letters(dead_letters_)) {",
+              "if (!detail::flush_dead_letters(dead_letters_) || letter_) {")),
+    explored("tasks", "removes_before_the_letter_is_durable", 'require "no task is lost"',
+             ("belay/queue/encoded.hpp", "if (!detail::flush_dead_letters(dead_letters_)) {",
+              "if (letter_ != letter) {")),
+
+    # messages of a connection that never opened are passed on by the next one
+    explored("bundle", "keeps_early_messages", 'always "the order of each lane"',
+             ("belay/link/supervisor.hpp", "            pending_events_.drop_early();\n", "")),
+    # a lane that had to wait is not read again
+    explored("bundle", "never_resumes_a_lane", 'eventually "all lanes are open, and have delivered all"',
+             ("belay/link/supervisor.hpp", "            box().note_refusal();\n", "")),
+
     # an edit of a program conflicts with an earlier one of the same program
     explored("bridge", "compares_no_clocks", 'always "one writer has no conflict"',
              (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
@@ -528,31 +567,9 @@ EXHAUSTED_MUTANTS = (
 )
 
 # Properties of worlds that no planted fault breaks, by test case, each with the reason.
-NOT_YET = "the world is new, and no fault is planted for it yet"
 UNPLANTED = {
     ("WorkQueue with four workers that crash ends each job once", "no job takes effect twice"):
         "the rules of leases fail first: a job that has taken effect is not leased again",
-    # Worlds for which no fault is planted yet.
-    ("WorkQueue that copies items forward keeps deliveries and ends while leases end",
-     "every crate ends"): NOT_YET,
-    ("WorkQueue that copies items forward keeps deliveries and ends while leases end",
-     "every crate is finished or dead"): NOT_YET,
-    ("WorkQueue that copies items forward keeps deliveries and ends while leases end",
-     "the rules of the queue"): NOT_YET,
-    ("Supervisors with a Heartbeat and a shared CircuitBreaker return after each fault",
-     "the rules of the parts"): NOT_YET,
-    ("Supervisors with a Heartbeat and a shared CircuitBreaker return after each fault",
-     "every connection is stable, and the breaker is closed"): NOT_YET,
-    ("Queue of Encoded journals with priorities keeps each task through crashes",
-     "the rules of the queue"): NOT_YET,
-    ("Queue of Encoded journals with priorities keeps each task through crashes",
-     "every task ends"): NOT_YET,
-    ("Queue of Encoded journals with priorities keeps each task through crashes",
-     "no task is lost"): NOT_YET,
-    ("Bundle of servers that send at once delivers each lane from the first message on",
-     "the order of each lane"): NOT_YET,
-    ("Bundle of servers that send at once delivers each lane from the first message on",
-     "all lanes are open, and have delivered all"): NOT_YET,
 }
 
 MUTANTS = SESSION_MUTANTS + SUPERVISOR_MUTANTS + WORLD_MUTANTS + EXHAUSTED_MUTANTS
