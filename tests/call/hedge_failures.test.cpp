@@ -311,12 +311,19 @@ TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was f
           }) == 20);
 }
 
+namespace {
+
+/// Of a budget that one permit empties, and that gains nothing.
+constexpr TokenBudgetOptions one_token{.capacity_milli = 1'000,
+                                       .retry_cost_milli = 1'000,
+                                       .timeout_cost_milli = 1'000,
+                                       .success_gain_milli = 0};
+
+}  // namespace
+
 TEST_CASE("Hedge asks an empty budget again after one to two waits of its AskAgain",
           "[call][hedge][unit]") {
-    TokenBudget budget{{.capacity_milli = 1'000,
-                        .retry_cost_milli = 1'000,
-                        .timeout_cost_milli = 1'000,
-                        .success_gain_milli = 0}};
+    TokenBudget budget{one_token};
     Random bits{Seed{1}};
     Turn turn{at(0s), bits};
     auto taken = budget.reserve(Cause::lost, turn);
@@ -338,10 +345,7 @@ TEST_CASE("Hedge asks an empty budget again after one to two waits of its AskAga
 
 TEST_CASE("Hedge makes its calls without tokens if the budget of its AskAgain stays empty",
           "[call][hedge][regression]") {
-    TokenBudget budget{{.capacity_milli = 1'000,
-                        .retry_cost_milli = 1'000,
-                        .timeout_cost_milli = 1'000,
-                        .success_gain_milli = 0}};
+    TokenBudget budget{one_token};
     Random bits{Seed{1}};
     Turn turn{at(0s), bits};
     const auto taken = budget.reserve(Cause::lost, turn);

@@ -474,6 +474,19 @@ TEST_CASE("a later program receives all values that a copy could not read, whate
     }
 }
 
+namespace {
+
+/// Another author, whose clock is a day ahead, writes a value that the phone cannot read.
+void write_a_day_ahead(UnreadableRig& rig, Device<>& phone, auto& server, bool was_there) {
+    if (was_there) rig.write("a", "0");
+    static_cast<void>(synced(*phone.replica, server));
+    rig.time += 24h;  // the clock is corrected afterwards
+    rig.write("a", "undecodable");
+    rig.time -= 24h;
+}
+
+}  // namespace
+
 TEST_CASE("an edit of an unreadable element replaces it, although its stamp is ahead",
           "[sync][replica]") {
     const bool restarts = GENERATE(false, true);
@@ -481,11 +494,7 @@ TEST_CASE("an edit of an unreadable element replaces it, although its stamp is a
     UnreadableRig rig;
     auto server = rig.body();
     Device<> phone = rig.device(1);
-    if (was_there) rig.write("a", "0");
-    static_cast<void>(synced(*phone.replica, server));
-    rig.time += 24h;  // the clock of the other author; it is corrected
-    rig.write("a", "undecodable");
-    rig.time -= 24h;
+    write_a_day_ahead(rig, phone, server, was_there);
     rig.write("b", "1");
     CHECK(synced(*phone.replica, server).unreadable.size() == 1);
     if (restarts) REQUIRE(phone.start());
@@ -510,11 +519,7 @@ TEST_CASE("an edit that is stamped anew replaces an unreadable value ahead of th
     UnreadableRig rig;
     auto server = rig.body();
     Device<> phone = rig.device(1);
-    if (was_there) rig.write("a", "0");
-    static_cast<void>(synced(*phone.replica, server));
-    rig.time += 24h;  // the clock of the other author; it is corrected
-    rig.write("a", "undecodable");
-    rig.time -= 24h;
+    write_a_day_ahead(rig, phone, server, was_there);
     CHECK(synced(*phone.replica, server).unreadable.size() == 1);
     if (restarts) REQUIRE(phone.start());
     REQUIRE(phone.replica->edit(PutText{"a", "2"}));

@@ -71,8 +71,8 @@ private:
     bool nonblocking_ = false;
 };
 
-/// What a program does at SIGPIPE. As after exec(), a program ignores the signal from the start if
-/// the test does.
+/// The action of a program for SIGPIPE. As after exec(), a program ignores the signal from the
+/// start if the test does.
 class LibcPipeAction {
 public:
     LibcPipeAction() noexcept {

@@ -28,7 +28,7 @@ inline LibcHandler signal(int number, LibcHandler handler) {
     if (p != nullptr && number == SIGPIPE) return set_pipe_handler(*p, handler, SA_RESTART);
     return libc_real<"signal", LibcHandler>(number, handler);
 }
-// What signal() becomes without the extensions of GNU and BSD: the handler counts once.
+// The meaning of signal() without the extensions of GNU and BSD: the handler counts once.
 BELAY_DETAIL_SYMBOL inline LibcHandler sysv_signal(int, LibcHandler) asm("__sysv_signal");
 inline LibcHandler sysv_signal(int number, LibcHandler handler) {
     LibcProcess* const p = LibcProcess::current();
