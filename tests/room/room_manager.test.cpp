@@ -579,6 +579,41 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(w.rooms().rooms() == 0);
 }
 
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager: a load that brings changes after the snapshot asks for a save",
+                 "[room][room_manager][regression][sim]") {
+    alice.type("saved");
+    w.run(10s);
+    REQUIRE(w.disk.saves == 1);
+    SECTION("a flush that failed has stored them") {
+        w.disk.fail_flushes = 1;
+        w.disk.keeps_failed = true;
+        alice.type("stored");
+        w.run(100ms);
+        REQUIRE(alice.closed_with == 1013);
+        REQUIRE(w.disk.loads == 2);
+    }
+    SECTION("the server ended before it saved them") {
+        alice.type("stored");
+        w.run(100ms);
+        w.world.restart(w.server);
+        REQUIRE(w.rooms().get_or_create_room("board"));
+    }
+    w.run(1s);
+    REQUIRE(w.disk.saves == 1);
+    REQUIRE(loaded(w.disk.durable, "board").value()->updates.size() == 1);
+    w.run(10s);
+    CHECK(w.disk.saves == 2);
+    CHECK(loaded(w.disk.durable, "board").value()->updates.empty());
+    w.run(1h);
+    CHECK(w.rooms().rooms() == 0);
+    // What was saved needs no further save.
+    w.dial(alice);
+    CHECK(state_of(w.rooms()) == alice.document());
+    w.run(10s);
+    CHECK(w.disk.saves == 2);
+}
+
 TEST_CASE("RoomManager: a room that holds up the log is saved", "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};

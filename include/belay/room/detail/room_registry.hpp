@@ -258,6 +258,9 @@ private:
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) return replication_.on_reloaded(room, error, found);
+        // No save covers them, so one is due. In a shared storage, they are mostly of a server that
+        // saves them, and each server that opens the room would save it once more.
+        const bool uncovered = Replicas::alone && found && !found->updates.empty();
         if (!error && !take_stored(room, found)) {
             error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
             context_.report_failure(room.id, error);
@@ -270,6 +273,7 @@ private:
             context_.report(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.evicted) return;
+        if (uncovered) step(room, Event::uncovered);
         if (std::exchange(room.after_load.save, false)) step(room, Event::hurried);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
