@@ -62,6 +62,7 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
         static constexpr bool is_plain = requires { &O::hook; };                                \
     }
 BELAY_DETAIL_HOOK(OnState, on_state);
+BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
 BELAY_DETAIL_HOOK(OnRejectedOnly, on_rejected);

@@ -18,7 +18,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
 BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
 BELAY_DETAIL_HOOK(LookAtWaiters, look_at_waiters);
