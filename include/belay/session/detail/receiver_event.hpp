@@ -4,8 +4,8 @@
 #pragma once
 
 #include <belay/session/ledger_like.hpp>
-#include <belay/session/session_errc.hpp>
 #include <belay/session/receiver_observer.hpp>
+#include <belay/session/session_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
