@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
@@ -439,6 +443,97 @@ TEST_CASE("AskAgain asks again also if the budget stops an attempt without a res
     // It has waited, and so waits no longer than the budget requests.
     budget.is_closed = false;
     CHECK(rule.begin(d.turn) == Advice::go());
+}
+
+namespace {
+
+// A budget, of which one part at a time advises to stop, or to wait.
+enum class StoppingPart { admit, acquire, reserve, verdict, nothing };
+struct StoppingBudget : MinimalBudget {
+    struct Permit : MinimalShareable::Permit {
+        Permit() noexcept = default;
+        Permit(MinimalShareable::Permit&& granted, Advice next, bool is_rejected) noexcept
+            : MinimalShareable::Permit{std::move(granted)},
+              next_{next},
+              is_rejected_{is_rejected} {}
+        Advice advice() const noexcept {
+            return is_rejected_ ? next_ : MinimalShareable::Permit::advice();
+        }
+        Advice failure(Turn&) noexcept { return neutral(), next_; }
+
+    private:
+        Advice next_ = Advice::stop();
+        bool is_rejected_ = true;
+    };
+    StoppingBudget(StoppingPart which, Advice no) noexcept
+        : MinimalBudget{9}, part{which}, is{no} {}
+    Advice admit(Instant) const noexcept { return advice_of(StoppingPart::admit); }
+    Permit acquire(Turn&) noexcept { return permit(StoppingPart::acquire); }
+    Permit reserve(Cause, Turn&) noexcept { return permit(StoppingPart::reserve); }
+    Permit permit(StoppingPart which) noexcept {
+        if (part == which) return Permit{{}, is, true};
+        return Permit{MinimalShareable::Permit{out}, advice_of(StoppingPart::verdict), false};
+    }
+    Advice advice_of(StoppingPart which) const noexcept {
+        return part == which ? is : Advice::go();
+    }
+
+    StoppingPart part;
+    Advice is;
+};
+constexpr StoppingPart stopping_parts[] = {StoppingPart::admit, StoppingPart::acquire,
+                                           StoppingPart::reserve, StoppingPart::verdict,
+                                           StoppingPart::nothing};
+
+// What a rule advises at each step of a caller that is rejected, and whose attempt fails.
+template <class Rule>
+std::vector<Advice> steps_of(Rule rule, StoppingBudget& budget, Driver& d) {
+    const StoppingPart part = std::exchange(budget.part, StoppingPart::nothing);
+    std::vector<Advice> steps{rule.begin(d.turn)};
+    budget.part = part;
+    steps.push_back(rule.failed(Failure{Cause::planned}, d.turn));
+    steps.push_back(rule.admit(d.turn.now));
+    steps.push_back(rule.begin(d.turn));
+    steps.push_back(rule.failed(Failure{Cause::lost}, d.turn));
+    steps.push_back(rule.review(Advice::go(), d.turn));
+    steps.push_back(rule.begin(d.turn));
+    return steps;
+}
+
+}  // namespace
+
+TEST_CASE("AskAgain goes on whatever a part of its object advises",
+          "[policy][shared][regression]") {
+    for (const StoppingPart part : stopping_parts) {
+        StoppingBudget budget{part, Advice::stop()};
+        Driver d;
+        int waits = 0;
+        for (const Advice& advice : steps_of(Shared{budget, AskAgain{3s}}, budget, d)) {
+            CHECK(advice.verb != Advice::Verb::stop);
+            if (advice.verb != Advice::Verb::suspend) continue;
+            ++waits;
+            CHECK(advice.until >= d.turn.now + 3s);
+        }
+        CHECK((waits > 0) == (part != StoppingPart::nothing));
+    }
+    TokenBudget tokens;
+    RatioBudget ratio;
+    CHECK(Shared{tokens, AskAgain{3s}}.admit(Instant{}) == Advice::go());
+    CHECK(Shared{ratio, AskAgain{3s}}.admit(Instant{}) == Advice::go());
+}
+
+TEST_CASE("FailFast never waits whatever a part of its object advises",
+          "[policy][shared][regression]") {
+    for (const StoppingPart part : stopping_parts) {
+        Driver d;
+        StoppingBudget budget{part, Advice::suspend(d.turn.now + 1h)};
+        int stops = 0;
+        for (const Advice& advice : steps_of(Shared{budget, FailFast{}}, budget, d)) {
+            CHECK(advice.verb != Advice::Verb::suspend);
+            if (advice.verb == Advice::Verb::stop) ++stops;
+        }
+        CHECK((stops > 0) == (part != StoppingPart::nothing));
+    }
 }
 
 TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][shared][unit]") {

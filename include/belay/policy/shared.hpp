@@ -24,7 +24,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// longer. For connections, half of the cap of their Backoff is a good wait.
 ///
 /// A budget keeps its limit while it gains by time, such as a RatioBudget with a floor that its
-/// permits do not fill. Its callers ask again after each wait.
+/// permits do not fill. Its callers ask again after each wait. So do those of an object of your own
+/// whose `admit` or `acquire` advises `stop`, or whose permit does after a failure.
 ///
 /// Thread safety: a plain value.
 struct AskAgain {
@@ -187,7 +188,7 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         const Advice advice = asked(now);
         if (advice.verb == Advice::Verb::go) return Advice::go();
-        return rejected(advice);
+        return rejected(advice, now);
     }
     [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
@@ -195,7 +196,7 @@ public:
         }
         permit_ = object_->acquire(turn);
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
-        return waits_for_permit(turn);
+        return waits(permit_.advice(), turn);
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
@@ -218,9 +219,9 @@ public:
             share_ = 0;
             // The object may reject this caller later, when it can draw nothing.
             if (!has_opened_it) draw_share(turn);
-            return rejected(advice);
+            return rejected(advice, turn.now);
         } else {
-            return rejected(verdict(failure, turn));
+            return rejected(verdict(failure, turn), turn.now);
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
@@ -277,22 +278,13 @@ private:
         if (fails_fast_ || is_exact_) return;
         share_ = static_cast<std::uint16_t>(1 + uniform_upto(turn.bits, share_most - 1));
     }
-    [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
-        Turn& turn) noexcept {
-        const Advice advice = permit_.advice();
-        if constexpr (reserves) {
-            if (advice.verb == Advice::Verb::stop && memory_.ask_again != Duration::zero()) {
-                return Advice::suspend(after(turn.now, memory_.ask_again));
-            }
-        }
-        return waits(advice, turn);
-    }
     // Spreads a caller that has drawn nothing yet.
-    [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
+    [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits(Advice advice,
+                                                                      Turn& turn) noexcept {
         if constexpr (spreads) {
             if (share_ == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
         }
-        return rejected(advice);
+        return rejected(advice, turn.now);
     }
 
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
@@ -305,7 +297,7 @@ private:
             return asks_again(turn);
         }
         keep_free_at(turn.now);
-        return advice;
+        return advice.verb == Advice::Verb::go ? advice : waits(advice, turn);
     }
     // A later rule may reject the attempt. The instant stays until the attempt was made, so that
     // the caller does not wait for it once more.
@@ -329,7 +321,7 @@ private:
         keep_free_at(turn.now);
         permit_ = object_->acquire(turn);
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
-        return waits_for_permit(turn);
+        return waits(permit_.advice(), turn);
     }
     [[nodiscard]] constexpr bool gains_by_time() const noexcept {
         if constexpr (detail::GainsByTime<Object>) {
@@ -342,7 +334,14 @@ private:
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
     // later, because the object would admit all callers that wait for it at the same instant. Each
     // instant has a draw of its own, so that no caller loses to the others again and again.
-    [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
+    [[nodiscard]] constexpr Advice rejected(Advice advice,
+                                            [[maybe_unused]] Instant now) const noexcept {
+        if constexpr (reserves) {
+            // The caller goes on whatever the object advises.
+            if (advice.verb == Advice::Verb::stop && memory_.ask_again != Duration::zero()) {
+                return Advice::suspend(after(now, memory_.ask_again));
+            }
+        }
         if (advice.verb != Advice::Verb::suspend) return advice;
         if (fails_fast_) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {
