@@ -37,7 +37,7 @@ struct AdaptiveThrottleOptions {
 /// ever be tried again.
 ///
 ///     AdaptiveThrottle throttle;
-///     TokenBudget budget{TokenBudgetOptions::grpc()};
+///     TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{throttle, FailFast{}},
 ///                  Shared{budget}, MaxAttempts{3}};
 ///

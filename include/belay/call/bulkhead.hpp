@@ -30,12 +30,13 @@ struct BulkheadOptions {
 ///     Bulkhead bulkhead{{.limit = 8, .queue = 100}};
 ///     if (auto permit = bulkhead.acquire(clock.now())) send();
 ///
-/// As `Shared{bulkhead}` it rejects at once. As `Queued{bulkhead}` in a Pipeline, callers wait in
-/// the order in which they arrived. A permit that is given back goes to the first of them, and no
-/// caller overtakes another. The verdict on a permit does not matter: each verdict ends it. A
+/// As the layer `Shared{bulkhead}` it rejects at once. As `Queued{bulkhead}` in a Pipeline, callers
+/// wait in the order in which they arrived. A permit that is given back goes to the first of them,
+/// and no caller overtakes another. The verdict on a permit does not matter: each verdict ends it. A
 /// Bulkhead cannot be copied or moved, and must outlive its permits and the callers that wait.
 ///
-/// Its limit may be changed while callers run and wait. They see the change at once.
+/// Its limit may be changed while callers run and wait. Callers in its queue see the change at
+/// once.
 ///
 /// Models:        ShareableLike.
 /// Thread safety: any thread; lock-free while no caller waits. Everything that a call did happens
@@ -83,8 +84,8 @@ public:
 
     /// Changes how many calls may run at once.
     ///
-    /// Callers that wait take the new places at once, in their order. Calls that run above a lower
-    /// limit finish, and no caller takes their places.
+    /// Callers in the queue take the new places at once, in their order. Calls that run above a
+    /// lower limit finish, and no caller takes their places.
     ///
     /// Pre: limit >= 1.   Errors: none.   Complexity: O(callers that it wakes).
     /// Source: resilience4j's `Bulkhead.changeConfig`.

@@ -75,12 +75,12 @@ private:
 /// latest grant counts as if it had the time of that grant, and earns nothing. This happens if a
 /// thread read its clock long before the call.
 ///
-/// As `Shared{limiter}` it rejects at once. As `Queued{limiter}` in a Pipeline, up to `queue`
-/// callers wait in the order in which they arrived, and no caller overtakes another. While a caller
-/// waits, all callers that do not wait are rejected. A RateLimiter cannot be copied or moved, and
+/// As the layer `Shared{limiter}` it rejects at once. As `Queued{limiter}` in a Pipeline, up to
+/// `queue` callers wait in the order in which they arrived, and no caller overtakes another. While
+/// a caller waits, all callers that do not wait are rejected. A RateLimiter cannot be copied or moved, and
 /// must outlive its permits and the callers that wait.
 ///
-/// Its numbers may be changed while callers wait. They see the change at once.
+/// Its numbers may be changed while callers wait. Callers in its queue see the change at once.
 ///
 /// Models:        ShareableLike.
 /// Thread safety: any thread; lock-free while no caller waits and no number changes. Fixed windows
@@ -152,7 +152,7 @@ public:
     /// Changes the rate and the burst from `now` on.
     ///
     /// The permits that are left stay, up to a whole new burst. So a larger burst is earned at the
-    /// new rate. Callers that wait see the new rate at once. If one of them requested more calls
+    /// new rate. Callers in the queue see the new rate at once. If one of them requested more calls
     /// than the new burst, its wait ends with std::errc::invalid_argument when it is the first.
     /// Pre: as the constructor.   Errors: none.   Source: resilience4j's `changeLimitForPeriod`.
     void set_rate(Instant now, Rate rate, Burst burst) noexcept {
