@@ -102,6 +102,10 @@ struct HalfOpenOptions {
     /// The most probes that may be under way at a time.   Pre: >= 1.
     std::uint8_t probes = 1;
     /// The number of successful probes that close the breaker.   Pre: >= 1.
+    ///
+    /// For connections, 1 is right. A connection that succeeds needs no further attempt. So with
+    /// more successes than connections that are still to be opened, the breaker stays half-open.
+    /// Then the next attempt that fails opens it, however many failures its trip tolerates.
     std::uint8_t successes = 1;
     /// The number of failed probes that open it again.   Pre: >= 1.
     std::uint8_t failures = 1;
