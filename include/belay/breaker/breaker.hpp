@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 ///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
 ///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}},
-///             Backoff{FullJitter{}, Cap{60s}, 1s}, HalfOpenOptions{.successes = 3}}
+///             Backoff{FullJitter{}, Cap{60s}, 1s}, HalfOpenOptions{.failures = 2}}
 ///
 /// It serves one run of a policy, one attempt at a time. For many callers, commands, events and
 /// snapshots, use CircuitBreaker, which makes the same decisions.
