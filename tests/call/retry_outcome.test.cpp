@@ -27,10 +27,6 @@ struct Error {
     }
 };
 
-struct Page {
-    Duration wait;
-};
-
 // As std::expected: errors come wrapped, and a value may be made of anything.
 template <class T, class E>
 struct Expected {
@@ -59,11 +55,6 @@ struct Awaitable {
 };
 
 }  // namespace
-
-template <>
-struct belay::AnswerTraits<Page> {
-    static Failure failed(const Page& page) { return {Cause::overloaded, 0, nullptr, page.wait}; }
-};
 
 static_assert(std::same_as<Returns<bool>, Result<void>>);
 static_assert(std::same_as<Returns<std::optional<int>>, Result<int>>);
@@ -104,12 +95,12 @@ TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][un
     CHECK(detail::failure_of(Failure{Cause::refused, 0, nullptr, 7s}).retry_after == 7s);
 }
 
-TEST_CASE("RetryOutcome keeps the longer one of the waits of an Outcome's value and its error",
+TEST_CASE("RetryOutcome keeps the longer one of the waits of an Outcome and its error",
           "[call][retry_outcome][unit]") {
-    const auto wait_of = [](Duration value, Duration error) {
+    const auto wait_of = [](Duration outcome, Duration error) {
         return detail::failure_without_value(
-                   Outcome<Page, Failure>::failure(Page{value},
-                                                   Failure{Cause::overloaded, 0, nullptr, error}))
+                   Outcome<int, Failure>::failure(5, Failure{Cause::overloaded, 0, nullptr, error},
+                                                  Cause::none, outcome))
             .retry_after;
     };
     CHECK(wait_of(0s, 60s) == 60s);

@@ -225,6 +225,10 @@ struct Callee {
         return answer;
     }
 
+    /// Returns the time after which a call may be made again, if one was requested.
+    [[nodiscard]] static Duration wait_of(const Answer& answer) noexcept {
+        return answer.failure ? answer.failure->retry_after : Duration{};
+    }
     /// Returns what the caller gets.   Throws: what the call threw.
     static Result unwrap(Answer&& answer) {
 #if defined(__cpp_exceptions)
@@ -232,7 +236,7 @@ struct Callee {
 #endif
         return answer.returned
                    ? Outcome::finish(std::move(*answer.returned), answer.failure, answer.why)
-                   : Outcome::without(answer.why);
+                   : Outcome::without(answer.why, wait_of(answer));
     }
 };
 

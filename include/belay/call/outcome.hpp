@@ -60,16 +60,17 @@ public:
         return outcome;
     }
     /// Makes a failure whose last value is `last`. Its cause is that of the error, unless you give
-    /// another.
-    static Outcome failure(T last, E error, Cause cause = Cause::none) {
-        Outcome outcome{std::move(error), cause};
+    /// another. `wait` is the time after which to call again, if one was requested.
+    static Outcome failure(T last, E error, Cause cause = Cause::none, Duration wait = {}) {
+        Outcome outcome{std::move(error), cause, wait};
         outcome.last_.emplace(std::move(last));
         return outcome;
     }
     /// Makes a failure without any value: there was no call, or the call gave none.
-    explicit Outcome(E error, Cause cause = Cause::none)
+    explicit Outcome(E error, Cause cause = Cause::none, Duration wait = {})
         : error_{std::move(error)},
-          cause_{cause != Cause::none ? cause : detail::failure_of(error_).cause} {}
+          cause_{cause != Cause::none ? cause : detail::failure_of(error_).cause},
+          retry_after_{wait} {}
 
     /// Returns whether the call worked.
     [[nodiscard]] bool has_value() const noexcept { return cause_ == Cause::none; }
@@ -98,6 +99,12 @@ public:
     [[nodiscard]] const E& error() const noexcept { return error_; }
     /// Returns the kind of failure, from a predicate or from the error; none if it worked.
     [[nodiscard]] Cause cause() const noexcept { return cause_; }
+    /// Returns the time after which to call again, from the end of the call on.
+    ///
+    /// The peer requested it, or a limit of this program that rejected the call, such as an open
+    /// breaker. It does not include the time for which the call has waited. It is 0ns if no wait was
+    /// requested, or the call worked.
+    [[nodiscard]] Duration retry_after() const noexcept { return retry_after_; }
 
     /// Returns what the last call returned, also if it is a failure; null if there was none.
     [[nodiscard]] T* last() & noexcept { return last_ ? last_.operator->() : nullptr; }
@@ -125,6 +132,7 @@ private:
     std::optional<T> last_;
     [[no_unique_address]] E error_;
     Cause cause_;
+    Duration retry_after_;
 };
 
 }}  // namespace belay

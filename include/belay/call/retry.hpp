@@ -12,6 +12,7 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/retry_observer.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/sleeper_like.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/policy/detail/spending.hpp>
@@ -175,6 +176,7 @@ private:
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
         held_ = made_.begun = false;
+        requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
@@ -209,6 +211,9 @@ private:
         if (answer_) {
             // The reason from an inner layer stays: it timed out, or was rejected.
             if (answer_->why == CallErrc::call_failed) answer_->why = why;
+            // The caller waits only for what is left of the waits that were requested.
+            const Duration left = elapsed(sleeper_.now(), requested_);
+            answer_->failure->retry_after = detail::larger(left, wait);
         } else {
             answer_.emplace(Answer::reject(why, wait));
         }
@@ -239,7 +244,8 @@ private:
     Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
-    bool held_ = false;  // wanted, begun or planned: the policy waits for the end
+    Instant requested_ = always;  // the end of the waits that answers have requested
+    bool held_ = false;           // wanted, begun or planned: the policy waits for the end
     MadeAttempt made_{};
     bool finished_ = false;
     std::optional<Answer> answer_;

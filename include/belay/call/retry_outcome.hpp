@@ -19,11 +19,11 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class E>
-[[nodiscard]] E make_error(const std::error_code& why) {
+[[nodiscard]] E make_error(const std::error_code& why, [[maybe_unused]] Duration wait = {}) {
     if constexpr (std::constructible_from<E, std::error_code>) {
         return E(why);
     } else {
-        return E(Failure::from(why));
+        return E(Failure::from(why, wait));
     }
 }
 
@@ -39,28 +39,30 @@ template <class E>
     }
 }
 
-/// Returns the failure of a result without a value. An Outcome keeps the last value of the call, in
-/// which the peer may have requested a wait.
+/// Returns the failure of a result without a value. An Outcome has the wait that was requested.
 template <class R>
 [[nodiscard]] Failure failure_without_value(const R& result) {
     Failure failure = failure_of(result.error());
     if constexpr (is_outcome<R>) {
-        using Value = typename R::value_type;
         failure.cause = result.cause();
-        if constexpr (HasAnswerTraits<Value>) {
-            if (result.last() == nullptr) return failure;
-            const auto of_value = detail::verdict(AnswerTraits<Value>::failed(*result.last()));
-            if (of_value) {
-                failure.retry_after = detail::larger(failure.retry_after, of_value->retry_after);
-            }
-        }
+        failure.retry_after = detail::larger(failure.retry_after, result.retry_after());
     }
     return failure;
 }
 
+/// Returns the same failure with another wait.
+template <class R>
+[[nodiscard]] R outcome_with_wait(R&& outcome, Duration wait) {
+    const Cause cause = outcome.cause();
+    auto error = outcome.error();
+    if (outcome.last() == nullptr) return R{std::move(error), cause, wait};
+    return R::failure(std::move(*outcome.last()), std::move(error), cause, wait);
+}
+
 // How a return type of the user's callable is interpreted. `type` is what the caller gets.
 // `classify` returns why the call failed, if it did. `finish` turns the last value into the result,
-// and `failure` is the verdict on that value. `without` makes a result if no call was made.
+// and `failure` is the verdict on that value. `without` makes a result if no call was made; another
+// one may be made after `wait`.
 
 /// A value that is always a success.
 template <class R>
@@ -72,7 +74,7 @@ struct PlainOutcome {
         return failure ? type::failure(error_of<std::error_code>(failure, why))
                        : type{std::move(value)};
     }
-    static type without(const std::error_code& why) { return type::failure(why); }
+    static type without(const std::error_code& why, Duration = {}) { return type::failure(why); }
 };
 
 struct NothingOutcome {
@@ -82,7 +84,7 @@ struct NothingOutcome {
                        const std::error_code& why) {
         return failure ? type{error_of<std::error_code>(failure, why)} : type{};
     }
-    static type without(const std::error_code& why) { return type{why}; }
+    static type without(const std::error_code& why, Duration = {}) { return type{why}; }
 };
 
 struct BoolOutcome {
@@ -93,7 +95,7 @@ struct BoolOutcome {
     static type finish(bool, const std::optional<Failure>& failure, const std::error_code& why) {
         return failure ? type{error_of<std::error_code>(failure, why)} : type{};
     }
-    static type without(const std::error_code& why) { return type{why}; }
+    static type without(const std::error_code& why, Duration = {}) { return type{why}; }
 };
 
 template <OptionalLike R>
@@ -108,7 +110,7 @@ struct OptionalOutcome {
                    ? type{*std::move(value)}
                    : type::failure(error_of<std::error_code>(failure, why));
     }
-    static type without(const std::error_code& why) { return type::failure(why); }
+    static type without(const std::error_code& why, Duration = {}) { return type::failure(why); }
 };
 
 /// Returns codes as std::error_code, because the test of a Result of Boost codes would mean the
@@ -127,7 +129,7 @@ struct CodeOutcome {
         const type error = static_cast<bool>(code) ? type{code} : type{};
         return failure && !error ? error_of<type>(failure, why) : error;
     }
-    static type without(const std::error_code& why) noexcept { return why; }
+    static type without(const std::error_code& why, Duration = {}) noexcept { return why; }
 };
 
 template <ExpectedLike R>
@@ -143,15 +145,24 @@ struct ExpectedOutcome {
     }
     static type finish(R&& result, const std::optional<Failure>& failure,
                        const std::error_code& why) {
-        if (!failure || !result.has_value()) return std::move(result);
+        if (!failure) return std::move(result);
         if constexpr (is_outcome<R>) {
+            if (!result.has_value())
+                return outcome_with_wait(std::move(result), failure->retry_after);
             return R::failure(*std::move(result), error_of<ErrorOf<R>>(failure, why),
-                              failure->cause);
+                              failure->cause, failure->retry_after);
         } else {
+            if (!result.has_value()) return std::move(result);
             return failed(error_of<ErrorOf<R>>(failure, why));
         }
     }
-    static type without(const std::error_code& why) { return failed(make_error<ErrorOf<R>>(why)); }
+    static type without(const std::error_code& why, Duration wait = {}) {
+        if constexpr (is_outcome<R>) {
+            return R{make_error<ErrorOf<R>>(why, wait), Cause::none, wait};
+        } else {
+            return failed(make_error<ErrorOf<R>>(why, wait));
+        }
+    }
 
 private:
     static type failed(ErrorOf<R>&& error) {
@@ -254,10 +265,12 @@ struct ClassifiedOutcome {
     static type finish(R&& value, const std::optional<Failure>& failure,
                        const std::error_code& why) {
         return failure ? type::failure(std::move(value), error_of<std::error_code>(failure, why),
-                                       failure->cause)
+                                       failure->cause, failure->retry_after)
                        : type::success(std::move(value));
     }
-    static type without(const std::error_code& why) { return type{why}; }
+    static type without(const std::error_code& why, Duration wait = {}) {
+        return type{why, Cause::none, wait};
+    }
 };
 
 /// The value in an R, classified by a predicate or by itself.
@@ -278,17 +291,20 @@ struct UnwrappedOutcome {
                        const std::error_code& why) {
         if (!result.has_value()) return valueless(std::move(result), failure, why);
         return failure ? type::failure(*std::move(result), error_of<Error>(failure, why),
-                                       failure->cause)
+                                       failure->cause, failure->retry_after)
                        : type::success(*std::move(result), make_error<Error>({}));
     }
-    static type without(const std::error_code& why) { return type{make_error<Error>(why)}; }
+    static type without(const std::error_code& why, Duration wait = {}) {
+        return type{make_error<Error>(why, wait), Cause::none, wait};
+    }
 
 private:
     static type valueless(R&& result, const std::optional<Failure>& failure,
                           const std::error_code& why) {
         const Cause cause = failure ? failure->cause : Cause::none;
+        const Duration wait = failure ? failure->retry_after : Duration{};
         if constexpr (!ExpectedLike<R>) {
-            return type{error_of<Error>(failure, why), cause};
+            return type{error_of<Error>(failure, why), cause, wait};
         } else {
             Error error = result.error();
             if constexpr (std::constructible_from<bool, const Error&>) {
@@ -298,10 +314,10 @@ private:
             if constexpr (is_outcome<R>) {
                 // It was classified before, and keeps the value by which it was classified.
                 if (result.last()) {
-                    return type::failure(std::move(*result.last()), std::move(error), cause);
+                    return type::failure(std::move(*result.last()), std::move(error), cause, wait);
                 }
             }
-            return type{std::move(error), cause};
+            return type{std::move(error), cause, wait};
         }
     }
 };

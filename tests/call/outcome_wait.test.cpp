@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Goal: an Outcome has the rest of the wait that was requested when its call ended, also of a call
+// that was rejected, so that a retry around the call waits long enough, and no wait twice. Method:
+// virtual time; the outer retry in its four forms.
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/outcome.hpp>
+#include <belay/core/manual_clock.hpp>
+#include <belay/http/http_message.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/call/retry_forms.hpp"
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::as_it_is;
+using belay_test::AsyncSleeper;
+using belay_test::at;
+
+namespace {
+
+const Policy once_more{Backoff{NoJitter{}, Cap{10s}, 1s}, MaxAttempts{2}};
+
+HttpResponse busy_for(int seconds) {
+    return {.status = 503, .headers = {{"Retry-After", std::to_string(seconds)}}};
+}
+// The waits of a retry around `call`, which gives an Outcome.
+template <class Form, class F>
+std::vector<Duration> waits_around(F call) {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    static_cast<void>(Form::run(
+        once_more, sleeper, [&] { return call(sleeper); }, as_it_is));
+    return sleeper.sleeps;
+}
+using Waits = std::vector<Duration>;
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    const bool in_policy = GENERATE(true, false);
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    breaker.acquire().failure();
+    std::vector<Duration> told;
+    const auto call = [&](AsyncSleeper& sleeper) -> Outcome<HttpResponse> {
+        const auto ask = [] { return HttpResponse{.status = 200}; };
+        auto outcome = in_policy ? retry(Policy{Shared{breaker, FailFast{}}}, sleeper, ask)
+                                 : Pipeline{Shared{breaker}}(sleeper, ask);
+        told.push_back(outcome.retry_after());
+        return outcome;
+    };
+    CHECK(waits_around<TestType>(call) == Waits{30s});
+    CHECK(told == Waits{30s, 0s});
+}
+
+TEMPLATE_TEST_CASE("A retry around an Outcome waits for no response whose wait is over",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
+    int calls = 0;
+    const auto call = [&](AsyncSleeper& sleeper) {
+        breaker.set_mode(BreakerMode::automatic);
+        const auto ask = [&] {
+            ++calls;
+            breaker.set_mode(BreakerMode::forced_open);
+            return busy_for(20);
+        };
+        return Pipeline{Retrying{once_more}, Shared{breaker}}(sleeper, ask);
+    };
+    // The inner retry waits 20 s, and is then rejected for 1 s. So does the second one.
+    CHECK(waits_around<TestType>(call) == Waits{20s, 1s, 20s});
+    CHECK(calls == 2);
+}
+
+TEMPLATE_TEST_CASE(
+    "A retry around an Outcome waits for the rest of a wait that was too long for it",
+    "[call][outcome_wait][unit]", BELAY_TEST_RETRY_FORMS) {
+    const auto call = [&](AsyncSleeper& sleeper) {
+        const Policy patient{Backoff{NoJitter{}, Cap{5s}, 5s}, MaxElapsed{10s}};
+        int asked = 0;
+        // The second response requests 60 s, and the policy ends at once.
+        return retry(patient, sleeper, [&] { return busy_for(++asked == 1 ? 0 : 60); });
+    };
+    CHECK(waits_around<TestType>(call) == Waits{5s, 60s, 5s});
+}
+
+TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
+          "[call][outcome_wait][unit]") {
+    AsyncSleeper sleeper;
+    const auto wait_of = [&](auto fn) { return retry(MaxAttempts{1}, sleeper, fn).retry_after(); };
+    CHECK(wait_of([] { return busy_for(7); }) == 7s);
+    CHECK(wait_of([]() -> Result<HttpResponse> { return busy_for(7); }) == 7s);
+    CHECK(wait_of([]() -> std::optional<HttpResponse> { return busy_for(7); }) == 7s);
+    CHECK(wait_of(fails_if([] { return 5; },
+                           [](int) {
+                               return Failure{Cause::overloaded, 0, nullptr, 7s};
+                           })) == 7s);
+    CHECK(wait_of([] { return HttpResponse{.status = 200}; }) == 0s);
+    // Made by a program.
+    using Page = Outcome<HttpResponse>;
+    const Page page =
+        Page::failure(HttpResponse{.status = 503}, std::error_code{}, Cause::overloaded, 7s);
+    CHECK(page.retry_after() == 7s);
+    CHECK(wait_of([&] { return page; }) == 7s);
+    CHECK(Page(CallErrc::stopped, Cause::none, 3s).retry_after() == 3s);
+    // A whole failure as the error keeps the wait of a rejection, too.
+    const auto rejected =
+        Pipeline{Retrying{MaxAttempts{1}}}(sleeper, [&]() -> Result<int, Failure> {
+            return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, 9s});
+        });
+    CHECK(rejected.error().retry_after == 9s);
+}
