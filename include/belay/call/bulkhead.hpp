@@ -32,8 +32,8 @@ struct BulkheadOptions {
 ///
 /// As the layer `Shared{bulkhead}` it rejects at once. As `Queued{bulkhead}` in a Pipeline, callers
 /// wait in the order in which they arrived. A permit that is given back goes to the first of them,
-/// and no caller overtakes another. The verdict on a permit does not matter: each verdict ends it. A
-/// Bulkhead cannot be copied or moved, and must outlive its permits and the callers that wait.
+/// and no caller overtakes another. The verdict on a permit does not matter: each verdict ends it.
+/// A Bulkhead cannot be copied or moved, and must outlive its permits and the callers that wait.
 ///
 /// Its limit may be changed while callers run and wait. Callers in its queue see the change at
 /// once.

@@ -102,8 +102,8 @@ public:
     /// Returns the time after which to call again, from the end of the call on.
     ///
     /// The peer requested it, or a limit of this program that rejected the call, such as an open
-    /// breaker. It does not include the time for which the call has waited. It is 0ns if no wait was
-    /// requested, or the call worked.
+    /// breaker. It does not include the time for which the call has waited. It is 0ns if no wait
+    /// was requested, or the call worked.
     [[nodiscard]] Duration retry_after() const noexcept { return retry_after_; }
 
     /// Returns what the last call returned, also if it is a failure; null if there was none.

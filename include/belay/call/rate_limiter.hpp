@@ -77,8 +77,8 @@ private:
 ///
 /// As the layer `Shared{limiter}` it rejects at once. As `Queued{limiter}` in a Pipeline, up to
 /// `queue` callers wait in the order in which they arrived, and no caller overtakes another. While
-/// a caller waits, all callers that do not wait are rejected. A RateLimiter cannot be copied or moved, and
-/// must outlive its permits and the callers that wait.
+/// a caller waits, all callers that do not wait are rejected. A RateLimiter cannot be copied or
+/// moved, and must outlive its permits and the callers that wait.
 ///
 /// Its numbers may be changed while callers wait. Callers in its queue see the change at once.
 ///
