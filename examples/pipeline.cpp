@@ -41,8 +41,8 @@ bool blocking() {
         }},
         Retrying{Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{4}}, counters},
         Shared{breaker},
-        Shared{limiter},
         Queued{bulkhead},
+        Shared{limiter},
         Timeout{2s}};
 
     int calls = 0;

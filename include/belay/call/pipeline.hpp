@@ -184,7 +184,7 @@ struct CallContext {
 /// Wraps one call in layers, of which the first is the outermost.
 ///
 ///     Pipeline pipeline{Fallback{[] { return cached; }}, Retrying{policy}, Shared{breaker},
-///                       Shared{limiter}, Queued{bulkhead}, Timeout{2s}};
+///                       Queued{bulkhead}, Shared{limiter}, Timeout{2s}};
 ///     Result<Scene> scene = pipeline(sleeper, [](Attempt a) { return fetch(a.deadline); });
 ///     Result<Scene> scene = co_await pipeline(sleeper, async_fetch);
 ///
