@@ -199,6 +199,7 @@ TEST_CASE("HttpCalls::send does not wait for a Retry-After beyond its limit",
     const auto page = rig.get();
     CHECK(page.error() == std::error_code{503, http_category()});
     CHECK(http_failure(*page.last()).retry_after == 6s);
+    CHECK(page.retry_after() == 6s);
     CHECK(rig.sleeper.now() == Instant{});
     CHECK(rig.calls.counters().not_repeated == 1);
 
@@ -266,6 +267,7 @@ TEST_CASE("HttpCalls: each host has a budget and a breaker of its own",
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
     const auto refused = rig.get("HTTP://A.example:80/y?z");
     CHECK(refused.error() == CallErrc::call_rejected);
+    CHECK(refused.retry_after() > 0s);
     CHECK(refused.last() == nullptr);
     CHECK(rig.calls.breaker_state("http://a.example:81/") == BreakerState::closed);
     CHECK(rig.get("http://b.example/"));
