@@ -25,7 +25,7 @@ public:
     /// An observer of a beast::Listener and of a RoomManager; copies share the log.
     struct Observer {
         EventLog* log;
-        void on_refused(const belay::beast::RefusedUpgrade& refused) const {
+        void on_rejected(const belay::beast::RejectedUpgrade& refused) const {
             std::string line = "connection refused";
             add(line, {"path", refused.path});
             add(line, {"ip", refused.ip});
@@ -34,7 +34,7 @@ public:
                 add(line, {"unreported", std::to_string(refused.unreported)});
             log->print(Kind::connection, line);
         }
-        void on_refused(const belay::RoomRefusal& refused) const {
+        void on_rejected(const belay::RoomRejection& refused) const {
             std::string line = "client refused";
             add(line, {"board", refused.board});
             add(line, {"user", refused.user});

@@ -64,7 +64,7 @@ struct App {
     boost::asio::io_context* context;
     bool saved = false;
     EventLog::Observer log;
-    void on_refused(const RoomRefusal& refusal) { log.on_refused(refusal); }
+    void on_rejected(const RoomRejection& refusal) { log.on_rejected(refusal); }
     void on_room_failed(const RoomFailure& failure) { log.on_room_failed(failure); }
     void on_stopped(std::error_code error) {
         saved = !error;
@@ -298,7 +298,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     };
     Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&checks, &log},
                     SystemClock{}};
-    Tee refusals{log.observer(), audited.refusals()};  // of the listener
+    Tee refusals{log.observer(), audited.rejections()};  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
                       RoomOptions{.close_codes = yjs_close_codes()},
                       App{.context = &context, .log = log.observer()}};

@@ -47,7 +47,7 @@ struct AnyRig {
 
     boost::asio::io_context context{};
     AsioLoop<boost::asio::io_context> loop{context};
-    std::vector<beast::RefusedUpgrade> refused{};
+    std::vector<beast::RejectedUpgrade> refused{};
     std::function<void(beast::AnyAccepted)> on_accept{};
     std::optional<beast::AnyListener> listener{};
 };
@@ -71,12 +71,12 @@ TEST_CASE("beast::AnyListener passes on requests, and refuses as a Listener",
     // What the listener refuses itself is reported to the observer.
     CHECK(rig.answer_to("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 426"));
     REQUIRE(rig.refused.size() == 1);
-    CHECK(rig.refused.front().reason == beast::RefusedUpgrade::Reason::no_upgrade);
-    CHECK(rig.listener->counters().refused == 2);
+    CHECK(rig.refused.front().reason == beast::RejectedUpgrade::Reason::no_upgrade);
+    CHECK(rig.listener->counters().rejected == 2);
     // A client that is dropped is closed.
     rig.on_accept = [](const beast::AnyAccepted&) {};
     CHECK(rig.answer_to(UpgradeText{}.text()).empty());
-    CHECK(rig.listener->counters().reasons.of(beast::RefusedUpgrade::Reason::unanswered) == 1);
+    CHECK(rig.listener->counters().reasons.of(beast::RejectedUpgrade::Reason::unanswered) == 1);
     rig.listener->close();
     CHECK(rig.listener->port() == 0);
     AnyRig wrong{{.origins = {"no origin"}}};

@@ -198,7 +198,7 @@ TEST_CASE("Invalid requests are rejected by a status, and reported without their
     CHECK(status({.more = "X: " + std::string(9000, 'x') + "\r\n"}) == 431);
     CHECK(error() == beast::WebSocketErrc::upgrade_too_large);
     CHECK(status({.target = "/" + std::string(9000, 'x')}) == 431);
-    CHECK(rig.counters().refused == rig.refused.size());
+    CHECK(rig.counters().rejected == rig.refused.size());
     CHECK(rig.served_connections.empty());
     CHECK(rig.counters().upgrades_aborted == 0);
 }
@@ -257,7 +257,7 @@ TEST_CASE("An upgrade that the peer aborts is counted, and calls no hook",
         CHECK(rig.counters().upgrades_aborted == ++aborted);
     }
     CHECK(rig.refused.empty());
-    CHECK(rig.counters().refused == 0);
+    CHECK(rig.counters().rejected == 0);
     CHECK(rig.counters().upgraded == 0);
 }
 
@@ -275,7 +275,7 @@ TEST_CASE("A silent or slow client is closed in time, also if it sends single by
     CHECK(rig.refused[0].error == beast::WebSocketErrc::upgrade_timed_out);
     CHECK(rig.refused[0].status == 0);
     CHECK(rig.refused[1].error == beast::WebSocketErrc::upgrade_timed_out);
-    CHECK(rig.counters().refused == 2);
+    CHECK(rig.counters().rejected == 2);
 }
 
 TEST_CASE("A rejected client that neither reads nor closes still frees its place",
@@ -283,7 +283,7 @@ TEST_CASE("A rejected client that neither reads nor closes still frees its place
     ListenerRig<> rig{{.upgrade_within = 1h, .connections_max = 1}};
     const RawSocket stays = RawSocket::connect(rig.port);
     stays.send("garbage\r\n\r\n");
-    rig.until([&] { return rig.counters().refused == 1; });
+    rig.until([&] { return rig.counters().rejected == 1; });
     RawSocket next;
     rig.until([&] {
         if (next.fd() < 0) {
@@ -311,7 +311,7 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
     // Whoever listens is not flooded: 60 are told, and one more for each second.
     CHECK(rig.refused.size() >= 60);
     CHECK(rig.refused.size() < 200);
-    for (const beast::RefusedUpgrade& one : rig.refused) {
+    for (const beast::RejectedUpgrade& one : rig.refused) {
         CHECK(one.error == beast::WebSocketErrc::too_many_upgrades);
         CHECK(one.ip == "127.0.0.1");
         CHECK(one.status == 0);
@@ -399,13 +399,13 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
     std::vector<AuditRow> rows;
     const Audited audited{EveryoneEdits{}, AuditRows{&rows}, SystemClock{},
                           AuditedOptions{.refusals_per_minute = 2}};
-    const auto refusals = audited.refusals();
+    const auto refusals = audited.rejections();
     boost::asio::io_context context;
     AsioLoop loop{context};
     beast::Listener listener{loop, [](beast::Accepted<>) {}, {.waiting_per_ip_max = 1}, refusals};
     REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
     const auto refused = [&](std::uint64_t times) {
-        while (listener.counters().refused + listener.counters().turned_away != times)
+        while (listener.counters().rejected + listener.counters().turned_away != times)
             context.restart(), context.run_one_for(1ms);
     };
     const RawSocket foreign = RawSocket::connect(listener.port());
@@ -455,7 +455,7 @@ TEST_CASE("An Accepted that is destroyed unanswered is closed, and counted as re
     };
     for (std::uint64_t n = 1; n <= 3; ++n) {
         CHECK(rig.answer_to(UpgradeText{}.text()).empty());
-        CHECK(rig.counters().refused == n);
+        CHECK(rig.counters().rejected == n);
     }
     CHECK(rig.refused.empty());
 }
@@ -522,7 +522,7 @@ TEST_CASE("ListenerOptions::pages answers requests that are no WebSocket upgrade
     CHECK(status_of(asked({.more = "Content-Length: 1\r\n"})) == 400);
     CHECK(status_of(rig->answer_to(UpgradeText{.version = ""}.text())) == 426);
     CHECK(rig->counters().pages == 5);
-    CHECK(rig->counters().refused == 4);
+    CHECK(rig->counters().rejected == 4);
     CHECK(asked({.target = "/end"}).empty());
 }
 
@@ -780,7 +780,7 @@ TEST_CASE("Mutated frames close their sender, and no other client",
     const auto c = rig.counters();
     rig.until([&] {
         const auto now = rig.counters();
-        return now.accepted == now.upgraded + now.upgrades_aborted + now.refused + now.turned_away;
+        return now.accepted == now.upgraded + now.upgrades_aborted + now.rejected + now.turned_away;
     });
     CHECK(c.accepted == 301);
 }
@@ -836,7 +836,7 @@ TEST_CASE("A listener may be destroyed in its own hooks", "[adapter][beast_liste
     AsioLoop loop{context};
     struct Ends {
         std::function<void()> f;
-        void on_refused(const beast::RefusedUpgrade&) { f(); }
+        void on_rejected(const beast::RejectedUpgrade&) { f(); }
     };
     struct Take {
         void operator()(beast::Accepted<>) const {}

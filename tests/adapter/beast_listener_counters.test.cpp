@@ -12,7 +12,7 @@ using namespace belay;
 using detail::IpAddress;
 using detail::IpLimiter;
 using detail::IpPermit;
-using RefusalReason = beast::RefusedUpgrade::Reason;
+using RefusalReason = beast::RejectedUpgrade::Reason;
 
 namespace {
 
@@ -56,7 +56,7 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
     CHECK(c.turned_away == 1);
-    CHECK(c.refused == 1);
+    CHECK(c.rejected == 1);
     CHECK(c.reasons.of(RefusalReason::origin) == 0);
     CHECK(c.reasons.of(RefusalReason::waiting_max) == 1);
     CHECK(c.reasons.of(RefusalReason::unanswered) == 1);

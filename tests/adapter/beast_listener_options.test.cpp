@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using detail::ForwardedFor;
 using detail::IpAddress;
 using detail::IpLimiter;
-using RefusalReason = beast::RefusedUpgrade::Reason;
+using RefusalReason = beast::RejectedUpgrade::Reason;
 using detail::OriginCheck;
 
 namespace {

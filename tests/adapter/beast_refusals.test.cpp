@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each connection that does not become a WebSocket has one reason, one count, and one event if
-// the listener decides. Method: real sockets provoke each RefusedUpgrade::Reason; a switch without
+// the listener decides. Method: real sockets provoke each RejectedUpgrade::Reason; a switch without
 // default does not compile when there is another one.
 #include <belay/adapter/beast_listener.hpp>
 
@@ -20,7 +20,7 @@ using belay_test::is_over;
 using belay_test::ListenerRig;
 using belay_test::RawSocket;
 using belay_test::UpgradeText;
-using RefusalReason = beast::RefusedUpgrade::Reason;
+using RefusalReason = beast::RejectedUpgrade::Reason;
 
 namespace {
 
@@ -31,7 +31,7 @@ using Tls = boost::beast::ssl_stream<boost::beast::tcp_stream>;
 struct Expected {
     bool calls_hook = true;
     std::uint64_t accepted = 1;
-    std::uint64_t beast::ListenerCounters::*outcome = &beast::ListenerCounters::refused;
+    std::uint64_t beast::ListenerCounters::*outcome = &beast::ListenerCounters::rejected;
 };
 
 /// Checks that exactly one refusal is counted and reported since it was made.
@@ -53,7 +53,7 @@ public:
         if (expected.outcome) CHECK(now.*expected.outcome == before_.*expected.outcome + 1);
         REQUIRE(rig_.refused.size() == events_ + (expected.calls_hook ? 1U : 0U));
         if (!expected.calls_hook) return;
-        const beast::RefusedUpgrade& event = rig_.refused.back();
+        const beast::RejectedUpgrade& event = rig_.refused.back();
         CHECK(event.reason == why_);
         CHECK(event.error);
         CHECK(event.unreported == 0);
@@ -85,7 +85,7 @@ void close_unread(RefusalReason why, beast::ListenerOptions options, Others othe
     if (others == Others::refused) first.send("garbage\r\n\r\n");
     rig.until([&] {
         const beast::ListenerCounters c = rig.counters();
-        return c.accepted == 1 && (others == Others::wait || c.upgraded + c.refused == 1);
+        return c.accepted == 1 && (others == Others::wait || c.upgraded + c.rejected == 1);
     });
     OneRefusal one{rig, why};
     const RawSocket second = RawSocket::connect(rig.port);
@@ -219,7 +219,7 @@ TEST_CASE("The clients of a proxy are refused with the limit of their own addres
     CHECK(rig.refused[0].reason == RefusalReason::connections_per_ip_max);
     CHECK(rig.refused[0].status == 429);
     CHECK(rig.counters().reasons.of(RefusalReason::connections_per_ip_max) == 1);
-    CHECK(rig.counters().refused == 1);
+    CHECK(rig.counters().rejected == 1);
 }
 
 TEST_CASE("A flood through a proxy is reported at the rate of connections over a limit",
@@ -234,8 +234,8 @@ TEST_CASE("A flood through a proxy is reported at the rate of connections over a
     flood(rig, [&] { static_cast<void>(rig.answer_to(is_named ? named : "nonsense\r\n\r\n")); });
     CHECK(rig.refused.size() >= 61);
     std::uint64_t events = 0;
-    for (const beast::RefusedUpgrade& one : rig.refused) events += 1 + one.unreported;
-    CHECK(events == rig.counters().refused);
+    for (const beast::RejectedUpgrade& one : rig.refused) events += 1 + one.unreported;
+    CHECK(events == rig.counters().rejected);
 }
 
 TEST_CASE("A peer that resets before the accept is counted as aborted, not as over a limit",
@@ -262,7 +262,7 @@ TEST_CASE("An event of a flood has the number of those that were not reported be
     });
     CHECK(rig.refused.size() >= 61);
     std::uint64_t events = 0;
-    for (const beast::RefusedUpgrade& one : rig.refused) events += 1 + one.unreported;
+    for (const beast::RejectedUpgrade& one : rig.refused) events += 1 + one.unreported;
     CHECK(events == rig.counters().reasons.of(RefusalReason::waiting_per_ip_max));
     CHECK(events == rig.counters().turned_away);
 }

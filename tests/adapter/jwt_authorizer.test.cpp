@@ -23,7 +23,7 @@ struct WallAt {
 };
 struct Errors {
     std::vector<std::error_code>* all;
-    void on_refused(const std::error_code& why) { all->push_back(why); }
+    void on_rejected(const std::error_code& why) { all->push_back(why); }
 };
 /// The owner of a board edits it, anybody else looks at public ones.
 struct Rights {
@@ -177,7 +177,7 @@ namespace {
 /// Writes down what it hears.
 struct WritesErrors {
     belay_test::Recorded& reported;
-    void on_refused(const std::error_code& why) { reported.push_back(why.message()); }
+    void on_rejected(const std::error_code& why) { reported.push_back(why.message()); }
 };
 }  // namespace
 

@@ -48,13 +48,13 @@ struct AnyRights {
     belay::Access operator()(const belay::jwt::Claims&, const belay::RoomRequest&) { return {}; }
 };
 
-// expect-error: jwt::Authorizer: the observer's on_refused must be
+// expect-error: jwt::Authorizer: the observer's on_rejected must be
 namespace observer_of_texts {
 struct Observer {
 #if defined(BELAY_CONTROL)
-    void on_refused(const std::error_code&) {}
+    void on_rejected(const std::error_code&) {}
 #else
-    void on_refused(const std::string&) {}
+    void on_rejected(const std::string&) {}
 #endif
 };
 using Use = belay::jwt::Authorizer<AnyRights, Observer>;
@@ -65,7 +65,7 @@ static_assert(sizeof(Use) > 0);
 namespace observer_misspelt {
 struct Observer {
 #if defined(BELAY_CONTROL)
-    void on_refused(const std::error_code&) {}
+    void on_rejected(const std::error_code&) {}
 #else
     void on_refusal(const std::error_code&) {}
 #endif

@@ -169,9 +169,9 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     int second = 1'700'000'000;
     AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
-    auto refusals = audited.refusals();
+    auto refusals = audited.rejections();
     const AuditedGrant moved{std::move(audited)};
-    refusals.on_refused(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
+    refusals.on_rejected(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
     REQUIRE(log.rows.size() == 1);
     const AuditRow& row = log.rows.front();
     CHECK(row.action == "refused");
@@ -181,7 +181,7 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     CHECK(row.user.empty());
     CHECK(row.time == WallTime{std::chrono::seconds{second}});
     CHECK(refusals.dropped() == 0);
-    for (int i = 0; i < 9; ++i) refusals.on_refused(RefusedRequest{{}, 403, "::1"});
+    for (int i = 0; i < 9; ++i) refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
     CHECK(log.rows.size() == 4);
     CHECK(refusals.dropped() == 6);
     driver::Question<Grant> question;
@@ -192,10 +192,10 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     // What the book does not take is no row.
     second += 60;
     log.answer = std::make_error_code(std::errc::no_space_on_device);
-    refusals.on_refused(RefusedRequest{{}, 403, "::1"});
+    refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
     CHECK(refusals.dropped() == 8);
     log.later = true;
-    refusals.on_refused(RefusedRequest{{}, 403, "::1"});
+    refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
     log.open.clear();
     CHECK(refusals.dropped() == 9);
 }
@@ -209,8 +209,8 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
     AuditLog log;
     AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{}, AuditedOptions{.refusals_per_minute = 4}};
-    auto refusals = audited.refusals();
-    for (int i = 0; i < 100; ++i) refusals.on_refused(Exhausted{});
+    auto refusals = audited.rejections();
+    for (int i = 0; i < 100; ++i) refusals.on_rejected(Exhausted{});
     CHECK(log.rows.empty());
     CHECK(refusals.dropped() == 0);
     driver::Question<Grant> question;
@@ -235,23 +235,23 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
         Audited audited{OneGrant{{"mallory", Access::none, forever}},
                         Keeper{{&ended, [](int* n) { ++*n; }}}, AuditClock{}};
         audited.check(audited_request, question.ask());
-        auto refusals = audited.refusals();
-        refusals.on_refused(RefusedRequest{});
+        auto refusals = audited.rejections();
+        refusals.on_rejected(RefusedRequest{});
         CHECK(ended == 0);
     }
     CHECK(ended == 1);
 }
 
-TEST_CASE("Audited::refusals aborts with a message when the Audited was moved from",
+TEST_CASE("Audited::rejections aborts with a message when the Audited was moved from",
           "[room][audited][unit]") {
     AuditLog log;
     AuditedGrant audited{OneGrant{}, RecordingAudit{&log}, AuditClock{}};
     const AuditedGrant moved{std::move(audited)};
     const std::string output = belay_test::aborts_with([&] {
-        auto refusals = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
+        auto refusals = audited.rejections();  // NOLINT(bugprone-use-after-move): that is it
         static_cast<void>(refusals);
     });
-    CHECK(output.find("Audited::refusals: call it before you move the object") != output.npos);
+    CHECK(output.find("Audited::rejections: call it before you move the object") != output.npos);
 }
 
 TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {

@@ -214,7 +214,7 @@ TEST_CASE("hocuspocus: a client that sends no token is closed after 10 s",
     w.run(5s);
     CHECK_FALSE(silent.open());
     CHECK(w.rooms().rooms() == 0);
-    CHECK(w.rooms().counters().refused == 2);
+    CHECK(w.rooms().counters().rejected == 2);
 }
 
 TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][hocuspocus][sim]") {

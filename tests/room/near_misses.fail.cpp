@@ -13,7 +13,7 @@
 // expect-error: RoomManager: the observer's on_stopped must be 'on_stopped
 namespace room_observer_hook {
 struct App {
-    void on_refused(const belay::RoomRefusal&) {}
+    void on_rejected(const belay::RoomRejection&) {}
 #if defined(BELAY_CONTROL)
     void on_stopped(std::error_code) {}
 #else
@@ -44,7 +44,7 @@ void use() {
 // expect-error: RoomManager: the observer's on_room_event must be 'on_room_event
 namespace room_event_hook {
 struct App {
-    void on_refused(const belay::RoomRefusal&) {}
+    void on_rejected(const belay::RoomRejection&) {}
 #if defined(BELAY_CONTROL)
     void on_room_event(const belay::RoomEvent&) {}
 #else
@@ -60,7 +60,7 @@ void use() {
 // expect-error: RoomManager: the observer's on_stateless must be 'on_stateless
 namespace room_stateless_hook {
 struct App {
-    void on_refused(const belay::RoomRefusal&) {}
+    void on_rejected(const belay::RoomRejection&) {}
 #if defined(BELAY_CONTROL)
     void on_stateless(const belay::RoomEvent::Stateless&) {}
 #else
@@ -73,13 +73,13 @@ void use() {
 }
 }  // namespace room_stateless_hook
 
-// expect-error: RoomManager: the observer's on_refused must be 'on_refused
+// expect-error: RoomManager: the observer's on_rejected must be 'on_rejected
 namespace room_observer_without_options {
 struct App {
 #if defined(BELAY_CONTROL)
-    void on_refused(const belay::RoomRefusal&) {}
+    void on_rejected(const belay::RoomRejection&) {}
 #else
-    void on_refused() {}
+    void on_rejected() {}
 #endif
 };
 void use() { belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, App{}}; }

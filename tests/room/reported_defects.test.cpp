@@ -358,7 +358,7 @@ TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid f
     }
     CHECK(alice.closed_with + bob.closed_with == 0);
     // The types from 4 to 127 are the application's own.
-    CHECK(w.rooms().counters().refused == 132);
+    CHECK(w.rooms().counters().rejected == 132);
     CHECK(w.rooms().counters().stateless == 124);
 }
 

@@ -48,7 +48,7 @@ TEST_CASE("RoomManager: 30 updates of 100 kB in one turn close none of 20 reader
     CHECK(readers.closed() == 0);
     CHECK(state_of(w.rooms()).size() > 3'000'000);
     CHECK(readers.equal(state_of(w.rooms())) == 20);
-    CHECK(w.rooms().counters().refused == 0);
+    CHECK(w.rooms().counters().rejected == 0);
 }
 
 TEST_CASE("RoomManager: a client that lags holds at most client_bytes_max and one frame",

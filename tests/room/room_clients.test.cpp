@@ -265,7 +265,7 @@ TEST_CASE("RoomManager: a bad frame affects only its sender", "[room][room_clien
     CHECK(alice.online());
     CHECK(alice.updates == 0);
     CHECK(w.rooms().stats("board")->clients == 1);
-    CHECK(w.rooms().counters().refused == cases.size());
+    CHECK(w.rooms().counters().rejected == cases.size());
 }
 
 TEST_CASE("RoomManager: limits on clients, rooms, clients per room and waiting clients",

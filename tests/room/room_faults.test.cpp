@@ -400,7 +400,7 @@ void check_callables_that_throw(bool in_documents, std::initializer_list<const c
 
 TEST_CASE("RoomManager: if its callables throw at any time, no change is lost, and all converge",
           "[room][room_faults][sim]") {
-    check_callables_that_throw(false, {"load", "append", "flush", "save", "check", "on_refused",
+    check_callables_that_throw(false, {"load", "append", "flush", "save", "check", "on_rejected",
                                        "on_room_event", "on_room_failed"});
 }
 
@@ -515,7 +515,7 @@ TEST_CASE(
                 if (i % 20 == 19) h.check_served();
             }
             output += frames_each;
-            refused += h.w.rooms().counters().refused;
+            refused += h.w.rooms().counters().rejected;
             taken += h.w.rooms().counters().updates;
             h.check_end();
         },

@@ -248,12 +248,12 @@ TEST_CASE("RoomManager: a client that reads its answer slowly yields to clients 
     carol.dial();
     pass(1s);
     CHECK(carol.synced);  // a small document does not wait for large ones
-    CHECK(w.rooms().counters().refused == 0);
+    CHECK(w.rooms().counters().rejected == 0);
     pass(105s);
     CHECK(bob.synced);
     CHECK((bob.document() == state_of(w.rooms())));
     CHECK(bob.closed_with == 0);
-    CHECK(w.rooms().counters().refused >= 2);
+    CHECK(w.rooms().counters().rejected >= 2);
 }
 
 TEST_CASE("RoomManager: a client that reads its answer slowly completes when no client waits",
@@ -281,7 +281,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly completes when no 
     CHECK(slow.synced);
     CHECK(slow.closed_with == 0);
     CHECK((slow.document() == state_of(w.rooms())));
-    CHECK(w.rooms().counters().refused == 0);
+    CHECK(w.rooms().counters().rejected == 0);
 }
 
 namespace {

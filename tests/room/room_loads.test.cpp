@@ -163,7 +163,7 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
         // No room of the first user is refused.
         w.run(18s);
         CHECK(eve.synced() == 500);
-        CHECK(w.rooms().counters().refused == 0);
+        CHECK(w.rooms().counters().rejected == 0);
     }
     SECTION("users without a name by their addresses") {
         const ManyRoomsOfOne eve{w, {.token = "nobody", .ip = "192.0.2.1"}, 100};

@@ -78,11 +78,11 @@ TEST_CASE("RoomManager counts each refusal and close once, by its reason, and re
     CHECK(w.rooms().observer().last_reason == RoomErrc::room_erased);
     const RoomCounters& counters = w.rooms().counters();
     CHECK(counters.reasons.of(RoomErrc::room_erased) == 1);
-    CHECK(counters.refused == 2);
+    CHECK(counters.rejected == 2);
     CHECK(counters.closed == 1);
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < RoomCounters::Reasons::count; ++i) sum += counters.reasons.at(i);
-    CHECK(sum == counters.refused + counters.closed);
+    CHECK(sum == counters.rejected + counters.closed);
     const Collected collected{w.rooms()};
     CHECK(collected["rooms.joined"] == 2);
     CHECK(collected["rooms.rooms"] == 0);
@@ -125,7 +125,7 @@ TEST_CASE("RoomManager::count_room counts for one room what is counted for all",
     REQUIRE(board != nullptr);
     CHECK(board->joined == 2);
     CHECK(board->updates == 5);
-    CHECK(board->refused == 2);
+    CHECK(board->rejected == 2);
     CHECK(board->reasons.of(RoomErrc::forbidden) == 1);
     CHECK(board->reasons.of(RoomErrc::unknown_message) == 1);
     CHECK((board->loads == 1 && board->loads == all.loads));

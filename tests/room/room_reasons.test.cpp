@@ -34,9 +34,9 @@ using Reasons = RoomCounters::Reasons;
 /// Checks that each count has its reason and its event, whatever has happened in the world.
 void check_events(RoomWorld& w) {
     const RoomCounters& c = w.rooms().counters();
-    CHECK(sum_of(c.reasons) == c.refused + c.closed);
+    CHECK(sum_of(c.reasons) == c.rejected + c.closed);
     CHECK(sum_of(c.failures) == c.storage_failures);
-    CHECK(begins_with(w.reported, "refused ") == c.refused);
+    CHECK(begins_with(w.reported, "refused ") == c.rejected);
     CHECK(begins_with(w.reported, "failed ") == c.storage_failures);
     CHECK(begins_with(w.events, "throttled ") == c.throttled);
 }
@@ -394,7 +394,7 @@ TEST_CASE(
     };
     accept(failure_of(LinkErrc::closed_by_peer));
     accept(websocket_failure(1002));
-    CHECK(w.rooms().counters().refused == 0);
+    CHECK(w.rooms().counters().rejected == 0);
     accept(Failure::from(std::make_error_code(std::errc::protocol_error)));
     CHECK(w.rooms().counters().reasons.of(RoomErrc::malformed_frame) == 1);
     CHECK(w.rooms().observer().last_reason == RoomErrc::malformed_frame);
@@ -437,7 +437,7 @@ TEST_CASE("An upgrade that its transport never answers is a refused client, and 
     w.run(1min);
     CHECK(w.rooms().clients() == 0);
     CHECK(w.rooms().counters().upgrades_aborted == 0);
-    CHECK(w.rooms().counters().refused == 2);
+    CHECK(w.rooms().counters().rejected == 2);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::client_silent) == 2);
     check_events(w);
 }

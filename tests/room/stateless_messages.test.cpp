@@ -103,7 +103,7 @@ TEST_CASE("RoomManager calls on_stateless with the room, the user, the client an
     CHECK(w.messages[1].user == "viewer");
     CHECK(w.messages[1].payload.empty());
     CHECK(w.rooms.counters().stateless == 2);
-    CHECK(w.rooms.counters().refused == 0);
+    CHECK(w.rooms.counters().rejected == 0);
     // Nothing is sent by itself.
     CHECK(ada.received.empty());
     CHECK(viewer.received.empty());
@@ -149,7 +149,7 @@ TEST_CASE("RoomManager passes frames of an application's own type from y-websock
     REQUIRE(w.messages.size() == 1);
     CHECK(w.messages[0].user == "ada");
     CHECK(w.messages[0].payload == "\x64\x01\x02");
-    CHECK(w.rooms.counters().refused == 0);
+    CHECK(w.rooms.counters().rejected == 0);
     CHECK(bob.received.empty());
     CHECK(w.rooms.broadcast("doc", as_bytes(w.messages[0].payload), w.messages[0].client));
     w.run();
@@ -166,7 +166,7 @@ TEST_CASE("RoomManager counts and ignores frames of y-websocket without a hook",
     w.run(1s);
     CHECK(ada.closed_with == 0);
     CHECK(w.rooms().counters().stateless == 1);
-    CHECK(w.rooms().counters().refused == 0);
+    CHECK(w.rooms().counters().rejected == 0);
     CHECK(w.rooms().counters().updates == 1);
 }
 
@@ -181,7 +181,7 @@ TEST_CASE("RoomManager counts and ignores stateless messages without a hook",
     CHECK(ada.received() == Frames{"03646f630801"});
     CHECK(ada.closed_with == 0);
     CHECK(w.rooms().counters().stateless == 1);
-    CHECK(w.rooms().counters().refused == 0);
+    CHECK(w.rooms().counters().rejected == 0);
     // It is no message of a document without access, and its text must be UTF-8.
     ada.send("other", "05026869");
     w.run(1s);

@@ -70,7 +70,7 @@ public:
 /// The functions that an AnyAcceptor calls.
 struct AnyAcceptorCalls {
     std::function<void(std::unique_ptr<AnyUpgrade>)> accept;
-    std::function<void(const beast::RefusedUpgrade&)> refused;
+    std::function<void(const beast::RejectedUpgrade&)> refused;
 };
 
 /// Defined in belay/adapter/beast_any_listener_source.hpp: one source file must include it.
@@ -199,8 +199,9 @@ private:
                 },
             // Shared, because a function must be copyable.
             .refused =
-                [to = std::make_shared<Observer>(std::move(observer))](const RefusedUpgrade& what) {
-                    detail::notify<detail::ListenerHooks::Refused>(*to, detail::no_machine, what);
+                [to =
+                     std::make_shared<Observer>(std::move(observer))](const RejectedUpgrade& what) {
+                    detail::notify<detail::ListenerHooks::Rejected>(*to, detail::no_machine, what);
                 }};
     }
 

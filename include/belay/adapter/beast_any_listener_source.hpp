@@ -58,8 +58,8 @@ class AnyAcceptorOf final : public AnyAcceptor {
         }
     };
     struct Observer {
-        std::function<void(const beast::RefusedUpgrade&)> f;
-        void on_refused(const beast::RefusedUpgrade& what) { f(what); }
+        std::function<void(const beast::RejectedUpgrade&)> f;
+        void on_rejected(const beast::RejectedUpgrade& what) { f(what); }
     };
 
 public:

@@ -143,12 +143,12 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// the context has the certificate and the key.
 ///
 /// The listener refuses a request that is late, too long or wrong, and calls the observer's
-/// `on_refused(const RefusedUpgrade&)`. A peer that gives up is counted, without a call.
+/// `on_rejected(const RejectedUpgrade&)`. A peer that gives up is counted, without a call.
 /// Connections beyond a limit are closed without reading, and counted. For 60 of them at once, and
-/// then for 60 per minute, the hook is called, too. `Audited::refusals()` is an observer that
+/// then for 60 per minute, the hook is called, too. `Audited::rejections()` is an observer that
 /// writes refusals into an audit.
 ///
-/// on_accept and on_refused may do everything, even destroy the listener. If one of them throws,
+/// on_accept and on_rejected may do everything, even destroy the listener. If one of them throws,
 /// the exception leaves the context's run().
 ///
 /// Thread safety: the thread that runs the context, which must outlive it. The loop, the listener

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener_counters.hpp
-/// beast::ListenerCounters and beast::RefusedUpgrade: the results of the connections to a listener.
+/// beast::ListenerCounters, beast::RejectedUpgrade: the results of the connections to a listener.
 #pragma once
 
 #include <array>         // std::array
@@ -15,10 +15,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// The reason why a Listener did not accept a client; passed to an observer's `on_refused`.
+/// The reason why a Listener did not accept a client; passed to an observer's `on_rejected`.
 ///
 /// It contains no query and no header, because those carry tokens.
-struct RefusedUpgrade {
+struct RejectedUpgrade {
     /// Each has a counter, ListenerCounters::reasons. The hook is called for each one that the
     /// listener decides.
     enum class Reason : std::uint8_t {
@@ -57,9 +57,11 @@ struct RefusedUpgrade {
     /// proxy that has not named its client count as those over a limit.
     std::uint64_t unreported = 0;
 };
+/// The former name of RejectedUpgrade.
+using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgrade;
 
 /// Returns the reason as a word, such as "timed_out".
-[[nodiscard]] constexpr std::string_view to_string(RefusedUpgrade::Reason reason) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(RejectedUpgrade::Reason reason) noexcept {
     constexpr std::string_view words[] = {
         "malformed",
         "too_large",
@@ -91,11 +93,11 @@ struct RefusedUpgrade {
 ///
 /// Thread safety: a plain value.
 struct ListenerCounters {
-    /// Counts refusals by their reason. The sum is `refused`, `turned_away` and `given_up`
+    /// Counts refusals by their reason. The sum is `rejected`, `turned_away` and `given_up`
     /// together, and the pauses for `exhausted`, which concern no accepted connection.
     class Reasons {
     public:
-        using Reason = RefusedUpgrade::Reason;
+        using Reason = RejectedUpgrade::Reason;
         static constexpr std::size_t count = static_cast<std::size_t>(Reason::closed) + 1;
 
         [[nodiscard]] std::uint64_t of(Reason why) const noexcept {
@@ -111,15 +113,15 @@ struct ListenerCounters {
     std::uint64_t upgraded = 0;  ///< connections that have become WebSockets
     /// Connections that the peer gave up before the upgrade; no hook is called for them.
     std::uint64_t upgrades_aborted = 0;
-    std::uint64_t pages = 0;    ///< requests without an upgrade that got a page as an answer
-    std::uint64_t refused = 0;  ///< by the listener, which calls the hook, or by the user
+    std::uint64_t pages = 0;     ///< requests without an upgrade that got a page as an answer
+    std::uint64_t rejected = 0;  ///< by the listener, which calls the hook, or by the user
     /// Connections closed without reading, because there are too many in all or from one ip. The
     /// hook is called for 60 at once, and then for 60 per minute.
     std::uint64_t turned_away = 0;
     /// Connections whose request was not complete, closed to make space for another one: the oldest
     /// one of the ip that had most of them. The hook is called as for `turned_away`.
     std::uint64_t given_up = 0;
-    Reasons reasons{};  ///< of `refused`, `turned_away` and `given_up`
+    Reasons reasons{};  ///< of `rejected`, `turned_away` and `given_up`
     /// From the accept of a connection to the answer of its upgrade: the request, and the time in
     /// which you, or a RoomManager, decide.
     RoomCounters::Histogram upgrades{};

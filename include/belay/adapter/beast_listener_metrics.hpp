@@ -10,7 +10,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 
 /// Passes the counters of a beast::Listener to `visitor(const Metric&)`; the part is "listener".
 ///
-/// The counter `reasons` has one sample for each beast::RefusedUpgrade::Reason.
+/// The counter `reasons` has one sample for each beast::RejectedUpgrade::Reason.
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>
 void visit_metrics(const beast::ListenerCounters& counters, Visitor&& visitor) {
@@ -21,7 +21,7 @@ void visit_metrics(const beast::ListenerCounters& counters, Visitor&& visitor) {
         {"upgrades_aborted", &C::upgrades_aborted,
          "Connections that the peer gave up before the upgrade."},
         {"pages", &C::pages, "Requests without an upgrade that got a page."},
-        {"refused", &C::refused, "Connections that the listener or the user refused."},
+        {"refused", &C::rejected, "Connections that the listener or the user refused."},
         {"turned_away", &C::turned_away, "Connections closed without reading."},
         {"given_up", &C::given_up, "Silent connections closed to make space for another one."}};
     detail::visit_rows({.part = "listener"}, counters, rows, visitor);

@@ -57,15 +57,15 @@ struct JwtAnswer {
 
 /// The hooks that a jwt::Authorizer calls.
 struct JwtHooks {
-    using Refused = Hook<OnRefused, const NoMachine, const std::error_code&>;
+    using Rejected = Hook<OnRejected, const NoMachine, const std::error_code&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
-        static_assert(Refused::template right<O>,
-                      "jwt::Authorizer: the observer's on_refused must be 'on_refused(const "
+        static_assert(Rejected::template right<O>,
+                      "jwt::Authorizer: the observer's on_rejected must be 'on_rejected(const "
                       "std::error_code&)'");
-        static_assert(has_any_hook_of<O, Refused>,
-                      "jwt::Authorizer: the observer has no hook: it needs on_refused. Derive an "
+        static_assert(has_any_hook_of<O, Rejected>,
+                      "jwt::Authorizer: the observer has no hook: it needs on_rejected. Derive an "
                       "observer without hooks from belay::NoObserver");
         return true;
     }
@@ -90,7 +90,7 @@ namespace belay { inline namespace BELAY_ABI { namespace jwt {
 ///     Authorizer authorizer{std::move(*verifier), rights};
 ///
 /// A client whose token is not valid has no user: it is closed as unauthorized. Only the observer's
-/// `on_refused(const std::error_code&)` receives the reason. A client is also closed as
+/// `on_rejected(const std::error_code&)` receives the reason. A client is also closed as
 /// unauthorized if `rights` answers without an Access, and when its token expires, the leeway
 /// included.
 ///
@@ -125,7 +125,7 @@ public:
         if (!claims) {
             const std::error_code why = claims.error();
             answer(Grant{});
-            return detail::notify<detail::JwtHooks::Refused>(observer_, detail::no_machine, why);
+            return detail::notify<detail::JwtHooks::Rejected>(observer_, detail::no_machine, why);
         }
         const Duration valid_for = verifier_.valid_for(*claims, now);
         if constexpr (detail::GivesAccess<Rights>) {

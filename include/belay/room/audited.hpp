@@ -24,7 +24,7 @@ struct AuditedOptions {
     /// The maximum number of refusals that are recorded at once, and per minute from then on. In
     /// the first minute up to twice as many are recorded. At most as many refusals wait to be
     /// recorded. A flood of refused clients therefore does not fill the disk.
-    /// `refusals().dropped()` counts the refusals that were not recorded.
+    /// `rejections().dropped()` counts the refusals that were not recorded.
     unsigned refusals_per_minute = 60;
 };
 
@@ -57,9 +57,9 @@ public:
                           Completion<Grant>{Granted{recorder_, std::move(row), std::move(answer)}});
     }
 
-    /// Returns an observer that records the refusals of a listener, at the same rate.
+    /// Returns an observer that records the rejections of a listener, at the same rate.
     ///
-    /// A listener such as beast::Listener refuses some connections before an authorizer is asked.
+    /// A listener such as beast::Listener rejects some connections before an authorizer is asked.
     /// The row's `board` contains the path that the peer requested, as the peer wrote it; only its
     /// first room_id_bytes_max bytes are recorded. A refusal without an ip concerns no connection,
     /// so it is neither recorded nor counted.
@@ -67,16 +67,20 @@ public:
     /// You may copy the observer. It keeps the audit alive. Its `dropped()` returns how many
     /// refusals have no row, counting those of the listener and those of the authorizer.
     ///
-    ///     auto refusals = audited.refusals();
-    ///     beast::Listener listener{loop, on_accept, {}, refusals};  // or Tee{Log{}, refusals}
+    ///     auto rejections = audited.rejections();
+    ///     beast::Listener listener{loop, on_accept, {}, rejections};  // or Tee{Log{}, rejections}
     ///
     /// Pre: this object was not moved from.
     /// Thread safety: the observer calls the audit and the clock on the listener's thread. If the
     /// authorizer answers on another thread, both must be safe to call from both threads.
-    [[nodiscard]] auto refusals() const {
+    [[nodiscard]] auto rejections() const {
         BELAY_PRECONDITION(recorder_ != nullptr,
-                           "Audited::refusals: call it before you move the object");
+                           "Audited::rejections: call it before you move the object");
         return Refusals{recorder_};
+    }
+    /// The former name of rejections().
+    [[deprecated("use Audited::rejections")]] [[nodiscard]] auto refusals() const {
+        return rejections();
     }
 
 private:
@@ -145,13 +149,13 @@ private:
     public:
         explicit Refusals(std::shared_ptr<Recorder> recorder) noexcept
             : recorder_{std::move(recorder)} {}
-        /// Records a beast::RefusedUpgrade, or another type with the same `ip` and `path`.
+        /// Records a beast::RejectedUpgrade, or another type with the same `ip` and `path`.
         template <class Refused>
             requires requires(const Refused& r) {
                 std::string{r.ip};
                 std::string_view{r.path};
             }
-        void on_refused(const Refused& r) {
+        void on_rejected(const Refused& r) {
             std::string ip{r.ip};
             if (ip.empty()) return;  // no connection was accepted
             const std::string_view asked =

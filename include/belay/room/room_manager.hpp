@@ -424,8 +424,8 @@ private:
             if (guard.gone()) return;
         }
     }
-    void deliver(const RoomRefusal& what) {
-        detail::notify<typename Hooks::Refused>(observer_, *this, what);
+    void deliver(const RoomRejection& what) {
+        detail::notify<typename Hooks::Rejected>(observer_, *this, what);
     }
     void deliver(const RoomDivergence& what) {
         detail::notify<typename Hooks::Divergence>(observer_, *this, what);

@@ -16,7 +16,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
     using C = RoomCounters;
     constexpr Row<C> rows[] = {
         {"joined", &C::joined, "Clients that joined a room."},
-        {"refused", &C::refused, "Clients that were refused, or closed because of an error."},
+        {"refused", &C::rejected, "Clients that were refused, or closed because of an error."},
         {"closed", &C::closed, "Clients that were closed without an error of theirs."},
         {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
         {"updates", &C::updates, "Changes that became durable, and were sent to clients."},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_observer.hpp
 /// The hooks of a RoomManager's observer. The first parameter of each may be omitted:
-/// - `on_refused(auto& rooms, const RoomRefusal&)`
+/// - `on_rejected(auto& rooms, const RoomRejection&)`
 /// - `on_divergence(auto& rooms, const RoomDivergence&)`
 /// - `on_room_failed(auto& rooms, const RoomFailure&)`
 /// - `on_room_event(auto& rooms, const RoomEvent&)`
@@ -86,15 +86,17 @@ struct RoomEvent {
     return i < sizeof words / sizeof words[0] ? words[i] : "unknown";
 }
 
-/// A client that was not admitted, or was closed because of an error, for `on_refused`.
+/// A client that was not admitted, or was closed because of an error, for `on_rejected`.
 ///
 /// It never contains the client's token.
-struct RoomRefusal {
+struct RoomRejection {
     std::string board;
     std::string user;  ///< empty if the user is not known, or not yet
     std::string ip;
     std::error_code error;  ///< of RoomErrc, or of a document or a protocol
 };
+/// The former name of RoomRejection.
+using RoomRefusal [[deprecated("use RoomRejection")]] = RoomRejection;
 
 /// A client and a room that have content but nothing in common, for `on_divergence`.
 ///
@@ -124,7 +126,7 @@ BELAY_DETAIL_HOOK(OnStopped, on_stopped);
 /// The hooks that a RoomManager M calls.
 template <class M>
 struct RoomHooks {
-    using Refused = Hook<OnRefused, M, const RoomRefusal&>;
+    using Rejected = Hook<OnRejected, M, const RoomRejection&>;
     using Divergence = Hook<OnDivergence, M, const RoomDivergence&>;
     using Failed = Hook<OnRoomFailed, M, const RoomFailure&>;
     using Event = Hook<OnRoomEvent, M, const RoomEvent&>;
@@ -133,9 +135,9 @@ struct RoomHooks {
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
-        static_assert(Refused::template right<O>,
-                      "RoomManager: the observer's on_refused must be 'on_refused(const "
-                      "belay::RoomRefusal&)', or have 'auto& rooms' in front of that");
+        static_assert(Rejected::template right<O>,
+                      "RoomManager: the observer's on_rejected must be 'on_rejected(const "
+                      "belay::RoomRejection&)', or have 'auto& rooms' in front of that");
         static_assert(Divergence::template right<O>,
                       "RoomManager: the observer's on_divergence must be 'on_divergence(const "
                       "belay::RoomDivergence&)', or have 'auto& rooms' in front of that");
@@ -152,8 +154,8 @@ struct RoomHooks {
                       "RoomManager: the observer's on_stopped must be 'on_stopped("
                       "std::error_code)', or have 'auto& rooms' in front of that");
         static_assert(
-            has_any_hook_of<O, Refused, Divergence, Failed, Event, Stateless, Stopped>,
-            "RoomManager: the observer has no hook: it needs one of on_refused, "
+            has_any_hook_of<O, Rejected, Divergence, Failed, Event, Stateless, Stopped>,
+            "RoomManager: the observer has no hook: it needs one of on_rejected, "
             "on_divergence, on_room_failed, on_room_event, on_stateless, on_stopped. Derive an "
             "observer without hooks from belay::NoObserver");
         return true;

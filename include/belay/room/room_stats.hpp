@@ -37,7 +37,7 @@ struct RoomStats {
 /// Thread safety: a plain value.
 struct RoomCounters {
     struct OneRoom;
-    /// Counts refusals and closes by their reason, so that the sum is the number of all.
+    /// Counts rejections and closes by their reason, so that the sum is the number of all.
     class Reasons {
     public:
         /// The number of reasons: the errors of RoomErrc and YjsErrc, two of std::errc, and 0 for
@@ -132,8 +132,8 @@ struct RoomCounters {
         Duration sum{};
     };
 
-    std::uint64_t joined = 0;   ///< clients that joined a room
-    std::uint64_t refused = 0;  ///< clients that were refused, or closed because of an error
+    std::uint64_t joined = 0;    ///< clients that joined a room
+    std::uint64_t rejected = 0;  ///< clients that were rejected, or closed because of an error
     std::uint64_t closed = 0;  ///< clients that were closed without an error of theirs, see reasons
     std::uint64_t throttled = 0;          ///< times that a client exceeded its rate of messages
     std::uint64_t upgrades_aborted = 0;   ///< connections that ended during their upgrade
@@ -152,7 +152,7 @@ struct RoomCounters {
     std::uint64_t storage_failures = 0;
     std::uint64_t divergences = 0;  ///< clients whose history began apart from the room's
     std::uint64_t stateless = 0;    ///< messages for `on_stateless`, which are ignored without it
-    Reasons reasons{};              ///< of `refused` and `closed`
+    Reasons reasons{};              ///< of `rejected` and `closed`
     Reasons failures{};             ///< of `storage_failures`
     /// Rooms that left the memory, by their reason. `of({})` are idle rooms; see RoomEvent::reason
     /// for the others.

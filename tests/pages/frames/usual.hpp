@@ -22,7 +22,7 @@ extern LoopSleeper<posix::Loop<>> loop_sleeper;
 inline const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{5}};
 struct App {  // an observer
     void on_state(const Transition&);
-    void on_refused(const RoomRefusal&);
+    void on_rejected(const RoomRejection&);
 };
 
 void log(const auto&... what);

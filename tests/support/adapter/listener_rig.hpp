@@ -29,8 +29,8 @@ inline bool is_over(const RawSocket& peer) {
 }
 
 struct Refusals {
-    std::vector<belay::beast::RefusedUpgrade>* all;
-    void on_refused(const belay::beast::RefusedUpgrade& one) { all->push_back(one); }
+    std::vector<belay::beast::RejectedUpgrade>* all;
+    void on_rejected(const belay::beast::RejectedUpgrade& one) { all->push_back(one); }
 };
 
 /// A client that was let in: a machine that keeps what it says, and sends it back.
@@ -109,7 +109,7 @@ struct ListenerRig {
 
     boost::asio::io_context context{};
     belay::AsioLoop<boost::asio::io_context> loop{context};
-    std::vector<belay::beast::RefusedUpgrade> refused{};
+    std::vector<belay::beast::RejectedUpgrade> refused{};
     std::list<ServedConnection<Stream>> served_connections{};
     std::function<void(Accepted)> on_accept = [this](Accepted client) { serve(std::move(client)); };
     std::uint16_t port = 0;

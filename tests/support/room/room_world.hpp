@@ -314,8 +314,8 @@ struct RoomRecorder {
     void begin_call(std::string_view name) const {
         if (before != nullptr && *before) (*before)(name);
     }
-    void on_refused(const RoomRefusal& r) {
-        begin_call("on_refused");
+    void on_rejected(const RoomRejection& r) {
+        begin_call("on_rejected");
         reported->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
     }
     void on_room_event(const RoomEvent& e) {

@@ -25,7 +25,7 @@ class BeastAcceptor final
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
-    using Reason = beast::RefusedUpgrade::Reason;
+    using Reason = beast::RejectedUpgrade::Reason;
 
 public:
     BeastAcceptor(boost::asio::io_context& runs_in, typename ListenerState::TlsContext* certified,
@@ -72,8 +72,8 @@ public:
     void arrived(std::shared_ptr<PendingUpgrade> pending) override {
         on_accept_(Accepted{std::move(pending)});
     }
-    void report(const beast::RefusedUpgrade& refused) override {
-        notify<typename Hooks::Refused>(observer_, no_machine, refused);
+    void report(const beast::RejectedUpgrade& refused) override {
+        notify<typename Hooks::Rejected>(observer_, no_machine, refused);
     }
 
 private:
@@ -148,7 +148,7 @@ private:
         if (other) this->report_bounded(over_limit(*other, Reason::given_up));
         return this->limiter->enter();
     }
-    [[nodiscard]] static beast::RefusedUpgrade over_limit(const IpAddress& ip, Reason why) {
+    [[nodiscard]] static beast::RejectedUpgrade over_limit(const IpAddress& ip, Reason why) {
         return {
             .error = beast::WebSocketErrc::too_many_upgrades, .ip = ip.to_string(), .reason = why};
     }

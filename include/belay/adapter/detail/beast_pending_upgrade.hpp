@@ -48,11 +48,11 @@ struct BeastListenerState {
     virtual ~BeastListenerState() = default;
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
-    virtual void report(const beast::RefusedUpgrade& refused) = 0;
+    virtual void report(const beast::RejectedUpgrade& refused) = 0;
     /// Reports a connection that counts for no address, because it is over a limit, or because a
     /// proxy has not named its client. It does so at most `bounded_per_minute` times a minute, so
     /// that no client can flood the observer.
-    void report_bounded(beast::RefusedUpgrade refused) {
+    void report_bounded(beast::RejectedUpgrade refused) {
         const Instant now = SteadyClock{}.now();
         if (!reported_.allows(now, bounded_per_minute)) return static_cast<void>(++unreported_);
         reported_.spend(now, bounded_per_minute);
@@ -86,7 +86,7 @@ class BeastPendingUpgrade : public std::enable_shared_from_this<BeastPendingUpgr
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
-    using Reason = beast::RefusedUpgrade::Reason;
+    using Reason = beast::RejectedUpgrade::Reason;
 
 public:
     using Connection = BeastServerHandshake<Stream>;
@@ -196,11 +196,11 @@ private:
         if (std::exchange(listed_, false)) listener_->pending_upgrades.erase(position_);
     }
     void report(const Upgrade::Verdict& verdict) {
-        beast::RefusedUpgrade refused{.error = verdict.error,
-                                      .status = verdict.status,
-                                      .ip = ip(),
-                                      .path = Upgrade::path_of(request_),
-                                      .reason = verdict.reason};
+        beast::RejectedUpgrade refused{.error = verdict.error,
+                                       .status = verdict.status,
+                                       .ip = ip(),
+                                       .path = Upgrade::path_of(request_),
+                                       .reason = verdict.reason};
         // An address that counts is refused before it can be reported too often.
         permit_.counts_for_ip() ? listener_->report(refused)
                                 : listener_->report_bounded(std::move(refused));

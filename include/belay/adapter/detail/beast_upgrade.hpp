@@ -25,7 +25,7 @@ struct Upgrade {
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
     using Field = boost::beast::http::field;
 
-    using Reason = beast::RefusedUpgrade::Reason;
+    using Reason = beast::RejectedUpgrade::Reason;
 
     /// The fault, the status that reports it, and the reason that is counted.
     struct Verdict {

@@ -50,7 +50,7 @@ private:
 ///
 /// Thread safety: the listener's thread.   Complexity: O(log n) each.
 class IpLimiter {
-    using Reason = beast::RefusedUpgrade::Reason;
+    using Reason = beast::RejectedUpgrade::Reason;
     struct Entry {
         std::size_t connections = 0;
         std::size_t waiting = 0;
@@ -147,7 +147,7 @@ private:
 
 /// The permit of one connection, until its socket is closed. An empty permit does nothing.
 class IpPermit {
-    using Reason = beast::RefusedUpgrade::Reason;
+    using Reason = beast::RejectedUpgrade::Reason;
 
 public:
     IpPermit() = default;
@@ -187,7 +187,7 @@ public:
     void given_up() noexcept { settle(&beast::ListenerCounters::given_up, Reason::given_up); }
     void turned_away(Reason why) noexcept { settle(&beast::ListenerCounters::turned_away, why); }
     void refused(Reason why) noexcept {
-        if (settle(&beast::ListenerCounters::refused, why)) count_refusal();
+        if (settle(&beast::ListenerCounters::rejected, why)) count_refusal();
     }
     /// Counts a close code that is a refusal: a server may accept the upgrade and then close.
     void closed_with(const Failure& why) noexcept {
@@ -207,7 +207,7 @@ public:
     /// The connection has ended; for the reason `why` if nothing was counted before.
     void leave(Reason why = Reason::unanswered) noexcept {
         if (!limiter_) return;
-        settle(&beast::ListenerCounters::refused, why);
+        settle(&beast::ListenerCounters::rejected, why);
         std::exchange(limiter_, nullptr)->leave(ip_);
     }
 

@@ -10,15 +10,15 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The hooks that a listener calls.
 struct ListenerHooks {
-    using Refused = Hook<OnRefused, const NoMachine, const beast::RefusedUpgrade&>;
+    using Rejected = Hook<OnRejected, const NoMachine, const beast::RejectedUpgrade&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
-        static_assert(Refused::template right<O>,
-                      "beast::Listener: the observer's on_refused must be 'on_refused(const "
-                      "belay::beast::RefusedUpgrade&)'");
-        static_assert(has_any_hook_of<O, Refused>,
-                      "beast::Listener: the observer has no hook: it needs on_refused. Derive an "
+        static_assert(Rejected::template right<O>,
+                      "beast::Listener: the observer's on_rejected must be 'on_rejected(const "
+                      "belay::beast::RejectedUpgrade&)'");
+        static_assert(has_any_hook_of<O, Rejected>,
+                      "beast::Listener: the observer has no hook: it needs on_rejected. Derive an "
                       "observer without hooks from belay::NoObserver");
         return true;
     }

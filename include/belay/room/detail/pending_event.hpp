@@ -35,7 +35,7 @@ struct PendingAdmin {
 
 /// An event for the observer, or an answer to a call. An error code means that the manager stopped.
 using PendingEvent =
-    std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, RoomEvent::Stateless,
+    std::variant<RoomRejection, RoomDivergence, RoomFailure, RoomEvent, RoomEvent::Stateless,
                  std::error_code, PendingAnswer<PersistenceError>,
                  PendingAnswer<Result<std::optional<StoredRoom>, PersistenceError>>,
                  PendingAnswer<Result<std::vector<std::string>, PersistenceError>>>;

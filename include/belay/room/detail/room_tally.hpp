@@ -73,7 +73,7 @@ public:
         count_reason(board, &RoomCounters::closed, why);
     }
     void count_refusal(std::string_view board, const std::error_code& why) {
-        count_reason(board, &RoomCounters::refused, why);
+        count_reason(board, &RoomCounters::rejected, why);
     }
     void count_failure(std::string_view board, const std::error_code& why) {
         each(board, [&](RoomCounters& c) {

@@ -106,7 +106,7 @@ struct TurnContext {
     void report_refusal(const RoomRequest& request, const std::string& user,
                         const std::error_code& why) {
         tally.count_refusal(request.board, why);
-        pending_events.push_back(RoomRefusal{request.board, user, request.ip, why});
+        pending_events.push_back(RoomRejection{request.board, user, request.ip, why});
     }
 
     const RoomOptions options;
