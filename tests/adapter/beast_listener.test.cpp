@@ -82,7 +82,7 @@ struct AcceptedRig {
                     held.push_back(std::move(*event.message));
                 }
             }
-            if (events->take_refusal()) connection.get()->resume_reading();
+            if (events->take_rejection()) connection.get()->resume_reading();
             while (!held.empty() && connection.get()->send(held.front()) == SendResult::sent) {
                 held.pop_front();
             }

@@ -48,8 +48,9 @@ TEST_CASE("A listener and an authorizer notify an observer with the former hook 
           "[adapter][jwt_former_names][unit]") {
     std::string path;
     FormerListenerHook listener{&path};
-    detail::notify<UpgradeRejected>(listener, detail::no_machine,
-                                    beast::RejectedUpgrade{.path = "/ws"});
+    beast::RejectedUpgrade rejected{};
+    rejected.path = "/ws";
+    detail::notify<UpgradeRejected>(listener, detail::no_machine, rejected);
     CHECK(path == "/ws");
     std::error_code why;
     FormerJwtHook authorizer{&why};

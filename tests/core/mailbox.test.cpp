@@ -132,15 +132,15 @@ TEST_CASE("Mailbox bounds messages, accepts every control, and leaves a rejected
     } else {
         elsewhere(fill);
     }
-    if (home) CHECK_FALSE(rig.mailbox.refused());
-    CHECK_FALSE((home && rig.mailbox.take_refusal()));
+    if (home) CHECK_FALSE(rig.mailbox.rejected());
+    CHECK_FALSE((home && rig.mailbox.take_rejection()));
     CHECK(rig.drain() == std::vector<int>{1, 2, 4});
-    CHECK(rig.mailbox.refused());
-    CHECK(rig.mailbox.take_refusal());
-    CHECK_FALSE(rig.mailbox.take_refusal());
+    CHECK(rig.mailbox.rejected());
+    CHECK(rig.mailbox.take_rejection());
+    CHECK_FALSE(rig.mailbox.take_rejection());
     CHECK(rig.mailbox.post_message(message(5)) == belay::driver::Post::taken);
     static_cast<void>(rig.drain());
-    CHECK_FALSE(rig.mailbox.take_refusal());
+    CHECK_FALSE(rig.mailbox.take_rejection());
 }
 
 TEST_CASE("Mailbox forgets a rejection that no longer matters", "[core][mailbox][unit]") {
@@ -148,9 +148,9 @@ TEST_CASE("Mailbox forgets a rejection that no longer matters", "[core][mailbox]
     static_cast<void>(rig.drain());
     rig.mailbox.post_message(message(1));
     CHECK(rig.mailbox.post_message(message(2)) == belay::driver::Post::full);
-    rig.mailbox.forget_refusal();
+    rig.mailbox.forget_rejection();
     static_cast<void>(rig.drain());
-    CHECK_FALSE(rig.mailbox.take_refusal());
+    CHECK_FALSE(rig.mailbox.take_rejection());
 }
 
 TEST_CASE("Mailbox returns gone after close, and destroys its events", "[core][mailbox][unit]") {
@@ -243,7 +243,7 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
             in_order = in_order && m.number == next[m.sender]++;
             ++total;
         }
-        if (rig.mailbox.take_refusal()) {
+        if (rig.mailbox.take_rejection()) {
             ++reports;
             ++room;
         }
@@ -293,7 +293,7 @@ TEST_CASE("Mailbox counts collected events that are not handled against other th
     fill();
     CHECK(taken == 4);
     static_cast<void>(rig.mailbox.pop());
-    CHECK(rig.mailbox.take_refusal());
+    CHECK(rig.mailbox.take_rejection());
     fill();
     CHECK(taken == 5);
 }
@@ -307,6 +307,6 @@ TEST_CASE("Mailbox wakes its driver for a rejected event, so that capacity is an
     elsewhere([&] { CHECK(rig.mailbox.post_message(message(2)) == belay::driver::Post::full); });
     CHECK(rig.entry.wakes == wakes + 1);
     static_cast<void>(rig.mailbox.pop());
-    CHECK(rig.mailbox.refused());
-    CHECK(rig.mailbox.take_refusal());
+    CHECK(rig.mailbox.rejected());
+    CHECK(rig.mailbox.take_rejection());
 }

@@ -34,7 +34,7 @@ int main() {
     bool good = mailbox.post_message(Posted{2}) == belay::driver::Post::taken &&
                 mailbox.post_message(Posted{4}) == belay::driver::Post::full &&
                 mailbox.post_control(Posted{1}) == belay::driver::Post::taken &&
-                mailbox.pop().number == 2 && mailbox.take_refusal();
+                mailbox.pop().number == 2 && mailbox.take_rejection();
     mailbox.close();
     ManualClock clock;
     clock.advance(std::chrono::seconds{1});

@@ -20,10 +20,10 @@ namespace {
 
 struct AsksFirst {
     static Verdict begin(const auto& say) {
-        return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::refused();
+        return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::rejected();
     }
     static Verdict judge(const std::string& m, const auto&) {
-        return m == "me" ? Verdict::passed() : Verdict::refused();
+        return m == "me" ? Verdict::passed() : Verdict::rejected();
     }
 };
 

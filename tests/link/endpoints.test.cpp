@@ -43,7 +43,7 @@ struct Dialler {
 
 struct Greeted {
     Verdict begin(const auto&) { return Verdict::pending(); }
-    Verdict judge(const std::string&, const auto&) { return Verdict::refused(); }
+    Verdict judge(const std::string&, const auto&) { return Verdict::rejected(); }
 };
 
 struct Sevens {

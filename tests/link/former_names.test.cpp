@@ -3,8 +3,10 @@
 // Method: the former name beside the present one, on scripted transports.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
+#include <belay/core/mailbox.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/link/link_rig.hpp"
@@ -36,4 +38,27 @@ TEST_CASE("ServedLink::take_heard does what take_sign_of_life does", "[link][for
     link.advance(at(1s), 2, [](std::string, Lane) {});
     CHECK(link.take_heard());
     CHECK_FALSE(link.take_sign_of_life());
+}
+
+TEST_CASE("Verdict::refused is Verdict::rejected", "[link][former_names][unit]") {
+    STATIC_REQUIRE(Verdict::Kind::refused == Verdict::Kind::rejected);
+    const Failure why{Cause::unauthorized};
+    CHECK(Verdict::refused(why).kind() == Verdict::rejected(why).kind());
+    CHECK(Verdict::refused(why).failure() == why);
+}
+
+TEST_CASE("A Mailbox reports rejections by its former names, too", "[link][former_names][unit]") {
+    struct Message {
+        [[nodiscard]] static bool is_message() noexcept { return true; }
+        [[nodiscard]] static bool same_control(const Message&) noexcept { return false; }
+    };
+    belay::driver::Mailbox<Message> mailbox{1};
+    mailbox.note_refusal();
+    CHECK(mailbox.rejected());
+    CHECK(mailbox.refused());
+    mailbox.forget_refusal();
+    CHECK_FALSE(mailbox.take_refusal());
+    mailbox.note_rejection();
+    CHECK(mailbox.take_refusal());
+    mailbox.close();
 }

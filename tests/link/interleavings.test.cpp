@@ -673,7 +673,7 @@ Verdict Check<K>::judge(const Msg& m, const auto&) {
         world->link->stop();
     }
     if (m.what == PeerMessage::yes) return Verdict::passed();
-    if (m.what == PeerMessage::no) return Verdict::refused({.cause = Cause::unauthorized});
+    if (m.what == PeerMessage::no) return Verdict::rejected({.cause = Cause::unauthorized});
     return Verdict::pending();
 }
 

@@ -39,10 +39,10 @@ struct Socket {
 
 struct Check {
     Verdict begin(const auto& say) {
-        return say("hello") == SendResult::sent ? Verdict::pending() : Verdict::refused();
+        return say("hello") == SendResult::sent ? Verdict::pending() : Verdict::rejected();
     }
     Verdict judge(const std::string& m, const auto&) {
-        return m == "welcome" ? Verdict::passed() : Verdict::refused();
+        return m == "welcome" ? Verdict::passed() : Verdict::rejected();
     }
 };
 

@@ -25,14 +25,14 @@ struct Asks {
     std::function<void()>* inside = nullptr;
 
     Verdict begin(const auto& say) {
-        return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::refused();
+        return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::rejected();
     }
     Verdict judge(const std::string& m, const auto& say) {
         if (checked != nullptr) checked->push_back(m);
         if (inside != nullptr && *inside) (*inside)();
         if (m == "me") return Verdict::passed();
-        if (m == "no") return Verdict::refused({.cause = Cause::unauthorized});
-        if (m == "odd") return Verdict::refused();
+        if (m == "no") return Verdict::rejected({.cause = Cause::unauthorized});
+        if (m == "odd") return Verdict::rejected();
         static_cast<void>(say("again?"));
         return Verdict::pending();
     }
@@ -43,7 +43,7 @@ struct AsksOnLane0 {
     Verdict begin(const auto& say) { return static_cast<void>(say("who?", 0)), Verdict::pending(); }
     Verdict judge(const std::string& message, const auto& say) {
         if (say.lane() != 0) return Verdict::deferred();
-        return message == "me" ? Verdict::passed() : Verdict::refused();
+        return message == "me" ? Verdict::passed() : Verdict::rejected();
     }
 };
 

@@ -44,7 +44,7 @@ static_assert(!Hooks::Rejected::right<FormerRoomHookWrong>);
 
 void reject_board(auto observer) {
     Rooms rooms;
-    detail::notify<Hooks::Rejected>(observer, rooms, RoomRejection{.board = "plan"});
+    detail::notify<Hooks::Rejected>(observer, rooms, RoomRejection{"plan", {}, {}, {}});
 }
 
 }  // namespace

@@ -391,7 +391,7 @@ WORLD_MUTANTS = (
              ("belay/link/supervisor.hpp", "            pending_events_.drop_early();\n", "")),
     # a lane that had to wait is not read again
     explored("bundle", "never_resumes_a_lane", 'eventually "all lanes are open, and have delivered all"',
-             ("belay/link/supervisor.hpp", "            box().note_refusal();\n", "")),
+             ("belay/link/supervisor.hpp", "            box().note_rejection();\n", "")),
 
     # an edit of a program conflicts with an earlier one of the same program
     explored("bridge", "compares_no_clocks", 'always "one writer has no conflict"',

@@ -45,7 +45,7 @@ namespace belay { inline namespace BELAY_ABI { namespace driver {
 /// The mailbox outlives its machine, because links and handles own references to it.
 ///
 /// An event has two functions:
-/// - `is_message()`: returns whether the event is bounded, so that it may be refused.
+/// - `is_message()`: returns whether the event is bounded, so that it may be rejected.
 /// - `same_control(other)`: returns whether the event is not a message, and queueing it in addition
 ///   to `other` would give no new information.
 ///
@@ -68,7 +68,7 @@ public:
 
     /// Queues a message if there is capacity. `event` is untouched unless it was taken.
     ///
-    /// Post: exactly one report of capacity (take_refusal) follows the result `full`.
+    /// Post: exactly one report of capacity (take_rejection) follows the result `full`.
     /// Throws: std::bad_alloc.
     Post post_message(E&& event) {
         return emplace_message([&]() -> E { return std::move(event); });
@@ -136,20 +136,31 @@ public:
         return local_.pop();
     }
 
-    /// Returns whether a message was refused since the last call, and there is capacity now.
-    [[nodiscard]] bool take_refusal() noexcept {
-        if (!refused_.load(std::memory_order_relaxed)) return false;
+    /// Returns whether a message was rejected since the last call, and there is capacity now.
+    [[nodiscard]] bool take_rejection() noexcept {
+        if (!rejected_.load(std::memory_order_relaxed)) return false;
         if (local_messages() >= messages_max_) return false;
-        return refused_.exchange(false, std::memory_order_acq_rel);
+        return rejected_.exchange(false, std::memory_order_acq_rel);
     }
-    [[nodiscard]] bool refused() const noexcept {
-        return refused_.load(std::memory_order_relaxed) && local_messages() < messages_max_;
+    [[nodiscard]] bool rejected() const noexcept {
+        return rejected_.load(std::memory_order_relaxed) && local_messages() < messages_max_;
     }
 
-    /// Counts a message that the owner has refused as one that the mailbox has.
-    void note_refusal() noexcept { refused_.store(true, std::memory_order_relaxed); }
-    /// Forgets a refusal that no longer matters, because the connection that was refused is gone.
-    void forget_refusal() noexcept { refused_.store(false, std::memory_order_relaxed); }
+    /// Counts a message that the owner has rejected as one that the mailbox has.
+    void note_rejection() noexcept { rejected_.store(true, std::memory_order_relaxed); }
+    /// Forgets a rejection that no longer matters, because its connection is gone.
+    void forget_rejection() noexcept { rejected_.store(false, std::memory_order_relaxed); }
+    /// The former names of take_rejection(), rejected(), note_rejection() and forget_rejection().
+    [[deprecated("use Mailbox::take_rejection")]] [[nodiscard]] bool take_refusal() noexcept {
+        return take_rejection();
+    }
+    [[deprecated("use Mailbox::rejected")]] [[nodiscard]] bool refused() const noexcept {
+        return rejected();
+    }
+    [[deprecated("use Mailbox::note_rejection")]] void note_refusal() noexcept { note_rejection(); }
+    [[deprecated("use Mailbox::forget_rejection")]] void forget_refusal() noexcept {
+        forget_rejection();
+    }
 
     /// Destroys the queued events, except those that `keep` picks.
     ///
@@ -205,7 +216,7 @@ private:
         if (closed_) return Post::gone;
         if (message) {
             if (local_messages() >= messages_max_) {
-                refused_.store(true, std::memory_order_relaxed);
+                rejected_.store(true, std::memory_order_relaxed);
                 return Post::full;
             }
         }
@@ -232,7 +243,7 @@ private:
             if (repeats(foreign_)) return Post::taken;
             if (full) {
                 // The turn that made space may be over already, so another turn must report it.
-                if (!refused_.exchange(true, std::memory_order_acq_rel)) wake = waker_.handle();
+                if (!rejected_.exchange(true, std::memory_order_acq_rel)) wake = waker_.handle();
             } else {
                 foreign_.emplace(make);
                 if (message) ++foreign_messages_;
@@ -302,7 +313,7 @@ private:
     std::uint32_t foreign_messages_ = 0;
     std::atomic<std::uint32_t> foreign_count_{0};
     bool closed_ = false;
-    std::atomic<bool> refused_{false};
+    std::atomic<bool> rejected_{false};
     mutable detail::SpinMutex mutex_;
 };
 

@@ -49,7 +49,7 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (ended()) return never;
-        if (!box_->empty() || (box_->refused() && !closing_)) return always;
+        if (!box_->empty() || (box_->rejected() && !closing_)) return always;
         return closing_ ? linger_ends_ : part::deadline(*connection_.get());
     }
 
@@ -93,7 +93,7 @@ public:
         }
         end_if_it_throws(LinkErrc::decorator_threw,
                          [&] { call([&](auto& c) { part::advance(c, turn); }); });
-        if (ended() || !box_->take_refusal()) return;
+        if (ended() || !box_->take_rejection()) return;
         call([](auto& c) { part::resume_reading(c); });
     }
 

@@ -95,7 +95,7 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (has_pending() || !box().empty() || box().refused()) return always;
+        if (has_pending() || !box().empty() || box().rejected()) return always;
         return detail::smaller(core_.deadline(), live_.deadline());
     }
 
@@ -117,7 +117,7 @@ public:
             step({.input = timeline::Input::tick});
             if (!notify_pending(guard)) return;
         }
-        if (box().take_refusal()) live_.resume_reading();
+        if (box().take_rejection()) live_.resume_reading();
     }
 
     // ---- commands ------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ private:
         if (actions.notify) pending_events_.add(actions.change);
         box().publish(core_.status(), actions);
         if (core_.status().state == LinkState::connected && box().held_lanes.exchange(0) != 0) {
-            box().note_refusal();
+            box().note_rejection();
         }
         if (actions.teardown) {
             pending_events_.drop_early();

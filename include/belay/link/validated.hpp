@@ -14,7 +14,13 @@ namespace belay { inline namespace BELAY_ABI {
 /// The result of a check of a connection.
 class Verdict {
 public:
-    enum class Kind : std::uint8_t { pending, passed, refused, deferred };
+    enum class Kind : std::uint8_t {
+        pending,
+        passed,
+        rejected,
+        deferred,
+        refused [[deprecated("use Verdict::Kind::rejected")]] = rejected
+    };
 
     /// The check is not finished: it is called with the next message, too.
     [[nodiscard]] static constexpr Verdict pending() noexcept { return {}; }
@@ -25,12 +31,17 @@ public:
         return v;
     }
     /// The connection is closed with this failure, whose cause decides what happens next.
-    [[nodiscard]] static Verdict refused(
+    [[nodiscard]] static Verdict rejected(
         const Failure& why = failure_of(LinkErrc::not_validated)) noexcept {
         Verdict v;
-        v.kind_ = Kind::refused;
+        v.kind_ = Kind::rejected;
         v.failure_ = why;
         return v;
+    }
+    /// The former name of rejected().
+    [[deprecated("use Verdict::rejected")]] [[nodiscard]] static Verdict refused(
+        const Failure& why = failure_of(LinkErrc::not_validated)) noexcept {
+        return rejected(why);
     }
 
     /// The message is not part of the check. It is delivered after the opening, and the check is
@@ -83,7 +94,7 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// A transport whose connections count as open only after a check has passed.
 ///
 /// The check is copied for each connection. `begin(say)` sends the question when the transport has
-/// opened. `judge(message, say)` is called with every message until it returns passed or refused.
+/// opened. `judge(message, say)` is called with every message until it returns passed or rejected.
 /// Over a bundle, `say.lane()` is the lane of the message. The attempt's limit runs meanwhile, so a
 /// peer that never answers makes the attempt fail. This distinguishes working servers from servers
 /// that accept and then drop a connection, and from frozen ones. If the check throws, the attempt

@@ -250,7 +250,7 @@ private:
         Outbox* me;
         Verdict begin(const auto&) {
             const std::error_code error = me->failed_ ? me->failed_ : me->flush();
-            return error ? Verdict::refused(me->failure(error)) : Verdict::passed();
+            return error ? Verdict::rejected(me->failure(error)) : Verdict::passed();
         }
         Verdict judge(const message_type&, const auto&) { return Verdict::passed(); }
     };

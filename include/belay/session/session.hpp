@@ -265,27 +265,27 @@ private:
         busy_ = false;
         unsent_.clear();
         core_.greeting(now_);
-        if (const std::error_code e = sender_.hello(hello)) return Verdict::refused(failure(e));
+        if (const std::error_code e = sender_.hello(hello)) return Verdict::rejected(failure(e));
         // Nothing is sent before, so the wait for the next attempt grows until the files are back.
         if (displaced_) {
-            if (const std::error_code e = journal().commit()) return Verdict::refused(failure(e));
+            if (const std::error_code e = journal().commit()) return Verdict::rejected(failure(e));
             displaced_ = false;
         }
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
         const SendResult said = say(hello);
         if (said == SendResult::refused) {
-            return Verdict::refused(failure(SessionErrc::hello_refused));
+            return Verdict::rejected(failure(SessionErrc::hello_refused));
         }
-        return said == SendResult::sent ? Verdict::pending() : Verdict::refused();
+        return said == SendResult::sent ? Verdict::pending() : Verdict::rejected();
     }
 
     Verdict check_reply(const Bytes& message, const auto& say) {
         Bytes reply;
         const std::error_code e = sender_.take(message, reply);
         const bool sent = reply.empty() || say(reply) == SendResult::sent;
-        if (e) return Verdict::refused(failure(e));
-        if (!sent) return Verdict::refused();
+        if (e) return Verdict::rejected(failure(e));
+        if (!sent) return Verdict::rejected();
         if (sender_.phase() != Sender::Phase::flowing) return Verdict::pending();
         core_.resumed(now_);
         return Verdict::passed();

@@ -42,11 +42,11 @@ struct HelloCheck {
     belay::Verdict begin(const auto& say) {
         const belay::BytesView hello = belay::as_bytes("hello");
         return say(belay::to_bytes(hello)) == belay::SendResult::sent ? belay::Verdict::pending()
-                                                                      : belay::Verdict::refused();
+                                                                      : belay::Verdict::rejected();
     }
     belay::Verdict judge(const belay::Bytes& answer, const auto&) {
         return belay::as_text(answer) == "hello" ? belay::Verdict::passed()
-                                                 : belay::Verdict::refused();
+                                                 : belay::Verdict::rejected();
     }
 };
 

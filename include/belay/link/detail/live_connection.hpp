@@ -150,7 +150,7 @@ public:
         if (old == 0) return;
         void_epoch();
         box_->held_lanes = 0;
-        box_->forget_refusal();
+        box_->forget_rejection();
         if (in_part_) {
             dead_ = true;
             return;

@@ -201,7 +201,7 @@ private:
             if (part::sift<M>(*connection_.get(), event, turn)) handle(event);
         }
         part::advance(*connection_.get(), turn);
-        if (box_->take_refusal()) part::resume_reading(*connection_.get());
+        if (box_->take_rejection()) part::resume_reading(*connection_.get());
     }
     void handle(const part::Event<M>& event) {
         expect(!closed_, Rule::end_is_final);
