@@ -61,7 +61,7 @@ TEST_CASE("beast::AnyListener passes on requests, and refuses as a Listener",
     std::string target;
     rig.on_accept = [&](beast::AnyAccepted client) {
         target = client.request().target + " " + client.header("Host");
-        client.refuse(403, 7s);
+        client.reject(403, 7s);
     };
     const std::string answer = rig.answer_to(UpgradeText{.target = "/ws?x=1"}.text());
     CHECK(answer.starts_with("HTTP/1.1 403"));

@@ -430,7 +430,7 @@ TEST_CASE("An address with too many rejections is closed unread",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.refusals_per_ip_and_minute = 3}};
     rig.on_accept = [&](beast::Accepted<> client) {
-        if (client.request().target == "/status") return client.refuse(429, 1500ms);
+        if (client.request().target == "/status") return client.reject(429, 1500ms);
         rig.serve(std::move(client));
     };
     const std::string answer = rig.answer_to(UpgradeText{.target = "/status"}.text());
@@ -730,7 +730,7 @@ TEST_CASE("Real clients receive a status, or a close code, and frames beyond the
     const std::string other = "ws://127.0.0.1:" + std::to_string(permanent.port);
     CHECK(NodeClients{other + "/room 1 5"}.output(permanent) == "closed 4413\ndone 1 2\n");
     rig.on_accept = [&](beast::Accepted<> client) {
-        if (client.request().target == "/status") return client.refuse(503, 7s);
+        if (client.request().target == "/status") return client.reject(503, 7s);
         rig.serve(std::move(client)).link().close(websocket_failure(4001), 1min);
     };
     CHECK(NodeClients{url + "/status 1 1"}.output(rig).starts_with("refused 503 7\n"));
@@ -813,7 +813,7 @@ TEST_CASE("Listener, clients and Accepted may be destroyed at any time",
             ListenerRig<> rig;
             rig.on_accept = [&](beast::Accepted<> client) {
                 if (steps % 3 == 0) rig.listener.reset();
-                if (steps % 3 == 1) client.refuse(403);
+                if (steps % 3 == 1) client.reject(403);
                 held = std::move(client);
             };
             const RawSocket peer = RawSocket::connect(rig.port);
@@ -885,7 +885,7 @@ TEST_CASE("The TLS context decides the handshake, and garbage is reported",
     NodeClients clients{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 5 5 " +
                         certificate.file()};
     CHECK(clients.output(rig).ends_with("done 5 25\n"));
-    rig.on_accept = [&](beast::Accepted<Tls> client) { client.refuse(403); };
+    rig.on_accept = [&](beast::Accepted<Tls> client) { client.reject(403); };
     NodeClients refused{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
                         certificate.file()};
     CHECK(refused.output(rig).starts_with("refused 403 -\n"));

@@ -153,7 +153,7 @@ void provoke(RefusalReason why) {
         }
         case RefusalReason::by_user: {
             ListenerRig<> rig;
-            rig.on_accept = [](beast::Accepted<> client) { client.refuse(503); };
+            rig.on_accept = [](beast::Accepted<> client) { client.reject(503); };
             OneRefusal one{rig, why};
             static_cast<void>(rig.answer_to(good));
             return one.check({.calls_hook = false});

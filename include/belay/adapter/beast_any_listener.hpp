@@ -129,9 +129,14 @@ public:
     [[nodiscard]] UpgradeRequest request() const { return upgrade_->request(); }
     /// As Accepted::header.   Throws: std::bad_alloc.
     [[nodiscard]] std::string header(std::string_view name) const { return upgrade_->header(name); }
-    /// As Accepted::refuse.   Pre: 400 <= status <= 599.
-    void refuse(int status, Duration retry_after = {}) noexcept {
+    /// As Accepted::reject.   Pre: 400 <= status <= 599.
+    void reject(int status, Duration retry_after = {}) noexcept {
         upgrade_->refuse(status, retry_after);
+    }
+    /// The former name of reject().
+    [[deprecated("use beast::AnyAccepted::reject")]] void refuse(
+        int status, Duration retry_after = {}) noexcept {
+        reject(status, retry_after);
     }
     /// As Accepted::open.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {

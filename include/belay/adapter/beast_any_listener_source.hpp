@@ -31,7 +31,7 @@ private:
     beast::Accepted<>::Connection connection_;
 };
 
-/// An accepted client that is neither opened nor refused.
+/// An accepted client that is neither opened nor rejected.
 class AnyUpgradeOf final : public AnyUpgrade {
 public:
     explicit AnyUpgradeOf(beast::Accepted<> accepted) : accepted_{std::move(accepted)} {}
@@ -39,7 +39,7 @@ public:
     UpgradeRequest request() const override { return accepted_.request(); }
     std::string header(std::string_view name) const override { return accepted_.header(name); }
     void refuse(int status, Duration retry_after) noexcept override {
-        accepted_.refuse(status, retry_after);
+        accepted_.reject(status, retry_after);
     }
     std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) override {
         return std::make_unique<AnyConnectionOf>(accepted_, link);

@@ -22,12 +22,12 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// A client that has requested a WebSocket, as a transport that can be opened once.
 ///
 /// Look at request() first, for as long as you like, also after the end of the listener. Then
-/// open() accepts the upgrade, or refuse() rejects it. Give the client to a ServedLink or a
+/// open() accepts the upgrade, or reject() rejects it. Give the client to a ServedLink or a
 /// RoomManager, alone or in a Heartbeat.
 ///
 /// If the peer closes before the answer, it is counted, and the link ends with
 /// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. If the client is neither
-/// opened nor refused, the destructor closes the connection.
+/// opened nor rejected, the destructor closes the connection.
 ///
 /// Models:        TransportLike, move-only; its connections are those of WebSocket.
 /// Thread safety: the thread that runs the context.
@@ -74,11 +74,16 @@ public:
     /// A browser does not report the status to its page, only the code 1006. So if the page must
     /// know the reason, open the client, and close it with a code.
     ///
-    /// Pre: 400 <= status <= 599; neither opened nor refused before, else it does nothing.
-    void refuse(int status, Duration retry_after = {}) noexcept {
+    /// Pre: 400 <= status <= 599; neither opened nor rejected before, else it does nothing.
+    void reject(int status, Duration retry_after = {}) noexcept {
         BELAY_PRECONDITION(status >= 400 && status <= 599,
-                           "beast::Accepted::refuse: the status must be one of an error");
+                           "beast::Accepted::reject: the status must be one of an error");
         upgrade_->refuse(status, retry_after);
+    }
+    /// The former name of reject().
+    [[deprecated("use Accepted::reject")]] void refuse(int status,
+                                                       Duration retry_after = {}) noexcept {
+        reject(status, retry_after);
     }
     /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {

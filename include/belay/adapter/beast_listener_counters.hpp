@@ -42,7 +42,7 @@ struct RejectedUpgrade {
         exhausted,  ///< no descriptor or memory; the connection waits in the kernel, uncounted
 
         // These call no hook, because code of yours decides.
-        by_user,     ///< by Accepted::refuse
+        by_user,     ///< by Accepted::reject
         unanswered,  ///< an Accepted, or its connection, was destroyed before the answer
         closed       ///< by Listener::close before the request was complete
     };
