@@ -81,13 +81,13 @@ std::vector<Shared<Object>> callers_of(Object& object, int count, Turn& turn, F 
     return callers;
 }
 
-// One more attempt fails, which opens the breaker for 30 s. Returns the end of that time.
+// One more attempt fails, which opens the breaker. Returns the end of that time.
 template <class Breaker>
-Instant open_by_failure(Breaker& breaker, Turn& turn) {
+Instant open_by_failure(Breaker& breaker, Turn& turn, Duration open = 30s) {
     Shared opens{breaker};
     opens.wanted(turn);
     REQUIRE(opens.begin(turn).verb == Advice::Verb::go);
-    const Instant closes = turn.now + 30s;
+    const Instant closes = turn.now + open;
     CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
     return closes;
 }
@@ -235,4 +235,36 @@ TEST_CASE("A lone caller whose probe fails waits exactly for the open wait",
             clock.advance(open);
         }
     }
+}
+
+TEST_CASE("Shared spreads the callers of a breaker that is restored while open",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker before{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    before.acquire().failure();
+    CircuitBreaker restored{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    clock.advance(10s);
+    REQUIRE(restored.restore(before.snapshot()));
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    check_spread(restored, turn, turn.now + 20s, 20s);
+}
+
+TEST_CASE("Shared does not spread by the open wait of former rules",
+          "[call][shared_spread][unit]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
+    breaker.acquire().failure();
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    breaker.set_rules(ConsecutiveFailures{1}, OpenFor{5s});
+    {
+        const auto probe = breaker.acquire();
+        Shared waits{breaker};
+        waits.wanted(turn);
+        CHECK(waits.admit(turn.now).until >= turn.now + 1s);
+        CHECK(waits.admit(turn.now).until <= turn.now + 6s);
+    }
+    open_by_failure(breaker, turn, 5s);
+    CHECK(breaker.spread() == 5s);
 }

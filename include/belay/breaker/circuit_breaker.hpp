@@ -257,7 +257,8 @@ public:
     }
     /// Returns the length of the last open wait, over which Shared rules spread waiting callers.
     ///
-    /// It is 0ns before the breaker opens for the first time since it was made.   Errors: none.
+    /// It is 0ns before the breaker opens for the first time since it was made. After `restore`, it
+    /// is the rest of the wait. After `set_rules`, it is a wait of the new rules.   Errors: none.
     [[nodiscard]] Duration spread() const noexcept { return engine_.open_wait(); }
     [[nodiscard]] BreakerMode mode() const noexcept { return engine_.mode(); }
     /// Returns the counts, which are exact when no call is under way.

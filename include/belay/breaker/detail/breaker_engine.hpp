@@ -106,7 +106,7 @@ public:
         const detail::SpinLock lock{mutex_};
         return core_.state(read);
     }
-    /// Returns the length of the last open wait; 0ns before the first.
+    /// Returns the length of the last open wait, or of what was restored; 0ns before the first.
     [[nodiscard]] Duration open_wait() const noexcept {
         const detail::SpinLock lock{mutex_};
         return open_wait_;
@@ -161,6 +161,12 @@ public:
                    HalfOpenOptions half_open) noexcept {
         const detail::SpinLock lock{mutex_};
         core_.set_rules(trip, open_wait, half_open);
+        if (open_wait_ != Duration::zero()) {
+            // Callers that begin to wait for the next probe are spread over a wait of these rules.
+            OpenWait copy{open_wait};
+            Random bits{Seed{0}};
+            open_wait_ = detail::next_wait(copy, bits, Failure{}, CallCounts{1, 1});
+        }
         limit_.store(limit_of(trip), std::memory_order_relaxed);
         // No other thread counts on from here by the former generation. One that has not seen the
         // new limit yet may count up to the former one; `decide` opens the breaker then.
@@ -178,6 +184,7 @@ public:
             const detail::SpinLock lock{mutex_};
             if (isolations_ != 0) return false;
             if (!core_.restore(snapshot, turn)) return false;
+            open_wait_ = snapshot.remaining;
             settle(BreakerChange::mode_set, turn.now);
         }
         events_.notify(mutex_);
