@@ -188,7 +188,7 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         const Advice advice = asked(now);
         if (advice.verb == Advice::Verb::go) return Advice::go();
-        return rejected(advice, now);
+        return rejected(goes_on(advice, now));
     }
     [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
@@ -196,12 +196,12 @@ public:
         }
         permit_ = object_->acquire(turn);
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
-        return waits(permit_.advice(), turn);
+        return waits_for_permit(turn);
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
             permit_.neutral();
-            return waits(asked(turn.now), turn);
+            return waits(goes_on(asked(turn.now), turn.now), turn);
         }
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
@@ -219,9 +219,9 @@ public:
             share_ = 0;
             // The object may reject this caller later, when it can draw nothing.
             if (!has_opened_it) draw_share(turn);
-            return rejected(advice, turn.now);
+            return rejected(goes_on(advice, turn.now));
         } else {
-            return rejected(verdict(failure, turn), turn.now);
+            return rejected(goes_on(verdict(failure, turn), turn.now));
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
@@ -278,13 +278,17 @@ private:
         if (fails_fast_ || is_exact_) return;
         share_ = static_cast<std::uint16_t>(1 + uniform_upto(turn.bits, share_most - 1));
     }
+    [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
+        Turn& turn) noexcept {
+        const Advice advice = goes_on(permit_.advice(), turn.now);
+        return waits(advice, turn);
+    }
     // Spreads a caller that has drawn nothing yet.
-    [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits(Advice advice,
-                                                                      Turn& turn) noexcept {
+    [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
         if constexpr (spreads) {
             if (share_ == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
         }
-        return rejected(advice, turn.now);
+        return rejected(advice);
     }
 
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
@@ -297,7 +301,7 @@ private:
             return asks_again(turn);
         }
         keep_free_at(turn.now);
-        return advice.verb == Advice::Verb::go ? advice : waits(advice, turn);
+        return advice.verb == Advice::Verb::go ? advice : waits_for_permit(turn);
     }
     // A later rule may reject the attempt. The instant stays until the attempt was made, so that
     // the caller does not wait for it once more.
@@ -321,7 +325,7 @@ private:
         keep_free_at(turn.now);
         permit_ = object_->acquire(turn);
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
-        return waits(permit_.advice(), turn);
+        return waits_for_permit(turn);
     }
     [[nodiscard]] constexpr bool gains_by_time() const noexcept {
         if constexpr (detail::GainsByTime<Object>) {
@@ -331,17 +335,21 @@ private:
         }
     }
 
-    // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
-    // later, because the object would admit all callers that wait for it at the same instant. Each
-    // instant has a draw of its own, so that no caller loses to the others again and again.
-    [[nodiscard]] constexpr Advice rejected(Advice advice,
-                                            [[maybe_unused]] Instant now) const noexcept {
+    // With AskAgain, the caller goes on whatever the object advises.
+    [[nodiscard]] constexpr Advice goes_on(const Advice& advice,
+                                           [[maybe_unused]] Instant now) const noexcept {
         if constexpr (reserves) {
-            // The caller goes on whatever the object advises.
             if (advice.verb == Advice::Verb::stop && memory_.ask_again != Duration::zero()) {
                 return Advice::suspend(after(now, memory_.ask_again));
             }
         }
+        return advice;
+    }
+
+    // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
+    // later, because the object would admit all callers that wait for it at the same instant. Each
+    // instant has a draw of its own, so that no caller loses to the others again and again.
+    [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
         if (advice.verb != Advice::Verb::suspend) return advice;
         if (fails_fast_) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {
