@@ -84,8 +84,9 @@ struct RoomOptions {
     std::size_t documents_per_client_max = 100;
 
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
-    /// has been idle for longest. If there is none, it evicts one that a shared storage may lack in
-    /// part. Otherwise it refuses the client.
+    /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
+    /// which is loaded again with its changes, or else one that a shared storage may lack in part.
+    /// Otherwise it refuses the client.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. For a further one the
     /// manager evicts the room of that user that has been idle for longest. If there is none, it
