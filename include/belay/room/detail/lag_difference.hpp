@@ -71,7 +71,9 @@ public:
     struct Part {
         Bytes update;
         std::optional<Bytes> vector;  ///< the state vector after it; none: this is the last part
-        std::size_t work = 0;         ///< the bytes that were compared
+        /// The bytes that were compared. For a part that was kept, an eighth of its bytes, which
+        /// are copied only. It limits how many clients receive a part in one turn.
+        std::size_t work = 0;
     };
 
     /// Returns the first part of what a client with the state vector `had` lacks. A part has at
@@ -96,6 +98,7 @@ public:
             if (!kept_.vector) return std::optional<Part>{};
             kept_.update = std::move(*first);
         }
+        kept_.work = kept_.update.size() / 8;
         from_ = to_bytes(had);
         room_ = room;
         return std::optional<Part>{{kept_.update, kept_.vector, document.bytes()}};
