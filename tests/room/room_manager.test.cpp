@@ -535,7 +535,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client that arrives before the sweep
     CHECK(alice.closed_with == 0);
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is never evicted",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is kept while there is space",
                  "[room][room_manager][sim]") {
     w.disk.fail_saves = 1'000'000;
     alice.type("x");
