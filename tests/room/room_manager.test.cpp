@@ -581,6 +581,31 @@ TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose not
     CHECK(stored_of(w.disk, "board0")->updates.empty());
 }
 
+TEST_CASE("RoomManager: rooms whose saves are never answered make way for others",
+          "[room][room_manager][sim]") {
+    RoomOptions options;
+    options.rooms_max = 12;  // three times saves_max: most saves wait for others
+    RoomWorld w{Seed{1}, options};
+    w.disk.save_takes = 24h;
+    RoomEditor alice{w, "alice", 1};
+    for (int board = 0; board < 12; ++board) {
+        w.requests["alice"] = {.board = "board" + std::to_string(board), .token = "alice"};
+        w.dial(alice);
+        alice.type("x");
+        w.run(1s);
+    }
+    alice.hang_up();
+    w.run(10min);
+    w.requests["alice"] = {.board = "new", .token = "alice"};
+    w.dial(alice);
+    for (int tries = 0; tries < 12 && alice.closed_with != 0; ++tries) {
+        w.run(4s);
+        w.dial(alice);
+    }
+    CHECK(alice.closed_with == 0);
+    CHECK(w.rooms().rooms() == 12);
+}
+
 TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
           "[room][room_manager][sim]") {
     RoomOptions options;
