@@ -93,6 +93,8 @@ GOALS = [
       for share in ("p50", "p99") for peer in ROOM_PEERS),
     *(Goal(f"room/servers/edit_to_20_unsynced_{share}", peer, 1.0, "no slower, where neither waits for the disk")
       for share in ("p50", "p99") for peer in ROOM_PEERS),
+    *(Goal("room/servers/burst_3_mb_to_20", peer, 1.0, "as fast, although it waits for the disk")
+      for peer in ROOM_PEERS),
     *(Goal(f"room/servers/cpu_per_delivery_{n}_writing", peer, 5.0, "a fifth of its processor time, 100 clients")
       for n in (1, 10) for peer in ROOM_PEERS),
     Goal("room/servers/stalled_client", AT_MOST, 1.18, "1.18 MB: its budget and a frame, 1.07 MB, and a tenth for the allocator"),

@@ -178,7 +178,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
-    options.command_timeout = 200ms;
+    options.command_timeout = 1s;
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
@@ -385,8 +385,8 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
-    options.command_timeout = 100ms;
-    options.connect_timeout = 100ms;
+    options.command_timeout = 1s;
+    options.connect_timeout = 1s;
     options.retry_after = 1h;
     redis::Rooms rooms{options};
     begin(rooms);

@@ -18,15 +18,30 @@ using namespace belay_test;
 
 using State = part::FanoutNews::State;
 
+namespace {
+
+/// Returns a number that a redis-server has for PING: of calls, or of rejected calls.
+std::size_t pings(const std::string& commandstats, const std::string& number) {
+    const auto line = commandstats.find("cmdstat_ping:");
+    if (line == commandstats.npos) return 0;
+    const auto at = commandstats.find(number + "=", line);
+    return at < commandstats.find('\n', line)
+               ? std::stoul(commandstats.substr(at + number.size() + 1))
+               : 0;
+}
+
+}  // namespace
+
 TEST_CASE("redis::Rooms needs only the permissions that the page lists",
           "[adapter][redis_rooms][unit]") {
     const TemporaryDirectory dir;
-    std::ofstream{dir / "users"} << block_of_page("several-servers.md", "user default");
+    std::ofstream{dir / "users"} << block_of_page("several-servers.md", "user default")
+                                 << "\nuser watcher on nopass -@all +info\n";
     const RedisServer server{{"--aclfile", dir / "users"}};
     redis::RoomsOptions options = rooms_at(server);
     options.user = "rooms";
     options.password = "secret";
-    options.command_timeout = 100ms;
+    options.command_timeout = 1s;
     redis::Rooms rooms{options};
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
@@ -38,6 +53,20 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     CHECK(listed(rooms) == "board,");
     rooms.publish("board", as_bytes("word"));
     CHECK(receive(rooms, read)->messages.size() == 1);
+    // A silent Redis is asked for a sign of life.
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    const auto sent = [&] {
+        return pings(server.command_of("watcher", {"INFO", "commandstats"}), "calls");
+    };
+    for (int i = 0; i < 3'000 && sent() == 0; ++i) ::poll(nullptr, 0, 10);
+    CHECK(sent() != 0);
+    append(rooms, "b");
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    const Result<part::FanoutNews, PersistenceError> after = *waiting.take();
+    CHECK(words_in(after) == "b*,");
+    read = after->entries.back().position;
     REQUIRE_FALSE(reset(rooms, other_epoch));
     REQUIRE_FALSE(erase(rooms));
     CHECK(receive(rooms, read)->state == State::over);
@@ -320,7 +349,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     const std::string taken = server.socket().substr(0, server.socket().rfind('/')) + "/taken";
     std::filesystem::create_directories(taken + "/by something");
     redis::RoomsOptions options = rooms_at(server);
-    options.command_timeout = 100ms;
+    options.command_timeout = 1s;
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
@@ -334,11 +363,16 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     rooms.subscribe("board", read, waiting.ask());
     REQUIRE(rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::cannot_persist);
-    // It is asked for signs of life meanwhile.
-    for (int i = 0; i < 50; ++i) {
+    // It is asked for signs of life meanwhile, and rejects these, too.
+    const auto rejected = [&] {
+        return pings(server.command({"INFO", "commandstats"}), "rejected_calls");
+    };
+    const std::size_t before = rejected();
+    for (int i = 0; i < 3'000 && rejected() < before + 2; ++i) {
         ::poll(nullptr, 0, 10);
         CHECK(load(rooms));
     }
+    CHECK(rejected() >= before + 2);
     CHECK_FALSE(waiting.answered());
     server.command({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
     append(rooms, "a");

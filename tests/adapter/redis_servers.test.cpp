@@ -19,8 +19,8 @@ redis::RoomsOptions quick(const RedisServer& redis) {
     redis::RoomsOptions options;
     options.socket = redis.socket();
     options.retry_after = 20ms;
-    options.connect_timeout = 300ms;
-    options.command_timeout = 300ms;
+    options.connect_timeout = 1s;
+    options.command_timeout = 1s;
     return options;
 }
 

@@ -191,8 +191,8 @@ TEST_CASE("redis::Stream waits for a frozen server no longer than its limit",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     redis::Options options = server.options("one");
-    options.command_timeout = 250ms;
-    options.connect_timeout = 250ms;
+    options.command_timeout = 1s;
+    options.connect_timeout = 1s;
     redis::Stream queue = opened(options);
     push(queue, "a");
     CHECK(queue.size() == 1);

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 SECRET = "a secret of thirty-two bytes or more"
 UPDATE = bytes([1, 1, 7, 0, 4, 1, 1, ord("t"), 2]) + b"hi" + bytes([0])
@@ -72,6 +73,8 @@ with tempfile.TemporaryDirectory() as folder:
     bob.frame_with(bytes([0, 0]))  # its step 1: it is in the room
     alice.send(bytes([0, 2, len(UPDATE)]) + UPDATE)
     bob.frame_with(UPDATE)
+    with urllib.request.urlopen(f"http://127.0.0.1:{first.port}/metrics", timeout=20) as answer:
+        assert 'belay_rooms_clients{rooms="boards"} 2' in (metrics := answer.read().decode()).splitlines(), metrics
     stranger = Client(first.port, "bob.plan")
     assert stranger.frame() == (8, (4403).to_bytes(2, "big"))
     first.process.kill()

@@ -6,8 +6,10 @@
 #include <array>
 #include <string>
 
+#include <belay/room/detail/connection_outbox.hpp>
 #include <belay/room/detail/load_queue.hpp>
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/room_state.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/yjs/yjs_document.hpp>
@@ -66,6 +68,16 @@ Bytes repeated(const char* before, std::uint64_t n, const char* part, const char
 constexpr std::int64_t times_input = 16;
 
 }  // namespace
+
+TEST_CASE("The empty queues of a room and of a connection take no memory",
+          "[room][allocation][unit]") {
+    std::size_t answers = 0;
+    bool empty = false;
+    CHECK(peak_of([&] { empty = detail::ConnectionOutbox{answers}.empty(); }) == 0);
+    CHECK(empty);
+    CHECK(peak_of([&] { empty = detail::PendingUpdates{}.take_all().empty(); }) == 0);
+    CHECK(empty);
+}
 
 TEST_CASE("yjs: memory is a small multiple of the worst inputs", "[room][allocation][fault]") {
     constexpr std::uint64_t many = 100'000;

@@ -59,9 +59,10 @@ struct RoomModel {
     void step(sim::Choice& c) {
         if (over) return c.impossible();
         const std::size_t chosen =
-            c.choose({"loaded", "saved", "entered", "deadline", "restored", "a second",
-                      "load failed", "save failed", "joined", "left", "touched", "appended", "lost",
-                      "dropped", "hurried", "stop", "held", "uncovered", "save refused"});
+            c.choose({"loaded",   "saved",       "entered",     "deadline",     "restored",
+                      "a second", "load failed", "save failed", "joined",       "left",
+                      "touched",  "appended",    "lost",        "dropped",      "hurried",
+                      "stop",     "held",        "uncovered",   "save refused", "long log"});
         switch (chosen) {
             case 0:
                 return act(c, Event::loaded, loading);
@@ -110,8 +111,10 @@ struct RoomModel {
                 return hold(c, true);
             case 17:
                 return act(c, Event::uncovered, true);
-            default:
+            case 18:
                 return act(c, Event::save_refused, saving);
+            default:
+                return act(c, Event::loaded_uncovered, true);
         }
     }
     /// The storage has lost changes of the room, or has them again.
@@ -148,6 +151,8 @@ struct RoomModel {
             c.require(!held || failed || loading, "nor while the storage lacks changes");
             over = true;
         }
+        c.require(over || !core.saves_fail() || (clients == 0 && waiting == 0 && !saving && !held),
+                  "a room whose saves fail is evicted only if the storage has all of it");
         c.require(over || core.clients() == static_cast<std::size_t>(clients), "clients count");
         c.require(over || core.unflushed() == static_cast<std::size_t>(waiting), "changes count");
         c.require(over || core.loading() == loading, "it loads when it must");

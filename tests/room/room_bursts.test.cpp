@@ -35,6 +35,33 @@ struct Readers {
 
 }  // namespace
 
+TEST_CASE("LagDifference computes a part once for all clients that lag from one state",
+          "[room][room_bursts][unit]") {
+    YjsDocument document;
+    REQUIRE_FALSE(document.apply(typed(1, 0, std::string(1'000, 'x'))));
+    const int room = 0;
+    detail::LagDifference difference;
+    Bytes had{std::byte{0}};
+    YjsDocument reader;
+    std::size_t parts = 0;
+    for (bool more = true; more; ++parts) {
+        const auto first = difference.next(&room, document, had, 600);
+        const auto second = difference.next(&room, document, had, 600);
+        REQUIRE((first && *first && second && *second));
+        CHECK((*first)->work == document.bytes());
+        CHECK((*second)->work == (*second)->update.size() / 8);
+        CHECK((*second)->update == (*first)->update);
+        CHECK((*second)->vector == (*first)->vector);
+        REQUIRE_FALSE(reader.apply((*first)->update));
+        more = (*first)->vector.has_value();
+        if (more) had = *(*first)->vector;
+    }
+    CHECK(parts == 2);
+    CHECK(reader.state_vector() == document.state_vector());
+    difference.forget(&room);
+    CHECK((*difference.next(&room, document, had, 600))->work == document.bytes());
+}
+
 TEST_CASE("RoomManager: 30 updates of 100 kB in one turn close none of 20 readers",
           "[room][room_bursts][sim]") {
     RoomWorld w;

@@ -288,6 +288,43 @@ constexpr bool stop_during_a_load_ends_it() {
 }
 static_assert(stop_during_a_load_ends_it());
 
+constexpr bool a_long_log_is_saved_between_5_and_30_s_after_the_load() {
+    Instant first{};
+    bool spread = false;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Scenario scenario{.bits = Random{Seed{seed}}};
+        scenario.step(Event::loaded);
+        scenario.step(Event::loaded_uncovered);
+        scenario.run(1h);
+        if (scenario.saves != 1 || scenario.at < Instant{5s} || scenario.at > Instant{30s})
+            return false;
+        if (seed == 1) first = scenario.at;
+        spread = spread || scenario.at != first;
+    }
+    return spread;
+}
+static_assert(a_long_log_is_saved_between_5_and_30_s_after_the_load());
+
+constexpr bool a_room_whose_saves_fail_can_be_evicted_if_nobody_uses_it() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().run(5s);
+    if (scenario.core.saves_fail()) return false;  // it is not known yet
+    scenario.step(Event::save_failed);
+    if (!scenario.core.saves_fail()) return false;
+    scenario.step(Event::joined);
+    if (scenario.core.saves_fail()) return false;
+    scenario.step(Event::left);
+    scenario.step(Event::appended);
+    if (scenario.core.saves_fail()) return false;
+    scenario.step(Event::entered);
+    if (!scenario.core.saves_fail()) return false;
+    scenario.run(10s);
+    scenario.step(Event::saved);
+    return !scenario.core.saves_fail() && scenario.core.idle();
+}
+static_assert(a_room_whose_saves_fail_can_be_evicted_if_nobody_uses_it());
+
 constexpr bool a_hurried_room_is_saved_though_nothing_has_changed() {
     Scenario scenario;
     scenario.step(Event::loaded);

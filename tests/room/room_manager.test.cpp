@@ -535,7 +535,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client that arrives before the sweep
     CHECK(alice.closed_with == 0);
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is never evicted",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is kept while there is space",
                  "[room][room_manager][sim]") {
     w.disk.fail_saves = 1'000'000;
     alice.type("x");
@@ -546,6 +546,90 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is never e
     w.disk.fail_saves = 0;
     w.run(2min);
     CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose nothing",
+          "[room][room_manager][regression][sim]") {
+    const bool of_user = GENERATE(true, false);
+    RoomOptions options;
+    (of_user ? options.rooms_per_user_max : options.rooms_max) = 3;
+    RoomWorld w{Seed{1}, options};
+    w.disk.fail_saves = 1'000'000;
+    RoomEditor alice{w, "alice", 1};
+    const auto visit = [&](int board) {
+        w.requests["alice"] = {.board = "board" + std::to_string(board), .token = "alice"};
+        w.dial(alice);
+    };
+    for (int board = 0; board < 3; ++board) {
+        visit(board);
+        alice.type("x");
+        w.run(20s);
+    }
+    w.run(3h);
+    REQUIRE(w.rooms().rooms() == 3);
+
+    visit(3);
+    CHECK(alice.closed_with == 0);
+    CHECK(w.rooms().rooms() == 3);
+    CHECK_FALSE(w.rooms().stats("board0"));  // unused for longest
+    CHECK(stored_of(w.disk, "board0")->updates.size() == 1);
+    visit(0);
+    CHECK(alice.closed_with == 0);
+    CHECK_FALSE(state_of(w.rooms(), "board0").empty());
+    w.disk.fail_saves = 0;
+    w.run(2min);
+    CHECK(stored_of(w.disk, "board0")->updates.empty());
+}
+
+TEST_CASE("RoomManager: rooms whose saves are never answered make way for others",
+          "[room][room_manager][sim]") {
+    RoomOptions options;
+    options.rooms_max = 12;  // three times saves_max: most saves wait for others
+    RoomWorld w{Seed{1}, options};
+    w.disk.save_takes = 24h;
+    RoomEditor alice{w, "alice", 1};
+    for (int board = 0; board < 12; ++board) {
+        w.requests["alice"] = {.board = "board" + std::to_string(board), .token = "alice"};
+        w.dial(alice);
+        alice.type("x");
+        w.run(1s);
+    }
+    alice.hang_up();
+    w.run(10min);
+    w.requests["alice"] = {.board = "new", .token = "alice"};
+    w.dial(alice);
+    for (int tries = 0; tries < 12 && alice.closed_with != 0; ++tries) {
+        w.run(4s);
+        w.dial(alice);
+    }
+    CHECK(alice.closed_with == 0);
+    CHECK(w.rooms().rooms() == 12);
+}
+
+TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
+          "[room][room_manager][sim]") {
+    RoomOptions options;
+    options.rooms_max = 2;
+    RoomWorld w{Seed{1}, options};
+    w.disk.fail_saves = 1'000'000;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    const auto visits = [&](RoomEditor& who, const char* name, const char* board) {
+        w.requests[name] = {.board = board, .token = name};
+        w.dial(who);
+        return [&] {
+            who.hang_up();
+            w.run(20s);
+        };
+    };
+    const auto leave = visits(alice, "alice", "unsaved");
+    alice.type("x");
+    w.run(1s);
+    leave();
+    visits(bob, "bob", "saved")();
+    visits(bob, "bob", "third");
+    CHECK(w.rooms().stats("unsaved"));
+    CHECK_FALSE(w.rooms().stats("saved"));
 }
 
 TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client may join while the last save is running",

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 
 #include "support/catch.hpp"
 #include "support/room/server_cluster.hpp"
@@ -467,6 +468,40 @@ TEST_CASE("servers: a server that could not apply an entry saves as often as any
     bob->hang_up();
     c.world.run_for(1min);
     CHECK_FALSE(c.rooms(2).stats("board"));
+}
+
+TEST_CASE("servers: a load with many changes that no snapshot covers causes a save",
+          "[room][fanout][regression]") {
+    const bool many = GENERATE(true, false);
+    Cluster c;
+    {
+        const auto ann = c.editor("ann", 1, 1);
+        ann->type("saved");
+        c.world.run_for(10s);
+        REQUIRE(c.entries() == 0);
+        // All servers end before one of them saves these.
+        for (int n = 0; n < (many ? 100 : 1); ++n) ann->type(std::string(1000, 'x'));
+        c.world.run_for(1s);
+        REQUIRE(c.entries() == (many ? 100 : 1));
+    }
+    for (int n = 1; n <= 3; ++n) c.world.restart(c.host(n));
+    const Bytes stored = c.stored();
+    std::set<std::int64_t> began;
+    c.store.before = [&](std::string_view call) {
+        if (call == "save") began.insert(elapsed(Instant{}, c.world.now()).count());
+    };
+    const Instant loaded = c.world.now();
+    for (int n = 1; n <= 3; ++n) REQUIRE(c.rooms(n).get_or_create_room("board"));
+    c.world.run_for(4s);
+    CHECK(began.empty());
+    c.world.run_for(27s);
+    CHECK(began.size() == (many ? 3 : 0));  // at three instants
+    CHECK(c.entries() == (many ? 0 : 1));
+    CHECK(c.stored() == stored);
+    CHECK(elapsed(loaded, c.world.now()) < 32s);
+    c.world.run_for(2h);
+    for (int n = 1; n <= 3; ++n) CHECK(c.rooms(n).rooms() == 0);
+    CHECK(began.size() == (many ? 3 : 0));
 }
 
 TEST_CASE_METHOD(AnnAndBob, "servers: a flood of entries is read in parts", "[room][fanout]") {

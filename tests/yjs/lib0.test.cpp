@@ -147,3 +147,23 @@ TEST_CASE("A text counts as many units as in UTF-16, for any length", "[room][li
     }
     CHECK(detail::utf16_units("") == 0);
 }
+
+TEST_CASE("A text is cut after any number of UTF-16 units", "[room][lib0][unit]") {
+    const std::string_view characters[] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+    for (std::size_t kind = 0; kind <= 4; ++kind) {
+        std::string text;
+        std::vector<detail::Utf16Cut> expected;
+        for (std::size_t n = 0; n < 300; ++n) {
+            const std::size_t one = kind < 4 ? kind : (n * n + n / 7) % 4;
+            expected.push_back({text.size(), false});
+            text += characters[one];
+            if (one == 3) expected.push_back({text.size(), true});
+        }
+        expected.push_back({text.size(), false});
+        for (std::size_t units = 0; units < expected.size(); ++units) {
+            const detail::Utf16Cut cut = detail::cut_utf16(text, units);
+            REQUIRE(cut.bytes == expected[units].bytes);
+            REQUIRE(cut.cuts_pair == expected[units].cuts_pair);
+        }
+    }
+}

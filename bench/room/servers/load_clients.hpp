@@ -34,6 +34,7 @@ enum class Dialect { y_websocket, hocuspocus };
 /// What is sent to a room's server, and how much of it came.
 struct ClientCounts {
     std::uint64_t updates = 0;
+    std::uint64_t update_bytes = 0;  ///< their contents
     std::uint64_t awareness_frames = 0;
     std::uint64_t awareness_states = 0;
     std::uint64_t synced = 0;    ///< step 2 that came
@@ -91,6 +92,9 @@ public:
     /// Of another document.
     void update_of(const std::string& room, BytesView bytes) { send(room, {0, 2}, bytes); }
 
+    /// Keeps the updates that come from now on, for a comparison afterwards.
+    void keep_updates() { keeps_ = true; }
+    [[nodiscard]] const std::vector<Bytes>& kept() const noexcept { return kept_; }
     /// Takes what has come.
     void read() {
         for (;;) {
@@ -205,7 +209,11 @@ private:
         }
     }
     void receive_sync(const std::string& room, std::uint64_t step, BytesView payload) {
-        if (step == 2) return count(&ClientCounts::updates);
+        if (step == 2) {
+            if (keeps_) kept_.emplace_back(payload.begin(), payload.end());
+            count(&ClientCounts::update_bytes, payload.size());
+            return count(&ClientCounts::updates);
+        }
         if (step == 1) return count(&ClientCounts::synced);
         const auto missing = belay::yjs::diff_update(document_->update, payload);
         if (!missing) throw std::runtime_error{"a server has no state vector"};
@@ -222,6 +230,8 @@ private:
     Bytes in_;
     std::size_t at_ = 0;
     ClientCounts counts_;
+    bool keeps_ = false;
+    std::vector<Bytes> kept_;
 };
 
 /// The clients of one server.

@@ -39,6 +39,7 @@ int serve(Persistence persistence) {
                       RoomOptions{.save_after = std::chrono::hours{1},
                                   .save_within = std::chrono::hours{1},
                                   // All clients have one address.
+                                  .rooms_per_user_max = no_limit,
                                   .clients_per_user_max = no_limit,
                                   .clients_per_user_and_room_max = no_limit,
                                   .read_rate_max = std::size_t{1} << 30},

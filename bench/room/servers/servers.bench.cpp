@@ -190,6 +190,77 @@ Figures edits() {
     return found;
 }
 
+// ---- a burst -----------------------------------------------------------------------------------
+
+/// One author sends 30 updates of 100 kB at once. Each of 20 readers must have all 3 MB, in whatever
+/// pieces; a reader that is closed ends the measurement.
+class Bursts {
+public:
+    explicit Bursts(ServerFixture& fixture) : load_clients_{&fixture.load_clients} {}
+
+    [[nodiscard]] double one() {
+        const std::string room = "burst" + std::to_string(++rooms_);
+        load_clients_->keep(0);
+        load_clients_->fill(room, readers + 1);
+        YjsWriter yjs_writer{2'500 + rooms_};
+        const std::string text(update_bytes, 'x');
+        for (std::size_t i = 1; i <= readers; ++i) (*load_clients_)[i].keep_updates();
+        const auto has_all = [&](std::size_t i) {
+            return (*load_clients_)[i].counts().update_bytes >= updates * update_bytes;
+        };
+        const auto begin = Steady::now();
+        for (std::size_t n = 0; n < updates; ++n) (*load_clients_)[0].update(yjs_writer.type(text));
+        load_clients_->until([&] {
+            std::size_t i = 1;
+            while (i <= readers && has_all(i)) ++i;
+            return i > readers;
+        });
+        const double took = milliseconds_since(begin);
+        for (std::size_t i = 1; i <= readers; ++i) compare((*load_clients_)[i], yjs_writer.id());
+        return took;
+    }
+
+private:
+    /// Bytes that came twice would end the measurement too early.
+    static void compare(const Client& reader, std::uint64_t author) {
+        const auto merged = belay::yjs::merge_updates(reader.kept());
+        if (!merged) throw std::runtime_error{"a server sends what is not an update"};
+        Bytes expected;
+        for (const std::uint64_t n : {std::uint64_t{1}, author, updates * update_bytes})
+            belay::yjs::append_varuint(expected, n);
+        if (belay::yjs::state_vector(merged->update).value() != expected)
+            throw std::runtime_error{"a reader has not all of a burst"};
+    }
+
+    static constexpr std::uint64_t updates = 30;
+    static constexpr std::uint64_t update_bytes = 100'000;
+    static constexpr std::size_t readers = 20;
+    LoadClients* load_clients_;
+    std::uint64_t rooms_ = 0;
+};
+
+Figures bursts() {
+    const int blocks = quick ? 1 : 15;
+    Stages stages = stages_of(with_others({synced, unsynced, in_memory}));
+    std::vector<Bursts> all;
+    for (const auto& fixture : stages) all.emplace_back(*fixture);
+    std::map<std::string, std::vector<double>> times;
+    for (int block = 0; block < blocks; ++block) {
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const std::string name = stages[i]->kind.name;
+            const double cpu = stages[i]->process.cpu_seconds();
+            const double took = all[i].one();
+            if (block == 0 && !quick) continue;
+            times["burst_3_mb_to_20/" + name].push_back(took);
+            times["burst_3_mb_to_20_cpu/" + name].push_back(
+                (stages[i]->process.cpu_seconds() - cpu) * 1e3);
+        }
+    }
+    Figures found;
+    for (auto& [name, each] : times) found[name] = at_share(each, 0.5);
+    return found;
+}
+
 // ---- what a delivered update costs -------------------------------------------------------------
 
 /// Of so many clients so many say something at the same time, again and again.
@@ -445,6 +516,7 @@ void rows(Scenario& scenario, const std::string& operation, const char* counter,
 
 const bool registered = [] {
     static Scenario delivered_now{edits};
+    static Scenario burst{bursts};
     static Scenario cost{hundred};
     static Scenario slow{stalled};
     static Scenario quiet{idle};
@@ -456,6 +528,8 @@ const bool registered = [] {
         rows(delivered_now, std::string{"edit_to_20_unsynced_"} + share, "milliseconds",
              {"belay", "in_memory"});
     }
+    for (const char* what : {"burst_3_mb_to_20", "burst_3_mb_to_20_cpu"})
+        rows(burst, what, "milliseconds", {"belay", "unsynced", "in_memory"});
     for (const char* writers : {"1", "10"}) {
         rows(cost, std::string{"cpu_per_delivery_"} + writers + "_writing", "microseconds_each",
              {"belay", "unsynced"});

@@ -27,6 +27,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
 ///   last activity. It is never evicted while a change is not durable or not saved. A client that
 ///   comes meanwhile keeps it.
+/// - A save that goes on failing keeps the room. `saves_fail` reports it, so that the owner can
+///   evict the room for another one: the storage has its changes.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
@@ -39,22 +41,24 @@ class RoomCore {
 public:
     /// The events of a room.
     enum class Event : std::uint8_t {
-        loaded,       ///< the requested load has succeeded
-        load_failed,  ///< it has failed
-        joined,       ///< a client has joined
-        left,         ///< a client has left
-        touched,      ///< the room was used, but no client joined
-        appended,     ///< a change waits to become durable
-        entered,      ///< the oldest of these changes is durable, and in the document
-        lost,         ///< the changes that wait will not become durable
-        dropped,      ///< likewise, but the document is valid all the same
-        saved,        ///< the requested save has succeeded
-        save_failed,  ///< it has failed
-        hurried,      ///< the storage requests a save now
-        stop,         ///< the room must be saved and evicted
-        tick,         ///< time has passed
-        uncovered,    ///< the last save may not have covered a change that is durable
-        save_refused  ///< the requested save has failed, and would fail again if it was repeated
+        loaded,        ///< the requested load has succeeded
+        load_failed,   ///< it has failed
+        joined,        ///< a client has joined
+        left,          ///< a client has left
+        touched,       ///< the room was used, but no client joined
+        appended,      ///< a change waits to become durable
+        entered,       ///< the oldest of these changes is durable, and in the document
+        lost,          ///< the changes that wait will not become durable
+        dropped,       ///< likewise, but the document is valid all the same
+        saved,         ///< the requested save has succeeded
+        save_failed,   ///< it has failed
+        hurried,       ///< the storage requests a save now
+        stop,          ///< the room must be saved and evicted
+        tick,          ///< time has passed
+        uncovered,     ///< the last save may not have covered a change that is durable
+        save_refused,  ///< the requested save has failed, and would fail again if it was repeated
+        /// The load brought many changes that no snapshot covers. Other servers may save them, too.
+        loaded_uncovered
     };
     /// The actions that the owner must take.
     struct Actions {
@@ -129,6 +133,9 @@ public:
             case Event::uncovered:
                 if (phase_ == Phase::live && !save_.dirty) on_changed(turn.now);
                 break;
+            case Event::loaded_uncovered:
+                if (phase_ == Phase::live && !save_.dirty) on_loaded_uncovered(turn);
+                break;
         }
         return decide(turn.now);
     }
@@ -156,6 +163,12 @@ public:
     /// Returns whether the room can be evicted at once: it is saved, and has no client.
     [[nodiscard]] constexpr bool idle() const noexcept {
         return phase_ == Phase::live && clients_ == 0 && unflushed_ == 0 && !dirty() && !held_;
+    }
+    /// Returns whether the room could be evicted at once if its saves did not fail. The storage has
+    /// all of its changes as updates.
+    [[nodiscard]] constexpr bool saves_fail() const noexcept {
+        return phase_ == Phase::live && clients_ == 0 && unflushed_ == 0 && save_.failures != 0 &&
+               !save_.under_way && !held_;
     }
     [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
@@ -217,6 +230,15 @@ private:
                                     after(save_.dirty_since, options_->save_within));
         // A save that failed waits for its retry, regardless of how busy the room is.
         save_.at = save_.failures != 0 ? detail::larger(save_.at, now) : due;
+    }
+    /// A draw spreads the saves of servers that load a room at one instant, as after a failover.
+    constexpr void on_loaded_uncovered(Turn& turn) noexcept {
+        const Duration spread = options_->save_within - options_->save_after;
+        const auto most = static_cast<std::uint64_t>(spread.count());
+        const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, most));
+        save_.dirty = true;
+        save_.dirty_since = turn.now;
+        save_.at = after(turn.now, options_->save_after + Duration{drawn});
     }
     constexpr Actions on_lost(Instant now) noexcept {
         unflushed_ = 0;

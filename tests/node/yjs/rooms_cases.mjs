@@ -274,6 +274,7 @@ export const cases = {
       await server.start()
       const late = await lateEditor(server)
       await agree(docs([all[0], late]), 'what was saved at the end is all')
+      return `${sum(all.map(editor => editor.received.length))} updates were received, through 4 kills`
     }
   },
 

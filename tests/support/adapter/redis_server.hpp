@@ -119,6 +119,14 @@ public:
         if (context == nullptr || context->err != 0) return "no connection";
         return command(context.get(), words);
     }
+    /// The same, of a user without a password.
+    std::string command_of(const std::string& user,
+                           std::initializer_list<std::string> words) const {
+        const Context context{redisConnectUnix(socket().c_str()), &redisFree};
+        if (context == nullptr || context->err != 0) return "no connection";
+        command(context.get(), {"AUTH", user, "any"});
+        return command(context.get(), words);
+    }
 
 private:
     [[nodiscard]] std::string log() const {

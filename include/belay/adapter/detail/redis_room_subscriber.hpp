@@ -6,8 +6,8 @@
 
 #include <algorithm>     // std::clamp
 #include <chrono>        // std::chrono::ceil, std::chrono::steady_clock
-#include <deque>         // std::deque
 #include <functional>    // std::less
+#include <list>          // std::list
 #include <map>           // std::map
 #include <optional>      // std::optional
 #include <string>        // std::string
@@ -112,7 +112,7 @@ private:
         std::string log{};
         std::uint64_t from = 0;
         std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
-        std::deque<Bytes> messages{};
+        std::list<Bytes> messages{};  // without memory while it is empty
         std::size_t message_bytes = 0;
         Clock::time_point answered_at{};
         bool asked = false;

@@ -5,7 +5,7 @@
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
-#include <deque>    // std::deque, std::erase_if
+#include <list>     // std::list, std::erase_if
 #include <utility>  // std::move
 
 #include <belay/core/bytes.hpp>
@@ -66,10 +66,11 @@ public:
     };
 
     void push(Waiting frame) {
-        (frame.counts ? counted_ : answers_) += frame.size();
-        if (!frame.counts) *all_ += frame.size();
-        own_ += frame.client == 0 ? 1 : 0;
         frames_.push_back(std::move(frame));
+        const Waiting& last = frames_.back();
+        (last.counts ? counted_ : answers_) += last.size();
+        if (!last.counts) *all_ += last.size();
+        own_ += last.client == 0 ? 1 : 0;
     }
     void pop() noexcept {
         forget(frames_.front());
@@ -102,7 +103,7 @@ private:
     }
 
     std::size_t* all_;
-    std::deque<Waiting> frames_;
+    std::list<Waiting> frames_;  // without memory while it is empty, which a std::deque has
     std::size_t counted_ = 0;
     std::size_t answers_ = 0;
     std::size_t own_ = 0;

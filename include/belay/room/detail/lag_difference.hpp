@@ -61,7 +61,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Computes the difference between a document and a client, one part at a time. The client's state
 /// vector is the only memory between two parts: the difference is computed again for the next one.
-/// Clients of one room that lag from the same state share one computation.
+/// Clients of one room that lag from the same state share one computation: after a burst, those are
+/// all of its readers.
 ///
 /// Thread safety: the manager's home thread.
 class LagDifference {
@@ -70,43 +71,43 @@ public:
     struct Part {
         Bytes update;
         std::optional<Bytes> vector;  ///< the state vector after it; none: this is the last part
-        std::size_t work;             ///< the bytes that were compared
+        /// The bytes that were compared. For a part that was kept, an eighth of its bytes, which
+        /// are copied only. It limits how many clients receive a part in one turn.
+        std::size_t work = 0;
     };
 
     /// Returns the first part of what a client with the state vector `had` lacks. A part has at
     /// most `bytes_max` bytes, or one value that cannot be cut. Returns no part if no state vector
     /// could show how far the client is: only deletions are left, or content after a gap.
     ///
+    /// Pre:    `bytes_max` is the same for all clients of a room.
     /// Errors: those of the document.
     template <class Document>
     [[nodiscard]] Result<std::optional<Part>> next(const void* room, Document& document,
                                                    BytesView had, std::size_t bytes_max) {
-        Part part{{}, {}, 0};
-        if (room != room_ || BytesView{from_}.size() != had.size() ||
-            !std::equal(had.begin(), had.end(), from_.begin())) {
-            forget();
-            part.work = document.bytes();
-            auto diff = document.diff(had);
-            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            if (diff->size() <= bytes_max) {
-                part.update = std::move(*diff);
-                return std::optional<Part>{std::move(part)};
-            }
-            room_ = room;
-            from_ = to_bytes(had);
-            update_ = std::move(*diff);
+        if (room == room_ && std::equal(had.begin(), had.end(), from_.begin(), from_.end()))
+            return std::optional<Part>{kept_};
+        forget();
+        auto diff = document.diff(had);
+        if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+        if (diff->size() <= bytes_max) {
+            kept_.update = std::move(*diff);
+        } else {
+            auto first = yjs::detail::Splitter{*diff, bytes_max}.next();
+            if (first) kept_.vector = advanced_vector(had, *first);
+            if (!kept_.vector) return std::optional<Part>{};
+            kept_.update = std::move(*first);
         }
-        auto first = yjs::detail::Splitter{update_, bytes_max}.next();
-        if (first) part.vector = advanced_vector(had, *first);
-        if (!part.vector) return std::optional<Part>{};
-        part.update = std::move(*first);
-        return std::optional<Part>{std::move(part)};
+        kept_.work = kept_.update.size() / 8;
+        from_ = to_bytes(had);
+        room_ = room;
+        return std::optional<Part>{{kept_.update, kept_.vector, document.bytes()}};
     }
-    /// Drops the difference that is kept for other clients.
+    /// Drops the part that is kept for other clients.
     void forget() noexcept {
         room_ = nullptr;
         from_ = Bytes{};
-        update_ = Bytes{};
+        kept_ = {};
     }
     /// Drops it if it is of this room, because the document changes.
     void forget(const void* room) noexcept {
@@ -115,8 +116,8 @@ public:
 
 private:
     const void* room_ = nullptr;
-    Bytes from_{};
-    Bytes update_{};
+    Bytes from_{};  ///< the state vector that `kept_` follows
+    Part kept_{};
 };
 
 }}}  // namespace belay::detail

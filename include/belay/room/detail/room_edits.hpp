@@ -5,7 +5,7 @@
 
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
-#include <deque>         // std::deque
+#include <list>          // std::list
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
@@ -98,7 +98,7 @@ public:
         if (why.code == RoomErrc::history_reset) {
             return rooms_.end_history(room, why.code);
         }
-        std::deque<PendingUpdate> lost = room.pending.take_all();
+        std::list<PendingUpdate> lost = room.pending.take_all();
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
         if constexpr (Replicas::alone) {

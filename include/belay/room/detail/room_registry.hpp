@@ -3,6 +3,7 @@
 /// RoomRegistry: the rooms of a RoomManager: finds, loads, saves and evicts them.
 #pragma once
 
+#include <cstddef>       // std::size_t
 #include <functional>    // std::less
 #include <map>           // std::map
 #include <optional>      // std::optional
@@ -11,7 +12,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <tuple>         // std::get, std::tuple
-#include <utility>       // std::exchange, std::move, std::pair
+#include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/core/machine_group.hpp>
@@ -217,13 +218,14 @@ private:
         UserShares opened;
     };
     /// The rooms that are destroyed at the end of the turn, those that would be if they were not
-    /// held, the longest first, and those that can be evicted, the longest idle first. Those that
-    /// users have opened are also listed by user.
+    /// held, the longest first, and those that can be evicted: first the saved ones, then those
+    /// whose saves fail, the longest idle first. Those that users have opened are also listed by
+    /// user.
     struct Leaving {
         std::vector<driver::GroupedMachine<Machine>> evicted{};
         std::vector<Room*> held{};
-        std::set<std::pair<Instant, std::string_view>> idle{};
-        std::set<std::tuple<std::string_view, Instant, std::string_view>> idle_of{};
+        std::set<std::tuple<bool, Instant, std::string_view>> idle{};
+        std::set<std::tuple<std::string_view, bool, Instant, std::string_view>> idle_of{};
     };
 
     void run_room(Room& room) {
@@ -256,11 +258,22 @@ private:
         room.history.position = found->position;
         return !replication_.take_parts(room.id, room.document, found);
     }
+    /// Returns the event of a load with changes that no snapshot covers, if it must cause a save.
+    /// In a shared storage, they are mostly of a server that saves them, and each server that opens
+    /// the room would save it once more. If many of them are left, their server has probably ended.
+    [[nodiscard]] static std::optional<Event> uncovered_of(
+        const std::optional<StoredRoom>& found) noexcept {
+        if (!found || found->updates.empty()) return std::nullopt;
+        if (Replicas::alone) return Event::uncovered;
+        std::size_t uncovered = 0;
+        std::size_t most = 64 << 10;
+        for (const Bytes& update : found->updates) uncovered += update.size() + 64;  // its entry
+        for (const Bytes& part : found->snapshot) most += part.size();
+        return uncovered > most ? std::optional{Event::loaded_uncovered} : std::nullopt;
+    }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) return replication_.on_reloaded(room, error, found);
-        // No save covers them, so one is due. In a shared storage, they are mostly of a server that
-        // saves them, and each server that opens the room would save it once more.
-        const bool uncovered = Replicas::alone && found && !found->updates.empty();
+        const std::optional<Event> uncovered = uncovered_of(found);
         if (!error && !take_stored(room, found)) {
             error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
             context_.report_failure(room.id, error);
@@ -273,7 +286,7 @@ private:
             context_.report(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.evicted) return;
-        if (uncovered) step(room, Event::uncovered);
+        if (uncovered) step(room, *uncovered);
         if (std::exchange(room.after_load.save, false)) step(room, Event::hurried);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
@@ -300,33 +313,37 @@ private:
         replication_.on_held_back(room);
     }
     void note_idle(Room& room) {
-        const Instant since = room.core.idle() ? room.core.last_activity() : never;
-        if (since == room.idle_since) return;
+        const bool unsaved = room.core.saves_fail();
+        const Instant since = unsaved || room.core.idle() ? room.core.last_activity() : never;
+        if (since == room.idle_since && unsaved == room.idle_unsaved) return;
         forget_idle(room);
         room.idle_since = since;
+        room.idle_unsaved = unsaved;
         if (since == never) return;
-        leaving_.idle.emplace(since, room.id);
+        leaving_.idle.emplace(unsaved, since, room.id);
         const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty()) leaving_.idle_of.emplace(owner, since, room.id);
+        if (!owner.empty()) leaving_.idle_of.emplace(owner, unsaved, since, room.id);
     }
     void forget_idle(const Room& room) {
         if (room.idle_since == never) return;
-        leaving_.idle.erase({room.idle_since, room.id});
+        leaving_.idle.erase({room.idle_unsaved, room.idle_since, room.id});
         const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty()) leaving_.idle_of.erase({owner, room.idle_since, room.id});
+        if (!owner.empty())
+            leaving_.idle_of.erase({owner, room.idle_unsaved, room.idle_since, room.id});
     }
     /// Evicts the room that has been idle for longest of those that a user has opened.
     /// Returns: whether there was one.
     bool make_space_of(std::string_view owner) {
-        const auto first = leaving_.idle_of.lower_bound({owner, always, {}});
+        const auto first = leaving_.idle_of.lower_bound({owner, false, always, {}});
         if (first == leaving_.idle_of.end() || std::get<0>(*first) != owner) return false;
-        evict(*find(std::get<2>(*first)), RoomErrc::too_many_of_user);
+        evict(*find(std::get<3>(*first)), RoomErrc::too_many_of_user);
         return true;
     }
-    /// Evicts a room for a new one.   Returns: whether there was one.
+    /// Evicts a room for a new one. One whose saves fail is loaded again with its changes.
+    /// Returns: whether there was one.
     bool make_space() {
         if (leaving_.idle.empty()) return evict_held();
-        evict(*find(leaving_.idle.begin()->second), RoomErrc::too_many);
+        evict(*find(std::get<2>(*leaving_.idle.begin())), RoomErrc::too_many);
         return true;
     }
     /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do

@@ -5,7 +5,7 @@
 
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
-#include <deque>         // std::deque
+#include <list>          // std::list
 #include <memory>        // std::unique_ptr
 #include <optional>      // std::optional
 #include <string>        // std::string
@@ -51,9 +51,9 @@ struct PendingUpdate {
 class PendingUpdates {
 public:
     void add(PendingUpdate change) {
-        bytes_ += change.update.size();
-        restored_ += change.in_document ? 1U : 0U;
         updates_.push_back(std::move(change));
+        bytes_ += updates_.back().update.size();
+        restored_ += updates_.back().in_document ? 1U : 0U;
     }
     /// Begins a flush of all of them.
     void begin_flush() noexcept {
@@ -72,17 +72,17 @@ public:
     /// Removes the change at this position of the storage, if there is one.
     [[nodiscard]] std::optional<PendingUpdate> take_at(std::uint64_t position) {
         std::size_t at = 0;
-        while (at < updates_.size() && updates_[at].position != position) ++at;
-        if (at == updates_.size()) return std::nullopt;
+        auto found = updates_.begin();
+        for (; found != updates_.end() && found->position != position; ++found) ++at;
+        if (found == updates_.end()) return std::nullopt;
         if (at < flushing_) --flushing_;
-        const auto found = updates_.begin() + static_cast<std::ptrdiff_t>(at);
         std::optional<PendingUpdate> change{std::move(*found)};
         updates_.erase(found);
         forget(*change);
         return change;
     }
     /// Removes all of them.
-    [[nodiscard]] std::deque<PendingUpdate> take_all() noexcept {
+    [[nodiscard]] std::list<PendingUpdate> take_all() noexcept {
         bytes_ = flushing_ = restored_ = 0;
         return std::exchange(updates_, {});
     }
@@ -91,7 +91,7 @@ public:
     /// Removes the room from that queue.   Returns: whether it was queued.
     [[nodiscard]] bool unqueue() noexcept { return std::exchange(awaits_flush_, false); }
 
-    [[nodiscard]] std::deque<PendingUpdate>& all() noexcept { return updates_; }
+    [[nodiscard]] std::list<PendingUpdate>& all() noexcept { return updates_; }
     [[nodiscard]] std::size_t size() const noexcept { return updates_.size(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
     /// Whether changes of the document, which the storage had lost, are being stored again.
@@ -103,7 +103,7 @@ private:
         restored_ -= change.in_document ? 1U : 0U;
     }
 
-    std::deque<PendingUpdate> updates_;
+    std::list<PendingUpdate> updates_;  // without memory while it is empty, as most are
     std::size_t bytes_ = 0;
     std::size_t flushing_ = 0;   ///< the number of changes in the current flush
     std::size_t restored_ = 0;   ///< the number of changes that are in the document
@@ -187,7 +187,8 @@ struct RoomBase {
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
     std::optional<UserShares::Held> share{};  ///< of the user that opened it
-    Instant idle_since = never;               ///< the last activity of an idle room
+    Instant idle_since = never;               ///< the last activity of a room that may be evicted
+    bool idle_unsaved = false;                ///< its saves fail
     bool evicted = false;                     ///< destroyed at the end of the turn
 };
 

@@ -97,6 +97,15 @@ struct Utf16Cut {
 /// Pre: the text is UTF-8 with at least so many units.   Complexity: O(units).
 [[nodiscard]] inline Utf16Cut cut_utf16(std::string_view text, std::uint64_t units) noexcept {
     std::size_t i = 0;
+    // No character has more units than bytes. So the last of these bytes is not after the cut, and
+    // its characters are counted at once, because a slow client can need a cut of a long text.
+    while (units >= 8 && text.size() - i >= 8) {
+        std::size_t end =
+            i + static_cast<std::size_t>(std::min<std::uint64_t>(units, text.size() - i));
+        while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+        units -= utf16_units(text.substr(i, end - i));
+        i = end;
+    }
     while (units > 0 && i < text.size()) {
         const auto first = static_cast<unsigned char>(text[i]);
         const bool pair = first >= 0xF0;
