@@ -431,7 +431,7 @@ TEST_CASE(
 
 TEST_CASE("WorkQueue counts deliveries before leasing, for items that kill their process",
           "[work][work_queue][unit]") {
-    Rig rig{{.deliveries_max = 3, .count_before_lending = true}};
+    Rig rig{{.deliveries_max = 3, .count_before_lease = true}};
     rig.push("killer");
     rig.push("good");
     REQUIRE_FALSE(rig.work->commit());

@@ -467,7 +467,7 @@ TEST_CASE("WorkQueue skips an item that the medium fails to read twice",
 TEST_CASE("WorkQueue counts a delivery that is durable although the item could not be read then",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
-    const WorkOptions options{.deliveries_max = 3, .count_before_lending = true};
+    const WorkOptions options{.deliveries_max = 3, .count_before_lease = true};
     Memory work = open_memory(medium, options);
     for (int i = 0; i < 2; ++i) REQUIRE(work.push(as_bytes("x"), when));
     medium.bad_after_sync = 1;
@@ -480,8 +480,7 @@ TEST_CASE("WorkQueue counts a delivery that is durable although the item could n
 TEST_CASE("WorkQueue records a delivery once, however often its commit finds no space",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
-    const WorkOptions options{
-        .deliveries_max = 3, .count_before_lending = true, .slack_bytes = 1000};
+    const WorkOptions options{.deliveries_max = 3, .count_before_lease = true, .slack_bytes = 1000};
     Memory work = open_memory(medium, options);
     for (int i = 0; i < 60; ++i) REQUIRE(work.push(Bytes(100), when));
     std::vector<Lease> leases;

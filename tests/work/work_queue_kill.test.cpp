@@ -35,7 +35,7 @@ Result<PosixWork, WorkError> open_for_round(const std::string& path, std::uint64
     if (!journal) return WorkError{journal.error().code, 0, "the journal"};
     return PosixWork::open(std::move(*journal),
                            {.deliveries_max = 4,
-                            .count_before_lending = round % 2 == 0,
+                            .count_before_lease = round % 2 == 0,
                             .keys = keys_kept,
                             .record_bytes_max = 1024,
                             .slack_bytes = 8 << 10},

@@ -65,7 +65,7 @@ public:
         WorkOptions options;
         options.lease = 400ms;
         options.deliveries_max = crate_deliveries_max;
-        options.count_before_lending = run.counts;
+        options.count_before_lease = run.counts;
         options.record_bytes_max = 1024;
         options.slack_bytes = crate_slack;
         auto work = Work::open(std::move(*log), options, moment(), Watch{this});

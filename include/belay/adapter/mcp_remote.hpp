@@ -133,7 +133,7 @@ private:
             return over ? always : client.deadline();
         }
         void advance() {
-            const driver::TurnGuard guard{line};
+            const driver::TurnGuard guard{lifetime};
             give_up_unwanted();
             client.advance();
             if (guard.gone()) return;
@@ -187,7 +187,7 @@ private:
             }
         }
 
-        driver::Lifeline line;
+        driver::LifetimeFlag lifetime;
         Options options;
         std::vector<Call> calls;
         std::optional<Completion<Failure>> farewell;

@@ -30,7 +30,7 @@ void visit_metrics(const FleetCounters& counters, Visitor&& visitor) {
                        .label = to_string(static_cast<LinkState>(i))});
     }
     constexpr detail::Row<FleetCounters, std::size_t> rows[] = {
-        {"in_line", &FleetCounters::in_line, "Services that wait in line to dial."},
+        {"in_line", &FleetCounters::waiting_to_dial, "Services that wait in line to dial."},
         {"dialling", &FleetCounters::dialling, "Connections that are being opened."},
         {"dialling_slowly", &FleetCounters::dialling_slowly,
          "Connections that are being opened in the slow lane."},

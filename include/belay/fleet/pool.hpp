@@ -75,8 +75,8 @@ public:
         return is_due ? always : group_.deadline();
     }
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Pool::advance: a hook must not call it");
-        const driver::TurnGuard guard{line_};
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Pool::advance: a hook must not call it");
+        const driver::TurnGuard guard{lifetime_};
         leaving_.clear();
         if (!group_.advance(now)) return;
         if (awaited_ != 0 && find_idle() != none) {
@@ -105,7 +105,7 @@ public:
     void stop() {
         running_ = false;
         scout_ = none;
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         for (std::size_t i = 0; i < members_.size(); ++i) {
             members_[i]->stop();
             if (guard.gone()) return;
@@ -212,7 +212,7 @@ public:
 private:
     friend Lease;
     friend struct detail::PoolMemberObserver<Pool>;
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
     using Root = detail::PoolRoot<Pool>;
     using MemberObserver = detail::PoolMemberObserver<Pool>;
     using Member = detail::PoolMember<Pool, Transport, Policy>;
@@ -349,7 +349,7 @@ private:
     [[no_unique_address]] Observer observer_;
     detail::Ref<Root> root_;
     Waker waker_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     driver::MachineGroup group_;
     std::vector<driver::GroupedMachine<Member>> members_;
     std::vector<driver::GroupedMachine<Member>> leaving_;

@@ -49,7 +49,7 @@ public:
         actions_ = &actions;
         decide(s, turn);
         actions_ = nullptr;
-        if (actions.teardown && s.goodbye) actions.graceful = true;
+        if (actions.teardown && s.closed_locally) actions.graceful = true;
         return actions;
     }
 

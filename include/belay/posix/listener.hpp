@@ -171,7 +171,7 @@ public:
     /// Accepts the connections that wait, up to the limit of a turn.
     void advance(Instant now) {
         if (now < due_) return;
-        belay::driver::TurnGuard guard{line_};
+        belay::driver::TurnGuard guard{lifetime_};
         for (unsigned left = options_.accepts_per_turn_max; left != 0; --left) {
             detail::Socket socket{
                 ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -226,7 +226,7 @@ private:
     ListenerOptions options_;
     F on_accept_;
     Waker waker_;
-    belay::driver::Lifeline line_;
+    belay::driver::LifetimeFlag lifetime_;
     Instant due_ = never;
     detail::Socket socket_;
     detail::UnixFile file_;  ///< of a Unix domain socket

@@ -85,8 +85,8 @@ public:
     }
 
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: a hook must not call it");
-        const driver::TurnGuard guard{line_};
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Receiver::advance: a hook must not call it");
+        const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
         peers_.advance(now_);
         if (commit_at_ <= now_) commit();
@@ -139,7 +139,7 @@ public:
     [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
 
 private:
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
 
     bool make_space() {
         Peer* const out = peers_.giving_way(
@@ -429,7 +429,7 @@ private:
     [[no_unique_address]] Observer observer_;
     [[no_unique_address]] Authorize authorize_;
     Ledger ledger_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Waker waker_;
     Random bits_;
     std::error_code failed_;

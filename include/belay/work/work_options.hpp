@@ -35,7 +35,7 @@ struct WorkOptions {
     std::uint32_t deliveries_max = 5;
     /// Whether each delivery is recorded durably before the item is leased. An item that kills its
     /// process then reaches `deliveries_max`, too. It costs a flush for each lease.
-    bool count_before_lending = false;
+    bool count_before_lease = false;
     /// The treatment of expired items.
     Expired expired = Expired::dead_letter;
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys. They

@@ -152,7 +152,7 @@ public:
     /// not failed.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
-    ///             with `count_before_lending` of `commit`: the delivery may then count although
+    ///             with `count_before_lease` of `commit`: the delivery may then count although
     ///             nothing was leased.
     /// Complexity: O(length + log(leased and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {

@@ -277,7 +277,7 @@ private:
         item.due = got.deadline;
         item.due_is_known = true;
         item.lease = got;
-        if (options_.count_before_lending) item.noted = item.lent;
+        if (options_.count_before_lease) item.noted = item.lent;
         return true;
     }
 

@@ -60,7 +60,7 @@ public:
         return never;
     }
     void advance() {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         // The loop ends: a call gets at most two sessions, and a request that is answered inside of
         // request() has failed.
         while (!guard.gone() && deadline() == always) {
@@ -198,7 +198,7 @@ private:
     static constexpr std::size_t idle_max = 8;
 
     Waker waker_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Http http_;
     std::string url_;
     McpTokenSource token_;

@@ -186,13 +186,13 @@ public:
         bool ends(const part::Event<message_type>& event, Turn& turn) {
             if (event.withdrawn) return true;
             const bool is_refusal = event.failure.error() == std::errc::connection_refused;
-            if (event.proof || (!event.goodbye && is_answer(event.failure) &&
+            if (event.proof || (!event.closed_locally && is_answer(event.failure) &&
                                 !(is_refusal && dials_this_machine(owner_.inner())))) {
                 scheduler().prove(entry(), turn.now);
                 return true;
             }
             // A connection that this end gives up is open. A local failure stays on this machine.
-            if (event.goodbye || !may_be_network(event.failure)) return true;
+            if (event.closed_locally || !may_be_network(event.failure)) return true;
             if (scheduler().options.hold == Duration::zero()) return true;
             hold(event.failure, turn);
             return false;

@@ -78,10 +78,10 @@ public:
     /// Runs one turn: commands, then answers, then the sessions that are ready. Hooks run at its
     /// beginning and its end.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Bridge::advance: a hook must not call it");
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Bridge::advance: a hook must not call it");
         box_->begin_turn();
         now_ = larger(now_, now);
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         if (!notify_observer(guard)) return;
         while (box_->size() != 0) {
             static_cast<void>(box_->pop());
@@ -177,7 +177,7 @@ protected:
     }
 
 private:
-    friend struct LifelineOf;
+    friend struct LifetimeFlagOf;
     enum class Phase : std::uint8_t { idle, starting, running, stopping, closing, ended };
     static constexpr Duration goodbye_max = std::chrono::seconds{1};
 
@@ -255,7 +255,7 @@ private:
     Local local_;
     Remote remote_;
     [[no_unique_address]] Observer observer_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     driver::Question<Failure> goodbye_;
     Instant now_ = always;
     Instant stop_by_ = never;
