@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks what people read: README, the pages in docs/, the docstrings of public headers, the messages of static_assert,
-#error and the precondition macros in all headers, and commit subjects.
+"""Checks what people read: README, the pages in docs/, the comments of all headers, the messages of static_assert, #error
+and the precondition macros, and commit subjects.
 
     prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
                                                it printed any; --long also lists sentences of 25 to 30 words
@@ -10,7 +10,7 @@ A sentence names its subject, does not use the idioms below, and has at most 30 
 headings, quotations, tables of formats and docs/names.md, which follows from the docstrings, are not read.
 
 A line that must break a rule has an excuse: "<!-- prose: reason -->" alone on the line before a paragraph or list
-item, or "// prose: reason" on the line before a docstring. At most EXCUSES_MAX in the tree.
+item, or "// prose: reason" on the line before a docstring or comment. At most EXCUSES_MAX in the tree.
 """
 
 import argparse
@@ -65,6 +65,8 @@ FIELD = re.compile(r"[A-Z][a-z]+(?: [a-z]+)?:\s")
 CALL = re.compile(r"\b(?:static_assert|BELAY_PRECONDITION|BELAY_INVARIANT)\(|#\s*error\b")
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[()]')
 LITERALS = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"[\s\\]*)+$')
+# Code, which may be absent or contain texts, and a comment that is no docstring.
+COMMENT = re.compile(r'((?:[^"/]|"(?:[^"\\]|\\.)*"|/(?!/))*)//(?!/) ?(.*)$')
 EXCUSE_PAGE = re.compile(r"\s*<!-- prose: (.+?) -->\s*$")
 EXCUSE_HEADER = re.compile(r"\s*// prose: (.+)$")
 
@@ -153,6 +155,38 @@ def docstring_blocks(lines):
     yield from done()
 
 
+def comment_blocks(lines):
+    """The same of each paragraph and list item of the comments that start with two slashes. A comment behind code goes on
+    in the lines below it that have only a comment, in the same column."""
+    begin, text, excused, column = 0, [], False, None
+
+    def done():
+        nonlocal text
+        if text:
+            yield begin, " ".join(text), excused, "text"
+        text = []
+
+    for number, line in enumerate(lines, 1):
+        if EXCUSE_HEADER.match(line):
+            yield from done()
+            excused = True
+            continue
+        found = COMMENT.match(line)
+        if not found:
+            yield from done()
+            excused = False
+            continue
+        words = found[2]
+        if not words or words.startswith(("    ", "NOLINT", "SPDX", "clang-format", "----")):
+            yield from done()
+            continue
+        if not text or column != found.start(2) or found[1].strip() or ITEM.match(words):
+            yield from done()
+            begin, column = number, found.start(2)
+        text.append(ITEM.sub("", words, count=1).strip())
+    yield from done()
+
+
 def messages(text):
     """(line, text) of each message that a compiler or a violated precondition prints, without "Type::function: "."""
     for call in CALL.finditer(text):
@@ -198,7 +232,7 @@ class Prose:
                 blocks = [block for block in blocks if block[3] == "text"][:1]
         else:
             self.excuses += sum(bool(EXCUSE_HEADER.match(line)) for line in lines)
-            blocks = docstring_blocks(lines)
+            blocks = [*docstring_blocks(lines), *comment_blocks(lines)]
         for number, text, excused, _ in blocks:
             if not excused:
                 for sentence in sentences(text):
@@ -254,8 +288,7 @@ class Prose:
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
         for path in chosen:
-            if "detail" not in pathlib.Path(path).parts:
-                self.read(path)
+            self.read(path)
             if path.endswith(".hpp"):
                 self.read_messages(path)
         if not paths:

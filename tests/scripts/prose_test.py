@@ -62,8 +62,20 @@ class ProseTest(unittest.TestCase):
         header = "include/belay/core/a.hpp"
         self.assertEqual(self.rules(f"/// {LONG}\nint f();\n", header), ["length"])
         self.assertEqual(self.rules("int a;  ///< who is told\n", header), ["idiom"])
-        self.assertEqual(self.rules(f"// {LONG}\nint f();  // nobody is told\n", header), [])
-        self.assertEqual(self.rules(f"/// {LONG}\n", "include/belay/core/detail/a.hpp"), [])
+        self.assertEqual(self.rules(f"/// {LONG}\n", "include/belay/core/detail/a.hpp"), ["length"])
+
+    def test_comments(self):
+        half = "stores another value " * 5
+        for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp":
+            self.assertEqual(self.found(f"int f();\n// {LONG}\nint g();  // nobody waits\n", header),
+                             [[header + ":2", "length"], [header + ":3", "idiom"]])
+            self.assertEqual(self.rules(f"// It {half}\n// and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"int f();  // It {half}\n          // and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"int f();  // It {half}\n// It {half}\n", header), [])
+            self.assertEqual(self.rules(f"int f();  // It {half}\nint g();  // and {half}\n", header), [])
+            self.assertEqual(self.rules(f"// - it {half}\n// - and {half}\n//\n// it {half}\n", header), [])
+            self.assertEqual(self.rules(f"//     {LONG}\nput(\"http://{LONG}\");\n", header), [])
+            self.assertEqual(self.rules(f"// prose: a citation\n// {LONG}\n", header), [])
 
     def test_messages(self):
         for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp":

@@ -87,16 +87,16 @@ public:
 private:
     [[nodiscard]] Connection dial(const Link<Bytes>& link, const posix::Endpoint& server,
                                   const std::string* token) {
-        auto wire = make_wire(link);
-        wire->dial(server, token, link, memory_);
-        return Connection{std::move(wire)};
+        auto connector = make_connector(link);
+        connector->dial(server, token, link, memory_);
+        return Connection{std::move(connector)};
     }
-    [[nodiscard]] auto make_wire(const Link<Bytes>& link) const {
-        using Wire = detail::BeastConnector<Stream>;
+    [[nodiscard]] auto make_connector(const Link<Bytes>& link) const {
+        using Connector = detail::BeastConnector<Stream>;
         if constexpr (detail::NeedsTls<Stream>) {
-            return std::make_shared<Wire>(*context_, options_, link, *tls_);
+            return std::make_shared<Connector>(*context_, options_, link, *tls_);
         } else {
-            return std::make_shared<Wire>(*context_, options_, link);
+            return std::make_shared<Connector>(*context_, options_, link);
         }
     }
 

@@ -106,13 +106,13 @@ public:
         if (is_leased()) return leased();
         Reply reply;
         const std::error_code error = connection_.call(
-            {"EVAL", detail::redis_lend, "1", stream_, group_, consumer_, Number{lease_}}, reply);
+            {"EVAL", detail::redis_lease, "1", stream_, group_, consumer_, Number{lease_}}, reply);
         if (error) return error;
         if (reply->type == REDIS_REPLY_NIL) return make_error_code(QueueErrc::queue_empty);
         const redisReply* const times = detail::reply_at(reply.get(), 1);
         if (times == nullptr || times->type != REDIS_REPLY_INTEGER) return bad_reply();
-        return borrow(detail::reply_at(reply.get(), 0), times->integer,
-                      detail::reply_at(reply.get(), 2));
+        return take_lease(detail::reply_at(reply.get(), 0), times->integer,
+                          detail::reply_at(reply.get(), 2));
     }
     /// Leases like `front`, but waits for a push, at most for `timeout` or a day. With a timeout of
     /// 0ms or less, the rest of a deadline that has passed, it does not wait.
@@ -143,7 +143,7 @@ public:
             if (detail::reply_text(detail::reply_at(fields, i)) == "body")
                 body = detail::reply_at(fields, i + 1);
         }
-        return borrow(detail::reply_at(entry, 0), 1, body);
+        return take_lease(detail::reply_at(entry, 0), 1, body);
     }
 
     /// Acknowledges and removes the leased operation, also after the end of the lease.
@@ -164,7 +164,7 @@ public:
         BELAY_PRECONDITION(is_leased(), "redis::Stream::nack: an operation must be leased");
         // Older than any lease, also that of other consumers.
         const std::error_code error = set_age(Options::longest);
-        end_loan();
+        end_lease();
         return error == QueueErrc::lease_ended ? std::error_code{} : error;
     }
     /// Begins the lease anew, for work that takes longer.   Pre: something is leased.
@@ -274,8 +274,8 @@ private:
         if (!has_body_) return make_error_code(QueueErrc::bad_encoding);
         return BytesView{front_};
     }
-    [[nodiscard]] Result<BytesView> borrow(const redisReply* id, long long times,
-                                           const redisReply* body) {
+    [[nodiscard]] Result<BytesView> take_lease(const redisReply* id, long long times,
+                                               const redisReply* body) {
         const std::string_view text = detail::reply_text(id);
         if (text.empty() || text.size() >= sizeof id_) return bad_reply();
         const BytesView bytes = as_bytes(detail::reply_text(body));
@@ -287,7 +287,7 @@ private:
         id_[text.copy(id_, sizeof id_ - 1)] = '\0';
         return leased();
     }
-    void end_loan() noexcept {
+    void end_lease() noexcept {
         id_[0] = '\0';
         maybe_removed_ = false;
         is_taken_ = false;
@@ -305,7 +305,7 @@ private:
             return error;
         }
         const bool removed = reply->integer != 0 || maybe_removed_;
-        end_loan();
+        end_lease();
         return removed ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
     }
     [[nodiscard]] std::error_code set_age(Milliseconds age) noexcept {

@@ -184,7 +184,7 @@ public:
             return {};
         }
         members_[i]->ticket = ++tickets_;
-        return {root_, detail::PoolLoan{i, tickets_}};
+        return {root_, detail::PoolLeaseId{i, tickets_}};
     }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -221,17 +221,17 @@ private:
 
     // ---- for leases ----------------------------------------------------------------------------
 
-    /// Returns the connection of a loan, or null if the loan is over.
-    [[nodiscard]] Member* lent(const detail::PoolLoan& loan) const noexcept {
-        if (loan.connection >= members_.size()) return nullptr;
-        Member& member = *members_[loan.connection];
-        return member.ticket == loan.ticket && member.is_up() ? &member : nullptr;
+    /// Returns the connection of a lease, or null if the lease is over.
+    [[nodiscard]] Member* leased(const detail::PoolLeaseId& id) const noexcept {
+        if (id.connection >= members_.size()) return nullptr;
+        Member& member = *members_[id.connection];
+        return member.ticket == id.ticket && member.is_up() ? &member : nullptr;
     }
-    void take_back(const detail::PoolLoan& loan) noexcept {
-        if (loan.connection >= members_.size()) return;
-        Member& member = *members_[loan.connection];
+    void take_back(const detail::PoolLeaseId& id) noexcept {
+        if (id.connection >= members_.size()) return;
+        Member& member = *members_[id.connection];
         // A connection that was reported dead counts as leased until it has ended.
-        if (member.ticket != loan.ticket || member.condemned) return;
+        if (member.ticket != id.ticket || member.condemned) return;
         member.ticket = 0;
         if (scout_ == none) renew_if_suspect(member);
         waker_.touch();
@@ -248,12 +248,12 @@ private:
             scout_ = none;
             renew_suspects();
         } else if (change.from == LinkState::connected || change.from == LinkState::connecting) {
-            const bool lent = std::exchange(member.ticket, 0) != 0;
+            const bool leased = std::exchange(member.ticket, 0) != 0;
             member.condemned = false;
             const bool failed = !change.to.withdrawn && why != Cause::none &&
                                 why != Cause::planned && to != LinkState::stopped &&
                                 to != LinkState::offline && to != LinkState::connecting;
-            if (lent && failed) dead_proof_ = detail::larger(dead_proof_, member.proof());
+            if (leased && failed) dead_proof_ = detail::larger(dead_proof_, member.proof());
             if (failed && scout_ == none && !tries_another_endpoint(change)) scout_ = i;
         }
         arrange();

@@ -399,8 +399,8 @@ private:
         std::optional<message_type> removed = window_.sent();
         if constexpr (detail::has_hook_of<typename Hooks::Sent, Observer>) {
             if (removed) return call<typename Hooks::Sent>(guard, number, std::as_const(*removed));
-            const typename Window::Loan loan{window_, number, guard};
-            return call<typename Hooks::Sent>(guard, number, loan.message());
+            const typename Window::HookMessage held{window_, number, guard};
+            return call<typename Hooks::Sent>(guard, number, held.message());
         }
         return true;
     }
