@@ -106,7 +106,7 @@ public:
         return g;
     }
 
-    /// Step 4, after everybody else is closed and settled: the record to make durable.
+    /// Step 4, after all other connections are closed and settled: the record to make durable.
     [[nodiscard]] static Progress adoption(const session_format::Hello& h) {
         return {.journal = h.journal,
                 .attach = h.attach,

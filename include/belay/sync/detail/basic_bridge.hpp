@@ -113,8 +113,8 @@ public:
         box_->waker().touch();
     }
     /// Ends both halves within a second. If the remote is available, the bridge pushes local edits,
-    /// as far as the remote answers in that time, and then closes the remote. ended() returns true
-    /// when that is over. From then on the bridge calls neither side, and no hook after the
+    /// as far as the remote answers in that time. It then closes the remote. `ended()` is true when
+    /// that is over. From then on the bridge calls neither side. It calls no hook after the
     /// on_state that reports the end.
     void stop() {
         now_ = larger(now_, box_->waker().now());
