@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: MIT
-// A Redis client over belay's TCP: commands with deadlines, answered in order. Counts visits until
-// somebody sets the key "end".   example_redis_client PORT
+// SPDX-License-Identifier: MIT A Redis client over belay's TCP: commands with deadlines, answered
+// in order. Counts visits until a client sets the key "end".   example_redis_client PORT
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>

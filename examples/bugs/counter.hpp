@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: MIT
-// What the small programs share: a client that sends the numbers 1 to 20, and a server that stores
-// and acknowledges them. Each program adds one mistake.
+// SPDX-License-Identifier: MIT Code that the small programs share: a client that sends the numbers
+// 1 to 20, and a server that stores and acknowledges them. Each program adds one mistake.
 #pragma once
 
 #include <charconv>
@@ -18,7 +17,7 @@ using namespace std::chrono_literals;
 
 inline constexpr std::uint64_t numbers = 20;
 
-/// What the test observes. It lives longer than the processes.
+/// The data that the test observes. It lives longer than the processes.
 struct Observed {
     explicit Observed(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -217,7 +216,7 @@ private:
     std::uint64_t last_ = 0;
 };
 
-/// What a server requires when it starts: nothing that was acknowledged is lost.
+/// Checks when a server starts that nothing that was acknowledged is lost.
 inline void require_no_loss(Observed& observed, std::uint64_t last) {
     observed.world.require("no acknowledged loss", last >= observed.acknowledged
                                                        ? std::string{}

@@ -52,7 +52,7 @@ public:
             session_.start();
             loop_.run();
         }
-        // What was read is durable; what was acknowledged need not be sent again.
+        // The lines that were read are durable. Acknowledged ones need not be sent again.
         const std::error_code error = session_.commit();
         session_.stop();
         if (error && exit_ == exit_ok) journal_failed(error);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks what people read: README, the pages in docs/, the comments of all headers, the messages of static_assert, #error
-and the precondition macros, and commit subjects.
+"""Checks what people read: README, the pages in docs/, the comments of headers and examples, the messages of
+static_assert, #error and the precondition macros, and commit subjects.
 
     prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
                                                it printed any; --long also lists sentences of 25 to 30 words
@@ -158,7 +158,7 @@ def docstring_blocks(lines):
 def comment_blocks(lines):
     """The same of each paragraph and list item of the comments that start with two slashes. A comment behind code goes on
     in the lines below it that have only a comment, in the same column."""
-    begin, text, excused, column = 0, [], False, None
+    begin, text, excused, column, item = 0, [], False, None, False
 
     def done():
         nonlocal text
@@ -177,12 +177,13 @@ def comment_blocks(lines):
             excused = False
             continue
         words = found[2]
-        if not words or words.startswith(("    ", "NOLINT", "SPDX", "clang-format", "----")):
+        is_code = words.startswith("    " if item and text else "  ")
+        if not words or is_code or words.startswith(("NOLINT", "SPDX", "clang-format", "----")):
             yield from done()
             continue
         if not text or column != found.start(2) or found[1].strip() or ITEM.match(words):
             yield from done()
-            begin, column = number, found.start(2)
+            begin, column, item = number, found.start(2), bool(ITEM.match(words))
         text.append(ITEM.sub("", words, count=1).strip())
     yield from done()
 
@@ -284,12 +285,13 @@ class Prose:
         pages = [page for page in pages if (self.root / page).is_file()]
         pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
         headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
-        chosen = [path for path in pages + headers if path not in NOT_READ]
+        examples = sorted(str(path.relative_to(self.root)) for path in (self.root / "examples").rglob("*.[ch]pp"))
+        chosen = [path for path in pages + headers + examples if path not in NOT_READ]
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
         for path in chosen:
             self.read(path)
-            if path.endswith(".hpp"):
+            if path in headers:
                 self.read_messages(path)
         if not paths:
             self.subjects()

@@ -22,6 +22,7 @@ class ProseTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         (self.root / "docs").mkdir()
+        (self.root / "examples").mkdir()
         (self.root / "include" / "belay" / "core" / "detail").mkdir(parents=True)
 
     def found(self, text, path="docs/a.md"):
@@ -66,7 +67,7 @@ class ProseTest(unittest.TestCase):
 
     def test_comments(self):
         half = "stores another value " * 5
-        for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp":
+        for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp", "examples/a.cpp":
             self.assertEqual(self.found(f"int f();\n// {LONG}\nint g();  // nobody waits\n", header),
                              [[header + ":2", "length"], [header + ":3", "idiom"]])
             self.assertEqual(self.rules(f"// It {half}\n// and {half}\n", header), ["length"])
@@ -74,7 +75,8 @@ class ProseTest(unittest.TestCase):
             self.assertEqual(self.rules(f"int f();  // It {half}\n// It {half}\n", header), [])
             self.assertEqual(self.rules(f"int f();  // It {half}\nint g();  // and {half}\n", header), [])
             self.assertEqual(self.rules(f"// - it {half}\n// - and {half}\n//\n// it {half}\n", header), [])
-            self.assertEqual(self.rules(f"//     {LONG}\nput(\"http://{LONG}\");\n", header), [])
+            self.assertEqual(self.rules(f"// - it {half}\n//   and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"// It.\n//   {LONG}\nput(\"http://{LONG}\");\n", header), [])
             self.assertEqual(self.rules(f"// prose: a citation\n// {LONG}\n", header), [])
 
     def test_messages(self):
