@@ -80,8 +80,8 @@ public:
         return dial(link, server, &token);
     }
 
-    /// Returns the addresses that the last dial of a name, that of the proxy if there is one, tried
-    /// in vain, each with its own cause, as posix::Tcp::dial_report does.
+    /// Returns the addresses that the last dial of a name tried in vain, each with its own cause,
+    /// as posix::Tcp::dial_report does. If there is a proxy, the name is its name.
     [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:

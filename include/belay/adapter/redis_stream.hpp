@@ -22,9 +22,10 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 /// `body`. It is deleted when it is acknowledged. Consumers form one consumer group. Until its
 /// lease is over, no other consumer gets a leased operation.
 ///
-/// - At least once: this queue loses nothing that was pushed. An operation without acknowledgement
-///   comes to another consumer after the lease, or at once to the next consumer that is opened with
-///   the same name. The queue cannot protect against losses of Redis itself: see its `appendfsync`.
+/// - At least once: this queue loses nothing that was pushed. Another consumer gets an operation
+///   without acknowledgement after the lease. The next consumer that is opened with the same name
+///   gets it at once. The queue cannot protect against losses of Redis itself: see its
+///   `appendfsync`.
 /// - A single consumer gets everything in the order in which it was pushed, also after `nack`, and
 ///   after it is opened again. Several consumers take in that order, too, but may finish in
 ///   another.
@@ -185,8 +186,8 @@ public:
     /// Returns the number of operations that are not acknowledged, leased or not.
     ///
     /// The number comes from Redis and includes the operations of all producers. If Redis does not
-    /// answer, the result is its last answer, but at least 1, because it is not known that the
-    /// queue is empty. In that case `front` reports the error.
+    /// answer, the result is its last answer, but at least 1, because the queue may not be empty.
+    /// In that case `front` reports the error.
     [[nodiscard]] std::size_t size() const noexcept {
         Reply reply;
         if (!connection_.call({"XLEN", stream_}, reply) && reply->type == REDIS_REPLY_INTEGER) {

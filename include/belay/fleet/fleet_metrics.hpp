@@ -58,7 +58,7 @@ void visit_metrics(const Fleet<Observer>& fleet, Visitor&& visitor) {
 /// is the name of the service.
 ///
 /// There are three samples for each service. A page leaves the fleet out if it has no space for all
-/// of them, so prefer the numbers of the fleet if it has thousands of services.
+/// of them. If the fleet has thousands of services, prefer the numbers of the fleet.
 ///
 /// Thread safety: a plain value.
 /// Complexity: O(services).   Throws: what the visitor throws.

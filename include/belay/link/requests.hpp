@@ -22,10 +22,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Asks questions over a supervised connection, and gives each answer to its question.
 ///
-/// Each accepted question is completed exactly once: with its answer, or with a failure when its
-/// deadline passes, when the connection ends, or when it is cancelled. The codec determines how
-/// answers find their questions: part::InOrder{}, or a codec of yours that writes and reads an id.
-/// Requests owns the supervisor of its connection.
+/// Each accepted question is completed exactly once, with its answer or with a failure. It fails
+/// when its deadline passes, when the connection ends, or when it is cancelled. The codec
+/// determines how answers find their questions: part::InOrder{}, or a codec of yours that writes
+/// and reads an id. Requests owns the supervisor of its connection.
 ///
 ///     Requests redis{transport, policy, part::InOrder{}, RequestsOptions{}};
 ///     auto asked = redis.ask(message, 2s, [](Result<Bytes, Failure> answer) { ... });

@@ -124,9 +124,10 @@ public:
 
     void start() { handle().start(); }
     /// Stops the supervisor and ends its connection. Outside a turn, the observer has been notified
-    /// when this returns. Inside a turn, or a call to the transport, the status changes at once,
-    /// and the observer is notified first after that hook or call. Inside a rule, or the observer
-    /// of a breaker, stopping is the next decision. No other hook follows until a later start().
+    /// when this returns. Inside a turn, or a call to the transport, the status changes at once.
+    /// The observer is notified after that hook or call, before anything else. Inside a rule, or
+    /// the observer of a breaker, stopping is the next decision. No other hook follows until a
+    /// later start().
     void stop() {
         // Events queued before the stop are discarded, except the end of the live connection: a
         // connection that has ended already must not linger.

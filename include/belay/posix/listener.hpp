@@ -135,8 +135,8 @@ public:
 
     /// Starts to listen at a Unix domain socket; a listener that listens already stops first.
     ///
-    /// It replaces the socket file of a server that has ended, and no other file. close() removes
-    /// the file, if it is still this listener's. The process's umask decides who may connect.
+    /// It replaces the socket file of a server that has ended, and no other file. `close()` removes
+    /// the file if it still belongs to this listener. The process's umask decides who may connect.
     ///
     /// Errors: UnixErrc; std::errc::address_in_use if another server listens there; those of the
     ///         system.

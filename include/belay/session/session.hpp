@@ -153,9 +153,9 @@ public:
 
     /// Makes all operations that send() has taken durable, as the journal's mode promises.
     ///
-    /// Errors: of the medium. After one the session is blocked and promises nothing more, except
-    /// after QueueErrc::displaced: the session reconnects, and continues when the journal's files
-    /// are at their path again.
+    /// Errors: of the medium. After one the session is blocked and promises nothing more. The
+    /// exception is QueueErrc::displaced: the session reconnects, and continues when the journal's
+    /// files are at their path again.
     /// Blocks: for one flush of the medium.
     [[nodiscard]] std::error_code commit() {
         dirty_ = dirty_ || displaced_;

@@ -127,8 +127,8 @@ public:
     }
     /// Whether the end of the session is still being reported to the server.
     [[nodiscard]] bool is_closing() const noexcept { return closed_ && !exchanges_.empty(); }
-    /// Returns the failure of the request that ended the session. There is no failure before it, and
-    /// if there was no session.
+    /// Returns the failure of the request that ended the session. There is none before that
+    /// request, and none without a session.
     [[nodiscard]] const Failure& end_failure() const noexcept { return end_failure_; }
 
 private:

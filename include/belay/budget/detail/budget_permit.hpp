@@ -13,7 +13,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The right to make one attempt, with the duty to report its result. It is the Permit of all
 /// budgets.
 ///
-/// `PermitData` is the data that the owner needs at the verdict. Only the first verdict counts. On a
+/// `PermitData` is what the owner needs at the verdict. Only the first verdict counts. On a
 /// rejected, moved-from or finished permit, a verdict does nothing. The destructor gives a neutral
 /// verdict, so no path leaks a permit. The owner must outlive the permit.
 ///
