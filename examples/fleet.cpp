@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MIT Three services as one: two answer, one is not there, and the others
-// do not wait for it.
+// SPDX-License-Identifier: MIT
+// Three services as one: two answer, one is not there, and the others do not wait for it.
 #include <cstdio>
 #include <memory>
 #include <vector>

@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: MIT Keeps a WebSocket open, sends a word whenever it is connected, and
-// ends after so many answers. example_websocket_client PORT TARGET WORD ANSWERS
+// SPDX-License-Identifier: MIT
+// Keeps a WebSocket open, sends a word whenever it is connected, and ends after so many answers.
+//   example_websocket_client PORT TARGET WORD ANSWERS
 #include <belay/adapter/asio_loop.hpp>
 #include <belay/adapter/beast_websocket.hpp>
 #include <belay/belay.hpp>
@@ -24,7 +25,7 @@ struct App {
         }
         std::fflush(stdout);
         if (change.to.state != LinkState::connected) return;
-        static_cast<void>(link.send(to_bytes(word)));
+        static_cast<void>(link.send(word));
     }
     void on_message(auto& link, const Bytes& message) {
         std::printf("answer: %s\n", std::string{as_text(message)}.c_str());

@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: MIT Code that the small programs share: a client that sends the numbers
-// 1 to 20, and a server that stores and acknowledges them. Each program adds one mistake.
+// SPDX-License-Identifier: MIT
+// Code that the small programs share: a client that sends the numbers 1 to 20, and a server that
+// stores and acknowledges them. Each program adds one mistake.
 #pragma once
 
 #include <charconv>
@@ -81,7 +82,7 @@ private:
     void tick() {
         while (sent_ < numbers && sent_ < observed_.acknowledged + options_.window) {
             observed_.history.invoke("client", sent_ + 1);
-            if (link_.send(to_bytes(std::to_string(sent_ + 1))) != SendResult::sent) break;
+            if (link_.send(std::to_string(sent_ + 1)) != SendResult::sent) break;
             ++sent_;
             expect_answer();
         }
