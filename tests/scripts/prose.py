@@ -73,7 +73,7 @@ EXCUSE_HEADER = re.compile(r"\s*// prose: (.+)$")
 
 def plain(text):
     """The text without markup; code in backquotes, and a quotation, count as one word."""
-    text = re.sub(r"`[^`]*`", "code", text)
+    text = re.sub(r"`[^`]*`", "`code`", text)
     text = re.sub(r'"[^"]*"', '"quotation"', text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     return re.sub(r"[*_]{1,2}(?=\w)|(?<=\w)[*_]{1,2}(?!\w)", "", text).strip()

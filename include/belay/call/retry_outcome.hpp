@@ -58,11 +58,9 @@ template <class R>
     return failure;
 }
 
-// The interpretation of a return type of the user's callable:
-// - `type` is the type that the caller gets.
-// - `classify` returns the reason why the call failed, if it did.
-// - `finish` turns the last value into the result, and `failure` is the verdict on that value.
-// - `without` makes a result if no call was made.
+// How a return type of the user's callable is interpreted. `type` is what the caller gets.
+// `classify` returns why the call failed, if it did. `finish` turns the last value into the result,
+// and `failure` is the verdict on that value. `without` makes a result if no call was made.
 
 /// A value that is always a success.
 template <class R>
