@@ -66,9 +66,8 @@ public:
     ///
     /// When the limit shrinks, or the other callers need more, calls of low priority are rejected
     /// first. Different shares make several levels. While no attempt is under way, one of low
-    /// priority is admitted. So the limit can grow again without the other callers, if the share is
-    /// at most 500: a limit grows only while at least half of it is used. It must not outlive the
-    /// limit.
+    /// priority is admitted. A limit grows only while at least half of it is used. So, if the share
+    /// is at most 500, it can grow again without the other callers. It must not outlive the limit.
     ///
     /// Models:        ShareableLike.
     /// Thread safety: any thread.

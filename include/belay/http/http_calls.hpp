@@ -153,8 +153,8 @@ private:
 
 }  // namespace detail
 
-/// Sends HTTP requests through any HttpLike, repeats those that failed for a passing reason, and
-/// protects each host by a budget of retries and a circuit breaker.
+/// Sends HTTP requests through any HttpLike, and repeats those that failed for a passing reason. A
+/// budget of retries and a circuit breaker protect each host.
 ///
 ///     posix::Loop loop;
 ///     curl::Http http{loop};

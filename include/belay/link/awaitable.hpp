@@ -314,7 +314,7 @@ template <detail::Supervised Link>
 /// the link's turn, never inside this call.
 ///
 /// A token with a connected cancellation slot (asio 1.19, Boost 1.77, or later) ends the wait with
-/// std::errc::operation_canceled in the next turn, and no message is lost. Emit the signal on the
+/// std::errc::operation_canceled in the next turn. No message is lost. Emit the signal on the
 /// link's home thread.
 ///
 /// Allocates: the handler, and as a command.

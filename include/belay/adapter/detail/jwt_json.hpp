@@ -102,6 +102,7 @@ struct JwtValue {
 /// - a text that is not UTF-8, and half of a surrogate pair;
 /// - a number beyond the range of a double;
 /// - a name that an object has twice.
+///
 /// A token has few members and needs no parser of a library, whose headers would take a quarter of
 /// a gigabyte to compile.
 class JwtObject {

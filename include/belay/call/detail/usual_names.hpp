@@ -9,8 +9,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// A public field or function of R: a single function, one that can be called without arguments, or
-// a field, also one of which no pointer exists. Not an enumerator, and not a type.
+// A public member of R: a function that is not overloaded, or can be called without arguments, or a
+// field, also one to which no pointer exists. Not an enumerator, and not a type.
 #define BELAY_DETAIL_NAMED(name)                                  \
     (                                                             \
         requires { &R::name; } || requires(R& r) { r.name(); } || \

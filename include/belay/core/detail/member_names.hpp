@@ -15,6 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 //   open waits.
 // - Links and rooms: framings, documents, room storage, room protocols.
 // - Data: stores, operations, remotes, file systems.
+//
 // belay would never call a hook of the wrong form, so it must detect every form to report the
 // mistake.
 struct MemberNames {

@@ -98,6 +98,7 @@ private:
     /// It is one of two kinds:
     /// - an edit that the server never gets, because it was dropped or rejected;
     /// - the version of the server, whose clock was ahead.
+    ///
     /// `ahead` lists the operations that get it back: those of the second kind, and removals. A
     /// restored server lacks the version that a removal saw, and may get it again. If it has an
     /// earlier removal meanwhile, it must distinguish the two.
