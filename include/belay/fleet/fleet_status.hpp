@@ -60,7 +60,7 @@ struct FleetCounters {
     /// The number of services in each state; see count(). A service is counted in a state as soon
     /// as its observer is notified of it.
     std::array<std::size_t, detail::link_states> totals{};
-    /// The number of services that wait in line to dial, in both lanes.
+    /// The number of services that wait to dial, in both lanes.
     std::size_t waiting_to_dial = 0;
     /// As FleetStatus::dialling.
     std::size_t dialling = 0;
