@@ -79,6 +79,13 @@ def plain(text):
     return re.sub(r"[*_]{1,2}(?=\w)|(?<=\w)[*_]{1,2}(?!\w)", "", text).strip()
 
 
+def item(words, text):
+    """The mark with which a list item begins; None if it is text, such as the end of poll(2), or a large number."""
+    found = ITEM.match(words)
+    goes_on = found and text and (text[-1].endswith("(") or re.match(r"\s*\d{3}", found[0]))
+    return None if goes_on else found
+
+
 def page_blocks(lines, tables=True):
     """(line, text, excused, kind) of each paragraph, list item and table cell."""
     begin, text, fenced, excused = 0, [], False, False
@@ -106,7 +113,7 @@ def page_blocks(lines, tables=True):
                 for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")):
                     yield number, cell.strip(), excused, "cell"
             excused = False
-        elif ITEM.match(line):
+        elif item(line, text):
             yield from done()
             begin, text = number, [ITEM.sub("", line, count=1)]
         else:
@@ -146,11 +153,11 @@ def docstring_blocks(lines):
         elif not words.strip() or words.startswith(("\\file", "    ", "|")):
             yield from done()
         else:
-            starts = ITEM.match(words) or FIELD.match(words) or (after and not own_line) or trailing != after
-            if starts or not text:
+            mark = item(words, text)
+            if mark or FIELD.match(words) or (after and not own_line) or trailing != after or not text:
                 yield from done()
                 begin = number
-            text.append(ITEM.sub("", words, count=1).strip())
+            text.append(words[mark.end() if mark else 0:].strip())
             trailing = after
     yield from done()
 
@@ -158,7 +165,7 @@ def docstring_blocks(lines):
 def comment_blocks(lines):
     """The same of each paragraph and list item of the comments that start with two slashes. A comment behind code goes on
     in the lines below it that have only a comment, in the same column."""
-    begin, text, excused, column, item = 0, [], False, None, False
+    begin, text, excused, column, in_item = 0, [], False, None, False
 
     def done():
         nonlocal text
@@ -177,14 +184,15 @@ def comment_blocks(lines):
             excused = False
             continue
         words = found[2]
-        is_code = words.startswith("    " if item and text else "  ")
+        is_code = words.startswith("    " if in_item and text else "  ")
         if not words or is_code or words.startswith(("NOLINT", "SPDX", "clang-format", "----")):
             yield from done()
             continue
-        if not text or column != found.start(2) or found[1].strip() or ITEM.match(words):
+        mark = item(words, text)
+        if not text or column != found.start(2) or found[1].strip() or mark:
             yield from done()
-            begin, column, item = number, found.start(2), bool(ITEM.match(words))
-        text.append(ITEM.sub("", words, count=1).strip())
+            begin, column, in_item = number, found.start(2), bool(mark)
+        text.append(words[mark.end() if mark else 0:].strip())
     yield from done()
 
 

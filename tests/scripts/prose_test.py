@@ -76,6 +76,9 @@ class ProseTest(unittest.TestCase):
             self.assertEqual(self.rules(f"int f();  // It {half}\nint g();  // and {half}\n", header), [])
             self.assertEqual(self.rules(f"// - it {half}\n// - and {half}\n//\n// it {half}\n", header), [])
             self.assertEqual(self.rules(f"// - it {half}\n//   and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"// It {half} poll(\n// 2) and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"// It {half} to\n// 4999. It {half}\n", header), [])
+            self.assertEqual(self.rules(f"// 1. It {half}\n//    it\n// 2. It {half}\n", header), [])
             self.assertEqual(self.rules(f"// It.\n//   {LONG}\nput(\"http://{LONG}\");\n", header), [])
             self.assertEqual(self.rules(f"// prose: a citation\n// {LONG}\n", header), [])
 
