@@ -105,7 +105,7 @@ def page_blocks(lines, tables=True):
         elif EXCUSE_PAGE.match(line):
             yield from done()
             excused = True
-        elif not line.strip() or line.startswith(("#", ">", "<", "![")):
+        elif not line.strip() or line.startswith(("#", ">", "<", "![")) or (line.startswith("    ") and not text):
             yield from done()
         elif line.lstrip().startswith("|"):
             yield from done()
@@ -289,7 +289,7 @@ class Prose:
                 self.report(f"commit {commit}", 1, "commit-subject", f'"{subject}": {instead}')
 
     def check(self, paths=None):
-        pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"]
         pages = [page for page in pages if (self.root / page).is_file()]
         pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
         headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))

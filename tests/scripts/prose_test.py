@@ -49,6 +49,7 @@ class ProseTest(unittest.TestCase):
         self.assertEqual(self.found("A page.\n\n" + LONG + "\n"), [["docs/a.md:3", "length"]])
         self.assertEqual(self.rules(FITTING + "\n"), [])
         self.assertEqual(self.rules(f"- {LONG}\n"), ["length"])
+        self.assertEqual(self.rules(f"Run:\n\n    {LONG}\n"), [])
         self.assertEqual(self.rules(f"| a | {LONG} |\n|---|---|\n"), ["length"])
 
     def test_what_is_not_read(self):
