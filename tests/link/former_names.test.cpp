@@ -3,12 +3,8 @@
 // Method: the former name beside the present one, on scripted transports.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-#include <type_traits>
-
-#include <belay/core/machine_like.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/link/validated.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/link/link_rig.hpp"
@@ -18,9 +14,6 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
 using belay_test::Wire;
-
-static_assert(std::is_same_v<driver::Lifeline, driver::LifetimeFlag>);
-static_assert(std::is_same_v<part::Say<int, int>, part::CheckSender<int, int>>);
 
 TEST_CASE("Supervisor::heard_at returns what received_at returns", "[link][former_names][unit]") {
     Wire wire;
