@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A chat of lines in an io_context: what is typed is sent, what others say is printed; what is typed
-// while the server is away is kept, and said later.   example_asio_chat PORT
+// A chat of lines in an io_context. It sends each line that you type, and prints those of others.
+// It keeps lines that you type while the server is away, and sends them later.
+//   example_asio_chat PORT
 #include <belay/adapter/asio_loop.hpp>
 #include <belay/adapter/asio_tcp.hpp>
 #include <belay/adapter/boost_asio.hpp>

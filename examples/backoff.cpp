@@ -31,7 +31,7 @@ static_assert(Backoff{FullJitter{}, Cap{1h}, squares}.max_delay(2) == 9s);
 
 namespace {
 
-// From a configuration: what is wrong is said, never replaced.
+// From a configuration: a wrong value is reported, and never replaced.
 bool rejects(Duration cap) {
     const auto backoff = make_backoff(SmoothJitter{}, Cap{cap}, 1s);
     if (!backoff) std::printf("rejected: %s\n", backoff.error().message().c_str());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One breaker shared by many callers: while the server is down, few of them ask it. Then one by
-// hand, with everything: a rate or slow calls trip it, two probes decide, an observer hears of it,
+// hand, with everything: a rate or slow calls trip it, two probes decide, an observer is notified,
 // and it survives a restart.
 #include <belay/breaker/any_trip.hpp>
 #include <belay/breaker/count_window.hpp>

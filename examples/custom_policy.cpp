@@ -29,7 +29,8 @@ struct Squares {
     }
 };
 
-/// A rule: no attempt in the first `quiet` after each full minute, when everybody's jobs start.
+/// A rule: no attempt in the first `quiet` after each full minute, when the jobs of many programs
+/// start.
 struct AvoidMinuteStart {
     static constexpr std::string_view name = "AvoidMinuteStart";
     Duration quiet;
@@ -50,7 +51,7 @@ struct FailuresAhead {
     constexpr void reset() noexcept { balance = 0; }
 };
 
-/// An observer: says what happened.
+/// An observer that prints what happened.
 struct PrintingObserver {
     const VirtualSleeper& sleeper;
     [[nodiscard]] double at() const {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Three services as one: two answer, one is not there, and nobody waits for it.
+// Three services as one: two answer, one is not there, and the others do not wait for it.
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What the application wants to know of a service.
+/// The events of a service that the application prints.
 struct App {
     int answers = 0;
     void on_state(auto& link, const Transition& change) {
@@ -24,7 +24,7 @@ struct App {
     }
 };
 
-/// The other end: sends back what it hears.
+/// The other end, which sends back each message.
 struct Echo {
     void on_message(auto& link, const Bytes& message) { static_cast<void>(link.send(message)); }
 };
@@ -47,7 +47,8 @@ int main() {
     const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
     const posix::Tcp to_host{loop, {"127.0.0.1", host.port()}};
     auto& assets = fleet.add("assets", to_host, policy, App{});
-    fleet.add("intents", posix::Tcp{loop, {"127.0.0.1", 1}}, policy, App{});  // nobody is there
+    fleet.add("intents", posix::Tcp{loop, {"127.0.0.1", 1}}, policy, App{});  // no server listens
+                                                                              // there
     auto& render = fleet.add("render", to_host, policy, App{});
     fleet.start();
     const auto done = [&] { return assets.observer().answers + render.observer().answers == 200; };

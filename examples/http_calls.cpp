@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using Calls = HttpCalls<curl::Http, LoopSleeper<posix::Loop<>>>;
 
 Task<bool> place_order(Calls& calls, std::string url) {
-    // The key tells the server that both are the same order, so the POST may be repeated.
+    // With the key, the server detects that both are the same order, so the POST may be repeated.
     HttpRequest order{.url = url,
                       .method = "POST",
                       .headers = {{"Idempotency-Key", "order-7"}},

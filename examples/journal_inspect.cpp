@@ -97,7 +97,7 @@ int verdict(const tool::JournalReport& found) {
     return found.is_whole() ? 0 : 1;
 }
 
-/// What is done with a journal, and with one that is a work queue's.
+/// The functions for a journal, and for one that is a work queue's.
 int look_at_journal(posix::Files& files, const Options& options, const tool::JournalReport& found) {
     if (options.operations) {
         const auto again = tool::inspect_journal(
@@ -144,7 +144,7 @@ int look_at_work(posix::Files& files, const Options& options, const tool::Journa
 
 int run(const Options& options) {
     posix::Files files;
-    // How far operations were acknowledged is known at the end only, so they are told later.
+    // The last acknowledged operation is known only at the end, so operations are printed later.
     auto found = tool::inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
     if (!found) return refuse(found.error().message());
     print(*found);

@@ -64,7 +64,7 @@ std::string result_of(const Result<Bytes, Failure>& answer) {
 }
 
 Task<bool> call(auto& rpc, std::string method, json params, Duration within) {
-    const auto answer = co_await rpc.ask(to_bytes(request(method, params).dump()), within);
+    const auto answer = co_await rpc.ask(request(method, params).dump(), within);
     std::printf("%s%s = %s\n", method.c_str(), params.dump().c_str(), result_of(answer).c_str());
     co_return answer.has_value();
 }
@@ -76,9 +76,9 @@ struct Server {
     void on_message(auto& link, const Bytes& message) {
         requests.push_back(json_of(message));
         if (requests.back()["method"] != "sum") return;
-        static_cast<void>(link.send(to_bytes(request("progress", {requests.size()}).dump())));
+        static_cast<void>(link.send(request("progress", {requests.size()}).dump()));
         for (; !requests.empty(); requests.pop_back()) {
-            static_cast<void>(link.send(to_bytes(answer(requests.back()).dump())));
+            static_cast<void>(link.send(answer(requests.back()).dump()));
         }
     }
     static json answer(const json& request) {

@@ -8,7 +8,7 @@
 
 #include <belay/session.hpp>
 
-/// What outlives the server's process in the examples, as a disk would.
+/// Outlives the server's process in the examples, as a disk would.
 struct LedgerStorage {
     belay::Id store{std::byte{42}};
     std::map<belay::Id, belay::Progress> progress;

@@ -21,7 +21,7 @@ struct Response {
     std::string text;
 };
 
-// What a failure is: only the caller knows.
+// Only the caller can decide what a failure is.
 Failure classify(const Response& response) {
     if (response.status == 429) return {.cause = Cause::overloaded, .retry_after = 5s};
     if (response.status >= 500) return {.cause = Cause::lost};

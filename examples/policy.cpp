@@ -7,7 +7,7 @@
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;
 
-/// Our own rule: never again after the server has said that the data is damaged.
+/// Our own rule: stops after the server has reported that the data is damaged.
 struct StopOnCorrupt {
     static constexpr std::string_view name = "StopOnCorrupt";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A durable queue of jobs: what is taken survives the process, and is worked off in order, each
-// once. An observer counts, and tells of what is rejected.
+// A durable queue of jobs. Accepted jobs survive the process, and are done in order, each once. An
+// observer counts, and prints rejected jobs.
 #include <cstdio>
 #include <filesystem>
 #include <optional>

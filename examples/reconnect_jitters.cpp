@@ -27,7 +27,7 @@ namespace {
 constexpr int clients = 1000;
 constexpr Duration server_dies = 5s, server_returns = 65s, end = 110s, slot = 100ms;
 
-/// What the thousand did.
+/// The dials of the thousand clients.
 struct Tally {
     std::vector<int> attempts = std::vector<int>(static_cast<std::size_t>(end / slot) + 1);
     std::vector<Duration> connected_again;

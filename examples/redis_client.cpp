@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A Redis client over belay's TCP: commands with deadlines, answered in order. Counts visits until
-// somebody sets the key "end".   example_redis_client PORT
+// a client sets the key "end".   example_redis_client PORT
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -48,7 +48,7 @@ Bytes command(std::initializer_list<std::string_view> words) {
         text += "$" + std::to_string(word.size()) + "\r\n";
         text.append(word) += "\r\n";
     }
-    return to_bytes(as_bytes(text));
+    return to_bytes(text);
 }
 
 /// Writes each change of the connection.

@@ -37,7 +37,7 @@ struct App {
     std::string subscribe;
     void on_state(auto& link, const Transition& change) {
         if (change.to.state != LinkState::connected) return;
-        static_cast<void>(link.send(to_bytes(subscribe)));
+        static_cast<void>(link.send(subscribe));
     }
     void on_message(auto& link, const Bytes& reply) {
         std::printf("%s", std::string{as_text(reply)}.c_str()), std::fflush(stdout);

@@ -86,7 +86,8 @@ int main() {
     const std::filesystem::path directory =
         std::filesystem::temp_directory_path() / ("belay-rooms-" + std::to_string(entropy()));
     std::filesystem::create_directory(directory);
-    // What doc.getText('t').insert(0, 'at dawn') of client 7 makes, in a frame of y-websocket.
+    // The update that doc.getText('t').insert(0, 'at dawn') of client 7 makes, in a frame of
+    // y-websocket.
     const Client writer{
         bytes_of({0, 2, 17, 1, 1, 7, 0, 4, 1, 1, 't', 7, 'a', 't', ' ', 'd', 'a', 'w', 'n', 0})};
     const bool first = serve(directory.string(), writer);

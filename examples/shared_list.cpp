@@ -19,9 +19,7 @@ using namespace belay;  // in examples only
 using namespace std::chrono_literals;
 
 struct TextCodec {
-    bool encode(const std::string& text, Bytes& into) const {
-        return into = to_bytes(as_bytes(text)), true;
-    }
+    bool encode(const std::string& text, Bytes& into) const { return into = to_bytes(text), true; }
     std::optional<std::string> decode(BytesView bytes) const { return std::string{as_text(bytes)}; }
 };
 using Store = sqlite::Store<TextCodec>;

@@ -46,7 +46,7 @@ private:
         int number;
         void on_state(auto& link, const Transition& t) {
             if (t.to.state != LinkState::connected) return;
-            static_cast<void>(link.send(to_bytes("hello, visit " + std::to_string(number))));
+            static_cast<void>(link.send("hello, visit " + std::to_string(number)));
             if (number < 4) link.stop();
         }
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Keeps a WebSocket alive: says a word whenever it is connected, and ends after so many answers.
+// Keeps a WebSocket open, sends a word whenever it is connected, and ends after so many answers.
 //   example_websocket_client PORT TARGET WORD ANSWERS
 #include <belay/adapter/asio_loop.hpp>
 #include <belay/adapter/beast_websocket.hpp>
@@ -25,7 +25,7 @@ struct App {
         }
         std::fflush(stdout);
         if (change.to.state != LinkState::connected) return;
-        static_cast<void>(link.send(to_bytes(word)));
+        static_cast<void>(link.send(word));
     }
     void on_message(auto& link, const Bytes& message) {
         std::printf("answer: %s\n", std::string{as_text(message)}.c_str());
@@ -53,6 +53,6 @@ int main(int count, char** arguments) {
         App{arguments[3], std::atoi(arguments[4])}};
     loop.attach(link);
     link.start();
-    context.run();  // until nobody waits for anything: the link was stopped
+    context.run();  // returns when nothing waits any more, because the link was stopped
     return link.observer().answers == 0 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the small programs share: a client that sends the numbers 1 to 20, and a server that stores
-// and acknowledges them. Each program adds one mistake.
+// Code that the small programs share: a client that sends the numbers 1 to 20, and a server that
+// stores and acknowledges them. Each program adds one mistake.
 #pragma once
 
 #include <charconv>
@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 inline constexpr std::uint64_t numbers = 20;
 
-/// What the test observes. It lives longer than the processes.
+/// The data that the test observes. It lives longer than the processes.
 struct Observed {
     explicit Observed(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -82,7 +82,7 @@ private:
     void tick() {
         while (sent_ < numbers && sent_ < observed_.acknowledged + options_.window) {
             observed_.history.invoke("client", sent_ + 1);
-            if (link_.send(to_bytes(std::to_string(sent_ + 1))) != SendResult::sent) break;
+            if (link_.send(std::to_string(sent_ + 1)) != SendResult::sent) break;
             ++sent_;
             expect_answer();
         }
@@ -217,7 +217,7 @@ private:
     std::uint64_t last_ = 0;
 };
 
-/// What a server requires when it starts: nothing that was acknowledged is lost.
+/// Checks when a server starts that nothing that was acknowledged is lost.
 inline void require_no_loss(Observed& observed, std::uint64_t last) {
     observed.world.require("no acknowledged loss", last >= observed.acknowledged
                                                        ? std::string{}

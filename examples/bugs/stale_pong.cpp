@@ -35,7 +35,7 @@ public:
 private:
     void tick() {
         sent_at_.push_back(host_.now());
-        static_cast<void>(link_.send(to_bytes(std::to_string(sent_at_.size()))));
+        static_cast<void>(link_.send(std::to_string(sent_at_.size())));
         host_.after(200ms, [this] { tick(); });
     }
 

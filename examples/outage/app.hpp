@@ -18,7 +18,7 @@ namespace outage {
 template <class Ledger>
 int run(int count, char** words) {
     struct {
-        int operator()(const HelpWanted& help) const {
+        int operator()(const HelpText& help) const {
             std::cout << help.text;
             return exit_ok;
         }

@@ -74,7 +74,7 @@ void Child::start(std::vector<std::string> words) {
 }
 
 void Child::become(const Pipes& pipes, std::vector<std::string>& words, pid_t parent) noexcept {
-    // Whatever becomes of the demo, no process of it stays behind.
+    // However the demo ends, no process of it stays behind.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1);
     // Ctrl-C is for the demo, which ends its children in good order.

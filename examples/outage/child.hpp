@@ -15,7 +15,7 @@
 
 namespace outage {
 
-/// What a Child tells its owner, on the loop's thread.
+/// The events of a Child, which its owner receives on the loop's thread.
 struct ChildHooks {
     std::function<void(std::string_view)> on_report;
     /// A line that it wrote for people.
@@ -37,9 +37,9 @@ public:
     void start(std::vector<std::string> words);
     /// Sends a signal, unless it has ended.
     void signal(int number) noexcept;
-    /// SIGKILL; what it had reported until then is told before this returns.
+    /// Sends SIGKILL. Its reports until then are passed on before this returns.
     void kill();
-    /// Tells it something.
+    /// Sends it a command.
     void command(const std::string& line);
 
     [[nodiscard]] bool running() const noexcept { return pid_ > 0; }

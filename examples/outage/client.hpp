@@ -52,7 +52,7 @@ public:
             session_.start();
             loop_.run();
         }
-        // What was read is durable; what was acknowledged need not be sent again.
+        // The lines that were read are durable. Acknowledged ones need not be sent again.
         const std::error_code error = session_.commit();
         session_.stop();
         if (error && exit_ == exit_ok) journal_failed(error);
@@ -72,7 +72,7 @@ private:
             me->on_blocked(why, f);
         }
     };
-    struct Say {
+    struct Print {
         void operator()(std::string_view line) const {
             std::cout << "outage " << line << std::endl;
         }
@@ -109,7 +109,7 @@ private:
     Client(const ClientOptions& options, const belay::Id& sender, belay::posix::Journal journal)
         : lines_{options.file},
           report_{options.control.report},
-          log_{Say{}, belay::LogLevel::quiet, "client"},
+          log_{Print{}, belay::LogLevel::quiet, "client"},
           session_{transport(loop_, options), demo_policy(), Queue{std::move(journal)},
                    belay::SessionOptions{.id = sender}, Observer{this}},
           // Under control it waits until it is allowed to read further.
@@ -127,9 +127,9 @@ private:
         loop_.attach(feed_);
         report_queue();
         if (!report_.on()) {
-            Say{}("client: " + std::to_string(session_.status().acknowledged) + " of " +
-                  std::to_string(lines_.count()) + " lines delivered, " +
-                  std::to_string(session_.depth()) + " wait in the journal");
+            Print{}("client: " + std::to_string(session_.status().acknowledged) + " of " +
+                    std::to_string(lines_.count()) + " lines delivered, " +
+                    std::to_string(session_.depth()) + " wait in the journal");
         }
     }
 
@@ -163,7 +163,7 @@ private:
     bool finish_if_done() {
         if (session_.status().acknowledged != lines_.count()) return false;
         if (!report_.on()) {
-            Say{}("client: all " + std::to_string(lines_.count()) + " lines are delivered");
+            Print{}("client: all " + std::to_string(lines_.count()) + " lines are delivered");
         }
         end(exit_ok);
         return true;
@@ -217,7 +217,7 @@ private:
     belay::posix::Loop<> loop_;
     Reporter report_;
     int exit_ = exit_ok;
-    belay::LinkLog<Say> log_;
+    belay::LinkLog<Print> log_;
     Session session_;
     Feed<Session> feed_;
     Signals<Stop> signals_;

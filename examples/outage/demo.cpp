@@ -183,7 +183,8 @@ int report_end(const FaultInjector& injector, Run& run) {
         std::cout << "picture: " << picture << std::endl;
     }
     if (injector.end() == FaultInjector::End::broken) return injector.trouble_code();
-    // What is wrong stays to be looked at, and is not resumed: there is nothing left to send.
+    // The files of a failed run stay for inspection. The run is not resumed, because there is
+    // nothing left to send.
     run.finish();
     return good ? exit_ok : exit_wrong;
 }

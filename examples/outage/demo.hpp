@@ -9,7 +9,7 @@
 
 namespace outage {
 
-/// Where the demo's files are when nobody says otherwise.
+/// Where the demo's files are by default.
 [[nodiscard]] std::string default_directory();
 
 /// Runs the demo.   Returns: the exit code.   Throws: Refusal.

@@ -41,7 +41,7 @@ class FaultInjector {
 public:
     enum class End : std::uint8_t {
         running,
-        delivered,    ///< the client says so; the ledger decides
+        delivered,    ///< as the client reports; the ledger decides
         interrupted,  ///< by stop()
         broken        ///< a part ended by itself, or nothing moved; see trouble()
     };
@@ -58,7 +58,7 @@ public:
     void stop();
 
     [[nodiscard]] End end() const noexcept { return end_; }
-    /// What went wrong, in words; empty if nothing did.
+    /// The failure in words; empty if there was none.
     [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
     /// The exit code of the part that ended by itself; exit_wrong if it had none.
     [[nodiscard]] int trouble_code() const noexcept { return trouble_code_; }

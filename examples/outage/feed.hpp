@@ -43,7 +43,7 @@ public:
     }
 
     void advance(belay::Instant now) {
-        // What was missed in an outage is made up for, but not more than a second of it.
+        // After an outage it makes up for the lines that it missed, for a second of them at most.
         due_ = std::max(due_, now - std::chrono::seconds{1});
         for (unsigned left = lines_per_turn_max; left != 0 && deadline() <= now; --left) {
             const auto taken = session_.send(belay::as_bytes(lines_.at(next())));

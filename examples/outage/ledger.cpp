@@ -48,8 +48,8 @@ constexpr std::uint64_t unmix(std::uint64_t z) {
 }
 static_assert(unmix(belay::detail::mix64(0x0123456789ABCDEFU)) == 0x0123456789ABCDEFU);
 
-/// Whether `next` can be the check after `body`, for any of the 2^32 salts that a sender may have
-/// used: the salt is solved for, and damage gives one that is none.
+/// Returns whether `next` can be the check after `body`, for any of the 2^32 salts that a sender
+/// may have used. It solves for the salt. Damage gives a number that is no salt.
 bool follows(std::uint64_t previous, std::uint64_t next, belay::BytesView body) {
     constexpr std::uint64_t inverse = 0xF1DE83E19937733DU;
     static_assert(inverse * 0x9E3779B97F4A7C15U == 1);

@@ -27,7 +27,7 @@ public:
     [[nodiscard]] std::uint64_t count() const noexcept { return lines_.size(); }
     /// Pre: 1 <= number <= count().
     [[nodiscard]] std::string_view at(std::uint64_t number) const { return lines_[number - 1]; }
-    /// Tells files apart.
+    /// Distinguishes files.
     [[nodiscard]] std::uint32_t checksum() const noexcept;
 
 private:

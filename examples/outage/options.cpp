@@ -126,7 +126,7 @@ Options parse_demo(Words words, const std::string& default_dir) {
     DemoOptions o;
     o.dir = default_dir;
     for (std::string_view name; words.next(name);) {
-        if (name == "--help" || name == "-h") return HelpWanted{demo_help};
+        if (name == "--help" || name == "-h") return HelpText{demo_help};
         if (name == "--file")
             o.file = words.path();
         else if (name == "--dir")
@@ -162,7 +162,7 @@ Options parse_server(Words words) {
     ServerOptions o;
     bool port_given = false;
     for (std::string_view name; words.next(name);) {
-        if (name == "--help" || name == "-h") return HelpWanted{server_help};
+        if (name == "--help" || name == "-h") return HelpText{server_help};
         if (name == "--port") {
             o.listen.port = words.number<std::uint16_t>(65535);
             port_given = true;
@@ -181,7 +181,7 @@ Options parse_server(Words words) {
 Options parse_client(Words words) {
     ClientOptions o;
     for (std::string_view name; words.next(name);) {
-        if (name == "--help" || name == "-h") return HelpWanted{client_help};
+        if (name == "--help" || name == "-h") return HelpText{client_help};
         if (name == "--connect") {
             const std::string_view text = words.value();
             const auto endpoint = belay::posix::Endpoint::parse(text);

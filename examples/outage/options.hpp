@@ -51,11 +51,11 @@ struct ClientOptions {
 };
 
 /// `--help`, of the part that was asked.
-struct HelpWanted {
+struct HelpText {
     std::string_view text;
 };
 
-using Options = std::variant<HelpWanted, DemoOptions, ServerOptions, ClientOptions>;
+using Options = std::variant<HelpText, DemoOptions, ServerOptions, ClientOptions>;
 
 /// Reads a command line without the program's name.   Throws: Refusal.
 [[nodiscard]] Options parse_options(const std::vector<std::string_view>& words,

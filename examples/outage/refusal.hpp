@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-/// \file outage/refusal.hpp
-/// Refusal and the exit codes: how the demo says no.
+/// \file outage/refusal.hpp Refusal and the exit codes: how the demo reports that it cannot run.
 #pragma once
 
 #include <stdexcept>
 
 namespace outage {
 
-/// What the processes of the demo end with.
+/// The exit codes of the processes of the demo.
 enum Exit : int {
     exit_ok = 0,            ///< everything was delivered, and the verdict is good
     exit_wrong = 1,         ///< something was lost, repeated, or cannot be delivered

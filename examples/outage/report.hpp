@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file outage/report.hpp
-/// What server and client tell the demo that started them, and what it tells them: lines of words.
+/// \file outage/report.hpp The reports of server and client to the demo that started them, and its
+/// commands to them: lines of words.
 ///
 /// Times are nanoseconds of the machine's steady clock, which all processes share.
 ///
@@ -39,7 +39,7 @@ public:
         for (std::size_t done = 0; done < text.size();) {
             const ssize_t n = ::write(fd_, text.data() + done, text.size() - done);
             if (n < 0 && errno == EINTR) continue;
-            // The demo is gone; the command pipe says so too.
+            // The demo has ended; the command pipe is closed, too.
             if (n < 0) return;
             done += static_cast<std::size_t>(n);
         }
@@ -92,7 +92,7 @@ private:
     belay::posix::Watch watch_;
 };
 
-/// A moment as the processes tell it to each other.
+/// A moment in the form in which the processes exchange it.
 [[nodiscard]] inline std::string to_words(belay::Instant t) {
     return std::to_string(t.time_since_epoch().count());
 }

@@ -19,7 +19,7 @@ struct RunState {
     Counts done;
     bool finished = false;
 
-    /// What the last run in this directory left; none if there was none.
+    /// The state that the last run left in this directory; none if there was no run.
     /// Throws: Refusal if it is damaged.
     [[nodiscard]] static std::optional<RunState> load(const std::string& directory);
     /// Throws: Refusal.

@@ -30,8 +30,8 @@ struct Plan {
     std::uint64_t at_line;
 };
 
-/// Spreads the faults in a random order over the lines from `from` to nearly `total`; the clock has
-/// no part in it, so that all of them happen, however fast the lines go.
+/// Spreads the faults in a random order over the lines from `from` to nearly `total`. It uses no
+/// clock, so all of them happen, at any speed of the lines.
 ///
 /// Returns: by rising line, each below `total`.   Pre: from < total.
 [[nodiscard]] std::vector<Plan> make_schedule(std::uint64_t seed, const Counts& counts,

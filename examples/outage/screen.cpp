@@ -36,7 +36,7 @@ std::string count_of(unsigned done, unsigned wanted) {
     return std::to_string(done) + "/" + std::to_string(wanted);
 }
 
-/// What the connection does, and what it waits for.
+/// The state of the connection, and the event for which it waits.
 std::string connection(const View& v, belay::Instant now) {
     if (v.state == "down") return "no client";
     std::string text = v.state;

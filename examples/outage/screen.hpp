@@ -11,7 +11,7 @@
 
 namespace outage {
 
-/// What there is to see of a run.
+/// Shows a run.
 struct View {
     belay::Instant begin{};
     std::uint64_t total = 0;
@@ -43,7 +43,7 @@ public:
 
     /// Something happened: a line where the picture does not show it by itself.
     void event(const View& view, belay::Instant now, std::string_view text);
-    /// What must be read by people in any case.
+    /// Prints text that people must read in any case.
     void say(std::string_view text);
     /// Shows where things are.
     void show(const View& view, belay::Instant now);

@@ -9,7 +9,7 @@
 
 namespace outage {
 
-/// Who we are: random at the first start, and from then on what `sender.txt` says.
+/// The id of this sender. It is random at the first start, and read from `sender.txt` from then on.
 /// Throws: Refusal.
 [[nodiscard]] belay::Id sender_id(const std::string& directory);
 

@@ -122,7 +122,7 @@ private:
             std::to_string(receiver_.ledger().delivered()) + " lines in " + ledger_path_);
     }
 
-    /// Started alone, it tells people; started by the demo, that does.
+    /// Prints for people if it was started alone. Otherwise the demo prints.
     void say(const std::string& text) {
         if (!report_.on()) std::cout << "outage server: " << text << std::endl;
     }

@@ -17,7 +17,7 @@
 namespace outage {
 
 /// Calls `on_signal(int)` on the loop's thread for each of the signals; one per process. A signal
-/// that whoever started the process had it ignore stays ignored.
+/// that was ignored when the process started stays ignored.
 template <class F>
 class Signals {
 public:
@@ -59,7 +59,7 @@ private:
     static void handle(int signal) {
         const int saved = errno;
         const auto byte = static_cast<unsigned char>(signal);
-        // A full pipe already says that signals came.
+        // A full pipe shows already that signals came.
         if (sink() != -1 && ::write(sink(), &byte, 1) != 1) errno = saved;
         errno = saved;
     }

@@ -12,7 +12,7 @@
 
 namespace outage {
 
-/// What the FaultInjector does.
+/// The faults of the FaultInjector.
 enum class Fault : std::uint8_t { kill_server, freeze_server, kill_client };
 
 /// "server killed", "server frozen", "client killed".
@@ -23,7 +23,8 @@ class Timeline {
 public:
     struct State {
         belay::Instant at;
-        /// Of the link: connected, connecting, cooldown and so on; "down" while there is no client.
+        /// The state of the link: connected, connecting, cooldown and so on; "down" while there is
+        /// no client.
         std::string name;
     };
     struct Queue {

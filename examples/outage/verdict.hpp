@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file outage/verdict.hpp
-/// The verdict: compares the ledger with the file, and believes nobody.
+/// \file outage/verdict.hpp The verdict: compares the ledger with the file, and uses no report of a
+/// process.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace outage {
 
-/// What a comparison of the ledger file with the input found.
+/// The result of comparing the ledger file with the input.
 struct Verdict {
     std::uint64_t lines = 0;
     std::uint64_t lost = 0;          ///< numbers that are not in the ledger with the line's bytes

@@ -83,7 +83,8 @@ public:
         // If only the flush of the note failed, the next start reports it, also after this.
         if (const std::error_code not_noted = notes_.add({board, folder}))
             return "the restore was not begun, it cannot be noted: " + not_noted.message();
-        // What the board has now would be merged with the copy. The clients begin anew.
+        // Otherwise the present content of the board would be merged with the copy. The clients
+        // begin anew.
         const auto reset =
             call<Error>([this, board](auto done) { rooms_.reset(board, std::move(done)); });
         if (!reset || *reset) return (reset ? reset->message() : "the server stops") + look;

@@ -41,7 +41,7 @@ public:
     /// Starts the threads.   Pre: it is called once, and no other process listens there.
     boost::system::error_code listen(const std::string& path) {
         boost::system::error_code error;
-        // Of one that was killed.
+        // The socket of a server that was killed.
         ::unlink(path.c_str());
         if (path.size() >= sizeof(sockaddr_un::sun_path)) return boost::asio::error::name_too_long;
         acceptor_.open(Local{}, error);

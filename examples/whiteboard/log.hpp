@@ -14,8 +14,8 @@
 #include <string>
 #include <string_view>
 
-/// Prints at most `lines_per_minute` lines for each kind of event. Of the others it prints only the
-/// number; /metrics counts all events by their reason.
+/// Prints at most `lines_per_minute` lines for each kind of event. It prints only the number of the
+/// others. /metrics counts all events by their reason.
 ///
 /// Thread safety: any thread.
 class EventLog {

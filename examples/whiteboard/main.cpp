@@ -135,7 +135,7 @@ Result<sqlite::Boards, std::string> rights_in(const std::string& path, Duration 
 Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
     auto boards = rights_in(path);
     if (!boards) return boards.error();
-    // What was permitted, or taken away, since the first start stays so.
+    // Rights that were granted or revoked since the first start stay as they are.
     const auto known = boards->access({.board = "demo", .user = "ada"});
     if (!known) return path + ": " + known.error().message();
     if (*known) return std::move(*boards);
@@ -148,7 +148,8 @@ Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
     return std::move(*boards);
 }
 
-/// What the bearer of a request may do on a board: for the page, which shows its tools or not.
+/// Answers with the rights that the bearer of a request has on a board, so that the page shows its
+/// tools or not.
 HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
                            const jwt::Verifier& verifier) {
     const RoomRequest asked = room_request({.target = request.url}, "/access/");
@@ -286,7 +287,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     boost::asio::io_context context{1};
     AsioLoop loop{context};
     EventLog log;
-    // What any program changes in the database is checked again.
+    // The rights are checked again after any program has changed the database.
     std::function<void(const std::string& board)> on_changed;
     sqlite::Boards::OnThread checks{
         std::move(*of_rooms), {.on_changed = [&](std::string_view board) {

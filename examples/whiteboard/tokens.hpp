@@ -14,7 +14,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/// Of no padding, as in JSON Web Tokens.
+/// Without padding, as in JSON Web Tokens.
 inline std::string base64url(std::string_view bytes) {
     constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     std::string out;
@@ -27,7 +27,7 @@ inline std::string base64url(std::string_view bytes) {
     return out;
 }
 
-/// A token that says who somebody is, for a week.
+/// A token that names a user, and is valid for a week.
 inline std::string token_of(std::string_view user, const std::string& secret) {
     using namespace std::chrono;
     const auto now = duration_cast<seconds>(system_clock::now().time_since_epoch()).count();

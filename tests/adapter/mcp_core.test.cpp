@@ -499,7 +499,7 @@ TEST_CASE("McpCore starts a new session after a lost one, once for each call",
     if (status == 400) {
         std::vector<McpSend> sends = scripted.core.sends();
         REQUIRE(sends.size() == 2);
-        CHECK(sends[0].aim == Aim::farewell);
+        CHECK(sends[0].aim == Aim::end_session);
         CHECK(sends[0].session == "s-1");
         CHECK(sends[1].aim == Aim::initialize);
         CHECK(sends[1].session.empty());
@@ -640,22 +640,22 @@ TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][m
     CHECK_FALSE(scripted.core.awaits(second.number));
     // Its answer comes too late.
     scripted.answer(second, json_head(), result_text(second.number, "{}"));
-    CHECK_FALSE(scripted.core.has_news());
+    CHECK_FALSE(scripted.core.has_output());
 
     // What has not been sent is not, and needs no goodbye.
     scripted.core.give_up(scripted.call());
-    CHECK_FALSE(scripted.core.has_news());
+    CHECK_FALSE(scripted.core.has_output());
     ScriptedServer fresh;
     fresh.core.give_up(fresh.call());
     fresh.begin_session();
-    CHECK_FALSE(fresh.core.has_news());
+    CHECK_FALSE(fresh.core.has_output());
 }
 
 TEST_CASE("McpCore::close ends the session once, and sends nothing afterwards",
           "[adapter][mcp_core][unit]") {
     ScriptedServer idle;
     idle.core.close();
-    CHECK_FALSE(idle.core.has_news());
+    CHECK_FALSE(idle.core.has_output());
     CHECK_FALSE(idle.core.is_closing());
 
     const int status = GENERATE(200, 404, 405, 503);
@@ -666,15 +666,15 @@ TEST_CASE("McpCore::close ends the session once, and sends nothing afterwards",
     const McpSend call = scripted.next(Aim::call);
     scripted.core.close();
     CHECK(scripted.core.drops() == std::vector<std::uint64_t>{call.number});
-    const McpSend farewell = scripted.next(Aim::farewell);
-    CHECK(farewell.session == "s-1");
+    const McpSend end_session = scripted.next(Aim::end_session);
+    CHECK(end_session.session == "s-1");
     CHECK(scripted.core.is_closing());
     scripted.core.finish(call.number, json_head());
-    scripted.answer(farewell, {.status = status}, "");
+    scripted.answer(end_session, {.status = status}, "");
     CHECK_FALSE(scripted.core.is_closing());
     // A server that ends sessions only by itself has said so.
-    CHECK((scripted.core.farewell().cause == Cause::none) == (status != 503));
-    CHECK_FALSE(scripted.core.has_news());
+    CHECK((scripted.core.end_failure().cause == Cause::none) == (status != 503));
+    CHECK_FALSE(scripted.core.has_output());
 }
 
 TEST_CASE("McpCore calls is_retryable for rejections, with the token removed",
@@ -717,18 +717,18 @@ TEST_CASE("McpCore calls is_retryable for rejections, with the token removed",
 
 TEST_CASE("A server's text is reported as one short line without the token, at little cost",
           "[adapter][mcp_core][unit]") {
-    CHECK(detail::McpWords{"key"}("a key,\nmonkeys") == "a ***, mon***s");
-    CHECK(detail::McpWords{""}("\x7F!") == " !");
-    CHECK(detail::McpWords{"key"}(std::string(255, 'a') + "key") == std::string(255, 'a') + "*");
-    CHECK(detail::McpWords{"key"}(std::string(254, 'a') + "ke") == std::string(254, 'a') + "ke");
+    CHECK(detail::McpLogText{"key"}("a key,\nmonkeys") == "a ***, mon***s");
+    CHECK(detail::McpLogText{""}("\x7F!") == " !");
+    CHECK(detail::McpLogText{"key"}(std::string(255, 'a') + "key") == std::string(255, 'a') + "*");
+    CHECK(detail::McpLogText{"key"}(std::string(254, 'a') + "ke") == std::string(254, 'a') + "ke");
     // What hides it may hold it.
-    CHECK(detail::McpWords{"*"}("*!*") == "***!***");
+    CHECK(detail::McpLogText{"*"}("*!*") == "***!***");
     // A server knows the token, and may repeat it as often as an answer is long.
     std::string many;
     for (int i = 0; i < 500'000; ++i) many += "key,";
     // Processor time, which other programs do not change. A quadratic search takes far more.
     const std::clock_t began = std::clock();
-    const std::string output = detail::McpWords{"key,"}(many);
+    const std::string output = detail::McpLogText{"key,"}(many);
     CHECK(std::clock() - began < 10 * CLOCKS_PER_SEC);
     CHECK(output == std::string(256, '*'));
 }

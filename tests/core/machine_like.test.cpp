@@ -12,25 +12,25 @@
 using namespace belay;
 
 TEST_CASE("TurnGuard marks a turn for as long as it lives", "[core][machine_like][unit]") {
-    belay::driver::Lifeline line;
-    CHECK_FALSE(line.in_turn());
+    belay::driver::LifetimeFlag lifetime;
+    CHECK_FALSE(lifetime.in_turn());
     {
-        const belay::driver::TurnGuard turn{line};
-        CHECK(line.in_turn());
+        const belay::driver::TurnGuard turn{lifetime};
+        CHECK(lifetime.in_turn());
         CHECK_FALSE(turn.gone());
     }
-    CHECK_FALSE(line.in_turn());
+    CHECK_FALSE(lifetime.in_turn());
 }
 
 TEST_CASE("TurnGuard notifies all nested turns that the machine is destroyed",
           "[core][machine_like][unit]") {
-    auto line = std::make_unique<belay::driver::Lifeline>();
-    const belay::driver::TurnGuard outer{*line};
+    auto lifetime = std::make_unique<belay::driver::LifetimeFlag>();
+    const belay::driver::TurnGuard outer{*lifetime};
     {
-        const belay::driver::TurnGuard middle{*line};
+        const belay::driver::TurnGuard middle{*lifetime};
         {
-            const belay::driver::TurnGuard inner{*line};
-            line.reset();
+            const belay::driver::TurnGuard inner{*lifetime};
+            lifetime.reset();
             CHECK(inner.gone());
         }
         CHECK(middle.gone());
@@ -40,30 +40,30 @@ TEST_CASE("TurnGuard notifies all nested turns that the machine is destroyed",
 
 TEST_CASE("TurnGuard of an outer turn survives an inner one that ended",
           "[core][machine_like][unit]") {
-    auto line = std::make_unique<belay::driver::Lifeline>();
-    const belay::driver::TurnGuard outer{*line};
-    { const belay::driver::TurnGuard inner{*line}; }
-    CHECK(line->in_turn());
-    line.reset();
+    auto lifetime = std::make_unique<belay::driver::LifetimeFlag>();
+    const belay::driver::TurnGuard outer{*lifetime};
+    { const belay::driver::TurnGuard inner{*lifetime}; }
+    CHECK(lifetime->in_turn());
+    lifetime.reset();
     CHECK(outer.gone());
 }
 
 TEST_CASE("TurnGuard ends its turn when user code throws", "[core][machine_like][fault]") {
-    belay::driver::Lifeline line;
+    belay::driver::LifetimeFlag lifetime;
     CHECK_THROWS([&] {
-        const belay::driver::TurnGuard turn{line};
+        const belay::driver::TurnGuard turn{lifetime};
         throw std::runtime_error{"user"};
     }());
-    CHECK_FALSE(line.in_turn());
+    CHECK_FALSE(lifetime.in_turn());
 }
 
 TEST_CASE("A machine within a machine: each turn guards its own", "[core][machine_like][unit]") {
     struct Outer {
-        belay::driver::Lifeline line;
-        std::optional<belay::driver::Lifeline> inner{std::in_place};
+        belay::driver::LifetimeFlag lifetime;
+        std::optional<belay::driver::LifetimeFlag> inner{std::in_place};
     };
     auto machine = std::make_unique<Outer>();
-    const belay::driver::TurnGuard outer_turn{machine->line};
+    const belay::driver::TurnGuard outer_turn{machine->lifetime};
     const belay::driver::TurnGuard inner_turn{*machine->inner};
     SECTION("only the inner one is destroyed") {
         machine->inner.reset();

@@ -124,7 +124,7 @@ TEST_CASE("check::driver reports the rule that each planted mistake breaks",
     CHECK(found<M::loses_posts>() == to_string(R::posts_run_once_on_the_home_thread));
     CHECK(found<M::runs_posts_twice>() == to_string(R::posts_run_once_on_the_home_thread));
     CHECK(found<M::runs_posts_on_a_thread>() == to_string(R::posts_run_once_on_the_home_thread));
-    CHECK(found<M::calls_who_left>() == to_string(R::forgets_destroyed_wakers));
-    CHECK(found<M::calls_who_left_in_turn>() == to_string(R::forgets_destroyed_wakers));
-    CHECK(found<M::keeps_who_moved>() != "right");
+    CHECK(found<M::calls_machines_that_left>() == to_string(R::forgets_destroyed_wakers));
+    CHECK(found<M::calls_machines_that_left_in_turn>() == to_string(R::forgets_destroyed_wakers));
+    CHECK(found<M::keeps_moved_machines>() != "right");
 }

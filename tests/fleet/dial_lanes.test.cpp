@@ -141,7 +141,7 @@ TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
     CHECK(rig.wires[1].dials == 1);
     CHECK(rig.wires[1].live == 0);  // ended after 2 s
     CHECK(rig.state(1) == LinkState::connecting);
-    CHECK(rig.fleet.status().services[1].in_line);
+    CHECK(rig.fleet.status().services[1].waiting_to_dial);
     CHECK(rig.recorded[1].failed + rig.recorded[1].lost == 0);
     CHECK(rig.recorded[1].abandoned == 1);
     CHECK(rig.recorded[1].begun == 2);
@@ -577,19 +577,20 @@ TEST_CASE("Fleet: in a suspicion, services in line for the slow lane wait with t
     n.run(1s);
     n.add(40, hangs);
     n.run(40s);
-    const auto in_line = [&] {
+    const auto waiting_to_dial = [&] {
         int sum = 0;
-        for (const ServiceStatus& s : n.rig.fleet.status().services) sum += s.in_line ? 1 : 0;
+        for (const ServiceStatus& s : n.rig.fleet.status().services)
+            sum += s.waiting_to_dial ? 1 : 0;
         return sum;
     };
-    REQUIRE(in_line() > 0);
+    REQUIRE(waiting_to_dial() > 0);
     for (std::size_t i = 0; i < 3; ++i) {
         n.servers[i].takes = hangs;
         n.lose(i);
     }
     n.run(n.now + 500ms);
     REQUIRE(n.rig.fleet.status().network_suspect);
-    CHECK(in_line() == 0);
+    CHECK(waiting_to_dial() == 0);
     // The slow dials that are under way end by their limit, and none begins.
     n.run(n.now + 31s);
     CHECK(n.rig.fleet.status().dialling_slowly <= 8);

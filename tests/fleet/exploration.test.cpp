@@ -334,7 +334,7 @@ struct Machine {
                   "the fast lane is limited");
         c.require(d.lanes.slow.dialling.size() <= setup.options.slow_dials_max,
                   "the slow lane is limited");
-        c.require(queued == counters.in_line, "those in line are counted");
+        c.require(queued == counters.waiting_to_dial, "those in line are counted");
         c.require(queued == d.lanes.fast.queue.size() + d.lanes.slow.queue.size(),
                   "the queues hold those in line");
         c.require(up == d.up, "the connected are counted");

@@ -14,11 +14,11 @@ using belay_test::Collected;
 TEST_CASE("visit_metrics passes each member of FleetCounters and PoolStatus",
           "[fleet][metrics][unit]") {
     FleetCounters counters;
-    auto& [totals, in_line, dialling, slowly, held, scouts, suspect] = counters;
+    auto& [totals, waiting_to_dial, dialling, slowly, held, scouts, suspect] = counters;
     suspect = true;
     auto& [stopped, offline, blocked, cooldown, suspended, connecting, connected, failed,
            draining] = totals;
-    belay_test::check_each_member_visited(counters, in_line, dialling, slowly, held, scouts,
+    belay_test::check_each_member_visited(counters, waiting_to_dial, dialling, slowly, held, scouts,
                                           stopped, offline, blocked, cooldown, suspended,
                                           connecting, connected, failed, draining);
     CHECK(Collected{counters}["fleet.network_suspect"] == 1);

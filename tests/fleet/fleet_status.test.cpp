@@ -57,7 +57,7 @@ TEST_CASE("Fleet::status has each service by name, with its queued messages, and
     const FleetStatus later = rig.fleet.status();
     CHECK(later.count(LinkState::connecting) == 2);
     CHECK(later.dialling == 1);
-    CHECK(later.services[0].in_line != later.services[4].in_line);
+    CHECK(later.services[0].waiting_to_dial != later.services[4].waiting_to_dial);
 }
 
 TEST_CASE("Fleet::counters has the numbers of status(), and those of a suspicion",
@@ -71,19 +71,20 @@ TEST_CASE("Fleet::counters has the numbers of status(), and those of a suspicion
     const auto agree = [&] {
         const FleetCounters numbers = rig.fleet.counters();
         const FleetStatus status = rig.fleet.status();
-        std::size_t in_line = 0;
-        for (const ServiceStatus& one : status.services) in_line += one.in_line ? 1 : 0;
+        std::size_t waiting_to_dial = 0;
+        for (const ServiceStatus& one : status.services)
+            waiting_to_dial += one.waiting_to_dial ? 1 : 0;
         CHECK(numbers.totals == status.totals);
-        CHECK(numbers.in_line == in_line);
+        CHECK(numbers.waiting_to_dial == waiting_to_dial);
         CHECK(numbers.dialling == status.dialling);
         CHECK(numbers.dialling_slowly == status.dialling_slowly);
         CHECK(numbers.network_suspect == status.network_suspect);
         return numbers;
     };
-    CHECK(agree().in_line == 2);
+    CHECK(agree().waiting_to_dial == 2);
     CHECK(agree().dialling == 1);
     rig.run(2500ms);  // two dials hang
-    CHECK(agree().in_line == 1);
+    CHECK(agree().waiting_to_dial == 1);
     CHECK(agree().dialling_slowly == 1);
     rig.up();
     CHECK(agree().count(LinkState::connected) == 3);

@@ -22,7 +22,7 @@ TEST_CASE("to_string of a FleetStatus counts the services in each state", "[flee
 }
 
 TEST_CASE("to_string of a ServiceStatus quotes a name that has a line end", "[fleet][text][unit]") {
-    CHECK(to_string(ServiceStatus{.name = "a\nb", .queued = 2, .in_line = true}) ==
+    CHECK(to_string(ServiceStatus{.name = "a\nb", .queued = 2, .waiting_to_dial = true}) ==
           "service=\"a\\nb\" state=stopped attempt=0 since=always queued=2 in_line=true");
 }
 

@@ -39,7 +39,7 @@ template class belay::Link<MinimalMessage>;
 template class belay::LinkHandle<MinimalMessage>;
 template class belay::Completion<MinimalToken>;
 template class belay::part::Slot<MinimalConnection>;
-template class belay::part::Say<MinimalConnection, MinimalMessage>;
+template class belay::part::CheckSender<MinimalConnection, MinimalMessage>;
 template class belay::Heartbeat<Pinged>;
 template class belay::Validated<Plain, MinimalCheck>;
 template class belay::Bundle<Plain, Pinged, OnLanes>;
@@ -75,7 +75,7 @@ struct CheckThatAnswersBool {
     bool begin(const auto&);
     bool judge(const MinimalMessage&, const auto&);
 };
-using Sender = belay::part::Say<MinimalConnection, MinimalMessage>;
+using Sender = belay::part::CheckSender<MinimalConnection, MinimalMessage>;
 static_assert(detail::CheckLike<MinimalCheck, Sender, MinimalMessage>);
 static_assert(!detail::CheckLike<CheckWithoutJudge, Sender, MinimalMessage>);
 static_assert(!detail::CheckLike<CheckThatIsNoValue, Sender, MinimalMessage>);

@@ -639,7 +639,7 @@ namespace question_that_is_lost {
 struct Connection {
     belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
 };
-void use(const belay::part::Say<Connection, int>& say) {
+void use(const belay::part::CheckSender<Connection, int>& say) {
 #if defined(BELAY_CONTROL)
     static_cast<void>(say(1));
 #else

@@ -6,7 +6,8 @@ namespace {
 
 using namespace belay::timeline;
 
-static_assert(Step{}.input == Input::tick && !Step{}.force && !Step{}.goodbye && Step{}.gates == 0);
+static_assert(Step{}.input == Input::tick && !Step{}.force && !Step{}.closed_locally &&
+              Step{}.gates == 0);
 static_assert(!Actions{}.teardown && !Actions{}.graceful && !Actions{}.dial && !Actions{}.notify &&
               !Actions{}.excused);
 

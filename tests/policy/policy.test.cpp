@@ -460,7 +460,7 @@ struct SharedListener : Listener {
 
 }  // namespace
 
-TEST_CASE("Policy::relive calls all its own rules, and no shared one", "[policy][policy][unit]") {
+TEST_CASE("Policy::replay calls all its own rules, and no shared one", "[policy][policy][unit]") {
     int own = 0, nested = 0, rejecting = 0, shared = 0;
     Policy policy{Listener{&own}, Listener{&rejecting, true}, SharedListener{{&shared}},
                   Policy{Listener{&nested}}};
@@ -469,7 +469,7 @@ TEST_CASE("Policy::relive calls all its own rules, and no shared one", "[policy]
     for (const belay::detail::Outcome what :
          {belay::detail::Outcome::failed, belay::detail::Outcome::succeeded,
           belay::detail::Outcome::lost}) {
-        policy.relive(what, Failure{.cause = Cause::lost}, turn);
+        policy.replay(what, Failure{.cause = Cause::lost}, turn);
     }
     CHECK(own == 3);
     CHECK(nested == 3);

@@ -28,7 +28,7 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     using M = HttpMistake;
     using R = check::HttpRule;
     CHECK(wrong_with<M::none>() == "right");
-    CHECK(wrong_with<M::waits_for_nobody>() == to_string(R::answers));
+    CHECK(wrong_with<M::ignores_failed_connections>() == to_string(R::answers));
     CHECK(wrong_with<M::fails_by_status>() == to_string(R::returns_the_response));
     CHECK(wrong_with<M::takes_an_early_head>() == to_string(R::returns_the_response));
     CHECK(wrong_with<M::leaves_it_packed>() == to_string(R::returns_the_response));
@@ -59,7 +59,7 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::keeps_the_body>() == to_string(R::pieces_are_the_body));
     CHECK(wrong_with<M::reports_at_the_end>() == to_string(R::pieces_come_as_they_are_sent));
     CHECK(wrong_with<M::drops_in_silence>() == to_string(R::dropping_answers_nothing));
-    CHECK(wrong_with<M::answers_who_dropped>() == to_string(R::dropping_answers_nothing));
+    CHECK(wrong_with<M::answers_dropped_requests>() == to_string(R::dropping_answers_nothing));
     CHECK(wrong_with<M::reports_the_dropping_client>() ==
           to_string(R::reports_nothing_after_dropping));
     CHECK(wrong_with<M::ends_in_silence>() == to_string(R::end_answers_nothing));

@@ -111,19 +111,19 @@ TEST_CASE("check::storage detects losses by moving and reopening", "[queue][stor
           rule(check::StorageRule::reopening_keeps_everything));
     CHECK(broken_by<Mistake::brings_back_acknowledged>() ==
           rule(check::StorageRule::reopening_keeps_everything));
-    CHECK(broken_by<Mistake::forgets_what_is_lent>() ==
+    CHECK(broken_by<Mistake::forgets_what_is_leased>() ==
           rule(check::StorageRule::reopening_ends_the_lease));
 }
 
 TEST_CASE("check::storage detects wrong leases", "[queue][storage_check][unit]") {
     const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
-    CHECK(broken_by<Mistake::lends_newest>() == rule(check::StorageRule::leases_the_oldest));
-    CHECK(broken_by<Mistake::lends_from_nothing>() == rule(check::StorageRule::leases_the_oldest));
-    CHECK(broken_by<Mistake::push_moves_what_is_lent>() ==
+    CHECK(broken_by<Mistake::leases_newest>() == rule(check::StorageRule::leases_the_oldest));
+    CHECK(broken_by<Mistake::leases_from_nothing>() == rule(check::StorageRule::leases_the_oldest));
+    CHECK(broken_by<Mistake::push_moves_what_is_leased>() ==
           rule(check::StorageRule::push_keeps_the_lease));
-    CHECK(broken_by<Mistake::lends_the_next_again>() ==
+    CHECK(broken_by<Mistake::leases_the_next_again>() ==
           rule(check::StorageRule::leases_the_same_again));
-    CHECK(broken_by<Mistake::leaves_out_what_is_lent>() ==
+    CHECK(broken_by<Mistake::leaves_out_what_is_leased>() ==
           rule(check::StorageRule::counts_what_it_leases));
     CHECK(broken_by<Mistake::ack_drops_newest>() ==
           rule(check::StorageRule::ack_removes_what_was_leased));
@@ -132,9 +132,9 @@ TEST_CASE("check::storage detects wrong leases", "[queue][storage_check][unit]")
     CHECK(broken_by<Mistake::keeps_on_ack>() ==
           rule(check::StorageRule::ack_removes_what_was_leased));
     CHECK(broken_by<Mistake::ack_fails>() == rule(check::StorageRule::ack_removes_what_was_leased));
-    CHECK(broken_by<Mistake::pops_the_next_of_what_is_lent>() ==
+    CHECK(broken_by<Mistake::pops_the_next_of_what_is_leased>() ==
           rule(check::StorageRule::pop_takes_what_was_leased));
-    CHECK(broken_by<Mistake::pop_leaves_the_loan>() ==
+    CHECK(broken_by<Mistake::pop_leaves_the_lease>() ==
           rule(check::StorageRule::pop_takes_what_was_leased));
     CHECK(broken_by<Mistake::loses_on_nack>() == rule(check::StorageRule::nack_keeps_everything));
     CHECK(broken_by<Mistake::doubles_on_nack>() == rule(check::StorageRule::nack_keeps_everything));

@@ -23,7 +23,7 @@ ABSENT = {
     "cache of results": ["call/*cache*", "call/*coalesc*", "call/*single_flight*"],
     "injected behaviour": ["call/*behav*", "call/chaos.hpp: behaviour"],
     "exporter of OpenTelemetry": ["*/*telemetry*", "*/*otlp*"],
-    "Prometheus text for storages of rooms": ["room/*rooms_metrics*"],
+    "Prometheus text for the sync of offline edits": ["sync/*metrics*"],
     "discovery of servers at run time": ["link/*discover*", "link/*srv*"],
     "client of NATS, MQTT or AMQP": ["adapter/nats*", "adapter/mqtt*", "adapter/amqp*"],
     "order for each key in a work queue": ["work/*group*", "work/work_options.hpp: group"],
@@ -35,7 +35,6 @@ ABSENT = {
     "room server that is ready to start": ["room/server*", "adapter/*room_server*"],
     "documents that the server can read": ["yjs/*reader*", "yjs/*read_*", "yjs/*json*", "yjs/*map*"],
     "versions of a room": ["room/*version*", "room/*history*"],
-    "simulation of unmodified programs": ["sim/*libc*", "adapter/sim_libc*"],
     "datagrams and threads in its simulation": ["sim/*datagram*", "sim/*udp*", "sim/*thread*"],
 }
 

@@ -429,8 +429,8 @@ WORLD_MUTANTS = (
 
     # a connection that its borrower has reported dead is lent again
     explored("pool", "lends_a_dead_connection", 'always "the rules of a pool"',
-             (POOL, "if (member.ticket != loan.ticket || member.condemned) return;",
-              "if (member.ticket != loan.ticket) return;")),
+             (POOL, "if (member.ticket != id.ticket || member.condemned) return;",
+              "if (member.ticket != id.ticket) return;")),
     explored("pool", "all_dial_as_scouts", 'always "bounded rate of dials"',
              (POOL, "wait_for_scout(scout_ != none && i != scout_ && !goes_on);",
               "wait_for_scout(goes_on && false);")),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks what people read: README, the pages in docs/, the docstrings of public headers, the messages of static_assert,
-#error and the precondition macros in all headers, and commit subjects.
+"""Checks what people read: README, the pages in docs/, the comments of headers and examples, the messages of
+static_assert, #error and the precondition macros, and commit subjects.
 
     prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
                                                it printed any; --long also lists sentences of 25 to 30 words
@@ -10,7 +10,7 @@ A sentence names its subject, does not use the idioms below, and has at most 30 
 headings, quotations, tables of formats and docs/names.md, which follows from the docstrings, are not read.
 
 A line that must break a rule has an excuse: "<!-- prose: reason -->" alone on the line before a paragraph or list
-item, or "// prose: reason" on the line before a docstring. At most EXCUSES_MAX in the tree.
+item, or "// prose: reason" on the line before a docstring or comment. At most EXCUSES_MAX in the tree.
 """
 
 import argparse
@@ -20,10 +20,7 @@ import subprocess
 import sys
 
 # Pages of which only the first paragraph is read. A change that rewrites a page removes it from the list.
-FIRST_PARAGRAPH_ONLY = {
-    "docs/backoff.md", "docs/breaker.md", "docs/budget.md", "docs/choosing-a-policy.md", "docs/policy.md",
-    "docs/webhooks.md", "docs/yjs-updates.md",
-}
+FIRST_PARAGRAPH_ONLY = {"docs/choosing-a-policy.md", "docs/webhooks.md"}
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md",
@@ -65,16 +62,25 @@ FIELD = re.compile(r"[A-Z][a-z]+(?: [a-z]+)?:\s")
 CALL = re.compile(r"\b(?:static_assert|BELAY_PRECONDITION|BELAY_INVARIANT)\(|#\s*error\b")
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[()]')
 LITERALS = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"[\s\\]*)+$')
+# Code, which may be absent or contain texts, and a comment that is no docstring.
+COMMENT = re.compile(r'((?:[^"/]|"(?:[^"\\]|\\.)*"|/(?!/))*)//(?!/) ?(.*)$')
 EXCUSE_PAGE = re.compile(r"\s*<!-- prose: (.+?) -->\s*$")
 EXCUSE_HEADER = re.compile(r"\s*// prose: (.+)$")
 
 
 def plain(text):
     """The text without markup; code in backquotes, and a quotation, count as one word."""
-    text = re.sub(r"`[^`]*`", "code", text)
+    text = re.sub(r"`[^`]*`", "`code`", text)
     text = re.sub(r'"[^"]*"', '"quotation"', text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     return re.sub(r"[*_]{1,2}(?=\w)|(?<=\w)[*_]{1,2}(?!\w)", "", text).strip()
+
+
+def item(words, text):
+    """The mark with which a list item begins; None if it is text, such as the end of poll(2), or a large number."""
+    found = ITEM.match(words)
+    goes_on = found and text and (text[-1].endswith("(") or re.match(r"\s*\d{3}", found[0]))
+    return None if goes_on else found
 
 
 def page_blocks(lines, tables=True):
@@ -96,7 +102,7 @@ def page_blocks(lines, tables=True):
         elif EXCUSE_PAGE.match(line):
             yield from done()
             excused = True
-        elif not line.strip() or line.startswith(("#", ">", "<", "![")):
+        elif not line.strip() or line.startswith(("#", ">", "<", "![")) or (line.startswith("    ") and not text):
             yield from done()
         elif line.lstrip().startswith("|"):
             yield from done()
@@ -104,7 +110,7 @@ def page_blocks(lines, tables=True):
                 for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")):
                     yield number, cell.strip(), excused, "cell"
             excused = False
-        elif ITEM.match(line):
+        elif item(line, text):
             yield from done()
             begin, text = number, [ITEM.sub("", line, count=1)]
         else:
@@ -144,12 +150,46 @@ def docstring_blocks(lines):
         elif not words.strip() or words.startswith(("\\file", "    ", "|")):
             yield from done()
         else:
-            starts = ITEM.match(words) or FIELD.match(words) or (after and not own_line) or trailing != after
-            if starts or not text:
+            mark = item(words, text)
+            if mark or FIELD.match(words) or (after and not own_line) or trailing != after or not text:
                 yield from done()
                 begin = number
-            text.append(ITEM.sub("", words, count=1).strip())
+            text.append(words[mark.end() if mark else 0:].strip())
             trailing = after
+    yield from done()
+
+
+def comment_blocks(lines):
+    """The same of each paragraph and list item of the comments that start with two slashes. A comment behind code goes on
+    in the lines below it that have only a comment, in the same column."""
+    begin, text, excused, column, in_item = 0, [], False, None, False
+
+    def done():
+        nonlocal text
+        if text:
+            yield begin, " ".join(text), excused, "text"
+        text = []
+
+    for number, line in enumerate(lines, 1):
+        if EXCUSE_HEADER.match(line):
+            yield from done()
+            excused = True
+            continue
+        found = COMMENT.match(line)
+        if not found:
+            yield from done()
+            excused = False
+            continue
+        words = found[2]
+        is_code = words.startswith("    " if in_item and text else "  ")
+        if not words or is_code or words.startswith(("NOLINT", "SPDX", "clang-format", "----")):
+            yield from done()
+            continue
+        mark = item(words, text)
+        if not text or column != found.start(2) or found[1].strip() or mark:
+            yield from done()
+            begin, column, in_item = number, found.start(2), bool(mark)
+        text.append(words[mark.end() if mark else 0:].strip())
     yield from done()
 
 
@@ -198,7 +238,7 @@ class Prose:
                 blocks = [block for block in blocks if block[3] == "text"][:1]
         else:
             self.excuses += sum(bool(EXCUSE_HEADER.match(line)) for line in lines)
-            blocks = docstring_blocks(lines)
+            blocks = [*docstring_blocks(lines), *comment_blocks(lines)]
         for number, text, excused, _ in blocks:
             if not excused:
                 for sentence in sentences(text):
@@ -246,17 +286,17 @@ class Prose:
                 self.report(f"commit {commit}", 1, "commit-subject", f'"{subject}": {instead}')
 
     def check(self, paths=None):
-        pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"]
         pages = [page for page in pages if (self.root / page).is_file()]
         pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
         headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
-        chosen = [path for path in pages + headers if path not in NOT_READ]
+        examples = sorted(str(path.relative_to(self.root)) for path in (self.root / "examples").rglob("*.[ch]pp"))
+        chosen = [path for path in pages + headers + examples if path not in NOT_READ]
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
         for path in chosen:
-            if "detail" not in pathlib.Path(path).parts:
-                self.read(path)
-            if path.endswith(".hpp"):
+            self.read(path)
+            if path in headers:
                 self.read_messages(path)
         if not paths:
             self.subjects()

@@ -22,6 +22,7 @@ class ProseTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         (self.root / "docs").mkdir()
+        (self.root / "examples").mkdir()
         (self.root / "include" / "belay" / "core" / "detail").mkdir(parents=True)
 
     def found(self, text, path="docs/a.md"):
@@ -48,6 +49,7 @@ class ProseTest(unittest.TestCase):
         self.assertEqual(self.found("A page.\n\n" + LONG + "\n"), [["docs/a.md:3", "length"]])
         self.assertEqual(self.rules(FITTING + "\n"), [])
         self.assertEqual(self.rules(f"- {LONG}\n"), ["length"])
+        self.assertEqual(self.rules(f"Run:\n\n    {LONG}\n"), [])
         self.assertEqual(self.rules(f"| a | {LONG} |\n|---|---|\n"), ["length"])
 
     def test_what_is_not_read(self):
@@ -62,8 +64,24 @@ class ProseTest(unittest.TestCase):
         header = "include/belay/core/a.hpp"
         self.assertEqual(self.rules(f"/// {LONG}\nint f();\n", header), ["length"])
         self.assertEqual(self.rules("int a;  ///< who is told\n", header), ["idiom"])
-        self.assertEqual(self.rules(f"// {LONG}\nint f();  // nobody is told\n", header), [])
-        self.assertEqual(self.rules(f"/// {LONG}\n", "include/belay/core/detail/a.hpp"), [])
+        self.assertEqual(self.rules(f"/// {LONG}\n", "include/belay/core/detail/a.hpp"), ["length"])
+
+    def test_comments(self):
+        half = "stores another value " * 5
+        for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp", "examples/a.cpp":
+            self.assertEqual(self.found(f"int f();\n// {LONG}\nint g();  // nobody waits\n", header),
+                             [[header + ":2", "length"], [header + ":3", "idiom"]])
+            self.assertEqual(self.rules(f"// It {half}\n// and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"int f();  // It {half}\n          // and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"int f();  // It {half}\n// It {half}\n", header), [])
+            self.assertEqual(self.rules(f"int f();  // It {half}\nint g();  // and {half}\n", header), [])
+            self.assertEqual(self.rules(f"// - it {half}\n// - and {half}\n//\n// it {half}\n", header), [])
+            self.assertEqual(self.rules(f"// - it {half}\n//   and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"// It {half} poll(\n// 2) and {half}\n", header), ["length"])
+            self.assertEqual(self.rules(f"// It {half} to\n// 4999. It {half}\n", header), [])
+            self.assertEqual(self.rules(f"// 1. It {half}\n//    it\n// 2. It {half}\n", header), [])
+            self.assertEqual(self.rules(f"// It.\n//   {LONG}\nput(\"http://{LONG}\");\n", header), [])
+            self.assertEqual(self.rules(f"// prose: a citation\n// {LONG}\n", header), [])
 
     def test_messages(self):
         for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp":

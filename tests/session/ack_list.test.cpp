@@ -27,8 +27,8 @@ TEST_CASE("AckList::forget removes an owner, also after pay() threw",
     belay::detail::AckList<AckOwner> acks;
     AckOwner a;
     AckOwner b;
-    acks.owe(a);
-    acks.owe(b);
+    acks.add(a);
+    acks.add(b);
     CHECK_THROWS(acks.pay([](AckOwner&) -> bool { throw std::runtime_error{"no memory"}; }));
     acks.forget(a);
     std::vector<const AckOwner*> reported;

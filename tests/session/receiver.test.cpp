@@ -96,7 +96,7 @@ TEST_CASE("Receiver rejects a journal that is pinned to another store",
     const Bytes message = b->take();
     CHECK(describe(message) == Observed{"error store_changed 0"});
     CHECK(text_of(only_frame(message).payload) == text_of(ledger_store_id));
-    CHECK(b->goodbye);
+    CHECK(b->closed_gracefully);
     // It fenced nobody.
     CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
 }
@@ -160,7 +160,7 @@ TEST_CASE("Receiver closes every other connection of the sender, attached or pen
     CHECK(r.exchange(newest, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 0"});
     CHECK(attached->sent_frames() == Observed{"error superseded 2"});
     CHECK(pending->sent_frames() == Observed{"error superseded 2"});
-    CHECK(attached->goodbye);
+    CHECK(attached->closed_gracefully);
     CHECK_FALSE(attached->live);
     CHECK(pending->say(start(1)) == belay::driver::Post::gone);
     // Of another sender, or of none yet: not concerned.
@@ -311,7 +311,7 @@ TEST_CASE("Receiver applies the next operation, skips duplicates, and rejects a 
     CHECK(r.exchange(a, data(2, "again") + data(3, "z")) == Observed{"ack 3"});
     CHECK(r.ledger.effects == Observed{"x", "y", "z"});
     CHECK(r.exchange(a, data(5, "gap") + data(4, "late")) == Observed{"error gap 4"});
-    CHECK(a->goodbye);
+    CHECK(a->closed_gracefully);
     CHECK(r.ledger.effects == Observed{"x", "y", "z"});
 }
 
@@ -411,7 +411,7 @@ TEST_CASE("Receiver notifies of a commit once, for each sender whose operations 
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto older = r.attached(hello_of(1, 1));
-    older->answers_goodbye = false;  // it lingers beside the newer one
+    older->answers_close = false;  // it lingers beside the newer one
     CHECK(r.exchange(older, data(1, "x")).empty());
     auto newer = r.attached(pinned_hello_of(1, 2));
     Hello other = hello_of(3, 1);
@@ -470,7 +470,7 @@ TEST_CASE("Receiver keeps a fresh journal when a dead one's HELLO arrives late",
     r.exchange(living, start(1));
     r.exchange(dead, bytes_of(hello_of(1, 1)));
     CHECK(r.exchange(living, data(1, "x")) == Observed{"ack 1"});
-    CHECK_FALSE(living->goodbye);
+    CHECK_FALSE(living->closed_gracefully);
     auto again = r.connect();
     CHECK(r.exchange(again, bytes_of(pinned_hello_of(2, 2))) == Observed{"welcome known 1"});
 }

@@ -20,7 +20,7 @@ TEST_CASE("Receiver rejects a first message that is no HELLO", "[session][receiv
     const auto answer = [&](Bytes message) {
         auto a = r.connect();
         Observed observed = r.exchange(a, std::move(message));
-        CHECK(a->goodbye);
+        CHECK(a->closed_gracefully);
         CHECK_FALSE(a->live);
         return observed;
     };
@@ -294,7 +294,7 @@ TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
         CHECK(unknown_peer->sent_frames() == Observed{"welcome new"});
     }
     SECTION("a connection that is closing already is evicted first") {
-        talker->answers_goodbye = false;
+        talker->answers_close = false;
         CHECK(r.exchange(talker, ping(1)) == Observed{"error protocol 11"});
         CHECK(talker->live);
         auto new_peer = r.connect();
@@ -502,7 +502,7 @@ TEST_CASE("Receiver is idle while it closes the connection of a rejected flood",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.messages_max = 4, .linger_max = 2s}};
     auto a = r.attached(hello_of(1, 1));
-    a->answers_goodbye = false;
+    a->answers_close = false;
     a->say(data(5, "gap"));
     while (a->say(data(6, "x")) == belay::driver::Post::taken) {
     }
@@ -589,7 +589,7 @@ TEST_CASE("Receiver resumes while connections of the failed ledger are still clo
     ReceiverRig<> r{{.commit_within = 5ms}};
     Hello low = hello_of(1, 1);
     auto old = r.attached(low);
-    old->answers_goodbye = false;
+    old->answers_close = false;
     CHECK(r.exchange(old, data(1, "x")).empty());
     r.ledger.commit_fails = eio;
     r.run(5ms);
@@ -622,8 +622,8 @@ TEST_CASE("Receiver::stop makes everything durable and closes its connections",
     r.receiver.stop();
     CHECK(r.ledger.committed.at(id(1)).applied == 1);
     CHECK(a->sent_frames() == Observed{"ack 1"});
-    CHECK(a->goodbye);
-    CHECK(silent->goodbye);
+    CHECK(a->closed_gracefully);
+    CHECK(silent->closed_gracefully);
     r.run();
     CHECK(r.receiver.connections() == 0);
     CHECK(r.notes.take() == Observed{"committed 1 at 1"});
@@ -785,7 +785,7 @@ TEST_CASE("Receiver::stop removes the deadline of a connection that never sent H
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 1s}};
     auto silent = r.connect();
-    silent->answers_goodbye = false;
+    silent->answers_close = false;
     r.receiver.stop();
     r.run(1s);  // checks that the deadline has moved on
     r.run(2s);

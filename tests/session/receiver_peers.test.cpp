@@ -70,7 +70,7 @@ TEST_CASE("Receiver closes a connection that accepts nothing, also if it sends",
     a->say(ping(7));
     r.run(26s);
     CHECK_FALSE(a->live);
-    CHECK_FALSE(a->goodbye);
+    CHECK_FALSE(a->closed_gracefully);
     CHECK(r.receiver.connections() == 0);
 }
 

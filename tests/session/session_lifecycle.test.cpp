@@ -496,11 +496,11 @@ TEST_CASE("Session sends its ERROR, also when many bad messages arrive at once",
           "[session][session][regression]") {
     Rig r;
     r.connect();
-    r.line().answers_goodbye = false;
+    r.line().answers_close = false;
     for (int i = 0; i < 3; ++i) r.line().say(data(1, "no"));
     r.run();
     CHECK(r.state() == LinkState::cooldown);
-    CHECK(r.line().goodbye);
+    CHECK(r.line().closed_gracefully);
     CHECK(r.line().live);
     CHECK(r.line().sent_frames().front() == "error protocol 4");
 }

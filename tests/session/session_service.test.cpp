@@ -159,7 +159,7 @@ TEST_CASE("A session holds its place among the dials until the receiver has resu
     f.fleet->start();
     f.run(0s);
     CHECK(f.fleet->counters().dialling == 2);
-    CHECK(f.fleet->counters().in_line == 2);
+    CHECK(f.fleet->counters().waiting_to_dial == 2);
     CHECK(f.all[2].lines.empty());
     f.resume(0);
     f.run(1s);

@@ -79,8 +79,8 @@ TEST_CASE("A bridge calls its remote once while it dials, and waits in line befo
     f.run_for(1s);
     CHECK(f.at(0).server.calls == 1);
     CHECK(f.at(1).server.calls == 0);
-    CHECK(f.fleet->counters().in_line == 1);
-    CHECK(f.fleet->status().services[1].in_line);
+    CHECK(f.fleet->counters().waiting_to_dial == 1);
+    CHECK(f.fleet->status().services[1].waiting_to_dial);
     f.run_for(2s);  // the first dial is slow
     CHECK(f.fleet->counters().dialling_slowly == 1);
     CHECK(f.at(0).server.calls == 1);

@@ -225,7 +225,7 @@ TEST_CASE("A fleet of bridges, sessions and plain services is well within 20 s o
             if (!w.world.run_until([&] { return w.is_well(); }, 20s)) {
                 for (const ServiceStatus& s : w.fleet->status().services) {
                     UNSCOPED_INFO(s.name << " " << to_string(s.link.state) << " queued " << s.queued
-                                         << (s.in_line ? " in line" : ""));
+                                         << (s.waiting_to_dial ? " in line" : ""));
                 }
                 CHECK(w.is_well());
             }

@@ -42,7 +42,7 @@ struct DeadWorkCounter {
     int deaths = 0;
 };
 
-/// What is done all day: keys, delays, ends in another order, failures, loans that time out.
+/// What is done all day: keys, delays, ends in another order, failures, leases that time out.
 bool work_a_round(WorkInFiles& work, Moment& now, std::vector<Lease>& leases,
                   std::uint64_t& pushed) {
     bool worked = true;
@@ -171,15 +171,15 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     const belay_test::TemporaryDirectory directory;
     const Bytes body(16, std::byte{7});
     constexpr std::int64_t many = 200'000;
-    constexpr std::int64_t lent = 50'000;
+    constexpr std::int64_t leased = 50'000;
     // So that there are many files.
     const JournalOptions files_of_1_mib{
         .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
     Held observed;
-    std::int64_t with_loans = 0;
+    std::int64_t with_leases = 0;
     std::int64_t reopened = 0;
     std::vector<Lease> leases;
-    leases.reserve(static_cast<std::size_t>(lent));
+    leases.reserve(static_cast<std::size_t>(leased));
     {
         const Counting counting;
         auto work = open_in_files(directory / "w", {.keys = 1000, .record_bytes_max = 1000},
@@ -195,13 +195,13 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
             if (round == 0) observed.filled = counting.held() - observed.fixed;
             while (!work->empty() && observed.worked) {
                 leases.clear();
-                for (std::int64_t i = 0; i < lent; ++i) {
+                for (std::int64_t i = 0; i < leased; ++i) {
                     const auto lease = work->lease(when);
                     observed.worked = observed.worked && lease;
                     if (lease) leases.push_back(*lease);
                 }
-                if (with_loans == 0)
-                    with_loans = counting.held() - observed.fixed - observed.filled;
+                if (with_leases == 0)
+                    with_leases = counting.held() - observed.fixed - observed.filled;
                 // Every second one first.
                 for (std::size_t from : {1U, 0U}) {
                     for (std::size_t i = from; i < leases.size(); i += 2) {
@@ -221,8 +221,8 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
         reopened = counting.held() - observed.fixed;
     }
     REQUIRE(observed.worked);
-    INFO("fixed " << observed.fixed << ", filled " << observed.filled << ", with loans "
-                  << with_loans << ", drained " << observed.drained << ", reopened " << reopened
+    INFO("fixed " << observed.fixed << ", filled " << observed.filled << ", with leases "
+                  << with_leases << ", drained " << observed.drained << ", reopened " << reopened
                   << ", peaks " << observed.first_peak << ' ' << observed.last_peak);
     const auto rounded_up = [](std::int64_t n) {
         return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
@@ -230,10 +230,10 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     // 4.25 bytes for each entry, and what the journal holds.
     CHECK(observed.filled > 4 * many);
     CHECK(observed.filled <= rounded_up(many) * 17 / 4 + many);
-    CHECK(with_loans > 60 * lent);
-    CHECK(with_loans <= 64 * rounded_up(lent) + 4 * page_size);
+    CHECK(with_leases > 60 * leased);
+    CHECK(with_leases <= 64 * rounded_up(leased) + 4 * page_size);
     // Nothing is given back but by an opening, and nothing is added.
-    CHECK(observed.drained <= observed.filled + with_loans);
+    CHECK(observed.drained <= observed.filled + with_leases);
     CHECK(observed.last_peak <= observed.first_peak + page_size);
     CHECK(reopened <= 8 * page_size);
 }

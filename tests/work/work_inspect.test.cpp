@@ -81,7 +81,7 @@ TEST_CASE("tool::inspect_work_queue shows the existing items, and changes nothin
     CHECK(observed->found.unreadable == 0);
     CHECK(observed->found.journal.is_whole());
 
-    // While it is open: what is lent there has not ended here.
+    // While it is open: what is leased there has not ended here.
     SimWork work = open_at_start(disk, "w", 2);
     REQUIRE(work.lease(start));
     REQUIRE(look(disk, "w"));
@@ -116,8 +116,8 @@ TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, 
     REQUIRE(work);
     const auto old = work->push(as_bytes("old"), start);
     REQUIRE(old);
-    const auto loan = work->lease(start);
-    REQUIRE(loan);
+    const auto held = work->lease(start);
+    REQUIRE(held);
     for (int i = 0; i < 200; ++i) {
         REQUIRE(work->push(as_bytes("young"), start));
         const auto lease = work->lease(start);

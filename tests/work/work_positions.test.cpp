@@ -22,7 +22,7 @@ struct Known {
     std::uint32_t slot = 0;
 };
 
-/// The id of the first that can be lent, and of the next that is due; 0 if there is none.
+/// The id of the first that can be leased, and of the next that is due; 0 if there is none.
 std::pair<std::uint64_t, std::uint64_t> firsts(const std::map<std::uint64_t, Known>& model) {
     std::uint64_t ready = 0, due = 0;
     for (const auto& [id, known] : model) {

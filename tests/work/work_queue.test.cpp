@@ -51,8 +51,8 @@ struct Rig {
         REQUIRE(id);
         return *id;
     }
-    /// The body of what is lent next; empty if nothing is.
-    std::string lend() {
+    /// The body of what is leased next; empty if nothing is.
+    std::string lease_next() {
         const auto got = work->lease(now);
         if (got) last = *got;
         return got ? std::string{as_text(got->body)} : "";
@@ -98,18 +98,18 @@ TEST_CASE("WorkQueue leases in the order of the pushes, and acknowledges in any 
           "[work][work_queue][unit]") {
     Rig rig;
     for (const char* const body : {"a", "b", "c"}) rig.push(body);
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     const Lease a = rig.last;
     CHECK(a.id == 1);
     CHECK(a.delivery == 1);
     CHECK(a.deadline == rig.now.now + 30s);
     CHECK(a.pushed == rig.now.wall);
-    CHECK(rig.lend() == "b");
+    CHECK(rig.lease_next() == "b");
     CHECK_FALSE(rig.work->ack(rig.last));
-    CHECK(rig.lend() == "c");
+    CHECK(rig.lease_next() == "c");
     CHECK(rig.work->leased() == 2);
     CHECK_FALSE(rig.work->ack(rig.last));
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->lease(rig.now).error() == QueueErrc::queue_empty);
     CHECK(rig.work->size() == 1);
     CHECK_FALSE(rig.work->ack(a));
@@ -123,7 +123,7 @@ TEST_CASE("WorkQueue: acknowledgements out of order survive a reopening",
     for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
     std::vector<Lease> leases;
     for (int i = 0; i < 200; ++i) {
-        rig.lend();
+        rig.lease_next();
         leases.push_back(rig.last);
     }
     for (std::size_t i = 1; i < 200; i += 2) REQUIRE_FALSE(rig.work->ack(leases[i]));
@@ -131,22 +131,22 @@ TEST_CASE("WorkQueue: acknowledgements out of order survive a reopening",
     rig.disk.kill();
     rig.open();
     CHECK(rig.work->size() == 100);
-    for (int i = 0; i < 200; i += 2) REQUIRE(rig.lend() == std::to_string(i));
+    for (int i = 0; i < 200; i += 2) REQUIRE(rig.lease_next() == std::to_string(i));
 }
 
 TEST_CASE("WorkQueue::nack returns an item to its place", "[work][work_queue][unit]") {
     Rig rig;
     for (const char* const body : {"a", "b", "c"}) rig.push(body);
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     const Lease a = rig.last;
-    CHECK(rig.lend() == "b");
+    CHECK(rig.lease_next() == "b");
     CHECK_FALSE(rig.work->nack(a, rig.now));
     CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
     CHECK(rig.work->nack(a, rig.now) == QueueErrc::lease_ended);
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 2);
     CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
-    CHECK(rig.lend() == "c");
+    CHECK(rig.lease_next() == "c");
 }
 
 TEST_CASE("WorkQueue: a delayed item lets others pass, and becomes ready by itself",
@@ -156,18 +156,18 @@ TEST_CASE("WorkQueue: a delayed item lets others pass, and becomes ready by itse
     rig.push("now");
     CHECK(rig.work->delayed() == 1);
     CHECK(rig.work->deadline() == always);
-    CHECK(rig.lend() == "now");
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next() == "now");
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->deadline() == rig.now.now + 5s);
     CHECK_FALSE(rig.work->nack(rig.last, rig.now, 2s));
     CHECK(rig.work->deadline() == rig.now.now + 2s);
     rig.pass(2s - 1ns);
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     rig.pass(1ns);
-    CHECK(rig.lend() == "now");
+    CHECK(rig.lease_next() == "now");
     CHECK_FALSE(rig.work->ack(rig.last));
     rig.pass(3s);
-    CHECK(rig.lend() == "later");
+    CHECK(rig.lease_next() == "later");
     CHECK(rig.last.delivery == 1);
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->deadline() == never);
@@ -178,12 +178,12 @@ TEST_CASE("WorkQueue: an item whose lease timed out is leased again, and the old
     Rig rig{{.lease = 10s}};
     rig.push("a");
     rig.push("b");
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     const Lease old = rig.last;
-    CHECK(rig.lend() == "b");
+    CHECK(rig.lease_next() == "b");
     CHECK(rig.work->deadline() == rig.now.now + 10s);
     rig.pass(10s);
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 2);
     CHECK(rig.work->ack(old) == QueueErrc::lease_ended);
     CHECK(rig.work->nack(old, rig.now) == QueueErrc::lease_ended);
@@ -198,14 +198,14 @@ TEST_CASE("WorkQueue: a late ack counts until the item is leased again",
     Rig rig{{.lease = 10s}};
     rig.push("a");
     rig.push("b");
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     const Lease a = rig.last;
     rig.pass(1h);
-    // This ends the loan of the first, and lends it; so end that, and let it be put back again.
-    CHECK(rig.lend() == "a");
+    // This ends the lease of the first, and leases it; so end that, and let it be put back again.
+    CHECK(rig.lease_next() == "a");
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
-    CHECK(rig.lend() == "b");
+    CHECK(rig.lease_next() == "b");
     const Lease b = rig.last;
     rig.pass(1h);
     CHECK_FALSE(rig.work->ack(b));
@@ -215,15 +215,15 @@ TEST_CASE("WorkQueue: a late ack counts until the item is leased again",
 TEST_CASE("WorkQueue::extend makes a lease longer, or shorter", "[work][work_queue][unit]") {
     Rig rig{{.lease = 10s}};
     rig.push("a");
-    rig.lend();
+    rig.lease_next();
     Lease lease = rig.last;
     CHECK_FALSE(rig.work->extend(lease, rig.now, 60s));
     CHECK(lease.deadline == rig.now.now + 60s);
     rig.pass(59s);
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK_FALSE(rig.work->extend(lease, rig.now, 500ms));
     rig.pass(500ms);
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 2);
 }
 
@@ -231,11 +231,11 @@ TEST_CASE("WorkQueue: opening ends all leases, and an old lease is invalid",
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("a");
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     const Lease before = rig.last;
     rig.open();
     CHECK(rig.work->leased() == 0);
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 1);
     // It has the same slot and the same token as the new one.
     CHECK(before.token == rig.last.token);
@@ -249,8 +249,8 @@ TEST_CASE("WorkQueue: a lease of another queue is invalid", "[work][work_queue][
     Rig other{WorkOptions{}, 100};
     rig.push("mine");
     other.push("theirs");
-    REQUIRE(rig.lend() == "mine");
-    REQUIRE(other.lend() == "theirs");
+    REQUIRE(rig.lease_next() == "mine");
+    REQUIRE(other.lease_next() == "theirs");
     // They are alike in all but the queue.
     Lease theirs = other.last;
     REQUIRE(theirs.id == rig.last.id);
@@ -266,7 +266,7 @@ TEST_CASE("WorkQueue: a lease of another queue is invalid", "[work][work_queue][
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK_FALSE(other.work->nack(other.last, other.now));
     CHECK(rig.work->empty());
-    CHECK(other.lend() == "theirs");
+    CHECK(other.lease_next() == "theirs");
 }
 
 TEST_CASE("WorkQueue::read returns the body of a leased item by its id",
@@ -274,9 +274,9 @@ TEST_CASE("WorkQueue::read returns the body of a leased item by its id",
     Rig rig;
     rig.push("first");
     rig.push("second");
-    rig.lend();
+    rig.lease_next();
     const Lease first = rig.last;
-    rig.lend();
+    rig.lease_next();
     const auto body = rig.work->read(first.id);
     REQUIRE(body);
     CHECK(as_text(*body) == "first");
@@ -293,22 +293,22 @@ TEST_CASE("WorkQueue: a poison item becomes a dead letter, and blocks no other i
     Rig<KeepDead, WorkNotes> rig{{.lease = 1s, .deliveries_max = 3}};
     rig.push("poison");
     rig.push("good");
-    CHECK(rig.lend() == "poison");
+    CHECK(rig.lease_next() == "poison");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
-    CHECK(rig.lend() == "poison");
+    CHECK(rig.lease_next() == "poison");
     rig.pass(1s);
-    CHECK(rig.lend() == "poison");
+    CHECK(rig.lease_next() == "poison");
     CHECK(rig.last.delivery == 3);
     CHECK(rig.work->dead() == 0);
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     CHECK(*rig.observer.deaths == std::vector<std::string>{"1 poison 1 3"});
     CHECK(rig.work->dead() == 1);
-    CHECK(rig.lend() == "good");
+    CHECK(rig.lease_next() == "good");
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->size() == 0);
     rig.open();
     CHECK(rig.work->dead() == 1);
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     std::vector<WorkItem> dead;
     CHECK_FALSE(rig.work->for_each_dead([&](const WorkItem& item) {
         dead.push_back(item);
@@ -325,10 +325,10 @@ TEST_CASE("WorkQueue: a last lease that times out makes a dead letter, too",
     Rig rig{{.lease = 1s, .deliveries_max = 1}};
     rig.push("a");
     rig.push("b");
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     const Lease a = rig.last;
     rig.pass(1s);
-    CHECK(rig.lend() == "b");
+    CHECK(rig.lease_next() == "b");
     CHECK(rig.work->dead() == 1);
     CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
 }
@@ -338,21 +338,21 @@ TEST_CASE("WorkQueue::revive returns a dead letter to the queue, purge_dead dele
     Rig rig{{.deliveries_max = 1}};
     const std::uint64_t a = rig.push("a");
     rig.push("b", {.expires_after = 1s});
-    rig.lend();
+    rig.lease_next();
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     rig.pass(1s);
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->dead() == 2);
     CHECK(rig.work->revive(77, rig.now) == QueueErrc::unknown_number);
     CHECK_FALSE(rig.work->revive(a, rig.now));
     CHECK(rig.work->revive(a, rig.now) == QueueErrc::unknown_number);
     CHECK_FALSE(rig.work->revive(2, rig.now));
     rig.open();
-    CHECK(rig.lend() == "a");
+    CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 1);
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     // It had expired, and does not again.
-    CHECK(rig.lend() == "b");
+    CHECK(rig.lease_next() == "b");
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->dead() == 1);
     CHECK_FALSE(rig.work->purge_dead());
@@ -382,7 +382,7 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those th
     Rig<OneLetter, WorkNotes> rig{{.deliveries_max = 1}};
     for (const char* const body : {"a", "b"}) {
         rig.push(body);
-        rig.lend();
+        rig.lease_next();
         CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     }
     REQUIRE(rig.work->dead_letters().letters.size() == 1);
@@ -399,7 +399,7 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those th
 
     Rig<Deque<Bytes>> other{{.deliveries_max = 1}};
     other.push("a");
-    other.lend();
+    other.lease_next();
     CHECK_FALSE(other.work->nack(other.last, other.now));
     CHECK(other.work->dead() == 0);
     CHECK(other.work->dead_letters().size() == 1);
@@ -416,7 +416,7 @@ TEST_CASE(
         rig.push("old", {.expires_after = 10s});
         rig.push("new");
         rig.pass(10s);
-        CHECK(rig.lend() == "new");
+        CHECK(rig.lease_next() == "new");
         CHECK(rig.work->dead() == (what == WorkOptions::Expired::dead_letter ? 1u : 0u));
         CHECK(*rig.observer.deaths == (what == WorkOptions::Expired::dead_letter
                                            ? std::vector<std::string>{"1 old 2 0"}
@@ -431,17 +431,17 @@ TEST_CASE(
 
 TEST_CASE("WorkQueue counts deliveries before leasing, for items that kill their process",
           "[work][work_queue][unit]") {
-    Rig rig{{.deliveries_max = 3, .count_before_lending = true}};
+    Rig rig{{.deliveries_max = 3, .count_before_lease = true}};
     rig.push("killer");
     rig.push("good");
     REQUIRE_FALSE(rig.work->commit());
     for (std::uint32_t i = 1; i <= 3; ++i) {
-        REQUIRE(rig.lend() == "killer");
+        REQUIRE(rig.lease_next() == "killer");
         CHECK(rig.last.delivery == i);
         rig.disk.crash(Random{Seed{i}});
         rig.open();
     }
-    CHECK(rig.lend() == "good");
+    CHECK(rig.lease_next() == "good");
     CHECK(rig.work->dead() == 1);
 }
 
@@ -485,7 +485,7 @@ TEST_CASE("WorkQueue accepts work with the same key once", "[work][work_queue][u
     CHECK_FALSE(push("2", "a"));
     CHECK_FALSE(push("3", "a"));
     // Also after the end of the work, and in another life.
-    while (!rig.lend().empty()) CHECK_FALSE(rig.work->ack(rig.last));
+    while (!rig.lease_next().empty()) CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(push("1", "a") == QueueErrc::duplicate);
     CHECK_FALSE(rig.work->commit());
     rig.disk.kill();
@@ -504,7 +504,7 @@ TEST_CASE("WorkQueue keeps its keys while their log entries are deleted",
     const auto key = [](int i) { return "order " + std::to_string(i); };
     for (int i = 0; i < 20000; ++i) {
         rig.push("x", {.key = key(i)});
-        rig.lend();
+        rig.lease_next();
         REQUIRE_FALSE(rig.work->ack(rig.last));
         if (i % 100 == 0) REQUIRE_FALSE(rig.work->commit());
     }
@@ -541,7 +541,7 @@ TEST_CASE("WorkQueue rejects items above its limits of number and bytes",
     Rig rig{{.items_max = 3}};
     for (int i = 0; i < 3; ++i) rig.push("x");
     CHECK(rig.work->push(as_bytes("x"), rig.now).error() == QueueErrc::queue_full);
-    rig.lend();
+    rig.lease_next();
     CHECK(rig.work->push(as_bytes("x"), rig.now).error() == QueueErrc::queue_full);
     CHECK_FALSE(rig.work->ack(rig.last));
     rig.push("x");
@@ -581,7 +581,7 @@ TEST_CASE("WorkQueue: a lease that timed out counts until its item becomes a dea
           "[work][work_queue][regression]") {
     Rig rig{{.deliveries_max = 1}};
     rig.push("x");
-    REQUIRE(rig.lend() == "x");
+    REQUIRE(rig.lease_next() == "x");
     rig.pass(31s);
     REQUIRE_FALSE(rig.work->extend(rig.last, rig.now, 30s));
     rig.pass(31s);
@@ -616,14 +616,14 @@ TEST_CASE("WorkQueue: a wall clock that jumps lengthens no stored delay",
     // The clock goes back by a year: what is left is what it was.
     rig.now.wall -= 365 * 24h;
     rig.open();
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->deadline() == rig.now.now + 60s);
     // In a running queue the wall clock means nothing.
     rig.now.wall += 365 * 24h + 1h;
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     // It jumped ahead: the delay is over.
     rig.open();
-    CHECK(rig.lend() == "x");
+    CHECK(rig.lease_next() == "x");
 }
 
 TEST_CASE("WorkQueue: repeated jumps of the wall clock never lengthen a delay",
@@ -635,15 +635,15 @@ TEST_CASE("WorkQueue: repeated jumps of the wall clock never lengthen a delay",
             const Duration delay{static_cast<std::int64_t>(1 + bits() % 100'000'000'000)};
             rig.push("x", {.delay = delay});
             Duration most = delay;
-            bool was_lent = false;
-            for (int i = 0; i < 20 && !was_lent; ++i) {
+            bool was_leased = false;
+            for (int i = 0; i < 20 && !was_leased; ++i) {
                 rig.pass(Duration{static_cast<std::int64_t>(bits() % 10'000'000'000)});
                 const auto jump = static_cast<std::int64_t>(bits() % 200'000'000'000);
                 rig.now.wall += Duration{jump - 100'000'000'000};
                 const bool opens = bits() % 2 == 0;
                 if (opens) rig.open();
-                was_lent = !rig.lend().empty();
-                if (was_lent) break;
+                was_leased = !rig.lease_next().empty();
+                if (was_leased) break;
                 const Duration left = rig.work->deadline() - rig.now.now;
                 REQUIRE(left > 0ns);
                 REQUIRE(left <= delay);
@@ -652,7 +652,7 @@ TEST_CASE("WorkQueue: repeated jumps of the wall clock never lengthen a delay",
                 most = left;
             }
             rig.pass(delay);
-            if (!was_lent) REQUIRE(rig.lend() == "x");
+            if (!was_leased) REQUIRE(rig.lease_next() == "x");
         },
         200);
 }
@@ -661,7 +661,7 @@ TEST_CASE("WorkQueue: a delay continues over a reopening", "[work][work_queue][u
     Rig rig;
     rig.push("pushed", {.delay = 60s});
     rig.push("given back");
-    CHECK(rig.lend() == "given back");
+    CHECK(rig.lease_next() == "given back");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now, 50s));
     rig.pass(20s);
     rig.now.now = Instant{5s};  // another boot, another steady clock
@@ -669,10 +669,10 @@ TEST_CASE("WorkQueue: a delay continues over a reopening", "[work][work_queue][u
     CHECK(rig.work->delayed() == 2);
     CHECK(rig.work->deadline() == Instant{35s});
     rig.pass(30s);
-    CHECK(rig.lend() == "given back");
+    CHECK(rig.lease_next() == "given back");
     CHECK(rig.last.delivery == 2);
     rig.pass(10s);
-    CHECK(rig.lend() == "pushed");
+    CHECK(rig.lease_next() == "pushed");
 }
 
 TEST_CASE("WorkQueue stores any moment and any delay", "[work][work_queue][unit]") {
@@ -698,8 +698,8 @@ TEST_CASE("WorkQueue::for_each visits the items in order, in any state",
     for (const char* const body : {"a", "b", "c", "d", "e"}) {
         rig.push(body, {.delay = *body == 'd' ? 1h : 0h});
     }
-    rig.lend();
-    rig.lend();
+    rig.lease_next();
+    rig.lease_next();
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     CHECK(all(rig) == "a b c d e ");
     std::string states;
@@ -723,7 +723,7 @@ TEST_CASE("WorkQueue::for_each visits the items in order, in any state",
 TEST_CASE("WorkQueue::purge keeps dead letters", "[work][work_queue][unit]") {
     Rig rig{{.deliveries_max = 1}};
     for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
-    CHECK(rig.lend() == "0");
+    CHECK(rig.lease_next() == "0");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     CHECK_FALSE(rig.work->purge());
     CHECK_FALSE(rig.work->commit());
@@ -742,7 +742,7 @@ TEST_CASE("WorkQueue::oldest returns the age of the oldest item", "[work][work_q
     rig.pass(5s);
     CHECK(*rig.work->oldest(rig.now.wall) == 10s);
     CHECK(*rig.work->oldest(rig.now.wall - 1h) == 0ns);
-    rig.lend();
+    rig.lease_next();
     CHECK(*rig.work->oldest(rig.now.wall) == 10s);
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(*rig.work->oldest(rig.now.wall) == 5s);
@@ -764,7 +764,7 @@ TEST_CASE("WorkQueue works on a full disk, and frees space", "[work][work_queue]
     CHECK(rig.work->size() == taken);
     CHECK_FALSE(rig.work->failed());
     std::size_t done = 0;
-    while (!rig.lend().empty()) {
+    while (!rig.lease_next().empty()) {
         REQUIRE_FALSE(rig.work->ack(rig.last));
         ++done;
     }
@@ -777,7 +777,7 @@ TEST_CASE("WorkQueue reports that the log has failed", "[work][work_queue][fault
     Rig rig;
     rig.push("a");
     rig.push("b");
-    rig.lend();
+    rig.lease_next();
     rig.disk.fail_at(rig.disk.operations() + 1, std::make_error_code(std::errc::io_error));
     CHECK(rig.work->commit() == std::errc::io_error);
     CHECK(rig.work->failed() == std::errc::io_error);
@@ -811,7 +811,7 @@ TEST_CASE("WorkQueue returns bad_argument for durations out of their range, and 
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("a");
-    rig.lend();
+    rig.lease_next();
     // Remainders that a program computes, of a deadline that has passed.
     for (const Duration passed : {Duration{-1ns}, Duration::min()}) {
         for (const PushOptions& with :
@@ -836,7 +836,7 @@ TEST_CASE("WorkQueue returns bad_argument for durations out of their range, and 
 TEST_CASE("WorkQueue aborts when it is used after a move", "[work][work_queue][unit]") {
     Rig rig;
     rig.push("a");
-    rig.lend();
+    rig.lease_next();
     const auto dies = [](auto&& f, const char* why) {
         return belay_test::aborts_with(f).find(why) != std::string::npos;
     };

@@ -110,7 +110,7 @@ public:
         if (bits_() % 2 == 0) reopen();
         set_full(false);
         // `lease` copies what is due: these ends it does not see. And the tables become full.
-        until_memory_lacks([this] { return lend(); });
+        until_memory_lacks([this] { return lease_next(); });
         while (!leases_.empty() && bits_() % 16 != 0) end_one();
         until_memory_lacks([this] { return work_->push(as_bytes("x"), now_).has_value(); });
     }
@@ -132,7 +132,7 @@ private:
         if (draw < 45) {
             push();
         } else if (draw < 70) {
-            lend();
+            lease_next();
         } else if (draw < 92) {
             if (!leases_.empty()) end_one();
         } else if (draw < 94) {
@@ -149,7 +149,7 @@ private:
         if (options_.keys != 0 && bits_() % 2 == 0) with.key = key;
         static_cast<void>(work_->push(as_bytes(body), now_, with));
     }
-    bool lend() {
+    bool lease_next() {
         const auto lease = work_->lease(now_);
         const SpareMemory spare;
         if (lease) leases_.push_back(*lease);

@@ -49,8 +49,8 @@ struct ClockRig {
         REQUIRE(id);
         return *id;
     }
-    /// The body of what is lent; empty: nothing is.
-    std::string lend() {
+    /// The body of what is leased; empty: nothing is.
+    std::string lease_next() {
         const auto lease = work->lease(now);
         if (!lease) return {};
         last = *lease;
@@ -80,8 +80,8 @@ TEST_CASE(
     rig.push("waits", {.delay = 60s});
     rig.now.wall += a_year;
     // Nothing has passed on the machine's own clock.
-    CHECK(rig.lend() == "stays");
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next() == "stays");
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->deadline() == rig.last.deadline);
     CHECK(rig.work->delayed() == 1);
     CHECK(rig.work->dead() == 1);
@@ -89,18 +89,18 @@ TEST_CASE(
 
     // Set right again, the clock brings nothing back: that is for who looks at dead letters.
     rig.now.wall -= a_year;
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     REQUIRE_FALSE(rig.work->for_each_dead([id](const WorkItem& item) {
         CHECK(item.id == id);
         CHECK(item.cause == DeathCause::expired);
         CHECK(as_text(item.body) == "expires");
     }));
     REQUIRE_FALSE(rig.work->revive(id, rig.now));
-    CHECK(rig.lend() == "expires");
+    CHECK(rig.lease_next() == "expires");
     // It does not expire any more, whatever the clock does then.
     REQUIRE_FALSE(rig.work->nack(rig.last, rig.now));
     rig.now.wall += a_year;
-    CHECK(rig.lend() == "expires");
+    CHECK(rig.lease_next() == "expires");
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->dead() == 0);
 }
@@ -113,7 +113,7 @@ TEST_CASE(
     rig.push("expires", {.expires_after = 1h});
     rig.push("stays");
     rig.now.wall += a_year;
-    CHECK(rig.lend() == "stays");
+    CHECK(rig.lease_next() == "stays");
     CHECK(rig.received() == Lines{"dropped expires"});
     CHECK(rig.work->dead() == 0);
     CHECK(rig.work->size() == 1);
@@ -123,7 +123,7 @@ TEST_CASE(
     rig.open();
     CHECK(rig.work->size() == 1);
     CHECK(rig.work->dead() == 0);
-    CHECK(rig.lend() == "stays");
+    CHECK(rig.lease_next() == "stays");
 }
 
 TEST_CASE("WorkQueue: an item that expires by a clock jump moves to the dead letter storage",
@@ -131,7 +131,7 @@ TEST_CASE("WorkQueue: an item that expires by a clock jump moves to the dead let
     ClockRig<Deque<Bytes>> rig;
     rig.push("expires", {.expires_after = 1h});
     rig.now.wall += a_year;
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->empty());
     const auto letter = rig.work->dead_letters().try_pop();
     REQUIRE(letter);
@@ -143,17 +143,17 @@ TEST_CASE("WorkQueue: an item that is leased when the wall clock jumps can be ac
     ClockRig rig{{.lease = 30s}};
     rig.push("done", {.expires_after = 1h});
     rig.push("given back", {.expires_after = 1h});
-    CHECK(rig.lend() == "done");
+    CHECK(rig.lease_next() == "done");
     const Lease done = rig.last;
-    CHECK(rig.lend() == "given back");
+    CHECK(rig.lease_next() == "given back");
     rig.now.wall += a_year;
-    // The loans go by the machine's own clock.
-    CHECK(rig.lend().empty());
+    // The leases go by the machine's own clock.
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->leased() == 2);
     CHECK_FALSE(rig.work->ack(done));
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     CHECK(rig.received().empty());
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK(rig.received() == Lines{"dead given back"});
 }
 
@@ -163,12 +163,12 @@ TEST_CASE("WorkQueue: a wall clock that steps back delays expiry by the same tim
     rig.push("expires", {.expires_after = 1h});
     rig.now.wall -= a_year;
     rig.now = {rig.now.now + 2h, rig.now.wall + 2h};
-    CHECK(rig.lend() == "expires");
+    CHECK(rig.lease_next() == "expires");
     rig.open();
-    CHECK(rig.lend() == "expires");
+    CHECK(rig.lease_next() == "expires");
     REQUIRE_FALSE(rig.work->nack(rig.last, rig.now));
     rig.now.wall += a_year;
-    CHECK(rig.lend().empty());
+    CHECK(rig.lease_next().empty());
     CHECK(rig.work->dead() == 1);
 }
 
@@ -182,5 +182,5 @@ TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only makes dead l
     rig.open();
     REQUIRE_FALSE(rig.work->commit());
     rig.now.wall -= a_year;
-    CHECK(rig.lend() == "expires");
+    CHECK(rig.lease_next() == "expires");
 }

@@ -147,7 +147,7 @@ void set_full(MemoryMedium& medium, bool full) {
     medium.fails_with = no_space;
     medium.fails_from = full ? 0 : ~std::uint64_t{0};
 }
-Lease lend(Memory& work) {
+Lease lease_next(Memory& work) {
     auto lease = work.lease(when);
     REQUIRE(lease);
     return *lease;
@@ -162,7 +162,7 @@ TEST_CASE("WorkQueue::commit reports acknowledgements that are not durable",
     std::optional<Memory> work{open_memory(medium)};
     for (int i = 0; i < 5; ++i) REQUIRE(work->push(as_bytes("x"), when));
     REQUIRE_FALSE(work->commit());
-    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(work->ack(lend(*work)));
+    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(work->ack(lease_next(*work)));
     medium.acks_have_no_space = true;
     CHECK(work->commit() == std::errc::no_space_on_device);
     CHECK_FALSE(work->failed());
@@ -217,7 +217,7 @@ TEST_CASE("WorkQueue::nack without space for a dead letter leaves the lease",
     const WorkOptions options{.deliveries_max = 1, .slack_bytes = 0};
     std::optional<Memory> work{open_memory(medium, options)};
     REQUIRE(work->push(as_bytes("poison"), when));
-    Lease lease = lend(*work);
+    Lease lease = lease_next(*work);
     set_full(medium, true);
     CHECK(work->nack(lease, when) == std::errc::no_space_on_device);
     set_full(medium, false);
@@ -227,13 +227,13 @@ TEST_CASE("WorkQueue::nack without space for a dead letter leaves the lease",
     REQUIRE_FALSE(work->extend(lease, when, 1000h));
     for (int i = 0; i < 60; ++i) {
         REQUIRE(work->push(Bytes(100), when));
-        REQUIRE_FALSE(work->ack(lend(*work)));
+        REQUIRE_FALSE(work->ack(lease_next(*work)));
     }
     REQUIRE_FALSE(work->commit());
     CHECK_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
     work.emplace(open_memory(medium, options));
     CHECK(work->dead() == 0);
-    CHECK_FALSE(work->nack(lend(*work), when));
+    CHECK_FALSE(work->nack(lease_next(*work), when));
     CHECK(work->dead() == 1);
 }
 
@@ -246,8 +246,8 @@ TEST_CASE("WorkQueue records dead letters and deliveries later when there was no
     REQUIRE(work->push(as_bytes("expires"), when, {.expires_after = 1s}));
     REQUIRE(work->push(as_bytes("times out"), when));
     REQUIRE_FALSE(work->commit());
-    lend(*work);
-    lend(*work);
+    lease_next(*work);
+    lease_next(*work);
     const Moment later{when.now + 2s, when.wall + 2s};
     set_full(medium, true);
     const auto again = work->lease(later);
@@ -264,18 +264,18 @@ TEST_CASE("WorkQueue records dead letters and deliveries later when there was no
     set_full(medium, false);
     work.emplace(open_memory(medium, options));
     CHECK(work->dead() == 1);
-    CHECK(lend(*work).delivery == 2);
+    CHECK(lease_next(*work).delivery == 2);
 }
 
 TEST_CASE("WorkQueue: a recorded delivery counts also when the late worker continues",
           "[work][work_queue][regression]") {
-    // Noted when the loan timed out, or, for want of space, at the next sync.
+    // Noted when the lease timed out, or, for want of space, at the next sync.
     const bool has_space = GENERATE(true, false);
     MemoryMedium medium;
     Memory work = open_memory(medium, {.slack_bytes = 1000});
     for (const char* const body : {"first", "late"}) REQUIRE(work.push(as_bytes(body), when));
-    REQUIRE_FALSE(work.nack(lend(work), when, 5s));
-    Lease late = lend(work);
+    REQUIRE_FALSE(work.nack(lease_next(work), when, 5s));
+    Lease late = lease_next(work);
     REQUIRE(late.id == 2);
     const Moment later{when.now + 31s, when.wall + 31s};
     set_full(medium, !has_space);
@@ -344,7 +344,7 @@ TEST_CASE("WorkQueue sends a dead letter once, however often the commit fails",
     }
     CHECK(letters.taken.size() == 2);
     CHECK(work.leased() == 2);
-    // The one dies here, as its letter is not durable; the other there, when its loan times out.
+    // The one dies here, as its letter is not durable; the other there, when its lease times out.
     set_full(medium, false);
     CHECK_FALSE(work.nack(*first, when));
     CHECK(work.dead() == 1);
@@ -396,8 +396,8 @@ TEST_CASE("WorkQueue allocates nothing in its destructor", "[work][work_queue][f
         {
             Memory work = open_memory(medium);
             for (std::uint64_t i = 0; i < last; ++i) REQUIRE(work.push(as_bytes("x"), when));
-            lend(work);
-            REQUIRE_FALSE(work.ack(lend(work)));
+            lease_next(work);
+            REQUIRE_FALSE(work.ack(lease_next(work)));
         }
         // The numbers from 0 to 255 have room in four blocks.
         CHECK(medium.last == 255);
@@ -422,8 +422,8 @@ TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
             CHECK(item.cause == DeathCause::unreadable);
         }));
     }
-    lend(*work);
-    CHECK(as_text(lend(*work).body) == "3");
+    lease_next(*work);
+    CHECK(as_text(lease_next(*work).body) == "3");
     REQUIRE_FALSE(work->purge_dead());
     REQUIRE_FALSE(work->commit());
     work.reset();
@@ -441,7 +441,7 @@ TEST_CASE("WorkQueue skips a damaged entry whose item is finished", "[work][work
         for (const char* const key : {"a", "b", "c"}) {
             REQUIRE(work.push(as_bytes("x"), when, {.key = key}));
         }
-        for (int i = 0; i < 2; ++i) REQUIRE_FALSE(work.ack(lend(work)));
+        for (int i = 0; i < 2; ++i) REQUIRE_FALSE(work.ack(lease_next(work)));
         REQUIRE_FALSE(work.commit());
     }
     medium.damaged.insert(2);
@@ -457,35 +457,34 @@ TEST_CASE("WorkQueue skips an item that the medium fails to read twice",
     for (int i = 0; i < 3; ++i) REQUIRE(work.push(as_bytes("x"), when));
     medium.bad_sector = 1;
     CHECK(work.lease(when).error() == std::errc::io_error);
-    CHECK(lend(work).id == 2);
+    CHECK(lease_next(work).id == 2);
     CHECK(work.dead() == 1);
     medium.bad_sector = 0;
     REQUIRE_FALSE(work.revive(1, when));
-    CHECK(lend(work).id == 1);
+    CHECK(lease_next(work).id == 1);
 }
 
 TEST_CASE("WorkQueue counts a delivery that is durable although the item could not be read then",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
-    const WorkOptions options{.deliveries_max = 3, .count_before_lending = true};
+    const WorkOptions options{.deliveries_max = 3, .count_before_lease = true};
     Memory work = open_memory(medium, options);
     for (int i = 0; i < 2; ++i) REQUIRE(work.push(as_bytes("x"), when));
     medium.bad_after_sync = 1;
     for (int i = 0; i < 3; ++i) CHECK(work.lease(when).error() == std::errc::io_error);
     // It does not hold back the next item for ever.
-    CHECK(lend(work).id == 2);
+    CHECK(lease_next(work).id == 2);
     CHECK(work.dead() == 1);
 }
 
 TEST_CASE("WorkQueue records a delivery once, however often its commit finds no space",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
-    const WorkOptions options{
-        .deliveries_max = 3, .count_before_lending = true, .slack_bytes = 1000};
+    const WorkOptions options{.deliveries_max = 3, .count_before_lease = true, .slack_bytes = 1000};
     Memory work = open_memory(medium, options);
     for (int i = 0; i < 60; ++i) REQUIRE(work.push(Bytes(100), when));
     std::vector<Lease> leases;
-    for (int i = 0; i < 60; ++i) leases.push_back(lend(work));
+    for (int i = 0; i < 60; ++i) leases.push_back(lease_next(work));
     REQUIRE_FALSE(work.nack(leases[0], when));
     const auto durable_count = [&] {
         MemoryMedium copy = medium;
@@ -504,7 +503,7 @@ TEST_CASE("WorkQueue records a delivery once, however often its commit finds no 
     CHECK(durable_count() == 1);
     medium.sync_has_no_space = false;
     SECTION("the delivery counts once when the item is leased") {
-        CHECK(lend(work).delivery == 2);
+        CHECK(lease_next(work).delivery == 2);
         CHECK(medium.last == before + 1);
         CHECK(durable_count() == 2);
     }
@@ -513,7 +512,7 @@ TEST_CASE("WorkQueue records a delivery once, however often its commit finds no 
         REQUIRE_FALSE(work.commit());
         REQUIRE(entries_of_kind(medium, detail::WorkKind::moved).size() == 1);
         CHECK(durable_count() == 2);
-        CHECK(lend(work).delivery == 2);
+        CHECK(lease_next(work).delivery == 2);
         CHECK(durable_count() == 2);
     }
 }
@@ -525,7 +524,7 @@ TEST_CASE("WorkQueue copies nothing with unlimited slack", "[work][work_queue][u
     Memory work = open_memory(medium, {.slack_bytes = no_limit});
     std::vector<Lease> leases;
     for (int i = 0; i < 10; ++i) REQUIRE(work.push(as_bytes("x"), when));
-    for (int i = 0; i < 10; ++i) leases.push_back(lend(work));
+    for (int i = 0; i < 10; ++i) leases.push_back(lease_next(work));
     for (std::size_t i = 1; i < 9; ++i) REQUIRE_FALSE(work.ack(leases[i]));
     REQUIRE_FALSE(work.commit());
     CHECK(entries_of_kind(medium, detail::WorkKind::moved).empty());
@@ -542,11 +541,11 @@ TEST_CASE("WorkQueue copies items that are longer than its options, or reports t
     const bool log_takes_it = GENERATE(true, false);
     if (!log_takes_it) medium.record_bytes_max = 1024;
     Memory work = open_memory(medium, {.record_bytes_max = 1024, .slack_bytes = 1000});
-    Lease first = lend(work);
+    Lease first = lease_next(work);
     REQUIRE_FALSE(work.extend(first, when, 1000h));
     for (int i = 0; i < 300; ++i) {
         REQUIRE(work.push(Bytes(500), when));
-        REQUIRE_FALSE(work.ack(lend(work)));
+        REQUIRE_FALSE(work.ack(lease_next(work)));
         const std::error_code error = work.commit();
         REQUIRE((!error || (!log_takes_it && error == QueueErrc::too_large)));
     }
@@ -566,7 +565,7 @@ TEST_CASE("WorkQueue continues to copy its keys after there was no space",
     for (int i = 0; i < 1000; ++i) {
         REQUIRE(work->push(as_bytes("x"), when, {.key = std::to_string(i)}));
     }
-    for (int i = 0; i < 1000; ++i) leases.push_back(lend(*work));
+    for (int i = 0; i < 1000; ++i) leases.push_back(lease_next(*work));
     medium.fails_with = no_space;
     for (const Lease& lease : leases) REQUIRE_FALSE(work->ack(lease));
     // Room for five entries each time; the window takes sixteen.

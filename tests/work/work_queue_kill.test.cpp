@@ -35,14 +35,14 @@ Result<PosixWork, WorkError> open_for_round(const std::string& path, std::uint64
     if (!journal) return WorkError{journal.error().code, 0, "the journal"};
     return PosixWork::open(std::move(*journal),
                            {.deliveries_max = 4,
-                            .count_before_lending = round % 2 == 0,
+                            .count_before_lease = round % 2 == 0,
                             .keys = keys_kept,
                             .record_bytes_max = 1024,
                             .slack_bytes = 8 << 10},
                            now);
 }
 
-/// A day for each round: delays and loans of the one before are over.
+/// A day for each round: delays and leases of the one before are over.
 Moment start_of(std::uint64_t round) {
     const Duration day = 24h;
     const auto days = static_cast<std::int64_t>(round) * day;
@@ -56,7 +56,7 @@ std::uint64_t number_in(BytesView body) { return std::stoull(std::string{as_text
 
 enum class Fact : std::uint64_t {
     pushed,  // durably
-    lent,    // for the `detail`-th time, which was counted before, durably
+    leased,  // for the `detail`-th time, which was counted before, durably
     ending,  // from here on it may be gone
     ended    // durably
 };
@@ -66,7 +66,7 @@ struct Confirmation {
     std::uint64_t detail;
 };
 
-/// The child: pushes, lends, ends, gives back, forgets what it was lent.   Returns: what is wrong.
+/// The child: pushes, leases, ends, gives back, forgets what it was leased.   Returns: what is wrong.
 template <class Report>
 int work_until_killed(const std::string& path, std::uint64_t round, Report report) {
     Moment now = start_of(round);
@@ -95,7 +95,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Report repor
             if (!lease && lease.error() == QueueErrc::queue_empty) break;
             if (!lease) return 4;
             const std::uint64_t n = number_in(lease->body);
-            if (round % 2 == 0) report(Confirmation{Fact::lent, n, lease->delivery});
+            if (round % 2 == 0) report(Confirmation{Fact::leased, n, lease->delivery});
             const std::uint64_t draw = bits() % 10;
             if (draw < 6) {
                 report(Confirmation{Fact::ending, n, 0});
@@ -122,7 +122,7 @@ public:
             case Fact::pushed:
                 item.is_durable = true;
                 break;
-            case Fact::lent:
+            case Fact::leased:
                 item.deliveries = std::max(item.deliveries, confirmed.detail);
                 break;
             case Fact::ending:
@@ -137,7 +137,7 @@ public:
 
     /// Looks at what is left.
     void check(PosixWork& work, Moment now) {
-        std::map<std::uint64_t, std::uint64_t> there;  // and how often it was lent
+        std::map<std::uint64_t, std::uint64_t> there;  // and how often it was leased
         const auto look = [&](const WorkItem& shown) {
             const std::uint64_t n = number_in(shown.body);
             INFO("item " << n);

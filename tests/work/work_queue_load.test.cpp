@@ -53,8 +53,8 @@ Bytes sized_body(std::uint64_t n, std::size_t size = 16) {
 class LoadWorker {
 public:
     enum class ItemState : std::uint8_t {
-        waiting,       // durable, and lent to nobody
-        lent,          // in this life; it waits again in the next one
+        waiting,       // durable, and leased to nobody
+        leased,        // in this life; it waits again in the next one
         acknowledged,  // not durably: gone in this life, and may wait again in the next one
         over           // never again
     };
@@ -78,38 +78,38 @@ public:
         over_ += acknowledged_.size();
         acknowledged_.clear();
     }
-    /// Borrows so many, if there are.
-    void borrow(int count) {
+    /// Leases so many, if there are.
+    void lease_some(int count) {
         for (; count != 0; --count) {
             const auto lease = rig_->work->lease(rig_->now);
             if (!lease) {
-                REQUIRE(rig_->work->size() == loans_.size());
+                REQUIRE(rig_->work->size() == leases_.size());
                 return;
             }
             const std::uint64_t n = load_le<std::uint64_t>(lease->body.data());
             REQUIRE(n < pushed());
             REQUIRE(load_le<std::uint64_t>(lease->body.data() + 8) == detail::mix64(n));
             REQUIRE(items_[n] == ItemState::waiting);
-            items_[n] = ItemState::lent;
-            loans_.push_back({*lease, n});
+            items_[n] = ItemState::leased;
+            leases_.push_back({*lease, n});
         }
     }
-    /// Acknowledges loans, in any order, until so many are left.
+    /// Acknowledges leases, in any order, until so many are left.
     void finish(std::size_t left, Random& bits) {
-        while (loans_.size() > left) {
-            std::swap(loans_[bits() % loans_.size()], loans_.back());
-            const Loan& loan = loans_.back();
-            REQUIRE_FALSE(rig_->work->ack(loan.lease));
-            items_[loan.number] = ItemState::acknowledged;
-            acknowledged_.push_back(loan.number);
-            loans_.pop_back();
+        while (leases_.size() > left) {
+            std::swap(leases_[bits() % leases_.size()], leases_.back());
+            const HeldLease& lease = leases_.back();
+            REQUIRE_FALSE(rig_->work->ack(lease.lease));
+            items_[lease.number] = ItemState::acknowledged;
+            acknowledged_.push_back(lease.number);
+            leases_.pop_back();
         }
     }
-    /// What is there in a new life: all that waited or was lent, once each and in order, and what
+    /// What is there in a new life: all that waited or was leased, once each and in order, and what
     /// was acknowledged or not. Pre: every push was durable.
     void come_back() {
-        for (const Loan& loan : loans_) items_[loan.number] = ItemState::waiting;
-        loans_.clear();
+        for (const HeldLease& lease : leases_) items_[lease.number] = ItemState::waiting;
+        leases_.clear();
         std::uint64_t next = 0;
         const std::error_code error = rig_->work->for_each([&](const WorkItem& item) {
             const std::uint64_t n = load_le<std::uint64_t>(item.body.data());
@@ -129,7 +129,7 @@ public:
     }
 
 private:
-    struct Loan {
+    struct HeldLease {
         Lease lease;
         std::uint64_t number;
     };
@@ -137,7 +137,7 @@ private:
     LoadRig* rig_;
     std::vector<ItemState> items_;  // by number
     std::vector<std::uint64_t> acknowledged_;
-    std::vector<Loan> loans_;
+    std::vector<HeldLease> leases_;
     std::uint64_t over_ = 0;
     std::uint64_t repeated_ = 0;
 };
@@ -166,9 +166,9 @@ TEST_CASE("WorkQueue completes a million operations once each, killed again and 
         worker.push(std::min(pushes, count - worker.pushed()));
         waiting_max = std::max(waiting_max, rig.work->size());
         worker.commit();
-        // Twice, so that what is acknowledged and not durable could be lent again.
+        // Twice, so that what is acknowledged and not durable could be leased again.
         for (int half = 0; half < 2; ++half) {
-            worker.borrow(round / 2);
+            worker.lease_some(round / 2);
             worker.finish(rig.work->size() > 300 ? 300 : 0, bits);
         }
         REQUIRE(rig.disk.used_bytes() <
@@ -214,7 +214,7 @@ TEST_CASE("WorkQueue: one old item holds no more log than the slack", "[work][wo
     }
     CHECK(bytes_max < (1 << 20) + 4 * segment_bytes);
     CHECK(rig.work->size() == 1);
-    // It is the same item still, and the loan counts.
+    // It is the same item still, and the lease counts.
     const auto body = rig.work->read(stuck->id);
     REQUIRE(body);
     CHECK(load_le<std::uint64_t>(body->data()) == 7);

@@ -29,7 +29,7 @@ TEST_CASE("WorkQueue returns the same results as its model, also over reopenings
 TEST_CASE("WorkQueue records deliveries before it leases, as its model does",
           "[work][work_queue][property]") {
     WorkOptions options = small_work();
-    options.count_before_lending = true;
+    options.count_before_lease = true;
     options.deliveries_max = WorkOptions::any_number;
     options.keys = 0;
     options.items_max = 1'000'000'000;

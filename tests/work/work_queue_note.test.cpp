@@ -45,7 +45,7 @@ bool pass_one_through(SimWork& work, std::uint64_t n) {
     const auto lease = work.lease(start);
     return lease && !work.ack(*lease);
 }
-/// The first item, which is lent for as long as the program lives: it is copied forward.
+/// The first item, which is leased for as long as the program lives: it is copied forward.
 bool push_old(SimWork& work) {
     return work.push(as_bytes("old"), start) && work.lease(start) && !work.commit();
 }

@@ -118,7 +118,7 @@ private:
             run_.wrong = "a lane has more dials than its limit";
         }
         if (now.dialling_slowly != 0) run_.world.reach("slow lane");
-        if (now.in_line != 0) run_.world.reach("in line");
+        if (now.waiting_to_dial != 0) run_.world.reach("in line");
         if (suspected_ && !now.network_suspect) run_.world.reach("suspicion ended");
         suspected_ = now.network_suspect;
     }

@@ -122,7 +122,7 @@ private:
         WorkOptions o;
         o.lease = 2s;
         o.deliveries_max = job_deliveries_max;
-        o.count_before_lending = world.chance("count before lending", 50);
+        o.count_before_lease = world.chance("count before lending", 50);
         o.keys = 64;
         o.record_bytes_max = 512;
         o.slack_bytes = 1024;

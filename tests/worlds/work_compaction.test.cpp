@@ -29,7 +29,7 @@ struct CrateWorld {
     explicit CrateWorld(sim::World& w) : world{w}, counts{w.chance("count before lending", 50)} {}
 
     struct Crate {
-        std::uint32_t lends = 0;     ///< how often it was leased
+        std::uint32_t leases = 0;    ///< how often it was leased
         std::uint32_t recorded = 0;  ///< deliveries that are durable
         bool is_acked = false;       ///< its end may be durable
         bool is_finished = false;    ///< its end is durable
@@ -65,7 +65,7 @@ public:
         WorkOptions options;
         options.lease = 400ms;
         options.deliveries_max = crate_deliveries_max;
-        options.count_before_lending = run.counts;
+        options.count_before_lease = run.counts;
         options.record_bytes_max = 1024;
         options.slack_bytes = crate_slack;
         auto work = Work::open(std::move(*log), options, moment(), Watch{this});
@@ -137,11 +137,11 @@ private:
         const std::string name = "crate " + std::to_string(number);
         auto& crate = run_.all[number];
         if (held->delivery <= crate.recorded) run_.wrong = name + " has lost a delivery";
-        if (!run_.counts && held->delivery > crate.lends + 1)
+        if (!run_.counts && held->delivery > crate.leases + 1)
             run_.wrong = name + " has one too many";
         if (held->delivery > crate_deliveries_max) run_.wrong = name + " is leased too often";
         if (crate.is_finished || crate.is_dead) run_.wrong = name + " is leased after its end";
-        ++crate.lends;
+        ++crate.leases;
         if (run_.counts) crate.recorded = held->delivery;
         unrecorded_[number] = held->delivery - 1;
         // Many take longer than their lease, and some never end.
@@ -188,7 +188,7 @@ private:
         const std::uint64_t number = number_of(dead.body);
         run_.world.reach("dead letter");
         auto& crate = run_.all[number];
-        if (!run_.counts && crate.lends < crate_deliveries_max) {
+        if (!run_.counts && crate.leases < crate_deliveries_max) {
             run_.wrong = "crate " + std::to_string(number) + " is dead too early";
         }
     }

@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
-#include <belay/adapter/detail/asio_tcp_wire.hpp>
+#include <belay/adapter/detail/asio_tcp_stream.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/posix/unix_path.hpp>
@@ -54,40 +54,40 @@ public:
 
     /// One connection. Its destructor closes the socket and reports nothing.
     class Connection {
-        using Wire = detail::AsioTcpWire<Context, Framing, Over>;
+        using Stream = detail::AsioTcpStream<Context, Framing, Over>;
 
     public:
         Connection(AsioTcp& owner, const Where& endpoint, const Link<Bytes>& link)
-            : wire_{std::make_shared<Wire>(
+            : stream_{std::make_shared<Stream>(
                   *owner.context_, owner.framing_, owner.options_.output_bytes_max, link,
                   Layer{owner.trust_, endpoint, owner.options_.insecure_no_verify})} {
-            wire_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
+            stream_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
-        ~Connection() { wire_->abandon(); }
+        ~Connection() { stream_->abandon(); }
 
         /// Sends a message, as posix::SocketConnection::send does.
         [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-            return wire_->send(message);
+            return stream_->send(message);
         }
         void ping() noexcept
             requires detail::PutsPing<Framing>
         {
-            wire_->ping();
+            stream_->ping();
         }
-        void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
-        void limit_output(std::size_t bytes) noexcept { wire_->limit_output(bytes); }
-        void resume_reading() noexcept { wire_->resume_reading(); }
-        [[nodiscard]] Instant deadline() const noexcept { return wire_->deadline(); }
+        void limit_messages(std::size_t bytes) noexcept { stream_->limit_messages(bytes); }
+        void limit_output(std::size_t bytes) noexcept { stream_->limit_output(bytes); }
+        void resume_reading() noexcept { stream_->resume_reading(); }
+        [[nodiscard]] Instant deadline() const noexcept { return stream_->deadline(); }
         /// Continues the dial of a name.
-        void advance(Turn& turn) { wire_->advance(turn.now); }
+        void advance(Turn& turn) { stream_->advance(turn.now); }
         /// Writes what waits, ends the sending side, and reports Link::closed when the peer has
         /// ended, too.
-        void close(const Failure& why) noexcept { wire_->close(why); }
+        void close(const Failure& why) noexcept { stream_->close(why); }
 
     private:
-        std::shared_ptr<Wire> wire_;
+        std::shared_ptr<Stream> stream_;
     };
 
     AsioTcp(Context& context, Where endpoint, Framing framing = {}, AsioTcpOptions options = {})

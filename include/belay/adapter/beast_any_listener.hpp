@@ -95,30 +95,30 @@ public:
     class Connection {
     public:
         /// Called by open().
-        explicit Connection(std::unique_ptr<detail::AnyConnection> wire) noexcept
-            : wire_{std::move(wire)} {}
+        explicit Connection(std::unique_ptr<detail::AnyConnection> connection) noexcept
+            : connection_{std::move(connection)} {}
 
         [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-            return wire_ ? wire_->send(message) : SendResult::down;
+            return connection_ ? connection_->send(message) : SendResult::down;
         }
         void ping() noexcept {
-            if (wire_) wire_->ping();
+            if (connection_) connection_->ping();
         }
         void limit_messages(std::size_t bytes) noexcept {
-            if (wire_) wire_->limit_messages(bytes);
+            if (connection_) connection_->limit_messages(bytes);
         }
         void limit_output(std::size_t bytes) noexcept {
-            if (wire_) wire_->limit_output(bytes);
+            if (connection_) connection_->limit_output(bytes);
         }
         void resume_reading() noexcept {
-            if (wire_) wire_->resume_reading();
+            if (connection_) connection_->resume_reading();
         }
         void close(const Failure& why) noexcept {
-            if (wire_) wire_->close(why);
+            if (connection_) connection_->close(why);
         }
 
     private:
-        std::unique_ptr<detail::AnyConnection> wire_;
+        std::unique_ptr<detail::AnyConnection> connection_;
     };
 
     /// Called by the listener.

@@ -87,14 +87,14 @@ public:
     }
     /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        auto wire = upgrade_ ? upgrade_->take(link) : nullptr;
-        if (!wire) {
+        auto stream = upgrade_ ? upgrade_->take(link) : nullptr;
+        if (!stream) {
             // An accepted connection cannot be opened a second time.
             Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
             failure.cause = Cause::permanent;
             Link<Bytes>{link}.closed(failure);
         }
-        return Connection{std::move(wire)};
+        return Connection{std::move(stream)};
     }
 
 private:

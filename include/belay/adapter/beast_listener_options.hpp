@@ -45,9 +45,9 @@ struct ListenerOptions {
     // ---- shares --------------------------------------------------------------------------------
 
     /// The most connections whose upgrade is not answered yet, those that the user still decides on
-    /// included. At this limit, and at connections_max, a new connection takes the place of one
-    /// whose request is not complete: the oldest one of the ip that has most of them. An ip that
-    /// has only one never loses it.
+    /// included. At this limit, and at connections_max, a new connection replaces one whose request
+    /// is not complete. That is the oldest one of the ip that has most of them. An ip that has only
+    /// one never loses it.
     std::size_t waiting_max = 1'000;
     std::size_t connections_max = 20'000;
     // The next limits are for each ip. An IPv6 network of 64 bits counts as one ip. Behind a proxy,
@@ -92,8 +92,8 @@ struct ListenerOptions {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether all durations and limits are above 0, without which no client could ever
-/// connect, and whether too_large_code is a code that a server may send.
+/// Returns whether all durations and limits are above 0, and too_large_code is a code that a server
+/// may send. With a limit of 0, no client could ever connect.
 [[nodiscard]] inline bool possible(const beast::ListenerOptions& o) noexcept {
     constexpr Duration zero{};
     return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&

@@ -37,7 +37,7 @@ struct BeastTls<Stream> {
     /// Sends the end of the data (close_notify), and reads until the peer has sent its own. Without
     /// it, a receiver could not distinguish the end of an answer from a cut.
     template <class F>
-    static void goodbye(Stream& stream, F&& f) {
+    static void shutdown(Stream& stream, F&& f) {
         stream.async_shutdown(std::forward<F>(f));
     }
     /// Returns whether the stream below has ended without the close_notify of TLS.

@@ -80,23 +80,23 @@ public:
         return dial(link, server, &token);
     }
 
-    /// Returns the addresses that the last dial of a name, that of the proxy if there is one, tried
-    /// in vain, each with its own cause, as posix::Tcp::dial_report does.
+    /// Returns the addresses that the last dial of a name tried in vain, each with its own cause,
+    /// as posix::Tcp::dial_report does. If there is a proxy, the name is its name.
     [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
     [[nodiscard]] Connection dial(const Link<Bytes>& link, const posix::Endpoint& server,
                                   const std::string* token) {
-        auto wire = make_wire(link);
-        wire->dial(server, token, link, memory_);
-        return Connection{std::move(wire)};
+        auto connector = make_connector(link);
+        connector->dial(server, token, link, memory_);
+        return Connection{std::move(connector)};
     }
-    [[nodiscard]] auto make_wire(const Link<Bytes>& link) const {
-        using Wire = detail::BeastConnector<Stream>;
+    [[nodiscard]] auto make_connector(const Link<Bytes>& link) const {
+        using Connector = detail::BeastConnector<Stream>;
         if constexpr (detail::NeedsTls<Stream>) {
-            return std::make_shared<Wire>(*context_, options_, link, *tls_);
+            return std::make_shared<Connector>(*context_, options_, link, *tls_);
         } else {
-            return std::make_shared<Wire>(*context_, options_, link);
+            return std::make_shared<Connector>(*context_, options_, link);
         }
     }
 

@@ -378,7 +378,7 @@ private:
             const auto page = store.changes(since);
             if (!page) return refusal(page.error());
             Answer made{detail::text_of_page(*page), false};
-            // A store without a list of changes returns everything, whatever `most` is.
+            // A store without a list of changes ignores `most`, and returns everything.
             const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
             if (made.text.size() <= options_.answer_bytes || !can_shrink) return made;
             most = page->changes.size() / 2;

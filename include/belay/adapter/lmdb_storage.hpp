@@ -44,7 +44,7 @@ struct Options {
 
 /// A durable queue in an LMDB file of its own, ordered by number.
 ///
-/// Each push, pop and ack is a transaction: it happens as a whole or not at all, even if the
+/// Each push, pop and ack is a transaction. It happens as a whole or not at all, even if the
 /// process or the machine fails. A file can be open in one object of one process at a time. It is
 /// locked until the object or its process ends. Programs that only read, such as mdb_dump, may do
 /// so at any time. LMDB keeps its own locks in a second file, `<path>-lock`. That file has no

@@ -89,7 +89,7 @@ public:
         State& s = *state_;
         s.calls.clear();
         s.client.core().close();
-        s.farewell.emplace(std::move(completion));
+        s.end_session.emplace(std::move(completion));
         s.client.touch();
     }
 
@@ -129,11 +129,11 @@ private:
             client.touch();
         }
         [[nodiscard]] Instant deadline() const noexcept {
-            const bool over = farewell && !client.core().is_closing();
+            const bool over = end_session && !client.core().is_closing();
             return over ? always : client.deadline();
         }
         void advance() {
-            const driver::TurnGuard guard{line};
+            const driver::TurnGuard guard{lifetime};
             give_up_unwanted();
             client.advance();
             if (guard.gone()) return;
@@ -141,10 +141,10 @@ private:
                 answer(*done);
                 if (guard.gone()) return;
             }
-            if (farewell && !client.core().is_closing()) {
-                Completion<Failure> last = std::move(*farewell);
-                farewell.reset();
-                last(client.core().farewell());
+            if (end_session && !client.core().is_closing()) {
+                Completion<Failure> last = std::move(*end_session);
+                end_session.reset();
+                last(client.core().end_failure());
             }
         }
         void give_up_unwanted() {
@@ -187,10 +187,10 @@ private:
             }
         }
 
-        driver::Lifeline line;
+        driver::LifetimeFlag lifetime;
         Options options;
         std::vector<Call> calls;
-        std::optional<Completion<Failure>> farewell;
+        std::optional<Completion<Failure>> end_session;
         detail::McpClient<Http> client;
     };
 

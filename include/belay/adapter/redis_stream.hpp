@@ -22,9 +22,10 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 /// `body`. It is deleted when it is acknowledged. Consumers form one consumer group. Until its
 /// lease is over, no other consumer gets a leased operation.
 ///
-/// - At least once: this queue loses nothing that was pushed. An operation without acknowledgement
-///   comes to another consumer after the lease, or at once to the next consumer that is opened with
-///   the same name. The queue cannot protect against losses of Redis itself: see its `appendfsync`.
+/// - At least once: this queue loses nothing that was pushed. Another consumer gets an operation
+///   without acknowledgement after the lease. The next consumer that is opened with the same name
+///   gets it at once. The queue cannot protect against losses of Redis itself: see its
+///   `appendfsync`.
 /// - A single consumer gets everything in the order in which it was pushed, also after `nack`, and
 ///   after it is opened again. Several consumers take in that order, too, but may finish in
 ///   another.
@@ -106,13 +107,13 @@ public:
         if (is_leased()) return leased();
         Reply reply;
         const std::error_code error = connection_.call(
-            {"EVAL", detail::redis_lend, "1", stream_, group_, consumer_, Number{lease_}}, reply);
+            {"EVAL", detail::redis_lease, "1", stream_, group_, consumer_, Number{lease_}}, reply);
         if (error) return error;
         if (reply->type == REDIS_REPLY_NIL) return make_error_code(QueueErrc::queue_empty);
         const redisReply* const times = detail::reply_at(reply.get(), 1);
         if (times == nullptr || times->type != REDIS_REPLY_INTEGER) return bad_reply();
-        return borrow(detail::reply_at(reply.get(), 0), times->integer,
-                      detail::reply_at(reply.get(), 2));
+        return take_lease(detail::reply_at(reply.get(), 0), times->integer,
+                          detail::reply_at(reply.get(), 2));
     }
     /// Leases like `front`, but waits for a push, at most for `timeout` or a day. With a timeout of
     /// 0ms or less, the rest of a deadline that has passed, it does not wait.
@@ -143,7 +144,7 @@ public:
             if (detail::reply_text(detail::reply_at(fields, i)) == "body")
                 body = detail::reply_at(fields, i + 1);
         }
-        return borrow(detail::reply_at(entry, 0), 1, body);
+        return take_lease(detail::reply_at(entry, 0), 1, body);
     }
 
     /// Acknowledges and removes the leased operation, also after the end of the lease.
@@ -164,7 +165,7 @@ public:
         BELAY_PRECONDITION(is_leased(), "redis::Stream::nack: an operation must be leased");
         // Older than any lease, also that of other consumers.
         const std::error_code error = set_age(Options::longest);
-        end_loan();
+        end_lease();
         return error == QueueErrc::lease_ended ? std::error_code{} : error;
     }
     /// Begins the lease anew, for work that takes longer.   Pre: something is leased.
@@ -185,8 +186,8 @@ public:
     /// Returns the number of operations that are not acknowledged, leased or not.
     ///
     /// The number comes from Redis and includes the operations of all producers. If Redis does not
-    /// answer, the result is its last answer, but at least 1, because it is not known that the
-    /// queue is empty. In that case `front` reports the error.
+    /// answer, the result is its last answer, but at least 1, because the queue may not be empty.
+    /// In that case `front` reports the error.
     [[nodiscard]] std::size_t size() const noexcept {
         Reply reply;
         if (!connection_.call({"XLEN", stream_}, reply) && reply->type == REDIS_REPLY_INTEGER) {
@@ -274,8 +275,8 @@ private:
         if (!has_body_) return make_error_code(QueueErrc::bad_encoding);
         return BytesView{front_};
     }
-    [[nodiscard]] Result<BytesView> borrow(const redisReply* id, long long times,
-                                           const redisReply* body) {
+    [[nodiscard]] Result<BytesView> take_lease(const redisReply* id, long long times,
+                                               const redisReply* body) {
         const std::string_view text = detail::reply_text(id);
         if (text.empty() || text.size() >= sizeof id_) return bad_reply();
         const BytesView bytes = as_bytes(detail::reply_text(body));
@@ -287,7 +288,7 @@ private:
         id_[text.copy(id_, sizeof id_ - 1)] = '\0';
         return leased();
     }
-    void end_loan() noexcept {
+    void end_lease() noexcept {
         id_[0] = '\0';
         maybe_removed_ = false;
         is_taken_ = false;
@@ -305,7 +306,7 @@ private:
             return error;
         }
         const bool removed = reply->integer != 0 || maybe_removed_;
-        end_loan();
+        end_lease();
         return removed ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
     }
     [[nodiscard]] std::error_code set_age(Milliseconds age) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_boards.hpp
-/// sqlite::Boards: the rights of users on boards, and an audit, in an SQLite database that other
-/// programs may use at the same time; needs sqlite3.
+/// sqlite::Boards: the rights of users on boards, and an audit, in an SQLite database. Other
+/// programs may use it at the same time. Needs sqlite3.
 #pragma once
 
 #include <algorithm>    // std::find
@@ -123,8 +123,8 @@ public:
     struct Changes {
         /// The number of the last change.
         std::int64_t last = 0;
-        /// Whether the rights of any board may have changed: a user was removed, or there are more
-        /// than 1,000 boards, or changes that the database no longer has.
+        /// Whether the rights of any board may have changed. It is true if a user was removed, if
+        /// more than 1,000 boards changed, or if the database no longer has the changes.
         bool all = false;
         std::vector<std::string> boards{};
     };

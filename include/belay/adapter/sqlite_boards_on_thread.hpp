@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_boards_on_thread.hpp
-/// sqlite::Boards::OnThread: the calls of a server to a Boards on a thread of its own, so that no
-/// lock of another program and no disk delays a turn; needs sqlite3.
+/// sqlite::Boards::OnThread: makes the calls of a server to a Boards on a thread of its own. So no
+/// lock of another program and no disk delays a turn. Needs sqlite3.
 #pragma once
 
 #include <algorithm>           // std::min

@@ -39,7 +39,7 @@ struct Options {
 /// A durable queue in a table of an SQLite database of its own.
 ///
 /// It uses the write-ahead log and prepared statements, and is ordered by the integer primary key.
-/// Each push, pop and ack is a transaction: it happens as a whole or not at all, even if the
+/// Each push, pop and ack is a transaction. It happens as a whole or not at all, even if the
 /// process or the machine fails. A file can be open in one object of one process at a time. It is
 /// locked until the object or its process ends. Every operation has a checksum, because SQLite has
 /// none over its tables.

@@ -11,8 +11,8 @@ namespace belay { inline namespace BELAY_ABI { namespace tls {
 /// category "belay.tls".
 ///
 /// All have Cause::refused, because people correct them while a program runs, so a policy tries
-/// again. A certificate with several defects has one error, that of its first defect: its issuer,
-/// then its name, then its dates. libcurl checks the name last.
+/// again. A certificate with several defects has the error of the first one, in this order: its
+/// issuer, its name, its dates. libcurl checks the name last.
 enum class Errc {
     handshake_failed = 1,            ///< no agreement on TLS, or the peer does not use it
     certificate_refused = 2,         ///< for a reason other than those below

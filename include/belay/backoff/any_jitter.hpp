@@ -19,8 +19,8 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///     Policy policy{Backoff{jitter, Cap{30s}, 1s}, MaxAttempts{10}};
 ///
 /// It makes the same waits, with the same draws, as the jitter that it was made of. A
-/// DecorrelatedJitter or a SmoothJitter grows by itself, so its Backoff is another type: hold the
-/// whole policy in an AnyPolicy, or one of two in a std::optional.
+/// DecorrelatedJitter or a SmoothJitter grows by itself, so its Backoff is another type. Put the
+/// whole policy into an AnyPolicy, or one of two into a std::optional.
 ///
 /// Models:        JitterLike, std::regular except for default construction.
 /// Thread safety: distinct objects safe; a shared one safe (it never changes).

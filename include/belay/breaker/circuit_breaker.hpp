@@ -34,10 +34,9 @@ template <class Clock>
 ///     if (auto permit = breaker.acquire()) { ask(peer) ? permit.success() : permit.failure(); }
 ///
 /// A permit that is dropped counts as neutral. A verdict on a permit from before the last change of
-/// state is void, because calls from that time must not close or reopen the breaker. The breaker
-/// cannot be copied or moved. It must outlive its permits, including those that other threads hold,
-/// and every call of its functions. A checked build stops in the destructor if a permit is still
-/// out.
+/// state is void. Calls from that time must not close or reopen the breaker. The breaker cannot be
+/// copied or moved. It must outlive its permits, including those that other threads hold, and every
+/// call of its functions. A checked build stops in the destructor if a permit is still out.
 ///
 /// An observer has `on_breaker(const BreakerEvent&) noexcept`, with an optional `auto& breaker` as
 /// the first parameter. The observer follows a clock in the constructor. The breaker notifies it

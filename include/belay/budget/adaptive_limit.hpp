@@ -48,7 +48,7 @@ concept LimitAlgorithm =
 /// Complexity:    O(1).
 template <detail::LimitAlgorithm Algorithm = Aimd>
 class AdaptiveLimit {
-    struct Stake {
+    struct PermitData {
         Instant began = always;
         std::uint32_t round = 0;
     };
@@ -57,7 +57,7 @@ public:
     static constexpr std::string_view name = "AdaptiveLimit";
 
     /// The right to make one attempt, and the duty to report its result.
-    using Permit = detail::BudgetPermit<AdaptiveLimit, Stake>;
+    using Permit = detail::BudgetPermit<AdaptiveLimit, PermitData>;
 
     /// The same limit for callers of low priority, who leave a share of it to the others:
     ///
@@ -66,9 +66,8 @@ public:
     ///
     /// When the limit shrinks, or the other callers need more, calls of low priority are rejected
     /// first. Different shares make several levels. While no attempt is under way, one of low
-    /// priority is admitted. So the limit can grow again without the other callers, if the share is
-    /// at most 500: a limit grows only while at least half of it is used. It must not outlive the
-    /// limit.
+    /// priority is admitted. A limit grows only while at least half of it is used. So, if the share
+    /// is at most 500, it can grow again without the other callers. It must not outlive the limit.
     ///
     /// Models:        ShareableLike.
     /// Thread safety: any thread.
@@ -178,27 +177,27 @@ private:
         return state_.with([this, &turn, kept_per_thousand](State& s) {
             if (s.full(kept_per_thousand)) return Permit{after(turn.now, ask_again_)};
             ++s.in_flight;
-            return Permit{*this, Stake{turn.now, s.round}};
+            return Permit{*this, PermitData{turn.now, s.round}};
         });
     }
 
-    constexpr void on_success(Stake stake, Instant now) noexcept {
+    constexpr void on_success(PermitData data, Instant now) noexcept {
         state_.with([=](State& s) {
-            s.algorithm.succeeded(elapsed(stake.began, now), s.in_flight);
+            s.algorithm.succeeded(elapsed(data.began, now), s.in_flight);
             --s.in_flight;
         });
     }
-    constexpr void on_failure(Stake stake, Instant) noexcept {
+    constexpr void on_failure(PermitData data, Instant) noexcept {
         state_.with([=](State& s) {
             --s.in_flight;
-            if (stake.round != s.round) return;
+            if (data.round != s.round) return;
             ++s.round;
             s.algorithm.failed();
         });
     }
     // It is an answer, and no slower than others.
-    constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
-    constexpr void on_neutral(Stake) noexcept {
+    constexpr void on_rejected(PermitData data, Instant now) noexcept { on_success(data, now); }
+    constexpr void on_neutral(PermitData) noexcept {
         state_.with([](State& s) { --s.in_flight; });
     }
 

@@ -60,7 +60,7 @@ struct AdaptiveThrottleOptions {
 /// Source:        B. Beyer and others (ed.), "Site Reliability Engineering" (2016), chapter 21,
 ///                "Client-Side Throttling". The upper bound is an addition of belay.
 class AdaptiveThrottle {
-    struct Stake {};
+    struct PermitData {};
 
 public:
     /// A throttle by rate instead of by probability; see budget/cubic_rate.hpp.
@@ -69,7 +69,7 @@ public:
     static constexpr std::string_view name = "AdaptiveThrottle";
 
     /// The right to make one attempt, and the duty to report its result.
-    using Permit = detail::BudgetPermit<AdaptiveThrottle, Stake>;
+    using Permit = detail::BudgetPermit<AdaptiveThrottle, PermitData>;
 
     constexpr AdaptiveThrottle() noexcept : AdaptiveThrottle{AdaptiveThrottleOptions{}} {}
     /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are rejected;
@@ -91,7 +91,7 @@ public:
             return s.options.ask_again;
         });
         if (wait != Duration::zero()) return Permit{after(turn.now, wait)};
-        return Permit{*this, Stake{}};
+        return Permit{*this, PermitData{}};
     }
 
     /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
@@ -162,15 +162,15 @@ private:
         }
     };
 
-    constexpr void on_success(Stake, Instant now) noexcept {
+    constexpr void on_success(PermitData, Instant now) noexcept {
         state_.with([now](State& s) { s.attempts.add(false, now); });
     }
-    constexpr void on_failure(Stake, Instant now) noexcept {
+    constexpr void on_failure(PermitData, Instant now) noexcept {
         state_.with([now](State& s) { s.attempts.add(true, now); });
     }
     // The peer was not overloaded, and the throttle is only for overload.
-    constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
-    constexpr void on_neutral(Stake) noexcept {}
+    constexpr void on_rejected(PermitData data, Instant now) noexcept { on_success(data, now); }
+    constexpr void on_neutral(PermitData) noexcept {}
 
     detail::Guarded<State> state_;
 };

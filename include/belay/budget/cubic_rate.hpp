@@ -41,13 +41,13 @@ namespace belay { inline namespace BELAY_ABI {
 /// Source:        AWS SDKs and Tools Reference Guide, "Retry behavior", adaptive mode; botocore's
 ///                retries/adaptive.py and retries/throttling.py; CUBIC of RFC 9438.
 class AdaptiveThrottle::CubicRate {
-    struct Stake {};
+    struct PermitData {};
 
 public:
     static constexpr std::string_view name = "AdaptiveThrottle::CubicRate";
 
     /// The right to make one attempt, and the duty to report its result.
-    using Permit = detail::BudgetPermit<CubicRate, Stake, true>;
+    using Permit = detail::BudgetPermit<CubicRate, PermitData, true>;
 
     constexpr CubicRate() noexcept : state_{detail::CubicState{}} {}
 
@@ -61,7 +61,7 @@ public:
         const Instant at = state_.with([&turn](detail::CubicState& s) { return s.take(turn.now); });
         // Not a conditional expression: see RatioBudget::reserve.
         if (at > turn.now) return Permit{at};
-        return Permit{*this, Stake{}};
+        return Permit{*this, PermitData{}};
     }
 
     /// Returns the rate in thousandths of an attempt per second; 0 if nothing is limited yet.
@@ -91,12 +91,12 @@ private:
     constexpr void on_result(Instant now, bool overloaded) noexcept {
         state_.with([=](detail::CubicState& s) { s.on_result(now, overloaded); });
     }
-    constexpr void on_success(Stake, Instant now) noexcept { on_result(now, false); }
-    constexpr void on_failure(Stake, Cause why, Instant now) noexcept {
+    constexpr void on_success(PermitData, Instant now) noexcept { on_result(now, false); }
+    constexpr void on_failure(PermitData, Cause why, Instant now) noexcept {
         on_result(now, why == Cause::overloaded);
     }
-    constexpr void on_rejected(Stake, Instant now) noexcept { on_result(now, false); }
-    constexpr void on_neutral(Stake) noexcept {}
+    constexpr void on_rejected(PermitData, Instant now) noexcept { on_result(now, false); }
+    constexpr void on_neutral(PermitData) noexcept {}
 
     detail::Guarded<detail::CubicState> state_;
 };

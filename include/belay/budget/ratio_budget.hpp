@@ -85,7 +85,7 @@ struct RatioBudgetOptions {
 /// Source:        the retry budgets of Finagle (deposits per call, a floor) and of Envoy (retries
 ///                that are under way count); here both, each with the larger of share and floor.
 class RatioBudget {
-    struct Stake {
+    struct PermitData {
         bool retry = false;
         bool counts = false;  // among the first attempts that are under way
     };
@@ -94,7 +94,7 @@ public:
     static constexpr std::string_view name = "RatioBudget";
 
     /// The right to make one attempt; its destructor gives back what it holds.
-    using Permit = detail::BudgetPermit<RatioBudget, Stake>;
+    using Permit = detail::BudgetPermit<RatioBudget, PermitData>;
 
     constexpr RatioBudget() noexcept : RatioBudget{RatioBudgetOptions{}} {}
     /// Pre: options.check() is empty: window > 0ns; something is allowed.
@@ -113,7 +113,7 @@ public:
             s.first += counted ? 1U : 0U;
             return counted;
         });
-        return Permit{*this, Stake{.counts = counts}};
+        return Permit{*this, PermitData{.counts = counts}};
     }
     /// Takes a permit for a retry.   Errors: a rejected permit.
     constexpr Permit reserve(Cause, Turn& turn) noexcept {
@@ -126,7 +126,7 @@ public:
         // Not a conditional expression, because in constant expressions GCC 12 destroys its permit
         // twice.
         if (!granted) return Permit{};
-        return Permit{*this, Stake{.retry = true}};
+        return Permit{*this, PermitData{.retry = true}};
     }
 
     /// Returns how many retries could be planned at `now`.
@@ -219,21 +219,21 @@ private:
         return used < all ? all - used : 0;
     }
 
-    constexpr void on_first_end(Stake stake) noexcept {
-        if (stake.counts) state_.with([](State& s) { --s.first; });
+    constexpr void on_first_end(PermitData data) noexcept {
+        if (data.counts) state_.with([](State& s) { --s.first; });
     }
-    constexpr void on_end(Stake stake, Instant now) noexcept {
-        if (!stake.retry) return on_first_end(stake);
+    constexpr void on_end(PermitData data, Instant now) noexcept {
+        if (!data.retry) return on_first_end(data);
         state_.with([now](State& s) {
             --s.held;
             s.recent.add(true, now);
         });
     }
-    constexpr void on_success(Stake stake, Instant now) noexcept { on_end(stake, now); }
-    constexpr void on_failure(Stake stake, Instant now) noexcept { on_end(stake, now); }
-    constexpr void on_rejected(Stake stake, Instant now) noexcept { on_end(stake, now); }
-    constexpr void on_neutral(Stake stake) noexcept {
-        if (!stake.retry) return on_first_end(stake);
+    constexpr void on_success(PermitData data, Instant now) noexcept { on_end(data, now); }
+    constexpr void on_failure(PermitData data, Instant now) noexcept { on_end(data, now); }
+    constexpr void on_rejected(PermitData data, Instant now) noexcept { on_end(data, now); }
+    constexpr void on_neutral(PermitData data) noexcept {
+        if (!data.retry) return on_first_end(data);
         state_.with([](State& s) { --s.held; });
     }
 

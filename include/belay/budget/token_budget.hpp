@@ -94,7 +94,7 @@ struct TokenBudgetOptions {
 /// Thread safety: any thread.   Blocks: never; lock-free.
 /// Complexity:    O(1). A success that finds the budget full writes nothing that is shared.
 class TokenBudget {
-    struct Stake {
+    struct PermitData {
         std::uint32_t held_milli = 0;
     };
 
@@ -102,7 +102,7 @@ public:
     static constexpr std::string_view name = "TokenBudget";
 
     /// The right to make one attempt; its destructor gives back what it holds.
-    using Permit = detail::BudgetPermit<TokenBudget, Stake>;
+    using Permit = detail::BudgetPermit<TokenBudget, PermitData>;
 
     /// Pre: options.check() is empty: each cost and the threshold fit the capacity, which is >= 1.
     constexpr explicit TokenBudget(TokenBudgetOptions options = TokenBudgetOptions::aws()) noexcept
@@ -121,7 +121,7 @@ public:
     /// Returns `go` always, because first attempts are free.
     [[nodiscard]] Advice admit(Instant) const noexcept { return Advice::go(); }
     /// Takes a permit for a first attempt, which is never rejected.
-    Permit acquire(Turn&) noexcept { return Permit{*this, Stake{}}; }
+    Permit acquire(Turn&) noexcept { return Permit{*this, PermitData{}}; }
     /// Takes a permit for a retry after a failure of this cause.   Errors: a rejected permit.
     Permit reserve(Cause cause, Turn&) noexcept {
         const std::uint32_t cost =
@@ -131,7 +131,7 @@ public:
         do {
             if (seen <= threshold || seen < cost) return Permit{};
         } while (!replace(seen, seen - cost));
-        return Permit{*this, Stake{cost}};
+        return Permit{*this, PermitData{cost}};
     }
 
     /// Returns what is left now, in thousandths of a token.
@@ -179,10 +179,10 @@ private:
                                 {"timeout_cost_milli", options.timeout_cost_milli}});
     }
 
-    void on_success(Stake stake, Instant) noexcept {
-        add(stake.held_milli != 0 ? stake.held_milli : read(success_gain_milli_));
+    void on_success(PermitData data, Instant) noexcept {
+        add(data.held_milli != 0 ? data.held_milli : read(success_gain_milli_));
     }
-    void on_failure(Stake, Instant) noexcept {
+    void on_failure(PermitData, Instant) noexcept {
         const std::uint32_t cost = read(failure_cost_milli_);
         if (cost == 0) return;
         std::uint32_t seen = read(tokens_milli_);
@@ -190,8 +190,8 @@ private:
         }
     }
     // As in gRFC A6 and the AWS SDKs: neither a failure that costs, nor a success that earns.
-    void on_rejected(Stake, Instant) noexcept {}
-    void on_neutral(Stake stake) noexcept { add(stake.held_milli); }
+    void on_rejected(PermitData, Instant) noexcept {}
+    void on_neutral(PermitData data) noexcept { add(data.held_milli); }
 
     void add(std::uint32_t gain) noexcept {
         const std::uint32_t capacity = read(capacity_milli_);

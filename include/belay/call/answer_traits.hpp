@@ -29,7 +29,7 @@ namespace belay { inline namespace BELAY_ABI {
 template <class R>
 struct AnswerTraits {
     /// Marks an R without a specialisation; a specialisation does not have it.
-    using Untaught = void;
+    using Unspecialized = void;
 };
 
 namespace detail {
@@ -51,7 +51,7 @@ template <VerdictLike V>
 
 // A specialisation exists, in any form.
 template <class R>
-concept HasAnswerTraits = !requires { typename AnswerTraits<R>::Untaught; };
+concept HasAnswerTraits = !requires { typename AnswerTraits<R>::Unspecialized; };
 template <class R>
 concept TraitsAreSound = !HasAnswerTraits<R> || requires(const R& returned) {
     { AnswerTraits<R>::failed(returned) } -> VerdictLike;

@@ -45,13 +45,13 @@ struct BulkheadOptions {
 ///                of another caller, and for those that the sleeper needs to wake a caller.
 /// Complexity:    O(1).   Allocates: never.
 class Bulkhead {
-    struct NoStake {};
+    struct NoPermitData {};
 
 public:
     static constexpr std::string_view name = "Bulkhead";
 
     /// The right to make one call, while the permit lives.
-    using Permit = detail::BudgetPermit<Bulkhead, NoStake>;
+    using Permit = detail::BudgetPermit<Bulkhead, NoPermitData>;
 
     /// Pre: limit >= 1, ask_every > 0ns.
     constexpr explicit Bulkhead(BulkheadOptions options) noexcept
@@ -180,7 +180,7 @@ private:
     }
     [[nodiscard]] Permit granted() noexcept {
         counters_.admit();
-        return Permit{*this, NoStake{}};
+        return Permit{*this, NoPermitData{}};
     }
     [[nodiscard]] Instant next_try(Instant now) const noexcept {
         return after(now, options_.ask_every);
@@ -241,10 +241,10 @@ private:
         }
     }
 
-    void on_success(NoStake, Instant) noexcept { release(); }
-    void on_failure(NoStake, Instant) noexcept { release(); }
-    void on_rejected(NoStake, Instant) noexcept { release(); }
-    void on_neutral(NoStake) noexcept { release(); }
+    void on_success(NoPermitData, Instant) noexcept { release(); }
+    void on_failure(NoPermitData, Instant) noexcept { release(); }
+    void on_rejected(NoPermitData, Instant) noexcept { release(); }
+    void on_neutral(NoPermitData) noexcept { release(); }
     void release() noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         while (waiting_of(seen) == 0) {

@@ -149,8 +149,8 @@ struct NoResults {};
 /// Write it inside the layers that are to be tested, so that breakers and retries see the faults. A
 /// result of the function is judged like one of the call, and must be of its type. For each fault,
 /// the pipeline's observer is notified by `on_injected`, before it takes effect, and the Faults
-/// count it. A failure or a result after a delay takes effect at the end of the delay, or not at
-/// all if a deadline or a stop ends the call before.
+/// count it. A failure or a result after a delay takes effect at the end of the delay. It does not
+/// take effect if a deadline or a stop ends the call before.
 ///
 /// Thread safety: that of the function; the Faults serve any thread.
 template <class F = NoResults>

@@ -183,8 +183,8 @@ struct AnyValue : CallAdapter<F> {
 
 /// Wraps `fn` so that every value it returns is a success. Only an exception is a failure.
 ///
-/// Use it for a result that could report a failure by its type, but never does: a count, an enum
-/// without errors, a record with a field `status`. The caller gets a Result of the value.
+/// Use it for a result whose type could report a failure, and never does. Examples are a count, an
+/// enum without errors, and a record with a field `status`. The caller gets a Result of the value.
 ///
 ///     const Result<int> sum = retry(policy, any_value(count_documents));
 ///

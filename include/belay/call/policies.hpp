@@ -88,7 +88,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// decides. So a store that is well again within 0.7 s gets the batch. The waits together are at
 /// most 1.05 s.
 ///
-/// Do not use it for many clients of one server: in an outage it sends four times the load, and its
+/// Do not use it for many clients of one server. In an outage it sends four times the load, and its
 /// waits are not spread from zero. It is an exception in the table of docs/stability.md for that
 /// reason. Pass a budget, or use full jitter.
 ///
@@ -109,8 +109,8 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// Returns a policy for a service that is reconnected.
 ///
 /// It makes 10 attempts, with 1 s doubling to 60 s, +0..10 %. Each attempt is given up after 25 s.
-/// Five failures in a row open a breaker for 300 s to 540 s, and from then on there is one probe at
-/// a time. The open wait is drawn, so that the clients of one server do not probe it at the same
+/// Five failures in a row open a breaker for 300 s to 540 s. From then on there is one probe at a
+/// time. The open wait is drawn, so that the clients of one server do not probe it at the same
 /// time. Three attempts that hang, including waits, end within 83 s of the loss.
 ///
 /// Choices of belay: attempts count since the last connection that was stable (10 s unless another

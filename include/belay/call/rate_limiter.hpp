@@ -91,13 +91,13 @@ private:
 /// Source:        GCRA, the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"). The
 ///                changes and `drain` are those of resilience4j's RateLimiter.
 class RateLimiter {
-    struct NoStake {};
+    struct NoPermitData {};
 
 public:
     static constexpr std::string_view name = "RateLimiter";
 
     /// The right to make one call, or as many as were requested.
-    using Permit = detail::BudgetPermit<RateLimiter, NoStake>;
+    using Permit = detail::BudgetPermit<RateLimiter, NoPermitData>;
 
     /// As many calls as the rate in each window of its length.   Thread safety: a plain value.
     struct FixedWindow {
@@ -234,7 +234,7 @@ private:
     }
     [[nodiscard]] Permit granted() noexcept {
         counters_.admit();
-        return Permit{*this, NoStake{}};
+        return Permit{*this, NoPermitData{}};
     }
     [[nodiscard]] Permit acquire_locked(Instant now, std::uint64_t calls) noexcept {
         const detail::SpinLock lock{mutex_};
@@ -309,10 +309,10 @@ private:
         waiters_.call_first();
     }
 
-    void on_success(NoStake, Instant) noexcept {}
-    void on_failure(NoStake, Instant) noexcept {}
-    void on_rejected(NoStake, Instant) noexcept {}
-    void on_neutral(NoStake) noexcept {}
+    void on_success(NoPermitData, Instant) noexcept {}
+    void on_failure(NoPermitData, Instant) noexcept {}
+    void on_rejected(NoPermitData, Instant) noexcept {}
+    void on_neutral(NoPermitData) noexcept {}
 
     [[no_unique_address]] detail::ConcurrentRate rate_;  // the two after it use its padding
     mutable detail::SpinMutex mutex_;

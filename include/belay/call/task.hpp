@@ -57,9 +57,9 @@ public:
         self.resume();
     }
     /// Starts the coroutine for `waiter`. Returns whether the waiter has to wait: if the end has
-    /// come already, the waiter continues by itself, in its own frame. If it were resumed from
-    /// here, and the compiler makes no tail calls, a loop that awaits ready results would need more
-    /// stack each time.
+    /// come already, the waiter continues by itself, in its own frame. If this function resumed it,
+    /// and the compiler made no tail calls, a loop that awaits ready results would need more stack
+    /// each time.
     [[nodiscard]] bool start_for(std::coroutine_handle<> waiter,
                                  std::coroutine_handle<TaskPromise> self) {
         then = waiter;

@@ -81,9 +81,9 @@ public:
     /// Returns: false if the group is gone, and its parent with it.   Pre: not in a child's turn.
     bool advance(Instant now, std::size_t most = turns_max) {
         BELAY_PRECONDITION(
-            !line_.in_turn(),
+            !lifetime_.in_turn(),
             "MachineGroup::advance: the function must not be called in a child's turn");
-        const TurnGuard guard{line_};
+        const TurnGuard guard{lifetime_};
         state_->take([this](Node& node) { mark(node); });
         if (!has_rest()) take_due_out(now);
         for (; has_rest() && most != 0; --most) {
@@ -249,7 +249,7 @@ private:
 
     detail::Ref<State> state_;
     Waker waker_;
-    Lifeline line_;
+    LifetimeFlag lifetime_;
     detail::MachineGroupHeap heap_;
     /// From this position on, the children that are out of the heap have had their turns. The last
     /// one has its turn first.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/machine_like.hpp
-/// MachineLike: what a driver runs. Lifeline and TurnGuard let user code destroy a machine during
-/// the machine's own turn.
+/// MachineLike: the machines that a driver runs. LifetimeFlag and TurnGuard let user code destroy a
+/// machine during the machine's own turn.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -52,12 +52,12 @@ consteval bool machine_like() {
 namespace driver {
 
 /// A member of a machine by which a running turn detects that the machine was destroyed.
-class Lifeline {
+class LifetimeFlag {
 public:
-    Lifeline() noexcept = default;
-    Lifeline(const Lifeline&) = delete;
-    Lifeline& operator=(const Lifeline&) = delete;
-    ~Lifeline() {
+    LifetimeFlag() noexcept = default;
+    LifetimeFlag(const LifetimeFlag&) = delete;
+    LifetimeFlag& operator=(const LifetimeFlag&) = delete;
+    ~LifetimeFlag() {
         if (gone_ != nullptr) *gone_ = true;
     }
 
@@ -68,6 +68,8 @@ private:
     friend class TurnGuard;
     bool* gone_ = nullptr;
 };
+
+using Lifeline [[deprecated("use driver::LifetimeFlag")]] = LifetimeFlag;  ///< LifetimeFlag
 
 /// Marks a turn of a machine, and detects whether user code destroys the machine in it.
 ///
@@ -80,8 +82,8 @@ public:
 #    pragma GCC diagnostic ignored "-Wpragmas"
 #    pragma GCC diagnostic ignored "-Wdangling-pointer"
 #endif
-    explicit TurnGuard(Lifeline& line) noexcept : line_{&line}, outer_{line.gone_} {
-        line.gone_ = &gone_;
+    explicit TurnGuard(LifetimeFlag& flag) noexcept : flag_{&flag}, outer_{flag.gone_} {
+        flag.gone_ = &gone_;
     }
 #if defined(__GNUC__) && !defined(__clang__)
 #    pragma GCC diagnostic pop
@@ -90,7 +92,7 @@ public:
     TurnGuard& operator=(const TurnGuard&) = delete;
     ~TurnGuard() {
         if (!gone_) {
-            line_->gone_ = outer_;
+            flag_->gone_ = outer_;
         } else if (outer_ != nullptr) {
             *outer_ = true;
         }
@@ -100,7 +102,7 @@ public:
     [[nodiscard]] bool gone() const noexcept { return gone_; }
 
 private:
-    Lifeline* line_;
+    LifetimeFlag* flag_;
     bool* outer_;
     bool gone_ = false;
 };
@@ -111,15 +113,15 @@ namespace detail {
 
 /// Marks a turn of a machine from inside code that it calls, if that code can destroy the machine.
 ///
-/// It is a friend of the machines that have a `line_`.
-struct LifelineOf {
+/// It is a friend of the machines that have a `lifetime_`.
+struct LifetimeFlagOf {
     struct Lives {
         [[nodiscard]] static constexpr bool gone() noexcept { return false; }
     };
     template <class M>
     [[nodiscard]] static auto guard(M& machine) noexcept {
-        if constexpr (requires { driver::TurnGuard{machine.line_}; }) {
-            return driver::TurnGuard{machine.line_};
+        if constexpr (requires { driver::TurnGuard{machine.lifetime_}; }) {
+            return driver::TurnGuard{machine.lifetime_};
         } else {
             return Lives{};
         }
@@ -127,7 +129,7 @@ struct LifelineOf {
     /// Returns whether one of the machine's turns, or a call of its transport, is on the stack.
     template <class M>
     [[nodiscard]] static bool in_turn(const M& machine) noexcept {
-        return machine.line_.in_turn() || machine.live_.in_part();
+        return machine.lifetime_.in_turn() || machine.live_.in_part();
     }
 };
 

@@ -295,8 +295,8 @@ private:
     static constexpr std::size_t crowded = 64;
 
     // The order leaves no gaps, because most mailboxes are idle, and there may be a hundred
-    // thousand. What one thread writes for each event is a cache line away from what the other
-    // thread writes.
+    // thousand. The members that one thread writes for each event are a cache line away from those
+    // of the other thread.
     //
     // Written on the home thread only; other threads read it for the bound.
     std::atomic<std::uint32_t> local_messages_{0};

@@ -47,9 +47,9 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
 // ---- names of hooks ----------------------------------------------------------------------------
 
-// These are the hooks that several components call; the others are defined in their components.
-// `call` is the hook as an overload set. `is_plain` detects a hook that is public, and neither
-// overloaded nor a template.
+// Several components call these hooks. Each other hook is defined in its component. `call` is the
+// hook as an overload set. `is_plain` detects a hook that is public, and neither overloaded nor a
+// template.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
     struct Name {                                                                               \
         template <class O, class... A>                                                          \

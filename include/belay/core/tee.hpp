@@ -43,9 +43,9 @@ private:
     friend constexpr void detail::notify(O& wrapped, Machine& machine, A&&... a);
 
     /// Starts anew when the Tee moves, because a Tee moves only before it is in use.
-    struct Life : driver::Lifeline {
+    struct Life : driver::LifetimeFlag {
         Life() noexcept = default;
-        Life(const Life&) noexcept : driver::Lifeline{} {}
+        Life(const Life&) noexcept : driver::LifetimeFlag{} {}
         Life& operator=(const Life&) noexcept { return *this; }
     };
 
@@ -59,7 +59,7 @@ private:
         // A hook may destroy the machine, with or without this Tee: the others are not notified
         // then.
         const driver::TurnGuard of_tee{life_};
-        const auto of_machine = detail::LifelineOf::guard(machine);
+        const auto of_machine = detail::LifetimeFlagOf::guard(machine);
         const auto ends = [&] { return of_tee.gone() || of_machine.gone(); };
         static_cast<void>(
             ((notify_one<H, I == last>(std::get<I>(observers_), machine, static_cast<A&&>(a)...),

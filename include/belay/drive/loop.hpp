@@ -56,8 +56,8 @@ private:
 
 /// Runs machines and posted functions on the thread that calls run().
 ///
-/// It waits until the earliest deadline or a wake. It reads a machine's deadline when the machine
-/// is attached, after each of its turns, and after a wake or touch, but at no other time.
+/// It waits until the earliest deadline or a wake. It reads a machine's deadline only when the
+/// machine is attached, after each of its turns, and after a wake or touch.
 ///
 /// If the clock does not follow real time, a wait lasts as long as the clock indicates at its
 /// beginning. Move a ManualClock before run_until(), or from another thread that then wakes the

@@ -100,9 +100,9 @@ public:
     /// Runs one turn. The services run first, so that all services that ask to dial in this turn
     /// are ranked together.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Fleet::advance: a hook must not call it");
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Fleet::advance: a hook must not call it");
         now_ = detail::larger(now_, now);
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         end_leaving();
         if (!group_.advance(now_)) return;
         // In most turns a service has something to do, and the fleet has not.
@@ -266,7 +266,7 @@ public:
     [[nodiscard]] FleetCounters counters() const noexcept {
         const detail::DialLanes& lanes = scheduler_->lanes;
         return {.totals = scheduler_->counts,
-                .in_line = lanes.queued,
+                .waiting_to_dial = lanes.queued,
                 .dialling = lanes.fast.dialling.size(),
                 .dialling_slowly = lanes.slow.dialling.size(),
                 .held = scheduler_->held.size(),
@@ -276,7 +276,7 @@ public:
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
 private:
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
     using Hooks = detail::FleetHooks<Fleet>;
     struct ByName {
         using is_transparent = void;
@@ -351,7 +351,7 @@ private:
     [[no_unique_address]] Observer observer_;
     Waker waker_;
     Random bits_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     driver::MachineGroup group_;
     std::set<Entry*, ByName> services_;
     std::vector<Entry*> leaving_;  // services removed in their own turns

@@ -30,7 +30,7 @@ void visit_metrics(const FleetCounters& counters, Visitor&& visitor) {
                        .label = to_string(static_cast<LinkState>(i))});
     }
     constexpr detail::Row<FleetCounters, std::size_t> rows[] = {
-        {"in_line", &FleetCounters::in_line, "Services that wait in line to dial."},
+        {"in_line", &FleetCounters::waiting_to_dial, "Services that wait in line to dial."},
         {"dialling", &FleetCounters::dialling, "Connections that are being opened."},
         {"dialling_slowly", &FleetCounters::dialling_slowly,
          "Connections that are being opened in the slow lane."},
@@ -58,7 +58,7 @@ void visit_metrics(const Fleet<Observer>& fleet, Visitor&& visitor) {
 /// is the name of the service.
 ///
 /// There are three samples for each service. A page leaves the fleet out if it has no space for all
-/// of them, so prefer the numbers of the fleet if it has thousands of services.
+/// of them. If the fleet has thousands of services, prefer the numbers of the fleet.
 ///
 /// Thread safety: a plain value.
 /// Complexity: O(services).   Throws: what the visitor throws.

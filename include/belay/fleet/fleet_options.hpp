@@ -24,8 +24,8 @@ struct FleetOptions {
     std::size_t slow_dials_max = 24;
     /// The minimum time between two dials. Zero means that only `dials_max` limits dialling.
     Duration dial_gap{0};
-    /// The advantage per step of priority. A service is put in line as if it had asked to dial that
-    /// much earlier for each step of its priority.
+    /// The advantage per step of priority. A service is queued as if it had asked to dial that much
+    /// earlier for each step of its priority.
     Duration head_start = std::chrono::seconds{5};
     /// How long a failure that the network may have caused is held, to see whether all other
     /// services fail too. Zero passes every failure on at once.

@@ -65,7 +65,7 @@ private:
     using Depth = detail::Function<std::size_t()>;
 
     [[nodiscard]] std::size_t queued() const { return queued_ ? (*queued_)() : 0; }
-    [[nodiscard]] bool in_turn() const noexcept { return detail::LifelineOf::in_turn(*this); }
+    [[nodiscard]] bool in_turn() const noexcept { return detail::LifetimeFlagOf::in_turn(*this); }
     [[nodiscard]] Base& link() noexcept { return *this; }
     [[nodiscard]] const Base& link() const noexcept { return *this; }
 

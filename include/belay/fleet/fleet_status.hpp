@@ -21,7 +21,7 @@ struct ServiceStatus {
     /// The result of its ServiceOptions::queued; 0 without that function.
     std::size_t queued = 0;
     /// Whether the service is connecting but has not dialled yet, because others are before it.
-    bool in_line = false;
+    bool waiting_to_dial = false;
 };
 
 /// The state of all services of a Fleet.
@@ -60,8 +60,8 @@ struct FleetCounters {
     /// The number of services in each state; see count(). A service is counted in a state as soon
     /// as its observer is notified of it.
     std::array<std::size_t, detail::link_states> totals{};
-    /// The number of services that wait in line to dial, in both lanes.
-    std::size_t in_line = 0;
+    /// The number of services that wait to dial, in both lanes.
+    std::size_t waiting_to_dial = 0;
     /// As FleetStatus::dialling.
     std::size_t dialling = 0;
     /// As FleetStatus::dialling_slowly.

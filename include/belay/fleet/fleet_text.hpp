@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI {
     fields.add("service", status.name);
     detail::add_link(fields, status.link);
     if (status.queued != 0) fields.add("queued", status.queued);
-    if (status.in_line) fields.add("in_line", true);
+    if (status.waiting_to_dial) fields.add("in_line", true);
     return fields.take();
 }
 
@@ -59,7 +59,7 @@ void add_dials(Fields& fields, const Status& status) {
 [[nodiscard]] inline std::string to_string(const FleetCounters& counters) {
     detail::Fields fields;
     detail::add_totals(fields, counters);
-    fields.add("in_line", counters.in_line);
+    fields.add("in_line", counters.waiting_to_dial);
     detail::add_dials(fields, counters);
     return fields.add("held", counters.held).add("scouts", counters.scouts).take();
 }

@@ -18,11 +18,11 @@ namespace belay { inline namespace BELAY_ABI {
 /// Keeps several connections to one service open, and leases them to borrowers.
 ///
 /// If connections are down, one of them, the scout, dials by its policy. The others wait until it
-/// has connected. While a connection is open, dials that are under way are not aborted, and no
-/// connection waits because another one failed at one of several Endpoints. If a leased connection
-/// is found dead, idle connections are suspect if their last sign of life is not later than that of
-/// the dead one. Suspect connections are not leased. They are opened anew when the scout is
-/// connected, unless they have given a sign of life before.
+/// has connected. While a connection is open, dials that are under way are not aborted. A failure
+/// at one of several Endpoints does not make another connection wait. If a leased connection proves
+/// to be dead, idle connections without a later sign of life are suspect. Suspect connections are
+/// not leased. They are opened anew when the scout is connected, unless they have given a sign of
+/// life before.
 ///
 /// It is a machine: attach it to a driver. Each connection has a copy of the transport and of the
 /// policy. The observer may call everything in its hooks, and may destroy the pool.
@@ -75,8 +75,8 @@ public:
         return is_due ? always : group_.deadline();
     }
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Pool::advance: a hook must not call it");
-        const driver::TurnGuard guard{line_};
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Pool::advance: a hook must not call it");
+        const driver::TurnGuard guard{lifetime_};
         leaving_.clear();
         if (!group_.advance(now)) return;
         if (awaited_ != 0 && find_idle() != none) {
@@ -105,7 +105,7 @@ public:
     void stop() {
         running_ = false;
         scout_ = none;
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         for (std::size_t i = 0; i < members_.size(); ++i) {
             members_[i]->stop();
             if (guard.gone()) return;
@@ -184,7 +184,7 @@ public:
             return {};
         }
         members_[i]->ticket = ++tickets_;
-        return {root_, detail::PoolLoan{i, tickets_}};
+        return {root_, detail::PoolLeaseId{i, tickets_}};
     }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -212,7 +212,7 @@ public:
 private:
     friend Lease;
     friend struct detail::PoolMemberObserver<Pool>;
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
     using Root = detail::PoolRoot<Pool>;
     using MemberObserver = detail::PoolMemberObserver<Pool>;
     using Member = detail::PoolMember<Pool, Transport, Policy>;
@@ -221,17 +221,17 @@ private:
 
     // ---- for leases ----------------------------------------------------------------------------
 
-    /// Returns the connection of a loan, or null if the loan is over.
-    [[nodiscard]] Member* lent(const detail::PoolLoan& loan) const noexcept {
-        if (loan.connection >= members_.size()) return nullptr;
-        Member& member = *members_[loan.connection];
-        return member.ticket == loan.ticket && member.is_up() ? &member : nullptr;
+    /// Returns the connection of a lease, or null if the lease is over.
+    [[nodiscard]] Member* leased(const detail::PoolLeaseId& id) const noexcept {
+        if (id.connection >= members_.size()) return nullptr;
+        Member& member = *members_[id.connection];
+        return member.ticket == id.ticket && member.is_up() ? &member : nullptr;
     }
-    void take_back(const detail::PoolLoan& loan) noexcept {
-        if (loan.connection >= members_.size()) return;
-        Member& member = *members_[loan.connection];
+    void take_back(const detail::PoolLeaseId& id) noexcept {
+        if (id.connection >= members_.size()) return;
+        Member& member = *members_[id.connection];
         // A connection that was reported dead counts as leased until it has ended.
-        if (member.ticket != loan.ticket || member.condemned) return;
+        if (member.ticket != id.ticket || member.condemned) return;
         member.ticket = 0;
         if (scout_ == none) renew_if_suspect(member);
         waker_.touch();
@@ -248,12 +248,12 @@ private:
             scout_ = none;
             renew_suspects();
         } else if (change.from == LinkState::connected || change.from == LinkState::connecting) {
-            const bool lent = std::exchange(member.ticket, 0) != 0;
+            const bool leased = std::exchange(member.ticket, 0) != 0;
             member.condemned = false;
             const bool failed = !change.to.withdrawn && why != Cause::none &&
                                 why != Cause::planned && to != LinkState::stopped &&
                                 to != LinkState::offline && to != LinkState::connecting;
-            if (lent && failed) dead_proof_ = detail::larger(dead_proof_, member.proof());
+            if (leased && failed) dead_proof_ = detail::larger(dead_proof_, member.proof());
             if (failed && scout_ == none && !tries_another_endpoint(change)) scout_ = i;
         }
         arrange();
@@ -349,7 +349,7 @@ private:
     [[no_unique_address]] Observer observer_;
     detail::Ref<Root> root_;
     Waker waker_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     driver::MachineGroup group_;
     std::vector<driver::GroupedMachine<Member>> members_;
     std::vector<driver::GroupedMachine<Member>> leaving_;

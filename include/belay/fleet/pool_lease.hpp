@@ -21,10 +21,10 @@ struct PoolRoot : Counted {
     Pool* pool;  ///< null after the pool was destroyed
 };
 
-/// Identifies one loan of one connection of a pool.
-struct PoolLoan {
+/// Identifies one lease of one connection of a pool.
+struct PoolLeaseId {
     std::size_t connection = 0;
-    std::uint64_t ticket = 0;  ///< 0: no loan
+    std::uint64_t ticket = 0;  ///< 0: no lease
 };
 
 }  // namespace detail
@@ -44,12 +44,12 @@ public:
     /// Makes a lease without a connection.
     PoolLease() noexcept = default;
     PoolLease(PoolLease&& other) noexcept
-        : root_{std::move(other.root_)}, loan_{std::exchange(other.loan_, {})} {}
+        : root_{std::move(other.root_)}, id_{std::exchange(other.id_, {})} {}
     PoolLease& operator=(PoolLease&& other) noexcept {
         if (this != &other) {
             give_back();
             root_ = std::move(other.root_);
-            loan_ = std::exchange(other.loan_, {});
+            id_ = std::exchange(other.id_, {});
         }
         return *this;
     }
@@ -59,7 +59,7 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept { return connection() != nullptr; }
     /// Returns the index of the connection in the pool, which the pool's observer gets with a
     /// message.
-    [[nodiscard]] std::size_t index() const noexcept { return loan_.connection; }
+    [[nodiscard]] std::size_t index() const noexcept { return id_.connection; }
 
     /// Sends a message. Returns `down` if the lease is stale; a stale lease stays stale.
     /// Throws: nothing.
@@ -67,7 +67,7 @@ public:
         auto* const c = connection();
         return c != nullptr ? c->send(message, lane) : SendResult::down;
     }
-    /// Ends the connection because the borrower has found that it is dead. The pool does not lend
+    /// Ends the connection because the borrower has found that it is dead. The pool does not lease
     /// it again, also if the lease gives it back before the end.
     void report_unhealthy(const Failure& failure = {}) {
         auto* const c = connection();
@@ -77,26 +77,26 @@ public:
     }
     /// Gives the connection back before the lease ends.
     void give_back() noexcept {
-        if (Pool* const pool = lender()) pool->take_back(loan_);
-        loan_ = {};
+        if (Pool* const pool = owner()) pool->take_back(id_);
+        id_ = {};
         root_ = {};
     }
 
 private:
     friend Pool;
-    PoolLease(detail::Ref<detail::PoolRoot<Pool>> root, detail::PoolLoan loan) noexcept
-        : root_{std::move(root)}, loan_{loan} {}
+    PoolLease(detail::Ref<detail::PoolRoot<Pool>> root, detail::PoolLeaseId id) noexcept
+        : root_{std::move(root)}, id_{id} {}
 
-    [[nodiscard]] Pool* lender() const noexcept {
-        return loan_.ticket != 0 && root_ ? root_->pool : nullptr;
+    [[nodiscard]] Pool* owner() const noexcept {
+        return id_.ticket != 0 && root_ ? root_->pool : nullptr;
     }
     [[nodiscard]] auto* connection() const noexcept {
-        Pool* const pool = lender();
-        return pool != nullptr ? pool->lent(loan_) : nullptr;
+        Pool* const pool = owner();
+        return pool != nullptr ? pool->leased(id_) : nullptr;
     }
 
     detail::Ref<detail::PoolRoot<Pool>> root_;
-    detail::PoolLoan loan_{};
+    detail::PoolLeaseId id_{};
 };
 
 }}  // namespace belay

@@ -59,8 +59,8 @@ belay::Task<std::optional<HttpResponse>> http_exchange(Http& http, Sleeper& slee
     co_return std::move(exchange->response);
 }
 
-/// A layer that gives the inner ones a deadline. It does not end a call, because the client keeps
-/// the deadline of its request, and a breaker must see that the server did not answer.
+/// A layer that gives the inner ones a deadline. It does not end a call. The client keeps the
+/// deadline of its request, and a breaker must see that the server did not answer.
 struct HttpDeadline {
     Duration limit;
 
@@ -153,8 +153,8 @@ private:
 
 }  // namespace detail
 
-/// Sends HTTP requests through any HttpLike, repeats those that failed for a passing reason, and
-/// protects each host by a budget of retries and a circuit breaker.
+/// Sends HTTP requests through any HttpLike, and repeats those that failed for a passing reason. A
+/// budget of retries and a circuit breaker protect each host.
 ///
 ///     posix::Loop loop;
 ///     curl::Http http{loop};
@@ -183,8 +183,8 @@ private:
 /// the one that was used least recently of those without calls under way. One whose breaker is not
 /// closed is replaced last, until it was not called for `breaker_window` or, if longer,
 /// `breaker_open`. A host that is replaced starts again with a full budget and a closed breaker. If
-/// no host can be replaced, the new one has no breaker, and shares one budget with all others for
-/// which there is no place.
+/// no host can be replaced, the new one has no breaker. It shares one budget with all other hosts
+/// without a place.
 ///
 /// The client and the sleeper must outlive the calls, and the calls must end before this object
 /// does. A call whose client is destroyed ends with HttpErrc::client_failed.

@@ -11,8 +11,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// own category; see http_category().
 enum class HttpErrc {
     bad_url = 1,   ///< the URL is malformed, not of http or https, or has credentials in it
-    bad_text = 2,  ///< a method or header that may not be sent: it has a control character, is too
-                   ///< long, or defines where a request ends; or a HEAD that has a body
+    bad_text = 2,  ///< a method or header that may not be sent, because it has a control character,
+                   ///< is too long, or defines where a request ends; or a HEAD with a body
     name_not_found = 3,       ///< the name of the server, or of the proxy, is not known
     not_connected = 4,        ///< no connection to the server, or to the proxy
     certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted;

@@ -159,8 +159,8 @@ struct HttpRequest {
     /// Empty for a HEAD.
     std::string body{};
     /// The time from request() to the end of the response; `forever` for a stream without an end.
-    /// If it is 0ns or less, as the rest of a deadline that has passed may be, the request fails
-    /// with HttpErrc::timed_out, and is not sent.
+    /// If it is 0ns or less, the request fails with HttpErrc::timed_out and is not sent. The rest
+    /// of a deadline that has passed is such a value.
     Duration deadline = std::chrono::seconds{30};
     /// The maximum length of the body, of all pieces together, after decompression.
     std::size_t body_bytes_max = std::size_t{16} << 20;

@@ -16,7 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Operations are numbered from 1 and stored in segment files in a directory of their own. `append`
 /// accepts an operation, `commit` makes it durable, and `ack` releases it. Only one process, and
-/// only one object in it, may have a journal open. docs/journal-format.md describes the files, and
+/// only one object in it, may have a journal open. docs/journal-format.md describes the files.
 /// docs/journal.md describes what survives which failure.
 ///
 /// Models:        LeasableLike, LogLike.
@@ -89,14 +89,15 @@ public:
     /// Makes everything durable that was appended and acknowledged before the call; see `Flush`.
     ///
     /// One flush serves all threads that wait for it. Before it begins, it waits for as many
-    /// threads as the last flush served, for at most half of the time that the last flush took.
+    /// threads as the last flush served. The wait takes at most half of the time that the last
+    /// flush took.
     ///
     /// If there is space only for the appended operations, the acknowledgements wait. That is no
     /// error, and `acked_durable` shows it.
     /// Errors: no space for the write; displaced; those of looking at the path. After these nothing
     /// is lost, and you may call it again. The error `displaced` means that the files are not at
-    /// their path any more; operations that are not durable yet may then not be found again. After
-    /// any other error, also no space in the sync, the journal has failed.
+    /// their path any more. Operations that are not durable yet may then be lost. After any other
+    /// error, also no space in the sync, the journal has failed.
     [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
     /// Makes everything durable that was appended, kept and acknowledged before the call, in every

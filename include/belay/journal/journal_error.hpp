@@ -80,8 +80,8 @@ struct JournalReport {
     /// The number of operations that wait to be acknowledged.
     std::uint64_t operations = 0;
     /// The number of bytes of an unfinished write that were cleared from the end of the last
-    /// segment. It is 0 after an orderly end. But in Flush::each a write that found no space may
-    /// have left some after the last record, of an operation or note that was not taken.
+    /// segment. It is 0 after an orderly end. But in Flush::each, a write without space may have
+    /// left bytes after the last record, of an operation or note that was not taken.
     std::uint64_t truncated_bytes = 0;
     /// The file and the offset at which these bytes began; empty and 0 if there were none.
     std::string truncated_path{};

@@ -199,8 +199,8 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
 /// Returns the checksum of a record.
 ///
 /// It covers bytes 4..23 of the record's header, then the payload's own CRC32C. It is seeded with
-/// the segment's nonce plus the run. Bytes of another file, or of a run that ended in a crash,
-/// therefore never pass for a record: equal bytes under two seeds never have the same CRC. The
+/// the segment's nonce plus the run. Equal bytes under two seeds never have the same CRC. Therefore
+/// bytes of another file, or of a run that ended in a crash, are never taken for a record. The
 /// payload's checksum is a separate step because `check` needs it, too.
 [[nodiscard]] inline std::uint32_t record_crc(
     const std::byte* header,

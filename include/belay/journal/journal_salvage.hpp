@@ -58,8 +58,8 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 /// longest record of the old one, even if the options specify less.
 ///
 /// The new journal has another id, and numbers from 1. A session's receiver treats it as another
-/// sender. Some operations therefore take effect once more: those that the receiver has and whose
-/// acknowledgement had not come back or was in a damaged part.
+/// sender. Therefore an operation takes effect once more if the receiver has it, and its
+/// acknowledgement had not arrived or was in a damaged part.
 ///
 /// Do not use it for the journal of a WorkQueue, whose entries refer to others by number. Use
 /// `salvage_work_queue` for that; WorkQueue::open refuses a copy made by this function.

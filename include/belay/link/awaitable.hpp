@@ -73,7 +73,7 @@ public:
     // ---- for the supervisor --------------------------------------------------------------------
 
     void on_state(const Transition& change) {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         // A coroutine that begins to wait now waits for a later transition.
         const Going going{connected_, connections_, guard};
         if (settles(change.to)) connected_.add_all(connections_);
@@ -94,7 +94,7 @@ public:
     }
     /// Resumes the coroutines whose wait is over, after the commands that were given before it.
     void look_at_waiters(auto& link) {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         const LinkStatus status = link.status();
         while (!guard.gone() && !cancelled_.empty()) cancelled_.first().go();
         if (guard.gone()) return;
@@ -174,7 +174,7 @@ private:
     detail::EventRing<Kept> kept_;
     std::size_t messages_count_ = 0;  // messages in kept_
     bool full_ = false;               // one message was too many: the connection is about to end
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
 };
 
 namespace detail {
@@ -314,7 +314,7 @@ template <detail::Supervised Link>
 /// the link's turn, never inside this call.
 ///
 /// A token with a connected cancellation slot (asio 1.19, Boost 1.77, or later) ends the wait with
-/// std::errc::operation_canceled in the next turn, and no message is lost. Emit the signal on the
+/// std::errc::operation_canceled in the next turn. No message is lost. Emit the signal on the
 /// link's home thread.
 ///
 /// Allocates: the handler, and as a command.

@@ -37,12 +37,12 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// is reachable again when the last of the attempts begins is connected within that time, and
 /// validated.
 ///
-/// The result compares `within` with the sum, over all attempts, of the longest wait that the
-/// policy's rules can lead to and of the policy's attempt limit. Waits for open breakers are
-/// included. The attempt limit is 30 s if no rule sets one. The result is false if a rule may stop
-/// earlier. Every rule must return its longest wait from `longest_wait(failures)`. A rule that
-/// cannot does not compile: a budget that others spend, a limit on time, or a rule without that
-/// function.
+/// The result compares `within` with a sum over all attempts. For each attempt, the sum has the
+/// longest wait that the policy's rules can lead to, and the policy's attempt limit. Waits for open
+/// breakers are included. The attempt limit is 30 s if no rule sets one. The result is false if a
+/// rule may stop earlier. Every rule must return its longest wait from `longest_wait(failures)`. A
+/// rule that cannot does not compile: a budget that others spend, a limit on time, or a rule
+/// without that function.
 ///
 /// The result covers the policy only. Waits that a server asks for, shut gates, planned closes and
 /// late drivers add to the time. Failures that are no sign of a peer that is down end the retries:
@@ -145,8 +145,8 @@ template <class... Rules>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
-/// Checks a Heartbeat and a policy as a whole, and returns the first sentence on what is wrong with
-/// them; it is empty if nothing is.
+/// Checks a Heartbeat and a policy as a whole. Returns a sentence about the first mistake, or an
+/// empty text if there is none.
 ///
 ///     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
 ///     static_assert(timeline::check(beats, policies::reconnection()).empty());
@@ -154,8 +154,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// Parts that are right by themselves may fail together, because a peer that accepts and is frozen
 /// is noticed only after `dead_after`. The check finds two mistakes:
 /// - a window by age (ResetWhenStable::by_age) after which a frozen peer counts as a success;
-/// - a limit on attempts, or a breaker, that ends a series of failures at once, but not a series of
-///   connections to a frozen peer.
+/// - a limit on attempts, or a breaker, that ends a series of failures at once and does not end a
+///   series of connections to a frozen peer.
 ///
 /// It plays up to 16 connections of each series with the policy.
 ///

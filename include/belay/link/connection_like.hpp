@@ -62,9 +62,9 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
     { k.deadline() } noexcept -> std::same_as<Instant>;
     c.advance(turn);
 };
-// An optional member that may throw, or that has another signature, would otherwise be ignored
-// without a diagnostic: such a connection might never read on, for example. These checks take the
-// address of the member. A decorator has no such address if the connection inside lacks the member.
+// Otherwise an optional member that may throw, or has another signature, would be ignored without a
+// diagnostic. Such a connection might never read on, for example. These checks take the address of
+// the member. A decorator has no such address if the connection inside lacks the member.
 template <class C>
 concept ClosesSoundly = HasClose<C> || !requires { &C::close; };
 template <class C>

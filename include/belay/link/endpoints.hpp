@@ -36,10 +36,10 @@ struct EndpointsOptions {
 ///
 /// Endpoints chooses the place, and the policy chooses the time. Each try is an attempt of the
 /// policy, with the wait that the policy advises, also between two endpoints of one round. A
-/// failure is what the policy counts as one, or what a Fleet withdraws because it suspects the
-/// network: all its services may have the same endpoint. The list starts again at its first
-/// endpoint after a stable connection, after a start, and while all attempts so far were abandoned.
-/// A live connection is never left for a better endpoint.
+/// failure is an end that the policy counts as one, or that a Fleet withdraws because it suspects
+/// the network. All services of a fleet may have the same endpoint. The list starts again at its
+/// first endpoint after a stable connection, after a start, and while all attempts so far were
+/// abandoned. A live connection is never left for a better endpoint.
 ///
 /// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
 ///

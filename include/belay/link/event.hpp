@@ -51,7 +51,7 @@ struct Event {
     std::uint8_t depth = 0;
     /// For `closed`: this end gave the connection up while it was open, so what was sent last still
     /// leaves.
-    bool goodbye = false;
+    bool closed_locally = false;
     /// For `closed`: this side decided to end the attempt, and it is no failure.
     bool withdrawn = false;
     /// For `received` and `pong`: the event proves that the peer is alive. For `opened`: a message

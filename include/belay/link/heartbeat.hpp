@@ -27,9 +27,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// the time between the turns in which the ping was sent and the answer was received.
 ///
 /// If a peer closes the connection with LinkErrc::too_many_pings, it gets half as many pings from
-/// the next connection on, as long as this object lives. The interval grows to at most one hour. If
-/// the longer interval does not fit `dead_after`, `dead_after` grows. The observer is then notified
-/// (on_policy_conflict) as soon as a connection with these times is open.
+/// the next connection on. This lasts as long as this object lives. The interval grows to at most
+/// one hour. If the longer interval does not fit `dead_after`, `dead_after` grows. The observer is
+/// then notified (on_policy_conflict) as soon as a connection with these times is open.
 ///
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.

@@ -91,7 +91,7 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
             const part::Event<M>& other = this->peek(i);
             if (other.kind != part::EventKind::closed || other.epoch != end.epoch) continue;
             end.failure = more_severe(end.failure, other.failure);
-            end.goodbye = end.goodbye && other.goodbye;
+            end.closed_locally = end.closed_locally && other.closed_locally;
             end.withdrawn = end.withdrawn && other.withdrawn;
         }
     }

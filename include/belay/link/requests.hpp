@@ -22,10 +22,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Asks questions over a supervised connection, and gives each answer to its question.
 ///
-/// Each accepted question is completed exactly once: with its answer, or with a failure when its
-/// deadline passes, when the connection ends, or when it is cancelled. The codec determines how
-/// answers find their questions: part::InOrder{}, or a codec of yours that writes and reads an id.
-/// Requests owns the supervisor of its connection.
+/// Each accepted question is completed exactly once, with its answer or with a failure. It fails
+/// when its deadline passes, when the connection ends, or when it is cancelled. The codec
+/// determines how answers find their questions: part::InOrder{}, or a codec of yours that writes
+/// and reads an id. Requests owns the supervisor of its connection.
 ///
 ///     Requests redis{transport, policy, part::InOrder{}, RequestsOptions{}};
 ///     auto asked = redis.ask(message, 2s, [](Result<Bytes, Failure> answer) { ... });
@@ -89,7 +89,7 @@ public:
     /// Runs one turn: the connection's events with their answers, then deadlines and failures, then
     /// questions to send.
     void advance(Instant now) {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
         link_.advance(now_);
         if (guard.gone() || !notify_deferred(guard)) return;
@@ -125,7 +125,7 @@ public:
         static_assert(std::is_invocable_v<std::remove_cvref_t<Done>&, Answer>,
                       "Requests::ask: done must be callable with "
                       "'belay::Result<message_type, belay::Failure>'");
-        const Instant now = line_.in_turn() ? now_ : detail::larger(now_, waker_.now());
+        const Instant now = lifetime_.in_turn() ? now_ : detail::larger(now_, waker_.now());
         if (const std::error_code error = why_refused(now, within)) return error;
         const bool sends_again = on_loss == RequestsOptions::send_again;
         return accept(detail::to_message<message_type>(std::forward<V>(message)),
@@ -440,7 +440,7 @@ private:
     [[no_unique_address]] Observer observer_;
     Table table_;
     RequestsStatus counts_{};  // only the counters
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Waker waker_;
     bool busy_ = false;
     bool notifying_ = false;

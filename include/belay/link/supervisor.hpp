@@ -101,10 +101,10 @@ public:
 
     /// Runs one turn: events first, then timers; see docs/link.md for the order.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: a hook must not call it");
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Supervisor::advance: a hook must not call it");
         box().begin_turn();
         now_ = detail::larger(now_, now);
-        driver::TurnGuard guard{line_};
+        driver::TurnGuard guard{lifetime_};
         if (!notify_pending(guard)) return;
         unsigned left = events_per_turn_max_;
         if (!run_events(left, guard)) return;
@@ -124,22 +124,23 @@ public:
 
     void start() { handle().start(); }
     /// Stops the supervisor and ends its connection. Outside a turn, the observer has been notified
-    /// when this returns. Inside a turn, or a call to the transport, the status changes at once,
-    /// and the observer is notified first after that hook or call. Inside a rule, or the observer
-    /// of a breaker, stopping is the next decision. No other hook follows until a later start().
+    /// when this returns. Inside a turn, or a call to the transport, the status changes at once.
+    /// The observer is notified after that hook or call, before anything else. Inside a rule, or
+    /// the observer of a breaker, stopping is the next decision. No other hook follows until a
+    /// later start().
     void stop() {
         // Events queued before the stop are discarded, except the end of the live connection: a
         // connection that has ended already must not linger.
         box().discard_unless([this](const part::Event<message_type>& event) {
             if (event.kind == part::EventKind::closed) {
-                return event.epoch == live_.epoch() && !event.goodbye;
+                return event.epoch == live_.epoch() && !event.closed_locally;
             }
             return event.kind == part::EventKind::command && detail::outlives_stop(event.code);
         });
         if (decides_) return static_cast<void>(stops_ = true);
-        if (line_.in_turn()) return step({.input = timeline::Input::stop});
+        if (lifetime_.in_turn()) return step({.input = timeline::Input::stop});
         now_ = detail::larger(now_, box().waker().now());
-        driver::TurnGuard guard{line_};
+        driver::TurnGuard guard{lifetime_};
         step({.input = timeline::Input::stop});
         // Before the hooks, because one may throw.
         box().waker().touch();
@@ -244,13 +245,13 @@ protected:
         event.kind = part::EventKind::closed;
         event.epoch = live_.epoch();
         event.failure = failure;
-        event.goodbye = core_.status().state == LinkState::connected;
+        event.closed_locally = core_.status().state == LinkState::connected;
         event.withdrawn = withdrawn;
         box().post_end(std::move(event));
     }
 
 private:
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
     using Box = detail::LinkBox<message_type>;
     using Hooks = detail::SupervisorHooks<Supervisor, message_type>;
 
@@ -271,7 +272,7 @@ private:
         if (event.kind == part::EventKind::command) return obey(event);
         Turn turn{now_, bits_};
         if (live_.lingering() != 0 && event.epoch == live_.lingering()) {
-            const bool ends = event.kind == part::EventKind::closed && !event.goodbye;
+            const bool ends = event.kind == part::EventKind::closed && !event.closed_locally;
             if (ends && live_.sift(event, turn)) live_.end_linger();
             return;
         }
@@ -299,7 +300,7 @@ private:
                 box().join_ends(event);
                 return step({.input = timeline::Input::closed,
                              .failure = event.failure,
-                             .goodbye = event.goodbye,
+                             .closed_locally = event.closed_locally,
                              .withdrawn = event.withdrawn,
                              .wrote = live_.has_taken() && !found_here(event)});
             case part::EventKind::received:
@@ -317,7 +318,7 @@ private:
     /// Returns whether this end found that the connection is dead, so that messages that it took
     /// prove nothing.
     [[nodiscard]] static bool found_here(const part::Event<message_type>& end) noexcept {
-        return end.goodbye || end.failure.error() == LinkErrc::heartbeat_lost;
+        return end.closed_locally || end.failure.error() == LinkErrc::heartbeat_lost;
     }
 
     void notify_report(const part::Event<message_type>& event) {
@@ -409,7 +410,7 @@ private:
         }
         if (actions.teardown) {
             pending_events_.drop_early();
-            const bool open = s.goodbye || actions.change.from == LinkState::connected;
+            const bool open = s.closed_locally || actions.change.from == LinkState::connected;
             live_.teardown(actions.graceful && open, after(now_, linger_max_));
         }
         if (std::exchange(stops_, false)) return step({.input = timeline::Input::stop});
@@ -446,7 +447,7 @@ private:
     bool decides_ = false;  // the core decides: rules run
     bool stops_ = false;    // stop as soon as the core has decided
     Random bits_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     timeline::SupervisorCore<Policy> core_;
     detail::PendingEvents<message_type> pending_events_;
     Instant now_ = always;

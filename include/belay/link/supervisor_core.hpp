@@ -22,9 +22,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// timeline by static_assert, or explore its states.
 ///
 /// A connection is a success when it has lived for the stable window, and its peer has given
-/// evidence since the opening that it is alive: Input::alive, or Step::proof. Without evidence, the
-/// end of a connection is a failed attempt. It is not, but `lost`, if the connection is older than
-/// the window and Step::wrote.
+/// evidence of life since the opening (Input::alive, or Step::proof). Without evidence, the end of
+/// a connection is a failed attempt. It is not, but `lost`, if the connection is older than the
+/// window and Step::wrote.
 ///
 /// Every `begin` of the policy is followed by exactly one of failed, succeeded and abandoned. Every
 /// plan (a failed or lost that did not stop), and every `wanted`, is followed by exactly one begin
@@ -49,7 +49,7 @@ public:
         actions_ = &actions;
         decide(s, turn);
         actions_ = nullptr;
-        if (actions.teardown && s.goodbye) actions.graceful = true;
+        if (actions.teardown && s.closed_locally) actions.graceful = true;
         return actions;
     }
 

@@ -29,9 +29,9 @@ struct Step {
     std::uint32_t gates = 0;
     Duration within{};
     bool force = false;
-    bool goodbye = false;    ///< for `closed`: this end gave up an open connection
-    bool withdrawn = false;  ///< for `closed`: this side decided it, and it is no failure
-    bool proof = false;      ///< for `opened`: a message of the peer has passed a check
+    bool closed_locally = false;  ///< for `closed`: this end gave up an open connection
+    bool withdrawn = false;       ///< for `closed`: this side decided it, and it is no failure
+    bool proof = false;           ///< for `opened`: a message of the peer has passed a check
     /// For `closed`: the transport had taken a whole message, and this end did not find the loss.
     bool wrote = false;
 };

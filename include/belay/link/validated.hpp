@@ -67,9 +67,10 @@ namespace part {
 ///
 /// Call `say(message)`, or over a bundle `say(message, lane)`.
 template <class C, class M>
-class Say {
+class CheckSender {
 public:
-    explicit Say(C& connection, Lane lane = 0) noexcept : connection_{&connection}, lane_{lane} {}
+    explicit CheckSender(C& connection, Lane lane = 0) noexcept
+        : connection_{&connection}, lane_{lane} {}
     /// The lane of the message that is judged, over a bundle; else 0.
     [[nodiscard]] Lane lane() const noexcept { return lane_; }
     [[nodiscard]] SendResult operator()(const M& message, Lane lane = 0) const noexcept {
@@ -80,6 +81,9 @@ private:
     C* connection_;
     Lane lane_;
 };
+
+template <class C, class M>
+using Say [[deprecated("use part::CheckSender")]] = CheckSender<C, M>;  ///< CheckSender
 
 }  // namespace part
 
@@ -117,7 +121,7 @@ public:
 
     class Connection : public part::Wrapped<part::ConnectionOf<Transport>, message_type> {
         using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
-        using Sender = part::Say<part::ConnectionOf<Transport>, message_type>;
+        using Sender = part::CheckSender<part::ConnectionOf<Transport>, message_type>;
         static_assert(detail::CheckLike<Check, Sender, message_type>,
                       "Validated: the check must be copyable, and needs 'Verdict begin(const auto& "
                       "say)' and 'Verdict judge(const message_type&, const auto& say)'");
@@ -173,7 +177,7 @@ public:
             if (passed_ && !asked_) return false;
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();
-            event.goodbye = !passed_;
+            event.closed_locally = !passed_;
             event.proof = event.proof && from_message;
             return true;
         }

@@ -68,7 +68,7 @@ enum class RuleNotice : std::uint8_t {
     spend
 };
 /// The calls of a group of rules whose advice is combined with that of other rules.
-enum class RuleQuestion : std::uint8_t { failed, lost, review, relive_reviews };
+enum class RuleQuestion : std::uint8_t { failed, lost, review, replay_reviews };
 
 }  // namespace detail
 
@@ -249,17 +249,17 @@ public:
     /// receives no events of that attempt. The other rules receive them, because the attempt took
     /// place.
     /// Errors: none.   Complexity: O(rules).
-    constexpr Advice relive(detail::Outcome what, [[maybe_unused]] const Failure& failure,
+    constexpr Advice replay(detail::Outcome what, [[maybe_unused]] const Failure& failure,
                             [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
-        relive_rules(fold, what, failure, turn);
+        replay_rules(fold, what, failure, turn);
         if (what == detail::Outcome::failed || what == detail::Outcome::lost) {
-            relive_reviews(fold, turn);
+            replay_reviews(fold, turn);
         }
         return fold.result();
     }
     /// Reports that the program ended, and with it what was planned.   Pre: as of `abandoned`.
-    constexpr void relive_end([[maybe_unused]] Turn& turn) noexcept {
+    constexpr void replay_end([[maybe_unused]] Turn& turn) noexcept {
         visit_own([&](auto& rule) {
             if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
         });
@@ -327,19 +327,19 @@ private:
         });
     }
 
-    constexpr void relive_rules(detail::AdviceFold& fold, detail::Outcome what,
+    constexpr void replay_rules(detail::AdviceFold& fold, detail::Outcome what,
                                 const Failure& failure, Turn& turn) noexcept {
-        if (what == detail::Outcome::abandoned) return relive_end(turn);
+        if (what == detail::Outcome::abandoned) return replay_end(turn);
         visit_own([&]<class R>(R& rule) {
             if constexpr (detail::is_rule_group<R>) {
-                rule.rules().relive_rules(fold, what, failure, turn);
+                rule.rules().replay_rules(fold, what, failure, turn);
             } else {
-                relive_rule(rule, fold, what, failure, turn);
+                replay_rule(rule, fold, what, failure, turn);
             }
         });
     }
     template <class R>
-    static constexpr void relive_rule([[maybe_unused]] R& rule,
+    static constexpr void replay_rule([[maybe_unused]] R& rule,
                                       [[maybe_unused]] detail::AdviceFold& fold,
                                       detail::Outcome what, [[maybe_unused]] const Failure& failure,
                                       Turn& turn) noexcept {
@@ -360,11 +360,11 @@ private:
             if (what == detail::Outcome::succeeded) rule.succeeded(turn);
         }
     }
-    constexpr void relive_reviews([[maybe_unused]] detail::AdviceFold& fold,
+    constexpr void replay_reviews([[maybe_unused]] detail::AdviceFold& fold,
                                   [[maybe_unused]] Turn& turn) noexcept {
         visit_own([&]<class R>(R& rule) {
             if constexpr (detail::is_rule_group<R>) {
-                rule.rules().ask(detail::RuleQuestion::relive_reviews, fold, Failure{}, turn);
+                rule.rules().ask(detail::RuleQuestion::replay_reviews, fold, Failure{}, turn);
             } else if constexpr (detail::HasReview<R>) {
                 if (!fold.stopped()) fold.add(rule.review(fold.result(), turn), rule);
             }

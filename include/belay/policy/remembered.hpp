@@ -144,7 +144,7 @@ private:
             const Failure failure{.cause = event.cause, .retry_after = event.retry_after};
             Turn then{event.at, turn.bits};
             for (std::uint32_t i = 0; i < event.times; ++i) {
-                static_cast<void>(policy_.relive(event.what, failure, then));
+                static_cast<void>(policy_.replay(event.what, failure, then));
             }
             planned = event.what != detail::Outcome::succeeded &&
                       event.what != detail::Outcome::abandoned;
@@ -154,12 +154,12 @@ private:
         if (history_->attempting()) {
             const Failure crash{.cause = Cause::lost};
             stopped_ = noted(detail::Outcome::failed, crash,
-                             policy_.relive(detail::Outcome::failed, crash, end), end)
+                             policy_.replay(detail::Outcome::failed, crash, end), end)
                            .verb == Advice::Verb::stop;
             planned = true;
         }
         if (planned) {
-            policy_.relive_end(end);
+            policy_.replay_end(end);
             paused(end.now);
         }
         // The policy has stopped, or would stop, because of events long ago. The new start means

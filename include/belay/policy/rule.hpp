@@ -293,9 +293,9 @@ template <class R>
 ///
 /// `abandoned` may then come once more, and does nothing. An attempt may begin without `wanted`, if
 /// it was planned or is forced. A failure with Cause::planned is not a failure and counts nothing.
-/// A connection that ended after its stable window, and whose peer had given no evidence that it
-/// was alive, may lead to `abandoned` and then `lost`, without `succeeded`.
-/// Hooks neither allocate nor read clocks.
+/// A connection may end after its stable window, without evidence that its peer was alive. Such an
+/// end may lead to `abandoned` and then `lost`, without `succeeded`. Hooks neither allocate nor
+/// read clocks.
 template <class R>
 concept RuleLike = std::copyable<R> && detail::has_any_hook<R>() && detail::hooks_are_sound<R>() &&
                    detail::advises_or_listens<R>();

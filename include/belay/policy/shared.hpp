@@ -140,7 +140,7 @@ public:
         }
     }();
 
-    /// The object outlives a run and may serve others, so Policy::relive skips this rule.
+    /// The object outlives a run and may serve others, so Policy::replay skips this rule.
     static constexpr bool is_shared = true;
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}

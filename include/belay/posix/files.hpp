@@ -83,9 +83,9 @@ template <class Call, class Failure = int>
     return errno_code();
 }
 
-/// Returns the device and the inode of the file `path` in the directory `fd`, or of `fd` itself if
-/// the flags contain AT_EMPTY_PATH and the path is empty. It follows no link at the end of the
-/// path.
+/// Returns the device and the inode of the file `path` in the directory `fd`. If the flags contain
+/// AT_EMPTY_PATH and the path is empty, they are those of `fd`. It follows no link at the end of
+/// the path.
 ///
 /// It asks for no timestamp. Since Linux 6.13, a stat(2) of a file makes the next write to that
 /// file take a timestamp of its own, and then fdatasync(2) also writes the inode.

@@ -135,8 +135,8 @@ public:
 
     /// Starts to listen at a Unix domain socket; a listener that listens already stops first.
     ///
-    /// It replaces the socket file of a server that has ended, and no other file. close() removes
-    /// the file, if it is still this listener's. The process's umask decides who may connect.
+    /// It replaces the socket file of a server that has ended, and no other file. `close()` removes
+    /// the file if it still belongs to this listener. The process's umask decides who may connect.
     ///
     /// Errors: UnixErrc; std::errc::address_in_use if another server listens there; those of the
     ///         system.
@@ -171,7 +171,7 @@ public:
     /// Accepts the connections that wait, up to the limit of a turn.
     void advance(Instant now) {
         if (now < due_) return;
-        belay::driver::TurnGuard guard{line_};
+        belay::driver::TurnGuard guard{lifetime_};
         for (unsigned left = options_.accepts_per_turn_max; left != 0; --left) {
             detail::Socket socket{
                 ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -226,7 +226,7 @@ private:
     ListenerOptions options_;
     F on_accept_;
     Waker waker_;
-    belay::driver::Lifeline line_;
+    belay::driver::LifetimeFlag lifetime_;
     Instant due_ = never;
     detail::Socket socket_;
     detail::UnixFile file_;  ///< of a Unix domain socket

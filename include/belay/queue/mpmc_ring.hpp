@@ -19,8 +19,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// The ring allocates nothing after construction. A value comes after all values whose push had
 /// returned before its own push began. The values of a batch stay together. If a thread is
 /// suspended in the middle of a push, its value and all values after it are hidden until it
-/// continues: try_pop returns std::nullopt. A thread that is suspended in the middle of a pop keeps
-/// its slot.
+/// continues. Meanwhile try_pop returns std::nullopt. A thread that is suspended in the middle of a
+/// pop keeps its slot.
 ///
 /// Models:        StorageLike. It has no front(): another thread could take the value that front()
 ///                returned. A ring that was moved from may only be destroyed or assigned to.

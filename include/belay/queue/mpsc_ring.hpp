@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The ring allocates nothing after construction, and values never move while they are in it. A
 /// value comes after all values whose push had returned before its own push began. The values of a
 /// batch stay together. If a producer is suspended in the middle of a push, its value and all
-/// values after it are hidden until it continues: try_pop returns std::nullopt.
+/// values after it are hidden until it continues. Meanwhile try_pop returns std::nullopt.
 ///
 /// Models:        LeasableLike. A ring that was moved from may only be destroyed or assigned to.
 /// Thread safety: any thread calls try_push, push_some, size and capacity; one consumer calls

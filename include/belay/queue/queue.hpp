@@ -282,7 +282,7 @@ private:
             if (is_over) error = {};
             return !is_over;
         }
-        detail::Loan lease{storage_};
+        detail::LeaseGuard lease{storage_};
         // Some values that waited at the start may have become dead letters, and this one came
         // after them. Checked only if that is possible, because size() may be a call to a server.
         if (pushed_meanwhile_ != 0 && storage_.size() <= pushed_meanwhile_) return false;

@@ -32,8 +32,8 @@ void visit_metrics(const QueueCounters& counters, Visitor&& visitor) {
                    .value = counters.deepest});
 }
 
-/// Passes what waits in a queue, its limit if it has one, and its counters if its observer is a
-/// QueueCounters; the part is "queue".
+/// Passes the size of a queue, its limit if it has one, and its counters if its observer is a
+/// QueueCounters. The part is "queue".
 ///
 /// Thread safety: that of the queue.
 template <class Storage, class Overflow, class Observer, class Visitor>

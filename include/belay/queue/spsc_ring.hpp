@@ -229,8 +229,8 @@ private:
         // Relaxed: equal only after the close, and then the consumer has taken all values itself.
         return tail_.load(std::memory_order_relaxed) == 2 * consumer_.mine + 1;
     }
-    /// The consumer's: what it did before is visible to the producer after the next exchange; or
-    /// that exchange was made, and the consumer sees it.
+    /// The consumer's. Either the producer sees the consumer's earlier writes after its next
+    /// exchange, or it has made that exchange, and the consumer sees it.
     void announce_wait() noexcept {
         // Release, with the acquire of push_unless_closed.
         tail_.fetch_add(0, std::memory_order_release);

@@ -231,7 +231,7 @@ private:
         if constexpr (reopens) {
             if (what < 11) return reopen(Rule::reopening_keeps_everything);
         }
-        if constexpr (LeasableLike<Storage>) borrow(chance);
+        if constexpr (LeasableLike<Storage>) lease(chance);
     }
 
     void push(Rule rule = Rule::takes_while_there_is_space) {
@@ -289,7 +289,7 @@ private:
         return all;
     }
 
-    void borrow(std::uint64_t chance) {
+    void lease(std::uint64_t chance) {
         auto&& leased = storage_->front();
         if (held() == 0 || !leased) return first_is(leased, Rule::leases_the_oldest);
         first_is(leased, Rule::leases_the_oldest);
@@ -302,7 +302,7 @@ private:
             auto&& again = storage_->front();
             first_is(again, Rule::leases_the_same_again);
         }
-        if (right()) end_loan(chance / 4 % 8);
+        if (right()) end_lease(chance / 4 % 8);
     }
     void lease_and_nack() {
         {
@@ -316,7 +316,7 @@ private:
     void nack() {
         expect(done([&] { return storage_->nack(); }), Rule::nack_keeps_everything);
     }
-    void end_loan(std::uint64_t chance) {
+    void end_lease(std::uint64_t chance) {
         if (chance == 0) return nack_in_unwinding();
         if (chance <= 2) {
             nack();
@@ -325,12 +325,12 @@ private:
         if constexpr (reopens) {
             if (chance == 3) return reopen(Rule::reopening_ends_the_lease);
         }
-        if (chance == 4) return pop_what_is_lent();
+        if (chance == 4) return pop_what_is_leased();
         ++first_;
         expect(done([&] { return storage_->ack(); }), Rule::ack_removes_what_was_leased);
         unchanged(Rule::ack_removes_what_was_leased);
     }
-    void pop_what_is_lent() {
+    void pop_what_is_leased() {
         const std::optional<typename Storage::value_type> got = storage_->try_pop();
         expect(got && same_value(*got, value_(first_)), Rule::pop_takes_what_was_leased);
         ++first_;
@@ -339,7 +339,7 @@ private:
     void nack_in_unwinding() {
 #if defined(__cpp_exceptions)
         try {
-            const Loan<Storage> lease{*storage_};
+            const LeaseGuard<Storage> guard{*storage_};
             throw 0;
         } catch (int) {
         }

@@ -121,8 +121,8 @@ public:
             detail::smaller(parts_.scheduler.deadline(), context_.run.stop_ends));
     }
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
-        const driver::TurnGuard guard{line_};
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "RoomManager::advance: a hook must not call it");
+        const driver::TurnGuard guard{lifetime_};
         run_turn(now);
         deliver_events(guard);
     }
@@ -347,7 +347,7 @@ public:
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
 private:
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
     using Hooks = detail::RoomHooks<RoomManager>;
 
     // ---- the flow of a turn ---------------------------------------------------------------------
@@ -449,7 +449,7 @@ private:
     }
 
     [[no_unique_address]] Observer observer_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     detail::TurnContext context_;
     detail::RoomParts<Types> parts_;
 };

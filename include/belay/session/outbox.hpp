@@ -101,7 +101,7 @@ public:
 
     /// Runs one turn: the connection's events, one flush, and then messages to send.
     void advance(Instant now) {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
         // Left over after a hook threw. They precede the changes of this turn.
         if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
@@ -399,8 +399,8 @@ private:
         std::optional<message_type> removed = window_.sent();
         if constexpr (detail::has_hook_of<typename Hooks::Sent, Observer>) {
             if (removed) return call<typename Hooks::Sent>(guard, number, std::as_const(*removed));
-            const typename Window::Loan loan{window_, number, guard};
-            return call<typename Hooks::Sent>(guard, number, loan.message());
+            const typename Window::HookMessage held{window_, number, guard};
+            return call<typename Hooks::Sent>(guard, number, held.message());
         }
         return true;
     }
@@ -454,7 +454,7 @@ private:
     Queue queue_;
     Window window_;
     std::error_code failed_{};  // the journal's failure, which is final
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Waker waker_;
     bool dirty_ = false;
     bool flush_failed_ = false;

@@ -85,8 +85,8 @@ public:
     }
 
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: a hook must not call it");
-        const driver::TurnGuard guard{line_};
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Receiver::advance: a hook must not call it");
+        const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
         peers_.advance(now_);
         if (commit_at_ <= now_) commit();
@@ -139,10 +139,10 @@ public:
     [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
 
 private:
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
 
     bool make_space() {
-        Peer* const out = peers_.giving_way(
+        Peer* const out = peers_.to_displace(
             bits_, [](const Peer& p) { return p.rank(std::is_same_v<Authorize, AllowAll>); });
         const bool known_to_go = out != nullptr && out->link.closing();
         if (!known_to_go) note({Notice::Kind::rejected, no_id, {}, SessionErrc::overloaded});
@@ -153,20 +153,20 @@ private:
 
     /// Runs the turn of one connection.
     void serve(Peer& peer, Instant) {
-        if (peer.ack_due) acks_.owe(peer);  // there may be space for it now
+        if (peer.ack_due) acks_.add(peer);  // there may be space for it now
         peer.link.advance(now_, options_.events_per_turn_max,
                           [&](const Bytes& message, Lane) { on_message(peer, message); });
         watch(peer);
         // One PONG for all PINGs of a turn: a client must not be able to ask for more.
         if (std::exchange(peer.pong_due, false))
-            say(peer, session_format::FrameType::pong, peer.pong, now_);
+            send_frame(peer, session_format::FrameType::pong, peer.pong, now_);
     }
     void watch(Peer& peer) {
         if (peer.greeting_ends <= now_) return reject(peer, SessionErrc::protocol, 0);
         const detail::Pulse::Due due = peer.check_pulse(now_, peer.greeted());
         if (due == detail::Pulse::Due::lost) peer.give_up();
         if (due == detail::Pulse::Due::ping)
-            say(peer, session_format::FrameType::ping, ++pings_, now_);
+            send_frame(peer, session_format::FrameType::ping, ++pings_, now_);
     }
     void on_message(Peer& peer, const Bytes& message) {
         const bool greeted = peer.phase == Phase::attached;
@@ -196,7 +196,7 @@ private:
                 if (peer.phase != Phase::attached) break;
                 return on_data(peer, frame);
             case session_format::FrameType::ping:
-                return peer.owe_pong(frame.number);
+                return peer.schedule_pong(frame.number);
             case session_format::FrameType::pong:
                 return;
             case session_format::FrameType::error:
@@ -305,7 +305,7 @@ private:
         admit(peer);
         if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
         note({Notice::Kind::attached, sender.id, record, {}});
-        acks_.owe(peer);
+        acks_.add(peer);
     }
 
     void on_data(Peer& peer, const session_format::Frame& frame) {
@@ -313,7 +313,7 @@ private:
         Sender* const sender = senders_.find(peer.hello.sender);
         switch (sender->core.check_data(peer.id, frame)) {
             case Core::Data::skip:
-                acks_.owe(peer);
+                acks_.add(peer);
                 return;
             case Core::Data::gap:
                 return reject(peer, SessionErrc::gap, sender->core.progress().applied + 1);
@@ -331,7 +331,7 @@ private:
         guard.disarm();
         if (e) return fail(e);
         sender->core.applied(after_it);
-        acks_.owe(peer);
+        acks_.add(peer);
     }
 
     /// Ends the connection whose operation threw. The sender sends an operation again only on a new
@@ -429,7 +429,7 @@ private:
     [[no_unique_address]] Observer observer_;
     [[no_unique_address]] Authorize authorize_;
     Ledger ledger_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Waker waker_;
     Random bits_;
     std::error_code failed_;

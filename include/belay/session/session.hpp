@@ -111,7 +111,7 @@ public:
     }
 
     void advance(Instant now) {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
         // Left over after a hook threw. They precede the changes of this turn.
         if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
@@ -153,9 +153,9 @@ public:
 
     /// Makes all operations that send() has taken durable, as the journal's mode promises.
     ///
-    /// Errors: of the medium. After one the session is blocked and promises nothing more, except
-    /// after QueueErrc::displaced: the session reconnects, and continues when the journal's files
-    /// are at their path again.
+    /// Errors: of the medium. After one the session is blocked and promises nothing more. The
+    /// exception is QueueErrc::displaced: the session reconnects, and continues when the journal's
+    /// files are at their path again.
     /// Blocks: for one flush of the medium.
     [[nodiscard]] std::error_code commit() {
         dirty_ = dirty_ || displaced_;
@@ -230,11 +230,11 @@ protected:
     [[nodiscard]] const auto& link() const noexcept { return link_; }
     /// Returns whether one of its turns or hooks, or a call of its transport, is on the call stack.
     [[nodiscard]] bool in_turn() const noexcept {
-        return line_.in_turn() || detail::LifelineOf::in_turn(link_);
+        return lifetime_.in_turn() || detail::LifetimeFlagOf::in_turn(link_);
     }
 
 private:
-    friend struct detail::LifelineOf;
+    friend struct detail::LifetimeFlagOf;
     using Hooks = detail::SessionHooks<Session>;
     static constexpr int batches_per_turn_max = 16;
 
@@ -453,7 +453,7 @@ private:
     Sender sender_;
     Core core_;
     std::uint64_t released_;  // acknowledged, and reported to the queue's observer
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Waker waker_;
     Bytes unsent_;
     bool dirty_ = false;

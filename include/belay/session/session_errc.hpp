@@ -29,8 +29,8 @@ enum class SessionErrc {
     diverged = 16,              ///< both sides have different operations with the same number
     journal_failed = 17,        ///< the sender's own journal failed; see its error
     silent = 18,                ///< the peer did not answer in time
-    /// The sender was started so often since its last recorded operation that the receiver rejects
-    /// it: authorize it there, or move to a new journal.
+    /// The receiver rejects the sender, because it was started too often since its last recorded
+    /// operation. Authorize it there, or move to a new journal.
     far_ahead = 19,
     takes_no_more = 20,   ///< drain() was called: nothing is accepted until the session has stopped
     token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent

@@ -59,7 +59,7 @@ public:
         return smaller(Base::deadline(), link_.deadline());
     }
     void advance(Instant now) {
-        const driver::TurnGuard guard{turn_};
+        const driver::TurnGuard guard{lifetime_};
         link_.advance(now);
         if (guard.gone()) return;
         Base::advance(now);
@@ -124,7 +124,7 @@ protected:
     /// Returns the number of sessions with edits that the remote has not confirmed.
     [[nodiscard]] std::size_t queued() const noexcept { return Base::engine().unconfirmed(); }
     /// Returns whether one of its turns is on the call stack.
-    [[nodiscard]] bool in_turn() const noexcept { return turn_.in_turn(); }
+    [[nodiscard]] bool in_turn() const noexcept { return lifetime_.in_turn(); }
 
 private:
     /// Receives the events of the supervisor.
@@ -179,7 +179,7 @@ private:
     ServiceEntry& entry_;
     const bool pulls_;
     bool rests_ = false;  // the gate is shut, or will be in the next turn
-    driver::Lifeline turn_;
+    driver::LifetimeFlag lifetime_;
     Link link_;
 };
 

@@ -118,7 +118,7 @@ private:
                                               page.error());
             }
             Bytes bytes = messages_.answer_page(asked.id, *page);
-            // A store without a list of changes returns everything, whatever `most` is.
+            // A store without a list of changes ignores `most`, and returns everything.
             const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
             if (bytes.size() <= options_.answer_bytes || !can_shrink) return bytes;
             most = page->changes.size() / 2;

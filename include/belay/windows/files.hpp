@@ -206,7 +206,7 @@ private:
 [[nodiscard]] inline std::error_code remove_file(const std::string& path) noexcept {
     const WidePath wide{path};
     if (wide.error()) return wide.error();
-    // A file that nobody else has open disappears when this handle is closed.
+    // A file that no other handle has open disappears when this handle is closed.
     if (const Handle alone = open_handle(wide, DELETE, 0, OPEN_EXISTING)) {
         FILE_DISPOSITION_INFO removal{};
         removal.DeleteFile = TRUE;

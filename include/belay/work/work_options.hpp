@@ -35,7 +35,7 @@ struct WorkOptions {
     std::uint32_t deliveries_max = 5;
     /// Whether each delivery is recorded durably before the item is leased. An item that kills its
     /// process then reaches `deliveries_max`, too. It costs a flush for each lease.
-    bool count_before_lending = false;
+    bool count_before_lease = false;
     /// The treatment of expired items.
     Expired expired = Expired::dead_letter;
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys. They
@@ -44,9 +44,9 @@ struct WorkOptions {
     std::size_t keys = 0;
     /// The maximum number of items that wait, are leased, delayed or dead.   > 0, < 2^32.
     std::size_t items_max = 1'000'000;
-    /// The maximum number of bytes of the log that these items may take for a push to be accepted,
-    /// including what the log adds to each. Items that are copied forward may exceed it, by at most
-    /// 40 bytes each.   > 0.
+    /// A push is accepted while these items take at most this many bytes of the log, including the
+    /// bytes that the log adds to each. Items that are copied forward may exceed it, by at most 40
+    /// bytes each.   > 0.
     std::size_t bytes_max = no_limit;
     /// The maximum size of a record that the log accepts, or less; a body is at least 52 bytes
     /// shorter. A log that reports a smaller maximum, as a Journal does, is refused.   >= 128, <

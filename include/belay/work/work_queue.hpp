@@ -67,7 +67,7 @@ class WorkQueue {
 public:
     /// Opens a queue: reads the log, to which nothing else may append, and continues at its end.
     ///
-    /// An entry that the log reports as damaged is treated as an item, and kept as a dead letter; a
+    /// An entry that the log reports as damaged is treated as an item, and kept as a dead letter. A
     /// key in it is forgotten.
     /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
     ///             cannot be understood, with its number.
@@ -124,8 +124,8 @@ public:
     /// before. Call it once for all calls of a turn: the cost is the same.
     ///
     /// Errors: those of the log; after a lack of space you may call it again, and nothing is lost.
-    /// - too_large: everything is durable, but an item that must be copied forward, or a part of
-    ///   the keys, is too long for the log, which grows.
+    /// - too_large: everything is durable. An item that must be copied forward, or a part of the
+    ///   keys, is too long for the log, so the log grows.
     /// - not_enough_memory: pushes are durable; ends may not be, or copies are due. A later call
     ///   continues.
     [[nodiscard]] std::error_code commit() noexcept { return items().commit(); }
@@ -148,11 +148,11 @@ public:
     ///
     /// Before that, items whose lease is past its deadline become available. Items that are
     /// expired, unreadable or were leased too often become dead letters. An item is unreadable if
-    /// the log reports it as damaged, or if the log returns io_error for it twice while the log has
-    /// not failed.
+    /// the log reports it as damaged. It is also unreadable if the log, without having failed,
+    /// returns io_error for it twice.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
-    ///             with `count_before_lending` of `commit`: the delivery may then count although
+    ///             with `count_before_lease` of `commit`: the delivery may then count although
     ///             nothing was leased.
     /// Complexity: O(length + log(leased and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
@@ -285,8 +285,8 @@ public:
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         return items().table().positions().held_bytes();
     }
-    /// Returns the age of the oldest item that is not dead, by the wall clock; 0ns if there is
-    /// none, or if the clock went back.
+    /// Returns the age of the oldest item that is not dead, by the wall clock. It is 0ns if there
+    /// is none, or if the clock went back.
     ///
     /// Errors: those of the log.   Complexity: O(slots).
     [[nodiscard]] Result<Duration> oldest(WallTime now) { return detail::oldest(items(), now); }

@@ -23,9 +23,9 @@ struct WorkSalvageReport {
 
 /// Copies the readable items of a damaged work queue into a new journal in directory `to`.
 ///
-/// It copies all items that can be read and are not gone, in their order, with their known state,
-/// the rest of their delays, and the kept note. WorkQueue::open then opens the new journal. The old
-/// one is not changed.
+/// It copies the kept note, and all items that can be read and are not gone, in their order. They
+/// keep their known state and the rest of their delays. WorkQueue::open then opens the new journal.
+/// The old one is not changed.
 ///
 /// The items have new ids, and idempotency keys are forgotten, because both belong to the old
 /// journal. If the entry that removed an item cannot be read, the item is there again.

@@ -33,9 +33,9 @@ enum class DriverMistake {
     loses_posts,
     runs_posts_twice,
     runs_posts_on_a_thread,
-    calls_who_left_in_turn,
-    calls_who_left,
-    keeps_who_moved
+    calls_machines_that_left_in_turn,
+    calls_machines_that_left,
+    keeps_moved_machines
 };
 
 /// Polled, with a clock of its own that each poll moves by a millisecond.
@@ -110,13 +110,15 @@ public:
         }
         const auto nodes = nodes_;
         for (const Handle& h : nodes) visit(of(*h.node()));
-        std::erase_if(nodes_,
-                      [](const Handle& h) { return of(*h.node()).left && !is(M::calls_who_left); });
+        std::erase_if(nodes_, [](const Handle& h) {
+            return of(*h.node()).left && !is(M::calls_machines_that_left);
+        });
     }
 
 private:
     void visit(Node& n) {
-        if (n.left && !is(M::calls_who_left) && !is(M::calls_who_left_in_turn)) return;
+        if (n.left && !is(M::calls_machines_that_left) && !is(M::calls_machines_that_left_in_turn))
+            return;
         read(n);
         if (n.due > now_ && !is(M::never_rests)) return;
         do {
@@ -126,7 +128,7 @@ private:
                 n.due = belay::never;
                 continue;
             }
-            if (n.left && !is(M::calls_who_left)) return;
+            if (n.left && !is(M::calls_machines_that_left)) return;
             n.due = n.deadline(n.machine);
         } while (is(M::runs_the_busy_first) && n.due <= now_);
     }
@@ -169,7 +171,7 @@ constinit const belay::driver::WakeOps BrokenDriver<mistake>::Node::ops{
         return known ? of(n).driver->now() : belay::always;
     },
     [](belay::driver::WakeNode& n) noexcept {
-        if (!is(M::keeps_who_moved)) of(n).left = true;
+        if (!is(M::keeps_moved_machines)) of(n).left = true;
     },
     [](belay::driver::WakeNode* n) noexcept { delete static_cast<Node*>(n); }};
 

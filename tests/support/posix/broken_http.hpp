@@ -19,7 +19,7 @@ namespace belay_test {
 
 enum class HttpMistake {
     none,
-    waits_for_nobody,
+    ignores_failed_connections,
     fails_by_status,
     takes_an_early_head,
     leaves_it_packed,
@@ -47,7 +47,7 @@ enum class HttpMistake {
     keeps_the_body,
     reports_at_the_end,
     drops_in_silence,
-    answers_who_dropped,
+    answers_dropped_requests,
     reports_the_dropping_client,
     ends_in_silence
 };
@@ -80,7 +80,7 @@ class BrokenHttp {
         }
         void drop() {
             gone = true;
-            if (is(M::answers_who_dropped)) answer(belay::Failure{belay::Cause::lost});
+            if (is(M::answers_dropped_requests)) answer(belay::Failure{belay::Cause::lost});
             if (!is(M::drops_in_silence)) done.reset();
         }
         [[nodiscard]] bool over() const {
@@ -197,7 +197,7 @@ private:
         const ssize_t n = ::send(t.socket.get(), t.output.data(), t.output.size(), MSG_NOSIGNAL);
         if (n > 0) t.output.erase(0, static_cast<std::size_t>(n));
         if (n >= 0 || belay::posix::detail::would_block(errno)) return;
-        if (!is(M::waits_for_nobody)) {
+        if (!is(M::ignores_failed_connections)) {
             t.answer(belay::Failure::from(belay::HttpErrc::not_connected), false);
         } else {
             t.output.clear();
@@ -213,7 +213,7 @@ private:
             if (!t.socket) return;  // elsewhere, or answered
         }
         if (t.over() || (n < 0 && !is_over(n))) return;
-        if (is(M::waits_for_nobody) && t.input.empty()) return;
+        if (is(M::ignores_failed_connections) && t.input.empty()) return;
         if (is(M::takes_half) && t.has_head) return t.answer({});
         t.answer(belay::Failure::from(belay::HttpErrc::lost), !is(M::denies_what_was_sent));
     }

@@ -33,22 +33,22 @@ enum class Mistake : std::uint8_t {
     copies_on_move,
     forgets_on_reopening,
     brings_back_acknowledged,
-    lends_newest,
-    lends_from_nothing,
-    push_moves_what_is_lent,
-    lends_the_next_again,
-    leaves_out_what_is_lent,
+    leases_newest,
+    leases_from_nothing,
+    push_moves_what_is_leased,
+    leases_the_next_again,
+    leaves_out_what_is_leased,
     ack_drops_newest,
     ack_drops_two,
     keeps_on_ack,
     ack_fails,
-    pops_the_next_of_what_is_lent,
-    pop_leaves_the_loan,
+    pops_the_next_of_what_is_leased,
+    pop_leaves_the_lease,
     loses_on_nack,
     doubles_on_nack,
     nack_puts_last,
     loses_in_unwinding,
-    forgets_what_is_lent,
+    forgets_what_is_leased,
     confirms_pushes_when_displaced,
     confirms_acks_when_displaced,
     stays_displaced
@@ -92,7 +92,7 @@ public:
         return *this;
     }
     ~BrokenStorage() {
-        if (is(Mistake::forgets_what_is_lent) && lent_ && disk_) disk_->pop_front();
+        if (is(Mistake::forgets_what_is_leased) && lent_ && disk_) disk_->pop_front();
     }
 
     bool try_push(std::string&& value) noexcept {
@@ -115,23 +115,23 @@ public:
         }
         const bool wrong = is(Mistake::takes_newest) ||
                            (is(Mistake::swaps_one) && held_.front() == "50") ||
-                           (is(Mistake::pops_the_next_of_what_is_lent) && lent_);
-        if (!is(Mistake::pop_leaves_the_loan)) lent_ = false;
+                           (is(Mistake::pops_the_next_of_what_is_leased) && lent_);
+        if (!is(Mistake::pop_leaves_the_lease)) lent_ = false;
         std::string value = wrong ? held_.back() : held_.front();
         wrong ? held_.pop_back() : held_.pop_front();
         save();
         return value;
     }
     std::string* front() {
-        if (is(Mistake::pop_leaves_the_loan) && lent_) return &shown_;
+        if (is(Mistake::pop_leaves_the_lease) && lent_) return &shown_;
         if (held_.empty()) {
             shown_ = "nothing";
-            return is(Mistake::lends_from_nothing) ? &shown_ : nullptr;
+            return is(Mistake::leases_from_nothing) ? &shown_ : nullptr;
         }
-        if (is(Mistake::lends_the_next_again) && lent_ && held_.size() > 1) return &held_[1];
+        if (is(Mistake::leases_the_next_again) && lent_ && held_.size() > 1) return &held_[1];
         lent_ = true;
-        if (is(Mistake::lends_newest)) return &held_.back();
-        if (!is(Mistake::push_moves_what_is_lent) && !is(Mistake::pop_leaves_the_loan)) {
+        if (is(Mistake::leases_newest)) return &held_.back();
+        if (!is(Mistake::push_moves_what_is_leased) && !is(Mistake::pop_leaves_the_lease)) {
             return &held_.front();
         }
         shown_ = held_.front();
@@ -161,7 +161,7 @@ public:
         save();
     }
     std::size_t size() const noexcept {
-        const bool less = is(Mistake::leaves_out_what_is_lent) && lent_;
+        const bool less = is(Mistake::leaves_out_what_is_leased) && lent_;
         const bool more = is(Mistake::size_off_by_one) && held_.size() == 3;
         return held_.size() - less + more;
     }
@@ -170,7 +170,7 @@ public:
 private:
     bool take(std::string&& value) noexcept {
         held_.push_back(std::move(value));
-        if (is(Mistake::push_moves_what_is_lent)) shown_ = held_.back();
+        if (is(Mistake::push_moves_what_is_leased)) shown_ = held_.back();
         save();
         return true;
     }

@@ -22,7 +22,7 @@ enum class Mistake {
     never_answers,
     refuses_long_updates,
     takes_bad_ids,
-    appends_to_nobody,
+    appends_to_unknown_rooms,
     refused_append_begins,
     positions_stand_still,
     loses_an_update,
@@ -34,7 +34,7 @@ enum class Mistake {
     covers_everything,
     saves_what_is_not_stored,
     saves_what_is_older,
-    saves_nobody,
+    saves_unknown_rooms,
     reset_keeps,
     erase_keeps,
     lists_in_disorder,
@@ -152,7 +152,8 @@ public:
         if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
         if (is(Mistake::cuts_an_update) && update.size() > 1000) update = update.first(1000);
         auto position = rooms_.append(id, update);
-        if (is(Mistake::appends_to_nobody) && position.error() == belay::RoomErrc::unknown_room) {
+        if (is(Mistake::appends_to_unknown_rooms) &&
+            position.error() == belay::RoomErrc::unknown_room) {
             static_cast<void>(rooms_.reset(id, {}));
             position = rooms_.append(id, update);
         }
@@ -215,7 +216,7 @@ public:
             (is(Mistake::saves_what_is_not_stored) &&
              error.code == belay::RoomErrc::bad_position) ||
             (is(Mistake::saves_what_is_older) && error.code == belay::RoomErrc::stale_snapshot) ||
-            (is(Mistake::saves_nobody) && error.code == belay::RoomErrc::unknown_room);
+            (is(Mistake::saves_unknown_rooms) && error.code == belay::RoomErrc::unknown_room);
         if (forgiven) error = {};
         done(std::move(error));
     }

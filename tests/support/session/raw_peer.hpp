@@ -148,9 +148,9 @@ struct RawLink {
     belay::Link<belay::Bytes> link;
     std::vector<belay::Bytes> messages;  ///< what belay has sent, and nobody has heard yet
     belay::SendResult answer = belay::SendResult::sent;
-    bool answers_goodbye = true;
-    bool goodbye = false;  ///< belay has closed it gracefully
-    bool live = true;      ///< the connection object exists
+    bool answers_close = true;
+    bool closed_gracefully = false;  ///< belay has closed it gracefully
+    bool live = true;                ///< the connection object exists
     int pings = 0;
     int resumes = 0;
     std::size_t limit = 0;  ///< of messages; the latest that belay has set
@@ -185,8 +185,8 @@ public:
         return line_->answer;
     }
     void close(const belay::Failure& why) noexcept {
-        line_->goodbye = true;
-        if (line_->answers_goodbye) line_->link.closed(why);
+        line_->closed_gracefully = true;
+        if (line_->answers_close) line_->link.closed(why);
     }
     void resume_reading() noexcept { ++line_->resumes; }
     void limit_messages(std::size_t bytes) noexcept { line_->limit = bytes; }

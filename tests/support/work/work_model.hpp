@@ -86,14 +86,14 @@ public:
         return counts_match() && keys_are_known();
     }
 
-    /// An orderly end, and a new start: nothing changes but that loans end.
+    /// An orderly end, and a new start: nothing changes but that leases end.
     bool reopen() {
         work_.reset();
         if (!open()) return false;
         for (auto& [id, item] : items_) {
             if (item.state == State::leased) item.state = State::ready;
             if (item.state == State::delayed && item.due <= now_.now) item.state = State::ready;
-            item.lent = item.noted;
+            item.leased = item.noted;
         }
         return true;
     }
@@ -116,7 +116,7 @@ private:
     struct Item {
         belay::Bytes body;
         State state = State::ready;
-        std::uint32_t lent = 0;
+        std::uint32_t leased = 0;
         std::uint32_t noted = 0;  // of these, what the log was told
         belay::Instant due{};
         bool due_is_known = true;
@@ -237,7 +237,7 @@ private:
         for (auto& [id, item] : items_) {
             if (item.state != State::leased && item.state != State::delayed) continue;
             if (item.due > now_.now) continue;
-            if (item.state == State::leased) item.noted = item.lent;
+            if (item.state == State::leased) item.noted = item.leased;
             item.state = State::ready;
         }
     }
@@ -254,34 +254,34 @@ private:
             if (!item.revival_is_known && got && got->id == id) item.revival_is_known = true;
             const bool can_expire = !item.was_revived || !item.revival_is_known;
             if ((can_expire && item.expires && *item.expires <= now_.wall) ||
-                item.lent >= options_.deliveries_max) {
-                if (got && got->id == id) return wrong("lent what is dead");
+                item.leased >= options_.deliveries_max) {
+                if (got && got->id == id) return wrong("leased what is dead");
                 item.state = State::dead;
-                item.noted = item.lent;
+                item.noted = item.leased;
                 continue;
             }
-            if (!got) return wrong("lent nothing");
-            if (got->id != id) return wrong("lent another than the first");
-            return lent(*got, item);
+            if (!got) return wrong("leased nothing");
+            if (got->id != id) return wrong("leased another than the first");
+            return leased(*got, item);
         }
-        return got ? wrong("lent what is not there") : true;
+        return got ? wrong("leased what is not there") : true;
     }
-    bool lent(const belay::Lease& got, Item& item) {
+    bool leased(const belay::Lease& got, Item& item) {
         if (!std::equal(got.body.begin(), got.body.end(), item.body.begin(), item.body.end())) {
             return wrong("a wrong body");
         }
-        ++item.lent;
-        if (got.delivery != item.lent) return wrong("a wrong count of deliveries");
+        ++item.leased;
+        if (got.delivery != item.leased) return wrong("a wrong count of deliveries");
         if (got.deadline != now_.now + options_.lease) return wrong("a wrong deadline");
         item.state = State::leased;
         item.due = got.deadline;
         item.due_is_known = true;
         item.lease = got;
-        if (options_.count_before_lending) item.noted = item.lent;
+        if (options_.count_before_lease) item.noted = item.leased;
         return true;
     }
 
-    /// Calls `f` for one of the loans that count still.
+    /// Calls `f` for one of the leases that count still.
     template <class F>
     bool with_lease(std::uint64_t draw, F f) {
         std::vector<std::uint64_t> ids;
@@ -300,10 +300,10 @@ private:
     }
     bool nack(std::uint64_t, Item& item, std::chrono::milliseconds delay) {
         if (work_->nack(item.lease, now_, delay)) return false;
-        item.noted = item.lent;
-        item.state = item.lent >= options_.deliveries_max ? State::dead
-                     : delay > 0ms                        ? State::delayed
-                                                          : State::ready;
+        item.noted = item.leased;
+        item.state = item.leased >= options_.deliveries_max ? State::dead
+                     : delay > 0ms                          ? State::delayed
+                                                            : State::ready;
         item.due = now_.now + delay;
         item.due_is_known = true;
         return true;
@@ -317,7 +317,7 @@ private:
         Item& item = items_.at(ids[draw % ids.size()]);
         if (work_->revive(ids[draw % ids.size()], now_)) return false;
         item.state = State::ready;
-        item.lent = item.noted = 0;
+        item.leased = item.noted = 0;
         item.was_revived = item.revival_is_known = true;
         return true;
     }
@@ -343,7 +343,7 @@ private:
         }
         if (work_->dead() != by_state[3]) return wrong("a wrong count of the dead");
         if (work_->size() != items_.size() - by_state[3]) return wrong("a wrong size");
-        if (work_->leased() != by_state[2]) return wrong("a wrong count of loans");
+        if (work_->leased() != by_state[2]) return wrong("a wrong count of leases");
         if (known && work_->delayed() != by_state[1]) return wrong("a wrong count of delays");
         return true;
     }
@@ -364,7 +364,7 @@ private:
         }
         if (shown.deliveries > options_.deliveries_max) wrong("counted too often");
         item.state = shown.state;
-        item.lent = item.noted = shown.deliveries;
+        item.leased = item.noted = shown.deliveries;
         item.due_is_known = shown.state != State::delayed;
         item.revival_is_known = !item.was_revived;
         if (!found.emplace(shown.id, item).second) wrong("an item is there twice");

@@ -81,17 +81,17 @@ public:
         if (found_) start_race(now);
         if (!plan_.begun()) return false;
         ready_ = false;
-        for (auto& line : lines_) {
-            if (line && line->ready) finish(line);
+        for (auto& slot : slots_) {
+            if (slot && slot->ready) finish(slot);
         }
         const bool is_over = plan_.run(
             now, [this](std::size_t attempt) { start(attempt); },
-            [this](std::size_t attempt) { line_of(attempt).reset(); });
+            [this](std::size_t attempt) { slot_of(attempt).reset(); });
         if (!is_over) return false;
         if (plan_.race().has_won()) {
-            auto& line = line_of(plan_.race().winner());
-            socket_.emplace(std::move(line->socket));
-            line.reset();
+            auto& slot = slot_of(plan_.race().winner());
+            socket_.emplace(std::move(slot->socket));
+            slot.reset();
         } else if (!plan_.empty()) {
             failure_ = plan_.race().failure();
         }
@@ -104,7 +104,7 @@ public:
     void cancel() noexcept {
         if (std::exchange(over_, true)) return;
         resolver_.cancel();
-        for (auto& line : lines_) line.reset();
+        for (auto& slot : slots_) slot.reset();
         plan_.learn(&AsioDial::text_of);
     }
 
@@ -121,7 +121,7 @@ public:
 
 private:
     /// An open attempt.
-    struct Line {
+    struct Slot {
         std::size_t attempt;
         Socket socket;
         Error error{};
@@ -148,12 +148,12 @@ private:
         const bool is_v6 = endpoint.address().is_v6();
         return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port());
     }
-    [[nodiscard]] std::optional<Line>& line_of(std::size_t attempt) noexcept {
-        for (auto& line : lines_) {
-            if (line && line->attempt == attempt) return line;
+    [[nodiscard]] std::optional<Slot>& slot_of(std::size_t attempt) noexcept {
+        for (auto& slot : slots_) {
+            if (slot && slot->attempt == attempt) return slot;
         }
         BELAY_INVARIANT(false, "AsioDial: an open attempt must have a socket");
-        return lines_.front();
+        return slots_.front();
     }
     void start_race(Instant now) {
         const std::vector<Endpoint> found = std::move(*found_);
@@ -161,10 +161,10 @@ private:
         plan_.begin(found, now, &AsioDial::key_of);
     }
     void start(std::size_t attempt) {
-        for (auto& line : lines_) {
-            if (line) continue;
-            line.emplace(Line{attempt, Socket{context_}});
-            line->socket.async_connect(plan_.address_of(attempt),
+        for (auto& slot : slots_) {
+            if (slot) continue;
+            slot.emplace(Slot{attempt, Socket{context_}});
+            slot->socket.async_connect(plan_.address_of(attempt),
                                        [self = this->shared_from_this(), attempt](const Error& e) {
                                            self->connected(attempt, e);
                                        });
@@ -175,20 +175,20 @@ private:
     /// Keeps a result for the next turn, which has the time.
     void connected(std::size_t attempt, const Error& error) {
         if (over_ || !plan_.race().is_open(attempt)) return;
-        Line& line = *line_of(attempt);
-        line.error = error;
-        line.ready = ready_ = true;
+        Slot& slot = *slot_of(attempt);
+        slot.error = error;
+        slot.ready = ready_ = true;
         link_.wake();
     }
-    void finish(std::optional<Line>& line) {
-        line->ready = false;
-        const std::size_t attempt = line->attempt;
-        Failure failure = failure_of(line->error);
-        if (!line->error && is_connected_to_itself(line->socket)) {
+    void finish(std::optional<Slot>& slot) {
+        slot->ready = false;
+        const std::size_t attempt = slot->attempt;
+        Failure failure = failure_of(slot->error);
+        if (!slot->error && is_connected_to_itself(slot->socket)) {
             failure = Failure::from(std::make_error_code(std::errc::connection_refused));
         }
         if (failure.cause == Cause::none) return plan_.race().connected(attempt);
-        line.reset();
+        slot.reset();
         plan_.race().failed(attempt, failure);
     }
 
@@ -196,10 +196,10 @@ private:
     typename Tcp::resolver resolver_;
     const Link<Bytes> link_;
     DialPlan<Endpoint> plan_;
-    bool ready_ = false;  // a line has a result
+    bool ready_ = false;  // a slot has a result
     bool over_ = false;
     std::optional<std::vector<Endpoint>> found_;
-    std::array<std::optional<Line>, Race::open_max> lines_;
+    std::array<std::optional<Slot>, Race::open_max> slots_;
     std::optional<Socket> socket_;
     Failure failure_{};
 };

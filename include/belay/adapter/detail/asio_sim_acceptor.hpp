@@ -142,7 +142,8 @@ public:
         Error error;
         check(listen(backlog, error), "listen");
     }
-    /// A kernel limits the backlog; this one has room for 128, whatever is asked for.
+    /// A kernel limits the backlog. This one has space for 128 connections, and ignores the
+    /// argument.
     Error listen(int, Error& error) {
         if (!listening_) return error = closed_error();
         return error = Asio::error_of(listening_->listen(only_local_));

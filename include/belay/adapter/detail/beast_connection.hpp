@@ -12,17 +12,17 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One connection, dialled or accepted. Its destructor closes the socket without a callback.
-template <class Stream, class Wire = BeastStream<Stream>>
+template <class Stream, class Impl = BeastStream<Stream>>
 class BeastConnection {
-    static constexpr bool dials = requires(Wire& wire) { wire.advance(Instant{}); };
+    static constexpr bool dials = requires(Impl& impl) { impl.advance(Instant{}); };
 
 public:
-    /// `wire` is nullptr if there never was a stream. Its link has been notified in that case.
-    explicit BeastConnection(std::shared_ptr<Wire> wire) noexcept : wire_{std::move(wire)} {}
+    /// `impl` is null if there was no stream. Its link has been notified in that case.
+    explicit BeastConnection(std::shared_ptr<Impl> impl) noexcept : impl_{std::move(impl)} {}
     BeastConnection(const BeastConnection&) = delete;
     BeastConnection& operator=(const BeastConnection&) = delete;
     ~BeastConnection() {
-        if (wire_) wire_->abandon();
+        if (impl_) impl_->abandon();
     }
 
     /// Sends `message`.
@@ -30,40 +30,40 @@ public:
     /// Errors: busy, after which Link::writable follows once; refused if text frames are sent and
     /// `message` is not UTF-8; down unless the connection is open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-        return wire_ ? wire_->send(message) : SendResult::down;
+        return impl_ ? impl_->send(message) : SendResult::down;
     }
     /// Sends a ping frame. The peer's answer is reported by Link::pong.
     void ping() noexcept {
-        if (wire_) wire_->ping();
+        if (impl_) impl_->ping();
     }
     void limit_messages(std::size_t bytes) noexcept {
-        if (wire_) wire_->limit_messages(bytes);
+        if (impl_) impl_->limit_messages(bytes);
     }
     void limit_output(std::size_t bytes) noexcept {
-        if (wire_) wire_->limit_output(bytes);
+        if (impl_) impl_->limit_output(bytes);
     }
     void resume_reading() noexcept {
-        if (wire_) wire_->resume_reading();
+        if (impl_) impl_->resume_reading();
     }
     [[nodiscard]] Instant deadline() const noexcept
         requires dials
     {
-        return wire_->deadline();
+        return impl_->deadline();
     }
     /// Continues the dial of a name.
     void advance(Turn& turn)
         requires dials
     {
-        wire_->advance(turn.now);
+        impl_->advance(turn.now);
     }
     /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
     /// answered it.
     void close(const Failure& why) noexcept {
-        if (wire_) wire_->close(why);
+        if (impl_) impl_->close(why);
     }
 
 private:
-    std::shared_ptr<Wire> wire_;
+    std::shared_ptr<Impl> impl_;
 };
 
 }}}  // namespace belay::detail

@@ -21,19 +21,19 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A connection of beast::WebSocket, from the look-up of the name to the answer to its upgrade.
 template <class Stream>
 class BeastConnector : public BeastStream<Stream> {
-    using Wire = BeastStream<Stream>;
+    using Parent = BeastStream<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
-    using Dial = typename Wire::Dial;
-    using Wire::is_tls;
+    using Dial = typename Parent::Dial;
+    using Parent::is_tls;
 
 public:
     template <class... A>
     BeastConnector(boost::asio::io_context& runs_in,
                    std::shared_ptr<const beast::WebSocketOptions> options, const Link<Bytes>& link,
                    A&... stream)
-        : Wire{runs_in, std::move(options), link, runs_in, stream...} {}
+        : Parent{runs_in, std::move(options), link, runs_in, stream...} {}
 
     /// `memory` is that of the transport.
     void dial(const posix::Endpoint& server, const std::string* token, const Link<Bytes>& link,
@@ -71,7 +71,7 @@ public:
 private:
     template <class F>
     [[nodiscard]] auto on(F f) {
-        return Wire::on_of(*this, f);
+        return Parent::on_of(*this, f);
     }
     [[nodiscard]] bool has_proxy() const noexcept { return !this->options_->proxy.host.empty(); }
 

@@ -46,8 +46,8 @@ struct BeastFailure {
     }
     /// The failure of a close frame, as `classify` decides; see beast::WebSocketOptions.
     template <class Classify>
-    [[nodiscard]] static Failure of_goodbye(const boost::beast::websocket::close_reason& reason,
-                                            const Classify& classify) noexcept {
+    [[nodiscard]] static Failure of_close_frame(const boost::beast::websocket::close_reason& reason,
+                                                const Classify& classify) noexcept {
         const int code = reason.code == 0 ? 1005 : static_cast<int>(reason.code);
         const Failure usual = websocket_failure(code);
         if (!classify) return usual;

@@ -312,8 +312,8 @@ private:
     void close_gracefully() {
         expect(after(SteadyClock{}.now(), leave_max));
         if constexpr (NeedsTls<Stream>) {
-            BeastTls<Stream>::goodbye(stream_,
-                                      on([](auto& self, const Error&) { self.end_sending(); }));
+            BeastTls<Stream>::shutdown(stream_,
+                                       on([](auto& self, const Error&) { self.end_sending(); }));
         } else {
             end_sending();
         }

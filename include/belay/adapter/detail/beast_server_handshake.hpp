@@ -44,9 +44,9 @@ template <class Socket>
 /// A connection of beast::Accepted, from the answer to its upgrade.
 template <class Stream>
 class BeastServerHandshake : public BeastStream<Stream> {
-    using Wire = BeastStream<Stream>;
-    using typename Wire::Error;
-    using typename Wire::State;
+    using Parent = BeastStream<Stream>;
+    using typename Parent::Error;
+    using typename Parent::State;
 
 public:
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
@@ -54,7 +54,7 @@ public:
     BeastServerHandshake(boost::asio::io_context& context,
                          std::shared_ptr<const beast::WebSocketOptions> options,
                          const Link<Bytes>& link, Stream stream)
-        : Wire{context, std::move(options), link, std::move(stream)} {}
+        : Parent{context, std::move(options), link, std::move(stream)} {}
 
     /// Answers the request.
     void answer(const Request& request, IpPermit permit) {
@@ -73,19 +73,19 @@ public:
         deflate.server_enable = this->options_->deflate;
         this->configure(deflate);
         // A peer that does not read may block the answer, so its time is limited.
-        this->goodbye_.expires_after(Wire::goodbye_max);
-        this->goodbye_.async_wait(Wire::on_of(*this, [](auto& self, const Error& e) {
+        this->close_timer_.expires_after(Parent::close_max);
+        this->close_timer_.async_wait(Parent::on_of(*this, [](auto& self, const Error& e) {
             if (!e && self.state_ == State::connecting) {
                 self.give_way(Failure::from(std::make_error_code(std::errc::timed_out)));
             }
         }));
         this->ws_.async_accept(
-            request, Wire::on_of(*this, [](auto& self, const Error& e) { self.answered(e); }));
+            request, Parent::on_of(*this, [](auto& self, const Error& e) { self.answered(e); }));
     }
 
 private:
     void answered(const Error& error) {
-        this->goodbye_.cancel();
+        this->close_timer_.cancel();
         if (error) return give_way(BeastFailure::of_handshake(error));
         this->permit_.upgraded();
         this->begin();

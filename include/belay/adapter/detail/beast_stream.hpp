@@ -84,7 +84,7 @@ public:
           limit_{options_->message_bytes_max},
           output_limit_{options_->output_bytes_max},
           context_{context},
-          goodbye_{context},
+          close_timer_{context},
           ws_{std::forward<A>(stream)...} {
         BELAY_PRECONDITION(
             BeastFailure::is_sendable(options_->too_large_code),
@@ -156,7 +156,7 @@ protected:
     /// The cost of a message in addition to its bytes, so that empty messages are bounded, too.
     static constexpr std::size_t message_cost = 64;
     /// The time for a peer to answer a close frame, or to end the stream after its own.
-    static constexpr std::chrono::seconds goodbye_max{2};
+    static constexpr std::chrono::seconds close_max{2};
 
     /// Wraps a handler so that it holds the stream, and does nothing after the connection has
     /// ended.
@@ -166,8 +166,8 @@ protected:
     }
     /// Like on(), and passes the stream as the derived class.
     template <class Self, class F>
-    [[nodiscard]] static auto on_of(Self& wire, F f) {
-        return [self = std::static_pointer_cast<Self>(wire.shared_from_this()), f](auto&&... a) {
+    [[nodiscard]] static auto on_of(Self& stream, F f) {
+        return [self = std::static_pointer_cast<Self>(stream.shared_from_this()), f](auto&&... a) {
             if (self->state_ != State::over) f(*self, a...);
         };
     }
@@ -190,19 +190,19 @@ protected:
             if (state_ != State::open) return;
             if (!guarded([&] { link_.pong(kind == websocket::frame_type::pong); })) return;
             if (kind != websocket::frame_type::close) return;
-            has_goodbye_ = true;
+            close_received_ = true;
             await_end();
         });
         // The peer's close frame has been answered, or the peer has broken the protocol and has
         // been sent a close frame.
         ws_.next_layer().on_teardown([this] {
-            if (state_ == State::open && !has_goodbye_) await_end();
+            if (state_ == State::open && !close_received_) await_end();
         });
     }
     /// The handshake has succeeded.
     void begin() {
         using Base = boost::beast::websocket::stream_base;
-        ws_.set_option(Base::timeout{goodbye_max, Base::none(), false});
+        ws_.set_option(Base::timeout{close_max, Base::none(), false});
         state_ = State::open;
         if (guarded([&] { link_.opened(); })) read();
     }
@@ -211,7 +211,7 @@ protected:
     void end(const Failure& why) noexcept {
         state_ = State::over;
         end_dial();
-        goodbye_.cancel();
+        close_timer_.cancel();
         Error ignored;
         socket().close(ignored);
         permit_.leave();
@@ -241,11 +241,11 @@ protected:
     /// Starts a time limit. Beast ends the connection, and would wait for the end of the stream
     /// without one.
     void await_end() noexcept {
-        broken_ =
-            std::make_error_code(has_goodbye_ ? std::errc::broken_pipe : std::errc::protocol_error);
-        goodbye_.expires_after(goodbye_max);
+        broken_ = std::make_error_code(close_received_ ? std::errc::broken_pipe
+                                                       : std::errc::protocol_error);
+        close_timer_.expires_after(close_max);
         guarded([&] {
-            goodbye_.async_wait(
+            close_timer_.async_wait(
                 on([](auto& self, const Error& e) { self.end(self.end_of_input(e)); }));
         });
     }
@@ -293,7 +293,7 @@ protected:
         soon();
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
-        if (has_goodbye_) return BeastFailure::of_goodbye(ws_.reason(), options_->classify);
+        if (close_received_) return BeastFailure::of_close_frame(ws_.reason(), options_->classify);
         return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
     }
     /// Passes a message to the link.   Returns: false if the link is busy; the message is kept.
@@ -399,7 +399,7 @@ protected:
     bool posted_ = false;  ///< go_on() is scheduled
     bool reads_ = false;   ///< go_on() also reads
     /// The peer sent a close frame; its code counts however the stream ends.
-    bool has_goodbye_ = false;
+    bool close_received_ = false;
     std::error_code broken_;
     Failure why_{};
     Code code_ = Code::normal;
@@ -415,7 +415,7 @@ protected:
     boost::beast::flat_buffer input_;
     Context& context_;
     std::shared_ptr<Dial> dial_;  ///< of a name, until it is connected
-    Asio::Timer goodbye_;
+    Asio::Timer close_timer_;
     IpPermit permit_;  ///< of an accepted connection
     boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
 };

@@ -50,8 +50,8 @@ private:
 };
 
 /// Returns the reason why libcurl did not accept the certificate of a server. `result` is its
-/// CURLINFO_SSL_VERIFYRESULT, which has a meaning for OpenSSL and the libraries made from it: a
-/// number of X509_V_ERR_..., and 0 or 1 if only libcurl's own look at the name failed.
+/// CURLINFO_SSL_VERIFYRESULT. OpenSSL and the libraries made from it set it to a number of
+/// X509_V_ERR_.... It is 0 or 1 if only libcurl's own check of the name failed.
 [[nodiscard]] inline tls::Errc certificate_error_of(CURLcode code, long result) noexcept {
     const char* const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
     const std::string_view name = library != nullptr ? library : "";

@@ -94,13 +94,17 @@ struct JwtValue {
     [[nodiscard]] bool is_number() const noexcept { return kind == Kind::number; }
 };
 
-/// The members of a JSON object. What is deeper than the items of an array is checked, and not
-/// kept.
+/// The members of a JSON object. Values deeper than the items of an array are checked and not
+/// stored.
 ///
-/// Refused are: anything that RFC 8259 does not allow, a text that is not UTF-8, half of a
-/// surrogate pair, a number beyond the range of a double, and a name that an object has twice.
-/// Parsers disagree about each of these. A token has few members and needs no parser of a library,
-/// whose headers would take a quarter of a gigabyte to compile.
+/// It refuses everything that RFC 8259 does not allow. It also refuses these inputs, about which
+/// parsers disagree:
+/// - a text that is not UTF-8, and half of a surrogate pair;
+/// - a number beyond the range of a double;
+/// - a name that an object has twice.
+///
+/// A token has few members and needs no parser of a library, whose headers would take a quarter of
+/// a gigabyte to compile.
 class JwtObject {
 public:
     /// Complexity: O(n log n); does not recurse, so that no text overflows the stack.
@@ -177,8 +181,8 @@ private:
             if (open_.size() == 2 && !open_.back().is_object)
                 members.back().second.items.push_back(std::move(value));
         }
-        /// Reads the ends of objects and arrays, a comma and a name. `is_first` says that an object
-        /// or an array has just begun.
+        /// Reads the ends of objects and arrays, a comma and a name. `is_first` is true if an
+        /// object or an array has just begun.
         [[nodiscard]] bool read_to_next_value(bool is_first) {
             while (!open_.empty()) {
                 skip_space();

@@ -14,7 +14,7 @@
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 // NOLINTBEGIN(readability-function-size): the parameters of the C library
 
-// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+// Shared libraries find only visible symbols. -fvisibility-inlines-hidden must not hide them.
 #define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_symbols {

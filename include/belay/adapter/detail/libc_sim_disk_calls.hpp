@@ -166,8 +166,8 @@ inline void* mmap(LibcProcess& p, int fd) {
 inline struct stat status(LibcProcess& p, std::uint64_t number, std::uint64_t size,
                           mode_t kind) noexcept {
     struct stat out {};
-    // Each program sees a device of its own: libraries keep what they know of a file, such as its
-    // locks, in static variables, and a program that starts anew must not find that again.
+    // Each program sees a device of its own. Libraries store the state of a file, such as its
+    // locks, in static variables, and a program that starts anew must not find that state again.
     out.st_dev = p.number();
     out.st_ino = number;
     out.st_mode = kind;

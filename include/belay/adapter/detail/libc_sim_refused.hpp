@@ -22,7 +22,7 @@
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 // NOLINTBEGIN(readability-function-size): the parameters of the C library
 
-// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+// Shared libraries find only visible symbols. -fvisibility-inlines-hidden must not hide them.
 #define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_refused {
@@ -146,7 +146,7 @@ inline int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
 
 // ---- files --------------------------------------------------------------------------------------
 
-/// Refuses a stream of a file, and says what to do.
+/// Refuses a stream of a file, and prints what to do.
 template <LibcName Name, class... A>
 FILE* libc_refuse_stream(A... arguments) {
     if (LibcProcess* const p = LibcProcess::current()) {

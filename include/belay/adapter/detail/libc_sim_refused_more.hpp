@@ -29,7 +29,7 @@
     BELAY_DETAIL_SYMBOL inline result name parameters asm(#name); \
     inline result name parameters { return libc_refuse<#name, result>(__VA_ARGS__); }
 
-// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+// Shared libraries find only visible symbols. -fvisibility-inlines-hidden must not hide them.
 #define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_refused {

@@ -20,14 +20,14 @@
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 // NOLINTBEGIN(readability-function-size): the parameters of the C library
 
-// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+// Shared libraries find only visible symbols. -fvisibility-inlines-hidden must not hide them.
 #define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_symbols {
 
-// Each function has a name of its own for the compiler, so that its declaration need not agree with
-// the header of the C library, and the library's name for the linker. It is used by the objects of
-// the program, and by shared libraries.
+// Each function has two names. The one for the compiler is its own, so that its declaration need
+// not agree with the header of the C library. The one for the linker is the library's. The objects
+// of the program and shared libraries use it.
 
 /// Calls a function of a simulated program, or that of the C library outside of programs.
 template <LibcName Name, class R, class... A>

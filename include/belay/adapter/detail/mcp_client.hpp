@@ -46,21 +46,21 @@ public:
 
     void attach(Waker waker) noexcept {
         waker_ = std::move(waker);
-        for (Wire& wire : wires_) {
-            wire.token.attach(waker_);
-            wire.response.attach(waker_);
+        for (Exchange& exchange : exchanges_) {
+            exchange.token.attach(waker_);
+            exchange.response.attach(waker_);
         }
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (core_.has_news()) return always;
-        for (const Wire& wire : wires_) {
-            if (wire.state == State::fresh || wire.state == State::broken) return always;
-            if (wire.token.answered() || wire.response.answered()) return always;
+        if (core_.has_output()) return always;
+        for (const Exchange& exchange : exchanges_) {
+            if (exchange.state == State::fresh || exchange.state == State::broken) return always;
+            if (exchange.token.answered() || exchange.response.answered()) return always;
         }
         return never;
     }
     void advance() {
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         // The loop ends: a call gets at most two sessions, and a request that is answered inside of
         // request() has failed.
         while (!guard.gone() && deadline() == always) {
@@ -68,9 +68,9 @@ public:
             use_tokens();
             drop();
             for (McpSend& what : core_.sends()) {
-                wires_.emplace_back(std::move(what));
-                wires_.back().token.attach(waker_);
-                wires_.back().response.attach(waker_);
+                exchanges_.emplace_back(std::move(what));
+                exchanges_.back().token.attach(waker_);
+                exchanges_.back().response.attach(waker_);
             }
             if (!begin(guard)) return;
             // The caller handles the finished calls first.
@@ -79,12 +79,12 @@ public:
     }
 
 private:
-    /// A wire whose start throws remains broken.
+    /// An exchange whose start throws remains broken.
     enum class State : std::uint8_t { fresh, begun, broken };
 
     /// A request of the core. It waits for its token, then for its response.
-    struct Wire {
-        explicit Wire(McpSend&& what) noexcept : send{std::move(what)} {}
+    struct Exchange {
+        explicit Exchange(McpSend&& what) noexcept : send{std::move(what)} {}
         McpSend send;
         driver::Question<std::string> token;
         driver::Question<HttpResponse> response;
@@ -94,71 +94,71 @@ private:
     };
 
     void take_responses() {
-        for (auto at = wires_.begin(); at != wires_.end();) {
-            Wire& wire = *at;
-            const bool broken = wire.state == State::broken;
-            if (!broken && !wire.response.answered()) {
+        for (auto at = exchanges_.begin(); at != exchanges_.end();) {
+            Exchange& exchange = *at;
+            const bool broken = exchange.state == State::broken;
+            if (!broken && !exchange.response.answered()) {
                 ++at;
                 continue;
             }
             HttpResponse response{.failure = Failure::from(HttpErrc::client_failed)};
             if (!broken) {
                 // A client that ends drops its completions.
-                if (auto answer = wire.response.take()) response = std::move(*answer);
+                if (auto answer = exchange.response.take()) response = std::move(*answer);
             }
-            if (response.status == 401 || response.status == 403) refused_ = wire.credentials;
-            core_.finish(wire.send.number, response);
-            at = wires_.erase(at);
+            if (response.status == 401 || response.status == 403) refused_ = exchange.credentials;
+            core_.finish(exchange.send.number, response);
+            at = exchanges_.erase(at);
         }
     }
     void use_tokens() {
-        for (auto at = wires_.begin(); at != wires_.end();) {
-            const auto wire = at++;
-            if (!wire->token.answered()) continue;
-            std::optional<std::string> token = wire->token.take();
+        for (auto at = exchanges_.begin(); at != exchanges_.end();) {
+            const auto exchange = at++;
+            if (!exchange->token.answered()) continue;
+            std::optional<std::string> token = exchange->token.take();
             if (token && (refused_.empty() || *token != refused_)) {
-                wire->credentials = std::move(*token);
-                core_.hide(wire->send.number, wire->credentials);
-                start(*wire);
+                exchange->credentials = std::move(*token);
+                core_.hide(exchange->send.number, exchange->credentials);
+                start(*exchange);
                 continue;
             }
             const std::error_code error = token ? make_error_code(mcp::Errc::credentials_needed)
                                                 : make_error_code(LinkErrc::token_refused);
-            core_.finish(wire->send.number, {.failure = Failure::from(error), .sent = false});
-            wires_.erase(wire);
+            core_.finish(exchange->send.number, {.failure = Failure::from(error), .sent = false});
+            exchanges_.erase(exchange);
         }
     }
     void drop() {
         for (const std::uint64_t number : core_.drops()) {
-            wires_.remove_if([number](const Wire& w) { return w.send.number == number; });
+            exchanges_.remove_if([number](const Exchange& w) { return w.send.number == number; });
         }
         // If a server does not end its streams, only the newest idle_max are kept.
         std::size_t idle = 0;
-        for (auto at = wires_.end(); at != wires_.begin();) {
+        for (auto at = exchanges_.end(); at != exchanges_.begin();) {
             --at;
-            if (!core_.awaits(at->send.number) && ++idle > idle_max) at = wires_.erase(at);
+            if (!core_.awaits(at->send.number) && ++idle > idle_max) at = exchanges_.erase(at);
         }
     }
     /// Returns: false if this object is gone.
     bool begin(const driver::TurnGuard& guard) {
-        for (Wire& wire : wires_) {
-            if (wire.state != State::fresh) continue;
+        for (Exchange& exchange : exchanges_) {
+            if (exchange.state != State::fresh) continue;
             if (!token_) {
-                start(wire);
+                start(exchange);
                 continue;
             }
-            wire.state = State::begun;
-            token_(wire.token.ask());
+            exchange.state = State::begun;
+            token_(exchange.token.ask());
             if (guard.gone()) return false;
         }
         return true;
     }
 
-    void start(Wire& wire) {
-        wire.state = State::broken;
-        const McpSend& send = wire.send;
+    void start(Exchange& exchange) {
+        exchange.state = State::broken;
+        const McpSend& send = exchange.send;
         HttpRequest request{.url = url_,
-                            .method = send.aim == Aim::farewell ? "DELETE" : "POST",
+                            .method = send.aim == Aim::end_session ? "DELETE" : "POST",
                             .headers = {{"Content-Type", "application/json"},
                                         {"Accept", "application/json, text/event-stream"}},
                             .body = send.body,
@@ -166,21 +166,21 @@ private:
                             .body_bytes_max = bytes_max_};
         if (!send.session.empty()) request.headers.add({"Mcp-Session-Id", send.session});
         if (!send.version.empty()) request.headers.add({"MCP-Protocol-Version", send.version});
-        if (!wire.credentials.empty()) {
-            request.headers.add({"Authorization", "Bearer " + wire.credentials});
+        if (!exchange.credentials.empty()) {
+            request.headers.add({"Authorization", "Bearer " + exchange.credentials});
         }
-        request.on_chunk = [this, &wire](const HttpResponse& head,
-                                         std::string_view piece) noexcept {
+        request.on_chunk = [this, &exchange](const HttpResponse& head,
+                                             std::string_view piece) noexcept {
             try {
-                core_.receive(wire.send.number, head, piece);
+                core_.receive(exchange.send.number, head, piece);
             } catch (...) {
                 // No memory: the answer is lost.
-                wire.state = State::broken;
+                exchange.state = State::broken;
             }
             if (deadline() == always) waker_.touch();
         };
-        wire.handle.emplace(unwrap(http_).request(std::move(request), wire.response.ask()));
-        wire.state = State::begun;
+        exchange.handle.emplace(unwrap(http_).request(std::move(request), exchange.response.ask()));
+        exchange.state = State::begun;
     }
     /// Requests without a waiting caller get a short time limit.
     [[nodiscard]] static Duration most_for(Aim aim) noexcept {
@@ -188,7 +188,7 @@ private:
             case Aim::reply:
             case Aim::cancelled:
                 return std::chrono::seconds{5};
-            case Aim::farewell:
+            case Aim::end_session:
                 return std::chrono::seconds{1};
             default:
                 return forever;
@@ -198,7 +198,7 @@ private:
     static constexpr std::size_t idle_max = 8;
 
     Waker waker_;
-    driver::Lifeline line_;
+    driver::LifetimeFlag lifetime_;
     Http http_;
     std::string url_;
     McpTokenSource token_;
@@ -207,7 +207,7 @@ private:
     std::size_t bytes_max_;
     McpCore core_;
     // Last: the destructors of the handles abort requests while all other members exist.
-    std::list<Wire> wires_;
+    std::list<Exchange> exchanges_;
 };
 
 }}}  // namespace belay::detail

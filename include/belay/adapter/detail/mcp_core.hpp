@@ -52,37 +52,38 @@ public:
     void give_up(std::uint64_t call) {
         const auto at = find_numbered(calls_, call);
         if (at == calls_.end()) return;
-        const auto under_way = find_numbered(wires_, at->wire);
+        const auto under_way = find_numbered(exchanges_, at->exchange);
         calls_.erase(at);
-        if (under_way == wires_.end()) return;
-        const Wire wire = take(under_way);
+        if (under_way == exchanges_.end()) return;
+        const Exchange exchange = take(under_way);
         // A request that was not sent yet is not sent.
-        if (std::erase_if(sends_, [&](const McpSend& s) { return s.number == wire.number; }) == 0) {
-            drops_.push_back(wire.number);
-            cancel(wire, "nobody waits for it any more");
+        if (std::erase_if(sends_, [&](const McpSend& s) { return s.number == exchange.number; }) ==
+            0) {
+            drops_.push_back(exchange.number);
+            cancel(exchange, "nobody waits for it any more");
         }
     }
-    /// Ends the session. After this there is at most one request, the farewell.
+    /// Ends the session. After this there is at most one request, which ends the session.
     void close() {
         closed_ = true;
-        farewell_ = {};
+        end_failure_ = {};
         calls_.clear();
         sends_.clear();
-        for (const Wire& wire : wires_) drops_.push_back(wire.number);
-        wires_.clear();
+        for (const Exchange& exchange : exchanges_) drops_.push_back(exchange.number);
+        exchanges_.clear();
         if (session_.empty()) return;
-        post(Aim::farewell, "");
+        post(Aim::end_session, "");
     }
 
     /// Sets the token of request `number`, so that no text contains it.
     void hide(std::uint64_t number, std::string token) {
-        const auto at = find_numbered(wires_, number);
-        if (at != wires_.end()) at->secret = std::move(token);
+        const auto at = find_numbered(exchanges_, number);
+        if (at != exchanges_.end()) at->secret = std::move(token);
     }
     /// Takes a piece of the response to request `number`, with its head.
     void receive(std::uint64_t number, const HttpResponse& head, std::string_view piece) {
-        const auto at = find_numbered(wires_, number);
-        if (at == wires_.end()) return;
+        const auto at = find_numbered(exchanges_, number);
+        if (at == exchanges_.end()) return;
         if (head.status < 200 || head.status > 299) {
             // Keeps a part of the text for people. Only the status decides.
             at->refusal += piece.substr(0, words_max - std::min(words_max, at->refusal.size()));
@@ -93,15 +94,15 @@ public:
         at->answer->take(head, piece);
         if (!reply_to(at->answer->requests())) {
             drops_.push_back(number);
-            return fail(take(find_numbered(wires_, number)), mcp::Errc::asks_too_much);
+            return fail(take(find_numbered(exchanges_, number)), mcp::Errc::asks_too_much);
         }
-        const auto now = find_numbered(wires_, number);
+        const auto now = find_numbered(exchanges_, number);
         if (now->answer->over()) settle(take(now), head);
     }
     /// Takes the end of the response to request `number`, or the reason for its failure.
     void finish(std::uint64_t number, const HttpResponse& response) {
-        const auto at = find_numbered(wires_, number);
-        if (at != wires_.end()) settle(take(at), response);
+        const auto at = find_numbered(exchanges_, number);
+        if (at != exchanges_.end()) settle(take(at), response);
     }
 
     /// Returns the requests to send now, in this order.
@@ -117,17 +118,18 @@ public:
     [[nodiscard]] std::vector<std::uint64_t> drops() { return std::exchange(drops_, {}); }
     [[nodiscard]] bool has_done() const noexcept { return !done_.empty(); }
     /// Whether sends(), next_done() or drops() would return anything.
-    [[nodiscard]] bool has_news() const noexcept {
+    [[nodiscard]] bool has_output() const noexcept {
         return !sends_.empty() || !done_.empty() || !drops_.empty();
     }
     /// Whether the response to this request is still needed.
     [[nodiscard]] bool awaits(std::uint64_t number) const noexcept {
-        return find_numbered(wires_, number) != wires_.end();
+        return find_numbered(exchanges_, number) != exchanges_.end();
     }
     /// Whether the end of the session is still being reported to the server.
-    [[nodiscard]] bool is_closing() const noexcept { return closed_ && !wires_.empty(); }
-    /// Returns the failure of the farewell; no failure before it, and if there was no session.
-    [[nodiscard]] const Failure& farewell() const noexcept { return farewell_; }
+    [[nodiscard]] bool is_closing() const noexcept { return closed_ && !exchanges_.empty(); }
+    /// Returns the failure of the request that ended the session. There is none before that
+    /// request, and none without a session.
+    [[nodiscard]] const Failure& end_failure() const noexcept { return end_failure_; }
 
 private:
     static constexpr std::size_t words_max = 4096;
@@ -139,11 +141,11 @@ private:
         std::uint64_t number;
         std::string tool;
         McpJson arguments;
-        std::uint64_t wire = 0;
+        std::uint64_t exchange = 0;
         bool again = false;  // in a new session
     };
     /// A request under way.
-    struct Wire {
+    struct Exchange {
         std::uint64_t number;
         Aim aim;
         std::uint64_t call;
@@ -155,13 +157,14 @@ private:
     enum class Phase : std::uint8_t { none, initializing, unconfirmed, confirming, ready };
 
     [[nodiscard]] std::size_t count_of(Aim aim) const noexcept {
-        return static_cast<std::size_t>(std::count_if(
-            wires_.begin(), wires_.end(), [aim](const Wire& wire) { return wire.aim == aim; }));
+        return static_cast<std::size_t>(
+            std::count_if(exchanges_.begin(), exchanges_.end(),
+                          [aim](const Exchange& exchange) { return exchange.aim == aim; }));
     }
-    [[nodiscard]] Wire take(std::vector<Wire>::iterator at) {
-        Wire wire = std::move(*at);
-        wires_.erase(at);
-        return wire;
+    [[nodiscard]] Exchange take(std::vector<Exchange>::iterator at) {
+        Exchange exchange = std::move(*at);
+        exchanges_.erase(at);
+        return exchange;
     }
 
     // ---- requests -------------------------------------------------------------------------------
@@ -170,23 +173,23 @@ private:
         const std::uint64_t number = ++last_;
         std::optional<McpAnswer> answer;
         if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.limits);
-        wires_.push_back({number, aim, call, session_, std::move(answer)});
+        exchanges_.push_back({number, aim, call, session_, std::move(answer)});
         sends_.push_back({number, aim, std::move(body), session_, version_});
         return number;
     }
     void pump() {
         if (closed_) return;
         const bool waits = std::any_of(calls_.begin(), calls_.end(),
-                                       [](const Call& call) { return call.wire == 0; });
+                                       [](const Call& call) { return call.exchange == 0; });
         if (!waits) return;
         if (phase_ == Phase::none) return initialize();
         if (phase_ == Phase::unconfirmed) return confirm();
         if (phase_ != Phase::ready) return;
         for (Call& call : calls_) {
-            if (call.wire != 0) continue;
+            if (call.exchange != 0) continue;
             McpJson params{{"name", call.tool}, {"arguments", call.arguments}};
-            call.wire = post(Aim::call, mcp_request(last_ + 1, "tools/call", std::move(params)),
-                             call.number);
+            call.exchange = post(Aim::call, mcp_request(last_ + 1, "tools/call", std::move(params)),
+                                 call.number);
         }
     }
     void initialize() {
@@ -204,13 +207,13 @@ private:
         phase_ = Phase::confirming;
         post(Aim::initialized, mcp_notification("notifications/initialized"));
     }
-    void cancel(const Wire& wire, const char* why) {
+    void cancel(const Exchange& exchange, const char* why) {
         // A lost session has no calls either.
-        if (phase_ != Phase::ready || wire.session != session_) return;
+        if (phase_ != Phase::ready || exchange.session != session_) return;
         // Bounds the cancellations that cannot be sent until there is a token.
         if (count_of(Aim::cancelled) >= cancelled_max) return;
         post(Aim::cancelled, mcp_notification("notifications/cancelled",
-                                              {{"requestId", wire.number}, {"reason", why}}));
+                                              {{"requestId", exchange.number}, {"reason", why}}));
     }
     /// Answers the server's requests.   Returns: false if there are too many.
     bool reply_to(const std::vector<McpMessage>& requests) {
@@ -221,89 +224,89 @@ private:
 
     // ---- responses ------------------------------------------------------------------------------
 
-    void settle(Wire wire, const HttpResponse& response) {
+    void settle(Exchange exchange, const HttpResponse& response) {
         if (response.status != 0 && (response.status < 200 || response.status > 299)) {
-            return refused(std::move(wire), response);
+            return refused(std::move(exchange), response);
         }
         // An answer counts even if the connection broke after it.
-        const bool answered = wire.answer && wire.answer->over();
-        if (!answered && !response.complete()) return broken(std::move(wire), response);
-        switch (wire.aim) {
+        const bool answered = exchange.answer && exchange.answer->over();
+        if (!answered && !response.complete()) return broken(std::move(exchange), response);
+        switch (exchange.aim) {
             case Aim::initialize:
-                return initialized(std::move(wire), response);
+                return initialized(std::move(exchange), response);
             case Aim::initialized:
                 if (phase_ == Phase::confirming) phase_ = Phase::ready;
                 return pump();
             case Aim::call:
-                return called(std::move(wire));
+                return called(std::move(exchange));
             case Aim::reply:
             case Aim::cancelled:
-            case Aim::farewell:
+            case Aim::end_session:
                 return;
         }
     }
     /// Handles a status that is a refusal. The status decides, and not the body.
-    void refused(Wire wire, const HttpResponse& response) {
+    void refused(Exchange exchange, const HttpResponse& response) {
         // Also used for an incomplete body.
         Failure failure =
             http_failure(HttpResponse{.status = response.status, .headers = response.headers});
         if (response.status == 403) failure.cause = Cause::unauthorized;
-        if (wire.aim == Aim::farewell) {
+        if (exchange.aim == Aim::end_session) {
             // The session is gone, or we may not end it: nothing is left to do.
-            if (failure.cause != Cause::permanent) farewell_ = failure;
+            if (failure.cause != Cause::permanent) end_failure_ = failure;
             return;
         }
-        const bool lost = is_of_lost_session(wire, response.status);
-        if (lost && wire.session == session_) {
+        const bool lost = is_of_lost_session(exchange, response.status);
+        if (lost && exchange.session == session_) {
             // After a 400 the server may still have the session, so it is ended.
-            if (response.status != 404) post(Aim::farewell, "");
+            if (response.status != 404) post(Aim::end_session, "");
             drop_session();
         }
-        const auto call = find_numbered(calls_, wire.call);
-        if (lost && wire.aim == Aim::call && call != calls_.end() && !call->again) {
+        const auto call = find_numbered(calls_, exchange.call);
+        if (lost && exchange.aim == Aim::call && call != calls_.end() && !call->again) {
             call->again = true;
-            call->wire = 0;
+            call->exchange = 0;
             return pump();
         }
-        std::string words = McpWords{wire.secret}(text_of_refusal(wire.refusal));
-        fail(std::move(wire), mcp::Error{failure, 0, std::move(words)});
+        std::string words = McpLogText{exchange.secret}(text_of_refusal(exchange.refusal));
+        fail(std::move(exchange), mcp::Error{failure, 0, std::move(words)});
     }
     /// Whether the status means that the session is lost. 404 means so. Servers that have one
     /// session for all clients return 400 after a restart, without an error code for a wrong
     /// message.
-    [[nodiscard]] static bool is_of_lost_session(const Wire& wire, int status) {
-        if (wire.session.empty()) return false;
-        return status == 404 || (status == 400 && !is_about_message(wire.refusal));
+    [[nodiscard]] static bool is_of_lost_session(const Exchange& exchange, int status) {
+        if (exchange.session.empty()) return false;
+        return status == 404 || (status == 400 && !is_about_message(exchange.refusal));
     }
-    void broken(Wire wire, const HttpResponse& response) {
-        if (wire.aim == Aim::farewell) farewell_ = response.failure;
-        if (wire.aim == Aim::call && response.failure.cause == Cause::timed_out) {
-            cancel(wire, "timed out");
+    void broken(Exchange exchange, const HttpResponse& response) {
+        if (exchange.aim == Aim::end_session) end_failure_ = response.failure;
+        if (exchange.aim == Aim::call && response.failure.cause == Cause::timed_out) {
+            cancel(exchange, "timed out");
         }
         Failure failure = response.failure;
         // A request that was not sent is no refusal of the session.
         if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
-        fail(std::move(wire), mcp::Error{failure, 0, {}});
+        fail(std::move(exchange), mcp::Error{failure, 0, {}});
     }
 
-    void initialized(Wire wire, const HttpResponse& response) {
-        Result<McpMessage> message = message_in(wire);
-        if (!message) return fail(std::move(wire), message.error());
+    void initialized(Exchange exchange, const HttpResponse& response) {
+        Result<McpMessage> message = message_in(exchange);
+        if (!message) return fail(std::move(exchange), message.error());
         if (message->kind == McpMessage::Kind::error) {
-            // Before `wire` is moved, because the order in which arguments are evaluated is
+            // Before `exchange` is moved, because the order in which arguments are evaluated is
             // unspecified.
-            mcp::Error error = classified(error_of(message->body, McpWords{wire.secret}));
-            return fail(std::move(wire), std::move(error));
+            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
+            return fail(std::move(exchange), std::move(error));
         }
         const auto version = message->body.find("protocolVersion");
         constexpr std::string_view known[] = {newest, "2025-11-25", "2025-03-26"};
         const bool spoken = version != message->body.end() && version->is_string() &&
                             std::find(std::begin(known), std::end(known),
                                       version->get_ref<const std::string&>()) != std::end(known);
-        if (!spoken) return fail(std::move(wire), mcp::Errc::version_refused);
+        if (!spoken) return fail(std::move(exchange), mcp::Errc::version_refused);
         const std::string* const session = response.headers.find("Mcp-Session-Id");
         if (session != nullptr && !is_session_id(*session)) {
-            return fail(std::move(wire), mcp::Errc::bad_session);
+            return fail(std::move(exchange), mcp::Errc::bad_session);
         }
         session_ = session != nullptr ? *session : "";
         version_ = version->get<std::string>();
@@ -314,45 +317,45 @@ private:
                std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; });
     }
 
-    void called(Wire wire) {
-        Result<McpMessage> message = message_in(wire);
-        if (!message) return fail(std::move(wire), message.error());
+    void called(Exchange exchange) {
+        Result<McpMessage> message = message_in(exchange);
+        if (!message) return fail(std::move(exchange), message.error());
         if (message->kind == McpMessage::Kind::error) {
-            // Before `wire` is moved, because the order in which arguments are evaluated is
+            // Before `exchange` is moved, because the order in which arguments are evaluated is
             // unspecified.
-            mcp::Error error = classified(error_of(message->body, McpWords{wire.secret}));
-            return fail(std::move(wire), std::move(error));
+            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
+            return fail(std::move(exchange), std::move(error));
         }
         const auto is_error = message->body.find("isError");
         if (is_error != message->body.end() && *is_error != false) {
-            std::string words = McpWords{wire.secret}(text_of_result(message->body));
-            return fail(std::move(wire),
+            std::string words = McpLogText{exchange.secret}(text_of_result(message->body));
+            return fail(std::move(exchange),
                         classified({Failure::from(mcp::Errc::tool_failed), 0, std::move(words)}));
         }
-        over({wire.call, {}, std::move(message->body)});
+        over({exchange.call, {}, std::move(message->body)});
     }
-    [[nodiscard]] Result<McpMessage> message_in(Wire& wire) {
-        wire.answer->end();
+    [[nodiscard]] Result<McpMessage> message_in(Exchange& exchange) {
+        exchange.answer->end();
         // The requests in a JSON body are only known now.
-        if (!reply_to(wire.answer->requests())) return mcp::Errc::asks_too_much;
-        return std::move(*wire.answer).answer();
+        if (!reply_to(exchange.answer->requests())) return mcp::Errc::asks_too_much;
+        return std::move(*exchange.answer).answer();
     }
 
     // ---- results --------------------------------------------------------------------------------
 
-    void fail(Wire wire, std::error_code error) {
-        fail(std::move(wire), mcp::Error{Failure::from(error), 0, {}});
+    void fail(Exchange exchange, std::error_code error) {
+        fail(std::move(exchange), mcp::Error{Failure::from(error), 0, {}});
     }
-    void fail(Wire wire, const mcp::Error& error) {
-        if (wire.aim == Aim::call) return over({wire.call, error, {}});
-        if (wire.aim != Aim::initialize && wire.aim != Aim::initialized) return;
+    void fail(Exchange exchange, const mcp::Error& error) {
+        if (exchange.aim == Aim::call) return over({exchange.call, error, {}});
+        if (exchange.aim != Aim::initialize && exchange.aim != Aim::initialized) return;
         if (phase_ == Phase::initializing) phase_ = Phase::none;
         if (phase_ == Phase::confirming) phase_ = Phase::unconfirmed;
         // All waiting calls have waited for this request.
         for (const Call& call : calls_) {
-            if (call.wire == 0) done_.push_back({call.number, error, {}});
+            if (call.exchange == 0) done_.push_back({call.number, error, {}});
         }
-        std::erase_if(calls_, [](const Call& call) { return call.wire == 0; });
+        std::erase_if(calls_, [](const Call& call) { return call.exchange == 0; });
     }
     void over(McpDone done) {
         std::erase_if(calls_, [&](const Call& one) { return one.number == done.call; });
@@ -378,11 +381,11 @@ private:
     std::string version_;
     std::uint64_t last_ = 0;
     std::vector<Call> calls_;
-    std::vector<Wire> wires_;
+    std::vector<Exchange> exchanges_;
     std::vector<McpSend> sends_;
     std::deque<McpDone> done_;
     std::vector<std::uint64_t> drops_;
-    Failure farewell_{};
+    Failure end_failure_{};
 };
 
 }}}  // namespace belay::detail

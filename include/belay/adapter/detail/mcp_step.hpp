@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A request to be made over HTTP.
 struct McpSend {
-    enum class Aim : std::uint8_t { initialize, initialized, call, reply, cancelled, farewell };
+    enum class Aim : std::uint8_t { initialize, initialized, call, reply, cancelled, end_session };
     /// Identifies the request, and is the id of its message, if that has one.
     std::uint64_t number = 0;
     Aim aim = Aim::call;
@@ -41,9 +41,9 @@ template <class Those>
 
 /// Makes a text of a server fit for a log: one line, at most 256 bytes, and without the token of
 /// the request.
-class McpWords {
+class McpLogText {
 public:
-    explicit McpWords(std::string secret) : secret_{std::move(secret)} {}
+    explicit McpLogText(std::string secret) : secret_{std::move(secret)} {}
 
     [[nodiscard]] std::string operator()(std::string_view rest) const {
         constexpr std::size_t bytes_max = 256;
@@ -105,7 +105,7 @@ private:
 }
 
 /// Converts an error of JSON-RPC.   Pre: message_of() has checked it.
-[[nodiscard]] inline mcp::Error error_of(const McpJson& error, const McpWords& words) {
+[[nodiscard]] inline mcp::Error error_of(const McpJson& error, const McpLogText& words) {
     const auto code = error.at("code").get<std::int64_t>();
     return {Failure::from(mcp::Errc::rpc_error),
             std::in_range<int>(code) ? static_cast<int>(code) : 0,

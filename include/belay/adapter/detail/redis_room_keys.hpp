@@ -43,8 +43,8 @@ struct RedisRoomKeys {
 };
 
 /// The number of bits of an entry's sequence number. A position is an entry's id as one number of
-/// the same order: 43 bits of milliseconds, 20 bits of sequence number, and a 0. A final 1 instead
-/// marks the position of a change that is not sent yet. No entry has such a position.
+/// the same order. It has 43 bits of milliseconds, 20 bits of sequence number, and a 0. A final 1
+/// instead marks the position of a change that is not sent yet. No entry has such a position.
 inline constexpr unsigned redis_sequence_bits = 20;
 
 /// Returns nothing if `id` is not one that a clock gives before the year 2248.

@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Leases the first entry in this order: one that this consumer already has; one that another
 /// consumer has had for longer than the lease; one that no consumer has had. Returns {id, how often
 /// it was leased, body}, without the body if the entry has none; nil if there is no entry.
-inline constexpr std::string_view redis_lend = R"(
+inline constexpr std::string_view redis_lease = R"(
 local key, group, me, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local function lend(entry, times)
   for i = 1, #entry[2], 2 do

@@ -13,9 +13,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Orders the upgrades whose request is not complete, so that a listener that is full can close the
-/// one that matters least: the oldest one of the address that has most of them. An IPv6 network of
-/// 64 bits counts as one address.
+/// Orders the upgrades whose request is not complete. A full listener can then close the one that
+/// matters least: the oldest one of the address that has most of them. An IPv6 network of 64 bits
+/// counts as one address.
 ///
 /// `Upgrade` is what the listener keeps for an upgrade; each is there at most once.
 ///

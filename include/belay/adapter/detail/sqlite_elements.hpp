@@ -145,7 +145,7 @@ public:
         page.next.epoch = epochs_.of(page.next.seen);
         return {};
     }
-    /// Makes the element live with this value, whatever it was. Without a value it becomes a
+    /// Makes the element live with this value, also if it was deleted. Without a value it becomes a
     /// tombstone.
     [[nodiscard]] std::error_code put(const part::ElementKey& key,
                                       const std::optional<BytesView>& value,
@@ -320,7 +320,7 @@ private:
             "user_version=2; COMMIT");
     }
     /// Makes a file of version 2 one of version 3. Its elements are numbered in the order of their
-    /// ids. What it forgot before cannot matter: there are no cursors of it.
+    /// ids. Tombstones that it forgot before do not matter, because it has no cursors.
     [[nodiscard]] std::error_code add_changes() noexcept {
         return db_.execute(
             "BEGIN; ALTER TABLE element RENAME TO before; DROP INDEX tombstone; CREATE TABLE "

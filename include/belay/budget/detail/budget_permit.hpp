@@ -13,14 +13,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The right to make one attempt, with the duty to report its result. It is the Permit of all
 /// budgets.
 ///
-/// `Stake` is the data that the owner needs at the verdict. Only the first verdict counts. On a
+/// `PermitData` is what the owner needs at the verdict. Only the first verdict counts. On a
 /// rejected, moved-from or finished permit, a verdict does nothing. The destructor gives a neutral
 /// verdict, so no path leaks a permit. The owner must outlive the permit.
 ///
 /// With `heeds_cause`, the owner's `on_failure` also receives the cause of the failure.
 ///
 /// Thread safety: distinct objects safe; the verdict may come from any thread.
-template <class Owner, class Stake, bool heeds_cause = false>
+template <class Owner, class PermitData, bool heeds_cause = false>
 class [[nodiscard]] BudgetPermit {
 public:
     /// A rejected permit that can never be retried.
@@ -28,13 +28,13 @@ public:
     constexpr BudgetPermit(BudgetPermit&& other) noexcept
         : owner_{std::exchange(other.owner_, nullptr)},
           retry_at_{other.retry_at_},
-          stake_{other.stake_} {}
+          data_{other.data_} {}
     constexpr BudgetPermit& operator=(BudgetPermit&& other) noexcept {
         if (this != &other) {
             neutral();
             owner_ = std::exchange(other.owner_, nullptr);
             retry_at_ = other.retry_at_;
-            stake_ = other.stake_;
+            data_ = other.data_;
         }
         return *this;
     }
@@ -60,7 +60,7 @@ public:
 
     /// Reports that the attempt succeeded.
     constexpr void success(Turn& turn) noexcept {
-        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_success(stake_, turn.now);
+        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_success(data_, turn.now);
     }
     /// Reports that the attempt failed. Returns `go` always: the cost of a retry is checked when it
     /// is planned.
@@ -71,19 +71,17 @@ public:
         const PeerEvidence evidence = peer_evidence(why);
         if (evidence == PeerEvidence::unwell) return failed(why.cause, turn);
         if (evidence == PeerEvidence::nothing) neutral();
-        if (auto* const owner = std::exchange(owner_, nullptr))
-            owner->on_rejected(stake_, turn.now);
+        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_rejected(data_, turn.now);
         return Advice::go();
     }
     /// Reports that the attempt was made, and that its caller did not wait for the result. A retry
     /// stays paid for.
     constexpr void spend(Turn& turn) noexcept {
-        if (auto* const owner = std::exchange(owner_, nullptr))
-            owner->on_rejected(stake_, turn.now);
+        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_rejected(data_, turn.now);
     }
     /// Reports that the attempt was not made, or that its result shows nothing.
     constexpr void neutral() noexcept {
-        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_neutral(stake_);
+        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_neutral(data_);
     }
 
 private:
@@ -91,19 +89,19 @@ private:
     constexpr Advice failed([[maybe_unused]] Cause why, Turn& turn) noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) {
             if constexpr (heeds_cause) {
-                owner->on_failure(stake_, why, turn.now);
+                owner->on_failure(data_, why, turn.now);
             } else {
-                owner->on_failure(stake_, turn.now);
+                owner->on_failure(data_, turn.now);
             }
         }
         return Advice::go();
     }
-    constexpr BudgetPermit(Owner& owner, Stake stake) noexcept : owner_{&owner}, stake_{stake} {}
+    constexpr BudgetPermit(Owner& owner, PermitData data) noexcept : owner_{&owner}, data_{data} {}
     constexpr explicit BudgetPermit(Instant retry_at) noexcept : retry_at_{retry_at} {}
 
     Owner* owner_ = nullptr;
     Instant retry_at_ = never;
-    [[no_unique_address]] Stake stake_{};
+    [[no_unique_address]] PermitData data_{};
 };
 
 }}}  // namespace belay::detail

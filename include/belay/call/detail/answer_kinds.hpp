@@ -146,8 +146,8 @@ enum class AnswerKind : std::uint8_t {
     unsupported,  // it tests as bool, or has another form that could be one
 };
 
-// Values inside an optional, a result, a container or a pointer are data if they are numbers,
-// pointers, optional or test as bool: the type around them reports the failure.
+// Inside an optional, a result, a container or a pointer, some values are data: numbers, pointers,
+// optionals, and types that test as bool. The type around them reports the failure.
 enum class Held : bool { alone, as_data };
 
 template <class R, Held held, int depth>

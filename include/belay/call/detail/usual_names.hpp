@@ -9,15 +9,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// A public field or function of R: a single function, one that can be called without arguments, or
-// a field, also one of which no pointer exists. Not an enumerator, and not a type.
+// A public member of R: a function that is not overloaded, or can be called without arguments, or a
+// field, also one to which no pointer exists. Not an enumerator, and not a type.
 #define BELAY_DETAIL_NAMED(name)                                  \
     (                                                             \
         requires { &R::name; } || requires(R& r) { r.name(); } || \
         requires(R& r) { requires std::is_lvalue_reference_v<decltype((r.name))>; })
 
-// Names that stand for a failure or a success, whatever the type of the member is. docs/call.md
-// lists them, too, and tests/scripts/answer_table.py compares the lists.
+// Names that stand for a failure or a success, for members of all types. docs/call.md lists them,
+// too, and tests/scripts/answer_table.py compares the lists.
 template <class R>
 concept NamesAFailure =
     BELAY_DETAIL_NAMED(ec) || BELAY_DETAIL_NAMED(err) || BELAY_DETAIL_NAMED(errc) ||

@@ -12,8 +12,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Moves the item at `place` towards the front, past the items that it precedes.
 ///
 /// `items[i]` is the item at position `i`, and is cheap to copy. `put(i, item)` writes the item
-/// there and updates the position that the item stores. `before(a, b)` is a strict order; the least
-/// item is at the front.
+/// there and updates the position that the item stores.
+/// `before(a, b)` is a strict order. The least item is at the front.
 /// Complexity: O(log n).   Source: J. Williams, Algorithm 232, 1964.
 template <class Items, class Before, class Put>
 constexpr void rise_in_heap(const Items& items, std::size_t place, const Before& before,

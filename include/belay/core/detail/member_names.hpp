@@ -10,10 +10,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// The names of all optional hooks of users' classes: observers, rules, the targets of Shared,
-// jitters, growths, caps, trips, open waits, framings, documents, room storage, room protocols,
-// stores, operations, remotes, file systems. belay would never call a hook of the wrong form, so it
-// must detect every form to report the mistake.
+// The names of all optional hooks of users' classes.
+// - Policies and calls: observers, rules, the targets of Shared, jitters, growths, caps, trips,
+//   open waits.
+// - Links and rooms: framings, documents, room storage, room protocols.
+// - Data: stores, operations, remotes, file systems.
+//
+// belay would never call a hook of the wrong form, so it must detect every form to report the
+// mistake.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_rejected, on_refused,
@@ -39,8 +43,8 @@ struct MemberNames {
     int yield, now;
 };
 
-/// A name that T also has is ambiguous here, in whatever form T declares it.
-/// `&MemberProbe<T>::failed` is then an error. Never instantiated as an object.
+/// A name that T also declares, in any form, is ambiguous here. `&MemberProbe<T>::failed` is then
+/// an error. Never instantiated as an object.
 template <class T>
 struct MemberProbe : T, MemberNames {};
 

@@ -304,9 +304,9 @@ private:
     [[nodiscard]] bool is_scout_next() const noexcept {
         return suspect && !lanes.fast.queue.empty() && lanes.fast.queue.front().is_scout;
     }
-    /// Returns the dial that ends so that its service is the scout of the next turn: if all dials
-    /// hang, or if all those of services that were connected hang and it is their time. Null: there
-    /// is none.
+    /// Returns the dial to end, so that its service is the scout of the next turn. There is one if
+    /// all dials hang, or if all dials of services that were connected hang and it is their time.
+    /// Null: there is none.
     [[nodiscard]] ServiceEntry* dial_of_scout(const ServiceEntry* scout) const noexcept {
         if (scout == nullptr) return lanes.fast.queue.empty() ? lanes.oldest() : nullptr;
         if (scout->was_connected || !prefers_connected()) return nullptr;

@@ -24,9 +24,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }
-/// Returns whether a failure proves that the network works, because a peer, or something on the way
-/// to it, has answered: a refusal, a status of HTTP, an alert of TLS, or any answer beyond "not
-/// now". An unreachable or silent peer proves nothing, and neither does this process.
+/// Returns whether a failure proves that the network works, because a peer or a machine on the way
+/// to it has answered. Such an answer is a refusal, a status of HTTP, an alert of TLS, or any
+/// answer beyond "not now". An unreachable or silent peer proves nothing, and neither does this
+/// process.
 [[nodiscard]] inline bool is_answer(const Failure& failure) noexcept {
     if (failure.category == nullptr) return !may_be_network(failure);
     const std::string_view category{failure.category->name()};
@@ -53,8 +54,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return failure.code == silent && std::string_view{failure.category->name()} == "belay.session";
 }
 
-/// Returns whether a transport dials this very machine, as far as its endpoint says so. A refusal
-/// of this machine proves nothing about a network.
+/// Returns whether the endpoint of a transport is on this machine. A refusal of this machine proves
+/// nothing about a network.
 template <class Transport>
 [[nodiscard]] bool dials_this_machine(Transport& transport) noexcept {
     if constexpr (requires { std::string_view{transport.endpoint().path}; }) {
@@ -95,7 +96,8 @@ public:
             Inner* const c = inner_.get();
             return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
         }
-        /// Always present, whatever is inside: draining a held connection reports its failure.
+        /// Always present, also without a `close` inside: draining a held connection reports its
+        /// failure.
         void close(const Failure& why) noexcept {
             // Closing a held connection ends one that has failed already, so report that failure.
             const bool failed = owner_.live_ == this && entry().phase == ServicePhase::held;
@@ -186,13 +188,13 @@ public:
         bool ends(const part::Event<message_type>& event, Turn& turn) {
             if (event.withdrawn) return true;
             const bool is_refusal = event.failure.error() == std::errc::connection_refused;
-            if (event.proof || (!event.goodbye && is_answer(event.failure) &&
+            if (event.proof || (!event.closed_locally && is_answer(event.failure) &&
                                 !(is_refusal && dials_this_machine(owner_.inner())))) {
                 scheduler().prove(entry(), turn.now);
                 return true;
             }
             // A connection that this end gives up is open. A local failure stays on this machine.
-            if (event.goodbye || !may_be_network(event.failure)) return true;
+            if (event.closed_locally || !may_be_network(event.failure)) return true;
             if (scheduler().options.hold == Duration::zero()) return true;
             hold(event.failure, turn);
             return false;

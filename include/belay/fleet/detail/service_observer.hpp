@@ -29,7 +29,7 @@ struct ServiceObserver {
     template <class H, class Machine>
     [[gnu::noinline]] void notify_both(Machine& machine, const Transition& t) {
         // The user's observer may remove the service, or destroy it together with the fleet.
-        const auto of_machine = LifelineOf::guard(machine);
+        const auto of_machine = LifetimeFlagOf::guard(machine);
         notify<H>(user, machine, t);
         if (of_machine.gone() || entry->removed) return;
         const FleetWatch watch = entry->scheduler->watch;

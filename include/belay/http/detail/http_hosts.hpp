@@ -64,9 +64,10 @@ private:
 /// The hosts that calls have used last.
 ///
 /// A new host beyond the limit replaces one without calls under way: the one whose last call began
-/// first. A host whose breaker is not closed is replaced only if there is no other, unless no call
-/// to it began or ended for a window of the breaker. If each host has calls under way, the new one
-/// shares a budget with all others that find no place, and has no breaker.
+/// first. A host whose breaker is not closed is replaced only if there is no other. The exception
+/// is a host without a call that began or ended within a window of the breaker. If each host has
+/// calls under way, the new one shares a budget with all others that find no place, and has no
+/// breaker.
 ///
 /// Complexity: O(log n) for a known host, O(n) for a new one beyond the limit.
 class HttpHosts {

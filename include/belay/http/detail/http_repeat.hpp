@@ -14,9 +14,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether the server does the same for a request that it receives twice as for one: the
-/// method is idempotent (RFC 9110, section 9.2.2), or the request has an Idempotency-Key. Methods
-/// differ by case.
+/// Returns whether a server may receive the request twice and do its work once. This is so if the
+/// method is idempotent (RFC 9110, section 9.2.2), or if the request has an Idempotency-Key.
+/// Methods differ by case.
 [[nodiscard]] inline bool is_repeatable(const HttpRequest& request) noexcept {
     for (const std::string_view method : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) {
         if (request.method == method) return true;

@@ -121,8 +121,9 @@ struct HttpDate {
     }
 };
 
-/// Reads a date by a pattern: d, y, h, m and s stand for digits, n for a letter of the month, _ for
-/// a digit of the day or a space. Any other character stands for itself.
+/// Reads a date by a pattern. The letters d, y, h, m and s stand for digits, and n for a letter of
+/// the month. An underscore stands for a digit of the day or a space, and any other character for
+/// itself.
 [[nodiscard]] constexpr std::optional<HttpDate> http_date(std::string_view text,
                                                           std::string_view pattern) noexcept {
     constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec", keys = "dyhms";

@@ -21,9 +21,9 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Threads put records into one buffer under a short lock. The first thread that needs its records
-/// on the disk writes and flushes the whole buffer without the lock, for all records put until
-/// then. The other threads wait until the number of flushes changes. Before a flush, its thread
-/// yields for a moment if more threads are expected (FlushGroup).
+/// on the disk writes and flushes the whole buffer. It holds no lock meanwhile, and serves all
+/// records put until then. The other threads wait until the number of flushes changes. Before a
+/// flush, its thread yields for a moment if more threads are expected (FlushGroup).
 ///
 /// Thread safety: the first group of functions: any thread. All others: while a Guard is held.
 /// Functions marked "Unlocks" release the lock for a while.
@@ -176,8 +176,8 @@ public:
         return error;
     }
 
-    /// Begins the end of the writer: from here on it writes to the file wherever that is now, so
-    /// that nothing is left out, and waits for no other threads.
+    /// Begins the end of the writer. From here on it waits for no other threads, and writes to the
+    /// file wherever that is now, so that nothing is left out.
     void begin_end() noexcept { ends_ = true; }
     /// Checks the file as `flush` does. Unlocks.
     [[nodiscard]] std::error_code look() noexcept {

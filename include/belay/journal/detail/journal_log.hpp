@@ -174,8 +174,8 @@ private:
         return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }
 
-    /// Returns whether the segment has space for a record with `length` bytes of payload, for its
-    /// seal, and for the bytes that records of this kind must leave to others.
+    /// Returns whether the segment has space for a record with `length` bytes of payload and for
+    /// its seal. Records of some kinds must also leave bytes to others.
     bool segment_has_space(std::size_t length, Kind kind) const noexcept {
         const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
                                                           kind == Kind::operation ? 1 : 0);

@@ -193,7 +193,7 @@ private:
         return h.crc == record.crc_under(record_seed(s_.header.nonce, run));
     }
 
-    /// Returns whether a record is an opening, whatever precedes it.
+    /// Returns whether a record is an opening, without a look at the records before it.
     bool is_opening(const Record& record) const noexcept {
         using namespace journal_format;
         const RecordHeader& h = record.header;

@@ -8,8 +8,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The kind of the messages of T, a transport or a framing: 1 if they can have any bytes, and 2 if
-/// all of them have lane 0. A type that states nothing counts as one with both.
+/// The kind of the messages of T, a transport or a framing. It contains 1 if they can have any
+/// bytes, and 2 if all of them have lane 0. A type that states nothing has both.
 template <class T>
 inline constexpr unsigned message_kind = 3;
 template <class T>

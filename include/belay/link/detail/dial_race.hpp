@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The next attempt starts `gap` after the last one, or at once when an attempt fails. The first
 /// that connects wins; of several in one call, the first in the order. The losers are closed before
 /// the win is reported. If `open_max` attempts are open when the next is due, the oldest is closed
-/// after 1 s at the earliest, so that silent addresses cannot keep a dial from the others. The last
+/// after 1 s at the earliest. So silent addresses cannot keep a dial from the others. The last
 /// `open_max` addresses are never given up. A DialMemory puts the silent ones there at the next
 /// dial.
 ///
@@ -88,8 +88,10 @@ public:
     [[nodiscard]] std::size_t winner() const noexcept { return winner_; }
     /// Returns the time of the last call of next().
     [[nodiscard]] Instant now() const noexcept { return now_; }
-    /// Returns whether the attempt did not answer: it was given up, it timed out, a later attempt
-    /// won that began at least `gap` after it, or it has been open for `gap`.
+    /// Returns whether the attempt did not answer.
+    /// - It was given up, or it timed out.
+    /// - A later attempt won that began at least `gap` after it.
+    /// - It has been open for `gap`.
     [[nodiscard]] bool was_silent(std::size_t attempt) const noexcept {
         const Attempt& a = attempts_[attempt];
         if (a.state == State::open && attempt != winner_) return gap <= elapsed(a.began, now_);

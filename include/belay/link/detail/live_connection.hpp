@@ -144,7 +144,7 @@ public:
     }
 
     /// Ends the epoch, and the connection with it: at once, or with a close until `linger_ends`.
-    void teardown(bool goodbye, Instant linger_ends) noexcept {
+    void teardown(bool graceful, Instant linger_ends) noexcept {
         const std::uint32_t old = epoch();
         // A connection that is already closing continues to do so.
         if (old == 0) return;
@@ -156,7 +156,7 @@ public:
             return;
         }
         if constexpr (HasClose<Connection>) {
-            if (goodbye && exists()) {
+            if (graceful && exists()) {
                 box_->lingering.store(old, std::memory_order_release);
                 linger_ends_ = linger_ends;
                 return begin_close();

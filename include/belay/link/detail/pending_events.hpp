@@ -56,8 +56,8 @@ public:
 
 private:
     EventRing<Early> early_;
-    // Two at most between two looks: the second is the end of a drain without a close, or a
-    // stop() in a transport, check or rule; nothing follows that without a command.
+    // At most two between two looks. The second is the end of a drain without a close, or a stop()
+    // in a transport, check or rule. Nothing follows it without a command.
     Transition first_{};
     bool has_first_ = false;
     bool has_last_ = false;

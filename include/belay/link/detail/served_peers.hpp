@@ -153,7 +153,7 @@ public:
     /// the oldest, a flood would let no peer finish.
     /// Complexity: O(n).
     template <class F>
-    [[nodiscard]] Peer* giving_way(Random& bits, F&& rank) const {
+    [[nodiscard]] Peer* to_displace(Random& bits, F&& rank) const {
         Peer* out[2] = {};
         std::uint64_t seen[2] = {};
         for (const auto& peer : all_) {

@@ -50,8 +50,8 @@ public:
     /// Sends a message. `sent` means that this connection accepted it and writes it soon.
     ///
     /// Allocates: while the output buffer grows.
-    /// Errors: refused: the framing cannot represent the message, usually because it is too long;
-    /// busy, and then Link::writable follows once; down unless the connection is open.
+    /// Errors: refused: the framing cannot represent the message, usually because it is too long.
+    /// Busy: Link::writable follows once. Down: the connection is not open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (!writes()) return SendResult::down;
         if constexpr (PutsHeader<Framing>) {

@@ -31,10 +31,11 @@ public:
 
     [[nodiscard]] std::optional<Rule> run() {
         using Check = void (TransportChecker::*)();
-        constexpr Check checks[] = {&TransportChecker::echo,    &TransportChecker::output,
-                                    &TransportChecker::input,   &TransportChecker::ping,
-                                    &TransportChecker::limit,   &TransportChecker::end_of_peer,
-                                    &TransportChecker::goodbye, &TransportChecker::destruction};
+        constexpr Check checks[] = {
+            &TransportChecker::echo,           &TransportChecker::output,
+            &TransportChecker::input,          &TransportChecker::ping,
+            &TransportChecker::limit,          &TransportChecker::end_of_peer,
+            &TransportChecker::graceful_close, &TransportChecker::destruction};
         for (const Check check : checks) {
             rig_ = make_();
             (this->*check)();
@@ -123,7 +124,7 @@ private:
         // An accepted connection, which can be opened only once, must fail as permanent.
         expect(opened_ || failure_.cause == Cause::permanent, Rule::opens_again);
     }
-    void goodbye() {
+    void graceful_close() {
         if constexpr (HasClose<Connection>) {
             open(plenty);
             for (int i = 0; i < 5 && right(); ++i) send_when_space();

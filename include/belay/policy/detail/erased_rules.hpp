@@ -56,14 +56,14 @@ struct Policy<Rules...>::Halves {
                 return policy.join_lost(fold, failure, turn);
             case detail::RuleQuestion::review:
                 return policy.template review_from<0>(fold, turn);
-            case detail::RuleQuestion::relive_reviews:
-                return policy.relive_reviews(fold, turn);
+            case detail::RuleQuestion::replay_reviews:
+                return policy.replay_reviews(fold, turn);
         }
     }
-    static constexpr void relive_rules(Policy& policy, detail::AdviceFold& fold,
+    static constexpr void replay_rules(Policy& policy, detail::AdviceFold& fold,
                                        detail::Outcome what, const Failure& failure,
                                        Turn& turn) noexcept {
-        policy.relive_rules(fold, what, failure, turn);
+        policy.replay_rules(fold, what, failure, turn);
     }
 };
 
@@ -77,7 +77,7 @@ struct RulesTable {
     Advice (*begin_rejecting)(void*, Turn&) noexcept;
     void (*notify)(void*, RuleNotice, Turn&) noexcept;
     void (*ask)(void*, RuleQuestion, AdviceFold&, const Failure&, Turn&) noexcept;
-    void (*relive_rules)(void*, AdviceFold&, Outcome, const Failure&, Turn&) noexcept;
+    void (*replay_rules)(void*, AdviceFold&, Outcome, const Failure&, Turn&) noexcept;
     void (*reset)(void*) noexcept;
     Duration (*stable_window)(const void*, Duration) noexcept;
     bool (*stable_by_age)(const void*) noexcept;
@@ -110,9 +110,9 @@ template <class P>
     };
     table.ask = [](void* p, RuleQuestion what, AdviceFold& fold, const Failure& failure,
                    Turn& turn) noexcept { Halves::ask(rules_as<P>(p), what, fold, failure, turn); };
-    table.relive_rules = [](void* p, AdviceFold& fold, Outcome what, const Failure& failure,
+    table.replay_rules = [](void* p, AdviceFold& fold, Outcome what, const Failure& failure,
                             Turn& turn) noexcept {
-        Halves::relive_rules(rules_as<P>(p), fold, what, failure, turn);
+        Halves::replay_rules(rules_as<P>(p), fold, what, failure, turn);
     };
     table.reset = [](void* p) noexcept { rules_as<P>(p).reset(); };
     table.stable_window = [](const void* p, Duration otherwise) noexcept {
@@ -157,8 +157,8 @@ public:
     void ask(RuleQuestion what, AdviceFold& fold, const Failure& failure, Turn& turn) noexcept {
         table().ask(policy_, what, fold, failure, turn);
     }
-    void relive_rules(AdviceFold& fold, Outcome what, const Failure& failure, Turn& turn) noexcept {
-        table().relive_rules(policy_, fold, what, failure, turn);
+    void replay_rules(AdviceFold& fold, Outcome what, const Failure& failure, Turn& turn) noexcept {
+        table().replay_rules(policy_, fold, what, failure, turn);
     }
     void reset() noexcept { table().reset(policy_); }
     [[nodiscard]] Duration stable_window(Duration otherwise) const noexcept {

@@ -19,9 +19,9 @@ enum class PeerEvidence : std::uint8_t {
     nothing  ///< the request did not reach the peer
 };
 
-/// Returns whether the failure is local, so that no peer can have caused it: the process had no
-/// memory, descriptors or buffers, it cancelled the attempt, or a local layer or breaker rejected
-/// it.   Pre: there is a category.
+/// Returns whether the failure is local, so that no peer can have caused it. It is local if the
+/// process had no memory, descriptors or buffers, if it cancelled the attempt, or if a local layer
+/// or breaker rejected it.   Pre: there is a category.
 [[nodiscard]] inline bool is_our_own(const Failure& failure) noexcept {
     const std::error_condition condition = failure.error().default_error_condition();
     // Compares names, as cause_of does. The values are those of CallErrc, whose component depends

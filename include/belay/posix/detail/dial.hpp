@@ -34,15 +34,15 @@ struct DialNames {
 class Dial : public belay::detail::Counted {
     using Race = belay::detail::DialRace;
     using Memory = belay::detail::DialMemory;
-    static_assert(Race::open_max == 4, "Dial: each open attempt needs a line");
+    static_assert(Race::open_max == 4, "Dial: each open attempt needs a slot");
 
 public:
     Dial(Poller& poller, const Link<Bytes>& link, belay::detail::Ref<Memory> memory,
          Duration silent_for) noexcept
         : link_{link},
           plan_{std::move(memory), silent_for},
-          lines_{Line{*this, poller}, Line{*this, poller}, Line{*this, poller},
-                 Line{*this, poller}} {}
+          slots_{Slot{*this, poller}, Slot{*this, poller}, Slot{*this, poller},
+                 Slot{*this, poller}} {}
     ~Dial() {
         plan_.learn([](const SocketAddress& address) { return address.text(); });
     }
@@ -67,13 +67,13 @@ public:
         if (found_) start_race(now);
         if (!plan_.begun()) return false;
         ready_ = false;
-        for (Line& line : lines_) line.finish();
+        for (Slot& slot : slots_) slot.finish();
         const bool is_over = plan_.run(
             now, [this](std::size_t attempt) { start(attempt); },
-            [this](std::size_t attempt) { line_of(attempt).close(); });
+            [this](std::size_t attempt) { slot_of(attempt).close(); });
         if (!is_over) return false;
         if (plan_.race().has_won()) {
-            socket_ = line_of(plan_.race().winner()).release();
+            socket_ = slot_of(plan_.race().winner()).release();
         } else if (!plan_.empty()) {
             failure_ = plan_.race().failure();
         }
@@ -83,12 +83,12 @@ public:
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
 private:
-    /// The place of an open attempt.
-    class Line {
+    /// The slot of an open attempt.
+    class Slot {
     public:
-        Line(Dial& owner, Poller& poller) noexcept
+        Slot(Dial& owner, Poller& poller) noexcept
             : owner_{owner},
-              watch_{poller, this, [](void* self, short) { static_cast<Line*>(self)->ready(); }} {}
+              watch_{poller, this, [](void* self, short) { static_cast<Slot*>(self)->ready(); }} {}
         [[nodiscard]] bool is_for(std::size_t attempt) const noexcept {
             return socket_ && attempt_ == attempt;
         }
@@ -130,12 +130,12 @@ private:
         Watch watch_;
     };
 
-    [[nodiscard]] Line& line_of(std::size_t attempt) noexcept {
-        for (Line& line : lines_) {
-            if (line.is_for(attempt)) return line;
+    [[nodiscard]] Slot& slot_of(std::size_t attempt) noexcept {
+        for (Slot& slot : slots_) {
+            if (slot.is_for(attempt)) return slot;
         }
         BELAY_INVARIANT(false, "Dial: an open attempt must have a socket");
-        return lines_.front();
+        return slots_.front();
     }
     void take_answer() {
         found_ = question_.take();
@@ -155,18 +155,18 @@ private:
         std::error_code error;
         Socket socket = start_to_connect(plan_.address_of(attempt), error);
         if (!socket) return plan_.race().failed(attempt, Failure::from(error));
-        for (Line& line : lines_) {
-            if (line.is_free()) return line.open(attempt, std::move(socket));
+        for (Slot& slot : slots_) {
+            if (slot.is_free()) return slot.open(attempt, std::move(socket));
         }
         BELAY_INVARIANT(false, "Dial: at most open_max attempts may be open");
     }
     const Link<Bytes> link_;
     belay::detail::DialPlan<SocketAddress> plan_;
     std::uint16_t port_ = 0;
-    bool ready_ = false;  // a line has a result
+    bool ready_ = false;  // a slot has a result
     belay::detail::AskingByLink<Found, Bytes> question_;
     std::optional<Found> found_;
-    std::array<Line, Race::open_max> lines_;
+    std::array<Slot, Race::open_max> slots_;
     Socket socket_;
     Failure failure_{};
 };

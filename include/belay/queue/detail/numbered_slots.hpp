@@ -54,8 +54,8 @@ public:
         }
         return (turn | lap_mask()) + 1 + 2 * (index - capacity()) + turn % 2;
     }
-    /// Returns how many values are between the turns of the next pop and of the next push, which
-    /// may have been read while they moved on.
+    /// Returns how many values are between the turns of the next pop and of the next push. These
+    /// may have moved on while they were read.
     [[nodiscard]] std::size_t held(std::size_t head, std::size_t tail) const noexcept {
         // Signed: a head that was read later may be a lap ahead.
         const auto laps = static_cast<std::ptrdiff_t>((tail & ~lap_mask()) - (head & ~lap_mask())) /

@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Tells the processor that this thread is in a spin loop.
+/// Informs the processor that this thread is in a spin loop.
 inline void pause_briefly() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();

@@ -66,11 +66,11 @@ template <class Front>
 /// Returns a leased value to the storage, unless the lease has ended otherwise. It does so also
 /// when the executor throws.
 template <class Storage>
-struct Loan {
-    explicit Loan(Storage& s) noexcept : storage{s} {}
-    Loan(const Loan&) = delete;
-    Loan& operator=(const Loan&) = delete;
-    ~Loan() {
+struct LeaseGuard {
+    explicit LeaseGuard(Storage& s) noexcept : storage{s} {}
+    LeaseGuard(const LeaseGuard&) = delete;
+    LeaseGuard& operator=(const LeaseGuard&) = delete;
+    ~LeaseGuard() {
         if (!ended) static_cast<void>(storage.nack());
     }
 

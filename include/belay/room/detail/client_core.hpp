@@ -52,7 +52,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// If check_requested arrives during a check, that check keeps its deadline, and its answer counts.
 /// A grant then returns `recheck`: repeated requests delay neither an answer nor a denial.
 ///
-/// A token that arrives during a check is checked after it: an answer to the older one returns
+/// A token that arrives during a check is checked after it. So an answer to the older one returns
 /// `check` instead of `deny` or `fail`, and a grant returns both `refresh` and `check`.
 ///
 /// A client of a multiplexed connection is never rejecting, because its upgrade was answered: a

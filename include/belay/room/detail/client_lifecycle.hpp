@@ -15,8 +15,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Owns the clients of a manager, and carries out what their cores decide: closes a client with a
-/// reason, takes it out of its room, and destroys it at the end of the turn.
+/// Owns the clients of a manager, and carries out the decisions of their cores. It closes a client
+/// with a reason, removes it from its room, and destroys it at the end of the turn.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `leave`, for the room of a client.

@@ -36,8 +36,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// | open    | tick, token_within without a document      | open    | fail (unauthorized) |
 ///
 /// A closing connection opens its transport, because a client reads a close code only after its
-/// upgrade was answered. token_within begins when the transport is open, and again when the last
-/// client has left.
+/// upgrade was answered. The time limit `token_within` begins when the transport is open, and again
+/// when the last client has left.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/persistence_checker.hpp
-/// PersistenceChecker: one persistence, and beside it all that a right one would hold.
+/// PersistenceChecker: one persistence, and the data that a right one would hold.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::max, std::sort

@@ -34,8 +34,8 @@ concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection
 /// queue, clients whose answers take longer than `heartbeat.dead_after` are closed: they dial
 /// again, and continue from what they have.
 ///
-/// Answers that are cut as they are sent have a queue and a budget of their own, so that a client
-/// that joins a small document does not wait for them.
+/// Answers that are sent in pieces have a queue and a budget of their own. So a client that joins a
+/// small document does not wait for them.
 ///
 /// `Closer` closes the clients whose answers are overdue: the ClientLifecycle, or that of a test.
 ///

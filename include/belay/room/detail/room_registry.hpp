@@ -217,10 +217,12 @@ private:
         Document empty;
         UserShares opened;
     };
-    /// The rooms that are destroyed at the end of the turn, those that would be if they were not
-    /// held, the longest first, and those that can be evicted: first the saved ones, then those
-    /// whose saves fail, the longest idle first. Those that users have opened are also listed by
-    /// user.
+    /// Lists of rooms.
+    /// - Those that are destroyed at the end of the turn.
+    /// - Those that would be destroyed if they were not held, the longest first.
+    /// - Those that can be evicted: first the saved ones, then those whose saves fail, the longest
+    ///   idle first.
+    /// - Those that users have opened, by user.
     struct Leaving {
         std::vector<driver::GroupedMachine<Machine>> evicted{};
         std::vector<Room*> held{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/rooms_directory.hpp
-/// RoomsDirectory: a snapshot file for each room, and one that names the log beside them.
+/// RoomsDirectory: a snapshot file for each room, and a file that names the log of these snapshots.
 #pragma once
 
 #include <cstdint>       // std::uint8_t
@@ -80,7 +80,7 @@ public:
     /// The ids of the snapshots that opening found.
     [[nodiscard]] std::vector<std::string>& found() noexcept { return ids_; }
 
-    /// The id of the log that the snapshots are beside; nothing in a new directory.
+    /// The id of the log to which the snapshots belong; nothing in a new directory.
     [[nodiscard]] Result<std::optional<Id>, PersistenceError> log() {
         if (!has_log_) return std::optional<Id>{};
         const auto file = load({});

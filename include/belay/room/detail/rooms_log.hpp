@@ -56,8 +56,8 @@ public:
 
     // ---- changes --------------------------------------------------------------------------------
 
-    /// Errors: unknown_room; as appending. Of an update in several records some may be in the log
-    /// then; they count for nothing.
+    /// Errors: unknown_room; as appending. Then some records of an update in several records may be
+    /// in the log, and are ignored.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
         const std::size_t head = room_record_head_bytes + id.size();
@@ -203,7 +203,8 @@ private:
             return ~std::size_t{0};
         }
     }
-    // The states of all rooms are in the log, whatever its limit; twice, while they are repeated.
+    // The log contains the states of all rooms, also above its limit, and twice while they are
+    // repeated.
     [[nodiscard]] bool is_long() const noexcept {
         const std::uint64_t held = held_.sum();
         return held > bytes_max_ && held - bytes_max_ > 2 * index_.states_bytes();

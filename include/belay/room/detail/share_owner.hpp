@@ -48,7 +48,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 }
 
 /// Returns the part of an address that one subscriber has: an IPv4 address, or a 64-bit network of
-/// IPv6. Text that is no address is an owner of its own, or one as if it was an address.
+/// IPv6. Other text without a colon is returned as it stands.
 ///
 /// It calls no function of the system, because rooms need only the standard library.
 /// Complexity: O(size of the text).

@@ -36,15 +36,16 @@ public:
     };
 
     /// A message that a hook reads, taken out of the window, because the hook may acknowledge it.
-    class Loan {
+    class HookMessage {
     public:
-        Loan(OutboxWindow& window, std::uint64_t number, const driver::TurnGuard& guard) noexcept
+        HookMessage(OutboxWindow& window, std::uint64_t number,
+                    const driver::TurnGuard& guard) noexcept
             : window_{window}, number_{number}, guard_{guard} {
             if (Item* const item = window_.find(number_)) message_ = std::move(item->message);
         }
-        Loan(const Loan&) = delete;
-        Loan& operator=(const Loan&) = delete;
-        ~Loan() {
+        HookMessage(const HookMessage&) = delete;
+        HookMessage& operator=(const HookMessage&) = delete;
+        ~HookMessage() {
             if (guard_.gone()) return;
             Item* const item = window_.find(number_);
             if (item != nullptr && !item->refused) item->message = std::move(message_);

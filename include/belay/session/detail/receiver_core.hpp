@@ -60,7 +60,7 @@ public:
         const std::uint64_t seen = known ? larger(record->attach, attach_of(h.journal)) : 0;
         // An attach that cannot be would shut every honest one out that comes after it. Against the
         // record, which only work lifts.
-        const std::uint64_t run_max = believed_run_max(known ? record->attach : 0);
+        const std::uint64_t run_max = run_max_of(known ? record->attach : 0);
         if ((h.attach >> 32U) > run_max) {
             return {Greeting::reject, SessionErrc::far_ahead, run_max << 32U | last_u32};
         }
@@ -106,7 +106,7 @@ public:
         return g;
     }
 
-    /// Step 4, after everybody else is closed and settled: the record to make durable.
+    /// Step 4, after all other connections are closed and settled: the record to make durable.
     [[nodiscard]] static Progress adoption(const session_format::Hello& h) {
         return {.journal = h.journal,
                 .attach = h.attach,
@@ -183,7 +183,7 @@ private:
 
     /// An authorized sender may have crashed at each start for weeks, and can harm only itself. It
     /// leaves space for as many runs again.
-    [[nodiscard]] std::uint64_t believed_run_max(std::uint64_t recorded) const noexcept {
+    [[nodiscard]] std::uint64_t run_max_of(std::uint64_t recorded) const noexcept {
         const std::uint64_t run = recorded >> 32U;
         return run + (authorized_ ? (last_u32 - run) / 2 : smaller(runs_ahead_max, last_u32 - run));
     }

@@ -40,7 +40,7 @@ struct ReceiverPeer {
     std::uint64_t pong = 0;  ///< the newest PING's number
     session_format::Hello hello{};
 
-    void owe_pong(std::uint64_t number) noexcept {
+    void schedule_pong(std::uint64_t number) noexcept {
         pong_due = true;
         pong = number;
     }
@@ -49,7 +49,7 @@ struct ReceiverPeer {
         return phase == PeerPhase::pending && hello.sender == sender;
     }
     /// Returns the order in which connections give way when a limit is reached; see
-    /// ServedPeers::giving_way. Attached senders come last.
+    /// ServedPeers::to_displace. Attached senders come last.
     [[nodiscard]] unsigned rank(bool pending_too) const noexcept {
         if (!greeted()) return 0;
         return pending_too && phase == PeerPhase::pending ? 1 : 2;
@@ -78,7 +78,7 @@ struct ReceiverPeer {
 /// Sends a frame that is only a sign of life. If the output is full, the other end does not read,
 /// and that ends the connection in time.
 template <class Peer>
-void say(Peer& peer, session_format::FrameType type, std::uint64_t number, Instant now) {
+void send_frame(Peer& peer, session_format::FrameType type, std::uint64_t number, Instant now) {
     Bytes message;
     session_format::append_frame(message, {.type = type, .number = number});
     static_cast<void>(peer.send(message, now));
@@ -88,7 +88,7 @@ void say(Peer& peer, session_format::FrameType type, std::uint64_t number, Insta
 template <class Peer>
 class AckList {
 public:
-    void owe(Peer& peer) {
+    void add(Peer& peer) {
         peer.ack_due = true;
         if (peer.ack_listed) return;
         peers_.push_back(&peer);

@@ -19,7 +19,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// A file, whatever its names.
+/// A file, independent of its names.
 struct DiskFile {
     DiskInode bytes;
     std::uint64_t number = 0;

@@ -61,8 +61,8 @@ struct Readiness {
 /// One TCP socket of a host's process, for bindings to socket libraries.
 ///
 /// It behaves as a socket of Linux does. `on_change` is called when a call may succeed that would
-/// have blocked, also while the process is frozen: it must not run code of the process. The
-/// destructor closes the socket.
+/// have blocked. This also happens while the process is frozen, so it must not run code of the
+/// process. The destructor closes the socket.
 ///
 /// Thread safety: the world's thread.
 class Socket : private ByteSocket {

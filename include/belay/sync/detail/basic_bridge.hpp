@@ -67,7 +67,7 @@ public:
         if (phase_ == Phase::stopping && engine_.is_wound_down()) return always;
         Instant due = phase_ == Phase::running ? never : stop_by_;
         if (phase_ == Phase::closing) {
-            due = smaller(due, goodbye_.deadline());
+            due = smaller(due, remote_close_.deadline());
         } else {
             due = smaller(due, engine_.deadline());
         }
@@ -78,10 +78,10 @@ public:
     /// Runs one turn: commands, then answers, then the sessions that are ready. Hooks run at its
     /// beginning and its end.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Bridge::advance: a hook must not call it");
+        BELAY_PRECONDITION(!lifetime_.in_turn(), "Bridge::advance: a hook must not call it");
         box_->begin_turn();
         now_ = larger(now_, now);
-        const driver::TurnGuard guard{line_};
+        const driver::TurnGuard guard{lifetime_};
         if (!notify_observer(guard)) return;
         while (box_->size() != 0) {
             static_cast<void>(box_->pop());
@@ -98,7 +98,7 @@ public:
         }
         if (phase_ == Phase::running || phase_ == Phase::stopping) engine_.advance(now_);
         if (phase_ == Phase::stopping && (engine_.is_wound_down() || stop_by_ <= now_)) close();
-        if (phase_ == Phase::closing) await_goodbye();
+        if (phase_ == Phase::closing) await_remote_close();
         dropped_ = engine_.take_dropped() && phase_ != Phase::ended;
         publish();
         static_cast<void>(notify_observer(guard));
@@ -113,8 +113,8 @@ public:
         box_->waker().touch();
     }
     /// Ends both halves within a second. If the remote is available, the bridge pushes local edits,
-    /// as far as the remote answers in that time, and then closes the remote. ended() returns true
-    /// when that is over. From then on the bridge calls neither side, and no hook after the
+    /// as far as the remote answers in that time. It then closes the remote. `ended()` is true when
+    /// that is over. From then on the bridge calls neither side. It calls no hook after the
     /// on_state that reports the end.
     void stop() {
         now_ = larger(now_, box_->waker().now());
@@ -177,13 +177,13 @@ protected:
     }
 
 private:
-    friend struct LifelineOf;
+    friend struct LifetimeFlagOf;
     enum class Phase : std::uint8_t { idle, starting, running, stopping, closing, ended };
-    static constexpr Duration goodbye_max = std::chrono::seconds{1};
+    static constexpr Duration remote_close_max = std::chrono::seconds{1};
 
     void begin_stop() {
         if (stop_by_ != never) return;
-        stop_by_ = after(now_, goodbye_max);
+        stop_by_ = after(now_, remote_close_max);
         if (phase_ == Phase::running) {
             phase_ = Phase::stopping;
             engine_.wind_down(now_);
@@ -203,28 +203,28 @@ private:
     }
     void close_remote() {
         const typename Engine::Sides::Inside inside{engine_.sides()};
-        goodbye_.attach(box_->waker());
+        remote_close_.attach(box_->waker());
 #if defined(__cpp_exceptions)
         try {
-            engine_.sides().remote.close(goodbye_.ask());
+            engine_.sides().remote.close(remote_close_.ask());
         } catch (...) {
-            goodbye_.drop();
+            remote_close_.drop();
             engine_.pending_events().error({}, BridgeError::Step::close, failure_of_exception());
         }
 #else
-        engine_.sides().remote.close(goodbye_.ask());
+        engine_.sides().remote.close(remote_close_.ask());
 #endif
     }
-    void await_goodbye() {
-        if (goodbye_.answered()) {
-            const std::optional<Failure> answer = goodbye_.take();
+    void await_remote_close() {
+        if (remote_close_.answered()) {
+            const std::optional<Failure> answer = remote_close_.take();
             const Failure failure = answer.value_or(Failure::from(SyncErrc::unanswered));
             if (failure.cause != Cause::none) {
                 engine_.pending_events().error({}, BridgeError::Step::close, failure);
             }
-        } else if (goodbye_.waits()) {
+        } else if (remote_close_.waits()) {
             if (now_ < stop_by_) return;
-            goodbye_.drop();
+            remote_close_.drop();
             engine_.pending_events().error(
                 {}, BridgeError::Step::close,
                 Failure::from(std::make_error_code(std::errc::timed_out)));
@@ -255,8 +255,8 @@ private:
     Local local_;
     Remote remote_;
     [[no_unique_address]] Observer observer_;
-    driver::Lifeline line_;
-    driver::Question<Failure> goodbye_;
+    driver::LifetimeFlag lifetime_;
+    driver::Question<Failure> remote_close_;
     Instant now_ = always;
     Instant stop_by_ = never;
     Phase phase_ = Phase::idle;

@@ -30,7 +30,7 @@ public:
     using PendingEvents = BridgePendingEvents<Self, Content, Observer>;
     using Calls = BridgeCalls<Content, Policy, PendingEvents>;
     using Call = typename Calls::Call;
-    using Line = BridgeSession::Line;
+    using ReadyQueue = BridgeSession::ReadyQueue;
 
     BridgeEngine(const Sides& sides, Policy policy, const BridgeOptions& options,
                  const Health& health, const Waker& waker)
@@ -54,7 +54,7 @@ public:
     void changed(std::string_view name, Instant now) {
         BridgeSession& s = sessions_.at(name);
         s.edited = s.reported = true;
-        if (s.due != never || s.line == Line::edits) return;
+        if (s.due != never || s.queue == ReadyQueue::edits) return;
         sessions_.set_due(s, after(now, options_.push.debounce));
     }
 
@@ -90,7 +90,7 @@ public:
             sessions_.clear_due(s);
             sessions_.leave(s);
             s.again = s.busy && s.edited;
-            if (s.edited && !s.wait && !s.busy) sessions_.ready(s, Line::edits);
+            if (s.edited && !s.wait && !s.busy) sessions_.ready(s, ReadyQueue::edits);
         });
         for (std::size_t i = 0; i < calls_.size(); ++i) {
             const BridgeSession* const s = calls_[i].session();
@@ -147,14 +147,14 @@ private:
             // A session that waits after a failure of its own gets ready by itself.
             if (s.busy || (s.wait && s.due != never)) continue;
             s.wanted = true;
-            sessions_.ready(s, Line::pulls);
+            sessions_.ready(s, ReadyQueue::pulls);
         }
         sessions_.forget_unlisted();
     }
     void get_ready(BridgeSession& s) noexcept {
         s.wanted = s.wanted && (s.edited || s.listed);  // or it is gone here
         if (s.busy) return static_cast<void>(s.again = true);
-        sessions_.ready(s, s.edited ? Line::edits : Line::pulls);
+        sessions_.ready(s, s.edited ? ReadyQueue::edits : ReadyQueue::pulls);
     }
     [[nodiscard]] bool may_call() const noexcept {
         if (!calls_.has_left()) return false;
@@ -189,7 +189,7 @@ private:
         }
         s.busy = s.again = false;
         (options_.pull.enabled ? s.wanted : s.edited) = true;
-        if (!stopping_) sessions_.ready(s, Line::pulls);
+        if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
     }
 
     void begin(BridgeSession& s) {
@@ -376,7 +376,7 @@ private:
         (call.kind() == Call::Kind::push ? s.edited : s.wanted) = true;
         s.again = false;
         drop(call);
-        if (!stopping_) sessions_.ready(s, Line::pulls);
+        if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
     }
     /// Returns whether the fleet waits for a call, and none is due.
     [[nodiscard]] bool needs_call() const noexcept {
@@ -419,7 +419,7 @@ private:
                 ++s.outrun;
                 s.busy = s.again = false;
                 s.wanted = options_.pull.enabled;
-                return sessions_.ready(s, Line::edits);
+                return sessions_.ready(s, ReadyQueue::edits);
             }
             pending_events_.error(s.name, push ? Step::push : Step::fetch, failure);
             return hold(s, failure);
@@ -430,7 +430,7 @@ private:
             health_.failed(bounded(failure), reply.rejected, turn);
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
-        if (!stopping_) sessions_.ready(s, Line::pulls);
+        if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
     }
 
     void reconcile(BridgeSession& s, std::optional<Scene<Content>>&& got) {

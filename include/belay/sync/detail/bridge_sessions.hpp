@@ -52,17 +52,17 @@ struct BridgeSession {
     bool is_new = false;
     /// The stored base was read.
     bool recalled = false;
-    /// The line of ready sessions that it is in; see BridgeSessions.
-    enum class Line : std::uint8_t { none, edits, pulls } line = Line::none;
+    /// The queue of ready sessions that it is in; see BridgeSessions.
+    enum class ReadyQueue : std::uint8_t { none, edits, pulls } queue = ReadyQueue::none;
     BridgeSession* before = nullptr;
     BridgeSession* after = nullptr;
 };
 
-/// All sessions, two lines of those that are ready, and the times of the others.
+/// All sessions, two queues of those that are ready, and the times of the others.
 ///
 /// Complexity: O(log n) each.   Thread safety: one thread.
 class BridgeSessions {
-    using Line = BridgeSession::Line;
+    using ReadyQueue = BridgeSession::ReadyQueue;
     struct Times {
         bool operator()(const BridgeSession* a, const BridgeSession* b) const noexcept {
             return a->due != b->due ? a->due < b->due : a->order < b->order;
@@ -89,8 +89,8 @@ public:
     void forget_unlisted() noexcept {
         for (auto at = all_.begin(); at != all_.end();) {
             BridgeSession& s = at->second;
-            const bool idle =
-                !s.busy && !s.edited && s.line == BridgeSession::Line::none && s.due == never;
+            const bool idle = !s.busy && !s.edited && s.queue == BridgeSession::ReadyQueue::none &&
+                              s.due == never;
             at = !s.listed && idle ? all_.erase(at) : std::next(at);
         }
     }
@@ -104,29 +104,29 @@ public:
 
     // ---- ready sessions -------------------------------------------------------------------------
 
-    /// Puts a session at the end of a line. A session with edits moves from the line of the pulls
+    /// Puts a session at the end of a queue. A session with edits moves from the queue of the pulls
     /// to that of the edits.
-    void ready(BridgeSession& s, Line line) noexcept {
-        if (s.line == line || s.line == Line::edits) return;
+    void ready(BridgeSession& s, ReadyQueue queue) noexcept {
+        if (s.queue == queue || s.queue == ReadyQueue::edits) return;
         leave(s);
-        s.line = line;
-        Ends& ends = ends_of(line);
+        s.queue = queue;
+        Ends& ends = ends_of(queue);
         s.before = ends.last;
         (ends.last != nullptr ? ends.last->after : ends.first) = &s;
         ends.last = &s;
     }
     void leave(BridgeSession& s) noexcept {
-        if (s.line == Line::none) return;
-        Ends& ends = ends_of(s.line);
+        if (s.queue == ReadyQueue::none) return;
+        Ends& ends = ends_of(s.queue);
         (s.before != nullptr ? s.before->after : ends.first) = s.after;
         (s.after != nullptr ? s.after->before : ends.last) = s.before;
         s.before = s.after = nullptr;
-        s.line = Line::none;
+        s.queue = ReadyQueue::none;
     }
     [[nodiscard]] bool has_ready() const noexcept {
         return edits_.first != nullptr || pulls_.first != nullptr;
     }
-    /// Takes the next session out of its line.   Pre: has_ready().
+    /// Takes the next session out of its queue.   Pre: has_ready().
     [[nodiscard]] BridgeSession& next() noexcept {
         BridgeSession& s = edits_.first != nullptr ? *edits_.first : *pulls_.first;
         leave(s);
@@ -167,8 +167,8 @@ private:
         BridgeSession* first = nullptr;
         BridgeSession* last = nullptr;
     };
-    [[nodiscard]] Ends& ends_of(Line line) noexcept {
-        return line == Line::edits ? edits_ : pulls_;
+    [[nodiscard]] Ends& ends_of(ReadyQueue queue) noexcept {
+        return queue == ReadyQueue::edits ? edits_ : pulls_;
     }
 
     std::map<std::string, BridgeSession, std::less<>> all_;

@@ -56,8 +56,8 @@ struct ConflictEntry {
 [[nodiscard]] constexpr ConflictEntry find_causal_conflict(OperationKind kind,
                                                            const part::ElementState& local,
                                                            const Stamp& saw) noexcept {
-    // A `saw` later than the version here is a conflict, too: the store may lack that version, or
-    // have decided against it, and in neither case has the author seen what is here.
+    // A `saw` later than the version here is a conflict, too. The store may lack that version, or
+    // have decided against it. In both cases the author has not seen the version here.
     if (local.presence == part::Presence::absent || local.stamp == saw) return {};
     if (kind == OperationKind::remove && local.presence == part::Presence::removed) {
         // A version that the store lacks may come yet. Its author has not seen that this operation

@@ -27,9 +27,12 @@ enum class EditState : std::uint8_t {
     dropped,   ///< the application has given it up, or the server has decided it
 };
 
-/// A record: tag, state, error (4 bytes, of SyncErrc), id (16), stamp (28), kind, flags, saw (28,
-/// flag 1), element, value (flag 2) and base (flag 4), each with its length in 4 bytes; the id that
-/// the edit had first (16, flag 8). Numbers are little endian.
+/// A record consists of these fields, with their sizes in bytes:
+/// - tag, state, error (4, of SyncErrc), id (16), stamp (28), kind, flags, saw (28, flag 1);
+/// - element, value (flag 2) and base (flag 4), each with its length in 4 bytes;
+/// - the id that the edit had first (16, flag 8).
+///
+/// Numbers are little endian.
 template <CodecLike Codec>
 class EditRecord {
 public:

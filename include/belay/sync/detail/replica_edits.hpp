@@ -77,7 +77,7 @@ public:
     };
     using Edits = EditList<Edit>;
 
-    /// If an exception leaves a sync, nobody has its report. The edits are then sent again, and the
+    /// If an exception leaves a sync, its report is lost. The edits are then sent again, and the
     /// next report has the versions that this one would have listed.
     template <class Report>
     struct Interruption {
@@ -306,7 +306,7 @@ private:
     /// an edit without those of the later edits of its element.
     class FormerStamps {
     public:
-        /// An edit that was stamped anew, and the number of the record that says so.
+        /// An edit that was stamped anew, and the number of the record that notes it.
         struct Change {
             std::uint64_t seq;
             std::uint64_t number;

@@ -93,7 +93,7 @@ private:
             report.received += page->changes.size();
             position_.cursor = page->next;
             more = page->more;
-            // What follows is new, so the cursor of each page is kept.
+            // The following pages are new, so the cursor of each page is kept.
             const bool is_read_again =
                 of_ == Of::again && position_.cursor.changes >= position_.had.changes;
             if (is_read_again || (!more && of_ != Of::changes)) {

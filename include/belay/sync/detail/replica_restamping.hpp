@@ -27,7 +27,8 @@ struct LimitedWallClock {
 };
 
 /// Stamps anew the edits that a server has refused as from_the_future, or as too_old if that is
-/// wanted, and the later ones of their elements, which it then has not applied either.
+/// wanted. It also stamps the later edits of their elements, which the server has not applied
+/// either.
 template <class Edits>
 class ReplicaRestamping {
     using Edit = typename Edits::Edit;
@@ -94,10 +95,13 @@ private:
     /// Lets the operations that saw a version ahead of the server's clock name none, since no stamp
     /// above such a version is accepted.
     ///
-    /// It is an edit that the server never gets, since it was dropped or rejected, or the version
-    /// of the server, whose clock was ahead. `ahead` lists the operations that get it back: those
-    /// of the second kind, and removals. A restored server lacks the version that a removal saw,
-    /// and may get it again. If it has an earlier removal meanwhile, it must distinguish the two.
+    /// It is one of two kinds:
+    /// - an edit that the server never gets, because it was dropped or rejected;
+    /// - the version of the server, whose clock was ahead.
+    ///
+    /// `ahead` lists the operations that get it back: those of the second kind, and removals. A
+    /// restored server lacks the version that a removal saw, and may get it again. If it has an
+    /// earlier removal meanwhile, it must distinguish the two.
     ///
     /// An edit replaces a version that this device cannot read. If that is ahead of the clock, a
     /// later stamp cannot show this, so the operation names that version.
@@ -128,9 +132,9 @@ private:
         }
         return {};
     }
-    /// Gives an operation its version back. If the server has that, the ones that follow it get the
-    /// versions that the server will make: it lifts the stamp of an operation above the version
-    /// that it replaces.
+    /// Gives an operation its version back. If the server has that version, the operations that
+    /// follow get the versions that the server will make. It raises the stamp of an operation above
+    /// the version that it replaces.
     static void follow(std::vector<Op>& operations, const Ahead& one, const Id& origin) {
         Stamp made = operations[one.index].stamp;
         Stamp lifted = stamp_above(one.saw, origin);

@@ -40,7 +40,7 @@ public:
     /// Calls `f` with each number that it decides by, for sim::exhaust.
     template <class F>
     constexpr void each_field(F&& f) const {
-        // The oldest one makes way next, whatever its place.
+        // The oldest one is replaced next, at any place.
         for (std::size_t i = 0; i < hashes_.size(); ++i) {
             f(i < count_ ? hashes_[(count_ - 1 - i) % hashes_.size()] : 0);
         }
@@ -329,9 +329,9 @@ struct SceneDecision {
 
 /// Decides what to do with a session.
 ///
-/// A side has changed if its content is not the base's, whatever its stamp. Stamps decide only
-/// which of two changes is kept. So a remote's grain of stamps, or its clock, cannot make two
-/// clients undo each other's changes for ever.
+/// A side has changed if its content is not the base's. Stamps decide only which of two changes is
+/// kept. So a remote's grain of stamps, or its clock, cannot make two clients undo each other's
+/// changes for ever.
 ///
 /// Complexity: O(1).
 [[nodiscard]] constexpr SceneDecision reconcile_scenes(const SceneSides& sides) noexcept {
@@ -344,8 +344,8 @@ struct SceneDecision {
     if (!remote) return {local && !local->removed ? Move::push : Move::none, false, false};
     if (!local) return {remote->removed ? Move::none : Move::apply, false, true};
     if (local->hash == remote->hash) return {Move::none, false, true};
-    // The remote scene has not changed there. So the difference is a local edit, whatever stamp a
-    // remote with its own clock reports.
+    // The remote scene has not changed there. So the difference is a local edit. The stamp of a
+    // remote with its own clock does not matter.
     if (sides.sent || (base && base->hash == remote->hash)) return {Move::push, false, true};
     if (base) {
         const bool unpushed = local->hash != base->hash;

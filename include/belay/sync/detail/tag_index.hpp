@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class TagIndex {
 public:
     struct Place {
-        std::uint32_t tag = 0;  // its home is its lowest bits, whatever the size
+        std::uint32_t tag = 0;  // its lowest bits are its home, for every size
         std::uint32_t at = 0;   // the number; 0: empty
     };
 

@@ -82,8 +82,8 @@ namespace belay { inline namespace BELAY_ABI { namespace windows::detail {
         case ERROR_INVALID_FUNCTION:
             return std::errc::function_not_supported;
         default:
-            // The numbers of errno end before 200. Among those of Windows below it are the errors
-            // of devices, such as 27, a sector that is not found.
+            // The numbers of errno end before 200. Windows has errors of devices below that number,
+            // such as 27, a sector that is not found.
             return code < 200 || code == ERROR_IO_DEVICE ? std::errc::io_error : std::errc{};
     }
 }

@@ -187,8 +187,8 @@ public:
 
     // ---- copying --------------------------------------------------------------------------------
 
-    /// Copies items from the front to the end while too many bytes after them are dead, and copies
-    /// the keys if only they keep the log. It copies at least one item, and otherwise at most 64
+    /// Copies items from the front to the end while too many bytes after them are dead. Copies the
+    /// keys if the log is kept for them only. It copies at least one item, and otherwise at most 64
     /// KiB plus twice the bytes released since the last call.
     ///
     /// The next call retries what fails now.   Throws: std::bad_alloc.

@@ -141,7 +141,7 @@ private:
         const std::uint32_t i = table().slot_of(item);
         WorkSlot counted = slots()[i];
         if (counted.deliveries != WorkOptions::any_number) ++counted.deliveries;
-        if (options().count_before_lending) {
+        if (options().count_before_lease) {
             // After a commit that found no space, the log has the note already. Another one for
             // each call would make the log grow.
             std::error_code error = counted.ahead ? std::error_code{} : items_.note(counted);
@@ -159,7 +159,7 @@ private:
         WorkSlot& slot = slots()[i];
         slot.deliveries = counted.deliveries;
         slot.token = ++tokens_;
-        slot.counted = options().count_before_lending;
+        slot.counted = options().count_before_lease;
         const Instant until = after(items_.clock().now, options().lease);
         slots().make_wait(i, WorkItem::State::leased, until);
         return Lease{.id = item.id,

@@ -87,7 +87,7 @@ private:
         table_.add_entry(WorkPositions::framed(0), Holds::body);
         slots_.add({.id = number, .position = number});
     }
-    /// Makes unreadable items dead, whatever was noted of them, unless they were copied.
+    /// Makes unreadable items dead unless they were copied. Their notes do not matter.
     void make_unreadable_dead() noexcept {
         for (const std::uint64_t number : unreadable_) {
             const WorkPlace item = table_.find(number);

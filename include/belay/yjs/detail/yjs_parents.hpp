@@ -223,7 +223,7 @@ private:
         return StructReader<false>{in, nesting_ceiling}.read_place({});
     }
 
-    /// Calls `f(struct, number)` for the values of keys. Of the structs, only the heads are read.
+    /// Calls `f(struct, number)` for the values of keys. It reads only the heads of the structs.
     template <class F>
     void for_each_keyed(F&& f) const {
         for (std::size_t block = 0; block < blocks_.size(); ++block) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/asio_tcp_wire.hpp
-/// AsioTcpWire: the socket of one connection of AsioTcp. The handlers of asio keep it alive.
+/// \file belay/adapter/detail/asio_tcp_stream.hpp
+/// AsioTcpStream: the socket of one connection of AsioTcp. The handlers of asio keep it alive.
 #pragma once
 
 #include <array>     // std::array
@@ -53,14 +53,14 @@ struct AsioSocketOf<Asio, OverUnix> {
 /// One connection over asio. Every handler holds a reference, and does nothing after the
 /// connection has ended: asio calls cancelled handlers later, and calls queued ones with success.
 ///
-/// The wire waits until the socket is readable or writable, and then reads or writes by itself.
+/// It waits until the socket is readable or writable, and then reads or writes by itself.
 /// asio never holds a buffer, so messages may be added at any time.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Context, FramingLike Framing, class Over>
-class AsioTcpWire : public StreamConnection<AsioTcpWire<Context, Framing, Over>, Framing>,
-                    public std::enable_shared_from_this<AsioTcpWire<Context, Framing, Over>> {
-    using Stream = StreamConnection<AsioTcpWire, Framing>;
+class AsioTcpStream : public StreamConnection<AsioTcpStream<Context, Framing, Over>, Framing>,
+                      public std::enable_shared_from_this<AsioTcpStream<Context, Framing, Over>> {
+    using Stream = StreamConnection<AsioTcpStream, Framing>;
     friend Stream;
     using Asio = AsioOf<Context>;
     using Tcp = typename Asio::Tcp;
@@ -72,8 +72,8 @@ class AsioTcpWire : public StreamConnection<AsioTcpWire<Context, Framing, Over>,
     static constexpr bool is_unix = std::same_as<Over, OverUnix>;
 
 public:
-    AsioTcpWire(Context& context, const Framing& framing, std::size_t output_bytes_max,
-                const Link<Bytes>& link, Layer layer)
+    AsioTcpStream(Context& context, const Framing& framing, std::size_t output_bytes_max,
+                  const Link<Bytes>& link, Layer layer)
         : Stream{framing, output_bytes_max, link},
           context_{context},
           socket_{context},

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// Goal: a program with a former name of this version's types compiles.
+// Method: each former name is the present type.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+#include <type_traits>
+
+#include <belay/core/machine_like.hpp>
+#include <belay/link/validated.hpp>
+
+using namespace belay;
+
+static_assert(std::is_same_v<driver::Lifeline, driver::LifetimeFlag>);
+static_assert(std::is_same_v<part::Say<int, int>, part::CheckSender<int, int>>);
