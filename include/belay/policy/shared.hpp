@@ -335,7 +335,7 @@ private:
         }
     }
 
-    // With AskAgain, the caller goes on whatever the object advises.
+    // With AskAgain, the caller goes on, with any advice of the object.
     [[nodiscard]] constexpr Advice goes_on(const Advice& advice,
                                            [[maybe_unused]] Instant now) const noexcept {
         if constexpr (reserves) {
