@@ -34,6 +34,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <random>
@@ -530,10 +531,8 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
           who + "called \"fork\", which a world does not have");
     CHECK(refusal([] { syscall(39); }) ==
           who + "made the system call 39 by \"syscall\", which a world does not have");
-    CHECK(refusal([] { static_cast<void>(fopen("/etc/hosts", "r")); }) ==
-          who +
-              "called \"fopen\", which a world does not have; std::fstream calls it, too. Use "
-              "open(), read() and write(), or read the file before the world runs");
+    CHECK(refusal([] { static_cast<void>(freopen("/etc/hosts", "r", stdin)); }) ==
+          who + "called \"freopen\", which a world does not have");
     CHECK(refusal([] { socket(AF_INET, SOCK_DGRAM, 0); }).find("TCP over IPv4 only") !=
           std::string::npos);
     CHECK(refusal([] {
@@ -1194,6 +1193,14 @@ std::string write_after(const std::function<void()>& prepare, bool other_writes 
     }
     return {};
 }
+std::string refusal_of_wait() {
+    return write_after([] {
+        sigset_t pipe{};
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        sigtimedwait(&pipe, nullptr, nullptr);
+    });
+}
 bool ended_by_pipe(const std::string& sentence, const char* program = "careful") {
     return sentence.find('"' + std::string{program} + "\" was ended by SIGPIPE") !=
            std::string::npos;
@@ -1281,6 +1288,215 @@ TEST_CASE("A handler of SIGPIPE that counts once is called once",
 
 namespace {
 
+std::string pipe_log;  // of what the handler below has seen
+int pipe_depth, pipe_writes;
+
+/// Writes again in the handler, as often as `pipe_writes` says.
+void count_pipe(int) {
+    pipe_log += "(" + std::to_string(pipe_depth++);
+    if (pipe_writes-- > 0) write_broken();
+    --pipe_depth;
+    pipe_log += ")";
+}
+/// Blocks SIGPIPE in each way that there is.   Returns: what happened.
+std::string block_pipe_signals() {
+    pipe_log.clear();
+    pipe_depth = pipe_writes = 0;
+    sigset_t pipe{}, old{};
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    const auto pending = [] {
+        sigset_t now{};
+        CHECK(sigpending(&now) == 0);
+        pipe_log += sigismember(&now, SIGPIPE) == 1 ? " pending" : " nothing";
+    };
+    // As libraries do: no handler is called.
+    CHECK(pthread_sigmask(SIG_BLOCK, &pipe, &old) == 0);
+    CHECK(sigismember(&old, SIGPIPE) == 0);
+    write_broken();
+    write_broken();
+    pending();
+    const timespec none{};
+    siginfo_t info{};
+    CHECK(sigtimedwait(&pipe, &info, &none) == SIGPIPE);
+    CHECK(info.si_signo == SIGPIPE);
+    CHECK(sigtimedwait(&pipe, nullptr, &none) == -1);
+    CHECK(errno == EAGAIN);
+    pending();
+    CHECK(pthread_sigmask(SIG_SETMASK, &old, nullptr) == 0);
+    CHECK(pthread_sigmask(99, &pipe, nullptr) == EINVAL);
+    CHECK(sigprocmask(99, &pipe, nullptr) == -1);
+    CHECK(errno == EINVAL);
+    // A handler is called when the signal is no longer blocked, once.
+    const auto before = signal(SIGPIPE, count_pipe);
+    CHECK(sigprocmask(SIG_BLOCK, &pipe, nullptr) == 0);
+    write_broken();
+    write_broken();
+    pipe_log += " blocked";
+    CHECK(sigprocmask(SIG_UNBLOCK, &pipe, nullptr) == 0);
+    // A signal during its handler waits for its end, except with SA_NODEFER.
+    pipe_writes = 2;
+    write_broken();
+    struct sigaction nested {};
+    nested.sa_handler = count_pipe;
+    nested.sa_flags = SA_NODEFER;
+    CHECK(sigaction(SIGPIPE, &nested, nullptr) == 0);
+    pipe_writes = 2;
+    write_broken();
+    // The functions of System V, and other names.
+    CHECK(sigset(SIGPIPE, SIG_HOLD) == count_pipe);
+    write_broken();
+    pending();
+    CHECK(sigset(SIGPIPE, count_pipe) == SIG_HOLD);
+    CHECK(sighold(SIGPIPE) == 0);
+    write_broken();
+    CHECK(sigrelse(SIGPIPE) == 0);
+    CHECK(sigignore(SIGPIPE) == 0);
+    write_broken();
+    CHECK(ssignal(SIGPIPE, count_pipe) == SIG_IGN);
+    write_broken();
+    CHECK(signal(SIGPIPE, before) == count_pipe);
+    return pipe_log;
+}
+
+}  // namespace
+
+TEST_CASE("A program blocks SIGPIPE as on Linux", "[adapter][libc_sim][regression]") {
+    std::string in_world;
+    {
+        Programs p;
+        p.run("host", [&] { in_world = block_pipe_signals(); });
+        p.run("other", [] {
+            sigset_t all{};
+            sigfillset(&all);
+            CHECK(sigprocmask(SIG_BLOCK, &all, nullptr) == 0);
+        });
+        p.world.run_for(1s);
+    }
+    CHECK(in_world == block_pipe_signals());
+    CHECK(in_world.find(" pending nothing blocked(0)(0)(0)(0)") == 0);
+    // The mask is that of one program.
+    sigset_t now{};
+    CHECK(pthread_sigmask(SIG_SETMASK, nullptr, &now) == 0);
+    CHECK(sigismember(&now, SIGTERM) == 0);
+    CHECK(ended_by_pipe(write_after([] {
+        CHECK(sighold(SIGPIPE) == 0);
+        write_broken();
+        CHECK(sigrelse(SIGPIPE) == 0);
+    })));
+    CHECK(refusal_of_wait().find("\"sigtimedwait\"") != std::string::npos);
+}
+
+namespace {
+
+/// Uses files by streams, in a directory.   Returns: what they contain, and the results.
+std::string use_streams(const std::string& directory) {
+    std::string log;
+    const std::string path = directory + "/text";
+    const auto show = [&](const char* when) {
+        log += std::string{when} + ":";
+        FILE* const f = fopen(path.c_str(), "rb");
+        REQUIRE(f != nullptr);
+        char line[32];
+        while (fgets(line, sizeof line, f) != nullptr) log += line;
+        log += feof(f) != 0 ? "|" : "?";
+        CHECK(fclose(f) == 0);
+    };
+    CHECK(fopen(path.c_str(), "r") == nullptr);
+    log += std::strerror(errno);
+    CHECK(fopen(path.c_str(), "z") == nullptr);
+    CHECK(errno == EINVAL);
+    FILE* f = fopen(path.c_str(), "w");
+    REQUIRE(f != nullptr);
+    CHECK(fprintf(f, "%d\n", 12345) == 6);
+    struct stat s {};
+    CHECK(stat(path.c_str(), &s) == 0);
+    log += " " + std::to_string(s.st_size);  // it is buffered
+    CHECK(fflush(f) == 0);
+    CHECK(fsync(fileno(f)) == 0);
+    CHECK(fstat(fileno(f), &s) == 0);
+    log += " " + std::to_string(s.st_size);
+    CHECK(fputs("second\n", f) >= 0);
+    CHECK(fclose(f) == 0);
+    show(" written");
+    CHECK(fopen(path.c_str(), "wx") == nullptr);
+    log += std::strerror(errno);
+    f = fopen(path.c_str(), "r+");
+    CHECK(fseek(f, 1, SEEK_SET) == 0);
+    CHECK(fputc('X', f) == 'X');
+    CHECK(ftell(f) == 2);
+    CHECK(fseek(f, -3, SEEK_END) == 0);
+    log += static_cast<char>(fgetc(f));
+    CHECK(fclose(f) == 0);
+    f = fopen(path.c_str(), "a+e");
+    CHECK(fputs("third\n", f) >= 0);
+    rewind(f);
+    log += static_cast<char>(fgetc(f));
+    CHECK(fclose(f) == 0);
+    show(" appended");
+    const int fd = open(path.c_str(), O_RDONLY);
+    f = fdopen(fd, "r");
+    REQUIRE(f != nullptr);
+    CHECK(fileno(f) == fd);
+    CHECK(fputc('x', f) == EOF);
+    CHECK(ferror(f) != 0);
+    CHECK(fclose(f) == 0);
+    CHECK(close(fd) == -1);  // the stream has closed it
+    CHECK(fdopen(fd, "r") == nullptr);
+    log += std::strerror(errno);
+    {
+        std::ofstream out{path, std::ios::app};
+        out << "fourth " << 4.5 << "\n";
+    }
+    std::ifstream in{path};
+    for (std::string line; std::getline(in, line);) log += "[" + line + "]";
+    CHECK(fileno(stderr) == 2);
+    return log;
+}
+
+}  // namespace
+
+TEST_CASE("A program uses streams of files as on Linux", "[adapter][libc_sim][sim]") {
+    Programs p;
+    std::string in_world;
+    p.run("host", [&] {
+        CHECK(mkdir("/data", 0755) == 0);
+        in_world = use_streams("/data");
+    });
+    p.world.run_for(1s);
+    char directory[] = "/tmp/belay_streams_XXXXXX";
+    REQUIRE(mkdtemp(directory) != nullptr);
+    CHECK(in_world == use_streams(directory));
+    std::filesystem::remove_all(directory);
+    CHECK(in_world.find(" 0 6 written:12345\nsecond\n|") != std::string::npos);
+}
+
+TEST_CASE("A program that ends has flushed its streams, and a killed one has not",
+          "[adapter][libc_sim][sim]") {
+    const int end = GENERATE(0, 1, 2);
+    Programs p;
+    Host& host = p.run("host", [end] {
+        FILE* const f = fopen("/log", "w");
+        CHECK(fputs("synced ", f) >= 0);
+        CHECK(fflush(f) == 0);
+        CHECK(fsync(fileno(f)) == 0);
+        const int root = open("/", O_RDONLY);
+        CHECK(fsync(root) == 0);
+        CHECK(fputs("buffered", f) >= 0);
+        if (end == 1) exit(3);
+        if (end == 2) sleep(3600);
+    });
+    p.world.run_for(1s);
+    if (end == 2) p.world.kill(host);
+    const auto file = host.disk().open("log", belay::OpenMode::read);
+    REQUIRE(file);
+    CHECK(file->size().value() == (end == 2 ? 7 : 15));
+    fflush(nullptr);  // of the test: it writes nothing of a program
+    CHECK(file->size().value() == (end == 2 ? 7 : 15));
+}
+
+namespace {
+
 /// Lets the kernel probe a peer that is silent for 10 s, and then 3 times every 5 s.
 void keep_alive(int fd) {
     const auto set = [fd](int level, int name, int value) {
@@ -1293,6 +1509,51 @@ void keep_alive(int fd) {
 }
 
 }  // namespace
+
+// The times are those that Linux has shown between two network namespaces.
+TEST_CASE("Setting a number of keep-alive does not begin its time anew",
+          "[adapter][libc_sim][regression]") {
+    const auto seconds_until_end = [](auto&& change) {
+        Programs p;
+        Host& server = p.run("server", [] {
+            accept(listen_at(7), nullptr, nullptr);
+            sleep(1'000'000);
+        });
+        double seconds = 0;
+        Host& client = p.run("client", [&] {
+            const int fd = tcp_socket();
+            const auto set = [fd](int level, int name, int value) {
+                CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0);
+            };
+            set(IPPROTO_TCP, TCP_KEEPIDLE, 4);
+            set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
+            set(IPPROTO_TCP, TCP_KEEPCNT, 2);
+            REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+            const auto start = std::chrono::steady_clock::now();
+            change(set, false);
+            sleep(3);
+            change(set, true);
+            char c = 0;
+            CHECK(recv(fd, &c, 1, 0) == -1);
+            CHECK(errno == ETIMEDOUT);
+            seconds =
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        });
+        p.world.after(100ms, [&] { p.world.network().partition(client, server); });
+        p.world.run_for(1min);
+        return seconds;
+    };
+    CHECK(seconds_until_end([](auto& set, bool later) {
+              later ? set(IPPROTO_TCP, TCP_KEEPIDLE, 5) : set(SOL_SOCKET, SO_KEEPALIVE, 1);
+          }) == 9);
+    CHECK(seconds_until_end([](auto& set, bool later) {
+              if (later) set(SOL_SOCKET, SO_KEEPALIVE, 1);
+          }) == 11);
+    CHECK(seconds_until_end([](auto& set, bool later) {
+              set(SOL_SOCKET, SO_KEEPALIVE, 1);
+              if (later) set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+          }) == 10);
+}
 
 TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_sim][regression]") {
     const auto play = [](auto&& before, auto&& fault) {
