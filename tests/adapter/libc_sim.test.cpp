@@ -736,24 +736,70 @@ TEST_CASE("A world of programs runs in any thread of the test", "[adapter][libc_
     CHECK(code == 1);
 }
 
-TEST_CASE("Programs of worlds in several threads end the test with a sentence",
+TEST_CASE("Programs of two worlds at a time end the test with a sentence",
           "[adapter][libc_sim][unit]") {
     const std::string text = belay_test::aborts_with([] {
-        std::atomic<int> worlds{0};
-        const auto body = [&](World& world) {
-            Programs::run_in(world, "host", [] { sleep(1); });
-            world.run_for(1ms);
-            // The world waits for the other one, so that both are there at a time.
-            ++worlds;
-            while (worlds < 2) std::this_thread::yield();
-            return true;
-        };
-        static_cast<void>(belay::sim::explore(
-            {.seeds = 2, .jobs = 2, .recheck_percent = 0, .print = false, .environment = false},
-            std::cref(body)));
+        Programs one, two;
+        one.run("host", [] { sleep(1); });
+        two.run("host", [] { sleep(1); });
     });
     INFO(text);
-    CHECK(text.find("explore with jobs = 1") != std::string::npos);
+    CHECK(text.find("destroy the other world before") != std::string::npos);
+}
+
+TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_sim][sim]") {
+    const auto explore = [](std::uint32_t jobs, auto&& body, std::uint64_t seeds = 20) {
+        return belay::sim::explore({.seeds = seeds,
+                                    .scenario = {.within = 2s},
+                                    .jobs = jobs,
+                                    .recheck_percent = 0,
+                                    .print = false,
+                                    .environment = false},
+                                   body);
+    };
+    const auto asks = [](World& world, bool repeats) {
+        Programs::run_in(world, "server", serve_echo);
+        bool& done = world.make<bool>(false);
+        Programs::run_in(world, "client", [&done, repeats] {
+            do {
+                const int fd = tcp_socket();
+                const timeval limit{.tv_sec = 3, .tv_usec = 0};
+                setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+                char x = 'x';
+                sleep(1);
+                done = connect_to(fd, "10.0.0.1", 7) == 0 && send(fd, &x, 1, MSG_NOSIGNAL) == 1 &&
+                       recv(fd, &x, 1, 0) == 1;
+                close(fd);
+            } while (!done && repeats);
+        });
+        world.run_for(3s);
+        world.heal();
+        world.sometimes("a choice", world.choose("two", 2) == 0);
+        return world.eventually("answered", 5min, [&] { return done; });
+    };
+    const auto right = [asks](World& world) { return asks(world, true); };
+    const belay::sim::Report one = explore(1, right), three = explore(3, right);
+    CHECK(one.text() == three.text());
+    CHECK(one);
+    CHECK(three.seeds_run == 20);
+    CHECK(three.marks.at("a choice") > 1);
+    // The failure that is reported is the same.
+    const auto wrong = [asks](World& world) { return asks(world, false); };
+    const belay::sim::Report first = explore(1, wrong), same = explore(3, wrong);
+    REQUIRE(first.failing);
+    REQUIRE(same.failing);
+    CHECK(first.failing->seed.value == same.failing->seed.value);
+    CHECK(first.failing->hash == same.failing->hash);
+    CHECK(first.failing->smallest == same.failing->smallest);
+    CHECK(first.failing->diagram == same.failing->diagram);
+    // More jobs than seeds, and a process that ends.
+    CHECK(explore(5, right, 2).seeds_run == 2);
+    const belay::sim::Report ended = explore(2, [](World& world) {
+        world.run_for(1s);
+        _exit(0);
+        return true;
+    });
+    CHECK(ended.problem.find("a job has ended without a result") == 0);
 }
 
 TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
@@ -1469,6 +1515,31 @@ TEST_CASE("A program uses streams of files as on Linux", "[adapter][libc_sim][si
     CHECK(in_world == use_streams(directory));
     std::filesystem::remove_all(directory);
     CHECK(in_world.find(" 0 6 written:12345\nsecond\n|") != std::string::npos);
+}
+
+// The same calls on a tmpfs of 8 KiB have the same results.
+TEST_CASE("A program that fills the disk writes a part, and then nothing",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const int fd = open("/full", O_RDWR | O_CREAT, 0644);
+        const std::string much(10'000, 'x');
+        CHECK(write(fd, much.data(), much.size()) == 8192);
+        CHECK(write(fd, much.data(), much.size()) == -1);
+        CHECK(errno == ENOSPC);
+        CHECK(ftruncate(fd, 0) == 0);
+        CHECK(lseek(fd, 0, SEEK_SET) == 0);
+        iovec parts[2] = {{const_cast<char*>(much.data()), 5'000},
+                          {const_cast<char*>(much.data()), 5'000}};
+        CHECK(writev(fd, parts, 2) == 8192);
+        CHECK(writev(fd, parts, 2) == -1);
+        CHECK(errno == ENOSPC);
+        CHECK(pwrite(fd, much.data(), 10, 8190) == 2);  // over what is there
+        return 0;
+    });
+    host.disk().limit_bytes(8192);
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
 }
 
 TEST_CASE("A program that ends has flushed its streams, and a killed one has not",

@@ -27,6 +27,7 @@
 #endif
 
 #include <belay/adapter/detail/libc_sim_aliases.hpp>
+#include <belay/adapter/detail/libc_sim_jobs.hpp>
 #include <belay/adapter/detail/libc_sim_locks.hpp>
 #include <belay/adapter/detail/libc_sim_process.hpp>
 #include <belay/adapter/detail/libc_sim_refused.hpp>

@@ -125,7 +125,7 @@ public:
         const void* const world = &sim::detail::Kernel::fabric(host);
         BELAY_PRECONDITION(joins(world),
                            "sim::Program: the programs of a process must be of one world at a "
-                           "time; destroy the other world before, and explore with jobs = 1");
+                           "time; destroy the other world before");
         sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
     }
     LibcProcess(const LibcProcess&) = delete;
@@ -216,8 +216,7 @@ private:
         bool waits = false;
     };
 
-    /// The programs of the process, and their world. With several jobs, threads make worlds at the
-    /// same time.
+    /// The programs of the process, and their world. Threads may make worlds at the same time.
     struct Census {
         std::mutex mutex;
         const void* world = nullptr;
