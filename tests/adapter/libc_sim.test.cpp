@@ -1344,6 +1344,8 @@ void count_pipe(int) {
     --pipe_depth;
     pipe_log += ")";
 }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // of System V
 /// Blocks SIGPIPE in each way that there is.   Returns: what happened.
 std::string block_pipe_signals() {
     pipe_log.clear();
@@ -1404,6 +1406,7 @@ std::string block_pipe_signals() {
     CHECK(signal(SIGPIPE, before) == count_pipe);
     return pipe_log;
 }
+#pragma GCC diagnostic pop
 
 }  // namespace
 

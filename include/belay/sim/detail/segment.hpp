@@ -229,7 +229,9 @@ struct End {
         Station* const host = station;
         const std::uint16_t number = port;
         std::destroy_at(this);
-        ::new (this) End{.station = host, .port = number};
+        End* const other = ::new (this) End{};
+        other->station = host;
+        other->port = number;
     }
 };
 
