@@ -1406,6 +1406,11 @@ std::string block_pipe_signals() {
     CHECK(signal(SIGPIPE, before) == count_pipe);
     return pipe_log;
 }
+void hold_pipe() {
+    CHECK(sighold(SIGPIPE) == 0);
+    write_broken();
+    CHECK(sigrelse(SIGPIPE) == 0);
+}
 #pragma GCC diagnostic pop
 
 }  // namespace
@@ -1428,11 +1433,7 @@ TEST_CASE("A program blocks SIGPIPE as on Linux", "[adapter][libc_sim][regressio
     sigset_t now{};
     CHECK(pthread_sigmask(SIG_SETMASK, nullptr, &now) == 0);
     CHECK(sigismember(&now, SIGTERM) == 0);
-    CHECK(ended_by_pipe(write_after([] {
-        CHECK(sighold(SIGPIPE) == 0);
-        write_broken();
-        CHECK(sigrelse(SIGPIPE) == 0);
-    })));
+    CHECK(ended_by_pipe(write_after(hold_pipe)));
     CHECK(refusal_of_wait().find("\"sigtimedwait\"") != std::string::npos);
 }
 
