@@ -35,29 +35,30 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     std::fflush(nullptr);
     ::_exit(code);
 }
-/// Returns all that a process writes to a pipe, if it ends well; otherwise nothing.
-[[nodiscard]] inline std::string libc_result_of_job(pid_t process, int from) {
-    if (process < 0) return {};
+/// The process of a job, and the pipe to which it writes.
+struct LibcJob {
+    pid_t process;
+    int pipe;
+};
+/// Returns all that a process writes to its pipe, if it ends well; otherwise nothing.
+[[nodiscard]] inline std::string libc_result_of(const LibcJob& job) {
+    if (job.process < 0) return {};
     std::string result;
     char part[4096];
     for (;;) {
-        const ssize_t n = ::read(from, part, sizeof part);
+        const ssize_t n = ::read(job.pipe, part, sizeof part);
         if (n > 0) result.append(part, static_cast<std::size_t>(n));
         if (n == 0 || (n < 0 && errno != EINTR)) break;
     }
-    ::close(from);
+    ::close(job.pipe);
     int status = 0;
-    while (::waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
+    while (::waitpid(job.process, &status, 0) < 0 && errno == EINTR) continue;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? result : std::string{};
 }
 /// Runs each job in a process of its own, since a process has one world at a time.
 [[nodiscard]] inline std::vector<std::string> libc_run_jobs(std::uint32_t count,
                                                             sim::detail::Job& job) {
-    struct Child {
-        pid_t process;
-        int result;
-    };
-    std::vector<Child> children;
+    std::vector<LibcJob> jobs;
     std::fflush(nullptr);  // or each process would write it again
     for (std::uint32_t i = 0; i < count; ++i) {
         int ends[2] = {-1, -1};
@@ -65,10 +66,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         if (process == 0) libc_run_job(i, job, ends[1]);
         if (ends[1] >= 0) ::close(ends[1]);
         if (process < 0 && ends[0] >= 0) ::close(ends[0]);
-        children.push_back({process, ends[0]});
+        jobs.push_back({process, ends[0]});
     }
     std::vector<std::string> results;
-    for (const Child& c : children) results.push_back(libc_result_of_job(c.process, c.result));
+    for (const LibcJob& j : jobs) results.push_back(libc_result_of(j));
     return results;
 }
 [[gnu::used]] static const bool libc_runs_jobs = (sim::detail::run_jobs = &libc_run_jobs, true);
