@@ -177,6 +177,89 @@ TEST_CASE("A partition holds the bytes of a socket until they are repeated",
     CHECK(p.world.network().sockets(p.there) == 0);
 }
 
+// The times are those that a kernel has shown between two network namespaces.
+TEST_CASE("A kernel of a world gives up the end of a stream when Linux does",
+          "[adapter][asio_sim][regression]") {
+    Rig p;
+    Rig::Outcome reading;
+    char byte = 0;
+    const auto begin = p.world.now();
+    SECTION("of a socket that is shut down: 924.6 s") {
+        const bool answers_only = GENERATE(false, true);
+        if (answers_only) {
+            p.world.network().partition_one_way(p.there, p.here);
+        } else {
+            p.world.network().partition(p.here, p.there);
+        }
+        p.near.shutdown(p.near.shutdown_send);
+        CHECK(p.error_of_read(p.near) == net::error::timed_out);
+        CHECK(belay::elapsed(begin, p.world.now()) == 924'600ms);
+    }
+    SECTION("of a socket that is closed: 102.2 s") {
+        p.far.async_read_some(net::buffer(&byte, 1), reading.handler());
+        p.world.network().partition(p.here, p.there);
+        p.near.close();
+        p.world.run_for(102s);
+        CHECK(p.world.network().sockets(p.here) == 1);
+        p.world.run_for(1s);
+        CHECK(p.world.network().sockets(p.here) == 0);
+        p.world.network().heal_all();
+        p.world.run_for(1h);
+        CHECK_FALSE(reading.is_done);  // the peer never hears of it
+        net::async_write(p.far, net::buffer("x", 1), [](SocketError, std::size_t) {});
+        REQUIRE(p.until([&] { return reading.is_done; }));
+        CHECK(reading.error == net::error::connection_reset);
+    }
+    SECTION("of a socket that is closed after a long silence: at the next repetition") {
+        p.world.network().partition(p.here, p.there);
+        CHECK_FALSE(p.write(p.near, "x"));
+        p.world.run_for(150s);
+        p.near.close();
+        p.world.run_for(54s);
+        CHECK(p.world.network().sockets(p.here) == 1);
+        p.world.run_for(1s);
+        CHECK(p.world.network().sockets(p.here) == 0);
+    }
+    SECTION("that the other kernel has, and its process does not read: 60 s") {
+        p.near.close();
+        p.world.run_for(59s);
+        CHECK(p.world.network().sockets(p.here) == 1);
+        p.world.run_for(2s);
+        CHECK(p.world.network().sockets(p.here) == 0);
+        p.far.close();
+        p.settle();
+        CHECK(p.world.network().sockets(p.there) == 0);
+    }
+}
+
+TEST_CASE("A kernel of a world goes on while its process is frozen",
+          "[adapter][asio_sim][regression]") {
+    SECTION("it gives up connecting") {
+        SimPair p;
+        SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
+        p.world.network().partition(p.here, p.there);
+        p.world.after(1s, [&] { p.world.pause(p.here); });
+        p.world.after(200s, [&] { p.world.network().heal_all(); });
+        p.world.after(300s, [&] { p.world.resume(p.here); });
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        CHECK(d.error == net::error::timed_out);
+        CHECK(d.took == 300s);
+    }
+    SECTION("it gives up sending, and probes a silent peer") {
+        Rig p;
+        const bool writes = GENERATE(true, false);
+        if (!writes) p.near.set_option(net::socket_base::keep_alive{true});
+        p.world.network().partition(p.here, p.there);
+        if (writes) CHECK_FALSE(p.write(p.near, "anybody there?"));
+        p.world.pause(p.here);
+        p.world.run_for(3h);
+        CHECK(p.world.network().sockets(p.here) == 0);
+        p.world.network().heal_all();
+        p.world.resume(p.here);
+        CHECK(p.error_of_read(p.near) == net::error::timed_out);
+    }
+}
+
 TEST_CASE("A killed process resets its connections, and destroys its handlers",
           "[adapter][asio_sim][sim]") {
     SimPair p;
@@ -290,14 +373,69 @@ TEST_CASE("A socket of a world repeats its request if the acceptance is lost",
         CHECK(d.took >= 15s);
         CHECK(d.took < 16s);
     }
-    SECTION("a partition has held the acceptance of a connection that is gone") {
+    SECTION("the process that has accepted is killed, and another one listens") {
+        std::optional<SimNet::tcp::acceptor> next;
+        std::optional<SimNet::tcp::socket> guest;
+        const auto begin = p.world.now();
+        p.world.after(300ms, [&] {
+            p.world.network().partition(p.here, p.there);
+            p.world.restart(p.there);
+            next.emplace(p.server(), SimNet::tcp::endpoint{SimNet::tcp::v4(), 80});
+            guest.emplace(p.server());
+            next->async_accept(*guest, [](SocketError) {});
+        });
+        p.world.after(8s, [&] { p.world.network().heal_all(); });
+        SimNet::tcp::socket s{p.client()};
+        std::optional<SocketError> connected;
+        s.async_connect({SimPair::address(), 80}, [&](SocketError e) { connected = e; });
+        REQUIRE(p.until([&] { return connected.has_value(); }));
+        CHECK(connected == SocketError{});
+        CHECK(belay::elapsed(begin, p.world.now()) >= 15s);
+        CHECK(belay::elapsed(begin, p.world.now()) < 16s);
+        p.settle();
+        std::string text(5, '.');
+        Rig::Outcome reading;
+        net::async_read(s, net::buffer(text), reading.handler());
+        net::async_write(*guest, net::buffer("hello", 5), [](SocketError, std::size_t) {});
+        REQUIRE(p.until([&] { return reading.is_done; }));
+        CHECK(text == "hello");
+        s.close();
+        guest.reset();
+        p.world.run_for(1s);
+        CHECK(p.world.network().sockets(p.there) == 0);
+    }
+    SECTION("a process still holds the connection that is gone: its request is refused") {
+        SimNet::tcp::socket guest{p.server()};
+        acceptor.async_accept(guest, [](SocketError) {});
+        p.world.after(300ms, [&] {
+            p.world.network().partition_one_way(p.there, p.here);
+            p.world.network().half_open(p.there, p.here);
+            p.world.network().heal_all();
+        });
+        CHECK(dial(p, {SimPair::address(), 80}).error == net::error::connection_refused);
+    }
+    SECTION("no process has taken the connection that is gone: there is another one") {
         p.world.after(300ms, [&] {
             p.world.network().partition_one_way(p.there, p.here);
             p.world.network().half_open(p.there, p.here);
             p.world.network().heal_all();
         });
         const Dialled d = dial(p, {SimPair::address(), 80});
-        CHECK(d.error == net::error::connection_refused);
+        CHECK(d.error == SocketError{});
+        CHECK(d.took >= 1s);
+        CHECK(d.took < 2s);
+        int guests = 0;
+        for (int i = 0; i < 2; ++i) {
+            acceptor.async_accept([&](SocketError, SimNet::tcp::socket) { ++guests; });
+        }
+        p.settle();
+        CHECK(guests == 1);
+    }
+    SECTION("a short partition holds the acceptance: Linux repeats it after 1 s") {
+        p.world.after(300ms, [&] { p.world.network().partition_one_way(p.there, p.here); });
+        p.world.after(600ms, [&] { p.world.network().heal_all(); });
+        const Dialled d = dial(p, {SimPair::address(), 80});
+        CHECK(d.error == SocketError{});
         CHECK(d.took >= 1s);
         CHECK(d.took < 2s);
     }

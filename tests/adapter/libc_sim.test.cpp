@@ -34,6 +34,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <random>
@@ -530,10 +531,8 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
           who + "called \"fork\", which a world does not have");
     CHECK(refusal([] { syscall(39); }) ==
           who + "made the system call 39 by \"syscall\", which a world does not have");
-    CHECK(refusal([] { static_cast<void>(fopen("/etc/hosts", "r")); }) ==
-          who +
-              "called \"fopen\", which a world does not have; std::fstream calls it, too. Use "
-              "open(), read() and write(), or read the file before the world runs");
+    CHECK(refusal([] { static_cast<void>(freopen("/etc/hosts", "r", stdin)); }) ==
+          who + "called \"freopen\", which a world does not have");
     CHECK(refusal([] { socket(AF_INET, SOCK_DGRAM, 0); }).find("TCP over IPv4 only") !=
           std::string::npos);
     CHECK(refusal([] {
@@ -737,24 +736,70 @@ TEST_CASE("A world of programs runs in any thread of the test", "[adapter][libc_
     CHECK(code == 1);
 }
 
-TEST_CASE("Programs of worlds in several threads end the test with a sentence",
+TEST_CASE("Programs of two worlds at a time end the test with a sentence",
           "[adapter][libc_sim][unit]") {
     const std::string text = belay_test::aborts_with([] {
-        std::atomic<int> worlds{0};
-        const auto body = [&](World& world) {
-            Programs::run_in(world, "host", [] { sleep(1); });
-            world.run_for(1ms);
-            // The world waits for the other one, so that both are there at a time.
-            ++worlds;
-            while (worlds < 2) std::this_thread::yield();
-            return true;
-        };
-        static_cast<void>(belay::sim::explore(
-            {.seeds = 2, .jobs = 2, .recheck_percent = 0, .print = false, .environment = false},
-            std::cref(body)));
+        Programs one, two;
+        one.run("host", [] { sleep(1); });
+        two.run("host", [] { sleep(1); });
     });
     INFO(text);
-    CHECK(text.find("explore with jobs = 1") != std::string::npos);
+    CHECK(text.find("destroy the other world before") != std::string::npos);
+}
+
+TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_sim][sim]") {
+    const auto explore = [](std::uint32_t jobs, auto&& body, std::uint64_t seeds = 20) {
+        return belay::sim::explore({.seeds = seeds,
+                                    .scenario = {.within = 2s},
+                                    .jobs = jobs,
+                                    .recheck_percent = 0,
+                                    .print = false,
+                                    .environment = false},
+                                   body);
+    };
+    const auto asks = [](World& world, bool repeats) {
+        Programs::run_in(world, "server", serve_echo);
+        bool& done = world.make<bool>(false);
+        Programs::run_in(world, "client", [&done, repeats] {
+            do {
+                const int fd = tcp_socket();
+                const timeval limit{.tv_sec = 3, .tv_usec = 0};
+                setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+                char x = 'x';
+                sleep(1);
+                done = connect_to(fd, "10.0.0.1", 7) == 0 && send(fd, &x, 1, MSG_NOSIGNAL) == 1 &&
+                       recv(fd, &x, 1, 0) == 1;
+                close(fd);
+            } while (!done && repeats);
+        });
+        world.run_for(3s);
+        world.heal();
+        world.sometimes("a choice", world.choose("two", 2) == 0);
+        return world.eventually("answered", 5min, [&] { return done; });
+    };
+    const auto right = [asks](World& world) { return asks(world, true); };
+    const belay::sim::Report one = explore(1, right), three = explore(3, right);
+    CHECK(one.text() == three.text());
+    CHECK(one);
+    CHECK(three.seeds_run == 20);
+    CHECK(three.marks.at("a choice") > 1);
+    // The failure that is reported is the same.
+    const auto wrong = [asks](World& world) { return asks(world, false); };
+    const belay::sim::Report first = explore(1, wrong), same = explore(3, wrong);
+    REQUIRE(first.failing);
+    REQUIRE(same.failing);
+    CHECK(first.failing->seed.value == same.failing->seed.value);
+    CHECK(first.failing->hash == same.failing->hash);
+    CHECK(first.failing->smallest == same.failing->smallest);
+    CHECK(first.failing->diagram == same.failing->diagram);
+    // More jobs than seeds, and a process that ends.
+    CHECK(explore(5, right, 2).seeds_run == 2);
+    const belay::sim::Report ended = explore(2, [](World& world) {
+        world.run_for(1s);
+        _exit(0);
+        return true;
+    });
+    CHECK(ended.problem.find("a job has ended without a result") == 0);
 }
 
 TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
@@ -1194,6 +1239,14 @@ std::string write_after(const std::function<void()>& prepare, bool other_writes 
     }
     return {};
 }
+std::string refusal_of_wait() {
+    return write_after([] {
+        sigset_t pipe{};
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        sigtimedwait(&pipe, nullptr, nullptr);
+    });
+}
 bool ended_by_pipe(const std::string& sentence, const char* program = "careful") {
     return sentence.find('"' + std::string{program} + "\" was ended by SIGPIPE") !=
            std::string::npos;
@@ -1281,6 +1334,244 @@ TEST_CASE("A handler of SIGPIPE that counts once is called once",
 
 namespace {
 
+std::string pipe_log;  // of what the handler below has seen
+int pipe_depth, pipe_writes;
+
+/// Writes again in the handler, as often as `pipe_writes` says.
+void count_pipe(int) {
+    pipe_log += "(" + std::to_string(pipe_depth++);
+    if (pipe_writes-- > 0) write_broken();
+    --pipe_depth;
+    pipe_log += ")";
+}
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // of System V
+/// Blocks SIGPIPE in each way that there is.   Returns: what happened.
+std::string block_pipe_signals() {
+    pipe_log.clear();
+    pipe_depth = pipe_writes = 0;
+    sigset_t pipe{}, old{};
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    const auto pending = [] {
+        sigset_t now{};
+        CHECK(sigpending(&now) == 0);
+        pipe_log += sigismember(&now, SIGPIPE) == 1 ? " pending" : " nothing";
+    };
+    // As libraries do: no handler is called.
+    CHECK(pthread_sigmask(SIG_BLOCK, &pipe, &old) == 0);
+    CHECK(sigismember(&old, SIGPIPE) == 0);
+    write_broken();
+    write_broken();
+    pending();
+    const timespec none{};
+    siginfo_t info{};
+    CHECK(sigtimedwait(&pipe, &info, &none) == SIGPIPE);
+    CHECK(info.si_signo == SIGPIPE);
+    CHECK(sigtimedwait(&pipe, nullptr, &none) == -1);
+    CHECK(errno == EAGAIN);
+    pending();
+    CHECK(pthread_sigmask(SIG_SETMASK, &old, nullptr) == 0);
+    CHECK(pthread_sigmask(99, &pipe, nullptr) == EINVAL);
+    CHECK(sigprocmask(99, &pipe, nullptr) == -1);
+    CHECK(errno == EINVAL);
+    // A handler is called when the signal is no longer blocked, once.
+    const auto before = signal(SIGPIPE, count_pipe);
+    CHECK(sigprocmask(SIG_BLOCK, &pipe, nullptr) == 0);
+    write_broken();
+    write_broken();
+    pipe_log += " blocked";
+    CHECK(sigprocmask(SIG_UNBLOCK, &pipe, nullptr) == 0);
+    // A signal during its handler waits for its end, except with SA_NODEFER.
+    pipe_writes = 2;
+    write_broken();
+    struct sigaction nested {};
+    nested.sa_handler = count_pipe;
+    nested.sa_flags = SA_NODEFER;
+    CHECK(sigaction(SIGPIPE, &nested, nullptr) == 0);
+    pipe_writes = 2;
+    write_broken();
+    // The functions of System V, and other names.
+    CHECK(sigset(SIGPIPE, SIG_HOLD) == count_pipe);
+    write_broken();
+    pending();
+    CHECK(sigset(SIGPIPE, count_pipe) == SIG_HOLD);
+    CHECK(sighold(SIGPIPE) == 0);
+    write_broken();
+    CHECK(sigrelse(SIGPIPE) == 0);
+    CHECK(sigignore(SIGPIPE) == 0);
+    write_broken();
+    CHECK(ssignal(SIGPIPE, count_pipe) == SIG_IGN);
+    write_broken();
+    CHECK(signal(SIGPIPE, before) == count_pipe);
+    return pipe_log;
+}
+void hold_pipe() {
+    CHECK(sighold(SIGPIPE) == 0);
+    write_broken();
+    CHECK(sigrelse(SIGPIPE) == 0);
+}
+#pragma GCC diagnostic pop
+
+}  // namespace
+
+TEST_CASE("A program blocks SIGPIPE as on Linux", "[adapter][libc_sim][regression]") {
+    std::string in_world;
+    {
+        Programs p;
+        p.run("host", [&] { in_world = block_pipe_signals(); });
+        p.run("other", [] {
+            sigset_t all{};
+            sigfillset(&all);
+            CHECK(sigprocmask(SIG_BLOCK, &all, nullptr) == 0);
+        });
+        p.world.run_for(1s);
+    }
+    CHECK(in_world == block_pipe_signals());
+    CHECK(in_world.find(" pending nothing blocked(0)(0)(0)(0)") == 0);
+    // The mask is that of one program.
+    sigset_t now{};
+    CHECK(pthread_sigmask(SIG_SETMASK, nullptr, &now) == 0);
+    CHECK(sigismember(&now, SIGTERM) == 0);
+    CHECK(ended_by_pipe(write_after(hold_pipe)));
+    CHECK(refusal_of_wait().find("\"sigtimedwait\"") != std::string::npos);
+}
+
+namespace {
+
+/// Uses files by streams, in a directory.   Returns: what they contain, and the results.
+std::string use_streams(const std::string& directory) {
+    std::string log;
+    const std::string path = directory + "/text";
+    const auto show = [&](const char* when) {
+        log += std::string{when} + ":";
+        FILE* const f = fopen(path.c_str(), "rb");
+        REQUIRE(f != nullptr);
+        char line[32];
+        while (fgets(line, sizeof line, f) != nullptr) log += line;
+        log += feof(f) != 0 ? "|" : "?";
+        CHECK(fclose(f) == 0);
+    };
+    CHECK(fopen(path.c_str(), "r") == nullptr);
+    log += std::strerror(errno);
+    CHECK(fopen(path.c_str(), "z") == nullptr);
+    CHECK(errno == EINVAL);
+    FILE* f = fopen(path.c_str(), "w");
+    REQUIRE(f != nullptr);
+    CHECK(fprintf(f, "%d\n", 12345) == 6);
+    struct stat s {};
+    CHECK(stat(path.c_str(), &s) == 0);
+    log += " " + std::to_string(s.st_size);  // it is buffered
+    CHECK(fflush(f) == 0);
+    CHECK(fsync(fileno(f)) == 0);
+    CHECK(fstat(fileno(f), &s) == 0);
+    log += " " + std::to_string(s.st_size);
+    CHECK(fputs("second\n", f) >= 0);
+    CHECK(fclose(f) == 0);
+    show(" written");
+    CHECK(fopen(path.c_str(), "wx") == nullptr);
+    log += std::strerror(errno);
+    f = fopen(path.c_str(), "r+");
+    CHECK(fseek(f, 1, SEEK_SET) == 0);
+    CHECK(fputc('X', f) == 'X');
+    CHECK(ftell(f) == 2);
+    CHECK(fseek(f, -3, SEEK_END) == 0);
+    log += static_cast<char>(fgetc(f));
+    CHECK(fclose(f) == 0);
+    f = fopen(path.c_str(), "a+e");
+    CHECK(fputs("third\n", f) >= 0);
+    rewind(f);
+    log += static_cast<char>(fgetc(f));
+    CHECK(fclose(f) == 0);
+    show(" appended");
+    const int fd = open(path.c_str(), O_RDONLY);
+    f = fdopen(fd, "r");
+    REQUIRE(f != nullptr);
+    CHECK(fileno(f) == fd);
+    CHECK(fputc('x', f) == EOF);
+    CHECK(ferror(f) != 0);
+    CHECK(fclose(f) == 0);
+    CHECK(close(fd) == -1);  // the stream has closed it
+    CHECK(fdopen(fd, "r") == nullptr);
+    log += std::strerror(errno);
+    {
+        std::ofstream out{path, std::ios::app};
+        out << "fourth " << 4.5 << "\n";
+    }
+    std::ifstream in{path};
+    for (std::string line; std::getline(in, line);) log += "[" + line + "]";
+    CHECK(fileno(stderr) == 2);
+    return log;
+}
+
+}  // namespace
+
+TEST_CASE("A program uses streams of files as on Linux", "[adapter][libc_sim][sim]") {
+    Programs p;
+    std::string in_world;
+    p.run("host", [&] {
+        CHECK(mkdir("/data", 0755) == 0);
+        in_world = use_streams("/data");
+    });
+    p.world.run_for(1s);
+    char directory[] = "/tmp/belay_streams_XXXXXX";
+    REQUIRE(mkdtemp(directory) != nullptr);
+    CHECK(in_world == use_streams(directory));
+    std::filesystem::remove_all(directory);
+    CHECK(in_world.find(" 0 6 written:12345\nsecond\n|") != std::string::npos);
+}
+
+// The same calls on a tmpfs of 8 KiB have the same results.
+TEST_CASE("A program that fills the disk writes a part, and then nothing",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const int fd = open("/full", O_RDWR | O_CREAT, 0644);
+        const std::string much(10'000, 'x');
+        CHECK(write(fd, much.data(), much.size()) == 8192);
+        CHECK(write(fd, much.data(), much.size()) == -1);
+        CHECK(errno == ENOSPC);
+        CHECK(ftruncate(fd, 0) == 0);
+        CHECK(lseek(fd, 0, SEEK_SET) == 0);
+        iovec parts[2] = {{const_cast<char*>(much.data()), 5'000},
+                          {const_cast<char*>(much.data()), 5'000}};
+        CHECK(writev(fd, parts, 2) == 8192);
+        CHECK(writev(fd, parts, 2) == -1);
+        CHECK(errno == ENOSPC);
+        CHECK(pwrite(fd, much.data(), 10, 8190) == 2);  // over what is there
+        return 0;
+    });
+    host.disk().limit_bytes(8192);
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
+TEST_CASE("A program that ends has flushed its streams, and a killed one has not",
+          "[adapter][libc_sim][sim]") {
+    const int end = GENERATE(0, 1, 2);
+    Programs p;
+    Host& host = p.run("host", [end] {
+        FILE* const f = fopen("/log", "w");
+        CHECK(fputs("synced ", f) >= 0);
+        CHECK(fflush(f) == 0);
+        CHECK(fsync(fileno(f)) == 0);
+        const int root = open("/", O_RDONLY);
+        CHECK(fsync(root) == 0);
+        CHECK(fputs("buffered", f) >= 0);
+        if (end == 1) exit(3);
+        if (end == 2) sleep(3600);
+    });
+    p.world.run_for(1s);
+    if (end == 2) p.world.kill(host);
+    const auto file = host.disk().open("log", belay::OpenMode::read);
+    REQUIRE(file);
+    CHECK(file->size().value() == (end == 2 ? 7 : 15));
+    fflush(nullptr);  // of the test: it writes nothing of a program
+    CHECK(file->size().value() == (end == 2 ? 7 : 15));
+}
+
+namespace {
+
 /// Lets the kernel probe a peer that is silent for 10 s, and then 3 times every 5 s.
 void keep_alive(int fd) {
     const auto set = [fd](int level, int name, int value) {
@@ -1293,6 +1584,51 @@ void keep_alive(int fd) {
 }
 
 }  // namespace
+
+// The times are those that Linux has shown between two network namespaces.
+TEST_CASE("Setting a number of keep-alive does not begin its time anew",
+          "[adapter][libc_sim][regression]") {
+    const auto seconds_until_end = [](auto&& change) {
+        Programs p;
+        Host& server = p.run("server", [] {
+            accept(listen_at(7), nullptr, nullptr);
+            sleep(1'000'000);
+        });
+        double seconds = 0;
+        Host& client = p.run("client", [&] {
+            const int fd = tcp_socket();
+            const auto set = [fd](int level, int name, int value) {
+                CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0);
+            };
+            set(IPPROTO_TCP, TCP_KEEPIDLE, 4);
+            set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
+            set(IPPROTO_TCP, TCP_KEEPCNT, 2);
+            REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+            const auto start = std::chrono::steady_clock::now();
+            change(set, false);
+            sleep(3);
+            change(set, true);
+            char c = 0;
+            CHECK(recv(fd, &c, 1, 0) == -1);
+            CHECK(errno == ETIMEDOUT);
+            seconds =
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        });
+        p.world.after(100ms, [&] { p.world.network().partition(client, server); });
+        p.world.run_for(1min);
+        return seconds;
+    };
+    CHECK(seconds_until_end([](auto& set, bool later) {
+              later ? set(IPPROTO_TCP, TCP_KEEPIDLE, 5) : set(SOL_SOCKET, SO_KEEPALIVE, 1);
+          }) == 9);
+    CHECK(seconds_until_end([](auto& set, bool later) {
+              if (later) set(SOL_SOCKET, SO_KEEPALIVE, 1);
+          }) == 11);
+    CHECK(seconds_until_end([](auto& set, bool later) {
+              set(SOL_SOCKET, SO_KEEPALIVE, 1);
+              if (later) set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+          }) == 10);
+}
 
 TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_sim][regression]") {
     const auto play = [](auto&& before, auto&& fault) {

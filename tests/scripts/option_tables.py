@@ -5,7 +5,7 @@
     option_tables.py [--root DIR]     prints each difference, and exits with 1 if there is one
 
 Each field of a struct of TABLES is in the first column of a table of its page, and with its default if that is a plain number
-or bool. A first column has fields in the form `name` or `name` = default. The first cell of the table's head begins with the
+or bool. A first column has fields in the form `name`, `name` = default, or `name` = `an enumerator`. The first cell of the table's head begins with the
 name of the struct.
 """
 
@@ -19,8 +19,9 @@ TABLES = {
     ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/sim.md",
     ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/explore.md",
     ("include/belay/sim/crash_points.hpp", "CrashPointsOptions"): "docs/sim.md",
+    ("include/belay/sim/exhaust.hpp", "ExhaustOptions"): "docs/explore.md",
 }
-FIELD = re.compile(r"^    [\w:<>]+ (\w+)(?: = ([^;]+)|\{[^;]*\});", re.M)
+FIELD = re.compile(r"^    (?!using |friend |static |typedef |return )[\w:<>,*& ]+ (\w+)(?: = ([^;]+)|\{[^;]*\})?;", re.M)
 CELL = re.compile(r"`(\w+)`(?: = ((?:[\w.]|,(?=\d))+))?")
 
 
@@ -47,7 +48,7 @@ def rows_of(text, struct):
         elif cells[0].strip() == f"`{struct}`":
             inside = True
         elif inside and not set(line) <= set("|- "):
-            for name, default in CELL.findall(cells[0]):
+            for name, default in CELL.findall(re.sub(r" = `\w+`", "", cells[0])):
                 rows[name] = default.replace(",", "") or None
     return rows
 

@@ -17,10 +17,16 @@ HEADER = """struct Other {
 struct Some {
     /// A comment; with a semicolon.
     bool swarm = true;
+    Order order = Order::fifo;
     std::uint32_t kills = 3;  ///< of processes
     std::uint64_t rate_max = 1'000'000;
     Duration within = std::chrono::seconds{20};
     std::vector<std::string> kinds{};
+    std::uint32_t depth;  ///< without a default
+    std::map<int, std::string> names;
+    using Names = std::map<int, int>;
+    static constexpr int fixed = 3;
+    [[nodiscard]] bool any() const { return depth != 0; }
 };
 """
 PAGE = """| `Some` | largest number of |
@@ -30,8 +36,10 @@ PAGE = """| `Some` | largest number of |
 | `Some` | environment | meaning |
 | --- | --- | --- |
 | `swarm` = true | | `not_a_field` |
+| `order` = `fifo` | | |
 | `within` = 20 s | | |
 | `kinds` | | |
+| `depth`, `names` | | |
 
 | `Other` | meaning |
 | --- | --- |
@@ -53,6 +61,10 @@ class OptionTablesTest(unittest.TestCase):
 
     def test_a_missing_row(self):
         self.assertEqual(self.found(PAGE.replace("| `kinds` | | |\n", "")), ["page.md: the table of Some lacks `kinds`"])
+
+    def test_a_missing_row_of_a_field_without_initialiser(self):
+        for field in ("depth", "names"):
+            self.assertEqual(self.found(PAGE.replace(f"`{field}`", "")), [f"page.md: the table of Some lacks `{field}`"])
 
     def test_another_default(self):
         self.assertEqual(self.found(PAGE.replace("`kills` = 3", "`kills` = 4")),

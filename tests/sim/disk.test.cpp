@@ -338,6 +338,9 @@ TEST_CASE("Disk::limit_bytes simulates a full disk", "[sim][disk][fault]") {
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(0, as_bytes("12345678")));
     CHECK(file.write(8, as_bytes("901")) == std::errc::no_space_on_device);
+    CHECK(text_of(disk, "d/a") == "1234567890");                            // what fits is there
+    CHECK(file.write(20, as_bytes("x")) == std::errc::no_space_on_device);  // nothing fits
+    CHECK(text_of(disk, "d/a") == "1234567890");
     CHECK_FALSE(file.write(0, as_bytes("abc")));  // what is there can be overwritten
     CHECK(file.preallocate(11) == std::errc::no_space_on_device);
     CHECK_FALSE(file.preallocate(10));

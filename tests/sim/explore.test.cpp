@@ -255,6 +255,13 @@ TEST_CASE("explore ended by its budget passes only with enough seeds", "[sim][ex
     const sim::Report enough = sim::explore(options, Spending{});
     CHECK(enough);
     CHECK(enough.out_of_budget);
+    // The budget excuses no mark that is not reached.
+    const sim::Report unreached = sim::explore(options, [own = Spending{}](sim::World& w) mutable {
+        w.reachable("never");
+        return own(w);
+    });
+    CHECK(unreached.out_of_budget);
+    CHECK(unreached.problem == "no world reached \"never\"");
     options.seeds_min = {};
     options.seeds = ~std::uint64_t{0};
     const sim::Report very_few = sim::explore(options, Spending{});

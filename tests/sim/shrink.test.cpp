@@ -122,6 +122,22 @@ TEST_CASE("Shrink leaves no single fault that is not needed, even if faults mask
     }
 }
 
+TEST_CASE("Shrink leaves out all faults of a host together", "[sim][shrink][unit]") {
+    // Two faults of "b" do not matter, and one alone hides the failure.
+    const auto drawn =
+        sim::Scenario{}.at(1s, sim::kill("b")).at(2s, sim::kill("a")).at(3s, sim::kill("b"));
+    sim::detail::Shrink shrink{drawn, 60, [](const sim::Scenario& s) {
+                                   std::size_t a = 0, b = 0;
+                                   for (const auto& step : s.steps()) {
+                                       ++(step.fault.host == "a" ? a : b);
+                                   }
+                                   return a == 1 && b != 1;
+                               }};
+    const sim::Scenario smallest = shrink.run();
+    REQUIRE(smallest.size() == 1);
+    CHECK(smallest.steps()[0].fault.host == "a");
+}
+
 TEST_CASE("Shrink leaves no fault that lasts for 0 s", "[sim][shrink][regression]") {
     const auto drawn = sim::Scenario{}
                            .during(1234ms, 1341ms, sim::partition("a", "b"))

@@ -27,11 +27,13 @@
 #endif
 
 #include <belay/adapter/detail/libc_sim_aliases.hpp>
+#include <belay/adapter/detail/libc_sim_jobs.hpp>
 #include <belay/adapter/detail/libc_sim_locks.hpp>
 #include <belay/adapter/detail/libc_sim_process.hpp>
 #include <belay/adapter/detail/libc_sim_refused.hpp>
 #include <belay/adapter/detail/libc_sim_refused_more.hpp>
 #include <belay/adapter/detail/libc_sim_signals.hpp>
+#include <belay/adapter/detail/libc_sim_streams.hpp>
 #include <belay/adapter/detail/libc_sim_symbols.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -71,12 +73,14 @@ public:
     Program(Host& host, F&& main)
         : process_{std::make_unique<belay::detail::LibcProcess>(
               host, [f = std::decay_t<F>(std::forward<F>(main))]() mutable {
+                  int code = 0;
                   if constexpr (std::is_void_v<decltype(f())>) {
                       f();
-                      return 0;
                   } else {
-                      return static_cast<int>(f());
+                      code = static_cast<int>(f());
                   }
+                  belay::detail::LibcStreams::flush(*belay::detail::LibcProcess::current());
+                  return code;
               })} {
         for (int number = 0; number < 3; ++number) {
             process_->open(std::make_shared<belay::detail::LibcStandardStream>(number));

@@ -133,7 +133,8 @@ public:
     /// Makes the power fail during operation `number`. The operation takes effect without being
     /// durable, and it and all later ones return errors. Call `crash()` or `kill()` afterwards.
     void halt_at(std::uint64_t number) noexcept { planned_.halt = number; }
-    /// Limits the disk to `bytes`; an operation that needs more fails with ENOSPC.
+    /// Limits the disk to `bytes`; an operation that needs more fails with ENOSPC. A write that
+    /// fails so leaves the bytes in the file that there was space for, as real systems do.
     void limit_bytes(std::uint64_t bytes) noexcept { bytes_max_ = bytes; }
     /// Limits the disk to what is on it when operation `number` begins.
     void fill_at(std::uint64_t number) noexcept { planned_.fill = number; }
@@ -241,6 +242,11 @@ private:
         return bytes <= have || bytes_max_ == no_limit ||
                used_bytes() + (bytes - have) <= bytes_max_;
     }
+    /// Pre: there is a limit.
+    [[nodiscard]] std::size_t free_bytes() const noexcept {
+        const std::uint64_t used = used_bytes();
+        return static_cast<std::size_t>(used < bytes_max_ ? bytes_max_ - used : 0);
+    }
     std::error_code write(Inode& inode, std::uint64_t offset, BytesView from) noexcept {
         const Begun begun = begin_operation();
         if (off() && !begun.takes_effect) return begun.error;
@@ -248,7 +254,12 @@ private:
         const auto begin = static_cast<std::size_t>(offset + aside);
         const bool half = begun.error && !begun.takes_effect;
         const std::size_t count = half ? from.size() / 2 : from.size();
-        if (!fits(inode, begin + count)) return std::make_error_code(std::errc::no_space_on_device);
+        if (!fits(inode, begin + count)) {
+            // As real systems do, it writes what there is space for.
+            const std::size_t end = inode.bytes.bytes().size() + free_bytes();
+            if (end > begin) inode.bytes.write(begin, from.first(end - begin));
+            return std::make_error_code(std::errc::no_space_on_device);
+        }
         inode.bytes.write(begin, from.first(count));
         return begun.error;
     }

@@ -202,8 +202,7 @@ private:
     void kill() {
         if (!station_.alive) return;
         engine().note(detail::Mark::kill, station_.index);
-        // The power fails first, so that a destructor makes nothing durable any more, and closes
-        // nothing gracefully.
+        // First, so that no destructor makes anything durable any more.
         disk_.crash(Random{Seed{detail::mix(process_key(), detail::hash_of("crash"))}});
         end_process();
     }
@@ -245,6 +244,16 @@ private:
         post([this] { detail::Channel::accept_all(engine(), station_); });
     }
 
+    /// Calls `f` of the host's kernel after `d`, also while the process is frozen; never, if it
+    /// dies before.
+    template <class F>
+    Timer kernel_after(Duration d, F&& f) {
+        if (!station_.alive) return {};
+        Timer timer = belay::detail::TimerQueue::set(timers_, never, std::forward<F>(f));
+        engine().call_at(belay::after(engine().now(), d), this, [this, timer] { run(timer); });
+        return timer;
+    }
+
     /// Begins a connection to a port of another host.
     [[nodiscard]] belay::detail::Ref<detail::Channel> dial(detail::Station& to,
                                                            std::uint16_t port) {
@@ -260,8 +269,11 @@ private:
     }
 
     void call(const Timer& timer) {
+        if (station_.frozen && timer.waits()) return stalled_.push_back(timer);
+        run(timer);
+    }
+    void run(const Timer& timer) {
         if (!timer.waits()) return;
-        if (station_.frozen) return stalled_.push_back(timer);
         engine().note(detail::Mark::function, station_.index);
         const detail::Engine::Inside inside{engine()};
         belay::detail::TimerQueue::call(timer);
@@ -294,6 +306,10 @@ struct Kernel {
     [[nodiscard]] static belay::detail::Ref<Channel> dial(Host& host, Station& to,
                                                           std::uint16_t port) {
         return host.dial(to, port);
+    }
+    template <class F>
+    [[nodiscard]] static Timer after(Host& host, Duration d, F&& f) {
+        return host.kernel_after(d, std::forward<F>(f));
     }
 };
 

@@ -62,8 +62,8 @@ public:
     /// All connections between the two share them, each segment with 40 bytes of headers. When the
     /// limit ends, what waits continues within 0.1 s. `queue_bytes` limits the bytes that wait for
     /// the link; 0: no limit. A segment that finds the queue full is lost. The kernel repeats it
-    /// after 200 ms, and a request for a connection after 1 s. At most one segment of each
-    /// connection is in the queue, so a connection alone loses nothing.
+    /// after 200 ms, and a request for a connection or its acceptance after 1 s. At most one
+    /// segment of each connection is in the queue, so a connection alone loses nothing.
     /// Pre: bytes_per_second <= 10'000'000'000; queue_bytes is 0 if bytes_per_second is 0.
     void bandwidth(const Host& from, const Host& to, std::uint64_t bytes_per_second,
                    std::uint64_t queue_bytes = 0) {
@@ -186,9 +186,10 @@ public:
         return fabric_.blocked(from.station_, to.station_);
     }
     /// Returns the number of sockets that a host's kernel has, without listening ones.
-    [[nodiscard]] std::size_t sockets(const Host& host) const noexcept {
+    [[nodiscard]] std::size_t sockets(const Host& host) const {
         std::size_t count = 0;
         for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {
+            c->expire();
             for (int side = 0; side < 2; ++side) {
                 const detail::End& e = c->end(side);
                 if (e.station == &host.station_ && e.exists) ++count;

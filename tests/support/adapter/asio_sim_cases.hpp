@@ -201,6 +201,29 @@ void close_with_unread_data_resets() {
 }
 
 template <class Pair>
+void received_data_outlives_a_reset() {
+    ConnectedPair<Pair> p;
+    for (int i = 0; i < 8; ++i) {  // a world has a chance to lose some of it
+        typename Pair::Net::tcp::socket near{p.client()}, far{p.server()};
+        int ready = 0;
+        p.acceptor.async_accept(far, [&](SocketError e) { ready += e ? 0 : 1; });
+        near.async_connect({Pair::address(), p.acceptor.local_endpoint().port()},
+                           [&](SocketError e) { ready += e ? 0 : 1; });
+        REQUIRE(p.until([&] { return ready == 2; }));
+        for (std::size_t n = 1; n <= 6; ++n) {
+            CHECK_FALSE(p.write(far, "x"));
+            REQUIRE(p.until([&] { return near.available() == n; }));
+        }
+        far.set_option(net::socket_base::linger{true, 0});
+        far.close();
+        p.settle();
+        SocketError error;
+        CHECK(p.read(near, 100, error) == "xxxxxx");
+        CHECK(error == net::error::connection_reset);
+    }
+}
+
+template <class Pair>
 void linger_resets() {
     ConnectedPair<Pair> p;
     p.near.set_option(net::socket_base::linger{true, 0});
@@ -365,6 +388,7 @@ BELAY_TEST_BOTH("shutdown ends reading", reading_ends_by_shutdown)
 BELAY_TEST_BOTH("close sends what was written", close_sends_everything)
 BELAY_TEST_BOTH("close with unread data resets", close_with_unread_data_resets)
 BELAY_TEST_BOTH("close after linger(0) resets", linger_resets)
+BELAY_TEST_BOTH("data that was received before a reset can be read", received_data_outlives_a_reset)
 BELAY_TEST_BOTH("pending operations are cancelled", operations_are_cancelled)
 BELAY_TEST_BOTH("a writer waits for its reader", writer_waits_for_reader)
 BELAY_TEST_BOTH("timers wait and are cancelled", timers_wait_and_are_cancelled)

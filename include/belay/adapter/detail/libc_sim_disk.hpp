@@ -138,9 +138,10 @@ public:
         for (const iovec& v : iov) {
             if ((flags_ & O_APPEND) != 0) offset_ = size();
             const ssize_t n = write_at(offset_, v.iov_base, v.iov_len);
-            if (n < 0) return n;
+            if (n < 0) return total != 0 ? total : n;
             offset_ += static_cast<std::uint64_t>(n);
             total += n;
+            if (static_cast<std::size_t>(n) < v.iov_len) break;
         }
         return total;
     }
@@ -152,7 +153,11 @@ public:
     ssize_t write_at(std::uint64_t offset, const void* from, std::size_t bytes) {
         if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EBADF);
         if (const auto error = file_.write(offset, {static_cast<const std::byte*>(from), bytes})) {
-            return libc_result(error);
+            // A disk that gets full takes the front, and reports the error at the next call.
+            const bool full = error == std::errc::no_space_on_device;
+            const std::uint64_t end = full ? size() : 0;
+            const std::uint64_t part = end > offset ? end - offset : 0;
+            return part != 0 && part < bytes ? static_cast<ssize_t>(part) : libc_result(error);
         }
         return static_cast<ssize_t>(bytes);
     }

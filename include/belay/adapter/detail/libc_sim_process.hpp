@@ -71,11 +71,12 @@ private:
     bool nonblocking_ = false;
 };
 
-/// The action of a program for SIGPIPE. As after exec(), a program ignores the signal from the
-/// start if the test does.
+/// The action of a program for SIGPIPE, and its mask of signals. As after exec(), a program ignores
+/// the signal from the start if the test does.
 class LibcPipeAction {
 public:
     LibcPipeAction() noexcept {
+        sigemptyset(&mask_);
         struct sigaction of_test {};
         static_cast<void>(sigaction(SIGPIPE, nullptr, &of_test));
         if (of_test.sa_handler == SIG_IGN) action_.sa_handler = SIG_IGN;
@@ -86,10 +87,30 @@ public:
     }
     [[nodiscard]] const struct sigaction& get() const noexcept { return action_; }
     /// Does what Linux does after a write to a connection whose other end is closed.
-    void raise(LibcProcess& process);
+    void raise(LibcProcess& process) {
+        pending_ = true;
+        deliver(process);
+    }
+    [[nodiscard]] const sigset_t& mask() const noexcept { return mask_; }
+    [[nodiscard]] bool blocked() const noexcept { return sigismember(&mask_, SIGPIPE) == 1; }
+    /// Sets the mask, and then delivers a signal that was blocked.
+    void set_mask(LibcProcess& process, const sigset_t& mask) {
+        mask_ = mask;
+        deliver(process);
+    }
+    /// Returns whether a signal waits, which is blocked.
+    [[nodiscard]] bool pending() const noexcept { return pending_; }
+    void forget_pending() noexcept { pending_ = false; }
 
 private:
+    void deliver(LibcProcess& process) {
+        while (!blocked() && std::exchange(pending_, false)) act(process);
+    }
+    void act(LibcProcess& process);
+
     struct sigaction action_ {};
+    sigset_t mask_{};
+    bool pending_ = false;
 };
 
 /// A program of a simulated host. Its calls of the C library end here.
@@ -104,7 +125,7 @@ public:
         const void* const world = &sim::detail::Kernel::fabric(host);
         BELAY_PRECONDITION(joins(world),
                            "sim::Program: the programs of a process must be of one world at a "
-                           "time; destroy the other world before, and explore with jobs = 1");
+                           "time; destroy the other world before");
         sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
     }
     LibcProcess(const LibcProcess&) = delete;
@@ -195,8 +216,7 @@ private:
         bool waits = false;
     };
 
-    /// The programs of the process, and their world. With several jobs, threads make worlds at the
-    /// same time.
+    /// The programs of the process, and their world. Threads may make worlds at the same time.
     struct Census {
         std::mutex mutex;
         const void* world = nullptr;
@@ -284,7 +304,7 @@ private:
     LibcFiber fiber_;
 };
 
-inline void LibcPipeAction::raise(LibcProcess& process) {
+inline void LibcPipeAction::act(LibcProcess& process) {
     const struct sigaction action = action_;  // the handler may change it
     if (action.sa_handler == SIG_IGN) return;
     if (action.sa_handler == SIG_DFL) {
@@ -292,11 +312,19 @@ inline void LibcPipeAction::raise(LibcProcess& process) {
             "was ended by SIGPIPE: it wrote to a closed connection; send with MSG_NOSIGNAL, or "
             "ignore the signal");
     }
-    if ((static_cast<unsigned>(action.sa_flags) & SA_RESETHAND) != 0) action_.sa_handler = SIG_DFL;
-    if ((action.sa_flags & SA_SIGINFO) == 0) return action.sa_handler(SIGPIPE);
-    siginfo_t info{};
-    info.si_signo = SIGPIPE;
-    action.sa_sigaction(SIGPIPE, &info, nullptr);
+    const auto flags = static_cast<unsigned>(action.sa_flags);
+    if ((flags & SA_RESETHAND) != 0) action_.sa_handler = SIG_DFL;
+    const sigset_t before = mask_;
+    sigorset(&mask_, &mask_, &action.sa_mask);
+    if ((flags & SA_NODEFER) == 0) sigaddset(&mask_, SIGPIPE);
+    if ((flags & SA_SIGINFO) == 0) {
+        action.sa_handler(SIGPIPE);
+    } else {
+        siginfo_t info{};
+        info.si_signo = SIGPIPE;
+        action.sa_sigaction(SIGPIPE, &info, nullptr);
+    }
+    mask_ = before;
 }
 
 }}}  // namespace belay::detail

@@ -146,26 +146,6 @@ inline int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
 
 // ---- files --------------------------------------------------------------------------------------
 
-/// Refuses a stream of a file, and prints what to do.
-template <LibcName Name, class... A>
-FILE* libc_refuse_stream(A... arguments) {
-    if (LibcProcess* const p = LibcProcess::current()) {
-        p->refuse("called \"" + std::string{Name.text} +
-                  "\", which a world does not have; std::fstream calls it, too. Use open(), read() "
-                  "and write(), or read the file before the world runs");
-    }
-    return libc_real<Name, FILE*>(arguments...);
-}
-BELAY_DETAIL_SYMBOL inline FILE* fopen(const char*, const char*) asm("fopen");
-inline FILE* fopen(const char* path, const char* mode) {
-    return libc_refuse_stream<"fopen">(path, mode);
-}
-BELAY_DETAIL_SYMBOL inline FILE* fopen64(const char*, const char*) asm("fopen64");
-inline FILE* fopen64(const char* path, const char* mode) {
-    return libc_refuse_stream<"fopen64">(path, mode);
-}
-BELAY_DETAIL_SYMBOL inline FILE* fdopen(int, const char*) asm("fdopen");
-inline FILE* fdopen(int fd, const char* mode) { return libc_refuse<"fdopen", FILE*>(fd, mode); }
 BELAY_DETAIL_SYMBOL inline DIR* fdopendir(int) asm("fdopendir");
 inline DIR* fdopendir(int fd) { return libc_refuse<"fdopendir", DIR*>(fd); }
 BELAY_DETAIL_SYMBOL inline int rmdir(const char*) asm("rmdir");

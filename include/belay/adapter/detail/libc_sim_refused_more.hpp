@@ -175,9 +175,6 @@ BELAY_DETAIL_REFUSE(int, sem_timedwait, (sem_t * semaphore, const timespec* end)
 BELAY_DETAIL_REFUSE(int, sem_clockwait, (sem_t * semaphore, clockid_t clock, const timespec* end),
                     semaphore, clock, end)
 BELAY_DETAIL_REFUSE(int, sigwaitinfo, (const sigset_t* signals, siginfo_t* out), signals, out)
-BELAY_DETAIL_REFUSE(int, sigtimedwait,
-                    (const sigset_t* signals, siginfo_t* out, const timespec* limit), signals, out,
-                    limit)
 BELAY_DETAIL_REFUSE(int, thrd_sleep, (const timespec* time, timespec* rest), time, rest)
 
 // ---- other threads and processes ----------------------------------------------------------------

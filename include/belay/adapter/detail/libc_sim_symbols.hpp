@@ -555,12 +555,6 @@ inline int flock(int fd, int operation) {
 
 // ---- the end ------------------------------------------------------------------------------
 
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit(int) asm("exit");
-inline void exit(int code) {
-    if (LibcProcess* const p = LibcProcess::current()) p->exit(code);
-    libc_real<"exit", void>(code);
-    __builtin_unreachable();
-}
 BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit_now(int) asm("_exit");
 inline void exit_now(int code) {
     if (LibcProcess* const p = LibcProcess::current()) p->exit(code);

@@ -43,7 +43,7 @@ public:
     /// Attaches a process: from now on it receives the events of the connection through `link`.
     void attach(int side, const Link<Bytes>& link) {
         End& e = end_[side];
-        if (!e.exists) return static_cast<void>(link.closed(reset_failure(e)));
+        if (!e.exists) return static_cast<void>(link.closed(e.reset_failure()));
         e.link = link;
         e.attached = true;
         if (e.up) link.opened();
@@ -97,6 +97,7 @@ public:
         End& e = end_[side];
         Pipe& out = pipe_[side];
         e.attached = false;
+        e.is_held = false;
         e.link = {};
         e.socket = nullptr;
         if (e.lingers) return;  // it is the kernel's
@@ -125,7 +126,7 @@ public:
     /// The process runs (again), and reads what its kernel has buffered.
     void read(int side) {
         End& e = end_[side];
-        while (can_read(e) && !e.inbox.empty()) {
+        while (e.can_read() && !e.inbox.empty()) {
             if (!report(side, e.inbox[0])) return;
             static_cast<void>(e.inbox.pop());
         }
@@ -140,6 +141,7 @@ public:
             while (!listener.backlog.empty() && !station.frozen) {
                 belay::detail::Ref<Channel> next = std::move(listener.backlog.front());
                 listener.backlog.erase(listener.backlog.begin());
+                next->hold();
                 const Engine::Inside inside{engine};
                 listener.on_accept(std::move(next));
             }
@@ -148,6 +150,8 @@ public:
 
     // ---- for a socket that carries a stream of bytes -------------------------------------------
 
+    /// A process takes an accepted connection.
+    void hold() noexcept { end_[1].is_held = true; }
     /// Attaches a socket: from now on it is notified of every change at its end.
     void attach_stream(int side, ByteSocket& socket) noexcept {
         end_[side].is_stream = true;
@@ -215,11 +219,13 @@ public:
     void release(int side) {
         End& e = end_[side];
         e.socket = nullptr;
+        e.is_held = false;
         if (!e.exists || e.lingers || fabric_ == nullptr) return;
         if (!e.up || e.ended || !e.inbox.empty()) return abort(side);
         note(Mark::hang_up, side, 2);
         close(side);
         e.lingers = true;
+        e.closed_at = fabric_->engine.now();
         forget_if_over(side);
     }
     /// The kernel has repeated a segment too often without an answer.
@@ -256,8 +262,8 @@ public:
         note(Mark::cut, side, 1);
         // A reset from the way itself still arrives.
         if (!cut_) lose(pipe_[side]);
-        keep_front(e.inbox, pipe_[side].bits);
         if (e.is_stream) return end_stream(e, std::errc::connection_reset);
+        keep_front(e.inbox, pipe_[side].bits);
         e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
         e.ended = true;
         read(side);
@@ -275,14 +281,13 @@ public:
         for (Pipe& p : pipe_) {
             if (end_[p.from].station != &from || !p.blocked) continue;
             const End& other = end_[1 - p.from];
+            expire();
             p.blocked = false;
             p.held_until = after(fabric_->engine.now(), p.latency->draw(p.bits));
             if (end_[p.from].is_stream && !p.flying.empty()) {
-                const bool dials = p.flying[0].kind == SegmentKind::syn;
-                p.held_until =
-                    std::max(p.held_until, next_retry(p.flying[0].sent,
-                                                      dials ? first_syn_retry : first_data_retry,
-                                                      fabric_->engine.now()));
+                const Segment& s = p.flying[0];
+                p.held_until = std::max(
+                    p.held_until, next_retry(s.sent, first_retry(s.kind), fabric_->engine.now()));
             }
             pipe_[1 - p.from].unanswered_since = never;
             const bool owing = end_[p.from].owes_reset && other.exists && !other.ended;
@@ -309,25 +314,29 @@ public:
     /// The world is gone. The processes may keep their handles.
     void orphan() noexcept { fabric_ = nullptr; }
 
+    /// Forgets the ends that their processes have closed, if their kernels have given them up.
+    void expire() {
+        if (fabric_ == nullptr || cut_) return;
+        for (int side = 0; side < 2; ++side) {
+            End& e = end_[side];
+            if (!e.exists || !e.given_up(unanswered_since(side), fabric_->engine.now())) continue;
+            e.exists = false;
+            lose(pipe_[side]);
+        }
+    }
     /// Whether no further event is possible.
-    [[nodiscard]] bool over() const noexcept {
+    [[nodiscard]] bool over() {
+        expire();
         const auto empty = [](const Pipe& p) { return !p.scheduled && p.flying.empty(); };
         return !end_[0].exists && !end_[1].exists && empty(pipe_[0]) && empty(pipe_[1]);
     }
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 
 private:
-    static Failure reset_failure(const End& e) noexcept {
-        return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
-                                                       : std::errc::connection_refused));
-    }
     [[nodiscard]] bool connected(const End& e) const noexcept {
         return fabric_ != nullptr && e.exists && e.up && !e.ended;
     }
     [[nodiscard]] bool can_send(const End& e) const noexcept { return connected(e) && !e.closing; }
-    [[nodiscard]] static bool can_read(const End& e) noexcept {
-        return e.attached && !e.full && !e.station->frozen;
-    }
     void note(Mark mark, int side, std::uint64_t facts) noexcept {
         fabric_->engine.note(mark, end_[side].station->index, facts, [&] {
             return OtherEnd{end_[1 - side].station->index,
@@ -374,31 +383,16 @@ private:
     [[nodiscard]] bool carried(Pipe& p) const {
         Station& to = *end_[1 - p.from].station;
         const Segment& s = p.flying[0];
+        const Instant now = fabric_->engine.now();
         if (!p.has_crossed) {
             Bottleneck& link = fabric_->links.bandwidth_of(*end_[p.from].station, to);
-            if (!passed(p, link, s.bytes.size() + header_bytes)) return false;
+            if (!p.passed(link, s.bytes.size() + header_bytes, now)) return false;
             p.has_crossed = true;
             p.carried_at = never;
         }
         const bool is_read = s.kind == SegmentKind::data || s.kind == SegmentKind::ping ||
                              s.kind == SegmentKind::pong;
-        return !is_read || passed(p, to.reads, s.bytes.size());
-    }
-    /// Returns whether the front segment has passed a place, or that has no limit (any more).
-    [[nodiscard]] bool passed(Pipe& p, Bottleneck& place, std::size_t bytes) const noexcept {
-        if (place.rate() == 0) return true;
-        const Instant now = fabric_->engine.now();
-        if (std::exchange(p.carried_epoch, place.epoch) != place.epoch) p.carried_at = never;
-        if (p.carried_at == never) {
-            if (place.full(bytes, now)) {
-                // It is lost, and the kernel repeats it.
-                const bool dials = p.flying[0].kind == SegmentKind::syn;
-                p.held_until = after(now, dials ? first_syn_retry : first_data_retry);
-                return false;
-            }
-            p.carried_at = place.carry(bytes, now);
-        }
-        return p.carried_at <= now;
+        return !is_read || p.passed(to.reads, s.bytes.size(), now);
     }
     /// Returns the number of a direction of a link: its messages stay in their order.
     [[nodiscard]] std::uint64_t link_of(const Pipe& p) const noexcept {
@@ -427,9 +421,10 @@ private:
         End& e = end_[side];
         note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size());
         if (s.kind == SegmentKind::syn) return accept();
+        if (e.lingers) expire();
         if (!e.exists) return answer_unknown_socket(side, s.kind);
         if (s.kind == SegmentKind::fin) {
-            end_[1 - side].fin_delivered = true;
+            end_[1 - side].fin_delivered_at = fabric_->engine.now();
             forget_if_over(1 - side);
         }
         if (e.is_stream) return arrive_at_stream(side, std::move(s));
@@ -438,7 +433,7 @@ private:
             keep_front(e.inbox, pipe_[1 - side].bits);
         }
         // A segment that is read at once need not be buffered first.
-        const bool at_once = can_read(e) && e.inbox.empty();
+        const bool at_once = e.can_read() && e.inbox.empty();
         if (at_once && (report(side, s) || !e.exists)) return;
         e.inbox.push(std::move(s));
         if (!at_once) read(side);
@@ -447,14 +442,15 @@ private:
         const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         End& e = end_[side];
         Pipe& in = pipe_[1 - side];
+        if (pipe_[side].blocked && (s.kind == SegmentKind::data || s.kind == SegmentKind::fin)) {
+            in.unanswered_since = std::min(in.unanswered_since, s.sent);
+        }
         switch (s.kind) {
             case SegmentKind::ack:
                 e.up = true;
                 break;
             case SegmentKind::data:
                 if (e.lingers) return answer_closed_socket(side);
-                if (pipe_[side].blocked)
-                    in.unanswered_since = std::min(in.unanswered_since, s.sent);
                 e.inbox.push(std::move(s));
                 break;
             case SegmentKind::window:
@@ -469,8 +465,7 @@ private:
                 forget_if_over(side);
                 break;
             case SegmentKind::reset: {
-                if (e.ended) return;
-                keep_front(e.inbox, in.bits);
+                if (e.ended) return;  // what has arrived before can still be read
                 if (e.lingers) e.exists = false;
                 const std::errc lost =
                     e.fin_seen ? std::errc::broken_pipe : std::errc::connection_reset;
@@ -489,14 +484,13 @@ private:
     }
     static void end_stream(End& e, std::errc why) {
         e.ended = true;
-        e.front_read = e.inbox.empty() ? 0 : e.front_read;
         e.error = why;
         if (e.socket != nullptr) e.socket->changed();
     }
     /// Forgets a socket that no process has, and that both ends have ended.
     void forget_if_over(int side) noexcept {
         End& e = end_[side];
-        if (e.lingers && e.fin_seen && e.fin_delivered) e.exists = false;
+        if (e.lingers && e.fin_seen && e.fin_delivered_at != never) e.exists = false;
     }
     /// A kernel answers for a socket that it does not know, but never to a reset.
     void answer_unknown_socket(int side, SegmentKind kind) {
@@ -513,18 +507,21 @@ private:
             return push(1, SegmentKind::fin);
         }
         const auto listener = s.listeners.find(request_.port);
-        const bool forgotten = end_[1].up;  // a repeated request, after the end of the connection
-        if (!s.alive || s.refuses || forgotten || listener == s.listeners.end() ||
+        if (!s.alive || s.refuses || end_[1].is_held || listener == s.listeners.end() ||
             listener->second.backlog.size() >= backlog_max ||
             (listener->second.only_local && end_[0].station != &s)) {
             note(Mark::refuse, 1, request_.port);
             return answer_unknown_socket(1, SegmentKind::syn);
         }
         note(Mark::accept, 1, request_.port);
+        if (end_[1].up) {  // its process has ended it before the dialler knew of it
+            end_[1].renew();
+            pipe_[1].renew();
+        }
         end_[1].exists = end_[1].up = true;
         end_[1].is_stream = static_cast<bool>(listener->second.on_waiting);
         push(1, SegmentKind::ack);
-        listener->second.backlog.push_back(alive);
+        if (!listener->second.has(*this)) listener->second.backlog.push_back(alive);
         accept_all(fabric_->engine, s);
     }
 
@@ -562,7 +559,7 @@ private:
                 e.link.closed(failure_of(LinkErrc::closed_by_peer));
                 return true;
             default:
-                e.link.closed(reset_failure(e));
+                e.link.closed(e.reset_failure());
                 return true;
         }
     }

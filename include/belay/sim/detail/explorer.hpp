@@ -16,6 +16,7 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
+#include <belay/sim/detail/jobs.hpp>
 #include <belay/sim/detail/shrink.hpp>
 #include <belay/sim/report.hpp>
 #include <belay/sim/world.hpp>
@@ -69,7 +70,7 @@ public:
             run_all();
             if (failing_) {
                 explain();
-            } else {
+            } else if (report_.problem.empty()) {
                 judge();
             }
         }
@@ -203,6 +204,7 @@ private:
 
     void run_all() {
         if (options_.seed) return run_seed(bodies_[0], *options_.seed);
+        if (run_jobs != nullptr && bodies_.size() > 1) return run_all_in_processes();
         std::vector<std::thread> threads;
         for (std::size_t i = 1; i < bodies_.size(); ++i) {
             threads.emplace_back([this, i] { run_some(bodies_[i]); });
@@ -225,6 +227,78 @@ private:
                 }
             }
             run_seed(body, Seed{seed});
+        }
+    }
+
+    // ---- many worlds, in processes -------------------------------------------------------------
+
+    /// Job i runs seed i + 1 and each `jobs`-th after it, until one fails. This process runs the
+    /// lowest of them again, to explain it.
+    void run_all_in_processes() {
+        Job job{[this](std::uint32_t i) {
+            std::uint64_t seed = i;
+            while (seed < options_.seeds && failing_seed_ == none) {
+                if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) break;
+                run_seed(bodies_[i], Seed{seed + 1});
+                if (options_.seeds - seed <= options_.jobs) break;
+                seed += options_.jobs;
+            }
+            return result_of_job();
+        }};
+        for (const std::string& result : run_jobs(options_.jobs, job)) {
+            if (result.empty()) {
+                report_.problem =
+                    "a job has ended without a result: its process has crashed, or "
+                    "could not be started";
+                return;
+            }
+            add(result);
+        }
+        if (failing_seed_ == none) return;
+        const Report counted = report_;
+        run_seed(bodies_[0], Seed{std::exchange(failing_seed_, none)});
+        report_ = counted;
+        if (failing_) return;
+        report_.problem =
+            "a seed has failed in a process, and not when it ran again: the body depends on what "
+            "ran before";
+    }
+    /// Returns the result of this process: numbers, and the marks.
+    [[nodiscard]] std::string result_of_job() const {
+        std::string out;
+        for (const std::uint64_t n :
+             {report_.seeds_run, report_.worlds, report_.events, report_.faults, faults_drawn_,
+              std::uint64_t{report_.out_of_budget}, failing_seed_}) {
+            out += std::to_string(n) + ' ';
+        }
+        for (const auto& [name, count] : report_.marks) {
+            out += std::to_string(count) + ' ' + name + '\0';
+        }
+        return out;
+    }
+    /// Adds the result of another process.
+    void add(std::string_view result) {
+        const auto cut = [&](char end) {
+            const std::string_view part = result.substr(0, result.find(end));
+            result.remove_prefix(part.size() + 1);
+            return part;
+        };
+        const auto number = [&] {
+            std::uint64_t value = 0;
+            const std::string_view digits = cut(' ');
+            std::from_chars(digits.data(), digits.data() + digits.size(), value);
+            return value;
+        };
+        report_.seeds_run += number();
+        report_.worlds += number();
+        report_.events += number();
+        report_.faults += number();
+        faults_drawn_ += number();
+        report_.out_of_budget = number() != 0 || report_.out_of_budget;
+        failing_seed_ = std::min(failing_seed_, number());
+        while (!result.empty()) {
+            const std::uint64_t count = number();
+            report_.marks[std::string{cut('\0')}] += count;
         }
     }
     [[nodiscard]] bool out_of_budget() const noexcept {

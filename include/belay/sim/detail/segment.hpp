@@ -5,6 +5,8 @@
 
 #include <algorithm>     // std::max, std::min
 #include <chrono>        // std::chrono::seconds
+#include <memory>        // std::destroy_at
+#include <new>           // placement new
 #include <system_error>  // std::errc
 
 #include <belay/core/bytes.hpp>
@@ -95,6 +97,17 @@ inline constexpr std::uint64_t ephemeral_count = 28232;
 inline constexpr Duration first_syn_retry = std::chrono::seconds{1};
 inline constexpr Duration first_data_retry = std::chrono::milliseconds{200};
 inline constexpr Duration retry_max = std::chrono::seconds{120};
+/// How long a kernel repeats the end of a connection that its process has closed, and how long it
+/// then waits for the other end.   Source: Linux, tcp_orphan_retries: 8 with pauses from
+/// TCP_RTO_MIN, and tcp_fin_timeout.
+inline constexpr Duration orphan_limit = std::chrono::milliseconds{102'200};
+inline constexpr Duration fin_limit = std::chrono::seconds{60};
+
+/// Returns the first pause of a kernel that repeats a segment.
+[[nodiscard]] constexpr Duration first_retry(SegmentKind kind) noexcept {
+    const bool connects = kind == SegmentKind::syn || kind == SegmentKind::ack;
+    return connects ? first_syn_retry : first_data_retry;
+}
 
 /// Returns when a segment that was first sent at `sent` is sent again, at `now` or later.
 [[nodiscard]] inline Instant next_retry(Instant sent, Duration first, Instant now) noexcept {
@@ -135,6 +148,27 @@ struct Pipe {
         }
         return never;
     }
+    /// Returns whether the front segment has passed a place, or that has no limit (any more).
+    [[nodiscard]] bool passed(Bottleneck& place, std::size_t bytes, Instant now) noexcept {
+        if (place.rate() == 0) return true;
+        if (std::exchange(carried_epoch, place.epoch) != place.epoch) carried_at = never;
+        if (carried_at == never) {
+            if (place.full(bytes, now)) {
+                // It is lost, and the kernel repeats it.
+                held_until = after(now, first_retry(flying[0].kind));
+                return false;
+            }
+            carried_at = place.carry(bytes, now);
+        }
+        return carried_at <= now;
+    }
+    /// Forgets what was sent, for another connection in the place of this one.
+    void renew() noexcept {
+        unread_bytes = unacknowledged_bytes = 0;
+        bytes_max = ~std::size_t{0};
+        unanswered_since = never;
+        ping_unread = window_unread = false;
+    }
     /// Returns the limit of unread_bytes.   `host_window` is that of every connection.
     [[nodiscard]] std::size_t window(std::size_t host_window) const noexcept {
         return std::min(host_window, bytes_max);
@@ -153,24 +187,52 @@ struct End {
     Link<Bytes> link;
     belay::detail::EventRing<Segment> inbox;  // in the kernel, not yet read by the process
     bool exists = false;                      // the kernel has a socket
-    bool attached = false;    // a process holds it, and receives its events through the link
-    bool up = false;          // connected, as far as this end knows
-    bool closing = false;     // has sent its fin
-    bool fin_seen = false;    // the process has received the other end's fin
+    bool is_held = false;                     // a process has accepted it, and not closed it
+    bool attached = false;                    // a process receives its events through the link
+    bool up = false;                          // connected, as far as this end knows
+    bool closing = false;                     // has sent its fin
+    bool fin_seen = false;                    // the process has received the other end's fin
     bool ended = false;       // reset, or the process has received the end: nothing can be sent
     bool full = false;        // the machine refused a message
     bool starved = false;     // send() returned busy to the process
     bool owes_reset = false;  // received a segment although it does not exist
     // A stream of bytes: nothing is passed to the process, which reads from the inbox.
     bool is_stream = false;
-    bool lingers = false;        // the process has closed it; the kernel sends the rest
-    bool fin_delivered = false;  // the other kernel has received this end's fin
+    bool lingers = false;              // the process has closed it; the kernel sends the rest
+    Instant closed_at = always;        // since when it lingers
+    Instant fin_delivered_at = never;  // when the other kernel has received this end's fin
     std::uint16_t port = 0;
     std::size_t front_read = 0;    // of a stream: bytes of the inbox's first segment that were read
     ByteSocket* socket = nullptr;  // of a stream
     std::errc error{};             // of a stream: why it has ended
     // The longest message that the process accepts.
     std::size_t message_bytes_max = ~std::size_t{0};
+
+    [[nodiscard]] bool can_read() const noexcept { return attached && !full && !station->frozen; }
+    [[nodiscard]] Failure reset_failure() const noexcept {
+        return Failure::from(
+            std::make_error_code(up ? std::errc::connection_reset : std::errc::connection_refused));
+    }
+    /// Returns whether the process has closed this end, and the kernel has forgotten it. The other
+    /// kernel has not answered since `silent_since`; never if it has answered.
+    [[nodiscard]] bool given_up(Instant silent_since, Instant now) const noexcept {
+        if (!lingers) return false;
+        if (silent_since == never) {
+            return fin_delivered_at != never && elapsed(fin_delivered_at, now) >= fin_limit;
+        }
+        // It notices when it would repeat something.
+        const Instant limit = std::max(after(silent_since, orphan_limit), closed_at);
+        return next_retry(silent_since, first_data_retry, limit) <= now;
+    }
+    /// Makes it the end of another connection.
+    void renew() noexcept {
+        Station* const host = station;
+        const std::uint16_t number = port;
+        std::destroy_at(this);
+        End* const other = ::new (this) End{};
+        other->station = host;
+        other->port = number;
+    }
 };
 
 }}}  // namespace belay::sim::detail

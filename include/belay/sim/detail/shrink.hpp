@@ -148,7 +148,8 @@ private:
                 i, {10'000 * ms, 1'000 * ms, 100 * ms, 10 * ms},
                 [](const Scenario::Step& s) { return s.lasts.count(); },
                 [](Scenario::Step& s, std::int64_t v) {
-                    s.lasts = Duration{std::max(v, std::min<std::int64_t>(s.lasts.count(), 10 * ms))};
+                    s.lasts =
+                        Duration{std::max(v, std::min<std::int64_t>(s.lasts.count(), 10 * ms))};
                 });
         }
     }

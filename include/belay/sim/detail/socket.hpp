@@ -97,9 +97,10 @@ public:
             side_ = 0;
             channel_ = Kernel::dial(*host_, *to, port);
             channel_->attach_stream(side_, *this);
-            give_up_ = host_->after(connect_limit, [this] { channel_->give_up(side_); });
+            give_up_ = Kernel::after(*host_, connect_limit, [this] { channel_->give_up(side_); });
         } else {
-            give_up_ = host_->after(neighbour_limit, [this] { fail(std::errc::host_unreachable); });
+            give_up_ = Kernel::after(*host_, neighbour_limit,
+                                     [this] { fail(std::errc::host_unreachable); });
         }
         return {};
     }
@@ -163,15 +164,24 @@ public:
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
         if (state_ != State::connected || ended_) return std::errc::not_connected;
         reads_ended_ = reads_ended_ || reads;
-        if (writes && !std::exchange(fin_sent_, true)) channel_->close(side_);
+        if (writes && !std::exchange(fin_sent_, true)) {
+            channel_->close(side_);
+            if (!give_up_.waits()) watch_answers(host_->now());
+        }
         on_change_();
         return {};
     }
     using ByteSocket::reset_at_end;
-    /// Sets whether and how the kernel probes a silent peer.
+    /// Sets whether and how the kernel probes a silent peer. As on Linux, the time begins anew when
+    /// probes are switched on, and not when one of their numbers is set.
     void keep_alive(const KeepAlive& how) {
-        keep_alive_ = how;
-        if (state_ == State::connected && !ended_) begin_probes();
+        const KeepAlive before = std::exchange(keep_alive_, how);
+        if (state_ != State::connected || ended_) return;
+        if (!how.on) return static_cast<void>(probe_.cancel());
+        if (!before.on) return probe_after(how.idle);
+        if (how.idle == before.idle) return;
+        const Duration silent = elapsed(heard_at_, host_->now());
+        probe_after(how.idle > silent ? how.idle - silent : Duration::zero());
     }
     [[nodiscard]] const KeepAlive& keep_alive() const noexcept { return keep_alive_; }
     /// Closes the socket.
@@ -180,7 +190,7 @@ public:
         probe_.cancel();
         state_ = State::closed;
         const belay::detail::Ref<Channel> channel = std::exchange(channel_, {});
-        if (!channel) return;
+        if (!channel || channel->end(side_).socket != this) return;
         resets_at_end() ? channel->abort(side_) : channel->release(side_);
     }
 
@@ -235,7 +245,8 @@ private:
     }
     /// Gives the connection up when the peer's kernel has been silent for too long.
     void watch_answers(Instant since) {
-        give_up_ = host_->at(after(since, answer_limit), [this] {
+        const Duration rest = elapsed(host_->now(), after(since, answer_limit));
+        give_up_ = Kernel::after(*host_, rest, [this] {
             const Instant silent = channel_->unanswered_since(side_);
             if (silent == never) return;
             if (elapsed(silent, host_->now()) >= answer_limit) return channel_->give_up(side_);
@@ -243,25 +254,25 @@ private:
         });
     }
     void begin_probes() {
-        probe_.cancel();
         hear();
-        if (keep_alive_.on) probe_at(after(heard_at_, keep_alive_.idle));
+        if (keep_alive_.on) probe_after(keep_alive_.idle);
     }
-    void probe_at(Instant time) {
-        probe_ = host_->at(time, [this] { probe(); });
+    void probe_after(Duration wait) {
+        probe_.cancel();
+        probe_ = Kernel::after(*host_, wait, [this] { probe(); });
     }
     void probe() {
         const Instant now = host_->now();
         // Data that is repeated is a probe, too.
         if (give_up_.waits() && channel_->unanswered_since(side_) != never) {
-            return probe_at(after(now, keep_alive_.idle));
+            return probe_after(keep_alive_.idle);
         }
         const Instant due = after(heard_at_, keep_alive_.idle);
-        if (unanswered_probes_ == 0 && now < due) return probe_at(due);
+        if (unanswered_probes_ == 0 && now < due) return probe_after(elapsed(now, due));
         if (unanswered_probes_ >= keep_alive_.count) return channel_->give_up(side_);
         if (!reaches_peer()) {
             ++unanswered_probes_;
-            return probe_at(after(now, keep_alive_.interval));
+            return probe_after(keep_alive_.interval);
         }
         channel_->ping(side_);  // a kernel that has forgotten the connection answers with a reset
         begin_probes();
@@ -336,6 +347,7 @@ public:
         if (backlog.empty()) return {};
         belay::detail::Ref<Channel> next = std::move(backlog.front());
         backlog.erase(backlog.begin());
+        next->hold();
         return next;
     }
     /// Returns whether accept() would return a connection.

@@ -3,6 +3,7 @@
 /// Station and Fabric: the state that hosts and the network share.
 #pragma once
 
+#include <algorithm>    // std::any_of
 #include <map>          // std::map
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -82,6 +83,11 @@ struct Station {
         // For streams, instead: the process takes connections from the backlog when it wants to.
         Function<void()> on_waiting{};
         bool only_local = false;  // bound to the loopback address
+
+        [[nodiscard]] bool has(const Channel& c) const noexcept {
+            return std::any_of(backlog.begin(), backlog.end(),
+                               [&](const auto& waiting) { return waiting.get() == &c; });
+        }
     };
 
     std::string name;

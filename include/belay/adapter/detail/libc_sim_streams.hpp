@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/libc_sim_streams.hpp
+/// LibcStreams: fopen() of a simulated program, over its descriptors, and exit(), which flushes.
+#pragma once
+
+#include <stdio.h>  // fopencookie
+
+#include <cerrno>       // errno
+#include <memory>       // std::unique_ptr
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
+
+#include <belay/adapter/detail/libc_sim_symbols.hpp>
+
+// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+#define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The streams that the programs of the process have opened. The C library buffers them.
+///
+/// The streams of a killed program stay until the process ends, with what they have not written.
+/// The C library flushes them then: their functions do nothing outside of their program.
+class LibcStreams {
+public:
+    /// Makes a stream of a descriptor.   Returns: null, with errno, after an error.
+    static FILE* open(LibcProcess& p, int fd, const char* mode) {
+        auto s = std::make_unique<Stream>(Stream{p.number(), fd, nullptr});
+        const char plain[]{mode[0], is_both(mode) ? '+' : '\0', '\0'};
+        s->file = fopencookie(s.get(), plain,
+                              {.read = &read, .write = &write, .seek = &seek, .close = &close});
+        FILE* const file = s->file;
+        if (file != nullptr) all().push_back(s.release());
+        return file;
+    }
+    /// Returns the flags of open() for a mode; -1 if there is no such mode.
+    [[nodiscard]] static int flags_of(const char* mode) noexcept {
+        const std::string_view all{mode};
+        const int kind = all.starts_with('r')   ? 0
+                         : all.starts_with('w') ? O_CREAT | O_TRUNC
+                         : all.starts_with('a') ? O_CREAT | O_APPEND
+                                                : -1;
+        if (kind < 0) return kind;
+        const int access = is_both(mode) ? O_RDWR : kind == 0 ? O_RDONLY : O_WRONLY;
+        return kind | access | (all.find('x') != std::string_view::npos ? O_EXCL : 0);
+    }
+    /// Returns the descriptor of a stream; -1 if it is of no program.
+    [[nodiscard]] static int number(FILE* file) noexcept {
+        for (const Stream* const s : all()) {
+            if (s->file == file) return s->fd;
+        }
+        return -1;
+    }
+    /// Writes what the streams of a program have buffered.
+    static void flush(LibcProcess& p) {
+        for (std::size_t i = 0; i < all().size(); ++i) {
+            if (all()[i]->program == p.number()) fflush(all()[i]->file);
+        }
+    }
+
+private:
+    struct Stream {
+        std::uint64_t program;
+        int fd;
+        FILE* file;
+    };
+    static std::vector<Stream*>& all() {
+        static auto& streams = *new std::vector<Stream*>;  // the C library flushes at the very end
+        return streams;
+    }
+    [[nodiscard]] static bool is_both(const char* mode) noexcept {
+        return std::string_view{mode}.find('+') != std::string_view::npos;
+    }
+    /// Returns the program that runs, if the stream is of it.
+    [[nodiscard]] static LibcProcess* program_of(const Stream& s) noexcept {
+        LibcProcess* const p = LibcProcess::current();
+        return p != nullptr && p->number() == s.program ? p : nullptr;
+    }
+    static ssize_t read(void* cookie, char* out, std::size_t size) {
+        const auto& s = *static_cast<Stream*>(cookie);
+        LibcProcess* const p = program_of(s);
+        return p != nullptr ? libc_calls::read(*p, s.fd, out, size) : libc_fail(EBADF);
+    }
+    /// Returns 0 after an error.
+    static ssize_t write(void* cookie, const char* bytes, std::size_t size) {
+        const auto& s = *static_cast<Stream*>(cookie);
+        LibcProcess* const p = program_of(s);
+        std::size_t written = 0;
+        while (p != nullptr && written != size) {
+            const ssize_t n = libc_calls::write(*p, s.fd, bytes + written, size - written);
+            if (n <= 0) break;
+            written += static_cast<std::size_t>(n);
+        }
+        return static_cast<ssize_t>(written);
+    }
+    static int seek(void* cookie, off64_t* place, int from) {
+        const auto& s = *static_cast<Stream*>(cookie);
+        LibcProcess* const p = program_of(s);
+        const off_t at = p != nullptr ? libc_files::lseek(*p, s.fd, *place, from) : -1;
+        if (at < 0) return -1;
+        *place = at;
+        return 0;
+    }
+    static int close(void* cookie) {
+        auto* const s = static_cast<Stream*>(cookie);
+        LibcProcess* const p = program_of(*s);
+        const int result = p != nullptr ? libc_calls::close(*p, s->fd) : 0;
+        std::erase(all(), s);
+        delete s;
+        return result;
+    }
+};
+
+namespace libc_symbols {
+
+BELAY_DETAIL_SYMBOL inline FILE* fopen(const char*, const char*) asm("fopen");
+inline FILE* fopen(const char* path, const char* mode) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p == nullptr) return libc_real<"fopen", FILE*>(path, mode);
+    const int flags = LibcStreams::flags_of(mode);
+    if (flags < 0) return errno = EINVAL, nullptr;
+    const int fd = libc_files::open(*p, path, flags, 0666);
+    return fd < 0 ? nullptr : LibcStreams::open(*p, fd, mode);
+}
+BELAY_DETAIL_SYMBOL inline FILE* fopen64(const char*, const char*) asm("fopen64");
+inline FILE* fopen64(const char* path, const char* mode) { return libc_symbols::fopen(path, mode); }
+BELAY_DETAIL_SYMBOL inline FILE* fdopen(int, const char*) asm("fdopen");
+inline FILE* fdopen(int fd, const char* mode) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p == nullptr) return libc_real<"fdopen", FILE*>(fd, mode);
+    if (p->file(fd) == nullptr) return errno = EBADF, nullptr;
+    if (LibcStreams::flags_of(mode) < 0) return errno = EINVAL, nullptr;
+    return LibcStreams::open(*p, fd, mode);
+}
+BELAY_DETAIL_SYMBOL inline int fileno(FILE*) asm("fileno");
+inline int fileno(FILE* stream) {
+    const bool inside = LibcProcess::current() != nullptr;
+    const int fd = inside ? LibcStreams::number(stream) : -1;
+    return fd >= 0 ? fd : libc_real<"fileno", int>(stream);
+}
+BELAY_DETAIL_SYMBOL inline int fileno_unlocked(FILE*) asm("fileno_unlocked");
+inline int fileno_unlocked(FILE* stream) { return libc_symbols::fileno(stream); }
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit(int) asm("exit");
+inline void exit(int code) {
+    if (LibcProcess* const p = LibcProcess::current()) {
+        LibcStreams::flush(*p);
+        p->exit(code);
+    }
+    libc_real<"exit", void>(code);
+    __builtin_unreachable();
+}
+
+}  // namespace libc_symbols
+
+}}}  // namespace belay::detail
+
+#undef BELAY_DETAIL_SYMBOL
