@@ -12,7 +12,7 @@
 
 #include <belay/adapter/detail/libc_sim_symbols.hpp>
 
-// Shared libraries find only visible symbols, whatever -fvisibility-inlines-hidden says.
+// Shared libraries find only visible symbols, so -fvisibility-inlines-hidden must not hide these.
 #define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
