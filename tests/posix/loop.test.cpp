@@ -21,7 +21,8 @@ TEST_CASE("posix::Loop::stop may be called in a signal handler", "[posix][posix_
     static posix::Loop<>* running = nullptr;
     posix::Loop loop;
     running = &loop;
-    struct sigaction stops {}, before {};
+    struct sigaction stops {
+    }, before{};
     stops.sa_handler = [](int) { running->stop(); };
     REQUIRE(::sigaction(SIGUSR1, &stops, &before) == 0);
     // Another thread, so that the signal also arrives while the loop waits.
