@@ -957,6 +957,33 @@ void use([[maybe_unused]] belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace pipeline_without_sleeper
 
+// expect-error: retry: after the policy, pass a function without arguments, or of an Attempt
+namespace retry_of_a_function_with_another_argument {
+void use(belay_test::MinimalSleeper& sleeper) {
+#ifdef BELAY_CONTROL
+    static_cast<void>(belay::retry(belay::MaxAttempts{2}, sleeper, [] { return true; }));
+#else
+    static_cast<void>(sleeper);
+    static_cast<void>(belay::retry(belay::MaxAttempts{2}, [](int) { return true; }));
+#endif
+}
+}  // namespace retry_of_a_function_with_another_argument
+
+// expect-error: retry: after the policy, pass a function without arguments, or of an Attempt
+namespace retry_with_a_sleeper_without_bits {
+struct OwnSleeper {
+    belay::Instant now() const noexcept { return belay::always; }
+    void sleep_until(belay::Instant, const auto&) noexcept {}
+#ifdef BELAY_CONTROL
+    belay::Random& bits() noexcept { return bits_; }
+    belay::Random bits_{belay::Seed{1}};
+#endif
+};
+void use(OwnSleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{2}, sleeper, [] { return true; }));
+}
+}  // namespace retry_with_a_sleeper_without_bits
+
 // expect-error: retry: in a coroutine, pass a sleeper before the function
 namespace retry_awaiting_without_sleeper {
 void use([[maybe_unused]] belay_test::AsyncSleeper& sleeper) {

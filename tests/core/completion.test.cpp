@@ -294,6 +294,17 @@ TEST_CASE("Completion outlives the machine and its driver", "[core][completion][
     (*completion)(7);
 }
 
+TEST_CASE("Completion is made of the function that is passed in its place",
+          "[core][completion][unit]") {
+    const auto ask = [](int question, Completion<int> done) { done(2 * question); };
+    int answer = 0;
+    ask(21, [&](std::optional<int> given) noexcept { answer = given.value_or(-1); });
+    CHECK(answer == 42);
+    ask(4, [&](auto given) noexcept { answer = *given; });
+    CHECK(answer == 8);
+    STATIC_REQUIRE_FALSE(std::is_convertible_v<int, Completion<int>>);
+}
+
 TEST_CASE("Completion that races with its question leaks nothing and is never torn",
           "[core][completion][fault]") {
     std::atomic<int> live{0};

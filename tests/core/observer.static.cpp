@@ -105,6 +105,14 @@ static_assert(is_wrong<WrongPlain> && is_wrong<WrongOverloads> && is_wrong<Wrong
 static_assert(is_wrong<WrongConstraint> && is_wrong<WrongAccess> && is_wrong<WrongTwice>);
 static_assert(is_wrong<WrongMember> && is_wrong<WrongType> && is_wrong<WrongStatic>);
 static_assert(is_wrong<WrongAbstract> && is_wrong<WrongFinally> && is_wrong<WrongSilence>);
+
+// ---- a wrong hook has one error, not also that of an observer without hooks
+struct Misspelt {
+    void on_states(const int&);
+};
+static_assert(detail::has_any_hook_of<WrongPlain, StateHook>);
+static_assert(!detail::has_any_hook_of<Misspelt, StateHook>);
+
 static_assert(is_wrong<const ObservesAlone>,
               "one that is const hears nothing by hooks that are not");
 

@@ -12,6 +12,21 @@ namespace {
 struct Coroutine {};
 }  // namespace
 
+// expect-error: ClockLike: C::now must be noexcept
+namespace loop_of_a_throwing_clock {
+struct OwnClock {
+#if defined(BELAY_CONTROL)
+    belay::Instant now() const noexcept { return belay::never; }
+#else
+    belay::Instant now() const { return belay::never; }
+#endif
+};
+void use() {
+    belay::Loop loop{OwnClock{}};
+    loop.stop();
+}
+}  // namespace loop_of_a_throwing_clock
+
 // expect-error: post: the function must return void, because a result would be ignored and a coroutine
 namespace posted_coroutine {
 void use(belay::Loop<>& loop) {

@@ -3,8 +3,10 @@
 // Method: pairs of sockets and a manual clock.
 #include <belay/posix/loop.hpp>
 
+#include <csignal>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <belay/core/manual_clock.hpp>
@@ -14,6 +16,21 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
+
+TEST_CASE("posix::Loop::stop may be called in a signal handler", "[posix][posix_loop][unit]") {
+    static posix::Loop<>* running = nullptr;
+    posix::Loop loop;
+    running = &loop;
+    struct sigaction stops {
+    }, before{};
+    stops.sa_handler = [](int) { running->stop(); };
+    REQUIRE(::sigaction(SIGUSR1, &stops, &before) == 0);
+    // Another thread, so that the signal also arrives while the loop waits.
+    std::thread other{[target = ::pthread_self()] { ::pthread_kill(target, SIGUSR1); }};
+    loop.run();
+    other.join();
+    ::sigaction(SIGUSR1, &before, nullptr);
+}
 
 TEST_CASE("Loop ends with a handler's exception, and calls the other handlers later",
           "[posix][posix_loop][fault]") {

@@ -236,6 +236,18 @@ struct Storage {
 static_assert(belay::explain::storage_like<Storage>());
 }  // namespace storage_like
 
+// expect-error: StorageLike: S is the Result of opening a storage
+namespace queue_of_a_result {
+void use(belay::Result<belay::Deque<int>> opened) {
+#if defined(BELAY_CONTROL)
+    belay::Queue queue{std::move(*opened)};
+#else
+    belay::Queue queue{std::move(opened)};
+#endif
+    static_cast<void>(queue.size());
+}
+}  // namespace queue_of_a_result
+
 // expect-error: Weighed: bytes_of needs 'operator...const value_type&. const noexcept ->
 namespace weighed_bytes_of {
 // std::size_t'

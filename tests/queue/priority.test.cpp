@@ -595,7 +595,7 @@ TEST_CASE("Queue over a lane of bytes behaves as over the storage itself",
         [](Seed seed) {
             Random bits{seed};
             const QueueOptions options{.limit = 1 + bits() % 60,
-                                       .bytes_limit = 1 + bits() % 20'000};
+                                       .bytes_limit = 8'192 + bits() % 20'000};
             sim::Disk plain_disk;
             sim::Disk laned_disk;
             Queue plain{journal_on(plain_disk), DropOldest{}, options};

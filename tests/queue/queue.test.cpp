@@ -312,6 +312,27 @@ TEST_CASE("Queue accepts a bytes_limit only over a storage that counts bytes",
     CHECK(Queue{Scales{}, {.bytes_limit = 1}}.limit() == 1000);
 }
 
+TEST_CASE("Queue over a Journal accepts only a bytes_limit of two segments or more",
+          "[queue][queue][unit]") {
+    // A smaller one freed nothing by dropping: DropOldest kept one value, until a file was full.
+    const auto open = [](sim::Disk& disk) {
+        auto journal = Journal<sim::Disk>::open(
+            disk, "q", {.segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{1}});
+        REQUIRE(journal);
+        return std::move(*journal);
+    };
+    CHECK(belay_test::aborts_with([&] {
+              sim::Disk disk;
+              Queue{open(disk), DropOldest{}, {.bytes_limit = 16'383}};
+          }).find("at least two segments") != std::string::npos);
+    sim::Disk disk;
+    Queue queue{open(disk), DropOldest{}, {.limit = no_limit, .bytes_limit = 16'384}};
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE_FALSE(queue.push(Bytes(500)));
+        CHECK((i < 10 || queue.size() >= 10));
+    }
+}
+
 TEST_CASE("Queue over a Journal keeps the files within a limit of bytes, and continues",
           "[queue][queue][unit]") {
     sim::Disk disk;

@@ -16,10 +16,10 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 ///     posix::Loop loop;
 ///     Http http{loop};
 ///     auto handle = http.request({.url = "https://example.com/"},
-///                                Completion<HttpResponse>{[&](auto response) noexcept {
+///                                [&](auto response) noexcept {
 ///                                    if (response) show(*response);
 ///                                    loop.stop();
-///                                }});
+///                                });
 ///     loop.run();
 ///
 /// Certificates are verified. Compressed bodies are decompressed, and limits apply to the result.

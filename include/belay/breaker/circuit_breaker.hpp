@@ -39,10 +39,10 @@ template <class Clock>
 /// call of its functions. A checked build stops in the destructor if a permit is still out.
 ///
 /// An observer has `on_breaker(const BreakerEvent&) noexcept`, with an optional `auto& breaker` as
-/// the first parameter. The observer follows a clock in the constructor. The breaker notifies it
-/// after every change, in order, from one thread at a time, and never under a lock. The observer
-/// may call every function of the breaker, but must not destroy it. The thread that notifies may be
-/// another one than the thread that made the change.
+/// the first parameter. It is the last argument, after a clock and HalfOpenOptions, which must then
+/// be written. The breaker notifies it after every change, in order, from one thread at a time, and
+/// never under a lock. The observer may call every function of the breaker, but must not destroy
+/// it. The thread that notifies may be another one than the thread that made the change.
 ///
 /// Thread safety: any thread.
 /// Blocks:        `acquire` never blocks while the breaker is closed. Verdicts with

@@ -396,6 +396,16 @@ Result<void> retry(const First&, const Second&, Rest&&...) {
                   "Backoff{...}}, fn)");
     return {};
 }
+/// Does not compile, because the second argument is neither a function nor a sleeper.
+template <detail::PolicyShaped First, class Second, class... Rest>
+    requires(!detail::SleeperShaped<Second> && !detail::FunctionShaped<Second> &&
+             !detail::PolicyShaped<Second>)
+Result<void> retry(const First&, Second&&, Rest&&...) {
+    static_assert(detail::FunctionShaped<Second>,
+                  "retry: after the policy, pass a function without arguments, or of an Attempt; "
+                  "or a sleeper, which has now(), bits() and sleep_until(), and is not const");
+    return {};
+}
 /// Does not compile, because the sleeper comes before the function.
 template <detail::PolicyShaped P, detail::FunctionShaped F, detail::SleeperShaped S, class... Rest>
     requires(!detail::SleeperShaped<F>)

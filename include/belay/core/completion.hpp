@@ -214,13 +214,15 @@ public:
     explicit Completion(detail::Ref<detail::Answer<V>> answer) noexcept
         : answer_{std::move(answer)} {}
     /// Makes a completion that calls `f(std::optional<V>)` once with the answer, where nullopt
-    /// means no.
+    /// means no. Pass such a function in the place of a Completion:
+    ///
+    ///     rooms.erase("plan", [](auto error) noexcept { report(error); });
     ///
     /// The call runs on the thread that answers or drops the completion.
     template <class F>
         requires(!std::is_same_v<std::decay_t<F>, Completion> &&
                  std::is_invocable_v<std::decay_t<F>&, std::optional<V>>)
-    explicit Completion(F&& f)
+    Completion(F&& f)
         : answer_{adopt(detail::Ref<Calling<F>>::make(
               detail::NotifyByCall<std::decay_t<F>>{std::forward<F>(f)}))} {
         static_assert(std::is_nothrow_invocable_v<std::decay_t<F>&, std::optional<V>>,

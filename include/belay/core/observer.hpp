@@ -170,9 +170,11 @@ struct Hook {
 };
 
 /// False for an observer without hooks that does not derive from NoObserver: a hook is misspelt.
+/// A hook that fits no call counts, because it has an error of its own.
 template <class O, class... Hooks>
 inline constexpr bool has_any_hook_of =
-    std::is_base_of_v<NoObserver, O> || (Hooks::template callable_on<O> || ...);
+    std::is_base_of_v<NoObserver, O> ||
+    ((Hooks::template callable_on<O> || !Hooks::template right<O>) || ...);
 
 // ---- one, or several in a Tee ------------------------------------------------------------------
 

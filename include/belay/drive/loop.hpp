@@ -67,7 +67,7 @@ private:
 /// after(duration, f), now(); see detail/basic_loop.hpp.
 /// Thread safety: stop(), post() and the functions of wakers from any thread. All else on the
 /// loop's thread, or on any thread while the loop is not running.
-template <ClockLike Clock = SteadyClock>
+template <class Clock = SteadyClock>
 class Loop final : public detail::BasicLoop<Clock, detail::ThreadWaiter> {
     using Base = detail::BasicLoop<Clock, detail::ThreadWaiter>;
 

@@ -46,7 +46,7 @@ protected:
 /// Models:        DriverLike.
 /// Thread safety: post() and the functions of wakers from any thread; all else on the thread that
 /// polls.
-template <ClockLike Clock = SteadyClock>
+template <class Clock = SteadyClock>
 class ManualLoop final : private detail::BasicLoop<Clock, detail::PollWaiter> {
     using Base = detail::BasicLoop<Clock, detail::PollWaiter>;
 

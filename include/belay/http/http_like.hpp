@@ -27,9 +27,9 @@ concept HasHttpHandle = TakesHttpRequests<H> && std::is_class_v<HttpHandleOf<H>>
 /// The requirements for an HTTP client that does not block, such as curl::Http.
 ///
 ///     auto handle = http.request(HttpRequest{.url = "https://example.com/"},
-///                                Completion<HttpResponse>{[](auto response) noexcept {
+///                                [](auto response) noexcept {
 ///                                    if (response) use(*response);
-///                                }});
+///                                });
 ///
 /// Required: `request(HttpRequest, Completion<HttpResponse>)`, which starts a request and returns a
 /// handle on it at once. The answer is a response, which may report a failure. It may come at any

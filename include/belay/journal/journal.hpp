@@ -197,6 +197,10 @@ public:
     /// Returns the bytes of all records, in the files and not written yet. Acknowledged records
     /// count until their file is deleted.   Complexity: O(1).
     [[nodiscard]] std::uint64_t bytes() const noexcept { return log_->bytes(); }
+    /// Returns the size of a file, by which `bytes` falls at most at a time.
+    [[nodiscard]] std::size_t segment_bytes() const noexcept {
+        return log_->options().segment_bytes;
+    }
     /// Returns the failure of the disk after which the journal takes nothing more; no error if
     /// there was none. Open the journal again to find out what was saved.
     [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }

@@ -59,9 +59,11 @@ public:
 private:
     template <class... A>
     struct Opened {
-        static_assert(detail::OpensWith<Transport, Endpoint, A...>,
-                      "Endpoints: the transport needs 'open(Link<message_type>, const Endpoint&)', "
-                      "and inside a WithToken also the token as third argument");
+        static_assert(
+            detail::OpensWith<Transport, Endpoint, A...>,
+            "Endpoints: the transport needs 'open(Link<message_type>, const Endpoint&)' of "
+            "the listed places, such as posix::Endpoint{host, port}; inside a WithToken "
+            "also the token as third argument");
         using Inner = decltype(std::declval<Transport&>().open(
             std::declval<const Link<message_type>&>(), std::declval<const Endpoint&>(),
             std::declval<const A&>()...));

@@ -74,8 +74,10 @@ struct ListenerOptions {
 ///                be destroyed in any order.
 template <class F, FramingLike Framing = LengthPrefixed>
 class Listener {
-    static_assert(std::invocable<F&, Accepted<Framing>>,
-                  "Listener: on_accept must be callable with a belay::posix::Accepted<Framing>");
+    static_assert(
+        std::invocable<F&, Accepted<Framing>>,
+        "Listener: on_accept must be callable with a belay::posix::Accepted<Framing>, of the "
+        "framing that is the third argument: Listener{loop, on_accept, Lines{}}");
     static_assert(std::is_void_v<std::invoke_result_t<F&, Accepted<Framing>>>,
                   "Listener: on_accept must return void, because a result would be ignored and a "
                   "coroutine would never run");

@@ -33,9 +33,10 @@ using PollerOf = std::conditional_t<std::is_same_v<Clock, BootClock>, BootPoller
 /// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), at(instant, f),
 ///          after(duration, f), now(); see belay/drive/detail/basic_loop.hpp.
 /// Thread safety: stop(), post() and what wakers do from any thread; all else on the loop's thread,
-///                or any while it is not running.
+///                or any while it is not running. stop() also in a signal handler, while the loop
+///                exists.
 /// Throws:        std::system_error from the constructor, if the process has no descriptors left.
-template <ClockLike Clock = SteadyClock>
+template <class Clock = SteadyClock>
 class Loop final : public belay::detail::BasicLoop<Clock, detail::PollerOf<Clock>> {
     using Base = belay::detail::BasicLoop<Clock, detail::PollerOf<Clock>>;
 

@@ -140,6 +140,12 @@ public:
     }
     /// Returns the result of the storage's function.
     template <class S = Storage>
+        requires detail::FreesSegments<S>
+    [[nodiscard]] std::size_t segment_bytes() const noexcept {
+        return storage_.segment_bytes();
+    }
+    /// Returns the result of the storage's function.
+    template <class S = Storage>
         requires detail::HasStorageCommit<S>
     [[nodiscard]] std::error_code commit() noexcept {
         return storage_.commit();

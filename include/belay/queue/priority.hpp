@@ -170,6 +170,14 @@ public:
         }
         return sum;
     }
+    /// Returns the sum of the lanes' segments.
+    template <class S = Storage>
+        requires detail::FreesSegments<S>
+    [[nodiscard]] std::size_t segment_bytes() const noexcept {
+        std::size_t sum = 0;
+        for (const S& lane : lanes_) sum += lane.segment_bytes();
+        return sum;
+    }
     /// Calls `commit` of every lane, also after one that fails.
     /// Errors: that of the first that fails.
     template <class S = Storage>

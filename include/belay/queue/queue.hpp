@@ -24,8 +24,8 @@ struct QueueOptions {
     std::size_t limit = 1000;
     /// The queue is also full if its storage has this number of bytes. It needs a storage that
     /// counts them, `bytes() const noexcept`. A push that crosses the limit is still taken, and so
-    /// is a push into an empty queue. A journal frees bytes by whole files, so allow it some
-    /// segments.
+    /// is a push into an empty queue. A journal frees bytes by whole files, so the limit must be at
+    /// least two of its segments.
     std::size_t bytes_limit = no_limit;
 };
 
@@ -64,6 +64,13 @@ public:
         BELAY_PRECONDITION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
         BELAY_PRECONDITION(counts_bytes || bytes_limit_ == no_limit,
                            "Queue::Queue: a limit of bytes needs a storage with 'bytes()'");
+        // With less, DropOldest would drop all that waits at each push, and free nothing.
+        if constexpr (detail::FreesSegments<Storage>) {
+            BELAY_PRECONDITION(
+                bytes_limit_ / 2 >= storage_.segment_bytes(),
+                "Queue::Queue: a limit of bytes must be at least two segments of the journal, "
+                "which frees whole files: see JournalOptions::segment_bytes");
+        }
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.

@@ -44,7 +44,8 @@ consteval bool session_queue() {
     static_assert(
         detail::NeverDrops<Q>,
         "Session: the queue must not drop operations, because each must be delivered exactly once");
-    static_assert(detail::PushesBytes<Q>, "Session: the queue must take belay::BytesView");
+    static_assert(!detail::HasJournal<Q> || detail::PushesBytes<Q>,
+                  "Session: the queue must take belay::BytesView");
     return detail::SessionQueueLike<Q>;
 }
 

@@ -27,8 +27,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Waiter(WakeupFd&)`;
 /// - `wait(Duration)`, which returns when the wake-up descriptor is signalled or the time is over;
 /// - `finish_round()`.
-template <ClockLike Clock, class Waiter>
+template <class Clock, class Waiter>
 class BasicLoop : public Waiter {
+    // Not a constraint: the compiler's message for a failed constraint would hide the sentences.
+    static_assert(explain::clock_like<Clock>());
     using Inbox = LoopInbox<typename Waiter::WakeupFd>;
 
 public:
@@ -315,7 +317,7 @@ private:
     std::size_t next_ = 0;
 };
 
-template <ClockLike Clock, class Waiter>
+template <class Clock, class Waiter>
 constinit const driver::WakeOps BasicLoop<Clock, Waiter>::Node::ops{
     &BasicLoop::on_wake, &BasicLoop::on_touch, &BasicLoop::on_now, &BasicLoop::on_detach,
     &BasicLoop::on_destroy};

@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// A descriptor that becomes readable when another thread notifies it.
 ///
-/// Thread safety: signal() from any thread; the rest on the loop's.
+/// Thread safety: signal() from any thread, also in a signal handler; the rest on the loop's.
 class WakeupFd {
 public:
     /// Throws: std::system_error if the process has no descriptors left; without exceptions it
@@ -53,9 +53,12 @@ public:
         // call is needed.
         if (signalled_.exchange(true, std::memory_order_acq_rel)) return;
         const std::uint64_t one = 1;
+        // A signal handler may run this, and must leave errno as it was.
+        const int before = errno;
         // It cannot be full: at most one value is written between two resets.
         while (::write(out_, &one, sizeof one) < 0 && errno == EINTR) {
         }
+        errno = before;
     }
     /// Resets the descriptor. Call it before you look for the work that it announces.
     void reset() noexcept {

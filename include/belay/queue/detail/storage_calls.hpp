@@ -5,6 +5,7 @@
 #pragma once
 
 #include <concepts>     // std::same_as, std::convertible_to
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::is_void_v
 
@@ -18,6 +19,11 @@ concept TakesPush = requires(S& s, V&& value) { s.try_push(static_cast<V&&>(valu
 template <class S>
 concept CountsBytes = requires(const S& s) {
     { s.bytes() } noexcept -> std::convertible_to<std::uint64_t>;
+};
+/// A storage whose bytes fall by whole files.
+template <class S>
+concept FreesSegments = CountsBytes<S> && requires(const S& s) {
+    { s.segment_bytes() } noexcept -> std::same_as<std::size_t>;
 };
 template <class S>
 concept HasStorageCommit = requires(S& s) {
