@@ -3,7 +3,6 @@
 // Method: the former name beside the present one, on scripted transports.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-#include <belay/core/mailbox.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
@@ -45,20 +44,4 @@ TEST_CASE("Verdict::refused is Verdict::rejected", "[link][former_names][unit]")
     const Failure why{Cause::unauthorized};
     CHECK(Verdict::refused(why).kind() == Verdict::rejected(why).kind());
     CHECK(Verdict::refused(why).failure() == why);
-}
-
-TEST_CASE("A Mailbox reports rejections by its former names, too", "[link][former_names][unit]") {
-    struct Message {
-        [[nodiscard]] static bool is_message() noexcept { return true; }
-        [[nodiscard]] static bool same_control(const Message&) noexcept { return false; }
-    };
-    belay::driver::Mailbox<Message> mailbox{1};
-    mailbox.note_refusal();
-    CHECK(mailbox.rejected());
-    CHECK(mailbox.refused());
-    mailbox.forget_refusal();
-    CHECK_FALSE(mailbox.take_refusal());
-    mailbox.note_rejection();
-    CHECK(mailbox.take_refusal());
-    mailbox.close();
 }

@@ -150,17 +150,6 @@ public:
     void note_rejection() noexcept { rejected_.store(true, std::memory_order_relaxed); }
     /// Forgets a rejection that no longer matters, because its connection is gone.
     void forget_rejection() noexcept { rejected_.store(false, std::memory_order_relaxed); }
-    /// The former names of take_rejection(), rejected(), note_rejection() and forget_rejection().
-    [[deprecated("use Mailbox::take_rejection")]] [[nodiscard]] bool take_refusal() noexcept {
-        return take_rejection();
-    }
-    [[deprecated("use Mailbox::rejected")]] [[nodiscard]] bool refused() const noexcept {
-        return rejected();
-    }
-    [[deprecated("use Mailbox::note_rejection")]] void note_refusal() noexcept { note_rejection(); }
-    [[deprecated("use Mailbox::forget_rejection")]] void forget_refusal() noexcept {
-        forget_rejection();
-    }
 
     /// Destroys the queued events, except those that `keep` picks.
     ///

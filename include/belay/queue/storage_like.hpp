@@ -30,12 +30,11 @@ concept HoldsStorage = !HasTryPush<S> && requires(S& s) {
     s.error();
     requires HasTryPush<std::remove_cvref_t<decltype(*s)>>;
 };
+template <class R>
+concept BoolOrError = std::same_as<R, bool> || std::same_as<R, std::error_code>;
 template <class S>
 concept TryPushAnswers = HasTryPush<S> && requires(S& s, typename S::value_type&& value) {
-    requires std::same_as<decltype(s.try_push(static_cast<typename S::value_type&&>(value))),
-                          bool> ||
-                 std::same_as<decltype(s.try_push(static_cast<typename S::value_type&&>(value))),
-                              std::error_code>;
+    { s.try_push(static_cast<typename S::value_type&&>(value)) } -> BoolOrError;
 };
 template <class S>
 concept PushesValuesNoexcept = requires(S& s, typename S::value_type&& value) {
