@@ -282,8 +282,9 @@ SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_ran
               "if (static_cast<void>(earlier), next == nullptr) {")
 SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_lanes.hpp",
                             "            if (slow.is_taken()) return entry;\n", "")
-NEVER_RESUMES = ("belay/fleet/fleet.hpp",
-                 "if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);", "")
+IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
+                         "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
+                         "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")
 KEEPS_ABANDONED_PROBES = (BREAKER_CORE, "if (generation == generation_ && out_ > 0) --out_;",
                           "static_cast<void>(generation);")
 DROPS_DEAD_LETTERS = (LEASING,
@@ -349,9 +350,8 @@ WORLD_MUTANTS = (
              ("belay/fleet/fleet.hpp", "        --scheduler_->count(entry.counted);\n        retire(entry);\n",
               "        retire(entry);\n")),
     explored("fleet_operators", "slow_dials_without_limit", 'always "the limit of dials"', SLOW_DIALS_WITHOUT_LIMIT),
-    # services wait for a network that is back
-    explored("fleet_operators", "never_resumes", 'eventually "every service is connected, and nothing waits"',
-             NEVER_RESUMES),
+    explored("fleet_operators", "ignores_reconnect_now",
+             'eventually "every service is connected, and nothing waits"', IGNORES_RECONNECT_NOW),
 
     explored("fleet_sessions", "ack_before_commit", 'always "no session is blocked"',
              (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
@@ -363,8 +363,7 @@ WORLD_MUTANTS = (
     explored("fleet_sessions", "sends_always_the_same_scout", 'eventually "servers that are well have all parcels"',
              SAME_SCOUT),
     explored("fleet_sessions", "ignores_reconnect_now", 'eventually "all servers have all parcels"',
-             ("belay/fleet/fleet.hpp", "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
-              "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")),
+             IGNORES_RECONNECT_NOW),
     explored("fleet_sessions", "network_is_never_suspect", 'no world reached "network suspect"',
              (SCHEDULER, "if (up != 0 || proven_at >= first) return false;",
               "if (up != 0 || first != never) return false;")),
@@ -589,7 +588,9 @@ EXHAUSTED_MUTANTS = (
                  ("belay/fleet/detail/dial_lanes.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
                   "fast.can_dial() ? smaller")),
     # services wait for a network that is back
-    fleet_of_all("never_resumes", NEVER_RESUMES),
+    fleet_of_all("never_resumes",
+                 ("belay/fleet/fleet.hpp",
+                  "if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);", "")),
     # an edit is lost without a report
     bridges_of_all("discards_without_report",
                    (RECONCILIATION, "        return {Move::apply, true, true};", "        return {Move::apply, false, true};")),

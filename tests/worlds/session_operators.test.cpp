@@ -32,7 +32,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t shops_max = 3;
-constexpr std::uint64_t sales = 30;
+constexpr std::uint64_t sales = 20;
 constexpr HeartbeatOptions shop_beats{.every = 1s, .dead_after = 2500ms};
 
 /// The times and limits of one world.
@@ -82,7 +82,7 @@ struct ShopWorld {
 
 [[nodiscard]] std::string shop_name(std::size_t i) { return "shop " + std::to_string(i); }
 
-/// Sends sales 1 to 30. Its journal knows which it has taken.
+/// Sends sales 1 to 20. Its journal knows which it has taken.
 class Shop {
     using Outbox = Journal<sim::Disk>;
     struct Watch {
@@ -339,14 +339,14 @@ bool operated_sessions(sim::World& world) {
         shops.push_back(&world.host(
             shop_name(i), [&run, i](sim::Host& h) { return std::make_unique<Shop>(h, run, i); }));
     }
-    fill_disk_at_times(world, "office", 10'000);
+    fill_disk_at_times(world, "office", 7'000);
     for (const char* const mark :
          {"drain", "heartbeat lost", "receiver silent", "receiver failed", "fenced",
           "journal failed", "ledger failed", "fresh ledger", "planned restart"}) {
         world.reachable(mark);
     }
     world.always("the rules of a session", [&run] { return run.wrong; });
-    world.run_for(11s);
+    world.run_for(8s);
     world.heal();
     const auto is_drained = [](sim::Host* host) {
         const auto* const shop = host->process<Shop>();
@@ -377,8 +377,8 @@ TEST_CASE("Sessions under all commands of operators deliver each order once",
                                         .early_closes = 2,
                                         .disk_refusals = 2,
                                         .disk_errors = 2,
-                                        .within = 10s,
-                                        .lasts_max = 6s,
+                                        .within = 7s,
+                                        .lasts_max = 5s,
                                         .number_max = 16});
     CHECK(explored("session_operators", options, operated_sessions));
 }
