@@ -201,19 +201,22 @@ private:
         command(*slots_[i].service, what, i);
     }
     void command(Branch& branch, std::size_t what, std::size_t i) {
+        const std::uint64_t made = slots_[i].made;
         switch (what) {
             case 5:
                 branch.stop();
                 return later(i, 300ms, &Branch::start);
             case 6:
                 branch.stop();
-                return branch.start();
+                // Its hook may have removed it.
+                if (is_there(i, made)) branch.start();
+                return;
             case 7:
                 branch.drain(200ms);
                 return later(i, 700ms, &Branch::start);
             case 8:
                 branch.shut(Gate::hidden, host_.chance("grace", 50) ? 300ms : 0ms);
-                host_.after(600ms, [this, i, made = slots_[i].made] {
+                host_.after(600ms, [this, i, made] {
                     if (is_there(i, made)) slots_[i].service->open(Gate::hidden);
                 });
                 return;

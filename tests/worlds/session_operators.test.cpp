@@ -182,7 +182,9 @@ private:
             case 5:
                 draining_ = false;
                 sender_->stop();
-                return sender_->start();
+                // Its hook may have destroyed it.
+                if (sender_) sender_->start();
+                return;
             case 6:
                 exits_when_stopped_ = true;
                 return drain(2s);
