@@ -280,6 +280,17 @@ def replicas(name, property, *changes):
 
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
+SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_lanes.hpp",
+                            "            if (slow.is_taken()) return entry;\n", "")
+IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
+                         "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
+                         "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")
+KEEPS_ABANDONED_PROBES = (BREAKER_CORE, "if (generation == generation_ && out_ > 0) --out_;",
+                          "static_cast<void>(generation);")
+DROPS_DEAD_LETTERS = (LEASING,
+                      "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
+                      "                                          true);",
+                      "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = (ROOM_SCHEDULER, "            static_cast<void>(room->pending.unqueue());\n", "")
 
 
@@ -312,18 +323,35 @@ WORLD_MUTANTS = (
               "            return now >= until_ ? Advice::go() : Advice::suspend(until_);\n",
               "            return Advice::go();\n")),
 
+    explored("session_operators", "drains_at_once", 'always "the rules of a session"',
+             ("belay/session/session.hpp", "return drain_ends_ != never && depth() == 0;", "return drain_ends_ != never;")),
+    # a receiver with a fresh ledger answers as if that had failed, too
+    explored("session_operators", "stays_failed", 'eventually "every session has drained"',
+             (RECEIVER, "        failed_.clear();\n", "")),
+    explored("session_operators", "applies_twice", 'require "exactly once, and in order"',
+             (RECEIVER, "        const AbortIfThrown guard{peer};\n",
+              "        static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload));\n"
+              "        const AbortIfThrown guard{peer};\n")),
+
     # one dead host hides that the network is back
     explored("fleet", "sends_always_the_same_scout", 'eventually "every service whose host is well is connected"',
              SAME_SCOUT),
     explored("fleet", "blames_no_service", 'eventually "every service that fails for ever is reported"',
              (SCHEDULER, "pass_on(entry, entry.failure, false);", "pass_on(entry, entry.failure, true);")),
-    explored("fleet", "slow_dials_without_limit", 'always "the limit of dials"',
-             ("belay/fleet/detail/dial_lanes.hpp", "            if (slow.is_taken()) return entry;\n", "")),
+    explored("fleet", "slow_dials_without_limit", 'always "the limit of dials"', SLOW_DIALS_WITHOUT_LIMIT),
     explored("fleet", "suspects_with_one_service", 'always "the rules of a fleet"',
              (SCHEDULER, "return held.size() + silent >= options.suspects_min;", "return held.size() + silent >= 1;")),
     explored("fleet", "network_is_never_suspect", 'no world reached "a later scout"',
              (SCHEDULER, "if (up != 0 || proven_at >= first) return false;",
               "if (up != 0 || first != never) return false;")),
+
+    # a service that was removed counts as a service
+    explored("fleet_operators", "counts_removed_services", 'always "the rules of a fleet"',
+             ("belay/fleet/fleet.hpp", "        --scheduler_->count(entry.counted);\n        retire(entry);\n",
+              "        retire(entry);\n")),
+    explored("fleet_operators", "slow_dials_without_limit", 'always "the limit of dials"', SLOW_DIALS_WITHOUT_LIMIT),
+    explored("fleet_operators", "ignores_reconnect_now",
+             'eventually "every service is connected, and nothing waits"', IGNORES_RECONNECT_NOW),
 
     explored("fleet_sessions", "ack_before_commit", 'always "no session is blocked"',
              (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
@@ -335,8 +363,7 @@ WORLD_MUTANTS = (
     explored("fleet_sessions", "sends_always_the_same_scout", 'eventually "servers that are well have all parcels"',
              SAME_SCOUT),
     explored("fleet_sessions", "ignores_reconnect_now", 'eventually "all servers have all parcels"',
-             ("belay/fleet/fleet.hpp", "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
-              "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")),
+             IGNORES_RECONNECT_NOW),
     explored("fleet_sessions", "network_is_never_suspect", 'no world reached "network suspect"',
              (SCHEDULER, "if (up != 0 || proven_at >= first) return false;",
               "if (up != 0 || first != never) return false;")),
@@ -350,9 +377,7 @@ WORLD_MUTANTS = (
              (LEASING, "if (slot.when > items_.clock().now) return;",
               "if (slot.when > items_.clock().now || slot.state == WorkItem::State::leased) return;")),
     explored("work", "drops_dead_letters", 'require "every job is finished or a dead letter"',
-             (LEASING, "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
-                       "                                          true);",
-              "return items_.finish(table().place_of(lease.slot)), items_.failed();")),
+             DROPS_DEAD_LETTERS),
     explored("work", "takes_a_key_twice", 'always "the rules of leases"',
              (LEASING, "if (known) return known;", "static_cast<void>(known);")),
 
@@ -363,9 +388,7 @@ WORLD_MUTANTS = (
     explored("work_compaction", "copies_a_wrong_delay", 'eventually "every crate ends"',
              (ITEMS, "entry.delay = elapsed(clock_.now, known.when);", "entry.delay = std::chrono::hours{1};")),
     explored("work_compaction", "drops_dead_letters", 'require "every crate is finished or dead"',
-             (LEASING, "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
-                       "                                          true);",
-              "return items_.finish(table().place_of(lease.slot)), items_.failed();")),
+             DROPS_DEAD_LETTERS),
 
     # a half-open breaker permits every call
     explored("breaker", "probes_all_at_once", 'always "the rules of the parts"',
@@ -373,7 +396,7 @@ WORLD_MUTANTS = (
               "if (state_ == BreakerState::half_open) return Advice::go();")),
     # a probe that is abandoned keeps its place
     explored("breaker", "keeps_abandoned_probes", 'eventually "every connection is stable, and the breaker is closed"',
-             (BREAKER_CORE, "if (generation == generation_ && out_ > 0) --out_;", "static_cast<void>(generation);")),
+             KEEPS_ABANDONED_PROBES),
 
     explored("tasks", "starves_the_second_lane", 'always "the rules of the queue"',
              ("belay/queue/priority.hpp", "if (passed_[i] >= in_a_row_) return i;",
@@ -438,6 +461,17 @@ WORLD_MUTANTS = (
     explored("pool", "wakes_one_borrower", 'eventually "every question is answered, and the pool is whole"',
              (POOL, "            awaited_ = 0;\n            detail::notify<typename Hooks::Idle>(observer_, *this);",
               "            if (std::exchange(awaited_, 0) == 1) detail::notify<typename Hooks::Idle>(observer_, *this);")),
+
+    explored("calls", "lends_a_connection_twice", 'always "the rules of the parts"',
+             (POOL, "if (!member.is_up() || member.ticket != 0 || is_suspect(member)) continue;",
+              "if (!member.is_up() || is_suspect(member)) continue;")),
+    # a probe that is cancelled in a queue keeps its place
+    explored("calls", "keeps_abandoned_probes", 'eventually "every caller has its answers, and the pool is whole"',
+             KEEPS_ABANDONED_PROBES),
+    # a caller that is cancelled right after its turn has come keeps its place
+    explored("calls", "keeps_a_place_that_was_given", 'require "nothing is left behind"',
+             ("belay/call/bulkhead.hpp", "            counters_.leave();\n            release();\n",
+              "            counters_.leave();\n")),
 
     # what a restored store has lost is not counted
     replicas("counts_no_loss", 'always "a loss is reported"',

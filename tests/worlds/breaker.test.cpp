@@ -135,7 +135,6 @@ private:
                 return;
             case 3:
                 link.drain(200ms);
-                host_.after(500ms, [&link] { link.start(); });
                 return;
             case 4:
                 link.report_unhealthy();
@@ -151,6 +150,8 @@ private:
             run_.world.reach(probes_[i] ? "probe hangs" : "heartbeat lost");
         }
         if (to == LinkState::failed) run_.wrong = "a connection has given up";
+        // Only now, because start() does nothing during a drain, which a freeze makes longer.
+        if (to == LinkState::stopped) host_.after(300ms, [this, i] { links_[i]->start(); });
         if (to != LinkState::connected) probes_[i] = false;
         if (to != LinkState::connecting) return;
         const BreakerState state = breaker_.state();
