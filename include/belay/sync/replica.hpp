@@ -544,9 +544,11 @@ private:
             const part::ElementKey key{options_.session, operation.element()};
             const auto local = store().find(key);
             if (!local) return local.error();
-            if (is_removal && local->presence != part::Presence::live && report.copied &&
-                (local->stamp < operation.stamp || local->stamp.origin == no_id)) {
-                // A copy has no removals. An edit that adds the element again saw this one.
+            if (is_removal && local->presence != part::Presence::live &&
+                (local->stamp.origin == no_id ||
+                 (report.copied && local->stamp < operation.stamp))) {
+                // A copy, of this sync or of one that failed, has no removals. An edit that adds
+                // the element again saw this one, and this replica reports that.
                 if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;

@@ -98,8 +98,8 @@ public:
                                         const std::vector<Change>& lost) {
         return in_transaction([&]() -> std::error_code {
             if (of != Of::first_copy) {
-                // Until a copy is complete, the store has elements of two histories.
-                const std::uint64_t seen = !is_copy(of) ? page.next.seen : no_history;
+                // Until the copy of another store is complete, there are elements of two histories.
+                const std::uint64_t seen = of != Of::other_copy ? page.next.seen : no_history;
                 if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
                     return error;
                 }
