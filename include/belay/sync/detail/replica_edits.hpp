@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min, std::rotate, std::stable_partition
+#include <algorithm>      // std::max, std::min, std::rotate, std::stable_partition
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::size_t, std::ptrdiff_t
 #include <cstdint>        // std::uint64_t
@@ -186,6 +186,25 @@ public:
             at = edit.before;
         }
         return nullptr;
+    }
+    /// Returns whether the stamp of an edit is the next one above the version that its author saw,
+    /// which a later edit of that version may get again.
+    [[nodiscard]] static bool is_next_above_seen(const Op& operation) noexcept {
+        return operation.saw && operation.kind() != OperationKind::interaction &&
+               operation.stamp == stamp_above(*operation.saw, operation.stamp.origin);
+    }
+    /// Returns the latest such stamp of the rejected edits of an element; Stamp{} if there is none.
+    [[nodiscard]] Stamp last_rejected(std::string_view element) {
+        const std::uint64_t* const last = last_of(element);
+        Stamp latest;
+        for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
+            const Edit& edit = edits_.at(at);
+            if (edit.state == EditState::rejected && is_next_above_seen(edit.operation)) {
+                latest = std::max(latest, edit.operation.stamp);
+            }
+            at = edit.before;
+        }
+        return latest;
     }
     /// Calls `visit(element, edit)` for each element that shows an edit.
     template <class Visit>
