@@ -265,10 +265,10 @@ public:
     }
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
     /// it throws, the next sync() reports the same again. If the process ends before it returns,
-    /// the next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the
-    /// edits that the server did not take. The first sync() of a run reports `unreadable` again.
-    /// But `lost`, `restored` and `rebased` are in memory only: they are not reported again if the
-    /// local store has the cursor after these changes.
+    /// the next one reports `conflicts`, `overwrote`, `replaced` and `lost` again, and `kept()` has
+    /// the edits that the server did not take. The first sync() of a run reports `unreadable`
+    /// again. But `restored` and `rebased`, which name no loss, are in memory only: they are not
+    /// reported again if the local store has the cursor after these changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
@@ -457,8 +457,8 @@ private:
         if (!hidden) return hidden.error();
         return std::max(seen, *hidden);
     }
-    /// Returns the latest stamp of an element that edits of other devices may name, although no
-    /// store has its version: of a lost version, or of an edit that is given up, or may be.
+    /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
+    /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
     [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
         const Result<Stamp> lost = Copy{store(), options_.session, bits_}.lost_version(element);
         if (!lost) return lost;

@@ -12,7 +12,7 @@
 #include <string>         // std::string
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::move
+#include <utility>        // std::exchange, std::move
 #include <vector>         // std::vector
 
 #include <belay/core/random.hpp>
@@ -130,6 +130,11 @@ private:
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
+        if (std::exchange(has_lost_, false)) {
+            // From now on the local store does not show it.
+            if (const auto error = replaced_.note_lost(log_, *report.lost)) return error;
+            if (const auto error = log_.commit()) return error;
+        }
         if (const auto error = copy_.finish(gone, position_.cursor, unreadable_after_))
             return error;
         context_.unreadable.any = unreadable_after_.has_value();
@@ -174,6 +179,7 @@ private:
         }
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
+        has_lost_ = has_lost_ || is_other;
         const Result<bool> is_empty = copy_.is_empty();
         if (!is_empty) return is_empty.error();
         of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
@@ -329,6 +335,7 @@ private:
     Position position_{};
     Of of_ = Of::changes;
     std::optional<std::uint64_t> unreadable_after_{};  // the cursor before the first one
+    bool has_lost_ = false;                            // the log does not have the loss yet
     std::unordered_set<std::string> copied_{};
     std::vector<Change> lost_{};        // by the page, without values
     std::set<std::string> restored_{};  // in the order of the report

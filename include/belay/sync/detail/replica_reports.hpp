@@ -55,6 +55,7 @@ public:
             report.replaced.push_back(
                 {std::move(mine), {std::move(element), local->stamp, std::move(*value)}});
         }
+        replaced.take_unread_loss(report.lost);
         return {};
     }
     /// Reports the edits of this sync that others have replaced already.
