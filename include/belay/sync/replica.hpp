@@ -355,8 +355,8 @@ public:
     /// Gives up a kept edit, durably.
     ///
     /// Errors: unknown_number: no edit with this id is kept; those of the local store and of the
-    ///         journal's append, and then the edit is still kept. After an error of its commit the edit is given up. That
-    ///         becomes durable with the next edit() or sync() that succeeds.
+    ///         journal's append, and then the edit is still kept. After an error of its commit the
+    ///         edit is given up. That becomes durable with the next edit() or sync() that succeeds.
     [[nodiscard]] std::error_code drop(const Id& edit) {
         for (auto at = edits_.all().begin(); at != edits_.all().end(); ++at) {
             if (!at->second.has_id(edit) || !at->second.is_kept()) continue;
@@ -398,7 +398,7 @@ private:
     /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have
     /// lost it, so edits of other devices may name it.
     [[nodiscard]] std::error_code note_dropped(const operation_type& operation) {
-        if (!Edits::is_next_above_seen(operation)) return {};
+        if (!detail::is_next_above_seen(operation)) return {};
         Copy copy{store(), options_.session, bits_};
         return copy.note_lost({std::string{operation.element()}, operation.stamp, std::nullopt});
     }
@@ -462,7 +462,7 @@ private:
     [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
         const Result<Stamp> lost = Copy{store(), options_.session, bits_}.lost_version(element);
         if (!lost) return lost;
-        return std::max(*lost, edits_.last_rejected(element));
+        return std::max(*lost, detail::last_rejected(edits_, edits_.last_of(element)));
     }
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
         const auto found = store().find({options_.session, element});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/replaced_record.hpp
-/// ReplacedRecord, ReplacedVersions: what a Replica has to report, although it is not here any more.
+/// ReplacedRecord, ReplacedVersions: what a Replica has to report, and does not have any more.
 #pragma once
 
 #include <cstddef>       // std::size_t
@@ -97,8 +97,8 @@ private:
     static constexpr std::size_t lost_bytes = 1 + 3 * 8 + 2 * 28;
 };
 
-/// The versions of a replica that others replaced, and the loss of its server's store, which were in
-/// no report that was read.
+/// The versions of a replica that others replaced, and the loss of its server's store, if they were
+/// in no report that was read.
 template <class Value>
 class ReplacedVersions {
     using Record = ReplacedRecord<Value>;

@@ -187,25 +187,6 @@ public:
         }
         return nullptr;
     }
-    /// Returns whether the stamp of an edit is the next one above the version that its author saw,
-    /// which a later edit of that version may get again.
-    [[nodiscard]] static bool is_next_above_seen(const Op& operation) noexcept {
-        return operation.saw && operation.kind() != OperationKind::interaction &&
-               operation.stamp == stamp_above(*operation.saw, operation.stamp.origin);
-    }
-    /// Returns the latest such stamp of the rejected edits of an element; Stamp{} if there is none.
-    [[nodiscard]] Stamp last_rejected(std::string_view element) {
-        const std::uint64_t* const last = last_of(element);
-        Stamp latest;
-        for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
-            const Edit& edit = edits_.at(at);
-            if (edit.state == EditState::rejected && is_next_above_seen(edit.operation)) {
-                latest = std::max(latest, edit.operation.stamp);
-            }
-            at = edit.before;
-        }
-        return latest;
-    }
     /// Calls `visit(element, edit)` for each element that shows an edit.
     template <class Visit>
     void for_each_shown(Visit visit) const {
@@ -516,6 +497,28 @@ template <class Edits>
         at = edit.before;
     }
     return {};
+}
+
+/// Returns whether the stamp of an edit is the next one above the version that its author saw. A
+/// later edit of that version may get it again.
+template <class Op>
+[[nodiscard]] bool is_next_above_seen(const Op& operation) noexcept {
+    return operation.saw && operation.kind() != OperationKind::interaction &&
+           operation.stamp == stamp_above(*operation.saw, operation.stamp.origin);
+}
+/// Returns the latest such stamp of the rejected edits of an element, from its last_of().
+/// Stamp{} if there is none.
+template <class Edits>
+[[nodiscard]] Stamp last_rejected(const Edits& edits, const std::uint64_t* last) {
+    Stamp latest;
+    for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
+        const auto& edit = edits.all().at(at);
+        if (edit.state == EditState::rejected && is_next_above_seen(edit.operation)) {
+            latest = std::max(latest, edit.operation.stamp);
+        }
+        at = edit.before;
+    }
+    return latest;
 }
 
 }}}  // namespace belay::detail

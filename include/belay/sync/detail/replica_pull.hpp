@@ -76,6 +76,7 @@ private:
         part::StoreCursor cursor{};
         bool is_first = false;  // nothing was received before
         int copies = 0;
+        bool has_lost = false;  // changes before it, and the log does not have the loss yet
     };
 
     template <class Server, class Report>
@@ -130,7 +131,7 @@ private:
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
-        if (std::exchange(has_lost_, false)) {
+        if (std::exchange(position_.has_lost, false)) {
             // From now on the local store does not show it.
             if (const auto error = replaced_.note_lost(log_, *report.lost)) return error;
             if (const auto error = log_.commit()) return error;
@@ -179,7 +180,7 @@ private:
         }
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
-        has_lost_ = has_lost_ || is_other;
+        position_.has_lost = position_.has_lost || is_other;
         const Result<bool> is_empty = copy_.is_empty();
         if (!is_empty) return is_empty.error();
         of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
@@ -335,7 +336,6 @@ private:
     Position position_{};
     Of of_ = Of::changes;
     std::optional<std::uint64_t> unreadable_after_{};  // the cursor before the first one
-    bool has_lost_ = false;                            // the log does not have the loss yet
     std::unordered_set<std::string> copied_{};
     std::vector<Change> lost_{};        // by the page, without values
     std::set<std::string> restored_{};  // in the order of the report

@@ -31,9 +31,9 @@ struct LimitedWallClock {
 
 /// A clock for the edits of one element, none of which gets the stamp of a lost version.
 ///
-/// `lost()` returns the latest stamp of such a version, as a Result. The time of the clock was in no
-/// stamp before, but the next stamp above `seen` may have been. Lost versions may be far ahead, so
-/// other edits are not put above them.
+/// `lost()` returns the latest stamp of such a version, as a Result. The time of the clock was in
+/// no stamp before, but the next stamp above `seen` may have been. Lost versions may be far ahead,
+/// so other edits are not put above them.
 template <class Clock, class LostOf>
 class ElementClock {
 public:
