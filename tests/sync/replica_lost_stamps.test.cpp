@@ -100,7 +100,12 @@ TEST_CASE("Replica gives no edit the stamp of a dropped one that a restored stor
     const auto kept = rig.phone.replica->kept();
     REQUIRE(kept.size() == 1);
     const bool drops = GENERATE(false, true);
-    if (drops) REQUIRE_FALSE(rig.phone.replica->drop(kept[0].operation.id));
+    if (drops) {
+        rig.phone.store.fail_in = 1;  // the note of the stamp
+        CHECK(rig.phone.replica->drop(kept[0].operation.id) == SyncErrc::store_busy);
+        REQUIRE(rig.phone.replica->kept().size() == 1);
+        REQUIRE_FALSE(rig.phone.replica->drop(kept[0].operation.id));
+    }
     const bool restarts = GENERATE(false, true);
     if (restarts) REQUIRE(rig.phone.start());
     REQUIRE(rig.phone.replica->edit(UpdatedText{"a", "mine"}));
