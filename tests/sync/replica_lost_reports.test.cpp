@@ -109,6 +109,27 @@ TEST_CASE("Replica reports a loss with its figures after a crash", "[sync][repli
     }
 }
 
+TEST_CASE("Replica reports the later one of two losses, and the elements of both",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::copies, "others"};
+    CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(rig.device.start());
+    // The device knows two changes of the second store, which is lost, too.
+    REQUIRE(rig.processor.process_batch("s", Ops{add("c", "1", stamp(3))}).success);
+    rig.server.lose_in = 2;  // the answer
+    static_cast<void>(rig.device.replica->sync(rig.server));
+    CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(rig.device.start());
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(9)}};
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == 1);
+    CHECK(report.lost->last_change == 2);
+    CHECK(report.lost->elements == 3);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+}
+
 TEST_CASE("Replica reports the loss of a store in whose copy its own was empty",
           "[sync][replica][regression]") {
     LossRig rig{OtherStore::copies, "others"};

@@ -174,7 +174,11 @@ private:
         const bool is_other = position_.had.store != no_id &&
                               (page.other_history || page.next.store != position_.had.store ||
                                page.next.copied_at < position_.had.changes);
-        if (is_other && !report.lost) note_range(page, report.lost.emplace());
+        if (is_other && !position_.has_lost) {
+            // One that is there already is an earlier loss, which was not reported before.
+            if (!report.lost) report.lost.emplace();
+            note_range(page, *report.lost);
+        }
         if (is_other && context_.options.other_store == OtherStore::stops) {
             return SyncErrc::other_store;
         }
@@ -193,6 +197,7 @@ private:
     template <class Lost>
     void note_range(const Page& page, Lost& lost) const noexcept {
         const part::StoreCursor& had = position_.had;
+        lost.first_change = 0;
         // A copy that a crash has interrupted has no `seen` of a history.
         const bool has_seen = had.seen < Copy::no_history;
         lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;
