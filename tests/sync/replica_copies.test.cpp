@@ -80,8 +80,8 @@ TEST_CASE("Replica reports its removal that was undone after a copy whose sync f
 
 TEST_CASE("Replica takes no interrupted copy for one of another store, whatever fails",
           "[sync][replica][regression]") {
-    using OtherStore = ReplicaOptions::OtherStore;
-    const auto choice = GENERATE(OtherStore::stops, OtherStore::restores);
+    using Choice = ReplicaOptions::OtherStore;
+    const auto choice = GENERATE(Choice::stops, Choice::restores);
     const bool restarts = GENERATE(false, true);
     const bool loses_answer = GENERATE(false, true);
     std::uint64_t failed = 0;
