@@ -311,7 +311,8 @@ public:
                 if (unsent) report.error = unsent;
             }
             if (pulled) {
-                const std::error_code error = reports().report_replaced(report);
+                std::error_code error = reports().report_replaced(report);
+                if (!error) error = reports().report_unread(replaced_, report);
                 pulled = !error;
                 if (pulled) edits_.hide_decided();
                 if (!report.error) report.error = error;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <algorithm>     // std::any_of
-#include <cstddef>       // std::size_t
+#include <cstddef>       // std::ptrdiff_t, std::size_t
 #include <functional>    // std::less
 #include <map>           // std::map, std::multimap
 #include <optional>      // std::nullopt, std::optional
@@ -39,21 +39,30 @@ public:
         : edits_{edits}, store_{store}, unreadable_{unreadable}, context_{context} {}
 
     /// Reports the versions that were replaced, and the loss of the server's store, in a process
-    /// that ended before its report was read.
+    /// that ended before its report was read. Call it before and after the changes.
     template <class Report>
     [[nodiscard]] std::error_code report_unread(Replaced& replaced, Report& report) {
-        for (auto& unread = replaced.unread(); !unread.empty(); unread.pop_back()) {
-            Change& mine = unread.back();
+        auto& unread = replaced.unread();
+        for (std::size_t i = unread.size(); i-- != 0;) {
+            Change& mine = unread[i];
             const part::ElementKey key{context_.session, mine.id};
             const auto local = store_.find(key);
             if (!local) return local.error();
-            // The process ended before the change was here, which will be noted again.
+            // The process ended before the change was here, or another device has restored the
+            // version. This sync may replace it.
             if (local->stamp == mine.stamp) continue;
-            auto value = store_.read(key);
-            if (!value) return value.error();
-            std::string element = mine.id;
-            report.replaced.push_back(
-                {std::move(mine), {std::move(element), local->stamp, std::move(*value)}});
+            const bool is_listed =
+                std::any_of(report.replaced.begin(), report.replaced.end(), [&](const auto& one) {
+                    return one.mine.id == mine.id && one.mine.stamp == mine.stamp;
+                });
+            if (!is_listed) {
+                auto value = store_.read(key);
+                if (!value) return value.error();
+                std::string element = mine.id;
+                report.replaced.push_back(
+                    {std::move(mine), {std::move(element), local->stamp, std::move(*value)}});
+            }
+            unread.erase(unread.begin() + static_cast<std::ptrdiff_t>(i));
         }
         replaced.take_unread_loss(report.lost);
         return {};
