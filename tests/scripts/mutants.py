@@ -503,6 +503,26 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
                    "? page.next.seen : std::uint64_t{0}"),),
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
+    # an interrupted copy counts as one of another store
+    Mutant("replica_copies_from_another_store",
+           (Change("belay/sync/detail/replica_copy.hpp", "of != Of::other_copy ? page.next.seen",
+                   "!is_copy(of) ? page.next.seen"),),
+           Test("tests/sync/replica_copies.test.cpp", "*")),
+    # a removal has no author after a copy whose sync failed
+    Mutant("replica_forgets_who_removed",
+           (Change("belay/sync/detail/replica_reports.hpp", "(local->stamp.origin == no_id ||",
+                   "((report.copied && local->stamp.origin == no_id) ||"),),
+           Test("tests/sync/replica_copies.test.cpp", "*")),
+    # the loss of a store is not reported after a crash
+    Mutant("replica_forgets_a_loss",
+           (Change("belay/sync/detail/replica_pull.hpp",
+                   "position_.has_lost = position_.has_lost || is_other;", "static_cast<void>(is_other);"),),
+           Test("tests/sync/replica_lost_reports.test.cpp", "*")),
+    # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
+    Mutant("replica_gives_a_lost_stamp",
+           (Change("belay/sync/detail/replica_restamping.hpp",
+                   "return *lost < *stamp ? stamp : clock_.stamp_above(*lost);", "return stamp;"),),
+           Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
     # a run does not ask again for values that an earlier one could not read
     Mutant("replica_reads_on",
            (Change("belay/sync/detail/replica_pull.hpp", "            position_.cursor.changes = **after;\n", ""),),

@@ -82,6 +82,33 @@ TEST_CASE("HybridClock continues at the next moment when the counter ends",
     CHECK(clock.stamp() == Stamp{at(101), 0, me});
 }
 
+TEST_CASE("HybridClock never goes back at the end of time", "[sync][hybrid_clock][regression]") {
+    const Stamp last{WallTime::max(), 0xFFFFFFFF, me};
+    SECTION("by a note") {
+        HybridClock<ManualWallClock>::Note note{};
+        note[0] = std::byte{0xC1};
+        store_le<std::uint64_t>(note.data() + 1, std::uint64_t{0x7FFFFFFFFFFFFFFF});
+        store_le<std::uint32_t>(note.data() + 9, 0xFFFFFFFF);
+        WallTime now = at(100);
+        HybridClock restored{me, ManualWallClock{&now}};
+        REQUIRE_FALSE(restored.restore(note));
+        CHECK(restored.stamp() == last);
+        CHECK(restored.stamp() == last);
+        CHECK(restored.stamp_above(last).error() == SyncErrc::end_of_time);
+        restored.restart();
+        CHECK(restored.stamp() == Stamp{at(100), 0, me});
+    }
+    SECTION("by a stamp that it has seen") {
+        WallTime now = WallTime::max();
+        HybridClock clock{me, ManualWallClock{&now}};
+        clock.saw({WallTime::max(), 0xFFFFFFFE, other_id});
+        CHECK(clock.stamp() == last);
+        clock.saw({WallTime::max(), 0xFFFFFFFF, other_id});
+        CHECK(clock.stamp() == last);
+        CHECK(clock.stamp_above(last).error() == SyncErrc::end_of_time);
+    }
+}
+
 TEST_CASE("HybridClock::note has its golden bytes", "[sync][hybrid_clock][golden]") {
     WallTime now = at(0x0102030405060708);
     HybridClock clock{me, ManualWallClock{&now}, {.note_covers = Duration{0}}};

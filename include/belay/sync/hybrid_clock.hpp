@@ -80,7 +80,9 @@ public:
         return {};
     }
 
-    /// Returns a stamp above all earlier ones.   Errors: none.   Complexity: O(1).
+    /// Returns a stamp above all earlier ones.   Complexity: O(1).
+    /// Errors: none. At the end of time no stamp is above the last one, and it returns that again.
+    ///         For edits use stamp_above(), which then has an error.
     [[nodiscard]] Stamp stamp() noexcept {
         const WallTime now = clock_.now();
         const Stamp next = now > last_.wall ? at(now) : detail::next_stamp(last_);

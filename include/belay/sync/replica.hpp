@@ -7,8 +7,6 @@
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
-#include <functional>     // std::less
-#include <map>            // std::map, std::multimap
 #include <optional>       // std::optional
 #include <span>           // std::span
 #include <string>         // std::string
@@ -28,6 +26,7 @@
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/replica_pull.hpp>
+#include <belay/sync/detail/replica_reports.hpp>
 #include <belay/sync/detail/replica_restamping.hpp>
 #include <belay/sync/detail/replica_sender.hpp>
 #include <belay/sync/hybrid_clock.hpp>
@@ -266,10 +265,10 @@ public:
     }
     /// Does the same, and calls `on_report(report)` before the decided edits leave the journal. If
     /// it throws, the next sync() reports the same again. If the process ends before it returns,
-    /// the next one reports `conflicts`, `overwrote` and `replaced` again, and `kept()` has the
-    /// edits that the server did not take. The first sync() of a run reports `unreadable` again.
-    /// But `lost`, `restored` and `rebased` are in memory only: they are not reported again if the
-    /// local store has the cursor after these changes.
+    /// the next one reports `conflicts`, `overwrote`, `replaced` and `lost` again, and `kept()` has
+    /// the edits that the server did not take. The first sync() of a run reports `unreadable`
+    /// again. But `restored` and `rebased`, which name no loss, are in memory only: they are not
+    /// reported again if the local store has the cursor after these changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
     template <class Server, std::invocable<const Report&> OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
@@ -287,7 +286,7 @@ public:
             typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
             report.error = log().commit();
             edits_.send_again(Edits::Decided::unconfirmed);
-            if (!report.error) report.error = report_unread(report);
+            if (!report.error) report.error = reports().report_unread(replaced_, report);
             // First, so that no edit goes to another store than the one that its author saw.
             if (!report.error) report.error = pull(server, report);
             bool pulled = !report.error;
@@ -302,7 +301,8 @@ public:
                         [this](std::string_view element) { return version_of(element); },
                         [this](std::string_view element, const Stamp& seen) {
                             return latest_of(element, seen);
-                        });
+                        },
+                        [this](std::string_view element) { return lost_of(element); });
                     if (!report.error) sender.send(server, report);
                 }
                 const std::error_code unsent = report.error;
@@ -311,7 +311,8 @@ public:
                 if (unsent) report.error = unsent;
             }
             if (pulled) {
-                const std::error_code error = report_replaced(report);
+                std::error_code error = reports().report_replaced(report);
+                if (!error) error = reports().report_unread(replaced_, report);
                 pulled = !error;
                 if (pulled) edits_.hide_decided();
                 if (!report.error) report.error = error;
@@ -354,12 +355,13 @@ public:
     }
     /// Gives up a kept edit, durably.
     ///
-    /// Errors: unknown_number: no edit with this id is kept; those of the journal's append, and
-    ///         then the edit is still kept. After an error of its commit the edit is given up. That
-    ///         becomes durable with the next edit() or sync() that succeeds.
+    /// Errors: unknown_number: no edit with this id is kept; those of the local store and of the
+    ///         journal's append, and then the edit is still kept. After an error of its commit the
+    ///         edit is given up. That becomes durable with the next edit() or sync() that succeeds.
     [[nodiscard]] std::error_code drop(const Id& edit) {
         for (auto at = edits_.all().begin(); at != edits_.all().end(); ++at) {
             if (!at->second.has_id(edit) || !at->second.is_kept()) continue;
+            if (const std::error_code error = note_dropped(at->second.operation)) return error;
             const auto before = std::exchange(at->second.state, detail::EditState::dropped);
             if (const std::error_code error = edits_.write(log(), at->second)) {
                 at->second.state = before;
@@ -383,7 +385,6 @@ private:
     using Copy = detail::ReplicaCopy<TheStore>;
     using Pull = detail::ReplicaPull<Edits, TheLog, TheStore, HybridClock<WallClock>>;
     using Sender = detail::ReplicaSender<Edits>;
-    using Change = part::ElementChange<value_type>;
 
     [[nodiscard]] TheLog& log() noexcept { return detail::unwrap(log_); }
     [[nodiscard]] TheStore& store() noexcept { return detail::unwrap(store_); }
@@ -395,6 +396,13 @@ private:
         return nullptr;
     }
 
+    /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have
+    /// lost it, so edits of other devices may name it.
+    [[nodiscard]] std::error_code note_dropped(const operation_type& operation) {
+        if (!detail::is_next_above_seen(operation)) return {};
+        Copy copy{store(), options_.session, bits_};
+        return copy.note_lost({std::string{operation.element()}, operation.stamp, std::nullopt});
+    }
     /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
     [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {
         if (!is_loaded_) return SyncErrc::not_loaded;
@@ -429,7 +437,8 @@ private:
         const Result<Stamp> latest = latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max(*latest, detail::last_stamp(edits_, place));
-        const auto stamp = Copy{store(), options_.session, bits_}.stamp_for(element, seen, clock_);
+        detail::ElementClock clock{clock_, [&] { return lost_of(element); }};
+        const auto stamp = clock.stamp_above(seen);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};
@@ -449,6 +458,13 @@ private:
         if (!hidden) return hidden.error();
         return std::max(seen, *hidden);
     }
+    /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
+    /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
+    [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
+        const Result<Stamp> lost = Copy{store(), options_.session, bits_}.lost_version(element);
+        if (!lost) return lost;
+        return std::max(*lost, detail::last_rejected(edits_, edits_.last_of(element)));
+    }
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
         const auto found = store().find({options_.session, element});
         if (!found) return found.error();
@@ -460,6 +476,10 @@ private:
         Pull changes{edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
         return changes.run(server, report);
     }
+    [[nodiscard]] auto reports() {
+        return detail::ReplicaReports<Edits, TheStore>{
+            edits_, store(), unreadable_.changes, {options_.session, clock_.origin(), bits_}};
+    }
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
         for (const auto& [seq, edit] : edits_.all()) {
@@ -467,108 +487,6 @@ private:
             report.restamped.push_back({edit.formerly, edit.operation});
         }
         for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
-    }
-    /// Reports the versions that were replaced in a process that ended before its report was read.
-    [[nodiscard]] std::error_code report_unread(Report& report) {
-        for (auto& unread = replaced_.unread(); !unread.empty(); unread.pop_back()) {
-            Change& mine = unread.back();
-            const part::ElementKey key{options_.session, mine.id};
-            const auto local = store().find(key);
-            if (!local) return local.error();
-            // The process ended before the change was here, which will be noted again.
-            if (local->stamp == mine.stamp) continue;
-            auto value = store().read(key);
-            if (!value) return value.error();
-            std::string element = mine.id;
-            report.replaced.push_back(
-                {std::move(mine), {std::move(element), local->stamp, std::move(*value)}});
-        }
-        return {};
-    }
-    /// Returns whether a version has the stamp of an operation or a later one, as the server lifts
-    /// it, and the same contents.
-    [[nodiscard]] static bool is_version_of(const Change& version,
-                                            const operation_type& operation) {
-        if (version.stamp == operation.stamp) return true;
-        if (version.stamp < operation.stamp) return false;
-        if (operation.kind() == OperationKind::remove) return !version.value;
-        return version.value && detail::hash_of_value(*version.value, 0) ==
-                                    detail::hash_of_value(operation.value(), 0);
-    }
-    /// Returns whether a server makes such a version of an operation: with its contents, or merged,
-    /// with the next stamp.
-    [[nodiscard]] static bool is_result_of(const Change& version, const operation_type& operation) {
-        return is_version_of(version, operation) ||
-               version.stamp == detail::next_stamp(operation.stamp);
-    }
-    /// Reports the edits of this sync that others have replaced already.
-    [[nodiscard]] std::error_code report_replaced(Report& report) {
-        Copy copy{store(), options_.session, bits_};
-        // The pull has noted those whose result was here before, and a report that was not read has
-        // all.
-        std::multimap<std::string, std::size_t, std::less<>> noted;
-        for (std::size_t i = 0; i < report.replaced.size(); ++i) {
-            noted.emplace(report.replaced[i].mine.id, i);
-        }
-        const auto is_noted = [&](const operation_type& operation) {
-            const auto [from, to] = noted.equal_range(operation.element());
-            return std::any_of(from, to, [&](const auto& one) {
-                return is_version_of(report.replaced[one.second].mine, operation);
-            });
-        };
-        for (const auto& [seq, edit] : edits_.all()) {
-            const operation_type& operation = edit.operation;
-            const OperationKind kind = operation.kind();
-            if (edit.state != detail::EditState::dropped || edit.hidden ||
-                kind == OperationKind::interaction ||
-                edits_.shown(edits_.last_of(operation.element())) != &edit) {
-                continue;
-            }
-            const bool is_removal = kind == OperationKind::remove;
-            const auto mine = [&, element = std::string{operation.element()}]() -> Change {
-                return {element, operation.stamp,
-                        is_removal ? std::nullopt : std::optional{operation.value()}};
-            };
-            const auto bad = unreadable_.changes.find(operation.element());
-            if (bad != unreadable_.changes.end()) {
-                // The local store has the version before both.
-                if (is_removal || bad->second.stamp != operation.stamp) {
-                    if (!is_noted(operation)) report.replaced.push_back({mine(), bad->second});
-                    continue;
-                }
-                // A merged version would have another stamp, so this one is the edit.
-                if (const std::error_code error = copy.put(mine())) return error;
-                unreadable_.changes.erase(bad);
-                continue;
-            }
-            const part::ElementKey key{options_.session, operation.element()};
-            const auto local = store().find(key);
-            if (!local) return local.error();
-            if (is_removal && local->presence != part::Presence::live && report.copied &&
-                (local->stamp < operation.stamp || local->stamp.origin == no_id)) {
-                // A copy has no removals. An edit that adds the element again saw this one.
-                if (const std::error_code error = copy.put(mine())) return error;
-            }
-            const bool is_live = local->presence == part::Presence::live;
-            // An earlier version of this replica is no result of the edit. The result is
-            // unreadable, or a copy, which has no removals, lacks it.
-            const bool is_outdated = local->stamp < operation.stamp;
-            if (local->stamp == operation.stamp || (is_removal && !is_live) ||
-                is_noted(operation)) {
-                continue;
-            }
-            auto value = store().read(key);
-            if (!value) return value.error();
-            Change now{std::string{operation.element()},
-                       is_outdated && !is_live ? Stamp{} : local->stamp, std::move(*value)};
-            // Another version of this replica may be one that another device has restored.
-            if (local->stamp.origin == clock_.origin() && !is_outdated &&
-                is_result_of(now, operation)) {
-                continue;
-            }
-            report.replaced.push_back({mine(), std::move(now)});
-        }
-        return {};
     }
 
     Log log_;

@@ -49,12 +49,13 @@ namespace detail {
     return a.counter <=> b.counter;
 }
 
-/// Returns the least stamp of the same origin above `stamp`; there is one, except at the end of
-/// time.
+/// Returns the least stamp of the same origin above `stamp`; at the end of time, where there is
+/// none, `stamp` itself.
 [[nodiscard]] constexpr Stamp next_stamp(Stamp stamp) noexcept {
-    if (++stamp.counter == 0 && stamp.wall != WallTime::max()) {
-        stamp.wall = WallTime{Duration{stamp.wall.time_since_epoch().count() + 1}};
-    }
+    const bool ends = stamp.counter == ~std::uint32_t{0};
+    if (ends && stamp.wall == WallTime::max()) return stamp;
+    ++stamp.counter;
+    if (ends) stamp.wall = WallTime{Duration{stamp.wall.time_since_epoch().count() + 1}};
     return stamp;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/replaced_record.hpp
-/// ReplacedRecord, ReplacedVersions: the versions of a Replica that others replaced.
+/// ReplacedRecord, ReplacedVersions: what a Replica has to report, and does not have any more.
 #pragma once
 
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
@@ -18,16 +19,22 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A record: tag, stamp (28), 0, or 1 and the value, and the element; texts with their length in 4
-/// bytes. It is written before the local copy loses the version. A record that is another tag alone
-/// follows if the report was read while the log had to keep it. Numbers are little endian.
+/// A record of a version: tag, stamp (28), 0, or 1 and the value, and the element; texts with their
+/// length in 4 bytes. It is written before the local copy loses the version.
+///
+/// A record of a loss: another tag, the first and the last change (8 each), the number of elements
+/// (8), and two stamps. It is written before the local copy is that of the other store.
+///
+/// A record that is a third tag alone follows if the report was read while the log had to keep
+/// others. Numbers are little endian.
 template <class Value>
 class ReplacedRecord {
 public:
     using Change = part::ElementChange<Value>;
 
     [[nodiscard]] static bool is_one(BytesView bytes) noexcept {
-        return !bytes.empty() && (bytes[0] == tag || bytes[0] == reported_tag);
+        return !bytes.empty() &&
+               (bytes[0] == tag || bytes[0] == reported_tag || bytes[0] == lost_tag);
     }
     /// Returns: whether there are bytes for it.   Throws: what the codec throws; std::bad_alloc.
     template <class Codec>
@@ -41,6 +48,28 @@ public:
             if (!codec.encode(*mine.value, scratch) || !append_text(into, scratch)) return false;
         }
         return append_text(into, as_bytes(mine.id));
+    }
+    template <class Lost>
+    static void encode_lost(const Lost& lost, Bytes& into) {
+        into.assign(1, lost_tag);
+        append_number(into, lost.first_change);
+        append_number(into, lost.last_change);
+        append_number(into, std::uint64_t{lost.elements});
+        append_stamp(into, lost.earliest);
+        append_stamp(into, lost.latest);
+    }
+    [[nodiscard]] static bool is_lost(BytesView bytes) noexcept {
+        return bytes.size() == lost_bytes && bytes[0] == lost_tag;
+    }
+    /// Pre: is_lost(bytes).
+    template <class Lost>
+    static void decode_lost(BytesView bytes, Lost& lost) noexcept {
+        SyncReader in{bytes.subspan(1)};
+        lost.first_change = in.long_number();
+        lost.last_change = in.long_number();
+        lost.elements = static_cast<std::size_t>(in.long_number());
+        lost.earliest = in.stamp();
+        lost.latest = in.stamp();
     }
     static void encode_reported(Bytes& into) { into.assign(1, reported_tag); }
     [[nodiscard]] static bool is_reported(BytesView bytes) noexcept {
@@ -64,9 +93,12 @@ public:
 private:
     static constexpr std::byte tag{0xEE};
     static constexpr std::byte reported_tag{0xEF};
+    static constexpr std::byte lost_tag{0xF0};
+    static constexpr std::size_t lost_bytes = 1 + 3 * 8 + 2 * 28;
 };
 
-/// The versions of a replica that others replaced, and which were in no report that was read.
+/// The versions of a replica that others replaced, and the loss of its server's store, if they were
+/// in no report that was read.
 template <class Value>
 class ReplacedVersions {
     using Record = ReplacedRecord<Value>;
@@ -79,6 +111,12 @@ public:
     [[nodiscard]] bool read(BytesView bytes, std::uint64_t number, Codec& codec) {
         if (Record::is_reported(bytes)) {
             unread_.clear();
+            unread_loss_.clear();
+            return true;
+        }
+        if (Record::is_lost(bytes)) {
+            unread_loss_.assign(bytes.begin(), bytes.end());
+            last_ = number;
             return true;
         }
         auto mine = Record::decode(bytes, codec);
@@ -90,17 +128,25 @@ public:
     /// Returns those of a process that ended before.
     [[nodiscard]] std::vector<Change>& unread() noexcept { return unread_; }
 
+    /// Moves the loss that a process before did not report into a report, if there is one.
+    template <class Lost>
+    void take_unread_loss(std::optional<Lost>& into) {
+        if (!unread_loss_.empty() && !into) Record::decode_lost(unread_loss_, into.emplace());
+        unread_loss_.clear();
+    }
+
+    /// Appends the loss of the server's store. It is durable after the next commit.
+    template <class Log, class Lost>
+    [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost) {
+        Record::encode_lost(lost, record_);
+        return append(log);
+    }
     /// Appends a version that is being replaced. It is durable after the next commit.
     template <class Log, class Codec>
     [[nodiscard]] std::error_code note(Log& log, const Change& mine, Codec& codec) {
         // A value that the codec rejects, or that is too long, was no edit of this replica.
         if (!Record::encode(mine, codec, record_, scratch_)) return {};
-        const Result<std::uint64_t> number = log.append(record_);
-        if (!number) {
-            return number.error() == QueueErrc::too_large ? std::error_code{} : number.error();
-        }
-        last_ = *number;
-        return {};
+        return append(log);
     }
     /// All are reported. The log is about to release the records up to `until`.
     template <class Log>
@@ -116,7 +162,18 @@ public:
     }
 
 private:
+    template <class Log>
+    [[nodiscard]] std::error_code append(Log& log) {
+        const Result<std::uint64_t> number = log.append(record_);
+        if (!number) {
+            return number.error() == QueueErrc::too_large ? std::error_code{} : number.error();
+        }
+        last_ = *number;
+        return {};
+    }
+
     std::vector<Change> unread_{};
+    Bytes unread_loss_{};     // its record; empty: there is none
     std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
     Bytes record_{};
     Bytes scratch_{};

@@ -98,14 +98,16 @@ public:
                                         const std::vector<Change>& lost) {
         return in_transaction([&]() -> std::error_code {
             if (of != Of::first_copy) {
-                // Until a copy is complete, the store has elements of two histories.
-                const std::uint64_t seen = !is_copy(of) ? page.next.seen : no_history;
+                // Until the copy of another store is complete, there are elements of two histories.
+                const std::uint64_t seen = of != Of::other_copy ? page.next.seen : no_history;
                 if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
                     return error;
                 }
             }
             if (const auto error = note_unreadable(page, of, after)) return error;
-            if (const auto error = note_lost(lost)) return error;
+            for (const Change& one : lost) {
+                if (const auto error = note_lost(one)) return error;
+            }
             const std::error_code error =
                 for_each_new(page, of, [&](const Change& change) { return put(change); });
             if (error) return error;
@@ -129,17 +131,16 @@ public:
     [[nodiscard]] Result<Stamp> unreadable_version(std::string_view element) {
         return noted(unreadable_session(), element);
     }
-    /// Returns a stamp of the clock above `seen`, which is not that of a lost version.
-    template <class Clock>
-    [[nodiscard]] Result<Stamp> stamp_for(std::string_view element, const Stamp& seen,
-                                          Clock& clock) {
-        const Result<Stamp> stamp = clock.stamp_above(seen);
-        // The time of the clock was in no stamp before, but the next stamp above `seen` may have
-        // been. Lost versions may be far ahead, so other edits are not put above them.
-        if (!stamp || *stamp != detail::stamp_above(seen, clock.origin())) return stamp;
-        const Result<Stamp> lost = noted(lost_session(), element);
-        if (!lost) return lost;
-        return *lost < *stamp ? stamp : clock.stamp_above(*lost);
+    /// Returns the latest stamp of an element that no edit may get again: that of a version which a
+    /// restored store has lost, or of an edit that was dropped. Stamp{} if there is none.
+    [[nodiscard]] Result<Stamp> lost_version(std::string_view element) {
+        return noted(lost_session(), element);
+    }
+    /// Notes such a version.
+    [[nodiscard]] std::error_code note_lost(const Change& version) {
+        const Result<Stamp> before = lost_version(version.id);
+        if (!before) return before.error();
+        return *before < version.stamp ? note(lost_session(), version) : std::error_code{};
     }
     /// Returns whether the store has the version of a change, whose stamp names one version only.
     [[nodiscard]] Result<bool> has_live(const Change& change) {
@@ -216,15 +217,6 @@ private:
         if (!before) return before.error();
         // In a copy, the number there may be of another history.
         return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
-    }
-    [[nodiscard]] std::error_code note_lost(const std::vector<Change>& lost) {
-        for (const Change& one : lost) {
-            const Result<Stamp> before = noted(lost_session(), one.id);
-            if (!before) return before.error();
-            if (!(*before < one.stamp)) continue;
-            if (const auto error = note(lost_session(), one)) return error;
-        }
-        return {};
     }
     /// Keeps the stamp of a version in a session of stamps.
     [[nodiscard]] std::error_code note(const std::string& session, const Change& version) {

@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min, std::rotate, std::stable_partition
+#include <algorithm>      // std::max, std::min, std::rotate, std::stable_partition
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::size_t, std::ptrdiff_t
 #include <cstdint>        // std::uint64_t
@@ -497,6 +497,28 @@ template <class Edits>
         at = edit.before;
     }
     return {};
+}
+
+/// Returns whether the stamp of an edit is the next one above the version that its author saw. A
+/// later edit of that version may get it again.
+template <class Op>
+[[nodiscard]] bool is_next_above_seen(const Op& operation) noexcept {
+    return operation.saw && operation.kind() != OperationKind::interaction &&
+           operation.stamp == stamp_above(*operation.saw, operation.stamp.origin);
+}
+/// Returns the latest such stamp of the rejected edits of an element, from its last_of().
+/// Stamp{} if there is none.
+template <class Edits>
+[[nodiscard]] Stamp last_rejected(const Edits& edits, const std::uint64_t* last) {
+    Stamp latest;
+    for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
+        const auto& edit = edits.all().at(at);
+        if (edit.state == EditState::rejected && is_next_above_seen(edit.operation)) {
+            latest = std::max(latest, edit.operation.stamp);
+        }
+        at = edit.before;
+    }
+    return latest;
 }
 
 }}}  // namespace belay::detail

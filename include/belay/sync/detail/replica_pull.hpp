@@ -12,7 +12,7 @@
 #include <string>         // std::string
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::move
+#include <utility>        // std::exchange, std::move
 #include <vector>         // std::vector
 
 #include <belay/core/random.hpp>
@@ -76,6 +76,7 @@ private:
         part::StoreCursor cursor{};
         bool is_first = false;  // nothing was received before
         int copies = 0;
+        bool has_lost = false;  // changes before it, and the log does not have the loss yet
     };
 
     template <class Server, class Report>
@@ -130,6 +131,11 @@ private:
             if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
         }
         if (const auto error = prepare(absent, report)) return error;
+        if (std::exchange(position_.has_lost, false)) {
+            // From now on the local store does not show it.
+            if (const auto error = replaced_.note_lost(log_, *report.lost)) return error;
+            if (const auto error = log_.commit()) return error;
+        }
         if (const auto error = copy_.finish(gone, position_.cursor, unreadable_after_))
             return error;
         context_.unreadable.any = unreadable_after_.has_value();
@@ -168,12 +174,17 @@ private:
         const bool is_other = position_.had.store != no_id &&
                               (page.other_history || page.next.store != position_.had.store ||
                                page.next.copied_at < position_.had.changes);
-        if (is_other && !report.lost) note_range(page, report.lost.emplace());
+        if (is_other && !position_.has_lost) {
+            // One that is there already is an earlier loss, which was not reported before.
+            if (!report.lost) report.lost.emplace();
+            note_range(page, *report.lost);
+        }
         if (is_other && context_.options.other_store == OtherStore::stops) {
             return SyncErrc::other_store;
         }
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
+        position_.has_lost = position_.has_lost || is_other;
         const Result<bool> is_empty = copy_.is_empty();
         if (!is_empty) return is_empty.error();
         of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
@@ -186,6 +197,7 @@ private:
     template <class Lost>
     void note_range(const Page& page, Lost& lost) const noexcept {
         const part::StoreCursor& had = position_.had;
+        lost.first_change = 0;
         // A copy that a crash has interrupted has no `seen` of a history.
         const bool has_seen = had.seen < Copy::no_history;
         lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;

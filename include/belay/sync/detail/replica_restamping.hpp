@@ -4,12 +4,15 @@
 #pragma once
 
 #include <algorithm>      // std::min
+#include <cstddef>        // std::size_t
+#include <map>            // std::map
 #include <optional>       // std::optional
 #include <set>            // std::set
+#include <string>         // std::string
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::exchange, std::pair
+#include <utility>        // std::exchange, std::move, std::pair
 #include <vector>         // std::vector
 
 #include <belay/sync/detail/replica_edits.hpp>
@@ -24,6 +27,29 @@ struct LimitedWallClock {
     const Clock* clock;
     WallTime limit;
     [[nodiscard]] WallTime now() const noexcept { return std::min(clock->wall_now(), limit); }
+};
+
+/// A clock for the edits of one element, none of which gets the stamp of a lost version.
+///
+/// `lost()` returns the latest stamp of such a version, as a Result. The time of the clock was in
+/// no stamp before, but the next stamp above `seen` may have been. Lost versions may be far ahead,
+/// so other edits are not put above them.
+template <class Clock, class LostOf>
+class ElementClock {
+public:
+    ElementClock(Clock& clock, LostOf lost) : clock_{clock}, lost_{std::move(lost)} {}
+    [[nodiscard]] Stamp stamp() noexcept { return clock_.stamp(); }
+    [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen) {
+        const Result<Stamp> stamp = clock_.stamp_above(seen);
+        if (!stamp || *stamp != detail::stamp_above(seen, clock_.origin())) return stamp;
+        const Result<Stamp> lost = lost_();
+        if (!lost) return lost;
+        return *lost < *stamp ? stamp : clock_.stamp_above(*lost);
+    }
+
+private:
+    Clock& clock_;
+    LostOf lost_;
 };
 
 /// Stamps anew the edits that a server has refused as from_the_future, or as too_old if that is
@@ -55,25 +81,27 @@ public:
     [[nodiscard]] bool is_due() const noexcept { return !found_.empty(); }
 
     /// `version_of(element)` returns the stamp of the server's version. `latest_of(element, seen)`
-    /// returns that of a later version that this device cannot read, or `seen`.   Pre: is_due().
-    template <class Log, class Clock, class Bits, class Report, class VersionOf, class LatestOf>
+    /// returns that of a later version that this device cannot read, or `seen`. `lost_of(element)`
+    /// returns that of a lost version.   Pre: is_due().
+    template <class Log, class Clock, class Bits, class Report, class VersionOf, class LatestOf,
+              class LostOf>
     [[nodiscard]] std::error_code run(Log& log, Clock& clock, Bits& bits, Report& report,
-                                      VersionOf version_of, LatestOf latest_of) {
+                                      VersionOf version_of, LatestOf latest_of, LostOf lost_of) {
         std::vector<Op> operations;
         for (const Edit* const edit : found_) operations.push_back(edit->operation);
         std::vector<Ahead> ahead;
         std::error_code error = forget_versions_ahead(operations, version_of, latest_of, ahead);
         if (error) return error;
         if (limit_ == WallTime::max()) {
-            error = Op::restamp(operations, clock, bits);
+            error = restamp(operations, clock, bits, lost_of);
         } else if (clock.wall_now() <= limit_) {
             // The wall clock was corrected.
             clock.restart();
-            error = Op::restamp(operations, clock, bits);
+            error = restamp(operations, clock, bits, lost_of);
             if (!error) error = log.keep(clock.note());
         } else {
             HybridClock<LimitedWallClock<Clock>> limited{clock.origin(), {&clock, limit_}};
-            error = Op::restamp(operations, limited, bits);
+            error = restamp(operations, limited, bits, lost_of);
         }
         if (error) return error;
         for (const Ahead& one : ahead) follow(operations, one, clock.origin());
@@ -85,6 +113,30 @@ public:
     }
 
 private:
+    /// Stamps the operations of each element anew. After an error, they are not to be used.
+    template <class Clock, class Bits, class LostOf>
+    [[nodiscard]] std::error_code restamp(std::vector<Op>& operations, Clock& clock, Bits& bits,
+                                          LostOf& lost_of) const {
+        std::map<std::string, std::vector<std::size_t>> of_element;
+        for (std::size_t i = 0; i < operations.size(); ++i) {
+            of_element[std::string{operations[i].element()}].push_back(i);
+        }
+        for (const auto& [element, places] : of_element) {
+            std::vector<Op> own;
+            for (const std::size_t at : places) own.push_back(std::move(operations[at]));
+            ElementClock element_clock{clock, [&, name = element]() -> Result<Stamp> {
+                                           const Result<Stamp> lost = lost_of(name);
+                                           // The server accepts no stamp above that one.
+                                           if (lost && lost->wall > limit_) return Stamp{};
+                                           return lost;
+                                       }};
+            if (const auto error = Op::restamp(own, element_clock, bits)) return error;
+            for (std::size_t i = 0; i < places.size(); ++i) {
+                operations[places[i]] = std::move(own[i]);
+            }
+        }
+        return {};
+    }
     /// An operation that changes a version that is ahead of the server's clock.
     struct Ahead {
         std::size_t index;

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// Goal: a copy of everything that is interrupted, or that an earlier sync has received, neither
+// looks like another store nor hides that a removal was undone. Method: a device and a server that
+// forgets its removals, with lost answers between the two.
+#include <belay/sync/replica.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A server that forgets its removals on command, so that its next answer is a copy.
+struct ForgetfulServerRig {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor};
+
+    [[nodiscard]] Device<> device(ReplicaOptions options = {}) {
+        return Device<>{1, SharedWall{&time}, std::move(options)};
+    }
+    /// Another author sees the version that is there.
+    void write(Op operation) {
+        time += 1s;
+        operation.stamp = {time, 0, id_of(9)};
+        const auto there = store.find({"s", operation.element()});
+        REQUIRE(there);
+        operation.saw = there->stamp;
+        REQUIRE(processor.process_batch("s", Ops{operation}).success);
+    }
+    void forget_removals() { REQUIRE_FALSE(store.expire(time + 24h * 400)); }
+};
+
+}  // namespace
+
+TEST_CASE("Replica reports its removal that was undone after a copy whose sync failed",
+          "[sync][replica][regression]") {
+    ForgetfulServerRig rig;
+    Device<> phone = rig.device();
+    rig.write(add("a", "1", stamp(0)));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const bool made_here = GENERATE(false, true);
+    // The server may have forgotten an element of which the device has received nothing.
+    if (made_here) REQUIRE(phone.replica->edit(AddElement<std::string>{"b", "1"}));
+    const std::string element = made_here ? "b" : "a";
+    REQUIRE(phone.replica->edit(RemoveElement{element}));
+    rig.server.lose_in = 5;  // the question after the batch
+    REQUIRE(phone.replica->sync(rig.server).error == SyncErrc::unanswered);
+    rig.write(removal("a", stamp(0)));
+    rig.forget_removals();
+    const bool restarts = GENERATE(false, true);
+    rig.server.lose_in = 3;  // the batch, after the copy
+    const auto copied = phone.replica->sync(rig.server);
+    REQUIRE(copied.error == SyncErrc::unanswered);
+    REQUIRE(copied.copied);
+    if (restarts) REQUIRE(phone.start());
+    const auto confirmed = phone.replica->sync(rig.server);
+    CHECK_FALSE(confirmed.error);
+    CHECK_FALSE(confirmed.copied);
+    CHECK(phone.replica->waiting() == 0);
+    // A device that had the element restores it.
+    rig.time += 24h * 400;
+    rig.write(add(element, "1", stamp(0)));
+    const auto report = phone.replica->sync(rig.server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK_FALSE(report.replaced[0].mine.value);
+    CHECK(report.replaced[0].now.value == "1");
+}
+
+TEST_CASE("Replica takes no interrupted copy for one of another store, whatever fails",
+          "[sync][replica][regression]") {
+    using Choice = ReplicaOptions::OtherStore;
+    const auto choice = GENERATE(Choice::stops, Choice::restores);
+    const bool restarts = GENERATE(false, true);
+    const bool loses_answer = GENERATE(false, true);
+    std::uint64_t failed = 0;
+    for (bool fails = true; fails; ++failed) {
+        ForgetfulServerRig rig;
+        Device<> device = rig.device({.other_store = choice});
+        rig.server.page_size = 1;
+        rig.write(add("removed", "1", stamp(0)));
+        rig.write(add("a", "1", stamp(0)));
+        REQUIRE_FALSE(device.replica->sync(rig.server).error);
+        rig.write(removal("removed", stamp(0)));
+        rig.write(add("b", "1", stamp(0)));
+        rig.write(update("a", "2", stamp(0)));
+        rig.forget_removals();
+        (loses_answer ? rig.server.lose_in : device.store.fail_in) = failed + 1;
+        const auto first = device.replica->sync(rig.server);
+        fails = static_cast<bool>(first.error);
+        CHECK_FALSE(first.lost);
+        CHECK(first.restored.empty());
+        rig.server.lose_in = device.store.fail_in = 0;
+        if (restarts) REQUIRE(device.start());
+        const auto report = device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK_FALSE(report.lost);
+        CHECK(report.restored.empty());
+        CHECK(device.view() == ReplicaView{{"a", "2"}, {"b", "1"}});
+    }
+    CHECK(failed > 3);
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Replica reports what its server's store has lost, also if the power fails at any instant
+// before the report is read. Method: the power fails during each operation of the disk of a sync
+// with a restored store, or after it; then the program starts again.
+#include <belay/sync/replica.hpp>
+
+#include <optional>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using OtherStore = ReplicaOptions::OtherStore;
+
+struct LossRig {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor};
+    Device<> device;
+
+    explicit LossRig(OtherStore choice, std::string author)
+        : device{1, SharedWall{&time}, {.other_store = choice}} {
+        if (author == "others") {
+            REQUIRE(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
+        } else {
+            REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
+        }
+        REQUIRE_FALSE(device.replica->sync(server).error);
+        REQUIRE_FALSE(device.replica->sync(server).lost);
+        store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+        REQUIRE(processor.process_batch("s", Ops{add("b", "1", stamp(2))}).success);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Replica reports a lost store after a crash at each operation before its report was read",
+          "[sync][replica][regression]") {
+    const auto choice = GENERATE(OtherStore::copies, OtherStore::restores);
+    const auto author = GENERATE(as<std::string>{}, "this device", "others");
+    const bool has_edit = GENERATE(false, true);
+    CAPTURE(author, has_edit);
+    bool all = false;
+    for (std::uint64_t at = 1; !all; ++at) {
+        CAPTURE(at);
+        LossRig rig{choice, author};
+        if (has_edit) REQUIRE(rig.device.replica->edit(AddElement<std::string>{"c", "1"}));
+        const std::uint64_t end = rig.device.disk.operations() + at;
+        rig.device.disk.halt_at(end);
+        const auto halted = [&] { return rig.device.disk.operations() >= end; };
+        struct NotRead {};
+        bool is_read = false;
+        try {
+            static_cast<void>(rig.device.replica->sync(rig.server, [&](const auto& report) {
+                // The last round has no failure, and ends before the report is read.
+                if (halted() || !report.error) throw NotRead{};
+                is_read = report.lost.has_value();
+            }));
+        } catch (const NotRead&) {
+        }
+        all = !halted();
+        REQUIRE_FALSE(is_read);
+        rig.device.disk.crash(Random{Seed{at}});
+        REQUIRE(rig.device.start());
+        const auto report = rig.device.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        REQUIRE(report.lost);
+        CHECK(report.lost->last_change == 1);
+        CHECK(report.lost->first_change == 1);
+        CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+        REQUIRE(rig.device.start());
+        CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+        CHECK(rig.device.replica->waiting() == 0);
+    }
+}
+
+TEST_CASE("Replica reports a loss with its figures after a crash", "[sync][replica][regression]") {
+    LossRig rig{OtherStore::copies, "others"};
+    using Lost = decltype(rig.device.replica)::value_type::Lost;
+    std::optional<Lost> before;
+    const auto throws = [&](const auto& report) {
+        before = report.lost;
+        throw 1;
+    };
+    CHECK_THROWS(rig.device.replica->sync(rig.server, throws));
+    REQUIRE(before);
+    CHECK(before->elements == 1);
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(rig.device.start());
+        std::optional<Lost> again;
+        CHECK_THROWS(rig.device.replica->sync(rig.server, [&](const auto& report) {
+            again = report.lost;
+            throw 1;
+        }));
+        REQUIRE(again);
+        CHECK(again->first_change == before->first_change);
+        CHECK(again->last_change == before->last_change);
+        CHECK(again->elements == before->elements);
+        CHECK(again->earliest == before->earliest);
+        CHECK(again->latest == before->latest);
+    }
+}
+
+TEST_CASE("Replica reports the later one of two losses, and the elements of both",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::copies, "others"};
+    CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(rig.device.start());
+    // The device knows two changes of the second store, which is lost, too.
+    REQUIRE(rig.processor.process_batch("s", Ops{add("c", "1", stamp(3))}).success);
+    rig.server.lose_in = 2;  // the answer
+    static_cast<void>(rig.device.replica->sync(rig.server));
+    CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(rig.device.start());
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(9)}};
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == 1);
+    CHECK(report.lost->last_change == 2);
+    CHECK(report.lost->elements == 3);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+}
+
+TEST_CASE("Replica reports the loss of a store in whose copy its own was empty",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::copies, "others"};
+    REQUIRE_FALSE(rig.device.store.remove({"s", "a"}, {stamp(3), fresh_id(), 0, {}}));
+    CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(rig.device.start());
+    CHECK(rig.device.replica->sync(rig.server).lost);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Goal: no edit of a Replica gets the stamp of a version that a restored store has lost, because
+// edits of other devices may still name that version. Method: a device whose clock is behind, whose
+// stamps are the next ones above what it has seen, and another one that knows the lost version.
+#include <belay/sync/replica.hpp>
+
+#include <span>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/sync/replica_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using UpdatedText = UpdateElement<std::string>;
+
+struct LostStampRig {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor};
+    ReplicaOptions options{.other_store = ReplicaOptions::OtherStore::copies};
+    Device<> phone{1, SharedWall{&time, -30min}, options};
+    Device<> laptop{2, {&time}, options};
+    Stamp before{};
+    Stamp lost{};
+
+    /// The laptop has an edit of a version of the phone, which the server has lost.
+    explicit LostStampRig(bool phone_has_answer) {
+        before = {time, 0, id_of(99)};
+        REQUIRE_FALSE(store.add({"s", "a"}, "before", {before, fresh_id(), 0, {}}));
+        REQUIRE_FALSE(phone.replica->sync(server).error);
+        REQUIRE(phone.replica->edit(UpdatedText{"a", "lost"}));
+        if (!phone_has_answer) server.lose_in = 5;  // the question after the batch
+        CHECK(!phone.replica->sync(server).error == phone_has_answer);
+        lost = store.find({"s", "a"})->stamp;
+        REQUIRE(before < lost);
+        REQUIRE_FALSE(laptop.replica->sync(server).error);
+        REQUIRE(laptop.replica->edit(UpdatedText{"a", "of the laptop"}));
+        store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+        REQUIRE_FALSE(store.add({"s", "a"}, "before", {before, fresh_id(), 0, {}}));
+    }
+    /// The phone has sent an edit, and the laptop then sends its own.
+    void check_edit_is_reported() {
+        REQUIRE(store.read({"s", "a"}).value() == "mine");
+        CHECK(lost < store.find({"s", "a"})->stamp);
+        time += 1s;
+        const auto report = laptop.replica->sync(server);
+        CHECK_FALSE(report.error);
+        REQUIRE(report.overwrote.size() + report.conflicts.size() == 1);
+        if (!report.overwrote.empty()) CHECK(report.overwrote[0].replaced.value == "mine");
+    }
+};
+
+/// Refuses all operations for ever.
+struct RefusingServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        SyncResult<Op> result;
+        for (const Op& one : batch) {
+            result.failed_operations.push_back({one, SyncErrc::bad_operation, false, {}});
+        }
+        result.failed_count = batch.size();
+        return result;
+    }
+    auto changes(const part::StoreCursor& since) { return rig.server.changes(since); }
+    LostStampRig& rig;
+};
+
+}  // namespace
+
+TEST_CASE("Replica gives an edit that is stamped anew no stamp of a lost version",
+          "[sync][replica][regression]") {
+    LostStampRig rig{true};
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    REQUIRE(rig.phone.view()["a"] == "before");
+    const auto start = [&](Duration wrong) {
+        rig.phone.wall.wrong = wrong;
+        REQUIRE(rig.phone.start());
+    };
+    start(24h * 365);
+    REQUIRE(rig.phone.replica->edit(UpdatedText{"a", "mine"}));
+    start(-30min);
+    const auto report = rig.phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restamped.size() == 1);
+    CHECK(rig.phone.replica->waiting() == 0);
+    rig.check_edit_is_reported();
+}
+
+TEST_CASE("Replica gives no edit the stamp of a dropped one that a restored store had applied",
+          "[sync][replica][regression]") {
+    LostStampRig rig{false};
+    RefusingServer refusing{rig};
+    REQUIRE_FALSE(rig.phone.replica->sync(refusing).error);
+    const auto kept = rig.phone.replica->kept();
+    REQUIRE(kept.size() == 1);
+    const bool drops = GENERATE(false, true);
+    if (drops) {
+        rig.phone.store.fail_in = 1;  // the note of the stamp
+        CHECK(rig.phone.replica->drop(kept[0].operation.id) == SyncErrc::store_busy);
+        REQUIRE(rig.phone.replica->kept().size() == 1);
+        REQUIRE_FALSE(rig.phone.replica->drop(kept[0].operation.id));
+    }
+    const bool restarts = GENERATE(false, true);
+    if (restarts) REQUIRE(rig.phone.start());
+    REQUIRE(rig.phone.replica->edit(UpdatedText{"a", "mine"}));
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    rig.check_edit_is_reported();
+}
