@@ -114,7 +114,7 @@ public:
     [[nodiscard]] bool is_well() const {
         if (!fleet_ || fleet_->size() != branches) return false;
         const FleetCounters now = fleet_->counters();
-        const bool quiet = now.dialling + now.dialling_slowly + now.in_line + now.held == 0;
+        const bool quiet = now.dialling + now.dialling_slowly + now.waiting_to_dial + now.held == 0;
         return quiet && !now.network_suspect &&
                now.totals[static_cast<std::size_t>(LinkState::connected)] == branches;
     }
@@ -164,14 +164,14 @@ private:
         const std::size_t sum =
             std::accumulate(now.totals.begin(), now.totals.end(), std::size_t{0});
         if (sum != fleet_->size()) run_.wrong = "the counters count other services";
-        if (now.in_line + now.dialling + now.dialling_slowly + now.held > fleet_->size()) {
+        if (now.waiting_to_dial + now.dialling + now.dialling_slowly + now.held > fleet_->size()) {
             run_.wrong = "more services dial than there are";
         }
         if (now.dialling > run_.options.dials_max ||
             now.dialling_slowly > run_.options.slow_dials_max) {
             run_.too_many_dials = true;
         }
-        if (now.in_line != 0) run_.world.reach("in line");
+        if (now.waiting_to_dial != 0) run_.world.reach("in line");
         if (now.held != 0) run_.world.reach("held");
         if (suspected_ && !now.network_suspect) run_.world.reach("suspicion ended");
         suspected_ = now.network_suspect;
