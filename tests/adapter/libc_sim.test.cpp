@@ -1570,6 +1570,50 @@ TEST_CASE("A program that ends has flushed its streams, and a killed one has not
     CHECK(file->size().value() == (end == 2 ? 7 : 15));
 }
 
+TEST_CASE("fflush of all streams in a program loses nothing of another one",
+          "[adapter][libc_sim][regression]") {
+    const bool by_test = GENERATE(false, true);
+    Programs p;
+    const auto writes = [](const char* text, int seconds) {
+        FILE* const f = fopen("/log", "w");
+        CHECK(fputs(text, f) >= 0);
+        sleep(1);
+        if (seconds == 0) CHECK(fflush(nullptr) == 0);
+        sleep(3);
+        if (seconds != 0) CHECK(fputs(" and more", f) >= 0);
+        if (seconds == 0) sleep(3600);
+    };
+    Host& one = p.run("one", [&] { writes("one", 0); });
+    Host& other = p.run("other", [&] { writes("other", 3); });
+    const auto size = [](Host& host) {
+        return host.disk().open("log", belay::OpenMode::read)->size().value();
+    };
+    p.world.run_for(500ms);
+    if (by_test) fflush(nullptr);
+    CHECK(size(one) == 0);
+    p.world.run_for(2s);
+    CHECK(size(one) == 3);
+    CHECK(size(other) == 0);
+    p.world.run_for(3s);
+    CHECK(Programs::exit_code(other) == 0);
+    CHECK(size(other) == 14);
+}
+
+TEST_CASE("A program that is killed in a call of a stream keeps no lock",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        int ends[2];
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+        FILE* const f = fdopen(ends[0], "r");
+        char line[8];
+        static_cast<void>(fgets(line, sizeof line, f));
+    });
+    p.world.run_for(1s);
+    p.world.kill(host);
+    std::thread{[] { fflush(nullptr); }}.join();
+}
+
 namespace {
 
 /// Lets the kernel probe a peer that is silent for 10 s, and then 3 times every 5 s.

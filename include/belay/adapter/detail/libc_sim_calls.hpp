@@ -9,10 +9,11 @@
 #include <time.h>       // TIMER_ABSTIME
 #include <unistd.h>     // ssize_t
 
-#include <cstdarg>  // va_list
-#include <cstdio>   // vsnprintf
-#include <memory>   // std::make_shared
-#include <string>   // std::string
+#include <cstdarg>      // va_list
+#include <cstdio>       // vsnprintf
+#include <memory>       // std::make_shared
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/adapter/detail/libc_sim_disk_calls.hpp>
 #include <belay/adapter/detail/libc_sim_epoll.hpp>
@@ -181,6 +182,16 @@ inline ssize_t writev(LibcProcess& p, int fd, const iovec* iov, int count) {
 inline ssize_t write(LibcProcess& p, int fd, const void* bytes, std::size_t size) {
     const iovec iov{const_cast<void*>(bytes), size};
     return libc_calls::writev(p, fd, &iov, 1);
+}
+/// Writes again after a part was written.   Returns: the bytes until an error, with errno.
+inline std::size_t write_all(LibcProcess& p, int fd, std::string_view bytes) {
+    std::size_t written = 0;
+    while (written != bytes.size()) {
+        const ssize_t n = libc_calls::write(p, fd, bytes.data() + written, bytes.size() - written);
+        if (n <= 0) break;
+        written += static_cast<std::size_t>(n);
+    }
+    return written;
 }
 inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
