@@ -802,6 +802,51 @@ TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_
     CHECK(ended.problem.find("a job has ended without a result") == 0);
 }
 
+TEST_CASE("A failure in a job keeps its seed, its property and its reason",
+          "[adapter][libc_sim][regression]") {
+    belay::sim::ExploreOptions options{
+        .seeds = 20, .jobs = 2, .recheck_percent = 0, .print = false, .environment = false};
+    const pid_t test = getpid();
+    const auto number_of = [](World& world) { return world.choose("a number", 1'000'000); };
+    const auto number_of_seed = [&](std::uint64_t seed) {
+        World world{belay::Seed{seed}};
+        return number_of(world);
+    };
+    const auto problem_of = [&](std::uint64_t fails, std::uint64_t crashes, bool again) {
+        const std::uint64_t failing = number_of_seed(fails), crashing = number_of_seed(crashes);
+        const belay::sim::Report report = belay::sim::explore(options, [=](World& world) {
+            const std::uint64_t number = number_of(world);
+            Programs::run_in(world, "host", [] { sleep(1); });
+            world.run_for(2s);
+            const bool in_job = getpid() != test;
+            if (in_job && number == crashing) kill(getpid(), SIGKILL);
+            const bool well = number != failing || !(in_job || again);
+            return world.require("well", std::string{well ? "" : "a reason"});
+        });
+        CHECK(report.failing.has_value() == again);
+        CHECK(report.seeds_run >= (fails == 6 ? 3 : 10));
+        return report.problem;
+    };
+    const std::string fails = "seed 6 failed in a process: require \"well\": a reason";
+    CHECK(problem_of(6, 0, false).find(fails) == 0);
+    const std::string crash = "a job has ended without a result, in seed 5: signal 9";
+    CHECK(problem_of(0, 5, false).find(crash) == 0);
+    CHECK(problem_of(6, 5, true).find("seed 6 fails: require \"well\"; " + crash) == 0);
+    CHECK(problem_of(6, 5, false).find("; " + crash) != std::string::npos);
+    // The other job does not run all of its seeds after a failure.
+    options.seeds = 200'000;
+    const std::uint64_t first = number_of_seed(1);
+    const belay::sim::Report report = belay::sim::explore(options, [=](World& world) {
+        const std::uint64_t number = number_of(world);
+        Programs::run_in(world, "host", [] { sleep(1); });
+        world.run_for(2s);
+        return world.require("well", number != first);
+    });
+    REQUIRE(report.failing);
+    CHECK(report.failing->seed.value == 1);
+    CHECK(report.seeds_run < 100'000);
+}
+
 TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
     Programs p;
     Host& other = p.run("other", [] {
