@@ -1774,6 +1774,59 @@ TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_
     CHECK(play(quick, [](auto&, Host&, Host&) {}) == "nothing");
 }
 
+// Requests leave after 0, 1, 3, 7, 15 and 31 s.
+TEST_CASE("A connection that the probes have given up before its answer arrived is requested again",
+          "[adapter][libc_sim][regression]") {
+    const bool closes = GENERATE(true, false);
+    Programs p;
+    std::string result;
+    Host& server = p.run("server", [closes] {
+        const int listener = listen_at(7);
+        const int first = accept(listener, nullptr, nullptr);
+        keep_alive(first);
+        char byte = 0;
+        CHECK(recv(first, &byte, 1, 0) == -1);
+        CHECK(errno == ETIMEDOUT);
+        if (closes) close(first);
+        send_text(accept(listener, nullptr, nullptr), "second");
+        sleep(3600);
+    });
+    Host& client = p.run("client", [&] {
+        const int fd = tcp_socket();
+        if (connect_to(fd, "10.0.0.1", 7) != 0) return result = std::strerror(errno), 1;
+        char text[7]{};
+        CHECK(recv(fd, text, 6, 0) == 6);
+        result = text;
+        return 0;
+    });
+    p.world.network().partition_one_way(server, client);
+    p.world.after(30s, [&] { p.world.network().heal_all(); });
+    p.world.run_for(33s);
+    CHECK(result == (closes ? "second" : std::strerror(ECONNREFUSED)));
+}
+
+TEST_CASE("A connection that is closed before its answer arrived is made, and ended",
+          "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int listener = listen_at(7);
+        for (;;) close(accept(listener, nullptr, nullptr));
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "10.0.0.1", 7) == 0);
+        char byte = 0;
+        CHECK(recv(fd, &byte, 1, 0) == 0);
+        return 7;
+    });
+    p.world.network().partition_one_way(server, client);
+    p.world.after(8s, [&] { p.world.network().heal_all(); });
+    p.world.run_for(14s);
+    CHECK_FALSE(Programs::exit_code(client));
+    p.world.run_for(3s);
+    CHECK(Programs::exit_code(client) == 7);
+}
+
 TEST_CASE("A program that has ended its direction notices that its peer has forgotten it",
           "[adapter][libc_sim][regression]") {
     Programs p;
