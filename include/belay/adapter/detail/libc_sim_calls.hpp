@@ -235,6 +235,10 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
         *static_cast<int*>(argument) = static_cast<int>(s->available());
         return 0;
     }
+    if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(f); file && request == FIONREAD) {
+        *static_cast<int*>(argument) = static_cast<int>(file->size() - file->offset());
+        return 0;
+    }
     p.refuse("called \"ioctl\" with request " + std::to_string(request) +
              ", which a world does not have");
 }
@@ -283,7 +287,8 @@ inline int vdprintf(LibcProcess& p, int fd, const char* format, va_list argument
     if (size < 0) return size;
     std::string text(static_cast<std::size_t>(size) + 1, '\0');
     static_cast<void>(vsnprintf(text.data(), text.size(), format, arguments));
-    return static_cast<int>(libc_calls::write(p, fd, text.data(), text.size() - 1));
+    text.pop_back();
+    return write_all(p, fd, text) == text.size() ? size : -1;
 }
 /// There are no terminals.
 inline int isatty(LibcProcess& p, int fd) {

@@ -35,6 +35,10 @@ public:
                               {.read = &read, .write = &write, .seek = &seek, .close = &close});
         FILE* const file = s->file;
         if (file == nullptr) return nullptr;
+        if (mode[0] == 'a') {
+            static_cast<void>(p.file(fd)->set_append(true));
+            if (!is_both(mode)) static_cast<void>(libc_files::lseek(p, fd, 0, SEEK_END));
+        }
         all().push_back(s.release());
         // A killed program would keep the lock for ever.
         __fsetlocking(file, FSETLOCKING_BYCALLER);
@@ -152,8 +156,12 @@ BELAY_DETAIL_SYMBOL inline FILE* fdopen(int, const char*) asm("fdopen");
 inline FILE* fdopen(int fd, const char* mode) {
     LibcProcess* const p = LibcProcess::current();
     if (p == nullptr) return libc_real<"fdopen", FILE*>(fd, mode);
-    if (p->file(fd) == nullptr) return errno = EBADF, nullptr;
-    if (LibcStreams::flags_of(mode) < 0) return errno = EINVAL, nullptr;
+    const std::shared_ptr<LibcFile> file = p->file(fd);
+    if (!file) return errno = EBADF, nullptr;
+    const int flags = LibcStreams::flags_of(mode);
+    const int access = file->mode() & O_ACCMODE;
+    const bool fits = access == O_RDWR || access == (flags & O_ACCMODE);
+    if (flags < 0 || !fits) return errno = EINVAL, nullptr;
     return LibcStreams::open(*p, fd, mode);
 }
 BELAY_DETAIL_SYMBOL inline int fileno(FILE*) asm("fileno");
