@@ -23,8 +23,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The streams that the programs of the process have opened. The C library buffers them.
 ///
 /// The streams of a killed program stay until the process ends, with what they have not written.
-/// The C library flushes them then, and when the test calls fflush(nullptr). What it writes outside
-/// of their program is kept for the next call of the program.
+/// The C library flushes them then, and when the test calls fflush(nullptr). A stream keeps what is
+/// written outside of its program for the next call of the program.
 class LibcStreams {
 public:
     /// Makes a stream of a descriptor.   Returns: null, with errno, after an error.
