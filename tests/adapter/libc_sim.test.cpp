@@ -802,6 +802,51 @@ TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_
     CHECK(ended.problem.find("a job has ended without a result") == 0);
 }
 
+TEST_CASE("A failure in a job keeps its seed, its property and its reason",
+          "[adapter][libc_sim][regression]") {
+    belay::sim::ExploreOptions options{
+        .seeds = 20, .jobs = 2, .recheck_percent = 0, .print = false, .environment = false};
+    const pid_t test = getpid();
+    const auto number_of = [](World& world) { return world.choose("a number", 1'000'000); };
+    const auto number_of_seed = [&](std::uint64_t seed) {
+        World world{belay::Seed{seed}};
+        return number_of(world);
+    };
+    const auto problem_of = [&](std::uint64_t fails, std::uint64_t crashes, bool again) {
+        const std::uint64_t failing = number_of_seed(fails), crashing = number_of_seed(crashes);
+        const belay::sim::Report report = belay::sim::explore(options, [=](World& world) {
+            const std::uint64_t number = number_of(world);
+            Programs::run_in(world, "host", [] { sleep(1); });
+            world.run_for(2s);
+            const bool in_job = getpid() != test;
+            if (in_job && number == crashing) kill(getpid(), SIGKILL);
+            const bool well = number != failing || !(in_job || again);
+            return world.require("well", std::string{well ? "" : "a reason"});
+        });
+        CHECK(report.failing.has_value() == again);
+        CHECK(report.seeds_run >= (fails == 6 ? 3 : 10));
+        return report.problem;
+    };
+    const std::string fails = "seed 6 failed in a process: require \"well\": a reason";
+    CHECK(problem_of(6, 0, false).find(fails) == 0);
+    const std::string crash = "a job has ended without a result, in seed 5: signal 9";
+    CHECK(problem_of(0, 5, false).find(crash) == 0);
+    CHECK(problem_of(6, 5, true).find("seed 6 fails: require \"well\"; " + crash) == 0);
+    CHECK(problem_of(6, 5, false).find("; " + crash) != std::string::npos);
+    // The other job does not run all of its seeds after a failure.
+    options.seeds = 200'000;
+    const std::uint64_t first = number_of_seed(1);
+    const belay::sim::Report report = belay::sim::explore(options, [=](World& world) {
+        const std::uint64_t number = number_of(world);
+        Programs::run_in(world, "host", [] { sleep(1); });
+        world.run_for(2s);
+        return world.require("well", number != first);
+    });
+    REQUIRE(report.failing);
+    CHECK(report.failing->seed.value == 1);
+    CHECK(report.seeds_run < 100'000);
+}
+
 TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
     Programs p;
     Host& other = p.run("other", [] {
@@ -1403,6 +1448,13 @@ std::string block_pipe_signals() {
     write_broken();
     CHECK(ssignal(SIGPIPE, count_pipe) == SIG_IGN);
     write_broken();
+    // To ignore it discards one that waits.
+    CHECK(sigprocmask(SIG_BLOCK, &pipe, nullptr) == 0);
+    write_broken();
+    CHECK(signal(SIGPIPE, SIG_IGN) == count_pipe);
+    pending();
+    CHECK(signal(SIGPIPE, count_pipe) == SIG_IGN);
+    CHECK(sigprocmask(SIG_UNBLOCK, &pipe, nullptr) == 0);
     CHECK(signal(SIGPIPE, before) == count_pipe);
     return pipe_log;
 }
@@ -1498,7 +1550,29 @@ std::string use_streams(const std::string& directory) {
         std::ofstream out{path, std::ios::app};
         out << "fourth " << 4.5 << "\n";
     }
-    std::ifstream in{path};
+    f = fopen(path.c_str(), "a");
+    log += " at " + std::to_string(ftell(f));
+    CHECK(fputs("5\n", f) >= 0);
+    log += " " + std::to_string(ftell(f));
+    CHECK(fclose(f) == 0);
+    log += " " + std::to_string(std::ofstream{path, std::ios::app}.tellp());
+    int raw = open(path.c_str(), O_WRONLY);
+    f = fdopen(raw, "a");
+    CHECK((fcntl(raw, F_GETFL) & O_APPEND) != 0);
+    log += " " + std::to_string(ftell(f));
+    CHECK(fputs("sixth\n", f) >= 0);
+    CHECK(fclose(f) == 0);
+    for (const char* mode : {"r", "w", "a", "r+", "w+", "a+"}) {
+        for (const int flags : {O_RDONLY, O_WRONLY, O_RDWR}) {
+            raw = open(path.c_str(), flags);
+            errno = 0;
+            f = fdopen(raw, mode);
+            log += f != nullptr ? '+' : errno == EINVAL ? '-' : '?';
+            CHECK((f != nullptr ? fclose(f) : close(raw)) == 0);
+        }
+    }
+    std::ifstream in{path, std::ios::binary};
+    log += " available " + std::to_string(in.rdbuf()->in_avail());
     for (std::string line; std::getline(in, line);) log += "[" + line + "]";
     CHECK(fileno(stderr) == 2);
     return log;
@@ -1539,9 +1613,33 @@ TEST_CASE("A program that fills the disk writes a part, and then nothing",
         CHECK(writev(fd, parts, 2) == -1);
         CHECK(errno == ENOSPC);
         CHECK(pwrite(fd, much.data(), 10, 8190) == 2);  // over what is there
+        CHECK(ftruncate(fd, 0) == 0);
+        CHECK(lseek(fd, 0, SEEK_SET) == 0);
+        CHECK(dprintf(fd, "%s", much.c_str()) == -1);
+        CHECK(errno == ENOSPC);
         return 0;
     });
     host.disk().limit_bytes(8192);
+    p.world.run_for(1s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
+TEST_CASE("A program that a full disk stops in the middle of a file wrote what write returns",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        const int fd = open("/file", O_RDWR | O_CREAT, 0644);
+        CHECK(write(fd, "01234567", 8) == 8);
+        sleep(1);
+        CHECK(pwrite(fd, "abcdefghij", 10, 0) == 5);
+        char all[9]{};
+        CHECK(pread(fd, all, 8, 0) == 8);
+        CHECK(all == std::string{"abcde567"});
+        return 0;
+    });
+    p.world.run_for(500ms);
+    host.disk().fail_at(host.disk().operations() + 1,
+                        std::make_error_code(std::errc::no_space_on_device));
     p.world.run_for(1s);
     CHECK(Programs::exit_code(host) == 0);
 }
@@ -1568,6 +1666,50 @@ TEST_CASE("A program that ends has flushed its streams, and a killed one has not
     CHECK(file->size().value() == (end == 2 ? 7 : 15));
     fflush(nullptr);  // of the test: it writes nothing of a program
     CHECK(file->size().value() == (end == 2 ? 7 : 15));
+}
+
+TEST_CASE("fflush of all streams in a program loses nothing of another one",
+          "[adapter][libc_sim][regression]") {
+    const bool by_test = GENERATE(false, true);
+    Programs p;
+    const auto writes = [](const char* text, int seconds) {
+        FILE* const f = fopen("/log", "w");
+        CHECK(fputs(text, f) >= 0);
+        sleep(1);
+        if (seconds == 0) CHECK(fflush(nullptr) == 0);
+        sleep(3);
+        if (seconds != 0) CHECK(fputs(" and more", f) >= 0);
+        if (seconds == 0) sleep(3600);
+    };
+    Host& one = p.run("one", [&] { writes("one", 0); });
+    Host& other = p.run("other", [&] { writes("other", 3); });
+    const auto size = [](Host& host) {
+        return host.disk().open("log", belay::OpenMode::read)->size().value();
+    };
+    p.world.run_for(500ms);
+    if (by_test) fflush(nullptr);
+    CHECK(size(one) == 0);
+    p.world.run_for(2s);
+    CHECK(size(one) == 3);
+    CHECK(size(other) == 0);
+    p.world.run_for(3s);
+    CHECK(Programs::exit_code(other) == 0);
+    CHECK(size(other) == 14);
+}
+
+TEST_CASE("A program that is killed in a call of a stream keeps no lock",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        int ends[2];
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+        FILE* const f = fdopen(ends[0], "r");
+        char line[8];
+        static_cast<void>(fgets(line, sizeof line, f));
+    });
+    p.world.run_for(1s);
+    p.world.kill(host);
+    std::thread{[] { fflush(nullptr); }}.join();
 }
 
 namespace {
@@ -1683,6 +1825,59 @@ TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_
     CHECK(play(quick, partition) == "Connection timed out after 25 s");
     CHECK(play(quick, half_open) == "Connection reset by peer after 10 s");
     CHECK(play(quick, [](auto&, Host&, Host&) {}) == "nothing");
+}
+
+// Requests leave after 0, 1, 3, 7, 15 and 31 s.
+TEST_CASE("A connection that the probes have given up before its answer arrived is requested again",
+          "[adapter][libc_sim][regression]") {
+    const bool closes = GENERATE(true, false);
+    Programs p;
+    std::string result;
+    Host& server = p.run("server", [closes] {
+        const int listener = listen_at(7);
+        const int first = accept(listener, nullptr, nullptr);
+        keep_alive(first);
+        char byte = 0;
+        CHECK(recv(first, &byte, 1, 0) == -1);
+        CHECK(errno == ETIMEDOUT);
+        if (closes) close(first);
+        send_text(accept(listener, nullptr, nullptr), "second");
+        sleep(3600);
+    });
+    Host& client = p.run("client", [&] {
+        const int fd = tcp_socket();
+        if (connect_to(fd, "10.0.0.1", 7) != 0) return result = std::strerror(errno), 1;
+        char text[7]{};
+        CHECK(recv(fd, text, 6, 0) == 6);
+        result = text;
+        return 0;
+    });
+    p.world.network().partition_one_way(server, client);
+    p.world.after(30s, [&] { p.world.network().heal_all(); });
+    p.world.run_for(33s);
+    CHECK(result == (closes ? "second" : std::strerror(ECONNREFUSED)));
+}
+
+TEST_CASE("A connection that is closed before its answer arrived is made, and ended",
+          "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int listener = listen_at(7);
+        for (;;) close(accept(listener, nullptr, nullptr));
+    });
+    Host& client = p.run("client", [] {
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "10.0.0.1", 7) == 0);
+        char byte = 0;
+        CHECK(recv(fd, &byte, 1, 0) == 0);
+        return 7;
+    });
+    p.world.network().partition_one_way(server, client);
+    p.world.after(8s, [&] { p.world.network().heal_all(); });
+    p.world.run_for(14s);
+    CHECK_FALSE(Programs::exit_code(client));
+    p.world.run_for(3s);
+    CHECK(Programs::exit_code(client) == 7);
 }
 
 TEST_CASE("A program that has ended its direction notices that its peer has forgotten it",

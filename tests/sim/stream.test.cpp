@@ -290,6 +290,33 @@ TEST_CASE("sim::Stream delivers a front of what was sent, whatever fails",
     CHECK(sim::explore({.seeds = 200, .scenario = {.within = 4s}}, body));
 }
 
+TEST_CASE("A request that is repeated does not renew the end of an accepted stream",
+          "[sim][stream][regression]") {
+    sim::World world{Seed{1}};
+    std::vector<sim::AcceptedStream<>> accepted;  // not opened
+    Notes notes;
+    sim::Host& server = world.host("server", [&](sim::Host& h) {
+        sim::listen_stream(h, 9000,
+                           [&](sim::AcceptedStream<> a) { accepted.push_back(std::move(a)); });
+        return std::make_unique<int>(0);
+    });
+    using Link = Supervisor<sim::Stream<>, MaxAttempts, NotesObserver>;
+    sim::Host& client = world.host("client", [&](sim::Host& h) {
+        auto link = std::make_unique<Link>(sim::Stream<>{h, "server", 9000}, MaxAttempts{1},
+                                           SupervisorOptions{}, NotesObserver{&notes});
+        h.attach(*link);
+        link->start();
+        return link;
+    });
+    world.network().partition_one_way(server, client);
+    REQUIRE(world.run_until([&] { return accepted.size() == 1; }, 10s));
+    world.network().half_open(server, client);
+    world.network().heal_all();
+    world.run_for(10s);
+    CHECK(accepted.size() == 1);
+    accepted.clear();
+}
+
 TEST_CASE("listen_stream needs a free port", "[sim][stream][unit]") {
     CHECK(aborts_with([] {
               sim::World world{Seed{1}};

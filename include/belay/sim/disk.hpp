@@ -247,21 +247,23 @@ private:
         const std::uint64_t used = used_bytes();
         return static_cast<std::size_t>(used < bytes_max_ ? bytes_max_ - used : 0);
     }
-    std::error_code write(Inode& inode, std::uint64_t offset, BytesView from) noexcept {
+    std::error_code write(Inode& inode, std::uint64_t offset, BytesView from,
+                          std::size_t* written) noexcept {
         const Begun begun = begin_operation();
         if (off() && !begun.takes_effect) return begun.error;
         const std::uint64_t aside = operations_ == planned_.misdirect ? 4096 : 0;
         const auto begin = static_cast<std::size_t>(offset + aside);
         const bool half = begun.error && !begun.takes_effect;
-        const std::size_t count = half ? from.size() / 2 : from.size();
-        if (!fits(inode, begin + count)) {
+        std::size_t count = half ? from.size() / 2 : from.size();
+        const bool fit = fits(inode, begin + count);
+        if (!fit) {
             // As real systems do, it writes what there is space for.
             const std::size_t end = inode.bytes.bytes().size() + free_bytes();
-            if (end > begin) inode.bytes.write(begin, from.first(end - begin));
-            return std::make_error_code(std::errc::no_space_on_device);
+            count = end > begin ? end - begin : 0;
         }
-        inode.bytes.write(begin, from.first(count));
-        return begun.error;
+        if (fit || count != 0) inode.bytes.write(begin, from.first(count));
+        if (written != nullptr) *written = count;
+        return fit ? begun.error : std::make_error_code(std::errc::no_space_on_device);
     }
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
@@ -326,8 +328,10 @@ public:
         std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), count, into.begin());
         return count;
     }
-    [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
-        return dead() ? io_error() : disk_->write(*inode_, offset, from);
+    /// `written`, if it is not null, receives how many bytes are in the file, also after ENOSPC.
+    [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from,
+                                        std::size_t* written = nullptr) noexcept {
+        return dead() ? io_error() : disk_->write(*inode_, offset, from, written);
     }
     [[nodiscard]] std::error_code sync() noexcept {
         return dead() ? io_error() : disk_->sync(*inode_);

@@ -209,11 +209,9 @@ void listen_stream(Host& host, std::uint16_t port, F&& on_accept, Framing framin
         Framing framing;
 
         void all(Host& host, std::uint16_t port) {
-            auto& backlog = detail::Kernel::station(host).listeners[port].backlog;
-            while (!backlog.empty()) {
-                belay::detail::Ref<detail::Channel> next = std::move(backlog.front());
-                backlog.erase(backlog.begin());
-                on_accept(AcceptedStream<Framing>{host, std::move(next), framing});
+            detail::Station::Listener& listener = detail::Kernel::station(host).listeners[port];
+            while (!listener.backlog.empty()) {
+                on_accept(AcceptedStream<Framing>{host, detail::Channel::take(listener), framing});
             }
         }
     };

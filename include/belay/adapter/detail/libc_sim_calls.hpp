@@ -9,10 +9,11 @@
 #include <time.h>       // TIMER_ABSTIME
 #include <unistd.h>     // ssize_t
 
-#include <cstdarg>  // va_list
-#include <cstdio>   // vsnprintf
-#include <memory>   // std::make_shared
-#include <string>   // std::string
+#include <cstdarg>      // va_list
+#include <cstdio>       // vsnprintf
+#include <memory>       // std::make_shared
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/adapter/detail/libc_sim_disk_calls.hpp>
 #include <belay/adapter/detail/libc_sim_epoll.hpp>
@@ -182,6 +183,16 @@ inline ssize_t write(LibcProcess& p, int fd, const void* bytes, std::size_t size
     const iovec iov{const_cast<void*>(bytes), size};
     return libc_calls::writev(p, fd, &iov, 1);
 }
+/// Writes again after a part was written.   Returns: the bytes until an error, with errno.
+inline std::size_t write_all(LibcProcess& p, int fd, std::string_view bytes) {
+    std::size_t written = 0;
+    while (written != bytes.size()) {
+        const ssize_t n = libc_calls::write(p, fd, bytes.data() + written, bytes.size() - written);
+        if (n <= 0) break;
+        written += static_cast<std::size_t>(n);
+    }
+    return written;
+}
 inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f) return libc_fail(EBADF);
@@ -222,6 +233,10 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
     }
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f); s && request == FIONREAD) {
         *static_cast<int*>(argument) = static_cast<int>(s->available());
+        return 0;
+    }
+    if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(f); file && request == FIONREAD) {
+        *static_cast<int*>(argument) = static_cast<int>(file->size() - file->offset());
         return 0;
     }
     p.refuse("called \"ioctl\" with request " + std::to_string(request) +
@@ -272,7 +287,8 @@ inline int vdprintf(LibcProcess& p, int fd, const char* format, va_list argument
     if (size < 0) return size;
     std::string text(static_cast<std::size_t>(size) + 1, '\0');
     static_cast<void>(vsnprintf(text.data(), text.size(), format, arguments));
-    return static_cast<int>(libc_calls::write(p, fd, text.data(), text.size() - 1));
+    text.pop_back();
+    return write_all(p, fd, text) == text.size() ? size : -1;
 }
 /// There are no terminals.
 inline int isatty(LibcProcess& p, int fd) {

@@ -152,12 +152,12 @@ public:
     }
     ssize_t write_at(std::uint64_t offset, const void* from, std::size_t bytes) {
         if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EBADF);
-        if (const auto error = file_.write(offset, {static_cast<const std::byte*>(from), bytes})) {
+        std::size_t part = 0;
+        const BytesView all{static_cast<const std::byte*>(from), bytes};
+        if (const auto error = file_.write(offset, all, &part)) {
             // A disk that gets full takes the front, and reports the error at the next call.
             const bool full = error == std::errc::no_space_on_device;
-            const std::uint64_t end = full ? size() : 0;
-            const std::uint64_t part = end > offset ? end - offset : 0;
-            return part != 0 && part < bytes ? static_cast<ssize_t>(part) : libc_result(error);
+            return full && part != 0 ? static_cast<ssize_t>(part) : libc_result(error);
         }
         return static_cast<ssize_t>(bytes);
     }

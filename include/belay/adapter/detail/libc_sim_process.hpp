@@ -81,8 +81,9 @@ public:
         static_cast<void>(sigaction(SIGPIPE, nullptr, &of_test));
         if (of_test.sa_handler == SIG_IGN) action_.sa_handler = SIG_IGN;
     }
-    /// Sets the action.   Returns: the one before.
+    /// Sets the action. SIG_IGN discards a signal that waits.   Returns: the action before.
     struct sigaction set(const struct sigaction& action) noexcept {
+        if (action.sa_handler == SIG_IGN) pending_ = false;
         return std::exchange(action_, action);
     }
     [[nodiscard]] const struct sigaction& get() const noexcept { return action_; }

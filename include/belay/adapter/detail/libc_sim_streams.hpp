@@ -3,11 +3,14 @@
 /// LibcStreams: fopen() of a simulated program, over its descriptors, and exit(), which flushes.
 #pragma once
 
-#include <stdio.h>  // fopencookie
+#include <stdio.h>      // fopencookie
+#include <stdio_ext.h>  // __fsetlocking
 
 #include <cerrno>       // errno
 #include <memory>       // std::unique_ptr
+#include <string>       // std::string
 #include <string_view>  // std::string_view
+#include <utility>      // std::exchange
 #include <vector>       // std::vector
 
 #include <belay/adapter/detail/libc_sim_symbols.hpp>
@@ -20,17 +23,25 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The streams that the programs of the process have opened. The C library buffers them.
 ///
 /// The streams of a killed program stay until the process ends, with what they have not written.
-/// The C library flushes them then: their functions do nothing outside of their program.
+/// The C library flushes them then, and when the test calls fflush(nullptr). A stream keeps what is
+/// written outside of its program for the next call of the program.
 class LibcStreams {
 public:
     /// Makes a stream of a descriptor.   Returns: null, with errno, after an error.
     static FILE* open(LibcProcess& p, int fd, const char* mode) {
-        auto s = std::make_unique<Stream>(Stream{p.number(), fd, nullptr});
+        auto s = std::make_unique<Stream>(Stream{p.number(), fd, nullptr, {}});
         const char plain[]{mode[0], is_both(mode) ? '+' : '\0', '\0'};
         s->file = fopencookie(s.get(), plain,
                               {.read = &read, .write = &write, .seek = &seek, .close = &close});
         FILE* const file = s->file;
-        if (file != nullptr) all().push_back(s.release());
+        if (file == nullptr) return nullptr;
+        if (mode[0] == 'a') {
+            static_cast<void>(p.file(fd)->set_append(true));
+            if (!is_both(mode)) static_cast<void>(libc_files::lseek(p, fd, 0, SEEK_END));
+        }
+        all().push_back(s.release());
+        // A killed program would keep the lock for ever.
+        __fsetlocking(file, FSETLOCKING_BYCALLER);
         return file;
     }
     /// Returns the flags of open() for a mode; -1 if there is no such mode.
@@ -51,11 +62,27 @@ public:
         }
         return -1;
     }
-    /// Writes what the streams of a program have buffered.
-    static void flush(LibcProcess& p) {
-        for (std::size_t i = 0; i < all().size(); ++i) {
-            if (all()[i]->program == p.number()) fflush(all()[i]->file);
+    /// Writes what the streams of the program that runs have buffered.   Returns: 0; EOF, with
+    /// errno, after an error.
+    static int flush(LibcProcess& p) {
+        std::vector<FILE*> files;  // other programs run while one is written
+        for (const Stream* const s : all()) {
+            if (s->program == p.number()) files.push_back(s->file);
         }
+        int result = 0;
+        for (FILE* const file : files) {
+            if (flush(file) != 0) result = EOF;
+        }
+        return result;
+    }
+    /// Writes what a stream has buffered, as fflush() does.
+    static int flush(FILE* file) {
+        for (Stream* const s : all()) {
+            if (s->file != file) continue;
+            static_cast<void>(program_of(*s));
+            break;
+        }
+        return libc_real<"fflush", int>(file);
     }
 
 private:
@@ -63,6 +90,7 @@ private:
         std::uint64_t program;
         int fd;
         FILE* file;
+        std::string kept;  // written outside of the program
     };
     static std::vector<Stream*>& all() {
         static auto& streams = *new std::vector<Stream*>;  // the C library flushes at the very end
@@ -71,30 +99,30 @@ private:
     [[nodiscard]] static bool is_both(const char* mode) noexcept {
         return std::string_view{mode}.find('+') != std::string_view::npos;
     }
-    /// Returns the program that runs, if the stream is of it.
-    [[nodiscard]] static LibcProcess* program_of(const Stream& s) noexcept {
+    /// Returns the program that runs, if the stream is of it, after what was kept is written.
+    [[nodiscard]] static LibcProcess* program_of(Stream& s) {
         LibcProcess* const p = LibcProcess::current();
-        return p != nullptr && p->number() == s.program ? p : nullptr;
+        if (p == nullptr || p->number() != s.program) return nullptr;
+        const std::string kept = std::exchange(s.kept, {});
+        static_cast<void>(libc_calls::write_all(*p, s.fd, kept));
+        return p;
     }
     static ssize_t read(void* cookie, char* out, std::size_t size) {
-        const auto& s = *static_cast<Stream*>(cookie);
+        auto& s = *static_cast<Stream*>(cookie);
         LibcProcess* const p = program_of(s);
         return p != nullptr ? libc_calls::read(*p, s.fd, out, size) : libc_fail(EBADF);
     }
     /// Returns 0 after an error.
     static ssize_t write(void* cookie, const char* bytes, std::size_t size) {
-        const auto& s = *static_cast<Stream*>(cookie);
+        auto& s = *static_cast<Stream*>(cookie);
         LibcProcess* const p = program_of(s);
-        std::size_t written = 0;
-        while (p != nullptr && written != size) {
-            const ssize_t n = libc_calls::write(*p, s.fd, bytes + written, size - written);
-            if (n <= 0) break;
-            written += static_cast<std::size_t>(n);
-        }
-        return static_cast<ssize_t>(written);
+        if (p != nullptr)
+            return static_cast<ssize_t>(libc_calls::write_all(*p, s.fd, {bytes, size}));
+        s.kept.append(bytes, size);
+        return static_cast<ssize_t>(size);
     }
     static int seek(void* cookie, off64_t* place, int from) {
-        const auto& s = *static_cast<Stream*>(cookie);
+        auto& s = *static_cast<Stream*>(cookie);
         LibcProcess* const p = program_of(s);
         const off_t at = p != nullptr ? libc_files::lseek(*p, s.fd, *place, from) : -1;
         if (at < 0) return -1;
@@ -128,8 +156,12 @@ BELAY_DETAIL_SYMBOL inline FILE* fdopen(int, const char*) asm("fdopen");
 inline FILE* fdopen(int fd, const char* mode) {
     LibcProcess* const p = LibcProcess::current();
     if (p == nullptr) return libc_real<"fdopen", FILE*>(fd, mode);
-    if (p->file(fd) == nullptr) return errno = EBADF, nullptr;
-    if (LibcStreams::flags_of(mode) < 0) return errno = EINVAL, nullptr;
+    const std::shared_ptr<LibcFile> file = p->file(fd);
+    if (!file) return errno = EBADF, nullptr;
+    const int flags = LibcStreams::flags_of(mode);
+    const int access = file->mode() & O_ACCMODE;
+    const bool fits = access == O_RDWR || access == (flags & O_ACCMODE);
+    if (flags < 0 || !fits) return errno = EINVAL, nullptr;
     return LibcStreams::open(*p, fd, mode);
 }
 BELAY_DETAIL_SYMBOL inline int fileno(FILE*) asm("fileno");
@@ -140,6 +172,18 @@ inline int fileno(FILE* stream) {
 }
 BELAY_DETAIL_SYMBOL inline int fileno_unlocked(FILE*) asm("fileno_unlocked");
 inline int fileno_unlocked(FILE* stream) { return libc_symbols::fileno(stream); }
+/// A program flushes its own streams, and the standard ones.
+BELAY_DETAIL_SYMBOL inline int fflush(FILE*) asm("fflush");
+inline int fflush(FILE* stream) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p == nullptr) return libc_real<"fflush", int>(stream);
+    if (stream != nullptr) return LibcStreams::flush(stream);
+    const int streams = LibcStreams::flush(*p);
+    const int out = libc_real<"fflush", int>(stdout);
+    return streams != 0 || out != 0 ? EOF : 0;
+}
+BELAY_DETAIL_SYMBOL inline int fflush_unlocked(FILE*) asm("fflush_unlocked");
+inline int fflush_unlocked(FILE* stream) { return libc_symbols::fflush(stream); }
 BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit(int) asm("exit");
 inline void exit(int code) {
     if (LibcProcess* const p = LibcProcess::current()) {

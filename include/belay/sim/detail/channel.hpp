@@ -131,6 +131,13 @@ public:
             static_cast<void>(e.inbox.pop());
         }
     }
+    /// Takes the next connection of a backlog for its process.   Pre: one waits.
+    static belay::detail::Ref<Channel> take(Station::Listener& listener) noexcept {
+        belay::detail::Ref<Channel> next = std::move(listener.backlog.front());
+        listener.backlog.erase(listener.backlog.begin());
+        next->end_[1].is_held = true;
+        return next;
+    }
     /// Passes the connections that the kernel has completed to the process of a host.
     static void accept_all(Engine& engine, Station& station) {
         for (auto& [port, listener] : station.listeners) {
@@ -139,9 +146,7 @@ public:
                 continue;
             }
             while (!listener.backlog.empty() && !station.frozen) {
-                belay::detail::Ref<Channel> next = std::move(listener.backlog.front());
-                listener.backlog.erase(listener.backlog.begin());
-                next->hold();
+                belay::detail::Ref<Channel> next = take(listener);
                 const Engine::Inside inside{engine};
                 listener.on_accept(std::move(next));
             }
@@ -150,8 +155,6 @@ public:
 
     // ---- for a socket that carries a stream of bytes -------------------------------------------
 
-    /// A process takes an accepted connection.
-    void hold() noexcept { end_[1].is_held = true; }
     /// Attaches a socket: from now on it is notified of every change at its end.
     void attach_stream(int side, ByteSocket& socket) noexcept {
         end_[side].is_stream = true;
@@ -233,7 +236,7 @@ public:
         End& e = end_[side];
         if (!std::exchange(e.exists, false)) return;
         note(Mark::cut, side, 1);
-        if (!cut_) pipe_[side].flying.clear();
+        if (!cut_) lose(pipe_[side]);
         end_stream(e, std::errc::timed_out);
     }
     /// Returns since when the other kernel has not answered what this end has sent; never if it

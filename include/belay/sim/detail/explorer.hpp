@@ -82,7 +82,7 @@ public:
 
 private:
     static constexpr std::uint32_t whole_history = 1U << 20;
-    static constexpr std::uint64_t none = ~std::uint64_t{0};
+    static constexpr std::uint64_t none = no_seed;
 
     template <class F>
     void number_from(const char* name, std::uint64_t most, F&& f) {
@@ -232,38 +232,54 @@ private:
 
     // ---- many worlds, in processes -------------------------------------------------------------
 
-    /// Job i runs seed i + 1 and each `jobs`-th after it, until one fails. This process runs the
-    /// lowest of them again, to explain it.
+    /// Job i runs seed i + 1 and each `jobs`-th after it, until a lower one has failed in any job.
+    /// This process runs the lowest of them again, to explain it.
     void run_all_in_processes() {
-        Job job{[this](std::uint32_t i) {
-            std::uint64_t seed = i;
-            while (seed < options_.seeds && failing_seed_ == none) {
-                if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) break;
-                run_seed(bodies_[i], Seed{seed + 1});
-                if (options_.seeds - seed <= options_.jobs) break;
-                seed += options_.jobs;
+        Job job{[this](std::uint32_t i, JobSeeds seeds) { return run_job(i, seeds); }};
+        std::uint64_t crashed = none;
+        for (const JobResult& result : run_jobs(options_.jobs, job)) {
+            if (!result.text.empty()) {
+                add(result.text);
+            } else if (report_.problem.empty() || result.seed < crashed) {
+                crashed = result.seed;
+                report_.problem = "a job has ended without a result" +
+                                  (crashed == none ? "" : ", in seed " + std::to_string(crashed)) +
+                                  ": " + result.end;
             }
-            return result_of_job();
-        }};
-        for (const std::string& result : run_jobs(options_.jobs, job)) {
-            if (result.empty()) {
-                report_.problem =
-                    "a job has ended without a result: its process has crashed, or "
-                    "could not be started";
-                return;
-            }
-            add(result);
         }
-        if (failing_seed_ == none) return;
+        if (!failing_) return;
+        const Outcome in_job = *std::exchange(failing_, std::nullopt);
+        const std::uint64_t seed = std::exchange(failing_seed_, none);
         const Report counted = report_;
-        run_seed(bodies_[0], Seed{std::exchange(failing_seed_, none)});
+        run_seed(bodies_[0], Seed{seed});
         report_ = counted;
         if (failing_) return;
         report_.problem =
-            "a seed has failed in a process, and not when it ran again: the body depends on what "
-            "ran before";
+            "seed " + std::to_string(seed) + " failed in a process: " + in_job.property +
+            (in_job.details.empty() ? "" : ": ") + in_job.details +
+            ", and not when it ran again: the body depends on what ran before" + and_problem();
     }
-    /// Returns the result of this process: numbers, and the marks.
+    /// Runs the seeds of a job in its process.   Returns: its result.
+    [[nodiscard]] std::string run_job(std::uint32_t i, JobSeeds seeds) {
+        std::atomic<std::uint64_t>& lowest = seeds[0];
+        std::uint64_t seed = i;
+        while (seed < options_.seeds && seed < lowest) {
+            if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) break;
+            seeds[i + 1] = seed + 1;
+            run_seed(bodies_[i], Seed{seed + 1});
+            std::uint64_t known = lowest;
+            while (failing_seed_ < known && !lowest.compare_exchange_weak(known, failing_seed_)) {
+            }
+            if (options_.seeds - seed <= options_.jobs) break;
+            seed += options_.jobs;
+        }
+        return result_of_job();
+    }
+    /// Returns what an earlier part has reported, as the end of a sentence.
+    [[nodiscard]] std::string and_problem() const {
+        return report_.problem.empty() ? std::string{} : "; " + report_.problem;
+    }
+    /// Returns the result of this process: numbers, the failure, and the marks.
     [[nodiscard]] std::string result_of_job() const {
         std::string out;
         for (const std::uint64_t n :
@@ -271,6 +287,8 @@ private:
               std::uint64_t{report_.out_of_budget}, failing_seed_}) {
             out += std::to_string(n) + ' ';
         }
+        out += (failing_ ? failing_->property : "") + '\0';
+        out += (failing_ ? failing_->details : "") + '\0';
         for (const auto& [name, count] : report_.marks) {
             out += std::to_string(count) + ' ' + name + '\0';
         }
@@ -295,7 +313,14 @@ private:
         report_.faults += number();
         faults_drawn_ += number();
         report_.out_of_budget = number() != 0 || report_.out_of_budget;
-        failing_seed_ = std::min(failing_seed_, number());
+        const std::uint64_t seed = number();
+        Outcome failure;
+        failure.property = cut('\0');
+        failure.details = cut('\0');
+        if (seed < failing_seed_) {
+            failing_seed_ = seed;
+            failing_ = std::move(failure);
+        }
         while (!result.empty()) {
             const std::uint64_t count = number();
             report_.marks[std::string{cut('\0')}] += count;
@@ -362,7 +387,8 @@ private:
         f.hash = last.hash;
         f.diagram = std::move(last.diagram);
         report_.worlds += f.shrink_worlds + 1U;
-        report_.problem = "seed " + std::to_string(seed.value) + " fails: " + f.property;
+        report_.problem =
+            "seed " + std::to_string(seed.value) + " fails: " + f.property + and_problem();
         report_.failing = std::move(f);
     }
 

@@ -130,7 +130,7 @@ public:
     /// Pre: out is not empty.
     [[nodiscard]] IoResult read(std::span<std::byte> out) {
         if (state_ == State::connecting) return {0, std::errc::resource_unavailable_try_again};
-        if (state_ == State::closed) return {0, std::errc::not_connected};
+        if (state_ == State::closed || !owns_end()) return {0, std::errc::not_connected};
         if (const std::size_t n = channel_->read(side_, out)) return {n, {}};
         if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
             return {0, error};
@@ -144,7 +144,9 @@ public:
         if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
             return {0, error};
         }
-        if (state_ == State::closed || ended_ || fin_sent_) return {0, std::errc::broken_pipe};
+        if (state_ == State::closed || ended_ || fin_sent_ || !owns_end()) {
+            return {0, std::errc::broken_pipe};
+        }
         const std::size_t n = channel_->write(side_, bytes);
         if (n == 0) return {0, std::errc::resource_unavailable_try_again};
         if (!give_up_.waits()) watch_answers(host_->now());
@@ -162,7 +164,7 @@ public:
     }
     /// Ends one direction, or both.
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
-        if (state_ != State::connected || ended_) return std::errc::not_connected;
+        if (state_ != State::connected || ended_ || !owns_end()) return std::errc::not_connected;
         reads_ended_ = reads_ended_ || reads;
         if (writes && !std::exchange(fin_sent_, true)) {
             channel_->close(side_);
@@ -291,6 +293,8 @@ private:
         return index < stations.size() ? stations[static_cast<std::size_t>(index)] : nullptr;
     }
     [[nodiscard]] const End& end() const noexcept { return channel_->end(side_); }
+    /// Returns whether the end is that of this socket, and not of a later one in its place.
+    [[nodiscard]] bool owns_end() const noexcept { return end().socket == this; }
 
     Host* host_;
     Function<void()> on_change_;
@@ -343,12 +347,8 @@ public:
     /// Returns the next connection that is complete; null if there is none.
     [[nodiscard]] belay::detail::Ref<Channel> accept() noexcept {
         if (!listening()) return {};
-        auto& backlog = Kernel::station(*host_).listeners[port_].backlog;
-        if (backlog.empty()) return {};
-        belay::detail::Ref<Channel> next = std::move(backlog.front());
-        backlog.erase(backlog.begin());
-        next->hold();
-        return next;
+        Station::Listener& listener = Kernel::station(*host_).listeners[port_];
+        return listener.backlog.empty() ? belay::detail::Ref<Channel>{} : Channel::take(listener);
     }
     /// Returns whether accept() would return a connection.
     [[nodiscard]] bool has_waiting() const noexcept {
