@@ -94,6 +94,21 @@ TEMPLATE_TEST_CASE(
     CHECK(waits_around<TestType>(call) == Waits{5s, 60s, 5s});
 }
 
+TEMPLATE_TEST_CASE("A retry treats a requested wait of less than 0 as none",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    const Duration asked = GENERATE(Duration{-5s}, Duration{-1}, Duration::min());
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const auto outcome = TestType::run(
+        once_more, sleeper,
+        [&]() -> Result<int, Failure> {
+            return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, asked});
+        },
+        as_it_is);
+    CHECK_FALSE(outcome.has_value());
+    CHECK(sleeper.sleeps == Waits{1s});
+}
+
 TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
           "[call][outcome_wait][unit]") {
     AsyncSleeper sleeper;

@@ -176,7 +176,8 @@ private:
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
         held_ = made_.begun = false;
-        requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
+        if (failure.retry_after > Duration::zero())
+            requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
