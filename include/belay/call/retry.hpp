@@ -86,9 +86,7 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (turn.now > deadline_) {
-            return end(std::make_error_code(std::errc::timed_out), standing_);
-        }
+        if (turn.now > deadline_) return end_late(turn.now, standing_);
         const bool planned_wait = !standing_.allows(turn.now);
         Advice advice = policy_.admit(turn.now);
         if (planned_wait) advice = detail::stronger(standing_, advice);
@@ -157,12 +155,10 @@ private:
                                                        bool planned_wait) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
-        if (advice.until > deadline_) {
-            return end(std::make_error_code(std::errc::timed_out), advice);
-        }
+        if (advice.until > deadline_) return end_late(now, advice);
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
-        if (then.verb == Advice::Verb::stop) return end_by_rule(then, now);
+        if (then.verb == Advice::Verb::stop) return end_by_rule(then, now, limit_wait(now, advice));
         if constexpr (has_hook_of<RetryRunHooks::Rejection, Observer>) {
             if (!planned_wait) {
                 notify<RetryRunHooks::Rejection>(
@@ -194,14 +190,24 @@ private:
 
     // A breaker suspends, or stops with FailFast. It is known by its name, because limits do so,
     // too.
-    RetryStep end_for_ever(const Advice& advice) {
+    RetryStep end_for_ever(const Advice& advice, Duration wait = {}) {
         const bool is_open = advice.by == "Breaker" || advice.by == "CircuitBreaker";
-        return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice);
+        return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice, wait);
+    }
+    // The deadline of all attempts is too early.
+    [[gnu::cold, gnu::noinline]] RetryStep end_late(Instant now, const Advice& advice) {
+        return end(std::make_error_code(std::errc::timed_out), advice, limit_wait(now, advice));
+    }
+    // Returns the rest of a suspension by a limit, which the caller has to wait for, too.
+    [[nodiscard]] static Duration limit_wait(Instant now, const Advice& advice) noexcept {
+        const bool is_limit = advice.verb == Advice::Verb::suspend && advice.until != never;
+        return is_limit ? elapsed(now, advice.until) : Duration{};
     }
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
-    RetryStep end_by_rule(const Advice& advice, Instant now) {
-        if (advice.until == never || advice.until == always) return end_for_ever(advice);
-        return end(CallErrc::call_rejected, advice, elapsed(now, advice.until));
+    RetryStep end_by_rule(const Advice& advice, Instant now, Duration wait = {}) {
+        if (advice.until == never || advice.until == always) return end_for_ever(advice, wait);
+        return end(CallErrc::call_rejected, advice,
+                   detail::larger(wait, elapsed(now, advice.until)));
     }
 
     [[gnu::cold, gnu::noinline]] RetryStep end(const std::error_code& why,
