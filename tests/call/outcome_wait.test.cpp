@@ -85,6 +85,28 @@ TEMPLATE_TEST_CASE("A retry around an Outcome waits for no response whose wait i
     CHECK(calls == 2);
 }
 
+TEMPLATE_TEST_CASE("A retry around an Outcome whose error is a Failure waits for no wait twice",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    // With a value in the failure, without, and for a result that is no Outcome.
+    const auto waits = [](auto answer) {
+        ManualClock clock{at(1h)};
+        CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
+        return waits_around<TestType>([&](AsyncSleeper& sleeper) {
+            breaker.set_mode(BreakerMode::automatic);
+            return Pipeline{Retrying{once_more}, Shared{breaker}}(sleeper, [&] {
+                breaker.set_mode(BreakerMode::forced_open);
+                return answer();
+            });
+        });
+    };
+    const Failure busy{Cause::overloaded, 0, nullptr, 20s};
+    CHECK(waits([&] { return Result<HttpResponse, Failure>::failure(busy); }) ==
+          Waits{20s, 1s, 20s});
+    CHECK(waits([&] { return Result<int, Failure>::failure(busy); }) == Waits{20s, 1s, 20s});
+    CHECK(waits([&] { return Outcome<HttpResponse, Failure>::failure(busy_for(20), busy); }) ==
+          Waits{20s, 1s, 20s});
+}
+
 TEMPLATE_TEST_CASE(
     "A retry around an Outcome waits for the rest of a wait that was too long for it",
     "[call][outcome_wait][unit]", BELAY_TEST_RETRY_FORMS) {
