@@ -313,8 +313,9 @@ auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& 
 ///
 /// Any exception is also a failure. The exception of the last attempt leaves retry after the policy
 /// has received the failure. With fails_if and fails_on, predicates and exception types decide
-/// instead. The last error is returned as it was, but the `retry_after` of a Failure is what is left
-/// of the wait. If there is no error, CallErrc gives the reason why there was no (further) attempt.
+/// instead. The last error is returned as it was, but the `retry_after` of a Failure is what is
+/// left of the wait. If there is no error, CallErrc gives the reason why there was no (further)
+/// attempt.
 ///
 /// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
 /// the deadline in the Attempt, which `fn` must then take; a running call is not interrupted. With

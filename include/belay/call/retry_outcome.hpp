@@ -38,7 +38,7 @@ template <class E>
     }
 }
 
-/// Writes what is left of a wait into an error that is a Failure, so that nobody waits twice.
+/// Writes what is left of a wait into an error that is a Failure, so that no caller waits twice.
 template <class E>
 void set_wait([[maybe_unused]] E& error, [[maybe_unused]] Duration wait) noexcept {
     if constexpr (std::same_as<E, Failure>) error.retry_after = wait;
