@@ -11,6 +11,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/call/bulkhead.hpp>
@@ -58,6 +59,11 @@ struct Server {
         co_await sleeper.async_sleep_until(after(sleeper.now(), reply.takes));
         co_return reply;
     }
+};
+
+struct HedgeClock {
+    const AsyncSleeper* sleeper;
+    [[nodiscard]] Instant now() const noexcept { return sleeper->now(); }
 };
 
 struct HedgeRecorder {
@@ -213,6 +219,54 @@ TEST_CASE("Hedge makes no further calls when the first was rejected", "[call][he
     const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
     CHECK(hedged(pipeline, server).error() == CallErrc::call_rejected);
     CHECK(sleeper.now() == at(120ms));
+}
+
+TEST_CASE("Hedge answers with the rest of the longest wait that any call requested",
+          "[call][hedge][regression]") {
+    // The second call ends last, and requests nothing.
+    AsyncSleeper sleeper;
+    Server server{sleeper, {fails(60ms, Cause::overloaded, 60s), fails(30ms, Cause::lost)}};
+    const auto outcome = hedged(Pipeline{Hedge{50ms, 1}}, server);
+    CHECK(outcome.last()->failure.cause == Cause::lost);
+    CHECK(sleeper.now() == at(80ms));
+    CHECK(outcome.retry_after() == 59'980ms);
+    // A failure that no further call can correct keeps the wait, too.
+    AsyncSleeper other;
+    Server final{other, {fails(60ms, Cause::overloaded, 60s), fails(30ms, Cause::forbidden)}};
+    CHECK(hedged(Pipeline{Hedge{50ms, 1}}, final).retry_after() == 59'980ms);
+}
+
+TEST_CASE("Hedge does not answer with a wait that is over", "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1}};
+    Server server{sleeper, {fails(10ms, Cause::overloaded, 5s)}};
+    HedgeRecorder observer;
+    const Pipeline pipeline{Hedge{1s, 1}, Shared{bulkhead}};
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    sleeper.run_until(at(1s));
+    const Bulkhead::Permit taken = bulkhead.acquire(at(1s));
+    sleeper.run();
+    // The second call was rejected, so the answer is that of the first one.
+    REQUIRE(sleeper.now() == at(5010ms));
+    const auto outcome = task.take();
+    CHECK(outcome.last()->failure.retry_after == 5s);
+    CHECK(outcome.retry_after() == 5ms);  // that of the bulkhead
+}
+
+TEST_CASE("Hedge answers with the wait of a limit that rejected a call",
+          "[call][hedge][regression]") {
+    // The first failure opens the breaker, which rejects the second call.
+    AsyncSleeper sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, HedgeClock{&sleeper}};
+    Server server{sleeper, {fails(60ms, Cause::lost), fails(30ms, Cause::lost)}};
+    CHECK(hedged(Pipeline{Hedge{100ms, 1}, Shared{breaker}}, server).retry_after() == 30s);
+    CHECK(server.begun == Times{at(0s)});
+    // A budget with FailFast advises to stop until an instant.
+    Ledger closed{.is_open = false};
+    const auto outcome = hedged(Pipeline{Hedge{50ms, 1, Shared{closed, FailFast{}}}}, server);
+    CHECK(outcome.error() == CallErrc::call_rejected);
+    CHECK(outcome.retry_after() == 1s);
 }
 
 TEST_CASE("Hedge reports its calls, numbered over all attempts of a Retrying",

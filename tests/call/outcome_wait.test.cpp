@@ -7,6 +7,9 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/outcome.hpp>
+#include <belay/call/queued.hpp>
+#include <belay/call/rate_limiter.hpp>
+#include <belay/call/timeout.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -82,6 +85,28 @@ TEMPLATE_TEST_CASE("A retry around an Outcome waits for no response whose wait i
     CHECK(calls == 2);
 }
 
+TEMPLATE_TEST_CASE("A retry around an Outcome whose error is a Failure waits for no wait twice",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    // With a value in the failure, without, and for a result that is no Outcome.
+    const auto waits = [](auto answer) {
+        ManualClock clock{at(1h)};
+        CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
+        return waits_around<TestType>([&](AsyncSleeper& sleeper) {
+            breaker.set_mode(BreakerMode::automatic);
+            return Pipeline{Retrying{once_more}, Shared{breaker}}(sleeper, [&] {
+                breaker.set_mode(BreakerMode::forced_open);
+                return answer();
+            });
+        });
+    };
+    const Failure busy{Cause::overloaded, 0, nullptr, 20s};
+    CHECK(waits([&] { return Result<HttpResponse, Failure>::failure(busy); }) ==
+          Waits{20s, 1s, 20s});
+    CHECK(waits([&] { return Result<int, Failure>::failure(busy); }) == Waits{20s, 1s, 20s});
+    CHECK(waits([&] { return Outcome<HttpResponse, Failure>::failure(busy_for(20), busy); }) ==
+          Waits{20s, 1s, 20s});
+}
+
 TEMPLATE_TEST_CASE(
     "A retry around an Outcome waits for the rest of a wait that was too long for it",
     "[call][outcome_wait][unit]", BELAY_TEST_RETRY_FORMS) {
@@ -92,6 +117,74 @@ TEMPLATE_TEST_CASE(
         return retry(patient, sleeper, [&] { return busy_for(++asked == 1 ? 0 : 60); });
     };
     CHECK(waits_around<TestType>(call) == Waits{5s, 60s, 5s});
+}
+
+TEMPLATE_TEST_CASE("A retry treats a requested wait of less than 0 as none",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    const Duration asked = GENERATE(Duration{-5s}, Duration{-1}, Duration::min());
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const auto outcome = TestType::run(
+        once_more, sleeper,
+        [&]() -> Result<int, Failure> {
+            return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, asked});
+        },
+        as_it_is);
+    CHECK_FALSE(outcome.has_value());
+    CHECK(sleeper.sleeps == Waits{1s});
+}
+
+TEMPLATE_TEST_CASE("A retry that ends while a breaker is open has its wait, whatever ended it",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    breaker.acquire().failure();
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const Policy patient{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxElapsed{10s}, Shared{breaker}};
+    const auto ask = [] { return HttpResponse{.status = 200}; };
+    const auto outcome = TestType::run(patient, sleeper, ask, as_it_is);
+    CHECK(outcome.error() == CallErrc::gave_up);
+    CHECK(outcome.retry_after() >= 30s);
+    CHECK(outcome.retry_after() <= 60s);  // with the spread
+    CHECK(sleeper.sleeps == Waits{});
+}
+
+TEST_CASE("A retry that a deadline ends while a breaker is open has its wait",
+          "[call][outcome_wait][regression]") {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const Pipeline pipeline{Timeout{10s}, Retrying{Policy{Shared{breaker}}}};
+    const Duration takes = GENERATE(Duration{1s}, Duration{11s});
+    // The first attempt opens the breaker, in time or not.
+    const auto first = pipeline(sleeper, [&](Attempt) {
+        sleeper.time += takes;
+        return HttpResponse{.status = 503};
+    });
+    CHECK(first.last()->status == 503);
+    CHECK(first.retry_after() == 30s);
+    CHECK(sleeper.sleeps == Waits{});
+    sleeper.time += 10s;
+    const auto second = pipeline(sleeper, [](Attempt) { return HttpResponse{.status = 200}; });
+    CHECK(second.error() == std::errc::timed_out);
+    CHECK(second.retry_after() >= 20s);
+    CHECK(second.retry_after() <= 50s);
+}
+
+TEST_CASE("A call that cannot get its turn in a queue before its deadline has the wait for it",
+          "[call][outcome_wait][regression]") {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    RateLimiter limiter{Rate{1, 10s}, Burst{1}, 10};
+    const Pipeline pipeline{Timeout{2s}, Queued{limiter}};
+    const auto ask = [](Attempt) { return HttpResponse{.status = 200}; };
+    REQUIRE(pipeline(sleeper, ask).has_value());
+    sleeper.time += 1s;
+    const auto late = pipeline(sleeper, ask);
+    CHECK(late.error() == std::errc::timed_out);
+    CHECK(late.retry_after() == 9s);
 }
 
 TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",

@@ -95,7 +95,7 @@ TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][un
     CHECK(detail::failure_of(Failure{Cause::refused, 0, nullptr, 7s}).retry_after == 7s);
 }
 
-TEST_CASE("RetryOutcome keeps the longer one of the waits of an Outcome and its error",
+TEST_CASE("RetryOutcome uses the wait of an Outcome, which is by default that of its error",
           "[call][retry_outcome][unit]") {
     const auto wait_of = [](Duration outcome, Duration error) {
         return detail::failure_without_value(
@@ -103,9 +103,14 @@ TEST_CASE("RetryOutcome keeps the longer one of the waits of an Outcome and its 
                                                   Cause::none, outcome))
             .retry_after;
     };
-    CHECK(wait_of(0s, 60s) == 60s);
+    CHECK(wait_of(0s, 60s) == 0s);
     CHECK(wait_of(20s, 0s) == 20s);
-    CHECK(wait_of(20s, 60s) == 60s);
+    CHECK(wait_of(20s, 60s) == 20s);
+    using Whole = Outcome<int, Failure>;
+    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    CHECK(detail::failure_without_value(Whole{busy}).retry_after == 60s);
+    CHECK(detail::failure_without_value(Whole::failure(5, busy)).retry_after == 60s);
+    CHECK(detail::failure_without_value(Whole::failure(5, busy, Cause::lost)).retry_after == 60s);
 }
 
 TEST_CASE("RetryOutcome makes a result when no attempt was made", "[call][retry_outcome][unit]") {

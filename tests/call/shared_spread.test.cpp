@@ -3,6 +3,7 @@
 // Method: a thousand callers of each kind of object at one instant of virtual time; the waits by quarters of the spread.
 #include <belay/policy/shared.hpp>
 
+#include <optional>
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
@@ -247,7 +248,55 @@ TEST_CASE("Shared spreads the callers of a breaker that is restored while open",
     REQUIRE(restored.restore(before.snapshot()));
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
-    check_spread(restored, turn, turn.now + 20s, 20s);
+    check_spread(restored, turn, turn.now + 20s, 30s);
+}
+
+TEST_CASE("Shared spreads the callers of a breaker that is restored after its wait",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    // The snapshot is of an open breaker shortly before or after the end of its wait, or of one
+    // that probes.
+    const int way = GENERATE(0, 1, 2);
+    CircuitBreaker before{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    before.acquire().failure();
+    clock.advance(way == 0 ? Duration{30s} - 1us : Duration{30s});
+    std::optional<decltype(before.acquire())> probe;
+    if (way == 2) probe.emplace(before.acquire());
+    CircuitBreaker restored{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    REQUIRE(restored.restore(before.snapshot()));
+    clock.advance(1us);
+    const auto first = restored.acquire();
+    REQUIRE(static_cast<bool>(first));
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    check_spread(restored, turn, restored.admit(turn.now).until, 30s);
+}
+
+TEST_CASE("Shared spreads the callers of a breaker that is restored by the wait of its opening",
+          "[call][shared_spread][regression]") {
+    const Backoff grows{NoJitter{}, Cap{64s}, 1s};
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, grows, clock.view()};
+    REQUIRE(breaker.restore({BreakerMode::automatic, BreakerState::half_open, 4, Duration{}}));
+    CHECK(breaker.spread() == 8s);
+    REQUIRE(breaker.restore({BreakerMode::automatic, BreakerState::closed, 0, Duration{}}));
+    CHECK(breaker.spread() == 0s);
+}
+
+TEST_CASE("Shared spreads the callers of a breaker that is held open before it ever opened",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    CHECK(breaker.spread() == 0s);
+    const int way = GENERATE(0, 1, 2);
+    std::optional<decltype(breaker.isolate())> isolation;
+    if (way == 0) isolation.emplace(breaker.isolate());
+    if (way == 1) breaker.set_mode(BreakerMode::forced_open);
+    if (way == 2)
+        REQUIRE(breaker.restore({BreakerMode::forced_open, BreakerState::open, 0, Duration{}}));
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    check_spread(breaker, turn, turn.now + 1s, 1s);
 }
 
 TEST_CASE("Shared does not spread by the open wait of former rules",

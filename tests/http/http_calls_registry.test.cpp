@@ -45,7 +45,7 @@ struct NamedCall {
     std::shared_ptr<const NamedRules> rules;
     int attempts = 0;
     Instant ended_at = always;  // the last attempt
-    Duration asked_wait{};      // by the server, at that time
+    Duration asked_wait{};      // what was left of it at that time
     std::string wrong{};
     std::optional<Task<Outcome<HttpResponse>>> task{};
 };
@@ -61,7 +61,8 @@ Task<Outcome<HttpResponse>> attempt_of(NamedCall& call, std::shared_ptr<NamedCal
     auto task = calls->get(std::move(url));
     Outcome<HttpResponse> outcome = co_await std::move(task);
     call.ended_at = sleeper.now();
-    call.asked_wait = outcome.last() ? http_failure(*outcome.last()).retry_after : Duration{};
+    // Of a hedge, another request than the last one may have asked for it.
+    call.asked_wait = outcome.retry_after();
     co_return outcome;
 }
 

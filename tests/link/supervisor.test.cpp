@@ -104,7 +104,9 @@ TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let
         now = detail::larger(now, link.deadline());
         link.advance(now);
     }
-    CHECK(now == at(30s));
+    // It asks again after 1 s to 2 s.
+    CHECK(now <= at(30s));
+    CHECK(now > at(28s));
     CHECK(wire.dials == 0);
     CHECK(link.status().decided_by == "MaxElapsed");
     CHECK(notes.observed.front() == "suspended");

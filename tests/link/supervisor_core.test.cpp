@@ -199,7 +199,11 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
     SECTION("breaker held open: it asks until the time is over") {
         breaker.set_mode(BreakerMode::forced_open);
         timeline::SupervisorCore core{policy};
-        CHECK(run(core, {{.input = Input::start}}) == 30s);
+        // It asks again after 1 s to 2 s.
+        const auto is_near = [](Duration end, Duration most) {
+            return end <= most && end > most - 2s;
+        };
+        CHECK(is_near(run(core, {{.input = Input::start}}), 30s));
         // A shut gate stops the time, and one that opens lets it run on.
         turn.now = start_of_time;
         core.step({.input = Input::reconnect_now}, turn);
@@ -207,7 +211,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         turn.now += 10s;
         core.step({.input = Input::gates, .gates = 1}, turn);
         turn.now += 1h;
-        CHECK(run(core, {{.input = Input::gates}}) == 30s + 1h);
+        CHECK(is_near(run(core, {{.input = Input::gates}}), 30s + 1h));
     }
     SECTION("breaker opened by others for five minutes: it does not wait for the end") {
         static_cast<void>(breaker.acquire(turn).failure(turn));
@@ -236,7 +240,9 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         core.step({.input = Input::opened}, turn);
         breaker.set_mode(BreakerMode::forced_open);
         const timeline::Step rotated{.input = Input::closed, .failure = {.cause = Cause::planned}};
-        CHECK(run(core, {rotated}) == 30s);
+        const Duration end = run(core, {rotated});
+        CHECK(end <= 30s);
+        CHECK(end > 28s);
     }
 }
 

@@ -105,7 +105,8 @@ struct HalfOpenOptions {
     ///
     /// For connections, 1 is right. A connection that succeeds needs no further attempt. So with
     /// more successes than connections that are still to be opened, the breaker stays half-open.
-    /// Then the next attempt that fails opens it, however many failures its trip tolerates.
+    /// Then the next failures open it, as many as `failures` (by default one), and not those of its
+    /// trip.
     std::uint8_t successes = 1;
     /// The number of failed probes that open it again.   Pre: >= 1.
     std::uint8_t failures = 1;

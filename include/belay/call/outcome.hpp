@@ -54,20 +54,29 @@ public:
 
     /// Makes a success.
     static Outcome success(T value, E no_error = {}) {
-        Outcome outcome{std::move(no_error), Cause::lost};
+        Outcome outcome{std::move(no_error), Cause::lost, Duration{}};
         outcome.last_.emplace(std::move(value));
         outcome.cause_ = Cause::none;
         return outcome;
     }
     /// Makes a failure whose last value is `last`. Its cause is that of the error, unless you give
-    /// another. `wait` is the time after which to call again, if one was requested.
-    static Outcome failure(T last, E error, Cause cause = Cause::none, Duration wait = {}) {
+    /// another. `wait` is the time after which to call again, if one was requested. If you do not
+    /// give it, it is that of an error that is a Failure.
+    static Outcome failure(T last, E error, Cause cause = Cause::none) {
+        const Duration wait = detail::failure_of(error).retry_after;
+        return failure(std::move(last), std::move(error), cause, wait);
+    }
+    static Outcome failure(T last, E error, Cause cause, Duration wait) {
         Outcome outcome{std::move(error), cause, wait};
         outcome.last_.emplace(std::move(last));
         return outcome;
     }
     /// Makes a failure without any value: there was no call, or the call gave none.
-    explicit Outcome(E error, Cause cause = Cause::none, Duration wait = {})
+    explicit Outcome(E error, Cause cause = Cause::none)
+        : Outcome{std::move(error), cause, Duration{}} {
+        retry_after_ = detail::failure_of(error_).retry_after;
+    }
+    explicit Outcome(E error, Cause cause, Duration wait)
         : error_{std::move(error)},
           cause_{cause != Cause::none ? cause : detail::failure_of(error_).cause},
           retry_after_{wait} {}

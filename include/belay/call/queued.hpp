@@ -125,7 +125,8 @@ private:
             }
             if (answer.earliest > attempt_.deadline || now >= attempt_.deadline) {
                 return reject(Advice::suspend(answer.earliest > now ? answer.earliest : now),
-                              std::make_error_code(std::errc::timed_out), {});
+                              std::make_error_code(std::errc::timed_out),
+                              elapsed(now, answer.earliest));
             }
             if (!stop_) stop_.emplace(context_.stop, waiter_.wake());
             token_ = waiter_.wake().token();

@@ -86,9 +86,7 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (turn.now > deadline_) {
-            return end(std::make_error_code(std::errc::timed_out), standing_);
-        }
+        if (turn.now > deadline_) return end_late(turn.now, standing_);
         const bool planned_wait = !standing_.allows(turn.now);
         Advice advice = policy_.admit(turn.now);
         if (planned_wait) advice = detail::stronger(standing_, advice);
@@ -157,12 +155,10 @@ private:
                                                        bool planned_wait) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
-        if (advice.until > deadline_) {
-            return end(std::make_error_code(std::errc::timed_out), advice);
-        }
+        if (advice.until > deadline_) return end_late(now, advice);
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
-        if (then.verb == Advice::Verb::stop) return end_by_rule(then, now);
+        if (then.verb == Advice::Verb::stop) return end_by_rule(then, now, limit_wait(now, advice));
         if constexpr (has_hook_of<RetryRunHooks::Rejection, Observer>) {
             if (!planned_wait) {
                 notify<RetryRunHooks::Rejection>(
@@ -176,7 +172,8 @@ private:
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
         held_ = made_.begun = false;
-        requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
+        if (failure.retry_after > Duration::zero())
+            requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
@@ -193,14 +190,24 @@ private:
 
     // A breaker suspends, or stops with FailFast. It is known by its name, because limits do so,
     // too.
-    RetryStep end_for_ever(const Advice& advice) {
+    RetryStep end_for_ever(const Advice& advice, Duration wait = {}) {
         const bool is_open = advice.by == "Breaker" || advice.by == "CircuitBreaker";
-        return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice);
+        return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice, wait);
+    }
+    // The deadline of all attempts is too early.
+    [[gnu::cold, gnu::noinline]] RetryStep end_late(Instant now, const Advice& advice) {
+        return end(std::make_error_code(std::errc::timed_out), advice, limit_wait(now, advice));
+    }
+    // Returns the rest of a suspension by a limit, which the caller has to wait for, too.
+    [[nodiscard]] static Duration limit_wait(Instant now, const Advice& advice) noexcept {
+        const bool is_limit = advice.verb == Advice::Verb::suspend && advice.until != never;
+        return is_limit ? elapsed(now, advice.until) : Duration{};
     }
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
-    RetryStep end_by_rule(const Advice& advice, Instant now) {
-        if (advice.until == never || advice.until == always) return end_for_ever(advice);
-        return end(CallErrc::call_rejected, advice, elapsed(now, advice.until));
+    RetryStep end_by_rule(const Advice& advice, Instant now, Duration wait = {}) {
+        if (advice.until == never || advice.until == always) return end_for_ever(advice, wait);
+        return end(CallErrc::call_rejected, advice,
+                   detail::larger(wait, elapsed(now, advice.until)));
     }
 
     [[gnu::cold, gnu::noinline]] RetryStep end(const std::error_code& why,
@@ -306,8 +313,9 @@ auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& 
 ///
 /// Any exception is also a failure. The exception of the last attempt leaves retry after the policy
 /// has received the failure. With fails_if and fails_on, predicates and exception types decide
-/// instead. The last error is returned as it was. If there is none, CallErrc gives the reason why
-/// there was no (further) attempt.
+/// instead. The last error is returned as it was, but the `retry_after` of a Failure is what is
+/// left of the wait. If there is no error, CallErrc gives the reason why there was no (further)
+/// attempt.
 ///
 /// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
 /// the deadline in the Attempt, which `fn` must then take; a running call is not interrupted. With

@@ -14,7 +14,6 @@
 #include <belay/call/call_errc.hpp>
 #include <belay/call/detail/answer_kinds.hpp>
 #include <belay/call/outcome.hpp>
-#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -39,13 +38,19 @@ template <class E>
     }
 }
 
-/// Returns the failure of a result without a value. An Outcome has the wait that was requested.
+/// Writes what is left of a wait into an error that is a Failure, so that no caller waits twice.
+template <class E>
+void set_wait([[maybe_unused]] E& error, [[maybe_unused]] Duration wait) noexcept {
+    if constexpr (std::same_as<E, Failure>) error.retry_after = wait;
+}
+
+/// Returns the failure of a result without a value. An Outcome has the wait that is left.
 template <class R>
 [[nodiscard]] Failure failure_without_value(const R& result) {
     Failure failure = failure_of(result.error());
     if constexpr (is_outcome<R>) {
         failure.cause = result.cause();
-        failure.retry_after = detail::larger(failure.retry_after, result.retry_after());
+        failure.retry_after = result.retry_after();
     }
     return failure;
 }
@@ -55,6 +60,7 @@ template <class R>
 [[nodiscard]] R outcome_with_wait(R&& outcome, Duration wait) {
     const Cause cause = outcome.cause();
     auto error = outcome.error();
+    detail::set_wait(error, wait);
     if (outcome.last() == nullptr) return R{std::move(error), cause, wait};
     return R::failure(std::move(*outcome.last()), std::move(error), cause, wait);
 }
@@ -152,8 +158,14 @@ struct ExpectedOutcome {
             return R::failure(*std::move(result), error_of<ErrorOf<R>>(failure, why),
                               failure->cause, failure->retry_after);
         } else {
-            if (!result.has_value()) return std::move(result);
-            return failed(error_of<ErrorOf<R>>(failure, why));
+            if (result.has_value()) return failed(error_of<ErrorOf<R>>(failure, why));
+            if constexpr (std::same_as<ErrorOf<R>, Failure>) {
+                Failure error = result.error();
+                error.retry_after = failure->retry_after;
+                return failed(std::move(error));
+            } else {
+                return std::move(result);
+            }
         }
     }
     static type without(const std::error_code& why, Duration wait = {}) {
@@ -311,6 +323,7 @@ private:
                 // A Result would have to have an error.
                 if (!static_cast<bool>(error)) error = error_of<Error>(std::nullopt, why);
             }
+            detail::set_wait(error, wait);
             if constexpr (is_outcome<R>) {
                 // It was classified before, and keeps the value by which it was classified.
                 if (result.last()) {

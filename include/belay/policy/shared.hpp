@@ -25,7 +25,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// A budget keeps its limit while it gains by time, such as a RatioBudget with a floor that its
 /// permits do not fill. Its callers ask again after each wait. So do those of an object of your own
-/// whose `admit` or `acquire` advises `stop`, or whose permit does after a failure.
+/// whose `admit` or `acquire` advises `stop`, or whose permit does after a failure. While such an
+/// object advises `stop`, no attempt begins. A `retry`, and a Hedge of which all calls have failed,
+/// then wait until their deadline, or for ever without one. In a `retry`, MaxElapsed also ends it.
 ///
 /// Thread safety: a plain value.
 struct AskAgain {

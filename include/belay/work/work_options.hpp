@@ -44,9 +44,9 @@ struct WorkOptions {
     std::size_t keys = 0;
     /// The maximum number of items that wait, are leased, delayed or dead.   > 0, < 2^32.
     std::size_t items_max = 1'000'000;
-    /// A push is accepted while these items take at most this many bytes of the log, including the
-    /// bytes that the log adds to each. Items that are copied forward may exceed it, by at most 40
-    /// bytes each.   > 0.
+    /// The maximum number of bytes of the log that these items take, including the bytes that the
+    /// log adds to each. A push that would exceed it is rejected. Items that are copied forward may
+    /// exceed it, by at most 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
     /// The maximum size of a record that the log accepts, or less; a body is at least 52 bytes
     /// shorter. A log that reports a smaller maximum, as a Journal does, is refused.   >= 128, <

@@ -13,6 +13,7 @@
 #include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/detail/breaker_word.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -106,7 +107,7 @@ public:
         const detail::SpinLock lock{mutex_};
         return core_.state(read);
     }
-    /// Returns the length of the last open wait, or of what was restored; 0ns before the first.
+    /// Returns the length of the last open wait, or one of the rules; 0ns before the first.
     [[nodiscard]] Duration open_wait() const noexcept {
         const detail::SpinLock lock{mutex_};
         return open_wait_;
@@ -154,6 +155,8 @@ public:
             }
             if (was_isolated && (isolations_ != 0 || command == ModeCommand::isolate)) return;
             settle(core_.set_mode(mode), now);
+            // A person may hold it open before it has opened for the first time.
+            if (open_wait_ == Duration::zero()) spread_at_least(now, 1);
         }
         events_.notify(mutex_);
     }
@@ -161,12 +164,8 @@ public:
                    HalfOpenOptions half_open) noexcept {
         const detail::SpinLock lock{mutex_};
         core_.set_rules(trip, open_wait, half_open);
-        if (open_wait_ != Duration::zero()) {
-            // Callers that begin to wait for the next probe are spread over a wait of these rules.
-            OpenWait copy{open_wait};
-            Random bits{Seed{0}};
-            open_wait_ = detail::next_wait(copy, bits, Failure{}, CallCounts{1, 1});
-        }
+        // Callers that begin to wait for the next probe are spread over a wait of these rules.
+        if (open_wait_ != Duration::zero()) open_wait_ = nominal_wait(open_wait, 1);
         limit_.store(limit_of(trip), std::memory_order_relaxed);
         // No other thread counts on from here by the former generation. One that has not seen the
         // new limit yet may count up to the former one; `decide` opens the breaker then.
@@ -185,6 +184,8 @@ public:
             if (isolations_ != 0) return false;
             if (!core_.restore(snapshot, turn)) return false;
             open_wait_ = snapshot.remaining;
+            // Without a rest, all callers that wait for the first probe would return at once.
+            spread_at_least(turn.now, snapshot.openings);
             settle(BreakerChange::mode_set, turn.now);
         }
         events_.notify(mutex_);
@@ -207,6 +208,25 @@ private:
 
     static constexpr bool needs_no_time =
         !counts_in_row<Trip> && !RecordsTimedCalls<Trip> && !RecordsAtInstants<Trip>;
+
+    // Returns the wait of an opening by these rules, without a known failure.
+    [[nodiscard]] static Duration nominal_wait(OpenWait rules, std::uint32_t openings) noexcept {
+        Random bits{Seed{0}};
+        if constexpr (Grows<OpenWait>) {
+            rules.reset();
+            for (std::uint32_t i = 1; i < openings; ++i) {
+                static_cast<void>(detail::next_wait(rules, bits, Failure{}, CallCounts{1, 1}));
+            }
+        }
+        return detail::next_wait(rules, bits, Failure{}, CallCounts{1, 1});
+    }
+    void spread_at_least(Instant now, std::uint32_t openings) noexcept {
+        if (core_.state(now) == BreakerState::closed) return;
+        Duration wait = nominal_wait(core_.open_wait(), openings);
+        // Callers of a breaker that is held open ask often, so that they notice the end.
+        if (core_.mode() == BreakerMode::forced_open) wait = detail::smaller(wait, breaker_recheck);
+        open_wait_ = detail::larger(open_wait_, wait);
+    }
 
     [[nodiscard]] bool is_guarded() const noexcept { return word_.load().gate == Gate::guarded; }
     [[nodiscard]] static constexpr std::uint32_t limit_of(const Trip& trip) noexcept {

@@ -146,8 +146,15 @@ public:
     [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !rejected_); }
     [[nodiscard]] Instant next_at() const noexcept { return next_at_; }
     [[nodiscard]] bool running() const noexcept { return running_; }
-    /// Returns the answer of the run.   Pre: nothing is due or running.
-    [[nodiscard]] Answer& answer() noexcept { return *last_; }
+    /// Returns the answer of the run. If it failed, its wait is what is left of all that were
+    /// requested.   Pre: decided, or nothing is due or running.
+    [[nodiscard]] Answer& answer() noexcept {
+        if (!last_->worked()) {
+            const Instant end = detail::larger(waits_.of_peers, waits_.of_limits);
+            last_->failure->retry_after = elapsed(context_.sleeper.now(), end);
+        }
+        return *last_;
+    }
 
     /// Begins the next call if the budget pays for it.   Pre: due.
     template <class Next>
@@ -161,13 +168,13 @@ public:
         // The policy of a Retrying counts the first call of each of its attempts.
         if (!first || !counted) {
             const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
-            if (advice.verb != Advice::Verb::go) return reject(attempt, advice, turn);
+            if (advice.verb != Advice::Verb::go) return reject(attempt, advice);
         }
         if constexpr (Plan::limits_share) {
             if (first) {
                 plan_.delay.recent->note_first_call();
             } else if (!plan_.delay.recent->take_further_call()) {
-                return reject(attempt, Advice{Advice::Verb::stop, never, "Hedge"}, turn);
+                return reject(attempt, Advice{Advice::Verb::stop, never, "Hedge"});
             }
         }
         // If these throw, there is no call, and its permit is returned.
@@ -178,7 +185,7 @@ public:
         why_ = Cause::timed_out;
         if constexpr (Plan::times_calls) call.began = turn.now;
         if (begun_ <= plan_.further) {
-            next_at_ = detail::larger(after(turn.now, plan_.delay.before(begun_)), asked_);
+            next_at_ = detail::larger(after(turn.now, plan_.delay.before(begun_)), waits_.of_peers);
         }
         call.task->start();
     }
@@ -192,6 +199,12 @@ private:
         std::optional<belay::Task<Answer>> task;
         [[no_unique_address]] HedgePermit<typename Plan::Budget> permit;
         [[no_unique_address]] Start began{};
+    };
+
+    // The ends of the waits that were requested.
+    struct Waits {
+        Instant of_peers = always;   // no call begins before it
+        Instant of_limits = always;  // which rejected a call
     };
 
     [[nodiscard]] Context own_context() const noexcept {
@@ -225,16 +238,18 @@ private:
     }
 
     void note(Call& call, const Answer& answer) {
+        Turn turn = context_.turn();
+        if (!answer.worked() && answer.failure->retry_after > Duration::zero()) {
+            Instant& end = answer.rejected ? waits_.of_limits : waits_.of_peers;
+            end = detail::larger(end, after(turn.now, answer.failure->retry_after));
+        }
         rejected_ = answer.rejected;
         if (answer.rejected) return call.permit.give_back();
-        Turn turn = context_.turn();
         call.permit.settle(answer.failure, turn);
         if (answer.worked()) return note_latency(call, turn.now);
         note_unfinished(call, turn.now);
         why_ = answer.failure->cause;
-        const Duration wait = answer.failure->retry_after;
-        if (wait > Duration::zero()) asked_ = detail::larger(asked_, after(turn.now, wait));
-        next_at_ = detail::larger(turn.now, asked_);
+        next_at_ = detail::larger(turn.now, waits_.of_peers);
     }
 
     void note_latency([[maybe_unused]] const Call& call, [[maybe_unused]] Instant now) noexcept {
@@ -245,15 +260,14 @@ private:
             plan_.delay.recent->record_more_than(elapsed(call.began, now));
     }
 
-    void reject(const Attempt& attempt, const Advice& advice, const Turn& turn) {
+    void reject(const Attempt& attempt, const Advice& advice) {
         context_.rejected(attempt, advice);
         closed_ = advice.verb == Advice::Verb::stop || advice.until == never || begun_ == 0;
         if (closed_) calls_[begun_].permit.give_back();
         next_at_ = advice.until;
         if (begun_ != 0) return;
-        const Duration wait =
-            advice.verb == Advice::Verb::stop ? Duration{} : elapsed(turn.now, advice.until);
-        last_.emplace(Answer::reject(CallErrc::call_rejected, wait));
+        if (advice.until != never) waits_.of_limits = advice.until;
+        last_.emplace(Answer::reject(CallErrc::call_rejected, Duration{}));
     }
 
     const Plan plan_;
@@ -262,7 +276,7 @@ private:
     Call calls_[calls_max];
     std::size_t begun_ = 0;
     Instant next_at_;
-    Instant asked_ = always;        // no call before this: a peer requested it
+    Waits waits_{};
     Cause why_ = Cause::timed_out;  // the failure that the next call retries
     bool running_ = false;
     bool rejected_ = false;  // whether the last call that ended was rejected
