@@ -41,6 +41,7 @@ Instant at_deadline(Instant now, Instant deadline) {
 
 struct RoomModel {
     using Event = timeline::RoomCore::Event;
+    using Evictable = timeline::RoomCore::Evictable;
 
     timeline::RoomCore core{Instant{}, options, Instant{}};
     Instant now{};
@@ -151,12 +152,19 @@ struct RoomModel {
             c.require(!held || failed || loading, "nor while the storage lacks changes");
             over = true;
         }
-        c.require(over || !core.saves_fail() || (clients == 0 && waiting == 0 && !saving && !held),
-                  "a room whose saves fail is evicted only if the storage has all of it");
+        check_evictable(c, over ? Evictable::no : core.evictable());
         c.require(over || core.clients() == static_cast<std::size_t>(clients), "clients count");
         c.require(over || core.unflushed() == static_cast<std::size_t>(waiting), "changes count");
         c.require(over || core.loading() == loading, "it loads when it must");
         c.require(over || loading || core.dirty() || uncovered == 0, "what is not saved is dirty");
+    }
+    void check_evictable(sim::Choice& c, Evictable e) const {
+        if (e == Evictable::no) return;
+        c.require(clients == 0 && waiting == 0 && !loading && !held,
+                  "a room is evicted for another one only if the storage has all of it");
+        c.require(e != Evictable::saved || uncovered + covering == 0, "it is saved");
+        constexpr std::string_view reached[] = {"saved", "saves fail", "not saved yet"};
+        c.reach(std::string{reached[static_cast<std::size_t>(e)]});
     }
     void note(Event event) {
         if (event == Event::loaded) loading = false;
@@ -406,8 +414,12 @@ struct ConnectionModel {
 TEST_CASE("RoomCore keeps its contract after every sequence of events",
           "[room][exploration][property]") {
     using namespace room_exploration;
-    CHECK(sim::exhaust({.depth = 9, .recheck_percent = 100}, RoomModel{}));
-    CHECK(undetected(RoomModel{}, 8) == "");
+    const sim::ExhaustReport report =
+        sim::exhaust({.depth = 9, .recheck_percent = 100}, RoomModel{});
+    CHECK(report);
+    for (const char* evictable : {"saved", "saves fail", "not saved yet"})
+        CHECK(report.marks.contains(evictable));
+    CHECK(undetected(RoomModel{}, 8, 60) == "");
 }
 
 TEST_CASE("ClientCore keeps its contract after every sequence of events",

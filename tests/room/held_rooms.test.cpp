@@ -4,6 +4,8 @@
 #include <belay/room/detail/room_state.hpp>
 
 #include <map>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -185,6 +187,50 @@ TEST_CASE_METHOD(EditedRoom,
         CHECK_FALSE(c.was_notified("stopped: the"));
     }
     CHECK(is_stored(first));
+}
+
+TEST_CASE("servers: rooms that the storage has are evicted before one that it may lack",
+          "[room][fanout][regression]") {
+    RoomOptions options = evicts_early();
+    options.rooms_max = 4;
+    Cluster c{Seed{1}, {}, options};
+    const std::unique_ptr<RoomEditor> ann = c.editor("ann", 1, 1);
+    const Bytes edit = ann->type("saved");
+    const auto use = [&](const char* board) { REQUIRE(c.rooms(1).get_or_create_room(board)); };
+    for (const char* board : {"clean", "unsaved", "saves fail"}) use(board);
+    c.world.run_for(3s);
+    // The storage has lost an edit of the first room, and does not answer its loads.
+    c.store.unsubscribed(1, true);
+    ann->type("lost");
+    c.world.run_for(100ms);
+    c.store.lose_tail("board", 1);
+    c.store.servers[1].slow = true;
+    c.store.unsubscribed(1, false);
+    ann->hang_up();
+    c.store.before = [](std::string_view call) {
+        if (call == "save") throw std::runtime_error{"no space"};
+    };
+    REQUIRE_FALSE(c.rooms(1).apply_update("saves fail", edit));
+    for (int second = 0; second < 8; ++second) {
+        use("clean"), use("unsaved");
+        c.world.run_for(1s);
+    }
+    REQUIRE_FALSE(c.rooms(1).apply_update("unsaved", edit));
+    c.world.run_for(100ms);
+    REQUIRE(c.rooms(1).rooms() == 4);
+
+    std::vector<std::string> evicted;
+    std::vector<std::string> left{"board", "clean", "saves fail", "unsaved"};
+    for (const char* board : {"1", "2", "3", "4"}) {
+        use(board);  // it is loading, so it cannot be evicted
+        std::erase_if(left, [&](const std::string& id) {
+            const bool gone = !c.rooms(1).stats(id);
+            if (gone) evicted.push_back(id);
+            return gone;
+        });
+    }
+    CHECK(evicted == std::vector<std::string>{"clean", "saves fail", "unsaved", "board"});
+    CHECK_FALSE(c.rooms(1).get_or_create_room("5"));
 }
 
 TEST_CASE("servers: rooms that one storage refuses are not loaded at one instant",

@@ -46,10 +46,10 @@ TEST_CASE("LagDifference computes a part once for all clients that lag from one 
     std::size_t parts = 0;
     for (bool more = true; more; ++parts) {
         const auto first = difference.next(&room, document, had, 600);
+        CHECK(difference.work() == document.bytes());
         const auto second = difference.next(&room, document, had, 600);
         REQUIRE((first && *first && second && *second));
-        CHECK((*first)->work == document.bytes());
-        CHECK((*second)->work == (*second)->update.size() / 8);
+        CHECK(difference.work() == (*second)->update.size() / 8);
         CHECK((*second)->update == (*first)->update);
         CHECK((*second)->vector == (*first)->vector);
         REQUIRE_FALSE(reader.apply((*first)->update));
@@ -59,7 +59,23 @@ TEST_CASE("LagDifference computes a part once for all clients that lag from one 
     CHECK(parts == 2);
     CHECK(reader.state_vector() == document.state_vector());
     difference.forget(&room);
-    CHECK((*difference.next(&room, document, had, 600))->work == document.bytes());
+    REQUIRE(difference.next(&room, document, had, 600));
+    CHECK(difference.work() == document.bytes());
+}
+
+TEST_CASE("LagDifference finds out once that there is no part for clients in one state",
+          "[room][room_bursts][unit][regression]") {
+    YjsDocument document;
+    REQUIRE_FALSE(document.apply(typed(1, 1, std::string(1'000, 'x'))));  // after a gap
+    const int room = 0;
+    detail::LagDifference difference;
+    const Bytes had{std::byte{0}};
+    for (const std::size_t work : {document.bytes(), std::size_t{0}}) {
+        const auto none = difference.next(&room, document, had, 600);
+        REQUIRE(none);
+        CHECK_FALSE(*none);
+        CHECK(difference.work() == work);
+    }
 }
 
 TEST_CASE("RoomManager: 30 updates of 100 kB in one turn close none of 20 readers",

@@ -6,6 +6,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 using Event = timeline::RoomCore::Event;
+using Evictable = timeline::RoomCore::Evictable;
 using Todo = timeline::RoomCore::Actions;
 
 namespace {
@@ -305,25 +306,81 @@ constexpr bool a_long_log_is_saved_between_5_and_30_s_after_the_load() {
 }
 static_assert(a_long_log_is_saved_between_5_and_30_s_after_the_load());
 
-constexpr bool a_room_whose_saves_fail_can_be_evicted_if_nobody_uses_it() {
+constexpr bool an_unused_room_can_be_evicted_before_it_is_saved() {
+    Scenario scenario;
+    const auto is = [&](Evictable e) { return scenario.core.evictable() == e; };
+    if (!is(Evictable::no)) return false;  // it loads
+    scenario.step(Event::loaded);
+    if (!is(Evictable::saved)) return false;
+    scenario.step(Event::appended);
+    if (!is(Evictable::no)) return false;
+    scenario.step(Event::entered);
+    if (!is(Evictable::unsaved)) return false;
+    scenario.run(5s);
+    if (!is(Evictable::unsaved)) return false;  // the owner knows whether the save has begun
+    scenario.step(Event::save_failed);
+    if (!is(Evictable::saves_fail)) return false;
+    scenario.step(Event::joined);
+    if (!is(Evictable::no)) return false;
+    scenario.step(Event::left);
+    scenario.core.hold(true);
+    if (!is(Evictable::no)) return false;
+    scenario.core.hold(false);
+    scenario.run(10s);
+    if (!is(Evictable::saves_fail)) return false;  // the save is tried again
+    scenario.step(Event::saved);
+    return is(Evictable::saved);
+}
+static_assert(an_unused_room_can_be_evicted_before_it_is_saved());
+
+constexpr bool a_long_log_that_cannot_be_saved_does_not_keep_the_room() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    if (scenario.core.evictable() != Evictable::saved) return false;
+    scenario.run(30s);
+    scenario.step(Event::save_failed);
+    if (scenario.core.dirty()) return false;
+    scenario.run(1h);
+    return scenario.saves == 1 && scenario.unloaded;
+}
+static_assert(a_long_log_that_cannot_be_saved_does_not_keep_the_room());
+
+constexpr bool a_change_after_a_long_log_is_saved_again_if_its_save_fails(bool during_the_save) {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    if (!during_the_save) scenario.change();
+    scenario.step(Event::loaded_uncovered);
+    scenario.run(30s);
+    if (during_the_save) scenario.change();
+    scenario.step(Event::save_failed);
+    if (scenario.core.evictable() != Evictable::saves_fail) return false;
+    scenario.run(1min);
+    return scenario.saves == 2;
+}
+static_assert(a_change_after_a_long_log_is_saved_again_if_its_save_fails(false));
+static_assert(a_change_after_a_long_log_is_saved_again_if_its_save_fails(true));
+
+constexpr bool a_load_during_a_save_does_not_hide_what_it_covers() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.change().run(5s);
-    if (scenario.core.saves_fail()) return false;  // it is not known yet
-    scenario.step(Event::save_failed);
-    if (!scenario.core.saves_fail()) return false;
-    scenario.step(Event::joined);
-    if (scenario.core.saves_fail()) return false;
-    scenario.step(Event::left);
     scenario.step(Event::appended);
-    if (scenario.core.saves_fail()) return false;
-    scenario.step(Event::entered);
-    if (!scenario.core.saves_fail()) return false;
-    scenario.run(10s);
-    scenario.step(Event::saved);
-    return !scenario.core.saves_fail() && scenario.core.idle();
+    scenario.step(Event::lost);
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    scenario.step(Event::save_failed);
+    return scenario.core.evictable() == Evictable::saves_fail;
 }
-static_assert(a_room_whose_saves_fail_can_be_evicted_if_nobody_uses_it());
+static_assert(a_load_during_a_save_does_not_hide_what_it_covers());
+
+constexpr bool a_stop_does_not_save_a_long_log() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    return scenario.step(Event::stop) == Todo{.unload = true};
+}
+static_assert(a_stop_does_not_save_a_long_log());
 
 constexpr bool a_hurried_room_is_saved_though_nothing_has_changed() {
     Scenario scenario;

@@ -5,6 +5,8 @@
 
 #include <belay/room/opaque_document.hpp>
 
+#include <algorithm>
+
 #include "support/catch.hpp"
 #include "support/room/persistence_calls.hpp"
 #include "support/room/served_room.hpp"
@@ -582,28 +584,41 @@ TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose not
 }
 
 TEST_CASE("RoomManager: rooms whose saves are never answered make way for others",
-          "[room][room_manager][sim]") {
+          "[room][room_manager][regression][sim]") {
+    const bool of_user = GENERATE(true, false);
     RoomOptions options;
-    options.rooms_max = 12;  // three times saves_max: most saves wait for others
+    (of_user ? options.rooms_per_user_max : options.rooms_max) = 400;
     RoomWorld w{Seed{1}, options};
     w.disk.save_takes = 24h;
+    Recorded events;
+    w.rooms().observer().events = &events;
     RoomEditor alice{w, "alice", 1};
-    for (int board = 0; board < 12; ++board) {
+    const auto visit = [&](int board) {
         w.requests["alice"] = {.board = "board" + std::to_string(board), .token = "alice"};
-        w.dial(alice);
+        alice.dial();
+        w.run(100ms);
+    };
+    for (int board = 0; board < 400; ++board) {
+        visit(board);
         alice.type("x");
-        w.run(1s);
+        w.run(100ms);
     }
     alice.hang_up();
-    w.run(10min);
-    w.requests["alice"] = {.board = "new", .token = "alice"};
-    w.dial(alice);
-    for (int tries = 0; tries < 12 && alice.closed_with != 0; ++tries) {
-        w.run(4s);
-        w.dial(alice);
+    w.run(2min);
+    REQUIRE(w.rooms().rooms() == 400);
+    for (int board = 400; board < 420; ++board) {
+        visit(board);
+        CHECK(alice.closed_with == 0);
     }
-    CHECK(alice.closed_with == 0);
-    CHECK(w.rooms().rooms() == 12);
+    CHECK(w.rooms().rooms() == 400);
+    for (int board = 0; board < 400; ++board) {
+        const std::string id = "board" + std::to_string(board);
+        if (w.rooms().stats(id)) continue;
+        CHECK_FALSE(stored_of(w.disk, id)->updates.empty());
+        CHECK(std::ranges::count_if(events, [&](const std::string& event) {
+                  return event.starts_with("changed " + id + " ");
+              }) == 1);
+    }
 }
 
 TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
@@ -630,6 +645,28 @@ TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
     visits(bob, "bob", "third");
     CHECK(w.rooms().stats("unsaved"));
     CHECK_FALSE(w.rooms().stats("saved"));
+}
+
+TEST_CASE("RoomManager: a room that is evicted before its save was changed before",
+          "[room][room_manager][regression][sim]") {
+    RoomOptions options;
+    options.rooms_max = 1;
+    RoomWorld w{Seed{1}, options};
+    Recorded events;
+    w.rooms().observer().events = &events;
+    RoomEditor alice{w, "alice", 1};
+    w.dial(alice);
+    alice.type("x");
+    w.run(1s);
+    alice.hang_up();
+    w.run(1s);
+    REQUIRE(w.rooms().get_or_create_room("other"));
+    w.run(1s);
+    CHECK(events == Recorded{"loaded board 0", "joined board alice 1", "left board alice 0",
+                             "changed board 0", "unloaded board 0", "loaded other 0"});
+    w.rooms().stop();
+    w.run(1s);
+    CHECK(events.back() == "unloaded other 0");  // nothing of it has changed
 }
 
 TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client may join while the last save is running",

@@ -5,6 +5,7 @@
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint8_t
+#include <utility>  // std::exchange
 
 #include <belay/core/detail/time_left.hpp>
 #include <belay/core/order.hpp>
@@ -27,8 +28,10 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
 ///   last activity. It is never evicted while a change is not durable or not saved. A client that
 ///   comes meanwhile keeps it.
-/// - A save that goes on failing keeps the room. `saves_fail` reports it, so that the owner can
-///   evict the room for another one: the storage has its changes.
+/// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
+///   for another one, because the storage has its changes.
+/// - A room that is saved only because it was `loaded_uncovered` is not kept for that save. If the
+///   save fails, the next load requests another one.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
@@ -59,6 +62,13 @@ public:
         save_refused,  ///< the requested save has failed, and would fail again if it was repeated
         /// The load brought many changes that no snapshot covers. Other servers may save them, too.
         loaded_uncovered
+    };
+    /// Whether a room can be evicted for another one. Lower ones are better to evict.
+    enum class Evictable : std::uint8_t {
+        saved,       ///< nothing waits for a save, or only what the load brought
+        saves_fail,  ///< its last save has failed
+        unsaved,     ///< its next save has not ended
+        no           ///< it is in use, or the storage may lack changes that it has
     };
     /// The actions that the owner must take.
     struct Actions {
@@ -109,6 +119,7 @@ public:
                 break;
             case Event::saved:
                 save_.under_way = false;
+                save_.only_loaded = false;
                 save_.failures = 0;
                 break;
             case Event::save_refused:
@@ -131,7 +142,8 @@ public:
             case Event::tick:
                 break;
             case Event::uncovered:
-                if (phase_ == Phase::live && !save_.dirty) on_changed(turn.now);
+                if (phase_ != Phase::live) break;
+                if (!save_.dirty || save_.only_loaded) on_changed(turn.now);
                 break;
             case Event::loaded_uncovered:
                 if (phase_ == Phase::live && !save_.dirty) on_loaded_uncovered(turn);
@@ -160,15 +172,14 @@ public:
     [[nodiscard]] constexpr bool held_back() const noexcept {
         return held_ && phase_ == Phase::live && (leaving_ || stopping_);
     }
-    /// Returns whether the room can be evicted at once: it is saved, and has no client.
-    [[nodiscard]] constexpr bool idle() const noexcept {
-        return phase_ == Phase::live && clients_ == 0 && unflushed_ == 0 && !dirty() && !held_;
-    }
-    /// Returns whether the room could be evicted at once if its saves did not fail. The storage has
-    /// all of its changes as updates.
-    [[nodiscard]] constexpr bool saves_fail() const noexcept {
-        return phase_ == Phase::live && clients_ == 0 && unflushed_ == 0 && save_.failures != 0 &&
-               !save_.under_way && !held_;
+    /// Returns whether the room can be evicted at once for another one. It has no clients then, and
+    /// the storage has all of its changes, at least as updates. The owner must not evict it while
+    /// the storage is saving it; one that has not begun can be dropped.
+    [[nodiscard]] constexpr Evictable evictable() const noexcept {
+        if (phase_ != Phase::live || clients_ != 0 || unflushed_ != 0 || held_)
+            return Evictable::no;
+        if (!dirty() || save_.only_loaded) return Evictable::saved;
+        return save_.failures != 0 ? Evictable::saves_fail : Evictable::unsaved;
     }
     [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
@@ -187,6 +198,7 @@ public:
         f(save_.dirty);
         f(save_.under_way);
         f(save_.gave_up);
+        f(save_.only_loaded);
         f(part::time_left(now, save_.at));
         // Times in the past decide nothing, except that of the change that begins save_within.
         f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
@@ -205,7 +217,8 @@ private:
         unsigned failures = 0;  ///< since the last save that succeeded
         bool dirty = false;     ///< the document has something that no save covers
         bool under_way = false;
-        bool gave_up = false;  ///< a save was refused while the room was being stopped
+        bool gave_up = false;      ///< a save was refused while the room was being stopped
+        bool only_loaded = false;  ///< what no save covers came from the load
     };
     template <class T>
     [[nodiscard]] static constexpr T smaller(T a, T b) noexcept {
@@ -226,6 +239,7 @@ private:
     constexpr void on_changed(Instant now) noexcept {
         if (!save_.dirty) save_.dirty_since = now;
         save_.dirty = true;
+        save_.only_loaded = false;
         const Instant due = smaller(after(now, options_->save_after),
                                     after(save_.dirty_since, options_->save_within));
         // A save that failed waits for its retry, regardless of how busy the room is.
@@ -237,6 +251,7 @@ private:
         const auto most = static_cast<std::uint64_t>(spread.count());
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, most));
         save_.dirty = true;
+        save_.only_loaded = !save_.under_way;  // the save under way may cover other changes
         save_.dirty_since = turn.now;
         save_.at = after(turn.now, options_->save_after + Duration{drawn});
     }
@@ -249,6 +264,7 @@ private:
     }
     constexpr void on_save_failed(Turn& turn) noexcept {
         save_.under_way = false;
+        if (std::exchange(save_.only_loaded, false)) return;
         if (!save_.dirty) save_.dirty_since = turn.now;
         save_.dirty = true;
         if (save_.failures < 32) ++save_.failures;
@@ -292,6 +308,7 @@ private:
     }
     constexpr Actions decide_to_stop(Instant now) noexcept {
         if (save_.under_way || unflushed_ != 0 || held_back()) return {};
+        if (std::exchange(save_.only_loaded, false)) save_.dirty = false;
         // While it loads, there is no document to save.
         if (save_.dirty && !save_.gave_up && phase_ == Phase::live)
             return retries_to_stop() && save_.at > now ? Actions{} : begin_save();

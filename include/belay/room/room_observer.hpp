@@ -71,8 +71,9 @@ struct RoomEvent {
     /// - no error: it was idle for RoomOptions::unload_after;
     /// - manager_stopped, room_erased or history_reset;
     /// - not_loaded: it could not be loaded, or something threw;
-    /// - too_many: another room needed its place, and it was idle for longest;
-    /// - too_many_of_user: another room of the user that opened it needed its place;
+    /// - too_many: another room needed its place; it was idle for longest, or no room was idle, and
+    ///   its saves fail, or its save had not begun;
+    /// - too_many_of_user: likewise, and another room of the user that opened it needed its place;
     /// - not_durable: another room needed its place, and the storage may lack changes of it;
     /// - no_answer: it could not be saved within RoomOptions::stop_within.
     std::error_code reason{};

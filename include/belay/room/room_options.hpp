@@ -85,13 +85,13 @@ struct RoomOptions {
 
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
-    /// which is loaded again with its changes, or else one that a shared storage may lack in part.
-    /// Otherwise it refuses the client.
+    /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
+    /// is one that a shared storage may lack in part. Otherwise it refuses the client.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. For a further one the
-    /// manager evicts the room of that user that has been idle for longest, or else one without
-    /// clients whose saves fail. If there is none, it rejects the client. A room counts until it is
-    /// evicted.
+    /// manager evicts the room of that user that has been idle for longest. If there is none, it
+    /// evicts one without clients whose saves fail, or whose save has not begun. Otherwise it
+    /// rejects the client. A room counts until it is evicted.
     ///
     /// In this option and the others with `per_user`, users without a name count by
     /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name

@@ -39,9 +39,9 @@ inline bool finds_difference(const belay::sim::ExhaustReport& report) {
 
 /// Returns the fields of `model.core` whose absence is not detected. `model.left_out` is a LeftOut.
 template <class Model>
-std::string undetected(Model model, std::uint32_t depth) {
+std::string undetected(Model model, std::uint32_t depth, std::uint32_t rechecks = 30) {
     const belay::sim::ExhaustOptions options{
-        .depth = depth, .recheck_percent = 100, .recheck_max = 30, .print = false};
+        .depth = depth, .recheck_percent = 100, .recheck_max = rechecks, .print = false};
     std::string out;
     for (int i = 0; i < LeftOut::fields(model.core); ++i) {
         model.left_out.field = i;

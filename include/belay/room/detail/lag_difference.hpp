@@ -71,9 +71,6 @@ public:
     struct Part {
         Bytes update;
         std::optional<Bytes> vector;  ///< the state vector after it; none: this is the last part
-        /// The bytes that were compared. For a part that was kept, an eighth of its bytes, which
-        /// are copied only. It limits how many clients receive a part in one turn.
-        std::size_t work = 0;
     };
 
     /// Returns the first part of what a client with the state vector `had` lacks. A part has at
@@ -85,29 +82,32 @@ public:
     template <class Document>
     [[nodiscard]] Result<std::optional<Part>> next(const void* room, Document& document,
                                                    BytesView had, std::size_t bytes_max) {
-        if (room == room_ && std::equal(had.begin(), had.end(), from_.begin(), from_.end()))
+        if (room == room_ && std::equal(had.begin(), had.end(), from_.begin(), from_.end())) {
+            work_ = kept_ ? kept_->update.size() / 8 : 0;
             return std::optional<Part>{kept_};
+        }
         forget();
+        work_ = document.bytes();
         auto diff = document.diff(had);
         if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
         if (diff->size() <= bytes_max) {
-            kept_.update = std::move(*diff);
-        } else {
-            auto first = yjs::detail::Splitter{*diff, bytes_max}.next();
-            if (first) kept_.vector = advanced_vector(had, *first);
-            if (!kept_.vector) return std::optional<Part>{};
-            kept_.update = std::move(*first);
+            kept_ = Part{std::move(*diff), std::nullopt};
+        } else if (auto first = yjs::detail::Splitter{*diff, bytes_max}.next()) {
+            auto vector = advanced_vector(had, *first);
+            if (vector) kept_ = Part{std::move(*first), std::move(vector)};
         }
-        kept_.work = kept_.update.size() / 8;
         from_ = to_bytes(had);
         room_ = room;
-        return std::optional<Part>{{kept_.update, kept_.vector, document.bytes()}};
+        return std::optional<Part>{kept_};
     }
+    /// Returns the bytes that the last call of `next` compared. For a part that was kept, an eighth
+    /// of its bytes, which are copied only. It limits how many clients receive a part in one turn.
+    [[nodiscard]] std::size_t work() const noexcept { return work_; }
     /// Drops the part that is kept for other clients.
     void forget() noexcept {
         room_ = nullptr;
         from_ = Bytes{};
-        kept_ = {};
+        kept_.reset();
     }
     /// Drops it if it is of this room, because the document changes.
     void forget(const void* room) noexcept {
@@ -116,8 +116,9 @@ public:
 
 private:
     const void* room_ = nullptr;
-    Bytes from_{};  ///< the state vector that `kept_` follows
-    Part kept_{};
+    Bytes from_{};                ///< the state vector that `kept_` follows
+    std::optional<Part> kept_{};  ///< none: there is no part from there
+    std::size_t work_ = 0;
 };
 
 }}}  // namespace belay::detail

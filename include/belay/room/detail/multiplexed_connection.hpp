@@ -4,8 +4,8 @@
 #pragma once
 
 #include <algorithm>  // std::any_of, std::count_if, std::find_if, ...
-#include <deque>      // std::deque
 #include <iterator>   // std::prev
+#include <list>       // std::list
 #include <map>        // std::map
 #include <optional>   // std::optional
 #include <utility>    // std::move
@@ -56,7 +56,8 @@ struct RoomChannel : RoomClient {
     }
 
     Connection* multiplexed;
-    std::deque<Bytes> held{};  ///< frames that wait for the check or the load
+    /// Frames that wait for the check or the load. A list has no memory while it is empty.
+    std::list<Bytes> held{};
     bool was_joined = false;
     driver::GroupedMachine<RoomChannel> self;
 

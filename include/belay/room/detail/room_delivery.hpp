@@ -445,9 +445,9 @@ private:
             constexpr std::size_t least = 1024;
             const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
             auto part = difference_.next(&room, room.document, had, larger(most, least));
+            done_ += difference_.work();
             if (!part.has_value()) return part.error();
             if (*part) {
-                done_ += (*part)->work;
                 client.outbox.lag_from = std::move((*part)->vector);
                 send_pieces(client, (*part)->update, Kind::update, true);
                 return {};

@@ -41,6 +41,7 @@ class RoomRegistry {
     using Admin = typename Parts::Admin;
     using Imports = typename Parts::Imports;
     using Event = timeline::RoomCore::Event;
+    using Evictable = timeline::RoomCore::Evictable;
     using Phase = RunState::Phase;
     using Machine = RoomMachine<RoomRegistry, Document>;
 
@@ -198,7 +199,12 @@ public:
     /// connect again, and the room is loaded as it is stored.
     template <class F>
     void process(RoomBase& base, F&& f) {
-        context_.errors.contain(f, [&] {
+        const auto change = [&] {
+            f();
+            // A save that has begun, for example, keeps the room.
+            if (!base.evicted) note_idle(static_cast<Room&>(base));
+        };
+        context_.errors.contain(change, [&] {
             if (!base.evicted) end_history(static_cast<Room&>(base), RoomErrc::not_loaded);
         });
     }
@@ -220,14 +226,14 @@ private:
     /// Lists of rooms.
     /// - Those that are destroyed at the end of the turn.
     /// - Those that would be destroyed if they were not held, the longest first.
-    /// - Those that can be evicted: first the saved ones, then those whose saves fail, the longest
-    ///   idle first.
+    /// - Those that can be evicted: first the saved ones, then those whose saves fail, and then
+    ///   those whose save has not begun, the longest idle first.
     /// - Those that users have opened, by user.
     struct Leaving {
         std::vector<driver::GroupedMachine<Machine>> evicted{};
         std::vector<Room*> held{};
-        std::set<std::tuple<bool, Instant, std::string_view>> idle{};
-        std::set<std::tuple<std::string_view, bool, Instant, std::string_view>> idle_of{};
+        std::set<std::tuple<Evictable, Instant, std::string_view>> idle{};
+        std::set<std::tuple<std::string_view, Evictable, Instant, std::string_view>> idle_of{};
     };
 
     void run_room(Room& room) {
@@ -315,33 +321,34 @@ private:
         replication_.on_held_back(room);
     }
     void note_idle(Room& room) {
-        const bool unsaved = room.core.saves_fail();
-        const Instant since = unsaved || room.core.idle() ? room.core.last_activity() : never;
-        if (since == room.idle_since && unsaved == room.idle_unsaved) return;
+        const bool saves = room.calls.save.waits();
+        const Evictable evictable = saves ? Evictable::no : room.core.evictable();
+        const Instant since = room.core.last_activity();
+        if (since == room.idle_since && evictable == room.evictable) return;
         forget_idle(room);
         room.idle_since = since;
-        room.idle_unsaved = unsaved;
-        if (since == never) return;
-        leaving_.idle.emplace(unsaved, since, room.id);
+        room.evictable = evictable;
+        if (evictable == Evictable::no) return;
+        leaving_.idle.emplace(evictable, since, room.id);
         const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty()) leaving_.idle_of.emplace(owner, unsaved, since, room.id);
+        if (!owner.empty()) leaving_.idle_of.emplace(owner, evictable, since, room.id);
     }
     void forget_idle(const Room& room) {
-        if (room.idle_since == never) return;
-        leaving_.idle.erase({room.idle_unsaved, room.idle_since, room.id});
+        if (room.evictable == Evictable::no) return;
+        leaving_.idle.erase({room.evictable, room.idle_since, room.id});
         const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
         if (!owner.empty())
-            leaving_.idle_of.erase({owner, room.idle_unsaved, room.idle_since, room.id});
+            leaving_.idle_of.erase({owner, room.evictable, room.idle_since, room.id});
     }
     /// Evicts the room that has been idle for longest of those that a user has opened.
     /// Returns: whether there was one.
     bool make_space_of(std::string_view owner) {
-        const auto first = leaving_.idle_of.lower_bound({owner, false, always, {}});
+        const auto first = leaving_.idle_of.lower_bound({owner, Evictable::saved, always, {}});
         if (first == leaving_.idle_of.end() || std::get<0>(*first) != owner) return false;
         evict(*find(std::get<3>(*first)), RoomErrc::too_many_of_user);
         return true;
     }
-    /// Evicts a room for a new one. One whose saves fail is loaded again with its changes.
+    /// Evicts a room for a new one. One that is not saved is loaded again with its changes.
     /// Returns: whether there was one.
     bool make_space() {
         if (leaving_.idle.empty()) return evict_held();
@@ -383,6 +390,10 @@ private:
             context_.report(RoomEvent::Kind::left, room, client);
         }
         context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
+        // The storage has the changes, unless their history has ended.
+        const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
+        if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
+            context_.report(RoomEvent::Kind::changed, room);
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
         std::erase(leaving_.held, &room);
         forget_idle(room);

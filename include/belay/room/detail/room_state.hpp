@@ -187,9 +187,10 @@ struct RoomBase {
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
     std::optional<UserShares::Held> share{};  ///< of the user that opened it
-    Instant idle_since = never;               ///< the last activity of a room that may be evicted
-    bool idle_unsaved = false;                ///< its saves fail
-    bool evicted = false;                     ///< destroyed at the end of the turn
+    /// How it is listed for evictions, and its last activity then.
+    timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
+    Instant idle_since = never;
+    bool evicted = false;  ///< destroyed at the end of the turn
 };
 
 /// With its document.
