@@ -111,7 +111,7 @@ private:
     static constexpr const char* look =
         "; the board may be empty, as it was before, or restored: look at it before you try again";
 
-    /// Imports a copy as a board that nobody uses, and erases that.   Returns: why not, or nothing.
+    /// Imports a copy under an unused id, and erases that board.   Returns: why not, or nothing.
     [[nodiscard]] std::string try_import(const belay::StoredRoom& content) {
         const std::string trial = "restore-trial-" + std::to_string(std::random_device{}());
         const auto imported = call<Error>([this, trial, content](auto done) mutable {
