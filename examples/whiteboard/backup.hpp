@@ -15,6 +15,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -80,6 +81,9 @@ public:
         auto room = *loaded.take();
         if (!room) return room.error().message();
         if (!*room) return "the copy has no board " + board;
+        // A copy that is too large to be imported, or damaged, must leave the board as it is.
+        if (const std::string bad = try_import(**room); !bad.empty())
+            return "the restore was not begun, the copy cannot be imported: " + bad;
         // If only the flush of the note failed, the next start reports it, also after this.
         if (const std::error_code not_noted = notes_.add({board, folder}))
             return "the restore was not begun, it cannot be noted: " + not_noted.message();
@@ -107,6 +111,18 @@ private:
     static constexpr const char* look =
         "; the board may be empty, as it was before, or restored: look at it before you try again";
 
+    /// Imports a copy under an unused id, and erases that board.   Returns: why not, or nothing.
+    [[nodiscard]] std::string try_import(const belay::StoredRoom& content) {
+        const std::string trial = "restore-trial-" + std::to_string(std::random_device{}());
+        const auto imported = call<Error>([this, trial, content](auto done) mutable {
+            rooms_.import_room(trial, std::move(content), std::move(done));
+        });
+        const auto erased =
+            call<Error>([this, trial](auto done) { rooms_.erase(trial, std::move(done)); });
+        if (!imported || !erased) return "the server stops; erase the board " + trial;
+        if (*imported) return imported->message();
+        return *erased ? erased->message() + "; erase the board " + trial : std::string{};
+    }
     /// Returns why a board was not copied; nothing if it was.
     [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board) {
         const auto room = call<belay::Result<std::optional<belay::StoredRoom>, Error>>(

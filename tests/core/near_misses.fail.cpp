@@ -5,6 +5,7 @@
 #include <memory>
 
 #include <belay/core/clock_like.hpp>
+#include <belay/core/completion.hpp>
 #include <belay/core/driver_like.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/tee.hpp>
@@ -22,6 +23,16 @@ struct Clock {
 
 static_assert(belay::explain::clock_like<Clock>());
 }  // namespace clock_without_now
+
+// expect-error: Completion: the function must return void, because a result would be ignored
+namespace completion_with_result {
+#if defined(BELAY_CONTROL)
+inline void take(std::optional<int>) noexcept {}
+#else
+inline bool take(std::optional<int>) noexcept { return true; }
+#endif
+inline belay::Completion<int> make() { return &take; }
+}  // namespace completion_with_result
 
 // expect-error: DriverLike: D needs .driver::Post post.f.., which any thread may call
 namespace driver_without_post {

@@ -907,6 +907,45 @@ TEST_CASE("Journal continues in segments of another size", "[journal][journal][u
     CHECK(j.read(45'001));
 }
 
+TEST_CASE("Journal::open with smaller segments loses nothing in a crash and on a full disk",
+          "[journal][journal][fault]") {
+    const auto opened = [](sim::Disk& disk, std::size_t segment_bytes) {
+        return SimJournal::open(
+            disk, "q", {.segment_bytes = segment_bytes, .record_bytes_max = 512, .seed = Seed{1}});
+    };
+    const auto work = [&](sim::Disk& disk) {
+        std::uint64_t durable = 0;
+        if (auto journal = opened(disk, 16'384)) {
+            for (int i = 0; i < 12; ++i) static_cast<void>(journal->append(Bytes(500)));
+            if (!journal->commit()) durable = journal->durable();
+        }
+        static_cast<void>(opened(disk, 4096));
+        return durable;
+    };
+    SECTION("a crash") {
+        const auto report = sim::crash_points(work, [&](sim::Disk& disk, std::uint64_t durable) {
+            auto journal = opened(disk, 4096);
+            if (!journal || journal->last() < durable) return false;
+            for (std::uint64_t n = 1; n <= journal->last(); ++n) {
+                if (!journal->read(n)) return false;
+            }
+            return !journal->append(Bytes(500)).error() && !journal->commit();
+        });
+        INFO(report.failure);
+        CHECK(report);
+    }
+    SECTION("a full disk") {
+        sim::Disk disk;
+        disk.limit_bytes(16'384);
+        REQUIRE(work(disk) == 12);
+        auto journal = opened(disk, 4096);
+        REQUIRE(journal);
+        CHECK(journal->size() == 12);
+        CHECK(journal->append(Bytes(500)));
+        CHECK_FALSE(journal->commit());
+    }
+}
+
 TEST_CASE("Journal::open reads only the headers and seals of sealed segments",
           "[journal][journal][unit]") {
     sim::Disk disk;

@@ -3,7 +3,9 @@
 // Method: pairs of sockets and a manual clock.
 #include <belay/posix/loop.hpp>
 
+#include <cerrno>
 #include <csignal>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -30,6 +32,18 @@ TEST_CASE("posix::Loop::stop may be called in a signal handler", "[posix][posix_
     loop.run();
     other.join();
     ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_CASE("WakeupFd::signal leaves errno as it was, for the sake of signal handlers",
+          "[posix][posix_loop][fault]") {
+    posix::detail::WakeupFd wakeup;
+    // Fills an eventfd, so that the write fails. The other end of a pipe cannot be filled here.
+    const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() - 1;
+    static_cast<void>(::write(wakeup.descriptor(), &most, sizeof most));
+    errno = EDOM;
+    wakeup.signal();
+    const int after = errno;
+    CHECK(after == EDOM);
 }
 
 TEST_CASE("Loop ends with a handler's exception, and calls the other handlers later",

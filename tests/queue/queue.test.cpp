@@ -333,6 +333,28 @@ TEST_CASE("Queue over a Journal accepts only a bytes_limit of two segments or mo
     }
 }
 
+TEST_CASE("Queue over a Journal that had larger segments drops only until it is within its limit",
+          "[queue][queue][regression]") {
+    // The last file kept its size, so DropOldest dropped all values until that file was full.
+    sim::Disk disk;
+    const auto open = [&](std::size_t segment_bytes) {
+        auto journal = Journal<sim::Disk>::open(
+            disk, "q", {.segment_bytes = segment_bytes, .record_bytes_max = 512, .seed = Seed{1}});
+        REQUIRE(journal);
+        return std::move(*journal);
+    };
+    {
+        Queue before{open(std::size_t{1} << 20), {.limit = no_limit}};
+        for (int i = 0; i < 100; ++i) REQUIRE_FALSE(before.push(Bytes(500)));
+    }
+    Queue queue{open(8192), DropOldest{}, {.limit = no_limit, .bytes_limit = 16'384}};
+    CHECK(queue.size() == 100);
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE_FALSE(queue.push(Bytes(500)));
+        CHECK((i < 10 || queue.size() >= 10));
+    }
+}
+
 TEST_CASE("Queue over a Journal keeps the files within a limit of bytes, and continues",
           "[queue][queue][unit]") {
     sim::Disk disk;

@@ -19,7 +19,6 @@ ABSENT = {
     "C interface": ["belay/c_api.h", "include/belay.h"],
     "C++20 module": ["*.cppm", "*.ixx", "src/*"],
     "Windows sockets": ["windows/*socket*", "windows/*tcp*", "windows/*loop*", "posix/win*", "adapter/win*"],
-    "settings that a running policy takes over": ["policy/*dynamic*", "policy/*reload*", "policy/*setting*"],
     "cache of results": ["call/*cache*", "call/*coalesc*", "call/*single_flight*"],
     "injected behaviour": ["call/*behav*", "call/chaos.hpp: behaviour"],
     "exporter of OpenTelemetry": ["*/*telemetry*", "*/*otlp*"],

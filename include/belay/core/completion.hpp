@@ -228,6 +228,9 @@ public:
         static_assert(std::is_nothrow_invocable_v<std::decay_t<F>&, std::optional<V>>,
                       "Completion: the function must be noexcept, because the destructor of a "
                       "Completion calls it");
+        static_assert(std::is_void_v<std::invoke_result_t<std::decay_t<F>&, std::optional<V>>>,
+                      "Completion: the function must return void, because a result would be "
+                      "ignored and a coroutine would never run");
     }
     Completion(Completion&&) noexcept = default;
     /// Drops the completion that is replaced.

@@ -18,11 +18,12 @@ namespace belay { inline namespace BELAY_ABI {
 /// Keeps several connections to one service open, and leases them to borrowers.
 ///
 /// If connections are down, one of them, the scout, dials by its policy. The others wait until it
-/// has connected. While a connection is open, dials that are under way are not aborted. A failure
-/// at one of several Endpoints does not make another connection wait. If a leased connection proves
-/// to be dead, idle connections without a later sign of life are suspect. Suspect connections are
-/// not leased. They are opened anew when the scout is connected, unless they have given a sign of
-/// life before.
+/// has connected. While a connection is open, dials that are under way are not aborted. While
+/// one is open, a failure at one of several Endpoints also makes no other connection wait.
+///
+/// If a leased connection proves to be dead, idle connections without a later sign of life are
+/// suspect. Suspect connections are not leased. They are opened anew when the scout is connected,
+/// unless they have given a sign of life before.
 ///
 /// It is a machine: attach it to a driver. Each connection has a copy of the transport and of the
 /// policy. The observer may call everything in its hooks, and may destroy the pool.

@@ -197,7 +197,7 @@ public:
     /// Returns the bytes of all records, in the files and not written yet. Acknowledged records
     /// count until their file is deleted.   Complexity: O(1).
     [[nodiscard]] std::uint64_t bytes() const noexcept { return log_->bytes(); }
-    /// Returns the size of a file, by which `bytes` falls at most at a time.
+    /// Returns the size of a new file. `bytes` falls only by whole files.
     [[nodiscard]] std::size_t segment_bytes() const noexcept {
         return log_->options().segment_bytes;
     }

@@ -59,7 +59,7 @@ namespace detail {
 struct JournalOptions {
     Flush flush = Flush::group;
     /// The size of a segment file, reserved when it is made; 4 KiB to 1 GiB. Existing segments keep
-    /// their size.
+    /// their size. If the last one is larger, opening continues in a new one of this size.
     std::size_t segment_bytes = std::size_t{16} << 20;
     /// The maximum size of an operation that `append` accepts. Longer ones in the journal stay
     /// readable.

@@ -107,7 +107,8 @@ public:
 
     /// Begins `run` with an opening record in this segment. The record replaces the older of two
     /// openings at its end. If there is no space, the run begins in a new segment. Clears up to
-    /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
+    /// `garbage_end`, where the remains of an unfinished write end. Then continues in a new segment
+    /// if this one is larger than the options say. Owner; at opening.
     [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end) {
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
@@ -131,6 +132,12 @@ public:
             error = roll(run);
         }
         run_ = run;
+        // A limit of bytes relies on files of the size in the options. Without space for another
+        // file, this one is filled first.
+        if (!error && segment_bytes() > options_.segment_bytes) {
+            static_cast<void>(roll(run));
+            error = writer_.failed();
+        }
         return error;
     }
 

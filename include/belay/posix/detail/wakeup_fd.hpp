@@ -65,7 +65,8 @@ public:
         std::uint64_t count = 0;
         while (::read(in_, &count, sizeof count) < 0 && errno == EINTR) {
         }
-        signalled_.store(false, std::memory_order_release);
+        // Acquires what threads did before a signal() that wrote nothing.
+        static_cast<void>(signalled_.exchange(false, std::memory_order_acq_rel));
     }
     [[nodiscard]] int descriptor() const noexcept { return in_; }
 
