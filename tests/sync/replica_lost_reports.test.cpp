@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/sync/replica_rig.hpp"
@@ -138,4 +139,46 @@ TEST_CASE("Replica reports the loss of a store in whose copy its own was empty",
     REQUIRE(rig.device.start());
     CHECK(rig.device.replica->sync(rig.server).lost);
     CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+}
+
+TEST_CASE("Replica restores a removal that a restored store has lost if it has no other element",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::restores, "this device"};
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(7)}};
+    REQUIRE(rig.processor.process_batch("s", rig.server.batches.at(0)).success);
+    REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE(rig.device.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+    REQUIRE(rig.device.view().empty());
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(7), .epoch = 2}};
+    REQUIRE(rig.processor.process_batch("s", rig.server.batches.at(0)).success);
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->elements == 1);
+    CHECK(report.restored == std::vector<std::string>{"a"});
+    CHECK(rig.store.find({"s", "a"})->presence == part::Presence::removed);
+    CHECK(rig.device.view().empty());
+}
+
+TEST_CASE("Replica without elements begins again after a part of another store's copy",
+          "[sync][replica][regression]") {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            SharedWall{&time}};
+    LossyServer server{processor};
+    server.page_size = 1;
+    Device<> device{1, SharedWall{&time}, {.other_store = OtherStore::copies}};
+    REQUIRE_FALSE(device.replica->sync(server).error);  // of an empty store
+    store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    REQUIRE(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
+    REQUIRE(processor.process_batch("s", Ops{add("b", "1", stamp(2))}).success);
+    server.lose_in = 3;  // the second page
+    REQUIRE(device.replica->sync(server).error == SyncErrc::unanswered);
+    REQUIRE(device.view().size() == 1);
+    store = Memory{MemoryStoreOptions{.id = id_of(7)}};
+    CHECK_FALSE(device.replica->sync(server).error);
+    CHECK(device.view().empty());
 }

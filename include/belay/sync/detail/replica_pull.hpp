@@ -187,7 +187,9 @@ private:
         position_.has_lost = position_.has_lost || is_other;
         const Result<bool> is_empty = copy_.is_empty();
         if (!is_empty) return is_empty.error();
-        of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
+        // With a cursor, tombstones here may be later than what the store has.
+        const bool is_first = position_.is_first && *is_empty;
+        of_ = is_first ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
         copied_.clear();
         unreadable_after_.reset();
         ++position_.copies;
@@ -302,7 +304,7 @@ private:
     [[nodiscard]] std::error_code note_change(const Change& change, Report& report) {
         context_.clock.saw(change.stamp);
         part::ElementState local;
-        if (!position_.is_first || of_ != Of::first_copy) {
+        if (of_ != Of::first_copy) {
             const auto found = store_.find({context_.options.session, change.id});
             if (!found) return found.error();
             local = *found;
