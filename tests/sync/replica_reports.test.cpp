@@ -104,6 +104,31 @@ TEST_CASE("Replica reports an edit once after its report was not read",
     CHECK(phone.replica->sync(server).replaced.empty());
 }
 
+TEST_CASE("Replica reports its version also if the one in its place has the same stamp",
+          "[sync][replica][regression]") {
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const Stamp mine = rig.store.find({"s", "a"})->stamp;
+    rig.write("a", "after");
+    CHECK_THROWS(phone.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(phone.start());
+    // A server may lift another edit of the phone to the stamp of the lost version.
+    const part::WriteMark mark{mine, fresh_id(), 0, {}};
+    const bool removes = GENERATE(false, true);
+    if (removes) {
+        REQUIRE_FALSE(phone.store.remove({phone.options.session, "a"}, mark));
+    } else {
+        REQUIRE_FALSE(phone.store.add({phone.options.session, "a"}, "lifted", mark));
+    }
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "mine");
+    CHECK(report.replaced[0].now.value.value_or("-") == (removes ? "-" : "lifted"));
+}
+
 TEST_CASE("Replica lists a rebased element again after its report was not read",
           "[sync][replica][regression]") {
     ReportRig<> rig;
