@@ -48,11 +48,13 @@ TEST_CASE("Replica reports a lost store after a crash at each operation before i
     const auto choice = GENERATE(OtherStore::copies, OtherStore::restores);
     const auto author = GENERATE(as<std::string>{}, "this device", "others");
     const bool has_edit = GENERATE(false, true);
-    CAPTURE(author, has_edit);
+    const bool is_empty = GENERATE(false, true);
+    CAPTURE(author, has_edit, is_empty);
     bool all = false;
     for (std::uint64_t at = 1; !all; ++at) {
         CAPTURE(at);
         LossRig rig{choice, author};
+        if (is_empty) rig.store = Memory{MemoryStoreOptions{.id = id_of(8)}};
         if (has_edit) REQUIRE(rig.device.replica->edit(AddElement<std::string>{"c", "1"}));
         const std::uint64_t end = rig.device.disk.operations() + at;
         rig.device.disk.halt_at(end);
@@ -76,6 +78,7 @@ TEST_CASE("Replica reports a lost store after a crash at each operation before i
         REQUIRE(report.lost);
         CHECK(report.lost->last_change == 1);
         CHECK(report.lost->first_change == 1);
+        CHECK(report.lost->elements == 1);
         CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
         REQUIRE(rig.device.start());
         CHECK_FALSE(rig.device.replica->sync(rig.server).lost);

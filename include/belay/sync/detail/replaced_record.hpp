@@ -112,10 +112,12 @@ public:
         if (Record::is_reported(bytes)) {
             unread_.clear();
             unread_loss_.clear();
+            noted_loss_.clear();
             return true;
         }
         if (Record::is_lost(bytes)) {
             unread_loss_.assign(bytes.begin(), bytes.end());
+            noted_loss_ = unread_loss_;
             last_ = number;
             return true;
         }
@@ -135,11 +137,17 @@ public:
         unread_loss_.clear();
     }
 
+    /// Returns whether the log has a loss that is in no report that was read.
+    [[nodiscard]] bool has_loss() const noexcept { return !noted_loss_.empty(); }
+
     /// Appends the loss of the server's store. It is durable after the next commit.
     template <class Log, class Lost>
     [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost) {
         Record::encode_lost(lost, record_);
-        return append(log);
+        if (record_ == noted_loss_) return {};
+        const std::error_code error = append(log);
+        if (!error) noted_loss_ = record_;
+        return error;
     }
     /// Appends a version that is being replaced. It is durable after the next commit.
     template <class Log, class Codec>
@@ -158,6 +166,7 @@ public:
             if (const std::error_code error = log.commit()) return error;
         }
         last_ = 0;
+        noted_loss_.clear();
         return {};
     }
 
@@ -174,6 +183,7 @@ private:
 
     std::vector<Change> unread_{};
     Bytes unread_loss_{};     // its record; empty: there is none
+    Bytes noted_loss_{};      // that of the last one in the log
     std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
     Bytes record_{};
     Bytes scratch_{};

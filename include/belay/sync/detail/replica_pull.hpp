@@ -76,7 +76,8 @@ private:
         part::StoreCursor cursor{};
         bool is_first = false;  // nothing was received before
         int copies = 0;
-        bool has_lost = false;  // changes before it, and the log does not have the loss yet
+        bool has_lost = false;    // changes before it, and the log does not have the loss yet
+        bool is_counted = false;  // the elements that are gone: a copy ended before its cursor
     };
 
     template <class Server, class Report>
@@ -128,7 +129,9 @@ private:
         Page absent;
         for (const Change& one : gone) {
             absent.changes.push_back({one.id, Stamp{}, std::nullopt});
-            if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
+            if (of_ == Of::other_copy && !position_.is_counted) {
+                count_lost(one.stamp, *report.lost);
+            }
         }
         if (const auto error = prepare(absent, report)) return error;
         if (std::exchange(position_.has_lost, false)) {
@@ -161,7 +164,11 @@ private:
             for (const Change& change : page.changes) copied_.insert(change.id);
         }
         if (const auto error = note_unreadable(page)) return error;
-        if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
+        // An empty page of another store notes that there are elements of two histories.
+        if (of_ != Of::other_copy && page.changes.empty() &&
+            page.next.changes == position_.had.changes) {
+            return {};
+        }
         if (of_ == Of::other_copy) {
             if (const auto error = note_lost(page, *report.lost)) return error;
         }
@@ -175,9 +182,12 @@ private:
                               (page.other_history || page.next.store != position_.had.store ||
                                page.next.copied_at < position_.had.changes);
         if (is_other && !position_.has_lost) {
-            // One that is there already is an earlier loss, which was not reported before.
+            // One that is there already was not reported before. It is this one if only the end of
+            // its copy is not here, and an earlier one else.
+            position_.is_counted =
+                report.lost && replaced_.has_loss() && position_.had.seen == Copy::no_history;
             if (!report.lost) report.lost.emplace();
-            note_range(page, *report.lost);
+            if (!position_.is_counted) note_range(page, *report.lost);
         }
         if (is_other && context_.options.other_store == OtherStore::stops) {
             return SyncErrc::other_store;
