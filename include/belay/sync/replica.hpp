@@ -442,8 +442,8 @@ private:
         const Result<Stamp> latest = latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max(*latest, detail::last_stamp(edits_, place));
-        detail::ElementClock clock{clock_, [&] { return lost_of(element); }};
-        const auto stamp = clock.stamp_above(seen);
+        detail::EditClock clock{clock_, [this](std::string_view of) { return lost_of(of); }};
+        const auto stamp = clock.stamp_above(seen, element);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};
