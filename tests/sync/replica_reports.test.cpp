@@ -194,3 +194,34 @@ TEST_CASE("Replica gives no edit the stamp of its version that a restored store 
     CHECK(phone.view()["a"] == "mine");
     CHECK(laptop.view()["a"] == (report.conflicts.empty() ? "of the laptop" : "mine"));
 }
+
+TEST_CASE("Replica reports no edit over a version of it that was here again",
+          "[sync][replica][regression]") {
+    int noted = 0;
+    for (std::uint64_t call = 1; call < 20; ++call) {
+        CAPTURE(call);
+        ReportRig<> rig;
+        Device<> phone{1, {&rig.time}};
+        REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        const Stamp mine = rig.store.find({"s", "a"})->stamp;
+        rig.write("a", "after");
+        phone.store.fail_in = call;
+        const auto failed = phone.replica->sync(rig.server);
+        phone.store.fail_in = 0;
+        REQUIRE(phone.start());
+        if (!failed.error || phone.view()["a"] != "mine") continue;
+        noted += failed.replaced.empty() ? 0 : 1;
+        // Another device restores it.
+        REQUIRE_FALSE(rig.store.add({"s", "a"}, "mine", {mine, fresh_id(), 0, {}}));
+        const auto restored = phone.replica->sync(rig.server);
+        REQUIRE_FALSE(restored.error);
+        CHECK(restored.replaced.empty());
+        rig.time += 1s;
+        REQUIRE(phone.replica->edit(ReportedText{"a", "again"}));
+        const auto report = phone.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.replaced.empty());
+    }
+    CHECK(noted > 0);
+}

@@ -166,6 +166,7 @@ public:
             if (const std::error_code error = log.commit()) return error;
         }
         last_ = 0;
+        unread_.clear();
         noted_loss_.clear();
         return {};
     }
