@@ -225,3 +225,26 @@ TEST_CASE("Replica reports no edit over a version of it that was here again",
     }
     CHECK(noted > 0);
 }
+
+TEST_CASE("Replica notes a version once while its syncs fail", "[sync][replica][regression]") {
+    int noted = 0;
+    for (std::uint64_t call = 1; call < 20; ++call) {
+        CAPTURE(call);
+        ReportRig<> rig;
+        Device<> phone{1, {&rig.time}};
+        REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        rig.write("a", "after");
+        const std::uint64_t before = phone.journal->last();
+        for (int i = 0; i < 5; ++i) {
+            phone.store.fail_in = call;
+            const auto failed = phone.replica->sync(rig.server);
+            phone.store.fail_in = 0;
+            if (!failed.error) break;
+            CHECK(phone.journal->last() <= before + 1);
+            noted += phone.journal->last() == before ? 0 : 1;
+            if (i == 2) REQUIRE(phone.start());
+        }
+    }
+    CHECK(noted > 0);
+}
