@@ -4,7 +4,9 @@
 // with a restored store, or after it; then the program starts again.
 #include <belay/sync/replica.hpp>
 
+#include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -184,4 +186,31 @@ TEST_CASE("Replica without elements begins again after a part of another store's
     store = Memory{MemoryStoreOptions{.id = id_of(7)}};
     CHECK_FALSE(device.replica->sync(server).error);
     CHECK(device.view().empty());
+}
+
+TEST_CASE("Replica compares a second copy of a sync, too, with the store that was lost",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::restores, "this device"};
+    struct {
+        Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig.server.send(batch); }
+        auto changes(const part::StoreCursor& since) {
+            // After the first page, the store has forgotten what the cursor needs.
+            if (questions++ == 1) return rig.server.changes(part::StoreCursor{});
+            return rig.server.changes(since);
+        }
+        LossRig& rig;
+        std::uint64_t questions = 0;
+    } server{rig};
+    rig.server.page_size = 1;
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(7), .epoch = 2}};
+    const Ops others{add("x", "1", stamp(3)), add("y", "1", stamp(4))};
+    REQUIRE(rig.processor.process_batch("s", others).success);
+    const auto report = rig.device.replica->sync(server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->elements == 1);
+    CHECK(std::count(report.restored.begin(), report.restored.end(), "a") == 1);
+    CHECK(rig.device.view().count("a") == 1);
+    CHECK(rig.store.find({"s", "a"})->presence == part::Presence::live);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).copied);
 }

@@ -178,9 +178,11 @@ private:
     }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
-        const bool is_other = position_.had.store != no_id &&
-                              (page.other_history || page.next.store != position_.had.store ||
-                               page.next.copied_at < position_.had.changes);
+        // Also if a second copy of this sync follows that of another store.
+        const bool is_other =
+            position_.has_lost || (position_.had.store != no_id &&
+                                   (page.other_history || page.next.store != position_.had.store ||
+                                    page.next.copied_at < position_.had.changes));
         if (is_other && !position_.has_lost) {
             // One that is there already was not reported before. It is this one if only the end of
             // its copy is not here, and an earlier one else.
@@ -194,7 +196,7 @@ private:
         }
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
-        position_.has_lost = position_.has_lost || is_other;
+        position_.has_lost = is_other;
         const Result<bool> is_empty = copy_.is_empty();
         if (!is_empty) return is_empty.error();
         // With a cursor, tombstones here may be later than what the store has.
