@@ -248,3 +248,38 @@ TEST_CASE("Replica notes a version once while its syncs fail", "[sync][replica][
     }
     CHECK(noted > 0);
 }
+
+TEST_CASE("Replica reports its later removal of what was removed that was undone after a copy",
+          "[sync][replica][regression]") {
+    const bool fails_after_copy = GENERATE(false, true);
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE_FALSE(rig.store.remove({"s", "a"}, {{rig.time, 0, id_of(99)}, fresh_id(), 0, {}}));
+    // It was offline when the other removal was made, and has it now.
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    rig.server.lose_in = 5;  // the answer with the removal
+    REQUIRE(phone.replica->sync(rig.server).error == SyncErrc::unanswered);
+    // The server forgets the removals, so its next answer is a copy.
+    REQUIRE_FALSE(rig.store.expire(rig.time + 24h * 400));
+    if (fails_after_copy) {
+        rig.server.lose_in = 5;
+        const auto failed = phone.replica->sync(rig.server);
+        CHECK(failed.error == SyncErrc::unanswered);
+        CHECK(failed.copied);
+    }
+    const auto first = phone.replica->sync(rig.server);
+    CHECK_FALSE(first.error);
+    CHECK(first.copied != fails_after_copy);
+    CHECK(phone.replica->waiting() == 0);
+    rig.time += 24h * 400;
+    rig.write("a", "again");
+    const auto report = phone.replica->sync(rig.server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK_FALSE(report.replaced[0].mine.value);
+    CHECK(report.replaced[0].now.value == "again");
+}

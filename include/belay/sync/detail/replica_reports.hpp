@@ -103,10 +103,10 @@ public:
             const auto local = store_.find(key);
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live &&
-                (local->stamp.origin == no_id ||
-                 (report.copied && local->stamp < operation.stamp))) {
-                // A copy, of this sync or of one that failed, has no removals. An edit that adds
-                // the element again saw this one, and this replica reports that.
+                (local->stamp.origin == no_id || local->stamp < operation.stamp)) {
+                // A copy, of this sync or of one before, has no removals, and the one here may be
+                // an earlier one of another author. An edit that adds the element again may have
+                // seen this one, and this replica reports that.
                 if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;
