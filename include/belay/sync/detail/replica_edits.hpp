@@ -523,7 +523,7 @@ template <class Edits>
     Stamp latest;
     for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
         const auto& edit = edits.all().at(at);
-        if (edit.state == EditState::rejected &&
+        if (edit.state == EditState::rejected && latest < edit.operation.stamp &&
             may_be_lifted(edits, last, edit.operation, other)) {
             latest = std::max(latest, edit.operation.stamp);
         }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>      // std::max
+#include <cstddef>        // std::size_t
 #include <functional>     // std::less
 #include <map>            // std::map
 #include <optional>       // std::nullopt
@@ -77,7 +78,7 @@ private:
         bool is_first = false;  // nothing was received before
         int copies = 0;
         bool has_lost = false;    // changes before it, and the log does not have the loss yet
-        bool is_counted = false;  // the elements that are gone: a copy ended before its cursor
+        std::size_t counted = 0;  // lost elements: by a copy that ended before its cursor was here
     };
 
     template <class Server, class Report>
@@ -129,7 +130,10 @@ private:
         Page absent;
         for (const Change& one : gone) {
             absent.changes.push_back({one.id, Stamp{}, std::nullopt});
-            if (of_ == Of::other_copy && !position_.is_counted) {
+            if (of_ != Of::other_copy) continue;
+            if (position_.counted != 0) {
+                --position_.counted;
+            } else {
                 count_lost(one.stamp, *report.lost);
             }
         }
@@ -186,10 +190,14 @@ private:
         if (is_other && !position_.has_lost) {
             // One that is there already was not reported before. It is this one if only the end of
             // its copy is not here, and an earlier one else.
-            position_.is_counted =
+            const bool is_counted =
                 report.lost && replaced_.has_loss() && position_.had.seen == Copy::no_history;
             if (!report.lost) report.lost.emplace();
-            if (!position_.is_counted) note_range(page, *report.lost);
+            if (is_counted) {
+                position_.counted = report.lost->elements;
+            } else {
+                note_range(page, *report.lost);
+            }
         }
         if (is_other && context_.options.other_store == OtherStore::stops) {
             return SyncErrc::other_store;
