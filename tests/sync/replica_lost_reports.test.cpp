@@ -4,8 +4,11 @@
 // with a restored store, or after it; then the program starts again.
 #include <belay/sync/replica.hpp>
 
+#include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/sync/replica_rig.hpp"
@@ -47,11 +50,13 @@ TEST_CASE("Replica reports a lost store after a crash at each operation before i
     const auto choice = GENERATE(OtherStore::copies, OtherStore::restores);
     const auto author = GENERATE(as<std::string>{}, "this device", "others");
     const bool has_edit = GENERATE(false, true);
-    CAPTURE(author, has_edit);
+    const bool is_empty = GENERATE(false, true);
+    CAPTURE(author, has_edit, is_empty);
     bool all = false;
     for (std::uint64_t at = 1; !all; ++at) {
         CAPTURE(at);
         LossRig rig{choice, author};
+        if (is_empty) rig.store = Memory{MemoryStoreOptions{.id = id_of(8)}};
         if (has_edit) REQUIRE(rig.device.replica->edit(AddElement<std::string>{"c", "1"}));
         const std::uint64_t end = rig.device.disk.operations() + at;
         rig.device.disk.halt_at(end);
@@ -75,6 +80,7 @@ TEST_CASE("Replica reports a lost store after a crash at each operation before i
         REQUIRE(report.lost);
         CHECK(report.lost->last_change == 1);
         CHECK(report.lost->first_change == 1);
+        CHECK(report.lost->elements == 1);
         CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
         REQUIRE(rig.device.start());
         CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
@@ -138,4 +144,73 @@ TEST_CASE("Replica reports the loss of a store in whose copy its own was empty",
     REQUIRE(rig.device.start());
     CHECK(rig.device.replica->sync(rig.server).lost);
     CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+}
+
+TEST_CASE("Replica restores a removal that a restored store has lost if it has no other element",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::restores, "this device"};
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(7)}};
+    REQUIRE(rig.processor.process_batch("s", rig.server.batches.at(0)).success);
+    REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE(rig.device.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+    REQUIRE(rig.device.view().empty());
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(7), .epoch = 2}};
+    REQUIRE(rig.processor.process_batch("s", rig.server.batches.at(0)).success);
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->elements == 1);
+    CHECK(report.restored == std::vector<std::string>{"a"});
+    CHECK(rig.store.find({"s", "a"})->presence == part::Presence::removed);
+    CHECK(rig.device.view().empty());
+}
+
+TEST_CASE("Replica without elements begins again after a part of another store's copy",
+          "[sync][replica][regression]") {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.id = id_of(7)}};
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            SharedWall{&time}};
+    LossyServer server{processor};
+    server.page_size = 1;
+    Device<> device{1, SharedWall{&time}, {.other_store = OtherStore::copies}};
+    REQUIRE_FALSE(device.replica->sync(server).error);  // of an empty store
+    store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    REQUIRE(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
+    REQUIRE(processor.process_batch("s", Ops{add("b", "1", stamp(2))}).success);
+    server.lose_in = 3;  // the second page
+    REQUIRE(device.replica->sync(server).error == SyncErrc::unanswered);
+    REQUIRE(device.view().size() == 1);
+    store = Memory{MemoryStoreOptions{.id = id_of(7)}};
+    CHECK_FALSE(device.replica->sync(server).error);
+    CHECK(device.view().empty());
+}
+
+TEST_CASE("Replica compares a second copy of a sync, too, with the store that was lost",
+          "[sync][replica][regression]") {
+    LossRig rig{OtherStore::restores, "this device"};
+    struct {
+        Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig.server.send(batch); }
+        auto changes(const part::StoreCursor& since) {
+            // After the first page, the store has forgotten what the cursor needs.
+            if (questions++ == 1) return rig.server.changes(part::StoreCursor{});
+            return rig.server.changes(since);
+        }
+        LossRig& rig;
+        std::uint64_t questions = 0;
+    } server{rig};
+    rig.server.page_size = 1;
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(7), .epoch = 2}};
+    const Ops others{add("x", "1", stamp(3)), add("y", "1", stamp(4))};
+    REQUIRE(rig.processor.process_batch("s", others).success);
+    const auto report = rig.device.replica->sync(server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->elements == 1);
+    CHECK(std::count(report.restored.begin(), report.restored.end(), "a") == 1);
+    CHECK(rig.device.view().count("a") == 1);
+    CHECK(rig.store.find({"s", "a"})->presence == part::Presence::live);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).copied);
 }

@@ -112,3 +112,27 @@ TEST_CASE("Replica gives no edit the stamp of a dropped one that a restored stor
     REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
     rig.check_edit_is_reported();
 }
+
+TEST_CASE("Replica gives no edit the stamp of one that was put above a lost version",
+          "[sync][replica][regression]") {
+    LostStampRig rig{true};
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    REQUIRE(rig.phone.view()["a"] == "before");
+    RefusingServer refusing{rig};
+    const bool drops = GENERATE(false, true);
+    const bool restarts = GENERATE(false, true);
+    const auto refused_stamp = [&] {
+        REQUIRE(rig.phone.replica->edit(UpdatedText{"a", "mine"}));
+        REQUIRE_FALSE(rig.phone.replica->sync(refusing).error);
+        const auto kept = rig.phone.replica->kept();
+        REQUIRE_FALSE(kept.empty());
+        if (drops) REQUIRE_FALSE(rig.phone.replica->drop(kept.back().operation.id));
+        if (restarts) REQUIRE(rig.phone.start());
+        return kept.back().operation.stamp;
+    };
+    const Stamp first = refused_stamp();
+    CHECK(rig.lost < first);
+    const Stamp second = refused_stamp();
+    CHECK(first < second);
+    CHECK(second < refused_stamp());
+}

@@ -104,6 +104,31 @@ TEST_CASE("Replica reports an edit once after its report was not read",
     CHECK(phone.replica->sync(server).replaced.empty());
 }
 
+TEST_CASE("Replica reports its version also if the one in its place has the same stamp",
+          "[sync][replica][regression]") {
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const Stamp mine = rig.store.find({"s", "a"})->stamp;
+    rig.write("a", "after");
+    CHECK_THROWS(phone.replica->sync(rig.server, [](const auto&) { throw 1; }));
+    REQUIRE(phone.start());
+    // A server may lift another edit of the phone to the stamp of the lost version.
+    const part::WriteMark mark{mine, fresh_id(), 0, {}};
+    const bool removes = GENERATE(false, true);
+    if (removes) {
+        REQUIRE_FALSE(phone.store.remove({phone.options.session, "a"}, mark));
+    } else {
+        REQUIRE_FALSE(phone.store.add({phone.options.session, "a"}, "lifted", mark));
+    }
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK(report.replaced[0].mine.value == "mine");
+    CHECK(report.replaced[0].now.value.value_or("-") == (removes ? "-" : "lifted"));
+}
+
 TEST_CASE("Replica lists a rebased element again after its report was not read",
           "[sync][replica][regression]") {
     ReportRig<> rig;
@@ -168,4 +193,93 @@ TEST_CASE("Replica gives no edit the stamp of its version that a restored store 
     if (!report.overwrote.empty()) CHECK(report.overwrote[0].replaced.value == "mine");
     CHECK(phone.view()["a"] == "mine");
     CHECK(laptop.view()["a"] == (report.conflicts.empty() ? "of the laptop" : "mine"));
+}
+
+TEST_CASE("Replica reports no edit over a version of it that was here again",
+          "[sync][replica][regression]") {
+    int noted = 0;
+    for (std::uint64_t call = 1; call < 20; ++call) {
+        CAPTURE(call);
+        ReportRig<> rig;
+        Device<> phone{1, {&rig.time}};
+        REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        const Stamp mine = rig.store.find({"s", "a"})->stamp;
+        rig.write("a", "after");
+        phone.store.fail_in = call;
+        const auto failed = phone.replica->sync(rig.server);
+        phone.store.fail_in = 0;
+        REQUIRE(phone.start());
+        if (!failed.error || phone.view()["a"] != "mine") continue;
+        noted += failed.replaced.empty() ? 0 : 1;
+        // Another device restores it.
+        REQUIRE_FALSE(rig.store.add({"s", "a"}, "mine", {mine, fresh_id(), 0, {}}));
+        const auto restored = phone.replica->sync(rig.server);
+        REQUIRE_FALSE(restored.error);
+        CHECK(restored.replaced.empty());
+        rig.time += 1s;
+        REQUIRE(phone.replica->edit(ReportedText{"a", "again"}));
+        const auto report = phone.replica->sync(rig.server);
+        CHECK_FALSE(report.error);
+        CHECK(report.replaced.empty());
+    }
+    CHECK(noted > 0);
+}
+
+TEST_CASE("Replica notes a version once while its syncs fail", "[sync][replica][regression]") {
+    int noted = 0;
+    for (std::uint64_t call = 1; call < 20; ++call) {
+        CAPTURE(call);
+        ReportRig<> rig;
+        Device<> phone{1, {&rig.time}};
+        REQUIRE(phone.replica->edit(ReportedText{"a", "mine"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        rig.write("a", "after");
+        const std::uint64_t before = phone.journal->last();
+        for (int i = 0; i < 5; ++i) {
+            phone.store.fail_in = call;
+            const auto failed = phone.replica->sync(rig.server);
+            phone.store.fail_in = 0;
+            if (!failed.error) break;
+            CHECK(phone.journal->last() <= before + 1);
+            noted += phone.journal->last() == before ? 0 : 1;
+            if (i == 2) REQUIRE(phone.start());
+        }
+    }
+    CHECK(noted > 0);
+}
+
+TEST_CASE("Replica reports its later removal of what was removed that was undone after a copy",
+          "[sync][replica][regression]") {
+    const bool fails_after_copy = GENERATE(false, true);
+    ReportRig<> rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE_FALSE(rig.store.remove({"s", "a"}, {{rig.time, 0, id_of(99)}, fresh_id(), 0, {}}));
+    // It was offline when the other removal was made, and has it now.
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    rig.server.lose_in = 5;  // the answer with the removal
+    REQUIRE(phone.replica->sync(rig.server).error == SyncErrc::unanswered);
+    // The server forgets the removals, so its next answer is a copy.
+    REQUIRE_FALSE(rig.store.expire(rig.time + 24h * 400));
+    if (fails_after_copy) {
+        rig.server.lose_in = 5;
+        const auto failed = phone.replica->sync(rig.server);
+        CHECK(failed.error == SyncErrc::unanswered);
+        CHECK(failed.copied);
+    }
+    const auto first = phone.replica->sync(rig.server);
+    CHECK_FALSE(first.error);
+    CHECK(first.copied != fails_after_copy);
+    CHECK(phone.replica->waiting() == 0);
+    rig.time += 24h * 400;
+    rig.write("a", "again");
+    const auto report = phone.replica->sync(rig.server);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK_FALSE(report.replaced[0].mine.value);
+    CHECK(report.replaced[0].now.value == "again");
 }

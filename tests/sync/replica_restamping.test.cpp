@@ -75,6 +75,20 @@ TEST_CASE("Replica stamps edits anew whose clock was a year ahead, and was corre
     CHECK(rig.device.replica->clock().ahead() <= 1s);
 }
 
+TEST_CASE("Replica stamps edits of different elements anew in the order in which they were made",
+          "[sync][replica_restamping][regression]") {
+    FutureRig rig;
+    for (const char* const element : {"c", "a", "b", "c"}) rig.edit(element, "1");
+    const bool is_corrected = GENERATE(false, true);
+    if (is_corrected) rig.correct();
+    const auto report = rig.device.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.restamped.size() == 4);
+    for (std::size_t i = 1; i < 4; ++i) {
+        CHECK(report.restamped[i - 1].operation.stamp < report.restamped[i].operation.stamp);
+    }
+}
+
 TEST_CASE("Replica stamps edits anew while its clock is a year ahead",
           "[sync][replica_restamping]") {
     FutureRig rig;

@@ -153,7 +153,14 @@ struct Operation {
             }
             Stamp stamp = clock.stamp();
             if (floor && !(*floor < stamp)) {
-                const auto above = clock.stamp_above(*floor);
+                const auto above = [&] {
+                    // A clock may have a floor of its own for each element.
+                    if constexpr (requires { clock.stamp_above(*floor, element); }) {
+                        return clock.stamp_above(*floor, element);
+                    } else {
+                        return clock.stamp_above(*floor);
+                    }
+                }();
                 if (!above) return above.error();
                 stamp = *above;
             }

@@ -399,9 +399,14 @@ private:
     /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have
     /// lost it, so edits of other devices may name it.
     [[nodiscard]] std::error_code note_dropped(const operation_type& operation) {
-        if (!detail::is_next_above_seen(operation)) return {};
+        const std::string_view element = operation.element();
         Copy copy{store(), options_.session, bits_};
-        return copy.note_lost({std::string{operation.element()}, operation.stamp, std::nullopt});
+        const Result<Stamp> lost = copy.lost_version(element);
+        if (!lost) return lost.error();
+        const Result<Stamp> other = latest_of(element, *lost);
+        if (!other) return other.error();
+        if (!detail::may_be_lifted(edits_, edits_.last_of(element), operation, *other)) return {};
+        return copy.note_lost({std::string{element}, operation.stamp, std::nullopt});
     }
     /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
     [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {
@@ -437,8 +442,8 @@ private:
         const Result<Stamp> latest = latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max(*latest, detail::last_stamp(edits_, place));
-        detail::ElementClock clock{clock_, [&] { return lost_of(element); }};
-        const auto stamp = clock.stamp_above(seen);
+        detail::EditClock clock{clock_, [this](std::string_view of) { return lost_of(of); }};
+        const auto stamp = clock.stamp_above(seen, element);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};
@@ -463,7 +468,9 @@ private:
     [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
         const Result<Stamp> lost = Copy{store(), options_.session, bits_}.lost_version(element);
         if (!lost) return lost;
-        return std::max(*lost, detail::last_rejected(edits_, edits_.last_of(element)));
+        const Result<Stamp> other = latest_of(element, *lost);
+        if (!other) return other;
+        return std::max(*lost, detail::last_rejected(edits_, edits_.last_of(element), *other));
     }
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
         const auto found = store().find({options_.session, element});

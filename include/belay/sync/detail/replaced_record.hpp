@@ -6,6 +6,7 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
@@ -111,17 +112,21 @@ public:
     [[nodiscard]] bool read(BytesView bytes, std::uint64_t number, Codec& codec) {
         if (Record::is_reported(bytes)) {
             unread_.clear();
+            noted_.clear();
             unread_loss_.clear();
+            noted_loss_.clear();
             return true;
         }
         if (Record::is_lost(bytes)) {
             unread_loss_.assign(bytes.begin(), bytes.end());
+            noted_loss_ = unread_loss_;
             last_ = number;
             return true;
         }
         auto mine = Record::decode(bytes, codec);
         if (!mine) return false;
         unread_.push_back(std::move(*mine));
+        noted_.emplace(bytes.begin(), bytes.end());
         last_ = number;
         return true;
     }
@@ -135,18 +140,28 @@ public:
         unread_loss_.clear();
     }
 
+    /// Returns whether the log has a loss that is in no report that was read.
+    [[nodiscard]] bool has_loss() const noexcept { return !noted_loss_.empty(); }
+
     /// Appends the loss of the server's store. It is durable after the next commit.
     template <class Log, class Lost>
     [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost) {
         Record::encode_lost(lost, record_);
-        return append(log);
+        if (record_ == noted_loss_) return {};
+        const std::error_code error = append(log);
+        if (!error) noted_loss_ = record_;
+        return error;
     }
-    /// Appends a version that is being replaced. It is durable after the next commit.
+    /// Appends a version that is being replaced, unless the log has it since the last release. It
+    /// is durable after the next commit.
     template <class Log, class Codec>
     [[nodiscard]] std::error_code note(Log& log, const Change& mine, Codec& codec) {
         // A value that the codec rejects, or that is too long, was no edit of this replica.
-        if (!Record::encode(mine, codec, record_, scratch_)) return {};
-        return append(log);
+        if (!Record::encode(mine, codec, record_, scratch_) || noted_.count(record_) != 0)
+            return {};
+        const std::error_code error = append(log);
+        if (!error) noted_.insert(record_);
+        return error;
     }
     /// All are reported. The log is about to release the records up to `until`.
     template <class Log>
@@ -158,6 +173,9 @@ public:
             if (const std::error_code error = log.commit()) return error;
         }
         last_ = 0;
+        unread_.clear();
+        noted_.clear();
+        noted_loss_.clear();
         return {};
     }
 
@@ -173,8 +191,10 @@ private:
     }
 
     std::vector<Change> unread_{};
-    Bytes unread_loss_{};     // its record; empty: there is none
-    std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
+    std::set<Bytes> noted_{};  // the records of the versions in the log
+    Bytes unread_loss_{};      // its record; empty: there is none
+    Bytes noted_loss_{};       // that of the last one in the log
+    std::uint64_t last_ = 0;   // the number of the last record that is not reported; 0: none
     Bytes record_{};
     Bytes scratch_{};
 };

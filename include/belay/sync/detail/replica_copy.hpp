@@ -75,7 +75,7 @@ public:
         again,       ///< some of its changes are here, and the cursor is kept at the end
         copy,        ///< only what differs is a change, and the cursor is kept at the end
         other_copy,  ///< of another store, where a stamp may name another version
-        first_copy   ///< into an empty store
+        first_copy   ///< into an empty store without a cursor
     };
     /// Calls `visit(change)`, which returns a std::error_code, for each change that apply() makes.
     /// An element whose value cannot be read stays as it is.

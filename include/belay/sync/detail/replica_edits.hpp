@@ -499,21 +499,32 @@ template <class Edits>
     return {};
 }
 
-/// Returns whether the stamp of an edit is the next one above the version that its author saw. A
-/// later edit of that version may get it again.
-template <class Op>
-[[nodiscard]] bool is_next_above_seen(const Op& operation) noexcept {
-    return operation.saw && operation.kind() != OperationKind::interaction &&
-           operation.stamp == stamp_above(*operation.saw, operation.stamp.origin);
+/// Returns whether the stamp of an edit may be the next one above another one, so that a later edit
+/// may get it again. It is then no later in time than the version that its author saw, another edit
+/// of the element, or `other`: its latest lost or unreadable version.
+template <class Edits>
+[[nodiscard]] bool may_be_lifted(const Edits& edits, const std::uint64_t* last,
+                                 const typename Edits::Op& operation, const Stamp& other) {
+    if (operation.kind() == OperationKind::interaction) return false;
+    const WallTime wall = operation.stamp.wall;
+    if ((operation.saw && wall <= operation.saw->wall) || wall <= other.wall) return true;
+    for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
+        const auto& edit = edits.all().at(at);
+        if (edit.operation.id != operation.id && edit.operation.stamp.wall == wall) return true;
+        at = edit.before;
+    }
+    return false;
 }
 /// Returns the latest such stamp of the rejected edits of an element, from its last_of().
 /// Stamp{} if there is none.
 template <class Edits>
-[[nodiscard]] Stamp last_rejected(const Edits& edits, const std::uint64_t* last) {
+[[nodiscard]] Stamp last_rejected(const Edits& edits, const std::uint64_t* last,
+                                  const Stamp& other) {
     Stamp latest;
     for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
         const auto& edit = edits.all().at(at);
-        if (edit.state == EditState::rejected && is_next_above_seen(edit.operation)) {
+        if (edit.state == EditState::rejected && latest < edit.operation.stamp &&
+            may_be_lifted(edits, last, edit.operation, other)) {
             latest = std::max(latest, edit.operation.stamp);
         }
         at = edit.before;

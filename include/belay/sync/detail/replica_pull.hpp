@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>      // std::max
+#include <cstddef>        // std::size_t
 #include <functional>     // std::less
 #include <map>            // std::map
 #include <optional>       // std::nullopt
@@ -76,7 +77,8 @@ private:
         part::StoreCursor cursor{};
         bool is_first = false;  // nothing was received before
         int copies = 0;
-        bool has_lost = false;  // changes before it, and the log does not have the loss yet
+        bool has_lost = false;    // changes before it, and the log does not have the loss yet
+        std::size_t counted = 0;  // lost elements: by a copy that ended before its cursor was here
     };
 
     template <class Server, class Report>
@@ -128,7 +130,12 @@ private:
         Page absent;
         for (const Change& one : gone) {
             absent.changes.push_back({one.id, Stamp{}, std::nullopt});
-            if (of_ == Of::other_copy) count_lost(one.stamp, *report.lost);
+            if (of_ != Of::other_copy) continue;
+            if (position_.counted != 0) {
+                --position_.counted;
+            } else {
+                count_lost(one.stamp, *report.lost);
+            }
         }
         if (const auto error = prepare(absent, report)) return error;
         if (std::exchange(position_.has_lost, false)) {
@@ -161,7 +168,11 @@ private:
             for (const Change& change : page.changes) copied_.insert(change.id);
         }
         if (const auto error = note_unreadable(page)) return error;
-        if (page.changes.empty() && page.next.changes == position_.had.changes) return {};
+        // An empty page of another store notes that there are elements of two histories.
+        if (of_ != Of::other_copy && page.changes.empty() &&
+            page.next.changes == position_.had.changes) {
+            return {};
+        }
         if (of_ == Of::other_copy) {
             if (const auto error = note_lost(page, *report.lost)) return error;
         }
@@ -171,23 +182,34 @@ private:
     }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
-        const bool is_other = position_.had.store != no_id &&
-                              (page.other_history || page.next.store != position_.had.store ||
-                               page.next.copied_at < position_.had.changes);
+        // Also if a second copy of this sync follows that of another store.
+        const bool is_other =
+            position_.has_lost || (position_.had.store != no_id &&
+                                   (page.other_history || page.next.store != position_.had.store ||
+                                    page.next.copied_at < position_.had.changes));
         if (is_other && !position_.has_lost) {
-            // One that is there already is an earlier loss, which was not reported before.
+            // One that is there already was not reported before. It is this one if only the end of
+            // its copy is not here, and an earlier one else.
+            const bool is_counted =
+                report.lost && replaced_.has_loss() && position_.had.seen == Copy::no_history;
             if (!report.lost) report.lost.emplace();
-            note_range(page, *report.lost);
+            if (is_counted) {
+                position_.counted = report.lost->elements;
+            } else {
+                note_range(page, *report.lost);
+            }
         }
         if (is_other && context_.options.other_store == OtherStore::stops) {
             return SyncErrc::other_store;
         }
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
-        position_.has_lost = position_.has_lost || is_other;
+        position_.has_lost = is_other;
         const Result<bool> is_empty = copy_.is_empty();
         if (!is_empty) return is_empty.error();
-        of_ = *is_empty ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
+        // With a cursor, tombstones here may be later than what the store has.
+        const bool is_first = position_.is_first && *is_empty;
+        of_ = is_first ? Of::first_copy : is_other ? Of::other_copy : Of::copy;
         copied_.clear();
         unreadable_after_.reset();
         ++position_.copies;
@@ -302,7 +324,7 @@ private:
     [[nodiscard]] std::error_code note_change(const Change& change, Report& report) {
         context_.clock.saw(change.stamp);
         part::ElementState local;
-        if (!position_.is_first || of_ != Of::first_copy) {
+        if (of_ != Of::first_copy) {
             const auto found = store_.find({context_.options.session, change.id});
             if (!found) return found.error();
             local = *found;

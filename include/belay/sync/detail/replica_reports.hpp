@@ -4,13 +4,17 @@
 #pragma once
 
 #include <algorithm>     // std::any_of
-#include <cstddef>       // std::ptrdiff_t, std::size_t
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
 #include <functional>    // std::less
 #include <map>           // std::map, std::multimap
 #include <optional>      // std::nullopt, std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <system_error>  // std::error_code
+#include <tuple>         // std::tuple
 #include <utility>       // std::move
+#include <vector>        // std::erase_if, std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/sync/detail/replica_copy.hpp>
@@ -43,26 +47,13 @@ public:
     template <class Report>
     [[nodiscard]] std::error_code report_unread(Replaced& replaced, Report& report) {
         auto& unread = replaced.unread();
-        for (std::size_t i = unread.size(); i-- != 0;) {
-            Change& mine = unread[i];
-            const part::ElementKey key{context_.session, mine.id};
-            const auto local = store_.find(key);
-            if (!local) return local.error();
-            // The process ended before the change was here, or another device has restored the
-            // version. This sync may replace it.
-            if (local->stamp == mine.stamp) continue;
-            const bool is_listed =
-                std::any_of(report.replaced.begin(), report.replaced.end(), [&](const auto& one) {
-                    return one.mine.id == mine.id && one.mine.stamp == mine.stamp;
-                });
-            if (!is_listed) {
-                auto value = store_.read(key);
-                if (!value) return value.error();
-                std::string element = mine.id;
-                report.replaced.push_back(
-                    {std::move(mine), {std::move(element), local->stamp, std::move(*value)}});
-            }
-            unread.erase(unread.begin() + static_cast<std::ptrdiff_t>(i));
+        if (!unread.empty()) {
+            std::set<Version> listed;
+            for (const auto& one : report.replaced) listed.insert(version_of(one.mine));
+            const std::error_code error = list(unread, listed, report);
+            std::erase_if(unread,
+                          [&](const Change& mine) { return listed.count(version_of(mine)) != 0; });
+            if (error) return error;
         }
         replaced.take_unread_loss(report.lost);
         return {};
@@ -112,10 +103,10 @@ public:
             const auto local = store_.find(key);
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live &&
-                (local->stamp.origin == no_id ||
-                 (report.copied && local->stamp < operation.stamp))) {
-                // A copy, of this sync or of one that failed, has no removals. An edit that adds
-                // the element again saw this one, and this replica reports that.
+                (local->stamp.origin == no_id || local->stamp < operation.stamp)) {
+                // A copy, of this sync or of one before, has no removals, and the one here may be
+                // an earlier one of another author. An edit that adds the element again may have
+                // seen this one, and this replica reports that.
                 if (const std::error_code error = copy.put(mine())) return error;
             }
             const bool is_live = local->presence == part::Presence::live;
@@ -141,11 +132,38 @@ public:
     }
 
 private:
+    /// A server may give a lifted edit the stamp of a lost version, so a version is its contents,
+    /// too. A removal has none.
+    using Version = std::tuple<std::string, Stamp, std::optional<std::uint64_t>>;
+    [[nodiscard]] static Version version_of(const Change& one) {
+        std::optional<std::uint64_t> contents;
+        if (one.value) contents = hash_of_value(*one.value, 0);
+        return {one.id, one.stamp, contents};
+    }
+    /// Adds the unread versions that are not here any more to a report.
+    template <class Report>
+    [[nodiscard]] std::error_code list(const std::vector<Change>& unread, std::set<Version>& listed,
+                                       Report& report) {
+        for (const Change& mine : unread) {
+            if (listed.count(version_of(mine)) != 0) continue;
+            const part::ElementKey key{context_.session, mine.id};
+            const auto local = store_.find(key);
+            if (!local) return local.error();
+            auto value = store_.read(key);
+            if (!value) return value.error();
+            Change now{mine.id, local->stamp, std::move(*value)};
+            // The process ended before the change was here, or another device has restored the
+            // version. This sync may replace it.
+            if (version_of(now) == version_of(mine)) continue;
+            report.replaced.push_back({mine, std::move(now)});
+            listed.insert(version_of(mine));
+        }
+        return {};
+    }
     /// Returns whether a version has the stamp of an operation or a later one, as the server lifts
     /// it, and the same contents.
     [[nodiscard]] static bool is_version_of(const Change& version, const Op& operation) {
-        // A server that lifts an edit above a version ahead of its clock may give it the stamp that
-        // a lost version had, so the stamp alone is not enough.
+        // The stamp alone is not enough; see Version.
         if (version.stamp < operation.stamp) return false;
         if (operation.kind() == OperationKind::remove) return !version.value;
         return version.value &&

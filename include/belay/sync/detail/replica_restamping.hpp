@@ -5,7 +5,6 @@
 
 #include <algorithm>      // std::min
 #include <cstddef>        // std::size_t
-#include <map>            // std::map
 #include <optional>       // std::optional
 #include <set>            // std::set
 #include <string>         // std::string
@@ -29,20 +28,20 @@ struct LimitedWallClock {
     [[nodiscard]] WallTime now() const noexcept { return std::min(clock->wall_now(), limit); }
 };
 
-/// A clock for the edits of one element, none of which gets the stamp of a lost version.
+/// A clock for edits, none of which gets the stamp of a lost version of its element.
 ///
-/// `lost()` returns the latest stamp of such a version, as a Result. The time of the clock was in
-/// no stamp before, but the next stamp above `seen` may have been. Lost versions may be far ahead,
-/// so other edits are not put above them.
+/// `lost(element)` returns the latest stamp of such a version, as a Result. The time of the clock
+/// was in no stamp before, but the next stamp above `seen` may have been. Lost versions may be far
+/// ahead, so edits of other elements are not put above them.
 template <class Clock, class LostOf>
-class ElementClock {
+class EditClock {
 public:
-    ElementClock(Clock& clock, LostOf lost) : clock_{clock}, lost_{std::move(lost)} {}
+    EditClock(Clock& clock, LostOf lost) : clock_{clock}, lost_{std::move(lost)} {}
     [[nodiscard]] Stamp stamp() noexcept { return clock_.stamp(); }
-    [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen) {
+    [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen, std::string_view element) {
         const Result<Stamp> stamp = clock_.stamp_above(seen);
         if (!stamp || *stamp != detail::stamp_above(seen, clock_.origin())) return stamp;
-        const Result<Stamp> lost = lost_();
+        const Result<Stamp> lost = lost_(element);
         if (!lost) return lost;
         return *lost < *stamp ? stamp : clock_.stamp_above(*lost);
     }
@@ -113,29 +112,17 @@ public:
     }
 
 private:
-    /// Stamps the operations of each element anew. After an error, they are not to be used.
+    /// Stamps operations anew, in the order in which they were made.
     template <class Clock, class Bits, class LostOf>
     [[nodiscard]] std::error_code restamp(std::vector<Op>& operations, Clock& clock, Bits& bits,
                                           LostOf& lost_of) const {
-        std::map<std::string, std::vector<std::size_t>> of_element;
-        for (std::size_t i = 0; i < operations.size(); ++i) {
-            of_element[std::string{operations[i].element()}].push_back(i);
-        }
-        for (const auto& [element, places] : of_element) {
-            std::vector<Op> own;
-            for (const std::size_t at : places) own.push_back(std::move(operations[at]));
-            ElementClock element_clock{clock, [&, name = element]() -> Result<Stamp> {
-                                           const Result<Stamp> lost = lost_of(name);
-                                           // The server accepts no stamp above that one.
-                                           if (lost && lost->wall > limit_) return Stamp{};
-                                           return lost;
-                                       }};
-            if (const auto error = Op::restamp(own, element_clock, bits)) return error;
-            for (std::size_t i = 0; i < places.size(); ++i) {
-                operations[places[i]] = std::move(own[i]);
-            }
-        }
-        return {};
+        EditClock edit_clock{clock, [&](std::string_view element) -> Result<Stamp> {
+                                 const Result<Stamp> lost = lost_of(element);
+                                 // The server accepts no stamp above that one.
+                                 if (lost && lost->wall > limit_) return Stamp{};
+                                 return lost;
+                             }};
+        return Op::restamp(operations, edit_clock, bits);
     }
     /// An operation that changes a version that is ahead of the server's clock.
     struct Ahead {
