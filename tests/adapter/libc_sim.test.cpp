@@ -821,13 +821,14 @@ TEST_CASE("A failure in a job keeps its seed, its property and its reason",
             const bool in_job = getpid() != test;
             if (in_job && number == crashing) kill(getpid(), SIGKILL);
             const bool well = number != failing || !(in_job || again);
-            return world.require("well", std::string{well ? "" : "a reason"});
+            return world.require("well",
+                                 well ? std::string{} : std::string{"a reason\0 of bytes", 18});
         });
         CHECK(report.failing.has_value() == again);
         CHECK(report.seeds_run >= (fails == 6 ? 3 : 10));
         return report.problem;
     };
-    const std::string fails = "seed 6 failed in a process: require \"well\": a reason";
+    const std::string fails = "seed 6 failed in a process: require \"well\": a reason  of bytes";
     CHECK(problem_of(6, 0, false).find(fails) == 0);
     const std::string crash = "a job has ended without a result, in seed 5: signal 9";
     CHECK(problem_of(0, 5, false).find(crash) == 0);
@@ -1695,6 +1696,29 @@ TEST_CASE("fflush of all streams in a program loses nothing of another one",
     p.world.run_for(3s);
     CHECK(Programs::exit_code(other) == 0);
     CHECK(size(other) == 14);
+}
+
+TEST_CASE("A full disk is reported for what the test flushed outside of a program",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        FILE* const f = fopen("/log", "w");
+        CHECK(fputs("kept", f) >= 0);
+        sleep(2);
+        CHECK(fflush(f) == EOF);  // the disk is full
+        CHECK(errno == ENOSPC);
+        sleep(2);
+        CHECK(fputs(" and more", f) >= 0);
+        CHECK(fclose(f) == 0);
+    });
+    p.world.run_for(1s);
+    fflush(nullptr);
+    host.disk().limit_bytes(2);
+    p.world.run_for(2s);
+    host.disk().limit_bytes(1'000);
+    p.world.run_for(2s);
+    CHECK(Programs::exit_code(host) == 0);
+    CHECK(host.disk().open("log", belay::OpenMode::read)->size().value() == 13);
 }
 
 TEST_CASE("A program that is killed in a call of a stream keeps no lock",

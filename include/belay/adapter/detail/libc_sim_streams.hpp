@@ -77,12 +77,16 @@ public:
     }
     /// Writes what a stream has buffered, as fflush() does.
     static int flush(FILE* file) {
+        bool failed = false;
         for (Stream* const s : all()) {
             if (s->file != file) continue;
-            static_cast<void>(program_of(*s));
+            failed = program_of(*s) != nullptr && !s->kept.empty();
             break;
         }
-        return libc_real<"fflush", int>(file);
+        const int error = errno;
+        const int result = libc_real<"fflush", int>(file);
+        if (!failed) return result;
+        return errno = error, EOF;
     }
 
 private:
@@ -99,12 +103,14 @@ private:
     [[nodiscard]] static bool is_both(const char* mode) noexcept {
         return std::string_view{mode}.find('+') != std::string_view::npos;
     }
-    /// Returns the program that runs, if the stream is of it, after what was kept is written.
+    /// Returns the program that runs, if the stream is of it, after what was kept is written. After
+    /// an error, the rest stays.
     [[nodiscard]] static LibcProcess* program_of(Stream& s) {
         LibcProcess* const p = LibcProcess::current();
         if (p == nullptr || p->number() != s.program) return nullptr;
         const std::string kept = std::exchange(s.kept, {});
-        static_cast<void>(libc_calls::write_all(*p, s.fd, kept));
+        const std::size_t written = libc_calls::write_all(*p, s.fd, kept);
+        s.kept.insert(0, kept, written);
         return p;
     }
     static ssize_t read(void* cookie, char* out, std::size_t size) {
@@ -116,8 +122,10 @@ private:
     static ssize_t write(void* cookie, const char* bytes, std::size_t size) {
         auto& s = *static_cast<Stream*>(cookie);
         LibcProcess* const p = program_of(s);
-        if (p != nullptr)
+        if (p != nullptr) {
+            if (!s.kept.empty()) return 0;  // in their order
             return static_cast<ssize_t>(libc_calls::write_all(*p, s.fd, {bytes, size}));
+        }
         s.kept.append(bytes, size);
         return static_cast<ssize_t>(size);
     }
@@ -132,7 +140,9 @@ private:
     static int close(void* cookie) {
         auto* const s = static_cast<Stream*>(cookie);
         LibcProcess* const p = program_of(*s);
-        const int result = p != nullptr ? libc_calls::close(*p, s->fd) : 0;
+        const int error = errno;
+        int result = p != nullptr ? libc_calls::close(*p, s->fd) : 0;
+        if (p != nullptr && !s->kept.empty()) errno = error, result = -1;
         std::erase(all(), s);
         delete s;
         return result;

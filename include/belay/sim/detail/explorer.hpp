@@ -3,6 +3,7 @@
 /// Explorer: runs a body in many worlds, and explains the first failure.
 #pragma once
 
+#include <algorithm>    // std::replace
 #include <atomic>       // std::atomic
 #include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
@@ -287,10 +288,15 @@ private:
               std::uint64_t{report_.out_of_budget}, failing_seed_}) {
             out += std::to_string(n) + ' ';
         }
-        out += (failing_ ? failing_->property : "") + '\0';
-        out += (failing_ ? failing_->details : "") + '\0';
+        const auto add_text = [&out](std::string text) {
+            std::replace(text.begin(), text.end(), '\0', ' ');  // it ends a text here
+            out += text + '\0';
+        };
+        add_text(failing_ ? failing_->property : "");
+        add_text(failing_ ? failing_->details : "");
         for (const auto& [name, count] : report_.marks) {
-            out += std::to_string(count) + ' ' + name + '\0';
+            out += std::to_string(count) + ' ';
+            add_text(name);
         }
         return out;
     }
