@@ -134,7 +134,7 @@ TEMPLATE_TEST_CASE("A retry treats a requested wait of less than 0 as none",
     CHECK(sleeper.sleeps == Waits{1s});
 }
 
-TEMPLATE_TEST_CASE("A retry that ends while a breaker is open has its wait, whatever ended it",
+TEMPLATE_TEST_CASE("A retry that MaxElapsed ends before an attempt has the wait of an open breaker",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
