@@ -313,11 +313,14 @@ struct UnwrappedOutcome {
 private:
     static type valueless(R&& result, const std::optional<Failure>& failure,
                           const std::error_code& why) {
-        const Cause cause = failure ? failure->cause : Cause::none;
-        const Duration wait = failure ? failure->retry_after : Duration{};
         if constexpr (!ExpectedLike<R>) {
-            return type{error_of<Error>(failure, why), cause, wait};
+            const Failure reason = failure.value_or(Failure{});
+            return type{error_of<Error>(failure, why), reason.cause, reason.retry_after};
         } else {
+            // If a predicate found no failure, the result still has no value.
+            const Failure reason = failure ? *failure : detail::failure_without_value(result);
+            const Cause cause = reason.cause;
+            const Duration wait = reason.retry_after;
             Error error = result.error();
             if constexpr (std::constructible_from<bool, const Error&>) {
                 // A Result would have to have an error.
