@@ -55,6 +55,23 @@ struct Sent {
     [[nodiscard]] const Failure& error() const { return failure; }
 };
 
+// A result of a user's class, which has one member more than belay uses.
+struct Reply {
+    using value_type = double;
+    Failure failure;
+    std::string request_id{};
+    explicit Reply(Failure why) : failure{why} {}
+    explicit Reply(Failure why, std::string id) : failure{why}, request_id{std::move(id)} {}
+    [[nodiscard]] bool has_value() const { return failure.cause == Cause::none; }
+    [[nodiscard]] double operator*() const { return 1; }
+    [[nodiscard]] const Failure& error() const { return failure; }
+};
+struct MutableReply : Reply {
+    using Reply::error;
+    using Reply::Reply;
+    [[nodiscard]] Failure& error() { return failure; }
+};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
@@ -269,4 +286,25 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
     // A Failure is the whole verdict, with its wait.
     const auto at_once = [](const Result<int, Failure>&) { return Failure{Cause::refused}; };
     CHECK(retry(MaxAttempts{1}, sleeper, fails_if(result, at_once)).retry_after() == 0s);
+}
+
+TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    const auto same = TestType::run(
+        MaxAttempts{1}, sleeper, [&] { return Reply(busy, "first"); }, as_it_is);
+    CHECK(same.request_id == "first");
+    CHECK(same.error() == busy);
+    // The second answer requests no wait, and that of the first one is not over.
+    int calls = 0;
+    const auto twice = [&] {
+        return ++calls == 1 ? MutableReply(busy, "first")
+                            : MutableReply(Failure{Cause::overloaded}, "second");
+    };
+    const auto other = TestType::run(MaxAttempts{2}, sleeper, twice, as_it_is);
+    CHECK(calls == 2);
+    CHECK(other.request_id == "second");
+    CHECK(other.error() == busy);
 }

@@ -160,9 +160,17 @@ struct ExpectedOutcome {
         } else {
             if (result.has_value()) return failed(error_of<ErrorOf<R>>(failure, why));
             if constexpr (std::same_as<ErrorOf<R>, Failure>) {
-                Failure error = result.error();
-                error.retry_after = failure->retry_after;
-                return failed(std::move(error));
+                const Duration wait = failure->retry_after;
+                // A user's class may have more members than the value and the error.
+                if (result.error().retry_after == wait) return std::move(result);
+                if constexpr (std::same_as<decltype(result.error()), Failure&>) {
+                    result.error().retry_after = wait;
+                    return std::move(result);
+                } else {
+                    Failure error = result.error();
+                    error.retry_after = wait;
+                    return failed(std::move(error));
+                }
             } else {
                 return std::move(result);
             }
