@@ -56,19 +56,19 @@ struct Sent {
 };
 
 // A result of a user's class, which has one member more than belay uses.
-struct Reply {
+struct TracedResult {
     using value_type = double;
     Failure failure;
     std::string request_id{};
-    explicit Reply(Failure why) : failure{why} {}
-    explicit Reply(Failure why, std::string id) : failure{why}, request_id{std::move(id)} {}
+    explicit TracedResult(Failure why) : failure{why} {}
+    explicit TracedResult(Failure why, std::string id) : failure{why}, request_id{std::move(id)} {}
     [[nodiscard]] bool has_value() const { return failure.cause == Cause::none; }
     [[nodiscard]] double operator*() const { return 1; }
     [[nodiscard]] const Failure& error() const { return failure; }
 };
-struct MutableReply : Reply {
-    using Reply::error;
-    using Reply::Reply;
+struct MutableTracedResult : TracedResult {
+    using TracedResult::error;
+    using TracedResult::TracedResult;
     [[nodiscard]] Failure& error() { return failure; }
 };
 
@@ -294,14 +294,14 @@ TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was,
     sleeper.time = at(1h);
     const Failure busy{Cause::overloaded, 0, nullptr, 60s};
     const auto same = TestType::run(
-        MaxAttempts{1}, sleeper, [&] { return Reply(busy, "first"); }, as_it_is);
+        MaxAttempts{1}, sleeper, [&] { return TracedResult(busy, "first"); }, as_it_is);
     CHECK(same.request_id == "first");
     CHECK(same.error() == busy);
     // The second answer requests no wait, and that of the first one is not over.
     int calls = 0;
     const auto twice = [&] {
-        return ++calls == 1 ? MutableReply(busy, "first")
-                            : MutableReply(Failure{Cause::overloaded}, "second");
+        return ++calls == 1 ? MutableTracedResult(busy, "first")
+                            : MutableTracedResult(Failure{Cause::overloaded}, "second");
     };
     const auto other = TestType::run(MaxAttempts{2}, sleeper, twice, as_it_is);
     CHECK(calls == 2);
