@@ -46,6 +46,32 @@ std::vector<Duration> waits_around(F call) {
 }
 using Waits = std::vector<Duration>;
 
+// As std::expected<void, Failure>.
+struct Sent {
+    using value_type = void;
+    Failure failure;
+    explicit Sent(Failure why) : failure{why} {}
+    [[nodiscard]] bool has_value() const { return failure.cause == Cause::none; }
+    [[nodiscard]] const Failure& error() const { return failure; }
+};
+
+// A result of a user's class, which has one member more than belay uses.
+struct TracedResult {
+    using value_type = double;
+    Failure failure;
+    std::string request_id{};
+    explicit TracedResult(Failure why) : failure{why} {}
+    explicit TracedResult(Failure why, std::string id) : failure{why}, request_id{std::move(id)} {}
+    [[nodiscard]] bool has_value() const { return failure.cause == Cause::none; }
+    [[nodiscard]] double operator*() const { return 1; }
+    [[nodiscard]] const Failure& error() const { return failure; }
+};
+struct MutableTracedResult : TracedResult {
+    using TracedResult::error;
+    using TracedResult::TracedResult;
+    [[nodiscard]] Failure& error() { return failure; }
+};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
@@ -134,7 +160,7 @@ TEMPLATE_TEST_CASE("A retry treats a requested wait of less than 0 as none",
     CHECK(sleeper.sleeps == Waits{1s});
 }
 
-TEMPLATE_TEST_CASE("A retry that ends while a breaker is open has its wait, whatever ended it",
+TEMPLATE_TEST_CASE("A retry that MaxElapsed ends before an attempt has the wait of an open breaker",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
@@ -212,4 +238,73 @@ TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
             return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, 9s});
         });
     CHECK(rejected.error().retry_after == 9s);
+}
+
+TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that the peer requested",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    // The predicate returns `verdict` for each answer.
+    const auto check = [&](const auto& answer, auto verdict, Waits waits) {
+        AsyncSleeper sleeper;
+        sleeper.time = at(1h);
+        const auto classified = [&](auto fn) {
+            return fails_if(fn, [verdict](const decltype(answer())&) { return verdict; });
+        };
+        const auto outcome = TestType::run(once_more, sleeper, answer, classified);
+        CHECK_FALSE(outcome.has_value());
+        CHECK(detail::failure_without_value(outcome).retry_after == 60s);
+        if constexpr (std::same_as<decltype(outcome.error()), const Failure&>) {
+            CHECK(outcome.error().retry_after == 60s);
+        }
+        CHECK(sleeper.sleeps == waits);
+        // Without a retry, too.
+        ManualClock clock{at(1h)};
+        CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
+        const auto plain = Pipeline{Shared{breaker}}(sleeper, classified(answer));
+        CHECK(detail::failure_without_value(plain).retry_after == 60s);
+    };
+    const auto result = [&] { return Result<int, Failure>::failure(busy); };
+    const auto outcome = [&] { return Outcome<int, Failure>::failure(5, busy); };
+    const auto page = [&] {
+        return Outcome<HttpResponse>::failure(busy_for(60), {}, Cause::overloaded, 60s);
+    };
+    const auto nothing = [&] { return Sent{busy}; };
+    const auto check_all = [&](auto verdict, const Waits& waits) {
+        check(result, verdict, waits);
+        check(outcome, verdict, waits);
+        check(page, verdict, waits);
+        check(nothing, verdict, waits);
+    };
+    check_all(false, {});
+    check_all(Cause::none, {});
+    check_all(true, {60s});
+    check_all(Cause::refused, {60s});
+    // An Outcome whose failure is no failure to the predicate keeps its cause.
+    AsyncSleeper sleeper;
+    const auto fine = [](const Outcome<HttpResponse>&) { return false; };
+    CHECK(retry(once_more, sleeper, fails_if(page, fine)).cause() == Cause::overloaded);
+    // A Failure is the whole verdict, with its wait.
+    const auto at_once = [](const Result<int, Failure>&) { return Failure{Cause::refused}; };
+    CHECK(retry(MaxAttempts{1}, sleeper, fails_if(result, at_once)).retry_after() == 0s);
+}
+
+TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    const auto same = TestType::run(
+        MaxAttempts{1}, sleeper, [&] { return TracedResult(busy, "first"); }, as_it_is);
+    CHECK(same.request_id == "first");
+    CHECK(same.error() == busy);
+    // The second answer requests no wait, and that of the first one is not over.
+    int calls = 0;
+    const auto twice = [&] {
+        return ++calls == 1 ? MutableTracedResult(busy, "first")
+                            : MutableTracedResult(Failure{Cause::overloaded}, "second");
+    };
+    const auto other = TestType::run(MaxAttempts{2}, sleeper, twice, as_it_is);
+    CHECK(calls == 2);
+    CHECK(other.request_id == "second");
+    CHECK(other.error() == busy);
 }

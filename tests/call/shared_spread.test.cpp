@@ -299,6 +299,31 @@ TEST_CASE("Shared spreads the callers of a breaker that is held open before it e
     check_spread(breaker, turn, turn.now + 1s, 1s);
 }
 
+TEST_CASE("Shared spreads the callers of a breaker that is held open over at most a second",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    SECTION("when it opened before") { breaker.acquire().failure(); }
+    SECTION("when it opened and closed before") {
+        breaker.acquire().failure();
+        clock.advance(30s);
+        breaker.acquire().success();
+        REQUIRE(breaker.state() == BreakerState::closed);
+    }
+    auto isolation = breaker.isolate();
+    SECTION("when it has got other rules since then") {
+        breaker.set_rules(ConsecutiveFailures{1}, OpenFor{300s});
+    }
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    check_spread(breaker, turn, turn.now + 1s, 1s);
+    // When it opens after the hold, the spread is that of its rules.
+    isolation.end();
+    breaker.set_rules(ConsecutiveFailures{1}, OpenFor{5s});
+    open_by_failure(breaker, turn, 5s);
+    CHECK(breaker.spread() == 5s);
+}
+
 TEST_CASE("Shared does not spread by the open wait of former rules",
           "[call][shared_spread][unit]") {
     ManualClock clock;

@@ -257,9 +257,9 @@ public:
     /// Returns the length of the last open wait, over which Shared rules spread waiting callers.
     ///
     /// It is 0ns before the breaker is open for the first time since it was made, and at most 1 s
-    /// if it is held open at that time. After `set_rules` it is a wait of the new rules. After
-    /// `restore` of a breaker that is not closed, it is a wait of the rules, too, or the rest of
-    /// the restored one, if that is longer.   Errors: none.
+    /// while it is held open. After `set_rules` it is a wait of the new rules. After `restore` of a
+    /// breaker that is not closed, it is a wait of the rules, too, or the rest of the restored one,
+    /// if that is longer.   Errors: none.
     [[nodiscard]] Duration spread() const noexcept { return engine_.open_wait(); }
     [[nodiscard]] BreakerMode mode() const noexcept { return engine_.mode(); }
     /// Returns the counts, which are exact when no call is under way.

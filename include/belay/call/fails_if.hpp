@@ -88,7 +88,14 @@ private:
         static_assert(!ClassifiesResult<F, Result>,
                       "fails_if: fn already has a predicate of another fails_if; use one");
         if constexpr (Asks<J, Result>) {
-            return to_failure(detail::ask(predicate, result));
+            std::optional<Failure> failure = to_failure(detail::ask(predicate, result));
+            using Returned = std::remove_cvref_t<decltype(detail::ask(predicate, result))>;
+            // A bool or a Cause has no wait, so that of the error stays.
+            if constexpr (ExpectedLike<Result> && !std::same_as<Returned, Failure>) {
+                if (failure && !result.has_value())
+                    failure->retry_after = detail::failure_without_value(result).retry_after;
+            }
+            return failure;
         } else if constexpr (asks_value<J, Result>) {
             if (!result.has_value()) return RetryOutcome<Result>::classify(result);
             return to_failure(detail::ask(predicate, *result));
@@ -112,7 +119,7 @@ private:
 /// Wraps `fn` so that `predicate`, and not the type of a result, decides whether it is a failure.
 ///
 /// `true`, a Cause or a Failure is a failure; `false`, Cause::none and a Failure of none are
-/// successes.
+/// successes. A Failure has the requested wait. With the others, an error keeps its own.
 ///
 ///     retry(policy, fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
 ///

@@ -160,9 +160,17 @@ struct ExpectedOutcome {
         } else {
             if (result.has_value()) return failed(error_of<ErrorOf<R>>(failure, why));
             if constexpr (std::same_as<ErrorOf<R>, Failure>) {
-                Failure error = result.error();
-                error.retry_after = failure->retry_after;
-                return failed(std::move(error));
+                const Duration wait = failure->retry_after;
+                // A user's class may have more members than the value and the error.
+                if (result.error().retry_after == wait) return std::move(result);
+                if constexpr (std::same_as<decltype(result.error()), Failure&>) {
+                    result.error().retry_after = wait;
+                    return std::move(result);
+                } else {
+                    Failure error = result.error();
+                    error.retry_after = wait;
+                    return failed(std::move(error));
+                }
             } else {
                 return std::move(result);
             }
@@ -313,11 +321,14 @@ struct UnwrappedOutcome {
 private:
     static type valueless(R&& result, const std::optional<Failure>& failure,
                           const std::error_code& why) {
-        const Cause cause = failure ? failure->cause : Cause::none;
-        const Duration wait = failure ? failure->retry_after : Duration{};
         if constexpr (!ExpectedLike<R>) {
-            return type{error_of<Error>(failure, why), cause, wait};
+            const Failure reason = failure.value_or(Failure{});
+            return type{error_of<Error>(failure, why), reason.cause, reason.retry_after};
         } else {
+            // If a predicate found no failure, the result still has no value.
+            const Failure reason = failure ? *failure : detail::failure_without_value(result);
+            const Cause cause = reason.cause;
+            const Duration wait = reason.retry_after;
             Error error = result.error();
             if constexpr (std::constructible_from<bool, const Error&>) {
                 // A Result would have to have an error.

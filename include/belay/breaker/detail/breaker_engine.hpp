@@ -110,7 +110,9 @@ public:
     /// Returns the length of the last open wait, or one of the rules; 0ns before the first.
     [[nodiscard]] Duration open_wait() const noexcept {
         const detail::SpinLock lock{mutex_};
-        return open_wait_;
+        // Callers of a breaker that is held open ask often, so that they notice the end.
+        if (core_.mode() != BreakerMode::forced_open) return open_wait_;
+        return detail::smaller(open_wait_, breaker_recheck);
     }
     [[nodiscard]] BreakerMode mode() const noexcept {
         const detail::SpinLock lock{mutex_};
@@ -223,7 +225,7 @@ private:
     void spread_at_least(Instant now, std::uint32_t openings) noexcept {
         if (core_.state(now) == BreakerState::closed) return;
         Duration wait = nominal_wait(core_.open_wait(), openings);
-        // Callers of a breaker that is held open ask often, so that they notice the end.
+        // For a caller that was rejected while the breaker was held open, and asks after the end.
         if (core_.mode() == BreakerMode::forced_open) wait = detail::smaller(wait, breaker_recheck);
         open_wait_ = detail::larger(open_wait_, wait);
     }
