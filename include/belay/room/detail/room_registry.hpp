@@ -304,8 +304,10 @@ private:
         room.calls.save_error = error.code;
         if (!error) return step(room, Event::saved);
         if (may_pass(error)) return step(room, Event::save_failed);
-        if (context_.run.phase == Phase::stopping) context_.run.stop_error = error.code;
         step(room, Event::save_refused);
+        // The storage has the changes of a room that is not dirty, so the stop has not failed.
+        if (context_.run.phase == Phase::stopping && room.core.dirty())
+            context_.run.stop_error = error.code;
     }
     /// Whether the storage may accept later what it has refused with this error: it is busy, was
     /// not reached, or has no space.
