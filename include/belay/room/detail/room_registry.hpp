@@ -392,7 +392,8 @@ private:
             context_.report(RoomEvent::Kind::left, room, client);
         }
         context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
-        // The storage has the changes, unless their history has ended.
+        // The storage has the changes, except those of a history that has ended. With not_durable,
+        // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
         if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
