@@ -81,6 +81,9 @@ public:
         auto room = *loaded.take();
         if (!room) return room.error().message();
         if (!*room) return "the copy has no board " + board;
+        // A server that ended during a restore has left its trial.
+        if (const std::string left = erase_trials(); !left.empty())
+            return "the restore was not begun, an earlier trial cannot be erased: " + left;
         // A copy that is too large to be imported, or damaged, must leave the board as it is.
         if (const std::string bad = try_import(**room); !bad.empty())
             return "the restore was not begun, the copy cannot be imported: " + bad;
@@ -111,17 +114,35 @@ private:
     static constexpr const char* look =
         "; the board may be empty, as it was before, or restored: look at it before you try again";
 
+    static constexpr const char* trials = "restore-trial-";  // ids of this form are reserved
+    static constexpr const char* next_erases = "; the next restore erases the board ";
+
+    /// Erases the boards that earlier trials have left.   Returns: why not, or nothing.
+    [[nodiscard]] std::string erase_trials() {
+        for (;;) {
+            const auto listed = call<belay::Result<std::vector<std::string>, Error>>(
+                [this](auto done) { rooms_.list(trials, 1, std::move(done)); });
+            if (!listed) return "the server stops";
+            if (!*listed) return listed->error().message();
+            if ((*listed)->empty() || !(*listed)->front().starts_with(trials)) return {};
+            const auto erased = call<Error>([this, trial = (*listed)->front()](auto done) {
+                rooms_.erase(trial, std::move(done));
+            });
+            if (!erased || *erased) return erased ? erased->message() : "the server stops";
+        }
+    }
     /// Imports a copy under an unused id, and erases that board.   Returns: why not, or nothing.
     [[nodiscard]] std::string try_import(const belay::StoredRoom& content) {
-        const std::string trial = "restore-trial-" + std::to_string(std::random_device{}());
+        const std::string trial = trials + std::to_string(std::random_device{}());
         const auto imported = call<Error>([this, trial, content](auto done) mutable {
             rooms_.import_room(trial, std::move(content), std::move(done));
         });
         const auto erased =
             call<Error>([this, trial](auto done) { rooms_.erase(trial, std::move(done)); });
-        if (!imported || !erased) return "the server stops; erase the board " + trial;
-        if (*imported) return imported->message();
-        return *erased ? erased->message() + "; erase the board " + trial : std::string{};
+        if (!imported || !erased) return "the server stops" + (next_erases + trial);
+        std::string bad = *imported ? imported->message() : std::string{};
+        if (*erased) bad += (bad.empty() ? "" : "; ") + erased->message() + next_erases + trial;
+        return bad;
     }
     /// Returns why a board was not copied; nothing if it was.
     [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board) {

@@ -215,7 +215,13 @@ def back_up(program, page, web, folder):
     # One board, while the server runs.
     watching = Client(server, server.tokens["bob"])
     watching.state()
+    # An earlier restore was killed during its trial.
+    left = "restore-trial-7"
+    run(f"sqlite3 \"$DATA/rights.db\" \"INSERT INTO boards (id, owner) VALUES ('{left}', 'ada')\"", **values)
+    Client(server, server.tokens["ada"], left).types(11, "a trial")
+    until(lambda: has(server, "ada", left, "a trial"), "no edit arrives")
     run(commands(page, "--restore"), **values)
+    check(not has(server, "ada", left, "a trial"), "a trial of an earlier restore is left")
     check(watching.close_code() == 4409, "a client continues with a board that was replaced")
     check(has(server, "ada", "demo", "before") and not has(server, "ada", "demo", "after"), "demo is not restored")
     check(has(server, "ada", "plan", "a plan", "more"), "another board was restored, too")

@@ -145,7 +145,8 @@ struct RoomModel {
             uncovered = 0;
         }
         if (a.unload) {
-            c.require(!saving || failed, "a room is not evicted during a save");
+            c.require(!saving || failed || (stopping && covering == 0),
+                      "a room is not evicted during a save of its changes");
             c.require(waiting == 0 || failed, "nor while a change is not durable");
             c.require(clients == 0 || stopping || failed, "nor while it has clients");
             c.require(uncovered == 0 || gave_up || failed || loading, "nor without a save");

@@ -382,6 +382,26 @@ constexpr bool a_stop_does_not_save_a_long_log() {
 }
 static_assert(a_stop_does_not_save_a_long_log());
 
+constexpr bool a_stop_does_not_wait_for_the_save_of_a_long_log() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    scenario.run(30s);
+    return scenario.saves == 1 && scenario.step(Event::stop) == Todo{.unload = true} &&
+           !scenario.core.dirty();
+}
+static_assert(a_stop_does_not_wait_for_the_save_of_a_long_log());
+
+constexpr bool a_stop_waits_for_the_save_of_a_long_log_if_the_room_was_changed() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    scenario.run(30s).change();
+    const bool waits = scenario.step(Event::stop) == Todo{};
+    return waits && scenario.step(Event::saved) == Todo{.save = true};
+}
+static_assert(a_stop_waits_for_the_save_of_a_long_log_if_the_room_was_changed());
+
 constexpr bool a_hurried_room_is_saved_though_nothing_has_changed() {
     Scenario scenario;
     scenario.step(Event::loaded);

@@ -753,6 +753,61 @@ TEST_CASE("RoomManager: a room that holds up the log is saved", "[room][room_man
     CHECK(w.rooms().rooms() == 2);
 }
 
+TEST_CASE("RoomManager saves the rooms that hold up the log one after the other, without a pause",
+          "[room][room_manager][regression][sim]") {
+    RoomOptions options;
+    options.rooms_max = 2;
+    RoomWorld w{Seed{1}, options};
+    const std::vector<std::string> all{"a", "b", "c", "d", "e", "f", "g", "h"};
+    for (const std::string& board : all) {
+        REQUIRE(w.rooms().get_or_create_room(board));
+        w.run(10ms);
+        REQUIRE_FALSE(w.rooms().apply_update(board, typed(1, 0, "x")));
+        w.run(10ms);
+    }
+    const auto unsaved = [&] {
+        return std::ranges::count_if(
+            all, [&](const auto& board) { return !stored_of(w.disk, board)->updates.empty(); });
+    };
+    REQUIRE(unsaved() == 8);
+    REQUIRE(w.rooms().rooms() == 2);
+    w.disk.load_takes = w.disk.save_takes = 20ms;
+    const auto flush = [&] { static_cast<void>(w.rooms().apply_update("h", typed(2, 0, "y"))); };
+    SECTION("each room is saved") {
+        w.disk.before = [&](std::string_view call) {
+            if (call != "lagging") return;
+            const auto lags = std::ranges::find_if(all, [&](const std::string& board) {
+                return !stored_of(w.disk, board)->updates.empty();
+            });
+            if (lags != all.end()) w.disk.lags = *lags;
+        };
+        flush();
+        w.run(900ms);
+        CHECK(unsaved() == 0);
+        CHECK(w.disk.saves == 8);
+    }
+    SECTION("a room that the storage requests again is saved once a second") {
+        w.disk.before = [&](std::string_view call) {
+            if (call == "lagging") w.disk.lags = "a";
+        };
+        flush();
+        w.run(900ms);
+        CHECK(w.disk.saves == 1);
+    }
+    SECTION("a room that cannot be loaded is loaded once a second") {
+        w.disk.before = [&](std::string_view call) {
+            if (call == "lagging") w.disk.lags = "a";
+        };
+        w.disk.fail_loads = 1'000'000;
+        const int loads = w.disk.loads;
+        for (std::uint64_t n = 0; n < 9; ++n) {
+            static_cast<void>(w.rooms().apply_update("h", typed(3, n, "z")));
+            w.run(100ms);
+        }
+        CHECK(w.disk.loads == loads + 1);
+    }
+}
+
 // ---- stop, restart -----------------------------------------------------------------------------
 
 TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifies the observer",

@@ -507,6 +507,40 @@ TEST_CASE("servers: a load with many changes that no snapshot covers causes a sa
     CHECK(began.size() == (many ? 3 : 0));
 }
 
+TEST_CASE("servers: stop does not wait for the save of a room that was only read",
+          "[room][fanout][regression]") {
+    const bool refused = GENERATE(true, false);
+    const bool edited = GENERATE(true, false);
+    Cluster c;
+    {
+        const auto ann = c.editor("ann", 1, 1);
+        for (int n = 0; n < 100; ++n) ann->type(std::string(1000, 'x'));
+        c.world.run_for(1s);
+    }
+    for (int n = 1; n <= 3; ++n) c.world.restart(c.host(n));
+    const Bytes stored = c.stored();
+    c.store.hang_saves = true;
+    REQUIRE(c.rooms(2).get_or_create_room("board"));
+    c.world.run_for(31s);
+    REQUIRE(c.store.hung.size() == 1);
+    if (edited) {
+        REQUIRE_FALSE(c.rooms(2).apply_update("board", typed(2, 0, "y")));
+        c.world.run_for(100ms);
+    }
+    c.reported.clear();
+    c.rooms(2).stop();
+    c.world.run_for(100ms);
+    if (refused) {
+        for (auto& done : std::exchange(c.store.hung, {}))
+            done(PersistenceError{RoomErrc::update_too_large, {}, {}});
+        c.world.run_for(100ms);
+    }
+    CHECK(c.was_notified("stopped: ") == (refused || !edited));
+    c.world.run_for(21s);
+    CHECK((c.reported.back() == "stopped: ") == !edited);
+    CHECK((c.stored() == stored) == !edited);
+}
+
 TEST_CASE_METHOD(AnnAndBob, "servers: a flood of entries is read in parts", "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);

@@ -31,7 +31,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
 ///   for another one, because the storage has its changes.
 /// - A room that is saved only because it was `loaded_uncovered` is not kept for that save. If the
-///   save fails, the next load requests another one.
+///   save fails, the next load requests another one. A stop evicts the room also during that save.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
@@ -307,8 +307,9 @@ private:
         return {.unload = true};
     }
     constexpr Actions decide_to_stop(Instant now) noexcept {
-        if (save_.under_way || unflushed_ != 0 || held_back()) return {};
-        if (std::exchange(save_.only_loaded, false)) save_.dirty = false;
+        if ((save_.under_way && !save_.only_loaded) || unflushed_ != 0 || held_back()) return {};
+        // The storage has what the load brought, so a stop does not wait for a save of it.
+        if (std::exchange(save_.only_loaded, false)) save_.dirty = save_.under_way = false;
         // While it loads, there is no document to save.
         if (save_.dirty && !save_.gave_up && phase_ == Phase::live)
             return retries_to_stop() && save_.at > now ? Actions{} : begin_save();

@@ -35,13 +35,14 @@ struct RoomClientId {
 /// An event of a room or of one of its clients, for `on_room_event`.
 ///
 /// Events arrive in the order in which they happened. Many changes cause one `changed`, when they
-/// are to be saved; see RoomOptions::save_after.
+/// are to be saved (see RoomOptions::save_after), or when the room is unloaded before that. `saved`
+/// does not follow then. If the room is unloaded with `not_durable`, the storage may lack some.
 struct RoomEvent {
     enum class Kind : std::uint8_t {
         loaded,    ///< the room is in memory; the first of its events
         joined,    ///< a client has joined the room
         left,      ///< a client has left the room, for any reason
-        changed,   ///< the document has changed, and is about to be saved
+        changed,   ///< the document has changed, and is about to be saved or unloaded
         saved,     ///< all changes that `changed` reported are in a snapshot
         unloaded,  ///< the room is no longer in memory; the last of its events
         throttled  ///< a client exceeded its rate of messages; they are read later

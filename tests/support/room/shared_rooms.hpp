@@ -77,6 +77,8 @@ struct SharedStore {
 
     /// At the beginning of each call of a server; it may throw.
     std::function<void(std::string_view)> before = [](std::string_view) {};
+    bool hang_saves = false;  ///< they are answered by whoever takes them from `hung`
+    std::vector<Completion<PersistenceError>> hung{};
 
     // ---- what tests do -------------------------------------------------------------------------
 
@@ -405,6 +407,7 @@ public:
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         store_->before("save");
+        if (store_->hang_saves) return store_->hung.push_back(std::move(done));
         if (me().away) return done(SharedStore::lost());
         done(store_->save(number_, std::string{id}, snapshot, covers));
     }

@@ -39,6 +39,12 @@ struct LimitedSaves {
     std::deque<RoomBase*> queue{};
     std::size_t under_way = 0;
 };
+/// The room that the storage has requested last to be saved.
+struct LaggingRoom {
+    std::string id{};
+    Instant paused_until = always;
+    bool saved = false;  ///< since it was requested
+};
 
 /// Loads, appends, flushes and saves. One flush is under way at a time, for all rooms: later
 /// changes wait for the next one. At most RoomOptions::saves_max saves and loads_max loads run at a
@@ -204,7 +210,12 @@ public:
         error = std::move(*answer);
         --saves_.under_way;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
-        fails ? failed(room.id, error) : check_lagging();
+        if (fails) {
+            failed(room.id, error);
+        } else {
+            if (room.id == lagging_.id) lagging_.saved = true;
+            check_lagging();
+        }
         return true;
     }
 
@@ -331,9 +342,12 @@ private:
     void check_lagging() {
         if constexpr (HasLagging<Persistence>) {
             const std::optional<std::string> board = persistence_.lagging();
-            if (!board || !context_.runs() || context_.now < hint_at_) return;
-            // A room that cannot be loaded must not be loaded after every flush.
-            hint_at_ = after(context_.now, context_.options.save_retry_min);
+            if (!board || !context_.runs()) return;
+            // A room that cannot be loaded must not be loaded after every flush, and one that stays
+            // in the log must not be saved without end. One that is saved makes way for the next.
+            const bool next = lagging_.saved && *board != lagging_.id;
+            if (context_.now < lagging_.paused_until && !next) return;
+            lagging_ = {*board, after(context_.now, context_.options.save_retry_min)};
             rooms_.lagging(*board);
         }
     }
@@ -358,11 +372,11 @@ private:
     Rooms& rooms_;
     Admin& admin_calls_;
     StorageCall<PersistenceError> flush_;
-    FlushBatch next_;           // waits for a flush
-    FlushBatch flushing_;       // waits for the flush that is under way
-    LimitedLoads loads_;        // within loads_max
-    LimitedSaves saves_;        // within saves_max
-    Instant hint_at_ = always;  // the storage's next request for a save counts from here on
+    FlushBatch next_;      // waits for a flush
+    FlushBatch flushing_;  // waits for the flush that is under way
+    LimitedLoads loads_;   // within loads_max
+    LimitedSaves saves_;   // within saves_max
+    LaggingRoom lagging_;
 };
 
 }}}  // namespace belay::detail

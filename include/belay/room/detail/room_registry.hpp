@@ -304,8 +304,10 @@ private:
         room.calls.save_error = error.code;
         if (!error) return step(room, Event::saved);
         if (may_pass(error)) return step(room, Event::save_failed);
-        if (context_.run.phase == Phase::stopping) context_.run.stop_error = error.code;
         step(room, Event::save_refused);
+        // The storage has the changes of a room that is not dirty, so the stop has not failed.
+        if (context_.run.phase == Phase::stopping && room.core.dirty())
+            context_.run.stop_error = error.code;
     }
     /// Whether the storage may accept later what it has refused with this error: it is busy, was
     /// not reached, or has no space.
@@ -390,7 +392,8 @@ private:
             context_.report(RoomEvent::Kind::left, room, client);
         }
         context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
-        // The storage has the changes, unless their history has ended.
+        // The storage has the changes, except those of a history that has ended. With not_durable,
+        // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
         if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
