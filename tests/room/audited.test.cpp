@@ -218,22 +218,6 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
     CHECK(log.rows.size() == 1);
 }
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-TEST_CASE("Audited records a rejection that is reported by the former names",
-          "[room][audited][unit]") {
-    struct Rejected {
-        std::string ip{};
-        std::string path{};
-    };
-    AuditLog log;
-    const AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                               AuditClock{}};
-    audited.refusals().on_refused(Rejected{"::1", "/ws/plan"});
-    CHECK(log.rows.size() == 1);
-}
-#pragma GCC diagnostic pop
-
 TEST_CASE("Audited destroys an audit that never answers when the Audited is destroyed",
           "[room][audited][unit]") {
     struct Keeper {  // of what it was asked

@@ -163,13 +163,6 @@ private:
             recorder_->refuse(
                 {.board = std::string{asked}, .ip = std::move(ip), .time = recorder_->clock.now()});
         }
-        /// The former name of on_rejected().
-        template <class Refused>
-        [[deprecated("use on_rejected")]] void on_refused(const Refused& r)
-            requires requires(Refusals& self) { self.on_rejected(r); }
-        {
-            on_rejected(r);
-        }
         [[nodiscard]] std::uint64_t dropped() const noexcept { return recorder_->rate->dropped(); }
 
     private:
