@@ -296,13 +296,13 @@ public:
                 sender.send(server, report);
                 detail::ReplicaRestamping<Edits> restamping{edits_, options_.restamp_after};
                 if (!report.error && restamping.is_due()) {
-                    report.error = restamping.run(
-                        log(), clock_, bits_, report,
+                    const detail::VersionStamps stamps{
                         [this](std::string_view element) { return version_of(element); },
                         [this](std::string_view element, const Stamp& seen) {
                             return latest_of(element, seen);
                         },
-                        [this](std::string_view element) { return lost_of(element); });
+                        [this](std::string_view element) { return lost_of(element); }};
+                    report.error = restamping.run(log(), clock_, bits_, report, stamps);
                     if (!report.error) sender.send(server, report);
                 }
                 const std::error_code unsent = report.error;

@@ -51,6 +51,19 @@ private:
     LostOf lost_;
 };
 
+/// Functions that return stamps of versions, as a Result.
+/// - `version_of(element)`: of the server's version.
+/// - `latest_of(element, seen)`: of a later version that this device cannot read, or `seen`.
+/// - `lost_of(element)`: of a lost version.
+template <class VersionOf, class LatestOf, class LostOf>
+struct VersionStamps {
+    VersionOf version_of;
+    LatestOf latest_of;
+    LostOf lost_of;
+};
+template <class VersionOf, class LatestOf, class LostOf>
+VersionStamps(VersionOf, LatestOf, LostOf) -> VersionStamps<VersionOf, LatestOf, LostOf>;
+
 /// Stamps anew the edits that a server has refused as from_the_future, or as too_old if that is
 /// wanted. It also stamps the later edits of their elements, which the server has not applied
 /// either.
@@ -79,28 +92,26 @@ public:
     }
     [[nodiscard]] bool is_due() const noexcept { return !found_.empty(); }
 
-    /// `version_of(element)` returns the stamp of the server's version. `latest_of(element, seen)`
-    /// returns that of a later version that this device cannot read, or `seen`. `lost_of(element)`
-    /// returns that of a lost version.   Pre: is_due().
-    template <class Log, class Clock, class Bits, class Report, class VersionOf, class LatestOf,
-              class LostOf>
+    /// Pre: is_due().
+    template <class Log, class Clock, class Bits, class Report, class Stamps>
     [[nodiscard]] std::error_code run(Log& log, Clock& clock, Bits& bits, Report& report,
-                                      VersionOf version_of, LatestOf latest_of, LostOf lost_of) {
+                                      Stamps stamps) {
         std::vector<Op> operations;
         for (const Edit* const edit : found_) operations.push_back(edit->operation);
         std::vector<Ahead> ahead;
-        std::error_code error = forget_versions_ahead(operations, version_of, latest_of, ahead);
+        std::error_code error =
+            forget_versions_ahead(operations, stamps.version_of, stamps.latest_of, ahead);
         if (error) return error;
         if (limit_ == WallTime::max()) {
-            error = restamp(operations, clock, bits, lost_of);
+            error = restamp(operations, clock, bits, stamps.lost_of);
         } else if (clock.wall_now() <= limit_) {
             // The wall clock was corrected.
             clock.restart();
-            error = restamp(operations, clock, bits, lost_of);
+            error = restamp(operations, clock, bits, stamps.lost_of);
             if (!error) error = log.keep(clock.note());
         } else {
             HybridClock<LimitedWallClock<Clock>> limited{clock.origin(), {&clock, limit_}};
-            error = restamp(operations, limited, bits, lost_of);
+            error = restamp(operations, limited, bits, stamps.lost_of);
         }
         if (error) return error;
         for (const Ahead& one : ahead) follow(operations, one, clock.origin());
