@@ -236,7 +236,7 @@ struct Storage {
 static_assert(belay::explain::storage_like<Storage>());
 }  // namespace storage_like
 
-// expect-error: StorageLike: S is the Result of opening a storage
+// expect-error: StorageLike: S needs 'try_push' of a value_type
 namespace queue_of_a_result {
 void use(belay::Result<belay::Deque<int>> opened) {
 #if defined(BELAY_CONTROL)

@@ -189,7 +189,7 @@ THIRD_PARTIES = {
     "curl/": ("with_libcurl", "libcurl", "curl"),
 }
 SYSTEM = ("sys/", "fcntl.h", "poll.h", "unistd.h", "pthread.h", "netinet/", "arpa/", "errno.h",
-          "dirent.h", "dlfcn.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h", "threads.h",
+          "dirent.h", "dlfcn.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h", "stdio_ext.h", "threads.h",
           "time.h", "ucontext.h")
 
 

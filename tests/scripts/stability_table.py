@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "Backoff{jitter, Cap{10s}, 10ms}, limit, MaxAttempts{5}": "its jitter and a limit are chosen at run time",
     "read, Shared{breaker, FailFast{}}": "its rules are read at run time",
     "any, Shared{breaker, FailFast{}}": "its other rules are chosen at run time",
+    "*policy, Shared{host.breaker, FailFast{}}, Shared{host.budget}, MaxElapsed{60s}": "its rules are read at run time",
     "StopOn{Cause::forbidden}": "it shows one rule, which ends the first attempt",
     "Backoff{FullJitter{}, Cap{30s}, 10ms}, CooldownOn{Cause::overloaded, 5s, 15s}, Breaker{ConsecutiveFailures{5}, "
     "OpenFor{300s}}, PauseAfterFailures{}, MaxAttempts{10}": OWN_RULE,

@@ -86,7 +86,10 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (turn.now > deadline_) return end_late(turn.now, standing_);
+        if (turn.now > deadline_) {
+            const Duration wait = limit_wait(turn.now, standing_);
+            return end(std::make_error_code(std::errc::timed_out), standing_, wait);
+        }
         const bool planned_wait = !standing_.allows(turn.now);
         Advice advice = policy_.admit(turn.now);
         if (planned_wait) advice = detail::stronger(standing_, advice);
@@ -155,7 +158,10 @@ private:
                                                        bool planned_wait) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
-        if (advice.until > deadline_) return end_late(now, advice);
+        if (advice.until > deadline_) {
+            const Duration wait = limit_wait(now, advice);
+            return end(std::make_error_code(std::errc::timed_out), advice, wait);
+        }
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Advice::Verb::stop) return end_by_rule(then, now, limit_wait(now, advice));
@@ -172,8 +178,9 @@ private:
     [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
         held_ = made_.begun = false;
-        if (failure.retry_after > Duration::zero())
+        if (failure.retry_after > Duration::zero()) {
             requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
+        }
         standing_ = policy_.failed(failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(standing_, turn.now));
@@ -193,10 +200,6 @@ private:
     RetryStep end_for_ever(const Advice& advice, Duration wait = {}) {
         const bool is_open = advice.by == "Breaker" || advice.by == "CircuitBreaker";
         return end(is_open ? CallErrc::breaker_open : CallErrc::gave_up, advice, wait);
-    }
-    // The deadline of all attempts is too early.
-    [[gnu::cold, gnu::noinline]] RetryStep end_late(Instant now, const Advice& advice) {
-        return end(std::make_error_code(std::errc::timed_out), advice, limit_wait(now, advice));
     }
     // Returns the rest of a suspension by a limit, which the caller has to wait for, too.
     [[nodiscard]] static Duration limit_wait(Instant now, const Advice& advice) noexcept {

@@ -86,10 +86,10 @@ struct Injected {
 }  // namespace chaos
 
 struct RetryCounters;
-template <class Sink>
-class RetryLog;
 
 namespace detail {
+
+struct RetryLogBase;
 
 BELAY_DETAIL_HOOK(OnInjected, on_injected);
 BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
@@ -102,18 +102,12 @@ BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
 
 using OnRejection = RenamedHook<OnRejectionOnly, OnRefusal>;
 
-template <class Sink>
-void take_retry_log(const RetryLog<Sink>&);
-template <class O>
-concept DerivesFromRetryLog = requires(const O& observer) { detail::take_retry_log(observer); };
-
 /// Whether an observer inherits on_rejection from one of belay's, so that its own hook of the
 /// former name would never be called.
 template <class O>
-[[nodiscard]] consteval bool hides_former_rejection_hook() {
-    constexpr bool inherits = std::is_base_of_v<RetryCounters, O> || DerivesFromRetryLog<O>;
-    return inherits && has_hook<OnRefusal, O>();
-}
+inline constexpr bool hides_former_rejection_hook =
+    (std::is_base_of_v<RetryCounters, O> ||
+     std::is_base_of_v<RetryLogBase, O>)&&has_hook<OnRefusal, O>();
 
 /// The hooks that a run of retry calls.
 struct RetryRunHooks {
@@ -134,7 +128,7 @@ struct RetryRunHooks {
         static_assert(Rejection::template right<O>,
                       "retry: the observer's on_rejection must be 'on_rejection(const "
                       "belay::CallRejected&)'");
-        static_assert(!detail::hides_former_rejection_hook<O>(),
+        static_assert(!hides_former_rejection_hook<O>,
                       "retry: an observer that derives from RetryCounters or RetryLog must rename "
                       "on_refusal to on_rejection");
         static_assert(Success::template right<O>,
@@ -162,7 +156,7 @@ struct PipelineHooks {
         static_assert(Rejection::right<O>,
                       "Pipeline: the observer's on_rejection must be 'on_rejection(const "
                       "belay::CallRejected&)'");
-        static_assert(!detail::hides_former_rejection_hook<O>(),
+        static_assert(!hides_former_rejection_hook<O>,
                       "Pipeline: an observer that derives from RetryCounters or RetryLog must "
                       "rename on_refusal to on_rejection");
         static_assert(Hedged::right<O>,

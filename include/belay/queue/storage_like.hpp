@@ -7,7 +7,6 @@
 #include <cstddef>       // std::size_t
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::remove_cvref_t
 #include <utility>       // std::declval
 
 #include <belay/core/assert.hpp>
@@ -23,12 +22,6 @@ concept HasValueType = requires { typename S::value_type; };
 template <class S>
 concept HasTryPush = HasValueType<S> && requires(S& s, typename S::value_type&& value) {
     s.try_push(static_cast<typename S::value_type&&>(value));
-};
-/// A Result of a storage, which a caller has not looked into.
-template <class S>
-concept HoldsStorage = !HasTryPush<S> && requires(S& s) {
-    s.error();
-    requires HasTryPush<std::remove_cvref_t<decltype(*s)>>;
 };
 template <class R>
 concept BoolOrError = std::same_as<R, bool> || std::same_as<R, std::error_code>;
@@ -81,33 +74,26 @@ namespace explain {
 /// Names every requirement of StorageLike that S lacks.
 template <class S>
 consteval bool storage_like() {
-    static_assert(!detail::HoldsStorage<S>,
-                  "StorageLike: S is the Result of opening a storage; check it, and pass what it "
-                  "holds: Queue{std::move(*opened)}");
-    if constexpr (!detail::HoldsStorage<S>) {
-        static_assert(std::movable<S>, "StorageLike: S must be movable");
-        static_assert(detail::HasValueType<S>, "StorageLike: S needs a type 'value_type'");
-        if constexpr (detail::HasValueType<S>) {
-            static_assert(detail::HasTryPush<S>,
-                          "StorageLike: S needs 'try_push' of a value_type; see docs/queue.md");
-            static_assert(detail::HasTryPop<S>,
-                          "StorageLike: S needs 'try_pop'; see docs/queue.md");
-            if constexpr (detail::HasTryPush<S>) {
-                static_assert(detail::TryPushAnswers<S>,
-                              "StorageLike: S::try_push must return bool or std::error_code");
-                static_assert(detail::TryPushIsNoexcept<S>,
-                              "StorageLike: S::try_push must be noexcept");
-            }
-            if constexpr (detail::HasTryPop<S>) {
-                static_assert(
-                    detail::TryPopGivesOptional<S>,
-                    "StorageLike: S::try_pop must return std::optional of its value_type");
-            }
+    static_assert(std::movable<S>, "StorageLike: S must be movable");
+    static_assert(detail::HasValueType<S>, "StorageLike: S needs a type 'value_type'");
+    if constexpr (detail::HasValueType<S>) {
+        static_assert(detail::HasTryPush<S>,
+                      "StorageLike: S needs 'try_push' of a value_type; see docs/queue.md");
+        static_assert(detail::HasTryPop<S>, "StorageLike: S needs 'try_pop'; see docs/queue.md");
+        if constexpr (detail::HasTryPush<S>) {
+            static_assert(detail::TryPushAnswers<S>,
+                          "StorageLike: S::try_push must return bool or std::error_code");
+            static_assert(detail::TryPushIsNoexcept<S>,
+                          "StorageLike: S::try_push must be noexcept");
         }
-        static_assert(detail::HasSizeAndCapacity<S>,
-                      "StorageLike: S needs 'size()' and 'capacity()', both 'const noexcept -> "
-                      "std::size_t'");
+        if constexpr (detail::HasTryPop<S>) {
+            static_assert(detail::TryPopGivesOptional<S>,
+                          "StorageLike: S::try_pop must return std::optional of its value_type");
+        }
     }
+    static_assert(detail::HasSizeAndCapacity<S>,
+                  "StorageLike: S needs 'size()' and 'capacity()', both 'const noexcept -> "
+                  "std::size_t'");
     return StorageLike<S>;
 }
 

@@ -3,10 +3,10 @@
 /// libc_run_jobs: the jobs of an exploration of simulated programs, which are processes.
 #pragma once
 
-#include <string.h>    // strsignal
 #include <sys/mman.h>  // mmap
 #include <sys/wait.h>  // waitpid
 #include <unistd.h>    // fork, pipe
+#include <cstring>     // strsignal
 
 #include <atomic>   // std::atomic
 #include <cerrno>   // errno

@@ -214,13 +214,12 @@ private:
     // Returns the wait of an opening by these rules, without a known failure.
     [[nodiscard]] static Duration nominal_wait(OpenWait rules, std::uint32_t openings) noexcept {
         Random bits{Seed{0}};
-        if constexpr (Grows<OpenWait>) {
-            rules.reset();
-            for (std::uint32_t i = 1; i < openings; ++i) {
-                static_cast<void>(detail::next_wait(rules, bits, Failure{}, CallCounts{1, 1}));
-            }
-        }
-        return detail::next_wait(rules, bits, Failure{}, CallCounts{1, 1});
+        if constexpr (Grows<OpenWait>) rules.reset();
+        Duration wait;
+        do {
+            wait = detail::next_wait(rules, bits, Failure{}, CallCounts{1, 1});
+        } while (Grows<OpenWait> && openings-- > 1);
+        return wait;
     }
     void spread_at_least(Instant now, std::uint32_t openings) noexcept {
         if (core_.state(now) == BreakerState::closed) return;
