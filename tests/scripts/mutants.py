@@ -511,7 +511,7 @@ WORLD_MUTANTS = (
     # a removal has no author after a copy whose sync failed
     Mutant("replica_forgets_who_removed",
            (Change("belay/sync/detail/replica_reports.hpp", "(local->stamp.origin == no_id ||",
-                   "((report.copied && local->stamp.origin == no_id) ||"),),
+                   "report.copied && (local->stamp.origin == no_id ||"),),
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # the loss of a store is not reported after a crash
     Mutant("replica_forgets_a_loss",

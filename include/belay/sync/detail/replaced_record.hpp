@@ -5,6 +5,7 @@
 
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
+#include <functional>    // std::less
 #include <optional>      // std::optional
 #include <set>           // std::set
 #include <string>        // std::string
@@ -126,7 +127,7 @@ public:
         auto mine = Record::decode(bytes, codec);
         if (!mine) return false;
         unread_.push_back(std::move(*mine));
-        noted_.emplace(bytes.begin(), bytes.end());
+        noted_.emplace(as_text(bytes));
         last_ = number;
         return true;
     }
@@ -157,10 +158,10 @@ public:
     template <class Log, class Codec>
     [[nodiscard]] std::error_code note(Log& log, const Change& mine, Codec& codec) {
         // A value that the codec rejects, or that is too long, was no edit of this replica.
-        if (!Record::encode(mine, codec, record_, scratch_) || noted_.count(record_) != 0)
+        if (!Record::encode(mine, codec, record_, scratch_) || noted_.count(as_text(record_)) != 0)
             return {};
         const std::error_code error = append(log);
-        if (!error) noted_.insert(record_);
+        if (!error) noted_.emplace(as_text(record_));
         return error;
     }
     /// All are reported. The log is about to release the records up to `until`.
@@ -191,10 +192,10 @@ private:
     }
 
     std::vector<Change> unread_{};
-    std::set<Bytes> noted_{};  // the records of the versions in the log
-    Bytes unread_loss_{};      // its record; empty: there is none
-    Bytes noted_loss_{};       // that of the last one in the log
-    std::uint64_t last_ = 0;   // the number of the last record that is not reported; 0: none
+    std::set<std::string, std::less<>> noted_{};  // the records of the versions in the log
+    Bytes unread_loss_{};                         // its record; empty: there is none
+    Bytes noted_loss_{};                          // that of the last one in the log
+    std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
     Bytes record_{};
     Bytes scratch_{};
 };
