@@ -5,8 +5,7 @@
 
 #include <bit>          // std::bit_floor
 #include <cstddef>      // std::size_t
-#include <memory>       // std::construct_at, std::destroy_at
-#include <new>          // std::nothrow
+#include <new>          // placement new, std::nothrow
 #include <optional>     // std::optional
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::exchange, std::swap
@@ -57,7 +56,7 @@ public:
         const std::size_t pushed = pushed_;
         if (pushed == full_at_ && !has_space(pushed)) return false;
         if (place(pushed) == 0 && !append_block()) return false;
-        std::construct_at(last_->at(place(pushed)), std::move(value));
+        ::new (static_cast<void*>(last_->at(place(pushed)))) T(std::move(value));
         pushed_ = pushed + 1;
         return true;
     }
@@ -76,7 +75,7 @@ public:
         if (popped == pushed_) return std::nullopt;
         T* const slot = first_->at(place(popped));
         std::optional<T> value{std::move(*slot)};
-        std::destroy_at(slot);
+        slot->~T();
         leave(popped);
         return value;
     }
@@ -86,7 +85,7 @@ public:
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
         BELAY_PRECONDITION(size() != 0, "Deque::ack: the deque must not be empty");
-        std::destroy_at(first_->at(place(popped_)));
+        first_->at(place(popped_))->~T();
         leave(popped_);
     }
     /// Does nothing, because the oldest value stays the first until it is removed.

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
-#include <memory>       // std::construct_at, std::destroy_at
+#include <new>          // placement new
 #include <optional>     // std::optional
 #include <type_traits>  // std::is_nothrow_copy_constructible_v
 #include <utility>      // std::exchange, std::move
@@ -70,7 +70,7 @@ public:
         // The index first, here and in try_pop: it then needs no second register, which saves a
         // tenth of the time. Nothing throws in between.
         tail_ = tail + 1;
-        std::construct_at(slots_.at(tail), std::move(value));
+        ::new (static_cast<void*>(slots_.at(tail))) T(std::move(value));
         return true;
     }
     /// Adds a copy of a value.   Throws: what copying throws; then nothing was added.
@@ -79,7 +79,7 @@ public:
     {
         const std::size_t tail = tail_;
         if (tail - head_ == slots_.capacity()) return false;
-        std::construct_at(slots_.at(tail), value);
+        ::new (static_cast<void*>(slots_.at(tail))) T(value);
         tail_ = tail + 1;
         return true;
     }
@@ -91,7 +91,7 @@ public:
         head_ = head + 1;
         T* const slot = slots_.at(head);
         std::optional<T> value{std::move(*slot)};
-        std::destroy_at(slot);
+        slot->~T();
         return value;
     }
 
@@ -101,7 +101,7 @@ public:
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
         BELAY_PRECONDITION(head_ != tail_, "Ring::ack: the ring must not be empty");
-        std::destroy_at(slots_.at(head_));
+        slots_.at(head_)->~T();
         ++head_;
     }
     /// Does nothing: the oldest value stays first until it is removed.

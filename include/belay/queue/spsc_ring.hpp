@@ -5,7 +5,7 @@
 
 #include <atomic>       // std::memory_order_acquire
 #include <cstddef>      // std::size_t
-#include <memory>       // std::construct_at, std::destroy_at
+#include <new>          // placement new
 #include <optional>     // std::optional
 #include <span>         // std::span
 #include <type_traits>  // std::is_nothrow_copy_constructible_v
@@ -67,7 +67,7 @@ public:
         const std::size_t tail = producer_.mine;
         const std::size_t count = smaller(space(values.size()), values.size());
         for (std::size_t i = 0; i < count; ++i) {
-            std::construct_at(slots_.at(tail + i), std::move(values[i]));
+            ::new (static_cast<void*>(slots_.at(tail + i))) T(std::move(values[i]));
         }
         if (count != 0) publish_tail(tail + count);
         return count;
@@ -79,7 +79,7 @@ public:
         if (held(1) == 0) return std::nullopt;
         T* const slot = slots_.at(head);
         std::optional<T> value{std::move(*slot)};
-        std::destroy_at(slot);
+        slot->~T();
         publish_head(head + 1);
         return value;
     }
@@ -92,7 +92,7 @@ public:
         for (std::size_t i = 0; i < count; ++i) {
             T* const slot = slots_.at(head + i);
             into[i] = std::move(*slot);
-            std::destroy_at(slot);
+            slot->~T();
         }
         if (count != 0) publish_head(head + count);
         return count;
@@ -108,7 +108,7 @@ public:
     void ack() noexcept {
         const std::size_t head = consumer_.mine;
         BELAY_PRECONDITION(head != consumer_.theirs, "SpscRing::ack: the ring must not be empty");
-        std::destroy_at(slots_.at(head));
+        slots_.at(head)->~T();
         publish_head(head + 1);
     }
     /// Does nothing: the oldest value stays first until it is removed.
@@ -144,7 +144,7 @@ private:
         // A copy: as far as the compiler knows, the value may lie over the index.
         const std::size_t tail = producer_.mine;
         if (space(1) == 0) return false;
-        std::construct_at(slots_.at(tail), std::forward<V>(value));
+        ::new (static_cast<void*>(slots_.at(tail))) T(std::forward<V>(value));
         publish_tail(tail + 1);
         return true;
     }
@@ -194,7 +194,7 @@ private:
         const std::size_t count = smaller(space(values.size()), values.size());
         if (count == 0) return 0;
         for (std::size_t i = 0; i < count; ++i) {
-            std::construct_at(slots_.at(tail + i), std::move(values[i]));
+            ::new (static_cast<void*>(slots_.at(tail + i))) T(std::move(values[i]));
         }
         // Release, as in publish_tail. Acquire, with announce_wait: see BlockingRing.
         std::size_t expected = 2 * tail;
@@ -203,18 +203,18 @@ private:
             producer_.mine = tail + count;
             return count;
         }
-        for (std::size_t i = 0; i < count; ++i) give_back(*slots_.at(tail + i), values[i]);
+        for (std::size_t i = 0; i < count; ++i) give_back(slots_.at(tail + i), values.data() + i);
         return 0;
     }
     /// Moves a value that was not added back to its owner.
-    static void give_back(T& slot, T& owner) noexcept {
+    static void give_back(T* slot, T* owner) noexcept {
         if constexpr (std::is_nothrow_move_assignable_v<T>) {
-            owner = std::move(slot);
+            *owner = std::move(*slot);
         } else {
-            std::destroy_at(std::addressof(owner));
-            std::construct_at(std::addressof(owner), std::move(slot));
+            owner->~T();
+            ::new (static_cast<void*>(owner)) T(std::move(*slot));
         }
-        std::destroy_at(std::addressof(slot));
+        slot->~T();
     }
     /// Ends the pushes: each was published before, or is rejected.
     void close_pushes() noexcept {

@@ -57,10 +57,10 @@ public:
     void put(T value) {
         std::byte field[sizeof(T)];
         store_le<T>(field, value);
-        bytes_.insert(bytes_.end(), field, field + sizeof(T));
+        put_bytes({static_cast<const std::byte*>(field), sizeof(T)});
     }
     void put_bytes(BytesView b) { bytes_.insert(bytes_.end(), b.data(), b.data() + b.size()); }
-    [[nodiscard]] BytesView view() const noexcept { return bytes_; }
+    [[nodiscard]] BytesView view() const noexcept { return {bytes_.data(), bytes_.size()}; }
 
 private:
     Bytes bytes_;

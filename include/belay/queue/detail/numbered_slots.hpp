@@ -5,7 +5,7 @@
 
 #include <atomic>    // std::memory_order_acquire
 #include <cstddef>   // std::size_t, std::ptrdiff_t
-#include <memory>    // std::construct_at, std::destroy_at
+#include <new>       // placement new
 #include <optional>  // std::optional
 #include <span>      // std::span
 #include <utility>   // std::forward, std::move
@@ -37,7 +37,8 @@ public:
     static constexpr std::size_t first_pop = 1;
 
     explicit NumberedSlots(std::size_t capacity) : slots_{capacity} {
-        for (std::size_t i = 0; i < capacity; ++i) std::construct_at(slots_.at(i), 2 * i);
+        for (std::size_t i = 0; i < capacity; ++i)
+            ::new (static_cast<void*>(slots_.at(i))) Slot{2 * i};
     }
     NumberedSlots(NumberedSlots&&) noexcept = default;
     NumberedSlots& operator=(NumberedSlots&&) noexcept = default;
@@ -106,14 +107,14 @@ public:
     /// Pre: the turn was claimed for a push.
     void fill(std::size_t turn, T&& value) noexcept {
         Slot& slot = *slots_.at(turn / 2);
-        std::construct_at(slot.value(), std::move(value));
+        ::new (static_cast<void*>(slot.value())) T(std::move(value));
         // Release: a thread that sees the turn also sees the value.
         slot.turn.store(turn + 1, std::memory_order_release);
     }
     /// Destroys the value.   Pre: the turn was claimed for a pop.
     void empty(std::size_t turn) noexcept {
         Slot& slot = *slots_.at(turn / 2);
-        std::destroy_at(slot.value());
+        slot.value()->~T();
         // Release: a thread that sees the turn constructs after the value was destroyed.
         slot.turn.store(turn + lap_mask(), std::memory_order_release);
     }
