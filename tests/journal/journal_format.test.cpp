@@ -43,8 +43,9 @@ TEST_CASE("SegmentHeader has its golden bytes", "[journal][journal_format][golde
 }
 
 TEST_CASE("Seal has its golden bytes", "[journal][journal_format][golden]") {
-    const format::Opening openings[] = {{0x0102030405060708, 0x11121314, 0x21222324}, {9, 8, 7}};
-    const format::Mark marks[] = {{0x3132333435363738, 0x41424344}};
+    const std::vector<format::Opening> openings{{0x0102030405060708, 0x11121314, 0x21222324},
+                                                {9, 8, 7}};
+    const std::vector<format::Mark> marks{{0x3132333435363738, 0x41424344}};
     const Bytes seal = format::encode_seal(0x5152535455565758, openings, marks);
     CHECK(belay_test::to_hex(seal) ==
           "58575655545352510200000001000000"  // check, counts

@@ -51,7 +51,8 @@ public:
     using value_type = T;
     using error_type = E;
 
-    Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_{std::in_place, std::move(value)} {}
+    Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : value_{std::in_place, std::move(value)} {}
 
     /// Makes a result whose value is an empty optional: there is no error, and nothing there.
     template <class None>

@@ -9,7 +9,6 @@
 
 #include <array>        // std::array
 #include <cstdint>      // std::uint8_t
-#include <span>         // std::span
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
@@ -264,8 +263,8 @@ struct Seal {
 }
 
 /// Returns the payload of a seal.   Throws: std::bad_alloc.
-[[nodiscard]] inline Bytes encode_seal(std::uint64_t check, std::span<const Opening> openings,
-                                       std::span<const Mark> marks) {
+[[nodiscard]] inline Bytes encode_seal(std::uint64_t check, const std::vector<Opening>& openings,
+                                       const std::vector<Mark>& marks) {
     Bytes bytes(seal_payload_bytes(openings.size(), marks.size()));
     std::byte* p = bytes.data();
     store_le<std::uint64_t>(p, check);

@@ -195,7 +195,7 @@ private:
         std::uint32_t written = log.written_end(at.segment);
         if (at.offset >= written) {
             if (log.copy_unwritten(at.segment, at.offset, length, unwritten_)) {
-                return BytesView{unwritten_};
+                return BytesView{unwritten_.data(), unwritten_.size()};
             }
             // They were written in the meantime.
             written = log.written_end(at.segment);

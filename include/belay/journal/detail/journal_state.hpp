@@ -80,7 +80,7 @@ public:
     [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
     [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
     /// Owner.
-    [[nodiscard]] BytesView kept() const noexcept { return note_; }
+    [[nodiscard]] BytesView kept() const noexcept { return {note_.data(), note_.size()}; }
     [[nodiscard]] bool unflushed() const noexcept {
         const Guard guard{writer_};
         return writer_.unflushed();
