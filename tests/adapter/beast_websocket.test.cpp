@@ -479,10 +479,10 @@ struct ListedWebSocket {
     using message_type = Bytes;
     using Connection = belay::detail::BeastConnection<TcpStream, ListedConnector>;
     Connection open(const Link<Bytes>& link) {
-        auto wire = std::make_shared<ListedConnector>(
+        auto connector = std::make_shared<ListedConnector>(
             *context, std::make_shared<const beast::WebSocketOptions>(), link);
-        wire->dial_hosts(hosts, port, link, *memory);
-        return Connection{std::move(wire)};
+        connector->dial_hosts(hosts, port, link, *memory);
+        return Connection{std::move(connector)};
     }
     boost::asio::io_context* context;
     std::vector<std::string> hosts;

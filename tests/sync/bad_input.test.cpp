@@ -14,7 +14,7 @@ using namespace belay_test;
 
 namespace {
 
-/// An operation of somebody who reads its kind from a wire.
+/// An operation whose reader takes its kind from a message.
 struct WireOperation {
     using value_type = std::string;
     Id id{};
