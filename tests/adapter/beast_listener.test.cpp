@@ -324,7 +324,7 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("Silent upgrades of a few addresses keep no newcomer out",
+TEST_CASE("Silent upgrades of a few addresses do not keep other addresses out",
           "[adapter][beast_listener][fault]") {
     // 6 addresses with 5 silent sockets each fill the listener, and dial again when they are closed.
     ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 30}};

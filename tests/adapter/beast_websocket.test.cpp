@@ -501,7 +501,7 @@ struct ListedRig : belay_test::WebSocketRig<ListedWebSocket> {
 
 }  // namespace
 
-TEST_CASE("beast::WebSocket connects to a name whose first addresses swallow packets",
+TEST_CASE("beast::WebSocket connects to a name whose first addresses drop packets",
           "[adapter][beast_websocket][regression]") {
     belay_test::ListenerRig<> server;
     std::vector<std::string> hosts{"127.0.0.2", "127.0.0.1"};

@@ -171,8 +171,7 @@ TEST_CASE("JSON that is nested too deeply is rejected before it costs anything",
           mcp::Errc::too_deep);
 }
 
-TEST_CASE("JSON with a NUL byte is rejected, whatever comes before and after it",
-          "[adapter][mcp_core][unit]") {
+TEST_CASE("JSON with a NUL byte at any position is rejected", "[adapter][mcp_core][unit]") {
     const std::string nul(1, '\0');
     const std::string message = R"({"jsonrpc":"2.0","id":1,"result":{"a":"b"}})";
     REQUIRE_FALSE(refusal_of(message));

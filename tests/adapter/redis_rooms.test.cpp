@@ -448,7 +448,7 @@ TEST_CASE("redis::Rooms: the calls that wait are bounded", "[adapter][redis_room
     CHECK(flush(rooms));
 }
 
-TEST_CASE("redis::Rooms: each room has its own keys, whatever its id",
+TEST_CASE("redis::Rooms: room ids with braces and percent signs have keys of their own",
           "[adapter][redis_rooms][unit]") {
     std::set<std::string> observed;
     for (const std::string id : {"a", "}a", "{a}", "%7d", "%7da", "{", "}", "%"}) {

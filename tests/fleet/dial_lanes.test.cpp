@@ -26,7 +26,7 @@ Duration bound_of_new(int services, std::size_t dials_max) {
 
 }  // namespace
 
-TEST_CASE("Fleet: a service that lost its connection dials within 5 s beside servers that hang",
+TEST_CASE("Fleet: a service that lost its connection dials within 5 s while other servers hang",
           "[fleet][dial_lanes][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{8});
@@ -58,7 +58,7 @@ TEST_CASE("Fleet: a service that lost its connection dials within 5 s beside ser
         3);
 }
 
-TEST_CASE("Fleet: a new service dials within 2 s for each new one beside it, and 5 s",
+TEST_CASE("Fleet: a new service dials within 5 s, and 2 s more for each other new service",
           "[fleet][dial_lanes][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{3}, std::size_t{8});
@@ -78,7 +78,7 @@ TEST_CASE("Fleet: a new service dials within 2 s for each new one beside it, and
     CHECK(n.miscounts == 0);
 }
 
-TEST_CASE("Fleet: a server that takes 10 s connects beside 300 that hang",
+TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
           "[fleet][dial_lanes][unit]") {
     const int holes = GENERATE(1, 8, 40, 300);
     NeighboursRig n;
@@ -102,7 +102,7 @@ TEST_CASE("Fleet: a server that takes 10 s connects beside 300 that hang",
     CHECK(n.rig.recorded[slow].failed == 0);
 }
 
-TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and goes on there",
+TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and continues there",
           "[fleet][dial_lanes][unit]") {
     FleetRig rig{{.dials_max = 1, .hold = 0s}};
     rig.add(2);
@@ -415,7 +415,7 @@ TEST_CASE("FleetOptions::slow_after of forever moves no dial", "[fleet][dial_lan
     CHECK(rig.fleet.status().dialling_slowly == 0);
 }
 
-TEST_CASE("Fleet: services that were connected return beside servers that hang, after an outage",
+TEST_CASE("Fleet: services that were connected reconnect after an outage while other servers hang",
           "[fleet][dial_lanes][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const int good = GENERATE(2, 8);

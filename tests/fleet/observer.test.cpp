@@ -224,7 +224,7 @@ TEST_CASE(
     CHECK(f.fleet == nullptr);
 }
 
-TEST_CASE("Fleet goes on after each of its hooks, or a service's, has thrown",
+TEST_CASE("Fleet continues after each of its hooks, or a service's, has thrown",
           "[fleet][observer][fault]") {
     struct Throws {
         int* left;

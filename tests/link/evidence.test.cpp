@@ -162,7 +162,7 @@ TEST_CASE("A peer that only receives does not fail a link, however often it is l
     CHECK(transport.dials == 101);
 }
 
-TEST_CASE("A peer that drops each connection fails a link, whatever was written to it",
+TEST_CASE("A link ends its attempts when the peer drops each connection, also after a sent message",
           "[link][evidence][unit]") {
     TransportState transport;
     Supervisor link{FakeTransport<>{transport}, ten_tries};

@@ -350,7 +350,8 @@ TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others
 
 // ---- the end ------------------------------------------------------------------------------------
 
-TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile", "[link][race]") {
+TEST_CASE("Supervisor::drain ends in stopped, and delivers messages that arrive meanwhile",
+          "[link][race]") {
     Bare b{bare};
     b.connect();
     REQUIRE(b.rig.link.send("last word") == SendResult::sent);

@@ -563,7 +563,7 @@ TEST_CASE("RoomManager: dead clients are removed, also from the awareness of oth
     CHECK(alice.online());
 }
 
-TEST_CASE("RoomManager: a quiet client that answers a ping stays connected",
+TEST_CASE("RoomManager: a client that sends only pongs stays connected",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};

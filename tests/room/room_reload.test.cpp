@@ -59,8 +59,10 @@ TEST_CASE("RoomManager: a reload that never ends closes its clients with 1013",
     CHECK(r.ada.document() == r.carol.document());
 }
 
-TEST_CASE("RoomManager: a client that dies during a reload is removed as soon as at other times",
-          "[room][room_reload][sim]") {
+TEST_CASE(
+    "RoomManager: a client whose connection ends during a reload is removed as soon as at other "
+    "times",
+    "[room][room_reload][sim]") {
     Reload r{forever, {.answer_within = 1h}};
     for (RoomEditor* const one : {&r.bob, &r.carol})
         r.w.world.network().partition(r.w.server, one->host());

@@ -263,7 +263,7 @@ def rooms(name, property, *changes):
     """A fault that the world of rooms finds within 500 seeds, as it takes longer than the others."""
     return Mutant(f"rooms_{name}", tuple(Change(*change) for change in changes),
                   Test("tests/worlds/rooms.test.cpp",
-                       "Rooms of several servers lose no edit that was shown, whatever fails", 500), property)
+                       "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500), property)
 
 
 def restored(name, property, *changes):

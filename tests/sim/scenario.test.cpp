@@ -538,8 +538,7 @@ TEST_CASE("draw gives the same scenario for the same seed", "[sim][scenario][gol
     .when({"client", "server", "", 3}, sim::drop_connections("client", "server")))");
 }
 
-TEST_CASE("draw refuses options that no fault can have, whatever the seed",
-          "[sim][scenario][regression]") {
+TEST_CASE("draw refuses invalid options for every seed", "[sim][scenario][regression]") {
     const std::vector<std::string> hosts{"a", "b"};
     sim::ScenarioOptions good{.exponential_latencies = 3,
                               .bandwidths = 3,

@@ -226,7 +226,7 @@ TEST_CASE("Replica::edit on a full disk returns its error, and loses no confirme
     }
 }
 
-TEST_CASE("Replica: two devices with one id come into step", "[sync][replica][sim]") {
+TEST_CASE("Replica: two devices with one id become equal", "[sync][replica][sim]") {
     for_each_seed(
         [](Seed seed) {
             Random bits{seed};

@@ -334,8 +334,9 @@ bool calls_over_a_pool(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Calls through a Pipeline over a Pool leave nothing behind, whatever is cancelled",
-          "[worlds][calls][sim][property]") {
+TEST_CASE(
+    "Calls through a Pipeline over a Pool return every permit and lease when they are cancelled",
+    "[worlds][calls][sim][property]") {
     const auto options = world_options({.pauses = 3,
                                         .partitions = 3,
                                         .latencies = 4,

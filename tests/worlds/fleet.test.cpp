@@ -215,7 +215,7 @@ bool fleet_of_services(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Fleet of 1, 2, 3 and 50 services connects all whose hosts are well",
+TEST_CASE("Fleet of 1, 2, 3 and 50 services connects all whose hosts work",
           "[worlds][fleet][sim][property]") {
     const auto options = world_options({.partitions = 8,
                                         .bandwidths = 2,

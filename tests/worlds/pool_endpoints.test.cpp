@@ -96,7 +96,7 @@ struct TwoPlaces {
 
 }  // namespace
 
-TEST_CASE("Pool is whole within seconds although its first endpoint refuses at once",
+TEST_CASE("Pool has all its connections within seconds although its first endpoint refuses at once",
           "[worlds][pool][sim]") {
     const std::size_t size = GENERATE(std::size_t{4}, std::size_t{32}, std::size_t{100});
     INFO(size << " connections");
@@ -136,8 +136,9 @@ TEST_CASE("Pool has one scout while no endpoint accepts more connections", "[wor
     CHECK(later <= 30);
 }
 
-TEST_CASE("Pool over Endpoints is whole soon although its first endpoint is gone",
-          "[worlds][pool][sim]") {
+TEST_CASE(
+    "Pool over Endpoints has all its connections soon although its first endpoint never answers",
+    "[worlds][pool][sim]") {
     const std::size_t size = GENERATE(std::size_t{1}, std::size_t{4}, std::size_t{32});
     const int fault = GENERATE(0, 1, 2);
     INFO(size << " connections, fault " << fault);
