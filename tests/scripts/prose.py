@@ -19,8 +19,6 @@ import re
 import subprocess
 import sys
 
-# Pages of which only the first paragraph is read. A change that rewrites a page removes it from the list.
-FIRST_PARAGRAPH_ONLY = {"docs/choosing-a-policy.md", "docs/webhooks.md"}
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md",
@@ -234,8 +232,6 @@ class Prose:
         if path.endswith(".md"):
             self.excuses += sum(bool(EXCUSE_PAGE.match(line)) for line in lines)
             blocks = page_blocks(lines, path not in TABLES_NOT_READ)
-            if path in FIRST_PARAGRAPH_ONLY:
-                blocks = [block for block in blocks if block[3] == "text"][:1]
         else:
             self.excuses += sum(bool(EXCUSE_HEADER.match(line)) for line in lines)
             blocks = [*docstring_blocks(lines), *comment_blocks(lines)]
