@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr const char* goodbye = "07";
+constexpr const char* close_frame = "07";
 
 /// A room with a member of each protocol, which is loaded again for so long, or for ever.
 struct Reload {
@@ -156,7 +156,7 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     static_cast<void>(eve.received());
     r.w.events.clear();
     eve.send("board", update_frame(9, 0, "last words"));
-    eve.send("board", goodbye);
+    eve.send("board", close_frame);
     if (opened_again) {
         eve.token("board", "eve");
         eve.send("board", ask_state);
@@ -203,7 +203,7 @@ TEST_CASE(
     eve.token("board", "eve");
     for (std::uint64_t i = 0; i < updates; ++i) eve.send("board", update_frame(9, i, "x"));
     w.run(100ms);
-    eve.send("board", goodbye);
+    eve.send("board", close_frame);
     if (hangs_up) {
         w.run(10ms);
         REQUIRE(eve.unsent() == 0);
@@ -232,7 +232,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
     REQUIRE_FALSE(w.rooms().stats("board")->loaded);
     for (std::uint64_t i = 0; i < 3; ++i) {
         eve.send(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
-        eve.send(name(static_cast<char>('a' + i)), goodbye);
+        eve.send(name(static_cast<char>('a' + i)), close_frame);
     }
     // They are in nobody's way.
     for (char c = 'a'; c < 'e'; ++c) eve.token(name(c), "eve");
@@ -247,7 +247,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
     CHECK(w.rooms().stats("board")->clients == 3);
     w.dial(ada);
     for (std::uint64_t i = 0; i < 3; ++i) CHECK(ada.has(typed(9 + i, 0, "last words")));
-    eve.send(name('a'), goodbye);
+    eve.send(name('a'), close_frame);
     eve.token(name('d'), "eve");
     w.run(1s);
     CHECK(w.rooms().stats("board")->clients == 4);
