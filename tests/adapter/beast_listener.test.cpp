@@ -923,7 +923,7 @@ TEST_CASE("A page and a rejection over TLS end with a TLS shutdown",
         REQUIRE(*ended == boost::asio::error::eof);  // and not ssl::error::stream_truncated
         CHECK(answer.starts_with(begin));
         CHECK((request[0] == 'P' || answer.ends_with(std::string(100'000, 'x'))));
-        // Who says no goodbye keeps the connection for a second.
+        // A client without a close frame keeps the connection for a second.
         char rest = 0;
         bool closed = false;
         client.next_layer().async_read_some(

@@ -246,7 +246,7 @@ TEST_CASE("A close frame has the code of its failure, after the queued messages"
         const auto closed = until_reported();
         CHECK(closed.kind == part::EventKind::closed);
         CHECK(closed.failure == why);
-        // 1006 says that there was no goodbye: nobody may send it.
+        // 1006 means that there was no close frame. No peer may send it.
         CHECK(server.line_with("closed") == (code == 4007 ? "closed 4007" : "closed 1000"));
     }
 }

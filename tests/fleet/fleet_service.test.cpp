@@ -124,7 +124,7 @@ TEST_CASE("FleetService::stop closes gracefully, also while it waits in the queu
     a.stop();
     CHECK(rig.transports[0].log.back() == "close");
     CHECK(rig.transports[0].live == 1);
-    static_cast<void>(rig.transports[0].link.closed());  // the goodbye is over
+    static_cast<void>(rig.transports[0].link.closed());  // the close is complete
     rig.run(0s);
     CHECK(rig.transports[0].live == 0);
     CHECK(b.status().state == LinkState::connecting);

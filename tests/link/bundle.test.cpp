@@ -273,7 +273,7 @@ TEST_CASE("Bundle closes all transports, and waits for the last", "[link][bundle
     rig.run(1s);
     CHECK(a.live + b.live + c.live == 3);
     SECTION("until the last one is closed") {
-        b.link.closed();  // c has no goodbye to say
+        b.link.closed();  // c has no graceful close
         rig.run(1s);
     }
     SECTION("until the linger is over") { rig.run(2s); }

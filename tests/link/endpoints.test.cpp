@@ -445,7 +445,7 @@ TEST_CASE("Endpoints in a bundle: the end of a graceful close is no failure of a
         receive(transports[0].link, "go away");
         const Duration now = elapsed(Instant{}, rig.link.now());
         rig.run(now);
-        // Both say goodbye, and have said it before the next attempt.
+        // Both close gracefully, and have done so before the next attempt.
         for (TransportState& transport : transports)
             transport.link.closed({.cause = Cause::planned});
         rig.run(now);

@@ -166,7 +166,7 @@ TEST_CASE("Supervisor::stop outside a turn has called all hooks when it returns"
     CHECK(rig.notes.observed.back() == "stopped");
     CHECK(rig.link.status().state == LinkState::stopped);
     CHECK(rig.link.send("x") == SendResult::down);
-    // The goodbye is under way, bounded by the linger.
+    // The graceful close is under way, bounded by the linger.
     CHECK(rig.transport.log.back() == "close");
     CHECK(rig.link.deadline() == at(2s));
     SECTION("and the peer's close ends the linger") {

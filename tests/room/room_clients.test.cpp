@@ -826,7 +826,7 @@ TEST_CASE("RoomManager: a slow reader receives awareness removals that it missed
         alice.show("{\"x\":" + std::to_string(i) + ",\"p\":\"" + std::string(100, 'p') + "\"}");
         w.run(20ms);
     }
-    for (int i = 0; i < 300; ++i) {  // until a goodbye has no room, either
+    for (int i = 0; i < 300; ++i) {  // until a close has no space, either
         alice.show("1");
         w.run(20ms);
     }

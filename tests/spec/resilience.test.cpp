@@ -266,7 +266,7 @@ TEST_CASE("hidden or offline leads to offline from every state that tries",
     tab.link.shut(Gate::hidden);
     tab.turn();
     CHECK(tab.states.back() == "offline");
-    CHECK(tab.sync.live + tab.intent.live <= 2);  // at most a goodbye
+    CHECK(tab.sync.live + tab.intent.live <= 2);  // at most a graceful close
     tab.pass(3s);
     CHECK(tab.sync.live + tab.intent.live == 0);
 }
