@@ -526,7 +526,7 @@ TEST_CASE("CircuitBreaker that is destroyed before its permits is detected in a 
                Catch::Matchers::Contains("the breaker must outlive its permits"));
 }
 
-TEST_CASE("CircuitBreaker survives a clock that goes back or jumps",
+TEST_CASE("CircuitBreaker accepts a clock that goes back or jumps",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};

@@ -308,8 +308,10 @@ TEST_CASE("RateLimiter::set_rate changes between an interval and windows",
     CHECK(grants(limiter, at(2min + 2s)) == 2);
 }
 
-TEST_CASE("RateLimiter::set_rate from another thread grants no more, and stops no caller for good",
-          "[call][rate_limiter][unit]") {
+TEST_CASE(
+    "RateLimiter::set_rate from another thread grants no extra permit, and blocks no caller for "
+    "ever",
+    "[call][rate_limiter][unit]") {
     // All numbers grant about 1,000 calls per second; the first limiter is never changed to windows.
     for (const bool uses_windows : {false, true}) {
         RateLimiter limiter{Rate{1000, 1s}, Burst{10}};

@@ -537,7 +537,7 @@ TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast
     CHECK(n.rig.fleet.status().dialling == 3);
 }
 
-TEST_CASE("Fleet: a slow dial that began after the one that opened goes on",
+TEST_CASE("Fleet: a slow dial that began after the one that opened continues",
           "[fleet][dial_lanes][unit]") {
     NeighboursRig n;
     n.add(4, 100ms);

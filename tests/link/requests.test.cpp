@@ -508,7 +508,7 @@ TEST_CASE("Requests lets a done ask, cancel and stop", "[link][requests][unit]")
                                        "b returns", "stopped"});
 }
 
-TEST_CASE("Requests does not hold up a turn for a done that asks and cancels for ever",
+TEST_CASE("Requests ends a turn although a completion asks and cancels without end",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.waiting_max = 3}};
     rig.connect();

@@ -96,7 +96,7 @@ struct Decorated {
 
 }  // namespace
 
-TEST_CASE("A decorator that throws at an event ends its connection, and the link goes on",
+TEST_CASE("A decorator that throws at an event ends its connection, and the link continues",
           "[link][part][regression]") {
     const part::EventKind kind = GENERATE(part::EventKind::opened, part::EventKind::received,
                                           part::EventKind::pong, part::EventKind::writable);

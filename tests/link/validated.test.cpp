@@ -201,7 +201,7 @@ TEST_CASE("Validated over a bundle passes the lane, so that other lanes neither 
     }
 }
 
-TEST_CASE("A check that throws fails the attempt at once, and the link goes on",
+TEST_CASE("A check that throws fails the attempt at once, and the link continues",
           "[link][validated][regression]") {
     const bool in_begin = GENERATE(true, false);
     TransportState transport;

@@ -72,7 +72,7 @@ KILLED = worlds(KILLS)
 KILLED_OFTEN = worlds(KILLS, 2500)
 SLOW_NETWORK = worlds("Session delivers each operation once over a slow network", 5000)
 SERVER_LOST = worlds("Session reports the loss of the server's disk")
-CLIENT_LOST = worlds("Session goes on after the loss of the client's disk")
+CLIENT_LOST = worlds("Session continues after the loss of the client's disk")
 CLIENT_RESTORED = worlds("Session reports that the client's disk went back to an older copy")
 
 

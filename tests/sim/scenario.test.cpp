@@ -69,7 +69,7 @@ const sim::Scenario& bad_day() {
 
 }  // namespace
 
-TEST_CASE("World::play plays a scenario by hand", "[sim][scenario][unit]") {
+TEST_CASE("World::play plays a handwritten scenario", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(bad_day());
     w.world.run_for(4s);

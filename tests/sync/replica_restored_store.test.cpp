@@ -518,7 +518,7 @@ TEST_CASE("Replica restores a store, also if any one call fails or the program c
     CHECK(failed > 60);
 }
 
-TEST_CASE("Replica cannot restore a version that its journal cannot take, and goes on",
+TEST_CASE("Replica does not restore a version that its journal rejects, and continues",
           "[sync][replica][bad_input]") {
     RestoredServerRig rig;
     Device<> device = rig.device(1, OtherStore::restores);

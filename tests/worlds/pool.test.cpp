@@ -211,7 +211,7 @@ bool pool_with_borrowers(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Pool with borrowers answers each question, and comes back after outages",
+TEST_CASE("Pool with borrowers answers each question, and reconnects after outages",
           "[worlds][pool][sim][property]") {
     const auto options = world_options({.pauses = 4,
                                         .bandwidths = 2,
