@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One breaker shared by many callers: while the server is down, few of them ask it. Then one by
-// hand, with everything: a rate or slow calls trip it, two probes decide, an observer is notified,
-// and it survives a restart.
+// hand, with everything. A rate or slow calls trip it, and two probes decide. An observer is
+// notified, and the breaker survives a restart.
 #include <belay/breaker/any_trip.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>

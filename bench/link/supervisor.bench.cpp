@@ -108,17 +108,17 @@ private:
 };
 
 template <class Machine>
-void receive_in_batches(benchmark::State& state, Machine& link, const Link<std::uint64_t>& wire,
+void receive_in_batches(benchmark::State& state, Machine& link, const Link<std::uint64_t>& handle,
                         std::uint64_t& sum) {
     Instant now{};
     link.start();
     link.advance(now);
-    wire.opened();
+    handle.opened();
     link.advance(now);
     for (auto _ : state) {
         for (int i = 0; i < batch; ++i) {
             std::uint64_t m = 1;
-            static_cast<void>(wire.received(std::move(m)));
+            static_cast<void>(handle.received(std::move(m)));
         }
         now += 1us;
         link.advance(now);
@@ -130,10 +130,10 @@ void receive_in_batches(benchmark::State& state, Machine& link, const Link<std::
 }
 
 void receive_bare(benchmark::State& state) {
-    Link<std::uint64_t> wire;
+    Link<std::uint64_t> handle;
     std::uint64_t sum = 0;
-    Supervisor link{Socket{&wire}, policy(), {}, Sum{&sum}};
-    receive_in_batches(state, link, wire, sum);
+    Supervisor link{Socket{&handle}, policy(), {}, Sum{&sum}};
+    receive_in_batches(state, link, handle, sum);
 }
 BENCHMARK(receive_bare)->Name("link/supervisor/receive/belay");
 
@@ -162,12 +162,12 @@ BENCHMARK(receive_ring)->Name("link/supervisor/receive/ring");
 
 /// What an old connection still says.
 void receive_stale(benchmark::State& state) {
-    Link<std::uint64_t> wire;
-    Supervisor link{Socket{&wire}, policy()};
+    Link<std::uint64_t> handle;
+    Supervisor link{Socket{&handle}, policy()};
     Instant now{};
     link.start();
     link.advance(now);
-    const Link<std::uint64_t> old = wire;
+    const Link<std::uint64_t> old = handle;
     old.closed();
     link.advance(now);
     for (auto _ : state) {
@@ -179,10 +179,10 @@ void receive_stale(benchmark::State& state) {
 BENCHMARK(receive_stale)->Name("link/supervisor/stale/belay");
 
 void receive_decorated(benchmark::State& state) {
-    Link<std::uint64_t> wire;
+    Link<std::uint64_t> handle;
     std::uint64_t sum = 0;
-    Supervisor link{Validated{Heartbeat{Socket{&wire}, {}}, Greeted{}}, policy(), {}, Sum{&sum}};
-    receive_in_batches(state, link, wire, sum);
+    Supervisor link{Validated{Heartbeat{Socket{&handle}, {}}, Greeted{}}, policy(), {}, Sum{&sum}};
+    receive_in_batches(state, link, handle, sum);
 }
 BENCHMARK(receive_decorated)->Name("link/supervisor/receive_decorated/belay");
 
@@ -205,14 +205,14 @@ BENCHMARK(receive_by_hand)->Name("link/supervisor/receive/by_hand");
 BENCHMARK(receive_by_hand)->Name("link/supervisor/receive_decorated/by_hand");
 
 template <class Machine>
-void outages(benchmark::State& state, Machine& link, const Link<std::uint64_t>& wire) {
+void outages(benchmark::State& state, Machine& link, const Link<std::uint64_t>& handle) {
     Instant now{};
     link.start();
     link.advance(now);
     for (auto _ : state) {
-        wire.opened();
+        handle.opened();
         link.advance(now);
-        wire.closed();
+        handle.closed();
         link.advance(now);
         now = std::max(now, link.deadline());
         link.advance(now);
@@ -222,16 +222,16 @@ void outages(benchmark::State& state, Machine& link, const Link<std::uint64_t>& 
 }
 
 void cycle_bare(benchmark::State& state) {
-    Link<std::uint64_t> wire;
-    Supervisor link{Socket{&wire}, policy()};
-    outages(state, link, wire);
+    Link<std::uint64_t> handle;
+    Supervisor link{Socket{&handle}, policy()};
+    outages(state, link, handle);
 }
 BENCHMARK(cycle_bare)->Name("link/supervisor/cycle/belay");
 
 void cycle_decorated(benchmark::State& state) {
-    Link<std::uint64_t> wire;
-    Supervisor link{Validated{Heartbeat{Socket{&wire}, {}}, Greeted{}}, policy()};
-    outages(state, link, wire);
+    Link<std::uint64_t> handle;
+    Supervisor link{Validated{Heartbeat{Socket{&handle}, {}}, Greeted{}}, policy()};
+    outages(state, link, handle);
 }
 BENCHMARK(cycle_decorated)->Name("link/supervisor/cycle_decorated/belay");
 

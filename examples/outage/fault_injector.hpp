@@ -32,9 +32,10 @@ struct FaultInjectorOptions {
 
 /// Runs one server and one client, and kills, freezes and restarts them by the plans.
 ///
-/// A plan is due when so many lines are delivered, the client is connected, and the fault before is
-/// over, which is when the client has connected again. The client may read up to the line of the
-/// plan after the next only, so that lines flow during each fault, and none comes too late.
+/// A plan is due when its number of lines is delivered and the client is connected. The fault
+/// before it must be over, which means that the client has connected again. The client may read up
+/// to the line of the plan after the next only, so that lines flow during each fault, and none
+/// comes too late.
 ///
 /// Models: belay::MachineLike; attaches itself to the loop, and stops it at the end.
 class FaultInjector {

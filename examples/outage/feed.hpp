@@ -18,9 +18,9 @@ namespace outage {
 
 /// Gives line n to the session as operation n.
 ///
-/// The session's journal is the only memory of how far it has read: its next line is the one after
-/// the last that the journal took, also after a crash. When the queue is full it stops reading,
-/// until go_on().
+/// Only the session's journal stores how far the feed has read. Its next line is the one after the
+/// last line in the journal, also after a crash. When the queue is full it stops reading, until
+/// go_on().
 ///
 /// Models: belay::MachineLike.
 template <class Session>

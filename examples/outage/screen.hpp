@@ -32,8 +32,8 @@ struct View {
 
 /// Writes to standard output.
 ///
-/// On a terminal a few lines are drawn again and again; otherwise each event() is a line, and now
-/// and then there is one about the progress.
+/// On a terminal, a few lines are drawn again and again. Otherwise each event() prints a line, and
+/// from time to time a line reports the progress.
 class Screen {
 public:
     Screen();

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /// Answers commands on two threads of its own. So a command may wait for a lock of the database
-/// while the server goes on, and a long one, such as a backup, delays no other one. A client that
+/// while the server continues. A long command, such as a backup, delays no other one. A client that
 /// takes longer than 5 s to send its line, or to read the answer, is closed.
 class Control {
     using Local = boost::asio::local::stream_protocol;

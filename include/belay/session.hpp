@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session.hpp
-/// Includes all of the component session: Session and Receiver, which deliver exactly once, in
-/// order, over any outages, and Outbox, a queue in front of any server.
+/// Includes all of the component session. Session and Receiver deliver exactly once, in order, over
+/// any outages. Outbox is a queue in front of any server.
 #pragma once
 
 #include <belay/session/blocked.hpp>

@@ -232,7 +232,7 @@ TEST_CASE("A kernel of a world gives up the end of a stream when Linux does",
     }
 }
 
-TEST_CASE("A kernel of a world goes on while its process is frozen",
+TEST_CASE("A kernel of a world continues while its process is frozen",
           "[adapter][asio_sim][regression]") {
     SECTION("it gives up connecting") {
         SimPair p;

@@ -49,7 +49,7 @@ TEST_CASE("AsioTcp delivers the complete messages of an answer that is cut anywh
     TcpSuite::behind_a_bad_network();
 }
 
-TEST_CASE("AsioTcp connects to a name whose first addresses swallow packets, 250 ms after each",
+TEST_CASE("AsioTcp connects to a name whose first addresses drop packets, 250 ms after each",
           "[adapter][asio_tcp][regression]") {
     TcpSuite::dials_past_silent_addresses();
 }

@@ -324,7 +324,7 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("Silent upgrades of a few addresses keep no newcomer out",
+TEST_CASE("Silent upgrades of a few addresses do not keep other addresses out",
           "[adapter][beast_listener][fault]") {
     // 6 addresses with 5 silent sockets each fill the listener, and dial again when they are closed.
     ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 30}};
@@ -923,7 +923,7 @@ TEST_CASE("A page and a rejection over TLS end with a TLS shutdown",
         REQUIRE(*ended == boost::asio::error::eof);  // and not ssl::error::stream_truncated
         CHECK(answer.starts_with(begin));
         CHECK((request[0] == 'P' || answer.ends_with(std::string(100'000, 'x'))));
-        // Who says no goodbye keeps the connection for a second.
+        // A client without a close frame keeps the connection for a second.
         char rest = 0;
         bool closed = false;
         client.next_layer().async_read_some(

@@ -246,7 +246,7 @@ TEST_CASE("A close frame has the code of its failure, after the queued messages"
         const auto closed = until_reported();
         CHECK(closed.kind == part::EventKind::closed);
         CHECK(closed.failure == why);
-        // 1006 says that there was no goodbye: nobody may send it.
+        // 1006 means that there was no close frame. No peer may send it.
         CHECK(server.line_with("closed") == (code == 4007 ? "closed 4007" : "closed 1000"));
     }
 }
@@ -479,10 +479,10 @@ struct ListedWebSocket {
     using message_type = Bytes;
     using Connection = belay::detail::BeastConnection<TcpStream, ListedConnector>;
     Connection open(const Link<Bytes>& link) {
-        auto wire = std::make_shared<ListedConnector>(
+        auto connector = std::make_shared<ListedConnector>(
             *context, std::make_shared<const beast::WebSocketOptions>(), link);
-        wire->dial_hosts(hosts, port, link, *memory);
-        return Connection{std::move(wire)};
+        connector->dial_hosts(hosts, port, link, *memory);
+        return Connection{std::move(connector)};
     }
     boost::asio::io_context* context;
     std::vector<std::string> hosts;
@@ -501,7 +501,7 @@ struct ListedRig : belay_test::WebSocketRig<ListedWebSocket> {
 
 }  // namespace
 
-TEST_CASE("beast::WebSocket connects to a name whose first addresses swallow packets",
+TEST_CASE("beast::WebSocket connects to a name whose first addresses drop packets",
           "[adapter][beast_websocket][regression]") {
     belay_test::ListenerRig<> server;
     std::vector<std::string> hosts{"127.0.0.2", "127.0.0.1"};

@@ -237,7 +237,7 @@ TEST_CASE("curl::Http limits headers, too", "[adapter][curl_http][fault]") {
     CHECK(rig.get(server.url("/many-lines")) == ended_by(HttpErrc::too_long));
 }
 
-TEST_CASE("curl::Http ends a request at its deadline, wherever it hangs",
+TEST_CASE("curl::Http ends a request at its deadline in every phase of it",
           "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig watcher;

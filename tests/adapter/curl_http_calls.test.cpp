@@ -73,7 +73,8 @@ TEST_CASE("HttpCalls waits for the Retry-After of a real server", "[adapter][htt
     CHECK(rig.requests_received(server, "GET /status/503?Retry-After:%203600") == 1);
 }
 
-TEST_CASE("HttpCalls reaches a real server that comes back", "[adapter][http_calls][fault]") {
+TEST_CASE("HttpCalls reaches a real server that was down and listens again",
+          "[adapter][http_calls][fault]") {
     HttpServer server;
     server.stop();
     CallsFixture rig{{.attempts_max = 50,

@@ -98,7 +98,7 @@ TEST_CASE("the two questions of a JsonSyncServer, and their answers, have this J
               "more": false})"));
 }
 
-TEST_CASE("JsonReplicaServer answers each text, and a bad operation fails alone",
+TEST_CASE("JsonReplicaServer answers each text, and an invalid operation fails alone",
           "[adapter][json_sync_server]") {
     JsonRig rig;
     for (const char* const text :
@@ -165,7 +165,7 @@ TEST_CASE("JsonSyncServer refuses a page in which an error has the value 0",
     CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
 }
 
-TEST_CASE("a reader that knows no unreadable values takes none of them for a removal",
+TEST_CASE("a reader that does not support unreadable values does not treat them as removals",
           "[adapter][json_sync_server][regression]") {
     JsonRig rig;
     REQUIRE_FALSE(rig.store.add({"s", "a"}, "\xff", {stamp(9), id_of(99), 0, {}}));

@@ -15,7 +15,7 @@ using nlohmann::json;
 namespace {
 
 /// What an HTTP client was asked.
-struct Wires {
+struct HttpCalls {
     struct One {
         One(HttpRequest asked, Completion<HttpResponse> answer)
             : request{std::move(asked)}, completion{std::move(answer)} {}
@@ -38,22 +38,22 @@ struct Wires {
 
 struct HandHttp {
     struct Handle {
-        explicit Handle(Wires::One& one) : of{&one} {}
+        explicit Handle(HttpCalls::One& one) : of{&one} {}
         Handle(Handle&& other) noexcept : of{std::exchange(other.of, nullptr)} {}
         Handle& operator=(Handle&&) = delete;
         ~Handle() {
             if (of != nullptr) of->aborted = true;
         }
-        Wires::One* of;
+        HttpCalls::One* of;
     };
-    Wires* wires;
+    HttpCalls* calls;
 
     Handle request(HttpRequest request, Completion<HttpResponse> completion) {
-        if (std::exchange(wires->out_of_memory, false)) throw std::bad_alloc{};
-        wires->all.push_back(
-            std::make_unique<Wires::One>(std::move(request), std::move(completion)));
-        Wires::One& one = wires->last();
-        if (wires->at_once) one.completion(wires->at_once(one.request));
+        if (std::exchange(calls->out_of_memory, false)) throw std::bad_alloc{};
+        calls->all.push_back(
+            std::make_unique<HttpCalls::One>(std::move(request), std::move(completion)));
+        HttpCalls::One& one = calls->last();
+        if (calls->at_once) one.completion(calls->at_once(one.request));
         return Handle{one};
     }
 };
@@ -81,7 +81,7 @@ HttpResponse served(const HttpRequest& request) {
 }
 
 /// As an HTTP client does it: the body in pieces, then the end.
-void deliver(Wires::One& one, HttpResponse response) {
+void deliver(HttpCalls::One& one, HttpResponse response) {
     const std::string body = std::exchange(response.body, "");
     one.request.on_chunk(response, "");
     if (!body.empty()) one.request.on_chunk(response, body);
@@ -90,7 +90,7 @@ void deliver(Wires::One& one, HttpResponse response) {
 
 struct Rig {
     explicit Rig(mcp::Options options = {})
-        : remote{std::make_unique<mcp::Remote<HandHttp>>(HandHttp{&wires}, "http://x/mcp",
+        : remote{std::make_unique<mcp::Remote<HandHttp>>(HandHttp{&calls}, "http://x/mcp",
                                                          std::move(options))} {
         loop.attach(*remote);
     }
@@ -100,14 +100,14 @@ struct Rig {
     /// Serves all that is asked, until nothing is.
     void serve() {
         turn();
-        for (std::size_t i = 0; i < wires.all.size(); ++i) {
-            Wires::One& one = *wires.all[i];
+        for (std::size_t i = 0; i < calls.all.size(); ++i) {
+            HttpCalls::One& one = *calls.all[i];
             if (!one.aborted && one.completion.wanted()) deliver(one, served(one.request));
             turn();
         }
     }
 
-    Wires wires{};
+    HttpCalls calls{};
     ManualLoop<> loop{};
     std::unique_ptr<mcp::Remote<HandHttp>> remote;
 };
@@ -136,7 +136,7 @@ TEST_CASE("mcp::Remote sends the requests of the protocol, and none before the f
           "[adapter][mcp_client][unit]") {
     Rig rig;
     rig.turn();
-    CHECK(rig.wires.all.empty());
+    CHECK(rig.calls.all.empty());
     CHECK(rig.remote->deadline() == never);
     driver::Question<Result<std::optional<Scene<json>>, Failure>> question;
     rig.remote->fetch("a", question.ask());
@@ -144,8 +144,8 @@ TEST_CASE("mcp::Remote sends the requests of the protocol, and none before the f
     rig.serve();
     REQUIRE(question.answered());
     CHECK(rig.remote->deadline() == never);
-    REQUIRE(rig.wires.all.size() == 3);
-    for (const auto& one : rig.wires.all) {
+    REQUIRE(rig.calls.all.size() == 3);
+    for (const auto& one : rig.calls.all) {
         CHECK(one->request.url == "http://x/mcp");
         CHECK(one->request.method == "POST");
         CHECK(*one->request.headers.find("Accept") == "application/json, text/event-stream");
@@ -154,16 +154,16 @@ TEST_CASE("mcp::Remote sends the requests of the protocol, and none before the f
         CHECK_FALSE(one->request.redirects);
         CHECK(one->request.deadline == std::chrono::seconds{30});
     }
-    CHECK(rig.wires.all[0]->request.headers.find("Mcp-Session-Id") == nullptr);
-    CHECK(*rig.wires.last().request.headers.find("Mcp-Session-Id") == "s-1");
-    CHECK(*rig.wires.last().request.headers.find("MCP-Protocol-Version") == "2025-06-18");
+    CHECK(rig.calls.all[0]->request.headers.find("Mcp-Session-Id") == nullptr);
+    CHECK(*rig.calls.last().request.headers.find("Mcp-Session-Id") == "s-1");
+    CHECK(*rig.calls.last().request.headers.find("MCP-Protocol-Version") == "2025-06-18");
 }
 
 TEST_CASE("mcp::Remote works with a client that answers inside the request",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     // No piece came, so the body is lost: a client must tell pieces later than that.
-    rig.wires.at_once = [](const HttpRequest&) {
+    rig.calls.at_once = [](const HttpRequest&) {
         return HttpResponse{.failure = Failure::from(HttpErrc::bad_url), .sent = false};
     };
     driver::Question<Failure> question;
@@ -179,12 +179,12 @@ TEST_CASE("mcp::Remote fails its calls when the client ends, or has no memory",
     driver::Question<Failure> question;
     rig.remote->push("a", {1, {}}, question.ask());
     rig.turn();
-    static_cast<void>(Completion<HttpResponse>{std::move(rig.wires.last().completion)});
+    static_cast<void>(Completion<HttpResponse>{std::move(rig.calls.last().completion)});
     rig.turn();
     REQUIRE(question.answered());
     CHECK(question.take()->error() == HttpErrc::client_failed);
 
-    rig.wires.out_of_memory = true;
+    rig.calls.out_of_memory = true;
     rig.remote->push("a", {1, {}}, question.ask());
     CHECK_THROWS_AS(rig.turn(), std::bad_alloc);
     rig.turn();
@@ -205,14 +205,14 @@ TEST_CASE("mcp::Remote::close ends the session, and completes when that is done"
     SECTION("without a session nothing is sent") {
         rig.remote->close(end.ask());
         rig.turn();
-        CHECK(rig.wires.all.empty());
+        CHECK(rig.calls.all.empty());
     }
     SECTION("a running call is aborted") {
         rig.remote->push("a", {1, {}}, question.ask());
         rig.turn();
         rig.remote->close(end.ask());
         rig.turn();
-        CHECK(rig.wires.open() == 0);
+        CHECK(rig.calls.open() == 0);
         REQUIRE(question.answered());
         CHECK_FALSE(question.take());
     }
@@ -223,11 +223,11 @@ TEST_CASE("mcp::Remote::close ends the session, and completes when that is done"
         rig.turn();
         rig.remote->close(end.ask());
         rig.turn();
-        CHECK(rig.wires.open() == 1);
-        CHECK(rig.wires.last().request.method == "DELETE");
-        CHECK(rig.wires.last().request.deadline == std::chrono::seconds{1});
+        CHECK(rig.calls.open() == 1);
+        CHECK(rig.calls.last().request.method == "DELETE");
+        CHECK(rig.calls.last().request.deadline == std::chrono::seconds{1});
         CHECK_FALSE(end.answered());
-        deliver(rig.wires.last(), {.status = 200});
+        deliver(rig.calls.last(), {.status = 200});
         rig.turn();
     }
     REQUIRE(end.answered());
@@ -244,7 +244,7 @@ TEST_CASE("mcp::Remote limits the streams of a server that does not end them",
     for (int i = 0; i < 50; ++i) {
         rig.remote->push("a", {1, {}}, question.ask());
         rig.turn();
-        Wires::One& one = rig.wires.last();
+        HttpCalls::One& one = rig.calls.last();
         const HttpResponse head{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
         const json answer{
             {"jsonrpc", "2.0"}, {"id", id_in(one.request)}, {"result", json::object()}};
@@ -252,9 +252,9 @@ TEST_CASE("mcp::Remote limits the streams of a server that does not end them",
         rig.turn();
         REQUIRE(question.answered());
         CHECK(question.take()->cause == Cause::none);
-        CHECK(rig.wires.open() <= 9);
+        CHECK(rig.calls.open() <= 9);
     }
-    CHECK(rig.wires.open() > 0);
+    CHECK(rig.calls.open() > 0);
 }
 
 TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
@@ -267,13 +267,13 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
     rig.turn();
     REQUIRE(question.answered());
     CHECK(question.take()->error() == LinkErrc::token_refused);
-    CHECK(rig.wires.all.empty());
+    CHECK(rig.calls.all.empty());
 
     std::optional<Completion<std::string>> kept;
     supply = [&kept](Completion<std::string> c) { kept.emplace(std::move(c)); };
     rig.remote->push("a", {1, {}}, question.ask());
     rig.turn();
-    CHECK(rig.wires.all.empty());
+    CHECK(rig.calls.all.empty());
     CHECK(rig.remote->deadline() == never);
     // Given up meanwhile: nothing is sent, and no token is wanted.
     question.drop();
@@ -282,7 +282,7 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
     rig.remote->close(end.ask());
     rig.turn();
     CHECK_FALSE(kept->wanted());
-    CHECK(rig.wires.all.empty());
+    CHECK(rig.calls.all.empty());
     CHECK(end.answered());
 }
 
@@ -333,7 +333,7 @@ TEST_CASE("mcp::Remote may be destroyed by a completion of its calls",
                          }});
     }
     rig.turn();
-    deliver(rig.wires.last(), {.status = 503});
+    deliver(rig.calls.last(), {.status = 503});
     rig.turn();
     CHECK_FALSE(rig.remote);
     CHECK(received == 3);
@@ -361,8 +361,8 @@ TEST_CASE("mcp::Remote rejects a name that JSON cannot hold, and continues with 
 
 TEST_CASE("A scene that the user's to_json rejects is a failure of its session only",
           "[adapter][mcp_client][unit]") {
-    Wires wires;
-    mcp::Remote<HandHttp, Unwritable> remote{HandHttp{&wires}, "http://x/mcp"};
+    HttpCalls calls;
+    mcp::Remote<HandHttp, Unwritable> remote{HandHttp{&calls}, "http://x/mcp"};
     driver::Question<Failure> question;
     remote.push("a", {}, question.ask());
     REQUIRE(question.answered());
@@ -371,23 +371,23 @@ TEST_CASE("A scene that the user's to_json rejects is a failure of its session o
 
 TEST_CASE("mcp::Remote transfers user-defined contents in their own format",
           "[adapter][mcp_client][unit]") {
-    Wires wires;
+    HttpCalls calls;
     ManualLoop<> loop;
-    HandHttp http{&wires};
+    HandHttp http{&calls};
     mcp::Remote<std::reference_wrapper<HandHttp>, std::string> remote{
         std::ref(http), "http://x/mcp", {.push_tool = "save", .session_argument = "room"}};
     loop.attach(remote);
     driver::Question<Failure> question;
     remote.push("a", {"text", Stamp{.wall = WallTime{Duration{5}}}}, question.ask());
-    for (std::size_t i = 0; i <= wires.all.size() && i < 2; ++i) {
+    for (std::size_t i = 0; i <= calls.all.size() && i < 2; ++i) {
         while (loop.poll() == always) {
         }
-        deliver(*wires.all[i], served(wires.all[i]->request));
+        deliver(*calls.all[i], served(calls.all[i]->request));
     }
     while (loop.poll() == always) {
     }
-    REQUIRE(wires.all.size() == 3);
-    const json call = json::parse(wires.last().request.body).at("params");
+    REQUIRE(calls.all.size() == 3);
+    const json call = json::parse(calls.last().request.body).at("params");
     CHECK(call.at("name") == "save");
     CHECK(call.at("arguments").at("room") == "a");
     CHECK(call.at("arguments").at("scene").at("content") == "text");

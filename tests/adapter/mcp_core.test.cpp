@@ -171,8 +171,7 @@ TEST_CASE("JSON that is nested too deeply is rejected before it costs anything",
           mcp::Errc::too_deep);
 }
 
-TEST_CASE("JSON with a NUL byte is rejected, whatever comes before and after it",
-          "[adapter][mcp_core][unit]") {
+TEST_CASE("JSON with a NUL byte at any position is rejected", "[adapter][mcp_core][unit]") {
     const std::string nul(1, '\0');
     const std::string message = R"({"jsonrpc":"2.0","id":1,"result":{"a":"b"}})";
     REQUIRE_FALSE(refusal_of(message));
@@ -489,7 +488,7 @@ TEST_CASE("McpCore treats a request that cannot be sent as an unreachable server
 TEST_CASE("McpCore starts a new session after a lost one, once for each call",
           "[adapter][mcp_core][unit]") {
     // 400 is what a server with one session for all says after its restart; it might have meant
-    // the request, so it is told goodbye.
+    // the request, so it is notified of the end.
     const int status = GENERATE(404, 400);
     CAPTURE(status);
     ScriptedServer scripted;
@@ -642,7 +641,7 @@ TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][m
     scripted.answer(second, json_head(), result_text(second.number, "{}"));
     CHECK_FALSE(scripted.core.has_output());
 
-    // What has not been sent is not, and needs no goodbye.
+    // A call that was not sent stays unsent, and needs no notice.
     scripted.core.give_up(scripted.call());
     CHECK_FALSE(scripted.core.has_output());
     ScriptedServer fresh;

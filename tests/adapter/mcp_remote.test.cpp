@@ -232,7 +232,7 @@ TEST_CASE("mcp::Remote uses the status: 503 with and without Retry-After, redire
     CHECK(rig.fetch("board"));
 }
 
-TEST_CASE("mcp::Remote rejects garbage with the reason, and continues",
+TEST_CASE("mcp::Remote rejects invalid responses with the reason, and continues",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     struct Row {

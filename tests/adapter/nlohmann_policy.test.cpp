@@ -301,7 +301,7 @@ TEST_CASE("read_policies reads all policies of a text, or none",
     CHECK(read_policies("{}")->empty());
 }
 
-TEST_CASE("A policy of a text is a rule beside shared objects",
+TEST_CASE("A policy that is read from a text can be combined with a Shared breaker",
           "[adapter][nlohmann_policy][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}, SteadyClock{}};
     const auto read =

@@ -8,7 +8,7 @@
 
 using namespace belay_test;
 
-TEST_CASE("The Redis client asks on after its server was frozen and killed",
+TEST_CASE("The Redis client continues after its server was frozen and killed",
           "[adapter][redis_client][integration]") {
     const std::string port = std::to_string(unused_port());
     RedisServer server{{"--port", port}};

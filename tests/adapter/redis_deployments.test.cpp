@@ -170,8 +170,8 @@ TEST_CASE("redis::Rooms and redis::Stream find the master that Sentinel promotes
                f.replica.command({"XLEN", "jobs"}) == "1";
     }));
     // What is subscribed before goes on after it.
-    driver::Question<Result<part::FanoutNews, PersistenceError>> news;
-    rooms.subscribe("board", (*load(rooms))->position, news.ask());
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> batch;
+    rooms.subscribe("board", (*load(rooms))->position, batch.ask());
 
     f.master.kill();
     REQUIRE(Failover::until([&] { return static_cast<bool>(load(rooms)); }));
@@ -179,7 +179,7 @@ TEST_CASE("redis::Rooms and redis::Stream find the master that Sentinel promotes
     CHECK(words_in(load(rooms)) == "|a,");
     append(rooms, "b");
     CHECK(words_in(receive(rooms, read)) == "a*,b*,");
-    REQUIRE(Failover::until([&] { return news.answered(); }));
+    REQUIRE(Failover::until([&] { return batch.answered(); }));
     CHECK(first_of(queue) == "before");
 }
 

@@ -41,25 +41,25 @@ TEST_CASE_METHOD(TwoRedisRooms,
                  "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     two.subscribe("board", 0, waiting.ask());
     begin(one);
     append(one, "a");
     append(one, "b");
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    Result<part::FanoutNews, PersistenceError> news = *waiting.take();
-    REQUIRE(news);
-    CHECK(news->epoch == some_epoch);
-    std::string all = words_in(news);
+    Result<part::FanoutBatch, PersistenceError> batch = *waiting.take();
+    REQUIRE(batch);
+    CHECK(batch->epoch == some_epoch);
+    std::string all = words_in(batch);
     while (all.size() < 4) {
-        news = receive(two, news->entries.back().position);
-        all += words_in(news);
+        batch = receive(two, batch->entries.back().position);
+        all += words_in(batch);
     }
     CHECK(all == "a,b,");
     // The other begins it, too: it goes on.
     begin(two, other_epoch);
     append(two, "c");
-    CHECK(words_in(receive(two, news->entries.back().position)) == "c*,");
+    CHECK(words_in(receive(two, batch->entries.back().position)) == "c*,");
     REQUIRE(load(one));
     CHECK((*load(one))->epoch == some_epoch);
     CHECK(words_in(load(one)) == "|a,b,c,");
@@ -96,12 +96,12 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot does not cover entries
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "|a,b,c,");
     // It is compared, and what is lost is given back.
-    CHECK(receive(two, read)->state == part::FanoutNews::State::gap);
+    CHECK(receive(two, read)->state == part::FanoutBatch::State::gap);
 }
 
 TEST_CASE("redis::Rooms: missing entries after a position are a gap",
           "[adapter][redis_rooms][fault]") {
-    using State = part::FanoutNews::State;
+    using State = part::FanoutBatch::State;
     const RedisServer server;
     redis::Rooms one{rooms_at(server)};
     redis::Rooms two{rooms_at(server)};
@@ -110,9 +110,9 @@ TEST_CASE("redis::Rooms: missing entries after a position are a gap",
     const std::uint64_t read = (*load(two))->position;
     append(one, "b");
     const auto state = [&](std::uint64_t from) {
-        const Result<part::FanoutNews, PersistenceError> news = receive(two, from);
-        REQUIRE(news);
-        return news->state;
+        const Result<part::FanoutBatch, PersistenceError> batch = receive(two, from);
+        REQUIRE(batch);
+        return batch->state;
     };
     SECTION("trimmed") {
         CHECK_FALSE(save(one, "ab", (*load(one))->position));
@@ -182,9 +182,9 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
-    driver::Question<Result<part::FanoutNews, PersistenceError>> noise;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> noise;
     rooms.subscribe("noise", 0, noise.ask());
     for (int times = 0; times < 2; ++times) {
         ::poll(nullptr, 0, 50);
@@ -198,7 +198,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
             rooms.subscribe("noise", 0, noise.ask());
         }
         REQUIRE(waiting.answered());
-        CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
+        CHECK((*waiting.take())->state == part::FanoutBatch::State::gap);
         CHECK(words_in(load(rooms)) == "none");
         CHECK(server.command({"EXISTS", "belay:store"}) == "1");
         REQUIRE(rooms.begin("board", some_epoch, true));
@@ -216,7 +216,7 @@ TEST_CASE("redis::Rooms: a rejected change names its room, and has the room comp
     REQUIRE_FALSE(flush(rooms));
     const std::uint64_t read = (*load(rooms))->position;
     CHECK((*load(rooms, "other"))->epoch == other_epoch);
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 50);
     server.command({"DEL", "belay:{board}:room"});
@@ -230,7 +230,7 @@ TEST_CASE("redis::Rooms: a rejected change names its room, and has the room comp
     CHECK(words_in(load(rooms, "other")) == "|kept,");
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
-    CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
+    CHECK((*waiting.take())->state == part::FanoutBatch::State::gap);
 }
 
 TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis_rooms][fault]") {
@@ -294,7 +294,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: an append to an ended history rep
     CHECK(one.append("board", as_bytes("a")));
     CHECK(flush(one).code == RoomErrc::history_reset);
     // Of what was begun here, and not read yet, the end is heard, too.
-    CHECK(receive(one, 0)->state == part::FanoutNews::State::over);
+    CHECK(receive(one, 0)->state == part::FanoutBatch::State::over);
 }
 
 TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
@@ -310,14 +310,14 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     const std::string key = "belay:{board}:updates";
     server.command({"XADD", key, "*", "x", "y"});
     server.command({"XADD", key, "*", "u", "foreign", "n", "12345678"});
-    const Result<part::FanoutNews, PersistenceError> odd = receive(one, read);
+    const Result<part::FanoutBatch, PersistenceError> odd = receive(one, read);
     CHECK(words_in(odd) == ",foreign,");
     for (int i = 0; i < 30; ++i) server.command({"XADD", key, "*", "u", "1"});
     server.command({"XADD", key, "*", "u", std::string(500, 'x')});
     std::vector<std::size_t> sizes;
     std::uint64_t at = odd->entries.back().position;
     while (sizes.size() < 4) {
-        const Result<part::FanoutNews, PersistenceError> some = receive(one, at);
+        const Result<part::FanoutBatch, PersistenceError> some = receive(one, at);
         REQUIRE(some);
         sizes.push_back(some->entries.size());
         at = some->entries.back().position;
@@ -329,7 +329,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     std::string last;
     std::size_t received = 0;
     while (last != "19") {
-        const Result<part::FanoutNews, PersistenceError> some = receive(one, at);
+        const Result<part::FanoutBatch, PersistenceError> some = receive(one, at);
         REQUIRE(some);
         CHECK(some->messages.size() <= 5);
         received += some->messages.size();
@@ -339,7 +339,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     // No clock gives this.
     server.command({"XADD", key, "99999999999999999-1", "u", "late"});
     server.command({"PUBLISH", "belay:{board}:news", "e"});
-    const Result<part::FanoutNews, PersistenceError> wrong = receive(one, at);
+    const Result<part::FanoutBatch, PersistenceError> wrong = receive(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == redis::Errc::bad_reply);
     CHECK(wrong.error().path == "belay:{board}:room");
@@ -354,8 +354,8 @@ TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_room
         REQUIRE_FALSE(found);
         CHECK(found.error().code == redis::Errc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
-        const Result<part::FanoutNews, PersistenceError> news = receive(rooms, 0);
-        CHECK(news.error().code == redis::Errc::unauthorized);
+        const Result<part::FanoutBatch, PersistenceError> batch = receive(rooms, 0);
+        CHECK(batch.error().code == redis::Errc::unauthorized);
     }
     SECTION("a password is wrong") {
         options.password = "wrong";
@@ -391,7 +391,7 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     // While it connects, the server would count as one that cannot be reached.
     for (int i = 0; i < 30'000; ++i) {
@@ -415,7 +415,7 @@ TEST_CASE("redis::Rooms: a subscription is notified once per outage",
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     for (int outage = 0; outage < 2; ++outage) {
-        driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+        driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
         rooms.subscribe("board", read, waiting.ask());
         ::poll(nullptr, 0, 100);
         server.kill();
@@ -428,7 +428,7 @@ TEST_CASE("redis::Rooms: a subscription is notified once per outage",
         server.start();
         for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
         REQUIRE(waiting.answered());
-        CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
+        CHECK((*waiting.take())->state == part::FanoutBatch::State::gap);
         CHECK(words_in(load(rooms)) == "none");
         begin(rooms);
         read = (*load(rooms))->position;
@@ -448,7 +448,7 @@ TEST_CASE("redis::Rooms: the calls that wait are bounded", "[adapter][redis_room
     CHECK(flush(rooms));
 }
 
-TEST_CASE("redis::Rooms: each room has its own keys, whatever its id",
+TEST_CASE("redis::Rooms: room ids with braces and percent signs have keys of their own",
           "[adapter][redis_rooms][unit]") {
     std::set<std::string> observed;
     for (const std::string id : {"a", "}a", "{a}", "%7d", "%7da", "{", "}", "%"}) {

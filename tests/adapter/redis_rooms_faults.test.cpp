@@ -16,7 +16,7 @@ using namespace belay;
 using namespace std::literals;
 using namespace belay_test;
 
-using State = part::FanoutNews::State;
+using State = part::FanoutBatch::State;
 
 namespace {
 
@@ -46,15 +46,15 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     append(rooms, "a");
-    const Result<part::FanoutNews, PersistenceError> news = receive(rooms, read);
-    CHECK(words_in(news) == "a*,");
-    read = news->entries.back().position;
+    const Result<part::FanoutBatch, PersistenceError> batch = receive(rooms, read);
+    CHECK(words_in(batch) == "a*,");
+    read = batch->entries.back().position;
     CHECK_FALSE(save(rooms, "[a]", read));
     CHECK(listed(rooms) == "board,");
     rooms.publish("board", as_bytes("word"));
     CHECK(receive(rooms, read)->messages.size() == 1);
     // A silent Redis is asked for a sign of life.
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     const auto sent = [&] {
         return pings(server.command_of("watcher", {"INFO", "commandstats"}), "calls");
@@ -64,7 +64,7 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     append(rooms, "b");
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
-    const Result<part::FanoutNews, PersistenceError> after = *waiting.take();
+    const Result<part::FanoutBatch, PersistenceError> after = *waiting.take();
     CHECK(words_in(after) == "b*,");
     read = after->entries.back().position;
     REQUIRE_FALSE(reset(rooms, other_epoch));
@@ -259,10 +259,10 @@ TEST_CASE("redis::Rooms: the position of a change belongs to no other entry",
     const auto own = one.append("board", as_bytes("own"));
     REQUIRE(own);
     REQUIRE_FALSE(flush(one));
-    const Result<part::FanoutNews, PersistenceError> news = receive(one, read);
-    CHECK(words_in(news) == "b,own*,");
-    CHECK(*own < news->entries.back().position);
-    CHECK_FALSE(save(one, "[a,b]", news->entries.front().position));
+    const Result<part::FanoutBatch, PersistenceError> batch = receive(one, read);
+    CHECK(words_in(batch) == "b,own*,");
+    CHECK(*own < batch->entries.back().position);
+    CHECK_FALSE(save(one, "[a,b]", batch->entries.front().position));
     CHECK(words_in(load(one)) == "[a,b]|own,");
 }
 
@@ -316,7 +316,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 100);
     // Whoever is connected stays so.
@@ -359,7 +359,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
         ::poll(nullptr, 0, 1);
     }
     REQUIRE(server.command({"PING"}).starts_with("MISCONF"));
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     REQUIRE(rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::cannot_persist);
@@ -388,9 +388,9 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     redis::Rooms other{rooms_at(server)};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
-    driver::Question<Result<part::FanoutNews, PersistenceError>> left;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> left;
     rooms.subscribe("left", 0, left.ask());
     ::poll(nullptr, 0, 200);
     // Redis stands still, and ends the connection then; a room is left meanwhile, another one comes.
@@ -403,7 +403,7 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     left.drop();
     driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loading;
     rooms.load("board", loading.ask());
-    driver::Question<Result<part::FanoutNews, PersistenceError>> fresh;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> fresh;
     rooms.subscribe("fresh", 0, fresh.ask());
     ::poll(nullptr, 0, 1'200);
     server.thaw();

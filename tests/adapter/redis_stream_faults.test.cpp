@@ -386,7 +386,7 @@ TEST_CASE("Queue::drain reports an unreachable server", "[adapter][redis_stream]
     CHECK(result.error == std::errc::connection_refused);
 }
 
-TEST_CASE("redis::Stream::open uses its whole time to connect, whatever signals arrive",
+TEST_CASE("redis::Stream::open continues to connect after signals, until its time is over",
           "[adapter][redis_stream][regression]") {
     // It listens, and has all that it takes: who comes now waits.
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

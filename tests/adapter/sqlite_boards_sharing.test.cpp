@@ -353,7 +353,8 @@ TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a 
     CHECK(application.run("SELECT count(*) FROM audit_logs") == "[(2,)]");
 }
 
-TEST_CASE("sqlite::Boards::OnThread gives up after lock_within, and goes on", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards::OnThread gives up a call after lock_within, and continues",
+          "[adapter][boards]") {
     const TemporaryDirectory dir;
     sqlite::Boards::OnThread boards{shared_boards(dir / "r", 30ms)};
     SqlProgram application{dir / "r"};

@@ -38,7 +38,8 @@ TEST_CASE("sqlite::Error::message has the reason, the place and the advice",
     CHECK_FALSE(sqlite::Error{});
 }
 
-TEST_CASE("sqlite::Error speaks of what the file holds", "[adapter][sqlite_error][unit]") {
+TEST_CASE("sqlite::Error names what the file stores in its message",
+          "[adapter][sqlite_error][unit]") {
     const auto text = [](QueueErrc code) {
         return sqlite::Error{make_error_code(code), "a.db", "", "store", "sqlite::StoreOptions"}
             .message();

@@ -36,17 +36,17 @@ using SlotRig = LinkRig<FakeTransport<>, LinkAwaits<std::string>>;
 using SlotResult = std::optional<Result<std::string, Failure>>;
 using SlotRests = std::optional<Result<LinkStatus, Failure>>;
 
-struct SlotWire {
-    Wire wire;
+struct SlotTransport {
+    TransportState transport;
 };
-struct Slotted : SlotWire, SlotRig {
-    Slotted() : SlotRig{FakeTransport<>{wire}, LinkAwaits<std::string>{8}} {
+struct Slotted : SlotTransport, SlotRig {
+    Slotted() : SlotRig{FakeTransport<>{transport}, LinkAwaits<std::string>{8}} {
         start();
-        wire.link.opened();
+        transport.link.opened();
         run(0s);
     }
     void say(const std::string& text) {
-        belay_test::receive(wire.link, text);
+        belay_test::receive(transport.link, text);
         run(0s);
     }
     void receive_result(SlotResult& received) {
@@ -90,7 +90,7 @@ TEST_CASE("asio's signal ends a wait in the next turn", "[adapter][standalone_as
 TEST_CASE("asio's signal ends each of several waits, of both kinds",
           "[adapter][standalone_asio][unit]") {
     Slotted s;
-    s.wire.link.closed();
+    s.transport.link.closed();
     s.run(0s);
     asio::cancellation_signal first, second;
     SlotRests a, b;
@@ -104,7 +104,7 @@ TEST_CASE("asio's signal ends each of several waits, of both kinds",
     CHECK_FALSE(a);
     CHECK(was_cancelled(b));
     s.run(1s);
-    s.wire.link.opened();
+    s.transport.link.opened();
     s.run(1s);
     CHECK((a && *a));
 }
@@ -161,9 +161,9 @@ using namespace asio::experimental::awaitable_operators;
 struct AwaitsEither {
     asio::io_context context{};
     AsioLoop<asio::io_context> loop{context};
-    Wire wire{};
+    TransportState transport{};
     Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits<std::string>> link{
-        FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{8}};
+        FakeTransport<>{transport}, doubling(), {}, LinkAwaits<std::string>{8}};
     Observed observed{};
     bool over = false;
 
@@ -177,7 +177,7 @@ struct AwaitsEither {
         auto first =
             co_await (receive(link, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
         observed.emplace_back(first.index() == 1 ? "the timer" : "a message");
-        belay_test::receive(wire.link, "kept");
+        belay_test::receive(transport.link, "kept");
         timer.expires_after(1h);
         auto second =
             co_await (receive(link, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
@@ -191,7 +191,7 @@ struct AwaitsEither {
 TEST_CASE("asio's coroutines await the first of a link and a timer",
           "[adapter][standalone_asio][unit]") {
     AwaitsEither w;
-    w.wire.on_open = [](const Link<std::string>& link) { link.opened(); };
+    w.transport.on_open = [](const Link<std::string>& link) { link.opened(); };
     asio::co_spawn(w.context, w.exchange(), asio::detached);
     belay_test::run_until(w.context, [&] { return w.over; });
     CHECK(w.observed == Observed{"the timer", "kept"});

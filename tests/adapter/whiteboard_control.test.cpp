@@ -52,7 +52,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("Control waits while the process has no free descriptor, and then goes on",
+TEST_CASE("Control waits while the process has no free descriptor, and then continues",
           "[adapter][whiteboard_control][regression]") {
     // UndefinedBehaviorSanitizer opens a pipe to read an object's type, and without a descriptor
     // it reports a fault that is none.
@@ -85,7 +85,7 @@ TEST_CASE("Control waits while the process has no free descriptor, and then goes
     control.close();
 }
 
-TEST_CASE("Control answers a command while the server's thread goes on",
+TEST_CASE("Control answers a command while the server's thread continues",
           "[adapter][whiteboard_control][unit]") {
     boost::asio::io_context server;
     auto work = boost::asio::make_work_guard(server);

@@ -467,7 +467,7 @@ TEST_CASE("CircuitBreaker survives a restart by its snapshot", "[breaker][circui
     CHECK(restarted.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker saves and restores by the turns of its callers, whatever its own clock",
+TEST_CASE("CircuitBreaker saves and restores by its callers' turns, and not by its own clock",
           "[breaker][circuit_breaker][unit]") {
     // The breakers have the machine's steady clock, and their callers count from another epoch.
     Random bits{Seed{1}};
@@ -526,7 +526,7 @@ TEST_CASE("CircuitBreaker that is destroyed before its permits is detected in a 
                Catch::Matchers::Contains("the breaker must outlive its permits"));
 }
 
-TEST_CASE("CircuitBreaker survives a clock that goes back or jumps",
+TEST_CASE("CircuitBreaker accepts a clock that goes back or jumps",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};

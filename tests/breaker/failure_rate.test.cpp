@@ -78,7 +78,7 @@ TEST_CASE("FailureRate as the trip of a Breaker", "[breaker][failure_rate][unit]
     }());
 }
 
-TEST_CASE("FailureRate agrees with a count by hand", "[breaker][failure_rate][property]") {
+TEST_CASE("FailureRate agrees with a simple count", "[breaker][failure_rate][property]") {
     CHECK(rc::check("the last 20 calls decide", [](const std::vector<bool>& verdicts) {
         const auto percent = *rc::gen::inRange<std::uint32_t>(1, 101);
         const auto min_calls = *rc::gen::inRange<std::uint32_t>(1, 21);

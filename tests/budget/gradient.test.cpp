@@ -157,7 +157,7 @@ TEST_CASE("Gradient follows the formula of Netflix's Gradient2Limit, computed in
     }));
 }
 
-TEST_CASE("Gradient beside Netflix's VegasLimitTest, which compares with the shortest time",
+TEST_CASE("Gradient compared with Netflix's VegasLimitTest, which uses the shortest time",
           "[budget][gradient][golden]") {
     struct Sample {
         Duration took;

@@ -39,7 +39,7 @@ int grants(RateLimiter& limiter, Instant now, int asked = 1000) {
 
 // Callers that wait in the queue, and the times at which they began.
 template <class Object>
-struct WaitingLine {
+struct WaitingCallers {
     AsyncSleeper& sleeper;
     Object& object;
     std::vector<std::pair<int, Instant>> begun{};
@@ -57,7 +57,7 @@ struct WaitingLine {
     }
 };
 template <class Object>
-WaitingLine(AsyncSleeper&, Object&) -> WaitingLine<Object>;
+WaitingCallers(AsyncSleeper&, Object&) -> WaitingCallers<Object>;
 using Begun = std::vector<std::pair<int, Instant>>;
 
 }  // namespace
@@ -66,7 +66,7 @@ TEST_CASE("Bulkhead::set_limit gives new places to waiting callers at once, in t
           "[call][bulkhead][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 10}};
-    WaitingLine line{sleeper, bulkhead};
+    WaitingCallers line{sleeper, bulkhead};
     line.add(5, 10ms);
     sleeper.run_until(at(1ms));
     CHECK(line.begun == Begun{{0, at(0s)}});
@@ -84,7 +84,7 @@ TEST_CASE("Bulkhead::set_limit lets calls above a lower limit finish, and replac
           "[call][bulkhead][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 3, .queue = 10}};
-    WaitingLine line{sleeper, bulkhead};
+    WaitingCallers line{sleeper, bulkhead};
     line.add(3, 10ms);
     line.add(2, 10ms);
     bulkhead.set_limit(1);
@@ -135,7 +135,7 @@ TEST_CASE("RateLimiter::set_rate wakes the callers that wait for a slower rate",
           "[call][rate_limiter][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 1h}, Burst{1}, 10};
-    WaitingLine line{sleeper, limiter};
+    WaitingCallers line{sleeper, limiter};
     line.add(4, 0ms);
     sleeper.run_until(at(1s));
     CHECK(line.begun == Begun{{0, at(0s)}});
@@ -152,7 +152,7 @@ TEST_CASE("RateLimiter::set_rate may change more than once while a caller waits"
           "[call][rate_limiter][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 1h}, Burst{1}, 10};
-    WaitingLine line{sleeper, limiter};
+    WaitingCallers line{sleeper, limiter};
     line.add(2, 0ms);
     for (int i = 1; i <= 5; ++i) {
         limiter.set_rate(sleeper.now(), Rate{1, 10h - i * 1h}, Burst{1});
@@ -285,7 +285,7 @@ TEST_CASE("Queued serves the callers of fixed windows in their order, each in th
           "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{FixedWindow{Rate{2, 10s}}, 10};
-    WaitingLine line{sleeper, limiter};
+    WaitingCallers line{sleeper, limiter};
     line.add(5, 0ms);
     // The queue has three; the first of the callers after them could come at 20 s.
     CHECK(limiter.acquire(at(0s)).retry_at() == at(20s));
@@ -308,8 +308,10 @@ TEST_CASE("RateLimiter::set_rate changes between an interval and windows",
     CHECK(grants(limiter, at(2min + 2s)) == 2);
 }
 
-TEST_CASE("RateLimiter::set_rate from another thread grants no more, and stops no caller for good",
-          "[call][rate_limiter][unit]") {
+TEST_CASE(
+    "RateLimiter::set_rate from another thread grants no extra permit, and blocks no caller for "
+    "ever",
+    "[call][rate_limiter][unit]") {
     // All numbers grant about 1,000 calls per second; the first limiter is never changed to windows.
     for (const bool uses_windows : {false, true}) {
         RateLimiter limiter{Rate{1000, 1s}, Burst{10}};

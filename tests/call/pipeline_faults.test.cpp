@@ -170,7 +170,7 @@ auto retries(auto&... rules) {
 
 }  // namespace
 
-TEST_CASE("Pipeline gives back all permits, and recovers, whatever ends its calls",
+TEST_CASE("Pipeline returns all permits, and recovers, after failures, timeouts and cancellations",
           "[call][pipeline_faults][property]") {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
         INFO(seed);

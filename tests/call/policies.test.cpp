@@ -164,7 +164,7 @@ TEST_CASE("policies::sync makes 3 retries, and waits at most 1.05 s", "[call][po
     CHECK(run(policies::sync(), permanent, 7).calls == 1);
 }
 
-TEST_CASE("policies::sync succeeds if the store is well again within 0.7 s",
+TEST_CASE("policies::sync succeeds if the store works again within 0.7 s",
           "[call][policies][regression]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
         StoppingSleeper sleeper{.random = Random{Seed{seed}}};

@@ -109,7 +109,7 @@ TEST_CASE("No caller in a closed loop waits for an AdaptiveLimit for ever",
     }
 }
 
-TEST_CASE("A lone caller waits for a RateLimiter and a CubicRate exactly",
+TEST_CASE("A single caller waits for a RateLimiter and a CubicRate exactly",
           "[call][shared_fairness][regression]") {
     Random bits{Seed{1}};
     Turn turn{Instant{1h}, bits};

@@ -219,7 +219,7 @@ TEST_CASE("Shared draws anew for each instant, and once for each", "[call][share
     quarters.check();
 }
 
-TEST_CASE("A lone caller whose probe fails waits exactly for the open wait",
+TEST_CASE("A single caller whose probe fails waits exactly for the open wait",
           "[call][shared_spread][regression]") {
     for (const Duration open : {Duration{100ms}, Duration{1s}, Duration{30s}}) {
         ManualClock clock;

@@ -164,7 +164,7 @@ TEST_CASE("retry waits on a simulated host, with the world's time and randomness
     CHECK(history(Seed{1}) != history(Seed{2}));
 }
 
-TEST_CASE("A killed process destroys its coroutines, wherever they wait",
+TEST_CASE("A killed process destroys its coroutines in every kind of wait",
           "[drive][loop_sleeper][sim]") {
     int calls = 0;
     int finished = 0;

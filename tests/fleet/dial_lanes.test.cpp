@@ -26,7 +26,7 @@ Duration bound_of_new(int services, std::size_t dials_max) {
 
 }  // namespace
 
-TEST_CASE("Fleet: a service that lost its connection dials within 5 s beside servers that hang",
+TEST_CASE("Fleet: a service that lost its connection dials within 5 s while other servers hang",
           "[fleet][dial_lanes][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{8});
@@ -58,7 +58,7 @@ TEST_CASE("Fleet: a service that lost its connection dials within 5 s beside ser
         3);
 }
 
-TEST_CASE("Fleet: a new service dials within 2 s for each new one beside it, and 5 s",
+TEST_CASE("Fleet: a new service dials within 5 s, and 2 s more for each other new service",
           "[fleet][dial_lanes][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{3}, std::size_t{8});
@@ -78,7 +78,7 @@ TEST_CASE("Fleet: a new service dials within 2 s for each new one beside it, and
     CHECK(n.miscounts == 0);
 }
 
-TEST_CASE("Fleet: a server that takes 10 s connects beside 300 that hang",
+TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
           "[fleet][dial_lanes][unit]") {
     const int holes = GENERATE(1, 8, 40, 300);
     NeighboursRig n;
@@ -102,7 +102,7 @@ TEST_CASE("Fleet: a server that takes 10 s connects beside 300 that hang",
     CHECK(n.rig.recorded[slow].failed == 0);
 }
 
-TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and goes on there",
+TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and continues there",
           "[fleet][dial_lanes][unit]") {
     FleetRig rig{{.dials_max = 1, .hold = 0s}};
     rig.add(2);
@@ -114,10 +114,10 @@ TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and goes on the
     rig.run(2s);
     CHECK(rig.fleet.status().dialling == 1);
     CHECK(rig.fleet.status().dialling_slowly == 1);
-    CHECK(rig.wires[0].live == 1);
-    CHECK(rig.wires[1].dials == 1);
+    CHECK(rig.transports[0].live == 1);
+    CHECK(rig.transports[1].dials == 1);
     rig.run(29999ms);
-    CHECK(rig.wires[0].dials == 1);
+    CHECK(rig.transports[0].dials == 1);
     CHECK(rig.recorded[0].failed == 0);
     rig.run(30s);  // the limit of its attempt
     CHECK(rig.recorded[0].failed == 1);
@@ -137,33 +137,33 @@ TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
     rig.add(3);
     rig.fleet.start();
     rig.run(5s);
-    CHECK(rig.wires[0].live == 1);  // in the lane
-    CHECK(rig.wires[1].dials == 1);
-    CHECK(rig.wires[1].live == 0);  // ended after 2 s
+    CHECK(rig.transports[0].live == 1);  // in the lane
+    CHECK(rig.transports[1].dials == 1);
+    CHECK(rig.transports[1].live == 0);  // ended after 2 s
     CHECK(rig.state(1) == LinkState::connecting);
     CHECK(rig.fleet.status().services[1].waiting_to_dial);
     CHECK(rig.recorded[1].failed + rig.recorded[1].lost == 0);
     CHECK(rig.recorded[1].abandoned == 1);
     CHECK(rig.recorded[1].begun == 2);
     CHECK(rig.status(1).attempt == 1);
-    CHECK(rig.wires[2].live == 1);  // in the fast lane
+    CHECK(rig.transports[2].live == 1);  // in the fast lane
     rig.run(29s);
     CHECK(rig.dials() == 3);
     rig.run(31s);  // the place is free: in the order of asking
-    CHECK(rig.wires[1].live == 1);
-    CHECK(rig.wires[2].live == 0);
+    CHECK(rig.transports[1].live == 1);
+    CHECK(rig.transports[2].live == 0);
     CHECK(rig.fleet.status().dialling == 0);
     rig.run(59s);
-    CHECK(rig.wires[1].dials == 2);
+    CHECK(rig.transports[1].dials == 2);
     CHECK(rig.recorded[1].failed == 0);
     rig.run(61s);
     CHECK(rig.recorded[1].failed == 1);
-    CHECK(rig.wires[2].live == 1);
+    CHECK(rig.transports[2].live == 1);
     // One that begins in the lane does not disturb the other.
     rig.add(1);
     rig.fleet.start();
     rig.run(61s);
-    CHECK(rig.wires[3].live == 1);
+    CHECK(rig.transports[3].live == 1);
     CHECK(rig.fleet.status().dialling == 1);
 }
 
@@ -179,7 +179,7 @@ TEST_CASE("Fleet: a service begins in the slow lane until it connects fast",
         rig.run(when);
         rig.fail(0);
         rig.run(when + 1s);
-        REQUIRE(rig.wires[0].live == 1);
+        REQUIRE(rig.transports[0].live == 1);
     };
     rig.run(10s);
     CHECK(slow_dials() == 1);
@@ -218,29 +218,29 @@ TEST_CASE("Fleet: a slow service that lost its connection begins fast if the lan
     REQUIRE(rig.fleet.status().dialling_slowly == 2);
     rig.fail(0);
     rig.run(26s);
-    CHECK(rig.wires[0].live == 1);
+    CHECK(rig.transports[0].live == 1);
     CHECK(rig.fleet.status().dialling == 1);
     rig.run(28s);
-    CHECK(rig.wires[0].live == 0);
+    CHECK(rig.transports[0].live == 0);
     // It precedes one that has never been connected, and has waited longer.
     rig.add(1);
     rig.fleet.start();
     rig.run(40s);
-    CHECK(rig.wires[4].live == 0);
+    CHECK(rig.transports[4].live == 0);
     rig.fail(2);
     rig.run(40s);
-    CHECK(rig.wires[0].live == 1);
-    CHECK(rig.wires[4].live == 0);
+    CHECK(rig.transports[0].live == 1);
+    CHECK(rig.transports[4].live == 0);
     // A dial of it fails, and it precedes no longer.
     rig.run(40500ms);
     rig.fail(0);
     rig.run(40500ms);
-    CHECK(rig.wires[4].live == 1);
+    CHECK(rig.transports[4].live == 1);
     rig.run(42s);
     rig.fail(3);
     rig.run(42s);
-    CHECK(rig.wires[2].live == 1);
-    CHECK(rig.wires[0].live == 0);
+    CHECK(rig.transports[2].live == 1);
+    CHECK(rig.transports[0].live == 0);
 }
 
 TEST_CASE("Fleet: both lanes dial by priority, as a head start", "[fleet][dial_lanes][unit]") {
@@ -252,8 +252,8 @@ TEST_CASE("Fleet: both lanes dial by priority, as a head start", "[fleet][dial_l
     REQUIRE(rig.fleet.status().dialling_slowly == 1);
     const auto in_lane = [&] {
         std::string all;
-        for (std::size_t i = 0; i < rig.wires.size(); ++i) {
-            if (rig.wires[i].live != 0) all += std::to_string(i);
+        for (std::size_t i = 0; i < rig.transports.size(); ++i) {
+            if (rig.transports[i].live != 0) all += std::to_string(i);
         }
         return all;
     };
@@ -287,17 +287,17 @@ TEST_CASE("Fleet: dial_gap separates the dials of both lanes, and none starves",
     rig.fleet.start();
     rig.run(10s);
     REQUIRE(rig.fleet.status().dialling_slowly == 1);
-    REQUIRE(rig.wires[1].live == 0);
+    REQUIRE(rig.transports[1].live == 0);
     // Others fail at once, and take all dials that the gap permits, if the lane is not served.
     rig.add(8);
     rig.fleet.start();
     int before = rig.dials();
-    for (Duration t = 10s; rig.wires[1].live == 0; t += 100ms) {
+    for (Duration t = 10s; rig.transports[1].live == 0; t += 100ms) {
         REQUIRE(t < 60s);
         rig.run(t);
         CHECK(rig.dials() - before <= 1 + (t - 10s) / 1s);
         for (std::size_t i = 2; i < 10; ++i) {
-            if (rig.wires[i].live != 0) rig.fail(i);
+            if (rig.transports[i].live != 0) rig.fail(i);
         }
     }
     CHECK(rig.recorded[2].failed > 0);
@@ -314,10 +314,10 @@ TEST_CASE("Fleet: a service that lost its connection dials before those of the s
     REQUIRE(rig.fleet.status().dialling_slowly == 4);
     // All places are free at once, but only one service a second dials.
     for (std::size_t i = 0; i < 9; ++i) {
-        if (rig.wires[i].live != 0) rig.fail(i);
+        if (rig.transports[i].live != 0) rig.fail(i);
     }
     rig.run(27s);
-    CHECK(rig.wires[0].live == 1);
+    CHECK(rig.transports[0].live == 1);
     CHECK(rig.fleet.status().dialling_slowly > 0);
     CHECK(rig.fleet.status().dialling_slowly < 4);
 }
@@ -328,21 +328,21 @@ TEST_CASE("Fleet: a dial that moves to the slow lane overtakes no service that w
     rig.add(2);
     rig.fleet.start();
     rig.run(10s);
-    REQUIRE(rig.wires[0].live == 1);
+    REQUIRE(rig.transports[0].live == 1);
     rig.add(1);
     rig.fleet.start();
     rig.run(11900ms);
-    REQUIRE(rig.wires[2].live == 1);
+    REQUIRE(rig.transports[2].live == 1);
     rig.add(1);
     rig.fleet.start();
     rig.run(11950ms);
-    REQUIRE(rig.wires[3].live == 1);
+    REQUIRE(rig.transports[3].live == 1);
     rig.fail(0);  // the place is free, but the gap delays the next dial
     rig.run(12500ms);
-    CHECK(rig.wires[2].live == 0);
+    CHECK(rig.transports[2].live == 0);
     CHECK(rig.fleet.status().dialling_slowly == 0);
     rig.run(12900ms);
-    CHECK(rig.wires[1].live == 1);
+    CHECK(rig.transports[1].live == 1);
     CHECK(rig.fleet.status().dialling_slowly == 1);
 }
 
@@ -358,7 +358,7 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow lane is taken",
     // The order of the line is that of random waits.
     const auto dialling = [&] {
         std::size_t i = 1;
-        while (i < 4 && rig.wires[i].live == 0) ++i;
+        while (i < 4 && rig.transports[i].live == 0) ++i;
         return i;
     };
     const std::size_t failing = dialling();
@@ -370,7 +370,7 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow lane is taken",
     REQUIRE(dialling() != failing);
     CHECK(rig.fleet.reconnect_now(std::to_string(failing)).granted);
     rig.run(39s);
-    CHECK(rig.wires[failing].live == 1);
+    CHECK(rig.transports[failing].live == 1);
     CHECK(rig.fleet.status().dialling == 1);
 }
 
@@ -379,31 +379,31 @@ TEST_CASE("Fleet: a service stops, shuts a gate and is removed in each place of 
     const auto end = GENERATE(0, 1, 2);
     const std::size_t which = GENERATE(std::size_t{0}, std::size_t{1});  // dials; waits
     FleetRig rig{{.slow_dials_max = 1, .hold = 0s}};
-    rig.wires.resize(3);
+    rig.transports.resize(3);
     std::vector<FleetService<FakeTransport<>, Recorder, NoObserver>*> all;
     for (std::size_t i = 0; i < 3; ++i) {
-        all.push_back(&rig.fleet.add(std::to_string(i), FakeTransport<>{rig.wires[i]},
+        all.push_back(&rig.fleet.add(std::to_string(i), FakeTransport<>{rig.transports[i]},
                                      Recorder{&rig.recorded.emplace_back()}));
     }
     rig.fleet.start();
     rig.run(5s);
     REQUIRE(rig.live() == 1);
-    REQUIRE(rig.wires[0].live == 1);
+    REQUIRE(rig.transports[0].live == 1);
     if (end == 0) all[which]->stop();
     if (end == 1) all[which]->shut(Gate::network);
     if (end == 2) rig.fleet.remove(std::to_string(which));
     rig.run(5s);
     CHECK(rig.live() == 1);
-    CHECK(rig.wires[0].live == (which == 0 ? 0 : 1));
+    CHECK(rig.transports[0].live == (which == 0 ? 0 : 1));
     rig.run(40s);
     CHECK(rig.live() == 1);
-    CHECK(rig.wires[which].live == 0);
+    CHECK(rig.transports[which].live == 0);
     CHECK(rig.fleet.status().dialling_slowly == 1);
     if (end == 2) return;
     if (end == 0) all[which]->start();
     if (end == 1) all[which]->open(Gate::network);
     rig.run(200s);
-    CHECK(rig.wires[which].dials > 1);
+    CHECK(rig.transports[which].dials > 1);
 }
 
 TEST_CASE("FleetOptions::slow_after of forever moves no dial", "[fleet][dial_lanes][unit]") {
@@ -415,7 +415,7 @@ TEST_CASE("FleetOptions::slow_after of forever moves no dial", "[fleet][dial_lan
     CHECK(rig.fleet.status().dialling_slowly == 0);
 }
 
-TEST_CASE("Fleet: services that were connected return beside servers that hang, after an outage",
+TEST_CASE("Fleet: services that were connected reconnect after an outage while other servers hang",
           "[fleet][dial_lanes][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const int good = GENERATE(2, 8);
@@ -447,7 +447,7 @@ TEST_CASE("Fleet: services that were connected return beside servers that hang, 
                 n.run(n.now + 50ms);
                 if (hang) continue;
                 for (std::size_t i = 0; i < n.servers.size(); ++i) {
-                    if (n.rig.wires[i].live != 0) {
+                    if (n.rig.transports[i].live != 0) {
                         n.rig.fail(
                             i, Failure::from(std::make_error_code(std::errc::network_unreachable)));
                     }
@@ -505,12 +505,12 @@ TEST_CASE("Fleet: a service whose dial ended for the slow lane waits there at it
     rig.add(1, 0, 1ms);
     rig.fleet.start();
     rig.run(25s);
-    REQUIRE(rig.wires[0].live == 1);
+    REQUIRE(rig.transports[0].live == 1);
     REQUIRE(rig.live() == 1);
     REQUIRE(rig.status(1).since > rig.status(2).since);
     rig.fail(0);
     rig.run(25s);
-    CHECK(rig.wires[1].live == 1);
+    CHECK(rig.transports[1].live == 1);
 }
 
 TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast lane",
@@ -537,7 +537,7 @@ TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast
     CHECK(n.rig.fleet.status().dialling == 3);
 }
 
-TEST_CASE("Fleet: a slow dial that began after the one that opened goes on",
+TEST_CASE("Fleet: a slow dial that began after the one that opened continues",
           "[fleet][dial_lanes][unit]") {
     NeighboursRig n;
     n.add(4, 100ms);
@@ -560,13 +560,13 @@ TEST_CASE("Fleet: a slow dial that began after the one that opened goes on",
     const std::size_t second = next_scout();
     REQUIRE(first != second);
     n.run(n.now + 2500ms);
-    REQUIRE(n.rig.wires[first].live == 1);
-    const int dials = n.rig.wires[second].dials;
+    REQUIRE(n.rig.transports[first].live == 1);
+    const int dials = n.rig.transports[second].dials;
     n.rig.open(first);
     n.run(n.now + 500ms);
     CHECK_FALSE(n.rig.fleet.status().network_suspect);
-    CHECK(n.rig.wires[second].dials == dials);
-    CHECK(n.rig.wires[second].live == 1);
+    CHECK(n.rig.transports[second].dials == dials);
+    CHECK(n.rig.transports[second].live == 1);
     CHECK(n.rig.fleet.status().dialling_slowly == 1);
 }
 

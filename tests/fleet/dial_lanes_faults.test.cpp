@@ -64,7 +64,7 @@ struct FaultyNeighbours {
                 if (upto(3) == 0) n.rig.fleet.reconnect_all(upto(1) == 0);
                 break;
             case 7:
-                if (n.rig.wires[i].live != 0 && !n.is_up(i)) {
+                if (n.rig.transports[i].live != 0 && !n.is_up(i)) {
                     n.rig.fail(i, Failure::from(std::make_error_code(
                                       upto(1) == 0 ? std::errc::connection_refused
                                                    : std::errc::network_unreachable)));
@@ -120,7 +120,8 @@ TEST_CASE("Fleet: once faults end, all services that can connect are connected i
             REQUIRE(f.n.most_fast <= options.dials_max);
             REQUIRE(f.n.most_slow <= options.slow_dials_max);
             REQUIRE(f.n.miscounts == 0);
-            for (const Wire& wire : f.n.rig.wires) REQUIRE(wire.most_live <= 1);
+            for (const TransportState& transport : f.n.rig.transports)
+                REQUIRE(transport.most_live <= 1);
         },
         100);
 }

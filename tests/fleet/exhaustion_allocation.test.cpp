@@ -38,12 +38,13 @@ struct Once {
 TEST_CASE("Fleet: a service whose permission to dial could not be delivered stays in the queue",
           "[fleet][exhaustion_allocation][fault]") {
     FleetRig rig;
-    rig.wires.resize(2);
+    rig.transports.resize(2);
     std::function<void()> act;
     std::optional<FailingNew> failing;
     auto& second =
-        rig.fleet.add("second", FakeTransport<>{rig.wires[0]}, MaxAttempts{9}, Once{&act});
-    auto& third = rig.fleet.add("third", FakeTransport<>{rig.wires[1]}, MaxAttempts{9}, Once{&act});
+        rig.fleet.add("second", FakeTransport<>{rig.transports[0]}, MaxAttempts{9}, Once{&act});
+    auto& third =
+        rig.fleet.add("third", FakeTransport<>{rig.transports[1]}, MaxAttempts{9}, Once{&act});
     second.start();
     third.start();
     // In the turn of the third, of which the second is in line; its queue of two is full then.
@@ -67,8 +68,8 @@ TEST_CASE("Fleet: a service whose permission to dial could not be delivered stay
     CHECK(thrown);
     CHECK(reported == 1);
     rig.run(1s);
-    CHECK(rig.wires[0].dials == 1);
-    CHECK(rig.wires[1].dials == 1);
+    CHECK(rig.transports[0].dials == 1);
+    CHECK(rig.transports[1].dials == 1);
 }
 
 TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at first",
@@ -76,10 +77,10 @@ TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at 
     FleetRig rig;
     std::function<void()> act;
     std::optional<FailingNew> failing;
-    rig.wires.resize(2);
-    auto& own = rig.fleet.add("own", FakeTransport<>{rig.wires[0]},
+    rig.transports.resize(2);
+    auto& own = rig.fleet.add("own", FakeTransport<>{rig.transports[0]},
                               Recorder{&rig.recorded.emplace_back()}, Once{&act});
-    rig.fleet.add("other", FakeTransport<>{rig.wires[1]}, MaxAttempts{9}, Once{&act});
+    rig.fleet.add("other", FakeTransport<>{rig.transports[1]}, MaxAttempts{9}, Once{&act});
     rig.fleet.start();
     rig.run(0s);
     rig.open(0);
@@ -88,7 +89,7 @@ TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at 
     rig.fail(0);
     rig.run(20100ms);
     CHECK(own.status().state == LinkState::connected);
-    CHECK(rig.wires[1].link.received("now") == driver::Post::taken);
+    CHECK(rig.transports[1].link.received("now") == driver::Post::taken);
     act = [&] {
         static_cast<void>(own.handle().open(Gate::paused));
         static_cast<void>(own.handle().open(Gate::paused));
@@ -107,7 +108,7 @@ TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at 
     rig.run(20300ms);
     CHECK(own.status().state == LinkState::cooldown);
     rig.run(30s);
-    CHECK(rig.wires[0].dials == 2);
+    CHECK(rig.transports[0].dials == 2);
 }
 
 TEST_CASE("Fleet: services of the slow lane dial although memory ran out while they moved",
@@ -116,10 +117,10 @@ TEST_CASE("Fleet: services of the slow lane dial although memory ran out while t
     for (std::size_t good = 0; good < 60; ++good) {
         INFO("memory for " << good);
         FleetRig rig{{.dials_max = 2, .slow_dials_max = 1}};
-        rig.wires.resize(6);
+        rig.transports.resize(6);
         for (std::size_t i = 0; i < 6; ++i) {
-            rig.wires[i].log.reserve(1000);  // it also grows in a destructor
-            rig.fleet.add(std::to_string(i), FakeTransport<>{rig.wires[i]},
+            rig.transports[i].log.reserve(1000);  // it also grows in a destructor
+            rig.fleet.add(std::to_string(i), FakeTransport<>{rig.transports[i]},
                           Recorder{&rig.recorded.emplace_back()});
         }
         rig.fleet.start();
@@ -141,7 +142,8 @@ TEST_CASE("Fleet: services of the slow lane dial although memory ran out while t
         for (Duration t = 9s; t < 100s && !rig.all_up(); t += 100ms) {
             rig.run(t);
             for (std::size_t i = 0; i < 6; ++i) {
-                if (rig.wires[i].live != 0 && rig.state(i) == LinkState::connecting) rig.open(i);
+                if (rig.transports[i].live != 0 && rig.state(i) == LinkState::connecting)
+                    rig.open(i);
             }
         }
         CHECK(rig.all_up());

@@ -106,17 +106,17 @@ struct Machine {
 
     explicit Machine(const Setup& s)
         : setup{s},
-          wires(s.takes.size()),
+          transports(s.takes.size()),
           dialled_at(s.takes.size()),
           dials(s.takes.size()),
           is_open(s.takes.size()),
           has_answered(s.takes.size()),
           fleet{s.options, Since{&since}} {
         fleet.attach(Waker{driver::WakeHandle::adopt(&clock), Seed{1}});
-        for (std::size_t i = 0; i < wires.size(); ++i) {
+        for (std::size_t i = 0; i < transports.size(); ++i) {
             ServiceOptions options;
             options.supervisor.core.settle_within = 0s;
-            services.push_back(&fleet.add(std::to_string(i), FakeTransport<>{wires[i]},
+            services.push_back(&fleet.add(std::to_string(i), FakeTransport<>{transports[i]},
                                           Rule{s.attempt_limit}, std::move(options)));
         }
         fleet.start();
@@ -132,9 +132,9 @@ struct Machine {
     }
     void advance() {
         fleet.advance(now);
-        for (std::size_t i = 0; i < wires.size(); ++i) {
-            if (dials[i] != wires[i].dials) {
-                dials[i] = wires[i].dials;
+        for (std::size_t i = 0; i < transports.size(); ++i) {
+            if (dials[i] != transports[i].dials) {
+                dials[i] = transports[i].dials;
                 dialled_at[i] = now;
                 is_open[i] = has_answered[i] = false;
             }
@@ -144,7 +144,7 @@ struct Machine {
     // ---- steps ---------------------------------------------------------------------------------
 
     [[nodiscard]] bool is_possible(Event event, std::size_t i) const {
-        const bool live = wires[i].live != 0;
+        const bool live = transports[i].live != 0;
         const bool is_command = event == stops || event == starts || event >= unhealthy;
         if (is_command && !setup.commands) return false;
         switch (event) {
@@ -175,16 +175,16 @@ struct Machine {
     }
     void take(Event event, std::size_t i) {
         const auto ends = [&](std::errc why) {
-            static_cast<void>(wires[i].link.closed(Failure::from(std::make_error_code(why))));
+            static_cast<void>(transports[i].link.closed(Failure::from(std::make_error_code(why))));
         };
         switch (event) {
             case opens:
                 is_open[i] = true;
-                static_cast<void>(wires[i].link.opened());
+                static_cast<void>(transports[i].link.opened());
                 break;
             case answers:
                 has_answered[i] = true;
-                static_cast<void>(wires[i].link.pong());
+                static_cast<void>(transports[i].link.pong());
                 break;
             case turn:
                 break;
@@ -272,8 +272,8 @@ struct Machine {
         f("deadline", left(services[i]->deadline()));
         f("due sooner", sooner(i));
         f("stable at", s.state == LinkState::connected ? left(after(s.since, 1s)) : 0);
-        f("wire", is_open[i] + 2 * has_answered[i] + 4 * wires[i].live);
-        f("dialled_at", wires[i].live != 0 && !is_open[i] ? age(dialled_at[i]) : 0);
+        f("transport", is_open[i] + 2 * has_answered[i] + 4 * transports[i].live);
+        f("dialled_at", transports[i].live != 0 && !is_open[i] ? age(dialled_at[i]) : 0);
     }
     /// Returns how many services are due sooner than this one, which is the order of a turn.
     [[nodiscard]] std::size_t sooner(std::size_t i) const {
@@ -306,19 +306,19 @@ struct Machine {
         for (std::size_t i = 0; i < services.size(); ++i) {
             const LinkStatus& s = services[i]->status();
             const ServicePhase phase = entry(i).phase;
-            opening += wires[i].live != 0 && !is_open[i];
+            opening += transports[i].live != 0 && !is_open[i];
             queued += phase == ServicePhase::queued;
             up += phase == ServicePhase::connected;
             connected += s.state == LinkState::connected;
             stopped += s.state == LinkState::stopped;
-            c.require(wires[i].live <= 1, "a service has one connection");
+            c.require(transports[i].live <= 1, "a service has one connection");
             const bool asks = phase == ServicePhase::queued || phase == ServicePhase::dialling;
             c.require(!asks || s.state == LinkState::connecting, "who is in line is connecting");
             c.require(phase != ServicePhase::connected || s.state == LinkState::connected,
                       "who counts as connected is so");
             // After stop() its connection exists until its end.
             const bool counts = s.state == LinkState::connecting || s.state == LinkState::connected;
-            c.require(phase != ServicePhase::idle || wires[i].live == 0 || !counts,
+            c.require(phase != ServicePhase::idle || transports[i].live == 0 || !counts,
                       "a connection is counted");
             // A service that was told to attempt may still wait for manual_gap.
             const bool attempts = Core::manual_at(services[i]->core()) >= s.retry_at;
@@ -359,7 +359,7 @@ struct Machine {
     }
 
     const Setup& setup;
-    std::vector<Wire> wires;  // outlive the fleet
+    std::vector<TransportState> transports;  // outlive the fleet
     std::vector<Instant> dialled_at;
     std::vector<int> dials;
     std::vector<bool> is_open;
@@ -571,7 +571,7 @@ const Detected detected[] = {{"proven", &commands, 6},
                              {"deadline", &commands, 5},
                              {"due sooner", &due_sooner_differs, 2},
                              {"stable at", &network, 5},
-                             {"wire", &network, 5},
+                             {"transport", &network, 5},
                              {"dialled_at", &network, 5}};
 /// The order of the failures that are held is that of their times. Of failures of one instant it
 /// decides nothing, so that its absence cannot be detected.

@@ -65,12 +65,12 @@ static_assert(belay_test::DefaultMember<Fleet<>>);
 
 TEST_CASE("Fleet::add accepts services of any transport and policy, and finds them by name",
           "[fleet][fleet][unit]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> observed;
     Fleet fleet;
     fleet.attach(Waker{});
     auto& numbers = fleet.add("numbers", Numbers{}, MaxAttempts{3});
-    auto& texts = fleet.add("texts", FakeTransport<false>{wire}, Policy{MaxAttempts{3}},
+    auto& texts = fleet.add("texts", FakeTransport<false>{transport}, Policy{MaxAttempts{3}},
                             Observed{&observed, "t"});
     CHECK(fleet.size() == 2);
     CHECK(fleet.contains("numbers"));
@@ -82,11 +82,11 @@ TEST_CASE("Fleet::add accepts services of any transport and policy, and finds th
     CHECK(numbers.send(7) == SendResult::sent);
     CHECK(texts.status().state == LinkState::connecting);
     CHECK(texts.observer().all == &observed);
-    CHECK(texts.transport().wire == &wire);
-    static_cast<void>(wire.link.opened());
+    CHECK(texts.transport().state == &transport);
+    static_cast<void>(transport.link.opened());
     fleet.advance(at(1s));
     CHECK(texts.send("hello") == SendResult::sent);
-    CHECK(wire.sent == Lines_{"hello"});
+    CHECK(transport.sent == Lines_{"hello"});
     CHECK(observed == Lines_{"t connecting", "t connected"});
 
     CHECK(fleet.remove("numbers"));
@@ -122,19 +122,20 @@ TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet
         reported.push_back(what);
         if (what == "own connected") CHECK(rig.fleet.remove("own"));
     };
-    rig.wires.emplace_back();
-    Wire& wire = rig.wires.back();
-    rig.fleet.add("own", FakeTransport<>{wire}, MaxAttempts{9}, Doing{&act, "own", &rig.fleet});
+    rig.transports.emplace_back();
+    TransportState& transport = rig.transports.back();
+    rig.fleet.add("own", FakeTransport<>{transport}, MaxAttempts{9},
+                  Doing{&act, "own", &rig.fleet});
     rig.fleet.start();
     rig.run(0s);
     // All in one turn: the message, too early, would be told right after `connected`.
-    CHECK(wire.link.received("early") == driver::Post::taken);
+    CHECK(transport.link.received("early") == driver::Post::taken);
     rig.open(0);
-    CHECK(wire.link.received("late") == driver::Post::taken);
+    CHECK(transport.link.received("late") == driver::Post::taken);
     rig.run(0s);
     CHECK(reported == Lines_{"own connecting", "own connected"});
     CHECK(rig.fleet.size() == 0);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     CHECK(rig.fleet.deadline() == never);
 }
 
@@ -149,35 +150,36 @@ TEST_CASE("Fleet::remove: a service is removed in a hook outside of its turn",
         // Its name is free at once.
         rig.fleet.add("own", Numbers{}, MaxAttempts{1});
     };
-    rig.wires.emplace_back();
-    auto& own =
-        rig.fleet.add("own", FakeTransport<>{rig.wires.back()}, MaxAttempts{9}, Doing{&act, "own"});
+    rig.transports.emplace_back();
+    auto& own = rig.fleet.add("own", FakeTransport<>{rig.transports.back()}, MaxAttempts{9},
+                              Doing{&act, "own"});
     own.start();
     rig.run(0s);
     own.stop();
     CHECK(reported == Lines_{"own connecting", "own stopped"});
     rig.run(0s);
     CHECK(rig.fleet.size() == 1);
-    CHECK(rig.wires[0].live == 0);
+    CHECK(rig.transports[0].live == 0);
 }
 
 TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
           "[fleet][fleet][fault]") {
     FleetRig rig;
-    rig.wires.emplace_back();
-    Wire& wire = rig.wires.back();
+    rig.transports.emplace_back();
+    TransportState& transport = rig.transports.back();
     Lines_ reported;
     std::function<void(std::string)> act = [&](std::string what) { reported.push_back(what); };
-    auto& own = rig.fleet.add("own", FakeTransport<>{wire}, MaxAttempts{9}, Doing{&act, "own"});
+    auto& own =
+        rig.fleet.add("own", FakeTransport<>{transport}, MaxAttempts{9}, Doing{&act, "own"});
     const auto remove = [&] {
         CHECK(rig.fleet.remove("own"));
-        CHECK(wire.live == 1);
+        CHECK(transport.live == 1);
     };
     rig.fleet.start();
     SECTION("its open") {
-        wire.on_open = [&](const auto&) { CHECK(rig.fleet.remove("own")); };
+        transport.on_open = [&](const auto&) { CHECK(rig.fleet.remove("own")); };
         rig.run(0s);
-        CHECK(wire.dials == 1);
+        CHECK(transport.dials == 1);
         // It waited for its turn to dial.
         CHECK(reported == Lines_{"own connecting"});
     }
@@ -186,10 +188,10 @@ TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
         rig.open(0);
         rig.run(0s);
         reported.clear();
-        wire.on_close = remove;
+        transport.on_close = remove;
         CHECK(rig.fleet.reconnect_now("own", true).granted);
         rig.run(0s);
-        CHECK(wire.dials == 1);
+        CHECK(transport.dials == 1);
         CHECK(reported.empty());
     }
     SECTION("its send, in a turn") {
@@ -197,20 +199,20 @@ TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
         rig.open(0);
         rig.run(0s);
         reported.clear();
-        wire.on_send = remove;
+        transport.on_send = remove;
         CHECK(own.handle().post("x") == driver::Post::taken);
         rig.run(0s);
-        CHECK(wire.sent == Lines_{"x"});
+        CHECK(transport.sent == Lines_{"x"});
         CHECK(reported.empty());
     }
     CHECK(rig.fleet.size() == 0);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     CHECK(rig.fleet.deadline() == never);
 }
 
 TEST_CASE("Fleet: a hook removes services, adds one, and destroys the fleet",
           "[fleet][fleet][unit]") {
-    std::deque<Wire> wires(3);
+    std::deque<TransportState> transports(3);
     auto fleet = std::make_unique<Fleet<>>();
     fleet->attach(Waker{});
     Lines_ reported;
@@ -218,17 +220,18 @@ TEST_CASE("Fleet: a hook removes services, adds one, and destroys the fleet",
         reported.push_back(what);
         if (what == "a connecting") {
             CHECK(fleet->remove("b"));
-            fleet->add("c", FakeTransport<>{wires[2]}, MaxAttempts{9}, Doing{&act, "c"}).start();
+            fleet->add("c", FakeTransport<>{transports[2]}, MaxAttempts{9}, Doing{&act, "c"})
+                .start();
         }
         if (what == "c connecting") fleet.reset();
     };
-    fleet->add("a", FakeTransport<>{wires[0]}, MaxAttempts{9}, Doing{&act, "a"});
-    fleet->add("b", FakeTransport<>{wires[1]}, MaxAttempts{9}, Doing{&act, "b"});
+    fleet->add("a", FakeTransport<>{transports[0]}, MaxAttempts{9}, Doing{&act, "a"});
+    fleet->add("b", FakeTransport<>{transports[1]}, MaxAttempts{9}, Doing{&act, "b"});
     fleet->start();
     for (int i = 0; fleet != nullptr && i < 10; ++i) fleet->advance(at(0s));
     CHECK(fleet == nullptr);
     CHECK(reported == Lines_{"a connecting", "c connecting"});
-    for (const Wire& wire : wires) CHECK(wire.live == 0);
+    for (const TransportState& transport : transports) CHECK(transport.live == 0);
 }
 
 TEST_CASE("Fleet: a service added in a turn receives later events, and a removed one none",
@@ -240,17 +243,18 @@ TEST_CASE("Fleet: a service added in a turn receives later events, and a removed
         if (what != "0 says go") return;
         // 1 has a message in this very round; 2 is new in it.
         CHECK(rig.fleet.remove("1"));
-        rig.fleet.add("2", FakeTransport<>{rig.wires[2]}, MaxAttempts{9}, Doing{&act, "2"}).start();
+        rig.fleet.add("2", FakeTransport<>{rig.transports[2]}, MaxAttempts{9}, Doing{&act, "2"})
+            .start();
     };
-    rig.wires.resize(3);
+    rig.transports.resize(3);
     for (std::size_t i = 0; i < 2; ++i) {
         const std::string name = std::to_string(i);
-        rig.fleet.add(name, FakeTransport<>{rig.wires[i]}, MaxAttempts{9}, Doing{&act, name});
+        rig.fleet.add(name, FakeTransport<>{rig.transports[i]}, MaxAttempts{9}, Doing{&act, name});
     }
     rig.up();
     reported.clear();
-    CHECK(rig.wires[0].link.received("go") == driver::Post::taken);
-    CHECK(rig.wires[1].link.received("go") == driver::Post::taken);
+    CHECK(rig.transports[0].link.received("go") == driver::Post::taken);
+    CHECK(rig.transports[1].link.received("go") == driver::Post::taken);
     rig.run(0s);
     CHECK(reported == Lines_{"0 says go", "2 connecting"});
 }
@@ -260,11 +264,11 @@ TEST_CASE("Fleet: services A and C stay connected while B is down", "[fleet][fle
     rig.add(3);
     rig.up();
     for (int second = 0; second < 100; ++second) {
-        const bool dialled = rig.state(1) != LinkState::cooldown && rig.wires[1].live != 0;
+        const bool dialled = rig.state(1) != LinkState::cooldown && rig.transports[1].live != 0;
         if (dialled) rig.fail(1);
         rig.observed.clear();
-        CHECK(rig.wires[0].link.received("m") == driver::Post::taken);
-        CHECK(rig.wires[2].link.received("m") == driver::Post::taken);
+        CHECK(rig.transports[0].link.received("m") == driver::Post::taken);
+        CHECK(rig.transports[2].link.received("m") == driver::Post::taken);
         rig.run(second * 1s);
         CHECK(rig.observed.size() >= 2);
         CHECK(rig.observed.front() == "0 says m");
@@ -272,26 +276,26 @@ TEST_CASE("Fleet: services A and C stay connected while B is down", "[fleet][fle
         CHECK(rig.state(2) == LinkState::connected);
     }
     CHECK(rig.fleet.observer().all.empty());
-    CHECK(rig.wires[1].dials > 30);
+    CHECK(rig.transports[1].dials > 30);
 }
 
 TEST_CASE("Fleet: services share a breaker by Shared, as other policies do",
           "[fleet][fleet][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}};
-    std::deque<Wire> wires(3);
+    std::deque<TransportState> transports(3);
     Fleet fleet{{.hold = 0s}};
     fleet.attach(Waker{});
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{breaker}};
-    auto& a = fleet.add("a", FakeTransport<>{wires[0]}, policy);
-    auto& b = fleet.add("b", FakeTransport<>{wires[1]}, policy);
-    auto& c = fleet.add("c", FakeTransport<>{wires[2]}, policy);
+    auto& a = fleet.add("a", FakeTransport<>{transports[0]}, policy);
+    auto& b = fleet.add("b", FakeTransport<>{transports[1]}, policy);
+    auto& c = fleet.add("c", FakeTransport<>{transports[2]}, policy);
     const auto run = [&](Duration until) {
         while (fleet.deadline() <= at(until)) fleet.advance(at(until));
     };
     a.start();
     b.start();
     run(0s);
-    for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+    for (TransportState& transport : transports) static_cast<void>(transport.link.closed(lost));
     run(0s);
     CHECK(a.status().state == LinkState::cooldown);
     CHECK(b.status().state == LinkState::suspended);
@@ -301,7 +305,7 @@ TEST_CASE("Fleet: services share a breaker by Shared, as other policies do",
     // The open wait, and a draw up to its length.
     CHECK(c.status().retry_at >= at(30s));
     CHECK(c.status().retry_at <= at(60s));
-    CHECK(wires[2].dials == 0);
+    CHECK(transports[2].dials == 0);
     run(2s);
     CHECK(a.status().state == LinkState::suspended);
 }
@@ -324,10 +328,10 @@ TEST_CASE("Fleet::reconnect_now and reconnect_all dial before the wait is over",
     rig.run(20500ms);
     CHECK(rig.state(1) == LinkState::connecting);
     CHECK(rig.state(2) == LinkState::connected);
-    CHECK(rig.wires[2].dials == 1);
+    CHECK(rig.transports[2].dials == 1);
     CHECK(rig.fleet.reconnect_now("2").granted);
     rig.run(20500ms);
-    CHECK(rig.wires[2].dials == 2);
+    CHECK(rig.transports[2].dials == 2);
 }
 
 TEST_CASE("Fleet::report_unhealthy ends a connection by name", "[fleet][fleet][unit]") {
@@ -342,26 +346,26 @@ TEST_CASE("Fleet::report_unhealthy ends a connection by name", "[fleet][fleet][u
 }
 
 TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fleet][fleet][unit]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> observed;
     Fleet fleet;
     fleet.attach(Waker{});
     auto& beating =
-        fleet.add("b", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+        fleet.add("b", Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}},
                   Policy{MaxAttempts{3}}, Observed{&observed, "b"});
     const auto run = [&](Duration until) {
         while (fleet.deadline() <= at(until)) fleet.advance(at(until));
     };
     fleet.start();
     run(0s);
-    wire.link.opened();
+    transport.link.opened();
     run(0s);
     REQUIRE(beating.status().state == LinkState::connected);
-    wire.pings = 0;
+    transport.pings = 0;
     beating.probe_now(3s);
     run(0s);
-    CHECK(wire.pings == 1);
-    wire.link.pong();
+    CHECK(transport.pings == 1);
+    transport.link.pong();
     beating.drain(5s);
     run(1s);
     CHECK(fleet.status().count(LinkState::draining) == 1);

@@ -35,7 +35,8 @@ TEST_CASE("visit_metrics passes the numbers of a Fleet, and the state of each of
     rig.add(3);
     rig.fleet.start();
     rig.run(0s);
-    for (belay_test::Wire& wire : rig.wires) static_cast<void>(wire.link.opened());
+    for (belay_test::TransportState& transport : rig.transports)
+        static_cast<void>(transport.link.opened());
     rig.run(20s);
     rig.fail(0, {.cause = Cause::overloaded, .retry_after = 9s});
     rig.run(20s);

@@ -45,7 +45,7 @@ TEST_CASE("Fleet: of a hundred services that wake at once eight dial, by priorit
         CHECK(rig.fleet.status().dialling == static_cast<std::size_t>(rig.live()));
         std::vector<std::size_t> now;
         for (std::size_t i = 0; i < 100; ++i) {
-            if (rig.wires[i].live != 0) now.push_back(i);
+            if (rig.transports[i].live != 0) now.push_back(i);
         }
         order.insert(order.end(), now.begin(), now.end());
         for (const std::size_t i : now) rig.fleet.remove(std::to_string(i));
@@ -69,13 +69,13 @@ TEST_CASE("Fleet: a queued service dials before services of higher priority that
     rig.run(0s);
     // Every second comes a service of a higher priority, every second somebody else may dial.
     int late = 0;
-    for (int second = 1; rig.wires[1].dials == 0; ++second) {
+    for (int second = 1; rig.transports[1].dials == 0; ++second) {
         REQUIRE(second < 20);
         rig.add(1, 1);
         rig.fleet.start();
         rig.run(second * 1s);
-        for (std::size_t i = 0; i < rig.wires.size(); ++i) {
-            if (rig.wires[i].live != 0) rig.fleet.remove(std::to_string(i));
+        for (std::size_t i = 0; i < rig.transports.size(); ++i) {
+            if (rig.transports[i].live != 0) rig.fleet.remove(std::to_string(i));
         }
         rig.run(second * 1s);
         ++late;
@@ -85,8 +85,8 @@ TEST_CASE("Fleet: a queued service dials before services of higher priority that
 
 TEST_CASE("Fleet: a dial uses one of dials_max until it is validated or has failed",
           "[fleet][fleet_options][unit]") {
-    Wire first;
-    Wire second;
+    TransportState first;
+    TransportState second;
     Fleet fleet{{.dials_max = 1, .hold = 0s}};
     fleet.attach(Waker{});
     const auto run = [&](Duration until) {
@@ -123,7 +123,7 @@ TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
     CHECK(rig.dials() == 2);
     CHECK(rig.status(0).failure.error() == LinkErrc::attempt_timed_out);
     rig.run(90s);
-    CHECK(rig.wires[3].dials == 1);
+    CHECK(rig.transports[3].dials == 1);
     CHECK(rig.recorded[3].failed == 0);
 }
 
@@ -144,26 +144,26 @@ TEST_CASE("FleetOptions::dial_gap separates any two dials, the first ones includ
 TEST_CASE("Fleet: a stop, a gate and a removal release a place in the queue, or a dial",
           "[fleet][fleet_options][unit]") {
     FleetRig rig{{.dials_max = 1}};
-    rig.wires.resize(4);
-    auto& a = rig.fleet.add("a", FakeTransport<>{rig.wires[0]}, MaxAttempts{9});
-    auto& b = rig.fleet.add("b", FakeTransport<>{rig.wires[1]}, MaxAttempts{9});
-    auto& c = rig.fleet.add("c", FakeTransport<>{rig.wires[2]}, MaxAttempts{9});
-    rig.fleet.add("d", FakeTransport<>{rig.wires[3]}, MaxAttempts{9});
+    rig.transports.resize(4);
+    auto& a = rig.fleet.add("a", FakeTransport<>{rig.transports[0]}, MaxAttempts{9});
+    auto& b = rig.fleet.add("b", FakeTransport<>{rig.transports[1]}, MaxAttempts{9});
+    auto& c = rig.fleet.add("c", FakeTransport<>{rig.transports[2]}, MaxAttempts{9});
+    rig.fleet.add("d", FakeTransport<>{rig.transports[3]}, MaxAttempts{9});
     rig.fleet.start();
     rig.run(0s);
-    CHECK(rig.wires[0].dials == 1);
+    CHECK(rig.transports[0].dials == 1);
     b.stop();  // in line
     a.stop();  // dialling; outside of a turn: the fleet is woken
     rig.run(0s);
-    CHECK(rig.wires[1].dials == 0);
-    CHECK(rig.wires[2].dials == 1);
+    CHECK(rig.transports[1].dials == 0);
+    CHECK(rig.transports[2].dials == 1);
     c.shut(Gate::network);
     rig.run(0s);
-    CHECK(rig.wires[3].dials == 1);
+    CHECK(rig.transports[3].dials == 1);
     CHECK(rig.fleet.remove("d"));
     c.open(Gate::network);
     rig.run(1s);
-    CHECK(rig.wires[2].dials == 2);
+    CHECK(rig.transports[2].dials == 2);
 }
 
 TEST_CASE("Fleet aborts on options that set no bound", "[fleet][fleet_options][unit]") {

@@ -53,19 +53,19 @@ void run(auto& fleet, Duration until) {
 }  // namespace
 
 TEST_CASE("FleetService: commands by its handle", "[fleet][fleet_service][unit]") {
-    Wire wire;
+    TransportState transport;
     Fleet fleet;
     fleet.attach(Waker{});
-    auto& service = fleet.add("a", FakeTransport<>{wire}, MaxAttempts{9});
+    auto& service = fleet.add("a", FakeTransport<>{transport}, MaxAttempts{9});
     const auto handle = service.handle();
     handle.start();
     run(fleet, 0s);
-    static_cast<void>(wire.link.opened());
+    static_cast<void>(transport.link.opened());
     run(fleet, 0s);
     CHECK(handle.status().state == LinkState::connected);
     CHECK(handle.post("hello") == driver::Post::taken);
     run(fleet, 0s);
-    CHECK(wire.sent == std::vector<std::string>{"hello"});
+    CHECK(transport.sent == std::vector<std::string>{"hello"});
     CHECK(fleet.remove("a"));
     CHECK(handle.post("hello") == driver::Post::gone);
 }
@@ -73,7 +73,7 @@ TEST_CASE("FleetService: commands by its handle", "[fleet][fleet_service][unit]"
 TEST_CASE("FleetService: an open() that throws is a failed attempt",
           "[fleet][fleet_service][unit]") {
     int times = 0;
-    Wire wire;
+    TransportState transport;
     Fleet fleet{{.dials_max = 1}};
     fleet.attach(Waker{});
     auto& service = fleet.add("a", Throws{&times}, MaxAttempts{2});
@@ -91,9 +91,9 @@ TEST_CASE("FleetService: an open() that throws is a failed attempt",
     CHECK(service.status().state == LinkState::failed);
     CHECK(service.status().failure.error() == LinkErrc::open_threw);
     // Its place was given back.
-    fleet.add("b", FakeTransport<>{wire}, MaxAttempts{2}).start();
+    fleet.add("b", FakeTransport<>{transport}, MaxAttempts{2}).start();
     run(fleet, 1s);
-    CHECK(wire.dials == 1);
+    CHECK(transport.dials == 1);
 }
 
 TEST_CASE("FleetService::credentials reach a token's source", "[fleet][fleet_service][unit]") {
@@ -114,24 +114,24 @@ TEST_CASE("FleetService::credentials reach a token's source", "[fleet][fleet_ser
 TEST_CASE("FleetService::stop closes gracefully, also while it waits in the queue",
           "[fleet][fleet_service][unit]") {
     FleetRig rig{{.dials_max = 1}};
-    rig.wires.resize(2);
-    auto& a = rig.fleet.add("a", FakeTransport<>{rig.wires[0]}, MaxAttempts{9});
-    auto& b = rig.fleet.add("b", FakeTransport<>{rig.wires[1]}, MaxAttempts{9});
+    rig.transports.resize(2);
+    auto& a = rig.fleet.add("a", FakeTransport<>{rig.transports[0]}, MaxAttempts{9});
+    auto& b = rig.fleet.add("b", FakeTransport<>{rig.transports[1]}, MaxAttempts{9});
     rig.fleet.start();
     rig.run(0s);
-    static_cast<void>(rig.wires[0].link.opened());
+    static_cast<void>(rig.transports[0].link.opened());
     rig.run(0s);
     a.stop();
-    CHECK(rig.wires[0].log.back() == "close");
-    CHECK(rig.wires[0].live == 1);
-    static_cast<void>(rig.wires[0].link.closed());  // the goodbye is over
+    CHECK(rig.transports[0].log.back() == "close");
+    CHECK(rig.transports[0].live == 1);
+    static_cast<void>(rig.transports[0].link.closed());  // the close is complete
     rig.run(0s);
-    CHECK(rig.wires[0].live == 0);
+    CHECK(rig.transports[0].live == 0);
     CHECK(b.status().state == LinkState::connecting);
     b.stop();
     b.start();
     rig.run(2s);
-    CHECK(rig.wires[1].dials == 2);
+    CHECK(rig.transports[1].dials == 2);
 }
 
 TEST_CASE("FleetService::report_unhealthy is not held, because it is no sign of a network fault",
@@ -148,28 +148,29 @@ TEST_CASE("FleetService::report_unhealthy is not held, because it is no sign of 
 
 TEST_CASE("FleetService: probes, graces of gates and drains are the Supervisor's",
           "[fleet][fleet_service][unit]") {
-    Wire wire;
+    TransportState transport;
     Fleet fleet;
     fleet.attach(Waker{});
-    auto& service = fleet.add(
-        "a", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    auto& service =
+        fleet.add("a", Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}},
+                  MaxAttempts{9});
     service.start();
     run(fleet, 0s);
-    static_cast<void>(wire.link.opened());
+    static_cast<void>(transport.link.opened());
     run(fleet, 0s);
-    wire.pings = 0;
+    transport.pings = 0;
     service.probe_now(2s);
     run(fleet, 0s);
-    CHECK(wire.pings == 1);
-    static_cast<void>(wire.link.pong());
+    CHECK(transport.pings == 1);
+    static_cast<void>(transport.link.pong());
     service.shut(Gate::hidden, 5s);
     run(fleet, 4s);
     CHECK(service.status().state == LinkState::connected);
     service.open(Gate::hidden);
     service.drain(5s);
     run(fleet, 6s);
-    CHECK(wire.log.back() == "close");
-    static_cast<void>(wire.link.closed({.cause = Cause::planned}));
+    CHECK(transport.log.back() == "close");
+    static_cast<void>(transport.link.closed({.cause = Cause::planned}));
     run(fleet, 6s);
     CHECK(service.status().state == LinkState::stopped);
     CHECK(service.status().failure.cause == Cause::none);
@@ -185,33 +186,34 @@ TEST_CASE(
             all->push_back(std::to_string(lane) + " " + m);
         }
     };
-    Wire wires[3];
+    TransportState transports[3];
     std::vector<std::string> received;
     Fleet fleet{FleetOptions{.dials_max = 1}};
     fleet.attach(Waker{});
-    auto& both = fleet.add("both", Bundle{FakeTransport<>{wires[0]}, FakeTransport<>{wires[1]}},
-                           MaxAttempts{9}, Lanes{&received});
-    fleet.add("other", FakeTransport<>{wires[2]}, MaxAttempts{9});
+    auto& both =
+        fleet.add("both", Bundle{FakeTransport<>{transports[0]}, FakeTransport<>{transports[1]}},
+                  MaxAttempts{9}, Lanes{&received});
+    fleet.add("other", FakeTransport<>{transports[2]}, MaxAttempts{9});
     fleet.start();
     run(fleet, 0s);
-    CHECK((wires[0].dials == 1 && wires[1].dials == 1 && wires[2].dials == 0));
+    CHECK((transports[0].dials == 1 && transports[1].dials == 1 && transports[2].dials == 0));
     CHECK(fleet.counters().dialling == 1);
-    static_cast<void>(wires[0].link.opened());
+    static_cast<void>(transports[0].link.opened());
     run(fleet, 0s);
-    CHECK(wires[2].dials == 0);
-    static_cast<void>(wires[1].link.opened());
+    CHECK(transports[2].dials == 0);
+    static_cast<void>(transports[1].link.opened());
     run(fleet, 0s);
     CHECK(both.status().state == LinkState::connected);
-    CHECK(wires[2].dials == 1);
+    CHECK(transports[2].dials == 1);
     CHECK(both.send("to the second", 1) == SendResult::sent);
-    CHECK(wires[1].sent == std::vector<std::string>{"to the second"});
-    static_cast<void>(wires[1].link.received("from the second"));
+    CHECK(transports[1].sent == std::vector<std::string>{"to the second"});
+    static_cast<void>(transports[1].link.received("from the second"));
     run(fleet, 0s);
     CHECK(received == std::vector<std::string>{"1 from the second"});
-    static_cast<void>(wires[0].link.closed(lost));
+    static_cast<void>(transports[0].link.closed(lost));
     run(fleet, 0s);     // held: the network may be the cause
     run(fleet, 500ms);  // `other` still dials, so the policy dials again, in line
     CHECK(both.status().attempt == 2);
     CHECK(both.status().state == LinkState::connecting);
-    CHECK(wires[1].live == 0);
+    CHECK(transports[1].live == 0);
 }

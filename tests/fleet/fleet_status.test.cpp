@@ -12,20 +12,20 @@ TEST_CASE("Fleet::status has each service by name, with its queued messages, and
           "[fleet][fleet_status][unit]") {
     FleetRig rig{{.dials_max = 1, .slow_after = 1min}};
     rig.add(3);
-    rig.wires.emplace_back();
+    rig.transports.emplace_back();
     std::size_t depth = 7;
     ServiceOptions options;
     options.queued = [&] { return depth; };
     rig.recorded.emplace_back();
-    rig.fleet.add("b", FakeTransport<>{rig.wires[3]}, Recorder{&rig.recorded[3]},
+    rig.fleet.add("b", FakeTransport<>{rig.transports[3]}, Recorder{&rig.recorded[3]},
                   std::move(options));
-    rig.wires.emplace_back();
-    rig.fleet.add("a", FakeTransport<>{rig.wires[4]}, Recorder{&rig.recorded[3]});
+    rig.transports.emplace_back();
+    rig.fleet.add("a", FakeTransport<>{rig.transports[4]}, Recorder{&rig.recorded[3]});
     CHECK(rig.fleet.status().count(LinkState::stopped) == 5);
     rig.fleet.start();
     for (std::size_t i = 0; i < 5; ++i) {
         rig.run(0s);
-        for (Wire& wire : rig.wires) static_cast<void>(wire.link.opened());
+        for (TransportState& transport : rig.transports) static_cast<void>(transport.link.opened());
     }
     rig.run(20s);
     rig.fail(0, {.cause = Cause::overloaded, .retry_after = 9s});

@@ -193,7 +193,7 @@ TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_
         REQUIRE(second < 100);
         rig.run((rig.now - at(0s)) + 1s);
         for (std::size_t i = 0; i < 6; ++i) {
-            if (rig.wires[i].live != 0) rig.open(i);
+            if (rig.transports[i].live != 0) rig.open(i);
         }
         rig.run(rig.now - at(0s));
     }
@@ -256,12 +256,12 @@ TEST_CASE("Fleet: a held service may be stopped, removed, reported unhealthy and
     rig.run(5s);
     for (std::size_t i = 1; i < 6; ++i) rig.fail(i);
     rig.run(5s);
-    CHECK(rig.wires[1].live == 0);  // what has failed is given back at once
+    CHECK(rig.transports[1].live == 0);  // what has failed is given back at once
     CHECK(rig.fleet.remove("1"));
     CHECK(rig.fleet.reconnect_now("2").granted);
     CHECK(rig.fleet.report_unhealthy("3"));
     rig.run(5s);
-    CHECK(rig.wires[2].dials == 2);
+    CHECK(rig.transports[2].dials == 2);
     CHECK(rig.recorded[3].failed == 1);
     CHECK(rig.recorded[2].failed == 0);
     rig.run(5200ms);
@@ -293,7 +293,7 @@ TEST_CASE("Fleet: a service that a suspect network took from the queue keeps its
     for (Duration t = 20min; t < 25min; t += 1s) {
         rig.run(t);
         for (std::size_t i = 2; i < 5; ++i) {
-            if (rig.wires[i].live != 0 && rig.state(i) == LinkState::connecting) rig.open(i);
+            if (rig.transports[i].live != 0 && rig.state(i) == LinkState::connecting) rig.open(i);
         }
     }
     CHECK_FALSE(rig.fleet.status().network_suspect);
@@ -303,14 +303,14 @@ TEST_CASE("Fleet: a service that a suspect network took from the queue keeps its
 TEMPLATE_TEST_CASE("Fleet: a drain of a held service does not report success",
                    "[fleet][network_suspect][unit]", FakeTransport<true>, FakeTransport<false>) {
     FleetRig rig;
-    Wire wire;
+    TransportState transport;
     RecordedEvents recorded;
-    auto& service = rig.fleet.add("held", TestType{wire}, Recorder{&recorded});
+    auto& service = rig.fleet.add("held", TestType{transport}, Recorder{&recorded});
     rig.fleet.start();
     rig.run(0s);
-    wire.link.opened();
+    transport.link.opened();
     rig.run(1s);
-    wire.link.closed(lost);
+    transport.link.closed(lost);
     rig.run(1s);
     REQUIRE(service.status().state == LinkState::connected);
     service.drain(5s);
@@ -322,13 +322,13 @@ TEMPLATE_TEST_CASE("Fleet: a drain of a held service does not report success",
 
 TEST_CASE("Fleet: a service without graceful close drains at once, and ends at a stop",
           "[fleet][network_suspect][unit]") {
-    Wire wire;
+    TransportState transport;
     RecordedEvents recorded;
     FleetRig rig;
-    auto& service = rig.fleet.add("curt", FakeTransport<false>{wire}, Recorder{&recorded});
+    auto& service = rig.fleet.add("curt", FakeTransport<false>{transport}, Recorder{&recorded});
     rig.fleet.start();
     rig.run(0s);
-    wire.link.opened();
+    transport.link.opened();
     rig.run(1s);
     REQUIRE(service.status().state == LinkState::connected);
     SECTION("drained") {
@@ -341,11 +341,11 @@ TEST_CASE("Fleet: a service without graceful close drains at once, and ends at a
         rig.run(1s);
     }
     CHECK(service.status().state == LinkState::stopped);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     service.start();
     rig.run(1s);
-    CHECK(wire.live == 1);
-    CHECK(wire.most_live == 1);
+    CHECK(transport.live == 1);
+    CHECK(transport.most_live == 1);
 }
 
 TEST_CASE("Fleet::reconnect_all during a suspect network does not wait with the queue",
@@ -386,20 +386,21 @@ TEST_CASE("Fleet: a reconnect_now that an open connection rejects has no later e
 
 TEST_CASE("Fleet: a check that throws is the service's own failure, also of all services",
           "[fleet][network_suspect][regression]") {
-    Wire wires[3];
+    TransportState transports[3];
     Fleet fleet;
     fleet.attach(Waker{});
-    for (Wire& wire : wires) {
-        fleet.add(std::to_string(&wire - wires), Validated{FakeTransport<>{wire}, FailingCheck{}},
+    for (TransportState& transport : transports) {
+        fleet.add(std::to_string(&transport - transports),
+                  Validated{FakeTransport<>{transport}, FailingCheck{}},
                   Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxAttempts{2}});
     }
     fleet.start();
     int dials = 0;
     for (int turn = 0; turn < 1000 && fleet.status().count(LinkState::failed) < 3; ++turn) {
         int sum = 0;
-        for (Wire& wire : wires) sum += wire.dials;
+        for (TransportState& transport : transports) sum += transport.dials;
         if (std::exchange(dials, sum) != sum) {
-            for (Wire& wire : wires) static_cast<void>(wire.link.opened());
+            for (TransportState& transport : transports) static_cast<void>(transport.link.opened());
         }
         try {
             fleet.advance(at(turn * 10ms));

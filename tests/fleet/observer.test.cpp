@@ -39,17 +39,17 @@ struct StateRecorder {
     void on_message(const std::string& m, Lane) { reported.push_back(m); }
 };
 
-void outage(auto& fleet, std::deque<Wire>& wires) {
+void outage(auto& fleet, std::deque<TransportState>& transports) {
     const auto run = [&](Duration until) {
         while (fleet.deadline() <= at(until)) fleet.advance(at(until));
     };
     fleet.attach(Waker{});
-    for (std::size_t i = 0; i < wires.size(); ++i) {
-        fleet.add(std::to_string(i), FakeTransport<>{wires[i]}, MaxAttempts{9});
+    for (std::size_t i = 0; i < transports.size(); ++i) {
+        fleet.add(std::to_string(i), FakeTransport<>{transports[i]}, MaxAttempts{9});
     }
     fleet.start();
     run(0s);
-    for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+    for (TransportState& transport : transports) static_cast<void>(transport.link.closed(lost));
     run(0s);
     run(300ms);
 }
@@ -59,16 +59,16 @@ void outage(auto& fleet, std::deque<Wire>& wires) {
 TEST_CASE("Fleet calls each hook, in every form of observer", "[fleet][observer][unit]") {
     observed_in_every_form<OutageRecorder>(
         [](auto observer) {
-            std::deque<Wire> wires(3);
+            std::deque<TransportState> transports(3);
             Fleet fleet{FleetOptions{}, std::move(observer)};
-            outage(fleet, wires);
+            outage(fleet, transports);
         },
         {"3 of 3"});
     observed_in_every_form<ServiceRecorder>(
         [](auto observer) {
-            std::deque<Wire> wires(2);
+            std::deque<TransportState> transports(2);
             Fleet fleet{FleetOptions{.hold = 0s}, std::move(observer)};
-            outage(fleet, wires);
+            outage(fleet, transports);
         },
         {"0 connecting, 1 of 2", "1 connecting, 2 of 2", "0 cooldown, 1 of 2",
          "0 connecting, 2 of 2", "1 cooldown, 1 of 2", "1 connecting, 2 of 2"});
@@ -78,16 +78,16 @@ TEST_CASE("A service of a Fleet calls each hook, in every form of observer",
           "[fleet][observer][unit]") {
     observed_in_every_form<StateRecorder>(
         [](auto observer) {
-            Wire wire;
+            TransportState transport;
             Fleet fleet;
             fleet.attach(Waker{});
-            fleet.add("a", FakeTransport<>{wire}, MaxAttempts{9}, std::move(observer)).start();
+            fleet.add("a", FakeTransport<>{transport}, MaxAttempts{9}, std::move(observer)).start();
             const auto run = [&] {
                 while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
             };
             run();
-            static_cast<void>(wire.link.opened());
-            static_cast<void>(wire.link.received("hello"));
+            static_cast<void>(transport.link.opened());
+            static_cast<void>(transport.link.received("hello"));
             run();
         },
         {"connecting", "connected", "hello"});
@@ -100,17 +100,17 @@ TEST_CASE("Fleet may be destroyed by its observer", "[fleet][observer][unit]") {
     };
     std::unique_ptr<Fleet<Destroys>> fleet;
     fleet = std::make_unique<Fleet<Destroys>>(FleetOptions{}, Destroys{&fleet});
-    std::deque<Wire> wires(3);
+    std::deque<TransportState> transports(3);
     fleet->attach(Waker{});
     for (std::size_t i = 0; i < 3; ++i) {
-        fleet->add(std::to_string(i), FakeTransport<>{wires[i]}, MaxAttempts{9});
+        fleet->add(std::to_string(i), FakeTransport<>{transports[i]}, MaxAttempts{9});
     }
     fleet->start();
     while (fleet->deadline() <= at(0s)) fleet->advance(at(0s));
-    for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+    for (TransportState& transport : transports) static_cast<void>(transport.link.closed(lost));
     for (int i = 0; i < 10 && fleet != nullptr; ++i) fleet->advance(at(i * 100ms));
     CHECK(fleet == nullptr);
-    for (const Wire& wire : wires) CHECK(wire.live == 0);
+    for (const TransportState& transport : transports) CHECK(transport.live == 0);
 }
 
 namespace {
@@ -132,16 +132,16 @@ struct OwnNotes {
         if (then) then();
     }
 };
-/// A fleet of two services over one wire each.
+/// A fleet of two services over one transport each.
 struct NotedFleet {
-    std::deque<Wire> wires{2};
+    std::deque<TransportState> transports{2};
     std::vector<std::string> all;
     std::unique_ptr<Fleet<FleetNotes>> fleet =
         std::make_unique<Fleet<FleetNotes>>(FleetOptions{}, FleetNotes{&all});
 
     NotedFleet() { fleet->attach(Waker{}); }
-    auto& add(const char* name, std::size_t wire, std::function<void()> then = {}) {
-        return fleet->add(name, FakeTransport<>{wires[wire]}, MaxAttempts{9},
+    auto& add(const char* name, std::size_t transport, std::function<void()> then = {}) {
+        return fleet->add(name, FakeTransport<>{transports[transport]}, MaxAttempts{9},
                           OwnNotes{&all, std::move(then)});
     }
     void run() {
@@ -160,7 +160,7 @@ TEST_CASE("Fleet notifies its observer of each change of any service, after the 
     f.add("b", 1);
     a.start();
     f.run();
-    static_cast<void>(f.wires[0].link.opened());
+    static_cast<void>(f.transports[0].link.opened());
     f.run();
     a.stop();  // outside a turn
     CHECK(f.all == std::vector<std::string>{"own: connecting", "fleet: a connecting",
@@ -208,14 +208,14 @@ TEST_CASE(
         play(removes, in_turn);
         CHECK(removes.all == std::vector<std::string>{"own: " + change, "fleet: a " + change});
         CHECK_FALSE(removes.fleet->contains("a"));
-        CHECK(removes.wires[0].live == 0);
+        CHECK(removes.transports[0].live == 0);
 
         NotedFleet ends;
         ends.fleet->observer().then = [&](std::string_view) { ends.fleet.reset(); };
         play(ends, in_turn);
         CHECK(ends.all == std::vector<std::string>{"own: " + change, "fleet: a " + change});
         CHECK(ends.fleet == nullptr);
-        CHECK(ends.wires[0].live == 0);
+        CHECK(ends.transports[0].live == 0);
     }
     NotedFleet f;  // the service's own hook destroys the fleet
     f.add("a", 0, [&] { f.fleet.reset(); }).start();
@@ -224,7 +224,7 @@ TEST_CASE(
     CHECK(f.fleet == nullptr);
 }
 
-TEST_CASE("Fleet goes on after each of its hooks, or a service's, has thrown",
+TEST_CASE("Fleet continues after each of its hooks, or a service's, has thrown",
           "[fleet][observer][fault]") {
     struct Throws {
         int* left;
@@ -240,7 +240,7 @@ TEST_CASE("Fleet goes on after each of its hooks, or a service's, has thrown",
     for (const bool in_fleet : {true, false}) {
         for (int nth = 1; nth <= (in_fleet ? 13 : 12); ++nth) {
             INFO((in_fleet ? "the fleet's " : "the services' ") << nth);
-            std::deque<Wire> wires(3);
+            std::deque<TransportState> transports(3);
             int never_throws = 0;
             int left = nth;
             int fleets = 0;
@@ -249,7 +249,7 @@ TEST_CASE("Fleet goes on after each of its hooks, or a service's, has thrown",
             fleet.attach(Waker{});
             int thrown = 0;
             for (std::size_t i = 0; i < 3; ++i) {
-                fleet.add(std::to_string(i), FakeTransport<>{wires[i]}, MaxAttempts{9},
+                fleet.add(std::to_string(i), FakeTransport<>{transports[i]}, MaxAttempts{9},
                           Throws{in_fleet ? &never_throws : &left, &own});
             }
             const auto run = [&](Duration until) {
@@ -263,15 +263,16 @@ TEST_CASE("Fleet goes on after each of its hooks, or a service's, has thrown",
             };
             fleet.start();
             run(0s);
-            for (Wire& wire : wires) static_cast<void>(wire.link.opened());
+            for (TransportState& transport : transports) static_cast<void>(transport.link.opened());
             run(1s);
-            for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+            for (TransportState& transport : transports)
+                static_cast<void>(transport.link.closed(lost));
             run(3s);
             run(3400ms);
             CHECK(fleet.counters().network_suspect);
             fleet.reconnect_all();
             run(3500ms);
-            for (Wire& wire : wires) static_cast<void>(wire.link.opened());
+            for (TransportState& transport : transports) static_cast<void>(transport.link.opened());
             run(5s);
             CHECK(thrown == 1);
             CHECK(fleet.counters().count(LinkState::connected) == 3);

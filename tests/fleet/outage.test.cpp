@@ -32,20 +32,20 @@ struct Outage {
         rig.add(services, 0, settle_within);
         rig.up();
         rig.run(now);
-        counted.resize(rig.wires.size());
-        dialled_at.resize(rig.wires.size());
+        counted.resize(rig.transports.size());
+        dialled_at.resize(rig.transports.size());
         dials_before = rig.dials();
-        for (std::size_t i = 0; i < rig.wires.size(); ++i) rig.fail(i);
+        for (std::size_t i = 0; i < rig.transports.size(); ++i) rig.fail(i);
     }
     /// Passes time; from `back_at` on the network works.
     void run_until(Duration end) {
         for (; now < end; now += 50ms) {
             rig.run(now);
-            for (std::size_t i = 0; i < rig.wires.size(); ++i) {
-                if (std::exchange(counted[i], rig.wires[i].dials) != rig.wires[i].dials) {
+            for (std::size_t i = 0; i < rig.transports.size(); ++i) {
+                if (std::exchange(counted[i], rig.transports[i].dials) != rig.transports[i].dials) {
                     dialled_at[i] = now;
                 }
-                if (rig.wires[i].live == 0 || rig.state(i) != LinkState::connecting) continue;
+                if (rig.transports[i].live == 0 || rig.state(i) != LinkState::connecting) continue;
                 if (dialled_at[i] >= back_at) {
                     rig.open(i);
                 } else if (dials == Dials::fail_at_once && now < back_at) {
@@ -118,9 +118,9 @@ TEST_CASE("Fleet: while the network is suspect, services dial in turn, one at a 
         CHECK(outage.dials_since() == static_cast<int>(times));
         // No service dials again before each of the others has.
         int least = 1000, most = 0;
-        for (const Wire& wire : outage.rig.wires) {
-            least = std::min(least, wire.dials);
-            most = std::max(most, wire.dials);
+        for (const TransportState& transport : outage.rig.transports) {
+            least = std::min(least, transport.dials);
+            most = std::max(most, transport.dials);
         }
         CHECK(most - least <= 1);
     }
@@ -169,9 +169,9 @@ TEST_CASE("Fleet: a command to reconnect dials although scouts hang in all place
         outage.run_until(outage.now + 50ms);
         REQUIRE(outage.now < 3min);
     }
-    const int before = outage.rig.wires[7].dials;
+    const int before = outage.rig.transports[7].dials;
     outage.run_until(outage.now + 20s);
-    CHECK(outage.rig.wires[7].dials > before);
+    CHECK(outage.rig.transports[7].dials > before);
 }
 
 TEST_CASE("Fleet: commands to reconnect do not prolong a suspicion without end",
@@ -203,7 +203,7 @@ TEST_CASE("Fleet: a scout that is stopped does not keep its privileges",
           "[fleet][outage][regression]") {
     Outage outage{Dials::fail_at_once, 5};
     FleetRig& rig = outage.rig;
-    auto& one = rig.fleet.add("5", FakeTransport<>{rig.wires.emplace_back()}, MaxAttempts{99});
+    auto& one = rig.fleet.add("5", FakeTransport<>{rig.transports.emplace_back()}, MaxAttempts{99});
     one.start();
     outage.counted.resize(6);
     outage.dialled_at.resize(6);
@@ -214,11 +214,11 @@ TEST_CASE("Fleet: a scout that is stopped does not keep its privileges",
     }
     one.stop();
     outage.run_until(outage.now + 10s);
-    const int before = rig.wires[5].dials;
+    const int before = rig.transports[5].dials;
     const auto times = rig.fleet.observer().all.size();
     one.start();
     outage.run_until(outage.now + 100ms);
-    if (rig.fleet.observer().all.size() == times) CHECK(rig.wires[5].dials == before);
+    if (rig.fleet.observer().all.size() == times) CHECK(rig.transports[5].dials == before);
 }
 
 TEST_CASE("Fleet: services whose hosts refuse fail on their own", "[fleet][outage][regression]") {
@@ -259,7 +259,7 @@ TEST_CASE("Fleet: an answer ends a suspicion, and silence does not", "[fleet][ou
     rig.run(21500ms);
     REQUIRE(rig.live() == 1);
     for (std::size_t i = 0; i < 4; ++i) {
-        if (rig.wires[i].live != 0) rig.fail(i, one.failure);
+        if (rig.transports[i].live != 0) rig.fail(i, one.failure);
     }
     rig.run(21500ms);
     CHECK(rig.fleet.status().network_suspect != one.ends);
@@ -292,12 +292,12 @@ TEST_CASE("Fleet: a suspicion ends after a number of rounds, and failures count 
 
 TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end",
           "[fleet][outage][regression]") {
-    Wire wires[3];
+    TransportState transports[3];
     Fleet fleet{FleetOptions{.suspect_rounds_max = 20}, Suspicions{}};
     fleet.attach(Waker{});
-    for (Wire& wire : wires) {
-        fleet.add(std::to_string(&wire - wires),
-                  Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+    for (TransportState& transport : transports) {
+        fleet.add(std::to_string(&transport - transports),
+                  Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}},
                   Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}, MaxAttempts{5}});
     }
     fleet.start();
@@ -310,8 +310,8 @@ TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end"
         }
         for (std::size_t i = 0; i < 3; ++i) {
             // It accepts, and that is all.
-            if (std::exchange(opened[i], wires[i].dials) != wires[i].dials) {
-                static_cast<void>(wires[i].link.opened());
+            if (std::exchange(opened[i], transports[i].dials) != transports[i].dials) {
+                static_cast<void>(transports[i].link.opened());
             }
         }
     }
@@ -330,8 +330,8 @@ TEST_CASE("Fleet: where peers never send, an opened connection ends the waits",
     REQUIRE(rig.fleet.status().network_suspect);
     rig.run(21500ms);
     for (Duration t = 21500ms; t <= 25s; t += 50ms) {
-        for (Wire& wire : rig.wires) {
-            if (wire.live != 0) static_cast<void>(wire.link.opened());
+        for (TransportState& transport : rig.transports) {
+            if (transport.live != 0) static_cast<void>(transport.link.opened());
         }
         rig.run(t);
     }
@@ -361,25 +361,27 @@ TEST_CASE("Fleet: a refusal by this machine proves nothing about the network",
         struct Where {
             std::string host;
         };
-        explicit Local(Wire& w, std::string host) : FakeTransport<>{w}, where{std::move(host)} {}
+        explicit Local(TransportState& w, std::string host)
+            : FakeTransport<>{w}, where{std::move(host)} {}
         [[nodiscard]] const Where& endpoint() const noexcept { return where; }
         Where where;
     };
     const auto [host, is_answer] =
         GENERATE(std::pair{"127.0.0.2", false}, std::pair{"localhost", false},
                  std::pair{"::1", false}, std::pair{"10.1.2.3", true}, std::pair{"a.test", true});
-    Wire wires[3];
+    TransportState transports[3];
     Fleet fleet;
     fleet.attach(Waker{});
-    for (Wire& wire : wires) {
-        fleet.add(std::to_string(&wire - wires),
-                  Heartbeat{Local{wire, host}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    for (TransportState& transport : transports) {
+        fleet.add(std::to_string(&transport - transports),
+                  Heartbeat{Local{transport, host}, {.every = 10s, .dead_after = 25s}},
+                  MaxAttempts{9});
     }
     fleet.start();
     while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
-    for (Wire& wire : wires) {
-        REQUIRE(wire.live == 1);
-        static_cast<void>(wire.link.closed(code(std::errc::connection_refused)));
+    for (TransportState& transport : transports) {
+        REQUIRE(transport.live == 1);
+        static_cast<void>(transport.link.closed(code(std::errc::connection_refused)));
     }
     for (const Duration t : {0ms, 200ms}) {
         while (fleet.deadline() <= at(t)) fleet.advance(at(t));
@@ -399,16 +401,16 @@ TEST_CASE("Fleet: a refusal at the path of a Unix socket proves nothing about th
     const Failure failure = GENERATE_COPY(code(std::errc::connection_refused), missing,
                                           Failure::from(posix::UnixErrc::not_a_stream_socket));
     CAPTURE(failure.message());
-    Wire wires[3];
+    TransportState transports[3];
     Fleet fleet;
     fleet.attach(Waker{});
-    for (Wire& wire : wires) {
-        fleet.add(std::to_string(&wire - wires),
-                  Heartbeat{AtPath{wire}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    for (TransportState& transport : transports) {
+        fleet.add(std::to_string(&transport - transports),
+                  Heartbeat{AtPath{transport}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
     }
     fleet.start();
     while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
-    for (Wire& wire : wires) static_cast<void>(wire.link.closed(failure));
+    for (TransportState& transport : transports) static_cast<void>(transport.link.closed(failure));
     for (const Duration t : {0ms, 200ms}) {
         while (fleet.deadline() <= at(t)) fleet.advance(at(t));
     }

@@ -448,7 +448,7 @@ TEST_CASE("Pool may be destroyed inside on_leases", "[fleet][pool][unit]") {
     CHECK(connections.live() == 0);
 }
 
-TEST_CASE("Pool goes on after each of its hooks has thrown", "[fleet][pool][fault]") {
+TEST_CASE("Pool continues after each of its hooks has thrown", "[fleet][pool][fault]") {
     struct Throws {
         int* left;
         int* calls;

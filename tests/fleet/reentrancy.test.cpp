@@ -38,7 +38,7 @@ struct ScriptedFleet {
 
     ScriptedFleet() : fleet{std::make_unique<F>(ScriptedWatch{&script})} {
         script.loop.attach(*fleet);
-        fleet->add("other", FakeTransport<>{wire}, ScriptedRule{&quiet});
+        fleet->add("other", FakeTransport<>{transport}, ScriptedRule{&quiet});
         ServiceOptions options{};
         options.supervisor.messages_max = 1;
         own = &fleet->add("own", scripted_transport<Full>(script), ScriptedRule{&script},
@@ -52,7 +52,7 @@ struct ScriptedFleet {
 
     ScriptedLink quiet;
     ScriptedLink script;
-    Wire wire;
+    TransportState transport;
     std::unique_ptr<F> fleet;
     Own* own = nullptr;
     int added = 0;
@@ -71,7 +71,7 @@ std::vector<FleetCommand<F>> fleet_commands() {
         {"stop, remove", [](F& f) { f.own->stop(), f.remove_own(); }},
         {"add",
          [](F& f) {
-             f.fleet->add(std::to_string(++f.added), FakeTransport<>{f.wire},
+             f.fleet->add(std::to_string(++f.added), FakeTransport<>{f.transport},
                           ScriptedRule{&f.quiet});
              f.fleet->start();
          }},
@@ -106,7 +106,7 @@ std::string fleet_lifecycle(const std::function<void(const std::string&)>& look,
     f.script.run(10s);
     if (f.own == nullptr) f.script.expect(f.script.live == 0, "a connection outlives its service");
     f.fleet.reset();
-    f.script.expect(f.script.live == 0 && f.wire.live == 0, "a connection outlives the fleet");
+    f.script.expect(f.script.live == 0 && f.transport.live == 0, "a connection outlives the fleet");
     return f.script.wrong;
 }
 

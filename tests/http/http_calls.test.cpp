@@ -463,7 +463,7 @@ TEST_CASE("HttpCalls::send keeps the whole body of a failure, or none of it",
     CHECK(gone.last()->body == "gone");
 }
 
-TEST_CASE("HttpCalls sends a second request beside a slow one only on request",
+TEST_CASE("HttpCalls sends a second request during a slow one only if the caller requests hedging",
           "[http][http_calls][unit]") {
     const auto slow_first = [](CallsRig& rig) {
         rig.http.script = {Step{status(200, {{"X", "slow"}}), 9s},

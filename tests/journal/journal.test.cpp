@@ -842,8 +842,9 @@ TEST_CASE("Journal::open rejects a segment that is larger than possible",
     }
 }
 
-TEST_CASE("Journal reserves space for the seal, whatever fills a segment",
-          "[journal][journal][unit]") {
+TEST_CASE(
+    "Journal reserves space for the seal of a segment with any number of acknowledgements and pins",
+    "[journal][journal][unit]") {
     // Operations, then acknowledgements and pins in their reserve, then an opening.
     for (std::uint64_t acks = 0; acks < 20; ++acks) {
         for (int pins = 0; pins < 26; ++pins) {

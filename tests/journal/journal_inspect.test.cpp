@@ -66,7 +66,7 @@ std::uint64_t lost(const tool::JournalReport& inspection) {
 
 }  // namespace
 
-TEST_CASE("tool::inspect_journal sees everything, and changes nothing",
+TEST_CASE("tool::inspect_journal reports every operation, and changes no file",
           "[journal][journal_inspect][unit]") {
     sim::Disk disk;
     fill_segments(disk);

@@ -46,7 +46,7 @@ void fill_by_chance(sim::Disk& disk, Random& bits) {
                 REQUIRE(journal->append(Bytes(bits() % 400, static_cast<std::byte>(draw))));
             }
         }
-        // Without a goodbye openings stand behind one another.
+        // Without a close, openings stand behind one another.
         if (idle) disk.kill();
     }
 }

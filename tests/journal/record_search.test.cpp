@@ -225,7 +225,7 @@ Bytes far_records(std::size_t bytes, std::uint32_t durable) {
 
 }  // namespace
 
-TEST_CASE("The tail after a crash is read a few times only, whatever it contains",
+TEST_CASE("A tail of records with far positions is read a few times only",
           "[journal][record_search][regression]") {
     const Bytes bytes = far_records(std::size_t{2} << 20, 0);
     AskedBytes asked{bytes};

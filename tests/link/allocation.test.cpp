@@ -103,7 +103,7 @@ TEST_CASE("Supervisor allocates for no message and no dial once it is warm",
         run();
         connect();
     }
-    for (int i = 0; i < 100; ++i) {  // and with a goodbye
+    for (int i = 0; i < 100; ++i) {  // and with a graceful close
         link.stop();
         run();
         link.start();

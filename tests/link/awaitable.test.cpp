@@ -48,27 +48,27 @@ Task<bool> receive_all(Link& link, Observed& observed) {
     co_return true;
 }
 
-struct AwaitedWire {
-    Wire wire;
+struct AwaitedTransport {
+    TransportState transport;
 };
-struct Connected : AwaitedWire, AwaitRig {
+struct Connected : AwaitedTransport, AwaitRig {
     explicit Connected(std::size_t messages_max = 8)
-        : AwaitRig{FakeTransport<>{wire}, Awaits{messages_max}} {
+        : AwaitRig{FakeTransport<>{transport}, Awaits{messages_max}} {
         start();
         up();
     }
     void up() {
         REQUIRE(state() == LinkState::connecting);
-        wire.link.opened();
+        transport.link.opened();
         run(now);
         REQUIRE(state() == LinkState::connected);
     }
     void say(const std::string& text) {
-        belay_test::receive(wire.link, text);
+        belay_test::receive(transport.link, text);
         run(now);
     }
     void drop() {
-        wire.link.closed({.cause = Cause::lost});
+        transport.link.closed({.cause = Cause::lost});
         run(now);
     }
     void redial() {
@@ -84,25 +84,25 @@ static_assert(belay_test::DefaultMember<LinkAwaits<>>);
 
 TEST_CASE("connected and receive pass all events of a link to a coroutine",
           "[link][awaitable][unit]") {
-    Wire wire;
-    AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
+    TransportState transport;
+    AwaitRig rig{FakeTransport<>{transport}, Awaits{}};
     Observed observed;
     rig.link.start();
     auto task = receive_all(rig.link, observed);
     task.start();
     rig.run(0s);
     CHECK(observed.empty());
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
-    belay_test::receive(wire.link, "one");
-    belay_test::receive(wire.link, "two");
+    belay_test::receive(transport.link, "one");
+    belay_test::receive(transport.link, "two");
     rig.run(0s);
-    wire.link.closed({.cause = Cause::lost});
+    transport.link.closed({.cause = Cause::lost});
     rig.run(0s);
     CHECK(observed == Observed{"up", "one", "two", "down"});
     rig.run(1s);
-    wire.link.opened();
-    belay_test::receive(wire.link, "three");
+    transport.link.opened();
+    belay_test::receive(transport.link, "three");
     rig.run(1s);
     CHECK_FALSE(task.done());
     rig.link.stop();
@@ -113,8 +113,8 @@ TEST_CASE("connected and receive pass all events of a link to a coroutine",
 
 TEST_CASE("connected ends where only a command leads on, including commands given before",
           "[link][awaitable][unit]") {
-    Wire wire;
-    AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
+    TransportState transport;
+    AwaitRig rig{FakeTransport<>{transport}, Awaits{}};
     std::optional<Rests> answer;
     SECTION("the link was never started") {
         auto task = until_connected(rig.link, answer);
@@ -130,7 +130,7 @@ TEST_CASE("connected ends where only a command leads on, including commands give
         task.start();
         rig.run(0s);
         CHECK_FALSE(answer);
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
         REQUIRE((answer && *answer));
         CHECK((*answer)->state == LinkState::connected);
@@ -145,7 +145,7 @@ TEST_CASE("connected ends where only a command leads on, including commands give
     }
     SECTION("rejected credentials are replaced by new ones") {
         rig.start();
-        wire.link.closed({.cause = Cause::unauthorized});
+        transport.link.closed({.cause = Cause::unauthorized});
         rig.run(0s);
         auto blocked = until_connected(rig.link, answer);
         blocked.start();
@@ -158,7 +158,7 @@ TEST_CASE("connected ends where only a command leads on, including commands give
         again.start();
         rig.run(0s);
         CHECK_FALSE(answer);
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
         CHECK((answer && *answer));
     }
@@ -166,7 +166,7 @@ TEST_CASE("connected ends where only a command leads on, including commands give
         rig.start();
         auto task = until_connected(rig.link, answer);
         task.start();
-        wire.link.closed({.cause = Cause::permanent});
+        transport.link.closed({.cause = Cause::permanent});
         rig.run(0s);
         REQUIRE(answer);
         CHECK(answer->error().cause == Cause::permanent);
@@ -175,7 +175,7 @@ TEST_CASE("connected ends where only a command leads on, including commands give
         rig.start();
         auto task = until_connected(rig.link, answer);
         task.start();
-        wire.link.closed({.cause = Cause::lost});
+        transport.link.closed({.cause = Cause::lost});
         rig.run(0s);
         rig.link.shut(Gate::network);
         rig.run(1s);
@@ -217,7 +217,7 @@ TEST_CASE("LinkAwaits holds a bounded number of messages, and closes the connect
           "[link][awaitable][fault]") {
     Connected rig{2};
     for (const char* const text : {"one", "two", "three", "four"}) {
-        belay_test::receive(rig.wire.link, text);
+        belay_test::receive(rig.transport.link, text);
     }
     rig.run(0s);
     CHECK(rig.state() == LinkState::cooldown);
@@ -279,20 +279,20 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
     std::optional<Rests> up;
     std::optional<ReceivedMessage> received;
     SECTION("the coroutine, in either wait") {
-        Wire wire;
-        AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
+        TransportState transport;
+        AwaitRig rig{FakeTransport<>{transport}, Awaits{}};
         rig.start();
         {
             auto task = until_connected(rig.link, up);
             task.start();
         }
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
         {
             auto task = receive_once(rig.link, received);
             task.start();
         }
-        belay_test::receive(wire.link, "x");
+        belay_test::receive(transport.link, "x");
         rig.run(0s);
         CHECK_FALSE((up || received));
     }
@@ -305,12 +305,12 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
     }
     for (const bool by_message : {true, false}) {
         DYNAMIC_SECTION("the link, from a coroutine that goes on in its turn " << by_message) {
-            Wire wire;
+            TransportState transport;
             auto link = std::make_unique<Supervisor<FakeTransport<>, decltype(doubling()), Awaits>>(
-                FakeTransport<>{wire}, doubling(), SupervisorOptions{}, Awaits{});
+                FakeTransport<>{transport}, doubling(), SupervisorOptions{}, Awaits{});
             link->start();
             link->advance(at(0s));
-            wire.link.opened();
+            transport.link.opened();
             link->advance(at(0s));
             auto task = [](auto& owner) -> Task<bool> {
                 const auto got = co_await receive(*owner);
@@ -321,10 +321,10 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
             auto other = receive_once(*link, received);
             other.start();
             if (by_message) {
-                belay_test::receive(wire.link, "x");
-                belay_test::receive(wire.link, "y");
+                belay_test::receive(transport.link, "x");
+                belay_test::receive(transport.link, "y");
             } else {
-                wire.link.closed();
+                transport.link.closed();
             }
             link->advance(at(0s));
             CHECK(task.done());
@@ -386,10 +386,11 @@ Observed without_repeats(Observed observed) {
 void receives_as_an_observer(Seed seed) {
     Random chance{seed};
     const auto pick = [&](std::uint64_t n) { return uniform_upto(chance, n - 1); };
-    Wire wire;
+    TransportState transport;
     Notes notes;
     Listener listener;
-    Supervisor link{FakeTransport<>{wire}, doubling(), {}, Both{std::ref(notes), Awaits{1000}}};
+    Supervisor link{
+        FakeTransport<>{transport}, doubling(), {}, Both{std::ref(notes), Awaits{1000}}};
     Instant now = at(0s);
     auto task = listens(link, listener);
     task.start();
@@ -411,7 +412,7 @@ void receives_as_an_observer(Seed seed) {
                 link.open(Gate::network);
                 break;
             case 4:
-                wire.link.closed({.cause = static_cast<Cause>(1 + pick(10))});
+                transport.link.closed({.cause = static_cast<Cause>(1 + pick(10))});
                 break;
             case 5:
                 link.reconnect_now(true);
@@ -430,10 +431,10 @@ void receives_as_an_observer(Seed seed) {
                 break;
             case 10:
             case 11:
-                belay_test::receive(wire.link, std::to_string(++output));
+                belay_test::receive(transport.link, std::to_string(++output));
                 break;
             default:
-                wire.link.opened();
+                transport.link.opened();
                 break;
         }
         for (int turns = 0; pick(3) != 0 && link.deadline() <= now; ++turns) {

@@ -19,7 +19,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -37,16 +37,16 @@ struct DefersAll {
 
 /// The peer of a lane, which sends numbers as fast as they are taken.
 struct EagerPeer {
-    Wire& wire;
+    TransportState& transport;
     int sent = 0;
     bool reads = true;
 
-    explicit EagerPeer(Wire& w) : wire{w} {
-        wire.on_resume = [this] { reads = true; };
+    explicit EagerPeer(TransportState& w) : transport{w} {
+        transport.on_resume = [this] { reads = true; };
     }
     void send_until(int last) {
         while (reads && sent < last) {
-            const driver::Post post = receive(wire.link, std::to_string(sent));
+            const driver::Post post = receive(transport.link, std::to_string(sent));
             reads = post == driver::Post::taken;
             sent += reads ? 1 : 0;
         }
@@ -130,7 +130,7 @@ TEST_CASE("Bundle of a server that sends at once and a slow one opens in its fir
 
 TEST_CASE("Bundle opens although a lane sends much before the others are open",
           "[link][bundle][fault]") {
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Bundle{FakeTransport<>{a}, Validated{FakeTransport<>{b}, GreetingCheck{}}}};
     rig.start();
     EagerPeer eager{a};
@@ -175,7 +175,7 @@ TEST_CASE("Bundle opens although a lane sends much before the others are open",
 
 TEST_CASE("Validated ends an attempt whose only lane sends too much before it passes",
           "[link][bundle][fault]") {
-    Wire a;
+    TransportState a;
     LinkRig rig{Validated{FakeTransport<>{a}, DefersAll{}}};
     rig.start();
     EagerPeer eager{a};
@@ -189,7 +189,7 @@ TEST_CASE("Validated ends an attempt whose only lane sends too much before it pa
 }
 
 TEST_CASE("Bundle is open when all transports are", "[link][bundle][unit]") {
-    Wire a, b, c;
+    TransportState a, b, c;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}, FakeTransport<>{c}}};
     rig.start();
     CHECK(a.dials + b.dials + c.dials == 3);
@@ -204,7 +204,7 @@ TEST_CASE("Bundle is open when all transports are", "[link][bundle][unit]") {
 }
 
 TEST_CASE("Bundle is closed when one transport is, and counts once", "[link][bundle][unit]") {
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
     rig.start();
     SECTION("before all were open: the user never saw connected") { a.link.opened(); }
@@ -223,48 +223,48 @@ TEST_CASE("Bundle is closed when one transport is, and counts once", "[link][bun
 }
 
 TEST_CASE("Bundle assigns each transport its lane, up and down", "[link][bundle][unit]") {
-    Wire a, b, c, d, e;
+    TransportState a, b, c, d, e;
     LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<>{c}},
                        Validated{Heartbeat{FakeTransport<>{d}, {}}, GreetingCheck{}},
                        FakeTransport<>{e}}};
     rig.start();
-    for (Wire* w : {&a, &b, &c, &d, &e}) w->link.opened();
+    for (TransportState* w : {&a, &b, &c, &d, &e}) w->link.opened();
     receive(d.link, "hi");
     rig.run(0s);
     REQUIRE(rig.state() == LinkState::connected);
     // The outermost index is the lowest bits.
-    const std::pair<Wire*, Lane> lanes[]{
+    const std::pair<TransportState*, Lane> lanes[]{
         {&a, Lane{0}}, {&b, Lane{1}}, {&c, Lane{1 | 1 << 2}}, {&d, Lane{2}}, {&e, Lane{3}}};
     rig.notes.observed.clear();
     Observed expected;
-    for (const auto& [wire, lane] : lanes) {
-        receive(wire->link, "m");
-        wire->link.writable();
+    for (const auto& [transport, lane] : lanes) {
+        receive(transport->link, "m");
+        transport->link.writable();
         expected.push_back("message m on " + std::to_string(lane));
         expected.push_back("writable " + std::to_string(lane));
         CHECK(rig.link.send("to " + std::to_string(lane), lane) == SendResult::sent);
-        CHECK(wire->sent.back() == "to " + std::to_string(lane));
-        CHECK(wire->sent.size() == 1);
+        CHECK(transport->sent.back() == "to " + std::to_string(lane));
+        CHECK(transport->sent.size() == 1);
     }
     rig.run(0s);
     CHECK(rig.notes.observed == expected);
 }
 
 TEST_CASE("Bundle rejects a send on a lane that it does not have", "[link][bundle][unit]") {
-    Wire a, b, c;
+    TransportState a, b, c;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}, FakeTransport<>{c}}};
     rig.start();
-    for (Wire* w : {&a, &b, &c}) w->link.opened();
+    for (TransportState* w : {&a, &b, &c}) w->link.opened();
     rig.run(0s);
     CHECK(rig.link.send("x", 3) == SendResult::down);
     CHECK(a.sent.size() + b.sent.size() + c.sent.size() == 0);
 }
 
 TEST_CASE("Bundle closes all transports, and waits for the last", "[link][bundle][unit]") {
-    Wire a, b, c;
+    TransportState a, b, c;
     LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<false>{c}}}};
     rig.start();
-    for (Wire* w : {&a, &b, &c}) w->link.opened();
+    for (TransportState* w : {&a, &b, &c}) w->link.opened();
     rig.run(0s);
     rig.link.stop();
     CHECK(a.log.back() == "close");
@@ -273,7 +273,7 @@ TEST_CASE("Bundle closes all transports, and waits for the last", "[link][bundle
     rig.run(1s);
     CHECK(a.live + b.live + c.live == 3);
     SECTION("until the last one is closed") {
-        b.link.closed();  // c has no goodbye to say
+        b.link.closed();  // c has no graceful close
         rig.run(1s);
     }
     SECTION("until the linger is over") { rig.run(2s); }
@@ -282,7 +282,7 @@ TEST_CASE("Bundle closes all transports, and waits for the last", "[link][bundle
 }
 
 TEST_CASE("Bundle opens in order and destroys in reverse", "[link][bundle][unit]") {
-    Wire shared;
+    TransportState shared;
     std::vector<int> order;
     struct Numbered {
         using message_type = std::string;
@@ -307,7 +307,7 @@ TEST_CASE("Bundle opens in order and destroys in reverse", "[link][bundle][unit]
 }
 
 TEST_CASE("Bundle reports a failure inside open once all are built", "[link][bundle][unit]") {
-    Wire a, b;
+    TransportState a, b;
     a.on_open = [](Link<std::string> link) { link.closed({.cause = Cause::refused}); };
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
     rig.start();
@@ -318,7 +318,7 @@ TEST_CASE("Bundle reports a failure inside open once all are built", "[link][bun
 }
 
 TEST_CASE("Bundle keeps the greeting of a lane that was open first", "[link][bundle][unit]") {
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
     rig.start();
     a.link.opened();
@@ -333,8 +333,8 @@ TEST_CASE("Bundle keeps the greeting of a lane that was open first", "[link][bun
 }
 
 TEST_CASE("Bundle::part reaches the transport inside", "[link][bundle][unit]") {
-    Wire a, b;
+    TransportState a, b;
     Bundle both{FakeTransport<>{a}, FakeTransport<false>{b}};
-    CHECK(both.part<0>().wire == &a);
-    CHECK(both.part<1>().wire == &b);
+    CHECK(both.part<0>().state == &a);
+    CHECK(both.part<1>().state == &b);
 }

@@ -28,15 +28,15 @@ using Kinds = std::vector<FaultKind>;
 
 struct ChaosRig {
     chaos::LinkFaults faults;
-    Wire wire{};
+    TransportState transport{};
     Kinds kinds{};
     LinkRig<chaos::Transport<FakeTransport<>, FaultNotes>> rig{
-        chaos::Transport{FakeTransport<>{wire}, faults, FaultNotes{&kinds}}};
+        chaos::Transport{FakeTransport<>{transport}, faults, FaultNotes{&kinds}}};
 
     explicit ChaosRig(chaos::LinkOptions options) : faults{options, Seed{7}} {}
     void connect(Duration now = {}) {
         rig.start(now);
-        wire.link.opened();
+        transport.link.opened();
         rig.run(now);
     }
 };
@@ -47,12 +47,12 @@ TEST_CASE("chaos::Transport passes everything while it is off", "[link][chaos_tr
     ChaosRig c{{.failures_per_thousand = 1000, .drops_per_thousand = 1000}};
     c.connect();
     CHECK(c.rig.state() == LinkState::connected);
-    receive(c.wire.link, "one");
+    receive(c.transport.link, "one");
     c.rig.run(0s);
     CHECK(c.rig.notes.observed == Observed{"connecting", "connected", "message one on 0"});
     CHECK(c.rig.link.send("two") == SendResult::sent);
-    CHECK(c.wire.sent == Observed{"two"});
-    CHECK(c.wire.limit == ~std::size_t{0});
+    CHECK(c.transport.sent == Observed{"two"});
+    CHECK(c.transport.limit == ~std::size_t{0});
     CHECK(c.faults.counters() == chaos::LinkCounters{});
     CHECK(c.kinds.empty());
 }
@@ -64,12 +64,12 @@ TEST_CASE("chaos::Transport fails attempts without reaching the peer",
     c.rig.start();
     CHECK(c.rig.state() == LinkState::cooldown);
     CHECK(c.rig.link.status().failure.error() == LinkErrc::injected);
-    CHECK(c.wire.dials == 0);
+    CHECK(c.transport.dials == 0);
     CHECK(c.faults.counters() == chaos::LinkCounters{.failures = 1});
     CHECK(c.kinds == Kinds{FaultKind::failure});
     c.faults.switch_off();
     c.rig.run(1s);
-    CHECK(c.wire.dials == 1);
+    CHECK(c.transport.dials == 1);
 }
 
 TEST_CASE("chaos::Transport drops an open connection at a message, and the link dials again",
@@ -77,14 +77,14 @@ TEST_CASE("chaos::Transport drops an open connection at a message, and the link 
     ChaosRig c{{.drops_per_thousand = 1000}};
     c.connect();
     c.faults.switch_on();
-    receive(c.wire.link, "lost");
+    receive(c.transport.link, "lost");
     c.rig.run(0s);
     CHECK(c.rig.state() == LinkState::cooldown);
     CHECK(c.rig.link.status().failure.error() == LinkErrc::injected);
-    CHECK(c.wire.live == 0);
+    CHECK(c.transport.live == 0);
     CHECK(c.kinds == Kinds{FaultKind::drop});
     c.rig.run(1s);
-    c.wire.link.opened();
+    c.transport.link.opened();
     c.rig.run(1s);
     CHECK(c.rig.state() == LinkState::connected);
 }
@@ -95,11 +95,11 @@ TEST_CASE("chaos::Transport delays the attempt to connect", "[link][chaos_transp
     c.rig.start();
     c.rig.run(2s);
     CHECK(c.rig.state() == LinkState::connecting);
-    CHECK(c.wire.dials == 0);
+    CHECK(c.transport.dials == 0);
     CHECK(c.rig.link.send("early") == SendResult::down);
     c.rig.run(3s);
-    CHECK(c.wire.dials == 1);
-    c.wire.link.opened();
+    CHECK(c.transport.dials == 1);
+    c.transport.link.opened();
     c.rig.run(3s);
     CHECK(c.rig.state() == LinkState::connected);
     CHECK(c.kinds == Kinds{FaultKind::delay});
@@ -109,7 +109,7 @@ TEST_CASE("A delayed attempt whose open() throws ends like any other",
           "[link][chaos_transport][unit]") {
     ChaosRig c{{.delays_per_thousand = 1000, .delay = 3s}};
     c.faults.switch_on();
-    c.wire.on_open = [](const auto&) { throw std::runtime_error{"open"}; };
+    c.transport.on_open = [](const auto&) { throw std::runtime_error{"open"}; };
     c.rig.start();
     c.rig.run(2s);
     CHECK_THROWS_WITH(c.rig.link.advance(at(3s)), "open");
@@ -123,15 +123,15 @@ TEST_CASE("chaos::Transport delays messages, in their order, also after it is sw
     ChaosRig c{{.delays_per_thousand = 1000, .delay = 2s}};
     c.connect();
     c.faults.switch_on();
-    receive(c.wire.link, "one");
+    receive(c.transport.link, "one");
     c.rig.run(0s);
     c.rig.run(1s);
     c.faults.switch_off();
-    receive(c.wire.link, "two");
+    receive(c.transport.link, "two");
     c.rig.run(1s);
     CHECK(c.rig.notes.observed == Observed{"connecting", "connected"});
     c.rig.run(2s);
-    receive(c.wire.link, "three");
+    receive(c.transport.link, "three");
     c.rig.run(2s);
     CHECK(c.rig.notes.observed == Observed{"connecting", "connected", "message one on 0",
                                            "message two on 0", "message three on 0"});
@@ -143,13 +143,13 @@ TEST_CASE("chaos::Transport loses waiting messages with their connection",
     ChaosRig c{{.delays_per_thousand = 1000, .delay = 2s}};
     c.connect();
     c.faults.switch_on();
-    receive(c.wire.link, "one");
+    receive(c.transport.link, "one");
     c.rig.run(0s);
     c.faults.switch_off();
-    c.wire.link.closed({.cause = Cause::lost});
+    c.transport.link.closed({.cause = Cause::lost});
     c.rig.run(0s);
     c.rig.run(1s);
-    c.wire.link.opened();
+    c.transport.link.opened();
     c.rig.run(10s);
     CHECK(c.rig.notes.observed ==
           Observed{"connecting", "connected", "cooldown", "connecting", "connected"});
@@ -161,7 +161,7 @@ TEST_CASE("chaos::Transport holds at most held_max messages", "[link][chaos_tran
     c.faults.switch_on();
     const std::size_t most = chaos::Transport<FakeTransport<>>::held_max;
     for (std::size_t i = 0; i <= most; ++i) {
-        CHECK(receive(c.wire.link, std::to_string(i)) == driver::Post::taken);
+        CHECK(receive(c.transport.link, std::to_string(i)) == driver::Post::taken);
         c.rig.run(0s);
         CHECK(c.rig.notes.observed.size() == (i < most ? 2 : 2 + most + 1));
     }
@@ -186,14 +186,14 @@ TEST_CASE("chaos::Transport repeats its faults for the same seed",
 TEST_CASE("chaos::Transport is a transport inside of a Heartbeat",
           "[link][chaos_transport][unit]") {
     chaos::LinkFaults faults{{.drops_per_thousand = 1000}};
-    Wire wire;
+    TransportState transport;
     LinkRig<Heartbeat<chaos::Transport<FakeTransport<>>>> rig{Heartbeat{
-        chaos::Transport{FakeTransport<>{wire}, faults}, {.every = 5s, .dead_after = 12s}}};
+        chaos::Transport{FakeTransport<>{transport}, faults}, {.every = 5s, .dead_after = 12s}}};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
     faults.switch_on();
-    receive(wire.link, "lost");
+    receive(transport.link, "lost");
     rig.run(0s);
     CHECK(rig.state() == LinkState::cooldown);
     CHECK(rig.link.status().failure.error() == LinkErrc::injected);

@@ -15,7 +15,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -119,18 +119,18 @@ TEST_CASE("Countdown with a late driver shows the time left at that moment",
 }
 
 TEST_CASE("Countdown and a supervisor on one loop", "[link][countdown][unit]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
     Shown shown;
     Loop loop;
     Countdown countdown{1h, ShownWaits{&shown}};
     loop.attach(countdown);
     Supervisor link{
-        FakeTransport<>{wire}, doubling(), {}, Tee{std::ref(countdown), std::ref(notes)}};
+        FakeTransport<>{transport}, doubling(), {}, Tee{std::ref(countdown), std::ref(notes)}};
     loop.attach(link);
     link.start();
-    loop.run_until([&] { return wire.dials == 1; });
-    wire.link.closed();
+    loop.run_until([&] { return transport.dials == 1; });
+    transport.link.closed();
     CHECK(loop.run_until([&] { return !shown.left.empty(); }, 10s));
     CHECK(shown.left.front() > 0s);
     CHECK(shown.left.front() <= 1s);

@@ -25,19 +25,19 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A transport to any of several places, all played by one wire.
+/// A transport to any of several places, which all share one TransportState.
 struct Dialler {
     using message_type = std::string;
-    Wire* wire;
+    TransportState* transport;
     std::vector<std::string>* dialled;
     FakeConnection<true> open(const Link<std::string>& link, const std::string& place) {
         dialled->push_back(place);
-        return {*wire, link};
+        return {*transport, link};
     }
     FakeConnection<true> open(const Link<std::string>& link, const std::string& place,
                               const int& token) {
         dialled->push_back(place + "/" + std::to_string(token));
-        return {*wire, link};
+        return {*transport, link};
     }
 };
 
@@ -63,13 +63,13 @@ struct IntermittentSource {
 const std::vector<std::string> abc{"a", "b", "c"};
 
 struct EndpointsRig {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
-    LinkRig<Endpoints<Dialler, std::string>> rig{Endpoints{Dialler{&wire, &dialled}, abc}};
+    LinkRig<Endpoints<Dialler, std::string>> rig{Endpoints{Dialler{&transport, &dialled}, abc}};
 
     /// The attempt, or the connection, fails at `now`, and the next attempt is made.
     void fail(Duration now) {
-        wire.link.closed();
+        transport.link.closed();
         rig.run(now);
         wait();
     }
@@ -99,8 +99,8 @@ TEST_CASE("Endpoints returns to the first endpoint when a stable connection clos
     r.rig.start();
     r.fail(0s);
     REQUIRE(r.dialled == Places{"a", "b"});
-    r.wire.link.opened();
-    r.wire.link.pong();
+    r.transport.link.opened();
+    r.transport.link.pong();
     r.rig.run(1s);
     REQUIRE(r.rig.state() == LinkState::connected);
     SECTION("stable: stays until the connection closes, then the first endpoint") {
@@ -114,7 +114,7 @@ TEST_CASE("Endpoints returns to the first endpoint when a stable connection clos
         CHECK(r.dialled == Places{"a", "b", "c"});
     }
     SECTION("stable by timestamps, where the driver is late") {
-        r.wire.link.closed();
+        r.transport.link.closed();
         r.rig.run(11s);
         r.rig.run(12s);
         CHECK(r.dialled == Places{"a", "b", "a"});
@@ -123,28 +123,28 @@ TEST_CASE("Endpoints returns to the first endpoint when a stable connection clos
 
 TEST_CASE("Endpoints moves on after a hanging dial, a lost heartbeat and a failed check",
           "[link][endpoints][unit]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
     SECTION("a dial that hangs") {
-        LinkRig rig{Endpoints{Dialler{&wire, &dialled}, abc}};
+        LinkRig rig{Endpoints{Dialler{&transport, &dialled}, abc}};
         rig.start();
         rig.run(30s);
         rig.run(31s);
     }
     SECTION("a server that accepts, and is frozen") {
-        LinkRig rig{
-            Heartbeat{Endpoints{Dialler{&wire, &dialled}, abc}, {.every = 2s, .dead_after = 5s}}};
+        LinkRig rig{Heartbeat{Endpoints{Dialler{&transport, &dialled}, abc},
+                              {.every = 2s, .dead_after = 5s}}};
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(1s);
         REQUIRE(rig.state() == LinkState::connected);
         for (Duration t = 1s; t <= 8s; t += 1s) rig.run(t);
     }
     SECTION("a server that sends a wrong greeting") {
-        LinkRig rig{Validated{Endpoints{Dialler{&wire, &dialled}, abc}, Greeted{}}};
+        LinkRig rig{Validated{Endpoints{Dialler{&transport, &dialled}, abc}, Greeted{}}};
         rig.start();
-        wire.link.opened();
-        receive(wire.link, "go away");
+        transport.link.opened();
+        receive(transport.link, "go away");
         rig.run(0s);
         rig.run(1s);
     }
@@ -164,13 +164,13 @@ TEST_CASE("Endpoints stays after a close that is no failure of the endpoint",
         r.wait();
     }
     SECTION("a drain and a new start") {
-        r.wire.link.opened();
+        r.transport.link.opened();
         r.rig.run(1s);
         CHECK(r.rig.link.reconnect_now(true).granted);
         r.rig.run(1s);
     }
     SECTION("a manual reconnect") {
-        r.wire.link.opened();
+        r.transport.link.opened();
         r.rig.run(1s);
         CHECK(r.rig.link.reconnect_now().granted);
         r.rig.run(1s);
@@ -184,13 +184,13 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
     EndpointsRig r;
     r.rig.start();
     const auto withdraw = [&r](const Failure& failure) {
-        r.wire.link.withdraw(failure);
+        r.transport.link.withdraw(failure);
         r.rig.run(r.now());
         r.wait();
     };
     const auto connect = [&r] {
-        r.wire.link.opened();
-        r.wire.link.pong();
+        r.transport.link.opened();
+        r.transport.link.pong();
         r.rig.run(r.now());
         REQUIRE(r.rig.state() == LinkState::connected);
     };
@@ -212,7 +212,7 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
         CHECK(r.dialled == Places{"a", "b"});
     }
     SECTION("a gate that shuts after it changes nothing") {
-        r.wire.link.withdraw(silent);
+        r.transport.link.withdraw(silent);
         r.rig.run(r.now());
         r.rig.link.shut(Gate::network);
         r.rig.run(r.now());
@@ -235,7 +235,7 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
         CHECK(r.dialled == Places{"a", "b", "a", "b"});
     }
     SECTION("and after a start") {
-        r.wire.link.withdraw(silent);
+        r.transport.link.withdraw(silent);
         r.rig.run(r.now());
         r.rig.link.stop();
         r.rig.start(r.now() + 1s);
@@ -245,20 +245,20 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
 
 TEST_CASE("Endpoints starts with the first endpoint although a withdrawn failure has ended the run",
           "[link][endpoints][regression]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
-    Supervisor link{Endpoints{Dialler{&wire, &dialled}, abc},
+    Supervisor link{Endpoints{Dialler{&transport, &dialled}, abc},
                     Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, MaxElapsed{10s}}};
     const auto run = [&link](Duration now) {
         while (link.deadline() <= at(now)) link.advance(at(now));
     };
     link.start();
     run(0s);
-    wire.link.closed();
+    transport.link.closed();
     run(0s);
     run(1s);
     REQUIRE(dialled == Places{"a", "b"});
-    wire.link.withdraw(failure_of(LinkErrc::attempt_timed_out));
+    transport.link.withdraw(failure_of(LinkErrc::attempt_timed_out));
     run(11s);
     REQUIRE(link.status().state == LinkState::failed);
     CHECK(link.reconnect_now().granted);
@@ -276,27 +276,27 @@ TEST_CASE("Endpoints starts with the first endpoint after a start", "[link][endp
 }
 
 TEST_CASE("Endpoints and WithToken nest either way", "[link][endpoints][unit]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
     SECTION("the token inside") {
-        LinkRig rig{Endpoints{WithToken{Dialler{&wire, &dialled}, Sevens{}}, abc}};
+        LinkRig rig{Endpoints{WithToken{Dialler{&transport, &dialled}, Sevens{}}, abc}};
         rig.start();
-        wire.link.closed();
+        transport.link.closed();
         rig.run(0s);
         rig.run(1s);
-        wire.link.opened();
+        transport.link.opened();
         rig.run(1s);
-        receive(wire.link, "m");
+        receive(transport.link, "m");
         rig.run(1s);
         CHECK(rig.notes.observed.back() == "message m on 0");
     }
     SECTION("the endpoint inside") {
-        LinkRig rig{WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, Sevens{}}};
+        LinkRig rig{WithToken{Endpoints{Dialler{&transport, &dialled}, abc}, Sevens{}}};
         rig.start();
-        wire.link.closed();
+        transport.link.closed();
         rig.run(0s);
         rig.run(1s);
-        wire.link.opened();
+        transport.link.opened();
         rig.run(1s);
         CHECK(rig.link.send("m") == SendResult::sent);
     }
@@ -305,11 +305,11 @@ TEST_CASE("Endpoints and WithToken nest either way", "[link][endpoints][unit]") 
 
 TEST_CASE("Endpoints starts at the first endpoint although a rejected token used the first attempt",
           "[link][endpoints][regression]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
     bool has_token = true;
     LinkRig rig{
-        WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, IntermittentSource{&has_token}}};
+        WithToken{Endpoints{Dialler{&transport, &dialled}, abc}, IntermittentSource{&has_token}}};
     const auto now = [&] { return elapsed(Instant{}, rig.link.now()); };
     const auto next = [&] {
         rig.run(now());
@@ -321,19 +321,19 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
     const int failures = GENERATE(0, 1, 2);
     CAPTURE(failures);
     for (int i = 0; i < failures; ++i) {
-        wire.link.closed();
+        transport.link.closed();
         next();
     }
-    wire.link.opened();
-    wire.link.pong();
+    transport.link.opened();
+    transport.link.pong();
     SECTION("stable") {
         rig.run(now());
         rig.run(now() + 1h);
-        wire.link.closed();
+        transport.link.closed();
     }
     SECTION("stable by timestamps, where the driver is late") {
         rig.run(now());
-        wire.link.closed();
+        transport.link.closed();
         rig.run(now() + 1h);
     }
     SECTION("stopped, and started again") {
@@ -343,7 +343,7 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
         rig.start(now() + 1s);
     }
     SECTION("stopped by a rule, and started again by a command") {
-        wire.link.closed({.cause = Cause::permanent});
+        transport.link.closed({.cause = Cause::permanent});
         rig.run(now());
         REQUIRE(rig.state() == LinkState::failed);
         has_token = false;
@@ -358,7 +358,7 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
     REQUIRE(rig.link.status().attempt == 2);
     CHECK(dialled.back() == "a/7");
     // From there it goes on.
-    wire.link.closed();
+    transport.link.closed();
     next();
     CHECK(dialled.back() == "b/7");
 }
@@ -368,14 +368,14 @@ TEST_CASE("Endpoints in shuffled order differ by the machine's seed, and keep th
     std::set<std::vector<std::string>> orders;
     for_each_seed(
         [&](Seed seed) {
-            Wire wire;
+            TransportState transport;
             std::vector<std::string> dialled;
-            LinkRig rig{
-                Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointsOptions::shuffled}}};
+            LinkRig rig{Endpoints{
+                Dialler{&transport, &dialled}, abc, {.order = EndpointsOptions::shuffled}}};
             rig.link.attach(Waker{driver::WakeHandle{}, seed});
             rig.start();
             for (int i = 0; i < 5; ++i) {
-                wire.link.closed();
+                transport.link.closed();
                 const Duration now = elapsed(Instant{}, rig.link.now());
                 rig.run(now);
                 rig.run(elapsed(Instant{}, rig.link.status().retry_at));
@@ -398,19 +398,20 @@ TEST_CASE("Endpoints in a bundle move independently, and all pairs are tried",
     CAPTURE(hangs);
     for_each_seed(
         [&](Seed seed) {
-            Wire wires[2];
+            TransportState transports[2];
             std::vector<std::string> dialled[2];
-            LinkRig rig{Bundle{Endpoints{Dialler{&wires[0], &dialled[0]}, Places{"down", "up"}},
-                               Endpoints{Dialler{&wires[1], &dialled[1]}, Places{"up", "down"}}}};
+            LinkRig rig{
+                Bundle{Endpoints{Dialler{&transports[0], &dialled[0]}, Places{"down", "up"}},
+                       Endpoints{Dialler{&transports[1], &dialled[1]}, Places{"up", "down"}}}};
             rig.link.attach(Waker{driver::WakeHandle{}, seed});
             rig.start();
             int attempts = 1;
             while (rig.state() != LinkState::connected && attempts < 60) {
                 for (int i = 0; i < 2; ++i) {
                     if (dialled[i].back() == "up") {
-                        wires[i].link.opened();
+                        transports[i].link.opened();
                     } else if (!hangs) {
-                        wires[i].link.closed();
+                        transports[i].link.closed();
                     }
                 }
                 Duration now = elapsed(Instant{}, rig.link.now());
@@ -430,22 +431,23 @@ TEST_CASE("Endpoints in a bundle move independently, and all pairs are tried",
 TEST_CASE("Endpoints in a bundle: the end of a graceful close is no failure of an endpoint",
           "[link][endpoints][unit]") {
     // A check refuses whatever is behind both: all pairs of places must be tried.
-    Wire wires[2];
+    TransportState transports[2];
     std::vector<std::string> dialled[2];
-    LinkRig rig{Validated{Bundle{Endpoints{Dialler{&wires[0], &dialled[0]}, Places{"a", "b"}},
-                                 Endpoints{Dialler{&wires[1], &dialled[1]}, Places{"c", "d"}}},
+    LinkRig rig{Validated{Bundle{Endpoints{Dialler{&transports[0], &dialled[0]}, Places{"a", "b"}},
+                                 Endpoints{Dialler{&transports[1], &dialled[1]}, Places{"c", "d"}}},
                           Greeted{}}};
     rig.link.attach(Waker{driver::WakeHandle{}, Seed{1}});
     rig.start();
     std::set<std::string> pairs;
     for (int attempt = 0; attempt < 60; ++attempt) {
         pairs.insert(dialled[0].back() + dialled[1].back());
-        for (Wire& wire : wires) wire.link.opened();
-        receive(wires[0].link, "go away");
+        for (TransportState& transport : transports) transport.link.opened();
+        receive(transports[0].link, "go away");
         const Duration now = elapsed(Instant{}, rig.link.now());
         rig.run(now);
-        // Both say goodbye, and have said it before the next attempt.
-        for (Wire& wire : wires) wire.link.closed({.cause = Cause::planned});
+        // Both close gracefully, and have done so before the next attempt.
+        for (TransportState& transport : transports)
+            transport.link.closed({.cause = Cause::planned});
         rig.run(now);
         rig.run(elapsed(Instant{}, rig.link.status().retry_at));
     }
@@ -468,23 +470,24 @@ TEST_CASE("Endpoints adds no optional member, and removes none", "[link][endpoin
 
 TEST_CASE("Endpoints::make rejects an empty list, and the constructor aborts on one",
           "[link][endpoints][unit]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
     using Made = Endpoints<Dialler, std::string>;
-    CHECK(Made::make(Dialler{&wire, &dialled}, {}).error() == std::errc::invalid_argument);
-    CHECK(Made::make(Dialler{&wire, &dialled}, {"a"})->endpoints() == Places{"a"});
+    CHECK(Made::make(Dialler{&transport, &dialled}, {}).error() == std::errc::invalid_argument);
+    CHECK(Made::make(Dialler{&transport, &dialled}, {"a"})->endpoints() == Places{"a"});
     const std::string text = belay_test::aborts_with([&] {
-        const Made empty{Dialler{&wire, &dialled}, std::vector<std::string>{}};
+        const Made empty{Dialler{&transport, &dialled}, std::vector<std::string>{}};
     });
     CHECK(text.find("Endpoints: the list must not be empty") != std::string::npos);
 }
 
 TEST_CASE("Endpoints is deduced from a list in braces", "[link][endpoints][unit]") {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> dialled;
     const std::string a = "a";
     const std::string b = "b";
-    const Endpoints listed{Dialler{&wire, &dialled}, {a, b}, {.order = EndpointsOptions::listed}};
+    const Endpoints listed{
+        Dialler{&transport, &dialled}, {a, b}, {.order = EndpointsOptions::listed}};
     static_assert(std::is_same_v<decltype(listed), const Endpoints<Dialler, std::string>>);
     CHECK(listed.endpoints() == Places{"a", "b"});
 }
@@ -505,8 +508,8 @@ TEST_CASE("Endpoints::replace begins with the new list at the next attempt",
         CHECK(r.dialled == Places{"a", "b", "x", "y", "x"});
     }
     SECTION("while a connection is open, which stays") {
-        r.wire.link.opened();
-        r.wire.link.pong();
+        r.transport.link.opened();
+        r.transport.link.pong();
         r.rig.run(1s);
         REQUIRE_FALSE(endpoints.replace({"x"}));
         r.rig.run(1h);
@@ -528,14 +531,14 @@ TEST_CASE("Endpoints::replace shuffles a new list, if the old one was shuffled",
           "[link][endpoints][unit]") {
     std::set<Places> orders;
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-        Wire wire;
+        TransportState transport;
         Places dialled;
         LinkRig rig{
-            Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointsOptions::shuffled}}};
+            Endpoints{Dialler{&transport, &dialled}, abc, {.order = EndpointsOptions::shuffled}}};
         rig.link.attach(Waker{driver::WakeHandle{}, Seed{seed}});
         rig.start();
         REQUIRE_FALSE(rig.link.transport().replace({"x", "y", "z"}));
-        wire.link.closed();
+        transport.link.closed();
         rig.run(0s);
         rig.run(1s);
         orders.insert(rig.link.transport().endpoints());

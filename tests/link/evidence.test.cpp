@@ -44,12 +44,12 @@ void play(Link& link, Instant& now, Instant end, F served) {
 
 /// Accepts each connection at once, and then does nothing: a stopped process behind its kernel.
 struct Accepts {
-    Wire& wire;
+    TransportState& transport;
     int served = 0;
     void operator()() {
-        if (wire.dials == served) return;
-        served = wire.dials;
-        wire.link.opened();
+        if (transport.dials == served) return;
+        served = transport.dials;
+        transport.link.opened();
     }
 };
 
@@ -65,9 +65,9 @@ struct PlaceDialler {
     using message_type = std::string;
     FakeConnection<true> open(const Link<std::string>& link, const std::string& place) {
         *at = place;
-        return {*wire, link};
+        return {*transport, link};
     }
-    Wire* wire;
+    TransportState* transport;
     std::string* at;
 };
 
@@ -83,11 +83,11 @@ TEST_CASE(
     "A frozen peer behind a heartbeat is a failed attempt each time, also if it took messages",
     "[link][evidence][regression]") {
     const bool writes = GENERATE(false, true);
-    Wire wire;
-    Supervisor link{Heartbeat{FakeTransport<>{wire}, readme_beats}, ten_tries};
+    TransportState transport;
+    Supervisor link{Heartbeat{FakeTransport<>{transport}, readme_beats}, ten_tries};
     link.start();
     Instant now{};
-    Accepts frozen{wire};
+    Accepts frozen{transport};
     play(link, now, at(1h), [&] {
         frozen();
         if (writes) static_cast<void>(link.send("x"));
@@ -95,25 +95,25 @@ TEST_CASE(
     CHECK(link.status().state == LinkState::failed);
     CHECK(link.status().attempt == 10);
     CHECK(link.status().decided_by == "MaxAttempts");
-    CHECK(wire.dials == 10);
+    CHECK(transport.dials == 10);
 }
 
 TEST_CASE("A frozen peer opens a breaker, and a peer that answers the first ping closes it",
           "[link][evidence][regression]") {
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{5min}};
-    Wire wire;
+    TransportState transport;
     Supervisor link{
-        Heartbeat{FakeTransport<>{wire}, readme_beats},
+        Heartbeat{FakeTransport<>{transport}, readme_beats},
         Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, Shared{breaker}, ResetWhenStable{10s}}};
     link.start();
     Instant now{};
-    Accepts frozen{wire};
+    Accepts frozen{transport};
     play(link, now, at(4min), frozen);
     CHECK(link.status().state == LinkState::suspended);
-    CHECK(wire.dials == 5);
-    play(link, now, at(30min), [&, answered = wire.pings]() mutable {
+    CHECK(transport.dials == 5);
+    play(link, now, at(30min), [&, answered = transport.pings]() mutable {
         frozen();
-        if (std::exchange(answered, wire.pings) != wire.pings) wire.link.pong();
+        if (std::exchange(answered, transport.pings) != transport.pings) transport.link.pong();
     });
     CHECK(link.status().state == LinkState::connected);
     CHECK(link.status().attempt == 0);
@@ -121,61 +121,61 @@ TEST_CASE("A frozen peer opens a breaker, and a peer that answers the first ping
 }
 
 TEST_CASE("Endpoints leaves a place that accepts and is frozen", "[link][evidence][regression]") {
-    Wire wire;
+    TransportState transport;
     std::string place;
     const std::vector<std::string> places{"frozen", "a", "b"};
-    Supervisor link{Heartbeat{Endpoints{PlaceDialler{&wire, &place}, places}, readme_beats},
+    Supervisor link{Heartbeat{Endpoints{PlaceDialler{&transport, &place}, places}, readme_beats},
                     policies::reconnection()};
     link.start();
     Instant now{};
-    Accepts accepts{wire};
+    Accepts accepts{transport};
     play(link, now, at(2min), [&, answered = 0]() mutable {
         accepts();
-        const bool asked = std::exchange(answered, wire.pings) != wire.pings;
-        if (asked && place != "frozen") wire.link.pong();
+        const bool asked = std::exchange(answered, transport.pings) != transport.pings;
+        if (asked && place != "frozen") transport.link.pong();
     });
     CHECK(link.status().state == LinkState::connected);
     CHECK(place == "a");
-    CHECK(wire.dials == 2);
+    CHECK(transport.dials == 2);
     CHECK(link.status().attempt == 0);
 }
 
 TEST_CASE("A peer that only receives does not fail a link, however often it is lost",
           "[link][evidence][unit]") {
     const bool by_age = GENERATE(false, true);
-    Wire wire;
-    Supervisor link{FakeTransport<>{wire},
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport},
                     Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
                            by_age ? ResetWhenStable::by_age(10s) : ResetWhenStable{10s}}};
     link.start();
     Instant now{};
-    Accepts accepts{wire};
+    Accepts accepts{transport};
     for (int losses = 0; losses < 100; ++losses) {
         play(link, now, now + 87h, accepts);
         REQUIRE(link.status().state == LinkState::connected);
         REQUIRE(link.send("a line") == SendResult::sent);
-        wire.link.closed();
+        transport.link.closed();
     }
     play(link, now, now + 1h, accepts);
     CHECK(link.status().state == LinkState::connected);
     CHECK(link.status().attempt == (by_age ? 0 : 1));
-    CHECK(wire.dials == 101);
+    CHECK(transport.dials == 101);
 }
 
-TEST_CASE("A peer that drops each connection fails a link, whatever was written to it",
+TEST_CASE("A link ends its attempts when the peer drops each connection, also after a sent message",
           "[link][evidence][unit]") {
-    Wire wire;
-    Supervisor link{FakeTransport<>{wire}, ten_tries};
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport}, ten_tries};
     link.start();
     Instant now{};
-    Accepts accepts{wire};
+    Accepts accepts{transport};
     for (int losses = 0; losses < 10; ++losses) {
         play(link, now, now + 5s, accepts);
         if (link.status().state == LinkState::connected) static_cast<void>(link.send("a line"));
-        wire.link.closed();
+        transport.link.closed();
         play(link, now, now + 2min, [&] {
             accepts();
-            if (link.status().state == LinkState::connected) wire.link.closed();
+            if (link.status().state == LinkState::connected) transport.link.closed();
         });
     }
     CHECK(link.status().state == LinkState::failed);
@@ -183,11 +183,11 @@ TEST_CASE("A peer that drops each connection fails a link, whatever was written 
 
 TEST_CASE("A loss that this side reports does not count messages as evidence",
           "[link][evidence][unit]") {
-    Wire wire;
-    Supervisor link{FakeTransport<>{wire}, ten_tries};
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport}, ten_tries};
     link.start();
     Instant now{};
-    Accepts accepts{wire};
+    Accepts accepts{transport};
     for (int losses = 0; losses < 10; ++losses) {
         play(link, now, now + 2min, accepts);
         REQUIRE(link.send("a line") == SendResult::sent);
@@ -199,7 +199,7 @@ TEST_CASE("A loss that this side reports does not count messages as evidence",
 
 TEST_CASE("A bundle is a success when each peer that is pinged has answered",
           "[link][evidence][unit]") {
-    Wire alive, frozen, mute;
+    TransportState alive, frozen, mute;
     Supervisor link{Bundle{Heartbeat{FakeTransport<>{alive}, readme_beats},
                            Heartbeat{FakeTransport<>{frozen}, readme_beats}, FakeTransport<>{mute}},
                     ten_tries};
@@ -220,14 +220,14 @@ TEST_CASE("A bundle is a success when each peer that is pinged has answered",
 TEST_CASE("A check is evidence if it has judged a message, not if it passed before one",
           "[link][evidence][unit]") {
     const bool at_once = GENERATE(false, true);
-    Wire wire;
-    Supervisor link{Validated{FakeTransport<>{wire}, NamesItself{at_once}}, ten_tries};
+    TransportState transport;
+    Supervisor link{Validated{FakeTransport<>{transport}, NamesItself{at_once}}, ten_tries};
     link.start();
     Instant now{};
     link.advance(now);
-    wire.link.opened();
+    transport.link.opened();
     link.advance(now);
-    if (!at_once) REQUIRE(receive(wire.link, "me") == driver::Post::taken);
+    if (!at_once) REQUIRE(receive(transport.link, "me") == driver::Post::taken);
     play(link, now, at(1min), [] {});
     REQUIRE(link.status().state == LinkState::connected);
     CHECK(link.status().attempt == (at_once ? 1U : 0U));
@@ -236,18 +236,18 @@ TEST_CASE("A check is evidence if it has judged a message, not if it passed befo
 TEST_CASE("A peer that closes each new connection as planned does not choose the rate of dials",
           "[link][evidence][regression]") {
     const auto dials_in_an_hour = [](auto policy) {
-        Wire wire;
-        Supervisor link{FakeTransport<>{wire}, policy};
+        TransportState transport;
+        Supervisor link{FakeTransport<>{transport}, policy};
         link.start();
         Instant now{};
-        Accepts accepts{wire};
+        Accepts accepts{transport};
         play(link, now, at(1h), [&] {
             accepts();
             if (link.status().state == LinkState::connected) {
-                wire.link.closed({.cause = Cause::planned});
+                transport.link.closed({.cause = Cause::planned});
             }
         });
-        return wire.dials;
+        return transport.dials;
     };
     CHECK(dials_in_an_hour(ten_tries) == 10);
     CHECK(dials_in_an_hour(policies::reconnection()) == 10);
@@ -256,26 +256,26 @@ TEST_CASE("A peer that closes each new connection as planned does not choose the
 
 TEST_CASE("A message whose evidence makes a rule stop the link is not delivered later",
           "[link][evidence][regression]") {
-    Wire wire;
+    TransportState transport;
     std::function<void()> act = [] {};
     Notes notes;
-    Supervisor link{FakeTransport<>{wire},
+    Supervisor link{FakeTransport<>{transport},
                     Policy{ActsOnSuccess{&act}, ResetWhenStable{10s}},
                     {},
                     std::ref(notes)};
     act = [&] { link.stop(); };
     link.start();
     link.advance(at(0s));
-    wire.link.opened();
+    transport.link.opened();
     link.advance(at(0s));
     REQUIRE(link.status().state == LinkState::connected);
-    REQUIRE(receive(wire.link, "old") == driver::Post::taken);
+    REQUIRE(receive(transport.link, "old") == driver::Post::taken);
     link.advance(at(11s));
     CHECK(link.status().state == LinkState::stopped);
     act = [] {};
     link.start();
     link.advance(at(12s));
-    wire.link.opened();
+    transport.link.opened();
     for (int i = 0; i < 3; ++i) link.advance(at(12s));
     CHECK(link.status().state == LinkState::connected);
     for (const std::string& note : notes.observed) CHECK(note.find("message") == note.npos);
@@ -283,23 +283,23 @@ TEST_CASE("A message whose evidence makes a rule stop the link is not delivered 
 
 TEST_CASE("MaxElapsed counts from the loss of a connection, also if its peer sent nothing",
           "[link][evidence][regression]") {
-    Wire wire;
-    Supervisor link{FakeTransport<>{wire},
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport},
                     Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxElapsed{10min}}};
     link.start();
     Instant now{};
-    Accepts accepts{wire};
+    Accepts accepts{transport};
     play(link, now, at(1h), accepts);
     REQUIRE(link.send("a line") == SendResult::sent);
-    wire.link.closed();
+    transport.link.closed();
     play(link, now, at(2h), accepts);
     CHECK(link.status().state == LinkState::connected);
-    CHECK(wire.dials == 2);
+    CHECK(transport.dials == 2);
 }
 
 TEST_CASE("A check over a bundle does not replace the evidence of each heartbeat",
           "[link][evidence][regression]") {
-    Wire alive, frozen;
+    TransportState alive, frozen;
     Supervisor link{Validated{Bundle{Heartbeat{FakeTransport<>{alive}, readme_beats},
                                      Heartbeat{FakeTransport<>{frozen}, readme_beats}},
                               NamesItself{}},

@@ -106,27 +106,27 @@ struct Pipes {
 
 TEST_CASE("The end of a connection needs no memory, and is reported after the queued events",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
     std::function<void()> unsent = [] {};
-    Supervisor link{FakeTransport<>{wire}, doubling(), {}, Refills{&unsent, &notes}};
+    Supervisor link{FakeTransport<>{transport}, doubling(), {}, Refills{&unsent, &notes}};
     const auto run = [&] {
         for (int i = 0; i < 100 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
     };
     link.start();
     run();
-    wire.link.opened();
+    transport.link.opened();
     run();
-    CHECK(receive(wire.link, "1") == driver::Post::taken);
-    CHECK(receive(wire.link, "2") == driver::Post::taken);
+    CHECK(receive(transport.link, "1") == driver::Post::taken);
+    CHECK(receive(transport.link, "2") == driver::Post::taken);
     SECTION("reported by its own thread") {
-        CHECK(without_memory([&] { wire.link.closed({.cause = Cause::protocol}); }) == 1);
+        CHECK(without_memory([&] { transport.link.closed({.cause = Cause::protocol}); }) == 1);
     }
     SECTION("reported by another thread, which queues as many events as fit") {
         std::thread{[&] {
-            receive(wire.link, "3");
-            receive(wire.link, "4");
-            without_memory([&] { wire.link.closed({.cause = Cause::protocol}); });
+            receive(transport.link, "3");
+            receive(transport.link, "4");
+            without_memory([&] { transport.link.closed({.cause = Cause::protocol}); });
         }}.join();
     }
     SECTION("by command") {
@@ -141,19 +141,19 @@ TEST_CASE("The end of a connection needs no memory, and is reported after the qu
               .ends_with(by_another ? "4 on 0" : "2 on 0"));
     CHECK(notes.observed.back() == "cooldown");
     CHECK(link.status().failure.error() == std::errc::not_enough_memory);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     CHECK(link.deadline() == at(1s));
 }
 
 TEST_CASE("An open() that throws when there is no memory at all is a failed attempt",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
     std::function<void()> unsent = [] {};
-    Supervisor link{FakeTransport<>{wire}, doubling(), {}, Refills{&unsent, &notes}};
+    Supervisor link{FakeTransport<>{transport}, doubling(), {}, Refills{&unsent, &notes}};
     std::optional<FailingNew> failing;
-    wire.on_open = [&](Link<std::string>) {
-        if (wire.dials > 1) return;
+    transport.on_open = [&](Link<std::string>) {
+        if (transport.dials > 1) return;
         fill(link.handle());
         failing.emplace(0);
         throw std::bad_alloc{};
@@ -174,13 +174,13 @@ TEST_CASE("An open() that throws when there is no memory at all is a failed atte
 
 TEST_CASE("ServedLink ends although there was no memory for the end",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
+    TransportState transport;
     Observed observed;
-    ServedLink<FakeTransport<>> link{FakeTransport<>{wire}, 9, Waker{}, 1};
+    ServedLink<FakeTransport<>> link{FakeTransport<>{transport}, 9, Waker{}, 1};
     link.advance(at(0s), 9, [](std::string, Lane) {});
-    CHECK(receive(wire.link, "1") == driver::Post::taken);
-    CHECK(receive(wire.link, "2") == driver::Post::taken);
-    CHECK(without_memory([&] { wire.link.closed({.cause = Cause::protocol}); }) == 1);
+    CHECK(receive(transport.link, "1") == driver::Post::taken);
+    CHECK(receive(transport.link, "2") == driver::Post::taken);
+    CHECK(without_memory([&] { transport.link.closed({.cause = Cause::protocol}); }) == 1);
     CHECK(link.has_hung_up());
     CHECK(link.has_arrived());
     for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) {
@@ -193,10 +193,10 @@ TEST_CASE("ServedLink ends although there was no memory for the end",
 
 TEST_CASE("Heartbeat detects a frozen peer although one report ran out of memory",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
     std::function<void()> unsent = [] {};
-    Supervisor link{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+    Supervisor link{Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}},
                     doubling(),
                     {.events_per_turn_max = 1},
                     Refills{&unsent, &notes}};
@@ -210,10 +210,10 @@ TEST_CASE("Heartbeat detects a frozen peer although one report ran out of memory
     };
     link.start();
     run(0s);
-    wire.link.opened();
+    transport.link.opened();
     run(24s);
     // One event of two is handled in front of the heartbeat, and another one takes its place.
-    wire.answer = SendResult::down;
+    transport.answer = SendResult::down;
     const auto handle = link.handle();
     CHECK(handle.post("x") == driver::Post::taken);
     CHECK(handle.open(Gate::paused) == driver::Post::taken);
@@ -296,16 +296,16 @@ using AwaitedLink = Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits
 
 TEST_CASE("A message that cannot be stored ends its connection instead of leaving a gap",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
-    AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
+    TransportState transport;
+    AwaitedLink link{FakeTransport<>{transport}, doubling(), {}, LinkAwaits<std::string>{}};
     link.start();
     link.advance(at(0s));
-    wire.log.reserve(100);
-    SECTION("an early message") { receive(wire.link, "1"); }
+    transport.log.reserve(100);
+    SECTION("an early message") { receive(transport.link, "1"); }
     SECTION("a message that no coroutine has received yet") {
-        wire.link.opened();
+        transport.link.opened();
         link.advance(at(0s));
-        receive(wire.link, "1");
+        receive(transport.link, "1");
     }
     bool thrown = false;
     const std::size_t refused = without_memory([&] {
@@ -320,13 +320,13 @@ TEST_CASE("A message that cannot be stored ends its connection instead of leavin
     CHECK_FALSE(thrown);
     CHECK(link.status().state == LinkState::cooldown);
     CHECK(link.status().failure.cause == Cause::overloaded);
-    CHECK(wire.link.opened() == driver::Post::gone);
+    CHECK(transport.link.opened() == driver::Post::gone);
 }
 
 TEST_CASE("connected() that ran out of memory leaves no handler that is called later",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
-    AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
+    TransportState transport;
+    AwaitedLink link{FakeTransport<>{transport}, doubling(), {}, LinkAwaits<std::string>{}};
     int calls = 0;
     std::function<void()> act = [&] { ++calls; };
     std::function<void(int)> emit;
@@ -344,13 +344,13 @@ TEST_CASE("A wait may be cancelled after the end of its link, in the turn of ano
           "[link][exhaustion_allocation][fault]") {
     for (const bool receives : {false, true}) {
         INFO("receives " << receives);
-        Wire wire;
-        auto link = std::make_unique<AwaitedLink>(FakeTransport<>{wire}, doubling(),
+        TransportState transport;
+        auto link = std::make_unique<AwaitedLink>(FakeTransport<>{transport}, doubling(),
                                                   SupervisorOptions{}, LinkAwaits<std::string>{});
         link->start();
         link->advance(at(0s));
         if (receives) {
-            wire.link.opened();
+            transport.link.opened();
             link->advance(at(0s));
         }
         std::function<void(int)> signals[2];
@@ -369,7 +369,7 @@ TEST_CASE("A wait may be cancelled after the end of its link, in the turn of ano
         }
         link->advance(at(0s));
         REQUIRE(link);
-        receives ? wire.link.closed() : wire.link.opened();
+        receives ? transport.link.closed() : transport.link.opened();
         link->advance(at(0s));
         CHECK(link == nullptr);
         CHECK(calls == 1);
@@ -378,8 +378,8 @@ TEST_CASE("A wait may be cancelled after the end of its link, in the turn of ano
 
 TEST_CASE("A wait is resumed later when the handler before it throws",
           "[link][exhaustion_allocation][fault]") {
-    Wire wire;
-    AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
+    TransportState transport;
+    AwaitedLink link{FakeTransport<>{transport}, doubling(), {}, LinkAwaits<std::string>{}};
     std::function<void(int)> signals[2];
     int calls = 0;
     std::function<void()> first = [] { throw 1; };
@@ -389,13 +389,13 @@ TEST_CASE("A wait is resumed later when the handler before it throws",
     link.advance(at(0s));
     for (SlottedToken& token : tokens) connected(link, token);
     link.advance(at(0s));
-    wire.link.opened();
+    transport.link.opened();
     CHECK_THROWS_AS(link.advance(at(0s)), int);
     CHECK(calls == 0);
-    wire.link.closed();
+    transport.link.closed();
     link.advance(at(0s));
     link.advance(at(1s));
-    wire.link.opened();
+    transport.link.opened();
     link.advance(at(1s));
     CHECK(calls == 1);
 }

@@ -14,26 +14,26 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 TEST_CASE("Supervisor::heard_at returns what received_at returns", "[link][former_names][unit]") {
-    Wire wire;
-    Supervisor link{FakeTransport<>{wire}, Policy{MaxAttempts{1}}};
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport}, Policy{MaxAttempts{1}}};
     link.attach(Waker{});
     link.start();
     link.advance(at(1s));
-    wire.link.opened();
-    CHECK(receive(wire.link, "1") == belay::driver::Post::taken);
+    transport.link.opened();
+    CHECK(receive(transport.link, "1") == belay::driver::Post::taken);
     link.advance(at(2s));
     CHECK(link.received_at() == at(2s));
     CHECK(link.heard_at() == at(2s));
 }
 
 TEST_CASE("ServedLink::take_heard does what take_sign_of_life does", "[link][former_names][unit]") {
-    Wire wire;
-    ServedLink<FakeTransport<>> link{FakeTransport<>{wire}, 2, Waker{}, 1};
+    TransportState transport;
+    ServedLink<FakeTransport<>> link{FakeTransport<>{transport}, 2, Waker{}, 1};
     CHECK_FALSE(link.take_heard());
-    CHECK(receive(wire.link, "1") == belay::driver::Post::taken);
+    CHECK(receive(transport.link, "1") == belay::driver::Post::taken);
     link.advance(at(1s), 2, [](std::string, Lane) {});
     CHECK(link.take_heard());
     CHECK_FALSE(link.take_sign_of_life());

@@ -13,19 +13,19 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
 struct Beating {
-    Wire wire;
+    TransportState transport;
     LinkRig<Heartbeat<FakeTransport<>>> rig;
 
-    Beating() : rig{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}} {
+    Beating() : rig{Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}}} {
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
-        REQUIRE(std::exchange(wire.pings, 0) == 1);  // the one at the opening
+        REQUIRE(std::exchange(transport.pings, 0) == 1);  // the one at the opening
     }
 };
 
@@ -41,30 +41,30 @@ TEST_CASE("Heartbeat pings after each stretch of silence, and closes after dead_
     Beating b;
     CHECK(b.rig.link.deadline() == at(10s));
     b.rig.run(9999ms);
-    CHECK(b.wire.pings == 0);
+    CHECK(b.transport.pings == 0);
     b.rig.run(10s);
-    CHECK(b.wire.pings == 1);
+    CHECK(b.transport.pings == 1);
     b.rig.run(20s);
-    CHECK(b.wire.pings == 2);
+    CHECK(b.transport.pings == 2);
     CHECK(b.rig.link.deadline() == at(25s));
     b.rig.run(25s);
     CHECK(b.rig.state() == LinkState::cooldown);
     CHECK(b.rig.link.status().failure.error() == LinkErrc::heartbeat_lost);
     CHECK(b.rig.link.status().failure.cause == Cause::timed_out);
-    CHECK(b.wire.live == 0);
+    CHECK(b.transport.live == 0);
 }
 
 TEST_CASE("Heartbeat accepts any sign of life, and counts from the last one",
           "[link][heartbeat][unit]") {
     Beating b;
     b.rig.run(7s);
-    SECTION("a pong") { b.wire.link.pong(); }
-    SECTION("a message") { receive(b.wire.link, "x"); }
+    SECTION("a pong") { b.transport.link.pong(); }
+    SECTION("a message") { receive(b.transport.link, "x"); }
     b.rig.run(7s);
     b.rig.run(16999ms);
-    CHECK(b.wire.pings == 0);
+    CHECK(b.transport.pings == 0);
     b.rig.run(17s);
-    CHECK(b.wire.pings == 1);
+    CHECK(b.transport.pings == 1);
     b.rig.run(31999ms);
     CHECK(b.rig.state() == LinkState::connected);
     b.rig.run(32s);
@@ -76,7 +76,7 @@ TEST_CASE("Heartbeat does not count its own side's sends", "[link][heartbeat][un
     for (int s = 1; s < 25; ++s) {
         b.rig.run(std::chrono::seconds{s});
         CHECK(b.rig.link.send("x") == SendResult::sent);
-        b.wire.link.writable();
+        b.transport.link.writable();
     }
     b.rig.run(25s);
     CHECK(b.rig.state() == LinkState::cooldown);
@@ -84,23 +84,23 @@ TEST_CASE("Heartbeat does not count its own side's sends", "[link][heartbeat][un
 
 TEST_CASE("Heartbeat with a late driver processes queued events before it closes",
           "[link][heartbeat][regression]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
-    Supervisor link{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+    Supervisor link{Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}},
                     doubling(),
                     {.events_per_turn_max = 4},
                     std::ref(notes)};
     link.start();
     link.advance(at(0s));
-    wire.link.opened();
+    transport.link.opened();
     link.advance(at(0s));
     SECTION("a single pong") {
-        wire.link.pong();
+        transport.link.pong();
         link.advance(at(1h));
     }
     SECTION("a pong after more events than one turn handles") {
-        for (int i = 0; i < 20; ++i) wire.link.writable();
-        wire.link.pong();
+        for (int i = 0; i < 20; ++i) transport.link.writable();
+        transport.link.pong();
         for (int i = 0; i < 20 && link.deadline() <= at(1h); ++i) link.advance(at(1h));
     }
     CHECK(link.status().state == LinkState::connected);
@@ -119,16 +119,16 @@ TEST_CASE("Heartbeat with a driver that was asleep pings once more before it clo
           "[link][heartbeat][regression]") {
     Beating b;
     b.rig.run(20s);
-    const int pings = b.wire.pings;
+    const int pings = b.transport.pings;
     b.rig.run(1h);
     CHECK(b.rig.state() == LinkState::connected);
-    CHECK(b.wire.pings == pings + 1);
+    CHECK(b.transport.pings == pings + 1);
     SECTION("no answer") {
         b.rig.run(1h + 10s);
         CHECK(b.rig.state() == LinkState::cooldown);
     }
     SECTION("the peer answers") {
-        b.wire.link.pong();
+        b.transport.link.pong();
         b.rig.run(1h + 9s);
         CHECK(b.rig.state() == LinkState::connected);
     }
@@ -138,32 +138,32 @@ TEST_CASE("Heartbeat is idle until its connection is open, and starts again with
           "[link][heartbeat][unit]") {
     Beating b;
     b.rig.run(24s);
-    b.wire.link.closed();
+    b.transport.link.closed();
     b.rig.run(24s);
     b.rig.run(25s);
     REQUIRE(b.rig.state() == LinkState::connecting);
     // Only the attempt's own limit runs now.
     CHECK(b.rig.link.deadline() == at(55s));
-    b.wire.link.opened();
+    b.transport.link.opened();
     b.rig.run(26s);
     CHECK(b.rig.link.deadline() == at(36s));  // both: stable after 10 s, ping after 10 s
 }
 
 TEST_CASE("Heartbeat inside Heartbeat: both receive the pong", "[link][heartbeat][regression]") {
-    Wire wire;
-    LinkRig rig{Heartbeat{Heartbeat{FakeTransport<>{wire}, {.every = 4s, .dead_after = 9s}},
+    TransportState transport;
+    LinkRig rig{Heartbeat{Heartbeat{FakeTransport<>{transport}, {.every = 4s, .dead_after = 9s}},
                           {.every = 4s, .dead_after = 9s}}};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     for (int s = 0; s < 60; ++s) {
         rig.run(std::chrono::seconds{s});
-        wire.link.pong();
+        transport.link.pong();
     }
     CHECK(rig.state() == LinkState::connected);
 }
 
 TEST_CASE("Heartbeat of one lane closes the whole bundle", "[link][heartbeat][unit]") {
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Bundle{Heartbeat{FakeTransport<>{a}, {.every = 10s, .dead_after = 25s}},
                        FakeTransport<>{b}}};
     rig.start();
@@ -178,23 +178,23 @@ TEST_CASE("Heartbeat of one lane closes the whole bundle", "[link][heartbeat][un
 }
 
 TEST_CASE("Heartbeat aborts on an interval of 0", "[link][heartbeat][unit]") {
-    Wire wire;
-    const auto text = aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 0s}); });
+    TransportState transport;
+    const auto text = aborts_with([&] { Heartbeat h(FakeTransport<>{transport}, {.every = 0s}); });
     CHECK(text.find("0ns < every < dead_after must hold") != std::string::npos);
-    const std::string both =
-        aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 30s, .dead_after = 10s}); });
+    const std::string both = aborts_with(
+        [&] { Heartbeat h(FakeTransport<>{transport}, {.every = 30s, .dead_after = 10s}); });
     CHECK(both.find("every is 30000000000ns, dead_after is 10000000000ns") != std::string::npos);
 }
 
 TEST_CASE("Heartbeat::make gives the sentence on wrong options, as check() does",
           "[link][heartbeat][unit]") {
-    Wire wire;
+    TransportState transport;
     using Beats = Heartbeat<FakeTransport<>>;
-    CHECK(Beats::make(FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}));
+    CHECK(Beats::make(FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}));
     constexpr HeartbeatOptions wrong{.every = 30s, .dead_after = 10s};
     static_assert(!wrong.check().empty());
     static_assert(HeartbeatOptions{}.check().empty());
-    const auto none = Beats::make(FakeTransport<>{wire}, wrong);
+    const auto none = Beats::make(FakeTransport<>{transport}, wrong);
     REQUIRE_FALSE(none);
     CHECK(none.error() == wrong.check());
 }
@@ -202,7 +202,7 @@ TEST_CASE("Heartbeat::make gives the sentence on wrong options, as check() does"
 TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is nested",
           "[link][heartbeat][unit]") {
     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
-    Wire a, b, c;
+    TransportState a, b, c;
     LinkRig rig{Validated{Bundle{Heartbeat{FakeTransport<>{a}, beats}, FakeTransport<>{b},
                                  Validated{Heartbeat{FakeTransport<>{c}, beats}, Once{}}},
                           Once{}}};
@@ -211,7 +211,7 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is ne
     rig.link.probe_now();
     rig.run(0s);
     CHECK(a.pings + b.pings + c.pings == 0);
-    for (Wire* w : {&a, &b, &c}) w->link.opened();
+    for (TransportState* w : {&a, &b, &c}) w->link.opened();
     rig.run(0s);
     REQUIRE(rig.state() == LinkState::connected);
     a.pings = c.pings = 0;
@@ -241,7 +241,7 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
         void on_round_trip(Duration d, Lane lane) { observed.emplace_back(d, lane); }
     } trips;
     using Trip = std::pair<Duration, Lane>;
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Bundle{FakeTransport<>{a},
                        Heartbeat{FakeTransport<>{b}, {.every = 10s, .dead_after = 25s}}},
                 std::ref(trips)};

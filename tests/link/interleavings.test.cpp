@@ -132,7 +132,7 @@ struct LeafState {
     std::uint32_t sent = 0;         // messages the supervisor took
     std::uint32_t delivered = 0;    // the next one the user must see
     std::uint32_t sent_at_end = 0;  // of those, before it said that it was closed
-    bool closing = false;           // it was told to say goodbye
+    bool closing = false;           // close() was called
     Instant sign_at = always, sign_before = always;
     bool sign_outside = false;  // before the turn, so before any heartbeat could judge
 
@@ -186,7 +186,7 @@ struct World {
     LinkState notified = LinkState::stopped;
     bool expect_stopped = false, stop_in_part = false;
     int starts_left = 0;
-    std::uint32_t undialled = 0;  // attempts that were stopped in the goodbye before them
+    std::uint32_t undialled = 0;  // attempts that were stopped in the close before them
     std::uint32_t posted = 0, sent_posts = 0, unsent = 0, fulls = 0, resumes = 0, openings = 0;
     std::uint32_t drains = 0, drains_late = 0, drained_behind = 0, recycled = 0;
     bool voided = false;
@@ -455,7 +455,7 @@ struct World {
         if (f.cause != Cause::none) return;
         for (std::size_t k = 0; k < leaf.size(); ++k) {
             const LeafState& l = leaf[k];
-            expect(k == 2 || (l.closing && l.ended), "drained before its goodbye was over");
+            expect(k == 2 || (l.closing && l.ended), "drained before its close was complete");
             expect(l.delivered >= l.sent_at_end, "a drain lost what had been received");
             if (l.ended) drained_behind += l.sent_at_end;
         }
@@ -608,7 +608,7 @@ SendResult Socket<K>::send(const Msg& m) noexcept {
         world_.expect(world_.link->status().state == LinkState::connected,
                       "sent outside connected");
         world_.expect(link_.alive(), "sent on a dead connection");
-        world_.expect(!world_.leaf[K].closing, "sent behind the goodbye");
+        world_.expect(!world_.leaf[K].closing, "sent after the close");
     }
     if (world_.chance(8) == 0) return SendResult::busy;
     if (m.what == PeerMessage::posted) ++world_.sent_posts;
@@ -624,7 +624,7 @@ void Socket<K>::close(const Failure&) noexcept
     world_.note("close " + std::to_string(K));
     world_.expect(!link_.alive() || world_.link->status().state == LinkState::draining,
                   "closed gracefully before its epoch was void");
-    world_.expect(!std::exchange(world_.leaf[K].closing, true), "said goodbye twice");
+    world_.expect(!std::exchange(world_.leaf[K].closing, true), "closed twice");
     if (world_.chance(2) == 0) world_.ended(K, {.cause = Cause::planned});
     world_.transport_code();
     world_.expect(world_.leaf[K].exists, "destroyed in its own close");
@@ -780,7 +780,7 @@ void App::on_state(auto& link, const Transition& t) {
         for (const LeafState& l : w.leaf) by_peer = by_peer || l.ended;
         w.recycled += by_peer ? 0 : 1;
         w.expect(by_peer || (w.leaf[0].closing && w.leaf[1].closing && w.leaf[3].closing),
-                 "made anew without a goodbye");
+                 "replaced without a close");
     }
     if (t.to.state == LinkState::draining) {
         ++w.drains;

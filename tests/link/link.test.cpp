@@ -12,7 +12,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 

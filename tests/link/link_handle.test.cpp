@@ -12,7 +12,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 TEST_CASE("LinkHandle without a machine returns gone", "[link][link_handle][unit]") {
     const LinkHandle<std::string> handle;
@@ -23,8 +23,8 @@ TEST_CASE("LinkHandle without a machine returns gone", "[link][link_handle][unit
 
 TEST_CASE("LinkHandle sends commands from other threads in their order",
           "[link][link_handle][regression]") {
-    Wire wire;
-    LinkRig rig{FakeTransport<>{wire}};
+    TransportState transport;
+    LinkRig rig{FakeTransport<>{transport}};
     rig.run(0s);
     std::thread{[handle = rig.link.handle()] {
         handle.start();
@@ -42,7 +42,7 @@ TEST_CASE("LinkHandle sends commands from other threads in their order",
     }}.join();
     rig.run(0s);
     CHECK(rig.state() == LinkState::connecting);
-    wire.link.closed({.cause = Cause::unauthorized});
+    transport.link.closed({.cause = Cause::unauthorized});
     rig.run(0s);
     std::thread{[handle = rig.link.handle()] { handle.credentials(); }}.join();
     rig.run(0s);
@@ -51,9 +51,9 @@ TEST_CASE("LinkHandle sends commands from other threads in their order",
 
 TEST_CASE("LinkHandle::status is consistent while the supervisor works",
           "[link][link_handle][fault]") {
-    Wire wire;
-    wire.on_open = [](Link<std::string> link) { link.closed({.cause = Cause::refused}); };
-    Supervisor link{FakeTransport<>{wire}, Policy{Backoff{NoJitter{}, Cap{1ns}, 1ns}}};
+    TransportState transport;
+    transport.on_open = [](Link<std::string> link) { link.closed({.cause = Cause::refused}); };
+    Supervisor link{FakeTransport<>{transport}, Policy{Backoff{NoJitter{}, Cap{1ns}, 1ns}}};
     link.start();
     std::atomic<bool> done{false};
     std::thread reader{[&, handle = link.handle()] {
@@ -66,5 +66,5 @@ TEST_CASE("LinkHandle::status is consistent while the supervisor works",
     for (int i = 1; i < 20000; ++i) link.advance(at(Duration{i}));
     done = true;
     reader.join();
-    CHECK(wire.dials > 1000);
+    CHECK(transport.dials > 1000);
 }

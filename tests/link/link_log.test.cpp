@@ -12,7 +12,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -22,7 +22,7 @@ auto log_policy() {
 }
 
 struct Logged {
-    Wire wire;
+    TransportState transport;
     Observed lines;
     struct Sink {
         Observed* lines;
@@ -31,7 +31,7 @@ struct Logged {
     Supervisor<FakeTransport<>, decltype(log_policy()), LinkLog<Sink>> link;
 
     explicit Logged(LogLevel level)
-        : link{FakeTransport<>{wire}, log_policy(), {}, LinkLog{Sink{&lines}, level, "api"}} {
+        : link{FakeTransport<>{transport}, log_policy(), {}, LinkLog{Sink{&lines}, level, "api"}} {
         link.start();
         run(0s);
     }
@@ -39,12 +39,12 @@ struct Logged {
         for (int i = 0; i < 100 && link.deadline() <= at(now); ++i) link.advance(at(now));
     }
     void open(Duration now) {
-        wire.link.opened();
-        wire.link.pong();
+        transport.link.opened();
+        transport.link.pong();
         run(now);
     }
     void close(Duration now, Cause cause) {
-        wire.link.closed({.cause = cause});
+        transport.link.closed({.cause = cause});
         run(now);
     }
 };

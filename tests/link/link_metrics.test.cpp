@@ -17,7 +17,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 static_assert(static_cast<std::size_t>(Cause::unauthorized) + 1 ==
               std::tuple_size_v<decltype(LinkMetrics::Counters{}.failures)>);
@@ -25,18 +25,19 @@ static_assert(static_cast<std::size_t>(Cause::unauthorized) + 1 ==
 namespace {
 
 struct Metered {
-    Wire wire;
+    TransportState transport;
     LinkRig<Heartbeat<FakeTransport<>>, LinkMetrics> rig{
-        Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}, LinkMetrics{"api"}};
+        Heartbeat{FakeTransport<>{transport}, {.every = 10s, .dead_after = 25s}},
+        LinkMetrics{"api"}};
 
     [[nodiscard]] const LinkMetrics::Counters& counters() { return rig.link.observer().counters(); }
     void open(Duration now) {
-        wire.link.opened();
-        wire.link.pong();
+        transport.link.opened();
+        transport.link.pong();
         rig.run(now);
     }
     void close(Duration now, Cause cause) {
-        wire.link.closed({.cause = cause});
+        transport.link.closed({.cause = cause});
         rig.run(now);
     }
     [[nodiscard]] std::uint64_t failures(Cause cause) {
@@ -89,7 +90,7 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
     CHECK(m.outages() == 0);  // there was no connection before
     for (int i = 1; i < 10; ++i) {
         m.rig.run(std::chrono::seconds{1 + i});
-        m.wire.link.pong();
+        m.transport.link.pong();
         m.rig.run(std::chrono::seconds{1 + i});
     }
     m.rig.run(11s);
@@ -146,19 +147,19 @@ TEST_CASE("LinkMetrics counts the events of a Heartbeat", "[link][metrics][unit]
     Metered m;
     m.rig.start();
     m.open(0s);
-    m.wire.link.pong();
+    m.transport.link.pong();
     m.rig.run(0s);
     m.rig.run(10s);
-    REQUIRE(m.wire.pings == 2);
+    REQUIRE(m.transport.pings == 2);
     m.rig.link.advance(at(10s + 30ms));
-    m.wire.link.pong(false);  // part of a message: no answer
+    m.transport.link.pong(false);  // part of a message: no answer
     m.rig.link.advance(at(10s + 31ms));
-    m.wire.link.pong();
+    m.transport.link.pong();
     m.rig.link.advance(at(10s + 40ms));
     CHECK(m.counters().round_trips.sum == 40ms);
     CHECK(m.counters().round_trips.counts[4] == 1);
     for (int i = 0; i < 2; ++i) {
-        m.wire.link.closed(failure_of(LinkErrc::too_many_pings));
+        m.transport.link.closed(failure_of(LinkErrc::too_many_pings));
         m.rig.run(11s + 10s * i);
         m.rig.run(20s + 10s * i);
         m.open(20s + 10s * i);
@@ -246,11 +247,11 @@ TEST_CASE("to_prometheus leaves out a second link of the same name, and counts i
 
 TEST_CASE("LinkMetrics in a Tee does not change the hooks of other observers",
           "[link][metrics][unit]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
-    LinkRig rig{FakeTransport<>{wire}, Tee{LinkMetrics{"api"}, std::ref(notes)}};
+    LinkRig rig{FakeTransport<>{transport}, Tee{LinkMetrics{"api"}, std::ref(notes)}};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
     CHECK(rig.link.observer().get<0>().counters().connections == 1);
     CHECK(notes.observed == Observed{"connecting", "connected"});

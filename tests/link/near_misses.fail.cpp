@@ -441,7 +441,7 @@ bool use(belay::Supervisor<Transport, belay::MaxAttempts, Observer>& link) {
 
 // expect-error: ConnectionLike: close must be 'void close
 namespace connection_closed_without_a_reason {
-// No goodbye would ever be said.
+// No graceful close would ever begin.
 struct Transport {
     using message_type = int;
     struct Connection {

@@ -63,8 +63,8 @@ struct Sink {
 
 /// Returns whether a question gets its answer.
 bool asks() {
-    Link<std::string> wire;
-    Requests requests{Socket{&wire}, Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}, part::InOrder{}};
+    Link<std::string> handle;
+    Requests requests{Socket{&handle}, Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}, part::InOrder{}};
     const auto run = [&] {
         requests.advance(Instant{});
         while (requests.deadline() == always) requests.advance(Instant{});
@@ -75,7 +75,7 @@ bool asks() {
     bool answered = false;
     const auto done = [&](const Result<std::string, Failure>& a) { answered = a && *a == "yes"; };
     const auto asked = requests.ask("well?", 1s, done);
-    static_cast<void>(wire.received("yes"));
+    static_cast<void>(handle.received("yes"));
     run();
     return asked && answered;
 }

@@ -10,24 +10,24 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
 /// Connects, receives, is busy, and fails to send; what `O` saw of it.
 template <class O>
 Observed watched(O observer) {
-    Wire wire;
+    TransportState transport;
     Observed observed;
     observer.observed = &observed;
-    LinkRig<FakeTransport<>, O> rig{FakeTransport<>{wire}, observer};
+    LinkRig<FakeTransport<>, O> rig{FakeTransport<>{transport}, observer};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
-    receive(wire.link, "m");
-    wire.link.writable();
+    receive(transport.link, "m");
+    transport.link.writable();
     rig.run(0s);
-    wire.answer = SendResult::down;
+    transport.answer = SendResult::down;
     static_cast<void>(rig.link.handle().post("p", 0));
     rig.run(0s);
     return observed;
@@ -78,17 +78,18 @@ struct OnlyWritable {
 
 /// The same events for an observer that is given in any way.
 const auto lifecycle_of_a_link = [](auto observer) {
-    Wire wire;
-    LinkRig<FakeTransport<>, decltype(observer)> rig{FakeTransport<>{wire}, std::move(observer)};
+    TransportState transport;
+    LinkRig<FakeTransport<>, decltype(observer)> rig{FakeTransport<>{transport},
+                                                     std::move(observer)};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
-    wire.link.report(part::Report::round_trip, 3s);
-    wire.link.report(part::Report::policy_conflict, 45s);
-    receive(wire.link, "long enough to be on the heap");
-    wire.link.writable();
+    transport.link.report(part::Report::round_trip, 3s);
+    transport.link.report(part::Report::policy_conflict, 45s);
+    receive(transport.link, "long enough to be on the heap");
+    transport.link.writable();
     rig.run(0s);
-    wire.answer = SendResult::down;
+    transport.answer = SendResult::down;
     static_cast<void>(rig.link.handle().post("posted", 3));
     rig.run(0s);
 };
@@ -177,10 +178,10 @@ TEST_CASE("Hooks are called in every documented form", "[link][observer][unit]")
 }
 
 TEST_CASE("A writable event outside connected is not passed on", "[link][observer][regression]") {
-    Wire wire;
-    LinkRig rig{FakeTransport<>{wire}};
+    TransportState transport;
+    LinkRig rig{FakeTransport<>{transport}};
     rig.start();
-    wire.link.writable();
+    transport.link.writable();
     rig.run(0s);
     CHECK(rig.notes.observed == Observed{"connecting"});
 }

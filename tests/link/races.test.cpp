@@ -21,7 +21,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -37,32 +37,34 @@ struct BeatNotes : Notes {
 
 template <class T>
 struct Raced {
-    Wire wire;
+    TransportState transport;
     BeatNotes notes;
     LinkRig<T, std::reference_wrapper<BeatNotes>> rig;
 
-    explicit Raced(auto&& make) : rig{make(wire), std::ref(notes)} {}
+    explicit Raced(auto&& make) : rig{make(transport), std::ref(notes)} {}
     void connect() {
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
         notes.observed.clear();
     }
 };
 using Beaten = Raced<Heartbeat<FakeTransport<>>>;
-constexpr auto beaten = [](Wire& wire) { return Heartbeat{FakeTransport<>{wire}, ten_and_25}; };
+constexpr auto beaten = [](TransportState& transport) {
+    return Heartbeat{FakeTransport<>{transport}, ten_and_25};
+};
 using Bare = Raced<FakeTransport<>>;
-constexpr auto bare = [](Wire& wire) { return FakeTransport<>{wire}; };
+constexpr auto bare = [](TransportState& transport) { return FakeTransport<>{transport}; };
 using AbruptlyClosed = Raced<FakeTransport<false>>;
-constexpr auto abrupt = [](Wire& wire) { return FakeTransport<false>{wire}; };
+constexpr auto abrupt = [](TransportState& transport) { return FakeTransport<false>{transport}; };
 
 /// One of those that share a breaker.
 template <class B>
 struct Waiter {
     using Rules = decltype(Policy{Shared{std::declval<B&>()}});
-    Wire wire;
+    TransportState transport;
     Supervisor<FakeTransport<>, Rules> link;
-    explicit Waiter(B& breaker) : link{FakeTransport<>{wire}, Policy{Shared{breaker}}} {}
+    explicit Waiter(B& breaker) : link{FakeTransport<>{transport}, Policy{Shared{breaker}}} {}
 };
 
 template <class T, class O>
@@ -78,22 +80,22 @@ TEST_CASE("A timer that is hours late causes one dial, and a probe first", "[lin
     SECTION("cooldown") {
         Bare b{bare};
         b.rig.start();
-        b.wire.link.closed();
+        b.transport.link.closed();
         b.rig.run(0s);
         REQUIRE(b.rig.state() == LinkState::cooldown);
-        const int dials = b.wire.dials;
+        const int dials = b.transport.dials;
         b.rig.run(5h);
         b.rig.run(5h + 30s);
-        CHECK(b.wire.dials == dials + 1);
+        CHECK(b.transport.dials == dials + 1);
     }
     SECTION("heartbeat") {
         Beaten b{beaten};
         b.connect();
         b.rig.run(20s);
-        const int pings = b.wire.pings;
+        const int pings = b.transport.pings;
         b.rig.run(5h);
         CHECK(b.rig.state() == LinkState::connected);
-        CHECK(b.wire.pings == pings + 1);
+        CHECK(b.transport.pings == pings + 1);
         // Once: silence is a verdict then, in 5 s and not in another `dead_after`.
         CHECK(b.rig.link.deadline() == at(5h + 5s));
         b.rig.run(5h + 5s);
@@ -111,19 +113,19 @@ TEST_CASE("A clock that steps back changes nothing", "[link][race]") {
     b.rig.link.advance(at(0s));
     CHECK(b.rig.link.deadline() == due);
     CHECK(b.rig.link.now() == at(9s));
-    CHECK(b.wire.pings == 1);  // the one at the opening
+    CHECK(b.transport.pings == 1);  // the one at the opening
     CHECK(b.rig.state() == LinkState::connected);
 }
 
 TEST_CASE("After eight hours of sleep the connection is suspect, and is probed", "[link][race]") {
     Beaten b{beaten};
     b.connect();
-    b.wire.link.pong();
+    b.transport.link.pong();
     b.rig.run(10s);
     b.rig.run(8h);
     REQUIRE(b.rig.state() == LinkState::connected);
     SECTION("it answers in time, and stays") {
-        b.wire.link.pong();
+        b.transport.link.pong();
         b.rig.run(8h + 4s);
         b.rig.run(8h + 6s);
         CHECK(b.rig.state() == LinkState::connected);
@@ -135,13 +137,13 @@ TEST_CASE("After eight hours of sleep the connection is suspect, and is probed",
         CHECK(b.rig.link.status().attempt == 0);
     }
     SECTION("the owner may call probe_now with a shorter limit") {
-        b.wire.link.pong();
+        b.transport.link.pong();
         b.rig.run(8h);
-        const int pings = b.wire.pings;
+        const int pings = b.transport.pings;
         SECTION("from the same thread") { b.rig.link.probe_now(2s); }
         SECTION("from another thread") { b.rig.link.handle().probe_now(2s); }
         b.rig.run(8h);
-        CHECK(b.wire.pings == pings + 1);
+        CHECK(b.transport.pings == pings + 1);
         b.rig.run(8h + 1999ms);
         CHECK(b.rig.state() == LinkState::connected);
         b.rig.run(8h + 2s);
@@ -191,7 +193,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         }
         b.rig.run(1h);
         CHECK(b.notes.observed.empty());
-        CHECK(b.wire.dials == 1);
+        CHECK(b.transport.dials == 1);
     }
     SECTION("at the last moment, although the driver was late") {
         b.rig.link.shut(Gate::hidden, 5s);
@@ -260,18 +262,18 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
 TEST_CASE("New credentials end an open connection only with SupervisorCoreOptions::recycle",
           "[link][race]") {
     const bool recycle = GENERATE(false, true);
-    Wire wire;
+    TransportState transport;
     Notes notes;
     SupervisorOptions options;
     options.core.recycle = recycle;
-    Supervisor link{FakeTransport<>{wire}, doubling(), options, std::ref(notes)};
+    Supervisor link{FakeTransport<>{transport}, doubling(), options, std::ref(notes)};
     const auto run = [&](Duration now) {
         for (int i = 0; i < 100 && link.deadline() <= at(now); ++i) link.advance(at(now));
     };
     link.start();
     run(0s);
     SECTION("while connected") {
-        wire.link.opened();
+        transport.link.opened();
         run(1s);
         link.handle().credentials();
         run(1s);
@@ -280,28 +282,28 @@ TEST_CASE("New credentials end an open connection only with SupervisorCoreOption
         link.handle().credentials();
         run(1s);
         CHECK(link.status().state == LinkState::connecting);
-        wire.link.opened();
+        transport.link.opened();
         run(1s);
     }
-    CHECK(wire.dials == 1);
+    CHECK(transport.dials == 1);
     if (!recycle) {
         CHECK(notes.observed == Observed{"connecting", "connected"});
         return;
     }
     // By its own decision: with a graceful close, after a random wait, and no try.
     CHECK(notes.observed == Observed{"connecting", "connected", "cooldown"});
-    CHECK(wire.log == std::vector<std::string>{"open", "close"});
+    CHECK(transport.log == std::vector<std::string>{"open", "close"});
     CHECK(link.status().withdrawn);
     CHECK(link.status().failure.cause == Cause::none);
     CHECK(link.status().attempt == 0);
     CHECK(link.status().retry_at <= at(2s));
     run(2s);
-    CHECK(wire.dials == 2);
-    wire.link.opened();
+    CHECK(transport.dials == 2);
+    transport.link.opened();
     run(2s);
     run(1h);
     CHECK(link.status().state == LinkState::connected);
-    CHECK(wire.dials == 2);
+    CHECK(transport.dials == 2);
 }
 
 TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others keep waiting",
@@ -321,7 +323,7 @@ TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others
     };
     const auto dials = [&] {
         int n = 0;
-        for (auto& one : all) n += one->wire.dials;
+        for (auto& one : all) n += one->transport.dials;
         return n;
     };
     for (auto& one : all) one->link.start();
@@ -333,14 +335,14 @@ TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others
     REQUIRE(dials() == 1);
     run(now);
     for (auto& one : all) {
-        if (one->wire.dials != 0) continue;
+        if (one->transport.dials != 0) continue;
         CHECK(one->link.status().state == LinkState::suspended);
         CHECK(one->link.deadline() > at(now));
         CHECK(one->link.deadline() != never);
     }
     // The one that may try goes: the permit is nobody's, and the next one has it.
-    const auto first =
-        std::find_if(all.begin(), all.end(), [](const auto& one) { return one->wire.dials != 0; });
+    const auto first = std::find_if(all.begin(), all.end(),
+                                    [](const auto& one) { return one->transport.dials != 0; });
     all.erase(first);
     for (; now <= 32s; now += 10ms) run(now);
     CHECK(dials() == 1);
@@ -348,29 +350,30 @@ TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others
 
 // ---- the end ------------------------------------------------------------------------------------
 
-TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile", "[link][race]") {
+TEST_CASE("Supervisor::drain ends in stopped, and delivers messages that arrive meanwhile",
+          "[link][race]") {
     Bare b{bare};
     b.connect();
     REQUIRE(b.rig.link.send("last word") == SendResult::sent);
     static_cast<void>(b.rig.link.handle().post("posted before", 0));
     b.rig.link.drain(5s);
     b.rig.run(0s);
-    CHECK(b.wire.sent == std::vector<std::string>{"last word", "posted before"});
+    CHECK(b.transport.sent == std::vector<std::string>{"last word", "posted before"});
     CHECK(b.notes.observed == Observed{"draining"});
-    CHECK(b.wire.log == std::vector<std::string>{"open", "close"});
+    CHECK(b.transport.log == std::vector<std::string>{"open", "close"});
     CHECK(reports_down(b.rig));
     // What the peer says meanwhile is still heard.
-    receive(b.wire.link, "answer");
+    receive(b.transport.link, "answer");
     b.rig.run(1s);
     CHECK(b.notes.observed == Observed{"draining", "message answer on 0"});
     b.notes.observed.clear();
     SECTION("everything is sent") {
-        b.wire.link.closed(Failure{.cause = Cause::planned});
+        b.transport.link.closed(Failure{.cause = Cause::planned});
         b.rig.run(1s);
         CHECK(b.rig.link.status().failure.cause == Cause::none);
     }
     SECTION("the peer closes: no cooldown follows") {
-        b.wire.link.closed(Failure{.cause = Cause::overloaded, .retry_after = 5s});
+        b.transport.link.closed(Failure{.cause = Cause::overloaded, .retry_after = 5s});
         b.rig.run(1s);
         CHECK(b.rig.link.status().failure.cause == Cause::overloaded);
     }
@@ -398,9 +401,9 @@ TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile",
         b.rig.run(5s);
     }
     CHECK(b.notes.observed == Observed{"stopped"});
-    CHECK(b.wire.live == 0);
+    CHECK(b.transport.live == 0);
     b.rig.run(1h);
-    CHECK(b.wire.dials == 1);
+    CHECK(b.transport.dials == 1);
     b.notes.observed.clear();
     b.rig.start(1h);
     CHECK(b.notes.observed == Observed{"connecting"});
@@ -416,9 +419,9 @@ TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second t
     CHECK(b.notes.observed == Observed{"draining", "stopped"});
     CHECK(b.rig.link.status().failure.error() == LinkErrc::reported_unhealthy);
     // What was sent leaves still, as after stop().
-    CHECK(b.wire.log == std::vector<std::string>{"open", "close"});
+    CHECK(b.transport.log == std::vector<std::string>{"open", "close"});
     b.rig.run(2s);
-    CHECK(b.wire.log == std::vector<std::string>{"open", "close", "destroy"});
+    CHECK(b.transport.log == std::vector<std::string>{"open", "close", "destroy"});
     CHECK(b.rig.state() == LinkState::stopped);
 }
 
@@ -430,7 +433,7 @@ TEST_CASE("Supervisor::drain with nothing to wait for ends at once", "[link][rac
         b.rig.run(0s);
         CHECK(b.notes.observed == Observed{"draining", "stopped"});
         CHECK(b.rig.link.status().failure.cause == Cause::none);
-        CHECK(b.wire.live == 0);
+        CHECK(b.transport.live == 0);
     }
     SECTION("it is not connected") {
         Bare b{bare};
@@ -462,11 +465,11 @@ TEST_CASE(
     b.rig.start();
     Duration now{};
     const auto opens = [&] {
-        b.wire.link.opened();
+        b.transport.link.opened();
         b.rig.run(now);
     };
     const auto penalty = [&] {
-        b.wire.link.closed(failure_of(LinkErrc::too_many_pings));
+        b.transport.link.closed(failure_of(LinkErrc::too_many_pings));
         b.rig.run(now);
         now += 9s;
         b.rig.run(now);
@@ -474,15 +477,15 @@ TEST_CASE(
     };
     /// When the pings of a silent connection come, and its end.
     const auto silent = [&] {
-        const int pings = b.wire.pings;
+        const int pings = b.transport.pings;
         std::vector<Duration> out;
         for (Duration t{}; b.rig.state() == LinkState::connected && t < 3h; t += 1s) {
-            const int before = b.wire.pings;
+            const int before = b.transport.pings;
             b.rig.run(now + t);
-            if (b.wire.pings != before) out.push_back(t);
+            if (b.transport.pings != before) out.push_back(t);
             if (b.rig.state() != LinkState::connected) out.push_back(t);
         }
-        CHECK(b.wire.pings > pings);
+        CHECK(b.transport.pings > pings);
         return out;
     };
     opens();
@@ -508,22 +511,22 @@ TEST_CASE(
 TEST_CASE("Other overload failures do not change the ping interval", "[link][race]") {
     Beaten b{beaten};
     b.connect();
-    b.wire.link.closed(Failure{.cause = Cause::overloaded});
+    b.transport.link.closed(Failure{.cause = Cause::overloaded});
     b.rig.run(0s);
     b.rig.run(1s);
-    b.wire.link.opened();
+    b.transport.link.opened();
     b.rig.run(1s);
-    b.wire.pings = 0;
+    b.transport.pings = 0;
     b.rig.run(11s);
-    CHECK(b.wire.pings == 1);
+    CHECK(b.transport.pings == 1);
 }
 
 TEST_CASE("probe_now with the rest of a deadline that has passed does nothing", "[link][race]") {
     Beaten b{beaten};
     b.connect();
-    b.wire.link.pong();
+    b.transport.link.pong();
     b.rig.run(0s);
-    const int pings = b.wire.pings;
+    const int pings = b.transport.pings;
     const Instant due = b.rig.link.deadline();
     const Duration rest = GENERATE(as<Duration>{}, 0s, -1ns, Duration::min());
     SECTION("from the same thread") { b.rig.link.probe_now(rest); }
@@ -531,7 +534,7 @@ TEST_CASE("probe_now with the rest of a deadline that has passed does nothing", 
         CHECK(b.rig.link.handle().probe_now(rest) == driver::Post::taken);
     }
     b.rig.run(0s);
-    CHECK(b.wire.pings == pings);
+    CHECK(b.transport.pings == pings);
     CHECK(b.rig.state() == LinkState::connected);
     CHECK(b.rig.link.deadline() == due);
 }

@@ -114,33 +114,33 @@ TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
     CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, BreakerAction> breaker{
         ConsecutiveFailures{1}, OpenFor{300s}, SteadyClock{}, HalfOpenOptions{},
         BreakerAction{&act}};
-    Wire wire;
+    TransportState transport;
     Notes notes;
-    Supervisor link{FakeTransport<>{wire}, Policy{Shared{breaker}}, {}, std::ref(notes)};
+    Supervisor link{FakeTransport<>{transport}, Policy{Shared{breaker}}, {}, std::ref(notes)};
     act = [&] { link.stop(); };
     link.start();
     link.advance(at(0s));
-    wire.link.closed({.cause = Cause::refused});
+    transport.link.closed({.cause = Cause::refused});
     for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
     CHECK(notes.observed == Observed{"connecting", "suspended", "stopped"});
     CHECK(link.status().state == LinkState::stopped);
     CHECK(link.handle().status() == link.status());
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     CHECK(link.deadline() == never);
 }
 
 TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last connection continue",
           "[link][reentrancy][fault]") {
     ScriptedLink script;
-    Wire wire;
+    TransportState transport;
     Notes notes;
-    Supervisor link{FakeTransport<>{wire}, ScriptedRule{&script}, {}, std::ref(notes)};
+    Supervisor link{FakeTransport<>{transport}, ScriptedRule{&script}, {}, std::ref(notes)};
     const auto run = [&](Duration until) {
         for (int i = 0; i < 10 && link.deadline() <= at(until); ++i) link.advance(at(until));
     };
     link.start();
     run(0s);
-    wire.link.opened();
+    transport.link.opened();
     run(0s);
     SECTION("in a rule") {
         script.reach = [&](const std::string& place) {
@@ -148,21 +148,21 @@ TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last co
         };
     }
     SECTION("in the close") {
-        wire.on_close = [&] { link.stop(); };
+        transport.on_close = [&] { link.stop(); };
     }
     CHECK(link.reconnect_now().granted);
     run(0s);
     CHECK(notes.observed == Observed{"connecting", "connected", "connecting", "stopped"});
-    CHECK(wire.dials == 1);
-    CHECK(wire.live == 1);
+    CHECK(transport.dials == 1);
+    CHECK(transport.live == 1);
     run(10s);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
 }
 
 TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the send has returned",
           "[link][reentrancy][fault]") {
     ScriptedLink script;
-    Wire wire;
+    TransportState transport;
     struct Ends {
         std::function<void()>* act;
         void on_state(const Transition& t) {
@@ -171,40 +171,40 @@ TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the sen
     };
     std::function<void()> end = [] {};
     using S = Supervisor<FakeTransport<>, decltype(doubling()), Ends>;
-    auto link =
-        std::make_unique<S>(FakeTransport<>{wire}, doubling(), SupervisorOptions{}, Ends{&end});
+    auto link = std::make_unique<S>(FakeTransport<>{transport}, doubling(), SupervisorOptions{},
+                                    Ends{&end});
     script.loop.attach(*link);
     link->start();
     script.run(0s);
-    wire.link.opened();
+    transport.link.opened();
     script.run(0s);
-    wire.on_send = [&] { link->stop(); };
+    transport.on_send = [&] { link->stop(); };
     // As any hook may.
     end = [&] { link.reset(); };
     CHECK(link->send("x") == SendResult::sent);
     CHECK(link != nullptr);
     script.run(0s);
     CHECK(link == nullptr);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
 }
 
 TEST_CASE("Supervisor::stop whose hook throws still ends the graceful close in time",
           "[link][reentrancy][fault]") {
     ScriptedLink script;
-    Wire wire;
+    TransportState transport;
     struct Throws {
         void on_state(const Transition& t) {
             if (t.to.state == LinkState::stopped) throw 1;
         }
     };
-    Supervisor link{FakeTransport<>{wire}, doubling(), {}, Throws{}};
+    Supervisor link{FakeTransport<>{transport}, doubling(), {}, Throws{}};
     script.loop.attach(link);
     link.start();
     script.run(0s);
-    wire.link.opened();
+    transport.link.opened();
     script.run(1min);
     CHECK_THROWS_AS(link.stop(), int);
-    CHECK(wire.live == 1);
+    CHECK(transport.live == 1);
     script.run(10s);
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
 }

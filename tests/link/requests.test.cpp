@@ -66,8 +66,8 @@ TEST_CASE("Requests ends a connection whose answers in order are more than the q
     rig.ask("a");
     rig.answer("1");
     // Both arrive in one turn, and must not be given to the question that is asked between them.
-    static_cast<void>(rig.wire.link.received("2"));
-    static_cast<void>(rig.wire.link.received("3"));
+    static_cast<void>(rig.transport.link.received("2"));
+    static_cast<void>(rig.transport.link.received("3"));
     rig.notes.hook = [&](const std::string& what) {
         if (what == "unmatched 2") rig.ask("b", 100s);
     };
@@ -86,8 +86,8 @@ TEST_CASE("Requests ends a connection if its codec throws at a message that may 
     rig.connect();
     rig.ask("a", 100s);
     rig.ask("b", 100s);
-    static_cast<void>(rig.wire.link.received("bad"));
-    static_cast<void>(rig.wire.link.received("for b"));
+    static_cast<void>(rig.transport.link.received("bad"));
+    static_cast<void>(rig.transport.link.received("for b"));
     CHECK_THROWS_AS(rig.run(), std::runtime_error);
     rig.run();
     const Observed seen = rig.notes.take();
@@ -163,7 +163,7 @@ TEMPLATE_TEST_CASE("Requests gives an answer that arrived in time although the d
     RequestsRig<TestType> rig;
     rig.connect();
     const std::string a = std::to_string(rig.ask("a", 1s));
-    static_cast<void>(rig.wire.link.received(a + ":1"));
+    static_cast<void>(rig.transport.link.received(a + ":1"));
     rig.run(rig.now + 10s);
     CHECK(rig.notes.take() == Observed{"a = " + a + ":1"});
 }
@@ -225,8 +225,8 @@ TEST_CASE("Requests accepts the answer by id on the connection on which it sent 
     rig.box->start();
     rig.run(rig.now + 10s);
     rig.notes.take();
-    static_cast<void>(rig.wire.link.received(std::string{answer}));  // before it is open
-    rig.wire.link.opened();
+    static_cast<void>(rig.transport.link.received(std::string{answer}));  // before it is open
+    rig.transport.link.opened();
     rig.run();
     CHECK(rig.notes.take() == Observed{"connected", "unmatched " + answer});
     rig.answer(answer);
@@ -262,7 +262,7 @@ TEST_CASE("Requests lets a question wait for a connection within its deadline",
     rig.run(1s);
     CHECK(rig.notes.take() ==
           Observed{"connecting", "a = timed_out: the question was not sent in time"});
-    rig.wire.link.opened();
+    rig.transport.link.opened();
     rig.run();
     CHECK(rig.sent() == Observed{"b"});
     rig.answer("2");
@@ -280,10 +280,10 @@ TEST_CASE("Requests refuses a question that cannot be sent at once if none may w
     rig.ask("b");
     CHECK(rig.refused("c", 1s) == LinkErrc::requests_full);
     rig.answer("1");
-    rig.wire.answer = SendResult::busy;
+    rig.transport.answer = SendResult::busy;
     CHECK(rig.refused("c", 1s) == LinkErrc::requests_full);
-    rig.wire.answer = SendResult::refused;
-    rig.wire.link.writable();
+    rig.transport.answer = SendResult::refused;
+    rig.transport.link.writable();
     rig.run();
     CHECK(rig.refused("c", 1s) == LinkErrc::message_refused);
     CHECK(rig.box->status().asked == 2);
@@ -313,13 +313,13 @@ TEST_CASE("Requests bounds the questions that wait, and sends them when there is
 TEST_CASE("Requests waits for capacity after busy", "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig;
     rig.connect();
-    rig.wire.answer = SendResult::busy;
+    rig.transport.answer = SendResult::busy;
     rig.ask("a");
     rig.run();
-    rig.wire.answer = SendResult::sent;
+    rig.transport.answer = SendResult::sent;
     rig.run(rig.now + 1ms);
     CHECK(rig.sent().empty());
-    rig.wire.link.writable();
+    rig.transport.link.writable();
     rig.run();
     CHECK(rig.sent() == Observed{"a"});
 }
@@ -402,7 +402,7 @@ TEST_CASE("Requests fails questions that wait when the link has failed", "[link]
     rig.box->start();
     rig.run();
     rig.ask("a", 100s);
-    rig.wire.link.closed({.cause = Cause::permanent});
+    rig.transport.link.closed({.cause = Cause::permanent});
     rig.run();
     CHECK(rig.notes.take() == Observed{"connecting", "failed", "a = permanent"});
     CHECK(rig.refused("b", 1s) == std::errc::not_connected);
@@ -442,7 +442,7 @@ TEMPLATE_TEST_CASE("Requests may be destroyed in every hook and every done",
         };
         rig.box->start();
         rig.run();
-        rig.wire.link.opened();
+        rig.transport.link.opened();
         rig.run();
         std::uint64_t a = 0;
         if (rig.box) a = rig.ask("a", 100s);
@@ -508,7 +508,7 @@ TEST_CASE("Requests lets a done ask, cancel and stop", "[link][requests][unit]")
                                        "b returns", "stopped"});
 }
 
-TEST_CASE("Requests does not hold up a turn for a done that asks and cancels for ever",
+TEST_CASE("Requests ends a turn although a completion asks and cancels without end",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.waiting_max = 3}};
     rig.connect();

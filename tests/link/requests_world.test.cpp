@@ -40,8 +40,8 @@ struct RequestsHistory {
                .sends_max = 1 + static_cast<unsigned>(pick(3)),
                .timeouts_max = static_cast<unsigned>(pick(4))}} {
         // Not only a cut ends a connection: deadlines do, too.
-        rig.wire.on_open = [this](const auto&) {
-            rig.wire.sent.clear();
+        rig.transport.on_open = [this](const auto&) {
+            rig.transport.sent.clear();
             unanswered.clear();
         };
         rig.box->start();
@@ -83,8 +83,8 @@ struct RequestsHistory {
     }
     /// The server receives what was sent.
     void serve() {
-        for (std::string& text : rig.wire.sent) unanswered.push_back(std::move(text));
-        rig.wire.sent.clear();
+        for (std::string& text : rig.transport.sent) unanswered.push_back(std::move(text));
+        rig.transport.sent.clear();
     }
     void answer() {
         serve();
@@ -94,7 +94,7 @@ struct RequestsHistory {
         if (has_ids && pick(4) == 0) rig.answer(unanswered[i] + "!");  // doubled
         unanswered.erase(unanswered.begin() + static_cast<std::ptrdiff_t>(i));
     }
-    void cut() { rig.wire.link.closed(belay_test::lost); }
+    void cut() { rig.transport.link.closed(belay_test::lost); }
     void step() {
         switch (pick(10)) {
             case 0:
@@ -118,13 +118,13 @@ struct RequestsHistory {
                 if (has_ids && pick(3) == 0) rig.answer("5:unknown!");
                 break;
             default:
-                rig.wire.answer = pick(4) == 0 ? SendResult::busy : SendResult::sent;
+                rig.transport.answer = pick(4) == 0 ? SendResult::busy : SendResult::sent;
                 if (pick(40) == 0) rig.box->stop();
                 rig.box->start();
                 break;
         }
-        if (rig.wire.answer == SendResult::sent) rig.wire.link.writable();
-        if (pick(2) == 0) rig.wire.link.opened();
+        if (rig.transport.answer == SendResult::sent) rig.transport.link.writable();
+        if (pick(2) == 0) rig.transport.link.opened();
         rig.run();
     }
     void finish() {

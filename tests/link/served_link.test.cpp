@@ -17,14 +17,14 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
 struct Served {
-    Wire wire;
+    TransportState transport;
     Observed observed;
-    ServedLink<FakeTransport<>> link{FakeTransport<>{wire}, 2, Waker{}, 1};
+    ServedLink<FakeTransport<>> link{FakeTransport<>{transport}, 2, Waker{}, 1};
     void run(Duration now) {
         for (int i = 0; i < 50 && link.deadline() <= at(now); ++i) {
             link.advance(at(now), 3,
@@ -42,9 +42,9 @@ struct BeatingLink {
         REQUIRE(link.deadline() > at(now));
     }
 
-    Wire wire{};
+    TransportState transport{};
     ServedLink<Heartbeat<FakeTransport<>>> link{
-        Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{}, 1};
+        Heartbeat{FakeTransport<>{transport}, {.every = 1s, .dead_after = 3s}}, 10, Waker{}, 1};
 };
 
 /// Does what the test says when it is asked.
@@ -63,14 +63,14 @@ TEST_CASE("ServedLink delivers messages, and reads on when it has capacity",
           "[link][served_link][unit]") {
     Served s;
     CHECK(s.link.deadline() == never);
-    CHECK(receive(s.wire.link, "1") == belay::driver::Post::taken);
-    CHECK(receive(s.wire.link, "2") == belay::driver::Post::taken);
-    CHECK(receive(s.wire.link, "3") == belay::driver::Post::full);
+    CHECK(receive(s.transport.link, "1") == belay::driver::Post::taken);
+    CHECK(receive(s.transport.link, "2") == belay::driver::Post::taken);
+    CHECK(receive(s.transport.link, "3") == belay::driver::Post::full);
     s.run(0s);
     CHECK(s.observed == Observed{"1", "2"});
-    CHECK(s.wire.resumes == 1);
+    CHECK(s.transport.resumes == 1);
     CHECK(s.link.send("x") == SendResult::sent);
-    s.wire.link.writable();
+    s.transport.link.writable();
     s.run(0s);
     CHECK(s.link.take_writable());
     CHECK_FALSE(s.link.take_writable());
@@ -78,15 +78,15 @@ TEST_CASE("ServedLink delivers messages, and reads on when it has capacity",
 
 TEST_CASE("ServedLink may be aborted in every call of its transport",
           "[link][served_link][fault]") {
-    Wire wire;
+    TransportState transport;
     bool existed = false;
     std::function<void()> ends = [] {};
     using Tested = Validated<FakeTransport<>, ActsInCheck>;
-    ServedLink<Tested> link{Tested{FakeTransport<>{wire}, ActsInCheck{&ends}}, 1, Waker{}, 1};
+    ServedLink<Tested> link{Tested{FakeTransport<>{transport}, ActsInCheck{&ends}}, 1, Waker{}, 1};
     const auto abort = [&] {
         link.abort();
         CHECK(link.ended());
-        existed = wire.live == 1;
+        existed = transport.live == 1;
     };
     int messages = 0;
     const auto run = [&] {
@@ -97,50 +97,50 @@ TEST_CASE("ServedLink may be aborted in every call of its transport",
             });
         }
     };
-    wire.link.opened();
+    transport.link.opened();
     run();
     SECTION("its check") {
         ends = abort;
-        receive(wire.link, "yes");
+        receive(transport.link, "yes");
         run();
         CHECK_FALSE(link.opened());
     }
     SECTION("its send") {
-        wire.on_send = abort;
+        transport.on_send = abort;
         CHECK(link.send("x") == SendResult::sent);
-        CHECK(wire.live == 0);
+        CHECK(transport.live == 0);
     }
     SECTION("its send, in a turn") {
-        receive(wire.link, "yes");
+        receive(transport.link, "yes");
         run();
-        wire.on_send = abort;
-        receive(wire.link, "x");
+        transport.on_send = abort;
+        receive(transport.link, "x");
         run();
         CHECK(messages == 1);
     }
     SECTION("its close") {
-        wire.on_close = abort;
+        transport.on_close = abort;
         link.close({.cause = Cause::planned}, 1s);
     }
     SECTION("its resume_reading") {
-        receive(wire.link, "yes");
+        receive(transport.link, "yes");
         run();
-        wire.on_resume = abort;
-        receive(wire.link, "1");
-        receive(wire.link, "2");
+        transport.on_resume = abort;
+        receive(transport.link, "1");
+        receive(transport.link, "2");
         run();
         CHECK(messages == 1);
     }
     CHECK(existed);
     CHECK(link.ended());
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     CHECK(link.send("x") == SendResult::down);
     CHECK(link.deadline() == never);
 }
 
 TEST_CASE("ServedLink bounds messages and output through decorators, where the connection can",
           "[link][served_link][unit]") {
-    Wire a, b, plain;
+    TransportState a, b, plain;
     const HeartbeatOptions beats{.every = 1s, .dead_after = 3s};
     using Parts = Bundle<Heartbeat<FakeTransport<>>, FakeTransport<>>;
     ServedLink<Parts> link{Parts{Heartbeat{FakeTransport<>{a}, beats}, FakeTransport<>{b}}, 2,
@@ -169,9 +169,9 @@ TEST_CASE("ServedLink::has_hung_up reports an end before its messages are proces
           "[link][served_link][unit]") {
     Served s;
     CHECK_FALSE(s.link.has_hung_up());
-    receive(s.wire.link, "unread");
+    receive(s.transport.link, "unread");
     CHECK_FALSE(s.link.has_hung_up());
-    std::thread{[&] { s.wire.link.closed(); }}.join();
+    std::thread{[&] { s.transport.link.closed(); }}.join();
     CHECK(s.link.has_hung_up());
     CHECK_FALSE(s.link.ended());
     s.run(0s);
@@ -181,16 +181,16 @@ TEST_CASE("ServedLink::has_hung_up reports an end before its messages are proces
 
 TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {
     Served s;
-    receive(s.wire.link, "last");
-    s.wire.link.closed({.cause = Cause::timed_out});
-    receive(s.wire.link, "after");
+    receive(s.transport.link, "last");
+    s.transport.link.closed({.cause = Cause::timed_out});
+    receive(s.transport.link, "after");
     s.run(0s);
     CHECK(s.observed == Observed{"last"});
     CHECK(s.link.ended());
     CHECK(s.link.failure().cause == Cause::timed_out);
-    CHECK(s.wire.live == 0);
+    CHECK(s.transport.live == 0);
     CHECK(s.link.send("x") == SendResult::down);
-    CHECK(receive(s.wire.link, "x") == belay::driver::Post::gone);
+    CHECK(receive(s.transport.link, "x") == belay::driver::Post::gone);
     CHECK(s.link.deadline() == never);
 }
 
@@ -200,13 +200,13 @@ TEST_CASE("ServedLink::close gives the peer limited time", "[link][served_link][
     s.link.advance(at(1s), 3, [](std::string, Lane) {});
     s.link.close({.cause = Cause::protocol}, 2s);
     CHECK(s.link.closing());
-    CHECK(s.wire.log.back() == "close");
+    CHECK(s.transport.log.back() == "close");
     CHECK(s.link.send("x") == SendResult::down);
-    receive(s.wire.link, "ignored");
+    receive(s.transport.link, "ignored");
     s.run(2s);
     CHECK_FALSE(s.link.ended());
     SECTION("the peer's close ends it") {
-        s.wire.link.closed();
+        s.transport.link.closed();
         s.run(2s);
     }
     SECTION("its limit ends it") { s.run(3s); }
@@ -219,28 +219,28 @@ TEST_CASE("ServedLink is idle while it closes the connection of a peer with reje
     Served s;
     s.run(1s);
     s.link.advance(at(1s), 3, [](std::string, Lane) {});
-    receive(s.wire.link, "1");
-    receive(s.wire.link, "2");
-    CHECK(receive(s.wire.link, "3") == belay::driver::Post::full);
+    receive(s.transport.link, "1");
+    receive(s.transport.link, "2");
+    CHECK(receive(s.transport.link, "3") == belay::driver::Post::full);
     s.link.close({.cause = Cause::protocol}, 2s);
-    CHECK(receive(s.wire.link, "4") == belay::driver::Post::gone);
+    CHECK(receive(s.transport.link, "4") == belay::driver::Post::gone);
     s.run(2s);  // and does not spin
     CHECK(s.link.deadline() == at(3s));
-    CHECK(s.wire.resumes == 0);
+    CHECK(s.transport.resumes == 0);
     CHECK(s.observed.empty());
-    s.wire.link.closed();
+    s.transport.link.closed();
     s.run(2s);
     CHECK(s.link.ended());
 }
 
 TEST_CASE_METHOD(BeatingLink, "ServedLink runs no timers of decorators while it closes",
                  "[link][served_link][unit]") {
-    wire.link.opened();
+    transport.link.opened();
     run(0s);
-    CHECK(wire.pings == 1);
+    CHECK(transport.pings == 1);
     link.close({}, 10s);
     run(5s);
-    CHECK(wire.pings == 1);
+    CHECK(transport.pings == 1);
     CHECK_FALSE(link.ended());
     run(10s);
     CHECK(link.ended());
@@ -249,8 +249,8 @@ TEST_CASE_METHOD(BeatingLink, "ServedLink runs no timers of decorators while it 
 TEST_CASE("ServedLink may be closed or aborted while it delivers a message",
           "[link][served_link][fault]") {
     Served s;
-    receive(s.wire.link, "1");
-    receive(s.wire.link, "2");
+    receive(s.transport.link, "1");
+    receive(s.transport.link, "2");
     const bool abort = GENERATE(true, false);
     s.link.advance(at(0s), 3, [&](std::string m, Lane) {
         s.observed.push_back(m);
@@ -262,13 +262,14 @@ TEST_CASE("ServedLink may be closed or aborted while it delivers a message",
     });
     s.run(0s);
     CHECK(s.observed == Observed{"1"});
-    CHECK(s.wire.live == 0);
+    CHECK(s.transport.live == 0);
 }
 
 TEST_CASE("ServedLink in a machine group wakes its own entry, also when it is ended from outside",
           "[link][served_link][unit]") {
     struct Child {
-        explicit Child(Wire& wire) : link{FakeTransport<>{wire}, 2, Waker{}, 1} {}
+        explicit Child(TransportState& transport)
+            : link{FakeTransport<>{transport}, 2, Waker{}, 1} {}
         void attach(Waker w) { link.attach(std::move(w)); }
         [[nodiscard]] Instant deadline() const noexcept { return link.deadline(); }
         void advance(Instant now) {
@@ -278,17 +279,17 @@ TEST_CASE("ServedLink in a machine group wakes its own entry, also when it is en
         ServedLink<FakeTransport<>> link;
         int turns = 0;
     };
-    Wire wires[2];
+    TransportState transports[2];
     belay::driver::MachineGroup group;
     group.attach(Waker{});
-    auto a = group.make<Child>(wires[0]);
-    auto b = group.make<Child>(wires[1]);
+    auto a = group.make<Child>(transports[0]);
+    auto b = group.make<Child>(transports[1]);
     const auto run = [&](Duration now) {
         while (group.deadline() <= at(now)) REQUIRE(group.advance(at(now)));
     };
     run(0s);
     CHECK(a->turns + b->turns == 0);
-    receive(wires[0].link, "1");
+    receive(transports[0].link, "1");
     run(0s);
     CHECK(a->turns == 1);
     CHECK(b->turns == 0);
@@ -303,11 +304,11 @@ TEST_CASE("ServedLink in a machine group wakes its own entry, also when it is en
 
 TEST_CASE_METHOD(BeatingLink, "ServedLink runs the timers of its decorators",
                  "[link][served_link][unit]") {
-    wire.link.opened();
+    transport.link.opened();
     run(0s);
-    CHECK(wire.pings == 1);
+    CHECK(transport.pings == 1);
     run(1s);
-    CHECK(wire.pings == 2);
+    CHECK(transport.pings == 2);
     run(3s);
     CHECK(link.ended());
     CHECK(link.failure().error() == LinkErrc::heartbeat_lost);

@@ -9,7 +9,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 using Kind = Connectivity::Kind;
 
 static_assert(to_string(LinkState::blocked_auth) == "blocked_auth");
@@ -21,15 +21,15 @@ static_assert(to_string(static_cast<Connectivity::Kind>(3)) == "unknown");
 namespace {
 
 struct Viewed {
-    Wire wire;
-    LinkRig<FakeTransport<>> rig{FakeTransport<>{wire}};
+    TransportState transport;
+    LinkRig<FakeTransport<>> rig{FakeTransport<>{transport}};
     [[nodiscard]] Connectivity view() const { return connectivity(rig.link.status()); }
     void fail(Duration now) {
-        wire.link.closed({.cause = Cause::refused});
+        transport.link.closed({.cause = Cause::refused});
         rig.run(now);
     }
     void connect(Duration now) {
-        wire.link.opened();
+        transport.link.opened();
         rig.run(now);
     }
 };

@@ -27,7 +27,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::at;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -53,10 +53,10 @@ auto policy() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
 
 template <bool Full = true>
 struct Rig {
-    Wire wire;
+    TransportState transport;
     HookedNotes notes;
     Supervisor<FakeTransport<Full>, decltype(policy()), std::reference_wrapper<HookedNotes>> link{
-        FakeTransport<Full>{wire}, policy(), {}, std::ref(notes)};
+        FakeTransport<Full>{transport}, policy(), {}, std::ref(notes)};
 
     /// Advances until nothing is due any more at `now`.
     void run(Duration now) {
@@ -66,7 +66,7 @@ struct Rig {
     void connect() {
         link.start();
         run(0s);
-        wire.link.opened();
+        transport.link.opened();
         run(0s);
         REQUIRE(link.status().state == LinkState::connected);
     }
@@ -80,23 +80,23 @@ TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][superv
     CHECK(rig.link.deadline() == never);
     rig.connect();
     CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected"});
-    rig.wire.link.closed(Failure{.cause = Cause::lost});
+    rig.transport.link.closed(Failure{.cause = Cause::lost});
     rig.run(1s);
     CHECK(rig.link.status().state == LinkState::cooldown);
     CHECK(rig.link.status().retry_at == at(2s));
-    CHECK(rig.wire.live == 0);
+    CHECK(rig.transport.live == 0);
     rig.run(2s);
-    CHECK(rig.wire.dials == 2);
-    CHECK(rig.wire.most_live == 1);
+    CHECK(rig.transport.dials == 2);
+    CHECK(rig.transport.most_live == 1);
 }
 
 TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let through",
           "[link][supervisor][regression]") {
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
-    Wire wire;
+    TransportState transport;
     HookedNotes notes;
-    Supervisor link{FakeTransport<>{wire}, Policy{policy(), Shared{breaker}, MaxElapsed{30s}},
+    Supervisor link{FakeTransport<>{transport}, Policy{policy(), Shared{breaker}, MaxElapsed{30s}},
                     SupervisorOptions{}, std::ref(notes)};
     link.start();
     Instant now = at(0s);
@@ -107,7 +107,7 @@ TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let
     // It asks again after 1 s to 2 s.
     CHECK(now <= at(30s));
     CHECK(now > at(28s));
-    CHECK(wire.dials == 0);
+    CHECK(transport.dials == 0);
     CHECK(link.status().decided_by == "MaxElapsed");
     CHECK(notes.observed.front() == "suspended");
     CHECK(notes.observed.back() == "failed");
@@ -116,7 +116,7 @@ TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let
 TEST_CASE("Supervisor queues the events that a transport reports inside open",
           "[link][supervisor][unit]") {
     Rig<> rig;
-    rig.wire.on_open = [](Link<std::string> link) {
+    rig.transport.on_open = [](Link<std::string> link) {
         std::string m = "hello";
         CHECK(link.opened() == belay::driver::Post::taken);
         CHECK(link.received(std::move(m)) == belay::driver::Post::taken);
@@ -130,23 +130,23 @@ TEST_CASE("Supervisor queues the events that a transport reports inside open",
 
 TEST_CASE("Supervisor survives a million synchronous failures without growing the stack",
           "[link][supervisor][property]") {
-    Wire wire;
-    wire.on_open = [](Link<std::string> link) { link.closed(); };
-    wire.log.reserve(2'100'000);
-    Supervisor link{FakeTransport<>{wire}, Policy{Backoff{NoJitter{}, Cap{1ns}, 1ns}}};
+    TransportState transport;
+    transport.on_open = [](Link<std::string> link) { link.closed(); };
+    transport.log.reserve(2'100'000);
+    Supervisor link{FakeTransport<>{transport}, Policy{Backoff{NoJitter{}, Cap{1ns}, 1ns}}};
     link.start();
-    for (Instant now{}; wire.dials < 1'000'000; now += 1ns) link.advance(now);
-    CHECK(wire.most_live == 1);
+    for (Instant now{}; transport.dials < 1'000'000; now += 1ns) link.advance(now);
+    CHECK(transport.most_live == 1);
 }
 
 TEST_CASE("Supervisor ignores events of an earlier epoch", "[link][supervisor][unit]") {
     Rig<> rig;
     rig.connect();
-    const Link<std::string> old = rig.wire.link;
+    const Link<std::string> old = rig.transport.link;
     old.closed();
     rig.run(0s);
     rig.run(1s);
-    rig.wire.link.opened();
+    rig.transport.link.opened();
     rig.run(1s);
     rig.notes.observed.clear();
     std::string m = "stale";
@@ -166,15 +166,15 @@ TEST_CASE("Supervisor::stop outside a turn has called all hooks when it returns"
     CHECK(rig.notes.observed.back() == "stopped");
     CHECK(rig.link.status().state == LinkState::stopped);
     CHECK(rig.link.send("x") == SendResult::down);
-    // The goodbye is under way, bounded by the linger.
-    CHECK(rig.wire.log.back() == "close");
+    // The graceful close is under way, bounded by the linger.
+    CHECK(rig.transport.log.back() == "close");
     CHECK(rig.link.deadline() == at(2s));
     SECTION("and the peer's close ends the linger") {
-        CHECK(rig.wire.link.closed() == belay::driver::Post::taken);
+        CHECK(rig.transport.link.closed() == belay::driver::Post::taken);
         rig.run(1s);
     }
     SECTION("and its limit ends it") { rig.run(2s); }
-    CHECK(rig.wire.live == 0);
+    CHECK(rig.transport.live == 0);
     CHECK(rig.notes.observed.back() == "stopped");
 }
 
@@ -190,8 +190,8 @@ TEST_CASE("Supervisor::stop inside a hook acts at once, and is reported after th
     };
     rig.connect();
     std::string a = "a", b = "b";
-    static_cast<void>(rig.wire.link.received(std::move(a)));
-    static_cast<void>(rig.wire.link.received(std::move(b)));
+    static_cast<void>(rig.transport.link.received(std::move(a)));
+    static_cast<void>(rig.transport.link.received(std::move(b)));
     rig.run(1s);
     CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected", "message a", "stopped"});
 }
@@ -205,12 +205,12 @@ TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
     };
     rig.connect();
     std::string a = "a";
-    static_cast<void>(rig.wire.link.received(std::move(a)));
+    static_cast<void>(rig.transport.link.received(std::move(a)));
     rig.run(1s);
     CHECK(rig.notes.observed ==
           Rig<>::Observed{"connecting", "connected", "message a", "stopped", "connecting"});
-    CHECK(rig.wire.dials == 2);
-    CHECK(rig.wire.live == 1);
+    CHECK(rig.transport.dials == 2);
+    CHECK(rig.transport.live == 1);
 }
 
 TEST_CASE("Supervisor::stop cancels a start that was not carried out yet",
@@ -220,7 +220,7 @@ TEST_CASE("Supervisor::stop cancels a start that was not carried out yet",
     rig.link.stop();
     rig.run(1s);
     CHECK(rig.notes.observed.empty());
-    CHECK(rig.wire.dials == 0);
+    CHECK(rig.transport.dials == 0);
 }
 
 TEST_CASE("Supervisor keeps a gate shut through stop and start", "[link][supervisor][unit]") {
@@ -230,7 +230,7 @@ TEST_CASE("Supervisor keeps a gate shut through stop and start", "[link][supervi
     rig.link.start();
     rig.run(1s);
     CHECK(rig.notes.observed == Rig<>::Observed{"offline"});
-    CHECK(rig.wire.dials == 0);
+    CHECK(rig.transport.dials == 0);
 }
 
 TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault]") {
@@ -240,11 +240,11 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
     };
     for (const std::string at_what :
          {"connecting", "connected", "message", "cooldown", "stopped"}) {
-        Wire wire;
+        TransportState transport;
         HookedNotes notes;
         using S =
             Supervisor<FakeTransport<>, decltype(policy()), std::reference_wrapper<HookedNotes>>;
-        auto link = std::make_unique<S>(FakeTransport<>{wire}, policy(), SupervisorOptions{},
+        auto link = std::make_unique<S>(FakeTransport<>{transport}, policy(), SupervisorOptions{},
                                         std::ref(notes));
         notes.hook = [&](LinkState s) {
             if (to_string(s) == at_what) link.reset();
@@ -257,17 +257,17 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
             if (link) link->advance(at(0s));
         };
         step([&] { link->start(); });
-        step([&] { wire.link.opened(); });
+        step([&] { transport.link.opened(); });
         step([&] {
             std::string m = "m";
-            static_cast<void>(wire.link.received(std::move(m)));
+            static_cast<void>(transport.link.received(std::move(m)));
         });
         if (at_what == "stopped") step([&] { link->stop(); });
-        step([&] { wire.link.closed(); });
+        step([&] { transport.link.closed(); });
         INFO(at_what);
         CHECK(link == nullptr);
-        CHECK(wire.live == 0);
-        CHECK(wire.link.closed() == belay::driver::Post::gone);
+        CHECK(transport.live == 0);
+        CHECK(transport.link.closed() == belay::driver::Post::gone);
     }
 }
 
@@ -283,8 +283,8 @@ TEST_CASE("Supervisor is consistent after a hook has thrown", "[link][supervisor
     rig.link.start();
     rig.run(0s);
     std::string m = "early";
-    static_cast<void>(rig.wire.link.received(std::move(m)));
-    rig.wire.link.opened();
+    static_cast<void>(rig.transport.link.received(std::move(m)));
+    rig.transport.link.opened();
     CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
     CHECK(rig.link.deadline() == always);
     rig.run(0s);
@@ -294,9 +294,9 @@ TEST_CASE("Supervisor is consistent after a hook has thrown", "[link][supervisor
 TEST_CASE("Supervisor counts an open that throws as a failed attempt",
           "[link][supervisor][fault]") {
     Rig<> rig;
-    rig.wire.on_open = [&](Link<std::string>) {
-        if (rig.wire.dials == 1) {
-            --rig.wire.live;  // its destructor will not run
+    rig.transport.on_open = [&](Link<std::string>) {
+        if (rig.transport.dials == 1) {
+            --rig.transport.live;  // its destructor will not run
             throw std::runtime_error{"open"};
         }
     };
@@ -306,15 +306,15 @@ TEST_CASE("Supervisor counts an open that throws as a failed attempt",
     CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "cooldown"});
     CHECK(rig.link.status().failure.error() == LinkErrc::open_threw);
     rig.run(1s);
-    CHECK(rig.wire.dials == 2);
+    CHECK(rig.transport.dials == 2);
 }
 
 TEST_CASE("Supervisor reports the worst of two failures of one turn, once",
           "[link][supervisor][unit]") {
     Rig<> rig;
     rig.connect();
-    rig.wire.link.closed(Failure{.cause = Cause::lost});
-    rig.wire.link.child(0, 1).closed(Failure{.cause = Cause::unauthorized});
+    rig.transport.link.closed(Failure{.cause = Cause::lost});
+    rig.transport.link.child(0, 1).closed(Failure{.cause = Cause::unauthorized});
     rig.run(0s);
     CHECK(rig.link.status().state == LinkState::blocked_auth);
     CHECK(rig.link.status().attempt == 1);
@@ -325,25 +325,25 @@ TEST_CASE("Supervisor reports the worst of two failures of one turn, once",
 
 TEST_CASE("Supervisor rejects messages above its limit, and resumes reading when it has capacity",
           "[link][supervisor][unit]") {
-    Wire wire;
+    TransportState transport;
     HookedNotes notes;
-    Supervisor link{FakeTransport<>{wire}, policy(), {.messages_max = 2}, std::ref(notes)};
+    Supervisor link{FakeTransport<>{transport}, policy(), {.messages_max = 2}, std::ref(notes)};
     link.start();
     link.advance(at(0s));
-    wire.link.opened();
+    transport.link.opened();
     link.advance(at(0s));
     std::string m = "1";
-    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
+    CHECK(transport.link.received(std::move(m)) == belay::driver::Post::taken);
     m = "2";
-    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
+    CHECK(transport.link.received(std::move(m)) == belay::driver::Post::taken);
     m = "3";
-    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::full);
-    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::full);
+    CHECK(transport.link.received(std::move(m)) == belay::driver::Post::full);
+    CHECK(transport.link.received(std::move(m)) == belay::driver::Post::full);
     CHECK(m == "3");
     link.advance(at(0s));
     link.advance(at(0s));
-    CHECK(wire.resumes == 1);
-    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
+    CHECK(transport.resumes == 1);
+    CHECK(transport.link.received(std::move(m)) == belay::driver::Post::taken);
 }
 
 TEST_CASE("Supervisor returns posted messages that could not be sent by on_unsent",
@@ -355,12 +355,12 @@ TEST_CASE("Supervisor returns posted messages that could not be sent by on_unsen
     CHECK(rig.notes.observed == Rig<>::Observed{"unsent lost"});
     handle.start();
     rig.run(0s);
-    rig.wire.link.opened();
+    rig.transport.link.opened();
     rig.run(0s);
     CHECK(handle.status().state == LinkState::connected);
     CHECK(handle.post("kept") == belay::driver::Post::taken);
     rig.run(0s);
-    CHECK(rig.wire.sent == std::vector<std::string>{"kept"});
+    CHECK(rig.transport.sent == std::vector<std::string>{"kept"});
 }
 
 TEST_CASE("Supervisor::report_unhealthy is a failure like any other", "[link][supervisor][unit]") {
@@ -380,17 +380,17 @@ TEST_CASE("Supervisor::report_unhealthy lets sent bytes leave, until the next at
     SECTION("the peer closes, too") {
         rig.run(0s);
         CHECK(rig.link.status().state == LinkState::cooldown);
-        CHECK(rig.wire.log.back() == "close");
-        CHECK(rig.wire.live == 1);
-        rig.wire.link.closed();
+        CHECK(rig.transport.log.back() == "close");
+        CHECK(rig.transport.live == 1);
+        rig.transport.link.closed();
         rig.run(0s);
-        CHECK(rig.wire.live == 0);
+        CHECK(rig.transport.live == 0);
     }
     SECTION("the next attempt ends it") {
         rig.run(0s);
         rig.run(1s);
-        CHECK(rig.wire.log == std::vector<std::string>{"open", "close", "destroy", "open"});
-        CHECK(rig.wire.most_live == 1);
+        CHECK(rig.transport.log == std::vector<std::string>{"open", "close", "destroy", "open"});
+        CHECK(rig.transport.most_live == 1);
     }
     SECTION("a second report, and a stop, do not interrupt the close") {
         rig.link.report_unhealthy();
@@ -399,13 +399,13 @@ TEST_CASE("Supervisor::report_unhealthy lets sent bytes leave, until the next at
             rig.link.stop();
             rig.run(0s);
         }
-        CHECK(rig.wire.log.back() == "close");
-        CHECK(rig.wire.live == 1);
+        CHECK(rig.transport.log.back() == "close");
+        CHECK(rig.transport.live == 1);
     }
     SECTION("a connection that has ended already is not closed again") {
-        rig.wire.link.closed();
+        rig.transport.link.closed();
         rig.run(0s);
-        CHECK(rig.wire.log == std::vector<std::string>{"open", "destroy"});
+        CHECK(rig.transport.log == std::vector<std::string>{"open", "destroy"});
     }
 }
 
@@ -413,7 +413,7 @@ TEST_CASE("Supervisor ignores repeated events of a transport", "[link][superviso
     Rig<> rig;
     rig.link.start();
     rig.run(0s);
-    for (int i = 0; i < 100000; ++i) rig.wire.link.opened();
+    for (int i = 0; i < 100000; ++i) rig.transport.link.opened();
     rig.link.advance(at(0s));
     rig.link.advance(at(0s));
     CHECK(rig.link.deadline() > at(0s));
@@ -426,7 +426,7 @@ TEST_CASE("Handles and links outlive their supervisor", "[link][supervisor][faul
         Rig<> rig;
         rig.connect();
         handle = rig.link.handle();
-        link = rig.wire.link;
+        link = rig.transport.link;
     }
     CHECK(handle.start() == belay::driver::Post::gone);
     CHECK(handle.post("x") == belay::driver::Post::gone);
@@ -437,22 +437,22 @@ TEST_CASE("Supervisor::report_unhealthy without a connection does not affect a l
           "[link][supervisor][regression]") {
     Rig<> rig;
     rig.connect();
-    rig.wire.link.closed();
+    rig.transport.link.closed();
     rig.run(0s);
     REQUIRE(rig.link.status().state == LinkState::cooldown);
     static_cast<void>(rig.link.reconnect_now());
     rig.link.report_unhealthy();
     rig.run(0s);
     CHECK(rig.link.status().state == LinkState::connecting);
-    CHECK(rig.wire.live == 1);
+    CHECK(rig.transport.live == 1);
 }
 
 TEST_CASE("Supervisor is not connected by an open that reported opened and then threw",
           "[link][supervisor][regression]") {
     Rig<> rig;
-    rig.wire.on_open = [&](Link<std::string> link) {
+    rig.transport.on_open = [&](Link<std::string> link) {
         link.opened();
-        --rig.wire.live;
+        --rig.transport.live;
         throw std::runtime_error{"open"};
     };
     rig.notes.hook = [&](LinkState s) {
@@ -474,9 +474,9 @@ TEST_CASE("Supervisor returns the policy's permits when it is destroyed",
         void abandoned(Turn&) noexcept { --*held; }
     };
     int held = 0;
-    Wire wire;
+    TransportState transport;
     {
-        Supervisor link{FakeTransport<>{wire}, Permit{&held}};
+        Supervisor link{FakeTransport<>{transport}, Permit{&held}};
         link.start();
         link.advance(at(0s));
         CHECK(held == 1);
@@ -488,10 +488,10 @@ TEST_CASE("Supervisor::stop does not linger for a connection that has ended alre
           "[link][supervisor][regression]") {
     Rig<> rig;
     rig.connect();
-    rig.wire.link.closed();
+    rig.transport.link.closed();
     rig.link.stop();
     rig.run(0s);
-    CHECK(rig.wire.live == 0);
+    CHECK(rig.transport.live == 0);
     CHECK(rig.link.deadline() == never);
     CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected", "stopped"});
 }
@@ -501,7 +501,7 @@ TEST_CASE("Supervisor with a late driver accepts events that arrived before the 
     Rig<> rig;
     rig.link.start();
     rig.run(0s);
-    rig.wire.link.opened();
+    rig.transport.link.opened();
     rig.run(1h);  // the attempt's limit was 30 s
     CHECK(rig.link.status().state == LinkState::connected);
 }
@@ -509,11 +509,11 @@ TEST_CASE("Supervisor with a late driver accepts events that arrived before the 
 TEST_CASE("Supervisor::stop in open destroys the connection that it returned",
           "[link][supervisor][fault]") {
     Rig<> rig;
-    rig.wire.on_open = [&](Link<std::string>) { rig.link.stop(); };
+    rig.transport.on_open = [&](Link<std::string>) { rig.link.stop(); };
     rig.link.start();
     rig.run(0s);
     CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "stopped"});
-    CHECK(rig.wire.live == 0);
+    CHECK(rig.transport.live == 0);
 }
 
 TEST_CASE("Supervisor::stop in close is reported last, and no dial follows it",
@@ -521,7 +521,7 @@ TEST_CASE("Supervisor::stop in close is reported last, and no dial follows it",
     Rig<> rig;
     rig.connect();
     rig.notes.observed.clear();
-    rig.wire.on_close = [&] { rig.link.stop(); };
+    rig.transport.on_close = [&] { rig.link.stop(); };
     SECTION("of a connection that is replaced") {
         CHECK(rig.link.reconnect_now().granted);
         rig.run(0s);
@@ -539,9 +539,9 @@ TEST_CASE("Supervisor::stop in close is reported last, and no dial follows it",
     }
     CHECK(rig.link.handle().status() == rig.link.status());
     CHECK(rig.link.status().state == LinkState::stopped);
-    CHECK(rig.wire.dials == 1);
+    CHECK(rig.transport.dials == 1);
     rig.run(10s);
-    CHECK(rig.wire.live == 0);
+    CHECK(rig.transport.live == 0);
 }
 
 TEST_CASE("Supervisor::stop in send closes gracefully, if the connection can",
@@ -549,15 +549,15 @@ TEST_CASE("Supervisor::stop in send closes gracefully, if the connection can",
     Rig<> rig;
     rig.connect();
     rig.notes.observed.clear();
-    rig.wire.on_send = [&] { rig.link.stop(); };
+    rig.transport.on_send = [&] { rig.link.stop(); };
     CHECK(rig.link.send("x") == SendResult::sent);
-    CHECK(rig.wire.log == Rig<>::Observed{"open", "close"});
+    CHECK(rig.transport.log == Rig<>::Observed{"open", "close"});
     CHECK(rig.link.status().state == LinkState::stopped);
     rig.run(0s);
     CHECK(rig.notes.observed == Rig<>::Observed{"stopped"});
-    CHECK(rig.wire.live == 1);
+    CHECK(rig.transport.live == 1);
     rig.run(10s);
-    CHECK(rig.wire.live == 0);
+    CHECK(rig.transport.live == 0);
 }
 
 TEST_CASE("Supervisor::stop in send ends the connection when its call has returned",
@@ -566,15 +566,15 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
     rig.connect();
     rig.notes.observed.clear();
     bool existed = false;
-    rig.wire.on_send = [&] {
+    rig.transport.on_send = [&] {
         rig.link.stop();
-        existed = rig.wire.live == 1;
+        existed = rig.transport.live == 1;
     };
     SECTION("outside of a turn") {
         static_cast<void>(rig.link.send("x"));
         CHECK(existed);
         // Nothing is awaited: a turn might be far away.
-        CHECK(rig.wire.live == 0);
+        CHECK(rig.transport.live == 0);
         // A hook might destroy what still runs.
         CHECK(rig.notes.observed.empty());
         rig.run(0s);
@@ -585,7 +585,7 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
             static_cast<void>(rig.link.send("x"));
             rig.notes.observed.emplace_back("sent");
         };
-        CHECK(rig.wire.link.received("m") == belay::driver::Post::taken);
+        CHECK(rig.transport.link.received("m") == belay::driver::Post::taken);
         rig.run(0s);
         CHECK(existed);
         CHECK(rig.notes.observed == std::vector<std::string>{"message m", "sent", "stopped"});
@@ -596,29 +596,29 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
         CHECK(existed);
         CHECK(rig.notes.observed == std::vector<std::string>{"stopped"});
     }
-    CHECK(rig.wire.live == 0);
-    CHECK(rig.wire.sent == std::vector<std::string>{"x"});
+    CHECK(rig.transport.live == 0);
+    CHECK(rig.transport.sent == std::vector<std::string>{"x"});
     CHECK(rig.link.deadline() == never);
 }
 
 TEST_CASE("Supervisor::stop in resume_reading is reported in the next turn, which is due at once",
           "[link][supervisor][fault]") {
-    Wire wire;
+    TransportState transport;
     HookedNotes notes;
-    Supervisor link{FakeTransport<>{wire}, policy(), SupervisorOptions{.messages_max = 1},
+    Supervisor link{FakeTransport<>{transport}, policy(), SupervisorOptions{.messages_max = 1},
                     std::ref(notes)};
     link.start();
     link.advance(at(0s));
-    wire.link.opened();
+    transport.link.opened();
     link.advance(at(0s));
-    CHECK(wire.link.received("a") == belay::driver::Post::taken);
-    CHECK(wire.link.received("b") == belay::driver::Post::full);
-    wire.on_resume = [&] { link.stop(); };
+    CHECK(transport.link.received("a") == belay::driver::Post::taken);
+    CHECK(transport.link.received("b") == belay::driver::Post::full);
+    transport.on_resume = [&] { link.stop(); };
     notes.observed.clear();
     for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
     CHECK(notes.observed == std::vector<std::string>{"message a", "stopped"});
-    CHECK(wire.resumes == 1);
-    CHECK(wire.live == 0);
+    CHECK(transport.resumes == 1);
+    CHECK(transport.live == 0);
     CHECK(link.deadline() == never);
 }
 
@@ -627,7 +627,7 @@ TEST_CASE("Supervisor reports a stop() in a close although the hook before it th
     Rig<> rig;
     rig.connect();
     rig.notes.observed.clear();
-    rig.wire.on_close = [&] { rig.link.stop(); };
+    rig.transport.on_close = [&] { rig.link.stop(); };
     rig.notes.hook = [](LinkState state) {
         if (state != LinkState::stopped) throw 1;
     };
@@ -637,32 +637,33 @@ TEST_CASE("Supervisor reports a stop() in a close although the hook before it th
     rig.link.stop();
     rig.link.start();
     rig.notes.hook = {};
-    rig.wire.on_close = {};
+    rig.transport.on_close = {};
     rig.run(0s);
     CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "stopped", "connecting"});
-    CHECK(rig.wire.dials == 2);
-    CHECK(rig.wire.live == 1);
+    CHECK(rig.transport.dials == 2);
+    CHECK(rig.transport.live == 1);
 }
 
 TEST_CASE("Supervisor aborts on a budget of 0 events, and on advance() in a hook",
           "[link][supervisor][unit]") {
     using belay_test::aborts_with;
     CHECK(aborts_with([] {
-              Wire wire;
-              Supervisor link{FakeTransport<>{wire}, policy(), {.events_per_turn_max = 0}};
+              TransportState transport;
+              Supervisor link{FakeTransport<>{transport}, policy(), {.events_per_turn_max = 0}};
           }).find("events_per_turn_max must be > 0") != std::string::npos);
     // No limit is no 0: every message would be refused, for ever.
     CHECK(aborts_with([] {
-              Wire wire;
-              Supervisor link{FakeTransport<>{wire}, policy(), {.messages_max = 0}};
+              TransportState transport;
+              Supervisor link{FakeTransport<>{transport}, policy(), {.messages_max = 0}};
           }).find("messages_max and") != std::string::npos);
     CHECK(aborts_with([] {
-              Wire wire;
-              Supervisor link{FakeTransport<>{wire}, policy(), {.linger_max = -1ns}};
+              TransportState transport;
+              Supervisor link{FakeTransport<>{transport}, policy(), {.linger_max = -1ns}};
           }).find("linger_max must be >= 0ns") != std::string::npos);
     CHECK(aborts_with([] {
-              Wire wire;
-              Supervisor link{FakeTransport<>{wire}, policy(), {.core = {.settle_within = -1ns}}};
+              TransportState transport;
+              Supervisor link{
+                  FakeTransport<>{transport}, policy(), {.core = {.settle_within = -1ns}}};
           }).find("SupervisorCoreOptions: durations must be >= 0ns") != std::string::npos);
     CHECK(aborts_with([] {
               Rig<> rig;
@@ -677,9 +678,9 @@ TEST_CASE("Supervisor prints a line at its end if it got commands, and was never
     using S = Supervisor<FakeTransport<>, decltype(policy()), NoObserver>;
     const auto printed = [](auto use) {
         return belay_test::prints_to_stderr([&] {
-            Wire wire;
+            TransportState transport;
             ManualLoop loop;
-            S link{FakeTransport<>{wire}, policy()};
+            S link{FakeTransport<>{transport}, policy()};
             use(link, loop);
         });
     };
@@ -712,10 +713,10 @@ TEST_CASE("Supervisor prints a line at its end if it got commands, and was never
 TEST_CASE("Supervisor aborts when it is destroyed inside a transport",
           "[link][supervisor][fault]") {
     CHECK(belay_test::aborts_with([] {
-              Wire wire;
+              TransportState transport;
               using S = Supervisor<FakeTransport<>, decltype(policy()), NoObserver>;
-              auto link = std::make_unique<S>(FakeTransport<>{wire}, policy());
-              wire.on_open = [&](Link<std::string>) { link.reset(); };
+              auto link = std::make_unique<S>(FakeTransport<>{transport}, policy());
+              transport.on_open = [&](Link<std::string>) { link.reset(); };
               link->start();
               link->advance(at(0s));
           }).find("a transport, a check or a rule must not destroy it") != std::string::npos);

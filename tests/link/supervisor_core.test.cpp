@@ -300,7 +300,7 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time while a gate is shut",
     CHECK(step(refused) == LinkState::cooldown);
 }
 
-TEST_CASE("SupervisorCore counts a connection that falls before it is stable as a failed attempt",
+TEST_CASE("SupervisorCore counts a connection that ends before it is stable as a failed attempt",
           "[link][supervisor_core][unit]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
     Random bits{Seed{1}};
@@ -324,7 +324,7 @@ TEST_CASE("SupervisorCore counts a connection that falls before it is stable as 
     CHECK(falls_after(0s) == 2s);
 }
 
-TEST_CASE("SupervisorCore measures stability from the validation, whatever happens meanwhile",
+TEST_CASE("SupervisorCore measures stability from the validation; later inputs do not restart it",
           "[link][supervisor_core][unit]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
     Random bits{Seed{1}};

@@ -11,11 +11,11 @@ using namespace std::chrono_literals;
 using belay_test::Collected;
 
 TEST_CASE("visit_metrics passes the state of a Supervisor", "[link][metrics][unit]") {
-    belay_test::Wire wire;
-    belay_test::LinkRig rig{belay_test::FakeTransport<>{wire}};
+    belay_test::TransportState transport;
+    belay_test::LinkRig rig{belay_test::FakeTransport<>{transport}};
     CHECK(Collected{rig.link}["supervisor.state.stopped"] == 1);
     rig.start();
-    wire.link.closed({.cause = Cause::refused});
+    transport.link.closed({.cause = Cause::refused});
     rig.run(0s);
     const Collected waits{rig.link};
     CHECK(waits["supervisor.state.cooldown"] == 1);
@@ -23,7 +23,7 @@ TEST_CASE("visit_metrics passes the state of a Supervisor", "[link][metrics][uni
     CHECK(waits["supervisor.last_failure.refused"] == 1);
     CHECK(waits["supervisor.attempt"] == 1);
     rig.run(10s);
-    wire.link.opened();
+    transport.link.opened();
     rig.run(10s);
     const Collected connected{rig.link.status()};
     CHECK(connected["supervisor.state.connected"] == 1);

@@ -12,7 +12,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -36,18 +36,19 @@ struct ObservesWritable {
 }  // namespace
 
 TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
-    Wire wire;
+    TransportState transport;
     Observed observed;
     LinkRig<FakeTransport<>, Tee<ObservesEvents, ObservesWritable, NoObserver, ObservesEvents>> rig{
-        FakeTransport<>{wire}, Tee{ObservesEvents{&observed, "a:"}, ObservesWritable{&observed},
-                                   NoObserver{}, ObservesEvents{&observed, "b:"}}};
+        FakeTransport<>{transport},
+        Tee{ObservesEvents{&observed, "a:"}, ObservesWritable{&observed}, NoObserver{},
+            ObservesEvents{&observed, "b:"}}};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
-    receive(wire.link, "m");
-    wire.link.writable();
+    receive(transport.link, "m");
+    transport.link.writable();
     rig.run(0s);
-    wire.answer = SendResult::busy;
+    transport.answer = SendResult::busy;
     static_cast<void>(rig.link.handle().post("p"));
     rig.run(0s);
     CHECK(observed == Observed{"a:connecting", "b:connecting", "a:connected", "b:connected", "a:m",
@@ -56,11 +57,11 @@ TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
 }
 
 TEST_CASE("Tee refers to an observer that lives elsewhere", "[link][tee][unit]") {
-    Wire wire;
+    TransportState transport;
     Notes notes;
     Observed observed;
     using T = Tee<ObservesEvents, std::reference_wrapper<Notes>>;
-    LinkRig<FakeTransport<>, T> rig{FakeTransport<>{wire},
+    LinkRig<FakeTransport<>, T> rig{FakeTransport<>{transport},
                                     T{ObservesEvents{&observed, ""}, std::ref(notes)}};
     rig.start();
     CHECK(notes.observed == Observed{"connecting"});
@@ -68,7 +69,7 @@ TEST_CASE("Tee refers to an observer that lives elsewhere", "[link][tee][unit]")
 }
 
 TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][regression]") {
-    Wire wire;
+    TransportState transport;
     Observed observed;
     struct Kills {
         std::function<void()>* kill;
@@ -79,7 +80,7 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
     std::unique_ptr<S> link;
     std::function<void()> kill = [&] { link.reset(); };
     link = std::make_unique<S>(
-        FakeTransport<>{wire}, doubling(), SupervisorOptions{},
+        FakeTransport<>{transport}, doubling(), SupervisorOptions{},
         T{ObservesEvents{&observed, "a:"}, Kills{&kill}, ObservesEvents{&observed, "b:"}});
     link->start();
     link->advance(at(0s));
@@ -90,7 +91,7 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
     using R = Supervisor<FakeTransport<>, decltype(doubling()), std::reference_wrapper<T>>;
     std::unique_ptr<R> other;
     kill = [&] { other.reset(); };
-    other = std::make_unique<R>(FakeTransport<>{wire}, doubling(), SupervisorOptions{},
+    other = std::make_unique<R>(FakeTransport<>{transport}, doubling(), SupervisorOptions{},
                                 std::ref(elsewhere));
     other->start();
     other->advance(at(0s));
@@ -102,10 +103,10 @@ TEST_CASE("Tee may refer to the owner of its supervisor", "[link][tee][unit]") {
     // Incomplete where the type of the supervisor is named.
     struct Owner {
         Observed observed;
-        Wire wire;
+        TransportState transport;
         Supervisor<FakeTransport<>, decltype(doubling()),
                    Tee<ObservesEvents, std::reference_wrapper<Owner>>>
-            link{FakeTransport<>{wire},
+            link{FakeTransport<>{transport},
                  doubling(),
                  {},
                  Tee<ObservesEvents, std::reference_wrapper<Owner>>{ObservesEvents{&observed, "a:"},

@@ -70,14 +70,14 @@ private:
 };
 
 struct Decorated {
-    Wire wire;
+    TransportState transport;
     ThrowingScript script;
     LinkRig<ThrowingDecorator<FakeTransport<>>> rig{
-        ThrowingDecorator{FakeTransport<>{wire}, script}};
+        ThrowingDecorator{FakeTransport<>{transport}, script}};
 
     Decorated() {
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
         REQUIRE(rig.state() == LinkState::connected);
     }
@@ -96,7 +96,7 @@ struct Decorated {
 
 }  // namespace
 
-TEST_CASE("A decorator that throws at an event ends its connection, and the link goes on",
+TEST_CASE("A decorator that throws at an event ends its connection, and the link continues",
           "[link][part][regression]") {
     const part::EventKind kind = GENERATE(part::EventKind::opened, part::EventKind::received,
                                           part::EventKind::pong, part::EventKind::writable);
@@ -104,21 +104,21 @@ TEST_CASE("A decorator that throws at an event ends its connection, and the link
     Decorated d;
     d.script.at = kind;
     d.script.once = GENERATE(true, false);
-    if (kind == part::EventKind::opened) d.wire.link.opened();
-    if (kind == part::EventKind::received) receive(d.wire.link, "a message");
-    if (kind == part::EventKind::pong) d.wire.link.pong(true);
-    if (kind == part::EventKind::writable) d.wire.link.writable();
-    receive(d.wire.link, "a later one");  // without the first one it is another conversation
+    if (kind == part::EventKind::opened) d.transport.link.opened();
+    if (kind == part::EventKind::received) receive(d.transport.link, "a message");
+    if (kind == part::EventKind::pong) d.transport.link.pong(true);
+    if (kind == part::EventKind::writable) d.transport.link.writable();
+    receive(d.transport.link, "a later one");  // without the first one it is another conversation
     CHECK(d.run(1s) == 1);
     CHECK(d.rig.notes.observed.back() == "cooldown");
     CHECK(d.rig.link.status().failure.error() == LinkErrc::decorator_threw);
-    CHECK(d.wire.live == 0);
+    CHECK(d.transport.live == 0);
     d.script.at.reset();
     d.rig.run(3s);
-    d.wire.link.opened();
+    d.transport.link.opened();
     d.rig.run(3s);
     CHECK(d.rig.state() == LinkState::connected);
-    CHECK(d.wire.dials == 2);
+    CHECK(d.transport.dials == 2);
 }
 
 TEST_CASE("A decorator that throws at the end of its connection does not lose the end",
@@ -127,7 +127,7 @@ TEST_CASE("A decorator that throws at the end of its connection does not lose th
     d.script.at = part::EventKind::closed;
     d.script.once = GENERATE(true, false);
     SECTION("closed by the peer") {
-        d.wire.link.closed({.cause = Cause::overloaded, .code = 7, .retry_after = 5s});
+        d.transport.link.closed({.cause = Cause::overloaded, .code = 7, .retry_after = 5s});
         CHECK(d.run(1s) == 1);
         CHECK(d.rig.state() == LinkState::cooldown);
         CHECK(d.rig.link.status().failure.cause == Cause::overloaded);
@@ -137,12 +137,12 @@ TEST_CASE("A decorator that throws at the end of its connection does not lose th
     SECTION("while a graceful close lingers") {
         d.rig.link.stop();
         d.run(1s);
-        CHECK(d.wire.log.back() == "close");
-        d.wire.link.closed({});
+        CHECK(d.transport.log.back() == "close");
+        d.transport.link.closed({});
         CHECK(d.run(1s) == 1);
         CHECK(d.rig.state() == LinkState::stopped);
     }
-    CHECK(d.wire.live == 0);
+    CHECK(d.transport.live == 0);
 }
 
 TEST_CASE("A decorator that throws at its timer ends its connection, once",
@@ -153,35 +153,35 @@ TEST_CASE("A decorator that throws at its timer ends its connection, once",
     CHECK(d.run(1s) == 1);
     CHECK(d.rig.state() == LinkState::cooldown);
     CHECK(d.rig.link.status().failure.error() == LinkErrc::decorator_threw);
-    CHECK(d.wire.live == 0);
+    CHECK(d.transport.live == 0);
 }
 
 TEST_CASE("A served link whose decorator or receiver throws ends with the reason",
           "[link][served_link][regression]") {
     const int where = GENERATE(0, 1, 2, 3);
     CAPTURE(where);
-    Wire wire;
+    TransportState transport;
     ThrowingScript script{.once = false};
-    ServedLink link{ThrowingDecorator{FakeTransport<>{wire}, script}, 8, Waker{}, 0};
+    ServedLink link{ThrowingDecorator{FakeTransport<>{transport}, script}, 8, Waker{}, 0};
     const auto turn = [&] {
         link.advance(at(1s), 10, [&](const std::string&, Lane) {
             if (where == 3) script.fail();
         });
     };
-    wire.link.opened();
+    transport.link.opened();
     turn();
     REQUIRE(link.opened());
     if (where == 0) script.at = part::EventKind::received;
     if (where == 1) script.at = part::EventKind::closed;
     if (where == 2) script.timer = at(1s);
     if (where == 1) {
-        wire.link.closed({.cause = Cause::overloaded, .code = 7});
+        transport.link.closed({.cause = Cause::overloaded, .code = 7});
     } else {
-        receive(wire.link, "a message");
+        receive(transport.link, "a message");
     }
     CHECK_THROWS_AS(turn(), std::runtime_error);
     CHECK(link.ended());
-    CHECK(wire.live == 0);
+    CHECK(transport.live == 0);
     if (where == 1) {
         CHECK(link.failure().code == 7);
     } else {

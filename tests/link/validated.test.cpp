@@ -14,7 +14,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeTransport;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -57,15 +57,15 @@ struct ThrowingCheck {
 };
 
 struct Checked {
-    Wire wire;
+    TransportState transport;
     std::vector<std::string> checked;
     std::function<void()> inside;
     LinkRig<Validated<FakeTransport<>, Asks>> rig{
-        Validated{FakeTransport<>{wire}, Asks{&checked, &inside}}};
+        Validated{FakeTransport<>{transport}, Asks{&checked, &inside}}};
 
     Checked() {
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
     }
 };
@@ -75,12 +75,12 @@ struct Checked {
 TEST_CASE("Validated connects when the check has passed", "[link][validated][unit]") {
     Checked c;
     CHECK(c.rig.state() == LinkState::connecting);
-    CHECK(c.wire.sent == Observed{"who?"});
+    CHECK(c.transport.sent == Observed{"who?"});
     CHECK(c.rig.link.send("early") == SendResult::down);
-    receive(c.wire.link, "what?");
+    receive(c.transport.link, "what?");
     c.rig.run(0s);
-    CHECK(c.wire.sent == Observed{"who?", "again?"});
-    receive(c.wire.link, "me");
+    CHECK(c.transport.sent == Observed{"who?", "again?"});
+    receive(c.transport.link, "me");
     c.rig.run(0s);
     CHECK(c.rig.state() == LinkState::connected);
     CHECK(c.checked == Observed{"what?", "me"});
@@ -90,7 +90,7 @@ TEST_CASE("Validated connects when the check has passed", "[link][validated][uni
 TEST_CASE("Validated delivers messages that follow the answer, after connected",
           "[link][validated][unit]") {
     Checked c;
-    for (const char* m : {"hm", "me", "one", "two"}) receive(c.wire.link, m);
+    for (const char* m : {"hm", "me", "one", "two"}) receive(c.transport.link, m);
     c.rig.run(0s);
     CHECK(c.checked == Observed{"hm", "me"});
     CHECK(c.rig.notes.observed ==
@@ -100,30 +100,30 @@ TEST_CASE("Validated delivers messages that follow the answer, after connected",
 TEST_CASE("Validated rejects with the cause that decides the reaction", "[link][validated][unit]") {
     Checked c;
     SECTION("unauthorized blocks") {
-        receive(c.wire.link, "no");
+        receive(c.transport.link, "no");
         c.rig.run(0s);
         CHECK(c.rig.state() == LinkState::blocked_auth);
     }
     SECTION("the default cause retries") {
-        receive(c.wire.link, "odd");
+        receive(c.transport.link, "odd");
         c.rig.run(0s);
         CHECK(c.rig.state() == LinkState::cooldown);
         CHECK(c.rig.link.status().failure.error() == LinkErrc::not_validated);
     }
     // What the check said last still leaves.
-    CHECK(c.wire.log.back() == "close");
-    CHECK(c.wire.live == 1);
-    c.wire.link.closed();
+    CHECK(c.transport.log.back() == "close");
+    CHECK(c.transport.live == 1);
+    c.transport.link.closed();
     c.rig.run(0s);
-    CHECK(c.wire.live == 0);
+    CHECK(c.transport.live == 0);
 }
 
 TEST_CASE("Validated may reject in begin", "[link][validated][unit]") {
-    Wire wire;
-    wire.answer = SendResult::busy;
-    LinkRig rig{Validated{FakeTransport<>{wire}, Asks{}}};
+    TransportState transport;
+    transport.answer = SendResult::busy;
+    LinkRig rig{Validated{FakeTransport<>{transport}, Asks{}}};
     rig.start();
-    wire.link.opened();
+    transport.link.opened();
     rig.run(0s);
     CHECK(rig.state() == LinkState::cooldown);
 }
@@ -141,28 +141,28 @@ TEST_CASE("Validated leaves a peer that never answers to the attempt's time limi
 
 TEST_CASE("Validated copies its check for each connection", "[link][validated][unit]") {
     Checked c;
-    receive(c.wire.link, "me");
+    receive(c.transport.link, "me");
     c.rig.run(0s);
-    c.wire.link.closed();
+    c.transport.link.closed();
     c.rig.run(0s);
     c.rig.run(1s);
-    c.wire.link.opened();
+    c.transport.link.opened();
     c.rig.run(1s);
     CHECK(c.rig.state() == LinkState::connecting);
-    CHECK(c.wire.sent == Observed{"who?", "who?"});
+    CHECK(c.transport.sent == Observed{"who?", "who?"});
 }
 
 TEST_CASE("Validated checks once when a transport opens twice", "[link][validated][regression]") {
     Checked c;
-    c.wire.link.opened();
+    c.transport.link.opened();
     c.rig.run(0s);
-    CHECK(c.wire.sent == Observed{"who?"});
+    CHECK(c.transport.sent == Observed{"who?"});
     CHECK(c.rig.state() == LinkState::connecting);
 }
 
 TEST_CASE("Validated over a bundle waits for every lane, also when the peer sends first",
           "[link][validated][regression]") {
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Validated{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}, Asks{}}};
     rig.start();
     a.link.opened();
@@ -177,7 +177,7 @@ TEST_CASE("Validated over a bundle waits for every lane, also when the peer send
 
 TEST_CASE("Validated over a bundle passes the lane, so that other lanes neither pass nor fail it",
           "[link][validated][regression]") {
-    Wire a, b;
+    TransportState a, b;
     LinkRig rig{Validated{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}, AsksOnLane0{}}};
     rig.start();
     a.link.opened();
@@ -201,28 +201,28 @@ TEST_CASE("Validated over a bundle passes the lane, so that other lanes neither 
     }
 }
 
-TEST_CASE("A check that throws fails the attempt at once, and the link goes on",
+TEST_CASE("A check that throws fails the attempt at once, and the link continues",
           "[link][validated][regression]") {
     const bool in_begin = GENERATE(true, false);
-    Wire wire;
-    LinkRig rig{Validated{FakeTransport<>{wire}, ThrowingCheck{in_begin}}};
+    TransportState transport;
+    LinkRig rig{Validated{FakeTransport<>{transport}, ThrowingCheck{in_begin}}};
     rig.start();
     for (unsigned attempt = 1; attempt <= 3; ++attempt) {
         const Instant now = rig.link.now();
-        wire.link.opened();
-        if (!in_begin) REQUIRE(receive(wire.link, "me") == driver::Post::taken);
+        transport.link.opened();
+        if (!in_begin) REQUIRE(receive(transport.link, "me") == driver::Post::taken);
         CHECK_THROWS_AS(
             [&] {
                 for (int i = 0; i < 3; ++i) rig.link.advance(now);
             }(),
             std::runtime_error);
         rig.run(elapsed(Instant{}, now));
-        CHECK(wire.live == 0);
+        CHECK(transport.live == 0);
         CHECK(rig.state() == LinkState::cooldown);
         CHECK(rig.link.status().attempt == attempt);
         CHECK(rig.link.status().failure.error() == LinkErrc::check_threw);
         rig.run(elapsed(Instant{}, rig.link.status().retry_at));
-        CHECK(wire.dials == static_cast<int>(attempt) + 1);
+        CHECK(transport.dials == static_cast<int>(attempt) + 1);
     }
 }
 
@@ -231,15 +231,15 @@ TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {
     c.inside = [&] {
         c.rig.link.stop();
         CHECK(c.rig.link.status().state == LinkState::stopped);
-        CHECK(c.wire.live == 1);  // it is on the stack
+        CHECK(c.transport.live == 1);  // it is on the stack
     };
-    SECTION("and pass") { receive(c.wire.link, "me"); }
-    SECTION("and reject") { receive(c.wire.link, "no"); }
-    SECTION("and wait") { receive(c.wire.link, "hm"); }
-    receive(c.wire.link, "late");
+    SECTION("and pass") { receive(c.transport.link, "me"); }
+    SECTION("and reject") { receive(c.transport.link, "no"); }
+    SECTION("and wait") { receive(c.transport.link, "hm"); }
+    receive(c.transport.link, "late");
     c.rig.run(1s);
     CHECK(c.rig.notes.observed == Observed{"connecting", "stopped"});
-    CHECK(c.wire.live == 0);
+    CHECK(c.transport.live == 0);
 }
 
 TEST_CASE("A check may stop and start its supervisor", "[link][validated][fault]") {
@@ -248,36 +248,36 @@ TEST_CASE("A check may stop and start its supervisor", "[link][validated][fault]
         c.rig.link.stop();
         c.rig.link.start();
     };
-    receive(c.wire.link, "me");
+    receive(c.transport.link, "me");
     c.rig.run(1s);
     CHECK(c.rig.notes.observed == Observed{"connecting", "stopped", "connecting"});
-    CHECK(c.wire.dials == 2);
-    CHECK(c.wire.most_live == 1);
+    CHECK(c.transport.dials == 2);
+    CHECK(c.transport.most_live == 1);
 }
 
 TEST_CASE("Heartbeat starts at the answer outside of Validated, and at the opening inside",
           "[link][validated][unit]") {
-    Wire wire;
+    TransportState transport;
     SECTION("Heartbeat outside starts at the answer") {
-        LinkRig rig{Heartbeat{Validated{FakeTransport<>{wire}, Asks{}}, {.every = 1s}}};
+        LinkRig rig{Heartbeat{Validated{FakeTransport<>{transport}, Asks{}}, {.every = 1s}}};
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(5s);
-        CHECK(wire.pings == 0);
-        receive(wire.link, "me");
+        CHECK(transport.pings == 0);
+        receive(transport.link, "me");
         rig.run(5s);
-        CHECK(wire.pings == 1);
+        CHECK(transport.pings == 1);
         rig.run(6s);
-        CHECK(wire.pings == 2);
+        CHECK(transport.pings == 2);
     }
     SECTION("Heartbeat inside starts at the opening") {
-        LinkRig rig{Validated{Heartbeat{FakeTransport<>{wire}, {.every = 1s}}, Asks{}}};
+        LinkRig rig{Validated{Heartbeat{FakeTransport<>{transport}, {.every = 1s}}, Asks{}}};
         rig.start();
-        wire.link.opened();
+        transport.link.opened();
         rig.run(0s);
-        CHECK(wire.pings == 1);
+        CHECK(transport.pings == 1);
         rig.run(1s);
-        CHECK(wire.pings == 2);
+        CHECK(transport.pings == 2);
         CHECK(rig.state() == LinkState::connecting);
     }
 }

@@ -17,7 +17,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using belay_test::FakeConnection;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -46,18 +46,18 @@ struct Source {
 
 struct TokenTransport {
     using message_type = std::string;
-    Wire* wire;
+    TransportState* transport;
     FakeConnection<true> open(const Link<std::string>& link, const std::string& token) {
-        wire->log.push_back("token " + token);
-        return {*wire, link};
+        transport->log.push_back("token " + token);
+        return {*transport, link};
     }
 };
 
 struct TokenRig {
-    Wire wire;
+    TransportState transport;
     PendingRequests requests;
     LinkRig<WithToken<TokenTransport, Source>> rig{
-        WithToken{TokenTransport{&wire}, Source{&requests}}};
+        WithToken{TokenTransport{&transport}, Source{&requests}}};
 };
 
 }  // namespace
@@ -71,7 +71,7 @@ TEST_CASE("WithToken opens with a token that arrives at once, later, or from ano
     }
     SECTION("later") {
         r.rig.start();
-        CHECK(r.wire.dials == 0);
+        CHECK(r.transport.dials == 0);
         CHECK(r.rig.state() == LinkState::connecting);
         r.requests.waiting.at(0)("t");
         r.rig.run(1s);
@@ -81,12 +81,12 @@ TEST_CASE("WithToken opens with a token that arrives at once, later, or from ano
         std::thread{[done = std::move(r.requests.waiting.at(0))]() mutable { done("t"); }}.join();
         r.rig.run(1s);
     }
-    REQUIRE(r.wire.dials == 1);
-    CHECK(r.wire.log.at(0) == "token t");
-    r.wire.link.opened();
+    REQUIRE(r.transport.dials == 1);
+    CHECK(r.transport.log.at(0) == "token t");
+    r.transport.link.opened();
     r.rig.run(1s);
     CHECK(r.rig.state() == LinkState::connected);
-    receive(r.wire.link, "m");
+    receive(r.transport.link, "m");
     r.rig.run(1s);
     CHECK(r.rig.notes.observed.back() == "message m on 0");
     CHECK(r.rig.link.send("x") == SendResult::sent);
@@ -99,7 +99,7 @@ TEST_CASE("WithToken fails an attempt whose token request is dropped", "[link][w
     r.rig.run(0s);
     CHECK(r.rig.state() == LinkState::cooldown);
     CHECK(r.rig.link.status().failure.error() == LinkErrc::token_refused);
-    CHECK(r.wire.dials == 0);
+    CHECK(r.transport.dials == 0);
 }
 
 TEST_CASE("WithToken limits a source that never answers to the attempt's time limit",
@@ -123,32 +123,32 @@ TEST_CASE("WithToken ignores an answer after its attempt", "[link][with_token][u
     r.requests.waiting.at(0)("late");
     r.rig.run(29s);
     CHECK(r.rig.state() == before);
-    CHECK(r.wire.dials == 0);
+    CHECK(r.transport.dials == 0);
 }
 
 TEST_CASE("A completion outlives its supervisor", "[link][with_token][fault]") {
     PendingRequests requests;
-    Wire wire;
+    TransportState transport;
     {
-        LinkRig rig{WithToken{TokenTransport{&wire}, Source{&requests}}};
+        LinkRig rig{WithToken{TokenTransport{&transport}, Source{&requests}}};
         rig.start();
     }
     requests.waiting.at(0)("late");
     requests.waiting.clear();
-    CHECK(wire.dials == 0);
+    CHECK(transport.dials == 0);
 }
 
 TEST_CASE("WithToken requests a token at each attempt", "[link][with_token][unit]") {
     TokenRig r;
     r.requests.at_once = "a";
     r.rig.start();
-    r.wire.link.closed();
+    r.transport.link.closed();
     r.rig.run(0s);
     r.requests.at_once = "b";
     r.rig.run(1s);
     CHECK(r.requests.count == 2);
-    CHECK(r.wire.log.back() == "open");
-    CHECK(r.wire.log.at(r.wire.log.size() - 2) == "token b");
+    CHECK(r.transport.log.back() == "open");
+    CHECK(r.transport.log.at(r.transport.log.size() - 2) == "token b");
 }
 
 TEST_CASE("Supervisor::credentials reaches the source, and leaves blocked_auth",
@@ -156,31 +156,31 @@ TEST_CASE("Supervisor::credentials reaches the source, and leaves blocked_auth",
     TokenRig r;
     r.requests.at_once = "old";
     r.rig.start();
-    r.wire.link.closed({.cause = Cause::unauthorized});
+    r.transport.link.closed({.cause = Cause::unauthorized});
     r.rig.run(0s);
     REQUIRE(r.rig.state() == LinkState::blocked_auth);
     r.rig.run(24h);
-    CHECK(r.wire.dials == 1);
+    CHECK(r.transport.dials == 1);
     r.rig.link.credentials("new");
     r.rig.run(24h);
     CHECK(r.rig.state() == LinkState::connecting);
-    CHECK(r.wire.log.at(r.wire.log.size() - 2) == "token new");
+    CHECK(r.transport.log.at(r.transport.log.size() - 2) == "token new");
 }
 
 TEST_CASE("Supervisor::credentials goes through decorators", "[link][with_token][regression]") {
-    Wire wire;
+    TransportState transport;
     PendingRequests requests;
-    LinkRig rig{Heartbeat{WithToken{TokenTransport{&wire}, Source{&requests}}, {}}};
+    LinkRig rig{Heartbeat{WithToken{TokenTransport{&transport}, Source{&requests}}, {}}};
     rig.link.credentials("through");
     rig.start();
-    CHECK(wire.log.at(0) == "token through");
+    CHECK(transport.log.at(0) == "token through");
 }
 
 TEST_CASE("WithToken ends an attempt whose inner open throws", "[link][with_token][regression]") {
     TokenRig r;
     r.requests.at_once = "t";
-    r.wire.on_open = [&](const Link<std::string>&) {
-        --r.wire.live;  // its destructor will not run
+    r.transport.on_open = [&](const Link<std::string>&) {
+        --r.transport.live;  // its destructor will not run
         throw std::runtime_error{"open"};
     };
     r.rig.link.start();
@@ -195,18 +195,18 @@ TEST_CASE("WithToken ends an attempt whose source of tokens throws", "[link][wit
         using token_type = std::string;
         void operator()(Completion<std::string>) { throw std::runtime_error{"source"}; }
     };
-    Wire wire;
-    LinkRig rig{WithToken{TokenTransport{&wire}, Throwing{}}};
+    TransportState transport;
+    LinkRig rig{WithToken{TokenTransport{&transport}, Throwing{}}};
     rig.link.start();
     CHECK_THROWS_AS(rig.run(0s), std::runtime_error);
     rig.run(0s);
     CHECK(rig.state() == LinkState::cooldown);
     CHECK(rig.link.status().failure.error() == LinkErrc::open_threw);
-    CHECK(wire.dials == 0);
+    CHECK(transport.dials == 0);
 }
 
 TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
-    Wire a, b;
+    TransportState a, b;
     PendingRequests requests;
     requests.at_once = "t";
     LinkRig rig{
@@ -229,20 +229,20 @@ TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
     r.requests.at_once = "t";
     r.rig.link.start();
     r.rig.run(0s);
-    r.wire.link.closed(http_failure(403));
+    r.transport.link.closed(http_failure(403));
     r.rig.run(0s);
     CHECK(r.rig.link.status().state == LinkState::cooldown);
     r.rig.run(1s);
     SECTION("the second in a row blocks") {
-        r.wire.link.closed(http_failure(403));
+        r.transport.link.closed(http_failure(403));
         r.rig.run(1s);
         CHECK(r.rig.link.status().state == LinkState::blocked_auth);
         CHECK(r.requests.count == 2);
     }
     SECTION("a connection in between resets the count") {
-        r.wire.link.opened();
+        r.transport.link.opened();
         r.rig.run(1s);
-        r.wire.link.closed(http_failure(403));
+        r.transport.link.closed(http_failure(403));
         r.rig.run(1s);
         CHECK(r.rig.link.status().state == LinkState::cooldown);
     }
@@ -250,20 +250,20 @@ TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
 
 TEST_CASE("WithToken bounds messages and output of the connection that it opens later",
           "[link][with_token][unit]") {
-    Wire wire;
+    TransportState transport;
     PendingRequests requests;
-    WithToken transport{TokenTransport{&wire}, Source{&requests}};
-    ServedLink served{std::move(transport), 4, Waker{}, 0};
+    WithToken with_token{TokenTransport{&transport}, Source{&requests}};
+    ServedLink served{std::move(with_token), 4, Waker{}, 0};
     served.limit_messages(100);
     served.limit_output(50);
-    CHECK(wire.dials == 0);
+    CHECK(transport.dials == 0);
     requests.waiting.at(0)("t");
     served.advance(at(0s), 4, [](const std::string&, Lane) {});
-    REQUIRE(wire.dials == 1);
-    CHECK(wire.limit == 100);
-    CHECK(wire.output_limit == 50);
+    REQUIRE(transport.dials == 1);
+    CHECK(transport.limit == 100);
+    CHECK(transport.output_limit == 50);
     served.limit_messages(7);
     served.limit_output(3);
-    CHECK(wire.limit == 7);
-    CHECK(wire.output_limit == 3);
+    CHECK(transport.limit == 7);
+    CHECK(transport.output_limit == 3);
 }

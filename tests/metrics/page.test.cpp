@@ -73,7 +73,7 @@ constexpr std::array both_formats{Format::prometheus, Format::open_metrics};
 
 static_assert(belay_test::DefaultMember<Page>);
 
-TEST_CASE("to_prometheus writes what the formats say, to the byte", "[metrics][page][golden]") {
+TEST_CASE("to_prometheus writes the bytes that the formats specify", "[metrics][page][golden]") {
     const auto of = [](Format format) {
         Page page{{.format = format}};
         CHECK(page.add("a\"b", user::Kitchen{.meals = 3, .cooks = {"x\ny"}}));

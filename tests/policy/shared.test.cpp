@@ -502,7 +502,7 @@ std::vector<Advice> steps_of(Rule rule, StoppingBudget& budget, Driver& d) {
 
 }  // namespace
 
-TEST_CASE("AskAgain goes on whatever a part of its object advises",
+TEST_CASE("AskAgain suspends when any part of its object advises to stop",
           "[policy][shared][regression]") {
     for (const StoppingPart part : stopping_parts) {
         StoppingBudget budget{part, Advice::stop()};
@@ -522,7 +522,7 @@ TEST_CASE("AskAgain goes on whatever a part of its object advises",
     CHECK(Shared{ratio, AskAgain{3s}}.admit(Instant{}) == Advice::go());
 }
 
-TEST_CASE("FailFast never waits whatever a part of its object advises",
+TEST_CASE("FailFast stops when any part of its object advises to wait",
           "[policy][shared][regression]") {
     for (const StoppingPart part : stopping_parts) {
         Driver d;

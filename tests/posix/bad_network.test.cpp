@@ -169,7 +169,7 @@ TEST_CASE("Tcp delivers the complete messages of an answer that is cut anywhere"
     net.is_as_good_as_new();
 }
 
-TEST_CASE("Tcp loses only the end of the sent messages, wherever the connection is cut",
+TEST_CASE("Tcp loses only the last messages when the connection is cut after any number of bytes",
           "[posix][bad_network][fault]") {
     BehindProxy net;
     net.connect();

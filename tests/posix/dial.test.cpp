@@ -100,7 +100,7 @@ const std::string refused_text =
 
 }  // namespace
 
-TEST_CASE("Tcp connects to a name whose first address swallows packets, after 250 ms",
+TEST_CASE("Tcp connects to a name whose first address drops packets, after 250 ms",
           "[posix][posix_dial][regression]") {
     Hosts hosts{"127.0.0.1"};
     hosts.swallow("127.0.0.2");

@@ -288,9 +288,8 @@ TEST_CASE("Journal::open removes the file of a roll although the network repeats
     CHECK(journal->append(body_of(1)));
 }
 
-TEST_CASE(
-    "posix::JournalRooms opens beside an unfinished file although the network repeats the call",
-    "[posix][system_calls][fault]") {
+TEST_CASE("posix::JournalRooms opens next to an unfinished file when the network repeats the call",
+          "[posix][system_calls][fault]") {
     const TemporaryDirectory dir;
     const std::string path = dir / "rooms";
     posix::Files files;

@@ -538,7 +538,7 @@ TEST_CASE("Tcp closes gracefully: output first, then an end from both sides",
         return rig.peer.ended();
     });
     CHECK(read.size() == large.size() + 5);
-    // What still comes is dropped; the connection ends when the peer has said goodbye too.
+    // What still comes is dropped; the connection ends when the peer has closed, too.
     CHECK(rig.loop.watched() == 1);
     rig.peer.send(frame("late"));
     rig.round();

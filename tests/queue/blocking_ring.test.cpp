@@ -215,7 +215,7 @@ TEST_CASE("BlockingRing wakes a waiting thread, in every order of its accesses",
     CHECK(blocking_mistake<MpmcRing, ModelAtomic>(1, {"c", "t", "t"}) == "");
 }
 
-TEST_CASE("BlockingRing takes a value that is pushed beside a close, or rejects it",
+TEST_CASE("BlockingRing accepts or rejects a value that is pushed during a close",
           "[queue][blocking_ring][property][regression]") {
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "ct"}) == "");
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(2, {"P", "cT"}) == "");
@@ -258,7 +258,7 @@ TEST_CASE("BlockingRing passes every value on between threads that wait",
     }
 }
 
-TEST_CASE("BlockingRing gives a worker loop every value that a push has accepted beside a close",
+TEST_CASE("BlockingRing gives a worker loop every value that a push accepted during a close",
           "[queue][blocking_ring][regression]") {
     // Threads that spin take long on a busy machine. The explorer tries every order; see above.
     for (int round = 0; round < 15; ++round) {
@@ -268,7 +268,7 @@ TEST_CASE("BlockingRing gives a worker loop every value that a push has accepted
     }
 }
 
-TEST_CASE("BlockingRing leaves a value that it rejects beside a close as it was",
+TEST_CASE("BlockingRing does not change a value that it rejects during a close",
           "[queue][blocking_ring][regression]") {
     // Values that can be assigned, and values that cannot.
     check_rejected_is_unchanged<std::unique_ptr<int>>();

@@ -286,7 +286,7 @@ TEST_CASE("Queue counts no bytes without a bytes_limit", "[queue][queue][unit]")
     CHECK_FALSE(queue.push(""));
 }
 
-TEST_CASE("Queue accepts a value when it is empty, whatever bytes its storage still counts",
+TEST_CASE("Queue accepts a value when it is empty, also if its storage still counts bytes",
           "[queue][queue][unit]") {
     Queue queue{Scales{}, {.bytes_limit = 1}};
     queue.storage().weight = 1000;

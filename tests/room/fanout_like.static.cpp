@@ -15,12 +15,12 @@ struct MinimalFanout {
     }
     static void publish(std::string_view, BytesView) {}
     static void subscribe(std::string_view, std::uint64_t,
-                          Completion<Result<part::FanoutNews, PersistenceError>>) {}
+                          Completion<Result<part::FanoutBatch, PersistenceError>>) {}
 };
 struct FanoutWithoutBegin {
     static void publish(std::string_view, BytesView) {}
     static void subscribe(std::string_view, std::uint64_t,
-                          Completion<Result<part::FanoutNews, PersistenceError>>) {}
+                          Completion<Result<part::FanoutBatch, PersistenceError>>) {}
 };
 struct FanoutBeginsBlindly : MinimalFanout {
     static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
@@ -30,7 +30,7 @@ struct FanoutPublishesText : MinimalFanout {
 };
 struct FanoutSubscribesForGood : MinimalFanout {
     static void subscribe(std::string_view,
-                          Completion<Result<part::FanoutNews, PersistenceError>>) {}
+                          Completion<Result<part::FanoutBatch, PersistenceError>>) {}
 };
 struct FanoutOfOverloads {
     static void subscribe(int) {}

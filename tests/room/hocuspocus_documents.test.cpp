@@ -297,10 +297,10 @@ TEST_CASE(
     w.rights.grants["fresh"] = Grant{"ada", Access::view, 60s};
     HocuspocusClient ada{w, "ada"};
     HocuspocusClient bob{w, "bob"};
-    for (HocuspocusClient* wire : {&ada, &bob}) {
-        wire->dial();
-        wire->token("doc", "ada");
-        wire->token("other", "else");
+    for (HocuspocusClient* client : {&ada, &bob}) {
+        client->dial();
+        client->token("doc", "ada");
+        client->token("other", "else");
     }
     w.run(45s);
     static_cast<void>(ada.received());
@@ -399,9 +399,9 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     const RoomClientId id = w.last_client;
     bob.dial();
     silent.dial();
-    for (HocuspocusClient* wire : {&ada, &bob}) {
-        wire->token("one", "ada");
-        wire->token("two", "ada");
+    for (HocuspocusClient* client : {&ada, &bob}) {
+        client->token("one", "ada");
+        client->token("two", "ada");
     }
     w.run(1s);
     CHECK(w.rooms().clients() == 4);
@@ -543,21 +543,21 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
 TEST_CASE("hocuspocus: a connection counts towards waiting_max before its first token",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 3}};
-    std::vector<std::unique_ptr<HocuspocusClient>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> clients;
     for (int i = 0; i < 8; ++i) {
-        wires.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
-        wires.back()->dial();
+        clients.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
+        clients.back()->dial();
     }
     w.run(1s);
-    CHECK(std::count_if(wires.begin(), wires.end(),
-                        [](const auto& wire) { return wire->closed_with == 1013; }) == 5);
+    CHECK(std::count_if(clients.begin(), clients.end(),
+                        [](const auto& client) { return client->closed_with == 1013; }) == 5);
     w.run(12s);
-    for (const auto& wire : wires) CHECK_FALSE(wire->open());
+    for (const auto& client : clients) CHECK_FALSE(client->open());
     // They have made room for others.
-    wires.front()->dial();
-    wires.front()->token("doc", "me");
+    clients.front()->dial();
+    clients.front()->token("doc", "me");
     w.run(1s);
-    CHECK(wires.front()->received() == Frames{named("doc", let_in)});
+    CHECK(clients.front()->received() == Frames{named("doc", let_in)});
 }
 
 TEST_CASE("hocuspocus: connections that never open leave no state", "[room][hocuspocus][sim]") {
@@ -590,14 +590,14 @@ TEST_CASE(
     for (int i = 0; i < 50; ++i) greedy.token("doc" + std::to_string(i), "greedy");
     w.run(900ms);
     CHECK(w.rights.checks == 8);
-    std::vector<std::unique_ptr<HocuspocusClient>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> clients;
     for (int i = 0; i < 11; ++i) {
-        wires.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
-        wires.back()->dial();
-        wires.back()->token("doc", "me");
+        clients.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
+        clients.back()->dial();
+        clients.back()->token("doc", "me");
     }
     w.run(20s);
-    for (const auto& wire : wires) CHECK(wire->received().front() == named("doc", let_in));
+    for (const auto& client : clients) CHECK(client->received().front() == named("doc", let_in));
     CHECK(greedy.received().size() >= 50);
     CHECK(w.rooms().clients() == 61);
     CHECK(w.reported.empty());
@@ -605,11 +605,11 @@ TEST_CASE(
     w.rights.takes = 9s;
     for (int i = 0; i < 6; ++i) {
         for (int d = 0; d < 8; ++d)
-            wires.at(static_cast<std::size_t>(i))->token("x" + std::to_string(d), "me");
+            clients.at(static_cast<std::size_t>(i))->token("x" + std::to_string(d), "me");
     }
     w.run(2s);
-    CHECK(std::count_if(wires.begin(), wires.end(),
-                        [](const auto& wire) { return wire->closed_with == 1013; }) >= 1);
+    CHECK(std::count_if(clients.begin(), clients.end(),
+                        [](const auto& client) { return client->closed_with == 1013; }) >= 1);
     w.run(20s);
     CHECK(w.rooms().clients() > 61);
 }
@@ -619,29 +619,29 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.clients_max = 6, .waiting_max = 2}};
     w.rights.takes = 1s;
-    std::vector<std::unique_ptr<HocuspocusClient>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> clients;
     int hosts = 0;
     const auto come = [&](int count) {
         for (int i = 0; i < count; ++i) {
-            wires.push_back(
+            clients.push_back(
                 std::make_unique<HocuspocusClient>(w, "host" + std::to_string(++hosts)));
-            wires.back()->dial();
-            wires.back()->token("doc", "me");
+            clients.back()->dial();
+            clients.back()->token("doc", "me");
         }
         w.run(2s);
     };
     for (int i = 0; i < 3; ++i) come(2);
-    for (const auto& wire : wires) CHECK(wire->received().front() == named("doc", let_in));
+    for (const auto& client : clients) CHECK(client->received().front() == named("doc", let_in));
     CHECK(w.rooms().clients() == 6);
     CHECK(w.reported.empty());
     come(1);
-    CHECK(wires.back()->closed_with == 1013);
+    CHECK(clients.back()->closed_with == 1013);
     // Who has gone has made room, at the door, too.
-    wires.front()->hang_up();
-    wires.pop_back();
+    clients.front()->hang_up();
+    clients.pop_back();
     w.run(1s);
     come(1);
-    CHECK(wires.back()->received().front() == named("doc", let_in));
+    CHECK(clients.back()->received().front() == named("doc", let_in));
 }
 
 TEST_CASE("hocuspocus: a mutated frame closes at most its sender", "[room][hocuspocus][sim]") {

@@ -46,7 +46,7 @@ TEST_CASE("HocuspocusProtocol writes the same bytes as the hocuspocus server",
     CHECK(to_hex(hocuspocus.write({Kind::token})) == "0200");
     CHECK(to_hex(hocuspocus.write({Kind::stored})) == "0801");
     CHECK(to_hex(hocuspocus.write({Kind::denied, as_bytes("a viewer")})) == "0800");
-    CHECK(to_hex(hocuspocus.write({Kind::goodbye, as_bytes("provider_initiated")})) ==
+    CHECK(to_hex(hocuspocus.write({Kind::close, as_bytes("provider_initiated")})) ==
           "071270726f76696465725f696e69746961746564");
     CHECK(to_hex(hocuspocus.write({Kind::ping})) == "09");
     CHECK(to_hex(hocuspocus.write({Kind::pong})) == "0a");
@@ -71,7 +71,7 @@ TEST_CASE("HocuspocusProtocol reads the frames of the hocuspocus provider",
     CHECK(read("03646f630001020000", doc, "doc") == Kind::state);
     CHECK(read("03646f6300020c010107000401017402686900", doc, "doc") == Kind::update);
     CHECK(read("03646f630106010700027b7d", doc, "doc") == Kind::awareness);
-    CHECK(read("03646f6307", doc, "doc") == Kind::goodbye);
+    CHECK(read("03646f6307", doc, "doc") == Kind::close);
     CHECK(read("03646f6303", doc, "doc") == Kind::query_awareness);
     CHECK(read("09", "", "") == Kind::ping);
     CHECK(read("0a", "", "") == Kind::pong);

@@ -189,7 +189,7 @@ struct Fanout : belay::NoFanout {
 #if !defined(BELAY_CONTROL)
     void subscribe(
         std::string_view,
-        belay::Completion<belay::Result<belay::part::FanoutNews, belay::PersistenceError>>) {}
+        belay::Completion<belay::Result<belay::part::FanoutBatch, belay::PersistenceError>>) {}
 #endif
 };
 static_assert(belay::explain::fanout_like<Fanout>());

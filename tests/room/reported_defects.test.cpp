@@ -108,7 +108,7 @@ TEST_CASE_METHOD(QuicklyEvictedRoom,
     w.disk.save_takes = w.disk.load_takes = 3s;
     RoomEditor bob{w, "bob", 2};
     for (int i = 0; i < 40; ++i) {
-        // At each of the moments between a goodbye and the room's end.
+        // At each of the moments between a close and the room's end.
         alice.dial();
         w.run(4s);
         alice.type("a");

@@ -563,7 +563,7 @@ TEST_CASE("RoomManager: dead clients are removed, also from the awareness of oth
     CHECK(alice.online());
 }
 
-TEST_CASE("RoomManager: a quiet client that answers a ping stays connected",
+TEST_CASE("RoomManager: a client that sends only pongs stays connected",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -826,7 +826,7 @@ TEST_CASE("RoomManager: a slow reader receives awareness removals that it missed
         alice.show("{\"x\":" + std::to_string(i) + ",\"p\":\"" + std::string(100, 'p') + "\"}");
         w.run(20ms);
     }
-    for (int i = 0; i < 300; ++i) {  // until a goodbye has no room, either
+    for (int i = 0; i < 300; ++i) {  // until a close has no space, either
         alice.show("1");
         w.run(20ms);
     }

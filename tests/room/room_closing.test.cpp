@@ -91,8 +91,9 @@ TEST_CASE("RoomManager: rejected clients that do not close take no place of a se
     CHECK(t.w.rooms().clients() == 15);
 }
 
-TEST_CASE("RoomManager aborts the client that it closed first, and not the one that came first",
-          "[room][room_closing][regression][sim]") {
+TEST_CASE(
+    "RoomManager aborts the client that it closed first, and not the one that connected first",
+    "[room][room_closing][regression][sim]") {
     // Whether an abort overtakes a close code depends on the network.
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         TenPlaces t{Seed{seed}};

@@ -232,7 +232,7 @@ TEST_CASE("RoomManager: a user whose load hangs takes no other load while others
     CHECK(eve.synced() == 0);
 }
 
-TEST_CASE("RoomManager: users who arrive later do not get their turns first, whatever their names",
+TEST_CASE("RoomManager: users load rooms in the order of arrival, and not of their names",
           "[room][room_loads][regression][sim]") {
     const bool ascending = GENERATE(true, false);
     RoomOptions options;

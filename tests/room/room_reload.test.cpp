@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr const char* goodbye = "07";
+constexpr const char* close_frame = "07";
 
 /// A room with a member of each protocol, which is loaded again for so long, or for ever.
 struct Reload {
@@ -59,8 +59,10 @@ TEST_CASE("RoomManager: a reload that never ends closes its clients with 1013",
     CHECK(r.ada.document() == r.carol.document());
 }
 
-TEST_CASE("RoomManager: a client that dies during a reload is removed as soon as at other times",
-          "[room][room_reload][sim]") {
+TEST_CASE(
+    "RoomManager: a client whose connection ends during a reload is removed as soon as at other "
+    "times",
+    "[room][room_reload][sim]") {
     Reload r{forever, {.answer_within = 1h}};
     for (RoomEditor* const one : {&r.bob, &r.carol})
         r.w.world.network().partition(r.w.server, one->host());
@@ -154,7 +156,7 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     static_cast<void>(eve.received());
     r.w.events.clear();
     eve.send("board", update_frame(9, 0, "last words"));
-    eve.send("board", goodbye);
+    eve.send("board", close_frame);
     if (opened_again) {
         eve.token("board", "eve");
         eve.send("board", ask_state);
@@ -201,7 +203,7 @@ TEST_CASE(
     eve.token("board", "eve");
     for (std::uint64_t i = 0; i < updates; ++i) eve.send("board", update_frame(9, i, "x"));
     w.run(100ms);
-    eve.send("board", goodbye);
+    eve.send("board", close_frame);
     if (hangs_up) {
         w.run(10ms);
         REQUIRE(eve.unsent() == 0);
@@ -230,7 +232,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
     REQUIRE_FALSE(w.rooms().stats("board")->loaded);
     for (std::uint64_t i = 0; i < 3; ++i) {
         eve.send(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
-        eve.send(name(static_cast<char>('a' + i)), goodbye);
+        eve.send(name(static_cast<char>('a' + i)), close_frame);
     }
     // They are in nobody's way.
     for (char c = 'a'; c < 'e'; ++c) eve.token(name(c), "eve");
@@ -245,7 +247,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
     CHECK(w.rooms().stats("board")->clients == 3);
     w.dial(ada);
     for (std::uint64_t i = 0; i < 3; ++i) CHECK(ada.has(typed(9 + i, 0, "last words")));
-    eve.send(name('a'), goodbye);
+    eve.send(name('a'), close_frame);
     eve.token(name('d'), "eve");
     w.run(1s);
     CHECK(w.rooms().stats("board")->clients == 4);

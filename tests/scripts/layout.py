@@ -154,8 +154,6 @@ LEFT_OUT = {
 # The one that includes umbrellas.
 MOST = "belay.hpp"
 MOST_COMPONENTS = ("backoff", "breaker", "budget", "call", "core", "link", "policy", "queue")
-# Programs: tests and examples may include everything, benchmarks of the simulation included.
-PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}

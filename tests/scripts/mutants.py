@@ -72,7 +72,7 @@ KILLED = worlds(KILLS)
 KILLED_OFTEN = worlds(KILLS, 2500)
 SLOW_NETWORK = worlds("Session delivers each operation once over a slow network", 5000)
 SERVER_LOST = worlds("Session reports the loss of the server's disk")
-CLIENT_LOST = worlds("Session goes on after the loss of the client's disk")
+CLIENT_LOST = worlds("Session continues after the loss of the client's disk")
 CLIENT_RESTORED = worlds("Session reports that the client's disk went back to an older copy")
 
 
@@ -263,7 +263,7 @@ def rooms(name, property, *changes):
     """A fault that the world of rooms finds within 500 seeds, as it takes longer than the others."""
     return Mutant(f"rooms_{name}", tuple(Change(*change) for change in changes),
                   Test("tests/worlds/rooms.test.cpp",
-                       "Rooms of several servers lose no edit that was shown, whatever fails", 500), property)
+                       "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500), property)
 
 
 def restored(name, property, *changes):
@@ -558,8 +558,8 @@ WORLD_MUTANTS = (
     # a subscription that has failed is never begun again
     rooms("subscribes_no_more", 'require "all are in step 60 s after the faults"',
           (REPLICATION, "            fail(room, error);\n            return retry_later(room, error.code);\n        }\n"
-                        "        part::FanoutNews",
-           "            fail(room, error);\n            return;\n        }\n        part::FanoutNews")),
+                        "        part::FanoutBatch",
+           "            fail(room, error);\n            return;\n        }\n        part::FanoutBatch")),
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover

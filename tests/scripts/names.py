@@ -35,7 +35,7 @@ SPECIAL = {
             "[core](core.md#bytes); of stores: [offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](link.md#proving-bounds)",
-    "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-one), "
+    "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-journal), "
             "[work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",

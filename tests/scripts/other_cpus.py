@@ -19,10 +19,7 @@ import tempfile
 
 import byte_order
 
-HERE = pathlib.Path(__file__).resolve().parent
-SAMPLE = HERE / "samples" / "crc_paths.cpp"
-TESTS = HERE.parent
-INCLUDE = TESTS.parent / "include"
+SAMPLE = byte_order.HERE / "samples" / "crc_paths.cpp"
 ARM = "aarch64-linux-gnu"
 CROSS_COMPILER, DISASSEMBLER = f"{ARM}-g++", f"{ARM}-objdump"
 ARM_EMULATOR, X86_EMULATOR = "qemu-aarch64", "qemu-x86_64"
@@ -34,17 +31,10 @@ X86_CPUS = {"core2duo": "portable", "Nehalem": "sse42", "Westmere": "pclmul"}
 
 
 def compile_and_link(compiler, linker, source, made, *options):
-    how = ["-std=c++20", "-O1", *options, "-I", INCLUDE, "-I", TESTS]
+    how = ["-std=c++20", "-O1", *options, "-I", byte_order.INCLUDE, "-I", byte_order.TESTS]
     subprocess.run([*compiler, *how, "-c", source, "-o", f"{made}.o"], check=True)
     subprocess.run([linker, "-static", f"{made}.o", "-o", made], check=True)
     return made
-
-
-def run(*command):
-    finished = subprocess.run(command, check=False)
-    if finished.returncode:
-        print(f"failed with {finished.returncode}:", *command)
-    return finished.returncode == 0
 
 
 def right_on_arm(directory):
@@ -60,10 +50,10 @@ def right_on_arm(directory):
             if ARM_INSTRUCTION not in code.stdout:
                 print(f"no {ARM_INSTRUCTION} in what {compiler[0]} {machine} made")
                 ok = False
-            ok = run(ARM_EMULATOR, program, "arm") and ok
+            ok = byte_order.run(ARM_EMULATOR, program, "arm") and ok
     program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_components(directory), directory / "program",
                                "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage")
-    ok = run(ARM_EMULATOR, program) and ok
+    ok = byte_order.run(ARM_EMULATOR, program) and ok
     components = byte_order.components_program.components()
     print(f"64-bit ARM: {len(compilers)} compilers, {len(components)} programs")
     return ok and bool(components)
@@ -71,7 +61,7 @@ def right_on_arm(directory):
 
 def right_on_x86(directory, compiler):
     program = compile_and_link([compiler], compiler, SAMPLE, directory / "x86")
-    ok = all([run(X86_EMULATOR, "-cpu", cpu, program, best) for cpu, best in X86_CPUS.items()])
+    ok = all([byte_order.run(X86_EMULATOR, "-cpu", cpu, program, best) for cpu, best in X86_CPUS.items()])
     print("x86-64:", *X86_CPUS)
     return ok
 

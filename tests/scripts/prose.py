@@ -19,8 +19,6 @@ import re
 import subprocess
 import sys
 
-# Pages of which only the first paragraph is read. A change that rewrites a page removes it from the list.
-FIRST_PARAGRAPH_ONLY = {"docs/choosing-a-policy.md", "docs/webhooks.md"}
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md",
@@ -83,114 +81,110 @@ def item(words, text):
     return None if goes_on else found
 
 
+class Blocks:
+    """Collects (line, text, excused) of each block that is read line by line."""
+
+    def __init__(self, excuse_for_one_block):
+        self.found, self.text, self.begin, self.excused = [], [], 0, False
+        self.excuse_for_one_block = excuse_for_one_block
+
+    def start(self, line):
+        self.end()
+        self.begin = line
+
+    def end(self):
+        if self.text:
+            self.found.append((self.begin, " ".join(self.text), self.excused))
+            self.excused = self.excused and not self.excuse_for_one_block
+        self.text = []
+
+    def end_excused(self, excused):
+        """Ends a block; the next one is excused, or not."""
+        self.end()
+        self.excused = excused
+
+
 def page_blocks(lines, tables=True):
-    """(line, text, excused, kind) of each paragraph, list item and table cell."""
-    begin, text, fenced, excused = 0, [], False, False
-
-    def done():
-        nonlocal text, excused
-        if text:
-            yield begin, " ".join(text), excused, "text"
-            excused = False
-        text = []
-
+    """The blocks of a page: each paragraph, list item and table cell."""
+    blocks, fenced = Blocks(excuse_for_one_block=True), False
     for number, line in enumerate(lines, 1):
         fence = line.lstrip().startswith("```")
         if fence or fenced:
-            yield from done()
+            blocks.end()
             fenced = fenced != fence
         elif EXCUSE_PAGE.match(line):
-            yield from done()
-            excused = True
-        elif not line.strip() or line.startswith(("#", ">", "<", "![")) or (line.startswith("    ") and not text):
-            yield from done()
+            blocks.end_excused(True)
+        elif not line.strip() or line.startswith(("#", ">", "<", "![")) or (line.startswith("    ") and not blocks.text):
+            blocks.end()
         elif line.lstrip().startswith("|"):
-            yield from done()
+            blocks.end()
             if tables and not re.match(r"\s*\|[\s:|-]*$", line):
-                for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")):
-                    yield number, cell.strip(), excused, "cell"
-            excused = False
-        elif item(line, text):
-            yield from done()
-            begin, text = number, [ITEM.sub("", line, count=1)]
+                cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+                blocks.found += [(number, cell.strip(), blocks.excused) for cell in cells]
+            blocks.excused = False
         else:
-            if not text:
-                begin = number
-            text.append(line.strip())
-    yield from done()
+            mark = item(line, blocks.text)
+            if mark or not blocks.text:
+                blocks.start(number)
+            blocks.text.append(line[mark.end() if mark else 0:].strip())
+    blocks.end()
+    return blocks.found
 
 
 def docstring_blocks(lines):
-    """The same of each paragraph, list item and field of the docstrings in a header."""
-    begin, text, excused, fenced = 0, [], False, False
-    trailing = False
-
-    def done():
-        nonlocal text
-        if text:
-            yield begin, " ".join(text), excused, "text"
-        text = []
-
+    """The blocks of the docstrings in a header: each paragraph, list item and field."""
+    blocks, fenced, trailing = Blocks(excuse_for_one_block=False), False, False
     for number, line in enumerate(lines, 1):
-        if EXCUSE_HEADER.match(line):
-            yield from done()
-            excused = True
-            continue
         found = re.search(r"(?:^|\s)///(<?) ?(.*)$", line)
+        if EXCUSE_HEADER.match(line):
+            blocks.end_excused(True)
+            continue
         if not found:
-            yield from done()
-            excused = fenced = False
+            blocks.end_excused(False)
+            fenced = False
             continue
         after, words = found[1] == "<", found[2]
         own_line = line.lstrip().startswith("///")
         fence = words.lstrip().startswith("```")
         if fence or fenced:
-            yield from done()
+            blocks.end()
             fenced = fenced != fence
         elif not words.strip() or words.startswith(("\\file", "    ", "|")):
-            yield from done()
+            blocks.end()
         else:
-            mark = item(words, text)
-            if mark or FIELD.match(words) or (after and not own_line) or trailing != after or not text:
-                yield from done()
-                begin = number
-            text.append(words[mark.end() if mark else 0:].strip())
+            mark = item(words, blocks.text)
+            if mark or FIELD.match(words) or (after and not own_line) or trailing != after or not blocks.text:
+                blocks.start(number)
+            blocks.text.append(words[mark.end() if mark else 0:].strip())
             trailing = after
-    yield from done()
+    blocks.end()
+    return blocks.found
 
 
 def comment_blocks(lines):
-    """The same of each paragraph and list item of the comments that start with two slashes. A comment behind code goes on
+    """The blocks of the comments that start with two slashes: each paragraph and list item. A comment behind code goes on
     in the lines below it that have only a comment, in the same column."""
-    begin, text, excused, column, in_item = 0, [], False, None, False
-
-    def done():
-        nonlocal text
-        if text:
-            yield begin, " ".join(text), excused, "text"
-        text = []
-
+    blocks, column, in_item = Blocks(excuse_for_one_block=False), None, False
     for number, line in enumerate(lines, 1):
-        if EXCUSE_HEADER.match(line):
-            yield from done()
-            excused = True
-            continue
         found = COMMENT.match(line)
+        if EXCUSE_HEADER.match(line):
+            blocks.end_excused(True)
+            continue
         if not found:
-            yield from done()
-            excused = False
+            blocks.end_excused(False)
             continue
         words = found[2]
-        is_code = words.startswith("    " if in_item and text else "  ")
+        is_code = words.startswith("    " if in_item and blocks.text else "  ")
         if not words or is_code or words.startswith(("NOLINT", "SPDX", "clang-format", "----")):
-            yield from done()
+            blocks.end()
             continue
-        mark = item(words, text)
-        if not text or column != found.start(2) or found[1].strip() or mark:
-            yield from done()
-            begin, column, in_item = number, found.start(2), bool(mark)
-        text.append(words[mark.end() if mark else 0:].strip())
-    yield from done()
+        mark = item(words, blocks.text)
+        if not blocks.text or column != found.start(2) or found[1].strip() or mark:
+            blocks.start(number)
+            column, in_item = found.start(2), bool(mark)
+        blocks.text.append(words[mark.end() if mark else 0:].strip())
+    blocks.end()
+    return blocks.found
 
 
 def messages(text):
@@ -234,12 +228,10 @@ class Prose:
         if path.endswith(".md"):
             self.excuses += sum(bool(EXCUSE_PAGE.match(line)) for line in lines)
             blocks = page_blocks(lines, path not in TABLES_NOT_READ)
-            if path in FIRST_PARAGRAPH_ONLY:
-                blocks = [block for block in blocks if block[3] == "text"][:1]
         else:
             self.excuses += sum(bool(EXCUSE_HEADER.match(line)) for line in lines)
-            blocks = [*docstring_blocks(lines), *comment_blocks(lines)]
-        for number, text, excused, _ in blocks:
+            blocks = docstring_blocks(lines) + comment_blocks(lines)
+        for number, text, excused in blocks:
             if not excused:
                 for sentence in sentences(text):
                     self.sentence(path, number, sentence)

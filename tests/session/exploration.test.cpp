@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a sender and a receiver deliver each operation exactly once, whatever two faults happen,
 // and deliver all of them once the faults end. Method: sim::exhaust over SenderCore, ReceiverCore
-// and a wire that is cut, or that loses, repeats and reorders messages. The owner of the receiver
+// and a connection that is cut, or that loses, repeats and reorders messages. The owner of the receiver
 // core acts as Receiver does.
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -177,19 +177,19 @@ struct SessionModel {
     }
     bool damage(sim::Choice& c) {
         const bool upwards = c.choose({"upwards", "downwards"}) == 0;
-        std::vector<Bytes>& wire = upwards ? connections.back().up : connections.back().down;
+        std::vector<Bytes>& direction = upwards ? connections.back().up : connections.back().down;
         switch (c.choose({"lose it", "repeat it", "swap two"})) {
             case 0:
-                if (wire.empty()) return false;
-                wire.erase(wire.begin());
+                if (direction.empty()) return false;
+                direction.erase(direction.begin());
                 return true;
             case 1:
-                if (wire.empty()) return false;
-                wire.insert(wire.begin(), Bytes{wire.front()});
+                if (direction.empty()) return false;
+                direction.insert(direction.begin(), Bytes{direction.front()});
                 return true;
             default:
-                if (wire.size() < 2) return false;
-                std::swap(wire[0], wire[1]);
+                if (direction.size() < 2) return false;
+                std::swap(direction[0], direction[1]);
                 return true;
         }
     }
@@ -402,9 +402,9 @@ struct SessionModel {
             d(it.id);
             d(it.phase);
             d(it.hello.attach);
-            for (const auto* wire : {&it.up, &it.down}) {
-                d(wire->size());
-                for (const Bytes& message : *wire) d(BytesView{message});
+            for (const auto* direction : {&it.up, &it.down}) {
+                d(direction->size());
+                for (const Bytes& message : *direction) d(BytesView{message});
             }
         }
     }

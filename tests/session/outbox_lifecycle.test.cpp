@@ -163,8 +163,9 @@ TEMPLATE_TEST_CASE("Outbox may be destroyed in each hook", "[session][outbox_lif
     }
 }
 
-TEMPLATE_TEST_CASE("Outbox defers on_state while a hook runs, and goes on after a hook that throws",
-                   "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
+TEMPLATE_TEST_CASE(
+    "Outbox defers on_state while a hook runs, and continues after a hook that throws",
+    "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {
         OutboxRig<TestType> rig{options};
         int depth = 0;
@@ -290,8 +291,9 @@ TEST_CASE("Outbox accepts nothing more after its journal has failed, and reports
     }
 }
 
-TEST_CASE("Outbox sends nothing while its journal is not at its path, and goes on when it is back",
-          "[session][outbox_lifecycle][unit]") {
+TEST_CASE(
+    "Outbox sends nothing while its journal is not at its path, and continues when it is back",
+    "[session][outbox_lifecycle][unit]") {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {
         OutboxRig<OutboxJournal> rig{options};
         rig.connect();
@@ -412,7 +414,7 @@ TEST_CASE("Outbox flushes again when a full disk has space, also if it is not co
     }
 }
 
-TEST_CASE("Outbox lets a dial of three seconds go on while its disk is full",
+TEST_CASE("Outbox does not cancel a dial of three seconds while its disk is full",
           "[session][outbox_lifecycle][regression]") {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {
         OutboxRig<OutboxJournal> rig{options};

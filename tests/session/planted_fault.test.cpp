@@ -140,7 +140,7 @@ TEST_CASE("Session reports the loss of the server's disk",
           "[session][planted_fault][sim][property]") {
     check_worlds(with_losses(1, 0));
 }
-TEST_CASE("Session goes on after the loss of the client's disk",
+TEST_CASE("Session continues after the loss of the client's disk",
           "[session][planted_fault][sim][property]") {
     check_worlds(with_losses(0, 2));
 }

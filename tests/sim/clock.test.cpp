@@ -27,7 +27,7 @@ TEST_CASE("sim::Clock follows the world's time", "[sim][clock][unit]") {
     CHECK(world.clock().now() == world.now());
 }
 
-TEST_CASE("sim::WallClock is wrong, drifts and is set right", "[sim][clock][unit]") {
+TEST_CASE("sim::WallClock has an error, drifts and is corrected", "[sim][clock][unit]") {
     sim::World world{Seed{1}, {.record_lines = 10}};
     sim::Host& a = world.host("a");
     sim::Host& b = world.host("b");

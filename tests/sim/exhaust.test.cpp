@@ -141,7 +141,7 @@ TEST_CASE("exhaust detects a digest that leaves a field out", "[sim][exhaust][un
     CHECK(sim::exhaust(options, CountModel{}));
 }
 
-TEST_CASE("exhaust detects that a wanted thing never happens", "[sim][exhaust][unit]") {
+TEST_CASE("exhaust detects that a required event never happens", "[sim][exhaust][unit]") {
     CHECK(sim::exhaust(unprinted(100), Light{}));
     Light light;
     light.stuck = true;

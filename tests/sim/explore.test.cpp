@@ -290,7 +290,7 @@ TEST_CASE("explore reports a body that throws", "[sim][explore][unit]") {
     CHECK(other.failing->property == "the body threw");
 }
 
-TEST_CASE("explore reports what keeps a world busy that never comes to rest",
+TEST_CASE("explore reports the work that keeps a world from becoming idle",
           "[sim][explore][unit]") {
     struct Spins {
         static void spin(sim::Host& h, Duration every) {

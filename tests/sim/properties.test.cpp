@@ -52,7 +52,7 @@ TEST_CASE("World::always takes a reason", "[sim][properties][unit]") {
     CHECK(w.world.violation()->details == "it is 11");
 }
 
-TEST_CASE("World::never stops the world when it happens", "[sim][properties][unit]") {
+TEST_CASE("World::never stops the world when its condition is true", "[sim][properties][unit]") {
     for (const bool wrong : {true, false}) {
         PeakWorld w{wrong ? 7 : 6};
         w.world.never("seven", [&] { return w.value == 7; });

@@ -27,7 +27,7 @@ TEST_CASE("Report::summary is one line, and is what a stream gets", "[sim][repor
     CHECK(out.str() == report.summary());
 }
 
-TEST_CASE("Report::text prints a failure for people and as C++", "[sim][report][golden]") {
+TEST_CASE("Report::text prints a failure as a text and as C++", "[sim][report][golden]") {
     sim::Report report;
     report.seeds_wanted = report.seeds_run = 3;
     report.problem = "seed 3 fails: always \"one\"";

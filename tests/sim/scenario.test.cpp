@@ -69,7 +69,7 @@ const sim::Scenario& bad_day() {
 
 }  // namespace
 
-TEST_CASE("World::play plays a scenario by hand", "[sim][scenario][unit]") {
+TEST_CASE("World::play plays a handwritten scenario", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(bad_day());
     w.world.run_for(4s);
@@ -538,8 +538,7 @@ TEST_CASE("draw gives the same scenario for the same seed", "[sim][scenario][gol
     .when({"client", "server", "", 3}, sim::drop_connections("client", "server")))");
 }
 
-TEST_CASE("draw refuses options that no fault can have, whatever the seed",
-          "[sim][scenario][regression]") {
+TEST_CASE("draw refuses invalid options for every seed", "[sim][scenario][regression]") {
     const std::vector<std::string> hosts{"a", "b"};
     sim::ScenarioOptions good{.exponential_latencies = 3,
                               .bandwidths = 3,

@@ -247,7 +247,7 @@ TEST_CASE("sim::Stream ends when its framing refuses what the peer sends", "[sim
     CHECK(rig.notes.count("cooldown protocol") == 1);
 }
 
-TEST_CASE("sim::Stream delivers a front of what was sent, whatever fails",
+TEST_CASE("sim::Stream delivers a prefix of the sent messages under all faults",
           "[sim][stream][property]") {
     const auto body = [](sim::World& world) {
         auto& log = world.make<std::vector<std::unique_ptr<Notes>>>();

@@ -108,7 +108,7 @@ TEST_CASE("Tcp is down until it is connected, and after its end", "[sim][tcp][un
     CHECK(rig.link().send(to_bytes("late")) == SendResult::down);
 }
 
-TEST_CASE("Tcp loses the messages of the moment in which its process is killed, like a real one",
+TEST_CASE("Tcp loses the messages that are sent in the instant in which its process is killed",
           "[sim][tcp][regression]") {
     std::size_t arrived = 0;
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 using belay_test::FakeConnection;
 using belay_test::FakeTransport;
 using belay_test::for_each_seed;
-using belay_test::Wire;
+using belay_test::TransportState;
 
 namespace {
 
@@ -31,10 +31,10 @@ constexpr Lane intent_lane = 1;
 /// Dials with a token, and says which.
 struct IntentTransport {
     using message_type = std::string;
-    Wire* wire;
+    TransportState* transport;
     FakeConnection<true> open(const Link<std::string>& link, const int& token) {
-        wire->log.push_back("token " + std::to_string(token));
-        return {*wire, link};
+        transport->log.push_back("token " + std::to_string(token));
+        return {*transport, link};
     }
 };
 /// Each token is another.
@@ -101,8 +101,8 @@ struct Tab {
     }
     [[nodiscard]] LinkState state() const { return link.status().state; }
 
-    Wire sync;
-    Wire intent;
+    TransportState sync;
+    TransportState intent;
     int token = 0;
     States states;
     Instant now{};
@@ -266,7 +266,7 @@ TEST_CASE("hidden or offline leads to offline from every state that tries",
     tab.link.shut(Gate::hidden);
     tab.turn();
     CHECK(tab.states.back() == "offline");
-    CHECK(tab.sync.live + tab.intent.live <= 2);  // at most a goodbye
+    CHECK(tab.sync.live + tab.intent.live <= 2);  // at most a graceful close
     tab.pass(3s);
     CHECK(tab.sync.live + tab.intent.live == 0);
 }
@@ -339,8 +339,8 @@ TEST_CASE("no spam in the log when the server restarts", "[spec][resilience][uni
         std::vector<std::string>* to;
         void operator()(std::string_view line) const { to->emplace_back(line); }
     };
-    Wire wire;
-    Supervisor link{FakeTransport<>{wire},
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport},
                     policies::connection(),
                     {},
                     LinkLog{Sink{&lines}, LogLevel::quiet, "room"}};
@@ -350,17 +350,17 @@ TEST_CASE("no spam in the log when the server restarts", "[spec][resilience][uni
     };
     link.start();
     turn();
-    wire.link.opened();
+    transport.link.opened();
     turn();
     lines.clear();
     // A restart that takes twenty attempts.
     for (int i = 0; i < 20; ++i) {
-        wire.link.closed(websocket_failure(1006));
+        transport.link.closed(websocket_failure(1006));
         turn();
         now = link.status().retry_at;
         turn();
     }
-    wire.link.opened();
+    transport.link.opened();
     turn();
     CHECK(lines.size() == 2);  // that it was lost, and that it is back
 }

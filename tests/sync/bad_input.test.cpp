@@ -14,7 +14,7 @@ using namespace belay_test;
 
 namespace {
 
-/// An operation of somebody who reads its kind from a wire.
+/// An operation whose reader takes its kind from a message.
 struct WireOperation {
     using value_type = std::string;
     Id id{};
@@ -171,7 +171,7 @@ TEST_CASE("an id of zeros is rejected, and an id of ones is valid", "[sync][bad_
     CHECK(state_text(store, "b") == "live 1 1");
 }
 
-TEST_CASE("every operation is counted in the result, whatever a store returns",
+TEST_CASE("every operation is counted in the result, also if the store contradicts itself",
           "[sync][bad_input]") {
     using Fault = ContradictingStore::Fault;
     std::size_t failures = 0;

@@ -229,7 +229,8 @@ TEST_CASE("Bridge: without remove_scene a scene that is missing here is not dele
     CHECK(rig.server.pushes.empty());
 }
 
-TEST_CASE("Bridge: two clients agree on scenes that come and go", "[sync][bridge][deletion][sim]") {
+TEST_CASE("Bridge: two clients agree on scenes that are created and deleted",
+          "[sync][bridge][deletion][sim]") {
     using Machine =
         Bridge<std::reference_wrapper<DeletingBoard>, std::reference_wrapper<DeletingServer>,
                decltype(policies::bridge()), BridgeRecorder>;

@@ -365,7 +365,7 @@ TEST_CASE("bridges on a server that compares lose no edit in any sequence of ste
     }
 }
 
-TEST_CASE("bridges on a server that is restored come into step after any sequence of steps",
+TEST_CASE("bridges on a restored server agree with it after any sequence of steps",
           "[sync][bridge][exploration][sim]") {
     using Kind = BridgeModel::Kind;
     for (const Kind kind : {Kind::keeps_later, Kind::takes_all}) {

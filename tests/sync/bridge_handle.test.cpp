@@ -302,7 +302,7 @@ TEST_CASE("BridgeHandle that refers to no bridge reports it", "[sync][bridge_han
     CHECK(handle.stop() == driver::Post::gone);
 }
 
-TEST_CASE("BridgeHandle: queries and commands may come from any thread",
+TEST_CASE("BridgeHandle: queries and commands may be called from any thread",
           "[sync][bridge_handle][unit]") {
     struct Threaded {
         using content_type = std::string;

@@ -104,7 +104,7 @@ TEST_CASE("Bridge: a change before a restart that is later than the remote's is 
     CHECK(rig.count("conflict s here mine there theirs kept local") == 1);
 }
 
-TEST_CASE("Bridge: a program that changed nothing gets no report, whatever the remote's stamp",
+TEST_CASE("Bridge: a pull over an unedited scene is not reported, with an older or a newer stamp",
           "[sync][bridge][memory][unit]") {
     for (const bool changed : {false, true}) {
         for (const std::int64_t stamp : {5, 10, 15}) {

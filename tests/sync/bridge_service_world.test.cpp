@@ -211,7 +211,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("A fleet of bridges, sessions and plain services is well within 20 s of the last fault",
+TEST_CASE("A fleet of bridges, sessions and plain services works within 20 s of the last fault",
           "[sync][bridge_service][sim]") {
     for_each_seed(
         [](Seed seed) {

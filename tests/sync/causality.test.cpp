@@ -122,7 +122,7 @@ TEST_CASE("Causality: a merge of three edits is the same in each order if it ign
     CHECK(results(Join{}) == std::set<std::string>{"0a+0c+0b", "0c+0a+0b"});
 }
 
-TEST_CASE("Causality: an edit of the version that is there is no conflict, whatever its stamp",
+TEST_CASE("Causality: an edit of the current version is no conflict, also with an older stamp",
           "[sync][causality]") {
     const auto check = [](auto strategy) {
         CHECK(played(strategy, {seen(update("e", "A", stamp(10)), stamp(5, 5))}) == "live 10 A");
@@ -166,7 +166,7 @@ TEST_CASE("Causality: a version that the store does not have proves nothing abou
     CHECK(processor.pending("s").empty());
 }
 
-TEST_CASE("Causality: an Update beside a Remove is decided by stamps, and may bring it back",
+TEST_CASE("Causality: a concurrent Update and Remove are decided by stamps, and an Update may win",
           "[sync][causality]") {
     const Op gone = seen(removal("e", stamp(10, 1)), stamp(5, 5));
     const Op later = seen(update("e", "B", stamp(12, 2)), stamp(5, 5));

@@ -97,7 +97,7 @@ TEST_CASE("MergeFields without a base keeps all fields, and the later one of two
     CHECK(after_both({}, second, first) == both);
 }
 
-TEST_CASE("MergeFields decides a change beside a removal by the later stamp",
+TEST_CASE("MergeFields decides a change and a concurrent removal by the later stamp",
           "[sync][merge_fields]") {
     const Fields base{{"a", 1}};
     const Fields changed{{"a", 2}};

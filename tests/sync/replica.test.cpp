@@ -266,7 +266,7 @@ TEST_CASE("Replica sends edits again whose answer was lost, and each takes effec
     }
 }
 
-TEST_CASE("Replica lists an edit that the server keeps out, and goes on with others",
+TEST_CASE("Replica lists an edit that the server keeps out, and continues with others",
           "[sync][replica]") {
     ReplicaServerRig rig;
     Device<> device{1, rig.wall(2h), {.restamp_after = 24h}};

@@ -78,8 +78,9 @@ TEST_CASE("Replica reports its removal that was undone after a copy whose sync f
     CHECK(report.replaced[0].now.value == "1");
 }
 
-TEST_CASE("Replica takes no interrupted copy for one of another store, whatever fails",
-          "[sync][replica][regression]") {
+TEST_CASE(
+    "Replica does not mistake an interrupted copy for another store, after a failure of any call",
+    "[sync][replica][regression]") {
     using Choice = ReplicaOptions::OtherStore;
     const auto choice = GENERATE(Choice::stops, Choice::restores);
     const bool restarts = GENERATE(false, true);

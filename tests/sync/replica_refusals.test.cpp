@@ -103,7 +103,7 @@ struct AnswersLost {
 
 }  // namespace
 
-TEST_CASE("Replica::sync goes on with other elements when the server's store is full for one",
+TEST_CASE("Replica::sync continues with other elements when the server's store is full for one",
           "[sync][replica]") {
     RefusingRig<> rig{{.elements_max = 1}};
     Device<> device{1, {&rig.time}, {.batch_operations = 1}};
@@ -226,7 +226,7 @@ TEST_CASE("Replica::edit on a full disk returns its error, and loses no confirme
     }
 }
 
-TEST_CASE("Replica: two devices with one id come into step", "[sync][replica][sim]") {
+TEST_CASE("Replica: two devices with one id become equal", "[sync][replica][sim]") {
     for_each_seed(
         [](Seed seed) {
             Random bits{seed};
@@ -270,7 +270,7 @@ TEST_CASE("Replica: two devices with one id come into step", "[sync][replica][si
         histories(500));
 }
 
-TEST_CASE("Replica::send_again makes an edit that was too old one of now",
+TEST_CASE("Replica::send_again sends an edit that was too old as a new one",
           "[sync][replica][regression]") {
     RefusingRig<> rig;
     Device<> device{1, {&rig.time}};
@@ -545,7 +545,7 @@ TEST_CASE("Replica reports a replaced version after a crash until a report was r
     CHECK(phone.journal->size() == 0);
 }
 
-TEST_CASE("Replica::sync goes on if its journal has no bytes for a replaced version",
+TEST_CASE("Replica::sync continues if its journal has no bytes for a replaced version",
           "[sync][replica][bad_input]") {
     RefusingRig<> rig;
     Device<> phone{1, {&rig.time}};

@@ -195,7 +195,8 @@ TEST_CASE("Replica lists what it restores also if a sync fails, or its report is
     CHECK(rig.contents() == RestoredTexts{{"a", "2"}, {"b", "2"}});
 }
 
-TEST_CASE("Replica with OtherStore::restores heals a restored store", "[sync][replica]") {
+TEST_CASE("Replica with OtherStore::restores returns the lost changes to a restored store",
+          "[sync][replica]") {
     RestoredServerRig rig;
     Device<> phone = rig.device(1, OtherStore::restores);
     Device<> laptop = rig.device(2, OtherStore::restores);
@@ -475,7 +476,8 @@ TEST_CASE("Replica sends again what a restored store had applied in a failed syn
     CHECK(device.replica->waiting() == 0);
 }
 
-TEST_CASE("Replica restores a store whatever fails on the way", "[sync][replica]") {
+TEST_CASE("Replica restores a store, also if any one call fails or the program crashes there",
+          "[sync][replica]") {
     std::uint64_t failed = 0;
     for (const bool crashes : {false, true}) {
         for (std::uint64_t call = 1; call < 80; ++call) {
@@ -516,7 +518,7 @@ TEST_CASE("Replica restores a store whatever fails on the way", "[sync][replica]
     CHECK(failed > 60);
 }
 
-TEST_CASE("Replica cannot restore a version that its journal cannot take, and goes on",
+TEST_CASE("Replica does not restore a version that its journal rejects, and continues",
           "[sync][replica][bad_input]") {
     RestoredServerRig rig;
     Device<> device = rig.device(1, OtherStore::restores);

@@ -117,7 +117,7 @@ struct InterruptedPhone {
 
 }  // namespace
 
-TEST_CASE("a value that cannot be written or read fails alone, and is well after the next edit",
+TEST_CASE("a value that cannot be written or read fails alone, and can be read after the next edit",
           "[sync][replica]") {
     const auto [text, error] = GENERATE(std::pair{"unencodable", SyncErrc::store_corrupt},
                                         std::pair{"undecodable", SyncErrc::bad_operation});
@@ -162,7 +162,7 @@ TEST_CASE("a value that cannot be written or read fails alone, and is well after
     for (Device<>* const device : {&phone, &laptop, &tablet}) CHECK(device->view()["a"] == "3");
 }
 
-TEST_CASE("an edit of an element that has become unreadable meanwhile heals it in the same sync",
+TEST_CASE("an edit replaces the unreadable value of an element in the same sync",
           "[sync][replica]") {
     UnreadableRig rig;
     auto server = rig.body();
@@ -378,7 +378,7 @@ TEST_CASE("a later program that can read a value receives it with its first sync
     CHECK(next.unreadable.empty());
 }
 
-TEST_CASE("a run that cannot read a value either reports it, once, whatever fails",
+TEST_CASE("the next run reports an unreadable value once when any call of the first run failed",
           "[sync][replica]") {
     for (std::uint64_t fail_in = 0; fail_in < 40; ++fail_in) {
         CAPTURE(fail_in);
@@ -443,7 +443,7 @@ TEST_CASE("a run that reads values again keeps its progress if an answer is lost
     CHECK(later.notes.read("d").value() == "undecodable");
 }
 
-TEST_CASE("a later program receives all values that a copy could not read, whatever fails",
+TEST_CASE("a later program receives all values that a copy could not read when any call failed",
           "[sync][replica][regression]") {
     const bool is_first = GENERATE(true, false);
     for (std::uint64_t fail_in = 0; fail_in < 80; ++fail_in) {

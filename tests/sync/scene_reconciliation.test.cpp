@@ -37,7 +37,7 @@ TEST_CASE("reconcile_scenes: a side without a scene gets the other's",
     CHECK(reconcile_scenes({.base = scene(1, 'a'), .local = scene(1, 'a')}).move == Move::push);
 }
 
-TEST_CASE("reconcile_scenes: the echo of one's own scene is no change, whatever its stamp",
+TEST_CASE("reconcile_scenes: a remote scene equal to the sent one is no change, with any stamp",
           "[sync][scene_reconciliation][unit]") {
     for (const int stamped : {1, 5, 9}) {
         CHECK(reconcile_scenes(

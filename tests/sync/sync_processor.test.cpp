@@ -133,7 +133,7 @@ TEST_CASE("SyncProcessor keeps an operation from the future, and those after it 
     CHECK(state_text(store, "f") == "live 1001007 1");
 }
 
-TEST_CASE("SyncProcessor knows an operation again after its clock was set back",
+TEST_CASE("SyncProcessor recognizes a repeated operation after its clock was set back",
           "[sync][sync_processor][regression]") {
     Memory store;
     const auto at = [&](Duration time) {

@@ -35,7 +35,7 @@ WorkItem only_dead(MemoryWork& work) {
 
 }  // namespace
 
-TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was recorded for it",
+TEST_CASE("WorkQueue: a damaged item is a dead letter, also after a nack, a revival or a failure",
           "[work][work_queue][regression]") {
     enum class Noted { delayed, given_back, revived, failed };
     const Noted noted = GENERATE(Noted::delayed, Noted::given_back, Noted::revived, Noted::failed);

@@ -290,7 +290,7 @@ bool bridges_to_one_server(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Bridges of two programs with wrong clocks come into step with one server",
+TEST_CASE("Bridges of two programs with wrong clocks agree with their server in the end",
           "[worlds][bridge][sim][property]") {
     const auto options = world_options({.kills = 4,
                                         .pauses = 4,

@@ -43,13 +43,13 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t callers = 8;
-constexpr std::size_t wires = 4;
+constexpr std::size_t connections_wanted = 4;
 constexpr std::uint32_t calls_limit = 3;
 constexpr int calls_of_each = 10;
 
 using CallBreaker = CircuitBreaker<sim::Clock>;
 
-auto wire_policy() {
+auto dial_policy() {
     return Policy{Backoff{EqualJitter{}, Cap{1s}, 200ms}, ResetWhenStable{1s}, AttemptTimeout{2s}};
 }
 
@@ -104,7 +104,7 @@ class CallClient {
         void on_message(std::size_t, const Bytes& m) { client->on_message(m); }
         void on_idle() { client->on_idle(); }
     };
-    using Wires = Pool<Heartbeat<sim::Tcp>, decltype(wire_policy()), Watch>;
+    using Connections = Pool<Heartbeat<sim::Tcp>, decltype(dial_policy()), Watch>;
 
     /// A question of a call that waits, for a connection or for its answer.
     struct Question {
@@ -122,7 +122,7 @@ class CallClient {
 
         CallClient& owner;
         std::uint64_t number;
-        Wires::Lease lease{};
+        Connections::Lease lease{};
         bool sent = false;
         bool answered = false;
         std::coroutine_handle<> waiter{};
@@ -136,24 +136,25 @@ public:
           breaker_{ConsecutiveFailures{4}, OpenFor{1s}, run.world.clock()},
           bulkhead_{{.limit = calls_limit, .queue = callers}},
           limiter_{Rate{20, 1s}, Burst{5}, callers},
-          wires_{{sim::Tcp{host, "server", 1}, {.every = 1s, .dead_after = 2500ms}},
-                 wire_policy(),
-                 {.size = wires},
-                 Watch{this}},
+          connections_{{sim::Tcp{host, "server", 1}, {.every = 1s, .dead_after = 2500ms}},
+                       dial_policy(),
+                       {.size = connections_wanted},
+                       Watch{this}},
           pipeline_{call_pipeline(breaker_, bulkhead_, limiter_)} {
-        host.attach(wires_);
-        wires_.start();
+        host.attach(connections_);
+        connections_.start();
         work();
         operate();
     }
     [[nodiscard]] bool is_done() const {
         const auto enough = [](int count) { return count >= calls_of_each; };
-        return std::ranges::all_of(run_.answered, enough) && wires_.status().connected == wires;
+        return std::ranges::all_of(run_.answered, enough) &&
+               connections_.status().connected == connections_wanted;
     }
     /// Returns what the calls, which have all ended, have left behind.
     [[nodiscard]] std::string left_behind() const {
         if (!questions_.empty()) return "a call";
-        if (wires_.status().leased != 0) return "a lease";
+        if (connections_.status().leased != 0) return "a lease";
         if (bulkhead_.running() != 0) return "a permit of the bulkhead";
         if (bulkhead_.waiting() + limiter_.waiting() != 0) return "a caller in a queue";
         if (breaker_.state() == BreakerState::open) return "an open breaker";
@@ -170,7 +171,7 @@ private:
         if (attempt.number > 1) run_.world.reach("further call");
         Question question{*this, ++asked_};
         for (;;) {
-            question.lease = wires_.acquire();
+            question.lease = connections_.acquire();
             if (question.lease) break;
             run_.world.reach("waits for a connection");
             co_await question;
@@ -184,7 +185,7 @@ private:
 
     void work() {
         host_.after(100ms, [this] { work(); });
-        const PoolStatus now = wires_.status();
+        const PoolStatus now = connections_.status();
         if (now.leased + now.suspect + now.idle != now.connected) {
             run_.wrong = "the numbers of the pool contradict each other";
         }
@@ -218,8 +219,8 @@ private:
             bulkhead_.set_limit(calls_limit);
             limiter_.set_rate(host_.now(), Rate{20, 1s}, Burst{5});
             isolation_.reset();
-            wires_.resize(wires);
-            wires_.start();
+            connections_.resize(connections_wanted);
+            connections_.start();
             return;
         }
         host_.after(400ms, [this] { operate(); });
@@ -233,17 +234,17 @@ private:
         if (run_.world.healed_at()) return;
         switch (host_.choose("command", 12)) {
             case 0:
-                wires_.resize(1 + host_.choose("size", wires));
+                connections_.resize(1 + host_.choose("size", connections_wanted));
                 return resume_stale();
             case 1:
-                wires_.stop();
-                host_.after(600ms, [this] { wires_.start(); });
+                connections_.stop();
+                host_.after(600ms, [this] { connections_.start(); });
                 return;
             case 2:
-                wires_.stop();
-                return wires_.start();
+                connections_.stop();
+                return connections_.start();
             case 3:
-                return wires_.reconnect_now();
+                return connections_.reconnect_now();
             case 4:
                 return bulkhead_.set_limit(
                     1 + static_cast<std::uint32_t>(host_.choose("limit", calls_limit)));
@@ -302,7 +303,7 @@ private:
     std::optional<CallBreaker::Isolation> isolation_{};
     Bulkhead bulkhead_;
     RateLimiter limiter_;
-    Wires wires_;
+    Connections connections_;
     CallPipeline pipeline_;
     std::array<std::optional<Call>, callers> calls_{};  // end before what they use
 };
@@ -333,8 +334,9 @@ bool calls_over_a_pool(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Calls through a Pipeline over a Pool leave nothing behind, whatever is cancelled",
-          "[worlds][calls][sim][property]") {
+TEST_CASE(
+    "Calls through a Pipeline over a Pool return every permit and lease when they are cancelled",
+    "[worlds][calls][sim][property]") {
     const auto options = world_options({.pauses = 3,
                                         .partitions = 3,
                                         .latencies = 4,

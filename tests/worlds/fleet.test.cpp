@@ -87,11 +87,13 @@ public:
         host.attach(fleet_);
         for (std::size_t i = 0; i < run.count; ++i) {
             const std::string name = "service " + std::to_string(i);
-            Wiretap& tap = taps_.emplace_back(Wiretap{.history = &run.history, .name = "client"});
-            tap.opening = &run.opening;
-            fleet_.add(name,
-                       Transport{WatchedTcp{host, tap, name}, {.every = 1s, .dead_after = 2500ms}},
-                       service_policy(), Watch{this, i});
+            ConnectionRecord& record =
+                records_.emplace_back(ConnectionRecord{.history = &run.history, .name = "client"});
+            record.opening = &run.opening;
+            fleet_.add(
+                name,
+                Transport{WatchedTcp{host, record, name}, {.every = 1s, .dead_after = 2500ms}},
+                service_policy(), Watch{this, i});
         }
         fleet_.start();
         look();
@@ -155,7 +157,7 @@ private:
 
     sim::Host& host_;
     FleetWorld& run_;
-    std::deque<Wiretap> taps_{};
+    std::deque<ConnectionRecord> records_{};
     bool suspected_ = false;
     bool opened_ = false;    // a connection, since the last scout
     std::size_t dials_ = 0;  // before the last scout
@@ -213,7 +215,7 @@ bool fleet_of_services(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Fleet of 1, 2, 3 and 50 services connects all whose hosts are well",
+TEST_CASE("Fleet of 1, 2, 3 and 50 services connects all whose hosts work",
           "[worlds][fleet][sim][property]") {
     const auto options = world_options({.partitions = 8,
                                         .bandwidths = 2,

@@ -33,11 +33,11 @@ namespace {
 class TwoSitesClient {
 public:
     TwoSitesClient(sim::Host& host, sim::History& history, std::size_t services, Duration limit)
-        : tap_{.history = &history, .name = "client"} {
+        : record_{.history = &history, .name = "client"} {
         const std::vector<std::string> sites{"east", "west"};
         for (std::size_t i = 0; i < services; ++i) {
             fleet_.add("service " + std::to_string(i),
-                       Heartbeat{Endpoints{WatchedTcp{host, tap_}, sites},
+                       Heartbeat{Endpoints{WatchedTcp{host, record_}, sites},
                                  {.every = 1s, .dead_after = 2500ms}},
                        Policy{Backoff{FullJitter{}, Cap{2s}, 250ms}, ResetWhenStable{2s},
                               AttemptTimeout{limit}});
@@ -50,7 +50,7 @@ public:
     }
 
 private:
-    Wiretap tap_;
+    ConnectionRecord record_;
     Fleet<> fleet_;
 };
 

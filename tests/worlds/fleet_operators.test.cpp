@@ -123,10 +123,11 @@ private:
     void add(std::size_t i) {
         Slot& slot = slots_[i];
         if (slot.service != nullptr) return;
-        Wiretap& tap = taps_.emplace_back(Wiretap{.history = &run_.history, .name = "office"});
-        tap.opening = &run_.opening;
+        ConnectionRecord& record =
+            records_.emplace_back(ConnectionRecord{.history = &run_.history, .name = "office"});
+        record.opening = &run_.opening;
         slot.made = ++made_;
-        const Transport transport{WatchedTcp{host_, tap, branch_name(i)},
+        const Transport transport{WatchedTcp{host_, record, branch_name(i)},
                                   {.every = 1s, .dead_after = 2500ms}};
         ServiceOptions options{.priority = static_cast<std::uint8_t>(i % 2)};
         slot.service = &fleet_->add(branch_name(i), transport, branch_policy(), std::move(options),
@@ -261,7 +262,7 @@ private:
 
     sim::Host& host_;
     BranchWorld& run_;
-    std::deque<Wiretap> taps_{};
+    std::deque<ConnectionRecord> records_{};
     std::array<Slot, branches> slots_{};
     std::uint64_t made_ = 0;
     bool waits_for_hook_ = false;

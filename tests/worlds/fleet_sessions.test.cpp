@@ -83,8 +83,9 @@ public:
         }
         host.attach(fleet_);
         for (std::size_t i = 0; i < outboxes.size(); ++i) {
-            Wiretap& tap = taps_.emplace_back(Wiretap{.history = &run.history, .name = "client"});
-            senders_.push_back(&fleet_.add(depot(i), WatchedTcp{host, tap, depot(i)},
+            ConnectionRecord& record =
+                records_.emplace_back(ConnectionRecord{.history = &run.history, .name = "client"});
+            senders_.push_back(&fleet_.add(depot(i), WatchedTcp{host, record, depot(i)},
                                            parcel_policy(), Queue{std::move(outboxes[i])},
                                            SessionOptions{.id = Id{static_cast<std::byte>(i + 1)},
                                                           .greeting_max = 2s,
@@ -133,7 +134,7 @@ private:
 
     sim::Host& host_;
     ParcelWorld& run_;
-    std::deque<Wiretap> taps_{};
+    std::deque<ConnectionRecord> records_{};
     std::vector<Sender*> senders_{};
     bool suspected_ = false;
     Fleet<FleetWatch> fleet_;

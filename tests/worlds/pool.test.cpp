@@ -92,8 +92,8 @@ public:
     PoolClient(sim::Host& host, PoolWorld& run)
         : host_{host},
           run_{run},
-          tap_{.history = &run.history, .name = "client " + std::to_string(++run.starts)},
-          pool_{{WatchedTcp{host, tap_, "server"}, {.every = 1s, .dead_after = 2500ms}},
+          record_{.history = &run.history, .name = "client " + std::to_string(++run.starts)},
+          pool_{{WatchedTcp{host, record_, "server"}, {.every = 1s, .dead_after = 2500ms}},
                 pool_policy(),
                 {.size = pool_size},
                 Watch{this}} {
@@ -181,7 +181,7 @@ private:
 
     sim::Host& host_;
     PoolWorld& run_;
-    Wiretap tap_;
+    ConnectionRecord record_;
     Connections pool_;
     std::array<Borrower, borrowers> all_{};  // returned before the pool ends
 };
@@ -211,7 +211,7 @@ bool pool_with_borrowers(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Pool with borrowers answers each question, and comes back after outages",
+TEST_CASE("Pool with borrowers answers each question, and reconnects after outages",
           "[worlds][pool][sim][property]") {
     const auto options = world_options({.pauses = 4,
                                         .bandwidths = 2,

@@ -34,10 +34,10 @@ auto two_places_policy() {
 struct PortedTcp {
     using message_type = Bytes;
     sim::Host* host;
-    Wiretap* tap;
+    ConnectionRecord* record;
     const std::uint16_t* port;
     [[nodiscard]] auto open(const Link<Bytes>& link, const std::string& peer) const {
-        return WatchedTcp{*host, *tap, peer, *port}.open(link);
+        return WatchedTcp{*host, *record, peer, *port}.open(link);
     }
 };
 
@@ -48,12 +48,12 @@ class TwoPlacesClient {
 
 public:
     TwoPlacesClient(sim::Host& host, sim::History& history, std::size_t size)
-        : tap_{.history = &history, .name = "client"},
-          pool_{
-              {Places{PortedTcp{&host, &tap_, &port_}, {std::string{"east"}, std::string{"west"}}},
-               {.every = 1s, .dead_after = 2500ms}},
-              two_places_policy(),
-              {.size = size}} {
+        : record_{.history = &history, .name = "client"},
+          pool_{{Places{PortedTcp{&host, &record_, &port_},
+                        {std::string{"east"}, std::string{"west"}}},
+                 {.every = 1s, .dead_after = 2500ms}},
+                two_places_policy(),
+                {.size = size}} {
         host.attach(pool_);
         pool_.start();
     }
@@ -65,7 +65,7 @@ public:
     void refuse() { port_ = 2; }
 
 private:
-    Wiretap tap_;
+    ConnectionRecord record_;
     std::uint16_t port_ = 1;
     Connections pool_;
 };
@@ -96,7 +96,7 @@ struct TwoPlaces {
 
 }  // namespace
 
-TEST_CASE("Pool is whole within seconds although its first endpoint refuses at once",
+TEST_CASE("Pool has all its connections within seconds although its first endpoint refuses at once",
           "[worlds][pool][sim]") {
     const std::size_t size = GENERATE(std::size_t{4}, std::size_t{32}, std::size_t{100});
     INFO(size << " connections");
@@ -136,8 +136,9 @@ TEST_CASE("Pool has one scout while no endpoint accepts more connections", "[wor
     CHECK(later <= 30);
 }
 
-TEST_CASE("Pool over Endpoints is whole soon although its first endpoint is gone",
-          "[worlds][pool][sim]") {
+TEST_CASE(
+    "Pool over Endpoints has all its connections soon although its first endpoint never answers",
+    "[worlds][pool][sim]") {
     const std::size_t size = GENERATE(std::size_t{1}, std::size_t{4}, std::size_t{32});
     const int fault = GENERATE(0, 1, 2);
     INFO(size << " connections, fault " << fault);

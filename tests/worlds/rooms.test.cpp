@@ -278,7 +278,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
 
 }  // namespace
 
-TEST_CASE("Rooms of several servers lose no edit that was shown, whatever fails",
+TEST_CASE("Rooms of several servers lose no shown edit under kills, pauses and slow links",
           "[worlds][room][sim][property]") {
     CHECK(explored(
         "rooms",

@@ -70,7 +70,7 @@ class OrderClient {
 
 public:
     OrderClient(sim::Host& host, OrderWorld& run)
-        : host_{host}, run_{run}, tap_{&run.history, "client " + std::to_string(++run.starts)} {
+        : host_{host}, run_{run}, record_{&run.history, "client " + std::to_string(++run.starts)} {
         auto outbox = Outbox::open(
             host.disk(), "data/outbox",
             {.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{run.world.bits()()}});
@@ -79,8 +79,9 @@ public:
             return;
         }
         sender_.emplace(
-            Transport{Endpoints{WatchedTcp{host, tap_}, {std::string{"east"}, std::string{"west"}}},
-                      order_beats},
+            Transport{
+                Endpoints{WatchedTcp{host, record_}, {std::string{"east"}, std::string{"west"}}},
+                order_beats},
             order_policy(), Queue{std::move(*outbox)},
             SessionOptions{
                 .id = Id{std::byte{1}}, .greeting_max = 1500ms, .heartbeat = order_beats},
@@ -96,7 +97,7 @@ private:
         check_silence();
         if (!run_.world.healed_at() && host_.chance("a person reconnects", 2)) {
             // Until then, because a wait may move to the time that reconnect_now allows.
-            tap_.manual_until = after(host_.now(), 1100ms);
+            record_.manual_until = after(host_.now(), 1100ms);
             static_cast<void>(sender_->reconnect_now());
         }
         const std::uint64_t next = sender_->status().taken + 1;
@@ -108,21 +109,22 @@ private:
     /// A connection that is open and dead for longer than the heartbeat allows. After a freeze of
     /// this process, the heartbeat waits for the answer to one more ping.
     void check_silence() {
-        const bool silent = sender_->status().link.state == LinkState::connected &&
-                            elapsed(tap_.received_at, host_.now()) > order_beats.dead_after + 100ms;
+        const bool silent =
+            sender_->status().link.state == LinkState::connected &&
+            elapsed(record_.received_at, host_.now()) > order_beats.dead_after + 100ms;
         silent_checks_ = silent ? silent_checks_ + 1 : 0;
         if (silent_checks_ >= 8) run_.wrong = "a dead connection counts as connected";
     }
     void on_state(const Transition& change) {
         const LinkStatus& now = change.to;
         const bool waits = now.state == LinkState::cooldown || now.state == LinkState::suspended;
-        tap_.not_before = waits ? now.retry_at : always;
+        record_.not_before = waits ? now.retry_at : always;
         if (now.attempt > attempts_max) run_.wrong = "more attempts than MaxAttempts allows";
         if (now.state == LinkState::suspended) run_.world.reach("breaker opened");
         if (change.from == LinkState::suspended && now.state == LinkState::connecting) {
             run_.world.reach("breaker half open");
         }
-        if (now.state == LinkState::connected && tap_.peer == "west") {
+        if (now.state == LinkState::connected && record_.peer == "west") {
             run_.world.reach("fail-over");
         }
         if (now.failure.error() == LinkErrc::heartbeat_lost) run_.world.reach("heartbeat lost");
@@ -131,11 +133,11 @@ private:
             run_.world.reach("attempt limit reached");
             // A person looks after a while.
             host_.after(4s, [this] {
-                tap_.not_before = always;  // it may end a wait
+                record_.not_before = always;  // it may end a wait
                 static_cast<void>(sender_->reconnect_now());
             });
         }
-        if (tap_.early_dials != 0) run_.wrong = "a dial before the end of the wait";
+        if (record_.early_dials != 0) run_.wrong = "a dial before the end of the wait";
     }
     void on_acknowledged(std::uint64_t up_to) {
         run_.promised = std::max(run_.promised, up_to);
@@ -152,7 +154,7 @@ private:
 
     sim::Host& host_;
     OrderWorld& run_;
-    Wiretap tap_;
+    ConnectionRecord record_;
     int silent_checks_ = 0;
     std::optional<Sender> sender_{};
 };

@@ -581,7 +581,7 @@ bool replicas_of_one_server(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Replicas lose no edit and come into step, whatever fails",
+TEST_CASE("Replicas lose no edit and become equal after faults of network, disk and clocks",
           "[worlds][sync][sim][property]") {
     const auto options = world_options({.kills = 4,
                                         .one_way_partitions = 2,

@@ -99,7 +99,7 @@ TEST_CASE("YjsDocument merges on request, and when its list is full, not at ever
     CHECK(whole(by_bytes).size() == letter(0).size() + 49);
 }
 
-TEST_CASE("YjsDocument accepts its own state vector, whatever the number of updates and clients",
+TEST_CASE("YjsDocument accepts its own state vector, with up to clients_max clients",
           "[room][yjs_document][unit]") {
     YjsDocumentOptions options;
     options.limits.clients_max = 10;
@@ -373,7 +373,7 @@ TEST_CASE("YjsDocument: a value that is overwritten 1,000 times never fills the 
     }
 }
 
-TEST_CASE("YjsDocument: a room that an older version has filled with deleted content heals",
+TEST_CASE("YjsDocument: a document that an older version filled with deleted content accepts edits",
           "[room][yjs_document][regression]") {
     const std::string text(10'000, 'x');
     YjsDocument old{{.compaction = Compaction::coalesce}};

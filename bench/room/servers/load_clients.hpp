@@ -178,7 +178,7 @@ private:
                 receive(payload);
                 break;
             case 8:
-                throw std::runtime_error{"a server closed a client with a goodbye"};
+                throw std::runtime_error{"a server closed a client with a close frame"};
             case 9:
                 write_frame(10, payload);
                 break;

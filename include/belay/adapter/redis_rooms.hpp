@@ -141,9 +141,9 @@ public:
     ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
     void subscribe(std::string_view id, std::uint64_t from,
-                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         if (auto error = refused(id, 0))
-            return done(Result<part::FanoutNews, PersistenceError>{std::move(error)});
+            return done(Result<part::FanoutBatch, PersistenceError>{std::move(error)});
         worker_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
     }
 

@@ -279,8 +279,8 @@ public:
             found.boards.emplace_back(as_text(run.bytes(0)));
         }
     }
-    /// Returns a number that differs from the one before if another program, or another object of
-    /// this program, has changed the database; cheaper than changes().
+    /// Returns a number that differs from the one before if the database was changed by another
+    /// program, or by another object of this program. Cheaper than changes().
     [[nodiscard]] Result<std::int64_t> data_version() {
         const SqliteRun run{data_version_};
         const int answer = run.step();

@@ -256,10 +256,10 @@ public:
     }
     /// Returns the length of the last open wait, over which Shared rules spread waiting callers.
     ///
-    /// It is 0ns before the breaker is open for the first time since it was made, and at most 1 s
-    /// while it is held open. After `set_rules` it is a wait of the new rules. After `restore` of a
-    /// breaker that is not closed, it is a wait of the rules, too, or the rest of the restored one,
-    /// if that is longer.   Errors: none.
+    /// It is 0ns until the breaker opens for the first time. While the breaker is held open, it is
+    /// at most 1 s. After `set_rules` it is a wait of the new rules. After `restore` of a breaker
+    /// that is not closed, it is a wait of the rules, or the rest of the restored one. The longer
+    /// one counts.   Errors: none.
     [[nodiscard]] Duration spread() const noexcept { return engine_.open_wait(); }
     [[nodiscard]] BreakerMode mode() const noexcept { return engine_.mode(); }
     /// Returns the counts, which are exact when no call is under way.
@@ -329,8 +329,8 @@ public:
     }
     /// Does the same by the caller's turn: the rest of an open wait begins at its time.
     ///
-    /// Use it if the permits come by turns, as those of a Shared rule do, and the turns are of
-    /// another clock than the breaker's own. Such are the turns in a simulated world.
+    /// Use it if the permits come by turns, as those of a Shared rule do, and the turns have
+    /// another clock than the breaker. Such are the turns in a simulated world.
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot, Turn& turn) noexcept {
         return engine_.restore(snapshot, turn);
     }

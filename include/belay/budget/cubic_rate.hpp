@@ -18,8 +18,8 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// It limits nothing until the peer reports for the first time that it is overloaded
 /// (Cause::overloaded, such as a status of 429). Then it allows 0.7 times the rate that was
-/// measured. While the peer accepts the attempts, the rate rises along a cubic curve: fast at
-/// first, slowly near the rate of the last report, and fast again beyond it. It is at most twice
+/// measured. While the peer accepts the attempts, the rate rises along a cubic curve. It rises fast
+/// at first, slowly near the rate of the last report, and fast again beyond it. It is at most twice
 /// the measured rate, and at least one attempt in 2 s.
 ///
 ///     AdaptiveThrottle::CubicRate rate;

@@ -38,8 +38,8 @@ public:
     /// Errors: what is wrong, where, and what to do; see JournalError. A journal on a full disk
     /// opens, unless its last segment has no space for two openings, 64 bytes.
     /// Throws: std::bad_alloc.
-    /// Complexity: reads the last segment, and the ends of the segments before it, which have a
-    /// fifth of a byte for each operation; or everything, see `Verify`.
+    /// Complexity: reads the last segment, and the ends of the segments before it. These ends have
+    /// a fifth of a byte for each operation. Reads everything if `Verify` requests it.
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
                                                             JournalOptions options = {}) {
         detail::JournalRecovery<FileSystem> recovery{fs, path, options};

@@ -113,8 +113,8 @@ public:
         if (!ended()) call([&](auto& c) { part::limit_output(c, bytes); });
     }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
-    /// Returns whether the peer has given a sign of life since the last call: a message, a part of
-    /// one, or an answered ping of the transport.
+    /// Returns whether the peer has given a sign of life since the last call. Signs of life are a
+    /// message, a part of one, and an answered ping of the transport.
     [[nodiscard]] bool take_sign_of_life() noexcept { return std::exchange(alive_, false); }
     /// The former name of take_sign_of_life().
     [[deprecated("use ServedLink::take_sign_of_life")]] [[nodiscard]] bool take_heard() noexcept {

@@ -21,10 +21,10 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// It is a plain value without clock, transport or allocation. Copy it to try an event, prove a
 /// timeline by static_assert, or explore its states.
 ///
-/// A connection is a success when it has lived for the stable window, and its peer has given
-/// evidence of life since the opening (Input::alive, or Step::proof). Without evidence, the end of
-/// a connection is a failed attempt. It is not, but `lost`, if the connection is older than the
-/// window and Step::wrote.
+/// A connection is a success when it has been open for the stable window, with evidence of life
+/// from its peer since the opening. The evidence is Input::alive or Step::proof. Without evidence,
+/// the end of a connection is a failed attempt. It is not, but `lost`, if the connection is older
+/// than the window and Step::wrote.
 ///
 /// Every `begin` of the policy is followed by exactly one of failed, succeeded and abandoned. Every
 /// plan (a failed or lost that did not stop), and every `wanted`, is followed by exactly one begin

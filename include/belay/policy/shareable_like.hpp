@@ -96,10 +96,10 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `spread() const -> Duration`, optional: the time over which a Shared rule spreads the callers
 ///   that wait for the object, >= 0ns. Without it, they leave at the instant that the object gives.
 ///   An object that admits only its rate, such as a RateLimiter, needs none.
-/// - `gains_by_time() const -> bool`, optional, in addition to `reserve`: whether it grants a retry
-///   again after some time, also if no attempt succeeds and no permit is given back. A Shared rule
-///   asks after each rejected reservation. If not, AskAgain makes attempts without a reservation,
-///   because otherwise no caller might ever attempt again.
+/// - `gains_by_time() const -> bool`, optional, in addition to `reserve`: whether time alone lets
+///   it grant a retry again. No attempt has to succeed for that, and no permit to be given back. A
+///   Shared rule asks after each rejected reservation. If not, AskAgain makes attempts without a
+///   reservation, because otherwise no caller might ever attempt again.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any

@@ -15,8 +15,8 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// The results of check::stability.
 ///
-/// Peaks are in thousandths of the offered load: 1000 is as many calls per second as there would
-/// be if each call succeeded at once.
+/// Peaks are in thousandths of the offered load. 1000 is the number of calls per second if each
+/// call succeeds at once.
 ///
 /// Thread safety: a plain value.
 struct StabilityReport {

@@ -87,8 +87,8 @@ template <class Call, class Failure = int>
 /// AT_EMPTY_PATH and the path is empty, they are those of `fd`. It follows no link at the end of
 /// the path.
 ///
-/// It asks for no timestamp. Since Linux 6.13, a stat(2) of a file makes the next write to that
-/// file take a timestamp of its own, and then fdatasync(2) also writes the inode.
+/// It asks for no timestamp. Since Linux 6.13, the next write to a file after a stat(2) of it takes
+/// a timestamp of its own. The fdatasync(2) after that also writes the inode.
 [[nodiscard]] inline Result<std::array<std::uint64_t, 2>> identity_at(int fd, const char* path,
                                                                       int flags) noexcept {
     flags |= AT_SYMLINK_NOFOLLOW;

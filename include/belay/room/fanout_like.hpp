@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI {
 namespace part {
 
 /// The changes and messages of a room after a position.
-struct FanoutNews {
+struct FanoutBatch {
     enum class State : std::uint8_t {
         goes_on,  ///< no entry is missing between the position and the first one
         gap,      ///< entries may be lost, and only loading the room shows which
@@ -55,19 +55,19 @@ concept BeginsRooms = requires(F& f, std::string_view id, const Id& epoch, bool 
     { f.begin(id, epoch, again) } -> std::same_as<Result<std::uint64_t>>;
 };
 template <class F>
-concept PublishesNews = requires(F& f, std::string_view id, BytesView message) {
+concept PublishesMessages = requires(F& f, std::string_view id, BytesView message) {
     { f.publish(id, message) } -> std::same_as<void>;
 };
 template <class F>
-concept SubscribesToNews = requires(F& f, std::string_view id, std::uint64_t from,
-                                    Completion<Result<part::FanoutNews, PersistenceError>> done) {
+concept SubscribesToRooms = requires(F& f, std::string_view id, std::uint64_t from,
+                                     Completion<Result<part::FanoutBatch, PersistenceError>> done) {
     {
         f.subscribe(id, from,
-                    static_cast<Completion<Result<part::FanoutNews, PersistenceError>>&&>(done))
+                    static_cast<Completion<Result<part::FanoutBatch, PersistenceError>>&&>(done))
     } -> std::same_as<void>;
 };
 template <class F>
-concept HasFanout = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
+concept HasFanout = BeginsRooms<F> && PublishesMessages<F> && SubscribesToRooms<F>;
 // A storage with some of these members would be used like one with none, and the servers would
 // diverge.
 template <class F>
@@ -80,7 +80,7 @@ concept FanoutIsSound = HasFanout<F> || !(has_publish<F>() || has_subscribe<F>()
 /// These requirements are in addition to those of PersistenceLike. A RoomManager whose persistence
 /// models FanoutLike uses them automatically.
 ///
-/// - `subscribe(id, from, done)`: answers Result<part::FanoutNews, PersistenceError> once, as soon
+/// - `subscribe(id, from, done)`: answers Result<part::FanoutBatch, PersistenceError> once, as soon
 /// as there are entries or messages. The entries are those after the position `from`, as many as
 /// one turn should take.
 /// - `publish(id, message)`: sends a message to all subscriptions of the room, soon or not at all.
@@ -128,7 +128,7 @@ struct NoFanout {
     }
     void publish(std::string_view, BytesView) const noexcept {}
     void subscribe(std::string_view, std::uint64_t,
-                   Completion<Result<part::FanoutNews, PersistenceError>>) const noexcept {}
+                   Completion<Result<part::FanoutBatch, PersistenceError>>) const noexcept {}
 };
 
 namespace explain {
@@ -139,13 +139,13 @@ consteval bool fanout_like() {
     static_assert(detail::BeginsRooms<F>,
                   "FanoutLike: F needs 'belay::Result<std::uint64_t> begin(std::string_view id, "
                   "const belay::Id& epoch, bool again)'");
-    static_assert(detail::PublishesNews<F>,
+    static_assert(detail::PublishesMessages<F>,
                   "FanoutLike: F needs 'void publish(std::string_view id, belay::BytesView "
                   "message)'");
     static_assert(
-        detail::SubscribesToNews<F>,
+        detail::SubscribesToRooms<F>,
         "FanoutLike: F needs 'void subscribe(std::string_view id, std::uint64_t from, "
-        "belay::Completion<belay::Result<belay::part::FanoutNews, belay::PersistenceError>>)'");
+        "belay::Completion<belay::Result<belay::part::FanoutBatch, belay::PersistenceError>>)'");
     return FanoutLike<F>;
 }
 

@@ -62,7 +62,7 @@ struct HocuspocusProtocol {
         } else if (type == 5) {
             message = {Kind::stateless, as_bytes(in.varstring()), {}};
         } else if (type == 7) {
-            message.kind = Kind::goodbye;
+            message.kind = Kind::close;
             if (!in.failed() && !in.at_end()) message.payload = as_bytes(in.varstring());
         } else if (type == 9 || type == 10) {
             message.kind = type == 9 ? Kind::ping : Kind::pong;
@@ -88,7 +88,7 @@ struct HocuspocusProtocol {
                                                   : std::string_view{"readonly"}));
             case Kind::stateless:
                 return frame({5}, message.payload);
-            case Kind::goodbye:
+            case Kind::close:
                 return frame({7}, message.payload);
             case Kind::stored:
                 return frame({8, 1});

@@ -33,7 +33,7 @@ struct RoomMessage {
         granted,  ///< to a client: it is admitted; the payload is its Access, as by to_string
         refused,  ///< to a client: it is not admitted, or no longer; the payload is the reason
         stored,   ///< to a client: one of its changes is durable
-        goodbye,  ///< the document is closed, the connection is not; the payload is the reason
+        close,    ///< the document is closed, the connection is not; the payload is the reason
         ping,     ///< for the connection: requests a pong
         pong,
         stateless  ///< text that is no part of the document

@@ -159,10 +159,10 @@ struct RoomCounters {
     Reasons evictions{};
     Histogram joins{};    ///< from `accept` to the time when the client has joined
     Histogram durable{};  ///< from the arrival of an edit to the time when it is durable
-    /// From the arrival of an edit to the time when the connection of the last other client has
-    /// accepted it, or that client was closed. An edit that has no other client, that comes from
-    /// another server, or that a client lags behind (`resyncs`) is not counted for it. An edit with
-    /// which its only other client begins to lag counts as accepted at once.
+    /// From the arrival of an edit until the connection of the last other client has accepted it,
+    /// or was closed. An edit that has no other client, that comes from another server, or that a
+    /// client lags behind (`resyncs`) is not counted for it. An edit with which its only other
+    /// client begins to lag counts as accepted at once.
     Histogram delivered{};
     Histogram loading{};   ///< of the calls of the storage: from a load to its answer
     Histogram flushing{};  ///< likewise

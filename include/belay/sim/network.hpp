@@ -156,8 +156,8 @@ public:
     void refuse(Host& host) noexcept { host.station_.refuses = true; }
     /// Makes the host's kernel accept connections again, on ports with a listener.
     void accept(Host& host) noexcept { host.station_.refuses = false; }
-    /// Makes the host's kernel accept each new connection and close it at once, as a load balancer
-    /// without a healthy server does, also while no process runs. `false` ends that.
+    /// Makes the host's kernel accept each new connection and close it at once, also while no
+    /// process runs. A load balancer without a healthy server does the same. `false` ends that.
     void accept_then_close(Host& host, bool on = true) noexcept { host.station_.closes_early = on; }
     /// Takes the host's name out of the name service: dialling it by name fails at once, as for a
     /// host that is not there. Connections and addresses still work. `false` ends that.

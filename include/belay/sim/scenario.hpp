@@ -212,7 +212,7 @@ namespace detail {
 
 /// The faults that `draw` may put into a scenario: for each class the largest number of them.
 ///
-/// For each seed a class is on or off, half and half, and the number of its faults is drawn
+/// For each seed a class is on or off, with equal probability. The number of its faults is drawn
 /// log-uniformly from 1 to the largest number. 0 switches a class off. In general, tests find more
 /// in this way than with all classes at the same rate (A. Groce et al., "Swarm Testing", 2012).
 struct ScenarioOptions {

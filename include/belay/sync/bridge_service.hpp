@@ -32,11 +32,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The fleet makes it. It is valid until it is removed. If it is removed in one of its own hooks,
 /// or in a call of one of its sides, it is valid until the fleet's next turn.
 ///
-/// The bridge has a connection, as every service has. To open it is to call the remote once: it is
-/// open when the remote has answered, and it is lost when a call fails because of the remote. The
-/// wait for the next attempt is BridgeOptions::outage_wait. Calls whose connection is lost are
-/// given up, and made again on the next one. Without a call to make there is no dial, and the state
-/// is LinkState::offline unless it is connected.
+/// The bridge has a connection, as every service has. Opening it calls the remote once. It is open
+/// when the remote has answered, and it is lost when a call fails because of the remote. The wait
+/// for the next attempt is BridgeOptions::outage_wait. Calls whose connection is lost are given up,
+/// and made again on the next one. Without a call to make there is no dial, and the state is
+/// LinkState::offline unless it is connected.
 ///
 /// Thread safety: as Bridge.
 template <class Local, class Remote, class Policy, class Observer>

@@ -40,7 +40,7 @@ struct ReplicaOptions {
     /// than a record together.
     bool adds_base = true;
     HybridClockOptions clock{};
-    /// The longest wait for the server's clock, if the stamp of an edit is ahead of it because this
+    /// The longest wait for the server's clock. The stamp of an edit is ahead of that clock if this
     /// device's clock is or was wrong. An edit that would wait longer gets a new id and stamp.
     Duration restamp_after = std::chrono::hours{1};
     /// The seed of the ids; without one, they come from the system's entropy.

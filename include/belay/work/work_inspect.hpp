@@ -175,9 +175,9 @@ template <FileSystemLike FileSystem>
 
 /// Reads a work queue, damaged or not, and reports all of its items.
 ///
-/// It calls `on_item(const WorkItem&)` for each item of the queue in directory `path` that is not
-/// gone: first the living by id, then the dead by id. The body of an item that cannot be read is
-/// empty.
+/// It calls `on_item(const WorkItem&)` for each item that the queue in directory `path` still has.
+/// The living items come first, by id, then the dead ones, by id. The body of an item that cannot
+/// be read is empty.
 ///
 /// It takes no lock and writes nothing, so you may inspect a queue that is open elsewhere. Changes
 /// that are not durable there are missing here, and items leased there are not leased here.

@@ -37,8 +37,8 @@ struct YjsDocumentOptions {
     std::size_t pending_updates_max = 500;
     std::size_t pending_bytes_max = std::size_t{1} << 20;
     /// How updates are compacted when they are merged. If deleted content is to be removed, the
-    /// document also merges when waiting updates delete something and have as many bytes as the
-    /// merged update, at least 16 KiB. It removes deleted content
+    /// document also merges for waiting updates that delete something. They must have as many bytes
+    /// as the merged update, and at least 16 KiB. It removes deleted content
     /// - when that is an eighth of the merged update, or the merged update has doubled,
     /// - before `check` returns `document_full`,
     /// - for a snapshot, and for a client that has nothing yet.

@@ -54,9 +54,9 @@ template <class V, class Ask>
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
-[[nodiscard]] inline Result<part::FanoutNews, PersistenceError> receive(redis::Rooms& rooms,
-                                                                        std::uint64_t from) {
-    return awaited<Result<part::FanoutNews, PersistenceError>>(
+[[nodiscard]] inline Result<part::FanoutBatch, PersistenceError> receive(redis::Rooms& rooms,
+                                                                         std::uint64_t from) {
+    return awaited<Result<part::FanoutBatch, PersistenceError>>(
         [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
 }
 inline std::uint64_t append(redis::Rooms& rooms, std::string_view text) {
@@ -72,10 +72,11 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE_FALSE(flush(rooms));
 }
 /// "a,b*": the updates; with a star the own ones.
-[[nodiscard]] inline std::string words_in(const Result<part::FanoutNews, PersistenceError>& news) {
-    REQUIRE(news);
+[[nodiscard]] inline std::string words_in(
+    const Result<part::FanoutBatch, PersistenceError>& batch) {
+    REQUIRE(batch);
     std::string text;
-    for (const auto& entry : news->entries) {
+    for (const auto& entry : batch->entries) {
         text += as_text(entry.update);
         if (entry.own != 0) text += '*';
         text += ',';

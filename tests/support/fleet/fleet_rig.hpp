@@ -69,13 +69,13 @@ struct FleetRig {
     void add(int count, std::uint8_t priority = 0,
              belay::Duration settle_within = std::chrono::seconds{1}) {
         for (int i = 0; i < count; ++i) {
-            const std::string name = std::to_string(wires.size());
-            wires.emplace_back();
+            const std::string name = std::to_string(transports.size());
+            transports.emplace_back();
             recorded.emplace_back();
             belay::ServiceOptions options;
             options.priority = priority;
             options.supervisor.core.settle_within = settle_within;
-            fleet.add(name, FakeTransport<>{wires.back()}, Recorder{&recorded.back()},
+            fleet.add(name, FakeTransport<>{transports.back()}, Recorder{&recorded.back()},
                       std::move(options), Observed{&observed, name});
         }
     }
@@ -90,12 +90,12 @@ struct FleetRig {
     }
     /// The connection of a service ends so.
     void fail(std::size_t i, belay::Failure why = belay_test::lost) {
-        static_cast<void>(wires[i].link.closed(why));
+        static_cast<void>(transports[i].link.closed(why));
     }
     /// Opens the connection, and lets the peer answer the heartbeat at the opening.
     void open(std::size_t i) {
-        static_cast<void>(wires[i].link.opened());
-        static_cast<void>(wires[i].link.pong());
+        static_cast<void>(transports[i].link.opened());
+        static_cast<void>(transports[i].link.pong());
     }
     [[nodiscard]] belay::LinkStatus status(std::size_t i) const {
         for (const belay::ServiceStatus& s : fleet.status().services) {
@@ -109,8 +109,8 @@ struct FleetRig {
         fleet.start();
         for (int round = 0; round < 1000 && !all_up(); ++round) {
             run(when);
-            for (std::size_t i = 0; i < wires.size(); ++i) {
-                if (state(i) == belay::LinkState::connecting && wires[i].live != 0) open(i);
+            for (std::size_t i = 0; i < transports.size(); ++i) {
+                if (state(i) == belay::LinkState::connecting && transports[i].live != 0) open(i);
             }
             run(when);
         }
@@ -121,16 +121,16 @@ struct FleetRig {
     }
     [[nodiscard]] int live() const {
         int sum = 0;
-        for (const Wire& wire : wires) sum += wire.live;
+        for (const TransportState& transport : transports) sum += transport.live;
         return sum;
     }
     [[nodiscard]] int dials() const {
         int sum = 0;
-        for (const Wire& wire : wires) sum += wire.dials;
+        for (const TransportState& transport : transports) sum += transport.dials;
         return sum;
     }
 
-    std::deque<Wire> wires{};  // outlive the fleet
+    std::deque<TransportState> transports{};  // outlive the fleet
     std::deque<RecordedEvents> recorded{};
     std::vector<std::string> observed{};
     belay::Instant now{};

@@ -30,9 +30,9 @@ struct NeighboursRig {
     /// Adds services whose servers take that long, and starts them.
     /// Returns: the index of the first.
     std::size_t add(int count, belay::Duration takes, std::uint8_t priority = 0) {
-        const std::size_t first = rig.wires.size();
+        const std::size_t first = rig.transports.size();
         rig.add(count, priority);
-        servers.resize(rig.wires.size(), Server{.takes = takes});
+        servers.resize(rig.transports.size(), Server{.takes = takes});
         rig.fleet.start();
         run(now);
         return first;
@@ -56,7 +56,7 @@ struct NeighboursRig {
         return now - from;
     }
     [[nodiscard]] bool is_up(std::size_t i) const {
-        return rig.wires[i].live != 0 && servers[i].opened == rig.wires[i].dials;
+        return rig.transports[i].live != 0 && servers[i].opened == rig.transports[i].dials;
     }
     void lose(std::size_t i) {
         servers[i].opened = 0;
@@ -72,14 +72,15 @@ struct NeighboursRig {
 
 private:
     void look(std::size_t i) {
-        const Wire& wire = rig.wires[i];
+        const TransportState& transport = rig.transports[i];
         Server& server = servers[i];
-        if (std::exchange(server.dials, wire.dials) != wire.dials) server.dialled_at = now;
-        if (wire.live == 0 || server.opened == wire.dials || server.dials == 0) return;
-        if (server.stays_silent || server.hangs == wire.dials ||
+        if (std::exchange(server.dials, transport.dials) != transport.dials)
+            server.dialled_at = now;
+        if (transport.live == 0 || server.opened == transport.dials || server.dials == 0) return;
+        if (server.stays_silent || server.hangs == transport.dials ||
             now - server.dialled_at < server.takes)
             return;
-        server.opened = wire.dials;
+        server.opened = transport.dials;
         rig.open(i);
     }
     void count() {
@@ -88,7 +89,7 @@ private:
         most_slow = std::max(most_slow, status.dialling_slowly);
         std::size_t opening = 0;
         for (std::size_t i = 0; i < servers.size(); ++i) {
-            if (rig.wires[i].live != 0 && !is_up(i)) ++opening;
+            if (rig.transports[i].live != 0 && !is_up(i)) ++opening;
         }
         if (opening != status.dialling + status.dialling_slowly) ++miscounts;
     }

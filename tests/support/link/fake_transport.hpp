@@ -11,8 +11,8 @@
 
 namespace belay_test {
 
-/// What a FakeTransport did, and the live link; shared with the test.
-struct Wire {
+/// The state of a FakeTransport, which the test owns: the live link, a record of the calls, and what the calls return.
+struct TransportState {
     using M = std::string;
 
     belay::Link<M> link;  ///< of the newest attempt
@@ -43,27 +43,27 @@ class FakeConnection;
 template <>
 class FakeConnection<false> {
 public:
-    FakeConnection(Wire& wire, const belay::Link<std::string>& link) : wire_{wire} {
-        wire.link = link;
-        ++wire.dials;
-        if (++wire.live > wire.most_live) wire.most_live = wire.live;
-        wire.log.emplace_back("open");
-        if (wire.on_open) wire.on_open(link);
+    FakeConnection(TransportState& state, const belay::Link<std::string>& link) : state_{state} {
+        state.link = link;
+        ++state.dials;
+        if (++state.live > state.most_live) state.most_live = state.live;
+        state.log.emplace_back("open");
+        if (state.on_open) state.on_open(link);
     }
     FakeConnection(const FakeConnection&) = delete;
     FakeConnection& operator=(const FakeConnection&) = delete;
     ~FakeConnection() {
-        --wire_.live;
-        wire_.log.emplace_back("destroy");
+        --state_.live;
+        state_.log.emplace_back("destroy");
     }
     belay::SendResult send(const std::string& m) noexcept {
-        if (wire_.on_send) wire_.on_send();
-        if (wire_.answer == belay::SendResult::sent) wire_.sent.push_back(m);
-        return wire_.answer;
+        if (state_.on_send) state_.on_send();
+        if (state_.answer == belay::SendResult::sent) state_.sent.push_back(m);
+        return state_.answer;
     }
 
 protected:
-    Wire& wire_;
+    TransportState& state_;
 };
 
 template <>
@@ -71,24 +71,24 @@ class FakeConnection<true> : public FakeConnection<false> {
 public:
     using FakeConnection<false>::FakeConnection;
     void close(const belay::Failure&) noexcept {
-        wire_.log.emplace_back("close");
-        if (wire_.on_close) wire_.on_close();
+        state_.log.emplace_back("close");
+        if (state_.on_close) state_.on_close();
     }
-    void ping() noexcept { ++wire_.pings; }
+    void ping() noexcept { ++state_.pings; }
     void resume_reading() noexcept {
-        ++wire_.resumes;
-        if (wire_.on_resume) wire_.on_resume();
+        ++state_.resumes;
+        if (state_.on_resume) state_.on_resume();
     }
-    void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }
-    void limit_output(std::size_t bytes) noexcept { wire_.output_limit = bytes; }
+    void limit_messages(std::size_t bytes) noexcept { state_.limit = bytes; }
+    void limit_output(std::size_t bytes) noexcept { state_.output_limit = bytes; }
 };
 
 template <bool Full = true>
 struct FakeTransport {
     using message_type = std::string;
-    explicit FakeTransport(Wire& w) : wire{&w} {}
-    FakeConnection<Full> open(belay::Link<std::string> link) { return {*wire, link}; }
-    Wire* wire;
+    explicit FakeTransport(TransportState& s) : state{&s} {}
+    FakeConnection<Full> open(belay::Link<std::string> link) { return {*state, link}; }
+    TransportState* state;
 };
 
 }  // namespace belay_test

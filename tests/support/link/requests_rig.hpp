@@ -59,13 +59,13 @@ template <class Codec>
 struct RequestsRig {
     using Machine = belay::Requests<FakeTransport<>, decltype(doubling()), Codec,
                                     std::reference_wrapper<RequestsNotes>>;
-    Wire wire;
+    TransportState transport;
     RequestsNotes notes;
     belay::Duration now{};
     std::unique_ptr<Machine> box;  ///< on the heap, where sanitizers see its end
 
     explicit RequestsRig(belay::RequestsOptions options = {})
-        : box{std::make_unique<Machine>(FakeTransport<>{wire}, doubling(), Codec{}, options,
+        : box{std::make_unique<Machine>(FakeTransport<>{transport}, doubling(), Codec{}, options,
                                         std::ref(notes))} {
         run();
     }
@@ -81,13 +81,15 @@ struct RequestsRig {
     void connect() {
         box->start();
         run(now + std::chrono::seconds{10});
-        wire.link.opened();
+        transport.link.opened();
         run();
         REQUIRE(box->status().link.state == belay::LinkState::connected);
         notes.take();
     }
-    void cut() { wire.link.closed(lost), run(); }
-    void answer(std::string text) { static_cast<void>(wire.link.received(std::move(text))), run(); }
+    void cut() { transport.link.closed(lost), run(); }
+    void answer(std::string text) {
+        static_cast<void>(transport.link.received(std::move(text))), run();
+    }
     /// Asks, and writes the answer down as "<question> = <answer>".
     std::uint64_t ask(const std::string& question, belay::Duration within = std::chrono::seconds{2},
                       belay::RequestsOptions::OnLoss on_loss = belay::RequestsOptions::fail) {
@@ -104,7 +106,7 @@ struct RequestsRig {
         const auto asked = box->ask(question, within, [](const auto&) {});
         return asked ? std::error_code{} : asked.error();
     }
-    std::vector<std::string> sent() { return std::exchange(wire.sent, {}); }
+    std::vector<std::string> sent() { return std::exchange(transport.sent, {}); }
 };
 
 }  // namespace belay_test

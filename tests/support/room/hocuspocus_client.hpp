@@ -86,22 +86,22 @@ public:
 
 private:
     struct Line {
-        explicit Line(HocuspocusClient& w) : wire{&w} {}
+        explicit Line(HocuspocusClient& w) : client{&w} {}
         void attach(Waker w) {
             waker = std::move(w);
-            link.emplace(sim::Tcp{*wire->host_, "server", 1}, 8, waker, 0);
+            link.emplace(sim::Tcp{*client->host_, "server", 1}, 8, waker, 0);
         }
         [[nodiscard]] Instant deadline() const noexcept {
-            return wire->stalled_ ? never : link->deadline();
+            return client->stalled_ ? never : link->deadline();
         }
         void advance(Instant now) {
-            if (wire->stalled_) return;
+            if (client->stalled_) return;
             link->advance(now, 64, [&](const Bytes& coded, Lane) {
                 if (coded.front() == std::byte{1}) {
-                    wire->closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2])
-                                                                         << 8;
+                    client->closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2])
+                                                                           << 8;
                 } else {
-                    wire->received_.push_back(to_hex(BytesView{coded}.subspan(1)));
+                    client->received_.push_back(to_hex(BytesView{coded}.subspan(1)));
                 }
             });
             if (link->opened()) drain();
@@ -110,7 +110,7 @@ private:
             while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
                 waiting.pop_front();
         }
-        HocuspocusClient* wire;
+        HocuspocusClient* client;
         Waker waker{};
         std::deque<Bytes> waiting{};
         std::optional<ServedLink<sim::Tcp>> link{};

@@ -234,7 +234,7 @@ struct Taken {
     std::size_t longest = 0;
 };
 
-/// In front of each message to a client stands a byte: 0, or 1 and the code of a goodbye.
+/// In front of each message to a client stands a byte: 0, or 1 and the code of a close.
 template <TransportLike T>
 class Coded {
 public:

@@ -59,7 +59,7 @@ struct SharedStore {
         std::uint64_t from = 0;         // of the subscription
         bool changed = true;            // it is compared; else nobody looks at the store
         std::deque<Bytes> messages{};
-        std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
+        std::optional<Completion<Result<part::FanoutBatch, PersistenceError>>> done{};
     };
     struct Server {
         bool away = false;          ///< nothing gets through
@@ -105,7 +105,7 @@ struct SharedStore {
         for (auto& [id, line] : servers[server].lines) {
             if (is && line.done) {
                 auto done = std::move(*std::exchange(line.done, std::nullopt));
-                done(Result<part::FanoutNews, PersistenceError>{lost()});
+                done(Result<part::FanoutBatch, PersistenceError>{lost()});
             }
         }
         if (was && !is) reconnect(server);
@@ -148,52 +148,53 @@ struct SharedStore {
         Server& server = servers[number];
         Line& line = server.lines[id];
         if (server.away || server.unsubscribed || !line.done) return;
-        part::FanoutNews news;
+        part::FanoutBatch found;
         if (line.changed) {
             ++server.calls;
-            news = news_of(number, id);
-            line.changed = news.state != part::FanoutNews::State::goes_on || !news.entries.empty();
+            found = batch_of(number, id);
+            line.changed =
+                found.state != part::FanoutBatch::State::goes_on || !found.entries.empty();
         }
-        if (news.state == part::FanoutNews::State::goes_on && news.entries.empty() &&
+        if (found.state == part::FanoutBatch::State::goes_on && found.entries.empty() &&
             line.messages.empty())
             return;
-        news.messages.assign(line.messages.begin(), line.messages.end());
+        found.messages.assign(line.messages.begin(), line.messages.end());
         line.messages.clear();
-        server.longest = std::max(server.longest, news.entries.size());
+        server.longest = std::max(server.longest, found.entries.size());
         auto done = std::move(*std::exchange(line.done, std::nullopt));
-        done(Result<part::FanoutNews, PersistenceError>{std::move(news)});
+        done(Result<part::FanoutBatch, PersistenceError>{std::move(found)});
     }
-    [[nodiscard]] part::FanoutNews news_of(int number, const std::string& id) {
+    [[nodiscard]] part::FanoutBatch batch_of(int number, const std::string& id) {
         Line& line = servers[number].lines[id];
         const auto at = rooms.find(id);
-        part::FanoutNews news;
+        part::FanoutBatch found;
         if (line.log == 0) line.log = line.book;
         if (at == rooms.end() || (line.log != 0 && at->second.log != line.log)) {
-            if (line.log != 0) news.state = part::FanoutNews::State::gap;
-            if (ended.contains(line.log)) news.state = part::FanoutNews::State::over;
-            return news;
+            if (line.log != 0) found.state = part::FanoutBatch::State::gap;
+            if (ended.contains(line.log)) found.state = part::FanoutBatch::State::over;
+            return found;
         }
         const Room& room = at->second;
         line.log = room.log;
         if (line.book == 0) line.book = line.was = room.log;
-        news.epoch = room.epoch;
+        found.epoch = room.epoch;
         const bool has_from = line.from == room.covers || line.from == 0 ||
                               std::any_of(room.entries.begin(), room.entries.end(),
                                           [&](const Entry& e) { return e.position == line.from; });
         if (line.from < room.covers || !has_from || lost(room, number, line.acked)) {
-            news.state = part::FanoutNews::State::gap;
-            return news;
+            found.state = part::FanoutBatch::State::gap;
+            return found;
         }
         std::size_t fresh = 0;
         for (const Entry& e : room.entries) {
             if (e.position <= line.from && !repeats) continue;
             if (fresh == batch) break;
             if (e.position > line.from) ++fresh;
-            news.entries.push_back({e.position, e.server == number ? e.own : 0, e.update});
+            found.entries.push_back({e.position, e.server == number ? e.own : 0, e.update});
         }
-        if (!news.entries.empty() && news.entries.back().position <= line.from)
-            news.entries.clear();
-        return news;
+        if (!found.entries.empty() && found.entries.back().position <= line.from)
+            found.entries.clear();
+        return found;
     }
     /// Whether an own entry that was answered is gone.
     [[nodiscard]] static bool lost(const Room& room, int number, std::uint64_t acked) {
@@ -426,9 +427,10 @@ public:
         }
     }
     void subscribe(std::string_view id, std::uint64_t from,
-                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         store_->before("subscribe");
-        if (me().away) return done(Result<part::FanoutNews, PersistenceError>{SharedStore::lost()});
+        if (me().away)
+            return done(Result<part::FanoutBatch, PersistenceError>{SharedStore::lost()});
         if (std::exchange(line(id).from, from) != from) line(id).changed = true;
         line(id).done = std::move(done);
         store_->tell(number_, std::string{id});

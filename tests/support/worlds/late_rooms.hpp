@@ -135,8 +135,8 @@ public:
                  Line& l, Fate) mutable { l.inner.publish(name, bytes); });
     }
     void subscribe(std::string_view id, std::uint64_t from,
-                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
-        using Answer = Result<part::FanoutNews, PersistenceError>;
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
+        using Answer = Result<part::FanoutBatch, PersistenceError>;
         post([name = std::string{id}, from, c = std::move(done)](Line& l, Fate) mutable {
             l.inner.subscribe(name, from, later<Answer>(l, Fate::works, std::move(c)));
         });
@@ -171,9 +171,9 @@ private:
         const Result<std::optional<StoredRoom>, PersistenceError>& answer) {
         return answer.has_value();
     }
-    [[nodiscard]] static bool compares(const Result<part::FanoutNews, PersistenceError>& answer) {
+    [[nodiscard]] static bool compares(const Result<part::FanoutBatch, PersistenceError>& answer) {
         return answer.has_value() &&
-               (answer->state == part::FanoutNews::State::gap || !answer->entries.empty());
+               (answer->state == part::FanoutBatch::State::gap || !answer->entries.empty());
     }
     /// A Completion that answers `done` later, unless the process ends before.
     template <class V>

@@ -14,7 +14,7 @@
 namespace belay_test {
 
 /// What a test sees of the connections of one client, or of one service of a fleet.
-struct Wiretap {
+struct ConnectionRecord {
     belay::sim::History* history;
     std::string name;    ///< for History::dial
     std::string peer{};  ///< the host that was dialled last
@@ -31,16 +31,18 @@ class WatchedTcp {
 public:
     using message_type = belay::Bytes;
 
-    WatchedTcp(belay::sim::Host& host, Wiretap& tap, std::string peer = {}, std::uint16_t port = 1)
-        : host_{&host}, tap_{&tap}, peer_{std::move(peer)}, port_{port} {}
+    WatchedTcp(belay::sim::Host& host, ConnectionRecord& record, std::string peer = {},
+               std::uint16_t port = 1)
+        : host_{&host}, record_{&record}, peer_{std::move(peer)}, port_{port} {}
 
     class Connection : public belay::part::Wrapped<belay::sim::detail::Connection, belay::Bytes> {
         using Base = belay::part::Wrapped<belay::sim::detail::Connection, belay::Bytes>;
 
     public:
         template <class F>
-        Connection(Wiretap& tap, F&& make) : Base{std::forward<F>(make)}, tap_{tap} {
-            if (tap_.opening != nullptr) ++*tap_.opening;
+        Connection(ConnectionRecord& record, F&& make)
+            : Base{std::forward<F>(make)}, record_{record} {
+            if (record_.opening != nullptr) ++*record_.opening;
         }
         ~Connection() { opened(); }
         [[nodiscard]] bool sift(belay::part::Event<belay::Bytes>& event, belay::Turn& turn) {
@@ -48,17 +50,17 @@ public:
             using Kind = belay::part::EventKind;
             const bool alive = event.kind == Kind::opened || event.kind == Kind::received ||
                                event.kind == Kind::pong;
-            if (alive) tap_.received_at = turn.now;
+            if (alive) record_.received_at = turn.now;
             if (event.kind == Kind::opened || event.kind == Kind::closed) opened();
             return true;
         }
 
     private:
         void opened() noexcept {
-            if (std::exchange(opens_, false) && tap_.opening != nullptr) --*tap_.opening;
+            if (std::exchange(opens_, false) && record_.opening != nullptr) --*record_.opening;
         }
 
-        Wiretap& tap_;
+        ConnectionRecord& record_;
         bool opens_ = true;
     };
 
@@ -66,19 +68,19 @@ public:
         return open(link, peer_);
     }
     [[nodiscard]] Connection open(const belay::Link<belay::Bytes>& link, const std::string& peer) {
-        tap_->history->dial(tap_->name);
-        tap_->peer = peer;
-        tap_->dialled_at = tap_->received_at = host_->now();
-        const bool manual = tap_->dialled_at <= tap_->manual_until;
-        if (tap_->dialled_at < tap_->not_before && !manual) ++tap_->early_dials;
-        return Connection{*tap_, [&] {
+        record_->history->dial(record_->name);
+        record_->peer = peer;
+        record_->dialled_at = record_->received_at = host_->now();
+        const bool manual = record_->dialled_at <= record_->manual_until;
+        if (record_->dialled_at < record_->not_before && !manual) ++record_->early_dials;
+        return Connection{*record_, [&] {
                               return belay::sim::Tcp{*host_, peer, port_}.open(link.child());
                           }};
     }
 
 private:
     belay::sim::Host* host_;
-    Wiretap* tap_;
+    ConnectionRecord* record_;
     std::string peer_;
     std::uint16_t port_;
 };

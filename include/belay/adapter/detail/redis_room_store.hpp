@@ -80,13 +80,13 @@ public:
         const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
         auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
         if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
-        std::vector<part::FanoutNews::Entry> entries;
+        std::vector<part::FanoutBatch::Entry> entries;
         if (!position || !take_epoch(reply_at(reply.get(), 0), room.epoch) ||
             !take_entries(reply_at(reply.get(), 4), entries))
             return foreign(keys.room);
         room.snapshot = std::move(*parts);
         room.position = *position;
-        for (part::FanoutNews::Entry& entry : entries) {
+        for (part::FanoutBatch::Entry& entry : entries) {
             room.position = entry.position;
             room.updates.push_back(std::move(entry.update));
         }
@@ -183,9 +183,9 @@ public:
     }
 
     /// Returns the entries after `from` in the history `log`. Sets `log` if it is empty.
-    [[nodiscard]] Result<part::FanoutNews, PersistenceError> news(std::string_view id,
-                                                                  std::string& log,
-                                                                  std::uint64_t from) {
+    [[nodiscard]] Result<part::FanoutBatch, PersistenceError> batch_after(std::string_view id,
+                                                                          std::string& log,
+                                                                          std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
         const RedisRoomPositions::State state = positions_->state(id);
         // A history that was begun here, and of which nothing was read yet.
@@ -199,22 +199,22 @@ public:
                      std::to_string(options_.news_bytes_max), server_},
                     reply))
             return e;
-        part::FanoutNews news;
+        part::FanoutBatch batch;
         const std::string_view is = reply_text(reply_at(reply.get(), 0));
-        if (is == "gap") news.state = part::FanoutNews::State::gap;
-        if (is == "over") news.state = part::FanoutNews::State::over;
+        if (is == "gap") batch.state = part::FanoutBatch::State::gap;
+        if (is == "over") batch.state = part::FanoutBatch::State::over;
         if (is != "on")
             return is == "gap" || is == "over" || is == "none"
-                       ? Result<part::FanoutNews, PersistenceError>{std::move(news)}
-                       : Result<part::FanoutNews, PersistenceError>{foreign(keys.room)};
-        if (!take_epoch(reply_at(reply.get(), 1), news.epoch) ||
-            !take_entries(reply_at(reply.get(), 3), news.entries))
+                       ? Result<part::FanoutBatch, PersistenceError>{std::move(batch)}
+                       : Result<part::FanoutBatch, PersistenceError>{foreign(keys.room)};
+        if (!take_epoch(reply_at(reply.get(), 1), batch.epoch) ||
+            !take_entries(reply_at(reply.get(), 3), batch.entries))
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
         // Changes from now on are appended to this history, and to none that follows it.
         positions_->discovered(id, from, log);
-        if (!news.entries.empty()) positions_->read(id, news.entries.back().position);
-        return news;
+        if (!batch.entries.empty()) positions_->read(id, batch.entries.back().position);
+        return batch;
     }
 
 private:
@@ -282,12 +282,12 @@ private:
     /// Reads the entries. The reader of an entry validates its update. An entry without an update
     /// gets an empty one.
     [[nodiscard]] bool take_entries(const redisReply* reply,
-                                    std::vector<part::FanoutNews::Entry>& to) const {
+                                    std::vector<part::FanoutBatch::Entry>& to) const {
         for (std::size_t i = 0; reply_at(reply, i) != nullptr; ++i) {
             const redisReply* const one = reply_at(reply, i);
             const auto position = redis_position(reply_text(reply_at(one, 0)));
             if (!position) return false;
-            part::FanoutNews::Entry entry{*position, 0, {}};
+            part::FanoutBatch::Entry entry{*position, 0, {}};
             const redisReply* const fields = reply_at(one, 1);
             bool ours = false;
             for (std::size_t f = 0; reply_at(fields, f + 1) != nullptr; f += 2) {

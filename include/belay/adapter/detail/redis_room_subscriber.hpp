@@ -40,7 +40,7 @@ public:
     }
 
     void subscribe(const std::string& id, std::uint64_t from,
-                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         if (!done.wanted()) return;
         auto found = subs_.find(id);
         if (found == subs_.end()) {
@@ -111,7 +111,7 @@ private:
         std::string channel{};
         std::string log{};
         std::uint64_t from = 0;
-        std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
+        std::optional<Completion<Result<part::FanoutBatch, PersistenceError>>> done{};
         std::list<Bytes> messages{};  // without memory while it is empty
         std::size_t message_bytes = 0;
         Clock::time_point answered_at{};
@@ -219,39 +219,39 @@ private:
             sub.asked = sub.confirmed = false;
             sub.changed = true;
             if (!sub.done || std::exchange(sub.outage_reported, true)) continue;
-            Completion<Result<part::FanoutNews, PersistenceError>> done =
+            Completion<Result<part::FanoutBatch, PersistenceError>> done =
                 std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
-            done(Result<part::FanoutNews, PersistenceError>{why});
+            done(Result<part::FanoutBatch, PersistenceError>{why});
         }
     }
 
     // ---- subscriptions -------------------------------------------------------------------------
 
     void answer(const std::string& id, Sub& sub) {
-        Result<part::FanoutNews, PersistenceError> news = part::FanoutNews{};
+        Result<part::FanoutBatch, PersistenceError> batch = part::FanoutBatch{};
         if (sub.changed) {
-            news = store_->news(id, sub.log, sub.from);
+            batch = store_->batch_after(id, sub.log, sub.from);
             // If there is more to read, the room is read again, and after a gap until it is loaded.
             // An outage is reported to all subscriptions at once.
-            if (!news && store_->outages() != seen_) return;
-            sub.changed =
-                !news || !news->entries.empty() || news->state != part::FanoutNews::State::goes_on;
+            if (!batch && store_->outages() != seen_) return;
+            sub.changed = !batch || !batch->entries.empty() ||
+                          batch->state != part::FanoutBatch::State::goes_on;
         }
-        if (news) {
-            const bool nothing = news->state == part::FanoutNews::State::goes_on &&
-                                 news->entries.empty() && sub.messages.empty();
+        if (batch) {
+            const bool nothing = batch->state == part::FanoutBatch::State::goes_on &&
+                                 batch->entries.empty() && sub.messages.empty();
             if (nothing) return;
-            news->messages.assign(std::move_iterator{sub.messages.begin()},
-                                  std::move_iterator{sub.messages.end()});
+            batch->messages.assign(std::move_iterator{sub.messages.begin()},
+                                   std::move_iterator{sub.messages.end()});
             sub.messages.clear();
             sub.message_bytes = 0;
-            if (!news->entries.empty()) sub.from = news->entries.back().position;
+            if (!batch->entries.empty()) sub.from = batch->entries.back().position;
         }
-        Completion<Result<part::FanoutNews, PersistenceError>> done =
+        Completion<Result<part::FanoutBatch, PersistenceError>> done =
             std::move(*std::exchange(sub.done, std::nullopt));
         sub.answered_at = Clock::now();
-        done(std::move(news));
+        done(std::move(batch));
     }
     /// Ends the subscriptions that nothing waits for.
     void sweep() {

@@ -57,7 +57,7 @@ public:
     struct Subscribe {
         std::string id;
         std::uint64_t from;
-        Completion<Result<part::FanoutNews, PersistenceError>> done;
+        Completion<Result<part::FanoutBatch, PersistenceError>> done;
     };
 
     /// Creates the worker. `start` starts its thread.

@@ -89,7 +89,7 @@ public:
 #endif
     }
     void subscribe(std::string_view id, std::uint64_t from,
-                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         call([&] { inner_.subscribe(id, from, std::move(done)); });
     }
 

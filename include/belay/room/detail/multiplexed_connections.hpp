@@ -270,7 +270,7 @@ private:
                 on_token(connection, name, message);
             return;
         }
-        if (message.kind == Kind::goodbye) {
+        if (message.kind == Kind::close) {
             // Earlier frames count, as before the end of the connection.
             return channel->has_held_frames() ? channel->drain()
                                               : withdraw_channel(connection, *channel);
@@ -340,7 +340,7 @@ private:
         if (!channel.was_joined || connection.core.closing()) return;
         const std::string reason = reason_of(why);
         delivery_.send_control(connection.io, channel.address,
-                               connection.protocol.write({Kind::goodbye, as_bytes(reason), {}}));
+                               connection.protocol.write({Kind::close, as_bytes(reason), {}}));
     }
     /// The reason as text, which does not distinguish an unknown room from a missing right.
     [[nodiscard]] static std::string reason_of(const std::error_code& why) {

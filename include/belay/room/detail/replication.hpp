@@ -278,7 +278,7 @@ private:
     // ---- changes of other servers ---------------------------------------------------------------
 
     void take(Room& room) {
-        std::optional<Result<part::FanoutNews, PersistenceError>> answer =
+        std::optional<Result<part::FanoutBatch, PersistenceError>> answer =
             room.replication->subscription.take();
         const bool received = answer && answer->has_value();
         if (!received) {
@@ -293,13 +293,13 @@ private:
             fail(room, error);
             return retry_later(room, error.code);
         }
-        part::FanoutNews& batch = **answer;
+        part::FanoutBatch& batch = **answer;
         receive_messages(room, batch.messages);
-        if (batch.state == part::FanoutNews::State::over)
+        if (batch.state == part::FanoutBatch::State::over)
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         ReplicationState& known = *room.replication;
         // A gap may end by itself, for example if the storage is restored from a copy.
-        if (batch.state == part::FanoutNews::State::gap || known.loss.gap) {
+        if (batch.state == part::FanoutBatch::State::gap || known.loss.gap) {
             known.loss.gap = true;
             hold_saves(room);
             return load_again(room);
@@ -313,7 +313,7 @@ private:
         if (!take_epoch(room, batch.epoch))
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         if (!batch.entries.empty()) known.loss.uncertain = false;
-        for (part::FanoutNews::Entry& entry : batch.entries) take(room, entry);
+        for (part::FanoutBatch::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
     }
     /// Adopts the epoch: of two servers that begin a room at once, the storage accepts one.
@@ -327,7 +327,7 @@ private:
         state.note(RestoreEvent::confirmed);
         return true;
     }
-    void take(Room& room, part::FanoutNews::Entry& entry) {
+    void take(Room& room, part::FanoutBatch::Entry& entry) {
         ReplicationState& state = *room.replication;
         if (entry.position <= state.read) return;
         state.read = entry.position;

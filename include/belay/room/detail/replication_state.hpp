@@ -170,7 +170,7 @@ struct ReplicationState {
     /// server could replace it with one that lacks the rest.
     [[nodiscard]] bool covers_entries() const noexcept { return !frozen && !loss.unstored; }
 
-    driver::Question<Result<part::FanoutNews, PersistenceError>> subscription;
+    driver::Question<Result<part::FanoutBatch, PersistenceError>> subscription;
     std::string threw{};           ///< the text of the exception of the last subscription
     Instant again_at = never;      ///< the next subscription, or load
     Instant recovers_at = always;  ///< the earliest next load after a gap

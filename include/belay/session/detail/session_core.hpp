@@ -27,9 +27,9 @@ struct SessionFacts {
     Blocked blocked = Blocked::none;
 };
 
-/// Decides when the HELLO of a session has waited too long, when to ping, when to give up the
-/// receiver, and when the session has stalled. It also decides the order of the observer's
-/// notifications. SenderCore decides which messages are sent.
+/// Decides when the HELLO of a session has waited too long and when to ping. It also decides when
+/// to give up the receiver, and when the session has stalled. It also decides the order of the
+/// observer's notifications. SenderCore decides which messages are sent.
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.   Complexity: O(1) each, without allocation.
