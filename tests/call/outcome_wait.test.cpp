@@ -12,9 +12,12 @@
 #include <belay/call/timeout.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/http/http_message.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/optional_rule.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/remembered.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
@@ -307,4 +310,56 @@ TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was,
     CHECK(calls == 2);
     CHECK(other.request_id == "second");
     CHECK(other.error() == busy);
+}
+
+TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker that it opened",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}, clock.view()};
+    PolicyHistory history;
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const auto wait_of = [&](const auto& policy, int requested = 0) {
+        breaker.set_mode(BreakerMode::automatic);
+        const auto ask = [&](Attempt) { return busy_for(requested); };
+        const auto outcome = TestType::run(policy, sleeper, ask, as_it_is);
+        CHECK(outcome.last() != nullptr);
+        CHECK(outcome.error() == std::error_code{503, http_category()});
+        return outcome.retry_after();
+    };
+    const Backoff backoff{NoJitter{}, Cap{1s}, 1s};
+    // It may be written before or after the breaker, which may reject at once.
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker}}) == 30s);
+    CHECK(wait_of(Policy{backoff, Shared{breaker}, MaxAttempts{2}}) == 30s);
+    CHECK(wait_of(Policy{backoff, Shared{breaker, FailFast{}}, MaxAttempts{2}}) == 30s);
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Breaker{ConsecutiveFailures{2}, OpenFor{20s}}}) ==
+          20s);
+    // The longest counts.
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker}}, 60) == 60s);
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker},
+                         Breaker{ConsecutiveFailures{2}, OpenFor{40s}}}) == 40s);
+    // In each form of a policy.
+    const Policy inner{Shared{breaker}, MaxAttempts{2}};
+    CHECK(wait_of(Policy{backoff, inner}) == 30s);
+    CHECK(wait_of(Policy{backoff, std::optional{inner}}) == 30s);
+    CHECK(wait_of(policies::AnyPolicy{Policy{backoff, inner}}) == 30s);
+    CHECK(wait_of(Policy{backoff, policies::AnyPolicy{inner}}) == 30s);
+    CHECK(wait_of(Remembered{history, Policy{backoff, inner}}) == 30s);
+    CHECK(wait_of(policies::AnyPolicy{Remembered{history, Policy{backoff, inner}}}) == 30s);
+    // A rule that ends nothing adds nothing.
+    CHECK(wait_of(Policy{backoff, MaxAttempts{1}, Shared{breaker}}) == 0s);
+}
+
+TEMPLATE_TEST_CASE("A retry around a retry waits for the breaker that the inner one opened",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}, clock.view()};
+    int calls = 0;
+    const auto call = [&](AsyncSleeper& sleeper) {
+        const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxAttempts{2},
+                            Shared{breaker, FailFast{}}};
+        return retry(policy, sleeper, [&] { return ++calls, busy_for(0); });
+    };
+    CHECK(waits_around<TestType>(call) == Waits{1s, 30s});
+    CHECK(calls == 3);
 }
