@@ -6,6 +6,8 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
@@ -30,6 +32,8 @@ using namespace std::chrono_literals;
 using belay_test::as_it_is;
 using belay_test::AsyncSleeper;
 using belay_test::at;
+using belay_test::await;
+using belay_test::awaitable;
 
 namespace {
 
@@ -362,4 +366,41 @@ TEMPLATE_TEST_CASE("A retry around a retry waits for the breaker that the inner 
     };
     CHECK(waits_around<TestType>(call) == Waits{1s, 30s});
     CHECK(calls == 3);
+}
+
+TEST_CASE("A call that opens the breaker of a layer has its wait",
+          "[call][outcome_wait][regression]") {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    CircuitBreaker tolerant{ConsecutiveFailures{9}, OpenFor{60s}, clock.view()};
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    int requested = 0;
+    const auto ask = [&] { return busy_for(requested); };
+    const auto check = [&](const auto& pipeline, Duration wait) {
+        breaker.set_mode(BreakerMode::automatic);
+        CHECK(pipeline(sleeper, ask).retry_after() == wait);
+        breaker.set_mode(BreakerMode::automatic);
+        CHECK(await(pipeline, sleeper, awaitable(ask)).retry_after() == wait);
+    };
+    check(Pipeline{Shared{breaker}}, 30s);
+    check(Pipeline{Shared{tolerant}}, 0s);
+    check(Pipeline{Shared{tolerant}, Shared{breaker}}, 30s);
+    check(Pipeline{Shared{breaker}, Shared{tolerant}}, 30s);
+    check(Pipeline{Retrying{MaxAttempts{1}}, Shared{breaker}}, 30s);
+    // The retry sees only the wait of the peer: it is rejected once, and waits for the rest then.
+    sleeper.sleeps.clear();
+    check(Pipeline{Retrying{once_more}, Shared{breaker}}, 29s);
+    CHECK(sleeper.sleeps == Waits{1s, 1s});
+    requested = 60;
+    check(Pipeline{Shared{breaker}}, 60s);
+    requested = 0;
+    // A success, and a Fallback, have no wait.
+    breaker.set_mode(BreakerMode::automatic);
+    const Pipeline replaced{Fallback{[] { return HttpResponse{.status = 200}; }}, Shared{breaker}};
+    CHECK(replaced(sleeper, ask).retry_after() == 0s);
+    // Each call of a Hedge opens it, or finds it open.
+    breaker.set_mode(BreakerMode::automatic);
+    const Pipeline hedged{Hedge{1s, 2}, Shared{breaker}};
+    CHECK(await(hedged, sleeper, awaitable(ask)).retry_after() == 30s);
 }

@@ -14,6 +14,8 @@
 #include <belay/call/attempt.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/detail/peer_evidence.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -36,6 +38,9 @@ struct Answer {
     std::error_code why = make_error_code(CallErrc::call_failed);
     /// Whether no call was made at all, so that the answer means nothing for the peer.
     bool rejected = false;
+    /// Until when a limit of this program rejects the next call, such as a breaker that this call
+    /// has opened. The caller of a Pipeline gets it as a wait. No layer takes it for that of a peer.
+    Instant rejects_until = always;
 
     [[nodiscard]] bool worked() const noexcept { return !failure; }
     /// Makes an answer that worked; without arguments for calls that return void.
@@ -228,6 +233,13 @@ struct Callee {
     /// Returns the time after which a call may be made again, if one was requested.
     [[nodiscard]] static Duration wait_of(const Answer& answer) noexcept {
         return answer.failure ? answer.failure->retry_after : Duration{};
+    }
+    /// Makes the wait of a failure the longest that is known, before the caller gets it.
+    template <class Sleeper>
+    static void include_limits(Answer& answer, const Sleeper& sleeper) noexcept {
+        if (!answer.failure || answer.rejects_until == always) return;
+        Duration& wait = answer.failure->retry_after;
+        wait = detail::larger(wait, elapsed(sleeper.now(), answer.rejects_until));
     }
     /// Returns what the caller gets.   Throws: what the call threw.
     static Result unwrap(Answer&& answer) {

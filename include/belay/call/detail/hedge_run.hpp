@@ -243,6 +243,9 @@ private:
             Instant& end = answer.rejected ? waits_.of_limits : waits_.of_peers;
             end = detail::larger(end, after(turn.now, answer.failure->retry_after));
         }
+        if (!answer.worked()) {
+            waits_.of_limits = detail::larger(waits_.of_limits, answer.rejects_until);
+        }
         rejected_ = answer.rejected;
         if (answer.rejected) return call.permit.give_back();
         call.permit.settle(answer.failure, turn);
