@@ -295,6 +295,40 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
     CHECK(retry(MaxAttempts{1}, sleeper, fails_if(result, at_once)).retry_after() == 0s);
 }
 
+TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it requests",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    const auto check = [](const auto& answer, auto predicate, Duration wait) {
+        AsyncSleeper sleeper;
+        sleeper.time = at(1h);
+        const auto classified = [&](auto fn) { return fails_if(fn, predicate); };
+        const auto outcome = TestType::run(once_more, sleeper, answer, classified);
+        CHECK_FALSE(outcome.has_value());
+        CHECK(outcome.retry_after() == wait);
+        CHECK(sleeper.sleeps == Waits{wait > 1s ? wait : 1s});
+    };
+    const auto is_busy = [](const HttpResponse& r) { return r.status >= 500; };
+    const auto cause_of_status = [](const HttpResponse& r) {
+        return r.status >= 500 ? Cause::overloaded : Cause::none;
+    };
+    const auto whole_verdict = [](const HttpResponse&) { return Failure{Cause::overloaded}; };
+    const auto page = [] { return busy_for(60); };
+    const auto result = []() -> Result<HttpResponse> { return busy_for(60); };
+    const auto optional = [] { return std::optional{busy_for(60)}; };
+    const auto pair = [] { return std::pair{std::string{"page"}, busy_for(60)}; };
+    check(page, is_busy, 60s);
+    check(page, cause_of_status, 60s);
+    check(page, whole_verdict, 0s);
+    check(page, &HttpResponse::complete, 60s);
+    check(result, is_busy, 60s);
+    check(result, cause_of_status, 60s);
+    check(result, [](const Result<HttpResponse>&) { return true; }, 60s);
+    check(optional, is_busy, 60s);
+    check(pair, [](const auto& p) { return p.second.status == 503; }, 60s);
+    // Without a failure of its own, a response requests nothing.
+    const auto fine = [] { return HttpResponse{.status = 200, .headers = {{"Retry-After", "60"}}}; };
+    check(fine, [](const HttpResponse&) { return true; }, 0s);
+}
+
 TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;

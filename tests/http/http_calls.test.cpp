@@ -486,6 +486,15 @@ TEST_CASE("HttpCalls sends a second request beside a slow one only on request",
     CHECK(rig.http.seen.size() == 3);
 }
 
+TEST_CASE("HttpCalls::send with a second request waits no longer for a Retry-After than without",
+          "[http][http_calls][regression]") {
+    CallsRig rig{{.retry_after_max = 5s, .hedge_after = 2s}};
+    rig.http.script = {Step{status(503, {{"Retry-After", "6"}})}, Step{status(200)}};
+    CHECK(rig.get().retry_after() == 6s);
+    CHECK(rig.http.seen.size() == 1);
+    CHECK(rig.sleeper.now() == Instant{});
+}
+
 TEST_CASE("HttpCalls shares the response of equal requests only on request",
           "[http][http_calls][unit]") {
     const auto three = [](CallsRig& rig, auto request) {
