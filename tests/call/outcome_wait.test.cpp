@@ -321,12 +321,17 @@ TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it r
     check(page, &HttpResponse::complete, 60s);
     check(result, is_busy, 60s);
     check(result, cause_of_status, 60s);
-    check(result, [](const Result<HttpResponse>&) { return true; }, 60s);
+    check(
+        result, [](const Result<HttpResponse>&) { return true; }, 60s);
     check(optional, is_busy, 60s);
-    check(pair, [](const auto& p) { return p.second.status == 503; }, 60s);
+    check(
+        pair, [](const auto& p) { return p.second.status == 503; }, 60s);
     // Without a failure of its own, a response requests nothing.
-    const auto fine = [] { return HttpResponse{.status = 200, .headers = {{"Retry-After", "60"}}}; };
-    check(fine, [](const HttpResponse&) { return true; }, 0s);
+    const auto fine = [] {
+        return HttpResponse{.status = 200, .headers = {{"Retry-After", "60"}}};
+    };
+    check(
+        fine, [](const HttpResponse&) { return true; }, 0s);
 }
 
 TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",

@@ -486,6 +486,16 @@ TEST_CASE("HttpCalls sends a second request beside a slow one only on request",
     CHECK(rig.http.seen.size() == 3);
 }
 
+TEST_CASE("HttpCalls::send returns the wait of a breaker that its last request has opened",
+          "[http][http_calls][regression]") {
+    CallsRig rig{
+        {.attempts_max = 1, .breaker = {.percent = 50, .min_calls = 2}, .breaker_open = 7s}};
+    rig.http.script = {Step{status(503)}, Step{status(503)}};
+    CHECK(rig.get().retry_after() == 0s);
+    CHECK(rig.get().retry_after() == 7s);
+    CHECK(rig.get().error() == CallErrc::call_rejected);
+}
+
 TEST_CASE("HttpCalls::send with a second request waits no longer for a Retry-After than without",
           "[http][http_calls][regression]") {
     CallsRig rig{{.retry_after_max = 5s, .hedge_after = 2s}};
