@@ -101,11 +101,15 @@ template <class Answer, class Replacement>
     static_assert(
         AnswersFor<Replacement, Returned>,
         "Fallback: the result of fn must convert to the result of the call, or to the value in it");
-    Answer answer = Answer::success(std::forward<Replacement>(replacement));
-    if constexpr (std::same_as<Returned, bool>) {
-        answer.failure = RetryOutcome<bool>::classify(*answer.returned);
+    if constexpr (is_outcome<Returned> && !Becomes<Replacement, Returned>) {
+        return Answer::success(Returned::success(std::forward<Replacement>(replacement)));
+    } else {
+        Answer answer = Answer::success(std::forward<Replacement>(replacement));
+        if constexpr (std::same_as<Returned, bool>) {
+            answer.failure = RetryOutcome<bool>::classify(*answer.returned);
+        }
+        return answer;
     }
-    return answer;
 }
 
 // A callable whose calls block; for the others see retry_task.hpp and pipeline.hpp.
