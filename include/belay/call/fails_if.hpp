@@ -128,8 +128,8 @@ private:
 /// Wraps `fn` so that `predicate`, and not the type of a result, decides whether it is a failure.
 ///
 /// `true`, a Cause or a Failure is a failure; `false`, Cause::none and a Failure of none are
-/// successes. A Failure has the requested wait. With the others, the wait is the one that the result
-/// requests by itself, such as the Retry-After of an HttpResponse.
+/// successes. A Failure has the requested wait. With the others, the wait is the one that the
+/// result requests by itself, such as the Retry-After of an HttpResponse.
 ///
 ///     retry(policy, fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
 ///

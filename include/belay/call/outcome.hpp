@@ -110,8 +110,8 @@ public:
     [[nodiscard]] Cause cause() const noexcept { return cause_; }
     /// Returns the time after which to call again, from the end of the call on.
     ///
-    /// It is the longest wait that is known. The peer requested it, or a limit of this program, such
-    /// as an open breaker, has rejected the call or rejects the next one. It does not include the
+    /// It is the longest wait that is known. The peer requested it, or a limit of this program,
+    /// such as an open breaker, has rejected the call or rejects the next one. It does not include the
     /// time for which the call has waited. It is 0ns if no wait was requested, or the call worked.
     [[nodiscard]] Duration retry_after() const noexcept { return retry_after_; }
 
