@@ -147,11 +147,11 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// The parameter of on_accept selects the stream. For TLS, include <belay/adapter/beast_tls.hpp>;
 /// the context has the certificate and the key.
 ///
-/// The listener refuses a request that is late, too long or wrong, and calls the observer's
+/// The listener rejects a request that is late, too long or wrong, and calls the observer's
 /// `on_rejected(const RejectedUpgrade&)`. A peer that gives up is counted, without a call.
 /// Connections beyond a limit are closed without reading, and counted. For 60 of them at once, and
 /// then for 60 per minute, the hook is called, too. `Audited::rejections()` is an observer that
-/// writes refusals into an audit.
+/// writes rejections into an audit.
 ///
 /// on_accept and on_rejected may do everything, even destroy the listener. If one of them throws,
 /// the exception leaves the context's run().
