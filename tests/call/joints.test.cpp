@@ -43,9 +43,9 @@ using belay_test::AsyncSleeper;
 
 namespace {
 
-enum class Trouble { refuses, hangs, requests_waits, is_slow, throws };
+enum class JointTrouble { refuses, hangs, requests_waits, is_slow, throws };
 struct ServerThrew {};
-using Page = Outcome<HttpResponse>;
+using JointPage = Outcome<HttpResponse>;
 
 struct JointClock {
     const AsyncSleeper* sleeper;
@@ -54,7 +54,7 @@ struct JointClock {
 
 /// A server that is in trouble from 10 s to 30 s, and calls to it at a rate.
 struct Joint {
-    explicit Joint(Trouble kind) : trouble{kind} {}
+    explicit Joint(JointTrouble kind) : trouble{kind} {}
 
     static constexpr Duration bad_from = 10s, bad_until = 30s, end = 75s, gap = 200ms;
 
@@ -63,13 +63,13 @@ struct Joint {
 
     Task<HttpResponse> answer() {
         ++asked;
-        if (is_bad() && trouble == Trouble::hangs) co_await sleeper.async_sleep_until(never);
-        if (is_bad() && trouble == Trouble::throws) throw ServerThrew{};
-        if (is_bad() && trouble == Trouble::is_slow) co_await pause(3s);
-        const bool fails = is_bad() && trouble != Trouble::is_slow;
+        if (is_bad() && trouble == JointTrouble::hangs) co_await sleeper.async_sleep_until(never);
+        if (is_bad() && trouble == JointTrouble::throws) throw ServerThrew{};
+        if (is_bad() && trouble == JointTrouble::is_slow) co_await pause(3s);
+        const bool fails = is_bad() && trouble != JointTrouble::is_slow;
         co_await pause(20ms);
         HttpResponse response{.status = fails ? 503 : 200};
-        if (fails && trouble == Trouble::requests_waits) {
+        if (fails && trouble == JointTrouble::requests_waits) {
             response.headers.add({"Retry-After", "4"});
         }
         co_return response;
@@ -88,7 +88,7 @@ struct Joint {
         bool worked = false;
         try {
             auto task = call();
-            const Page page = co_await std::move(task);
+            const JointPage page = co_await std::move(task);
             worked = page.has_value();
         } catch (const ServerThrew&) {
         }
@@ -96,7 +96,7 @@ struct Joint {
         made[at].took = now() - made[at].began;
         co_return 0;
     }
-    /// Makes all calls by `call`, a function that returns a Task of a Page.
+    /// Makes all calls by `call`, a function that returns a Task of a JointPage.
     template <class Call>
     void play(Call call, const auto& between) {
         std::vector<Task<int>> open;
@@ -129,14 +129,15 @@ struct Joint {
         CHECK(longest <= longest_call);
     }
 
-    const Trouble trouble;
+    const JointTrouble trouble;
     AsyncSleeper sleeper{};
     std::vector<Made> made{};
     std::uint64_t asked = 0;
 };
 
-constexpr Trouble troubles[] = {Trouble::refuses, Trouble::hangs, Trouble::requests_waits,
-                                Trouble::is_slow, Trouble::throws};
+constexpr JointTrouble joint_troubles[] = {JointTrouble::refuses, JointTrouble::hangs,
+                                           JointTrouble::requests_waits, JointTrouble::is_slow,
+                                           JointTrouble::throws};
 
 const Backoff joint_backoff{FullJitter{}, Cap{2s}, 100ms};
 
@@ -151,11 +152,11 @@ TEST_CASE("Objects that a Registry evicts while calls wait for them still end th
         CircuitBreaker<JointClock> breaker;
         Bulkhead bulkhead{{.limit = 4, .queue = 20}};
     };
-    for (const Trouble trouble : troubles) {
+    for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
         policies::Registry<Host> hosts{{.entries_max = 1, .idle_after = 0s}};
         int number = 0;
-        const auto call = [&]() -> Task<Page> {
+        const auto call = [&]() -> Task<JointPage> {
             const auto make = [&] { return std::make_shared<Host>(joint.sleeper); };
             // Each key is used for a second, and then pushed out as soon as it is idle.
             const auto found = hosts.get(std::to_string(++number / 5), joint.sleeper.now(), make);
@@ -166,7 +167,7 @@ TEST_CASE("Objects that a Registry evicts while calls wait for them still end th
                                     Queued{host->bulkhead}, Hedge{200ms, 2, Shared{host->budget}},
                                     Timeout{1s}};
             auto task = pipeline(joint.sleeper, [&joint] { return joint.answer(); });
-            Page page = co_await std::move(task);
+            JointPage page = co_await std::move(task);
             CHECK(host->bulkhead.running() <= 4);
             co_return page;
         };
@@ -178,7 +179,7 @@ TEST_CASE("Objects that a Registry evicts while calls wait for them still end th
 
 TEST_CASE("Calls whose policy an operator replaces all the time work again after a fault",
           "[call][joints][sim]") {
-    for (const Trouble trouble : troubles) {
+    for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
         CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{3s}, JointClock{&joint.sleeper}};
         RatioBudget budget{};
@@ -201,11 +202,11 @@ TEST_CASE("Calls whose policy an operator replaces all the time work again after
         };
         replace();
         joint.play(
-            [&]() -> Task<Page> {
+            [&]() -> Task<JointPage> {
                 const auto policy = registry.find("peer");
                 const Pipeline pipeline{Timeout{10s}, Retrying{*policy}, Timeout{500ms}};
                 auto task = pipeline(joint.sleeper, [&joint] { return joint.answer(); });
-                Page page = co_await std::move(task);
+                JointPage page = co_await std::move(task);
                 co_return page;
             },
             replace);
@@ -217,7 +218,7 @@ TEST_CASE("Chaos that fails or delays every call, between any two layers, leaves
           "[call][joints][sim]") {
     const std::size_t place = GENERATE(range(std::size_t{0}, std::size_t{6}));
     const bool delays = GENERATE(true, false);
-    Joint joint{Trouble::refuses};
+    Joint joint{JointTrouble::refuses};
     // The server is well: the faults are those of one layer.
     chaos::Options options{};
     (delays ? options.delays_per_thousand : options.failures_per_thousand) = 1000;
@@ -243,12 +244,12 @@ TEST_CASE("Chaos that fails or delays every call, between any two layers, leaves
                             chaos::Layer{*faults[5]},
                             Timeout{1s}};
     joint.play(
-        [&]() -> Task<Page> {
+        [&]() -> Task<JointPage> {
             auto task = pipeline(joint.sleeper, [&]() -> Task<HttpResponse> {
                 co_await joint.pause(20ms);
                 co_return HttpResponse{.status = 200};
             });
-            Page page = co_await std::move(task);
+            JointPage page = co_await std::move(task);
             co_return page;
         },
         [&] { joint.is_bad() ? faults[place]->switch_on() : faults[place]->switch_off(); });
@@ -260,7 +261,7 @@ TEST_CASE("Chaos that fails or delays every call, between any two layers, leaves
 
 TEST_CASE("A limit that learns, a throttle and a Hedge with a budget recover together",
           "[call][joints][sim]") {
-    for (const Trouble trouble : troubles) {
+    for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
         AdaptiveLimit<Gradient> limit{Gradient{}};
         AdaptiveThrottle throttle{{.window = 10s}};
@@ -268,9 +269,9 @@ TEST_CASE("A limit that learns, a throttle and a Hedge with a budget recover tog
         const Pipeline pipeline{Retrying{Policy{joint_backoff, Shared{throttle, FailFast{}},
                                                 Shared{budget}, MaxAttempts{3}}},
                                 Shared{limit}, Hedge{100ms, 1, Shared{budget}}, Timeout{1s}};
-        joint.play([&]() -> Task<Page> {
+        joint.play([&]() -> Task<JointPage> {
             auto task = pipeline(joint.sleeper, [&joint] { return joint.answer(); });
-            Page page = co_await std::move(task);
+            JointPage page = co_await std::move(task);
             co_return page;
         });
         // The throttle forgets the fault after its window, and learns within another one.
@@ -281,21 +282,21 @@ TEST_CASE("A limit that learns, a throttle and a Hedge with a budget recover tog
 
 TEST_CASE("Nested retries with one breaker end together, and none waits for the other's wait again",
           "[call][joints][sim]") {
-    for (const Trouble trouble : troubles) {
+    for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
         CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{3s}, JointClock{&joint.sleeper}};
         TokenBudget budget{};
         const Policy inner{joint_backoff, Shared{breaker, FailFast{}}, Shared{budget},
                            MaxAttempts{2}};
         const Policy outer{joint_backoff, Shared{budget}, MaxAttempts{3}, MaxElapsed{9s}};
-        joint.play([&]() -> Task<Page> {
-            auto task = retry(outer, joint.sleeper, [&]() -> Task<Page> {
+        joint.play([&]() -> Task<JointPage> {
+            auto task = retry(outer, joint.sleeper, [&]() -> Task<JointPage> {
                 const Pipeline pipeline{Retrying{inner}, Timeout{1s}};
                 auto inside = pipeline(joint.sleeper, [&joint] { return joint.answer(); });
-                Page page = co_await std::move(inside);
+                JointPage page = co_await std::move(inside);
                 co_return page;
             });
-            Page page = co_await std::move(task);
+            JointPage page = co_await std::move(task);
             co_return page;
         });
         joint.expect(4s, 12s);
@@ -304,7 +305,7 @@ TEST_CASE("Nested retries with one breaker end together, and none waits for the 
 
 TEST_CASE("Numbers that change during a fault and its recovery hold no call back",
           "[call][joints][sim]") {
-    for (const Trouble trouble : troubles) {
+    for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
         CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{3s}, JointClock{&joint.sleeper}};
         Bulkhead bulkhead{{.limit = 4, .queue = 50}};
@@ -326,9 +327,9 @@ TEST_CASE("Numbers that change during a fault and its recovery hold no call back
                                              : TokenBudgetOptions::grpc(10, 100));
         };
         joint.play(
-            [&]() -> Task<Page> {
+            [&]() -> Task<JointPage> {
                 auto task = pipeline(joint.sleeper, [&joint] { return joint.answer(); });
-                Page page = co_await std::move(task);
+                JointPage page = co_await std::move(task);
                 co_return page;
             },
             change);

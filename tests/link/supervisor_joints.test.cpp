@@ -31,21 +31,22 @@ using belay::timeline::Input;
 namespace {
 
 /// One client: a core, and the policy with which it was started.
-struct Dialler {
-    explicit Dialler(const policies::AnyPolicy& policy, const timeline::SupervisorCoreOptions& o)
+struct JointDialler {
+    explicit JointDialler(const policies::AnyPolicy& policy,
+                          const timeline::SupervisorCoreOptions& o)
         : core{policy, o} {}
     timeline::SupervisorCore<policies::AnyPolicy> core;
     bool is_up = false;
 };
 
-struct Crowd {
+struct JointCrowd {
     static constexpr Duration lost_at = 20s, back_at = 80s, end = 260s;
 
     void add(const policies::AnyPolicy& policy, const timeline::SupervisorCoreOptions& options) {
-        clients.push_back(std::make_unique<Dialler>(policy, options));
+        clients.push_back(std::make_unique<JointDialler>(policy, options));
         step(*clients.back(), {.input = Input::start});
     }
-    void step(Dialler& one, const timeline::Step& what) {
+    void step(JointDialler& one, const timeline::Step& what) {
         Turn turn{now, bits};
         one.core.step(what, turn);
         if (one.core.status().state != LinkState::connecting) return;
@@ -81,7 +82,7 @@ struct Crowd {
     Failure failure{.cause = Cause::refused};
     Instant now{};
     Random bits{Seed{5}};
-    std::vector<std::unique_ptr<Dialler>> clients{};
+    std::vector<std::unique_ptr<JointDialler>> clients{};
     std::uint64_t dials = 0;
 };
 
@@ -91,7 +92,7 @@ TEST_CASE("Connections whose shared numbers and policies change while they wait 
           "[link][supervisor_joints][sim]") {
     const Duration requested = GENERATE(Duration{}, Duration{3s}, forever);
     CAPTURE(requested.count());
-    Crowd crowd;
+    JointCrowd crowd;
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{5s}};
     RatioBudget ratio{};
     TokenBudget tokens{};
@@ -118,13 +119,13 @@ TEST_CASE("Connections whose shared numbers and policies change while they wait 
     };
     crowd.failure = {.cause = Cause::overloaded, .retry_after = requested};
     std::size_t up_after_return = 0;
-    for (Duration second{}; second < Crowd::end; second += 1s) {
-        if (second <= Crowd::back_at) replace();
+    for (Duration second{}; second < JointCrowd::end; second += 1s) {
+        if (second <= JointCrowd::back_at) replace();
         if (crowd.clients.size() < 60) {
             crowd.add(*registry.find("link"), {.retry_after_max = 30s});
         }
         crowd.pass();
-        if (second == Crowd::back_at + 60s) {
+        if (second == JointCrowd::back_at + 60s) {
             for (const auto& one : crowd.clients) up_after_return += one->is_up ? 1U : 0U;
         }
     }
