@@ -120,6 +120,17 @@ TEST_CASE("beast::AnyListener serves a client, and its end may be in on_accept",
     rig.until([&] { return belay_test::is_over(peer); });
 }
 
+TEST_CASE("beast::AnyListener takes an observer without options", "[adapter][beast_any_listener]") {
+    struct Log {
+        void on_rejected(const beast::RejectedUpgrade&) {}
+    };
+    boost::asio::io_context context;
+    AsioLoop loop{context};
+    beast::AnyListener listener{loop, [](beast::AnyAccepted) {}, Log{}};
+    REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
+    CHECK(listener.port() != 0);
+}
+
 TEST_CASE("A beast::AnyAccepted that was moved from opens a link that is closed",
           "[adapter][beast_any_listener][fault][regression]") {
     beast::AnyAccepted client{nullptr};

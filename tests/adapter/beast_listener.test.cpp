@@ -831,6 +831,17 @@ TEST_CASE("Listener, clients and Accepted may be destroyed at any time",
     }
 }
 
+TEST_CASE("A listener takes an observer without options", "[adapter][beast_listener][unit]") {
+    struct Log {
+        void on_rejected(const beast::RejectedUpgrade&) {}
+    };
+    boost::asio::io_context context;
+    AsioLoop loop{context};
+    beast::Listener plain{loop, [](beast::Accepted<>) {}, Log{}};
+    REQUIRE_FALSE(plain.listen({"127.0.0.1", 0}));
+    CHECK(plain.port() != 0);
+}
+
 TEST_CASE("A listener may be destroyed in its own hooks", "[adapter][beast_listener][fault]") {
     boost::asio::io_context context;
     AsioLoop loop{context};

@@ -342,3 +342,42 @@ TEST_CASE("CircuitBreaker notifies in order, from one thread at a time, under co
     CHECK(watch.last >= counters.opened + counters.reopened + counters.closed);
     CHECK(counters.opened > 0);
 }
+
+namespace {
+
+struct OpeningsSeen {
+    int* opened;
+    void on_breaker(const BreakerEvent& event) noexcept {
+        *opened += event.change == BreakerEvent::Change::opened ? 1 : 0;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("CircuitBreaker takes an observer without a clock and options",
+          "[breaker][breaker_event][unit]") {
+    ManualClock clock;
+    int opened = 0;
+    OpeningsSeen observer{&opened};
+    const ConsecutiveFailures trip{1};
+    const OpenFor wait{60s};
+    const auto notifies = [&](auto& breaker) {
+        opened = 0;
+        breaker.acquire().failure();
+        return opened == 1;
+    };
+    CircuitBreaker first{trip, wait, observer};
+    CHECK(notifies(first));
+    CircuitBreaker second{trip, wait, HalfOpenOptions{.successes = 2}, observer};
+    CHECK(notifies(second));
+    CircuitBreaker third{trip, wait, {.successes = 2}, OpeningsSeen{&opened}};
+    CHECK(notifies(third));
+    CircuitBreaker fourth{trip, wait, {}, observer};
+    CHECK(notifies(fourth));
+    CircuitBreaker fifth{trip, wait, clock.view(), std::ref(observer)};
+    CHECK(notifies(fifth));
+    CircuitBreaker sixth{trip, wait, std::ref(observer)};
+    CHECK(notifies(sixth));
+    const CircuitBreaker<SteadyClock> none{trip, wait, NoObserver{}};
+    CHECK(none.state() == BreakerState::closed);
+}

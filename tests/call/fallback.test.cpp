@@ -185,3 +185,15 @@ TEST_CASE("A Fallback's answer becomes the call's, or the value in it", "[call][
               return soon(sleeper, std::optional<std::string>{});
           }).value() == "cached");
 }
+
+TEST_CASE("A Fallback's answer becomes the value in an Outcome", "[call][fallback][regression]") {
+    AsyncSleeper sleeper;
+    const auto late = [] { return Outcome<int>{timed_out}; };
+    const Pipeline value{Fallback{[] { return 7; }}};
+    CHECK(value(sleeper, late).value() == 7);
+    CHECK(await(value, sleeper, [&] { return soon(sleeper, late()); }).value() == 7);
+    const Pipeline outcome{Fallback{[] { return Outcome<int>::success(8); }}};
+    CHECK(outcome(sleeper, late).value() == 8);
+    const auto busy = [] { return Outcome<int, Failure>{Failure{Cause::overloaded}}; };
+    CHECK(value(sleeper, busy).value() == 7);
+}

@@ -189,9 +189,34 @@ TEST_CASE("Hedge waits for no call that would start after the deadline",
     CHECK(again.begun == Times{at(0s), at(3010ms)});
 }
 
+TEST_CASE("Hedge does not wait for a peer that requests more than its limit",
+          "[call][hedge][regression]") {
+    const auto check = [](const auto& hedge, Duration asked, bool waits) {
+        AsyncSleeper sleeper;
+        Server server{sleeper, {fails(10ms, Cause::overloaded, asked), works(0s)}};
+        const auto outcome = hedged(Pipeline{hedge}, server);
+        CHECK(outcome.has_value() == waits);
+        CHECK(outcome.retry_after() == (waits ? 0s : asked));
+        CHECK(sleeper.now() == (waits ? at(10ms + asked) : at(10ms)));
+    };
+    check(Hedge{50ms, 1}, 30s, true);
+    check(Hedge{50ms, 1}, 30s + Duration{1}, false);
+    check(Hedge{50ms, 1}, 24h * 365, false);
+    const auto is_good = [](const TimedReply&) { return true; };
+    check(Hedge{50ms, 1}.retry_after_max(2s), 2s, true);
+    check(Hedge{50ms, 1}.retry_after_max(2s).until(is_good), 3s, false);
+    check(Hedge{50ms, 1}.until(is_good).retry_after_max(24h), 23h, true);
+    check(Hedge{50ms, 1}.retry_after_max(0s), Duration{1}, false);
+    // Calls that are under way continue, and may succeed.
+    AsyncSleeper sleeper;
+    Server server{sleeper, {fails(60ms, Cause::overloaded, 1h), works(100ms), works(0s)}};
+    CHECK(hedged(Pipeline{Hedge{50ms, 2}}, server).has_value());
+    CHECK(server.begun == Times{at(0s), at(50ms)});
+}
+
 TEST_CASE("A stop ends the wait of a Hedge for a peer's retry_after", "[call][hedge][regression]") {
     AsyncSleeper sleeper;
-    Server server{sleeper, {fails(10ms, Cause::overloaded, 1h), works(0s)}};
+    Server server{sleeper, {fails(10ms, Cause::overloaded, 20s), works(0s)}};
     HedgeRecorder observer;
     const StopSource source;
     const Pipeline pipeline{Hedge{50ms, 1}};

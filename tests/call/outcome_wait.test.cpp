@@ -6,15 +6,20 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/http/http_message.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/optional_rule.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/remembered.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
@@ -27,6 +32,8 @@ using namespace std::chrono_literals;
 using belay_test::as_it_is;
 using belay_test::AsyncSleeper;
 using belay_test::at;
+using belay_test::await;
+using belay_test::awaitable;
 
 namespace {
 
@@ -288,6 +295,45 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
     CHECK(retry(MaxAttempts{1}, sleeper, fails_if(result, at_once)).retry_after() == 0s);
 }
 
+TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it requests",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    const auto check = [](const auto& answer, auto predicate, Duration wait) {
+        AsyncSleeper sleeper;
+        sleeper.time = at(1h);
+        const auto classified = [&](auto fn) { return fails_if(fn, predicate); };
+        const auto outcome = TestType::run(once_more, sleeper, answer, classified);
+        CHECK_FALSE(outcome.has_value());
+        CHECK(outcome.retry_after() == wait);
+        CHECK(sleeper.sleeps == Waits{wait > 1s ? wait : 1s});
+    };
+    const auto is_busy = [](const HttpResponse& r) { return r.status >= 500; };
+    const auto cause_of_status = [](const HttpResponse& r) {
+        return r.status >= 500 ? Cause::overloaded : Cause::none;
+    };
+    const auto whole_verdict = [](const HttpResponse&) { return Failure{Cause::overloaded}; };
+    const auto page = [] { return busy_for(60); };
+    const auto result = []() -> Result<HttpResponse> { return busy_for(60); };
+    const auto optional = [] { return std::optional{busy_for(60)}; };
+    const auto pair = [] { return std::pair{std::string{"page"}, busy_for(60)}; };
+    check(page, is_busy, 60s);
+    check(page, cause_of_status, 60s);
+    check(page, whole_verdict, 0s);
+    check(page, &HttpResponse::complete, 60s);
+    check(result, is_busy, 60s);
+    check(result, cause_of_status, 60s);
+    check(
+        result, [](const Result<HttpResponse>&) { return true; }, 60s);
+    check(optional, is_busy, 60s);
+    check(
+        pair, [](const auto& p) { return p.second.status == 503; }, 60s);
+    // Without a failure of its own, a response requests nothing.
+    const auto fine = [] {
+        return HttpResponse{.status = 200, .headers = {{"Retry-After", "60"}}};
+    };
+    check(
+        fine, [](const HttpResponse&) { return true; }, 0s);
+}
+
 TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
@@ -307,4 +353,93 @@ TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was,
     CHECK(calls == 2);
     CHECK(other.request_id == "second");
     CHECK(other.error() == busy);
+}
+
+TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker that it opened",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}, clock.view()};
+    PolicyHistory history;
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const auto wait_of = [&](const auto& policy, int requested = 0) {
+        breaker.set_mode(BreakerMode::automatic);
+        const auto ask = [&](Attempt) { return busy_for(requested); };
+        const auto outcome = TestType::run(policy, sleeper, ask, as_it_is);
+        CHECK(outcome.last() != nullptr);
+        CHECK(outcome.error() == std::error_code{503, http_category()});
+        return outcome.retry_after();
+    };
+    const Backoff backoff{NoJitter{}, Cap{1s}, 1s};
+    // It may be written before or after the breaker, which may reject at once.
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker}}) == 30s);
+    CHECK(wait_of(Policy{backoff, Shared{breaker}, MaxAttempts{2}}) == 30s);
+    CHECK(wait_of(Policy{backoff, Shared{breaker, FailFast{}}, MaxAttempts{2}}) == 30s);
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Breaker{ConsecutiveFailures{2}, OpenFor{20s}}}) ==
+          20s);
+    // The longest counts.
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker}}, 60) == 60s);
+    CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker},
+                         Breaker{ConsecutiveFailures{2}, OpenFor{40s}}}) == 40s);
+    // In each form of a policy.
+    const Policy inner{Shared{breaker}, MaxAttempts{2}};
+    CHECK(wait_of(Policy{backoff, inner}) == 30s);
+    CHECK(wait_of(Policy{backoff, std::optional{inner}}) == 30s);
+    CHECK(wait_of(policies::AnyPolicy{Policy{backoff, inner}}) == 30s);
+    CHECK(wait_of(Policy{backoff, policies::AnyPolicy{inner}}) == 30s);
+    CHECK(wait_of(Remembered{history, Policy{backoff, inner}}) == 30s);
+    CHECK(wait_of(policies::AnyPolicy{Remembered{history, Policy{backoff, inner}}}) == 30s);
+    // A rule that ends nothing adds nothing.
+    CHECK(wait_of(Policy{backoff, MaxAttempts{1}, Shared{breaker}}) == 0s);
+}
+
+TEMPLATE_TEST_CASE("A retry around a retry waits for the breaker that the inner one opened",
+                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}, clock.view()};
+    int calls = 0;
+    const auto call = [&](AsyncSleeper& sleeper) {
+        const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxAttempts{2},
+                            Shared{breaker, FailFast{}}};
+        return retry(policy, sleeper, [&] { return ++calls, busy_for(0); });
+    };
+    CHECK(waits_around<TestType>(call) == Waits{1s, 30s});
+    CHECK(calls == 3);
+}
+
+TEST_CASE("A call that opens the breaker of a layer has its wait",
+          "[call][outcome_wait][regression]") {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    CircuitBreaker tolerant{ConsecutiveFailures{9}, OpenFor{60s}, clock.view()};
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    int requested = 0;
+    const auto ask = [&] { return busy_for(requested); };
+    const auto check = [&](const auto& pipeline, Duration wait) {
+        breaker.set_mode(BreakerMode::automatic);
+        CHECK(pipeline(sleeper, ask).retry_after() == wait);
+        breaker.set_mode(BreakerMode::automatic);
+        CHECK(await(pipeline, sleeper, awaitable(ask)).retry_after() == wait);
+    };
+    check(Pipeline{Shared{breaker}}, 30s);
+    check(Pipeline{Shared{tolerant}}, 0s);
+    check(Pipeline{Shared{tolerant}, Shared{breaker}}, 30s);
+    check(Pipeline{Shared{breaker}, Shared{tolerant}}, 30s);
+    check(Pipeline{Retrying{MaxAttempts{1}}, Shared{breaker}}, 30s);
+    // The retry sees only the wait of the peer: it is rejected once, and waits for the rest then.
+    sleeper.sleeps.clear();
+    check(Pipeline{Retrying{once_more}, Shared{breaker}}, 29s);
+    CHECK(sleeper.sleeps == Waits{1s, 1s});
+    requested = 60;
+    check(Pipeline{Shared{breaker}}, 60s);
+    requested = 0;
+    // A success, and a Fallback, have no wait.
+    breaker.set_mode(BreakerMode::automatic);
+    const Pipeline replaced{Fallback{[] { return HttpResponse{.status = 200}; }}, Shared{breaker}};
+    CHECK(replaced(sleeper, ask).retry_after() == 0s);
+    // Each call of a Hedge opens it, or finds it open.
+    breaker.set_mode(BreakerMode::automatic);
+    const Pipeline hedged{Hedge{1s, 2}, Shared{breaker}};
+    CHECK(await(hedged, sleeper, awaitable(ask)).retry_after() == 30s);
 }

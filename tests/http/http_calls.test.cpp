@@ -486,6 +486,25 @@ TEST_CASE("HttpCalls sends a second request during a slow one only if the caller
     CHECK(rig.http.seen.size() == 3);
 }
 
+TEST_CASE("HttpCalls::send returns the wait of a breaker that its last request has opened",
+          "[http][http_calls][regression]") {
+    CallsRig rig{
+        {.attempts_max = 1, .breaker = {.percent = 50, .min_calls = 2}, .breaker_open = 7s}};
+    rig.http.script = {Step{status(503)}, Step{status(503)}};
+    CHECK(rig.get().retry_after() == 0s);
+    CHECK(rig.get().retry_after() == 7s);
+    CHECK(rig.get().error() == CallErrc::call_rejected);
+}
+
+TEST_CASE("HttpCalls::send with a second request waits no longer for a Retry-After than without",
+          "[http][http_calls][regression]") {
+    CallsRig rig{{.retry_after_max = 5s, .hedge_after = 2s}};
+    rig.http.script = {Step{status(503, {{"Retry-After", "6"}})}, Step{status(200)}};
+    CHECK(rig.get().retry_after() == 6s);
+    CHECK(rig.http.seen.size() == 1);
+    CHECK(rig.sleeper.now() == Instant{});
+}
+
 TEST_CASE("HttpCalls shares the response of equal requests only on request",
           "[http][http_calls][unit]") {
     const auto three = [](CallsRig& rig, auto request) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include <belay/call/chaos.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/timeout.hpp>
 #include <belay/core/random.hpp>
 
 #include "support/catch.hpp"
@@ -266,4 +268,46 @@ TEST_CASE("HttpCalls keeps its promises for random servers and callers",
     CHECK(retries > 1'000);
     CHECK(rejected > 100);
     CHECK(evicted > 100);
+}
+
+TEST_CASE("A cache and a Timeout around a shared flight get fresh responses soon after a fault",
+          "[http][http_calls][sim]") {
+    const bool hangs = GENERATE(true, false);
+    const Duration hedge_after = GENERATE(Duration{1s}, forever);
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    HttpCalls calls{http, sleeper, {.hedge_after = hedge_after, .single_flight = true}};
+    const auto is_bad = [&] {
+        return sleeper.now() >= Instant{} + 10s && sleeper.now() < Instant{} + 30s;
+    };
+    http.answer = [&](const ScriptedHttp::Seen&) {
+        if (!is_bad()) return ScriptedHttp::Step{status(200), 20ms};
+        return hangs ? ScriptedHttp::Step{status(200), forever}
+                     : ScriptedHttp::Step{status(503), 20ms};
+    };
+    const auto cached = [] { return HttpResponse{.status = 200, .body = "cached"}; };
+    const Pipeline pipeline{Fallback{cached}, Timeout{2s}};
+    const auto fetch = [&] { return calls.get("http://a.example/x"); };
+    std::vector<decltype(pipeline(sleeper, fetch))> open;
+    Duration last_stale{};
+    for (Duration at{}; at < 80s; at += 250ms) {
+        sleeper.run_until(Instant{} + at);
+        open.push_back(pipeline(sleeper, fetch));
+        open.back().start();
+        sleeper.run_until(Instant{} + at + 249ms);
+        if (at < 2s) continue;
+        // The call that began 2 s ago has ended by now.
+        auto& ended_call = open[open.size() - 9];
+        REQUIRE(ended_call.done());
+        const auto page = ended_call.take();
+        REQUIRE(page.has_value());
+        if (page->body == "cached") last_stale = at - 2s;
+    }
+    // One attempt that hangs, and one wait or open breaker, are left at the end of the fault.
+    CHECK(last_stale > 20s);
+    CHECK(last_stale <= 30s + calls.options().attempt_timeout + calls.options().wait_max);
+    open.clear();
+    CHECK(sleeper.waiting() == 0);
+    // All callers of a moment share one request.
+    CHECK(http.seen.size() < 400);
 }

@@ -12,7 +12,9 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/deadline.hpp>
+#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/shared.hpp>
@@ -298,6 +300,30 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time while a gate is shut",
     // By command it starts afresh.
     CHECK(step({.input = Input::reconnect_now}) == LinkState::connecting);
     CHECK(step(refused) == LinkState::cooldown);
+}
+
+TEST_CASE("SupervisorCore waits no longer for a server than its limit, whichever rule follows it",
+          "[link][supervisor_core][regression]") {
+    const Duration limit = GENERATE(Duration{1h}, Duration{1min});
+    const timeline::SupervisorCoreOptions options{.retry_after_max = limit};
+    const auto waits_for = [&](const auto& policy, Duration asked) {
+        timeline::SupervisorCore core{policy, options};
+        Random bits{Seed{1}};
+        Turn turn{start_of_time, bits};
+        core.step({.input = Input::start}, turn);
+        const Failure busy{.cause = Cause::overloaded, .retry_after = asked};
+        core.step({.input = Input::closed, .failure = busy}, turn);
+        CHECK(core.status().failure == busy);
+        return elapsed(turn.now, core.status().retry_at);
+    };
+    const Policy backoff{Backoff{NoJitter{}, Cap{1s}, 1s}};
+    const Policy exactly{CooldownOn{Cause::overloaded, 1s, 1s}};
+    const Policy none{MaxAttempts{9}};
+    for (const Duration asked : {limit - Duration{1}, limit, limit + Duration{1}, forever}) {
+        CHECK(waits_for(backoff, asked) == std::min(asked, limit));
+        CHECK(waits_for(exactly, asked) == std::min(asked, limit));
+        CHECK(waits_for(none, asked) == std::min(asked, limit));
+    }
 }
 
 TEST_CASE("SupervisorCore counts a connection that ends before it is stable as a failed attempt",

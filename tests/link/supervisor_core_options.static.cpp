@@ -11,4 +11,5 @@ static_assert(std::regular<Duration> && timeline::SupervisorCoreOptions{}.start_
 static_assert(timeline::SupervisorCoreOptions{}.settle_within == 1s);
 static_assert(timeline::SupervisorCoreOptions{}.manual_gap == 1s);
 static_assert(timeline::SupervisorCoreOptions{}.overslept_after == 10s);
+static_assert(timeline::SupervisorCoreOptions{}.retry_after_max == 1h);
 static_assert(!timeline::SupervisorCoreOptions{}.recycle);

@@ -23,6 +23,34 @@ std::pair<std::uint64_t, std::uint64_t> limits_of(const Bytes& message) {
 
 }  // namespace
 
+TEST_CASE("Receiver takes an observer without options, with and without an authorizer",
+          "[session][receiver][unit]") {
+    MemoryLedger ledger;
+    ReceiverNotes notes;
+    const auto run = [&](auto& receiver, auto& links) {
+        receiver.attach(Waker{});
+        receiver.advance(at(0s));
+        receiver.accept(RawTransport<>{links});
+        const auto advance = [&] {
+            for (int i = 0; i < 100 && receiver.deadline() <= at(0s); ++i) receiver.advance(at(0s));
+        };
+        advance();
+        links.back()->say(bytes_of(hello_of(1, 1)));
+        advance();
+        links.back()->say(start(1));
+        advance();
+        return notes.take();
+    };
+    using Notes = std::reference_wrapper<ReceiverNotes>;
+    RawLinks links;
+    Receiver<RawTransport<>, LedgerView, AllowAll, Notes> open{LedgerView{ledger}, std::ref(notes)};
+    CHECK(run(open, links) == Observed{"attached 1 at 0"});
+    Receiver<RawTransport<>, LedgerView, TicketAuthorizer, Notes> guarded{
+        LedgerView{ledger}, TicketAuthorizer{}, std::ref(notes)};
+    CHECK(run(guarded, links) ==
+          Observed{"rejected 1: " + std::to_string(static_cast<int>(SessionErrc::forbidden))});
+}
+
 // ---- 5.2, steps 1 to 4 --------------------------------------------------------------------------
 
 TEST_CASE("Receiver adopts a new journal at START, not before", "[session][receiver][unit]") {

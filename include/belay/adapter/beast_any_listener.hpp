@@ -4,6 +4,7 @@
 /// own; needs Boost 1.74 or later.
 #pragma once
 
+#include <concepts>      // std::convertible_to
 #include <functional>    // std::function
 #include <memory>        // std::unique_ptr, std::make_shared
 #include <string>        // std::string
@@ -181,6 +182,12 @@ public:
                                               calls(std::move(on_accept), std::move(observer)))} {
         static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     }
+
+    /// Takes an observer without the options.
+    template <class Observer>
+        requires(!std::convertible_to<Observer, ListenerOptions>)
+    AnyListener(Loop& loop, std::function<void(AnyAccepted)> on_accept, Observer observer)
+        : AnyListener{loop, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
 
     /// As Listener::listen.   Blocks: while a name is looked up.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {

@@ -4,7 +4,7 @@
 /// later.
 #pragma once
 
-#include <concepts>     // std::invocable
+#include <concepts>     // std::convertible_to, std::invocable, std::same_as
 #include <memory>       // std::shared_ptr
 #include <string>       // std::string
 #include <type_traits>  // std::remove_cvref
@@ -130,6 +130,8 @@ template <class F>
     requires requires { typename TakenByCall<decltype(&F::operator())>::type; }
 struct StreamTakenBy<F> : StreamOf<typename TakenByCall<decltype(&F::operator())>::type> {};
 template <class F>
+concept TakesAccepted = std::invocable<F&, beast::Accepted<typename StreamTakenBy<F>::Type>>;
+template <class F>
 concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 
 }}}  // namespace belay::detail
@@ -141,17 +143,17 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// The call comes before the request is answered.
 ///
 ///     Listener listener{loop, [&](Accepted<> client) { serve(std::move(client)); }};
-///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, {}, Log{}};
+///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, Log{}};
 ///     if (const auto error = listener.listen({"0.0.0.0", 8080})) ...
 ///
 /// The parameter of on_accept selects the stream. For TLS, include <belay/adapter/beast_tls.hpp>;
 /// the context has the certificate and the key.
 ///
-/// The listener refuses a request that is late, too long or wrong, and calls the observer's
+/// The listener rejects a request that is late, too long or wrong, and calls the observer's
 /// `on_rejected(const RejectedUpgrade&)`. A peer that gives up is counted, without a call.
 /// Connections beyond a limit are closed without reading, and counted. For 60 of them at once, and
 /// then for 60 per minute, the hook is called, too. `Audited::rejections()` is an observer that
-/// writes refusals into an audit.
+/// writes rejections into an audit.
 ///
 /// on_accept and on_rejected may do everything, even destroy the listener. If one of them throws,
 /// the exception leaves the context's run().
@@ -184,6 +186,15 @@ public:
         requires detail::NeedsTls<Stream>
         : state_{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
                                          std::move(options), std::move(observer))} {}
+    /// Takes an observer without the options.
+    template <std::same_as<Observer> O>
+        requires(!detail::NeedsTls<Stream>)
+    Listener(Loop& loop, F on_accept, O observer)
+        : Listener{loop, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
+    template <std::same_as<Observer> O>
+        requires detail::NeedsTls<Stream>
+    Listener(Loop& loop, TlsContext& tls, F on_accept, O observer)
+        : Listener{loop, tls, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener() { close(); }
@@ -221,10 +232,18 @@ Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions) -> Listener<F>;
 template <class F, class O>
 Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions, O)
     -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
+template <class F, class O>
+    requires(detail::TakesAccepted<F> && !std::convertible_to<O, ListenerOptions>)
+Listener(AsioLoop<boost::asio::io_context>&, F, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
 template <class T, detail::TakesTls F>
 Listener(AsioLoop<boost::asio::io_context>&, T&, F) -> Listener<F>;
 template <class T, detail::TakesTls F>
 Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions) -> Listener<F>;
+template <class T, detail::TakesTls F, class O>
+    requires(!std::convertible_to<O, ListenerOptions>)
+Listener(AsioLoop<boost::asio::io_context>&, T&, F, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
 template <class T, detail::TakesTls F, class O>
 Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions, O)
     -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;

@@ -93,7 +93,7 @@ using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgr
 ///
 /// Thread safety: a plain value.
 struct ListenerCounters {
-    /// Counts refusals by their reason. The sum is `rejected`, `turned_away` and `given_up`
+    /// Counts rejections by their reason. The sum is `rejected`, `turned_away` and `given_up`
     /// together, and the pauses for `exhausted`, which concern no accepted connection.
     class Reasons {
     public:

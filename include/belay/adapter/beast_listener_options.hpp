@@ -30,7 +30,7 @@ struct ListenerOptions {
     std::size_t output_bytes_max = std::size_t{1} << 20;
     /// Whether messages may be compressed (permessage-deflate), if the client asks for it.
     bool deflate = false;
-    /// The subprotocol; a client that does not offer it is refused. Empty: no subprotocol.
+    /// The subprotocol; a client that does not offer it is rejected. Empty: no subprotocol.
     std::string subprotocol{};
 
     // ---- of each upgrade -----------------------------------------------------------------------
@@ -55,7 +55,7 @@ struct ListenerOptions {
     std::size_t waiting_per_ip_max = 32;
     std::size_t connections_per_ip_max = 500;
     unsigned upgrades_per_ip_and_minute = 600;
-    /// An ip that was refused this often is not accepted for a while.
+    /// An ip that was rejected this often is not accepted for a while.
     unsigned refusals_per_ip_and_minute = 60;
 
     // ---- whose word counts ---------------------------------------------------------------------

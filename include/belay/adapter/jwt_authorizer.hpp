@@ -80,7 +80,7 @@ namespace belay { inline namespace BELAY_ABI { namespace jwt {
 /// - `Access rights(const Claims&, const RoomRequest&)` returns at once;
 /// - `std::optional<Access> rights(const Claims&, const RoomRequest&)` does, too;
 /// - `void rights(const Claims&, const RoomRequest&, Completion<std::optional<Access>>)` answers at
-///   once, later, or on another thread. If it drops the Completion, the client is refused, and may
+///   once, later, or on another thread. If it drops the Completion, the client is rejected, and may
 ///   try again later.
 ///
 ///     auto rights = [&](const Claims& who, const RoomRequest& request) -> std::optional<Access> {

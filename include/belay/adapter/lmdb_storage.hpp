@@ -68,7 +68,7 @@ public:
     /// Opens the queue in the file `path`, or creates it.
     ///
     /// Errors:     what, where, and what to do, see Error. A file of another program, of a later
-    ///             version, or that lacks operations is refused, and keeps its contents. An LMDB
+    ///             version, or that lacks operations is rejected, and keeps its contents. An LMDB
     ///             file without any entry counts as a new one.
     /// Throws:     std::bad_alloc.   Complexity: O(1); maps the file into memory.
     [[nodiscard]] static Result<Storage, Error> open(const std::string& path,

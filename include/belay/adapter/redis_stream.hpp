@@ -45,7 +45,7 @@ public:
     /// Connects, and creates the stream and its group if they are missing.
     ///
     /// Errors:     what, where, and what to do, see Error. A key that is not a stream, and a stream
-    ///             that another group reads, are refused, and stay unchanged. If two consumers
+    ///             that another group reads, are rejected, and stay unchanged. If two consumers
     ///             create groups of different names at the same moment, the next opening reports
     ///             that.
     /// Throws:     std::bad_alloc.   Complexity: O(groups of the stream).

@@ -134,8 +134,8 @@ public:
     /// Opens the database in the file `path`, or creates it.
     ///
     /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
-    ///         version, is refused, and keeps its contents. So is a file of version 1 while another
-    ///         program has it open, or if one of its ids is not UTF-8.
+    ///         version, is rejected, and keeps its contents. So is a file of version 1 while
+    ///         another program has it open, or if one of its ids is not UTF-8.
     /// Throws: std::bad_alloc.
     [[nodiscard]] static Result<Boards, Error> open(const std::string& path,
                                                     BoardsOptions options = {}) {

@@ -249,7 +249,7 @@ private:
                 std::size_t count = std::min(rows_at_once, calls_.rows.size());
                 std::error_code error = store_first(count);
                 if (error && error != std::errc::device_or_resource_busy && count > 1) {
-                    // One row must not refuse the others.
+                    // One row must not reject the others.
                     count = 1;
                     error = store_first(count);
                 }

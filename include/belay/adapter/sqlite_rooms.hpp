@@ -55,7 +55,7 @@ public:
     /// Opens the rooms in the file `path`, or creates it.
     ///
     /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
-    ///         version, is refused, and keeps its contents.
+    ///         version, is rejected, and keeps its contents.
     [[nodiscard]] static Result<Rooms, Error> open(const std::string& path,
                                                    RoomsOptions options = {}) {
         Rooms rooms{path, options};

@@ -59,7 +59,7 @@ public:
     /// Opens the queue in the file `path`, or creates it.
     ///
     /// Errors:     what, where, and what to do, see Error. A file of another program, of a later
-    ///             version, or that lacks operations is refused, and keeps its contents.
+    ///             version, or that lacks operations is rejected, and keeps its contents.
     /// Throws:     std::bad_alloc.   Complexity: O(operations).
     [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
                                                      Options options = {}) {

@@ -28,7 +28,7 @@ struct StoreOptions {
     /// least 1. If an older operation comes again, `SyncResult::overwrote` does not list it again.
     std::size_t replaced_remembered = 10'000;
     /// How long the store remembers that an element was removed; it may remember it up to 1/256
-    /// longer. It refuses operations that are older than that. `forever` keeps all tombstones.
+    /// longer. It rejects operations that are older than that. `forever` keeps all tombstones.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
     /// The longest encoded value in bytes; at most 1'000'000'000, the limit of SQLite.
     std::size_t value_bytes_max = 1 << 20;
@@ -78,7 +78,7 @@ public:
     /// Opens the store in the file `path`, or creates it.
     ///
     /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
-    ///         version, is refused, and keeps its contents.
+    ///         version, is rejected, and keeps its contents.
     /// Throws: std::bad_alloc.
     [[nodiscard]] static Result<Store, Error> open(const std::string& path,
                                                    StoreOptions options = {}, Codec codec = {}) {

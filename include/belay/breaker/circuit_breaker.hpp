@@ -3,8 +3,9 @@
 /// CircuitBreaker: one breaker for many callers and threads.
 #pragma once
 
-#include <cstdint>  // std::uint32_t
-#include <utility>  // std::exchange, std::move
+#include <concepts>  // std::derived_from, std::same_as
+#include <cstdint>   // std::uint32_t
+#include <utility>   // std::exchange, std::move
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/detail/breaker_engine.hpp>
@@ -14,16 +15,20 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+// Is not the clock of a breaker, and so its observer.
+template <class O>
+concept BreakerObserver =
+    has_hook<OnBreaker, Unwrapped<O>>() || std::derived_from<Unwrapped<O>, NoObserver>;
+
 template <class Clock>
 [[nodiscard]] consteval bool explain_breaker_clock() {
-    if constexpr (has_hook<OnBreaker, Clock>() && !requires(const Clock& clock) { clock.now(); }) {
-        static_assert(
-            !sizeof(Clock),
-            "CircuitBreaker: pass a clock and HalfOpenOptions before the observer: "
-            "CircuitBreaker{trip, open_wait, SteadyClock{}, HalfOpenOptions{}, observer}");
-        return false;
-    } else {
+    if constexpr (requires(const Clock& clock) { clock.now(); }) {
         return explain::clock_like<Clock>();
+    } else {
+        static_assert(!sizeof(Clock*),
+                      "CircuitBreaker: this argument is neither a clock, which has now(), nor an "
+                      "observer, which has on_breaker");
+        return false;
     }
 }
 }  // namespace detail
@@ -39,8 +44,8 @@ template <class Clock>
 /// call of its functions. A checked build stops in the destructor if a permit is still out.
 ///
 /// An observer has `on_breaker(const BreakerEvent&) noexcept`, with an optional `auto& breaker` as
-/// the first parameter. It is the last argument, after a clock and HalfOpenOptions, which must then
-/// be written. The breaker notifies it after every change, in order, from one thread at a time, and
+/// the first parameter. It is the last argument; a clock and HalfOpenOptions may be left out before
+/// it. The breaker notifies it after every change, in order, from one thread at a time, and
 /// never under a lock. The observer may call every function of the breaker, but must not destroy
 /// it. The thread that notifies may be another one than the thread that made the change.
 ///
@@ -224,6 +229,19 @@ public:
         : engine_{*this, trip, open_wait, half_open, std::move(observer)}, clock_{clock} {
         static_assert(detail::explain_observer<detail::BreakerHooks<CircuitBreaker>, Observer>());
     }
+    /// Takes an observer without the options, the clock, or both.
+    template <std::same_as<Clock> C, std::same_as<Observer> O>
+    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, C clock, O observer) noexcept
+        : CircuitBreaker{trip, open_wait, clock, HalfOpenOptions{}, std::move(observer)} {}
+    template <std::same_as<Observer> O>
+        requires std::default_initializable<Clock>
+    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, HalfOpenOptions half_open,
+                             O observer) noexcept
+        : CircuitBreaker{trip, open_wait, Clock{}, half_open, std::move(observer)} {}
+    template <std::same_as<Observer> O>
+        requires std::default_initializable<Clock>
+    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, O observer) noexcept
+        : CircuitBreaker{trip, open_wait, Clock{}, HalfOpenOptions{}, std::move(observer)} {}
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
     /// Pre: every permit has had its verdict, or was dropped; every isolation has ended; no call is
@@ -388,5 +406,12 @@ CircuitBreaker(Trip, OpenWait, Clock, HalfOpenOptions) -> CircuitBreaker<Clock, 
 template <class Trip, class OpenWait, class Clock, class Observer>
 CircuitBreaker(Trip, OpenWait, Clock, HalfOpenOptions, Observer)
     -> CircuitBreaker<Clock, Trip, OpenWait, Observer>;
+template <class Trip, class OpenWait, class Clock, detail::BreakerObserver Observer>
+CircuitBreaker(Trip, OpenWait, Clock, Observer) -> CircuitBreaker<Clock, Trip, OpenWait, Observer>;
+template <class Trip, class OpenWait, detail::BreakerObserver Observer>
+CircuitBreaker(Trip, OpenWait, HalfOpenOptions, Observer)
+    -> CircuitBreaker<SteadyClock, Trip, OpenWait, Observer>;
+template <class Trip, class OpenWait, detail::BreakerObserver Observer>
+CircuitBreaker(Trip, OpenWait, Observer) -> CircuitBreaker<SteadyClock, Trip, OpenWait, Observer>;
 
 }}  // namespace belay

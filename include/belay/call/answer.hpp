@@ -14,6 +14,8 @@
 #include <belay/call/attempt.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/detail/peer_evidence.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -36,6 +38,9 @@ struct Answer {
     std::error_code why = make_error_code(CallErrc::call_failed);
     /// Whether no call was made at all, so that the answer means nothing for the peer.
     bool rejected = false;
+    /// Until when a limit of this program rejects the next call, such as a breaker that this call
+    /// has opened. The caller of a Pipeline gets it as a wait. No layer takes it for a peer's.
+    Instant rejects_until = always;
 
     [[nodiscard]] bool worked() const noexcept { return !failure; }
     /// Makes an answer that worked; without arguments for calls that return void.
@@ -96,11 +101,15 @@ template <class Answer, class Replacement>
     static_assert(
         AnswersFor<Replacement, Returned>,
         "Fallback: the result of fn must convert to the result of the call, or to the value in it");
-    Answer answer = Answer::success(std::forward<Replacement>(replacement));
-    if constexpr (std::same_as<Returned, bool>) {
-        answer.failure = RetryOutcome<bool>::classify(*answer.returned);
+    if constexpr (is_outcome<Returned> && !Becomes<Replacement, Returned>) {
+        return Answer::success(Returned::success(std::forward<Replacement>(replacement)));
+    } else {
+        Answer answer = Answer::success(std::forward<Replacement>(replacement));
+        if constexpr (std::same_as<Returned, bool>) {
+            answer.failure = RetryOutcome<bool>::classify(*answer.returned);
+        }
+        return answer;
     }
-    return answer;
 }
 
 // A callable whose calls block; for the others see retry_task.hpp and pipeline.hpp.
@@ -228,6 +237,13 @@ struct Callee {
     /// Returns the time after which a call may be made again, if one was requested.
     [[nodiscard]] static Duration wait_of(const Answer& answer) noexcept {
         return answer.failure ? answer.failure->retry_after : Duration{};
+    }
+    /// Makes the wait of a failure the longest that is known, before the caller gets it.
+    template <class Sleeper>
+    static void include_limits(Answer& answer, const Sleeper& sleeper) noexcept {
+        if (!answer.failure || answer.rejects_until == always) return;
+        Duration& wait = answer.failure->retry_after;
+        wait = detail::larger(wait, elapsed(sleeper.now(), answer.rejects_until));
     }
     /// Returns what the caller gets.   Throws: what the call threw.
     static Result unwrap(Answer&& answer) {

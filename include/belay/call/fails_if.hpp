@@ -88,17 +88,10 @@ private:
         static_assert(!ClassifiesResult<F, Result>,
                       "fails_if: fn already has a predicate of another fails_if; use one");
         if constexpr (Asks<J, Result>) {
-            std::optional<Failure> failure = to_failure(detail::ask(predicate, result));
-            using Returned = std::remove_cvref_t<decltype(detail::ask(predicate, result))>;
-            // A bool or a Cause has no wait, so that of the error stays.
-            if constexpr (ExpectedLike<Result> && !std::same_as<Returned, Failure>) {
-                if (failure && !result.has_value())
-                    failure->retry_after = detail::failure_without_value(result).retry_after;
-            }
-            return failure;
+            return to_failure(detail::ask(predicate, result), result);
         } else if constexpr (asks_value<J, Result>) {
             if (!result.has_value()) return RetryOutcome<Result>::classify(result);
-            return to_failure(detail::ask(predicate, *result));
+            return to_failure(detail::ask(predicate, *result), result);
         } else {
             static_assert(!sizeof(Result),
                           "fails_if: the predicate must take the result of fn, or the value in it, "
@@ -106,11 +99,27 @@ private:
         }
     }
 
-    template <class Returned>
-    static std::optional<Failure> to_failure(const Returned& returned) {
+    template <class Returned, class Result>
+    static std::optional<Failure> to_failure(const Returned& returned,
+                                             [[maybe_unused]] const Result& result) {
         static_assert(VerdictLike<Returned>,
                       "fails_if: the predicate must return bool, belay::Cause or belay::Failure");
-        return detail::verdict(returned);
+        std::optional<Failure> failure = detail::verdict(returned);
+        // A bool or a Cause has no wait, so the one that the result requests stays.
+        if constexpr (!std::same_as<Returned, Failure>) {
+            if (failure) failure->retry_after = requested_wait(result);
+        }
+        return failure;
+    }
+    template <class Result>
+    static Duration requested_wait(const Result& result) {
+        std::optional<Failure> own;
+        if constexpr (ExpectedLike<Result>) {
+            // Also of a type whose error cannot be made by retry.
+            if (!result.has_value()) own = detail::failure_without_value(result);
+        }
+        if (!own) own = detail::classify_value<Result>(result);
+        return own ? own->retry_after : Duration{};
     }
 };
 
@@ -119,7 +128,8 @@ private:
 /// Wraps `fn` so that `predicate`, and not the type of a result, decides whether it is a failure.
 ///
 /// `true`, a Cause or a Failure is a failure; `false`, Cause::none and a Failure of none are
-/// successes. A Failure has the requested wait. With the others, an error keeps its own.
+/// successes. A Failure has the requested wait. With the others, the wait is the one that the
+/// result requests by itself, such as the Retry-After of an HttpResponse.
 ///
 ///     retry(policy, fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
 ///

@@ -44,7 +44,8 @@ consteval bool explain_hedge_budget() {
 /// percentile, see Hedge::Percentile.
 ///
 /// After a failure, the next call begins at once. If the peer requested a wait (`retry_after`), it
-/// begins after that wait, and no call begins before it. The whole ends
+/// begins after that wait, and no call begins before it. If the wait is longer than
+/// `retry_after_max`, which is 30 s if you set no other, no further call begins. The whole ends
 /// - with a failure that no further call can correct (permanent, forbidden, unauthorized);
 /// - with a failure after which nothing else is under way and no further call may begin before the
 ///   deadline.
@@ -141,7 +142,18 @@ public:
                       "Hedge::until: write one predicate");
         using Chosen = detail::HedgeChosen<Predicate>;
         return Hedge<Budget, Delay, Chosen>{detail::HedgePlan<Budget, Delay, Chosen>{
-            plan_.delay, plan_.further, plan_.budget, Chosen{std::move(predicate)}}};
+            plan_.delay, plan_.further, plan_.budget, Chosen{std::move(predicate)},
+            plan_.retry_after_max}};
+    }
+    /// Returns the same layer with another limit for the wait that a peer requests.
+    ///
+    /// After a longer one, the Hedge ends with the failure, whose `retry_after` is the wait.
+    /// Pre: most >= 0ns.
+    [[nodiscard]] constexpr Hedge retry_after_max(Duration most) const {
+        BELAY_PRECONDITION(most.count() >= 0, "Hedge: retry_after_max must be >= 0ns");
+        Hedge other = *this;
+        other.plan_.retry_after_max = most;
+        return other;
     }
 
     template <class Next, class Context>

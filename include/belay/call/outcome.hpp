@@ -110,9 +110,10 @@ public:
     [[nodiscard]] Cause cause() const noexcept { return cause_; }
     /// Returns the time after which to call again, from the end of the call on.
     ///
-    /// The peer requested it, or a limit of this program that rejected the call, such as an open
-    /// breaker. It does not include the time for which the call has waited. It is 0ns if no wait
-    /// was requested, or the call worked.
+    /// It is the longest wait that is known. The peer requested it, or a limit of this program,
+    /// such as an open breaker, has rejected the call or rejects the next one. It does not include
+    /// the time for which the call has waited. It is 0ns if no wait was requested, or the call
+    /// worked.
     [[nodiscard]] Duration retry_after() const noexcept { return retry_after_; }
 
     /// Returns what the last call returned, also if it is a failure; null if there was none.

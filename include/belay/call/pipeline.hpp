@@ -239,8 +239,9 @@ public:
         detail::explain_deadline<Callable, (detail::LimitsTime<Layers> || ...)>();
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
-        return Callee::unwrap(
-            layers_.template run<typename Callee::Answer>(context, fn, Attempt{}));
+        auto answer = layers_.template run<typename Callee::Answer>(context, fn, Attempt{});
+        Callee::include_limits(answer, sleeper);
+        return Callee::unwrap(std::move(answer));
     }
 
     /// Calls an `fn` that returns an awaitable, and returns a Task that any coroutine can await.
@@ -304,6 +305,7 @@ private:
         auto answering =
             self.layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);
+        Callee::include_limits(answer, sleeper);
         co_return Callee::unwrap(std::move(answer));
     }
 

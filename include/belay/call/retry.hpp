@@ -218,12 +218,14 @@ private:
                                                Duration wait = {}) {
         abandon();
         finished_ = true;
+        const Instant now = sleeper_.now();
+        // A rule that stops outranks a breaker that the last attempt has opened.
+        wait = detail::larger(wait, elapsed(now, policy_.rejects_until(now)));
         if (answer_) {
             // The reason from an inner layer stays: it timed out, or was rejected.
             if (answer_->why == CallErrc::call_failed) answer_->why = why;
             // The caller waits only for what is left of the waits that were requested.
-            const Duration left = elapsed(sleeper_.now(), requested_);
-            answer_->failure->retry_after = detail::larger(left, wait);
+            answer_->failure->retry_after = detail::larger(elapsed(now, requested_), wait);
         } else {
             answer_.emplace(Answer::reject(why, wait));
         }

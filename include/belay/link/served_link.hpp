@@ -125,7 +125,7 @@ public:
 
     /// Returns whether the end of the connection has arrived, also if it is queued after messages
     /// that were not handled yet. Use it while you handle no messages. An end that the transport
-    /// has not read yet, because a message before it was refused, does not count.
+    /// has not read yet, because a message before it was rejected, does not count.
     /// Complexity: O(messages_max).
     [[nodiscard]] bool has_hung_up() {
         if (ended()) return true;

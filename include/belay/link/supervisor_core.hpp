@@ -258,6 +258,7 @@ private:
         status_.withdrawn = s.withdrawn;
         status_.decided_by = {};
         actions_->teardown = true;
+        failure.retry_after = detail::smaller(failure.retry_after, options_.retry_after_max);
         if (failure.retry_after > Duration::zero()) {
             floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
         }

@@ -21,6 +21,9 @@ struct SupervisorCoreOptions {
     /// next attempt does not start at the instant of waking. It starts after another random wait,
     /// which is at most as long as the first wait and at most 30 s.
     Duration overslept_after = std::chrono::seconds{10};
+    /// The longest wait that a server may request (`retry_after`). A longer one counts as this, so
+    /// that a mistake of a server does not keep its clients away for ever.
+    Duration retry_after_max = std::chrono::hours{1};
     /// Whether new credentials also end a connection that was made with the old ones. It is closed
     /// gracefully, and the next attempt waits uniformly up to `settle_within`. An
     /// attempt in flight is finished first, and then its connection is closed.
@@ -34,7 +37,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 [[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
     const timeline::SupervisorCoreOptions& options) {
     BELAY_PRECONDITION(options.start_within.count() >= 0 && options.settle_within.count() >= 0 &&
-                           options.manual_gap.count() >= 0 && options.overslept_after.count() >= 0,
+                           options.manual_gap.count() >= 0 &&
+                           options.overslept_after.count() >= 0 &&
+                           options.retry_after_max.count() >= 0,
                        "SupervisorCoreOptions: durations must be >= 0ns");
     return options;
 }

@@ -62,6 +62,10 @@ public:
         rules_.admit(fold, now);
         return fold.result();
     }
+    /// Returns until when limits among the rules reject attempts; as Policy::rejects_until.
+    [[nodiscard]] Instant rejects_until(Instant now) const noexcept {
+        return rules_.rejects_until(now);
+    }
     /// Starts an attempt, unless a rule rejects it; as Policy::begin.
     Advice begin(Turn& turn) noexcept {
         const Advice rejection = rules_.begin_rejecting(turn);

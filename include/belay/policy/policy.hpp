@@ -114,6 +114,20 @@ public:
         return fold.result();
     }
 
+    /// Returns until when limits among the rules reject attempts; `always` if none does.
+    ///
+    /// An open breaker is such a limit, also if another rule stops. A limit that rejects for ever
+    /// does not count. The result is the latest instant, and nothing changes.
+    /// Errors: none.   Complexity: O(rules).
+    [[nodiscard]] constexpr Instant rejects_until([[maybe_unused]] Instant now) const noexcept {
+        Instant latest = always;
+        visit([&](const auto& rule) {
+            const Instant until = detail::rejects_until(rule, now);
+            if (until > latest) latest = until;
+        });
+        return latest;
+    }
+
     /// Starts an attempt, unless a rule rejects it.
     ///
     /// A result other than `go` means that the attempt does not start. The result is the advice of

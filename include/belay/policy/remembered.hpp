@@ -56,6 +56,10 @@ public:
         const Advice advice = policy_.admit(now);
         return until_ > now ? detail::stronger(Advice::wait_at_least(until_), advice) : advice;
     }
+    /// Returns until when limits of the policy reject attempts; as Policy::rejects_until.
+    [[nodiscard]] Instant rejects_until(Instant now) const noexcept {
+        return policy_.rejects_until(now);
+    }
     Advice begin(Turn& turn) noexcept {
         const Advice advice = policy_.begin(turn);
         if (advice.verb == Advice::Verb::go) {

@@ -272,6 +272,9 @@ template <class R>
 ///   rule gives back what `begin` or `review` took.
 /// - `spend(Turn&)`: the attempt was made, and its caller stopped waiting for the result. Only
 ///   `retry` and Retrying call it, before `abandoned`. A rule that wraps a policy passes it on.
+/// - `rejects_until(Instant now) const -> Instant`: only for a rule that wraps a policy, which
+///   passes it on. Other rules need none, because `retry` asks their `admit`; see
+///   Policy::rejects_until.
 /// - `reset()`: starts afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: requested times, >=
 ///   0ns. A rule that wraps a policy takes an argument: the result if the policy requests nothing.

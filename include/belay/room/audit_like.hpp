@@ -13,13 +13,13 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// An access to a room, or a refusal, as an audit records it.
+/// An access to a room, or a rejection, as an audit records it.
 ///
 /// Thread safety: a plain value.
 struct AuditRow {
     std::string user{};                  ///< empty if the user is not known by name
     std::string board{};                 ///< the room id
-    std::string_view action = "access";  ///< `refused` for a refusal
+    std::string_view action = "access";  ///< `refused` for a rejection
     Access level = Access::none;         ///< what was granted
     std::string ip{};
     std::string user_agent{};

@@ -19,12 +19,12 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Limits the refusals that an Audited records.
+/// Limits the rejections that an Audited records.
 struct AuditedOptions {
-    /// The maximum number of refusals that are recorded at once, and per minute from then on. In
-    /// the first minute up to twice as many are recorded. At most as many refusals wait to be
-    /// recorded. A flood of refused clients therefore does not fill the disk.
-    /// `rejections().dropped()` counts the refusals that were not recorded.
+    /// The maximum number of rejections that are recorded at once, and per minute from then on. In
+    /// the first minute up to twice as many are recorded. At most as many rejections wait to be
+    /// recorded. A flood of rejected clients therefore does not fill the disk.
+    /// `rejections().dropped()` counts the rejections that were not recorded.
     unsigned refusals_per_minute = 60;
 };
 
@@ -33,7 +33,7 @@ struct AuditedOptions {
 /// It asks another authorizer, and records each access that this one grants. If the row cannot be
 /// recorded, the client is not admitted. If a client is checked again (RoomManager::reauthorize),
 /// its access is recorded again. A refusal is recorded as a row whose action is `refused`. The
-/// client's refusal does not wait for that row.
+/// client's rejection does not wait for that row.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of its parts. The audit is called where the authorizer answers.
@@ -50,7 +50,7 @@ public:
         : authorizer_{std::move(authorizer)},
           recorder_{std::make_shared<Recorder>(std::move(audit), std::move(clock), options)} {}
 
-    /// Asks the authorizer, and answers when the access is recorded, or refused.
+    /// Asks the authorizer, and answers when the access is recorded, or rejected.
     void check(const RoomRequest& request, Completion<Grant> answer) {
         AuditRow row{.board = request.board, .ip = request.ip, .user_agent = request.user_agent};
         authorizer_.check(request,
@@ -61,11 +61,11 @@ public:
     ///
     /// A listener such as beast::Listener rejects some connections before an authorizer is asked.
     /// The row's `board` contains the path that the peer requested, as the peer wrote it; only its
-    /// first room_id_bytes_max bytes are recorded. A refusal without an ip concerns no connection,
-    /// so it is neither recorded nor counted.
+    /// first room_id_bytes_max bytes are recorded. A rejection without an ip concerns no
+    /// connection, so it is neither recorded nor counted.
     ///
     /// You may copy the observer. It keeps the audit alive. Its `dropped()` returns how many
-    /// refusals have no row, counting those of the listener and those of the authorizer.
+    /// rejections have no row, counting those of the listener and those of the authorizer.
     ///
     ///     auto rejections = audited.rejections();
     ///     beast::Listener listener{loop, on_accept, {}, rejections};  // or Tee{Log{}, rejections}
@@ -84,13 +84,13 @@ public:
     }
 
 private:
-    /// Limits the refusals that are recorded. The Completions that the audit receives refer only to
-    /// this object, so an audit that stores them does not keep itself alive.
+    /// Limits the rejections that are recorded. The Completions that the audit receives refer only
+    /// to this object, so an audit that stores them does not keep itself alive.
     class Rate {
     public:
         explicit Rate(unsigned per_minute) noexcept
             : most_{per_minute}, cost_{minute / (per_minute != 0 ? per_minute : 1)} {}
-        /// Returns whether one more refusal may be recorded.
+        /// Returns whether one more rejection may be recorded.
         [[nodiscard]] bool takes(WallTime now) noexcept {
             const detail::SpinLock lock{mutex_};
             const Duration passed =
@@ -118,7 +118,7 @@ private:
     private:
         static constexpr Duration minute = std::chrono::minutes{1};
         const unsigned most_;
-        const Duration cost_;  // of one refusal
+        const Duration cost_;  // of one rejection
         detail::SpinMutex mutex_;
         Duration left_ = minute;
         unsigned waiting_ = 0;
@@ -131,7 +131,7 @@ private:
             : audit{std::move(a)},
               clock{std::move(c)},
               rate{std::make_shared<Rate>(o.refusals_per_minute)} {}
-        /// Records a refusal, unless that exceeds the limit.
+        /// Records a rejection, unless that exceeds the limit.
         void refuse(AuditRow row) {
             row.action = "refused";
             if (!rate->takes(row.time)) return;

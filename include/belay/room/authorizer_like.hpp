@@ -24,8 +24,8 @@ concept ChecksRequest =
 /// Decides which users may join which room, and what they may do there.
 ///
 /// - `check(const RoomRequest&, Completion<Grant>)`: answers at once, later, or on another thread.
-///   A Grant without access is a refusal. If the Completion is dropped, or is not answered within
-///   `RoomOptions::check_within`, the client is refused, and may try again later.
+///   A Grant without access is a rejection. If the Completion is dropped, or is not answered within
+///   `RoomOptions::check_within`, the client is rejected, and may try again later.
 ///
 /// The request is valid until check() returns. Answer a missing token or an unknown user with a
 /// Grant without `user`. If clients must not find out which rooms exist, answer an unknown room in

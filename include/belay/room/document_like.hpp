@@ -64,12 +64,12 @@ concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || ha
 /// The document of a room, made of updates that may arrive in any order, and twice.
 ///
 /// - `check(BytesView update)`: checks an update of a peer. It returns a `Result<bool>`: whether
-///   the update adds anything, or why it is refused. Limits are checked here. Updates that add
+///   the update adds anything, or why it is rejected. Limits are checked here. Updates that add
 ///   nothing need not be stored. The result may be true for an update that the document already
 ///   has, but never false for one that it lacks.
 /// - `apply(BytesView update)`: adds an update that was checked and made durable, or that is part
 ///   of a snapshot. It returns an error, convertible to std::error_code, only if the bytes are
-///   damaged. It must not refuse stored updates because of a limit.
+///   damaged. It must not reject stored updates because of a limit.
 /// - `snapshot()`: returns a `std::span<const Bytes>` of updates that make the document again when
 ///   they are applied to an empty one. The span is valid until the next call of any member.
 /// - `bytes() const noexcept`: returns the number of bytes that the document keeps in memory, a

@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///     3 query awareness    5 stateless    7 close    8 sync status: 1 durable | 0 refused
 ///     9 ping, 10 pong: one byte, without a name
 ///
-/// These frames are refused, and close their sender:
+/// These frames are rejected, and close their sender:
 /// - 4 and 6, which servers send to each other;
 /// - 8, if a client sends it.
 ///

@@ -78,7 +78,7 @@ struct StatusOf<P> {
 ///     auto rooms = posix::JournalRooms::open("boards", std::move(*log));
 ///     OnThread persistence{std::move(*rooms)};
 ///
-/// No call waits for that thread. If the persistence refuses a `reset`, `append` or `erase`, the
+/// No call waits for that thread. If the persistence rejects a `reset`, `append` or `erase`, the
 /// next flush reports the error and names the rooms. Positions are OnThread's own. If too much
 /// waits, of all rooms or of one room, calls are answered `storage_busy`.
 ///
@@ -352,7 +352,7 @@ private:
             if (refused_.empty()) first_refusal_ = error;
             refused_.try_emplace(id, error);
         }
-        /// Adds the rooms of refused changes, which are not stored, to the error of a flush. An
+        /// Adds the rooms of rejected changes, which are not stored, to the error of a flush. An
         /// error that names no rooms concerns all of them, so none is added to it.
         void add_refused(PersistenceError& error) {
             const bool others = error && error.rooms.empty();

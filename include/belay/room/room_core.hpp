@@ -18,7 +18,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///
 /// `step(event, turn)` returns what must be done, and the owner does it.
 ///
-/// - A room begins `loading`. If the load fails, the room refuses its clients, and is never saved.
+/// - A room begins `loading`. If the load fails, the room rejects its clients, and is never saved.
 /// - A change is `appended`. Then it is `entered`: it is durable, and in the document. Or it is
 ///   `lost`, with all other changes that were not durable, and the room is loaded again. Or it is
 ///   `dropped`, if the room need not be loaded again.
@@ -217,7 +217,7 @@ private:
         unsigned failures = 0;  ///< since the last save that succeeded
         bool dirty = false;     ///< the document has something that no save covers
         bool under_way = false;
-        bool gave_up = false;      ///< a save was refused while the room was being stopped
+        bool gave_up = false;      ///< a save was rejected while the room was being stopped
         bool only_loaded = false;  ///< what no save covers came from the load
     };
     template <class T>

@@ -260,7 +260,7 @@ public:
 
     /// Erases a room and all that is stored of it. The room need not exist. Its clients are closed
     /// with 4410. A client that comes before the end is stored waits, and then finds nothing.
-    /// Errors: those of the storage. If the storage refused the call, nothing has changed. If the
+    /// Errors: those of the storage. If the storage rejected the call, nothing has changed. If the
     /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
         context_.at_call();

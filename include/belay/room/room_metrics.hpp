@@ -83,7 +83,7 @@ void visit_room_times(const char* part, const RoomCounters& counters, Visitor& v
 
 /// Passes the counters of a RoomManager to `visitor(const Metric&)`; the part is "rooms".
 ///
-/// The counter `reasons` has one sample for each reason of a refusal or a close, and `evictions`
+/// The counter `reasons` has one sample for each reason of a rejection or a close, and `evictions`
 /// one for each reason of an eviction.
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_options.hpp
-/// RoomOptions: the limits and times of a RoomManager. RoomCloseCodes: its codes for refused
+/// RoomOptions: the limits and times of a RoomManager. RoomCloseCodes: its codes for rejected
 /// clients.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The WebSocket codes for clients that are refused, which are 1008, 1009, or 3000 to 4999.
+/// The WebSocket codes for clients that are rejected, which are 1008, 1009, or 3000 to 4999.
 struct RoomCloseCodes {
     int unauthorized = 4001;  ///< the user is not known
     int forbidden = 4003;     ///< the user is known, and has no right to the room
@@ -31,7 +31,7 @@ struct RoomCloseCodes {
 ///
 /// All durations must be > 0ns, and all limits > 0.
 struct RoomOptions {
-    /// The codes for clients that are refused.
+    /// The codes for clients that are rejected.
     RoomCloseCodes close_codes{};
 
     /// A room is saved when it has not changed for this long.
@@ -40,7 +40,7 @@ struct RoomOptions {
     /// be >= save_after. Until then the change is durable as an update in the storage.
     Duration save_within = std::chrono::seconds{30};
     /// The wait before a failed save is tried again, or before a room is loaded again because a
-    /// shared storage refuses its changes. It doubles from save_retry_min to save_retry_max. Up to
+    /// shared storage rejects its changes. It doubles from save_retry_min to save_retry_max. Up to
     /// half of it is subtracted at random. While the manager stops, it does not grow.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
@@ -62,7 +62,7 @@ struct RoomOptions {
     /// A load, flush, save or list that the storage does not answer within this time has failed.
     /// The time of a load or a save begins when it is under way.
     Duration answer_within = std::chrono::seconds{30};
-    /// A check that an authorizer does not answer within this time refuses the client. A connection
+    /// A check that an authorizer does not answer within this time rejects the client. A connection
     /// whose upgrade takes longer is ended.
     Duration check_within = std::chrono::seconds{10};
     /// stop() ends after this time, even if something has not been saved.
@@ -86,7 +86,7 @@ struct RoomOptions {
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
     /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
-    /// is one that a shared storage may lack in part. Otherwise it refuses the client.
+    /// is one that a shared storage may lack in part. Otherwise it rejects the client.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. For a further one the
     /// manager evicts the room of that user that has been idle for longest. If there is none, it
@@ -171,7 +171,7 @@ struct RoomOptions {
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// The maximum number of bytes of changes of one room that wait to become durable. A client
-    /// that sends more is closed, and may connect again. An update that alone is longer is refused
+    /// that sends more is closed, and may connect again. An update that alone is longer is rejected
     /// as too large. The same limit applies to imports that wait for their room.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 

@@ -27,7 +27,7 @@ struct RoomMessage {
         update,           ///< a change of the document
         awareness,        ///< who is here, in the format of y-protocols
         query_awareness,  ///< requests awareness, which a client must answer
-        denied,           ///< to a client: its request is refused; the payload is the reason
+        denied,           ///< to a client: its request is rejected; the payload is the reason
         // Only if frames have addresses:
         token,    ///< a credential for a document; to a client: requests a fresh one
         granted,  ///< to a client: it is admitted; the payload is its Access, as by to_string

@@ -102,7 +102,7 @@ namespace detail {
 /// stored. It contains no control characters, C1 included, and no bidirectional embeddings,
 /// overrides and isolates. A slash in it is written %2F. Any other slash ends the id.
 ///
-/// Returns: the request. Its `board` is empty, which every manager refuses as bad_room_id, if
+/// Returns: the request. Its `board` is empty, which every manager rejects as bad_room_id, if
 /// - the path does not begin with `prefix`,
 /// - the path continues after the id, or
 /// - the id is not valid.

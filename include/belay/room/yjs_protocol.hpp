@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///     1 awareness    2 auth: 0 and why something is denied    3 query awareness
 ///
 /// A frame of a type above 3 is the application's own: it is a stateless message, and its payload
-/// is the whole frame. A frame of another type with bytes after the payload is refused, although
+/// is the whole frame. A frame of another type with bytes after the payload is rejected, although
 /// Yjs ignores these bytes.
 ///
 /// Models:        RoomProtocolLike.
@@ -90,7 +90,7 @@ struct YjsProtocol {
     ///
     /// The vector of the client need not be checked. It is not copied or sorted. If it names more
     /// clients than the room has and an update may have, together, it is not compared: a document
-    /// refuses it.
+    /// rejects it.
     ///
     /// Complexity: O(m log n).
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): symmetric, except for the limit

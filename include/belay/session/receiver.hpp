@@ -3,7 +3,7 @@
 /// Receiver: the other end of sessions; applies each operation exactly once, in order.
 #pragma once
 
-#include <concepts>     // std::default_initializable
+#include <concepts>     // std::default_initializable, std::same_as
 #include <type_traits>  // std::is_same_v
 #include <utility>      // std::exchange, std::move
 
@@ -69,6 +69,15 @@ public:
           ledger_{std::move(ledger)} {
         static_assert(detail::explain_observer<detail::ReceiverHooks<Receiver>, Observer>());
     }
+    /// Takes an observer without the options.
+    template <std::same_as<Observer> O>
+        requires std::default_initializable<Authorize>
+    Receiver(Ledger ledger, O observer)
+        : Receiver{std::move(ledger), Authorize{}, ReceiverOptions{}, std::move(observer)} {}
+    template <std::same_as<Observer> O>
+    Receiver(Ledger ledger, Authorize authorize, O observer)
+        : Receiver{std::move(ledger), std::move(authorize), ReceiverOptions{},
+                   std::move(observer)} {}
     Receiver(const Receiver&) = delete;
     Receiver& operator=(const Receiver&) = delete;
 

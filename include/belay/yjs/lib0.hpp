@@ -106,7 +106,7 @@ public:
         return text;
     }
 
-    /// Skips one value of any kind, which is a tag and its content. Refuses unknown tags, and
+    /// Skips one value of any kind, which is a tag and its content. Rejects unknown tags, and
     /// values that are nested deeper than `nesting_max`.
     ///
     /// Pre: nesting_max <= nesting_ceiling.   Complexity: O(bytes of the value).

@@ -76,8 +76,8 @@ public:
     }
 
     /// Returns whether an update of a peer adds anything to what was merged last, or why it is
-    /// refused. An update is refused if it is malformed, exceeds a limit, or makes the document too
-    /// large.
+    /// rejected. An update is rejected if it is malformed, exceeds a limit, or makes the document
+    /// too large.
     ///
     /// Complexity: O(m log n); merges before it returns `document_full`.
     [[nodiscard]] Result<bool, yjs::UpdateError> check(BytesView update) {
@@ -94,7 +94,7 @@ public:
         return true;
     }
 
-    /// Adds an update that was checked, or is part of a snapshot. It refuses malformed bytes only.
+    /// Adds an update that was checked, or is part of a snapshot. It rejects malformed bytes only.
     ///
     /// Complexity: O(m); O(n log n) when it merges.
     [[nodiscard]] yjs::UpdateError apply(BytesView update) {

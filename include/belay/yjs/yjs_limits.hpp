@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs {
 /// Below it, heads alone would fill the pieces.
 inline constexpr std::size_t split_bytes_min = 128;
 
-/// The limits above which an update is refused.
+/// The limits above which an update is rejected.
 ///
 /// Reading an update needs memory for at most a small multiple of its own bytes. The limits bound
 /// the time, and the size of what is stored.

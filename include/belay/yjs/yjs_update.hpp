@@ -29,7 +29,7 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 /// Checks an update as strictly as all its readers together, and returns what it holds.
 ///
-/// Yjs applies every accepted update without an exception. Some updates are refused although Yjs
+/// Yjs applies every accepted update without an exception. Some updates are rejected although Yjs
 /// reads them:
 /// - those with bytes after the end,
 /// - those with a client that appears twice,

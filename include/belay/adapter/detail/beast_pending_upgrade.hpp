@@ -75,7 +75,7 @@ private:
     std::uint64_t unreported_ = 0;
 };
 
-/// Reads the request, within its limits of size and time. The user then answers or refuses it.
+/// Reads the request, within its limits of size and time. The user then answers or rejects it.
 ///
 /// Every handler holds a reference, and does nothing after the upgrade is over.
 ///
@@ -133,7 +133,7 @@ public:
         permit_.given_up();
         end();
     }
-    /// The user has dropped the upgrade. If a refusal is being sent, the connection ends by itself.
+    /// The user has dropped the upgrade. During a rejection, the connection ends by itself.
     void drop() noexcept {
         if (!over_ && !leaves_) end();
     }
@@ -201,7 +201,7 @@ private:
                                        .ip = ip(),
                                        .path = Upgrade::path_of(request_),
                                        .reason = verdict.reason};
-        // An address that counts is refused before it can be reported too often.
+        // An address that counts is rejected before it can be reported too often.
         permit_.counts_for_ip() ? listener_->report(refused)
                                 : listener_->report_bounded(std::move(refused));
     }
@@ -231,7 +231,7 @@ private:
         const bool has_more = has_body || input_.size() != 0;
         request_ = parser_->release();
         parser_.reset(), input_ = {};
-        // The address comes before any refusal, because the refusal is counted and reported for it.
+        // The address comes before any rejection, which is counted and reported for it.
         ip_ = listener_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
         // A connection without a proxy was counted when it was accepted.
         const bool counts_now = listener_->forwarded.is_proxy(peer_) && ip_ != peer_;
@@ -293,7 +293,7 @@ private:
         send_status(verdict.status, Duration{});
     }
 
-    // ---- the refusal ---------------------------------------------------------------------------
+    // ---- the rejection -------------------------------------------------------------------------
 
     void send_status(int status, Duration retry_after) {
         send(Upgrade::refusal(status, retry_after), after(SteadyClock{}.now(), leave_max));

@@ -181,7 +181,7 @@ protected:
         using websocket::stream_base;
         ws_.set_option(stream_base::timeout{stream_base::none(), stream_base::none(), false});
         ws_.set_option(deflate);
-        // received() checks the size of each piece. In Beast 0 would mean no limit, and its refusal
+        // received() checks the size of each piece. With 0, Beast has no limit, and its rejection
         // of a long message has no time limit.
         ws_.read_message_max(0);
         ws_.auto_fragment(false);
@@ -381,7 +381,7 @@ protected:
         notify_writable();
     }
     /// Reports Link::writable once after send() returned busy, when half the buffer is free and the
-    /// refused message fits.
+    /// rejected message fits.
     void notify_writable() noexcept {
         if (refused_cost_ == 0 || state_ != State::open) return;
         if (waiting_ > output_limit_ / 2 || !fits(refused_cost_)) return;

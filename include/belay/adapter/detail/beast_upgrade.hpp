@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_upgrade.hpp
-/// Upgrade: checks a request for a WebSocket, and makes the answer that refuses it.
+/// Upgrade: checks a request for a WebSocket, and makes the answer that rejects it.
 #pragma once
 
 #include <optional>  // std::optional

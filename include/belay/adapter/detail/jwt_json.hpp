@@ -97,7 +97,7 @@ struct JwtValue {
 /// The members of a JSON object. Values deeper than the items of an array are checked and not
 /// stored.
 ///
-/// It refuses everything that RFC 8259 does not allow. It also refuses these inputs, about which
+/// It rejects everything that RFC 8259 does not allow. It also rejects these inputs, about which
 /// parsers disagree:
 /// - a text that is not UTF-8, and half of a surrogate pair;
 /// - a number beyond the range of a double;

@@ -35,7 +35,7 @@ inline std::shared_ptr<LibcDiskFile> file_of(LibcProcess& p, int fd, int other_k
 inline bool has_parent(LibcProcess& p, const std::string& name) {
     return p.host().disk().has_directory(name.substr(0, std::max<std::size_t>(name.rfind('/'), 1)));
 }
-/// Refuses a path that is not seen from the current directory.
+/// Rejects a path that is not seen from the current directory.
 inline std::string path_at(LibcProcess& p, const char* function, int directory, const char* path) {
     if (directory != AT_FDCWD && path[0] != '/') {
         p.refuse("called \"" + std::string{function} +

@@ -85,7 +85,7 @@ BELAY_DETAIL_LOCK(pthread_spin_lock, pthread_spin_trylock, (pthread_spinlock_t *
 BELAY_DETAIL_LOCK(mtx_lock, mtx_trylock, (mtx_t * mutex), mutex)
 BELAY_DETAIL_LOCK(mtx_timedlock, mtx_trylock, (mtx_t * mutex, const timespec* end), mutex, end)
 
-/// Refuses a program that uses what it, or another program, has begun to initialize. As all
+/// Rejects a program that uses what it, or another program, has begun to initialize. As all
 /// programs are one thread, it would wait for ever.
 inline void refuse_half_initialized(const std::string& uses, bool has_begun) {
     LibcProcess* const p = LibcProcess::current();

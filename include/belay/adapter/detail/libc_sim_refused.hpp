@@ -27,7 +27,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_refused {
 
-/// Refuses a call of a simulated program. Outside of programs, it calls the C library.
+/// Rejects a call of a simulated program. Outside of programs, it calls the C library.
 template <LibcName Name, class R, class... A>
 R libc_refuse(A... arguments) {
     if (LibcProcess* const p = LibcProcess::current()) {

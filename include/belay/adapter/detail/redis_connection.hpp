@@ -243,7 +243,7 @@ private:
         return error;
     }
 
-    /// Refuses a server of the wrong kind. HELLO needs no permission. A proxy may lack it.
+    /// Rejects a server of the wrong kind. HELLO needs no permission. A proxy may lack it.
     [[nodiscard]] std::error_code inspect_server() noexcept {
         if (!refuses_cluster_ && !has_sentinels()) return {};
         RedisReply reply;

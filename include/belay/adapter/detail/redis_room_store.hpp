@@ -95,7 +95,7 @@ public:
     }
 
     /// Stores the changes of each room in their order, and consecutive appends in one step. A
-    /// refusal in one room does not affect the others. An outage ends the flush.
+    /// rejection in one room does not affect the others. An outage ends the flush.
     [[nodiscard]] PersistenceError flush(const std::vector<Change>& changes) {
         std::map<std::string_view, std::vector<const Change*>> by_room;
         for (const Change& change : changes) by_room[change.id].push_back(&change);

@@ -85,7 +85,7 @@ public:
         const std::lock_guard lock{mutex_};
         const std::size_t waits = bytes_ + staged.bytes;
         const std::size_t capacity = options_.bytes_max - std::min(options_.bytes_max, waits);
-        // A change that is longer than the limit is accepted alone, or it would be refused forever.
+        // A change that is longer than the limit is accepted alone. Else it is rejected for ever.
         return calls_.size() + staged.changes.size() < options_.calls_max &&
                (bytes <= capacity || waits == 0);
     }

@@ -3,6 +3,7 @@
 /// HedgeRun: the calls of one run of a Hedge, and the decision when the next call may begin.
 #pragma once
 
+#include <chrono>       // std::chrono::seconds
 #include <concepts>     // std::same_as
 #include <cstddef>      // std::size_t
 #include <optional>     // std::optional
@@ -88,6 +89,7 @@ struct HedgePlan {
     std::size_t further;
     [[no_unique_address]] typename HedgePermit<Budget>::Source budget;
     [[no_unique_address]] Choice choice{};
+    Duration retry_after_max = std::chrono::seconds{30};
 };
 
 /// Decides one run of a Hedge and owns its calls. Destroying it destroys the calls under way.
@@ -242,6 +244,12 @@ private:
         if (!answer.worked() && answer.failure->retry_after > Duration::zero()) {
             Instant& end = answer.rejected ? waits_.of_limits : waits_.of_peers;
             end = detail::larger(end, after(turn.now, answer.failure->retry_after));
+            // The caller decides whether to wait so long.
+            if (!answer.rejected && answer.failure->retry_after > plan_.retry_after_max)
+                closed_ = true;
+        }
+        if (!answer.worked()) {
+            waits_.of_limits = detail::larger(waits_.of_limits, answer.rejects_until);
         }
         rejected_ = answer.rejected;
         if (answer.rejected) return call.permit.give_back();
@@ -280,7 +288,7 @@ private:
     Cause why_ = Cause::timed_out;  // the failure that the next call retries
     bool running_ = false;
     bool rejected_ = false;  // whether the last call that ended was rejected
-    bool closed_ = false;    // the budget grants no more permits
+    bool closed_ = false;    // no further call: for lack of budget, or the peer's wait is too long
     std::optional<Answer> last_;
 };
 

@@ -5,6 +5,8 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/task.hpp>
+#include <belay/core/order.hpp>
+#include <belay/policy/detail/rule_slots.hpp>
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -39,14 +41,13 @@ public:
     }
     // A call that an inner layer rejected shows nothing about the peer.
     template <class Answer>
-    void settle(const Answer& answer) noexcept {
+    void settle(Answer& answer) noexcept {
         if (answer.rejected) return;
         Turn turn = context_.turn();
-        if (answer.worked()) {
-            rule_.succeeded(turn);
-        } else {
-            static_cast<void>(rule_.failed(*answer.failure, turn));
-        }
+        if (answer.worked()) return rule_.succeeded(turn);
+        static_cast<void>(rule_.failed(*answer.failure, turn));
+        answer.rejects_until =
+            detail::larger(answer.rejects_until, detail::rejects_until(rule_, turn.now));
     }
 
 private:

@@ -74,6 +74,7 @@ struct RulesTable {
     void* (*copy)(const void*);
     void (*destroy)(void*) noexcept;
     void (*admit)(const void*, AdviceFold&, Instant) noexcept;
+    Instant (*rejects_until)(const void*, Instant) noexcept;
     Advice (*begin_rejecting)(void*, Turn&) noexcept;
     void (*notify)(void*, RuleNotice, Turn&) noexcept;
     void (*ask)(void*, RuleQuestion, AdviceFold&, const Failure&, Turn&) noexcept;
@@ -101,6 +102,9 @@ template <class P>
     table.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
     table.admit = [](const void* p, AdviceFold& fold, Instant now) noexcept {
         Halves::admit(rules_as<P>(p), fold, now);
+    };
+    table.rejects_until = [](const void* p, Instant now) noexcept {
+        return rules_as<P>(p).rejects_until(now);
     };
     table.begin_rejecting = [](void* p, Turn& turn) noexcept {
         return Halves::begin_rejecting(rules_as<P>(p), turn);
@@ -150,6 +154,9 @@ public:
     }
 
     void admit(AdviceFold& fold, Instant now) const noexcept { table().admit(policy_, fold, now); }
+    [[nodiscard]] Instant rejects_until(Instant now) const noexcept {
+        return table().rejects_until(policy_, now);
+    }
     [[nodiscard]] Advice begin_rejecting(Turn& turn) noexcept {
         return table().begin_rejecting(policy_, turn);
     }

@@ -67,6 +67,23 @@ template <class R>
     }
 }
 
+/// Returns until when a rule rejects attempts as a limit, such as an open breaker; `always` if it
+/// does not, or for ever. A rule that holds a policy returns the latest instant of its rules.
+template <class R>
+[[nodiscard]] constexpr Instant rejects_until([[maybe_unused]] const R& rule,
+                                              [[maybe_unused]] Instant now) noexcept {
+    if constexpr (requires { rule.rejects_until(now); }) {
+        return rule.rejects_until(now);
+    } else if constexpr (requires { rule.admit(now); }) {
+        const Advice advice = rule.admit(now);
+        const bool is_limit =
+            advice.verb == Advice::Verb::suspend || advice.verb == Advice::Verb::stop;
+        return is_limit && advice.until != never ? advice.until : always;
+    } else {
+        return always;
+    }
+}
+
 /// Combines advice. Unlike pairwise `stronger`, it remembers waits that stronger advice outranked.
 class AdviceFold {
 public:

@@ -186,7 +186,7 @@ public:
     constexpr void hold_token() noexcept { ++held_tokens_; }
     constexpr void release_token() noexcept { --held_tokens_; }
     constexpr void drop_tokens() noexcept { held_tokens_ = 0; }
-    /// Whether to notify the client of a refused change: once after each grant.
+    /// Whether to notify the client of a rejected change: once after each grant.
     [[nodiscard]] constexpr bool take_denial() noexcept {
         const bool first = !denial_sent_;
         denial_sent_ = true;

@@ -94,7 +94,7 @@ public:
             close(*client, why);
         }
     }
-    /// Closes a client, counts the refusal, and reports it to the observer.
+    /// Closes a client, counts the rejection, and reports it to the observer.
     void fail(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
         context_.report_refusal(client.request, client.rights.grant.user, why);

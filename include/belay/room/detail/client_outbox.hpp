@@ -29,7 +29,7 @@ enum class ReplyQueue : std::uint8_t {
 /// | `awareness_from`  | awareness is not accepted at once    | the last state was written        |
 /// | `question`        | an answer does not fit into a budget | the answer begins, at `retry_at`  |
 /// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
-/// | `statuses_owed`   | changes are refused                  | the client's next state arrives   |
+/// | `statuses_owed`   | changes are rejected                 | the client's next state arrives   |
 /// | `requests_state`  | its room is loaded again             | its own state is requested        |
 ///
 /// The frames that were written wait in the outbox of the connection (ConnectionOutbox).

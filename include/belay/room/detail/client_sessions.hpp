@@ -349,7 +349,7 @@ private:
     [[nodiscard]] std::error_code on_update(RoomClient& client, Room& room,
                                             const part::RoomMessage& message) {
         // Each update gets a status. The answer to a state vector contains all updates that were
-        // refused before, and settles them.
+        // rejected before, and settles them.
         const bool answers = message.kind == Kind::state;
         const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);

@@ -311,7 +311,7 @@ private:
             context_.report_refusal(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
-        // A client dials again after its connection closes, but not after a refused document. This
+        // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
         if (const std::error_code error = admission_.why_not_another(connection))
             return lifecycle_.fail_connection(connection.io, error);

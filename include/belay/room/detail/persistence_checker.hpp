@@ -235,12 +235,12 @@ private:
         look_at(room, Rule::refusal_changes_nothing);
     }
 
-    // ---- what must be refused -------------------------------------------------------------------
+    // ---- what must be rejected -----------------------------------------------------------------
 
     void refused_append(ModelRoom& room) {
         if (room.states.back().exists) return;
         flush();
-        // If a flush names the rooms that it refuses, the next one stores the others' changes.
+        // If a flush names the rooms that it rejects, the next one stores the others' changes.
         if (refuses(room, false)) static_cast<void>(refuses(room, true));
     }
     /// An append to a room without a history.   Returns: whether a flush has named it.
@@ -267,7 +267,7 @@ private:
             if (&other != &room && bits_() % 2 == 0) append(other);
         }
     }
-    /// Checks the error of a flush that refused a change of `room`, and had no reason for another.
+    /// Checks the error of a flush that rejected a change of `room`, and had no reason for another.
     void judge(const ModelRoom& room, const PersistenceError& error) {
         const auto named = [&](const ModelRoom& one) {
             return std::find_if(error.rooms.begin(), error.rooms.end(),

@@ -268,7 +268,7 @@ private:
         room.calls.load.threw(persistence_.take_what());
         room.waker.touch();
     }
-    /// Begins queued saves, up to saves_max. A storage may refuse more at a time, also in a stop.
+    /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
     void begin_saves() {
         while (may_save() && !saves_.queue.empty()) {
             RoomBase& room = *saves_.queue.front();
@@ -321,7 +321,7 @@ private:
         }
         return {};
     }
-    /// Drops all pending changes, because later ones depend on the refused one.
+    /// Drops all pending changes, because later ones depend on the rejected one.
     void refuse(RoomBase& room, const PersistenceError& why) {
         if (room.pending.unqueue()) std::erase(next_.rooms, &room);
         // An ended history is not a failure.

@@ -178,7 +178,7 @@ public:
             if (unconfirmed) state.begin = HistoryBegin::missing;
             if (!known && !unconfirmed) return;
             hold_saves(room);
-            // Each try loads the whole room, and the storage may refuse its changes for hours. A
+            // Each try loads the whole room, and the storage may reject its changes for hours. A
             // load that waits for its time already is not postponed by more lost changes.
             if (state.waits_to_load()) return;
             state.loss.needs_load = true;
@@ -190,11 +190,11 @@ public:
 
     // ---- saves and evictions --------------------------------------------------------------------
 
-    /// A save has succeeded, or was refused because the stored snapshot is newer. The second may
+    /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
     /// also mean that the storage has lost what the snapshot covers.
     void on_saved(RoomBase& room, bool refused) {
         if constexpr (!alone) {
-            // A snapshot that covers nothing is refused without being compared.
+            // A snapshot that covers nothing is rejected without being compared.
             if (refused && room.history.position == 0) return;
             room.replication->loss.uncertain = refused;
         }

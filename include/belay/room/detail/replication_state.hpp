@@ -152,7 +152,7 @@ struct StorageLoss {
     bool needs_load = false;  ///< the storage has lost changes of the document: load it
     bool gap = false;         ///< a gap was reported, and no load has succeeded since
     bool unstored = false;    ///< the document has changes that no entry has: no snapshot covers it
-    bool uncertain = false;   ///< the storage was away, or refused a save
+    bool uncertain = false;   ///< the storage was away, or rejected a save
     bool keeps_room = false;  ///< the room is in memory for this reason only
 };
 

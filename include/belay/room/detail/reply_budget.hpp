@@ -20,7 +20,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Closes clients that receive nothing any more. `fail` counts the refusal, and sends the code for
+/// Closes clients that receive nothing any more. `fail` counts the rejection, and sends the code of
 /// `why`. `fail_connection` also closes the other clients of the connection.
 template <class C>
 concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,

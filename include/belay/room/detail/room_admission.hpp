@@ -47,8 +47,8 @@ public:
 
     // ---- new clients ----------------------------------------------------------------------------
 
-    /// Whether the manager takes over a new client. If not, the refusal is counted, and the client
-    /// is dropped without an answer.
+    /// Whether the manager takes over a new client. If not, the rejection is counted, and the
+    /// client is dropped without an answer.
     [[nodiscard]] bool takes_over(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
@@ -252,7 +252,7 @@ private:
         return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
-        // A client dials again after its connection closes, but not after a refused document.
+        // A client dials again after its connection closes, but not after a rejected document.
         if (client.connection->clients.size() == 1 &&
             lifecycle_.oversize.has(client.rights.grant.user, client.request.board, context_.now))
             return lifecycle_.fail_connection(*client.connection,

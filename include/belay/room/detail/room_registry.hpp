@@ -309,7 +309,7 @@ private:
         if (context_.run.phase == Phase::stopping && room.core.dirty())
             context_.run.stop_error = error.code;
     }
-    /// Whether the storage may accept later what it has refused with this error: it is busy, was
+    /// Whether the storage may accept later what it has rejected with this error: it is busy, was
     /// not reached, or has no space.
     [[nodiscard]] static bool may_pass(const std::error_code& error) noexcept {
         return cause_of(error) < Cause::protocol;

@@ -102,7 +102,7 @@ struct TurnContext {
         tally.count_failure(board, error.code);
         pending_events.push_back(RoomFailure{board, error});
     }
-    /// Counts a refused client or call, and queues the refusal for the observer.
+    /// Counts a rejected client or call, and queues the rejection for the observer.
     void report_refusal(const RoomRequest& request, const std::string& user,
                         const std::error_code& why) {
         tally.count_refusal(request.board, why);
