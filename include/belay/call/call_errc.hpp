@@ -32,8 +32,8 @@ inline constexpr ErrorText call_error_texts[] = {
 
 /// Returns the category "belay.call".
 [[nodiscard]] inline const std::error_category& call_category() noexcept {
-    BELAY_DETAIL_LASTING<TableCategory> category{"belay.call", call_error_texts};
-    return category.object;
+    static const TableCategory category{"belay.call", call_error_texts};
+    return category;
 }
 }  // namespace detail
 

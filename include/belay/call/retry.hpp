@@ -65,8 +65,8 @@ struct RetryPast {
 ///
 /// It keeps the promise to the policy: its destructor abandons what has begun or is planned. An
 /// attempt that was made stays paid for, also if the caller did not wait for its result. Otherwise
-/// a budget would not limit the retries of callers with a short deadline around them. `Made` decides
-/// whether an attempt that has begun was made.
+/// a budget would not limit the retries of callers with a short deadline around them. By `Made`,
+/// it finds out whether an attempt that has begun was made.
 ///
 /// Most runs succeed at once. For these, it sets as few members as it can, and the seldom parts are
 /// functions of their own, which are not inlined.
@@ -97,11 +97,15 @@ public:
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
         if (turn.now > deadline_) return end_late(turn.now, plan());
-        Advice advice = policy_.admit(turn.now);
-        if (state_ == State::planned) advice = planned(turn.now, advice);
-        if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
-        advice = policy_.begin(turn);
-        if (advice.verb != Advice::Verb::go) return wait_or_end(turn.now, advice);
+        if (state_ == State::planned) {
+            const Advice advice = planned(turn.now);
+            if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
+        } else {
+            const Advice advice = policy_.admit(turn.now);
+            if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
+        }
+        const Advice rejection = policy_.begin(turn);
+        if (rejection.verb != Advice::Verb::go) return wait_or_end(turn.now, rejection);
         return begun(turn.now);
     }
 
@@ -181,8 +185,9 @@ private:
             policy_.wanted(turn);
         }
     }
-    // The advice for an attempt that is planned, which may still have to wait.
-    [[nodiscard, gnu::cold, gnu::noinline]] Advice planned(Instant now, Advice advice) noexcept {
+    // Returns the advice for an attempt that is planned, which may still have to wait.
+    [[nodiscard, gnu::noinline]] Advice planned(Instant now) const noexcept {
+        const Advice advice = policy_.admit(now);
         return past_->plan.allows(now) ? advice : detail::stronger(past_->plan, advice);
     }
 
@@ -206,7 +211,7 @@ private:
         return RetryStep::call;
     }
 
-    [[gnu::cold, gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {
+    [[gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
         if (advice.until > deadline_) return end_late(now, advice);

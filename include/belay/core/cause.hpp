@@ -44,27 +44,6 @@ enum class Cause : std::uint8_t {
 
 namespace detail {
 
-/// An error category that is never destroyed, so that objects that end after it may use it.
-///
-/// It is a constant, so access to it needs no guard. BELAY_DETAIL_LASTING declares a variable of
-/// this type.
-template <class Category>
-union Lasting {
-    template <class... A>
-    constexpr explicit Lasting(const A&... arguments) noexcept : object{arguments...} {}
-    // Does not destroy the category.
-    constexpr ~Lasting() {}  // NOLINT(modernize-use-equals-default)
-
-    Category object;
-    char none;  // GCC demands a member of a literal type
-};
-// GCC 12 destroys variables that are not constexpr. Clang 14 rejects the union in a constexpr one.
-#if defined(__clang__)
-#    define BELAY_DETAIL_LASTING static constinit const ::belay::detail::Lasting
-#else
-#    define BELAY_DETAIL_LASTING static constexpr ::belay::detail::Lasting
-#endif
-
 class CauseCategory final : public std::error_category {
 public:
     constexpr CauseCategory() noexcept = default;
@@ -82,8 +61,8 @@ struct ErrorText {
 
 /// Returns the category of Cause as an error condition.
 [[nodiscard]] inline const std::error_category& cause_category() noexcept {
-    BELAY_DETAIL_LASTING<CauseCategory> category;
-    return category.object;
+    static const CauseCategory category;
+    return category;
 }
 
 }  // namespace detail
