@@ -129,9 +129,10 @@ public:
     /// Returns the next wait, drawn from the caller's generator.
     /// Errors: none.   Complexity: O(1), one draw.
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept {
-        const std::uint32_t failures = failures_;
+        const Count failures = failures_;
         const Duration wait = draw(jitter_, failures, bits);
-        if (failures != ~std::uint32_t{0}) failures_ = failures + 1;
+        // No run draws 2^64 times.
+        if (sizeof(Count) == 8 || failures != ~Count{0}) failures_ = failures + 1;
         return wait;
     }
 
@@ -167,7 +168,7 @@ public:
                                     part::saturating_multiply(max_delay(waits - 1), waits - exact));
     }
 
-    /// Returns how many waits have been drawn since the last reset; at most 2^32 - 1.
+    /// Returns how many waits have been drawn since the last reset. It may stop at 2^32 - 1.
     [[nodiscard]] constexpr std::uint64_t attempts() const noexcept { return failures_; }
 
     /// Starts from the base again; the generator continues its sequence.
@@ -278,10 +279,17 @@ private:
         return draw(fresh, 0, bits);
     }
 
-    // The counter is in the padding that an Exponential with a factor leaves; a wider counter would
-    // cost eight bytes.
+    // The counter is in the padding that an Exponential with a factor leaves. There, a wider one
+    // would cost eight bytes. Elsewhere it is so wide that it needs no check against overflow.
+    struct Narrow {
+        [[no_unique_address]] Growth growth;
+        std::uint32_t count;
+    };
+    using Count =
+        std::conditional_t<sizeof(Narrow) == sizeof(Growth), std::uint32_t, std::uint64_t>;
+
     [[no_unique_address]] Growth growth_;
-    std::uint32_t failures_ = 0;
+    Count failures_ = 0;
     Random bits_;
     [[no_unique_address]] Limit cap_;
     [[no_unique_address]] Jitter jitter_;

@@ -168,14 +168,17 @@ public:
         }
         /// Reports that the call was not made, or that its result means nothing for the peer.
         constexpr void neutral() noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.neutral(generation_);
-                breaker->permits_.give_back();
-            }
+            if (breaker_ != nullptr) end_neutral();
         }
 
     private:
         friend class CircuitBreaker;
+        // Not inlined, because most permits have had their verdict when they are destroyed.
+        [[gnu::noinline]] constexpr void end_neutral() noexcept {
+            auto* const breaker = std::exchange(breaker_, nullptr);
+            breaker->engine_.neutral(generation_);
+            breaker->permits_.give_back();
+        }
         static constexpr Failure unknown{};
 
         constexpr Permit(CircuitBreaker* owner, std::uint32_t generation, Instant began) noexcept
@@ -363,8 +366,9 @@ private:
         }
     };
     struct TurnTime {
-        Turn& turn;
-        [[nodiscard]] Turn& operator()() const noexcept { return turn; }
+        // A copy, so that the turn of a caller need not be in memory.
+        Turn turn;
+        [[nodiscard]] Turn operator()() const noexcept { return turn; }
     };
 
     template <class Time>

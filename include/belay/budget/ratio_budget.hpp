@@ -109,9 +109,9 @@ public:
     constexpr Permit acquire(Turn& turn) noexcept {
         const bool counts = state_.with([&turn](State& s) {
             s.recent.add(false, turn.now);
-            const bool counted = s.counts_at_once();
-            s.first += counted ? 1U : 0U;
-            return counted;
+            if (!s.counts_at_once()) return false;
+            ++s.first;
+            return true;
         });
         return Permit{*this, PermitData{.counts = counts}};
     }
@@ -220,10 +220,16 @@ private:
     }
 
     constexpr void on_first_end(PermitData data) noexcept {
-        if (data.counts) state_.with([](State& s) { --s.first; });
+        if (data.counts) on_counted_end();
+    }
+    [[gnu::noinline]] constexpr void on_counted_end() noexcept {
+        state_.with([](State& s) { --s.first; });
     }
     constexpr void on_end(PermitData data, Instant now) noexcept {
-        if (!data.retry) return on_first_end(data);
+        if (data.retry) return on_retry_end(now);
+        on_first_end(data);
+    }
+    [[gnu::noinline]] constexpr void on_retry_end(Instant now) noexcept {
         state_.with([now](State& s) {
             --s.held;
             s.recent.add(true, now);

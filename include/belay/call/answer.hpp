@@ -183,13 +183,16 @@ struct Callee {
     using Answer = belay::Answer<Returned>;
     using Result = typename Outcome::type;
 
-    static void classify(F& fn, Answer& answer) {
-        if (!answer.returned) return;
+    /// Returns why the call failed by its result, if it did.
+    [[nodiscard]] static std::optional<Failure> verdict(F& fn, const Returned& returned) {
         if constexpr (ClassifiesResult<F, Returned>) {
-            answer.failure = detail::unwrap(fn).classify_result(*answer.returned);
+            return detail::unwrap(fn).classify_result(returned);
         } else {
-            answer.failure = Outcome::classify(*answer.returned);
+            return Outcome::classify(returned);
         }
+    }
+    static void classify(F& fn, Answer& answer) {
+        if (answer.returned) answer.failure = verdict(fn, *answer.returned);
     }
 
 #if defined(__cpp_exceptions)
@@ -204,34 +207,58 @@ struct Callee {
         answer.returned.reset();
         answer.thrown = std::current_exception();
     }
+    /// Returns an answer with it.
+    [[gnu::cold, gnu::noinline]] static Answer answer_of_exception(F& fn) {
+        Answer answer;
+        keep_exception(fn, answer);
+        return answer;
+    }
 #endif
 
     /// Makes an answer that came after the deadline a failure, if `fn` asked for that.
     template <class Sleeper>
-    static void check_time([[maybe_unused]] Answer& answer, [[maybe_unused]] const Attempt& attempt,
+    static void check_time([[maybe_unused]] std::optional<Failure>& failure,
+                           [[maybe_unused]] const Attempt& attempt,
                            [[maybe_unused]] const Sleeper& sleeper) {
         if constexpr (FailsLate<F>) {
-            if (!answer.worked() || sleeper.now() <= attempt.deadline) return;
-            answer.failure = Failure::from(std::make_error_code(std::errc::timed_out));
+            if (failure || sleeper.now() <= attempt.deadline) return;
+            failure = Failure::from(std::make_error_code(std::errc::timed_out));
         }
     }
 
+    /// Makes the call. Returns what it returned if it worked. Otherwise it returns nothing, and
+    /// `keep` takes the answer.
+    ///
+    /// Most calls work. Then there is no Answer, whose members compilers would keep in memory.
+    /// Throws: an exception that is not a failure, and what a predicate or `keep` throws.
+    template <class Sleeper, class Keep>
+    [[gnu::always_inline]] static std::optional<Returned> try_once(F& fn, const Attempt& attempt,
+                                                                   const Sleeper& sleeper,
+                                                                   Keep&& keep) {
+        std::optional<Returned> returned;
+#if defined(__cpp_exceptions)
+        try {
+            returned.emplace(detail::call(fn, attempt));
+        } catch (...) {
+            keep(answer_of_exception(fn));
+        }
+        if (!returned) return returned;
+#else
+        returned.emplace(detail::call(fn, attempt));
+#endif
+        std::optional<Failure> failure = verdict(fn, *returned);
+        check_time(failure, attempt, sleeper);
+        if (!failure) return returned;
+        keep(Answer{.returned = std::move(returned), .failure = failure});
+        return std::nullopt;
+    }
     /// Makes the call.   Throws: an exception that is not a failure, and what a predicate throws.
     template <class Sleeper>
     static Answer make(F& fn, const Attempt& attempt, const Sleeper& sleeper) {
-        Answer answer;
-#if defined(__cpp_exceptions)
-        try {
-            answer.returned.emplace(detail::call(fn, attempt));
-        } catch (...) {
-            keep_exception(fn, answer);
-        }
-#else
-        answer.returned.emplace(detail::call(fn, attempt));
-#endif
-        classify(fn, answer);
-        check_time(answer, attempt, sleeper);
-        return answer;
+        std::optional<Answer> failed;
+        const auto keep = [&failed](Answer&& answer) { failed.emplace(std::move(answer)); };
+        std::optional<Returned> returned = try_once(fn, attempt, sleeper, keep);
+        return failed ? *std::move(failed) : Answer{.returned = std::move(returned)};
     }
 
     /// Returns the time after which a call may be made again, if one was requested.
@@ -253,6 +280,10 @@ struct Callee {
         return answer.returned
                    ? Outcome::finish(std::move(*answer.returned), answer.failure, answer.why)
                    : Outcome::without(answer.why, wait_of(answer));
+    }
+    /// The same for a call that worked.
+    static Result unwrap(Returned&& returned) {
+        return Outcome::finish(std::move(returned), std::nullopt, std::error_code{});
     }
 };
 

@@ -33,106 +33,162 @@ inline constexpr bool limits_attempts<Policy<Rules...>> = (limits_attempts<Rules
 template <class P>
 inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 
-/// Whether the attempt that a retry has begun was made.
-struct MadeAttempt {
-    const std::uint64_t* asked = nullptr;  // the calls of the layers inside; null without layers
+/// Each attempt of a retry that calls the function itself is made.
+struct AlwaysMade {
+    static constexpr void begin() noexcept {}
+    [[nodiscard]] static constexpr bool is_made() noexcept { return true; }
+};
+/// With layers inside a retry, an attempt may have waited in a queue until its end. It was made if
+/// they have made a call.
+struct MadeByLayers {
+    const std::uint64_t* asked;  // the calls of the layers
     std::uint64_t asked_before = 0;
-    bool begun = false;  // there is no result yet
 
-    constexpr void begin() noexcept {
-        begun = true;
-        if (asked != nullptr) asked_before = *asked;
-    }
-    [[nodiscard]] constexpr bool is_made() const noexcept {
-        return begun && (asked == nullptr || *asked != asked_before);
-    }
+    constexpr void begin() noexcept { asked_before = *asked; }
+    [[nodiscard]] constexpr bool is_made() const noexcept { return *asked != asked_before; }
 };
 
 /// The next step of a run of retry.
 enum class RetryStep : std::uint8_t { call, wait, finished };
 
+/// The part of a run of retry that begins with its first failure or rejection. A run that succeeds
+/// at once never makes it.
+template <class Answer>
+struct RetryPast {
+    Advice plan{};               // while an attempt is planned
+    Instant until = always;      // the end of the wait that next() has returned
+    Instant requested = always;  // the end of the waits that answers have requested
+    std::optional<Answer> answer{};
+};
+
 /// Decides one run of retry, blocking or not: the copy of the policy, and the last answer.
 ///
 /// It keeps the promise to the policy: its destructor abandons what has begun or is planned. An
 /// attempt that was made stays paid for, also if the caller did not wait for its result. Otherwise
-/// a budget would not limit the retries of callers with a short deadline around them. With layers
-/// inside, `asked` counts the calls that they make: an attempt that waited in a queue until its end
-/// was not made.
-template <class P, class Sleeper, class Answer, class Observer>
+/// a budget would not limit the retries of callers with a short deadline around them. By `Made`,
+/// it finds out whether an attempt that has begun was made.
+///
+/// Most runs succeed at once. For these, it sets as few members as it can, and the seldom parts are
+/// functions of their own, which are not inlined.
+template <class P, class Sleeper, class Answer, class Observer, class Made = AlwaysMade>
 class RetryCore {
 public:
     /// `policy` is a P, or the only rule of one.
     template <class Rules>
     RetryCore(Rules&& policy, Sleeper& sleeper, Observer& observer, const Attempt& around,
-              const std::uint64_t* asked = nullptr)
+              Made made = {})
         : policy_{std::forward<Rules>(policy)},
           sleeper_{sleeper},
           observer_{observer},
-          attempt_{around},
+          attempt_{.number = 0, .repeats = around.is_retry(), .deadline = around.deadline},
           deadline_{around.deadline},
-          made_{.asked = asked} {
-        attempt_.repeats = around.is_retry();
-        attempt_.number = 0;
-    }
+          made_{made} {}
     RetryCore(const RetryCore&) = delete;
     RetryCore& operator=(const RetryCore&) = delete;
-    ~RetryCore() { abandon(); }
+    ~RetryCore() {
+        if (is_held()) abandon();
+    }
 
     /// `call`: an attempt has begun, and took() gets its answer. `wait`: wait until until(), then
     /// call next() again.
-    /// It is inline because most runs call it once: the seldom parts are functions of their own.
     [[gnu::always_inline]] RetryStep next(bool stopped) {
-        if (finished_) return RetryStep::finished;
+        if (state_ == State::finished) return RetryStep::finished;
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (turn.now > deadline_) {
-            const Duration wait = limit_wait(turn.now, standing_);
-            return end(std::make_error_code(std::errc::timed_out), standing_, wait);
+        if (turn.now > deadline_) return end_late(turn.now, plan());
+        if (state_ == State::planned) {
+            const Advice advice = planned(turn.now);
+            if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
+        } else {
+            const Advice advice = policy_.admit(turn.now);
+            if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
         }
-        const bool planned_wait = !standing_.allows(turn.now);
-        Advice advice = policy_.admit(turn.now);
-        if (planned_wait) advice = detail::stronger(standing_, advice);
-        if (advice.allows(turn.now)) {
-            advice = policy_.begin(turn);
-            if (advice.verb == Advice::Verb::go) return begun(turn.now);
-        }
-        return wait_or_end(turn.now, advice, planned_wait);
+        const Advice rejection = policy_.begin(turn);
+        if (rejection.verb != Advice::Verb::go) return wait_or_end(turn.now, rejection);
+        return begun(turn.now);
     }
 
-    /// Takes the answer of the attempt, if it worked; the run is finished then. Otherwise took()
-    /// has to take it.
-    [[nodiscard]] bool succeeded(const Answer& answer) {
-        if (answer.failure) return false;
+    /// Reports that the attempt worked. The run is finished then.
+    [[gnu::always_inline]] void succeeded() {
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = made_.begun = false;
+        state_ = State::finished;
         policy_.succeeded(turn);
-        finished_ = true;
         notify<RetryRunHooks::Success>(attempt_);
-        return true;
     }
     /// Takes the answer of the attempt, which is over.
     void took(Answer&& answer) {
-        const std::optional<Failure> failure = answer.failure;
-        static_cast<void>(succeeded(answer));
+        if (!answer.worked()) {
+            const Failure failure = *answer.failure;
+            keep(std::move(answer));
+            failed(failure);
+        } else {
+            succeeded();
+            keep(std::move(answer));
+        }
+    }
+    /// Stores the answer, which the run returns if it is the last one.
+    [[gnu::noinline]] void keep(Answer&& answer) {
+        std::optional<Answer>& last = past().answer;
         // A rejection does not replace an earlier answer of the peer.
-        if (!answer_ || !answer.rejected || answer_->rejected) answer_.emplace(std::move(answer));
-        if (failure) failed(*failure);
+        if (!last || !answer.rejected || last->rejected) last.emplace(std::move(answer));
+    }
+    /// Reports that the attempt failed.   Pre: keep() has stored an answer.
+    [[gnu::noinline]] void failed(Failure failure) {
+        Turn turn{sleeper_.now(), sleeper_.bits()};
+        state_ = State::idle;
+        if (failure.retry_after > Duration::zero()) {
+            past_->requested =
+                detail::larger(past_->requested, after(turn.now, failure.retry_after));
+        }
+        const Advice advice = policy_.failed(failure, turn);
+        if (advice.verb == Advice::Verb::stop) {
+            static_cast<void>(end_by_rule(advice, turn.now));
+            return;
+        }
+        past_->plan = advice;
+        state_ = State::planned;
+        if constexpr (has_hook_of<RetryRunHooks::Planned, Observer>) {
+            const Duration wait =
+                advice.verb == Advice::Verb::go ? Duration{} : elapsed(turn.now, advice.until);
+            notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, failure, advice, wait});
+        }
     }
 
     /// Returns the attempt that began last; its number is 0 if none has.
     [[nodiscard]] const Attempt& attempt() const noexcept { return attempt_; }
-    [[nodiscard]] Instant until() const noexcept { return until_; }
-    /// Pre: finished.
-    [[nodiscard]] Answer& answer() noexcept { return *answer_; }
+    /// Pre: next() has returned `wait`.
+    [[nodiscard]] Instant until() const noexcept { return past_->until; }
+    /// Pre: next() has returned `finished`.
+    [[nodiscard]] Answer& answer() noexcept { return *past_->answer; }
 
 private:
+    enum class State : std::uint8_t {
+        idle,     // the policy waits for nothing
+        wanted,   // from here on, the policy waits for an end
+        planned,  // as past_->plan
+        begun,    // there is no result yet
+        finished
+    };
+    [[nodiscard]] bool is_held() const noexcept {
+        return state_ != State::idle && state_ != State::finished;
+    }
+    RetryPast<Answer>& past() noexcept { return past_ ? *past_ : past_.emplace(); }
+    [[nodiscard]] Advice plan() const noexcept {
+        return state_ == State::planned ? past_->plan : Advice::go();
+    }
+
     void want([[maybe_unused]] Turn& turn) noexcept {
         if constexpr (HasWanted<P>) {
-            if (held_) return;
-            held_ = true;
+            if (state_ != State::idle) return;
+            state_ = State::wanted;
             policy_.wanted(turn);
         }
+    }
+    // Returns the advice for an attempt that is planned, which may still have to wait.
+    [[nodiscard, gnu::noinline]] Advice planned(Instant now) const noexcept {
+        const Advice advice = policy_.admit(now);
+        return past_->plan.allows(now) ? advice : detail::stronger(past_->plan, advice);
     }
 
     [[nodiscard]] Attempt following() const noexcept {
@@ -143,56 +199,33 @@ private:
     }
 
     RetryStep begun(Instant now) {
-        held_ = true;
-        attempt_ = following();
+        state_ = State::wanted;
+        ++attempt_.number;
         if constexpr (limits_attempts<P>) {
             const Instant end = after(now, policy_.attempt_limit(forever));
-            if (end < attempt_.deadline) attempt_.deadline = end;
+            attempt_.deadline = detail::smaller(end, deadline_);
         }
         notify<RetryRunHooks::Begun>(attempt_);
         made_.begin();
+        state_ = State::begun;
         return RetryStep::call;
     }
 
-    [[gnu::cold, gnu::noinline]] RetryStep wait_or_end(Instant now, const Advice& advice,
-                                                       bool planned_wait) {
+    [[gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
-        if (advice.until > deadline_) {
-            const Duration wait = limit_wait(now, advice);
-            return end(std::make_error_code(std::errc::timed_out), advice, wait);
-        }
+        if (advice.until > deadline_) return end_late(now, advice);
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Advice::Verb::stop) return end_by_rule(then, now, limit_wait(now, advice));
         if constexpr (has_hook_of<RetryRunHooks::Rejection, Observer>) {
-            if (!planned_wait) {
+            if (plan().allows(now)) {
                 notify<RetryRunHooks::Rejection>(
                     CallRejected{following(), advice, elapsed(now, advice.until)});
             }
         }
-        until_ = advice.until;
+        past().until = advice.until;
         return RetryStep::wait;
-    }
-
-    [[gnu::cold, gnu::noinline]] void failed(const Failure& failure) {
-        Turn turn{sleeper_.now(), sleeper_.bits()};
-        held_ = made_.begun = false;
-        if (failure.retry_after > Duration::zero()) {
-            requested_ = detail::larger(requested_, after(turn.now, failure.retry_after));
-        }
-        standing_ = policy_.failed(failure, turn);
-        if (standing_.verb == Advice::Verb::stop) {
-            static_cast<void>(end_by_rule(standing_, turn.now));
-            return;
-        }
-        held_ = true;
-        if constexpr (has_hook_of<RetryRunHooks::Planned, Observer>) {
-            const Duration wait = standing_.verb == Advice::Verb::go
-                                      ? Duration{}
-                                      : elapsed(turn.now, standing_.until);
-            notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, failure, standing_, wait});
-        }
     }
 
     // A breaker suspends, or stops with FailFast. It is known by its name, because limits do so,
@@ -212,25 +245,29 @@ private:
         return end(CallErrc::call_rejected, advice,
                    detail::larger(wait, elapsed(now, advice.until)));
     }
+    [[gnu::cold, gnu::noinline]] RetryStep end_late(Instant now, Advice advice) {
+        return end(std::make_error_code(std::errc::timed_out), advice, limit_wait(now, advice));
+    }
 
     [[gnu::cold, gnu::noinline]] RetryStep end(const std::error_code& why,
                                                [[maybe_unused]] const Advice& advice,
                                                Duration wait = {}) {
-        abandon();
-        finished_ = true;
+        if (is_held()) abandon();
+        state_ = State::finished;
         const Instant now = sleeper_.now();
         // A rule that stops outranks a breaker that the last attempt has opened.
         wait = detail::larger(wait, elapsed(now, policy_.rejects_until(now)));
-        if (answer_) {
+        std::optional<Answer>& last = past().answer;
+        if (last) {
             // The reason from an inner layer stays: it timed out, or was rejected.
-            if (answer_->why == CallErrc::call_failed) answer_->why = why;
+            if (last->why == CallErrc::call_failed) last->why = why;
             // The caller waits only for what is left of the waits that were requested.
-            answer_->failure->retry_after = detail::larger(elapsed(now, requested_), wait);
+            last->failure->retry_after = detail::larger(elapsed(now, past_->requested), wait);
         } else {
-            answer_.emplace(Answer::reject(why, wait));
+            last.emplace(Answer::reject(why, wait));
         }
         if constexpr (has_hook_of<RetryRunHooks::GaveUp, Observer>) {
-            const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
+            const Failure failure = attempt_.number != 0 ? *last->failure : Failure{};
             notify<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
@@ -241,11 +278,12 @@ private:
         detail::notify<H>(observer_, no_machine, event);
     }
 
-    void abandon() noexcept {
-        if (!held_) return;
-        held_ = false;
+    // Pre: is_held().
+    [[gnu::cold, gnu::noinline]] void abandon() noexcept {
+        const bool is_made = state_ == State::begun && made_.is_made();
+        state_ = State::idle;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        if (made_.is_made()) detail::spend(policy_, turn);
+        if (is_made) detail::spend(policy_, turn);
         policy_.abandoned(turn);
     }
 
@@ -254,46 +292,66 @@ private:
     Observer& observer_;
     Attempt attempt_;
     Instant deadline_;  // of all attempts together
-    Advice standing_{};
-    Instant until_ = always;
-    Instant requested_ = always;  // the end of the waits that answers have requested
-    bool held_ = false;           // wanted, begun or planned: the policy waits for the end
-    MadeAttempt made_{};
-    bool finished_ = false;
-    std::optional<Answer> answer_;
+    [[no_unique_address]] Made made_;
+    State state_ = State::idle;
+    std::optional<RetryPast<Answer>> past_{};
 };
 
 /// The call around a retry.
+template <class Made = AlwaysMade>
 struct AroundRetry {
     const Attempt& attempt;
-    const std::uint64_t* asked = nullptr;  ///< counts the calls that were made, if a Pipeline does
+    Made made{};
 };
 
-/// The call of a retry: `make(attempt)` makes it once, and `finish(Answer&&)` returns its result.
-template <class Make, class Finish>
-struct RetriedCall {
-    Make& make;
-    Finish& finish;
-};
-template <class Make, class Finish>
-RetriedCall(Make&, Finish&) -> RetriedCall<Make, Finish>;
+/// The function that a retry calls itself.
+template <class F, class Sleeper>
+struct DirectCall {
+    using Callee = detail::Callee<F, CallResult<F>>;
+    using Answer = typename Callee::Answer;
 
-/// Runs a copy of the policy to its end. Returns what `call.finish` makes of the answer. It gets
-/// the answer where it is, because most runs end at once.
-template <class Answer, class P, class Sleeper, class Call, class Stop, class Observer>
+    F& fn;
+    Sleeper& sleeper;
+
+    /// Makes an attempt, and returns its value if it worked. Otherwise the core has its answer.
+    template <class Core>
+    [[gnu::always_inline]] auto attempt(Core& core) const {
+        const auto keep = [&core](Answer&& answer) { core.keep(std::move(answer)); };
+        auto returned = Callee::try_once(fn, core.attempt(), sleeper, keep);
+        if (!returned) core.failed(*core.answer().failure);
+        return returned;
+    }
+    /// Returns the result of an attempt that worked.
+    template <class Returned>
+    [[nodiscard]] static auto result_of(Returned&& returned) {
+        return Callee::unwrap(*std::move(returned));
+    }
+    /// Returns the result of the last answer.
+    [[nodiscard, gnu::cold, gnu::noinline]] static auto finish(Answer& answer) {
+        return Callee::unwrap(std::move(answer));
+    }
+};
+
+/// Runs a copy of the policy to its end.
+///
+/// Most runs end at once, so the result of an attempt that worked goes to the caller without a
+/// detour; see DirectCall.
+template <class P, class Sleeper, class Call, class Stop, class Observer, class Made>
 auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& stop,
-               Observer& observer, const AroundRetry& around) {
-    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{policy, sleeper, observer,
-                                                           around.attempt, around.asked};
+               Observer& observer, const AroundRetry<Made>& around) {
+    RetryCore<AsPolicy<P>, Sleeper, typename Call::Answer, Observer, Made> core{
+        policy, sleeper, observer, around.attempt, around.made};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
-        if (step == RetryStep::finished) return call.finish(std::move(core.answer()));
         if (step == RetryStep::call) {
-            Answer answer = call.make(core.attempt());
-            if (core.succeeded(answer)) return call.finish(std::move(answer));
-            core.took(std::move(answer));
-        } else {
+            if (auto worked = call.attempt(core)) {
+                core.succeeded();
+                return call.result_of(std::move(worked));
+            }
+        } else if (step == RetryStep::wait) {
             sleeper.sleep_until(core.until(), stop);
+        } else {
+            return call.finish(core.answer());
         }
     }
 }
@@ -348,15 +406,9 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
     static_assert(
         detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
-    using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
     detail::explain_deadline<Callable, detail::limits_attempts<P>>();
-    const auto make = [&fn, &sleeper](const Attempt& attempt) {
-        return Callee::make(fn, attempt, sleeper);
-    };
-    using Answer = typename Callee::Answer;
-    const auto finish = [](Answer&& answer) { return Callee::unwrap(std::move(answer)); };
-    return detail::run_retry<Answer>(policy, sleeper, detail::RetriedCall{make, finish}, stop,
-                                     detail::watching(observer), {Attempt{}});
+    return detail::run_retry(policy, sleeper, detail::DirectCall<Callable, Sleeper>{fn, sleeper},
+                             stop, detail::watching(observer), detail::AroundRetry<>{Attempt{}});
 }
 
 namespace detail {

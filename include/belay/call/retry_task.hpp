@@ -78,7 +78,7 @@ Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer 
         }
 #endif
         Callee::classify(fn, answer);
-        Callee::check_time(answer, core.attempt(), sleeper);
+        Callee::check_time(answer.failure, core.attempt(), sleeper);
         core.took(std::move(answer));
     }
     co_return Callee::unwrap(std::move(core.answer()));

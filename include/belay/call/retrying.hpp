@@ -35,6 +35,32 @@ struct ObserverOfCalls<StoredObserver<O>> {
     [[nodiscard]] constexpr O get() const { return observer; }
 };
 
+/// The inner layers, which a retry calls.
+template <class Next>
+struct LayeredCall {
+    using Answer = typename Next::Answer;
+
+    const Next& next;
+
+    // An answer that worked stays where it is.
+    struct Worked {
+        Answer answer;
+        [[nodiscard]] explicit operator bool() const noexcept { return answer.worked(); }
+    };
+    template <class Core>
+    [[nodiscard]] Worked attempt(Core& core) const {
+        Worked worked{next(core.attempt())};
+        if (!worked) {
+            const Failure failure = *worked.answer.failure;
+            core.keep(std::move(worked.answer));
+            core.failed(failure);
+        }
+        return worked;
+    }
+    [[nodiscard]] static Answer result_of(Worked&& worked) { return std::move(worked.answer); }
+    [[nodiscard]] static Answer finish(Answer& answer) { return std::move(answer); }
+};
+
 }  // namespace detail
 
 /// Repeats the inner layers of a Pipeline as its policy advises; each call runs a copy of the
@@ -73,11 +99,9 @@ public:
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
         auto&& observer = observer_.get();
-        using Answer = typename Next::Answer;
-        const auto finish = [](Answer&& answer) { return std::move(answer); };
-        return detail::run_retry<Answer>(policy_, context.sleeper,
-                                         detail::RetriedCall{next, finish}, context.stop, observer,
-                                         {around, &context.asked});
+        return detail::run_retry(
+            policy_, context.sleeper, detail::LayeredCall<Next>{next}, context.stop, observer,
+            detail::AroundRetry<detail::MadeByLayers>{around, {&context.asked}});
     }
 
     template <class Next, class Context>
@@ -89,8 +113,8 @@ public:
         // A limit of 0ns means at once, which a Timeout does not accept.
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
-                          Answer, std::remove_reference_t<decltype(observer)>>
-            core{detail::as_policy(policy_), context.sleeper, observer, around, &context.asked};
+                          Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
+            core{detail::as_policy(policy_), context.sleeper, observer, around, {&context.asked}};
         for (;;) {
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;

@@ -56,10 +56,11 @@ inline constexpr Duration forever = Duration::max();
 [[nodiscard]] constexpr Duration elapsed(Instant since, Instant now) noexcept {
     if (now <= since) return Duration::zero();
     // The difference of two 64-bit counts always fits the unsigned type.
-    const auto ticks = static_cast<std::uint64_t>(now.time_since_epoch().count()) -
-                       static_cast<std::uint64_t>(since.time_since_epoch().count());
-    const auto most = static_cast<std::uint64_t>(Duration::max().count());
-    return ticks > most ? forever : Duration{static_cast<std::int64_t>(ticks)};
+    const auto ticks =
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(now.time_since_epoch().count()) -
+                                  static_cast<std::uint64_t>(since.time_since_epoch().count()));
+    // A negative number is one above the most.
+    return ticks < 0 ? forever : Duration{ticks};
 }
 
 namespace part {

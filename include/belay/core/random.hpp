@@ -133,13 +133,21 @@ private:
 
 namespace detail {
 
+/// Draws again while the product is one of the surplus values. Not inlined, because it is needed
+/// almost never, and divides.
+template <part::BitSource Bits>
+[[nodiscard, gnu::cold, gnu::noinline]] constexpr std::uint64_t uniform_again(Bits& bits,
+                                                                              std::uint64_t count,
+                                                                              Product p) noexcept {
+    while (p.low < (0 - count) % count) p = multiply(bits(), count);
+    return p.high;
+}
 /// Returns a value uniformly from [0, count).   Pre: count > 0.
 template <part::BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_below(Bits& bits, std::uint64_t count) noexcept {
-    Product p = multiply(bits(), count);
-    // Divides almost never: only if the product may be one of the surplus values.
-    while (p.low < count && p.low < (0 - count) % count) p = multiply(bits(), count);
-    return p.high;
+    const Product p = multiply(count, bits());
+    // A lower half of `count` or more belongs to no surplus value.
+    return p.low < count ? uniform_again(bits, count, p) : p.high;
 }
 
 }  // namespace detail

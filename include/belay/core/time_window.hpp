@@ -49,19 +49,7 @@ public:
     /// Forgets the calls that are too old at `now`.
     constexpr void roll(Instant now) noexcept {
         const Duration age = elapsed(begun_, now);
-        if (age < width_) return;
-        if (seen_.calls == 0) {
-            begun_ = now;
-            return;
-        }
-        const Duration::rep steps = age / width_;
-        for (std::size_t i = 0; i < slots && static_cast<Duration::rep>(i) < steps; ++i) {
-            newest_ = newest_ + 1 == slots ? 0 : newest_ + 1;
-            seen_.calls -= ring_[newest_].calls;
-            seen_.bad -= ring_[newest_].bad;
-            ring_[newest_] = {};
-        }
-        begun_ = before(now, age % width_);
+        if (age >= width_) begin_bucket(now, age);
     }
     constexpr void reset() noexcept {
         for (Bucket& bucket : ring_) bucket = {};
@@ -78,6 +66,21 @@ private:
         std::uint32_t calls = 0;
         std::uint32_t bad = 0;
     };
+    // Not inlined: callers need it seldom, and it divides.
+    [[gnu::noinline]] constexpr void begin_bucket(Instant now, Duration age) noexcept {
+        if (seen_.calls == 0) {
+            begun_ = now;
+            return;
+        }
+        const Duration::rep steps = age / width_;
+        for (std::size_t i = 0; i < slots && static_cast<Duration::rep>(i) < steps; ++i) {
+            newest_ = newest_ + 1 == slots ? 0 : newest_ + 1;
+            seen_.calls -= ring_[newest_].calls;
+            seen_.bad -= ring_[newest_].bad;
+            ring_[newest_] = {};
+        }
+        begun_ = before(now, age % width_);
+    }
     // Rounded up without overflow, so that a window is never shorter than requested.
     [[nodiscard]] static constexpr Duration width_of(Duration length) noexcept {
         return length / buckets + Duration{length % buckets > Duration::zero() ? 1 : 0};

@@ -102,16 +102,22 @@ public:
 
     /// Returns whether an attempt may start at `now`, and changes nothing.
     /// Errors: none.   Complexity: O(rules).
-    [[nodiscard]] constexpr Advice admit([[maybe_unused]] Instant now) const noexcept {
-        detail::AdviceFold fold;
+    [[nodiscard]] [[gnu::always_inline]] constexpr Advice admit(Instant now) const noexcept {
+        // Usually all rules allow an attempt, and there is nothing to combine.
+        bool allowed = true;
+        std::size_t allowing = 0;
+        Advice other;
         visit([&]<class R>(const R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().admit(fold, now);
-            } else if constexpr (requires { rule.admit(now); }) {
-                fold.add(rule.admit(now), rule);
+            if (!allowed) return;
+            const Advice advice = advice_of(rule, now);
+            if (advice.verb == Advice::Verb::go) {
+                ++allowing;
+            } else {
+                other = advice;
+                allowed = false;
             }
         });
-        return fold.result();
+        return allowed ? Advice::go() : detail::copy_of(admit_from(allowing, other, now));
     }
 
     /// Returns until when limits among the rules reject attempts; `always` if none does.
@@ -140,7 +146,7 @@ public:
     /// It does not call `admit`. Call `admit` first if you want the consent of the rules; without
     /// that call you force the attempt.
     /// Errors: none.   Complexity: O(rules).
-    constexpr Advice begin(Turn& turn) noexcept {
+    [[gnu::always_inline]] constexpr Advice begin(Turn& turn) noexcept {
         Advice rejection;
         if (begin_from<0>(turn, rejection)) begin_certain(turn);
         return rejection;
@@ -174,7 +180,7 @@ public:
 
     /// Reports that the attempt succeeded, so that each rule starts afresh.
     /// Pre: an attempt has begun.
-    constexpr void succeeded([[maybe_unused]] Turn& turn) noexcept {
+    [[gnu::always_inline]] constexpr void succeeded([[maybe_unused]] Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.succeeded(turn); }) rule.succeeded(turn);
         });
@@ -292,6 +298,49 @@ private:
     template <class... Others>
     friend class Policy;
 
+    template <class R>
+    [[gnu::always_inline]] static constexpr Advice advice_of(
+        [[maybe_unused]] const R& rule, [[maybe_unused]] Instant now) noexcept {
+        if constexpr (detail::is_rule_group<R>) {
+            detail::AdviceFold fold;
+            rule.rules().admit(fold, now);
+            return detail::copy_of(fold.result());
+        } else if constexpr (requires { rule.admit(now); }) {
+            return rule.admit(now);
+        } else {
+            return Advice::go();
+        }
+    }
+    template <class R>
+    static constexpr void ask_rule([[maybe_unused]] const R& rule,
+                                   [[maybe_unused]] detail::AdviceFold& fold,
+                                   [[maybe_unused]] Instant now) noexcept {
+        if constexpr (detail::is_rule_group<R>) {
+            rule.rules().admit(fold, now);
+        } else if constexpr (requires { rule.admit(now); }) {
+            fold.add(rule.admit(now), rule);
+        }
+    }
+    constexpr void join_admit(detail::AdviceFold& fold, Instant now) const noexcept {
+        visit([&](const auto& rule) { ask_rule(rule, fold, now); });
+    }
+    /// Combines the advice of the rules after those that allow the attempt. `other` is that of the
+    /// first of them, which is not asked again, except if it is a group.
+    [[nodiscard]] [[gnu::noinline]] constexpr Advice admit_from(std::size_t allowing, Advice other,
+                                                                Instant now) const noexcept {
+        detail::AdviceFold fold;
+        std::size_t i = 0;
+        visit([&]<class R>(const R& rule) {
+            if (i == allowing && !detail::is_rule_group<R>) {
+                fold.add(other, rule);
+            } else if (i >= allowing) {
+                ask_rule(rule, fold, now);
+            }
+            ++i;
+        });
+        return fold.result();
+    }
+
     template <class F>
     constexpr void visit_own(F&& f) noexcept {
         visit([&]<class R>(R& rule) {
@@ -388,7 +437,7 @@ private:
     // Visits the rules of nested policies one by one. Combining their combined advice would lose
     // the waits that were outranked inside, and their defaults would count as requests.
     template <class F>
-    constexpr void visit(F&& f) noexcept {
+    [[gnu::always_inline]] constexpr void visit(F&& f) noexcept {
         rules_.each([&]<class R>(R& rule) {
             if constexpr (detail::is_policy<R>) {
                 rule.visit(f);
@@ -400,7 +449,7 @@ private:
         });
     }
     template <class F>
-    constexpr void visit(F&& f) const noexcept {
+    [[gnu::always_inline]] constexpr void visit(F&& f) const noexcept {
         rules_.each([&]<class R>(const R& rule) {
             if constexpr (detail::is_policy<R>) {
                 rule.visit(f);
@@ -414,8 +463,8 @@ private:
 
     /// Returns whether all rules from the I-th on have begun; `rejection` is that of the other.
     template <std::size_t I>
-    constexpr bool begin_from([[maybe_unused]] Turn& turn,
-                              [[maybe_unused]] Advice& rejection) noexcept {
+    [[gnu::always_inline]] constexpr bool begin_from([[maybe_unused]] Turn& turn,
+                                                     [[maybe_unused]] Advice& rejection) noexcept {
         if constexpr (I == sizeof...(Rules)) {
             return true;
         } else {

@@ -59,6 +59,14 @@ struct Advice {
 
 namespace detail {
 
+/// Returns a copy that is made member by member.
+///
+/// Compilers keep an object in memory if a call writes it. They need not keep its copy there, where
+/// most results come from inlined code.
+[[nodiscard]] constexpr Advice copy_of(const Advice& advice) noexcept {
+    return {advice.verb, advice.until, advice.by};
+}
+
 /// Returns the advice that counts: the higher verb, of equal verbs the later, else the first.
 ///
 /// A longer wait lengthens a suspension. If it never ends, it decides, and the result has its name.

@@ -151,7 +151,8 @@ public:
         : object_{&object} {
         memory_.ask_again = again.wait;
     }
-    constexpr Shared(Object& object, FailFast) noexcept : object_{&object}, fails_fast_{true} {}
+    constexpr Shared(Object& object, FailFast) noexcept
+        : object_{&object}, way_{.fails_fast = true} {}
     /// Does not compile, because a temporary would be destroyed at once.
     constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
         static_assert(
@@ -169,36 +170,32 @@ public:
             "Shared: the shared object must be a variable that outlives it, and not a temporary");
     }
     constexpr Shared(const Shared& other) noexcept
-        : object_{other.object_},
-          memory_{other.memory_},
-          fails_fast_{other.fails_fast_},
-          share_{other.share_} {}
+        : object_{other.object_}, memory_{other.memory_}, way_{other.way_} {}
     constexpr Shared(Shared&& other) noexcept = default;
     constexpr Shared& operator=(const Shared& other) noexcept {
         if (this != &other) {
             permit_ = typename Object::Permit{};
             object_ = other.object_;
             memory_ = other.memory_;
-            fails_fast_ = other.fails_fast_;
-            share_ = other.share_;
+            way_ = other.way_;
         }
         return *this;
     }
     constexpr Shared& operator=(Shared&& other) noexcept = default;
     constexpr ~Shared() = default;
 
-    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
+    [[nodiscard]] [[gnu::always_inline]] constexpr Advice admit(Instant now) const noexcept {
         const Advice advice = asked(now);
         if (advice.verb == Advice::Verb::go) return Advice::go();
-        return rejected(goes_on(advice, now));
+        return detail::copy_of(held_back(advice, now));
     }
-    [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
+    [[nodiscard]] [[gnu::always_inline]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
-            if (memory_.why != Cause::none) return reserve(turn);
+            if (memory_.why != Cause::none) return detail::copy_of(reserve(turn));
         }
         permit_ = object_->acquire(turn);
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
-        return waits_for_permit(turn);
+        return detail::copy_of(waits_for_permit(turn));
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
@@ -218,7 +215,7 @@ public:
             const bool has_opened_it =
                 advice.verb == Advice::Verb::suspend &&
                 (before.verb != Advice::Verb::suspend || before.until != asked(later).until);
-            share_ = 0;
+            way_.share = 0;
             // The object may reject this caller later, when it can draw nothing.
             if (!has_opened_it) draw_share(turn);
             return rejected(goes_on(advice, turn.now));
@@ -226,7 +223,7 @@ public:
             return rejected(goes_on(verdict(failure, turn), turn.now));
         }
     }
-    constexpr void succeeded(Turn& turn) noexcept {
+    [[gnu::always_inline]] constexpr void succeeded(Turn& turn) noexcept {
         if constexpr (reserves) {
             memory_.why = Cause::none;
             memory_.free_at = never;
@@ -250,7 +247,7 @@ public:
     }
     /// Makes the wait as long as the object requests, for a caller that does not wait: a layer.
     /// Call it before `wanted`, which then draws nothing.
-    constexpr void do_not_spread() noexcept { is_exact_ = true; }
+    constexpr void do_not_spread() noexcept { way_.is_exact = true; }
 
 private:
     friend detail::RetryHooks<Shared, true>;
@@ -260,9 +257,16 @@ private:
     constexpr void notify_wanted(Turn& turn) noexcept {
         if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
-            share_ = 0;
-            if (!fails_fast_ && !is_exact_) static_cast<void>(waits(asked(turn.now), turn));
+            way_.share = 0;
+            if (!way_.fails_fast && !way_.is_exact) spread_first(turn);
         }
+    }
+    [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back(Advice advice,
+                                                               Instant now) const noexcept {
+        return rejected(goes_on(advice, now));
+    }
+    [[gnu::noinline]] constexpr void spread_first(Turn& turn) noexcept {
+        static_cast<void>(waits(asked(turn.now), turn));
     }
     [[nodiscard]] constexpr Advice asked(Instant now) const noexcept {
         return static_cast<const Object*>(object_)->admit(now);
@@ -277,8 +281,8 @@ private:
     constexpr void draw_share(Turn& turn) noexcept
         requires spreads
     {
-        if (fails_fast_ || is_exact_) return;
-        share_ = static_cast<std::uint16_t>(1 + uniform_upto(turn.bits, share_most - 1));
+        if (way_.fails_fast || way_.is_exact) return;
+        way_.share = static_cast<std::uint16_t>(1 + uniform_upto(turn.bits, share_most - 1));
     }
     [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
         Turn& turn) noexcept {
@@ -288,12 +292,12 @@ private:
     // Spreads a caller that has drawn nothing yet.
     [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
         if constexpr (spreads) {
-            if (share_ == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
+            if (way_.share == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
         }
         return rejected(advice);
     }
 
-    [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
+    [[nodiscard]] [[gnu::noinline]] constexpr Advice reserve(Turn& turn) noexcept
         requires reserves
     {
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
@@ -353,12 +357,12 @@ private:
     // instant has a draw of its own, so that no caller loses to the others again and again.
     [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
         if (advice.verb != Advice::Verb::suspend) return advice;
-        if (fails_fast_) advice.verb = Advice::Verb::stop;
+        if (way_.fails_fast) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {
-            if (share_ != 0) {
+            if (way_.share != 0) {
                 const auto instant =
                     static_cast<std::uint64_t>(advice.until.time_since_epoch().count());
-                const auto part = static_cast<Duration::rep>(detail::mix64(instant ^ share_) &
+                const auto part = static_cast<Duration::rep>(detail::mix64(instant ^ way_.share) &
                                                              std::uint64_t{share_most});
                 const Duration::rep most = object_->spread().count();
                 advice.until = after(advice.until,
@@ -371,9 +375,13 @@ private:
     Object* object_;
     typename Object::Permit permit_{};
     [[no_unique_address]] Memory memory_{};
-    bool fails_fast_ = false;
-    bool is_exact_ = false;    // of a layer, and so never copied
-    std::uint16_t share_ = 0;  // the seed of the draws; 0 while nothing was drawn
+    // One struct, which is copied as one number.
+    struct Way {
+        bool fails_fast = false;
+        bool is_exact = false;    // of a layer
+        std::uint16_t share = 0;  // the seed of the draws; 0 while nothing was drawn
+    };
+    Way way_{};
 };
 
 template <class Object>

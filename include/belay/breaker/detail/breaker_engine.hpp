@@ -46,7 +46,11 @@ public:
     template <class Time>
     [[nodiscard]] BreakerGrant acquire(Time time) noexcept {
         const Word word = word_.load();
-        if (word.gate == Gate::guarded) return acquire_guarded(Instant{time().now});
+        if (word.gate == Gate::guarded) {
+            // Copied by members, so that the usual grant is in registers.
+            const BreakerGrant grant = acquire_guarded(Instant{time().now});
+            return {grant.granted, grant.generation, grant.at};
+        }
         if constexpr (RecordsTimedCalls<Trip>) {
             return {true, word.generation, Instant{time().now}};
         } else {
@@ -96,8 +100,7 @@ public:
 
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         if (!is_guarded()) return Advice::go();
-        const detail::SpinLock lock{mutex_};
-        return core_.admit(now);
+        return admit_guarded(now);
     }
     /// `now` is a callable that returns the time.
     template <class Now>
@@ -239,7 +242,11 @@ private:
         }
     }
 
-    [[nodiscard]] BreakerGrant acquire_guarded(Instant now) noexcept {
+    [[nodiscard, gnu::noinline]] Advice admit_guarded(Instant now) const noexcept {
+        const detail::SpinLock lock{mutex_};
+        return core_.admit(now);
+    }
+    [[nodiscard, gnu::noinline]] BreakerGrant acquire_guarded(Instant now) noexcept {
         BreakerGrant grant{true, 0, now};
         bool changed = false;
         {
@@ -260,8 +267,8 @@ private:
 
     // Handles a verdict that may change more than a count in the word.
     template <class Time>
-    void record(bool failed, Word word, std::uint32_t generation, Instant began, Time time,
-                const Failure& why) noexcept {
+    [[gnu::noinline]] void record(bool failed, Word word, std::uint32_t generation, Instant began,
+                                  Time time, const Failure& why) noexcept {
         if (word.generation != generation) {
             unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
             return;

@@ -81,11 +81,15 @@ public:
     }
     /// Reports that the attempt was not made, or that its result shows nothing.
     constexpr void neutral() noexcept {
-        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_neutral(data_);
+        if (owner_ != nullptr) end_neutral();
     }
 
 private:
     friend Owner;
+    // Not inlined, because most permits have had their verdict when they are destroyed.
+    [[gnu::noinline]] constexpr void end_neutral() noexcept {
+        std::exchange(owner_, nullptr)->on_neutral(data_);
+    }
     constexpr Advice failed([[maybe_unused]] Cause why, Turn& turn) noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) {
             if constexpr (heeds_cause) {

@@ -60,7 +60,7 @@ belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
     }
 #endif
     Callee::classify(fn, answer);
-    Callee::check_time(answer, attempt, sleeper);
+    Callee::check_time(answer.failure, attempt, sleeper);
     co_return answer;
 }
 

@@ -18,7 +18,23 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class SpinMutex {
 public:
     void lock() noexcept {
-        for (int spin = 0; spin < spins; ++spin) {
+        if (!try_lock()) lock_later();
+    }
+    [[nodiscard]] bool try_lock() noexcept {
+        unsigned char expected = 0;
+        return state_.compare_exchange_strong(expected, 1, std::memory_order_acquire,
+                                              std::memory_order_relaxed);
+    }
+    void unlock() noexcept {
+        if (state_.exchange(0, std::memory_order_release) == 2) wake_one();
+    }
+
+private:
+    static constexpr int spins = 64;
+
+    // Not inlined: these would be most of each section's code.
+    [[gnu::cold, gnu::noinline]] void lock_later() noexcept {
+        for (int spin = 1; spin < spins; ++spin) {
             if (try_lock()) return;
         }
         // 2 means "a thread sleeps": the holder must wake one. Taking the lock as 2 keeps that true
@@ -27,17 +43,8 @@ public:
             wait_while(state_, static_cast<unsigned char>(2), std::memory_order_relaxed);
         }
     }
-    [[nodiscard]] bool try_lock() noexcept {
-        unsigned char expected = 0;
-        return state_.compare_exchange_strong(expected, 1, std::memory_order_acquire,
-                                              std::memory_order_relaxed);
-    }
-    void unlock() noexcept {
-        if (state_.exchange(0, std::memory_order_release) == 2) state_.notify_one();
-    }
+    [[gnu::cold, gnu::noinline]] void wake_one() noexcept { state_.notify_one(); }
 
-private:
-    static constexpr int spins = 64;
     std::atomic<unsigned char> state_{0};
 };
 

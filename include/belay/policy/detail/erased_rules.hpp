@@ -16,13 +16,7 @@ template <class... Rules>
 struct Policy<Rules...>::Halves {
     static constexpr void admit(const Policy& policy, detail::AdviceFold& fold,
                                 Instant now) noexcept {
-        policy.visit([&]<class R>(const R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().admit(fold, now);
-            } else if constexpr (requires { rule.admit(now); }) {
-                fold.add(rule.admit(now), rule);
-            }
-        });
+        policy.join_admit(fold, now);
     }
     static constexpr Advice begin_rejecting(Policy& policy, Turn& turn) noexcept {
         Advice rejection;

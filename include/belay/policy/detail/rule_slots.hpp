@@ -21,11 +21,11 @@ struct RuleSlots;
 template <std::size_t... I, class... Rules>
 struct RuleSlots<std::index_sequence<I...>, Rules...> : RuleSlot<I, Rules>... {
     template <class F>
-    constexpr void each(F&& f) noexcept {
+    [[gnu::always_inline]] constexpr void each(F&& f) noexcept {
         (f(static_cast<RuleSlot<I, Rules>*>(this)->rule), ...);
     }
     template <class F>
-    constexpr void each(F&& f) const noexcept {
+    [[gnu::always_inline]] constexpr void each(F&& f) const noexcept {
         (f(static_cast<const RuleSlot<I, Rules>*>(this)->rule), ...);
     }
     template <std::size_t N, class R>
