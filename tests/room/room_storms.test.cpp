@@ -112,11 +112,11 @@ struct FullSite {
     [[nodiscard]] static std::string board_of(std::size_t client) {
         return "board" + std::to_string(client % boards);
     }
-    /// All dial at one instant. The first client of the first room types meanwhile.
+    /// All dial at one instant. The first one that has joined with a peer types meanwhile.
     void dial() {
         const Instant began = w.world.now();
-        RoomEditor& author = *clients[0];
-        RoomEditor& reader = *clients[boards];
+        RoomEditor* author = nullptr;
+        RoomEditor* reader = nullptr;
         Bytes edit;
         Instant typed_at{};
         longest_edit = Duration{};
@@ -124,14 +124,19 @@ struct FullSite {
         for (const auto& client : clients) client->dial();
         const auto is_in = [](const auto& client) { return client->synced; };
         while (elapsed(began, w.world.now()) < 10s && !std::ranges::all_of(clients, is_in)) {
-            if (author.synced && reader.synced && (edit.empty() || reader.has(edit))) {
-                edit = author.type("meanwhile");
+            for (std::size_t i = 0; i < boards && author == nullptr; ++i) {
+                if (!is_in(clients[i]) || !is_in(clients[i + boards])) continue;
+                author = clients[i].get();
+                reader = clients[i + boards].get();
+            }
+            if (author != nullptr && (edit.empty() || reader->has(edit))) {
+                edit = author->type("meanwhile");
                 typed_at = w.world.now();
                 ++edits_meanwhile;
             }
             w.run(1ms);
-            longest_edit = std::max(longest_edit,
-                                    edit.empty() ? Duration{} : elapsed(typed_at, w.world.now()));
+            if (!edit.empty())
+                longest_edit = std::max(longest_edit, elapsed(typed_at, w.world.now()));
         }
         join = elapsed(began, w.world.now());
     }
