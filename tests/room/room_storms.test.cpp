@@ -135,15 +135,27 @@ struct FullSite {
                 ++edits_meanwhile;
             }
             w.run(1ms);
+            redial(elapsed(began, w.world.now()));
             if (!edit.empty())
                 longest_edit = std::max(longest_edit, elapsed(typed_at, w.world.now()));
         }
         join = elapsed(began, w.world.now());
     }
 
+    /// A client that was closed dials again after 100 ms at most.
+    void redial(Duration past) {
+        if (past % 100ms != 0ms) return;
+        for (const auto& client : clients) {
+            if (client->online()) continue;
+            client->dial();
+            ++redials;
+        }
+    }
+
     Duration join{};          ///< until the last one had joined; 10 s: one had not
     Duration longest_edit{};  ///< until the reader had it
     std::size_t edits_meanwhile = 0;
+    std::size_t redials = 0;
     RoomWorld w;
     std::vector<std::unique_ptr<RoomEditor>> clients{};
 };
@@ -177,6 +189,22 @@ TEST_CASE("RoomManager: after a restart all clients of 50 rooms return within a 
             }
             CHECK(site.w.reported.empty());
             CHECK(site.w.disk.loading_max == 10);
+        },
+        histories(2));
+}
+
+TEST_CASE("RoomManager: after a restart more clients return than may wait, and all join in turn",
+          "[room][room_storms][seeds]") {
+    for_each_seed(
+        [](Seed seed) {
+            FullSite site{seed, {.loads_max = 10, .waiting_max = 60}};
+            site.dial();
+            CHECK(site.redials != 0);
+            // At least 60 join between two dials.
+            CHECK(site.join <= 600ms);
+            CHECK(site.longest_edit <= 20ms);
+            site.w.run(1s);
+            for (const auto& client : site.clients) CHECK(client->online());
         },
         histories(2));
 }
