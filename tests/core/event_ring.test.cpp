@@ -58,21 +58,6 @@ TEST_CASE("EventRing destroys the values that it still holds", "[core][event_rin
     CHECK(counted.use_count() == 1);
 }
 
-TEST_CASE("EventRing::shrink releases the memory of a large ring that is empty",
-          "[core][event_ring][unit]") {
-    belay::detail::EventRing<int> ring;
-    const auto fill_and_empty = [&](int count) {
-        for (int i = 0; i < count; ++i) ring.push(int{i});
-        ring.shrink(8);  // it is not empty
-        for (int i = 0; i < count; ++i) CHECK(ring.pop() == i);
-        ring.shrink(8);
-        return ring.capacity();
-    };
-    CHECK(fill_and_empty(3) == 4);
-    CHECK(fill_and_empty(100) == 0);
-    CHECK(fill_and_empty(3) == 4);
-}
-
 TEST_CASE("EventRing::pop of an empty ring violates an invariant", "[core][event_ring][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(belay::detail::EventRing<int>{}.pop());

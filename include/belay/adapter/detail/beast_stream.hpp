@@ -106,6 +106,7 @@ public:
         const bool kept = guarded([&] {
             spare_.assign(message.begin(), message.end());
             output_.push(std::move(spare_));
+            was_long_ = was_long_ || output_.size() > idle_messages_max;
         });
         if (!kept) return SendResult::down;
         waiting_ += cost;
@@ -374,8 +375,8 @@ protected:
             waiting_ -= cost_of(written);
             if (written.capacity() <= spare_bytes_max) spare_.swap(written);
         }
-        output_.shrink(idle_messages_max);
         writes_ = !output_.empty();
+        if (!writes_ && std::exchange(was_long_, false)) EventRing<Bytes>{}.swap(output_);
         if (writes_) {
             write_some();
         } else if (state_ == State::closing) {
@@ -399,8 +400,9 @@ protected:
     bool holds_ = false;
     bool writes_ = false;
     bool pings_ = false;
-    bool posted_ = false;  ///< go_on() is scheduled
-    bool reads_ = false;   ///< go_on() also reads
+    bool posted_ = false;    ///< go_on() is scheduled
+    bool reads_ = false;     ///< go_on() also reads
+    bool was_long_ = false;  ///< output_ has space for more than idle_messages_max
     /// The peer sent a close frame; its code counts however the stream ends.
     bool close_received_ = false;
     std::error_code broken_;

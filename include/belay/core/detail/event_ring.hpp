@@ -79,15 +79,7 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    /// Returns how many events have space without an allocation.
-    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
-    /// Releases the memory if the ring is empty and has space for more events than `most`.
-    void shrink(std::size_t most) noexcept {
-        if (size_ != 0 || capacity_ <= most) return;
-        release(std::exchange(slots_, nullptr));
-        capacity_ = first_ = 0;
-    }
     void clear() noexcept {
         while (!empty()) static_cast<void>(pop());
     }
