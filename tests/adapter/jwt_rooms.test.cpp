@@ -6,6 +6,9 @@
 #include <belay/adapter/sqlite_boards_on_thread.hpp>
 #include <belay/room/audited.hpp>
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <deque>
 
 #include "support/adapter/jwt_maker.hpp"
@@ -169,6 +172,33 @@ TEST_CASE("A room whose board is not in an older file of rights stays stored, an
     REQUIRE_FALSE(w.boards.set_owner({.board = "later", .user = "ada"}));
     CHECK(w.come(reader, token) == 0);
     CHECK(reader.has(typed(1, 0, "kept")));
+}
+
+TEST_CASE(
+    "A full file of rights admits nobody, keeps the others, and admits again when it has space",
+    "[adapter][jwt_rooms][fault]") {
+    CHECK(in_child([] {
+        std::signal(SIGXFSZ, SIG_IGN);
+        BoardsWorld w;
+        RoomEditor ada{w.world, "ada", 1};
+        RoomEditor reader{w.world, "reader", 2};
+        RoomEditor eve{w.world, "eve", 3};
+        const bool both_in = w.come(ada, BoardsWorld::token_of("ada")) == 0 &&
+                             w.come(reader, BoardsWorld::token_of("eve")) == 0;
+        rlimit limit{256 << 10, RLIM_INFINITY};
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+        int code = 0;
+        for (int i = 0; i < 200 && code == 0; ++i) code = w.come(eve, BoardsWorld::token_of("eve"));
+        const bool refused = code == 1013 && w.come(eve, BoardsWorld::token_of("eve")) == 1013;
+        const Bytes edit = ada.type("meanwhile");
+        w.world.run_for(1s);
+        const bool served = reader.has(edit) && ada.online();
+        limit.rlim_cur = RLIM_INFINITY;
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+        const bool again = w.come(eve, BoardsWorld::token_of("eve")) == 0 && eve.has(edit);
+        if (!again || !refused) std::printf("closed with %d, then %d\n", code, eve.closed_with);
+        return both_in && refused && served && again;
+    }));
 }
 
 TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_rooms][spec]") {

@@ -420,7 +420,7 @@ TEST_CASE("RoomCore keeps its contract after every sequence of events",
     CHECK(report);
     for (const char* evictable : {"saved", "saves fail", "not saved yet"})
         CHECK(report.marks.contains(evictable));
-    CHECK(undetected(RoomModel{}, 8, 60) == "");
+    CHECK(undetected(RoomModel{}, 6, 60) == "");
 }
 
 TEST_CASE("ClientCore keeps its contract after every sequence of events",

@@ -291,6 +291,28 @@ TEST_CASE("RoomManager::stop ends calls that are never answered",
     CHECK(w.reported == Recorded{"stopped: "});
 }
 
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager: after a stop that ended an erase, no client sees the erased content",
+                 "[room][room_administration][regression][sim]") {
+    const Bytes secret = alice.type("secret");
+    w.run(10s);
+    w.disk.flush_takes = 25s;
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    w.rooms().stop();
+    w.run(21s);
+    CHECK(calls.answers == Recorded{"erase: there was no answer in time"});
+    w.disk.flush_takes = {};
+    w.rooms().start();
+    RoomEditor bob{w, "bob", 2};
+    w.requests["bob"] = {.board = "board", .token = "bob"};
+    w.dial(bob);
+    CHECK(bob.frames == 0);
+    w.run(5s);
+    CHECK(bob.synced);
+    CHECK_FALSE(bob.has(secret));
+}
+
 // ---- reset -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,

@@ -44,7 +44,7 @@ public:
         // Those that type have rooms of their own: the right to edit a room is the right to fill it.
         if (kind_ == Kind::types) request() = {.board = "own" + name_, .token = "hostile"};
         if (kind_ == Kind::crowds) request() = {.board = "board", .token = "mob"};
-        editor_.answers_queries = false;
+        editor_.answers_queries = editor_.looks_around = false;
     }
     /// 10 times a second.
     void act(int step) {

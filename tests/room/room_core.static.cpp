@@ -409,6 +409,55 @@ constexpr bool a_hurried_room_is_saved_though_nothing_has_changed() {
 }
 static_assert(a_hurried_room_is_saved_though_nothing_has_changed());
 
+constexpr bool a_hurried_save_without_changes_does_not_keep_the_room_if_it_fails() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::hurried);
+    if (scenario.core.evictable() != Evictable::saved) return false;
+    scenario.step(Event::save_failed);
+    if (scenario.core.dirty()) return false;
+    scenario.run(1h);
+    return scenario.saves == 1 && scenario.unloaded;
+}
+static_assert(a_hurried_save_without_changes_does_not_keep_the_room_if_it_fails());
+
+constexpr bool hurried_saves_without_changes_are_repeated_less_and_less_often() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::joined);
+    for (int second = 0; second < 600; ++second) {
+        scenario.step(Event::hurried);
+        if (scenario.core.saving()) scenario.step(Event::save_failed);
+        scenario.run(1s);
+        if (scenario.core.saving()) scenario.step(Event::save_failed);
+    }
+    return scenario.saves > 10 && scenario.saves < 30;
+}
+static_assert(hurried_saves_without_changes_are_repeated_less_and_less_often());
+
+constexpr bool a_change_after_a_hurried_save_that_failed_is_saved(bool during_the_save) {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::hurried);
+    if (during_the_save) scenario.change();
+    scenario.step(Event::save_failed);
+    if (!during_the_save) scenario.change();
+    scenario.run(1min);
+    scenario.step(Event::save_failed);
+    scenario.run(1min);
+    return scenario.saves == 3 && scenario.core.dirty();
+}
+static_assert(a_change_after_a_hurried_save_that_failed_is_saved(false));
+static_assert(a_change_after_a_hurried_save_that_failed_is_saved(true));
+
+constexpr bool a_stop_does_not_wait_for_a_hurried_save_without_changes() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::hurried);
+    return scenario.step(Event::stop) == Todo{.unload = true};
+}
+static_assert(a_stop_does_not_wait_for_a_hurried_save_without_changes());
+
 constexpr bool an_uncovered_change_is_saved_after_the_save_that_is_under_way() {
     Scenario scenario;
     scenario.step(Event::loaded);

@@ -808,6 +808,28 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
 }
 
+TEST_CASE("RoomManager: a room without changes is evicted although the storage cannot save it",
+          "[room][room_manager][regression][sim]") {
+    RoomWorld w;
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(10ms);
+    w.disk.fail_saves = 1'000'000;
+    w.disk.lags = "board";
+    w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});  // one flush
+    w.run(10ms);
+    REQUIRE(w.disk.saves == 1);
+    SECTION("at the first sweep that is unload_after after its last activity") {
+        w.run(1h);
+        CHECK(w.disk.saves == 1);
+        CHECK(w.rooms().rooms() == 0);
+    }
+    SECTION("by a stop, without an error") {
+        w.rooms().stop();
+        w.run(10ms);
+        CHECK(w.reported.back() == "stopped: ");
+    }
+}
+
 // ---- stop, restart -----------------------------------------------------------------------------
 
 TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifies the observer",

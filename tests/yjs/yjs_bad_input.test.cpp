@@ -279,6 +279,26 @@ TEST_CASE("yjs::scrub of a text with a million tombstones reads it once",
     CHECK(*yjs::scrub(*scrubbed, yjs::Limits::none()) == *scrubbed);
 }
 
+TEST_CASE("yjs::scrub collects 30,000 formats and as many subdocuments of a deleted text",
+          "[room][yjs_bad_input][fault]") {
+    constexpr std::uint64_t each = 30'000;
+    const bool is_deleted = GENERATE(true, false);
+    UpdateText text;
+    text.block(2 * each + 1, 7).hex("2701016d016b02");
+    // Bold begins and ends, and a subdocument with an empty object of options.
+    text.hex("060007000162").hex("0474727565").hex("890701").hex("01617600");
+    for (std::uint64_t n = 2; n < 2 * each; n += 2) {
+        text.hex("8607").numbers({n}).hex("0162").hex(n % 4 == 0 ? "0474727565" : "046e756c6c");
+        text.hex("8907").numbers({n + 1}).hex("01617600");
+    }
+    const Bytes update = is_deleted ? text.deleting(7, 0, 1) : text.numbers({0}).end();
+    const auto scrubbed = yjs::scrub(update);
+    REQUIRE(scrubbed);
+    CHECK(yjs::validate(*scrubbed)->structs == (is_deleted ? 2 : 2 * each + 1));
+    CHECK((scrubbed->size() < 50) == is_deleted);
+    CHECK(*yjs::scrub(*scrubbed) == *scrubbed);
+}
+
 TEST_CASE("yjs::scrub keeps items that refer to each other in a circle",
           "[room][yjs_bad_input][fault]") {
     UpdateText circle;

@@ -30,8 +30,10 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///   comes meanwhile keeps it.
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
 ///   for another one, because the storage has its changes.
-/// - A room that is saved only because it was `loaded_uncovered` is not kept for that save. If the
-///   save fails, the next load requests another one. A stop evicts the room also during that save.
+/// - A save that no change of this server needs is optional: the room was `loaded_uncovered`, or is
+///   `hurried` without a change. The room is not kept for it. If it fails, it is not tried again
+///   before the next load, or before the storage requests it again. A stop evicts the room also
+///   during that save.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
@@ -119,7 +121,7 @@ public:
                 break;
             case Event::saved:
                 save_.under_way = false;
-                save_.only_loaded = false;
+                save_.optional = false;
                 save_.failures = 0;
                 break;
             case Event::save_refused:
@@ -131,8 +133,7 @@ public:
                 break;
             case Event::hurried:
                 if (phase_ != Phase::live || save_.under_way) break;
-                if (!save_.dirty) save_.dirty_since = turn.now;
-                save_.dirty = true;
+                if (!save_.dirty) need_optional(turn.now);
                 if (save_.failures == 0) save_.at = turn.now;
                 break;
             case Event::stop:
@@ -143,7 +144,7 @@ public:
                 break;
             case Event::uncovered:
                 if (phase_ != Phase::live) break;
-                if (!save_.dirty || save_.only_loaded) on_changed(turn.now);
+                if (!save_.dirty || save_.optional) on_changed(turn.now);
                 break;
             case Event::loaded_uncovered:
                 if (phase_ == Phase::live && !save_.dirty) on_loaded_uncovered(turn);
@@ -178,7 +179,7 @@ public:
     [[nodiscard]] constexpr Evictable evictable() const noexcept {
         if (phase_ != Phase::live || clients_ != 0 || unflushed_ != 0 || held_)
             return Evictable::no;
-        if (!dirty() || save_.only_loaded) return Evictable::saved;
+        if (!dirty() || save_.optional) return Evictable::saved;
         return save_.failures != 0 ? Evictable::saves_fail : Evictable::unsaved;
     }
     [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
@@ -195,14 +196,14 @@ public:
         f(stopping_);
         f(held_);
         f(save_.failures);
-        f(save_.dirty);
         f(save_.under_way);
         f(save_.gave_up);
-        f(save_.only_loaded);
+        f(save_.optional);
         f(part::time_left(now, save_.at));
         // Times in the past decide nothing, except that of the change that begins save_within.
+        // The value for a room that is not dirty differs from all times.
         f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
-                      : Duration{});
+                      : Duration{-1});
         // After each step, leaving_ and the end of the idle time follow from this sweep.
         f(part::time_left(now, sweep_after_idle()));
         f(elapsed(started_, now) % options_->sweep_every);
@@ -217,8 +218,8 @@ private:
         unsigned failures = 0;  ///< since the last save that succeeded
         bool dirty = false;     ///< the document has something that no save covers
         bool under_way = false;
-        bool gave_up = false;      ///< a save was rejected while the room was being stopped
-        bool only_loaded = false;  ///< what no save covers came from the load
+        bool gave_up = false;   ///< a save was rejected while the room was being stopped
+        bool optional = false;  ///< no change needs the save that is due, or under way
     };
     template <class T>
     [[nodiscard]] static constexpr T smaller(T a, T b) noexcept {
@@ -239,7 +240,7 @@ private:
     constexpr void on_changed(Instant now) noexcept {
         if (!save_.dirty) save_.dirty_since = now;
         save_.dirty = true;
-        save_.only_loaded = false;
+        save_.optional = false;
         const Instant due = smaller(after(now, options_->save_after),
                                     after(save_.dirty_since, options_->save_within));
         // A save that failed waits for its retry, regardless of how busy the room is.
@@ -250,10 +251,13 @@ private:
         const Duration spread = options_->save_within - options_->save_after;
         const auto most = static_cast<std::uint64_t>(spread.count());
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, most));
-        save_.dirty = true;
-        save_.only_loaded = !save_.under_way;  // the save under way may cover other changes
-        save_.dirty_since = turn.now;
+        need_optional(turn.now);
         save_.at = after(turn.now, options_->save_after + Duration{drawn});
+    }
+    constexpr void need_optional(Instant now) noexcept {
+        save_.dirty = true;
+        save_.optional = !save_.under_way;  // the save under way may cover changes
+        save_.dirty_since = now;
     }
     constexpr Actions on_lost(Instant now) noexcept {
         unflushed_ = 0;
@@ -264,9 +268,10 @@ private:
     }
     constexpr void on_save_failed(Turn& turn) noexcept {
         save_.under_way = false;
-        if (std::exchange(save_.only_loaded, false)) return;
-        if (!save_.dirty) save_.dirty_since = turn.now;
-        save_.dirty = true;
+        if (!std::exchange(save_.optional, false)) {
+            if (!save_.dirty) save_.dirty_since = turn.now;
+            save_.dirty = true;
+        }
         if (save_.failures < 32) ++save_.failures;
         // Growing delays would use up the time of a stop.
         const std::uint64_t factor = stopping_ ? 1 : std::uint64_t{1} << (save_.failures - 1);
@@ -307,9 +312,9 @@ private:
         return {.unload = true};
     }
     constexpr Actions decide_to_stop(Instant now) noexcept {
-        if ((save_.under_way && !save_.only_loaded) || unflushed_ != 0 || held_back()) return {};
-        // The storage has what the load brought, so a stop does not wait for a save of it.
-        if (std::exchange(save_.only_loaded, false)) save_.dirty = save_.under_way = false;
+        if ((save_.under_way && !save_.optional) || unflushed_ != 0 || held_back()) return {};
+        // The storage has all changes, so a stop does not wait for a save that none needs.
+        if (std::exchange(save_.optional, false)) save_.dirty = save_.under_way = false;
         // While it loads, there is no document to save.
         if (save_.dirty && !save_.gave_up && phase_ == Phase::live)
             return retries_to_stop() && save_.at > now ? Actions{} : begin_save();

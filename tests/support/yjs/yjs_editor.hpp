@@ -62,6 +62,7 @@ public:
     }
 
     bool answers_queries = true;
+    bool looks_around = true;  ///< keeps who is here
     int closed_with = 0;
     bool synced = false;
     std::size_t updates = 0;    ///< that others have made
@@ -102,7 +103,7 @@ protected:
                 ++updates;
                 return take(message.payload);
             case Kind::awareness:
-                return see(message.payload);
+                return looks_around ? see(message.payload) : void();
             case Kind::query_awareness:
                 ++queries;
                 if (!answers_queries) return;

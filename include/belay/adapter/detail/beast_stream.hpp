@@ -4,7 +4,6 @@
 #pragma once
 
 #include <chrono>   // std::chrono::seconds
-#include <deque>    // std::deque
 #include <memory>   // std::enable_shared_from_this
 #include <new>      // std::bad_alloc
 #include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
@@ -19,6 +18,7 @@
 #include <belay/adapter/detail/beast_gathered.hpp>
 #include <belay/adapter/detail/ip_limiter.hpp>
 #include <belay/adapter/websocket_options.hpp>
+#include <belay/core/detail/event_ring.hpp>
 #include <belay/core/order.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/link/close_code.hpp>
@@ -105,7 +105,8 @@ public:
         }
         const bool kept = guarded([&] {
             spare_.assign(message.begin(), message.end());
-            output_.push_back(std::move(spare_));
+            output_.push(std::move(spare_));
+            was_long_ = was_long_ || output_.size() > idle_messages_max;
         });
         if (!kept) return SendResult::down;
         waiting_ += cost;
@@ -155,6 +156,8 @@ protected:
     static constexpr std::size_t spare_bytes_max = std::size_t{4} << 10;
     /// The cost of a message in addition to its bytes, so that empty messages are bounded, too.
     static constexpr std::size_t message_cost = 64;
+    /// An idle connection keeps space for this many messages.
+    static constexpr std::size_t idle_messages_max = 8;
     /// The time for a peer to answer a close frame, or to end the stream after its own.
     static constexpr std::chrono::seconds close_max{2};
 
@@ -345,7 +348,7 @@ protected:
     }
     void write_some() noexcept {
         guarded([&] {
-            std::size_t bytes = cost_of(output_.front());
+            std::size_t bytes = cost_of(output_[0]);
             leaving_ = 1;
             while (leaving_ != output_.size()) {
                 bytes += cost_of(output_[leaving_]);
@@ -368,11 +371,12 @@ protected:
             return;
         }
         for (; leaving_ != 0; --leaving_) {
-            waiting_ -= cost_of(output_.front());
-            if (output_.front().capacity() <= spare_bytes_max) spare_.swap(output_.front());
-            output_.pop_front();
+            Bytes written = output_.pop();
+            waiting_ -= cost_of(written);
+            if (written.capacity() <= spare_bytes_max) spare_.swap(written);
         }
         writes_ = !output_.empty();
+        if (!writes_ && std::exchange(was_long_, false)) EventRing<Bytes>{}.swap(output_);
         if (writes_) {
             write_some();
         } else if (state_ == State::closing) {
@@ -396,8 +400,9 @@ protected:
     bool holds_ = false;
     bool writes_ = false;
     bool pings_ = false;
-    bool posted_ = false;  ///< go_on() is scheduled
-    bool reads_ = false;   ///< go_on() also reads
+    bool posted_ = false;    ///< go_on() is scheduled
+    bool reads_ = false;     ///< go_on() also reads
+    bool was_long_ = false;  ///< output_ has space for more than idle_messages_max
     /// The peer sent a close frame; its code counts however the stream ends.
     bool close_received_ = false;
     std::error_code broken_;
@@ -408,7 +413,7 @@ protected:
     std::size_t waiting_ = 0;  ///< costs of the messages in output_
     /// Cost of the message that send() last returned busy for; 0 for none.
     std::size_t refused_cost_ = 0;
-    std::deque<Bytes> output_;
+    EventRing<Bytes> output_;  // without memory before the first message, which a std::deque has
     std::size_t leaving_ = 0;  ///< how many of output_ are being written
     Bytes spare_;  ///< a written buffer for the next message: most connections send one at a time
     Bytes held_;

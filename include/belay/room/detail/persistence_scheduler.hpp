@@ -46,9 +46,10 @@ struct LaggingRoom {
     bool saved = false;  ///< since it was requested
 };
 
-/// Loads, appends, flushes and saves. One flush is under way at a time, for all rooms: later
-/// changes wait for the next one. At most RoomOptions::saves_max saves and loads_max loads run at a
-/// time, so that they do not delay a flush, and each one can end before its deadline.
+/// Loads, appends, flushes and saves. RoomCore decides when a room is loaded and saved; this part
+/// decides when the call of the storage begins. One flush is under way at a time, for all rooms:
+/// later changes wait for the next one. At most RoomOptions::saves_max saves and loads_max loads
+/// run at a time, so that they do not delay a flush, and each one can end before its deadline.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,

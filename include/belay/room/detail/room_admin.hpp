@@ -181,6 +181,7 @@ public:
         end_all(exports_, why);
         for (PendingAdmin& pending : scheduler_.forget_admin()) {
             if (pending.done) answers_.fail(*pending.done, why);
+            unsettled_.insert(std::move(pending.board));
         }
         changing_.clear();
     }
@@ -255,7 +256,7 @@ private:
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
     /// The number of erases and resets that wait for a flush, by room id.
     std::map<std::string, std::size_t, std::less<>> changing_;
-    /// Rooms whose erase or reset failed to flush: the next flush may store it.
+    /// Rooms whose erase or reset has failed, or had no answer at the stop: a flush may store it.
     std::set<std::string, std::less<>> unsettled_;
 };
 

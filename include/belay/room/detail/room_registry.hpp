@@ -20,7 +20,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The rooms of a manager, by their ids: from the load to the eviction.
+/// The rooms of a manager, by their ids: from the load to the eviction. Their cores (RoomCore)
+/// decide; this part does what they return.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Lifecycle` and `Sessions`, for the clients of a room that was loaded, or that ends,
@@ -247,7 +248,7 @@ private:
             if (stale) error = {};
             if (!error) replication_.on_saved(room, stale);
             if (!error) context_.report(RoomEvent::Kind::saved, room);
-            on_saved(room, error);
+            on_save(room, error);
         }
         if (!room.evicted) replication_.run(room);
         if (room.evicted) return;
@@ -300,7 +301,8 @@ private:
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
     }
-    void on_saved(Room& room, const PersistenceError& error) {
+    /// A save has ended, with or without an error.
+    void on_save(Room& room, const PersistenceError& error) {
         room.calls.save_error = error.code;
         if (!error) return step(room, Event::saved);
         if (may_pass(error)) return step(room, Event::save_failed);
