@@ -30,10 +30,10 @@ bool session(std::uint64_t seed) {
 }
 
 bool sync(std::uint64_t seed) {
-    SyncWorld w{belay::Seed{seed}};
-    const bool finished = w.run();
-    print("sync", seed, w.world);
-    return finished && w.verdict().empty();
+    belay::sim::World world{belay::Seed{seed}, {.draw = sync_world_faults()}};
+    const bool passed = sync_body()(world);
+    print("sync", seed, world);
+    return passed;
 }
 
 bool rooms(std::uint64_t seed) {

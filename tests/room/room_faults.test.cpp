@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 // Goal: under all faults at once, every change that a client received survives restarts, all
-// returning clients converge, and meaningless frames do not affect other clients. Method: seeded
-// worlds.
+// returning clients converge, and meaningless frames do not affect other clients. Method:
+// exploration, and seeded worlds.
 #include <belay/room/room_manager.hpp>
 
-#include <map>
+#include <algorithm>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
 #include "support/room/disk_rooms.hpp"
 #include "support/room/room_world.hpp"
 #include "support/seeds.hpp"
+#include "support/worlds/explored.hpp"
 #include "support/yjs/yjs_mutations.hpp"
 #include "support/yjs/yjs_vectors.hpp"
 
@@ -34,183 +38,228 @@ RoomOptions small_room_options() {
     return options;
 }
 
-/// Everything that can go wrong, by chance.
-struct Chaos {
-    explicit Chaos(Seed seed) : w{seed, small_room_options()} {
-        w.world.network().window_bytes(600);
-        for (std::uint64_t i = 1; i <= 4; ++i) {
-            const std::string name = "e" + std::to_string(i);
-            editors.push_back(i % 2 == 0 ? std::make_unique<RoomEditor>(w, name, i)
-                                         : std::make_unique<RoomEditor>(RoomEditor::addressed(
-                                               w, name, i, std::string_view{"board\0x", 7})));
-        }
-        w.disk.flush_takes = std::chrono::milliseconds(draw(1) == 0 ? draw(20) : draw(500));
-        w.disk.load_takes = std::chrono::milliseconds(draw(500));
-        w.disk.save_takes = std::chrono::milliseconds(draw(3000));
-        w.disk.keeps_failed = draw(1) == 0;
-        if (draw(2) == 0) w.world.network().cut_one_in(50);
-    }
-    std::uint64_t draw(std::uint64_t most) { return uniform_upto(w.world.bits(), most); }
+/// The faults of the server's network and process. The storage fails in the body.
+sim::ScenarioOptions faults_around_a_room() {
+    return {.swarm = false,
+            .kills = 16,
+            .pauses = 12,
+            .partitions = 12,
+            .latencies = 10,
+            .refusals = 12,
+            .drops = 12,
+            .half_opens = 20,
+            .cuts = 0,
+            .within = 20s,
+            .lasts_max = 4s,
+            .latency_max = 800ms};
+}
 
-    void one() {
-        RoomEditor& editor = *editors[draw(editors.size() - 1)];
-        switch (draw(29)) {
-            case 20:
-                w.world.network().half_open(editor.host(), w.server);
-                break;
-            case 21:
-                w.world.network().half_open(w.server, editor.host());
-                break;
-            case 22:
-                w.world.network().refuse(w.server);
-                break;
-            case 23:
-                w.world.network().accept(w.server);
-                break;
-            case 24:
-                w.world.pause(w.server);
-                w.run(std::chrono::milliseconds(draw(8000)));
-                w.world.resume(w.server);
-                break;
-            case 25:
-                w.world.network().latency(0ms, std::chrono::milliseconds(1 + draw(800)));
-                break;
-            case 26:
-                w.disk.hang_loads += static_cast<int>(draw(1));
-                break;
-            case 27:
-                w.rights.drops = !w.rights.drops;
-                break;
-            case 28:
-                w.rights.takes = std::chrono::milliseconds(draw(4000));
-                break;
+/// The callables that throw at times.
+struct CallablesThatThrow {
+    bool in_documents = false;
+    std::vector<const char*> names{};
+};
+
+/// Editors of one room, whose server has a storage and an authorizer that fail.
+class RoomUnderFaults {
+public:
+    explicit RoomUnderFaults(sim::World& world) : w_{world, options()} {
+        world.network().window_bytes(600);
+        for (std::uint64_t i = 1; i <= 4; ++i) {
+            sim::Host& host = world.host("e" + std::to_string(i), [this, i](sim::Host&) {
+                return std::make_unique<Tab>(*this, i - 1);
+            });
+            const std::string_view document{"board\0x", 7};
+            editors_.push_back(i % 2 == 0 ? std::make_unique<RoomEditor>(host, i)
+                                          : std::make_unique<RoomEditor>(
+                                                RoomEditor::addressed(w_, host, i, document)));
+        }
+        w_.disk.flush_takes = some_ms("a flush takes", world.chance("slow flushes", 50) ? 500 : 20);
+        w_.disk.load_takes = some_ms("a load takes", 500);
+        w_.disk.save_takes = some_ms("a save takes", 600);
+        w_.disk.keeps_failed = world.chance("keeps what failed", 50);
+        w_.on_start = [this] {
+            w_.disk.saving = 0;
+            check_kept();
+        };
+    }
+    /// Lets callables throw, one call in a number.
+    void let_throw(const CallablesThatThrow& throws) {
+        const std::uint64_t one_in = 2 + below("one call in", 41);
+        const auto before = [this, one_in](std::string_view name) {
+            if (below(name, one_in) != 0) return;
+            w_.world.reach(name);
+            throw CallableThrew{};
+        };
+        for (const char* const name : throws.names) w_.world.reachable(name);
+        if (throws.in_documents) {
+            w_.document_before = before;
+        } else {
+            w_.disk.before = w_.rights.before = before;
+        }
+    }
+    /// Lets everything happen, ends the faults, and waits until all clients have all.
+    bool run() {
+        if (w_.world.chance("cuts messages", 33)) w_.world.network().cut_one_in(50);
+        for (int i = 0; i < 74; ++i) {
+            act();
+            if (i % 10 == 9) check_claims();
+        }
+        end_faults();
+        for (int round = 0; round < 60 && !in_step().empty(); ++round) {
+            dial_again(100);
+            w_.run(2s);
+        }
+        check_claims();
+        w_.world.sometimes("saved", w_.disk.saving_max != 0);
+        if (!w_.world.require("all clients converge 120 s after the faults", in_step()))
+            return false;
+        w_.world.restart(w_.server);
+        return w_.world.require("a room has one save at a time", w_.disk.saving_max <= 1);
+    }
+
+private:
+    /// A tab of a browser. What was typed in it is there when it is opened again.
+    struct Tab {
+        Tab(RoomUnderFaults& run, std::size_t number) : editors{&run.editors_}, at{number} {}
+        ~Tab() { (*editors)[at]->hang_up(); }
+        Tab(const Tab&) = delete;
+        Tab& operator=(const Tab&) = delete;
+        std::vector<std::unique_ptr<RoomEditor>>* editors;
+        std::size_t at;
+    };
+
+    [[nodiscard]] static RoomOptions options() {
+        RoomOptions options = small_room_options();
+        options.unload_after = 5s;
+        options.sweep_every = 2s;
+        options.save_after = 300ms;
+        options.save_within = 1s;
+        return options;
+    }
+    std::uint64_t below(std::string_view tag, std::uint64_t n) { return w_.world.choose(tag, n); }
+    Duration some_ms(std::string_view tag, std::uint64_t most) {
+        return std::chrono::milliseconds{below(tag, most + 1)};
+    }
+    void act() {
+        RoomEditor& editor = *editors_[below("editor", editors_.size())];
+        switch (below("act", 20)) {
             case 0:
-                w.disk.fail_flushes += static_cast<int>(draw(2));
+                w_.disk.fail_flushes += static_cast<int>(below("failed flushes", 3));
                 break;
             case 1:
-                w.disk.fail_saves += static_cast<int>(draw(3));
+                w_.disk.fail_saves += static_cast<int>(below("failed saves", 4));
                 break;
             case 2:
-                w.disk.fail_loads += static_cast<int>(draw(1));
+                w_.disk.fail_loads += static_cast<int>(below("failed loads", 2));
                 break;
             case 3:
-                w.disk.full = !w.disk.full;
+                w_.disk.full = !w_.disk.full;
                 break;
             case 4:
-                crash();
+                w_.disk.hang_loads += static_cast<int>(below("loads without an answer", 2));
                 break;
             case 5:
-                w.world.network().partition(w.server, editor.host());
+                w_.rights.drops = !w_.rights.drops;
                 break;
             case 6:
-                w.world.network().heal_all();
+                w_.rights.takes = some_ms("a check takes", 4000);
                 break;
             case 7:
-                w.world.network().drop_connections(w.server, editor.host());
-                break;
-            case 8:
                 editor.stall(true);
                 break;
-            case 9:
+            case 8:
                 editor.stall(false);
                 break;
-            case 10:
+            case 9:
                 editor.hang_up();
                 break;
-            case 11:
+            case 10:
                 editor.show("{}");
                 break;
-            case 12:
-                w.run(std::chrono::seconds(draw(90)));
+            case 11:
+                w_.run(some_ms("nothing happens for", 6000));
                 break;
             default:
-                if (!editor.online()) editor.dial();
-                typed_by_all.push_back(editor.type(std::string(1 + draw(40), 'x')));
+                if (!editor.online()) dial(editor);
+                typed_.push_back(editor.type(std::string(1 + below("length", 41), 'x')));
                 break;
         }
-        w.run(std::chrono::milliseconds(draw(200)));
-        if (++steps % 10 == 0) check_claims();
-        for (const auto& e : editors) {
-            if (!e->online() && draw(3) == 0) e->dial();
+        w_.run(some_ms("until the next act", 200));
+        dial_again(25);
+    }
+    static void dial(RoomEditor& editor) {
+        if (editor.host().alive()) editor.dial();
+    }
+    void dial_again(std::uint32_t percent) {
+        for (const auto& e : editors_) {
+            if (!e->online() && w_.world.chance("dials", percent)) dial(*e);
         }
     }
-    /// What any client has must be on the disk, or have been written by itself.
-    void crash() {
-        observed_before_crash = observed();
-        w.disk.saving = 0;
-        w.world.restart(w.server);
-        check_kept();
+    [[nodiscard]] static bool is_of(const Bytes& update, std::size_t editor) {
+        return update[2] == static_cast<std::byte>(editor + 1);
     }
-    /// What each has of the others.
-    std::vector<Bytes> observed() {
-        std::vector<Bytes> all;
-        for (std::size_t i = 0; i < editors.size(); ++i) {
-            for (const Bytes& update : typed_by_all) {
-                if (update[2] != static_cast<std::byte>(i + 1) && editors[i]->has(update))
-                    all.push_back(update);
+    /// What any client has of the others must be on the disk.
+    void check_kept() {
+        YjsDocument stored = on_disk();
+        for (const Bytes& update : typed_) {
+            if (!stored.check(update).value_or(true)) continue;
+            for (std::size_t i = 0; i < editors_.size(); ++i) {
+                if (!is_of(update, i) && editors_[i]->has(update))
+                    w_.world.require("no change that a client has is lost", false);
             }
         }
-        return all;
     }
     /// Who was told that all of theirs is durable was told the truth.
     void check_claims() {
         YjsDocument stored = on_disk();
-        for (std::size_t i = 0; i < editors.size(); i += 2) {
-            if (editors[i]->unsynced != 0) continue;
-            ++claims;
-            for (const Bytes& update : typed_by_all) {
-                if (update[2] == static_cast<std::byte>(i + 1) &&
-                    stored.check(update).value_or(true))
-                    ++false_successes;
+        for (std::size_t i = 0; i < editors_.size(); i += 2) {
+            if (editors_[i]->unsynced != 0) continue;
+            w_.world.reach("all was told to be stored");
+            for (const Bytes& update : typed_) {
+                if (is_of(update, i) && stored.check(update).value_or(true))
+                    w_.world.require("what was told to be stored is stored", false);
             }
         }
     }
     YjsDocument on_disk() {
         YjsDocument stored;
-        w.disk.durable.load(
-            "board", Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
-                         [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>>
-                                 found) noexcept {
-                             if (!found || !found->has_value() || !**found) return;
-                             for (const auto* part : {&(**found)->snapshot, &(**found)->updates}) {
-                                 for (const Bytes& u : *part) static_cast<void>(stored.apply(u));
-                             }
-                         }});
+        using Found = Result<std::optional<StoredRoom>, PersistenceError>;
+        w_.disk.durable.load(
+            "board", Completion<Found>{[&](std::optional<Found> found) noexcept {
+                if (!found || !found->has_value() || !**found) return;
+                for (const auto* part : {&(**found)->snapshot, &(**found)->updates}) {
+                    for (const Bytes& u : *part) static_cast<void>(stored.apply(u));
+                }
+            }});
         static_cast<void>(stored.state_vector());
         return stored;
     }
-    void check_kept() {
-        YjsDocument stored = on_disk();
-        for (const Bytes& update : observed_before_crash)
-            if (stored.check(update).value_or(true)) ++lost;
+    void end_faults() {
+        w_.rights.drops = false;
+        w_.rights.takes = {};
+        w_.disk.fail_flushes = w_.disk.fail_saves = w_.disk.fail_loads = w_.disk.hang_loads = 0;
+        w_.disk.full = false;
+        w_.disk.before = w_.rights.before = w_.document_before = {};
+        for (const auto& e : editors_) e->stall(false);
+        w_.world.heal();
     }
-    void stop_faults() {
-        w.world.network().heal_all();
-        w.world.network().cut_one_in(0);
-        w.world.network().accept(w.server);
-        w.world.network().latency(1ms, 5ms);
-        w.rights.drops = false;
-        w.rights.takes = {};
-        w.disk.fail_flushes = w.disk.fail_saves = w.disk.fail_loads = w.disk.hang_loads = 0;
-        w.disk.full = false;
-        w.disk.before = w.rights.before = w.document_before = {};
-        for (int round = 0; round < 60; ++round) {
-            for (const auto& e : editors) {
-                e->stall(false);
-                if (!e->online()) e->dial();
+    /// Why not every client has every change, and knows that its own are stored.
+    [[nodiscard]] std::string in_step() {
+        for (const auto& e : editors_) {
+            const std::string name{e->host().name()};
+            if (e->document() != editors_.front()->document()) return name + " differs";
+            if (e->unsynced != 0 && e != editors_[1] && e != editors_[3]) return name + " waits";
+            for (const Bytes& update : typed_) {
+                if (!e->has(update)) return name + " lacks a change";
             }
-            w.run(2s);
         }
+        return {};
     }
 
-    RoomWorld w;
-    std::vector<std::unique_ptr<RoomEditor>> editors;
-    std::vector<Bytes> typed_by_all;
-    std::vector<Bytes> observed_before_crash;
-    int lost = 0;
-    int steps = 0;
-    int claims = 0;
-    int false_successes = 0;
+    RoomWorld w_;
+    std::vector<std::unique_ptr<RoomEditor>> editors_{};
+    std::vector<Bytes> typed_{};
 };
 
 /// Who sends anything, beside two who work.
@@ -327,81 +376,31 @@ struct LoggedServer {
 
 }  // namespace
 
-TEST_CASE("RoomManager: under all faults no visible change is lost, and all clients converge",
-          "[room][room_faults][sim]") {
-    std::uint64_t played = 0;
-    std::uint64_t saved = 0;
-    for_each_seed([&](Seed seed) {
-        Chaos chaos{seed};
-        for (int i = 0; i < 150; ++i) chaos.one();
-        chaos.stop_faults();
-        CHECK(chaos.lost == 0);
-        chaos.check_claims();
-        CHECK(chaos.claims != 0);
-        CHECK(chaos.false_successes == 0);
-        for (const auto& e : chaos.editors) {
-            CHECK(e->document() == chaos.editors.front()->document());
-            for (const Bytes& update : chaos.typed_by_all) CHECK(e->has(update));
-        }
-        CHECK(chaos.editors[0]->unsynced + chaos.editors[2]->unsynced == 0);
-        chaos.crash();
-        CHECK(chaos.lost == 0);
-        // One save of a room at a time.
-        CHECK(chaos.w.disk.saving_max <= 1);
-        ++played;
-        saved += chaos.w.disk.saving_max != 0 ? 1U : 0U;
-    });
-    CHECK(saved + played / 100 + 1 >= played);
-}
-
 namespace {
 
-using ThrownCounts = std::map<std::string, int, std::less<>>;
-
-/// Plays all faults while the user's callables throw, in documents or elsewhere.
-ThrownCounts play_with_callables_that_throw(Seed seed, bool in_documents) {
-    ThrownCounts thrown;
-    Chaos chaos{seed};
-    const std::uint64_t one_in = 2 + chaos.draw(40);
-    Random bits{seed};
-    auto& before = in_documents ? chaos.w.document_before : chaos.w.disk.before;
-    before = [&](std::string_view name) {
-        if (uniform_upto(bits, one_in - 1) != 0) return;
-        ++thrown[std::string{name}];
-        throw CallableThrew{};
-    };
-    if (!in_documents) chaos.w.rights.before = before;
-    for (int i = 0; i < 150; ++i) chaos.one();
-    chaos.stop_faults();
-    CHECK(chaos.lost == 0);
-    chaos.check_claims();
-    CHECK(chaos.false_successes == 0);
-    for (const auto& e : chaos.editors) {
-        CHECK(e->document() == chaos.editors.front()->document());
-        for (const Bytes& update : chaos.typed_by_all) CHECK(e->has(update));
-    }
-    chaos.crash();
-    CHECK(chaos.lost == 0);
-    return thrown;
-}
-void check_callables_that_throw(bool in_documents, std::initializer_list<const char*> names) {
-    ThrownCounts thrown;
-    for_each_seed([&](Seed seed) {
-        for (const auto& [name, count] : play_with_callables_that_throw(seed, in_documents))
-            thrown[name] += count;
-    });
-    for (const char* name : names) {
-        CAPTURE(name);
-        CHECK(thrown[name] > 0);
-    }
+sim::Report explored_under_faults(const CallablesThatThrow& throws = {}) {
+    return explored_as_wanted(
+        {.seeds = from_environment("BELAY_SEEDS", 2000), .scenario = faults_around_a_room()},
+        [throws](sim::World& world) {
+            auto& room = world.make<RoomUnderFaults>(world);
+            if (!throws.names.empty()) room.let_throw(throws);
+            return room.run();
+        });
 }
 
 }  // namespace
 
+TEST_CASE("RoomManager: under all faults no visible change is lost, and all clients converge",
+          "[room][room_faults][sim]") {
+    const sim::Report report = explored_under_faults();
+    CHECK(report);
+    CHECK(report.marks.at("saved") + report.seeds_run / 100 + 1 >= report.seeds_run);
+}
+
 TEST_CASE("RoomManager: if its callables throw at any time, no change is lost, and all converge",
           "[room][room_faults][sim]") {
-    check_callables_that_throw(false, {"load", "append", "flush", "save", "check", "on_rejected",
-                                       "on_room_event", "on_room_failed"});
+    CHECK(explored_under_faults({.names = {"load", "append", "flush", "save", "check",
+                                           "on_rejected", "on_room_event", "on_room_failed"}}));
 }
 
 TEST_CASE("RoomManager reports a persistence that throws in a call without an error",
@@ -454,8 +453,9 @@ TEST_CASE("RoomManager reports the text of an exception of its persistence",
 
 TEST_CASE("RoomManager: if its document throws at any time, no change is lost, and all converge",
           "[room][room_faults][sim]") {
-    check_callables_that_throw(true, {"document.check", "document.apply", "document.snapshot",
-                                      "document.state_vector", "document.diff"});
+    CHECK(explored_under_faults({.in_documents = true,
+                                 .names = {"document.check", "document.apply", "document.snapshot",
+                                           "document.state_vector", "document.diff"}}));
 }
 
 TEST_CASE("RoomManager over a log: visible changes survive each loss of power",

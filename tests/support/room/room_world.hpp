@@ -378,7 +378,11 @@ using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, HookedD
 /// A world with one server, which listens at port 1. Who dials is known by the host's name.
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {}, YjsDocumentOptions d = {})
-        : options{o}, world{seed}, server{world.host("server", [this, d](sim::Host& h) {
+        : RoomWorld{std::make_unique<sim::World>(seed), o, d} {}
+    /// In a world of an exploration.
+    explicit RoomWorld(sim::World& w, RoomOptions o = {}, YjsDocumentOptions d = {})
+        : options{o}, world{w}, server{world.host("server", [this, d](sim::Host& h) {
+              if (on_start) on_start();
               auto rooms = std::make_unique<TestRooms>(
                   ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options,
                   RoomRecorder{&reported, &events, &disk.before},
@@ -426,6 +430,7 @@ struct RoomWorld {
     RoomScript disk{};
     RoomRights rights{};
     std::function<void(std::string_view)> document_before{};
+    std::function<void()> on_start{};  ///< of the server's process
     std::vector<std::string> reported{};
     std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
@@ -434,8 +439,16 @@ struct RoomWorld {
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
     std::size_t cuts = 0;                  ///< updates that were cut into pieces
     int thrown = 0;                        ///< exceptions that have left the world
-    sim::World world;
+    sim::World& world;
     sim::Host& server;
+
+private:
+    RoomWorld(std::unique_ptr<sim::World> own, RoomOptions o, YjsDocumentOptions d)
+        : RoomWorld{*own, o, d} {
+        own_ = std::move(own);
+    }
+
+    std::unique_ptr<sim::World> own_{};  // the last member: processes refer to the others
 };
 
 // ---- a client ----------------------------------------------------------------------------------
@@ -452,8 +465,13 @@ public:
     /// One that speaks hocuspocus, and has one document.
     static RoomEditor addressed(RoomWorld& rooms, const std::string& name, std::uint64_t author,
                                 std::string_view document = "board") {
+        return addressed(rooms, rooms.world.host(name), author, document);
+    }
+    static RoomEditor addressed(RoomWorld& rooms, sim::Host& host, std::uint64_t author,
+                                std::string_view document) {
+        const std::string name{host.name()};
         rooms.in_band.insert(name);
-        RoomEditor editor{rooms.world, name, author};
+        RoomEditor editor{host, author};
         yjs::append_varbytes(editor.address_, as_bytes(document));
         editor.token = name;
         return editor;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/sync_world.hpp
-/// SyncWorld: clients with journals and sessions, a server with a processor on a store, all
-/// faults of the simulated world, and a verification.
+/// SyncWorld: clients with journals and sessions, and a server with a processor on a store, as the
+/// body of an exploration, with a verification.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
@@ -37,19 +39,28 @@ inline auto sync_world_policy() {
                          belay::ResetWhenStable{500ms}, belay::AttemptTimeout{800ms}};
 }
 
+/// The faults of these worlds, for WorldOptions::draw and ExploreOptions::scenario.
+inline belay::sim::ScenarioOptions sync_world_faults() {
+    return {.swarm = false,
+            .kills = 12,
+            .pauses = 3,
+            .partitions = 6,
+            .latencies = 0,
+            .drops = 6,
+            .half_opens = 6,
+            .cuts = 0,
+            .disk_errors = 20,
+            .wall_clocks = 6,
+            .within = 8s,
+            .lasts_max = 1s,
+            .clock_wrong_max = 2s,
+            .number_max = 6};
+}
+
 class SyncWorld {
 public:
     static constexpr std::size_t clients = 3;
     static constexpr std::uint64_t operations_each = 25;
-
-    /// The world's time, by a clock that is wrong.
-    struct Wall {
-        const belay::sim::Host* host;
-        const belay::Duration* wrong;
-        [[nodiscard]] belay::WallTime now() const noexcept {
-            return belay::WallTime{host->now().time_since_epoch() + 1h + *wrong};
-        }
-    };
 
     /// Stamps operations, keeps them in its journal, and sends them.
     struct Client {
@@ -62,7 +73,7 @@ public:
               host{h},
               number{i},
               clock{id_of(i + 1),
-                    {&h, &w.wrong[i]},
+                    h.wall_clock(),
                     {.skew_max = 1s, .note_covers = belay::Duration{50ms}}},
               session{Transport{h, "server", 1},
                       sync_world_policy(),
@@ -82,34 +93,35 @@ public:
         [[nodiscard]] SimJournal& log() { return session.queue().storage(); }
         void tick() {
             if (log().last() < operations_each) {
-                const std::uint64_t burst = belay::uniform_upto(world.world.bits(), 3);
+                const std::uint64_t burst = host.choose("operations at a time", 4);
                 for (std::uint64_t i = 0; i < burst && edit(); ++i) {
                 }
             }
-            host.after(world.some(400ms), [this] { tick(); });
+            host.after(some_ms(host, "until the next operations", 400ms), [this] { tick(); });
         }
         bool edit() {
-            auto& bits = world.world.bits();
             // What it sent before it sends again, as one who was not told that it came.
-            const bool again = !mine.empty() && belay::uniform_upto(bits, 5) == 0;
-            const Op op = again ? mine[belay::uniform_upto(bits, mine.size() - 1)]
-                                : world.any_operation(belay::make_id(bits), clock.stamp());
+            const bool again = !mine.empty() && host.choose("again", 6) == 0;
+            const Op op = again ? mine[host.choose("which", mine.size())]
+                                : world.any_operation(host, clock.stamp());
             if (clock.note_is_due() && log().keep(clock.note())) return false;
             const auto taken = session.send(bytes_of(op));
             if (!taken) return false;
             numbers[*taken] = op.id;
             mine.push_back(op);
-            world.sent.emplace(op.id, op);
+            const std::uint64_t count = world.sent.size() + 1;
+            const Sent& one = world.sent.try_emplace(op.id, Sent{op, count}).first->second;
+            world.history.invoke(op.element(), one.number);
             return true;
         }
         void on_accepted(std::uint64_t up_to) {
             for (; !numbers.empty() && numbers.begin()->first <= up_to;
                  numbers.erase(numbers.begin())) {
-                const belay::Id id = numbers.begin()->second;
-                if (!world.accepted.insert(id).second) continue;
-                const belay::Stamp& at = world.sent.at(id).stamp;
-                if (!(world.latest[number] < at)) world.complain("a clock went back");
-                world.latest[number] = at;
+                Sent& one = world.sent.at(numbers.begin()->second);
+                if (std::exchange(one.accepted, true)) continue;
+                world.history.succeed(one.op.element(), one.number);
+                if (!(world.latest[number] < one.op.stamp)) world.complain("a clock went back");
+                world.latest[number] = one.op.stamp;
             }
         }
         void on_blocked(belay::Blocked why, const belay::BlockedDetails&) {
@@ -120,7 +132,7 @@ public:
         SyncWorld& world;
         belay::sim::Host& host;
         std::size_t number;
-        belay::HybridClock<Wall> clock;
+        belay::HybridClock<belay::sim::WallClock> clock;
         std::map<std::uint64_t, belay::Id> numbers{};
         std::vector<Op> mine{};
         S session;
@@ -139,7 +151,7 @@ public:
                          belay::LastWriteWins{},
                          {.skew_max = 5s, .transaction_operations = 7},
                          belay::NoObserver{},
-                         {&host, &world.wrong[clients]}} {
+                         host.wall_clock()} {
             for (std::uint64_t n = log.base(); n <= log.last(); ++n) {
                 ByteReader from{log.read(n).value()};
                 if (from.byte() != 'P') continue;
@@ -185,7 +197,7 @@ public:
 
     private:
         void clamp() {
-            const belay::WallTime now{world_->server->now().time_since_epoch() + 1h};
+            const belay::WallTime now = world_->server->wall_clock().now();
             for (Op& op : batch_) op.stamp.wall = std::min(op.stamp.wall, now);
         }
         std::error_code keep_progress() {
@@ -211,7 +223,7 @@ public:
         std::unique_ptr<LogStore> store_;
         AsyncSleeper sleeper_{};
         belay::SyncProcessor<std::reference_wrapper<LogStore>, belay::LastWriteWins,
-                             belay::NoObserver, Wall>
+                             belay::NoObserver, belay::sim::WallClock>
             processor_;
         std::map<belay::Id, belay::Progress> progress_{};
         std::set<belay::Id> changed_{};
@@ -235,7 +247,7 @@ public:
             });
         }
         void on_ledger_failed(std::error_code) {
-            ++world.ledger_failures;
+            world.world.reach("ledger failed");
             world.restart_soon(host);
         }
 
@@ -245,8 +257,9 @@ public:
         R receiver;
     };
 
-    explicit SyncWorld(belay::Seed seed, SyncBug planted = SyncBug::none)
-        : bug{planted}, world{seed} {
+    /// The faults are those of the world: WorldOptions::draw, or ExploreOptions::scenario.
+    explicit SyncWorld(belay::sim::World& w, SyncBug planted = SyncBug::none)
+        : bug{planted}, world{w}, history{w.clock()} {
         server = &world.host("server", [this](belay::sim::Host& h) -> std::unique_ptr<Server> {
             auto log = open(h);
             return log ? std::make_unique<Server>(*this, h, std::move(*log)) : nullptr;
@@ -262,38 +275,27 @@ public:
         }
     }
 
-    /// Everything goes wrong for a while; then nothing does.   Answers whether all was synced.
+    /// Lets everything happen, ends the faults, and waits until all is synced.
     bool run() {
-        unleash();
+        plan();
         world.run_for(faults_for + 2s);
-        world.network().cut_one_in(0);
-        world.network().heal_all();
-        without_faults = true;
-        for (belay::sim::Host* h : everybody()) {
-            h->disk().limit_bytes(~std::uint64_t{0});
-            world.network().accept(*h);
-            world.restart(*h);
-            world.resume(*h);
-        }
-        return world.run_until(
-            [this] {
-                for (belay::sim::Host* h : hosts) {
-                    Client* const c = h->process<Client>();
-                    if (c == nullptr || c->session.depth() != 0) return false;
-                    if (c->log().last() < operations_each) return false;
-                }
-                return true;
-            },
-            120s);
+        world.heal();
+        const auto done = [this] {
+            return std::all_of(hosts.begin(), hosts.end(), [](belay::sim::Host* h) {
+                Client* const c = h->process<Client>();
+                return c != nullptr && c->session.depth() == 0 &&
+                       c->log().last() >= operations_each;
+            });
+        };
+        return world.eventually("all operations are synced", 120s, done) &&
+               world.require("each operation is in the store once, in order", verdict());
     }
     /// What is wrong; nothing if all is well. Looks at the server's disk as a fresh process does.
     std::string verdict();
 
     // ---- for those who live in it ---------------------------------------------------------------
 
-    void complain(const std::string& what) {
-        if (complaints.find(what) == std::string::npos) complaints += what + "; ";
-    }
+    void complain(const std::string& what) { world.require("the promises of a sync", what); }
     template <class Result>
     void check_result(const Result& result, std::size_t given) {
         if (result.synced_count + result.conflict_count + result.failed_count != given ||
@@ -301,29 +303,26 @@ public:
             result.failed_operations.size() != result.failed_count) {
             complain("a result that does not account for everything");
         }
-        synced += result.synced_count;
-        conflicts += result.conflict_count;
-        retries += result.retry_attempts;
+        if (result.conflict_count != 0) world.reach("conflict");
+        if (result.retry_attempts != 0) world.reach("store busy");
     }
-    belay::Duration some(belay::Duration most) {
-        return belay::Duration{static_cast<std::int64_t>(
-            belay::uniform_upto(world.bits(), static_cast<std::uint64_t>(most.count())))};
+    /// Returns a number of milliseconds up to `most`, which the world's seed chooses.
+    static belay::Duration some_ms(auto& chooser, std::string_view tag, belay::Duration most) {
+        return 1ms * static_cast<std::int64_t>(
+                         chooser.choose(tag, static_cast<std::uint64_t>(most / 1ms) + 1));
     }
     /// As whoever watches over processes does.
     void restart_soon(belay::sim::Host& h) {
-        ++restarts;
+        world.reach("restarted after a failure");
         world.after(50ms, [this, &h] { world.restart(h); });
     }
     /// Adds and Removes of "r", Adds and Updates of "u", anything of "m"; seldom a malformed one.
-    Op any_operation(const belay::Id& id, const belay::Stamp& at) {
-        const auto pick = [&](std::uint64_t last) {
-            return belay::uniform_upto(world.bits(), last);
-        };
-        const char group = "rum"[pick(2)];
-        std::string element = group + std::to_string(pick(2));
+    Op any_operation(belay::sim::Host& by, const belay::Stamp& at) {
+        const char group = "rum"[by.choose("group", 3)];
+        std::string element = group + std::to_string(by.choose("element", 3));
         const std::string value = "v" + std::to_string(sent.size());
-        Op op{id, at, belay::AddElement<std::string>{element, value}};
-        const std::uint64_t what = pick(11);
+        Op op{belay::make_id(world.bits()), at, belay::AddElement<std::string>{element, value}};
+        const std::uint64_t what = by.choose("action", 12);
         if (what == 0) op.action = belay::Interaction{element, value};
         if (what == 1) op.action = belay::AddElement<std::string>{"", value};
         if (what >= 6 && group == 'r') op.action = belay::RemoveElement{element};
@@ -336,27 +335,22 @@ public:
         if (what >= 10 && group == 'm') op.action = belay::RemoveElement{element};
         return op;
     }
-    [[nodiscard]] std::vector<belay::sim::Host*> everybody() const {
-        std::vector<belay::sim::Host*> all{hosts.begin(), hosts.end()};
-        all.push_back(server);
-        return all;
-    }
 
-    static constexpr belay::Duration faults_for = 15s;
+    static constexpr belay::Duration faults_for = 8s;
     SyncBug bug;
-    /// By how much each wall clock is wrong, the server's last.
-    std::array<belay::Duration, clients + 1> wrong{};
-    belay::sim::World world;
+    belay::sim::World& world;
+    /// An operation that is accepted has succeeded. It takes effect when it is decided or refused.
+    belay::sim::History history;
     belay::sim::Host* server = nullptr;
     std::array<belay::sim::Host*, clients> hosts{};
-    std::map<belay::Id, Op> sent{};
-    std::set<belay::Id> accepted{};
+    struct Sent {
+        Op op;
+        std::uint64_t number;
+        bool accepted = false;
+    };
+    std::map<belay::Id, Sent> sent{};
     std::set<belay::Id> refused{};
     std::array<belay::Stamp, clients> latest{};
-    std::string complaints{};
-    std::size_t synced = 0, conflicts = 0, restarts = 0, ledger_failures = 0;
-    std::uint64_t retries = 0;
-    bool without_faults = false;
 
 private:
     std::optional<SimJournal> open(belay::sim::Host& h) {
@@ -364,82 +358,42 @@ private:
             h.disk(), "journal",
             {.segment_bytes = 8192, .record_bytes_max = 2048, .seed = belay::Seed{world.bits()()}});
         if (opened) return std::move(*opened);
-        if (without_faults) complain("the journal does not open: " + opened.error().message());
+        if (world.healed_at()) complain("the journal does not open: " + opened.error().message());
         restart_soon(h);
         return std::nullopt;
     }
-    void unleash();
-    void disk_fault(belay::sim::Host& h);
+    void plan();
 };
 
-inline void SyncWorld::disk_fault(belay::sim::Host& h) {
-    belay::sim::Disk& disk = h.disk();
-    const std::uint64_t at = disk.operations() + 1 + belay::uniform_upto(world.bits(), 5);
-    switch (belay::uniform_upto(world.bits(), 2)) {
-        case 0:
-            disk.fail_at(at, std::make_error_code(std::errc::io_error));
-            break;
-        case 1:
-            // The power fails in the midst of a write.
-            disk.halt_at(at);
-            world.after(some(1s), [this, &h] { world.restart(h); });
-            break;
-        default:
-            disk.limit_bytes(disk.used_bytes() + belay::uniform_upto(world.bits(), 300));
-            world.after(some(1s), [&h] { h.disk().limit_bytes(~std::uint64_t{0}); });
-    }
-}
-
-inline void SyncWorld::unleash() {
-    auto& network = world.network();
-    network.cut_one_in(60);
-    network.latency(1ms, 20ms);
-    for (belay::Duration& by : wrong) by = some(1s);
-    const auto times = [&](int count, auto deed) {
-        for (int i = 0; i < count; ++i) world.at(some(faults_for), deed);
+/// Plans the faults that ScenarioOptions does not draw.
+inline void SyncWorld::plan() {
+    world.network().cut_one_in(60);
+    world.network().latency(1ms, 20ms);
+    for (belay::sim::Host* h : hosts) h->set_wall_clock(some_ms(*h, "wrong clock", 2s));
+    server->set_wall_clock(some_ms(*server, "wrong clock", 2s));
+    const auto anybody = [&]() -> belay::sim::Host& {
+        return world.chance("the server's disk", 50) ? *server
+                                                     : *hosts[world.choose("whose disk", clients)];
     };
-    const auto anybody = [this]() -> belay::sim::Host& {
-        return belay::uniform_upto(world.bits(), 1) == 0
-                   ? *server
-                   : *hosts[belay::uniform_upto(world.bits(), clients - 1)];
-    };
-    const auto a_client = [this]() -> belay::sim::Host& {
-        return *hosts[belay::uniform_upto(world.bits(), clients - 1)];
-    };
-    times(8, [=, this] {
+    belay::sim::Scenario full;
+    for (int i = 0; i < 4; ++i) {
+        const belay::Duration from = some_ms(world, "full from", faults_for);
+        const std::string name{anybody().name()};
+        full.during(from, from + some_ms(world, "full for", 1s),
+                    belay::sim::fill_disk(name, 1 + world.choose("full at", 6)));
+        // The power fails in the midst of a write.
         belay::sim::Host& h = anybody();
-        world.kill(h);
-        world.after(some(1s), [this, &h] {
-            if (!h.alive()) world.restart(h);
+        const std::uint64_t operation = 1 + world.choose("power fails at", 6);
+        world.at(some_ms(world, "power fails", faults_for), [this, &h, operation] {
+            h.disk().halt_at(h.disk().operations() + operation);
+            world.after(some_ms(world, "until it starts", 1s), [this, &h] { world.restart(h); });
         });
-    });
-    times(8, [=, this] { disk_fault(anybody()); });
-    times(4, [=, this] {
-        belay::sim::Host& h = a_client();
-        world.network().partition(h, *server);
-        world.after(some(1500ms), [this, &h] { world.network().heal(h, *server); });
-    });
-    times(3, [=, this] {
-        belay::sim::Host& h = anybody();
-        world.pause(h);
-        world.after(some(1500ms), [this, &h] { world.resume(h); });
-    });
-    times(2, [=, this] {
-        belay::sim::Host& h = a_client();
-        world.network().refuse(*server);
-        world.after(some(500ms), [this] { world.network().accept(*server); });
-        world.network().half_open(h, *server);
-    });
-    times(2, [=, this] { world.network().half_open(*server, a_client()); });
-    times(3, [=, this] { world.network().drop_connections(a_client(), *server); });
-    // Wall clocks are set, also back.
-    times(4, [this] {
-        wrong[belay::uniform_upto(world.bits(), clients)] = some(2s) - belay::Duration{1s};
-    });
+    }
+    // Played before the first event, they would take the place of the faults that are drawn.
+    world.after({}, [this, full] { world.play(full); });
 }
 
 inline std::string SyncWorld::verdict() {
-    if (!complaints.empty()) return complaints;
     // The process has it locked, and is not needed any more.
     world.kill(*server);
     auto log =
@@ -447,31 +401,29 @@ inline std::string SyncWorld::verdict() {
                          {.segment_bytes = 8192, .record_bytes_max = 2048, .seed = belay::Seed{1}});
     if (!log) return "the server's journal does not open";
     SyncOracle all;
-    std::set<belay::Id> decided;
     std::map<std::pair<belay::Id, std::string>, belay::Stamp> order;
     Ops in_order;
     for (const LogStore::Write& one : LogStore::all_of(*log)) {
-        const belay::Id& id = one.mark.operation;
-        const auto from = sent.find(id);
+        const auto from = sent.find(one.mark.operation);
         if (from == sent.end()) return "nobody sent what was decided";
-        const Op& op = from->second;
-        if (!decided.insert(id).second) return "decided twice: " + std::string{op.element()};
+        const Op& op = from->second.op;
+        history.effect(op.element(), from->second.number);
+        if (op.element().empty()) return "decided, and malformed";
         if (one.mark.hash != belay::detail::hash_of_operation("s", op)) return "other contents";
         in_order.push_back(op);
         // What only happened waits for nothing.
         if (op.kind() == belay::OperationKind::interaction) continue;
         belay::Stamp& last = order[{op.stamp.origin, std::string{op.element()}}];
-        if (!(last < op.stamp)) return "out of order: " + std::string{op.element()};
+        if (last > op.stamp) return "out of order: " + std::string{op.element()};
         last = op.stamp;
         all.take(op);
     }
-    for (const belay::Id& id : accepted) {
-        if (decided.contains(id) == refused.contains(id)) {
-            return (decided.contains(id) ? "decided and refused: " : "lost: ") +
-                   std::string{sent.at(id).element()};
-        }
-        if (refused.contains(id) != sent.at(id).element().empty()) return "wrongly refused";
+    for (const belay::Id& id : refused) {
+        const Sent& one = sent.at(id);
+        history.effect(one.op.element(), one.number);
+        if (!one.op.element().empty()) return "wrongly refused: " + std::string{one.op.element()};
     }
+    if (std::string wrong = belay::sim::exactly_once(history); !wrong.empty()) return wrong;
     LogStore store{*log, belay::Random{belay::Seed{1}}, SyncBug::none};
     const auto contents = [&] {
         std::string text;
@@ -510,6 +462,11 @@ inline std::string SyncWorld::verdict() {
         return "the same batch again changed something";
     }
     return {};
+}
+
+/// The body of an exploration of worlds with sync_world_faults().
+[[nodiscard]] inline auto sync_body(SyncBug bug = SyncBug::none) {
+    return [bug](belay::sim::World& world) { return world.make<SyncWorld>(world, bug).run(); };
 }
 
 }  // namespace belay_test
