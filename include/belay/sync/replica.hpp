@@ -35,6 +35,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+namespace detail {
+
+/// False only for a codec whose values have no content_hash. Otherwise the compiler would list each
+/// part of a Replica that needs one, after the sentence of the store.
+template <class Codec>
+concept ValuesHaveContentHash =
+    !requires { typename DecodedBy<Codec>; } || ContentHashable<DecodedBy<Codec>>;
+
+}  // namespace detail
+
 /// Edits the elements of one session on a device that may be offline.
 ///
 ///     Replica replica{std::ref(*journal), std::ref(copy), NoteCodec{}};
@@ -56,6 +66,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: one thread at a time.
 /// Allocates:     yes.
 template <class Codec, class Log, class Store, WallClockLike WallClock = SystemClock>
+    requires detail::ValuesHaveContentHash<Codec>
 class Replica {
     using TheLog = detail::Unwrapped<Log>;
     using TheStore = detail::Unwrapped<Store>;
