@@ -175,6 +175,33 @@ TEST_CASE("Replica reports the changes of the later loss after its copy was inte
     CHECK(failed > 2);
 }
 
+TEST_CASE("Replica reports no range of numbers if it has only a part of a later copy",
+          "[sync][replica][regression]") {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.tombstones_kept = 1s, .id = id_of(7)}};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor, 2};
+    Device<> device{1, SharedWall{&time}, {.other_store = OtherStore::copies}};
+    REQUIRE_FALSE(device.replica->sync(server).error);  // of an empty store
+    for (const char* const element : {"a", "b", "c", "d", "e"}) {
+        REQUIRE(processor.process_batch("s", Ops{add(element, "1", stamp(1))}).success);
+    }
+    REQUIRE(processor.process_batch("s", Ops{removal("e", stamp(2))}).success);
+    REQUIRE_FALSE(store.expire(time));  // forgets the removal, so that a copy begins
+    server.lose_in = 3;                 // the question for the second page
+    REQUIRE(device.replica->sync(server).error == SyncErrc::unanswered);
+    REQUIRE(device.view().size() == 2);
+    store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    const auto report = device.replica->sync(server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == 0);
+    CHECK(report.lost->last_change == 0);
+    CHECK(report.lost->elements == 2);
+    CHECK(device.view().empty());
+}
+
 TEST_CASE("Replica reports the loss of a store in whose copy its own was empty",
           "[sync][replica][regression]") {
     LossRig rig{OtherStore::copies, "others"};

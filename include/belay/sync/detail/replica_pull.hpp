@@ -225,11 +225,11 @@ private:
     template <class Lost>
     void note_range(const Page& page, Lost& lost) const noexcept {
         const part::StoreCursor& had = position_.had;
-        lost.first_change = 0;
+        lost.first_change = lost.last_change = 0;
+        if (had.changes == 0) return;  // elements here are of a copy that was not complete
         // A copy that a crash has interrupted has no `seen` of a history.
         const bool has_seen = had.seen < Copy::no_history;
         lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;
-        if (lost.last_change == 0) return;  // elements here are of a copy that was not complete
         if (page.next.store != had.store) {
             lost.first_change = 1;
         } else if (page.next.copied_at < lost.last_change) {
