@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Goal: every operation is counted in the result and errors are named, for any operation and any
-// answer of a store. Method: operations of unknown types, wild stamps, names of all kinds; a
-// store with a wrong answer for each call.
+// answer of a store. Method: operations of unknown types, wild stamps, names of all kinds, ids and
+// stamps of other authors, batches again in parts; a store with a wrong answer for each call.
 #include <belay/sync/sync_processor.hpp>
 
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "support/catch.hpp"
+#include "support/seeds.hpp"
 #include "support/sync/sync_rig.hpp"
 
 using namespace belay;
@@ -229,4 +232,89 @@ TEST_CASE("a store whose horizon is in the future keeps each change that may bri
     REQUIRE(sums(result, batch.size()) == "1 1 5");
     CHECK(result.failed_operations[0].error == SyncErrc::too_old);
     for (const auto& failed : result.failed_operations) CHECK(failed.retryable);
+}
+
+TEST_CASE("an author whose id or stamp another one has claimed has its edit, or a report of it",
+          "[sync][bad_input]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const bool has_version = GENERATE(false, true);
+    const auto saw = [&](Op op) {
+        if (has_version) op.saw = Stamp{};
+        return op;
+    };
+    const Op author = saw(add("a", "of the author", stamp(5, 1)));
+    Op claims_id = saw(add("a", "of another", stamp(5, 2)));
+    claims_id.id = author.id;
+    const Op claims_stamp = saw(add("b", "of another", stamp(6, 1)));
+    REQUIRE(processor.process_batch("s", Ops{claims_id, claims_stamp}).success);
+
+    const Op of_stamp = saw(add("b", "of the author", stamp(6, 1)));
+    const Op later = saw(add("c", "of the author", stamp(7, 1)));
+    const SyncResult result = processor.process_batch("s", Ops{author, of_stamp, later});
+    CHECK_FALSE(result.success);
+    REQUIRE(result.failed_operations.size() == 1);
+    CHECK(result.failed_operations[0].operation == author);
+    CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
+    CHECK_FALSE(result.failed_operations[0].retryable);
+    REQUIRE(result.conflicts.size() + result.overwrote.size() == 1);
+    if (!result.conflicts.empty()) CHECK(result.conflicts[0].operation == of_stamp);
+    CHECK(state_text(store, "c") == "live 7 of the author");
+    // With an id of its own, the edit takes part as any other.
+    Op again = author;
+    again.id = fresh_id();
+    again.stamp = stamp(8, 1);
+    again.saw.reset();
+    CHECK(sums(processor.process_batch("s", Ops{again}), 1) == "1 0 0");
+    CHECK(state_text(store, "a") == "live 8 of the author");
+}
+
+TEST_CASE("batches that come again in parts and in another order have the same results",
+          "[sync][bad_input][property]") {
+    for_each_seed(
+        [](Seed seed) {
+            Random bits{seed};
+            const auto any = [&](std::uint64_t below) { return uniform_upto(bits, below - 1); };
+            Memory store;
+            auto processor = processor_of(store, LastWriteWins{});
+            Ops all;
+            std::map<std::string, std::vector<Stamp>> versions;
+            for (int i = 0; i < 40; ++i) {
+                const std::string element(1, static_cast<char>('a' + any(4)));
+                const Stamp at = stamp(static_cast<std::int64_t>(1 + any(30)), 1 + any(3),
+                                       static_cast<std::uint32_t>(any(2)));
+                Op op = any(4) == 0 ? removal(element, at) : add(element, std::to_string(i), at);
+                if (any(3) == 0) op = update(element, std::to_string(i), at);
+                auto& seen = versions[element];
+                if (any(2) == 0) op.saw = seen.empty() ? Stamp{} : seen[any(seen.size())];
+                seen.push_back(at);
+                all.push_back(op);
+            }
+            const auto outcomes = [](const SyncResult<Op>& result, const Ops& batch) {
+                std::map<Id, std::size_t> of;  // 0: synced, else the reason of the conflict
+                for (const Op& op : batch) of[op.id] = 0;
+                for (const auto& one : result.conflicts)
+                    of[one.operation.id] = 1 + one.reason.index();
+                for (const auto& one : result.overwrote)
+                    of[one.operation.id] = 10 + one.reason.index();
+                REQUIRE(result.failed_operations.empty());
+                return of;
+            };
+            const auto first = outcomes(processor.process_batch("s", all), all);
+            const auto list = [&] { return *store.changes_since("s", {}, 100); };
+            const auto before = list();
+            for (int round = 0; round < 10; ++round) {
+                Ops part;
+                for (const Op& op : all) {
+                    if (any(2) == 0) part.push_back(op);
+                }
+                for (std::size_t i = part.size(); i > 1; --i) std::swap(part[i - 1], part[any(i)]);
+                for (const auto& [id, outcome] :
+                     outcomes(processor.process_batch("s", part), part)) {
+                    REQUIRE(outcome == first.at(id));
+                }
+                REQUIRE(list() == before);
+            }
+        },
+        histories(50));
 }

@@ -354,6 +354,23 @@ void use(belay_test::ReplicaJournal& log, Store& store) {
 }
 }  // namespace replica_codec_without_decode
 
+// expect-error: the value needs .std::uint64_t content_hash.const value_type&
+namespace replica_of_values_without_a_hash {
+struct Todo {
+    std::string title;
+};
+#if defined(BELAY_CONTROL)
+inline std::uint64_t content_hash(const Todo& todo) { return belay::part::hash_fields(todo.title); }
+#endif
+struct Codec {
+    bool encode(const Todo&, belay::Bytes&) const { return false; }
+    std::optional<Todo> decode(belay::BytesView) const { return std::nullopt; }
+};
+void use(belay_test::ReplicaJournal& log, belay::MemoryStore<Todo>& store) {
+    belay::Replica replica{std::ref(log), std::ref(store), Codec{}};
+}
+}  // namespace replica_of_values_without_a_hash
+
 // expect-error: Replica::for_each: visit must be callable as visit.std::string_view id
 namespace replica_visit_of_strings {
 using Store = belay::MemoryStore<std::string>;

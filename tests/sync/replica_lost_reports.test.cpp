@@ -136,6 +136,72 @@ TEST_CASE("Replica reports the later one of two losses, and the elements of both
     CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
 }
 
+TEST_CASE("Replica reports the changes of the later loss after its copy was interrupted, too",
+          "[sync][replica][regression]") {
+    std::size_t failed = 0;
+    for (std::uint64_t at = 1; at <= 12; ++at) {
+        LossRig rig{OtherStore::copies, "others"};
+        CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+        REQUIRE(rig.device.start());
+        REQUIRE(rig.processor.process_batch("s", Ops{add("c", "1", stamp(3))}).success);
+        CHECK_THROWS(rig.device.replica->sync(rig.server, [](const auto&) { throw 1; }));
+        REQUIRE(rig.device.start());
+        // The device knows two changes of the second store. The power fails in the copy of a third.
+        rig.store = Memory{MemoryStoreOptions{.id = id_of(9)}};
+        rig.device.store.fail_in = at;
+        bool is_done = false;
+        try {
+            const auto report = rig.device.replica->sync(rig.server, [](const auto& r) {
+                if (r.error) throw 1;
+            });
+            is_done = !report.error;
+            if (is_done) CHECK(report.lost->last_change == 2);
+        } catch (int) {
+            ++failed;
+        }
+        rig.device.store.fail_in = 0;
+        if (is_done) continue;
+        REQUIRE(rig.device.start());
+        const auto report = rig.device.replica->sync(rig.server);
+        INFO("call " << at);
+        CHECK_FALSE(report.error);
+        REQUIRE(report.lost);
+        CHECK(report.lost->first_change == 1);
+        CHECK(report.lost->last_change == 2);
+        CHECK(report.lost->elements != 0);
+        CHECK(rig.device.view().empty());
+        CHECK_FALSE(rig.device.replica->sync(rig.server).lost);
+    }
+    CHECK(failed > 2);
+}
+
+TEST_CASE("Replica reports no range of numbers if it has only a part of a later copy",
+          "[sync][replica][regression]") {
+    WallTime time{1h};
+    Memory store{MemoryStoreOptions{.tombstones_kept = 1s, .id = id_of(7)}};
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    LossyServer<decltype(processor)> server{processor, 2};
+    Device<> device{1, SharedWall{&time}, {.other_store = OtherStore::copies}};
+    REQUIRE_FALSE(device.replica->sync(server).error);  // of an empty store
+    for (const char* const element : {"a", "b", "c", "d", "e"}) {
+        REQUIRE(processor.process_batch("s", Ops{add(element, "1", stamp(1))}).success);
+    }
+    REQUIRE(processor.process_batch("s", Ops{removal("e", stamp(2))}).success);
+    REQUIRE_FALSE(store.expire(time));  // forgets the removal, so that a copy begins
+    server.lose_in = 3;                 // the question for the second page
+    REQUIRE(device.replica->sync(server).error == SyncErrc::unanswered);
+    REQUIRE(device.view().size() == 2);
+    store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    const auto report = device.replica->sync(server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.lost);
+    CHECK(report.lost->first_change == 0);
+    CHECK(report.lost->last_change == 0);
+    CHECK(report.lost->elements == 2);
+    CHECK(device.view().empty());
+}
+
 TEST_CASE("Replica reports the loss of a store in whose copy its own was empty",
           "[sync][replica][regression]") {
     LossRig rig{OtherStore::copies, "others"};

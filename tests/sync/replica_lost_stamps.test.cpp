@@ -136,3 +136,35 @@ TEST_CASE("Replica gives no edit the stamp of one that was put above a lost vers
     CHECK(first < second);
     CHECK(second < refused_stamp());
 }
+
+TEST_CASE("a stamp above many rejected edits of an element reads each of them a few times",
+          "[sync][replica]") {
+    struct Rejected {
+        Op operation;
+        detail::EditState state = detail::EditState::rejected;
+        std::uint64_t before = 0;
+    };
+    struct Edits {
+        [[nodiscard]] const Edits& all() const noexcept { return *this; }
+        [[nodiscard]] const Rejected& at(std::uint64_t number) const {
+            ++reads;
+            return edits[number - 1];
+        }
+        std::vector<Rejected> edits{};
+        mutable std::size_t reads = 0;
+    };
+    constexpr std::uint64_t count = 1000;
+    Edits edits;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        edits.edits.push_back({update("a", "x", {WallTime{Duration{i + 10}}, 0, id_of(1)}),
+                               detail::EditState::rejected, i});
+    }
+    CHECK(detail::last_rejected(edits, &count, Stamp{}) == Stamp{});  // each has its own time
+    CHECK(edits.reads <= 3 * count);
+    // Two of one time: a later edit may get the stamp of the second one.
+    edits.edits[500].operation.stamp.wall = edits.edits[499].operation.stamp.wall;
+    edits.edits[500].operation.stamp.counter = 1;
+    CHECK(detail::last_rejected(edits, &count, Stamp{}) == edits.edits[500].operation.stamp);
+    edits.edits[700].operation.saw = edits.edits[700].operation.stamp;
+    CHECK(detail::last_rejected(edits, &count, Stamp{}) == edits.edits[700].operation.stamp);
+}

@@ -87,6 +87,27 @@ struct StopsCopies : RightServer {
         return page;
     }
 };
+struct TakesAnyCursor : RightServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        part::StoreCursor own = RightServer::changes({})->next;
+        if (since.store == no_id || since.changes <= own.seen) own = since;
+        return RightServer::changes(own);
+    }
+};
+struct TakesOtherStores : RightServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        part::StoreCursor own = since;
+        if (since.store != no_id) own.store = RightServer::changes({})->next.store;
+        return RightServer::changes(own);
+    }
+};
+struct HidesOtherHistory : RightServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        auto page = RightServer::changes(since);
+        page->other_history = false;
+        return page;
+    }
+};
 struct FailsToAnswer : RightServer {
     Result<ServedPage> changes(const part::StoreCursor&) { return SyncErrc::unanswered; }
 };
@@ -215,6 +236,9 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
     CHECK(rule_broken_by<NeverEnds>() == Rule::ends_its_pages);
     CHECK(rule_broken_by<RepeatsItself>() == Rule::lists_only_changes);
     CHECK(rule_broken_by<StopsCopies>().has_value());
+    CHECK(rule_broken_by<TakesAnyCursor>() == Rule::copies_for_other_cursors);
+    CHECK(rule_broken_by<TakesOtherStores>() == Rule::copies_for_other_cursors);
+    CHECK(rule_broken_by<HidesOtherHistory>() == Rule::copies_for_other_cursors);
     CHECK(rule_broken_by<FailsToAnswer>() == Rule::takes_what_it_should);
     CHECK(rule_broken_by<FailsPagesOfUnwritable>() == Rule::answers_about_unwritable_values);
     CHECK(rule_broken_by<LeavesOutUnwritable>() == Rule::answers_about_unwritable_values);
@@ -227,8 +251,7 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
 
 TEST_CASE("every check::SyncServerRule has its own sentence", "[sync][sync_server_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::SyncServerRule::answers_about_unwritable_values);
-         ++i) {
+    for (int i = 0; i <= static_cast<int>(check::SyncServerRule::copies_for_other_cursors); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::SyncServerRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::SyncServerRule>(99))} == "unknown");

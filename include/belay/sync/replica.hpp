@@ -35,6 +35,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+namespace detail {
+
+/// False only for a codec whose values have no content_hash. Otherwise the compiler would list each
+/// part of a Replica that needs one, after the sentence of the store.
+template <class Codec>
+concept ValuesHaveContentHash =
+    !requires { typename DecodedBy<Codec>; } || ContentHashable<DecodedBy<Codec>>;
+
+}  // namespace detail
+
 /// Edits the elements of one session on a device that may be offline.
 ///
 ///     Replica replica{std::ref(*journal), std::ref(copy), NoteCodec{}};
@@ -56,6 +66,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: one thread at a time.
 /// Allocates:     yes.
 template <class Codec, class Log, class Store, WallClockLike WallClock = SystemClock>
+    requires detail::ValuesHaveContentHash<Codec>
 class Replica {
     using TheLog = detail::Unwrapped<Log>;
     using TheStore = detail::Unwrapped<Store>;
@@ -361,7 +372,7 @@ public:
     [[nodiscard]] std::error_code drop(const Id& edit) {
         for (auto at = edits_.all().begin(); at != edits_.all().end(); ++at) {
             if (!at->second.has_id(edit) || !at->second.is_kept()) continue;
-            if (const std::error_code error = note_dropped(at->second.operation)) return error;
+            if (const std::error_code error = note_dropped(at->second)) return error;
             const auto before = std::exchange(at->second.state, detail::EditState::dropped);
             if (const std::error_code error = edits_.write(log(), at->second)) {
                 at->second.state = before;
@@ -398,15 +409,17 @@ private:
 
     /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have
     /// lost it, so edits of other devices may name it.
-    [[nodiscard]] std::error_code note_dropped(const operation_type& operation) {
-        const std::string_view element = operation.element();
+    [[nodiscard]] std::error_code note_dropped(const Edit& edit) {
+        if (edit.operation.kind() == OperationKind::interaction) return {};
+        const std::string_view element = edit.operation.element();
         Copy copy{store(), options_.session, bits_};
         const Result<Stamp> lost = copy.lost_version(element);
         if (!lost) return lost.error();
         const Result<Stamp> other = latest_of(element, *lost);
         if (!other) return other.error();
-        if (!detail::may_be_lifted(edits_, edits_.last_of(element), operation, *other)) return {};
-        return copy.note_lost({std::string{element}, operation.stamp, std::nullopt});
+        const detail::LiftedStamps lifted{edits_, edits_.last_of(element), *other};
+        if (!lifted.has(edit)) return {};
+        return copy.note_lost({std::string{element}, edit.operation.stamp, std::nullopt});
     }
     /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
     [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {

@@ -33,7 +33,8 @@ enum class SyncServerRule : std::uint8_t {
     lists_only_changes,
     ends_its_pages,
     copies_for_new_readers,
-    answers_about_unwritable_values
+    answers_about_unwritable_values,
+    copies_for_other_cursors
 };
 
 /// Returns the rule as a sentence.
@@ -47,7 +48,8 @@ enum class SyncServerRule : std::uint8_t {
         "changes lists nothing to a reader that has everything, unless it sends a copy",
         "changes ends: each page moves the cursor, and one of them is the last",
         "a new reader gets a copy of what the others have",
-        "a value without a written form is listed alone, with an error, and an edit replaces it"};
+        "a value without a written form is listed alone, with an error, and an edit replaces it",
+        "a reader whose cursor is of another store, or ahead, gets a copy and the reason for it"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -120,6 +122,7 @@ public:
             Reader fresh;
             read(fresh, Rule::copies_for_new_readers);
             expect(fresh.has == follower_.has && fresh.copied_once, Rule::copies_for_new_readers);
+            meet_other_cursors();
         }
     }
     /// Meets a value that no answer can carry: the readers get all other changes, an author who has
@@ -256,6 +259,23 @@ private:
         }
         expect(fresh.has == follower_.has && fresh.unreadable == follower_.unreadable, rule);
         if (!broken_) read(follower_, Rule::lists_only_changes);
+    }
+    /// Asks with the cursor of another store, and with one of changes that the server has lost. A
+    /// server without a list of changes has no cursor, and one without epochs need not say why it
+    /// sends a copy.
+    void meet_other_cursors() {
+        const part::StoreCursor own = follower_.cursor;
+        if (own.store == no_id) return;
+        part::StoreCursor other = own;
+        other.store = make_id(bits_);
+        part::StoreCursor ahead = own;
+        ahead.changes += 1'000'000;
+        ahead.seen = ahead.changes;
+        for (const part::StoreCursor& cursor : {other, ahead}) {
+            const auto page = server_.changes(cursor);
+            expect(page && page->begins_copy && (own.epoch == 0 || page->other_history),
+                   Rule::copies_for_other_cursors);
+        }
     }
     /// Reads to the end of the changes.
     void read(Reader& reader, Rule rule) {

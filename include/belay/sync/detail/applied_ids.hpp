@@ -41,25 +41,25 @@ public:
     /// Adds an id. If the id is already present, its old mark is kept.   Pre: prepare() was called.
     void insert(const Id& id, const part::AppliedMark& mark) noexcept {
         if (most_ == 0) return;
-        const std::uint32_t tag = tag_of(id);
-        if (number_of(id, tag) != 0) return;
-        std::size_t at = ring_.size();
-        if (at < most_) {
+        const bool is_full = ring_.size() == most_;
+        const std::size_t at = is_full ? oldest_ : ring_.size();
+        const TagIndex::Place place{tag_of(id), static_cast<std::uint32_t>(at + 1)};
+        if (!index_.insert_new(place, Is{*this, id})) return;
+        if (!is_full) {
             ring_.push_back({id, mark.hash});
             decisions_.push_back(mark.decision);
-        } else {
-            at = oldest_;
-            index_.erase({tag_of(ring_[at].id), static_cast<std::uint32_t>(at + 1)});
-            ring_[at] = {id, mark.hash};
-            decisions_[at] = mark.decision;
-            oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
-            // Prefetches the entry of the id that is removed next.
-            index_.fetch(tag_of(ring_[oldest_].id));
+            return;
         }
-        index_.insert({tag, static_cast<std::uint32_t>(at + 1)});
+        // After the new one, so that one search finds the place of that. Both have one number.
+        index_.erase({tag_of(ring_[at].id), place.at});
+        ring_[at] = {id, mark.hash};
+        decisions_[at] = mark.decision;
+        oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
+        // Prefetches the entry of an id that is removed soon.
+        index_.fetch(tag_of(ring_[oldest_ + ahead < most_ ? oldest_ + ahead : 0].id));
     }
     [[nodiscard]] std::optional<part::AppliedMark> find(const Id& id) const noexcept {
-        const std::uint32_t at = number_of(id, tag_of(id));
+        const std::uint32_t at = index_.find(tag_of(id), Is{*this, id});
         if (at == 0) return std::nullopt;
         return part::AppliedMark{ring_[at - 1].hash, decisions_[at - 1]};
     }
@@ -72,14 +72,21 @@ private:
         Id id;
         std::uint64_t hash;
     };
+    /// Returns whether a number is that of an id.
+    struct Is {
+        const AppliedIds& ids;
+        const Id& id;
+        [[nodiscard]] bool operator()(std::uint32_t at) const noexcept {
+            return ids.ring_[at - 1].id == id;
+        }
+    };
+    // The time of some operations covers one access to memory.
+    static constexpr std::size_t ahead = 4;
 
     [[nodiscard]] static std::uint32_t tag_of(const Id& id) noexcept {
         const std::uint64_t low = load_le<std::uint64_t>(id.data());
         const std::uint64_t high = load_le<std::uint64_t>(id.data() + 8);
         return static_cast<std::uint32_t>(mix64(low ^ (high * 0x9E3779B97F4A7C15U)));
-    }
-    [[nodiscard]] std::uint32_t number_of(const Id& id, std::uint32_t tag) const noexcept {
-        return index_.find(tag, [&](std::uint32_t at) { return ring_[at - 1].id == id; });
     }
 
     std::size_t most_;

@@ -486,6 +486,16 @@ private:
     Bytes scratch_{};
 };
 
+/// Calls `visit(edit)` for each edit of an element, from its last_of(), the last one first.
+template <class Edits, class Visit>
+void for_each_of_element(const Edits& edits, const std::uint64_t* last, Visit visit) {
+    for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
+        const auto& edit = edits.all().at(at);
+        visit(edit);
+        at = edit.before;
+    }
+}
+
 /// Returns the stamp of the last edit that is not rejected, from its element's last_of(). That edit
 /// may not be shown, and be sent again to a restored server. Stamp{} if there is none.
 template <class Edits>
@@ -499,36 +509,50 @@ template <class Edits>
     return {};
 }
 
-/// Returns whether the stamp of an edit may be the next one above another one, so that a later edit
-/// may get it again. It is then no later in time than the version that its author saw, another edit
-/// of the element, or `other`: its latest lost or unreadable version.
-template <class Edits>
-[[nodiscard]] bool may_be_lifted(const Edits& edits, const std::uint64_t* last,
-                                 const typename Edits::Op& operation, const Stamp& other) {
-    if (operation.kind() == OperationKind::interaction) return false;
-    const WallTime wall = operation.stamp.wall;
-    if ((operation.saw && wall <= operation.saw->wall) || wall <= other.wall) return true;
-    for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
-        const auto& edit = edits.all().at(at);
-        if (edit.operation.id != operation.id && edit.operation.stamp.wall == wall) return true;
-        at = edit.before;
+/// Finds the edits of an element whose stamps may be the next ones above other stamps, so that a
+/// later edit may get them again. Such a stamp is no later in time than the version that its author
+/// saw, another edit of the element, or `other`: its latest lost or unreadable version.
+class LiftedStamps {
+public:
+    /// `last` is the last_of() of the element.   Complexity: linear in the edits of the element.
+    template <class Edits>
+    LiftedStamps(const Edits& edits, const std::uint64_t* last, const Stamp& other)
+        : other_{other.wall} {
+        for_each_of_element(edits, last, [&](const auto& edit) { ++edits_at_[time_of(edit)]; });
     }
-    return false;
-}
+    /// Pre: the edit is one of the element.
+    template <class Edit>
+    [[nodiscard]] bool has(const Edit& edit) const {
+        const WallTime wall = edit.operation.stamp.wall;
+        const auto& saw = edit.operation.saw;
+        return (saw && wall <= saw->wall) || wall <= other_ || edits_at_.at(time_of(edit)) > 1;
+    }
+
+private:
+    template <class Edit>
+    [[nodiscard]] static WallTime::rep time_of(const Edit& edit) noexcept {
+        return edit.operation.stamp.wall.time_since_epoch().count();
+    }
+
+    WallTime other_;
+    std::unordered_map<WallTime::rep, std::size_t> edits_at_{};
+};
 /// Returns the latest such stamp of the rejected edits of an element, from its last_of().
 /// Stamp{} if there is none.
 template <class Edits>
 [[nodiscard]] Stamp last_rejected(const Edits& edits, const std::uint64_t* last,
                                   const Stamp& other) {
+    const auto is_rejected = [](const auto& edit) { return edit.state == EditState::rejected; };
+    bool any = false;
+    for_each_of_element(edits, last, [&](const auto& edit) { any = any || is_rejected(edit); });
     Stamp latest;
-    for (std::uint64_t at = last != nullptr ? *last : 0; at != 0;) {
-        const auto& edit = edits.all().at(at);
-        if (edit.state == EditState::rejected && latest < edit.operation.stamp &&
-            may_be_lifted(edits, last, edit.operation, other)) {
+    if (!any) return latest;
+    const LiftedStamps lifted{edits, last, other};
+    for_each_of_element(edits, last, [&](const auto& edit) {
+        if (is_rejected(edit) && lifted.has(edit)) {
             latest = std::max(latest, edit.operation.stamp);
         }
-        at = edit.before;
-    }
+    });
     return latest;
 }
 

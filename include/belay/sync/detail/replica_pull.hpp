@@ -12,6 +12,7 @@
 #include <span>           // std::span
 #include <string>         // std::string
 #include <system_error>   // std::error_code
+#include <type_traits>    // std::remove_reference_t
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::exchange, std::move
 #include <vector>         // std::vector
@@ -183,20 +184,25 @@ private:
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
         // Also if a second copy of this sync follows that of another store.
+        using Lost = std::remove_reference_t<decltype(*report.lost)>;
         const bool is_other =
             position_.has_lost || (position_.had.store != no_id &&
                                    (page.other_history || page.next.store != position_.had.store ||
                                     page.next.copied_at < position_.had.changes));
         if (is_other && !position_.has_lost) {
-            // One that is there already was not reported before. It is this one if only the end of
-            // its copy is not here, and an earlier one else.
-            const bool is_counted =
-                report.lost && replaced_.has_loss() && position_.had.seen == Copy::no_history;
+            // One that is there already was not reported before. It is this one if it is of the
+            // same cursor, and only the end of its copy is not here. Else it is an earlier one.
+            Lost range;
+            note_range(page, range);
+            const bool is_counted = report.lost && replaced_.has_loss() &&
+                                    position_.had.seen == Copy::no_history &&
+                                    report.lost->last_change == range.last_change;
             if (!report.lost) report.lost.emplace();
             if (is_counted) {
                 position_.counted = report.lost->elements;
             } else {
-                note_range(page, *report.lost);
+                report.lost->first_change = range.first_change;
+                report.lost->last_change = range.last_change;
             }
         }
         if (is_other && context_.options.other_store == OtherStore::stops) {
@@ -219,11 +225,11 @@ private:
     template <class Lost>
     void note_range(const Page& page, Lost& lost) const noexcept {
         const part::StoreCursor& had = position_.had;
-        lost.first_change = 0;
+        lost.first_change = lost.last_change = 0;
+        if (had.changes == 0) return;  // elements here are of a copy that was not complete
         // A copy that a crash has interrupted has no `seen` of a history.
         const bool has_seen = had.seen < Copy::no_history;
         lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;
-        if (lost.last_change == 0) return;  // elements here are of a copy that was not complete
         if (page.next.store != had.store) {
             lost.first_change = 1;
         } else if (page.next.copied_at < lost.last_change) {

@@ -30,19 +30,27 @@ public:
     /// is none.
     template <class IsIt>
     [[nodiscard]] std::uint32_t find(std::uint32_t tag, IsIt is_it) const noexcept {
-        if (places_.empty()) return 0;
-        std::size_t place = tag & mask();
-        while (places_[place].at != 0 && (places_[place].tag != tag || !is_it(places_[place].at))) {
-            place = next(place);
-        }
-        return places_[place].at;
+        return places_.empty() ? 0 : places_[place_of(tag, is_it)].at;
     }
     /// Pre: prepare() was called; the number is not here.
-    void insert(const Place& entry) noexcept { places_[free_for(entry.tag)] = entry; }
+    void insert(const Place& entry) noexcept {
+        static_cast<void>(insert_new(entry, [](std::uint32_t) { return false; }));
+    }
+    /// Inserts an entry, unless there is one with its tag for which `is_it(number)` returns true.
+    ///
+    /// Pre:     prepare() was called.
+    /// Returns: whether it was inserted.
+    template <class IsIt>
+    [[nodiscard]] bool insert_new(const Place& entry, IsIt is_it) noexcept {
+        Place& place = places_[place_of(entry.tag, is_it)];
+        if (place.at != 0) return false;
+        place = entry;
+        return true;
+    }
     /// Pre: the number is here, with this tag.
     void erase(const Place& entry) noexcept {
         std::size_t hole = entry.tag & mask();
-        while (places_[hole].at != entry.at) hole = next(hole);
+        while (places_[hole].at != entry.at || places_[hole].tag != entry.tag) hole = next(hole);
         // Moves the following entries back, unless an entry would be in front of its home.
         for (std::size_t i = next(hole); places_[i].at != 0; i = next(i)) {
             const std::size_t home = places_[i].tag & mask();
@@ -63,9 +71,13 @@ private:
     [[nodiscard]] std::size_t next(std::size_t place) const noexcept {
         return (place + 1) & mask();
     }
-    [[nodiscard]] std::size_t free_for(std::uint32_t tag) const noexcept {
+    /// Returns the place of such a number; the first empty one after its home if there is none.
+    template <class IsIt>
+    [[nodiscard]] std::size_t place_of(std::uint32_t tag, IsIt is_it) const noexcept {
         std::size_t place = tag & mask();
-        while (places_[place].at != 0) place = next(place);
+        while (places_[place].at != 0 && (places_[place].tag != tag || !is_it(places_[place].at))) {
+            place = next(place);
+        }
         return place;
     }
     void grow() {
