@@ -26,14 +26,14 @@ namespace belay { inline namespace BELAY_ABI {
 template <class Returned>
 struct Answer {
     /// The value that the call returned, if it returned.
-    std::optional<Returned> returned;
+    std::optional<Returned> returned{};
 #if defined(__cpp_exceptions)
     /// The exception that it threw instead.
     std::exception_ptr thrown{};
 #endif
     /// Why it failed; empty if it worked. A layer may change it. The caller then gets a success, if
     /// there is a value for one, or a failure.
-    std::optional<Failure> failure;
+    std::optional<Failure> failure{};
     /// The error, if the call left none of its own.
     std::error_code why = make_error_code(CallErrc::call_failed);
     /// Whether no call was made at all, so that the answer means nothing for the peer.
