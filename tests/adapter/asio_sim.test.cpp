@@ -407,9 +407,8 @@ TEST_CASE("A socket of a world repeats its request if the acceptance is lost",
     SECTION("a process still holds the connection that is gone: there is another one") {
         SimNet::tcp::socket guest{p.server()};
         SimNet::tcp::socket next{p.server()};
-        acceptor.async_accept(guest, [&](SocketError) {
-            acceptor.async_accept(next, [](SocketError) {});
-        });
+        acceptor.async_accept(
+            guest, [&](SocketError) { acceptor.async_accept(next, [](SocketError) {}); });
         p.world.after(300ms, [&] {
             p.world.network().partition_one_way(p.there, p.here);
             p.world.network().half_open(p.there, p.here);

@@ -802,6 +802,31 @@ TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_
     CHECK(ended.problem.find("a job has ended without a result") == 0);
 }
 
+namespace {
+
+std::uint64_t failed_of_framework = 0;
+
+}  // namespace
+
+TEST_CASE("An assertion of the test framework that fails in a job is reported",
+          "[adapter][libc_sim][unit]") {
+    const belay::sim::ExploreOptions options{
+        .seeds = 20,
+        .jobs = 2,
+        .recheck_percent = 0,
+        .failed_assertions = [] { return failed_of_framework; },
+        .print = false,
+        .environment = false};
+    const belay::sim::Report report = belay::sim::explore(options, [](World& world) {
+        Programs::run_in(world, "host", [] { sleep(1); });
+        world.run_for(2s);
+        if (world.choose("one in", 5) == 0) ++failed_of_framework;
+        return true;
+    });
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "an assertion of the test framework failed");
+}
+
 TEST_CASE("A failure in a job keeps its seed, its property and its reason",
           "[adapter][libc_sim][regression]") {
     belay::sim::ExploreOptions options{
@@ -1508,23 +1533,23 @@ std::string wait_with_masks() {
     epoll_event event{.events = EPOLLIN, .data = {}};
     REQUIRE(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event) == 0);
     using Wait = std::function<int(const timespec&, const sigset_t*)>;
-    const Wait waits[] = {
-        [&](const timespec& limit, const sigset_t* mask) {
-            pollfd entry{ends[0], POLLIN, 0};
-            return ppoll(&entry, 1, &limit, mask);
-        },
-        [&](const timespec& limit, const sigset_t* mask) {
-            fd_set reads;
-            FD_ZERO(&reads);
-            FD_SET(ends[0], &reads);
-            return pselect(ends[0] + 1, &reads, nullptr, nullptr, &limit, mask);
-        },
-        [&](const timespec& limit, const sigset_t* mask) {
-            return epoll_pwait(epoll, &event, 1, static_cast<int>(limit.tv_nsec / 1'000'000), mask);
-        },
-        [&](const timespec& limit, const sigset_t* mask) {
-            return epoll_pwait2(epoll, &event, 1, &limit, mask);
-        }};
+    const Wait waits[] = {[&](const timespec& limit, const sigset_t* mask) {
+                              pollfd entry{ends[0], POLLIN, 0};
+                              return ppoll(&entry, 1, &limit, mask);
+                          },
+                          [&](const timespec& limit, const sigset_t* mask) {
+                              fd_set reads;
+                              FD_ZERO(&reads);
+                              FD_SET(ends[0], &reads);
+                              return pselect(ends[0] + 1, &reads, nullptr, nullptr, &limit, mask);
+                          },
+                          [&](const timespec& limit, const sigset_t* mask) {
+                              return epoll_pwait(epoll, &event, 1,
+                                                 static_cast<int>(limit.tv_nsec / 1'000'000), mask);
+                          },
+                          [&](const timespec& limit, const sigset_t* mask) {
+                              return epoll_pwait2(epoll, &event, 1, &limit, mask);
+                          }};
     const timespec at_once{};
     const timespec soon{.tv_sec = 0, .tv_nsec = 20'000'000};
     for (const Wait& wait : waits) {

@@ -183,6 +183,34 @@ TEST_CASE("explore gives the same report for any number of jobs", "[sim][explore
     CHECK(sim::explore(options, meter_body(MeterBug::none)).seeds_run == 60);
 }
 
+namespace {
+
+std::uint64_t failed_of_framework = 0;
+
+}  // namespace
+
+TEST_CASE("explore reports a seed in which an assertion of the test framework failed",
+          "[sim][explore][unit]") {
+    failed_of_framework = 0;
+    const auto body = [](sim::World& w) {
+        const sim::Host& host = w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+        w.run_for(2s);
+        if (host.starts() == 1) return true;
+        ++failed_of_framework;  // as CHECK does, which goes on
+        return true;
+    };
+    auto options = quiet(100);
+    options.scenario = {.kills = 1, .within = 1s};
+    CHECK(sim::explore(options, body));
+    options.failed_assertions = [] { return failed_of_framework; };
+    const sim::Report report = sim::explore(options, body);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "an assertion of the test framework failed");
+    CHECK(report.failing->smallest.size() == 1);
+    options.jobs = 2;
+    CHECK(sim::explore(options, body).problem.find("needs jobs = 1") != std::string::npos);
+}
+
 TEST_CASE("explore fails without a seed or an event", "[sim][explore][unit]") {
     const auto runs = [](sim::World& w) {
         w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });

@@ -13,6 +13,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
+namespace detail {
+using CountFailures = std::uint64_t (*)();
+}  // namespace detail
+
 /// The options of an exploration.
 struct ExploreOptions {
     /// The seeds are 1 to `seeds`. An exploration of zero seeds fails.
@@ -39,6 +43,9 @@ struct ExploreOptions {
     Duration time_max = std::chrono::hours{24 * 7};
     /// How many worlds the search for a smaller scenario may take; 0: no search.
     std::uint32_t shrink_worlds_max = 60;
+    /// Returns how many assertions of the test framework have failed so far. A world in which the
+    /// number rises fails. Not for more than one thread; null: assertions are not looked at.
+    detail::CountFailures failed_assertions = nullptr;
     /// How many lines of the history a report has.
     std::uint32_t diagram_lines = 40;
     /// Prints the report of a failure to stderr.

@@ -430,7 +430,7 @@ private:
             forget_if_over(1 - side);
         }
         if (e.is_stream) return arrive_at_stream(side, std::move(s));
-        // What has arrived before can still be read, as on Linux.
+        // The process can still read the segments before it, as on Linux.
         if (s.kind == SegmentKind::reset && std::exchange(e.ended, true)) return;
         // A segment that is read at once need not be buffered first.
         const bool at_once = e.can_read() && e.inbox.empty();

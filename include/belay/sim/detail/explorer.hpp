@@ -61,6 +61,11 @@ public:
             if (n != 0) options_.diagram_lines = whole_history;  // all that is recorded
         });
         if (options_.jobs == 0) options_.jobs = 1;
+        if (options_.failed_assertions != nullptr && options_.jobs > 1 && run_jobs == nullptr) {
+            report_.problem =
+                "ExploreOptions::failed_assertions needs jobs = 1: a count does not name the "
+                "thread whose assertion failed";
+        }
         report_.seeds_wanted = options_.seed ? 1 : options_.seeds;
     }
     [[nodiscard]] std::uint32_t jobs() const noexcept { return options_.jobs; }
@@ -114,6 +119,7 @@ private:
         World world{seed, std::move(o)};
         Outcome out;
         bool well = false;
+        const std::uint64_t failed_before = failed_assertions();
 #if defined(__cpp_exceptions)
         try {
             well = body(world);
@@ -129,6 +135,9 @@ private:
             out.property = v->property;
             out.details = (v->details.empty() ? "it is false" : v->details) + " (at " +
                           Diagram::seconds(v->at) + ")";
+        } else if (out.property.empty() && failed_assertions() != failed_before) {
+            out.property = "an assertion of the test framework failed";
+            out.details = "the output of the test has its text";
         } else if (out.property.empty() && !well) {
             out.property = "the body returned false";
             out.details = "call World::require or World::eventually in the body, with a name";
@@ -147,6 +156,9 @@ private:
             out.hosts = world.host_names();
         }
         return out;
+    }
+    [[nodiscard]] std::uint64_t failed_assertions() const {
+        return options_.failed_assertions != nullptr ? options_.failed_assertions() : 0;
     }
     [[nodiscard]] bool runs_twice(Seed seed) const noexcept {
         if (options_.recheck_percent == 0) return false;

@@ -295,9 +295,7 @@ private:
     }
     [[nodiscard]] const End& end() const noexcept { return channel_->end(side_); }
     /// Returns whether nothing more will arrive.   Pre: connected.
-    [[nodiscard]] bool is_over() const noexcept {
-        return ended_ || reads_ended_ || end().fin_seen;
-    }
+    [[nodiscard]] bool is_over() const noexcept { return ended_ || reads_ended_ || end().fin_seen; }
     /// Returns whether the end is that of this socket, and not of a later one in its place.
     [[nodiscard]] bool owns_end() const noexcept { return end().socket == this; }
 
