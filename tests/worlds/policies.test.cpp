@@ -76,8 +76,8 @@ policies::AnyPolicy ask_policy(std::size_t kind, AskBreaker& breaker) {
 policies::AnyPolicy line_policy(std::size_t kind) {
     switch (kind) {
         case 0:
-            return policies::AnyPolicy{
-                Policy{Backoff{NoJitter{}, Cap{400ms}, 400ms}, ResetWhenStable{1s}, MaxAttempts{2}}};
+            return policies::AnyPolicy{Policy{Backoff{NoJitter{}, Cap{400ms}, 400ms},
+                                              ResetWhenStable{1s}, MaxAttempts{2}}};
         case 1:
             return policies::AnyPolicy{Policy{Backoff{EqualJitter{}, Cap{1s}, 200ms},
                                               ResetWhenStable{2s}, AttemptTimeout{500ms}}};
@@ -341,10 +341,9 @@ bool replaced_policies(sim::World& world) {
     world.host("server", [](sim::Host& h) { return std::make_unique<AnswerServer>(h); });
     sim::Host& client = world.host(
         "client", [&run](sim::Host& h) { return std::make_unique<PolicyClient>(h, run); });
-    for (const char* const mark :
-         {"replaced while a call waits", "replaced while the line waits",
-          "a call with a former policy", "a line with a former policy", "a call gave up",
-          "the line gave up", "a call is cancelled"}) {
+    for (const char* const mark : {"replaced while a call waits", "replaced while the line waits",
+                                   "a call with a former policy", "a line with a former policy",
+                                   "a call gave up", "the line gave up", "a call is cancelled"}) {
         world.reachable(mark);
     }
     world.always("a run keeps its policy", [&run] { return run.wrong_run; });
