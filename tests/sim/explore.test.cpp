@@ -262,6 +262,53 @@ TEST_CASE("explore fails if faults were drawn and none began", "[sim][explore][u
     CHECK(sim::explore(without, body(false)));
 }
 
+TEST_CASE("explore reports that the work of its worlds ended before their faults began",
+          "[sim][explore][unit]") {
+    struct Writer {  // writes for a time
+        Writer(sim::Host& h, Duration lasts) : host{h}, until{belay::after(h.now(), lasts)} {
+            host.after(1ms, [] {});
+            write();
+        }
+        void write() {
+            static_cast<void>(host.disk().open("file", OpenMode::replace));
+            if (host.now() < until) host.after(10ms, [this] { write(); });
+        }
+        sim::Host& host;
+        Instant until;
+    };
+    const auto body = [](Duration lasts) {
+        return [lasts](sim::World& w) {
+            w.host("writer", [lasts](sim::Host& h) { return std::make_unique<Writer>(h, lasts); });
+            w.host("other");
+            w.run_for(2s);
+            w.heal();
+            w.run_for(1s);
+            return true;
+        };
+    };
+    auto options = quiet(50);
+    options.scenario = {.kills = 0, .pauses = 0, .cuts = 0, .within = 2s};
+    const sim::Report idle = sim::explore(options, body(0ms));
+    CHECK(idle);
+    CHECK(idle.worlds_idle > 25);
+    CHECK(idle.warning().find("In " + std::to_string(idle.worlds_idle) + " of 50 worlds") == 0);
+    CHECK(idle.text().find(idle.warning()) != std::string::npos);
+    const sim::Report busy = sim::explore(options, body(3s));
+    CHECK(busy.worlds_idle == 0);
+    CHECK(busy.warning().empty());
+    // A fault that begins at a message finds a program that works.
+    options.scenario = {.kills = 0,
+                        .pauses = 0,
+                        .partitions = 0,
+                        .latencies = 0,
+                        .refusals = 0,
+                        .drops = 0,
+                        .half_opens = 0,
+                        .cuts = 1,
+                        .number_max = 1};
+    CHECK(sim::explore(options, meter_body(MeterBug::none)).worlds_idle == 0);
+}
+
 TEST_CASE("explore ended by its budget passes only with enough seeds", "[sim][explore][unit]") {
     struct Spending {  // a body that spends the budget at its third seed
         bool operator()(sim::World& w) {

@@ -78,6 +78,9 @@ struct Report {
     std::uint64_t worlds = 0;  ///< all worlds that ran, to compare and to shrink included
     std::uint64_t events = 0;  ///< in the worlds of the seeds
     std::uint64_t faults = 0;  ///< faults that began in them
+    /// Worlds in which no message was sent, and no operation of a disk made, between the first
+    /// fault and World::heal: the program had nothing to do.
+    std::uint64_t worlds_idle = 0;
     bool out_of_budget = false;
     std::map<std::string, std::uint64_t, std::less<>> marks;  ///< in how many worlds reached
     std::optional<Failing> failing;
@@ -93,6 +96,13 @@ struct Report {
         if (out_of_budget) out += ", ended by the budget";
         return problem.empty() ? out : problem + " (" + out + ")";
     }
+    /// Returns a sentence if the faults met an idle program in most worlds; otherwise nothing.
+    [[nodiscard]] std::string warning() const {
+        if (worlds_idle <= seeds_run / 2) return {};
+        return "In " + std::to_string(worlds_idle) + " of " + std::to_string(seeds_run) +
+               " worlds, the program sent and stored nothing after the first fault: give it work "
+               "for as long as faults happen (ScenarioOptions::within)";
+    }
     /// Returns all of it: the summary; of a failure the seed, the hash, the smallest scenario as
     /// C++ and the end of the history.
     [[nodiscard]] std::string text() const {
@@ -100,6 +110,7 @@ struct Report {
         for (const auto& [name, count] : marks) {
             out += "  " + name + ": reached in " + std::to_string(count) + " worlds\n";
         }
+        if (const std::string idle = warning(); !idle.empty()) out += idle + '\n';
         if (!failing) return out;
         const Failing& f = *failing;
         const std::string seed = std::to_string(f.seed.value);

@@ -59,6 +59,7 @@ public:
             return SendResult::busy;
         }
         note(Mark::send, side, std::uint64_t{belay::part::crc32c(message)} << 32 | message.size());
+        ++fabric_->sends;
         if (cut_) return SendResult::sent;
         out.unread_bytes += cost;
         push(side, SegmentKind::data, message);

@@ -31,6 +31,7 @@ struct Outcome {
     std::uint64_t hash = 0;
     std::uint64_t events = 0;
     std::uint64_t faults = 0;
+    bool was_idle = false;  // when its faults began
     Scenario scenario;
     std::map<std::string, bool, std::less<>> marks;
     std::vector<Record> records;
@@ -80,7 +81,7 @@ public:
                 judge();
             }
         }
-        if (!report_.problem.empty() && options_.print) {
+        if (options_.print && !(report_.problem.empty() && report_.warning().empty())) {
             std::fputs(("\nsim::explore: " + report_.text() + "\n").c_str(), stderr);
         }
         return std::move(report_);
@@ -148,6 +149,7 @@ private:
         out.hash = world.trace_hash();
         out.events = world.events();
         out.faults = world.faults_begun();
+        out.was_idle = world.was_idle();
         out.scenario = world.drawn_scenario();
         out.marks = world.marks();
         if (record_lines != 0) {
@@ -183,6 +185,7 @@ private:
         report_.worlds += worlds;
         report_.events += first.events;
         report_.faults += first.faults;
+        report_.worlds_idle += first.was_idle ? 1U : 0U;
         faults_drawn_ += first.scenario.size();
         for (const auto& [name, reached] : first.marks) report_.marks[name] += reached ? 1U : 0U;
         if (!first.property.empty() && seed.value < failing_seed_) {
@@ -295,9 +298,9 @@ private:
     /// Returns the result of this process: numbers, the failure, and the marks.
     [[nodiscard]] std::string result_of_job() const {
         std::string out;
-        for (const std::uint64_t n :
-             {report_.seeds_run, report_.worlds, report_.events, report_.faults, faults_drawn_,
-              std::uint64_t{report_.out_of_budget}, failing_seed_}) {
+        for (const std::uint64_t n : {report_.seeds_run, report_.worlds, report_.events,
+                                      report_.faults, report_.worlds_idle, faults_drawn_,
+                                      std::uint64_t{report_.out_of_budget}, failing_seed_}) {
             out += std::to_string(n) + ' ';
         }
         const auto add_text = [&out](std::string text) {
@@ -329,6 +332,7 @@ private:
         report_.worlds += number();
         report_.events += number();
         report_.faults += number();
+        report_.worlds_idle += number();
         faults_drawn_ += number();
         report_.out_of_budget = number() != 0 || report_.out_of_budget;
         const std::uint64_t seed = number();
