@@ -404,15 +404,43 @@ TEST_CASE("A socket of a world repeats its request if the acceptance is lost",
         p.world.run_for(1s);
         CHECK(p.world.network().sockets(p.there) == 0);
     }
-    SECTION("a process still holds the connection that is gone: its request is refused") {
+    SECTION("a process still holds the connection that is gone: there is another one") {
         SimNet::tcp::socket guest{p.server()};
-        acceptor.async_accept(guest, [](SocketError) {});
+        SimNet::tcp::socket next{p.server()};
+        acceptor.async_accept(
+            guest, [&](SocketError) { acceptor.async_accept(next, [](SocketError) {}); });
         p.world.after(300ms, [&] {
             p.world.network().partition_one_way(p.there, p.here);
             p.world.network().half_open(p.there, p.here);
             p.world.network().heal_all();
         });
-        CHECK(dial(p, {SimPair::address(), 80}).error == net::error::connection_refused);
+        SimNet::tcp::socket s{p.client()};
+        std::optional<SocketError> connected;
+        s.async_connect({SimPair::address(), 80}, [&](SocketError e) { connected = e; });
+        REQUIRE(p.until([&] { return connected.has_value(); }));
+        CHECK(connected == SocketError{});
+        p.settle();
+        net::async_write(s, net::buffer("hello", 5), [](SocketError, std::size_t) {});
+        p.settle();
+        // The former one has its error, and none of the bytes.
+        CHECK(guest.available() == 0);
+        std::string text(5, '.');
+        Rig::Outcome o;
+        const auto finished = [&] { return o.is_done; };
+        net::async_read(guest, net::buffer(text), o.handler());
+        REQUIRE(p.until(finished));
+        CHECK(o.error == net::error::connection_reset);
+        net::async_write(guest, net::buffer("x", 1), o.handler());
+        REQUIRE(p.until(finished));
+        CHECK(o.error == net::error::broken_pipe);
+        guest.close();
+        net::async_read(next, net::buffer(text), o.handler());
+        REQUIRE(p.until(finished));
+        CHECK(text == "hello");
+        net::async_write(next, net::buffer("world", 5), [](SocketError, std::size_t) {});
+        net::async_read(s, net::buffer(text), o.handler());
+        REQUIRE(p.until(finished));
+        CHECK(text == "world");
     }
     SECTION("no process has taken the connection that is gone: there is another one") {
         p.world.after(300ms, [&] {

@@ -287,6 +287,10 @@ IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
                          "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")
 KEEPS_ABANDONED_PROBES = (BREAKER_CORE, "if (generation == generation_ && out_ > 0) --out_;",
                           "static_cast<void>(generation);")
+LEASES_END_EARLY = (LEASING, "if (slot.when > items_.clock().now) return;",
+                    "if (slot.when > after(items_.clock().now, options().lease / 2)) return;")
+LEASES_NEVER_END = (LEASING, "if (slot.when > items_.clock().now) return;",
+                    "if (slot.when > items_.clock().now || slot.state == WorkItem::State::leased) return;")
 DROPS_DEAD_LETTERS = (LEASING,
                       "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
                       "                                          true);",
@@ -368,18 +372,20 @@ WORLD_MUTANTS = (
              (SCHEDULER, "if (up != 0 || proven_at >= first) return false;",
               "if (up != 0 || first != never) return false;")),
 
-    explored("work", "leases_end_early", 'always "the rules of leases"',
-             (LEASING, "if (slot.when > items_.clock().now) return;",
-              "if (slot.when > after(items_.clock().now, options().lease / 2)) return;")),
+    explored("work", "leases_end_early", 'always "the rules of leases"', LEASES_END_EARLY),
     explored("work", "one_delivery_more", 'always "the rules of leases"',
              (LEASING, "slot.deliveries >= options().deliveries_max;", "slot.deliveries > options().deliveries_max;")),
-    explored("work", "leases_never_end", 'eventually "every job ends"',
-             (LEASING, "if (slot.when > items_.clock().now) return;",
-              "if (slot.when > items_.clock().now || slot.state == WorkItem::State::leased) return;")),
+    explored("work", "leases_never_end", 'eventually "every job ends"', LEASES_NEVER_END),
     explored("work", "drops_dead_letters", 'require "every job is finished or a dead letter"',
              DROPS_DEAD_LETTERS),
     explored("work", "takes_a_key_twice", 'always "the rules of leases"',
              (LEASING, "if (known) return known;", "static_cast<void>(known);")),
+
+    explored("work_fleet", "leases_end_early", 'always "the rules of leases"', LEASES_END_EARLY),
+    explored("work_fleet", "leases_never_end", 'eventually "every piece ends"', LEASES_NEVER_END),
+    explored("work_fleet", "drops_dead_letters", 'require "every piece is finished or a dead letter"',
+             DROPS_DEAD_LETTERS),
+    explored("work_fleet", "slow_dials_without_limit", 'always "the limits of a fleet"', SLOW_DIALS_WITHOUT_LIMIT),
 
     # a copy of an item has never been leased
     explored("work_compaction", "copies_no_deliveries", 'always "the rules of the queue"',
@@ -472,6 +478,15 @@ WORLD_MUTANTS = (
     explored("calls", "keeps_a_place_that_was_given", 'require "nothing is left behind"',
              ("belay/call/bulkhead.hpp", "            counters_.leave();\n            release();\n",
               "            counters_.leave();\n")),
+
+    # a run that begins after the replacement has the former policy
+    explored("policies", "never_replaces", 'always "a run keeps its policy"',
+             ("belay/policy/registry.hpp", "            std::swap(entry.object, added.entry().object);\n", "")),
+    explored("policies", "limits_no_attempt", 'always "a supervisor keeps its policy"',
+             (CORE, "attempt_ends_ = after(turn.now, policy_.attempt_limit());",
+              "attempt_ends_ = after(turn.now, std::chrono::seconds{30});")),
+    explored("policies", "keeps_abandoned_probes",
+             'eventually "every asker has its answers, and the line is connected"', KEEPS_ABANDONED_PROBES),
 
     # what a restored store has lost is not counted
     replicas("counts_no_loss", 'always "a loss is reported"',

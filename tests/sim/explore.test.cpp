@@ -183,6 +183,34 @@ TEST_CASE("explore gives the same report for any number of jobs", "[sim][explore
     CHECK(sim::explore(options, meter_body(MeterBug::none)).seeds_run == 60);
 }
 
+namespace {
+
+std::uint64_t failed_of_framework = 0;
+
+}  // namespace
+
+TEST_CASE("explore reports a seed in which an assertion of the test framework failed",
+          "[sim][explore][unit]") {
+    failed_of_framework = 0;
+    const auto body = [](sim::World& w) {
+        const sim::Host& host = w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+        w.run_for(2s);
+        if (host.starts() == 1) return true;
+        ++failed_of_framework;  // as CHECK does, which goes on
+        return true;
+    };
+    auto options = quiet(100);
+    options.scenario = {.kills = 1, .within = 1s};
+    CHECK(sim::explore(options, body));
+    options.failed_assertions = [] { return failed_of_framework; };
+    const sim::Report report = sim::explore(options, body);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "an assertion of the test framework failed");
+    CHECK(report.failing->smallest.size() == 1);
+    options.jobs = 2;
+    CHECK(sim::explore(options, body).problem.find("needs jobs = 1") != std::string::npos);
+}
+
 TEST_CASE("explore fails without a seed or an event", "[sim][explore][unit]") {
     const auto runs = [](sim::World& w) {
         w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
@@ -232,6 +260,53 @@ TEST_CASE("explore fails if faults were drawn and none began", "[sim][explore][u
                                             .half_opens = 0,
                                             .cuts = 0};
     CHECK(sim::explore(without, body(false)));
+}
+
+TEST_CASE("explore reports that the work of its worlds ended before their faults began",
+          "[sim][explore][unit]") {
+    struct Writer {  // writes for a time
+        Writer(sim::Host& h, Duration lasts) : host{h}, until{belay::after(h.now(), lasts)} {
+            host.after(1ms, [] {});
+            write();
+        }
+        void write() {
+            static_cast<void>(host.disk().open("file", OpenMode::replace));
+            if (host.now() < until) host.after(10ms, [this] { write(); });
+        }
+        sim::Host& host;
+        Instant until;
+    };
+    const auto body = [](Duration lasts) {
+        return [lasts](sim::World& w) {
+            w.host("writer", [lasts](sim::Host& h) { return std::make_unique<Writer>(h, lasts); });
+            w.host("other");
+            w.run_for(2s);
+            w.heal();
+            w.run_for(1s);
+            return true;
+        };
+    };
+    auto options = quiet(50);
+    options.scenario = {.kills = 0, .pauses = 0, .cuts = 0, .within = 2s};
+    const sim::Report idle = sim::explore(options, body(0ms));
+    CHECK(idle);
+    CHECK(idle.worlds_idle > 25);
+    CHECK(idle.warning().find("In " + std::to_string(idle.worlds_idle) + " of 50 worlds") == 0);
+    CHECK(idle.text().find(idle.warning()) != std::string::npos);
+    const sim::Report busy = sim::explore(options, body(3s));
+    CHECK(busy.worlds_idle == 0);
+    CHECK(busy.warning().empty());
+    // A fault that begins at a message finds a program that works.
+    options.scenario = {.kills = 0,
+                        .pauses = 0,
+                        .partitions = 0,
+                        .latencies = 0,
+                        .refusals = 0,
+                        .drops = 0,
+                        .half_opens = 0,
+                        .cuts = 1,
+                        .number_max = 1};
+    CHECK(sim::explore(options, meter_body(MeterBug::none)).worlds_idle == 0);
 }
 
 TEST_CASE("explore ended by its budget passes only with enough seeds", "[sim][explore][unit]") {

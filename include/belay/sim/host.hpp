@@ -260,7 +260,7 @@ private:
         if (fabric_.channels.size() >= fabric_.sweep_at) {
             std::erase_if(fabric_.channels,
                           [](const belay::detail::Ref<detail::Channel>& c) { return c->over(); });
-            fabric_.sweep_at = std::max(fabric_.sweep_min, 2 * fabric_.channels.size());
+            fabric_.sweep_at = std::max(detail::sweep_min, 2 * fabric_.channels.size());
         }
         const std::uint64_t dial_key = detail::mix(key(), station_.dials++);
         fabric_.channels.push_back(

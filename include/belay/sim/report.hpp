@@ -13,6 +13,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
+namespace detail {
+using CountFailures = std::uint64_t (*)();
+}  // namespace detail
+
 /// The options of an exploration.
 struct ExploreOptions {
     /// The seeds are 1 to `seeds`. An exploration of zero seeds fails.
@@ -39,6 +43,9 @@ struct ExploreOptions {
     Duration time_max = std::chrono::hours{24 * 7};
     /// How many worlds the search for a smaller scenario may take; 0: no search.
     std::uint32_t shrink_worlds_max = 60;
+    /// Returns how many assertions of the test framework have failed so far. A world in which the
+    /// number rises fails. Not for more than one thread; null: assertions are not looked at.
+    detail::CountFailures failed_assertions = nullptr;
     /// How many lines of the history a report has.
     std::uint32_t diagram_lines = 40;
     /// Prints the report of a failure to stderr.
@@ -71,6 +78,9 @@ struct Report {
     std::uint64_t worlds = 0;  ///< all worlds that ran, to compare and to shrink included
     std::uint64_t events = 0;  ///< in the worlds of the seeds
     std::uint64_t faults = 0;  ///< faults that began in them
+    /// Worlds in which no message was sent, and no operation of a disk made, between the first
+    /// fault and World::heal: the program had nothing to do.
+    std::uint64_t worlds_idle = 0;
     bool out_of_budget = false;
     std::map<std::string, std::uint64_t, std::less<>> marks;  ///< in how many worlds reached
     std::optional<Failing> failing;
@@ -86,6 +96,13 @@ struct Report {
         if (out_of_budget) out += ", ended by the budget";
         return problem.empty() ? out : problem + " (" + out + ")";
     }
+    /// Returns a sentence if the faults met an idle program in most worlds; otherwise nothing.
+    [[nodiscard]] std::string warning() const {
+        if (worlds_idle <= seeds_run / 2) return {};
+        return "In " + std::to_string(worlds_idle) + " of " + std::to_string(seeds_run) +
+               " worlds, the program sent and stored nothing after the first fault: give it work "
+               "for as long as faults happen (ScenarioOptions::within)";
+    }
     /// Returns all of it: the summary; of a failure the seed, the hash, the smallest scenario as
     /// C++ and the end of the history.
     [[nodiscard]] std::string text() const {
@@ -93,6 +110,7 @@ struct Report {
         for (const auto& [name, count] : marks) {
             out += "  " + name + ": reached in " + std::to_string(count) + " worlds\n";
         }
+        if (const std::string idle = warning(); !idle.empty()) out += idle + '\n';
         if (!failing) return out;
         const Failing& f = *failing;
         const std::string seed = std::to_string(f.seed.value);

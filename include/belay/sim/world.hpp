@@ -176,7 +176,7 @@ public:
     /// Faults that have not begun never will. Lost data stays lost, and a wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
-        stage_.heal(now());
+        stage_.heal(now(), detail::work_of(fabric_, hosts_));
         fabric_.choices.heal();
         fabric_.on_send.reset();
         network_.cut_one_in(0);
@@ -359,6 +359,8 @@ public:
     [[nodiscard]] std::optional<Instant> healed_at() const noexcept { return stage_.healed_at(); }
     /// Returns how many faults of scenarios have begun.
     [[nodiscard]] std::uint64_t faults_begun() const noexcept { return stage_.begun(); }
+    /// Returns whether the hosts sent and stored nothing from the first fault to heal().
+    [[nodiscard]] bool was_idle() const noexcept { return stage_.was_idle(); }
     /// Returns how many events and turns there were.
     [[nodiscard]] std::uint64_t events() const noexcept { return engine_.events(); }
 
@@ -508,7 +510,7 @@ private:
     void note_begin(detail::PlannedStep& p) {
         engine_.note(detail::Mark::fault, find(p.step.fault.host)->station_.index,
                      p.step.fault.key());
-        stage_.begin(p);
+        stage_.begin(p, detail::work_of(fabric_, hosts_));
     }
     void begin(detail::PlannedStep& p) {
         if (!p.waits) return;
@@ -563,7 +565,7 @@ private:
     void change_reader(const Fault& f) {
         std::uint64_t rate = 0;
         for (const detail::PlannedStep& p : stage_.steps()) {
-            if (p.holds && stage_.same_effect(p.step.fault, f)) rate = p.step.fault.number;
+            if (p.holds && detail::same_effect(p.step.fault, f)) rate = p.step.fault.number;
         }
         network_.slow_reader(*find(f.host), rate);
     }

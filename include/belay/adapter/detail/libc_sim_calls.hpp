@@ -328,52 +328,74 @@ inline int epoll_ctl(LibcProcess& p, int fd, int operation, int watched, epoll_e
     if (operation == EPOLL_CTL_DEL) return epoll->remove(watched);
     return libc_fail(EINVAL);
 }
-inline int epoll_until(LibcProcess& p, int fd, epoll_event* out, int count, Instant end) {
+/// When a wait ends: at a time, or by a signal that its mask lets through. Only a write of the
+/// program itself raises a signal, so one may wait at the begin, and none arrives later.
+struct WaitEnd {
+    Instant at;
+    const sigset_t* mask = nullptr;
+};
+inline int epoll_until(LibcProcess& p, int fd, epoll_event* out, int count, WaitEnd end) {
     const auto epoll = file<LibcEpoll>(p, fd, EINVAL);
     if (!epoll) return -1;
     if (count <= 0) return libc_fail(EINVAL);
+    // Unlike poll(), it is interrupted by a signal without a handler, and not at its deadline.
+    const bool waits = end.at > p.host().now() && epoll->ready() == 0;
+    if (end.mask != nullptr && waits) {
+        const bool was_pending = p.pipe_action().pending();
+        static_cast<void>(p.pipe_action().interrupts(p, *end.mask));
+        if (was_pending && !p.pipe_action().pending()) return libc_fail(EINTR);
+    }
     int found = 0;
-    static_cast<void>(p.wait(end, [&] {
+    static_cast<void>(p.wait(end.at, [&] {
         return (found = epoll->collect({out, static_cast<std::size_t>(count)})) != 0;
     }));
     return found;
 }
 inline int epoll_wait(LibcProcess& p, int fd, epoll_event* out, int count, int timeout) {
-    return epoll_until(p, fd, out, count, libc_deadline(p, timeout));
+    return epoll_until(p, fd, out, count, {libc_deadline(p, timeout)});
 }
-/// No signal arrives in a world, so that the mask changes nothing.
 inline int epoll_pwait(LibcProcess& p, int fd, epoll_event* out, int count, int timeout,
-                       const sigset_t*) {
-    return libc_calls::epoll_wait(p, fd, out, count, timeout);
+                       const sigset_t* mask) {
+    return epoll_until(p, fd, out, count, {libc_deadline(p, timeout), mask});
+}
+inline int poll_until(LibcProcess& p, std::span<pollfd> entries, WaitEnd end) {
+    if (end.mask != nullptr && libc_collect(p, entries) == 0 &&
+        p.pipe_action().interrupts(p, *end.mask)) {
+        return libc_fail(EINTR);
+    }
+    return libc_poll(p, entries, end.at);
 }
 inline int poll(LibcProcess& p, pollfd* entries, nfds_t count, int timeout) {
-    return libc_poll(p, {entries, static_cast<std::size_t>(count)}, libc_deadline(p, timeout));
+    return poll_until(p, {entries, static_cast<std::size_t>(count)}, {libc_deadline(p, timeout)});
 }
 inline Instant deadline_of(LibcProcess& p, const timespec* t) {
     return t == nullptr ? never : after(p.host().now(), LibcClock::from(*t));
 }
 inline int epoll_pwait2(LibcProcess& p, int fd, epoll_event* out, int count,
-                        const timespec* timeout, const sigset_t*) {
+                        const timespec* timeout, const sigset_t* mask) {
     if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
-    return epoll_until(p, fd, out, count, deadline_of(p, timeout));
+    return epoll_until(p, fd, out, count, {deadline_of(p, timeout), mask});
 }
 inline int ppoll(LibcProcess& p, pollfd* entries, nfds_t count, const timespec* timeout,
-                 const sigset_t*) {
+                 const sigset_t* mask) {
     if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
-    return libc_poll(p, {entries, static_cast<std::size_t>(count)}, deadline_of(p, timeout));
+    return poll_until(p, {entries, static_cast<std::size_t>(count)},
+                      {deadline_of(p, timeout), mask});
 }
-inline int pselect(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
-                   const timespec* timeout) {
+inline int pselect(LibcProcess& p, int count, LibcSets sets, const timespec* timeout,
+                   const sigset_t* mask = nullptr) {
     if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
-    return libc_select(p, count, {reads, writes, exceptions}, deadline_of(p, timeout));
+    return libc_select(p, count, sets, [&](std::span<pollfd> entries) {
+        return poll_until(p, entries, {deadline_of(p, timeout), mask});
+    });
 }
 inline int select(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
                   timeval* timeout) {
-    if (timeout == nullptr)
-        return libc_calls::pselect(p, count, reads, writes, exceptions, nullptr);
+    const LibcSets sets{reads, writes, exceptions};
+    if (timeout == nullptr) return libc_calls::pselect(p, count, sets, nullptr);
     const timespec t{.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000};
     if (!LibcClock::is_valid(t)) return libc_fail(EINVAL);
-    return libc_calls::pselect(p, count, reads, writes, exceptions, &t);
+    return libc_calls::pselect(p, count, sets, &t);
 }
 
 // ---- sockets ---------------------------------------------------------------------------------

@@ -134,7 +134,9 @@ struct LibcSets {
     fd_set* exceptions;
 };
 
-inline int libc_select(LibcProcess& process, int count, LibcSets sets, Instant deadline) {
+/// `poll` waits for the entries, as libc_poll() does.
+template <class F>
+int libc_select(LibcProcess& process, int count, LibcSets sets, F&& poll) {
     if (count < 0 || count > FD_SETSIZE) return libc_fail(EINVAL);
     const auto has = [](fd_set* set, int fd) { return set != nullptr && FD_ISSET(fd, set); };
     std::vector<pollfd> entries;
@@ -146,7 +148,7 @@ inline int libc_select(LibcProcess& process, int count, LibcSets sets, Instant d
         if (!process.file(fd)) return libc_fail(EBADF);
         entries.push_back({fd, static_cast<short>(events), 0});
     }
-    static_cast<void>(libc_poll(process, entries, deadline));
+    if (poll(std::span<pollfd>{entries}) < 0) return -1;
     int found = 0;
     const auto keep = [&found](fd_set* set, const pollfd& e, int flags) {
         if (set == nullptr || !FD_ISSET(e.fd, set)) return;

@@ -99,6 +99,16 @@ public:
         mask_ = mask;
         deliver(process);
     }
+    /// Lets a signal that waits through for a wait with a mask of its own, as ppoll() does.
+    /// Returns: whether it has interrupted the wait; a handler was called then.
+    [[nodiscard]] bool interrupts(LibcProcess& process, const sigset_t& mask_of_wait) {
+        const bool handles = pending_ && action_.sa_handler != SIG_IGN;
+        const sigset_t before = std::exchange(mask_, mask_of_wait);
+        const bool was_let_through = !blocked();
+        deliver(process);
+        mask_ = before;
+        return handles && was_let_through;
+    }
     /// Returns whether a signal waits, which is blocked.
     [[nodiscard]] bool pending() const noexcept { return pending_; }
     void forget_pending() noexcept { pending_ = false; }

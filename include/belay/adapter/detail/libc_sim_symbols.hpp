@@ -238,7 +238,7 @@ BELAY_DETAIL_SYMBOL inline int pselect(int, fd_set*, fd_set*, fd_set*, const tim
 inline int pselect(int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
                    const timespec* timeout, const sigset_t* mask) {
     if (LibcProcess* const p = LibcProcess::current()) {
-        return libc_calls::pselect(*p, count, reads, writes, exceptions, timeout);
+        return libc_calls::pselect(*p, count, {reads, writes, exceptions}, timeout, mask);
     }
     return libc_real<"pselect", int>(count, reads, writes, exceptions, timeout, mask);
 }

@@ -59,6 +59,7 @@ public:
             return SendResult::busy;
         }
         note(Mark::send, side, std::uint64_t{belay::part::crc32c(message)} << 32 | message.size());
+        ++fabric_->sends;
         if (cut_) return SendResult::sent;
         out.unread_bytes += cost;
         push(side, SegmentKind::data, message);
@@ -266,7 +267,6 @@ public:
         // A reset from the way itself still arrives.
         if (!cut_) lose(pipe_[side]);
         if (e.is_stream) return end_stream(e, std::errc::connection_reset);
-        keep_front(e.inbox, pipe_[side].bits);
         e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
         e.ended = true;
         read(side);
@@ -431,10 +431,8 @@ private:
             forget_if_over(1 - side);
         }
         if (e.is_stream) return arrive_at_stream(side, std::move(s));
-        if (s.kind == SegmentKind::reset) {
-            if (std::exchange(e.ended, true)) return;
-            keep_front(e.inbox, pipe_[1 - side].bits);
-        }
+        // The process can still read the segments before it, as on Linux.
+        if (s.kind == SegmentKind::reset && std::exchange(e.ended, true)) return;
         // A segment that is read at once need not be buffered first.
         const bool at_once = e.can_read() && e.inbox.empty();
         if (at_once && (report(side, s) || !e.exists)) return;
@@ -510,7 +508,9 @@ private:
             return push(1, SegmentKind::fin);
         }
         const auto listener = s.listeners.find(request_.port);
-        if (!s.alive || s.refuses || end_[1].is_held || listener == s.listeners.end() ||
+        // A former connection in its place, of a process that has no socket of it yet.
+        const bool is_owned = end_[1].is_held && end_[1].socket == nullptr;
+        if (!s.alive || s.refuses || is_owned || listener == s.listeners.end() ||
             listener->second.backlog.size() >= backlog_max ||
             (listener->second.only_local && end_[0].station != &s)) {
             note(Mark::refuse, 1, request_.port);

@@ -31,6 +31,7 @@ struct Outcome {
     std::uint64_t hash = 0;
     std::uint64_t events = 0;
     std::uint64_t faults = 0;
+    bool was_idle = false;  // when its faults began
     Scenario scenario;
     std::map<std::string, bool, std::less<>> marks;
     std::vector<Record> records;
@@ -61,6 +62,11 @@ public:
             if (n != 0) options_.diagram_lines = whole_history;  // all that is recorded
         });
         if (options_.jobs == 0) options_.jobs = 1;
+        if (options_.failed_assertions != nullptr && options_.jobs > 1 && run_jobs == nullptr) {
+            report_.problem =
+                "ExploreOptions::failed_assertions needs jobs = 1: a count does not name the "
+                "thread whose assertion failed";
+        }
         report_.seeds_wanted = options_.seed ? 1 : options_.seeds;
     }
     [[nodiscard]] std::uint32_t jobs() const noexcept { return options_.jobs; }
@@ -75,7 +81,7 @@ public:
                 judge();
             }
         }
-        if (!report_.problem.empty() && options_.print) {
+        if (options_.print && !(report_.problem.empty() && report_.warning().empty())) {
             std::fputs(("\nsim::explore: " + report_.text() + "\n").c_str(), stderr);
         }
         return std::move(report_);
@@ -114,6 +120,7 @@ private:
         World world{seed, std::move(o)};
         Outcome out;
         bool well = false;
+        const std::uint64_t failed_before = failed_assertions();
 #if defined(__cpp_exceptions)
         try {
             well = body(world);
@@ -129,6 +136,9 @@ private:
             out.property = v->property;
             out.details = (v->details.empty() ? "it is false" : v->details) + " (at " +
                           Diagram::seconds(v->at) + ")";
+        } else if (out.property.empty() && failed_assertions() != failed_before) {
+            out.property = "an assertion of the test framework failed";
+            out.details = "the output of the test has its text";
         } else if (out.property.empty() && !well) {
             out.property = "the body returned false";
             out.details = "call World::require or World::eventually in the body, with a name";
@@ -139,6 +149,7 @@ private:
         out.hash = world.trace_hash();
         out.events = world.events();
         out.faults = world.faults_begun();
+        out.was_idle = world.was_idle();
         out.scenario = world.drawn_scenario();
         out.marks = world.marks();
         if (record_lines != 0) {
@@ -147,6 +158,9 @@ private:
             out.hosts = world.host_names();
         }
         return out;
+    }
+    [[nodiscard]] std::uint64_t failed_assertions() const {
+        return options_.failed_assertions != nullptr ? options_.failed_assertions() : 0;
     }
     [[nodiscard]] bool runs_twice(Seed seed) const noexcept {
         if (options_.recheck_percent == 0) return false;
@@ -171,6 +185,7 @@ private:
         report_.worlds += worlds;
         report_.events += first.events;
         report_.faults += first.faults;
+        report_.worlds_idle += first.was_idle ? 1U : 0U;
         faults_drawn_ += first.scenario.size();
         for (const auto& [name, reached] : first.marks) report_.marks[name] += reached ? 1U : 0U;
         if (!first.property.empty() && seed.value < failing_seed_) {
@@ -283,9 +298,9 @@ private:
     /// Returns the result of this process: numbers, the failure, and the marks.
     [[nodiscard]] std::string result_of_job() const {
         std::string out;
-        for (const std::uint64_t n :
-             {report_.seeds_run, report_.worlds, report_.events, report_.faults, faults_drawn_,
-              std::uint64_t{report_.out_of_budget}, failing_seed_}) {
+        for (const std::uint64_t n : {report_.seeds_run, report_.worlds, report_.events,
+                                      report_.faults, report_.worlds_idle, faults_drawn_,
+                                      std::uint64_t{report_.out_of_budget}, failing_seed_}) {
             out += std::to_string(n) + ' ';
         }
         const auto add_text = [&out](std::string text) {
@@ -317,6 +332,7 @@ private:
         report_.worlds += number();
         report_.events += number();
         report_.faults += number();
+        report_.worlds_idle += number();
         faults_drawn_ += number();
         report_.out_of_budget = number() != 0 || report_.out_of_budget;
         const std::uint64_t seed = number();

@@ -10,6 +10,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
+/// Counts what all hosts have sent and stored.
+template <class Hosts>
+[[nodiscard]] std::uint64_t work_of(const Fabric& fabric, const Hosts& hosts) noexcept {
+    std::uint64_t work = fabric.sends;
+    for (const auto& host : hosts) work += host->disk().operations();
+    return work;
+}
+
 /// Applies a fault that changes neither a link nor a reader.
 /// Pre: `peer` is not null if the fault hits a link.
 template <class World>

@@ -117,7 +117,7 @@ public:
         const bool error = error_ != std::errc{};
         if (state_ == State::connecting) return {};
         if (state_ == State::closed) return {error, true, error, error, true};
-        const bool over = ended_ || reads_ended_ || end().fin_seen;
+        const bool over = is_over();
         return {.readable = over || error || available() != 0,
                 .writable = ended_ || fin_sent_ || channel_->writable(side_),
                 .error = error,
@@ -130,12 +130,14 @@ public:
     /// Pre: out is not empty.
     [[nodiscard]] IoResult read(std::span<std::byte> out) {
         if (state_ == State::connecting) return {0, std::errc::resource_unavailable_try_again};
-        if (state_ == State::closed || !owns_end()) return {0, std::errc::not_connected};
-        if (const std::size_t n = channel_->read(side_, out)) return {n, {}};
+        if (state_ == State::closed || !(owns_end() || ended_)) {
+            return {0, std::errc::not_connected};
+        }
+        if (const std::size_t n = owns_end() ? channel_->read(side_, out) : 0) return {n, {}};
         if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
             return {0, error};
         }
-        if (ended_ || reads_ended_ || end().fin_seen) return {0, {}};
+        if (is_over()) return {0, {}};
         return {0, std::errc::resource_unavailable_try_again};
     }
     /// Pre: bytes is not empty.
@@ -155,12 +157,11 @@ public:
     }
     /// Returns how much read() would return.
     [[nodiscard]] std::size_t available() const noexcept {
-        return state_ == State::connected ? channel_->readable(side_) : 0;
+        return state_ == State::connected && owns_end() ? channel_->readable(side_) : 0;
     }
     /// Returns whether read() would not block.
     [[nodiscard]] bool can_read() const noexcept {
-        const bool over = ended_ || reads_ended_ || error_ != std::errc{};
-        return state_ != State::connected || over || end().fin_seen || available() != 0;
+        return state_ != State::connected || is_over() || error_ != std::errc{} || available() != 0;
     }
     /// Ends one direction, or both.
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
@@ -293,6 +294,8 @@ private:
         return index < stations.size() ? stations[static_cast<std::size_t>(index)] : nullptr;
     }
     [[nodiscard]] const End& end() const noexcept { return channel_->end(side_); }
+    /// Returns whether nothing more will arrive.   Pre: connected.
+    [[nodiscard]] bool is_over() const noexcept { return ended_ || reads_ended_ || end().fin_seen; }
     /// Returns whether the end is that of this socket, and not of a later one in its place.
     [[nodiscard]] bool owns_end() const noexcept { return end().socket == this; }
 

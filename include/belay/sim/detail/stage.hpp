@@ -22,6 +22,14 @@ struct PlannedStep {
     std::uint64_t seen = 0;  // messages that match its key
 };
 
+/// Returns whether two faults have the same effect. A link is hit from either end alike; except its
+/// latency, which has a direction.
+[[nodiscard]] inline bool same_effect(const Fault& a, const Fault& b) noexcept {
+    if (a.kind != b.kind) return false;
+    if (a.host == b.host && a.peer == b.peer) return true;
+    return a.kind == Fault::Kind::partition && a.host == b.peer && a.peer == b.host;
+}
+
 /// The steps of the scenarios that a world plays. Their addresses are stable.
 class Stage {
 public:
@@ -33,9 +41,11 @@ public:
     void heal_at(Duration time) { played_.heal_at(time); }
     /// Remembers the scenario of the options, as distinct from those that the test plays.
     void give(const Scenario& scenario) { given_ = scenario; }
-    /// Ends everything: nothing holds, and nothing begins any more.
-    void heal(Instant now) noexcept {
+    /// Ends everything: nothing holds, and nothing begins any more. `work` counts what the hosts
+    /// have sent and stored.
+    void heal(Instant now, std::uint64_t work) noexcept {
         for (PlannedStep& p : steps_) p.waits = p.holds = false;
+        if (!healed_at_) was_idle_ = begun_ != 0 && work == work_before_;
         healed_at_ = now;
     }
     /// Ends the lasting faults of a kind at a host.
@@ -51,10 +61,11 @@ public:
         }
         return false;
     }
-    void begin(PlannedStep& p) noexcept {
+    void begin(PlannedStep& p, std::uint64_t work) noexcept {
         p.waits = false;
         p.holds = p.step.fault.lasts();
-        ++begun_;
+        // The message at which a fault begins is work under faults.
+        if (begun_++ == 0) work_before_ = work - (p.step.message ? 1 : 0);
     }
     /// Calls `f` for each step that begins at this message.
     template <class F>
@@ -80,14 +91,9 @@ public:
     [[nodiscard]] const Scenario& played() const noexcept { return played_; }
     [[nodiscard]] const Scenario& given() const noexcept { return given_; }
     [[nodiscard]] std::uint64_t begun() const noexcept { return begun_; }
+    /// Returns whether the hosts did nothing from the first fault to the first heal().
+    [[nodiscard]] bool was_idle() const noexcept { return was_idle_; }
     [[nodiscard]] std::optional<Instant> healed_at() const noexcept { return healed_at_; }
-
-    /// A link is hit from either end alike; except its latency, which has a direction.
-    [[nodiscard]] static bool same_effect(const Fault& a, const Fault& b) noexcept {
-        if (a.kind != b.kind) return false;
-        if (a.host == b.host && a.peer == b.peer) return true;
-        return a.kind == Fault::Kind::partition && a.host == b.peer && a.peer == b.host;
-    }
 
 private:
     std::deque<PlannedStep> steps_;
@@ -96,6 +102,8 @@ private:
     belay::detail::Function<std::string(const Bytes&)> name_;
     std::optional<Instant> healed_at_;
     std::uint64_t begun_ = 0;
+    std::uint64_t work_before_ = 0;  // the first fault
+    bool was_idle_ = false;
 };
 
 }}}  // namespace belay::sim::detail

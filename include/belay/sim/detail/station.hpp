@@ -181,18 +181,20 @@ struct Links {
     }
 };
 
+inline constexpr std::size_t sweep_min = 32;
+
 /// The state of the network.
 struct Fabric {
     Engine& engine;
     Choices choices;
     std::vector<Station*> stations{};
     std::vector<belay::detail::Ref<Channel>> channels{};
-    static constexpr std::size_t sweep_min = 32;
     std::size_t sweep_at = sweep_min;  // number of channels at which to look for dead ones
     std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions{};  // from, to
     Links links{};
     std::size_t window_bytes = 64 * 1024;
     std::uint64_t cut_one_in = 0;
+    std::uint64_t sends = 0;  // all messages that were sent
     // Called for each message that is sent: the channel, the sender's side, the message.
     Function<void(Channel&, int, const Bytes&)> on_send{};
     bool watches_messages = false;  // cut_one_in or on_send is set

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Goal: an exploration is one line in a test of GoogleTest, and an assertion that fails in its body is
+// a failure of a seed. Method: a program of GoogleTest in which one test must fail.
+#include <cstdint>
+#include <cstdio>
+
+#include <gtest/gtest.h>
+
+#include <belay/sim/explore.hpp>
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr sim::ScenarioOptions one_kill{.kills = 1, .within = 1s};
+
+/// A world with one host.   Returns: how often its process has started.
+std::uint64_t starts_in(sim::World& world) {
+    const sim::Host& host = world.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+    world.run_for(2s);
+    return host.starts();
+}
+bool runs(sim::World& world) { return starts_in(world) >= 1; }
+bool fails(sim::World& world) { return world.require("no process starts", starts_in(world) == 0); }
+/// As docs/explore.md shows.
+std::uint64_t failed_assertions() {
+    const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
+    return static_cast<std::uint64_t>(test->result()->total_part_count());
+}
+
+sim::Report counted;
+
+}  // namespace
+
+TEST(Explore, IsOneLine) {
+    EXPECT_TRUE(sim::explore({.seeds = 20, .scenario = one_kill}, runs));
+    EXPECT_FALSE(sim::explore({.seeds = 20, .scenario = one_kill, .print = false}, fails));
+    const sim::Report report = sim::explore({.seeds = 20, .print = false}, fails);
+    EXPECT_NE(testing::PrintToString(report).find("seed 1 fails"), std::string::npos);
+}
+
+TEST(Explore, ReportsTheSeedOfAnAssertion) {  // it must fail
+    counted = sim::explore({.seeds = 100,
+                            .scenario = one_kill,
+                            .failed_assertions = failed_assertions,
+                            .print = false},
+                           [](sim::World& world) {
+                               EXPECT_EQ(starts_in(world), 1U);
+                               return true;
+                           });
+}
+
+int main(int count, char** arguments) {
+    testing::InitGoogleTest(&count, arguments);
+    const bool none_failed = RUN_ALL_TESTS() == 0;
+    const testing::UnitTest& all = *testing::UnitTest::GetInstance();
+    const bool right = !none_failed && all.successful_test_count() == 1 &&
+                       all.failed_test_count() == 1 && counted.failing &&
+                       counted.failing->smallest.size() == 1 &&
+                       counted.failing->property == "an assertion of the test framework failed";
+    std::puts(right ? "passed: one test has failed, as it must" : "FAILED");
+    return right ? 0 : 1;
+}
