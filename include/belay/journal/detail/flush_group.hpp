@@ -69,7 +69,7 @@ public:
         yield_ = YieldState::over;
     }
     /// Records a flush that failed. The waiting threads try themselves.
-    void flush_failed() noexcept { expect(0); }
+    void reset_expected() noexcept { expect(0); }
     /// Records that the data of all waiting threads was flushed in another way.
     void all_served() noexcept { expect(std::exchange(waiting_, 0U)); }
 
