@@ -237,9 +237,9 @@ SUPERVISOR_MUTANTS = (
          ("if (begun_ || planned_) policy_.abandoned(turn);", "if (planned_) policy_.abandoned(turn);")),
     # a gate that opens leads to an attempt without a wait
     core("opens_into_dial",
-         ("        const Instant spread = jitter(options_.settle_within, turn);\n",
+         ("        const Instant spread = jitter(options_.spread_within, turn);\n",
           "        if (status_.state == LinkState::offline) return attempt(false, turn);\n"
-          "        const Instant spread = jitter(options_.settle_within, turn);\n")),
+          "        const Instant spread = jitter(options_.spread_within, turn);\n")),
     # a drain waits for ever
     core("drains_for_ever",
          ("            attempt_ends_ = ends;\n", "            attempt_ends_ = never;\n")),

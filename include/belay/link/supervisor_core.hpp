@@ -147,7 +147,7 @@ private:
         }
         if (gates_.any_shut(turn.now)) return;
         // Wait first, never attempt at once: a fleet must not return in one burst.
-        const Instant spread = jitter(options_.settle_within, turn);
+        const Instant spread = jitter(options_.spread_within, turn);
         if (not_before_ > spread) report_wanted(turn);
         plan_wait({Verb::wait_at_least, detail::larger(spread, not_before_), "gate"}, turn);
     }
@@ -266,7 +266,7 @@ private:
         if (s.withdrawn || failure.cause == Cause::planned) {
             actions_->excused = begun_ && s.withdrawn && failure.cause != Cause::none;
             abandon(turn);
-            return plan_wait({Verb::wait_at_least, jitter(options_.settle_within, turn),
+            return plan_wait({Verb::wait_at_least, jitter(options_.spread_within, turn),
                               s.withdrawn ? std::string_view{} : "planned"},
                              turn);
         }
