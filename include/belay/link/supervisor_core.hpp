@@ -393,9 +393,11 @@ private:
         actions_->teardown = actions_->graceful = true;
     }
 
+    /// Does so if the connection is old enough, and the peer has proved that it is alive.
     constexpr void mark_stable_if_due(Turn& turn) noexcept {
         if (begun_ && alive_ && turn.now >= stable_at()) mark_stable(turn);
     }
+    /// Reports to the policy that the attempt has succeeded: its connection is stable.
     constexpr void mark_stable(Turn& turn) noexcept {
         begun_ = false;
         status_.attempt = 0;
@@ -441,6 +443,7 @@ private:
     [[nodiscard]] constexpr bool overslept(Duration by, const Turn& turn) const noexcept {
         return elapsed(status_.retry_at, turn.now) > by;
     }
+    /// Returns a random instant from now on, so that processes do not attempt at the same time.
     [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
         const auto last = static_cast<std::uint64_t>(within.count());
         return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});
