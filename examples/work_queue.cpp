@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A durable queue of orders. An order is leased and acknowledged, or delivered again; after three
-// deliveries it becomes a dead letter. A key accepts each order once, also after a crash.
+// deliveries it becomes a dead letter. An order whose key is remembered is rejected, also after a
+// crash.
 #include <cstdio>
 #include <filesystem>
 #include <string>

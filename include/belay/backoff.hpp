@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff.hpp
-/// Includes all of the component backoff: Backoff, jitters, caps and growths. They decide how long
-/// to wait.
+/// Includes the component backoff except any_jitter.hpp: Backoff, jitters, caps and growths. They
+/// decide how long to wait.
 #pragma once
 
 #include <belay/backoff/backoff.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker.hpp
-/// Includes all of the component breaker: Breaker, CircuitBreaker and their trip conditions. They
-/// decide when not to try at all.
+/// Includes the component breaker except breaker_metrics.hpp and breaker_text.hpp: Breaker,
+/// CircuitBreaker and their trip conditions. They decide when not to try at all.
 #pragma once
 
 #include <belay/breaker/any_trip.hpp>

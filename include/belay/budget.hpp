@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget.hpp
-/// Includes all of the component budget: retry budgets and adaptive limits. They decide how many
-/// attempts may be made.
+/// Includes the component budget except cubic_rate.hpp and budget_metrics.hpp: retry budgets and
+/// adaptive limits. They decide how many attempts may be made.
 #pragma once
 
 #include <belay/budget/adaptive_limit.hpp>

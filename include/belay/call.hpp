@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call.hpp
-/// Includes the component call: retry, and Pipeline with its layers.
+/// Includes the main headers of the component call: retry, and Pipeline with its layers.
 ///
 /// Some headers of the component are separate:
 /// - belay/call_coroutines.hpp: coroutines

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core.hpp
-/// Includes the component core: time and randomness as arguments, errors as values, machines and
-/// mailboxes.
+/// Includes the main headers of the component core: time and randomness as arguments, errors as
+/// values, machines and mailboxes.
 ///
 /// Include belay/core/machine_group.hpp by name if you write a machine that contains other
 /// machines.

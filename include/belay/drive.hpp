@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive.hpp
-/// Includes the component drive: loops and sleepers. A loop has its own thread, runs on an event
-/// loop of another library, or is polled.
+/// Includes the main headers of the component drive: loops and sleepers. A loop has its own thread,
+/// runs on an event loop of another library, or is polled.
 #pragma once
 
 #include <belay/drive/loop.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet.hpp
-/// Includes all of the component fleet. A Fleet manages many supervised connections as one; a Pool
-/// leases several.
+/// Includes the component fleet except fleet_metrics.hpp and fleet_text.hpp. A Fleet manages many
+/// supervised connections as one; a Pool leases several.
 #pragma once
 
 #include <belay/fleet/fleet.hpp>

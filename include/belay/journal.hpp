@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal.hpp
-/// Includes the component journal: a durable log in files, which is a storage for queues.
+/// Includes the main headers of the component journal: a durable log in files, which is a storage
+/// for queues.
 ///
 /// Tools for damaged journals are in belay/journal/journal_inspect.hpp and journal_salvage.hpp.
 #pragma once

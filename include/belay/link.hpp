@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link.hpp
-/// Includes the component link: Supervisor, which keeps a connection open, and the transports that
-/// wrap other transports.
+/// Includes the main headers of the component link: Supervisor, which keeps a connection open, and
+/// the transports that wrap other transports.
 #pragma once
 
 #include <belay/link/bundle.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy.hpp
-/// Includes all of the component policy: rules that decide when to try again, and the Policy that
-/// combines them.
+/// Includes the main headers of the component policy: rules that decide when to try again, and the
+/// Policy that combines them.
 ///
 /// Backoff is in belay/backoff.hpp, breakers are in belay/breaker.hpp, budgets in belay/budget.hpp.
 #pragma once

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix.hpp
-/// Includes the component posix, which needs a POSIX system: descriptors, sockets and files.
+/// Includes the main headers of the component posix, which needs a POSIX system: descriptors,
+/// sockets and files.
 #pragma once
 
 #if defined(_WIN32)

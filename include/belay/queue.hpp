@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue.hpp
-/// Includes the component queue: Queue, overflow policies, codecs, lanes, and the storages in
-/// memory.
+/// Includes the main headers of the component queue: Queue, overflow policies, codecs, lanes, and
+/// the storages in memory.
 ///
 /// The storages include those between threads. A check for your own storages is in
 /// belay/queue/storage_check.hpp.

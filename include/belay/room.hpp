@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room.hpp
-/// Includes the component room: documents that several clients edit, their storages, and the
-/// server.
+/// Includes the main headers of the component room: documents that several clients edit, their
+/// storages, and the server.
 #pragma once
 
 #include <belay/room/access.hpp>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session.hpp
-/// Includes all of the component session. Session and Receiver deliver exactly once, in order, over
-/// any outages. Outbox is a queue in front of any server.
+/// Includes the component session except session_metrics.hpp, session_text.hpp and
+/// session_service.hpp. Session and Receiver deliver exactly once, in order, over any outages.
+/// Outbox is a queue in front of any server.
 #pragma once
 
 #include <belay/session/blocked.hpp>

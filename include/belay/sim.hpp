@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim.hpp
-/// Includes the component sim, for tests in simulated time: hosts, network, disks and transports.
+/// Includes the main headers of the component sim, for tests in simulated time: hosts, network,
+/// disks and transports.
 #pragma once
 
 #include <belay/sim/accepted.hpp>

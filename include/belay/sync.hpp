@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync.hpp
-/// Includes the component sync: work that was done offline is merged once, in order, and every
-/// conflict is accounted for.
+/// Includes the main headers of the component sync: work that was done offline is merged once, in
+/// order, and every conflict is accounted for.
 #pragma once
 
 #include <belay/sync/bridge.hpp>

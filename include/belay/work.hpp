@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work.hpp
-/// Includes the component work: WorkQueue, a durable work queue over a journal, with leases, keys
-/// and dead letters.
+/// Includes the main headers of the component work: WorkQueue, a durable work queue over a journal,
+/// with leases, keys and dead letters.
 ///
 /// Tools for damaged work queues are in belay/work/work_inspect.hpp and work_salvage.hpp.
 #pragma once

@@ -115,7 +115,7 @@ struct Machine {
         fleet.attach(Waker{driver::WakeHandle::adopt(&clock), Seed{1}});
         for (std::size_t i = 0; i < transports.size(); ++i) {
             ServiceOptions options;
-            options.supervisor.core.settle_within = 0s;
+            options.supervisor.core.spread_within = 0s;
             services.push_back(&fleet.add(std::to_string(i), FakeTransport<>{transports[i]},
                                           Rule{s.attempt_limit}, std::move(options)));
         }

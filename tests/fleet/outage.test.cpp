@@ -27,9 +27,9 @@ enum class Dials { fail_at_once, hang };
 /// Services whose network goes down at 20 s, all at once. A dial that was begun during the outage
 /// never opens: its packets are lost.
 struct Outage {
-    explicit Outage(Dials d, int services, FleetOptions options = {}, Duration settle_within = 1s)
+    explicit Outage(Dials d, int services, FleetOptions options = {}, Duration spread_within = 1s)
         : dials{d}, rig{options} {
-        rig.add(services, 0, settle_within);
+        rig.add(services, 0, spread_within);
         rig.up();
         rig.run(now);
         counted.resize(rig.transports.size());
@@ -88,10 +88,10 @@ TEST_CASE("Fleet: 10 s after the network's return, all services are connected",
     const auto dials = GENERATE(Dials::fail_at_once, Dials::hang);
     // Few services may all hang in a dial at once, and then none waits.
     const int services = GENERATE(3, 4, 9, 50);
-    const Duration settle_within = GENERATE(1s, 20s);
+    const Duration spread_within = GENERATE(1s, 20s);
     for (int i = 0; i < 40; ++i) {
-        CAPTURE(static_cast<int>(dials), services, settle_within.count(), i);
-        Outage outage{dials, services, {}, settle_within};
+        CAPTURE(static_cast<int>(dials), services, spread_within.count(), i);
+        Outage outage{dials, services, {}, spread_within};
         const Duration lasts = i * 3700ms + 300ms;
         outage.back_at = 20s + lasts;
         outage.run_until(20s + lasts + 10s);

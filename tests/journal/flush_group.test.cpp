@@ -82,7 +82,7 @@ TEST_CASE("FlushGroup: a single thread expects no other, nor does any thread aft
     CHECK(group.more_are_expected());
     group.begin_writing();
     CHECK(group.begin_flush() == 1);
-    group.flush_failed();
+    group.reset_expected();
     group.join();
     CHECK_FALSE(group.more_are_expected());
 }

@@ -107,7 +107,7 @@ struct RecyclingProbe : RecordingProbe {
 template <class Rule>
 struct Explored : timeline::SupervisorCore<Rule> {
     Explored()
-        : timeline::SupervisorCore<Rule>{Rule{}, {.settle_within = 0s, .recycle = Rule::recycles}} {
+        : timeline::SupervisorCore<Rule>{Rule{}, {.spread_within = 0s, .recycle = Rule::recycles}} {
     }
 
     [[nodiscard]] std::int64_t counts() const {

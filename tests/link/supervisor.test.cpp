@@ -663,7 +663,7 @@ TEST_CASE("Supervisor aborts on a budget of 0 events, and on advance() in a hook
     CHECK(aborts_with([] {
               TransportState transport;
               Supervisor link{
-                  FakeTransport<>{transport}, policy(), {.core = {.settle_within = -1ns}}};
+                  FakeTransport<>{transport}, policy(), {.core = {.spread_within = -1ns}}};
           }).find("SupervisorCoreOptions: durations must be >= 0ns") != std::string::npos);
     CHECK(aborts_with([] {
               Rig<> rig;

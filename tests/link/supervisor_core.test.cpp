@@ -41,7 +41,7 @@ struct BudgetedCore {
     TokenBudget& budget;
     timeline::SupervisorCore<Budgeted> core{
         Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, Shared{budget, AskAgain{2s}}},
-        timeline::SupervisorCoreOptions{.settle_within = 0s}};
+        timeline::SupervisorCoreOptions{.spread_within = 0s}};
     Instant now = start_of_time;
     Random bits{Seed{1}};
 
@@ -74,7 +74,7 @@ constexpr TokenBudgetOptions one_each{.capacity_milli = 2'000,
 TEST_CASE("SupervisorCore: a status that is connected has no failure",
           "[link][supervisor_core][regression]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, ResetWhenStable{10s}},
-                                  timeline::SupervisorCoreOptions{.settle_within = 0s}};
+                                  timeline::SupervisorCoreOptions{.spread_within = 0s}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto step = [&](const timeline::Step& s) {
@@ -279,7 +279,7 @@ TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
 TEST_CASE("SupervisorCore with MaxElapsed counts no time while a gate is shut",
           "[link][supervisor_core][unit]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
-                                  timeline::SupervisorCoreOptions{.settle_within = 0s}};
+                                  timeline::SupervisorCoreOptions{.spread_within = 0s}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto step = [&](const timeline::Step& s, Duration wait = 0s) {
@@ -410,7 +410,7 @@ TEST_CASE("SupervisorCore settles with jitter after a gate opens",
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
-                                      timeline::SupervisorCoreOptions{.settle_within = 2s}};
+                                      timeline::SupervisorCoreOptions{.spread_within = 2s}};
         Random bits{Seed{seed}};
         Turn turn{start_of_time, bits};
         core.step({.input = Input::start}, turn);

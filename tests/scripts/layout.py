@@ -184,6 +184,9 @@ DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)")
 MACHINE_PATH = re.compile(r"(?<![\w.}$*])/(?:home|root|Users)/\w")
 LEFT_OPEN = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b(?!\(#\d+\))")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+# That an umbrella leaves nothing out, or only what the sentence names.
+INCLUDES_ALL = re.compile(r"\b(?:includes?|for) (?:all of|everything|(?:an?|the)(?: whole)? component)\b", re.IGNORECASE)
+HEADER_NAME = re.compile(r"[\w/]+\.hpp\b")
 SPDX = re.compile(r"SPDX-License-Identifier: (\S+)")
 
 SOURCES = {".cpp", ".hpp"}
@@ -229,6 +232,7 @@ class Layout:
                 self.check_test_form(path, lines)
         self.check_circles()
         self.check_umbrellas()
+        self.check_umbrella_statements()
         self.check_readme_code()
         self.check_pitfalls()
         self.check_index()
@@ -413,6 +417,38 @@ class Layout:
                 where = ", ".join(umbrellas) or f"no umbrella; {folder}.hpp lacks it"
                 self.report(path, 1, "umbrella", f"must be in exactly one, or left out with a reason; is in {where}")
 
+    def check_umbrella_statements(self):
+        """A sentence that an umbrella includes all of its component names exactly the headers that it leaves out."""
+        for path, lines in self.text.items():
+            if path.endswith(".md") and path != "CHANGELOG.md":
+                for number, sentence in sentences(lines):
+                    for name in HEADER_NAME.findall(sentence):
+                        self.check_umbrella_statement(path, number, sentence, name.removeprefix("belay/"))
+        for umbrella in UMBRELLAS:
+            path = f"include/belay/{umbrella}"
+            comment = [line[4:] if line.startswith("/// ") else "" for line in self.text.get(path, [])]
+            for number, sentence in sentences(comment):
+                self.check_umbrella_statement(path, number, sentence, umbrella)
+
+    def check_umbrella_statement(self, path, number, sentence, umbrella):
+        if umbrella not in UMBRELLAS or not INCLUDES_ALL.search(sentence):
+            return
+        folder = f"include/belay/{UMBRELLAS[umbrella]}/"
+        public = {p for p in self.headers if p.startswith(folder) and "/detail/" not in p}
+        left_out = {posixpath.basename(p) for p in public - self.reached(f"include/belay/{umbrella}")}
+        named = {posixpath.basename(name) for name in HEADER_NAME.findall(sentence)} - {*UMBRELLAS, MOST}
+        if left_out != named:
+            exact = ", ".join(sorted(left_out)) or "nothing"
+            self.report(path, number, "umbrella-statement", f"{umbrella} leaves out {exact}: name these headers and no other")
+
+    def reached(self, path):
+        """The headers of belay that a header includes, also through others."""
+        found, due = set(), [path]
+        while due:
+            due += [target for target in self.includes(due.pop()) if target in self.text and target not in found]
+            found.update(due)
+        return found
+
     def check_mirrored_test(self, path):
         name = path.removeprefix("include/belay/").removesuffix(".hpp")
         if "/" not in name or "/detail/" in name:
@@ -463,6 +499,20 @@ def code_blocks(lines, language):
         elif begin is not None and line.startswith("```"):
             yield begin, lines[begin:number - 1]
             begin = None
+
+
+def sentences(lines):
+    """The sentences outside of fenced blocks, each with the line where its paragraph, list item or row of a table begins."""
+    fenced, begin, paragraph = False, 1, []
+    for number, line in enumerate([*lines, ""], 1):
+        fence = line.lstrip().startswith("```")
+        if fence or fenced or not line.strip() or re.match(r"\s*(?:[-|#>]|\d+\.) ", line):
+            for sentence in re.split(r"(?<=[.:]) (?=[A-Z`\[])", " ".join(paragraph)):
+                yield begin, sentence
+            begin, paragraph = number, []
+        if not fence and not fenced and line.strip():
+            paragraph.append(line.strip())
+        fenced = fenced != fence
 
 
 def outside_code(lines):

@@ -282,6 +282,28 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(violations(left_out), [])
         self.finds("umbrella", left_out | umbrella("queue", "storage_check"))
 
+    def test_statements_that_an_umbrella_includes_all(self):
+        check = {"include/belay/queue/storage_check.hpp": header("queue/storage_check.hpp"),
+                 "tests/queue/storage_check.test.cpp": test_of("queue/storage_check.hpp")}
+        for statement in ("`<belay/queue.hpp>` includes\nall of this component.",
+                          "Use it. Include `<belay/queue.hpp>` for the whole component. See `storage_check.hpp`.",
+                          "Each has a header that includes all of it, such as `belay/queue.hpp`.",
+                          "- `belay/queue.hpp` includes a whole component",
+                          "`belay/queue.hpp` includes everything on this page."):
+            self.assertEqual(violations({"docs/a.md": statement + "\n"}), [], statement)
+            self.finds("umbrella-statement", check | {"docs/a.md": statement + "\n"})
+        named = "`belay/queue.hpp` includes the component except `storage_check.hpp`. It is part of `belay/belay.hpp`.\n"
+        self.assertEqual(violations(check | {"docs/a.md": named}), [])
+        self.finds("umbrella-statement", {"docs/a.md": named})
+        too_many = "`belay/queue.hpp` includes all of it except `q.hpp` and `storage_check.hpp`.\n"
+        self.finds("umbrella-statement", check | {"docs/a.md": too_many})
+        main = "`belay/queue.hpp` includes the main headers of the component.\n\n```\n`belay/queue.hpp` includes all of it.\n```\n"
+        self.assertEqual(violations(check | {"docs/a.md": main}), [])
+        comment = header("queue.hpp", "#include <belay/queue/q.hpp>\n").replace("What it is.", "Includes all of the component queue.")
+        self.finds("umbrella-statement", check | {"include/belay/queue.hpp": comment})
+        through = {"include/belay/queue/q.hpp": header("queue/q.hpp", "#include <belay/queue/storage_check.hpp>\n")}
+        self.assertEqual(violations(check | through | {"include/belay/queue.hpp": comment}), [])
+
     def test_detail_is_not_public(self):
         self.finds("layer", {"examples/e.cpp": SPDX + "#include <belay/core/detail/hidden.hpp>\n"})
 

@@ -197,15 +197,15 @@ SUPERVISOR_MUTANTS = (
     # a connection counts as stable when it opens: accept-then-drop is no failure
     core("succeeds_at_open",
          ("        enter(LinkState::connected, never, turn);\n",
-          "        settle(turn);\n        enter(LinkState::connected, never, turn);\n")),
+          "        mark_stable(turn);\n        enter(LinkState::connected, never, turn);\n")),
     # a late tick makes the loss of a stable connection a failure
     core("stable_by_tick_only",
-         ("            settle_if_stable(turn);\n            go_down(1, turn);\n        } else if (!s.withdrawn",
+         ("            mark_stable_if_due(turn);\n            go_down(1, turn);\n        } else if (!s.withdrawn",
           "            go_down(1, turn);\n        } else if (!s.withdrawn")),
     # a frozen peer counts as a success when its connection is old enough
     core("success_without_evidence",
-         ("        if (begun_ && alive_ && turn.now >= stable_at()) settle(turn);\n",
-          "        if (begun_ && turn.now >= stable_at()) settle(turn);\n")),
+         ("        if (begun_ && alive_ && turn.now >= stable_at()) mark_stable(turn);\n",
+          "        if (begun_ && turn.now >= stable_at()) mark_stable(turn);\n")),
     # a server that closes each new connection as planned chooses the rate of dials
     core("planned_costs_nothing",
          ("        if (failure.cause == Cause::planned && begun_) failure.cause = Cause::lost;\n", "")),
@@ -237,9 +237,9 @@ SUPERVISOR_MUTANTS = (
          ("if (begun_ || planned_) policy_.abandoned(turn);", "if (planned_) policy_.abandoned(turn);")),
     # a gate that opens leads to an attempt without a wait
     core("opens_into_dial",
-         ("        const Instant settled = jitter(options_.settle_within, turn);\n",
+         ("        const Instant spread = jitter(options_.spread_within, turn);\n",
           "        if (status_.state == LinkState::offline) return attempt(false, turn);\n"
-          "        const Instant settled = jitter(options_.settle_within, turn);\n")),
+          "        const Instant spread = jitter(options_.spread_within, turn);\n")),
     # a drain waits for ever
     core("drains_for_ever",
          ("            attempt_ends_ = ends;\n", "            attempt_ends_ = never;\n")),

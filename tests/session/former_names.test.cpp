@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an observer of a Queue or a Receiver with the former hook on_refused is notified as with on_rejected.
+// Goal: an observer of a Queue or a Receiver with the former hook on_refused is notified as with on_rejected, and former
+// errors of a session have the values of the present ones.
 // Method: observers with the former hook, the present one, and both; near misses of the former one.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -11,6 +12,7 @@
 #include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/session/receiver_observer.hpp>
+#include <belay/session/session_errc.hpp>
 #include <belay/session/session_observer.hpp>
 
 #include "support/catch.hpp"
@@ -86,4 +88,10 @@ TEST_CASE("A Tee notifies the former and the present hook of a Queue's rejection
     push_one_too_many(Tee{FormerQueueHook{&last}, BothQueueHooks{&calls}});
     CHECK(last == QueueErrc::queue_full);
     CHECK(calls == 1);
+}
+
+TEST_CASE("SessionErrc has the former names of rolled back sides",
+          "[session][former_names][unit]") {
+    CHECK(SessionErrc::rolled_back_receiver == SessionErrc::receiver_rolled_back);
+    CHECK(SessionErrc::rolled_back_sender == SessionErrc::sender_rolled_back);
 }

@@ -281,18 +281,18 @@ TEST_CASE("SenderCore blocks when a side was rolled back, or has another history
         // Its check cannot be computed any more: the number alone must do.
         Welcome g = r.known(2);
         g.applied = 1;
-        CHECK(r.take(bytes_of(g)) == SessionErrc::rolled_back_receiver);
+        CHECK(r.take(bytes_of(g)) == SessionErrc::receiver_rolled_back);
         CHECK(r.core->blocked() == Blocked::receiver_rolled_back);
         CHECK(r.core->details().applied == 1);
     }
     SECTION("the sender") {
-        CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::rolled_back_sender);
+        CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::sender_rolled_back);
         CHECK(r.core->blocked() == Blocked::sender_rolled_back);
         CHECK(r.core->details().applied == 5);
     }
     SECTION("the sender, also with as many operations that are not durable") {
         REQUIRE(r.journal->append(as_bytes("x")).has_value());
-        CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::rolled_back_sender);
+        CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::sender_rolled_back);
     }
     SECTION("neither: the numbers mean other operations") {
         Welcome g = r.known(3);

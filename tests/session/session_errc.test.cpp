@@ -55,8 +55,8 @@ TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][sessio
     // Stopped: trying again would be guessing.
     for (const SessionErrc e :
          {SessionErrc::version, SessionErrc::fenced, SessionErrc::store_changed,
-          SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::rolled_back_receiver,
-          SessionErrc::rolled_back_sender, SessionErrc::diverged, SessionErrc::journal_failed,
+          SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::receiver_rolled_back,
+          SessionErrc::sender_rolled_back, SessionErrc::diverged, SessionErrc::journal_failed,
           SessionErrc::token_too_long, SessionErrc::hello_refused}) {
         CHECK(cause(e) == Cause::permanent);
     }

@@ -40,7 +40,7 @@ static_assert(shown({0, 5, home}, unknown(foreign)) == Blocked::receiver_lost_st
 // The error is what the protocol's page says.
 static_assert(detect_state_loss({3, 5, home}, known(4, foreign)).error ==
               SessionErrc::store_changed);
-static_assert(detect_state_loss({3, 5, home}, known(2)).error == SessionErrc::rolled_back_receiver);
-static_assert(detect_state_loss({3, 5, home}, known(6)).error == SessionErrc::rolled_back_sender);
+static_assert(detect_state_loss({3, 5, home}, known(2)).error == SessionErrc::receiver_rolled_back);
+static_assert(detect_state_loss({3, 5, home}, known(6)).error == SessionErrc::sender_rolled_back);
 
 }  // namespace

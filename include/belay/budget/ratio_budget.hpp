@@ -105,7 +105,8 @@ public:
 
     /// Returns `go` always, because first attempts are free.
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for a first attempt, which is never rejected and counts as a call.
+    /// Returns a permit for a first attempt, which takes no retry, is never rejected and counts as
+    /// a call. `reserve` takes a retry.
     constexpr Permit acquire(Turn& turn) noexcept {
         const bool counts = state_.with([&turn](State& s) {
             s.recent.add(false, turn.now);

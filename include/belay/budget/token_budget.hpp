@@ -120,9 +120,11 @@ public:
 
     /// Returns `go` always, because first attempts are free.
     [[nodiscard]] Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// Takes a permit for a first attempt, which is never rejected.
+    /// Returns a permit for a first attempt, which takes no tokens and is never rejected. `reserve`
+    /// takes tokens.
     Permit acquire(Turn&) noexcept { return Permit{*this, PermitData{}}; }
-    /// Takes a permit for a retry after a failure of this cause.   Errors: a rejected permit.
+    /// Takes the tokens of a retry after a failure of this cause, and returns their permit.
+    /// Errors: a rejected permit, which holds no tokens.
     Permit reserve(Cause cause, Turn&) noexcept {
         const std::uint32_t cost =
             read(cause == Cause::timed_out ? timeout_cost_milli_ : retry_cost_milli_);

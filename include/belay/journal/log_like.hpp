@@ -79,7 +79,7 @@ concept HasMediumFailure = requires(const S& s) {
 ///   another id.
 /// - `run()` counts openings, and `salt()` is random for each opening. Both are durable before the
 ///   opener returns. `salt_of(n)`, base() <= n <= last(), is the salt of the run that appended n.
-/// - `append(body)` returns the number last() + 1, which is not durable yet. `commit()` makes
+/// - `append(body)` returns the number last() + 1, which need not be durable yet. `commit()` makes
 ///   everything appended before it durable, and then `durable()` is at least that number.
 ///   `durable()` never decreases.
 /// - `ack(n)` releases everything up to n. It is cumulative and idempotent, and may become durable

@@ -147,9 +147,9 @@ private:
         }
         if (gates_.any_shut(turn.now)) return;
         // Wait first, never attempt at once: a fleet must not return in one burst.
-        const Instant settled = jitter(options_.settle_within, turn);
-        if (not_before_ > settled) want(turn);
-        plan_wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
+        const Instant spread = jitter(options_.spread_within, turn);
+        if (not_before_ > spread) report_wanted(turn);
+        plan_wait({Verb::wait_at_least, detail::larger(spread, not_before_), "gate"}, turn);
     }
 
     constexpr void go_offline(Turn& turn) noexcept {
@@ -176,7 +176,7 @@ private:
         if (status_.state == LinkState::draining) {
             attempt_ends_ = detail::smaller(attempt_ends_, ends);
         } else if (status_.state == LinkState::connected) {
-            settle_if_stable(turn);
+            mark_stable_if_due(turn);
             go_down(1, turn);
             abandon(turn);
             status_.failure = {};
@@ -229,7 +229,7 @@ private:
     constexpr void on_alive(Turn& turn) noexcept {
         if (status_.state != LinkState::connected || alive_) return;
         alive_ = true;
-        settle_if_stable(turn);
+        mark_stable_if_due(turn);
     }
 
     constexpr void on_closed(const Step& s, Turn& turn) noexcept {
@@ -243,7 +243,7 @@ private:
         if (state != LinkState::connecting && state != LinkState::connected) return;
         // Compare timestamps, because the tick that ends the stable window may be late.
         if (state == LinkState::connected) {
-            settle_if_stable(turn);
+            mark_stable_if_due(turn);
             go_down(1, turn);
         } else if (!s.withdrawn) {
             try_failed();
@@ -266,7 +266,7 @@ private:
         if (s.withdrawn || failure.cause == Cause::planned) {
             actions_->excused = begun_ && s.withdrawn && failure.cause != Cause::none;
             abandon(turn);
-            return plan_wait({Verb::wait_at_least, jitter(options_.settle_within, turn),
+            return plan_wait({Verb::wait_at_least, jitter(options_.spread_within, turn),
                               s.withdrawn ? std::string_view{} : "planned"},
                              turn);
         }
@@ -293,7 +293,7 @@ private:
             case LinkState::draining:
                 return on_closed({.failure = late(LinkErrc::not_drained)}, turn);
             case LinkState::connected:
-                if (!to_recycle()) return settle_if_stable(turn);
+                if (!to_recycle()) return mark_stable_if_due(turn);
                 on_closed({.withdrawn = true}, turn);
                 actions_->graceful = true;
                 return;
@@ -332,7 +332,7 @@ private:
 
     /// Reports to the policy that an attempt is wanted that it has not planned. The core's own
     /// jitter (at the start, after a gate) wants no attempt.
-    constexpr void want([[maybe_unused]] Turn& turn) noexcept {
+    constexpr void report_wanted([[maybe_unused]] Turn& turn) noexcept {
         if constexpr (detail::HasWanted<detail::AsPolicy<Policy>>) {
             if (!begun_ && !planned_) policy_.wanted(turn);
             planned_ = !begun_;
@@ -342,7 +342,7 @@ private:
     /// Attempts if the policy allows it, or else waits as the policy advises.
     constexpr void attempt(bool force, Turn& turn) noexcept {
         if (gates_.any_shut(turn.now)) return go_offline(turn);
-        want(turn);
+        report_wanted(turn);
         if (!force) {
             const Advice advice = policy_.admit(turn.now);
             if (!advice.allows(turn.now)) return plan_wait(advice, turn);
@@ -361,7 +361,7 @@ private:
         // A breaker that another user has opened counts at once, not at the end of the wait.
         const Advice now = policy_.admit(turn.now);
         const bool others_ask = !now.allows(turn.now) || floor_ > advice.until;
-        if (others_ask && advice.verb != Verb::stop) want(turn);
+        if (others_ask && advice.verb != Verb::stop) report_wanted(turn);
         advice = detail::stronger(advice, now);
         if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
             floor_ = detail::larger(floor_, advice.until);
@@ -385,7 +385,7 @@ private:
         if (state == LinkState::draining) actions_->teardown = true;
         if (state != LinkState::connecting && state != LinkState::connected) return;
         if (state == LinkState::connected) {
-            settle_if_stable(turn);
+            mark_stable_if_due(turn);
             go_down(1, turn);
         }
         abandon(turn);
@@ -393,10 +393,12 @@ private:
         actions_->teardown = actions_->graceful = true;
     }
 
-    constexpr void settle_if_stable(Turn& turn) noexcept {
-        if (begun_ && alive_ && turn.now >= stable_at()) settle(turn);
+    /// Does so if the connection is old enough, and the peer has proved that it is alive.
+    constexpr void mark_stable_if_due(Turn& turn) noexcept {
+        if (begun_ && alive_ && turn.now >= stable_at()) mark_stable(turn);
     }
-    constexpr void settle(Turn& turn) noexcept {
+    /// Reports to the policy that the attempt has succeeded: its connection is stable.
+    constexpr void mark_stable(Turn& turn) noexcept {
         begun_ = false;
         status_.attempt = 0;
         status_.failure = {};
@@ -441,6 +443,7 @@ private:
     [[nodiscard]] constexpr bool overslept(Duration by, const Turn& turn) const noexcept {
         return elapsed(status_.retry_at, turn.now) > by;
     }
+    /// Returns a random instant from now on, so that processes do not attempt at the same time.
     [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
         const auto last = static_cast<std::uint64_t>(within.count());
         return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});

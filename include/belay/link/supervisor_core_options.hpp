@@ -14,7 +14,7 @@ struct SupervisorCoreOptions {
     Duration start_within{0};
     /// The maximum delay before the next attempt after a gate opens or a planned close, drawn
     /// uniformly.
-    Duration settle_within = std::chrono::seconds{1};
+    Duration spread_within = std::chrono::seconds{1};
     /// The minimum time between two attempts that reconnect_now() is granted.
     Duration manual_gap = std::chrono::seconds{1};
     /// How late the driver may be at the end of a wait. If it is later, as after a suspend, the
@@ -25,7 +25,7 @@ struct SupervisorCoreOptions {
     /// that a mistake of a server does not keep its clients away for ever.
     Duration retry_after_max = std::chrono::hours{1};
     /// Whether new credentials also end a connection that was made with the old ones. It is closed
-    /// gracefully, and the next attempt waits uniformly up to `settle_within`. An
+    /// gracefully, and the next attempt waits uniformly up to `spread_within`. An
     /// attempt in flight is finished first, and then its connection is closed.
     bool recycle = false;
 };
@@ -36,7 +36,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Returns the options; options that no supervisor can satisfy end the program at construction.
 [[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
     const timeline::SupervisorCoreOptions& options) {
-    BELAY_PRECONDITION(options.start_within.count() >= 0 && options.settle_within.count() >= 0 &&
+    BELAY_PRECONDITION(options.start_within.count() >= 0 && options.spread_within.count() >= 0 &&
                            options.manual_gap.count() >= 0 &&
                            options.overslept_after.count() >= 0 &&
                            options.retry_after_max.count() >= 0,

@@ -44,7 +44,7 @@ struct Actions {
     bool graceful = false;  ///< with a graceful close, which is no failure
     bool drain = false;     ///< close the live connection gracefully; it stays alive meanwhile
     bool dial = false;      ///< open the next connection
-    bool excused = false;   ///< the attempt has failed, and counts for no policy
+    bool excused = false;   ///< the attempt has failed, and the policy does not count it
     bool notify = false;    ///< notify the observer of `change`
     Transition change{};
 };

@@ -85,7 +85,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `wanted(Turn&)`, optional: an attempt is wanted from now on. Each rule that shares the object
 ///   calls it, and then asks. The object learns the result from a permit only.
 /// - `admit(Instant) const -> Advice`: returns whether an attempt may begin, and takes nothing.
-/// - `acquire(Turn&) -> Permit`: takes a permit for an attempt that begins.
+/// - `acquire(Turn&) -> Permit`: returns a permit for an attempt that begins. If the object has
+///   `reserve`, this is a first attempt, which usually costs nothing.
 /// - `reserve(Cause, Turn&) -> Permit`, optional, if retries have a cost: takes a permit for a
 ///   retry that is planned after a failure of that cause. See part::ReservableLike.
 /// - `Permit`: default-constructible (empty) and movable. It has `advice() const -> Advice` (not

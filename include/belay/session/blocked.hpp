@@ -39,7 +39,7 @@ struct BlockedDetails {
     std::uint64_t acked = 0;             ///< the last number acknowledged and released here
     std::uint64_t last = 0;              ///< the highest durable number here
     std::uint64_t applied = 0;           ///< the last number that the receiver reports
-    std::uint64_t attach = 0;            ///< the attachment of the other sender, if fenced
+    std::uint64_t attach = 0;            ///< if fenced: the attach number of the new sender
     Id pinned_store{};                   ///< the store to which this journal belongs
     Id receiver_store{};                 ///< the store that answered
     Id replaced_journal{};               ///< the journal that this one replaces at the receiver

@@ -35,7 +35,7 @@ class SessionService;
 ///
 /// No protocol can repair a side that lost what it had made durable. The session detects such a
 /// loss, stops sending, and reports it with the facts by on_blocked. The queue continues to take
-/// operations up to its limit.
+/// operations up to its limit, except after Blocked::journal_failed.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
@@ -133,11 +133,13 @@ public:
 
     /// Takes an operation and puts it into the queue.
     ///
-    /// Returns: the operation's number. It is not durable yet: see on_accepted and commit().
+    /// Returns: the operation's number. The operation is durable in Flush::each, and otherwise not
+    ///          yet: see on_accepted and commit().
     /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; SessionErrc::takes_no_more while
-    ///          a drain() runs; errors of the medium. After an error the operation is not taken,
-    ///          with one exception: if the medium fails in Flush::each, this session is blocked,
-    ///          and the next Session over the same journal may deliver the operation.
+    ///          a drain() runs, and journal_failed; errors of the medium. After an error the
+    ///          operation is not taken, with one exception: if the medium fails in Flush::each,
+    ///          this session is blocked, and the next Session over the same journal may deliver
+    ///          the operation.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
         if (sender_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
         if (drain_ends_ != never) return SessionErrc::takes_no_more;

@@ -24,8 +24,8 @@ enum class SessionErrc {
     draining = 11,        ///< the receiver is draining; try again later, elsewhere if possible
     superseded = 12,      ///< a newer connection of the same sender took over
     storage = 13,         ///< the receiver could not store what it was sent
-    rolled_back_receiver = 14,  ///< the receiver lost operations that it had acknowledged
-    rolled_back_sender = 15,    ///< the receiver has operations that this journal never had
+    receiver_rolled_back = 14,  ///< the receiver lost operations that it had acknowledged
+    sender_rolled_back = 15,    ///< the receiver has operations that this journal never had
     diverged = 16,              ///< both sides have different operations with the same number
     journal_failed = 17,        ///< the sender's own journal failed; see its error
     silent = 18,                ///< the peer did not answer in time
@@ -35,7 +35,11 @@ enum class SessionErrc {
     takes_no_more = 20,   ///< drain() was called: nothing is accepted until the session has stopped
     token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
     hello_refused = 22,   ///< the transport can never carry the first message of a session
-    not_sent = 23         ///< an acknowledgement of a message that the outbox has not sent
+    not_sent = 23,        ///< an acknowledgement of a message that the outbox has not sent
+    rolled_back_receiver [[deprecated("use SessionErrc::receiver_rolled_back")]] =
+        receiver_rolled_back,  ///< receiver_rolled_back
+    rolled_back_sender [[deprecated("use SessionErrc::sender_rolled_back")]] =
+        sender_rolled_back  ///< sender_rolled_back
 };
 
 namespace detail {

@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A work item leased until `deadline`, and the right to end the lease.
+/// A leased work item, and the right to end the lease.
 ///
 /// It is a plain value, and dropping it has no effect. After its deadline the item may be leased
 /// again. Until that happens, ack, nack and extend still work. After the item is leased again,
@@ -26,6 +26,8 @@ struct Lease {
     BytesView body{};
     /// The number of this delivery of the item, from 1 on.
     std::uint32_t delivery = 0;
+    /// From this time on, the item may be leased again. It is not the end of the lease: this lease
+    /// works until the item is leased again, acknowledged, returned or dead.
     Instant deadline{};
     /// The time of the push by the wall clock at that time; up to 1 ms later.
     WallTime pushed{};

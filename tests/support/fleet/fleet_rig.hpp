@@ -67,14 +67,14 @@ struct FleetRig {
 
     /// Adds services of numbers as names, which write into `observed`.
     void add(int count, std::uint8_t priority = 0,
-             belay::Duration settle_within = std::chrono::seconds{1}) {
+             belay::Duration spread_within = std::chrono::seconds{1}) {
         for (int i = 0; i < count; ++i) {
             const std::string name = std::to_string(transports.size());
             transports.emplace_back();
             recorded.emplace_back();
             belay::ServiceOptions options;
             options.priority = priority;
-            options.supervisor.core.settle_within = settle_within;
+            options.supervisor.core.spread_within = spread_within;
             fleet.add(name, FakeTransport<>{transports.back()}, Recorder{&recorded.back()},
                       std::move(options), Observed{&observed, name});
         }

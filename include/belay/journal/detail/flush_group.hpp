@@ -68,8 +68,9 @@ public:
         --skips_;
         yield_ = YieldState::over;
     }
-    /// Records a flush that failed. The waiting threads try themselves.
-    void flush_failed() noexcept { expect(0); }
+    /// Expects no threads before the next flush, because the last one failed, and each waiting
+    /// thread tries for itself.
+    void reset_expected() noexcept { expect(0); }
     /// Records that the data of all waiting threads was flushed in another way.
     void all_served() noexcept { expect(std::exchange(waiting_, 0U)); }
 

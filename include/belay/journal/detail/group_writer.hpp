@@ -166,7 +166,7 @@ public:
             synced_position_ = position;
             group_.flushed(served, taken);
         } else if (to_disk) {
-            group_.flush_failed();
+            group_.reset_expected();
         }
         if (!error && (to_disk || mode_ == Flush::none)) {
             durable_.store(last_number, std::memory_order_release);

@@ -12,6 +12,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Appends records to the last segment, creates the next one, and deletes the first.
 ///
+/// - A *run* is the time from one opening of the journal to the next.
+/// - To *roll* is to continue in a new segment.
+/// - The *note* is state of the journal's owner, which `keep` stores and each roll copies.
+/// - The *pin* is the id of the store to which the operations go.
+///
 /// Thread safety: any thread, except functions marked "Owner": one thread at a time.
 template <class FileSystem>
 class JournalLog : public JournalState<FileSystem> {
@@ -39,8 +44,9 @@ public:
         s.add(number, offset);
         s.check = journal_format::next_check(s.check, crc, static_cast<std::uint32_t>(body.size()),
                                              run_.salt);
-        // This operation is accepted either way. The writer keeps a failure, or commit() meets it
-        // again.
+        // In Flush::none. The result is ignored, because this operation is in the buffer and so
+        // accepted. After a lack of space, or while the files are not at their path, a later write
+        // tries again. The writer keeps any other error, and commit() returns it.
         if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;
     }

@@ -23,7 +23,7 @@ public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;
 
-    /// The run that writes: its number and its salt.
+    /// The run that writes. Its number rises with each opening, and its salt is random.
     struct Run {
         std::uint32_t number;
         std::uint32_t salt;

@@ -14,6 +14,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Decides for one sender which connection is served, and which operation comes next.
 ///
+/// - A connection that is *attached* is the one that is served. The attach number of its HELLO is
+///   higher than those of all earlier connections with the same journal.
+/// - To *fence* is to close the other connections of the sender, and to reject their messages.
+/// - A connection *pends* while its journal is new here. Its START lets the receiver *adopt* the
+///   journal: record it durably, in the place of the one before.
+///
 /// Connections are named by numbers that their owner gives them. The owner carries decisions out
 /// and calls back with what has become durable; see docs/session-protocol.md, section 5.2, for the
 /// steps.

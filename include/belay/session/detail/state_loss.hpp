@@ -30,10 +30,10 @@ struct StateLoss {
     }
     if (!w.known) return {};
     if (w.applied < mine.acked) {
-        return {Blocked::receiver_rolled_back, SessionErrc::rolled_back_receiver};
+        return {Blocked::receiver_rolled_back, SessionErrc::receiver_rolled_back};
     }
     if (w.applied > mine.durable) {
-        return {Blocked::sender_rolled_back, SessionErrc::rolled_back_sender};
+        return {Blocked::sender_rolled_back, SessionErrc::sender_rolled_back};
     }
     return {};
 }
