@@ -70,7 +70,37 @@ struct Rig {
     }
 };
 
+// An error that a Failure makes, and that may say that there is none.
+struct Status {
+    Cause cause = Cause::none;
+    Status() = default;
+    explicit Status(const Failure& failure) : cause{failure.cause} {}
+    explicit operator bool() const noexcept { return cause != Cause::none; }
+    friend Cause cause_of(const Status& status) noexcept { return status.cause; }
+};
+// A result that may have neither a value nor an error.
+struct Lookup {
+    using value_type = int;
+    using error_type = Status;
+    std::optional<int> found{};
+    bool has_value() const noexcept { return found.has_value(); }
+    explicit operator bool() const noexcept { return has_value(); }
+    int& operator*() noexcept { return *found; }
+    const int& operator*() const noexcept { return *found; }
+    Status error() const noexcept { return {}; }
+};
+
 }  // namespace
+
+TEMPLATE_TEST_CASE("A result without a value that counts as a success has an error",
+                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
+    AsyncSleeper sleeper;
+    const auto result = TestType::run(
+        steady(1s, 3), sleeper, [] { return Lookup{}; },
+        [](auto fn) { return fails_if(fn, [](const Lookup&) { return false; }); });
+    CHECK(!result.has_value());
+    CHECK(result.error());
+}
 
 TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failures",
                    "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {

@@ -262,6 +262,15 @@ TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open
     layer.wanted(turn);
     CHECK(layer.admit(turn.now).until == closes);
     CHECK(bits() == same());
+    // A copy spreads its waits, and what is assigned does not change how a rule waits.
+    Shared copy{layer};
+    const Shared source{breaker};
+    layer = source;
+    layer.wanted(turn);
+    CHECK(layer.admit(turn.now).until == closes);
+    CHECK(bits() == same());
+    copy.wanted(turn);
+    CHECK(copy.admit(turn.now).until > closes);
 }
 
 TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][shared][unit]") {

@@ -51,8 +51,8 @@ struct MadeByLayers {
 /// The next step of a run of retry.
 enum class RetryStep : std::uint8_t { call, wait, finished };
 
-/// The part of a run of retry that begins with its first failure or rejection. A run that succeeds
-/// at once never makes it.
+/// The part of a run of retry that begins with its first failure or rejection. A blocking run that
+/// succeeds at once never makes it.
 template <class Answer>
 struct RetryPast {
     Advice plan{};               // while an attempt is planned

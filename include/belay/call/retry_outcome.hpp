@@ -34,7 +34,8 @@ template <class E>
         if (error) return E(error);
         return E(why ? why : make_error_code(CallErrc::call_failed));
     } else {
-        return E(failure ? *failure : Failure::from(why));
+        return E(failure ? *failure
+                         : Failure::from(why ? why : make_error_code(CallErrc::call_failed)));
     }
 }
 

@@ -170,14 +170,18 @@ public:
             "Shared: the shared object must be a variable that outlives it, and not a temporary");
     }
     constexpr Shared(const Shared& other) noexcept
-        : object_{other.object_}, memory_{other.memory_}, way_{other.way_} {}
+        : object_{other.object_}, memory_{other.memory_}, way_{other.way_} {
+        way_.is_exact = false;
+    }
     constexpr Shared(Shared&& other) noexcept = default;
     constexpr Shared& operator=(const Shared& other) noexcept {
         if (this != &other) {
             permit_ = typename Object::Permit{};
             object_ = other.object_;
             memory_ = other.memory_;
+            const bool is_exact = way_.is_exact;
             way_ = other.way_;
+            way_.is_exact = is_exact;
         }
         return *this;
     }
@@ -378,7 +382,7 @@ private:
     // One struct, which is copied as one number.
     struct Way {
         bool fails_fast = false;
-        bool is_exact = false;    // of a layer
+        bool is_exact = false;    // of a layer; not copied
         std::uint16_t share = 0;  // the seed of the draws; 0 while nothing was drawn
     };
     Way way_{};
