@@ -329,7 +329,7 @@ private:
     Instant dials_since_ = always;
     int dials_looks_ = 0;
     std::uint64_t asked_ = 0;
-    Wiretap tap_{.history = &run_.history, .name = "client"};
+    ConnectionRecord tap_{.history = &run_.history, .name = "client"};
     std::vector<Question*> questions_{};
     std::optional<Line> line_{};
     std::array<Run, askers> now_{};

@@ -142,7 +142,8 @@ public:
         work_.emplace(std::move(*work));
         host.attach(fleet_);
         for (std::size_t i = 0; i < mills; ++i) {
-            Wiretap& tap = taps_.emplace_back(Wiretap{.history = &run.history, .name = "owner"});
+            ConnectionRecord& tap =
+                taps_.emplace_back(ConnectionRecord{.history = &run.history, .name = "owner"});
             tap.opening = &run.opening;
             const Transport transport{WatchedTcp{host, tap, mill_name(i)},
                                       {.every = 500ms, .dead_after = 1500ms}};
@@ -294,7 +295,7 @@ private:
     std::map<std::uint64_t, Instant> leased_until_{};
     std::array<std::optional<Held>, mills> held_{};
     std::array<Service*, mills> services_{};
-    std::deque<Wiretap> taps_{};
+    std::deque<ConnectionRecord> taps_{};
     Fleet<> fleet_;
 };
 
