@@ -79,7 +79,24 @@ struct MutableTracedResult : TracedResult {
     [[nodiscard]] Failure& error() { return failure; }
 };
 
+// A result with value() alone: `*` does not give its value.
+struct ValueOnlyResult {
+    using value_type = int;
+    Failure failure;
+    explicit ValueOnlyResult(Failure why) : failure{why} {}
+    [[nodiscard]] bool has_value() const { return failure.cause == Cause::none; }
+    [[nodiscard]] const Failure& error() const { return failure; }
+};
+
+// Its specialization lacks `failed`, which a predicate makes unnecessary.
+struct HalfSpecialized {
+    int status = 0;
+};
+
 }  // namespace
+
+template <>
+struct belay::AnswerTraits<HalfSpecialized> {};
 
 TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
@@ -276,11 +293,13 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
         return Outcome<HttpResponse>::failure(busy_for(60), {}, Cause::overloaded, 60s);
     };
     const auto nothing = [&] { return Sent{busy}; };
+    const auto value_only = [&] { return ValueOnlyResult{busy}; };
     const auto check_all = [&](auto verdict, const Waits& waits) {
         check(result, verdict, waits);
         check(outcome, verdict, waits);
         check(page, verdict, waits);
         check(nothing, verdict, waits);
+        check(value_only, verdict, waits);
     };
     check_all(false, {});
     check_all(Cause::none, {});
@@ -332,6 +351,10 @@ TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it r
     };
     check(
         fine, [](const HttpResponse&) { return true; }, 0s);
+    // Nor does a type whose AnswerTraits could not be used without the predicate.
+    const auto broken = [] { return HalfSpecialized{.status = 503}; };
+    check(
+        broken, [](const HalfSpecialized& r) { return r.status == 503; }, 0s);
 }
 
 TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
