@@ -16,8 +16,8 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-// Is not the clock of a breaker, and so its observer. In a final class, such as a Tee, has_hook does
-// not find every hook.
+// Is not the clock of a breaker, and so its observer. In a final class, such as a Tee, has_hook
+// does not find every hook.
 template <class O>
 concept BreakerObserver =
     has_hook<OnBreaker, Unwrapped<O>>() || std::derived_from<Unwrapped<O>, NoObserver> ||

@@ -306,7 +306,7 @@ template <class R>
 ///   requested time. A rule that gives one must not declare this.
 ///
 /// All hooks are public. A hook that is private, or has another form, would never be called, so it
-/// does not compile. Of `spend`, only a form that can be called with a Turn& is checked.
+/// does not compile. A `spend` is checked only if it can be called with a Turn&.
 ///
 /// Semantics the compiler cannot check: the caller ensures that
 /// - after `begin` comes exactly one of `failed`, `succeeded` and `abandoned`;
