@@ -10,12 +10,14 @@
 #include <system_error>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/core/manual_clock.hpp>
+#include <belay/core/tee.hpp>
 
 #include "support/aborts.hpp"
 #include "support/breaker/breaker_archetypes.hpp"
@@ -351,6 +353,11 @@ struct OpeningsSeen {
         *opened += event.change == BreakerEvent::Change::opened ? 1 : 0;
     }
 };
+// In a final class, a template cannot be found by its name.
+struct FinalOpeningsSeen final {
+    int* opened;
+    void on_breaker(auto& /*breaker*/, const BreakerEvent&) noexcept { ++*opened; }
+};
 
 }  // namespace
 
@@ -378,6 +385,13 @@ TEST_CASE("CircuitBreaker takes an observer without a clock and options",
     CHECK(notifies(fifth));
     CircuitBreaker sixth{trip, wait, std::ref(observer)};
     CHECK(notifies(sixth));
+    CircuitBreaker seventh{trip, wait, FinalOpeningsSeen{&opened}};
+    CHECK(notifies(seventh));
+    CircuitBreaker eighth{trip, wait, {.successes = 2}, Tee{observer, std::ref(observer)}};
+    eighth.acquire().failure();
+    CHECK(std::exchange(opened, 0) == 3);
+    CircuitBreaker ninth{trip, wait, clock.view(), Tee{observer}};
+    CHECK(notifies(ninth));
     const CircuitBreaker<SteadyClock> none{trip, wait, NoObserver{}};
     CHECK(none.state() == BreakerState::closed);
 }

@@ -5,6 +5,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/open_as_asked.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
@@ -79,7 +80,29 @@ struct MutableTracedResult : TracedResult {
     [[nodiscard]] Failure& error() { return failure; }
 };
 
+// A result with value() alone: `*` does not give its value.
+struct ValueOnlyResult {
+    using value_type = int;
+    Failure failure;
+    explicit ValueOnlyResult(Failure why) : failure{why} {}
+    [[nodiscard]] bool has_value() const { return failure.cause == Cause::none; }
+    [[nodiscard]] const Failure& error() const { return failure; }
+};
+
+// Its specialization lacks `failed`, which a predicate makes unnecessary.
+struct HalfSpecialized {
+    int status = 0;
+};
+
+struct SleeperClock {
+    const AsyncSleeper* sleeper;
+    [[nodiscard]] Instant now() const noexcept { return sleeper->now(); }
+};
+
 }  // namespace
+
+template <>
+struct belay::AnswerTraits<HalfSpecialized> {};
 
 TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
@@ -276,11 +299,13 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
         return Outcome<HttpResponse>::failure(busy_for(60), {}, Cause::overloaded, 60s);
     };
     const auto nothing = [&] { return Sent{busy}; };
+    const auto value_only = [&] { return ValueOnlyResult{busy}; };
     const auto check_all = [&](auto verdict, const Waits& waits) {
         check(result, verdict, waits);
         check(outcome, verdict, waits);
         check(page, verdict, waits);
         check(nothing, verdict, waits);
+        check(value_only, verdict, waits);
     };
     check_all(false, {});
     check_all(Cause::none, {});
@@ -332,6 +357,10 @@ TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it r
     };
     check(
         fine, [](const HttpResponse&) { return true; }, 0s);
+    // Nor does a type whose AnswerTraits could not be used without the predicate.
+    const auto broken = [] { return HalfSpecialized{.status = 503}; };
+    check(
+        broken, [](const HalfSpecialized& r) { return r.status == 503; }, 0s);
 }
 
 TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
@@ -442,4 +471,57 @@ TEST_CASE("A call that opens the breaker of a layer has its wait",
     breaker.set_mode(BreakerMode::automatic);
     const Pipeline hedged{Hedge{1s, 2}, Shared{breaker}};
     CHECK(await(hedged, sleeper, awaitable(ask)).retry_after() == 30s);
+}
+
+TEST_CASE("The layers around a retry do not take the wait of a limit for the peer's",
+          "[call][outcome_wait][regression]") {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}, SleeperClock{&sleeper}};
+    int requested = 0;
+    const auto ask = [&] { return busy_for(requested); };
+    // Returns the duration of a call, and the wait that its outcome has.
+    const auto times = [&](const auto& pipeline) {
+        breaker.set_mode(BreakerMode::automatic);
+        const Instant began = sleeper.time;
+        const auto outcome = await(pipeline, sleeper, awaitable(ask));
+        return Waits{elapsed(began, sleeper.time), outcome.retry_after()};
+    };
+    const Policy fails_fast{Shared{breaker, FailFast{}}, MaxAttempts{1}};
+    const Policy ends_late{Shared{breaker}, MaxElapsed{5s}};
+    const Policy in_a_second{Backoff{NoJitter{}, Cap{10s}, 1s}, MaxAttempts{2}};
+    // A Hedge ends at once, whether the breaker is a layer, in the policy, or inside the retry.
+    CHECK(times(Pipeline{Hedge{50ms, 2}, Shared{breaker}}) == Waits{0s, 20s});
+    CHECK(times(Pipeline{Hedge{50ms, 2}, Retrying{fails_fast}}) == Waits{0s, 20s});
+    CHECK(times(Pipeline{Hedge{50ms, 2}, Retrying{ends_late}})[0] == 0s);
+    CHECK(times(Pipeline{Hedge{50ms, 2}, Retrying{MaxAttempts{2}}, Shared{breaker}}) ==
+          Waits{0s, 20s});
+    // A Backoff around neither waits longer nor begins again.
+    CHECK(times(Pipeline{Retrying{in_a_second}, Shared{breaker}}) == Waits{1s, 19s});
+    CHECK(times(Pipeline{Retrying{in_a_second}, Hedge{50ms, 1}, Shared{breaker}}) ==
+          Waits{1s, 19s});
+    // Nor does another breaker open for longer.
+    CircuitBreaker outer{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{3s}, 1h},
+                         SleeperClock{&sleeper}};
+    CHECK(times(Pipeline{Shared{outer}, Retrying{fails_fast}}) == Waits{0s, 20s});
+    CHECK(outer.spread() == 3s);
+    // All of them take the wait of the peer.
+    requested = 4;
+    outer.set_mode(BreakerMode::automatic);
+    CHECK(times(Pipeline{Shared{outer}, Retrying{fails_fast}}) == Waits{0s, 20s});
+    CHECK(outer.spread() == 4s);
+    CHECK(times(Pipeline{Hedge{50ms, 1}, Retrying{fails_fast}}) == Waits{4s, 16s});
+    CHECK(times(Pipeline{Retrying{in_a_second}, Shared{breaker}}) == Waits{4s, 16s});
+}
+
+TEST_CASE("An observer of a retry in a Pipeline gets the whole wait of the last failure",
+          "[call][outcome_wait][regression]") {
+    ManualClock clock{at(1h)};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}, clock.view()};
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    RetryEnded end;
+    const Pipeline pipeline{Retrying{Policy{Shared{breaker, FailFast{}}, MaxAttempts{1}}, end}};
+    CHECK(pipeline(sleeper, [] { return busy_for(0); }).retry_after() == 20s);
+    CHECK(end.failure.retry_after == 20s);
 }

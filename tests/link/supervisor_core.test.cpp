@@ -10,7 +10,9 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/open_as_asked.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/deadline.hpp>
@@ -319,10 +321,12 @@ TEST_CASE("SupervisorCore waits no longer for a server than its limit, whichever
     const Policy backoff{Backoff{NoJitter{}, Cap{1s}, 1s}};
     const Policy exactly{CooldownOn{Cause::overloaded, 1s, 1s}};
     const Policy none{MaxAttempts{9}};
+    const Policy opens{Breaker{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{30s}, 24h}}};
     for (const Duration asked : {limit - Duration{1}, limit, limit + Duration{1}, forever}) {
         CHECK(waits_for(backoff, asked) == std::min(asked, limit));
         CHECK(waits_for(exactly, asked) == std::min(asked, limit));
         CHECK(waits_for(none, asked) == std::min(asked, limit));
+        CHECK(waits_for(opens, asked) == std::min(asked, limit));
     }
 }
 

@@ -110,6 +110,35 @@ private:
 belay::Policy policy{Strict{}};
 }  // namespace rule_private_hook
 
+// expect-error: RuleLike: rejects_until must be 'Instant rejects_until.Instant. const noexcept', and public
+namespace rule_rejects_until {
+// Without `const` it would never be called.
+struct Wrapper {
+    belay::Advice admit(belay::Instant) const noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    belay::Instant rejects_until(belay::Instant) const noexcept { return belay::always; }
+#else
+    belay::Instant rejects_until(belay::Instant) noexcept { return belay::always; }
+#endif
+};
+
+belay::Policy policy{Wrapper{}};
+}  // namespace rule_rejects_until
+
+// expect-error: RuleLike: spend must be 'void spend.Turn&. noexcept'
+namespace rule_spend {
+struct Wrapper {
+    belay::Advice admit(belay::Instant) const noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    void spend(belay::Turn&) noexcept {}
+#else
+    void spend(belay::Turn&) {}
+#endif
+};
+
+belay::Policy policy{Wrapper{}};
+}  // namespace rule_spend
+
 // expect-error: RuleLike: wanted must be 'void wanted.Turn&. noexcept'
 namespace rule_wanted {
 // An Advice that nobody would heed.

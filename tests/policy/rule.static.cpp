@@ -174,6 +174,35 @@ static_assert(!RuleLike<ReviewThrows> && !RuleLike<ReviewWithoutPlan>);
 static_assert(!RuleLike<SucceededThrows> && !RuleLike<SucceededWithoutTurn>);
 static_assert(!RuleLike<AbandonedThrows> && !RuleLike<ResetThrows>);
 static_assert(!RuleLike<WindowInSeconds> && !RuleLike<LimitNotConst>);
+struct RejectsUntil : Only<0> {
+    Instant rejects_until(Instant) const noexcept;
+    void spend(Turn&) noexcept;
+};
+struct RejectsNotConst : Only<0> {
+    Instant rejects_until(Instant) noexcept;
+};
+struct RejectsThrows : Only<0> {
+    Instant rejects_until(Instant) const;
+};
+struct RejectsForDuration : Only<0> {
+    Duration rejects_until(Instant) const noexcept;
+};
+struct RejectsWithoutTime : Only<0> {
+    Instant rejects_until() const noexcept;
+};
+class RejectsPrivately : public Only<0> {
+    Instant rejects_until(Instant) const noexcept;
+};
+static_assert(RuleLike<RejectsUntil> && !RuleLike<RejectsNotConst> && !RuleLike<RejectsThrows>);
+static_assert(!RuleLike<RejectsForDuration> && !RuleLike<RejectsWithoutTime>);
+static_assert(!RuleLike<RejectsPrivately>);
+struct SpendThrows : Only<0> {
+    void spend(Turn&);
+};
+struct SpendAdvises : Only<0> {
+    Advice spend(Turn&) noexcept;
+};
+static_assert(!RuleLike<SpendThrows> && !RuleLike<SpendAdvises>);
 
 // A name is seen however it is declared: a private hook, an overloaded one and a template that does
 // not fit would never be called, either.

@@ -3,9 +3,10 @@
 /// CircuitBreaker: one breaker for many callers and threads.
 #pragma once
 
-#include <concepts>  // std::derived_from, std::same_as
-#include <cstdint>   // std::uint32_t
-#include <utility>   // std::exchange, std::move
+#include <concepts>     // std::derived_from, std::same_as
+#include <cstdint>      // std::uint32_t
+#include <type_traits>  // std::is_final_v
+#include <utility>      // std::exchange, std::move
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/detail/breaker_engine.hpp>
@@ -15,10 +16,12 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-// Is not the clock of a breaker, and so its observer.
+// Is not the clock of a breaker, and so its observer. In a final class, such as a Tee, has_hook
+// does not find every hook.
 template <class O>
 concept BreakerObserver =
-    has_hook<OnBreaker, Unwrapped<O>>() || std::derived_from<Unwrapped<O>, NoObserver>;
+    has_hook<OnBreaker, Unwrapped<O>>() || std::derived_from<Unwrapped<O>, NoObserver> ||
+    (std::is_final_v<Unwrapped<O>> && !requires(const Unwrapped<O>& clock) { clock.now(); });
 
 template <class Clock>
 [[nodiscard]] consteval bool explain_breaker_clock() {

@@ -39,7 +39,8 @@ struct Answer {
     /// Whether no call was made at all, so that the answer means nothing for the peer.
     bool rejected = false;
     /// Until when a limit of this program rejects the next call, such as a breaker that this call
-    /// has opened. The caller of a Pipeline gets it as a wait. No layer takes it for a peer's.
+    /// has opened. The caller of a Pipeline gets it as a wait. No layer takes it for a peer's. Only
+    /// an answer with `rejected` has the wait of a limit in its failure.
     Instant rejects_until = always;
 
     [[nodiscard]] bool worked() const noexcept { return !failure; }

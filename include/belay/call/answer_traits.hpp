@@ -25,6 +25,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// A specialisation has priority over what belay infers from the type, and fails_if has priority
 /// over the specialisation. You may also specialise it for a template. Callers get an Outcome<R>.
 ///
+/// If a predicate of fails_if reports a failure by `true` or a Cause, `failed` is called, too, for
+/// the wait that the result requests. If it throws, the exception leaves the caller.
+///
 /// Declare it before the first call with an R.   Thread safety: any thread may call `failed`.
 template <class R>
 struct AnswerTraits {

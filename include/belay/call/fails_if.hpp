@@ -118,7 +118,10 @@ private:
             // Also of a type whose error cannot be made by retry.
             if (!result.has_value()) own = detail::failure_without_value(result);
         }
-        if (!own) own = detail::classify_value<Result>(result);
+        // The predicate is enough for a type whose specialization could not be used.
+        if constexpr (TraitsAreSound<Result>) {
+            if (!own) own = detail::classify_value<Result>(result);
+        }
         return own ? own->retry_after : Duration{};
     }
 };

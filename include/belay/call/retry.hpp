@@ -35,12 +35,18 @@ inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 
 /// Each attempt of a retry that calls the function itself is made.
 struct AlwaysMade {
+    struct Rejections {};
     static constexpr void begin() noexcept {}
     [[nodiscard]] static constexpr bool is_made() noexcept { return true; }
 };
 /// With layers inside a retry, an attempt may have waited in a queue until its end. It was made if
 /// they have made a call.
 struct MadeByLayers {
+    /// The waits of layers that rejected attempts, which other layers must not take for the peer's.
+    struct Rejections {
+        bool has_last = false;  // whether the last attempt was rejected
+        Instant until = always;
+    };
     const std::uint64_t* asked;  // the calls of the layers
     std::uint64_t asked_before = 0;
 
@@ -53,11 +59,12 @@ enum class RetryStep : std::uint8_t { call, wait, finished };
 
 /// The part of a run of retry that begins with its first failure or rejection. A blocking run that
 /// succeeds at once never makes it.
-template <class Answer>
+template <class Answer, class Rejections>
 struct RetryPast {
     Advice plan{};               // while an attempt is planned
     Instant until = always;      // the end of the wait that next() has returned
     Instant requested = always;  // the end of the waits that answers have requested
+    [[no_unique_address]] Rejections rejections{};
     std::optional<Answer> answer{};
 };
 
@@ -130,6 +137,7 @@ public:
     /// Stores the answer, which the run returns if it is the last one.
     [[gnu::noinline]] void keep(Answer&& answer) {
         std::optional<Answer>& last = past().answer;
+        if constexpr (has_layers) past_->rejections.has_last = answer.rejected;
         // A rejection does not replace an earlier answer of the peer.
         if (!last || !answer.rejected || last->rejected) last.emplace(std::move(answer));
     }
@@ -138,8 +146,8 @@ public:
         Turn turn{sleeper_.now(), sleeper_.bits()};
         state_ = State::idle;
         if (failure.retry_after > Duration::zero()) {
-            past_->requested =
-                detail::larger(past_->requested, after(turn.now, failure.retry_after));
+            Instant& until = end_of_wait();
+            until = detail::larger(until, after(turn.now, failure.retry_after));
         }
         const Advice advice = policy_.failed(failure, turn);
         if (advice.verb == Advice::Verb::stop) {
@@ -163,6 +171,7 @@ public:
     [[nodiscard]] Answer& answer() noexcept { return *past_->answer; }
 
 private:
+    static constexpr bool has_layers = std::same_as<Made, MadeByLayers>;
     enum class State : std::uint8_t {
         idle,     // the policy waits for nothing
         wanted,   // from here on, the policy waits for an end
@@ -173,9 +182,18 @@ private:
     [[nodiscard]] bool is_held() const noexcept {
         return state_ != State::idle && state_ != State::finished;
     }
-    RetryPast<Answer>& past() noexcept { return past_ ? *past_ : past_.emplace(); }
+    using Past = RetryPast<Answer, typename Made::Rejections>;
+    Past& past() noexcept { return past_ ? *past_ : past_.emplace(); }
     [[nodiscard]] Advice plan() const noexcept {
         return state_ == State::planned ? past_->plan : Advice::go();
+    }
+
+    // The end of the waits of the same kind as that of the last answer.
+    [[nodiscard]] Instant& end_of_wait() noexcept {
+        if constexpr (has_layers) {
+            if (past_->rejections.has_last) return past_->rejections.until;
+        }
+        return past_->requested;
     }
 
     void want([[maybe_unused]] Turn& turn) noexcept {
@@ -261,16 +279,31 @@ private:
         if (last) {
             // The reason from an inner layer stays: it timed out, or was rejected.
             if (last->why == CallErrc::call_failed) last->why = why;
+            if constexpr (has_layers) wait = keep_apart(*last, wait, now);
             // The caller waits only for what is left of the waits that were requested.
             last->failure->retry_after = detail::larger(elapsed(now, past_->requested), wait);
         } else {
             last.emplace(Answer::reject(why, wait));
         }
         if constexpr (has_hook_of<RetryRunHooks::GaveUp, Observer>) {
-            const Failure failure = attempt_.number != 0 ? *last->failure : Failure{};
+            Failure failure{};
+            if (attempt_.number != 0) {
+                failure = *last->failure;
+                failure.retry_after =
+                    detail::larger(failure.retry_after, elapsed(now, last->rejects_until));
+            }
             notify<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
+    }
+
+    // Returns the part of the wait of limits that the failure has. An answer of the peer has it in
+    // a member of its own, so that no layer around takes it for the peer's.
+    [[nodiscard]] Duration keep_apart(Answer& last, Duration wait, Instant now) const noexcept {
+        wait = detail::larger(wait, elapsed(now, past_->rejections.until));
+        if (last.rejected) return wait;
+        last.rejects_until = detail::larger(last.rejects_until, after(now, wait));
+        return Duration{};
     }
 
     template <class H, class Event>
@@ -294,7 +327,7 @@ private:
     Instant deadline_;  // of all attempts together
     [[no_unique_address]] Made made_;
     State state_ = State::idle;
-    std::optional<RetryPast<Answer>> past_{};
+    std::optional<Past> past_{};
 };
 
 /// The call around a retry.

@@ -261,7 +261,8 @@ std::optional<Failure> classify_value(const R& value) {
             if constexpr (OptionalLike<R>) return detail::verdict(held == Held::alone);
             if constexpr (ExpectedLike<R>) return detail::failure_without_value(value);
         }
-        if constexpr (is_outcome<R> || std::is_void_v<typename R::value_type>) {
+        // A value that cannot be reached never reports a failure; see wrapped_kind.
+        if constexpr (is_outcome<R> || !Unwrappable<R>) {
             return std::nullopt;
         } else {
             return detail::classify_value<std::remove_cvref_t<typename R::value_type>,

@@ -22,7 +22,9 @@ struct SupervisorCoreOptions {
     /// which is at most as long as the first wait and at most 30 s.
     Duration overslept_after = std::chrono::seconds{10};
     /// The longest wait that a server may request (`retry_after`). A longer one counts as this, so
-    /// that a mistake of a server does not keep its clients away for ever.
+    /// that a mistake of a server does not keep its clients away for ever. The rules of the policy
+    /// receive the limited wait, so a larger limit in a rule, such as OpenAsAsked, has no effect. A
+    /// SpreadHint adds to it. The rest of a wait in a restored PolicyHistory is not limited again.
     Duration retry_after_max = std::chrono::hours{1};
     /// Whether new credentials also end a connection that was made with the old ones. It is closed
     /// gracefully, and the next attempt waits uniformly up to `spread_within`. An

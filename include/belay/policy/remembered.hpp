@@ -22,6 +22,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// If you pass a turn, the policy first receives what the history holds, and the first attempt
 /// waits for the rest of the wait. If the program ended during an attempt, that attempt counts as
 /// lost at the time of the last save. So a crash loop backs off, and stops if a rule decides so.
+/// No limit shortens the rest of the wait. Its end is PolicyHistory::until.
 ///
 /// A history that ended with `stop` is forgotten, so that it does not hold back a program that is
 /// started again. A `reset` also makes it forget everything. The exception is the first `reset`

@@ -201,6 +201,16 @@ concept AttemptLimitIsSound =
              { r.attempt_limit(otherwise) } noexcept -> std::same_as<Duration>;
          }));
 
+template <class R>
+concept RejectsUntilIsSound = !has_rejects_until<R>() || requires(const R& r, Instant t) {
+    { r.rejects_until(t) } noexcept -> std::same_as<Instant>;
+};
+// Not by its name, because a Shared rule has it only on a condition.
+template <class R>
+concept SpendIsSound = !requires(R& r, Turn& t) { r.spend(t); } || requires(R& r, Turn& t) {
+    { r.spend(t) } noexcept -> std::same_as<void>;
+};
+
 // A member of the type, and not of each object.
 template <class R>
 concept NameIsSound = !has_name<R>() || requires {
@@ -250,7 +260,8 @@ template <class R>
     return WantedIsSound<R> && AdmitIsSound<R> && BeginIsSound<R> && FailedIsSound<R> &&
            LostIsSound<R> && ReviewIsSound<R> && SucceededIsSound<R> && AbandonedIsSound<R> &&
            ResetIsSound<R> && StableWindowIsSound<R> && StableByAgeIsSound<R> &&
-           AttemptLimitIsSound<R> && NameIsSound<R> && ListensIsSound<R> && IsSharedIsSound<R>;
+           AttemptLimitIsSound<R> && RejectsUntilIsSound<R> && SpendIsSound<R> && NameIsSound<R> &&
+           ListensIsSound<R> && IsSharedIsSound<R>;
 }
 template <class R>
 [[nodiscard]] consteval bool advises_or_listens() {
@@ -295,7 +306,7 @@ template <class R>
 ///   requested time. A rule that gives one must not declare this.
 ///
 /// All hooks are public. A hook that is private, or has another form, would never be called, so it
-/// does not compile.
+/// does not compile. A `spend` is checked only if it can be called with a Turn&.
 ///
 /// Semantics the compiler cannot check: the caller ensures that
 /// - after `begin` comes exactly one of `failed`, `succeeded` and `abandoned`;
@@ -355,6 +366,11 @@ consteval bool rule_like() {
     static_assert(
         detail::AttemptLimitIsSound<R>,
         "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept', and public");
+    static_assert(
+        detail::RejectsUntilIsSound<R>,
+        "RuleLike: rejects_until must be 'Instant rejects_until(Instant) const noexcept', and "
+        "public");
+    static_assert(detail::SpendIsSound<R>, "RuleLike: spend must be 'void spend(Turn&) noexcept'");
     static_assert(detail::NameIsSound<R>,
                   "RuleLike: name must be 'static constexpr std::string_view name'");
     static_assert(detail::ListensIsSound<R>,

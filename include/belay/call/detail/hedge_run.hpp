@@ -152,7 +152,9 @@ public:
     /// requested.   Pre: decided, or nothing is due or running.
     [[nodiscard]] Answer& answer() noexcept {
         if (!last_->worked()) {
-            const Instant end = detail::larger(waits_.of_peers, waits_.of_limits);
+            // An answer of the peer has the waits of limits in a member of its own.
+            last_->rejects_until = detail::larger(last_->rejects_until, waits_.of_limits);
+            const Instant end = last_->rejected ? waits_.of_limits : waits_.of_peers;
             last_->failure->retry_after = elapsed(context_.sleeper.now(), end);
         }
         return *last_;
