@@ -645,6 +645,23 @@ TEST_CASE("A reset takes no message that has arrived", "[sim][network][regressio
     }
 }
 
+TEST_CASE("Network::half_open takes no message of a connection that is not opened yet",
+          "[sim][network][regression]") {
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.world.pause(rig.server);
+    rig.connect();
+    REQUIRE(rig.link().send(to_bytes("a")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("b")) == SendResult::sent);
+    rig.world.run_for(1s);
+    rig.net.half_open(rig.server, rig.client);
+    rig.world.run_for(1s);
+    rig.world.resume(rig.server);
+    rig.world.run_for(0s);
+    REQUIRE(rig.connection_log.size() == 1);
+    CHECK(rig.there().messages() == std::vector<std::string>{"a", "b"});
+    CHECK(rig.there().observed.back().ends_with(" lost"));
+}
+
 TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][unit]") {
     Notes others;
     NetworkRig rig;

@@ -43,7 +43,7 @@ public:
     /// Attaches a process: from now on it receives the events of the connection through `link`.
     void attach(int side, const Link<Bytes>& link) {
         End& e = end_[side];
-        if (!e.exists) return static_cast<void>(link.closed(e.reset_failure()));
+        if (!e.exists && e.inbox.empty()) return static_cast<void>(link.closed(e.reset_failure()));
         e.link = link;
         e.attached = true;
         if (e.up) link.opened();
