@@ -327,11 +327,11 @@ public:
             lose(pipe_[side]);
         }
     }
-    /// Whether no further event is possible.
+    /// Returns whether no further event is possible, and no process has anything to read.
     [[nodiscard]] bool over() {
         expire();
         const auto empty = [](const Pipe& p) { return !p.scheduled && p.flying.empty(); };
-        return !end_[0].exists && !end_[1].exists && empty(pipe_[0]) && empty(pipe_[1]);
+        return end_[0].is_over() && end_[1].is_over() && empty(pipe_[0]) && empty(pipe_[1]);
     }
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 
