@@ -48,7 +48,7 @@ struct ExploreOptions {
     detail::CountFailures failed_assertions = nullptr;
     /// How many lines of the history a report has.
     std::uint32_t diagram_lines = 40;
-    /// Prints the report of a failure to stderr.
+    /// Prints the report of a failure, or with a warning, to stderr.
     bool print = true;
     /// Lets the variables of the environment override the options.
     bool environment = true;
