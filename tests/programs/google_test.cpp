@@ -15,6 +15,15 @@ namespace {
 
 constexpr sim::ScenarioOptions one_kill{.kills = 1, .within = 1s};
 
+/// The environment must not change what this program checks.
+sim::ExploreOptions quiet(std::uint64_t (*count)() = nullptr) {
+    return {.seeds = 20,
+            .scenario = one_kill,
+            .failed_assertions = count,
+            .print = false,
+            .environment = false};
+}
+
 /// A world with one host.   Returns: how often its process has started.
 std::uint64_t starts_in(sim::World& world) {
     const sim::Host& host = world.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
@@ -26,7 +35,11 @@ bool fails(sim::World& world) { return world.require("no process starts", starts
 /// As docs/explore.md shows.
 std::uint64_t failed_assertions() {
     const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
-    return static_cast<std::uint64_t>(test->result()->total_part_count());
+    std::uint64_t failed = 0;
+    for (int i = 0; test != nullptr && i < test->result()->total_part_count(); ++i) {
+        if (test->result()->GetTestPartResult(i).failed()) ++failed;
+    }
+    return failed;
 }
 
 sim::Report counted;
@@ -34,28 +47,33 @@ sim::Report counted;
 }  // namespace
 
 TEST(Explore, IsOneLine) {
-    EXPECT_TRUE(sim::explore({.seeds = 20, .scenario = one_kill}, runs));
-    EXPECT_FALSE(sim::explore({.seeds = 20, .scenario = one_kill, .print = false}, fails));
-    const sim::Report report = sim::explore({.seeds = 20, .print = false}, fails);
+    EXPECT_TRUE(sim::explore(quiet(), runs));
+    const sim::Report report = sim::explore(quiet(), fails);
+    EXPECT_FALSE(report);
     EXPECT_NE(testing::PrintToString(report).find("seed 1 fails"), std::string::npos);
 }
 
+TEST(Explore, ReportsNoSeedOfASuccess) {
+    EXPECT_TRUE(sim::explore(quiet(failed_assertions), [](sim::World& world) {
+        SUCCEED();
+        return runs(world);
+    }));
+}
+
 TEST(Explore, ReportsTheSeedOfAnAssertion) {  // it must fail
-    counted = sim::explore({.seeds = 100,
-                            .scenario = one_kill,
-                            .failed_assertions = failed_assertions,
-                            .print = false},
-                           [](sim::World& world) {
-                               EXPECT_EQ(starts_in(world), 1U);
-                               return true;
-                           });
+    counted = sim::explore(quiet(failed_assertions), [](sim::World& world) {
+        EXPECT_EQ(starts_in(world), 1U);
+        return true;
+    });
 }
 
 int main(int count, char** arguments) {
     testing::InitGoogleTest(&count, arguments);
+    // Outside of a test, GoogleTest counts nothing.
+    const bool counts_none = failed_assertions() == 0;
     const bool none_failed = RUN_ALL_TESTS() == 0;
     const testing::UnitTest& all = *testing::UnitTest::GetInstance();
-    const bool right = !none_failed && all.successful_test_count() == 1 &&
+    const bool right = counts_none && !none_failed && all.successful_test_count() == 2 &&
                        all.failed_test_count() == 1 && counted.failing &&
                        counted.failing->smallest.size() == 1 &&
                        counted.failing->property == "an assertion of the test framework failed";

@@ -7,6 +7,10 @@
 
 #include <cstdio>
 
+#ifdef CATCH_VERSION_MAJOR
+#    error "a header of this program includes the test framework"
+#endif
+
 using namespace belay_test;
 using namespace std::chrono_literals;
 

@@ -296,6 +296,21 @@ TEST_CASE("explore reports that the work of its worlds ended before their faults
     const sim::Report busy = sim::explore(options, body(3s));
     CHECK(busy.worlds_idle == 0);
     CHECK(busy.warning().empty());
+    // Without a message, to connect and to answer pings is all the work.
+    const auto connects = [](sim::World& w) {
+        Server::ConnectionLog& connections = w.make<Server::ConnectionLog>();
+        Notes& notes = w.make<Notes>();
+        w.host("server",
+               [&connections](sim::Host& h) { return std::make_unique<Server>(h, connections); });
+        w.host("client", [&notes](sim::Host& h) { return std::make_unique<Client>(h, notes); });
+        w.run_for(2s);
+        w.heal();
+        w.run_for(1s);
+        return true;
+    };
+    const sim::Report connecting = sim::explore(options, connects);
+    CHECK(connecting.faults > 50);
+    CHECK(connecting.worlds_idle == 0);
     // A fault that begins at a message finds a program that works.
     options.scenario = {.kills = 0,
                         .pauses = 0,

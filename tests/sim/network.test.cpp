@@ -645,6 +645,51 @@ TEST_CASE("A reset takes no message that has arrived", "[sim][network][regressio
     }
 }
 
+TEST_CASE("Network::half_open takes no message of a connection that is not opened yet",
+          "[sim][network][regression]") {
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.world.pause(rig.server);
+    rig.connect();
+    REQUIRE(rig.link().send(to_bytes("a")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("b")) == SendResult::sent);
+    rig.world.run_for(1s);
+    rig.net.half_open(rig.server, rig.client);
+    rig.world.run_for(1s);
+    rig.world.resume(rig.server);
+    rig.world.run_for(0s);
+    REQUIRE(rig.connection_log.size() == 1);
+    CHECK(rig.there().messages() == std::vector<std::string>{"a", "b"});
+    CHECK(rig.there().observed.back().ends_with(" lost"));
+}
+
+TEST_CASE("Other dials take no message that a frozen process has not read",
+          "[sim][network][regression]") {
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.world.run_for(1s);
+    auto& peer = rig.server.process<Server>()->peers.back()->link;
+    rig.world.pause(rig.client);
+    REQUIRE(peer.send(to_bytes("a")) == SendResult::sent);
+    REQUIRE(peer.send(to_bytes("b")) == SendResult::sent);
+    rig.world.run_for(1s);
+    rig.net.half_open(rig.client, rig.server);
+    REQUIRE(peer.send(to_bytes("c")) == SendResult::sent);
+    rig.world.run_for(1s);
+    REQUIRE(rig.net.sockets(rig.server) == 0);
+    // So many that the network forgets the connections which are over.
+    Notes others;
+    rig.net.refuse(rig.server);
+    rig.world.host("other", [&](sim::Host& h) {
+        return std::make_unique<Client>(h, others, PeerOptions{.base = 1ms, .cap = 1ms});
+    });
+    rig.world.run_for(1s);
+    REQUIRE(others.count("cooldown refused") > 100);
+    rig.world.resume(rig.client);
+    rig.world.run_for(0s);
+    CHECK(rig.notes.messages() == std::vector<std::string>{"a", "b"});
+    CHECK(rig.notes.observed.back() == "cooldown lost");
+}
+
 TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][unit]") {
     Notes others;
     NetworkRig rig;

@@ -61,7 +61,7 @@ struct MillWorld {
     std::size_t opening = 0;             ///< dials under way
     std::uint64_t promised = 0;          ///< pieces up to this number are durable
     std::set<std::uint64_t> finished{};  ///< their ends are durable
-    std::set<std::uint64_t> reported{};  ///< as done by a service: their ends may be durable
+    std::set<std::uint64_t> reported{};  ///< in a lease that held: their ends may be durable
     std::uint32_t lives = 0;             ///< of the process that has the queue
 };
 
@@ -276,10 +276,10 @@ private:
         if (!ends_) feed(i);
     }
     void finish(const Held& held, bool done) {
-        if (done) run_.reported.insert(held.piece);
         const std::error_code e =
             done ? work_->ack(held.lease) : work_->nack(held.lease, moment(), 200ms);
         if (e == QueueErrc::lease_ended) return run_.world.reach("lease ended");
+        if (done) run_.reported.insert(held.piece);
         if (!is_well(e)) return;
         leased_until_.erase(held.piece);
         if (is_well(work_->commit()) && done) run_.finished.insert(held.piece);

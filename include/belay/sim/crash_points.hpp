@@ -72,7 +72,7 @@ struct CrashPointsOptions {
 struct CrashPointsReport {
     /// The operations of the disk in a body that is not interrupted.
     std::uint64_t operations = 0;
-    /// The states that `recover` has judged. The states of one operation differ from each other.
+    /// The states that `recover` has checked. The states of one operation differ from each other.
     std::uint64_t states = 0;
     /// Whether all outcomes of all losses of power from first_operation on were enumerated.
     bool complete = true;
@@ -109,7 +109,7 @@ public:
             };
             if (!play(halt, drawn, "drawn " + std::to_string(n))) ++repeated;
         }
-        // Equal disks are judged once, but an outcome that was drawn counts as enumerated, too.
+        // Equal disks are checked once, but an outcome that was drawn counts as enumerated, too.
         CrashChoices choices;
         bool has_more = has_choice;
         for (std::uint64_t n = 0; has_more && n < options_.enumerated_max; ++n) {

@@ -156,9 +156,9 @@ public:
             bit -= here;
         }
     }
-    /// Makes every operation fail with an I/O error and without an effect, until `refuse(false)`.
-    /// Reading still works, and so does opening a file that is there. The end of a process does not
-    /// end it.
+    /// Makes every operation that changes or syncs the disk fail with an I/O error and without an
+    /// effect, until `refuse(false)`. Reading still works, and so does opening a file that is
+    /// there. The end of a process does not end it.
     void refuse(bool refuses) noexcept { refuses_ = refuses; }
     /// Ends all faults: the refusal, the limit, the ignored syncs, and the operations that were to
     /// fail. Lost data stays lost.

@@ -19,7 +19,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// Which sequences of steps ExhaustOptions::liveness judges. Steps after Choice::unfair are in
+/// Which sequences of steps ExhaustOptions::liveness checks. Steps after Choice::unfair are in
 /// none of them.
 enum class Liveness : std::uint8_t {
     every_schedule,  ///< all sequences: a cycle or an end without a settled state is a failure
@@ -142,7 +142,7 @@ public:
             ++report_.depth;
         }
         report_.complete = level_.empty() && go_on();
-        if (report_.problem.empty()) judge();
+        if (report_.problem.empty()) check_report();
         report_.states = graph_.size();
         return std::move(report_);
     }
@@ -294,7 +294,7 @@ private:
 
     // ---- the end -------------------------------------------------------------------------------
 
-    void judge() {
+    void check_report() {
         const std::uint32_t least = options_.depth_min != 0 ? options_.depth_min : options_.depth;
         compare();
         if (!report_.problem.empty()) return;
@@ -305,10 +305,10 @@ private:
         } else if (report_.out_of_memory && report_.depth < least) {
             report_.problem = "the limit of memory (memory_bytes_max) ended the exploration early";
         } else if constexpr (HasSettled<Model>) {
-            judge_liveness();
+            check_liveness();
         }
     }
-    void judge_liveness() {
+    void check_liveness() {
         const auto found = graph_.unsettled(options_.liveness == Liveness::every_schedule);
         if (!found) return;
         if (found->cycle.empty()) {
@@ -386,7 +386,7 @@ private:
 ///   repeats itself (Liveness),
 /// - the memory ends it before ExhaustOptions::depth_min, or no step is possible.
 ///
-/// Steps that change nothing do not count as a repetition. States at the last depth are not judged
+/// Steps that change nothing do not count as a repetition. States at the last depth are not checked
 /// for liveness, because their steps are not known.
 ///
 /// A digest has 64 bits: of a million states, two have the same by chance with a probability of

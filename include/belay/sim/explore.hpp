@@ -16,6 +16,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// The faults begin at the first run. A world fails if
 /// - a property does not hold (World::always, never, eventually, require),
 /// - the body returns false, throws, or returns true without an event,
+/// - the number of failed assertions rises (ExploreOptions::failed_assertions),
 /// - the world reaches ExploreOptions::events_max or time_max, or
 /// - a second run with the same seed has another history.
 ///
@@ -28,7 +29,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// failure).
 ///
 /// Thread safety: with ExploreOptions::jobs > 1, each thread has a copy of `body`.
-/// Errors:        in the report, which is also printed to stderr if it is a failure.
+/// Errors:        in the report, which is also printed to stderr if it is a failure or has a
+///                warning.
 template <class Body>
 [[nodiscard]] Report explore(const ExploreOptions& options, const Body& body) {
     using Own = std::decay_t<const Body&>;  // of a function: a pointer to it

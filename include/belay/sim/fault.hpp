@@ -214,7 +214,8 @@ struct Fault {
             .min = wrong_by,
             .drift_ppm = drift_ppm};
 }
-/// Makes a fault in which every operation of a host's disk fails with an I/O error. It lasts.
+/// Makes a fault in which every operation that changes or syncs a host's disk fails with an I/O
+/// error (Disk::refuse). It lasts.
 [[nodiscard]] inline Fault refuse_disk(std::string_view host) {
     return {.kind = Fault::Kind::refuse_disk, .host = std::string{host}};
 }

@@ -21,8 +21,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 ///
 /// An operation has a key, such as the name of a client, and a number. An operation without an
 /// outcome is *unknown*: it may have taken effect or not, and may still do so. This is so after a
-/// timeout or the death of a process. The checkers below judge a history. They return a text, which
-/// is empty if the history is correct, so that World::always and World::require take them.
+/// timeout or the death of a process. The checkers below search a history. They return a text,
+/// which is empty if the history is correct, so that World::always and World::require take them.
 ///
 /// Thread safety: the world's thread.
 /// Source:        Jepsen's histories, with the outcomes ok, fail and info.

@@ -48,7 +48,7 @@ struct ExploreOptions {
     detail::CountFailures failed_assertions = nullptr;
     /// How many lines of the history a report has.
     std::uint32_t diagram_lines = 40;
-    /// Prints the report of a failure to stderr.
+    /// Prints the report of a failure, or with a warning, to stderr.
     bool print = true;
     /// Lets the variables of the environment override the options.
     bool environment = true;
@@ -78,8 +78,9 @@ struct Report {
     std::uint64_t worlds = 0;  ///< all worlds that ran, to compare and to shrink included
     std::uint64_t events = 0;  ///< in the worlds of the seeds
     std::uint64_t faults = 0;  ///< faults that began in them
-    /// Worlds in which no message was sent, and no operation of a disk made, between the first
-    /// fault and World::heal: the program had nothing to do.
+    /// Worlds in which messages were sent, or operations of a disk made, before the first fault,
+    /// and none from then to World::heal: the program had nothing to do any more. A program that
+    /// only connects and answers pings is not counted.
     std::uint64_t worlds_idle = 0;
     bool out_of_budget = false;
     std::map<std::string, std::uint64_t, std::less<>> marks;  ///< in how many worlds reached

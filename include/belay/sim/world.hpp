@@ -170,10 +170,11 @@ public:
     }
     /// Ends every fault, and lets the world recover.
     ///
-    /// Partitions, black holes, the latencies and bandwidths of faults, refusals, early closes,
-    /// slow readers, unknown names, disks that refuse or are full, and Network::cut_one_in end.
-    /// Frozen processes continue. Dead processes are started, also those that the test has killed.
-    /// Faults that have not begun never will. Lost data stays lost, and a wall clock stays wrong.
+    /// Partitions, black holes, the latencies and bandwidths of faults, refusals, slow readers,
+    /// unknown names, Network::accept_then_close, disks that refuse or are full, and
+    /// Network::cut_one_in end. Frozen processes continue. Dead processes are started, also those
+    /// that the test has killed. Faults that have not begun never will. Lost data stays lost, and a
+    /// wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now(), detail::work_of(fabric_, hosts_));
@@ -523,7 +524,7 @@ private:
         } else {
             if (f.kind == Fault::Kind::restart) stage_.end_all(Fault::Kind::kill, f.host);
             if (f.kind == Fault::Kind::resume) stage_.end_all(Fault::Kind::pause, f.host);
-            detail::apply(*this, *find(f.host), find(f.peer), f);
+            detail::apply_by_call(*this, *find(f.host), find(f.peer), f);
         }
         if (p.holds && p.step.lasts != forever) {
             engine_.call_at(belay::after(now(), p.step.lasts), nullptr, [this, &p] { end(p); });
@@ -536,13 +537,13 @@ private:
         if (f.changes_link()) return change_links();
         if (f.kind == Fault::Kind::slow_reader) return change_reader(f);
         if (stage_.holds(f)) return;
-        detail::take_back(*this, *find(f.host), find(f.peer), f);
+        detail::take_back_by_call(*this, *find(f.host), find(f.peer), f);
         // A partition and one in one direction hold a part of each other.
         if (!is_partition(f)) return;
         for (const detail::PlannedStep& other : stage_.steps()) {
             const Fault& o = other.step.fault;
             if (other.holds && is_partition(o)) {
-                detail::apply(*this, *find(o.host), find(o.peer), o);
+                detail::apply_by_call(*this, *find(o.host), find(o.peer), o);
             }
         }
     }

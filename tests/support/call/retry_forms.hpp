@@ -10,6 +10,7 @@
 #include <belay/call/retrying.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
 
 namespace belay_test {
 

@@ -43,7 +43,7 @@ public:
     /// Attaches a process: from now on it receives the events of the connection through `link`.
     void attach(int side, const Link<Bytes>& link) {
         End& e = end_[side];
-        if (!e.exists) return static_cast<void>(link.closed(e.reset_failure()));
+        if (!e.exists && e.inbox.empty()) return static_cast<void>(link.closed(e.reset_failure()));
         e.link = link;
         e.attached = true;
         if (e.up) link.opened();
@@ -327,11 +327,11 @@ public:
             lose(pipe_[side]);
         }
     }
-    /// Whether no further event is possible.
+    /// Returns whether no further event is possible, and no process has anything to read.
     [[nodiscard]] bool over() {
         expire();
         const auto empty = [](const Pipe& p) { return !p.scheduled && p.flying.empty(); };
-        return !end_[0].exists && !end_[1].exists && empty(pipe_[0]) && empty(pipe_[1]);
+        return end_[0].is_over() && end_[1].is_over() && empty(pipe_[0]) && empty(pipe_[1]);
     }
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 

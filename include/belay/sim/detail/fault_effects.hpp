@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/fault_effects.hpp
-/// apply and take_back: the effects of faults on the hosts and the network of a world.
+/// apply_by_call and take_back_by_call: the faults whose effect is one call of a world, its network
+/// or a disk.
 #pragma once
 
 #include <system_error>  // std::make_error_code
 
+#include <belay/core/assert.hpp>
 #include <belay/sim/fault.hpp>
 #include <belay/sim/network.hpp>
 
@@ -18,10 +20,11 @@ template <class Hosts>
     return work;
 }
 
-/// Applies a fault that changes neither a link nor a reader.
-/// Pre: `peer` is not null if the fault hits a link.
+/// Applies a fault whose effect is one call. A latency, a bandwidth and a slow reader are not such
+/// faults: what counts then depends on all that hold, so the world applies them together.
+/// Pre: `peer` is not null if the fault hits a link; the fault is none of these.
 template <class World>
-void apply(World& world, Host& host, Host* peer, const Fault& f) {
+void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
     switch (f.kind) {
         case Fault::Kind::partition:
             return world.network().partition(host, *peer);
@@ -67,13 +70,14 @@ void apply(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::exponential_latency:
         case Fault::Kind::bandwidth:
         case Fault::Kind::slow_reader:
-            return;
+            break;
     }
+    BELAY_INVARIANT(false, "apply_by_call: the effect of the fault must be one call");
 }
 
-/// Ends the effect of a fault that lasts and changes neither a link nor a reader.
+/// Ends the effect of such a fault, if it lasts.
 template <class World>
-void take_back(World& world, Host& host, Host* peer, const Fault& f) {
+void take_back_by_call(World& world, Host& host, Host* peer, const Fault& f) {
     switch (f.kind) {
         case Fault::Kind::partition:
             return world.network().heal(host, *peer);

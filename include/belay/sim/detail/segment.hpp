@@ -208,6 +208,8 @@ struct End {
     // The longest message that the process accepts.
     std::size_t message_bytes_max = ~std::size_t{0};
 
+    /// Returns whether neither the kernel nor the process has anything left to do here.
+    [[nodiscard]] bool is_over() const noexcept { return !exists && (!attached || inbox.empty()); }
     [[nodiscard]] bool can_read() const noexcept { return attached && !full && !station->frozen; }
     [[nodiscard]] Failure reset_failure() const noexcept {
         return Failure::from(

@@ -42,10 +42,10 @@ public:
     /// Remembers the scenario of the options, as distinct from those that the test plays.
     void give(const Scenario& scenario) { given_ = scenario; }
     /// Ends everything: nothing holds, and nothing begins any more. `work` counts what the hosts
-    /// have sent and stored.
+    /// have sent and stored. To dial and to answer pings is not counted.
     void heal(Instant now, std::uint64_t work) noexcept {
         for (PlannedStep& p : steps_) p.waits = p.holds = false;
-        if (!healed_at_) was_idle_ = begun_ != 0 && work == work_before_;
+        if (!healed_at_) was_idle_ = begun_ != 0 && work_before_ != 0 && work == work_before_;
         healed_at_ = now;
     }
     /// Ends the lasting faults of a kind at a host.
@@ -91,7 +91,8 @@ public:
     [[nodiscard]] const Scenario& played() const noexcept { return played_; }
     [[nodiscard]] const Scenario& given() const noexcept { return given_; }
     [[nodiscard]] std::uint64_t begun() const noexcept { return begun_; }
-    /// Returns whether the hosts did nothing from the first fault to the first heal().
+    /// Returns whether the hosts sent or stored something before the first fault, and nothing from
+    /// then to the first heal().
     [[nodiscard]] bool was_idle() const noexcept { return was_idle_; }
     [[nodiscard]] std::optional<Instant> healed_at() const noexcept { return healed_at_; }
 

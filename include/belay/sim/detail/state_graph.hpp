@@ -81,7 +81,7 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t bytes() const noexcept {
         return states_.capacity() * sizeof(State) + slots_.capacity() * sizeof(Index) +
-               // As many again to judge them.
+               // As many again to check them.
                2 * edges_.capacity() * sizeof(edges_[0]);
     }
 
@@ -90,7 +90,7 @@ public:
     /// Complexity: O(states + steps).
     [[nodiscard]] std::optional<Unsettled> unsettled(bool every_cycle) const {
         for (Index i = 0; i < states_.size(); ++i) {
-            if (is_judged(i) && !states_[i].leaves) return Unsettled{i, {}};
+            if (is_checked(i) && !states_[i].leaves) return Unsettled{i, {}};
         }
         const std::vector<bool> good = every_cycle ? not_before_a_cycle() : before_a_settled();
         for (Index i = 0; i < states_.size(); ++i) {
@@ -112,7 +112,7 @@ private:
     };
     static constexpr Index none = ~Index{0};
 
-    [[nodiscard]] bool is_judged(Index i) const noexcept {
+    [[nodiscard]] bool is_checked(Index i) const noexcept {
         return !states_[i].settled && states_[i].signature != 0;
     }
     Index& slot_of(std::uint64_t digest) noexcept {
@@ -155,7 +155,7 @@ private:
         const Incoming incoming{*this};
         std::vector<bool> seen(states_.size());
         return spread(
-            incoming, [&](Index i) { return seen[i] = !is_judged(i), seen[i]; },
+            incoming, [&](Index i) { return seen[i] = !is_checked(i), seen[i]; },
             [&](Index i) { return !seen[i] && (seen[i] = true, true); });
     }
     /// Goes back from the states that `begins`, to those that `joins`.
