@@ -371,6 +371,23 @@ void use(belay_test::ReplicaJournal& log, belay::MemoryStore<Todo>& store) {
 }
 }  // namespace replica_of_values_without_a_hash
 
+// expect-error: Replica: the value needs .std::uint64_t content_hash.const value_type&
+namespace named_replica_of_values_without_a_hash {
+struct Todo {
+    std::string title;
+};
+struct Codec {
+    bool encode(const Todo&, belay::Bytes&) const { return false; }
+    std::optional<Todo> decode(belay::BytesView) const { return std::nullopt; }
+};
+using Todos = belay::Replica<Codec, belay_test::ReplicaJournal, belay::MemoryStore<Todo>>;
+// A program may name the type before this.
+#if defined(BELAY_CONTROL)
+inline std::uint64_t content_hash(const Todo& todo) { return belay::part::hash_fields(todo.title); }
+#endif
+void use(Todos& todos) { static_cast<void>(todos.load()); }
+}  // namespace named_replica_of_values_without_a_hash
+
 // expect-error: Replica::for_each: visit must be callable as visit.std::string_view id
 namespace replica_visit_of_strings {
 using Store = belay::MemoryStore<std::string>;

@@ -195,7 +195,10 @@ TEST_CASE("Replica::edit on a full disk returns its error, and loses no confirme
             std::size_t refused = 0;
             for (int i = 0; i < 200; ++i) {
                 const std::string name = "b" + std::to_string(i);
+                const std::size_t before = device.replica->waiting();
                 const auto id = device.replica->edit(RefusedAdd{name, std::string(700, 'x')});
+                const bool is_taken = device.replica->waiting() != before;
+                CHECK(is_taken == device.replica->read(name).value().has_value());
                 if (id) confirmed.insert(name);
                 if (!id) CHECK(id.error() == std::errc::no_space_on_device);
                 refused += id ? 0U : 1U;

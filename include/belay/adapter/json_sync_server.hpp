@@ -175,8 +175,10 @@ namespace part {
 ///   cannot write is {"unreadable": its id, "stamp", "error": {"category", "value"}}, without "id".
 ///   With "other_history": true, the cursor was of changes that the server does not have; see
 ///   ChangesPage.
-/// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}, as the
-///   server has returned it. It may have "seen", a text, and "epoch", a number of 32 bits.
+/// - A cursor is {"store": 32 hexadecimal digits, "changes": text, "copied_at": text}. It may have
+///   "seen", a text, and "epoch", a number of 32 bits. A device sends the cursor of its last page,
+///   with a "seen" near 2^62 if a copy of another store was interrupted. The cursor may be of
+///   another server, or of a history that this one has lost. The answer is then a copy, no error.
 /// - The answer to both may be {"error": {"category", "value"}}.
 ///
 /// A batch is one question, so RemoteSyncServerOptions::question_bytes does not count; see

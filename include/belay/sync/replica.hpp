@@ -66,8 +66,11 @@ concept ValuesHaveContentHash =
 /// Thread safety: one thread at a time.
 /// Allocates:     yes.
 template <class Codec, class Log, class Store, WallClockLike WallClock = SystemClock>
-    requires detail::ValuesHaveContentHash<Codec>
 class Replica {
+    // Here, so that a program may name the type before it declares content_hash.
+    static_assert(detail::ValuesHaveContentHash<Codec>,
+                  "Replica: the value needs 'std::uint64_t content_hash(const value_type&)' in its "
+                  "namespace; see docs/replica.md");
     using TheLog = detail::Unwrapped<Log>;
     using TheStore = detail::Unwrapped<Store>;
     static_assert(!detail::HasNote<detail::Unwrapped<Codec>>,
@@ -203,9 +206,12 @@ public:
     ///
     /// Errors: not_loaded; replica_full, at edits_max or kept_max; bad_operation: the element has
     ///         no id, or the codec rejects the value; end_of_time; those of the local store.
-    ///         too_large: the edit is longer than a record of the journal. The edit was then not
-    ///         taken. After an error of the journal's commit, as a full disk, the edit is visible.
-    ///         It becomes durable, and is sent, with the next edit() or sync() that succeeds.
+    ///         too_large: the edit is longer than a record of the journal. After each of these the
+    ///         edit was not taken. Those of the journal: if it has no space for the edit, or has
+    ///         failed before, the edit was not taken, and is not visible. Call edit() again. If
+    ///         only the flush failed, waiting() counts the edit, and it is visible. It becomes
+    ///         durable, and is sent, with the next edit() or sync() that succeeds. If the journal
+    ///         has failed, open it again for a new Replica, which has the edit or not.
     /// Blocks: for one flush of the journal.
     [[nodiscard]] Result<Id> edit(Action action) {
         operation_type operation{.id = make_id(bits_), .action = std::move(action)};
@@ -522,12 +528,15 @@ private:
 };
 
 template <class Log, class Store, class Codec>
+    requires detail::ValuesHaveContentHash<Codec>
 Replica(Log&&, Store&&, Codec)
     -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>>;
 template <class Log, class Store, class Codec>
+    requires detail::ValuesHaveContentHash<Codec>
 Replica(Log&&, Store&&, Codec, ReplicaOptions)
     -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>>;
 template <class Log, class Store, class Codec, class WallClock>
+    requires detail::ValuesHaveContentHash<Codec>
 Replica(Log&&, Store&&, Codec, ReplicaOptions, WallClock)
     -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>, WallClock>;
 

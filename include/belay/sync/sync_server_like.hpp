@@ -35,7 +35,8 @@ namespace part {
 /// - `changes(cursor) -> Result<ChangesPage<value_type>>`: returns the next page after the cursor.
 ///   It includes the effects of all operations that `send` has returned. A server that has no list
 ///   of changes returns a copy of everything: one page with `begins_copy`, and a cursor without
-///   store.
+///   store. If the cursor is of another store, or ahead of this one, that is no error: a copy
+///   begins. The page then has `other_history`, if the server's cursors have an epoch.
 ///
 /// Both may throw; the exception leaves Replica::sync, and nothing is lost.
 template <class S, class Op>

@@ -22,8 +22,8 @@
 
 namespace belay_test {
 
-/// A StoreLike in maps, whose transactions are whole, and which fails on command.
-struct MapStore {
+/// A StoreLike in maps without transactions, which fails on command.
+struct StoreOfWrites {
     using operation_type = Op;
     using Key = std::pair<std::string, std::string>;
     struct Contents {
@@ -71,13 +71,6 @@ struct MapStore {
     }
     std::error_code expire(belay::WallTime) { return {}; }
     [[nodiscard]] belay::WallTime horizon() const noexcept { return belay::WallTime::min(); }
-    template <class Body>
-    std::error_code transaction(Body& body) {
-        const Contents before = in;
-        const std::error_code error = body();
-        if (error) in = before;
-        return error;
-    }
     template <class Visit>
     std::error_code for_each(std::string_view session, Visit&& visit) {
         for (const auto& [key, element] : in.elements) {
@@ -96,6 +89,17 @@ struct MapStore {
 
     Contents in{};
     std::uint64_t fail_in = 0;  // the call that fails; 0: none
+};
+
+/// The same with transactions, which are whole.
+struct MapStore : StoreOfWrites {
+    template <class Body>
+    std::error_code transaction(Body& body) {
+        const Contents before = in;
+        const std::error_code error = body();
+        if (error) in = before;
+        return error;
+    }
 };
 
 using ReplicaJournal = belay::Journal<belay::sim::Disk>;

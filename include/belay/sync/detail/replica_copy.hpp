@@ -3,6 +3,7 @@
 /// ReplicaCopy: what the server has, in the local store of a Replica.
 #pragma once
 
+#include <algorithm>      // std::max
 #include <cstdint>        // std::int64_t, std::uint64_t
 #include <optional>       // std::optional
 #include <string>         // std::string
@@ -25,7 +26,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The cursor is in the same store as the elements, and is written after them, in the same
 /// transaction if the store has transactions. So it is never ahead of them, and changes that are
 /// applied again change nothing. The number up to which it has seen the history is written before
-/// them, so that elements of a history that the server then loses are noticed. Both are stamps of
+/// them, so that elements of a history that the server then loses are noticed. Before the elements
+/// of another store come, the end of the former history is kept, too. These are stamps of
 /// tombstones in a session of its own: a StoreLike keeps every stamp, and values only of the
 /// application's type.
 ///
@@ -68,6 +70,29 @@ public:
             cursor.epoch = seen->stamp.counter;
         }
         return std::optional{cursor};
+    }
+    /// Returns the end of the history that the elements here have: its store, and the number of its
+    /// last change. The number is 0 if only a part of a copy is here. Until the copy of another
+    /// store is complete, it is the end that keep_end() has kept.
+    [[nodiscard]] Result<part::StoreCursor> end_of_history(const part::StoreCursor& cursor) {
+        part::StoreCursor end{.store = cursor.store, .changes = cursor.changes};
+        if (cursor.seen < no_history) {
+            if (end.changes != 0) end.changes = std::max(cursor.changes, cursor.seen);
+            return end;
+        }
+        const Result<part::ElementState> found = store_.find({cursor_session(), "former"});
+        if (!found) return found.error();
+        if (found->presence == part::Presence::removed) {
+            end.store = found->stamp.origin;
+            end.changes =
+                static_cast<std::uint64_t>(found->stamp.wall.time_since_epoch().count() - offset);
+        }
+        return end;
+    }
+    /// Keeps it while the elements of another store come. A later attempt then finds the same loss,
+    /// also if the cursor, but not `seen`, is already that of the other store.
+    [[nodiscard]] std::error_code keep_end(const part::StoreCursor& end) {
+        return write("former", end.changes, 0, end.store);
     }
     /// The transfer that a page belongs to.
     enum class Of : std::uint8_t {

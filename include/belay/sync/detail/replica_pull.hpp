@@ -3,7 +3,6 @@
 /// ReplicaPull: brings the changes of a server into the local store of a Replica.
 #pragma once
 
-#include <algorithm>      // std::max
 #include <cstddef>        // std::size_t
 #include <functional>     // std::less
 #include <map>            // std::map
@@ -184,29 +183,12 @@ private:
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
         // Also if a second copy of this sync follows that of another store.
-        using Lost = std::remove_reference_t<decltype(*report.lost)>;
         const bool is_other =
             position_.has_lost || (position_.had.store != no_id &&
                                    (page.other_history || page.next.store != position_.had.store ||
                                     page.next.copied_at < position_.had.changes));
         if (is_other && !position_.has_lost) {
-            // One that is there already was not reported before. It is this one if it is of the
-            // same cursor, and only the end of its copy is not here. Else it is an earlier one.
-            Lost range;
-            note_range(page, range);
-            const bool is_counted = report.lost && replaced_.has_loss() &&
-                                    position_.had.seen == Copy::no_history &&
-                                    report.lost->last_change == range.last_change;
-            if (!report.lost) report.lost.emplace();
-            if (is_counted) {
-                position_.counted = report.lost->elements;
-            } else {
-                report.lost->first_change = range.first_change;
-                report.lost->last_change = range.last_change;
-            }
-        }
-        if (is_other && context_.options.other_store == OtherStore::stops) {
-            return SyncErrc::other_store;
+            if (const auto error = begin_loss(page, report)) return error;
         }
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
@@ -222,19 +204,32 @@ private:
         return {};
     }
     /// Notes which changes of the former history this store has lost.
-    template <class Lost>
-    void note_range(const Page& page, Lost& lost) const noexcept {
-        const part::StoreCursor& had = position_.had;
-        lost.first_change = lost.last_change = 0;
-        if (had.changes == 0) return;  // elements here are of a copy that was not complete
-        // A copy that a crash has interrupted has no `seen` of a history.
-        const bool has_seen = had.seen < Copy::no_history;
-        lost.last_change = has_seen ? std::max(had.changes, had.seen) : had.changes;
-        if (page.next.store != had.store) {
-            lost.first_change = 1;
-        } else if (page.next.copied_at < lost.last_change) {
-            lost.first_change = page.next.copied_at + 1;
+    template <class Report>
+    [[nodiscard]] std::error_code begin_loss(const Page& page, Report& report) {
+        using Lost = std::remove_reference_t<decltype(*report.lost)>;
+        const auto end = copy_.end_of_history(position_.had);
+        if (!end) return end.error();
+        Lost range;
+        range.last_change = end->changes;
+        if (end->changes != 0 && page.next.store != end->store) {
+            range.first_change = 1;
+        } else if (page.next.copied_at < end->changes) {
+            range.first_change = page.next.copied_at + 1;
         }
+        // One that is there already was not reported before. It is this one if it is of the same
+        // history, and only the end of its copy is not here. Else it is an earlier one.
+        const bool is_counted = report.lost && replaced_.has_loss() &&
+                                position_.had.seen == Copy::no_history &&
+                                report.lost->last_change == range.last_change;
+        if (!report.lost) report.lost.emplace();
+        if (is_counted) {
+            position_.counted = report.lost->elements;
+        } else {
+            report.lost->first_change = range.first_change;
+            report.lost->last_change = range.last_change;
+        }
+        if (context_.options.other_store == OtherStore::stops) return SyncErrc::other_store;
+        return copy_.keep_end(*end);
     }
     /// Counts the versions here that are later than those of another store.
     template <class Lost>
