@@ -434,3 +434,17 @@ TEST_CASE("a refused operation that comes again after it was stamped anew loses 
     CHECK(rig.processor.process_batch("s", refused).success);
     CHECK(rig.contents() == FutureView{{"a", "3"}});
 }
+
+TEST_CASE("a refused operation that comes again after it was dropped is applied, and received",
+          "[sync][replica_restamping]") {
+    FutureRig rig{64min};
+    rig.edit("a", "1");
+    const auto first = rig.device.replica->sync(rig.server);
+    REQUIRE(first.kept.size() == 1);
+    REQUIRE_FALSE(rig.device.replica->drop(first.kept[0].operation.id));
+    rig.time += 1h;
+    CHECK(rig.processor.process_batch("s", rig.server.batches.front()).synced_count == 1);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).error);
+    CHECK(rig.device.view() == FutureView{{"a", "1"}});
+    CHECK(rig.contents() == rig.device.view());
+}
