@@ -528,6 +528,11 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_reports.hpp", "(local->stamp.origin == no_id ||",
                    "report.copied && (local->stamp.origin == no_id ||"),),
            Test("tests/sync/replica_copies.test.cpp", "*")),
+    # an earlier removal takes the place of a later one, and of its author
+    Mutant("replica_takes_an_earlier_removal",
+           (Change("belay/sync/detail/replica_copy.hpp", " || (change.is_removal() && change.stamp < found->stamp);",
+                   ";"),),
+           Test("tests/sync/replica_copies.test.cpp", "*")),
     # the loss of a store is not reported after a crash
     Mutant("replica_forgets_a_loss",
            (Change("belay/sync/detail/replica_pull.hpp",

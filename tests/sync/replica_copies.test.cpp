@@ -78,6 +78,40 @@ TEST_CASE("Replica reports its removal that was undone after a copy whose sync f
     CHECK(report.replaced[0].now.value == "1");
 }
 
+TEST_CASE("Replica reports its removal that was undone after an earlier one was in its place",
+          "[sync][replica][regression]") {
+    ForgetfulServerRig rig;
+    Device<> phone = rig.device();
+    rig.write(add("a", "1", stamp(0)));
+    // A device that was offline for long has not seen what follows.
+    rig.time += 1s;
+    Op late = removal("a", {rig.time, 0, id_of(8)});
+    late.saw = rig.store.find({"s", "a"})->stamp;
+    rig.write(update("a", "2", stamp(0)));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(phone.replica->waiting() == 0);
+    rig.forget_removals();
+    REQUIRE(rig.processor.process_batch("s", Ops{late}).success);
+    const auto same = phone.replica->sync(rig.server);
+    CHECK_FALSE(same.error);
+    CHECK(same.replaced.empty());  // two removals are the same state
+    CHECK(phone.view().empty());
+    const bool restarts = GENERATE(false, true);
+    if (restarts) REQUIRE(phone.start());
+    // A device that had the element restores it.
+    rig.time += 24h * 400;
+    rig.write(add("a", "2", stamp(0)));
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    REQUIRE(report.replaced.size() == 1);
+    CHECK_FALSE(report.replaced[0].mine.value);
+    CHECK(report.replaced[0].now.value == "2");
+    CHECK(phone.view() == ReplicaView{{"a", "2"}});
+}
+
 TEST_CASE(
     "Replica does not mistake an interrupted copy for another store, after a failure of any call",
     "[sync][replica][regression]") {

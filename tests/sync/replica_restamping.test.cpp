@@ -397,3 +397,54 @@ TEST_CASE("Replica reports that its removal was undone after a store was restore
         CHECK(after.replaced[0].now.value == "1");
     }
 }
+
+TEST_CASE("a refused operation that comes again after it was stamped anew loses no edit unreported",
+          "[sync][replica_restamping]") {
+    // The server does not know that it is the one that was stamped anew. Its stamp is the later one.
+    FutureRig rig{66min};
+    rig.edit("a", "1");
+    Device<> other{2, {&rig.time}};
+    REQUIRE(rig.device.replica->sync(rig.server).restamped.size() == 1);
+    const Ops refused = rig.server.batches.front();
+    rig.correct();
+    const std::string last = GENERATE("of nobody", "of its author", "of another author");
+    CAPTURE(last);
+    rig.time += 1s;
+    REQUIRE_FALSE(other.replica->sync(rig.server).error);
+    if (last != "of nobody") {
+        auto& author = *(last == "of its author" ? rig.device : other).replica;
+        REQUIRE(author.edit(UpdateElement<std::string>{"a", "2"}));
+        REQUIRE_FALSE(author.sync(rig.server).error);
+    }
+    rig.time += 2h;
+    const auto again = rig.processor.process_batch("s", refused);
+    CHECK(again.synced_count == 1);
+    CHECK(again.overwrote.size() == 1);
+    CHECK(rig.contents() == FutureView{{"a", "1"}});
+    const auto report = rig.device.replica->sync(rig.server);
+    const auto its = other.replica->sync(rig.server);
+    const auto& reported = last == "of another author" ? its.replaced : report.replaced;
+    REQUIRE(reported.size() == 1);
+    CHECK(reported[0].mine.value == (last == "of nobody" ? "1" : "2"));
+    CHECK(reported[0].now.value == "1");
+    // From now on the server knows it, so later edits stay.
+    rig.time += 1s;
+    rig.edit("a", "3");
+    CHECK(rig.device.replica->sync(rig.server).synced == 1);
+    CHECK(rig.processor.process_batch("s", refused).success);
+    CHECK(rig.contents() == FutureView{{"a", "3"}});
+}
+
+TEST_CASE("a refused operation that comes again after it was dropped is applied, and received",
+          "[sync][replica_restamping]") {
+    FutureRig rig{64min};
+    rig.edit("a", "1");
+    const auto first = rig.device.replica->sync(rig.server);
+    REQUIRE(first.kept.size() == 1);
+    REQUIRE_FALSE(rig.device.replica->drop(first.kept[0].operation.id));
+    rig.time += 1h;
+    CHECK(rig.processor.process_batch("s", rig.server.batches.front()).synced_count == 1);
+    CHECK_FALSE(rig.device.replica->sync(rig.server).error);
+    CHECK(rig.device.view() == FutureView{{"a", "1"}});
+    CHECK(rig.contents() == rig.device.view());
+}

@@ -3,7 +3,7 @@
 /// Replica: the client's half of sync, with edits that are durable and visible at once.
 #pragma once
 
-#include <algorithm>      // std::any_of, std::max
+#include <algorithm>      // std::any_of, std::find_if, std::max
 #include <concepts>       // std::constructible_from, std::convertible_to, std::same_as
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
@@ -363,10 +363,10 @@ public:
     ///
     /// Returns: whether it was kept.
     bool send_again(const Id& edit) {
-        auto* const found = kept_edit(edit);
-        if (found == nullptr) return false;
-        found->renews = found->why == SyncErrc::too_old;
-        found->state = detail::EditState::waiting;
+        const auto found = kept_edit(edit);
+        if (found == edits_.all().end()) return false;
+        found->second.renews = found->second.why == SyncErrc::too_old;
+        found->second.state = detail::EditState::waiting;
         edits_.count_kept();
         return true;
     }
@@ -376,19 +376,17 @@ public:
     ///         journal's append, and then the edit is still kept. After an error of its commit the
     ///         edit is given up. That becomes durable with the next edit() or sync() that succeeds.
     [[nodiscard]] std::error_code drop(const Id& edit) {
-        for (auto at = edits_.all().begin(); at != edits_.all().end(); ++at) {
-            if (!at->second.has_id(edit) || !at->second.is_kept()) continue;
-            if (const std::error_code error = note_dropped(at->second)) return error;
-            const auto before = std::exchange(at->second.state, detail::EditState::dropped);
-            if (const std::error_code error = edits_.write(log(), at->second)) {
-                at->second.state = before;
-                return error;
-            }
-            edits_.erase(at);
-            edits_.count_kept();
-            return log().commit();
+        const auto at = kept_edit(edit);
+        if (at == edits_.all().end()) return QueueErrc::unknown_number;
+        if (const std::error_code error = note_dropped(at->second)) return error;
+        const auto before = std::exchange(at->second.state, detail::EditState::dropped);
+        if (const std::error_code error = edits_.write(log(), at->second)) {
+            at->second.state = before;
+            return error;
         }
-        return make_error_code(QueueErrc::unknown_number);
+        edits_.erase(at);
+        edits_.count_kept();
+        return log().commit();
     }
 
     /// Returns the number of edits that the server has not decided, kept ones included.
@@ -406,11 +404,11 @@ private:
     [[nodiscard]] TheLog& log() noexcept { return detail::unwrap(log_); }
     [[nodiscard]] TheStore& store() noexcept { return detail::unwrap(store_); }
 
-    [[nodiscard]] Edit* kept_edit(const Id& id) {
-        for (auto& [seq, edit] : edits_.all()) {
-            if (edit.has_id(id) && edit.is_kept()) return &edit;
-        }
-        return nullptr;
+    /// Returns the place of a kept edit; the end if there is none with this id.
+    [[nodiscard]] typename Edits::Edits::iterator kept_edit(const Id& id) {
+        return std::find_if(edits_.all().begin(), edits_.all().end(), [&](const auto& one) {
+            return one.second.has_id(id) && one.second.is_kept();
+        });
     }
 
     /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have

@@ -108,7 +108,7 @@ public:
     [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
         for (const Change& change : page.changes) {
             if (change.error) continue;
-            if (of == Of::copy || of == Of::again) {
+            if (of == Of::copy || of == Of::again || change.is_removal()) {
                 const Result<bool> has = has_version(change);
                 if (!has) return has.error();
                 if (*has) continue;
@@ -221,11 +221,15 @@ private:
     // Above each time of a stamp, so that no expiry forgets the cursor.
     static constexpr std::int64_t offset = std::int64_t{1} << 62;
 
+    /// Returns whether the store has the version of a change, or a later removal than this one. An
+    /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
+    /// the later one: an edit that has not seen it may undo it, and its author is to report that.
     [[nodiscard]] Result<bool> has_version(const Change& change) {
         const Result<part::ElementState> found = store_.find({session_, change.id});
         if (!found) return found.error();
         const auto there = change.value ? part::Presence::live : part::Presence::removed;
-        return found->presence == there && found->stamp == change.stamp;
+        if (found->presence != there) return false;
+        return found->stamp == change.stamp || (change.is_removal() && change.stamp < found->stamp);
     }
     [[nodiscard]] static bool is_copy(Of of) noexcept {
         return of != Of::changes && of != Of::again;

@@ -84,22 +84,21 @@ public:
         // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of time
         Interruption(ReplicaEdits& of, Report& now, Report& next) noexcept
             : edits{&of}, report{now}, kept{next} {
-            report.replaced.swap(kept.replaced);
-            report.overwrote.swap(kept.overwrote);
-            report.rebased.swap(kept.rebased);
-            report.restored.swap(kept.restored);
-            report.lost.swap(kept.lost);
+            exchange();
         }
         Interruption(const Interruption&) = delete;
         Interruption& operator=(const Interruption&) = delete;
         ~Interruption() {
             if (edits == nullptr) return;
-            kept.replaced.swap(report.replaced);
-            kept.overwrote.swap(report.overwrote);
-            kept.rebased.swap(report.rebased);
-            kept.restored.swap(report.restored);
-            kept.lost.swap(report.lost);
+            exchange();
             edits->send_again(Decided::all);
+        }
+        void exchange() noexcept {
+            report.replaced.swap(kept.replaced);
+            report.overwrote.swap(kept.overwrote);
+            report.rebased.swap(kept.rebased);
+            report.restored.swap(kept.restored);
+            report.lost.swap(kept.lost);
         }
         ReplicaEdits* edits;  // null: there is none
         Report& report;
