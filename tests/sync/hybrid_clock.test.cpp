@@ -117,6 +117,19 @@ TEST_CASE("HybridClock::note has its golden bytes", "[sync][hybrid_clock][golden
     CHECK(belay_test::to_hex(clock.note()) == "c1080706050403020101000000");
 }
 
+TEST_CASE("HybridClock has a note due again if the last one was not stored",
+          "[sync][hybrid_clock]") {
+    WallTime now = at(100);
+    HybridClock clock{me, ManualWallClock{&now}};
+    static_cast<void>(clock.stamp());
+    const HybridClock<ManualWallClock>::Note note = clock.note();
+    CHECK_FALSE(clock.note_is_due());
+    clock.forget_note();
+    CHECK(clock.note_is_due());
+    CHECK(clock.note() == note);
+    CHECK_FALSE(clock.note_is_due());
+}
+
 TEST_CASE("HybridClock::note covers seen stamps, and not only issued ones",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);

@@ -178,6 +178,24 @@ TEST_CASE("Replica has every edit after every error, and the page's rule for it 
     }
 }
 
+TEST_CASE("A note of the clock that the log does not take is due again", "[sync][replica][fault]") {
+    struct Log {
+        std::error_code error = std::make_error_code(std::errc::no_space_on_device);
+        int kept = 0;
+        std::error_code keep(BytesView) { return error ? error : (++kept, error); }
+    };
+    WallTime time{1h};
+    HybridClock clock{Id{std::byte{1}}, SharedWall{&time}};
+    static_cast<void>(clock.stamp());
+    Log log;
+    CHECK(belay::detail::keep_note(log, clock) == std::errc::no_space_on_device);
+    CHECK(clock.note_is_due());
+    log.error = {};
+    CHECK_FALSE(belay::detail::keep_note(log, clock));
+    CHECK_FALSE(clock.note_is_due());
+    CHECK(log.kept == 1);
+}
+
 TEST_CASE("Replica::edit on a full disk returns its error, and loses no confirmed edit",
           "[sync][replica][fault]") {
     for (std::uint64_t at = 1; at <= 6; ++at) {

@@ -35,6 +35,7 @@ struct HybridClockOptions {
 ///
 ///     const Stamp stamp = clock.stamp();                              // and after saw()
 ///     if (clock.note_is_due()) error = journal.keep(clock.note());    // before what has the stamp
+///     if (error) clock.forget_note();                                 // it was not stored
 ///
 /// - If the wall clock goes back or stands still, the counter increases.
 /// - If the wall clock jumped ahead and was corrected, stamps stay in the future until that time.
@@ -120,6 +121,8 @@ public:
     }
 
     /// Returns the bytes for restore(), which also cover the stamps of the next `note_covers`.
+    ///
+    /// Until then, no note is due: call forget_note() if this one could not be stored.
     [[nodiscard]] Note note() noexcept {
         const WallTime now = clock_.now();
         const Stamp drawn = drawn_by_others(now);
@@ -137,6 +140,9 @@ public:
         return bytes;
     }
 
+    /// The last note() was not stored, so the next one is due at once.
+    void forget_note() noexcept { covered_ = WallTime::min(); }
+
     /// Forgets the stamps that it has returned and seen: the next one follows the wall clock again.
     ///
     /// Use it after the wall clock was ahead and was corrected. Stamps from then on are not above
@@ -144,7 +150,7 @@ public:
     void restart() noexcept {
         last_ = at(WallTime::min());
         seen_ = Stamp{WallTime::min(), 0, no_id};
-        covered_ = WallTime::min();
+        forget_note();
     }
     /// Returns the time of the wall clock.
     [[nodiscard]] WallTime wall_now() const noexcept { return clock_.now(); }

@@ -219,7 +219,7 @@ public:
         if (const std::error_code error = prepare(operation, last)) return error;
         const Id id = operation.id;
         if (clock_.note_is_due()) {
-            if (const std::error_code error = log().keep(clock_.note())) return error;
+            if (const std::error_code error = detail::keep_note(log(), clock_)) return error;
         }
         if (const auto error = edits_.append(log(), std::move(operation), last)) return error;
         if (const std::error_code error = log().commit()) return error;

@@ -20,6 +20,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Stores the note of a clock. If that fails, the next note is due at once.
+template <class Log, class Clock>
+[[nodiscard]] std::error_code keep_note(Log& log, Clock& clock) {
+    const std::error_code error = log.keep(clock.note());
+    if (error) clock.forget_note();
+    return error;
+}
+
 /// A wall clock that is never later than a limit.
 template <class Clock>
 struct LimitedWallClock {
@@ -108,7 +116,7 @@ public:
             // The wall clock was corrected.
             clock.restart();
             error = restamp(operations, clock, bits, stamps.lost_of);
-            if (!error) error = log.keep(clock.note());
+            if (!error) error = detail::keep_note(log, clock);
         } else {
             HybridClock<LimitedWallClock<Clock>> limited{clock.origin(), {&clock, limit_}};
             error = restamp(operations, limited, bits, stamps.lost_of);
