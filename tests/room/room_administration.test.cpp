@@ -313,6 +313,35 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK_FALSE(bob.has(secret));
 }
 
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager: an erase or a reset that waited for a flush when a stop ended is flushed next",
+                 "[room][room_administration][regression][sim]") {
+    const Bytes secret = alice.type("secret");
+    w.run(10s);
+    w.disk.flush_takes = 25s;
+    alice.type("x");
+    w.run(10ms);
+    const bool erases = GENERATE(true, false);
+    if (erases) w.rooms().erase("board", calls.error("call"));
+    if (!erases) w.rooms().reset("board", calls.error("call"));
+    w.run(1s);
+    w.rooms().stop();
+    w.run(21s);
+    CHECK(calls.answers == Recorded{"call: there was no answer in time"});
+    const bool at_once = GENERATE(true, false);
+    if (!at_once) w.run(30s);
+    w.disk.flush_takes = {};
+    w.rooms().start();
+    if (at_once) w.run(10s);
+    RoomEditor bob{w, "bob", 2};
+    w.requests["bob"] = {.board = "board", .token = "bob"};
+    w.dial(bob);
+    w.run(5s);
+    CHECK(bob.synced);
+    CHECK_FALSE(bob.has(secret));
+    CHECK(stored_of(w.disk).has_value() != erases);
+}
+
 // ---- reset -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,

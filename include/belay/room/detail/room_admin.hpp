@@ -174,16 +174,16 @@ public:
         answers_.answer(call.done, std::move(*found));
     }
 
-    /// Answers all calls with no_answer.
+    /// Answers all calls with no_answer. The storage has taken the erases and resets, so they still
+    /// wait for their flush, also after the next start.
     void end_all() {
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
         end_all(exports_, why);
-        for (PendingAdmin& pending : scheduler_.forget_admin()) {
+        scheduler_.each_awaited([&](PendingAdmin& pending) {
             if (pending.done) answers_.fail(*pending.done, why);
-            unsettled_.insert(std::move(pending.board));
-        }
-        changing_.clear();
+            pending.done.reset();
+        });
     }
 
 private:
@@ -256,7 +256,7 @@ private:
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
     /// The number of erases and resets that wait for a flush, by room id.
     std::map<std::string, std::size_t, std::less<>> changing_;
-    /// Rooms whose erase or reset has failed, or had no answer at the stop: a flush may store it.
+    /// Rooms whose erase or reset has failed: a later flush may store it.
     std::set<std::string, std::less<>> unsettled_;
 };
 
