@@ -342,6 +342,26 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK(stored_of(w.disk).has_value() != erases);
 }
 
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager: after a failed erase, one flush settles it, also if it fails for "
+                 "another room",
+                 "[room][room_administration][sim]") {
+    w.disk.fail_flushes = 1;
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    CHECK(calls.answers.at(0).starts_with("erase: Input"));
+    w.disk.rejected = "other";
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    const int before = w.disk.flushes;
+    w.run(1s);
+    CHECK(w.disk.flushes == before + 1);
+    w.run(1h);
+    REQUIRE(w.rooms().rooms() == 0);
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(1s);
+    CHECK(w.disk.flushes == before + 1);
+}
+
 // ---- reset -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,

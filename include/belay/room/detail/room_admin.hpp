@@ -117,7 +117,10 @@ public:
     /// Called by the scheduler: the change is stored, or its result is unknown.
     void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
         if (pending.done) answers_.answer(*pending.done, error);
-        if (error) unsettled_.insert(pending.board);
+        if (error)
+            unsettled_.insert(pending.board);
+        else
+            unsettled_.erase(pending.board);  // a flush stores also what earlier ones did not
         const auto found = changing_.find(pending.board);
         if (--found->second != 0) return;
         changing_.erase(found);
