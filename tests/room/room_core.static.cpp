@@ -450,6 +450,17 @@ constexpr bool a_change_after_a_hurried_save_that_failed_is_saved(bool during_th
 static_assert(a_change_after_a_hurried_save_that_failed_is_saved(false));
 static_assert(a_change_after_a_hurried_save_that_failed_is_saved(true));
 
+constexpr bool a_change_long_after_a_hurried_save_that_failed_waits_for_the_next_one() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::joined);
+    scenario.step(Event::hurried);
+    scenario.step(Event::save_failed);
+    scenario.run(1h).change();
+    return scenario.saves == 1 && scenario.run(1h).saves == 2 && scenario.at == Instant{1h + 5s};
+}
+static_assert(a_change_long_after_a_hurried_save_that_failed_waits_for_the_next_one());
+
 constexpr bool a_stop_does_not_wait_for_a_hurried_save_without_changes() {
     Scenario scenario;
     scenario.step(Event::loaded);

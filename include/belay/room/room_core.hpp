@@ -243,8 +243,9 @@ private:
         save_.optional = false;
         const Instant due = smaller(after(now, options_->save_after),
                                     after(save_.dirty_since, options_->save_within));
-        // A save that failed waits for its retry, regardless of how busy the room is.
-        save_.at = save_.failures != 0 ? detail::larger(save_.at, now) : due;
+        // A save that failed waits for its retry, regardless of how busy the room is. The retry of
+        // an optional one may be over, and nothing was saved then.
+        save_.at = save_.failures != 0 && save_.at > now ? save_.at : due;
     }
     /// A draw spreads the saves of servers that load a room at one instant, as after a failover.
     constexpr void on_loaded_uncovered(Turn& turn) noexcept {
