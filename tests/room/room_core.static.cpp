@@ -3,6 +3,10 @@
 // core wants one.
 #include <belay/room/room_core.hpp>
 
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
 using namespace belay;
 using namespace std::chrono_literals;
 using Event = timeline::RoomCore::Event;
@@ -478,5 +482,31 @@ constexpr bool an_uncovered_change_is_saved_after_the_save_that_is_under_way() {
     return waits && scenario.core.dirty() && scenario.core.deadline() != never;
 }
 static_assert(an_uncovered_change_is_saved_after_the_save_that_is_under_way());
+
+/// The numbers that a core decides by.
+constexpr std::array<std::int64_t, 16> fields_of(const Scenario& scenario) {
+    std::array<std::int64_t, 16> all{};
+    std::size_t count = 0;
+    scenario.core.each_field(scenario.now, [&](auto field) {
+        if constexpr (std::is_same_v<decltype(field), Duration>)
+            all.at(count++) = field.count();
+        else
+            all.at(count++) = static_cast<std::int64_t>(field);
+    });
+    return all;
+}
+
+constexpr bool a_room_that_need_not_be_saved_is_another_state_than_one_without_save_within() {
+    RoomOptions options;
+    options.save_after = {};
+    options.save_within = forever;
+    Scenario scenario{.core = {Instant{}, options, Instant{}}};
+    scenario.step(Event::loaded);
+    scenario.change();
+    const auto saving = fields_of(scenario);
+    scenario.change();
+    return scenario.core.saving() && saving != fields_of(scenario);
+}
+static_assert(a_room_that_need_not_be_saved_is_another_state_than_one_without_save_within());
 
 }  // namespace

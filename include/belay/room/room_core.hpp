@@ -201,9 +201,9 @@ public:
         f(save_.optional);
         f(part::time_left(now, save_.at));
         // Times in the past decide nothing, except that of the change that begins save_within.
-        // The value for a room that is not dirty differs from all times.
+        // The value for a room that is not dirty differs from all times, also from `never`.
         f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
-                      : Duration{-1});
+                      : Duration{-2});
         // After each step, leaving_ and the end of the idle time follow from this sweep.
         f(part::time_left(now, sweep_after_idle()));
         f(elapsed(started_, now) % options_->sweep_every);
