@@ -313,9 +313,10 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK_FALSE(bob.has(secret));
 }
 
-TEST_CASE_METHOD(RoomOfOneWithCalls,
-                 "RoomManager: an erase or a reset that waited for a flush when a stop ended is flushed next",
-                 "[room][room_administration][regression][sim]") {
+TEST_CASE_METHOD(
+    RoomOfOneWithCalls,
+    "RoomManager: an erase or a reset that waited for a flush when a stop ended is flushed next",
+    "[room][room_administration][regression][sim]") {
     const Bytes secret = alice.type("secret");
     w.run(10s);
     w.disk.flush_takes = 25s;
