@@ -120,7 +120,7 @@ public:
         if (error)
             unsettled_.insert(pending.board);
         else
-            unsettled_.erase(pending.board);  // a flush stores also what earlier ones did not
+            unsettled_.erase(pending.board);  // what an earlier flush left uncertain is certain now
         const auto found = changing_.find(pending.board);
         if (--found->second != 0) return;
         changing_.erase(found);
