@@ -67,7 +67,7 @@ public:
     };
     /// Whether a room can be evicted for another one. Lower ones are better to evict.
     enum class Evictable : std::uint8_t {
-        saved,       ///< nothing waits for a save, or only what the load brought
+        saved,       ///< no change waits for a save; an optional save may
         saves_fail,  ///< its last save has failed
         unsaved,     ///< its next save has not ended
         no           ///< it is in use, or the storage may lack changes that it has
