@@ -3,6 +3,10 @@
 // proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
 #include <belay/adapter/beast_websocket.hpp>
 
+#if defined(__GLIBC__)
+#    include <malloc.h>
+#endif
+
 #include <deque>
 #include <memory>
 #include <stdexcept>
@@ -250,6 +254,30 @@ TEST_CASE("A close frame has the code of its failure, after the queued messages"
         CHECK(server.line_with("closed") == (code == 4007 ? "closed 4007" : "closed 1000"));
     }
 }
+
+#if defined(__GLIBC__)
+TEST_CASE("A WebSocket gives back the memory of its queue when a burst has been written",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    PlainRig rig{server, {.target = "/last"}};
+    rig.connect();
+    // The server answers the last message of a burst.
+    const auto held_after = [&](std::size_t messages) {
+        for (std::size_t i = 1; i < messages; ++i)
+            REQUIRE(rig.link.send(Bytes(1)) == SendResult::sent);
+        REQUIRE(rig.link.send(to_bytes("last")) == SendResult::sent);
+        static_cast<void>(rig.message());
+        rig.app.messages.clear();
+        rig.context.poll();
+        return ::mallinfo2().uordblks;
+    };
+    for (int i = 0; i < 20; ++i) static_cast<void>(held_after(8));
+    const std::size_t before = held_after(8);
+    // The queue had a place of 24 bytes for each message.
+    CHECK(held_after(1000) < before + 1000 * sizeof(Bytes) / 2);
+}
+#endif
 
 TEST_CASE("message_bytes_max limits the inflated message", "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;

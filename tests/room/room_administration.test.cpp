@@ -313,6 +313,56 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK_FALSE(bob.has(secret));
 }
 
+TEST_CASE_METHOD(
+    RoomOfOneWithCalls,
+    "RoomManager: an erase or a reset that waited for a flush when a stop ended is flushed next",
+    "[room][room_administration][regression][sim]") {
+    const Bytes secret = alice.type("secret");
+    w.run(10s);
+    w.disk.flush_takes = 25s;
+    alice.type("x");
+    w.run(10ms);
+    const bool erases = GENERATE(true, false);
+    if (erases) w.rooms().erase("board", calls.error("call"));
+    if (!erases) w.rooms().reset("board", calls.error("call"));
+    w.run(1s);
+    w.rooms().stop();
+    w.run(21s);
+    CHECK(calls.answers == Recorded{"call: there was no answer in time"});
+    const bool at_once = GENERATE(true, false);
+    if (!at_once) w.run(30s);
+    w.disk.flush_takes = {};
+    w.rooms().start();
+    if (at_once) w.run(10s);
+    RoomEditor bob{w, "bob", 2};
+    w.requests["bob"] = {.board = "board", .token = "bob"};
+    w.dial(bob);
+    w.run(5s);
+    CHECK(bob.synced);
+    CHECK_FALSE(bob.has(secret));
+    CHECK(stored_of(w.disk).has_value() != erases);
+}
+
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager: after a failed erase, one flush settles it, also if it fails for "
+                 "another room",
+                 "[room][room_administration][sim]") {
+    w.disk.fail_flushes = 1;
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    CHECK(calls.answers.at(0).starts_with("erase: Input"));
+    w.disk.rejected = "other";
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    const int before = w.disk.flushes;
+    w.run(1s);
+    CHECK(w.disk.flushes == before + 1);
+    w.run(1h);
+    REQUIRE(w.rooms().rooms() == 0);
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(1s);
+    CHECK(w.disk.flushes == before + 1);
+}
+
 // ---- reset -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,

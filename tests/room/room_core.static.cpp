@@ -3,6 +3,10 @@
 // core wants one.
 #include <belay/room/room_core.hpp>
 
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
 using namespace belay;
 using namespace std::chrono_literals;
 using Event = timeline::RoomCore::Event;
@@ -450,6 +454,17 @@ constexpr bool a_change_after_a_hurried_save_that_failed_is_saved(bool during_th
 static_assert(a_change_after_a_hurried_save_that_failed_is_saved(false));
 static_assert(a_change_after_a_hurried_save_that_failed_is_saved(true));
 
+constexpr bool a_change_long_after_a_hurried_save_that_failed_waits_for_the_next_one() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::joined);
+    scenario.step(Event::hurried);
+    scenario.step(Event::save_failed);
+    scenario.run(1h).change();
+    return scenario.saves == 1 && scenario.run(1h).saves == 2 && scenario.at == Instant{1h + 5s};
+}
+static_assert(a_change_long_after_a_hurried_save_that_failed_waits_for_the_next_one());
+
 constexpr bool a_stop_does_not_wait_for_a_hurried_save_without_changes() {
     Scenario scenario;
     scenario.step(Event::loaded);
@@ -467,5 +482,31 @@ constexpr bool an_uncovered_change_is_saved_after_the_save_that_is_under_way() {
     return waits && scenario.core.dirty() && scenario.core.deadline() != never;
 }
 static_assert(an_uncovered_change_is_saved_after_the_save_that_is_under_way());
+
+/// The numbers that a core decides by.
+constexpr std::array<std::int64_t, 16> fields_of(const Scenario& scenario) {
+    std::array<std::int64_t, 16> all{};
+    std::size_t count = 0;
+    scenario.core.each_field(scenario.now, [&](auto field) {
+        if constexpr (std::is_same_v<decltype(field), Duration>)
+            all.at(count++) = field.count();
+        else
+            all.at(count++) = static_cast<std::int64_t>(field);
+    });
+    return all;
+}
+
+constexpr bool a_room_that_need_not_be_saved_is_another_state_than_one_without_save_within() {
+    RoomOptions options;
+    options.save_after = {};
+    options.save_within = forever;
+    Scenario scenario{.core = {Instant{}, options, Instant{}}};
+    scenario.step(Event::loaded);
+    scenario.change();
+    const auto saving = fields_of(scenario);
+    scenario.change();
+    return scenario.core.saving() && saving != fields_of(scenario);
+}
+static_assert(a_room_that_need_not_be_saved_is_another_state_than_one_without_save_within());
 
 }  // namespace

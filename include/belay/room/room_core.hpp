@@ -67,7 +67,7 @@ public:
     };
     /// Whether a room can be evicted for another one. Lower ones are better to evict.
     enum class Evictable : std::uint8_t {
-        saved,       ///< nothing waits for a save, or only what the load brought
+        saved,       ///< no change waits for a save; an optional save may
         saves_fail,  ///< its last save has failed
         unsaved,     ///< its next save has not ended
         no           ///< it is in use, or the storage may lack changes that it has
@@ -201,9 +201,9 @@ public:
         f(save_.optional);
         f(part::time_left(now, save_.at));
         // Times in the past decide nothing, except that of the change that begins save_within.
-        // The value for a room that is not dirty differs from all times.
+        // The value for a room that is not dirty differs from all times, also from `never`.
         f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
-                      : Duration{-1});
+                      : Duration{-2});
         // After each step, leaving_ and the end of the idle time follow from this sweep.
         f(part::time_left(now, sweep_after_idle()));
         f(elapsed(started_, now) % options_->sweep_every);
@@ -243,8 +243,9 @@ private:
         save_.optional = false;
         const Instant due = smaller(after(now, options_->save_after),
                                     after(save_.dirty_since, options_->save_within));
-        // A save that failed waits for its retry, regardless of how busy the room is.
-        save_.at = save_.failures != 0 ? detail::larger(save_.at, now) : due;
+        // A save that failed waits for its retry, regardless of how busy the room is. The retry of
+        // an optional one may be over, and nothing was saved then.
+        save_.at = save_.failures != 0 && save_.at > now ? save_.at : due;
     }
     /// A draw spreads the saves of servers that load a room at one instant, as after a failover.
     constexpr void on_loaded_uncovered(Turn& turn) noexcept {

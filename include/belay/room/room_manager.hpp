@@ -39,9 +39,12 @@ namespace belay { inline namespace BELAY_ABI {
 /// Clients connect over any transport whose message type is Bytes. Clients of one room may use
 /// different protocols. The manager closes a client that
 /// - violates its protocol or exceeds a limit,
-/// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after, or
-/// - holds a Grant that has expired. Other clients are not affected. A client also ends when it
-/// closes its connection or document, or when the manager closes it.
+/// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after,
+/// - accepts less than RoomOptions::client_rate_min while something waits for it, or
+/// - holds a Grant that has expired.
+///
+/// Other clients are not affected. A client also ends when it closes its connection or document, or
+/// when the manager closes it.
 ///
 /// A RoomManager is a machine: attach it to a driver, which runs it on one thread, the home thread.
 /// Authorizer and persistence must not call it.

@@ -40,6 +40,7 @@ const closeFrame = (client) => {
 
 const behaviours = {
   '/echo': (client) => client.on('message', (data, binary) => client.send(data, {binary})),
+  '/last': (client) => client.on('message', (data) => String(data) === 'last' && client.send(data)),
   '/close': (client, query) => client.close(Number(query.get('code'))),
   '/text': (client) => client.send('text'),
   '/bomb': (client) => client.send(Buffer.alloc(64 << 20)),

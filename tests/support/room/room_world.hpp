@@ -41,6 +41,7 @@ struct RoomScript {
     int fail_loads = 0;
     int fail_flushes = 0;
     int fail_saves = 0;
+    std::string rejected{};  ///< each flush that is stored fails for this room
     std::error_code save_error = std::make_error_code(std::errc::io_error);  ///< of failed saves
     std::size_t saves_max = no_limit;  ///< more saves at a time are answered storage_busy
     int hang_loads = 0;                ///< their answers never come
@@ -128,6 +129,10 @@ public:
             if (!fails || disk_->keeps_failed) {
                 for (const Staged& change : *changes) change(disk_->durable);
                 disk_->durable.flush(ignored());
+            }
+            if (!fails && !disk_->rejected.empty()) {
+                const auto why = std::make_error_code(std::errc::io_error);
+                return c(PersistenceError{.code = why, .rooms = {{disk_->rejected, why}}});
             }
             if (!fails) return c(PersistenceError{});
             --disk_->fail_flushes;

@@ -191,11 +191,11 @@ public:
     }
     /// Registers an erase or a reset for the next flush.
     void await(PendingAdmin pending) { next_.admin.push_back(std::move(pending)); }
-    [[nodiscard]] std::vector<PendingAdmin> forget_admin() {
-        std::vector<PendingAdmin> all = std::exchange(flushing_.admin, {});
-        for (PendingAdmin& pending : std::exchange(next_.admin, {}))
-            all.push_back(std::move(pending));
-        return all;
+    /// Calls `f` with each erase and reset that a flush has not answered yet.
+    template <class F>
+    void each_awaited(F&& f) {
+        for (FlushBatch* const batch : {&flushing_, &next_})
+            for (PendingAdmin& pending : batch->admin) f(pending);
     }
 
     // ---- saves ----------------------------------------------------------------------------------
@@ -338,7 +338,9 @@ private:
         }
         for (RoomBase* const room : rooms)
             rooms_.process(*room, [&] { edits_.not_durable(*room, error); });
-        for (PendingAdmin& pending : forget_admin()) admin_calls_.admin_stored(pending, error);
+        for (FlushBatch* const batch : {&flushing_, &next_})
+            for (PendingAdmin& pending : std::exchange(batch->admin, {}))
+                admin_calls_.admin_stored(pending, error);
     }
     void check_lagging() {
         if constexpr (HasLagging<Persistence>) {

@@ -117,7 +117,10 @@ public:
     /// Called by the scheduler: the change is stored, or its result is unknown.
     void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
         if (pending.done) answers_.answer(*pending.done, error);
-        if (error) unsettled_.insert(pending.board);
+        if (error)
+            unsettled_.insert(pending.board);
+        else
+            unsettled_.erase(pending.board);  // what an earlier flush left uncertain is certain now
         const auto found = changing_.find(pending.board);
         if (--found->second != 0) return;
         changing_.erase(found);
@@ -174,16 +177,16 @@ public:
         answers_.answer(call.done, std::move(*found));
     }
 
-    /// Answers all calls with no_answer.
+    /// Answers all calls with no_answer. The storage has taken the erases and resets, so they still
+    /// wait for their flush, also after the next start.
     void end_all() {
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
         end_all(exports_, why);
-        for (PendingAdmin& pending : scheduler_.forget_admin()) {
+        scheduler_.each_awaited([&](PendingAdmin& pending) {
             if (pending.done) answers_.fail(*pending.done, why);
-            unsettled_.insert(std::move(pending.board));
-        }
-        changing_.clear();
+            pending.done.reset();
+        });
     }
 
 private:
@@ -256,7 +259,7 @@ private:
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
     /// The number of erases and resets that wait for a flush, by room id.
     std::map<std::string, std::size_t, std::less<>> changing_;
-    /// Rooms whose erase or reset has failed, or had no answer at the stop: a flush may store it.
+    /// Rooms whose erase or reset has failed: a later flush may store it.
     std::set<std::string, std::less<>> unsettled_;
 };
 
