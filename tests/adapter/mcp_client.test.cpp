@@ -15,7 +15,7 @@ using nlohmann::json;
 namespace {
 
 /// What an HTTP client was asked.
-struct HttpCalls {
+struct RequestLog {
     struct One {
         One(HttpRequest asked, Completion<HttpResponse> answer)
             : request{std::move(asked)}, completion{std::move(answer)} {}
@@ -38,21 +38,21 @@ struct HttpCalls {
 
 struct HandHttp {
     struct Handle {
-        explicit Handle(HttpCalls::One& one) : of{&one} {}
+        explicit Handle(RequestLog::One& one) : of{&one} {}
         Handle(Handle&& other) noexcept : of{std::exchange(other.of, nullptr)} {}
         Handle& operator=(Handle&&) = delete;
         ~Handle() {
             if (of != nullptr) of->aborted = true;
         }
-        HttpCalls::One* of;
+        RequestLog::One* of;
     };
-    HttpCalls* calls;
+    RequestLog* calls;
 
     Handle request(HttpRequest request, Completion<HttpResponse> completion) {
         if (std::exchange(calls->out_of_memory, false)) throw std::bad_alloc{};
         calls->all.push_back(
-            std::make_unique<HttpCalls::One>(std::move(request), std::move(completion)));
-        HttpCalls::One& one = calls->last();
+            std::make_unique<RequestLog::One>(std::move(request), std::move(completion)));
+        RequestLog::One& one = calls->last();
         if (calls->at_once) one.completion(calls->at_once(one.request));
         return Handle{one};
     }
@@ -81,7 +81,7 @@ HttpResponse served(const HttpRequest& request) {
 }
 
 /// As an HTTP client does it: the body in pieces, then the end.
-void deliver(HttpCalls::One& one, HttpResponse response) {
+void deliver(RequestLog::One& one, HttpResponse response) {
     const std::string body = std::exchange(response.body, "");
     one.request.on_chunk(response, "");
     if (!body.empty()) one.request.on_chunk(response, body);
@@ -101,13 +101,13 @@ struct Rig {
     void serve() {
         turn();
         for (std::size_t i = 0; i < calls.all.size(); ++i) {
-            HttpCalls::One& one = *calls.all[i];
+            RequestLog::One& one = *calls.all[i];
             if (!one.aborted && one.completion.wanted()) deliver(one, served(one.request));
             turn();
         }
     }
 
-    HttpCalls calls{};
+    RequestLog calls{};
     ManualLoop<> loop{};
     std::unique_ptr<mcp::Remote<HandHttp>> remote;
 };
@@ -244,7 +244,7 @@ TEST_CASE("mcp::Remote limits the streams of a server that does not end them",
     for (int i = 0; i < 50; ++i) {
         rig.remote->push("a", {1, {}}, question.ask());
         rig.turn();
-        HttpCalls::One& one = rig.calls.last();
+        RequestLog::One& one = rig.calls.last();
         const HttpResponse head{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
         const json answer{
             {"jsonrpc", "2.0"}, {"id", id_in(one.request)}, {"result", json::object()}};
@@ -361,7 +361,7 @@ TEST_CASE("mcp::Remote rejects a name that JSON cannot hold, and continues with 
 
 TEST_CASE("A scene that the user's to_json rejects is a failure of its session only",
           "[adapter][mcp_client][unit]") {
-    HttpCalls calls;
+    RequestLog calls;
     mcp::Remote<HandHttp, Unwritable> remote{HandHttp{&calls}, "http://x/mcp"};
     driver::Question<Failure> question;
     remote.push("a", {}, question.ask());
@@ -371,7 +371,7 @@ TEST_CASE("A scene that the user's to_json rejects is a failure of its session o
 
 TEST_CASE("mcp::Remote transfers user-defined contents in their own format",
           "[adapter][mcp_client][unit]") {
-    HttpCalls calls;
+    RequestLog calls;
     ManualLoop<> loop;
     HandHttp http{&calls};
     mcp::Remote<std::reference_wrapper<HandHttp>, std::string> remote{
