@@ -71,23 +71,23 @@ struct Rig {
 };
 
 // An error that a Failure makes, and that may say that there is none.
-struct Status {
+struct LookupError {
     Cause cause = Cause::none;
-    Status() = default;
-    explicit Status(const Failure& failure) : cause{failure.cause} {}
+    LookupError() = default;
+    explicit LookupError(const Failure& failure) : cause{failure.cause} {}
     explicit operator bool() const noexcept { return cause != Cause::none; }
-    friend Cause cause_of(const Status& status) noexcept { return status.cause; }
+    friend Cause cause_of(const LookupError& status) noexcept { return status.cause; }
 };
 // A result that may have neither a value nor an error.
 struct Lookup {
     using value_type = int;
-    using error_type = Status;
+    using error_type = LookupError;
     std::optional<int> found{};
     bool has_value() const noexcept { return found.has_value(); }
     explicit operator bool() const noexcept { return has_value(); }
     int& operator*() noexcept { return *found; }
     const int& operator*() const noexcept { return *found; }
-    Status error() const noexcept { return {}; }
+    LookupError error() const noexcept { return {}; }
 };
 
 }  // namespace

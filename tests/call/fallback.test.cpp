@@ -7,18 +7,24 @@
 #include <stdexcept>
 #include <string>
 
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/sleeper_clock.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::SleeperClock;
 using belay_test::await;
 using belay_test::timed_out;
 
@@ -119,6 +125,17 @@ TEST_CASE("Fallback receives the failure, also when the call was rejected or voi
     CHECK(why.cause == Cause::overloaded);
     CHECK(why.retry_after == 10s);
     CHECK(why.error() == CallErrc::call_rejected);
+}
+
+TEST_CASE("Fallback receives the wait of a breaker that a retry inside of it has opened",
+          "[call][fallback][regression]") {
+    AsyncSleeper sleeper;
+    Failure why;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}, SleeperClock{&sleeper}};
+    const Pipeline falls_back{Fallback{[&why](const Failure& failure) { why = failure; }},
+                              Retrying{Policy{Shared{breaker, FailFast{}}, MaxAttempts{1}}}};
+    CHECK(falls_back(sleeper, [] { throw std::system_error{timed_out}; }).has_value());
+    CHECK(why.retry_after == 20s);
 }
 
 TEST_CASE("An exception of a Fallback leaves the pipeline", "[call][fallback][unit]") {

@@ -25,6 +25,7 @@
 
 #include "support/call/async_sleeper.hpp"
 #include "support/call/retry_forms.hpp"
+#include "support/call/sleeper_clock.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -92,11 +93,6 @@ struct ValueOnlyResult {
 // Its specialization lacks `failed`, which a predicate makes unnecessary.
 struct HalfSpecialized {
     int status = 0;
-};
-
-struct SleeperClock {
-    const AsyncSleeper* sleeper;
-    [[nodiscard]] Instant now() const noexcept { return sleeper->now(); }
 };
 
 }  // namespace

@@ -27,21 +27,17 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/sleeper_clock.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::SleeperClock;
 
 namespace {
 
 struct CallThrew {};
-
-/// The time of a sleeper, as a clock.
-struct SleeperClock {
-    const AsyncSleeper* sleeper;
-    [[nodiscard]] Instant now() const noexcept { return sleeper->now(); }
-};
 
 /// The objects that the layers share, and the peer that the calls ask.
 struct FaultyCalls {

@@ -253,6 +253,17 @@ constexpr bool stop_tries_a_failed_save_again() {
 }
 static_assert(stop_tries_a_failed_save_again());
 
+constexpr bool a_change_does_not_delay_the_retry_of_a_failed_save() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.change().run(5s);
+    scenario.step(Event::appended);
+    const bool waits = scenario.step(Event::stop) == Todo{} &&
+                       scenario.step(Event::save_failed) == Todo{} && scenario.saves == 1;
+    return waits && scenario.run(3s).step(Event::entered) == Todo{.save = true};
+}
+static_assert(a_change_does_not_delay_the_retry_of_a_failed_save());
+
 constexpr bool stop_does_not_wait_for_the_retry_of_an_earlier_save() {
     Scenario scenario;
     scenario.step(Event::loaded);

@@ -21,7 +21,7 @@ namespace detail {
 template <class O>
 concept BreakerObserver =
     has_hook<OnBreaker, Unwrapped<O>>() || std::derived_from<Unwrapped<O>, NoObserver> ||
-    (std::is_final_v<Unwrapped<O>> && !requires(const Unwrapped<O>& clock) { clock.now(); });
+    (std::is_final_v<Unwrapped<O>> && !requires(Unwrapped<O>& clock) { clock.now(); });
 
 template <class Clock>
 [[nodiscard]] consteval bool explain_breaker_clock() {

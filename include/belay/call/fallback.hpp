@@ -9,6 +9,8 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/detail/cause_set.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -60,29 +62,33 @@ public:
         : Fallback{std::move(fn), detail::CauseSet{first, more...}} {}
 
     template <class Next, class Context>
-    typename Next::Answer call(const Next& next, Context&, const Attempt& attempt) const {
+    typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
         typename Next::Answer answer = next(attempt);
-        if (answer.worked() || !chosen_(*answer.failure)) return answer;
+        if (answer.worked()) return answer;
+        const Failure why = failure_of(answer, context.sleeper.now());
+        if (!chosen_(why)) return answer;
         if constexpr (has_no_value<typename Next::Answer>) {
-            static_cast<void>(ask(*answer.failure));
+            static_cast<void>(ask(why));
             return Next::Answer::success();
         } else {
             static_assert(
-                !std::is_void_v<decltype(ask(*answer.failure))>,
+                !std::is_void_v<decltype(ask(why))>,
                 "Fallback: fn must return a value, because it replaces a call that returns one");
-            return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
+            return detail::answer_instead<typename Next::Answer>(ask(why));
         }
     }
 
     template <class Next, class Context>
-    Task<typename Next::Answer> await(Next next, Context&, Attempt attempt) const {
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
         auto answering = next(attempt);
         typename Next::Answer answer = co_await std::move(answering);
-        if (answer.worked() || !chosen_(*answer.failure)) co_return answer;
-        using Replacement = decltype(ask(*answer.failure));
+        if (answer.worked()) co_return answer;
+        const Failure why = failure_of(answer, context.sleeper.now());
+        if (!chosen_(why)) co_return answer;
+        using Replacement = decltype(ask(why));
         constexpr bool no_value = has_no_value<typename Next::Answer>;
         if constexpr (detail::Awaitable<Replacement>) {
-            decltype(auto) asked = ask(*answer.failure);
+            decltype(auto) asked = ask(why);
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(asked)>(asked));
             if constexpr (no_value) {
                 co_await awaiter;
@@ -94,19 +100,28 @@ public:
                 co_return detail::answer_instead<typename Next::Answer>(co_await awaiter);
             }
         } else if constexpr (no_value) {
-            static_cast<void>(ask(*answer.failure));
+            static_cast<void>(ask(why));
             co_return Next::Answer::success();
         } else {
             static_assert(
                 !std::is_void_v<Replacement>,
                 "Fallback: fn must return a value, because it replaces a call that returns one");
-            co_return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
+            co_return detail::answer_instead<typename Next::Answer>(ask(why));
         }
     }
 
 private:
     template <class Answer>
     static constexpr bool has_no_value = std::same_as<Answer, belay::Answer<detail::VoidOutcome>>;
+
+    // As its caller would see it: with the waits of limits inside of this layer.
+    template <class Answer>
+    [[nodiscard]] static Failure failure_of(const Answer& answer, Instant now) noexcept {
+        Failure failure = *answer.failure;
+        failure.retry_after =
+            detail::larger(failure.retry_after, elapsed(now, answer.rejects_until));
+        return failure;
+    }
 
     decltype(auto) ask(const Failure& failure) const {
         if constexpr (std::invocable<const F&, const Failure&>) {

@@ -238,6 +238,7 @@ private:
         on_changed(now);
     }
     constexpr void on_changed(Instant now) noexcept {
+        const bool retries = save_.failures != 0 && (save_.dirty || save_.at > now);
         if (!save_.dirty) save_.dirty_since = now;
         save_.dirty = true;
         save_.optional = false;
@@ -245,7 +246,7 @@ private:
                                     after(save_.dirty_since, options_->save_within));
         // A save that failed waits for its retry, regardless of how busy the room is. The retry of
         // an optional one may be over, and nothing was saved then.
-        save_.at = save_.failures != 0 && save_.at > now ? save_.at : due;
+        save_.at = retries ? detail::larger(save_.at, now) : due;
     }
     /// A draw spreads the saves of servers that load a room at one instant, as after a failover.
     constexpr void on_loaded_uncovered(Turn& turn) noexcept {

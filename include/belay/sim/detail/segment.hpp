@@ -209,7 +209,7 @@ struct End {
     std::size_t message_bytes_max = ~std::size_t{0};
 
     /// Returns whether neither the kernel nor the process has anything left to do here.
-    [[nodiscard]] bool is_over() const noexcept { return !exists && (!attached || inbox.empty()); }
+    [[nodiscard]] bool is_over() const noexcept { return !exists && inbox.empty(); }
     [[nodiscard]] bool can_read() const noexcept { return attached && !full && !station->frozen; }
     [[nodiscard]] Failure reset_failure() const noexcept {
         return Failure::from(
