@@ -24,8 +24,8 @@
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
-using belay_test::SleeperClock;
 using belay_test::await;
+using belay_test::SleeperClock;
 using belay_test::timed_out;
 
 namespace {
