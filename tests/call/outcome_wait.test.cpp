@@ -36,6 +36,7 @@ using belay_test::AsyncSleeper;
 using belay_test::at;
 using belay_test::await;
 using belay_test::awaitable;
+using belay_test::SleeperClock;
 
 namespace {
 
