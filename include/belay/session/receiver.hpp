@@ -74,8 +74,9 @@ public:
         requires std::default_initializable<Authorize>
     Receiver(Ledger ledger, O observer)
         : Receiver{std::move(ledger), Authorize{}, ReceiverOptions{}, std::move(observer)} {}
-    template <std::same_as<Observer> O>
-    Receiver(Ledger ledger, Authorize authorize, O observer)
+    // An A, so that {} in front of an observer means the options.
+    template <std::same_as<Authorize> A, std::same_as<Observer> O>
+    Receiver(Ledger ledger, A authorize, O observer)
         : Receiver{std::move(ledger), std::move(authorize), ReceiverOptions{},
                    std::move(observer)} {}
     Receiver(const Receiver&) = delete;
