@@ -87,7 +87,7 @@ struct StopsCopies : RightServer {
         return page;
     }
 };
-struct TakesAnyCursor : RightServer {
+struct FollowsAnyCursor : RightServer {
     Result<ServedPage> changes(const part::StoreCursor& since) {
         part::StoreCursor own = RightServer::changes({})->next;
         if (since.store == no_id || since.changes <= own.seen) own = since;
@@ -236,7 +236,7 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
     CHECK(rule_broken_by<NeverEnds>() == Rule::ends_its_pages);
     CHECK(rule_broken_by<RepeatsItself>() == Rule::lists_only_changes);
     CHECK(rule_broken_by<StopsCopies>().has_value());
-    CHECK(rule_broken_by<TakesAnyCursor>() == Rule::copies_for_other_cursors);
+    CHECK(rule_broken_by<FollowsAnyCursor>() == Rule::copies_for_other_cursors);
     CHECK(rule_broken_by<TakesOtherStores>() == Rule::copies_for_other_cursors);
     CHECK(rule_broken_by<HidesOtherHistory>() == Rule::copies_for_other_cursors);
     CHECK(rule_broken_by<FailsToAnswer>() == Rule::takes_what_it_should);
