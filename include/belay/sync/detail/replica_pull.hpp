@@ -130,17 +130,11 @@ private:
         Page absent;
         for (const Change& one : gone) {
             absent.changes.push_back({one.id, Stamp{}, std::nullopt});
-            if (of_ != Of::other_copy) continue;
-            if (position_.counted != 0) {
-                --position_.counted;
-            } else {
-                count_lost(one.stamp, *report.lost);
-            }
         }
         if (const auto error = prepare(absent, report)) return error;
         if (std::exchange(position_.has_lost, false)) {
             // From now on the local store does not show it.
-            if (const auto error = replaced_.note_lost(log_, *report.lost)) return error;
+            if (const auto error = note_loss(gone, *report.lost)) return error;
             if (const auto error = log_.commit()) return error;
         }
         if (const auto error = copy_.finish(gone, position_.cursor, unreadable_after_))
@@ -173,12 +167,22 @@ private:
             page.next.changes == position_.had.changes) {
             return {};
         }
-        if (of_ == Of::other_copy) {
-            if (const auto error = note_lost(page, *report.lost)) return error;
-        }
         lost_.clear();
         if (const auto error = prepare(page, report)) return error;
-        return copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
+        const std::error_code error =
+            copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
+        if (of_ == Of::other_copy) {
+            // What is still here is counted when the page comes again.
+            for (const Change& one : lost_) {
+                if (!error || is_replaced(one)) count_lost(one.stamp, *report.lost);
+            }
+        }
+        return error;
+    }
+    /// Returns whether a store without transactions has the change that replaces a version.
+    [[nodiscard]] bool is_replaced(const Change& version) {
+        const auto here = store_.find({context_.options.session, version.id});
+        return here && here->stamp != version.stamp;
     }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
@@ -231,17 +235,23 @@ private:
         if (context_.options.other_store == OtherStore::stops) return SyncErrc::other_store;
         return copy_.keep_end(*end);
     }
-    /// Counts the versions here that are later than those of another store.
+    /// Counts the elements that the copy of another store does not replace: those that are gone, and
+    /// those whose earlier versions there cannot be read. Notes the loss in the log.
     template <class Lost>
-    [[nodiscard]] std::error_code note_lost(const Page& page, Lost& lost) {
-        for (const Change& there : page.changes) {
-            const auto here = store_.find({context_.options.session, there.id});
+    [[nodiscard]] std::error_code note_loss(const std::vector<Change>& gone, Lost& lost) {
+        std::vector<Stamp> stamps;
+        for (const Change& one : gone) stamps.push_back(one.stamp);
+        for (const auto& [id, there] : context_.unreadable.changes) {
+            const auto here = store_.find({context_.options.session, id});
             if (!here) return here.error();
-            const bool is_removal = here->presence == part::Presence::removed;
-            if (here->presence == part::Presence::absent || !(there.stamp < here->stamp)) continue;
-            if (!is_removal || !there.is_removal()) count_lost(here->stamp, lost);
+            if (there.stamp < here->stamp) stamps.push_back(here->stamp);
         }
-        return {};
+        Lost all = lost;
+        for (std::size_t i = position_.counted; i < stamps.size(); ++i) count_lost(stamps[i], all);
+        // Counted once it is in the log, since the next attempt finds the same elements here.
+        const std::error_code error = replaced_.note_lost(log_, all);
+        if (!error) lost = all;
+        return error;
     }
     template <class Lost>
     static void count_lost(const Stamp& stamp, Lost& lost) noexcept {
