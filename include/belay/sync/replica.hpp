@@ -150,7 +150,7 @@ public:
         /// for them again.
         std::vector<part::ElementChange<value_type>> unreadable{};
         /// The loss of the server's store; nothing if it is the former one. After a crash during
-        /// the copy of that store, the number of elements is that of the rest.
+        /// the copy of that store, or a report with an error, the next report counts the rest.
         std::optional<Lost> lost{};
     };
 

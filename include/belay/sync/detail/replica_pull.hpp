@@ -6,7 +6,7 @@
 #include <cstddef>        // std::size_t
 #include <functional>     // std::less
 #include <map>            // std::map
-#include <optional>       // std::nullopt
+#include <optional>       // std::nullopt, std::optional
 #include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
@@ -77,8 +77,8 @@ private:
         part::StoreCursor cursor{};
         bool is_first = false;  // nothing was received before
         int copies = 0;
-        bool has_lost = false;    // changes before it, and the log does not have the loss yet
-        std::size_t counted = 0;  // lost elements: by a copy that ended before its cursor was here
+        bool has_lost = false;  // changes before it, and the log does not have the loss yet
+        bool is_noted = false;  // the log has the loss: of a copy whose cursor did not get here
     };
 
     template <class Server, class Report>
@@ -220,18 +220,15 @@ private:
         } else if (page.next.copied_at < end->changes) {
             range.first_change = page.next.copied_at + 1;
         }
-        // One that is there already was not reported before. It is this one if it is of the same
-        // history, and only the end of its copy is not here. Else it is an earlier one.
-        const bool is_counted = report.lost && replaced_.has_loss() &&
-                                position_.had.seen == Copy::no_history &&
-                                report.lost->last_change == range.last_change;
+        // The loss in the log is this one if it is of the same history, and only the end of its copy
+        // is not here. Else it is an earlier one.
+        const auto noted = replaced_.template noted_loss<Lost>();
+        position_.is_noted = noted && position_.had.seen == Copy::no_history &&
+                             noted->last_change == range.last_change;
+        if (position_.is_noted) range = *noted;
         if (!report.lost) report.lost.emplace();
-        if (is_counted) {
-            position_.counted = report.lost->elements;
-        } else {
-            report.lost->first_change = range.first_change;
-            report.lost->last_change = range.last_change;
-        }
+        report.lost->first_change = range.first_change;
+        report.lost->last_change = range.last_change;
         if (context_.options.other_store == OtherStore::stops) return SyncErrc::other_store;
         return copy_.keep_end(*end);
     }
@@ -246,11 +243,18 @@ private:
             if (!here) return here.error();
             if (there.stamp < here->stamp) stamps.push_back(here->stamp);
         }
-        Lost all = lost;
-        for (std::size_t i = position_.counted; i < stamps.size(); ++i) count_lost(stamps[i], all);
+        // The report with the noted ones may have been read, also without the copy.
+        const auto noted =
+            position_.is_noted ? replaced_.template noted_loss<Lost>() : std::optional<Lost>{};
+        Lost all = noted.value_or(lost);
+        Lost now = lost;
+        for (std::size_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
+            count_lost(stamps[i], all);
+            count_lost(stamps[i], now);
+        }
         // Counted once it is in the log, since the next attempt finds the same elements here.
         const std::error_code error = replaced_.note_lost(log_, all);
-        if (!error) lost = all;
+        if (!error) lost = now;
         return error;
     }
     template <class Lost>
