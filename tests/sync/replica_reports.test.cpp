@@ -300,9 +300,22 @@ TEST_CASE("Replica adds an element again without a conflict after it kept a late
     // The server forgets the removal, and then gets an earlier one.
     REQUIRE_FALSE(rig.store.expire(rig.time + 24h * 400));
     REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const auto before = phone.store.in;
     REQUIRE_FALSE(rig.store.remove({"s", "a"}, {earlier, fresh_id(), 0, {}}));
     REQUIRE_FALSE(phone.replica->sync(rig.server).error);
     REQUIRE(phone.store.find({phone.options.session, "a"})->stamp == removal);
+    // An edit that waits meets the earlier removal as any other change.
+    Device<> tablet{2, {&rig.time}};
+    tablet.store.in = before;
+    REQUIRE(tablet.start());
+    REQUIRE(tablet.replica->edit(ReportedText{"a", "of the tablet"}));
+    rig.server.lose_in = 3;  // its batch
+    for (int i = 0; i < 2; ++i) {
+        const auto met = tablet.replica->sync(rig.server);
+        CHECK(!met.error == (i == 1));
+        CHECK(met.rebased.size() == (i == 0 ? 1 : 0));
+        CHECK(met.conflicts.size() == (i == 0 ? 0 : 1));
+    }
     const bool gets_it_back = GENERATE(false, true);
     if (gets_it_back) {
         REQUIRE_FALSE(rig.store.remove({"s", "a"}, {removal, fresh_id(), 0, {}}));

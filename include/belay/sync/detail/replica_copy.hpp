@@ -107,15 +107,20 @@ public:
         first_copy   ///< into an empty store without a cursor
     };
     /// Calls `visit(change)`, which returns a std::error_code, for each change that apply() makes.
-    /// An element whose value cannot be read stays as it is.
-    template <class Visit>
-    [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
+    /// An element whose value cannot be read stays as it is. Calls `skip(change)`, which does, too,
+    /// for each removal of an element whose removal here is as late or later.
+    template <class Visit, class Skip>
+    [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit, Skip skip) {
         for (const Change& change : page.changes) {
             if (change.error) continue;
             if (of == Of::copy || of == Of::again || change.is_removal()) {
                 const Result<bool> has = has_version(change);
                 if (!has) return has.error();
-                if (*has) continue;
+                if (*has) {
+                    const auto error = change.is_removal() ? skip(change) : std::error_code{};
+                    if (error) return error;
+                    continue;
+                }
             }
             if (const std::error_code error = visit(change)) return error;
         }
@@ -137,12 +142,9 @@ public:
             for (const Change& one : lost) {
                 if (const auto error = note_lost(one)) return error;
             }
-            for (const Change& change : page.changes) {
-                if (!change.is_removal()) continue;
-                if (const auto error = note_removal(change)) return error;
-            }
-            const std::error_code error =
-                for_each_new(page, of, [&](const Change& change) { return put(change); });
+            const std::error_code error = for_each_new(
+                page, of, [&](const Change& change) { return put(change); },
+                [&](const Change& change) { return note_removal(change); });
             if (error) return error;
             return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });

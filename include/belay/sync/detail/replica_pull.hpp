@@ -292,7 +292,8 @@ private:
         }
         const std::size_t before = report.replaced.size();
         const auto error = copy_.for_each_new(
-            page, of_, [&](const Change& change) { return note_change(change, report); });
+            page, of_, [&](const Change& change) { return note_change(change, report); },
+            [&](const Change& change) { return note_skipped(change, report); });
         if (error || report.replaced.size() == before) return error;
         return log_.commit();
     }
@@ -334,6 +335,23 @@ private:
         }
         return log_.commit();
     }
+    /// Notes that an edit waits over a removal of the server, while a later one stays here.
+    template <class Report>
+    [[nodiscard]] std::error_code note_skipped(const Change& removal, Report& report) {
+        if (!waits(removal)) return {};
+        const auto here = store_.find({context_.options.session, removal.id});
+        if (!here) return here.error();
+        const Result<Stamp> before = copy_.version_there(removal.id, *here);
+        if (!before) return before.error();
+        if (*before != removal.stamp) report.rebased.push_back(removal.id);
+        return {};
+    }
+    /// Returns whether an edit here waits over a change of another author.
+    [[nodiscard]] bool waits(const Change& change) const {
+        const Edit* const edit = edits_.shown(edits_.last_of(change.id));
+        return edit != nullptr && edit->state != EditState::dropped &&
+               change.stamp.origin != context_.clock.origin();
+    }
     /// Notes what a change does to this replica's own versions and edits.
     template <class Report>
     [[nodiscard]] std::error_code note_change(const Change& change, Report& report) {
@@ -348,9 +366,8 @@ private:
         if (restored_.count(change.id) != 0) return {};
         if (position_.is_first && edits_.all().empty()) return {};
         const Edit* const edit = edits_.shown(edits_.last_of(change.id));
-        const bool waits = edit != nullptr && edit->state != EditState::dropped;
         const bool is_own = change.stamp.origin == context_.clock.origin();
-        if (waits && !is_own) report.rebased.push_back(change.id);
+        if (waits(change)) report.rebased.push_back(change.id);
         if (position_.is_first) return {};
         // A version of this replica that is earlier, or that no edit here can have made, comes from
         // a restored backup, or from a device that restored it.
