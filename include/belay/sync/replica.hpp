@@ -107,7 +107,8 @@ public:
     struct Lost {
         /// The first and the last lost change, by their numbers in the former history. The first
         /// one is 0 if it is unknown, because the store has since made more changes. Both are 0 if
-        /// this replica has received no change of the former history, or only a part of a copy.
+        /// this replica has received no change of the former history, or only a part of a copy, or
+        /// if a crash interrupted its first changes.
         std::uint64_t first_change = 0;
         std::uint64_t last_change = 0;
         /// The number of elements whose versions here are later than those of the store, and the
