@@ -37,9 +37,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// False only for a codec whose values have no content_hash. The deduction guides require it, so
-/// that no Replica is deduced whose parts would each lack one. For a Replica that a program names
-/// it is a static_assert, after which the compiler may list these parts, too.
+/// False only for a codec whose values have no content_hash. The deduction guides require it.
+/// Otherwise the compiler would list each part of a Replica that needs one, after the sentence of
+/// the store. If a program names the type, a static_assert has the sentence, and a compiler may
+/// list these parts, too.
 template <class Codec>
 concept ValuesHaveContentHash =
     !requires { typename DecodedBy<Codec>; } || ContentHashable<DecodedBy<Codec>>;

@@ -172,7 +172,7 @@ private:
         const std::error_code error =
             copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
         if (of_ == Of::other_copy) {
-            // What is still here is counted when the page comes again.
+            // A version that is still here is counted when the page comes again.
             for (const Change& one : lost_) {
                 if (!error || is_replaced(one)) count_lost(one.stamp, *report.lost);
             }
@@ -220,8 +220,8 @@ private:
         } else if (page.next.copied_at < end->changes) {
             range.first_change = page.next.copied_at + 1;
         }
-        // The loss in the log is this one if it is of the same history, and only the end of its copy
-        // is not here. Else it is an earlier one.
+        // The loss in the log is this one if it is of the same history, and only the end of its
+        // copy is not here. Else it is an earlier one.
         const auto noted = replaced_.template noted_loss<Lost>();
         position_.is_noted = noted && position_.had.seen == Copy::no_history &&
                              noted->last_change == range.last_change;
@@ -232,8 +232,8 @@ private:
         if (context_.options.other_store == OtherStore::stops) return SyncErrc::other_store;
         return copy_.keep_end(*end);
     }
-    /// Counts the elements that the copy of another store does not replace: those that are gone, and
-    /// those whose earlier versions there cannot be read. Notes the loss in the log.
+    /// Counts the elements that the copy of another store does not replace: those that are gone,
+    /// and those whose earlier versions there cannot be read. Notes the loss in the log.
     template <class Lost>
     [[nodiscard]] std::error_code note_loss(const std::vector<Change>& gone, Lost& lost) {
         std::vector<Stamp> stamps;
