@@ -173,7 +173,8 @@ TEMPLATE_TEST_CASE("Replica reports the changes of the later loss after its copy
 TEMPLATE_TEST_CASE("Replica counts a loss once if the power fails at any call of its local store",
                    "[sync][replica][regression]", MapStore, StoreOfWrites) {
     const bool is_restored = GENERATE(false, true);  // or another one
-    CAPTURE(is_restored);
+    const bool is_offline = GENERATE(false, true);   // in the first sync after the start
+    CAPTURE(is_restored, is_offline);
     bool all = false;
     for (std::uint64_t at = 1; !all; ++at) {
         CAPTURE(at);
@@ -204,13 +205,73 @@ TEMPLATE_TEST_CASE("Replica counts a loss once if the power fails at any call of
         }
         device.store.fail_in = 0;
         REQUIRE(device.start());
-        const auto report = device.replica->sync(server);
-        CHECK_FALSE(report.error);
-        REQUIRE(report.lost);
-        CHECK(report.lost->first_change == (is_restored ? 2 : 1));
-        CHECK(report.lost->last_change == 6);
-        CHECK(report.lost->elements == 2);
+        std::size_t elements = 0;
+        bool is_reported = false;
+        for (int i = is_offline ? 0 : 1; i < 2; ++i) {
+            server.lose_in = i == 0 ? 1 : 0;
+            const auto report = device.replica->sync(server);
+            CHECK(!report.error == (i == 1));
+            if (!report.lost) continue;
+            is_reported = true;
+            CHECK(report.lost->first_change == (is_restored ? 2 : 1));
+            CHECK(report.lost->last_change == 6);
+            elements += report.lost->elements;
+        }
+        CHECK(is_reported);
+        CHECK(elements == 2);
         CHECK_FALSE(device.replica->sync(server).lost);
+    }
+}
+
+TEMPLATE_TEST_CASE("Replica counts a loss once if any call of its local store fails",
+                   "[sync][replica][regression]", MapStore, StoreOfWrites) {
+    const bool is_read = GENERATE(false, true);  // the report with the error
+    const bool is_unreadable = GENERATE(false, true);
+    CAPTURE(is_read, is_unreadable);
+    bool all = false;
+    for (std::uint64_t at = 1; !all; ++at) {
+        CAPTURE(at);
+        LossRigOf<TestType> rig{OtherStore::copies, "others"};
+        for (const char* const element : {"b", "c", "d"}) {
+            REQUIRE(rig.processor.process_batch("s", Ops{add(element, "1", stamp(4))}).success);
+        }
+        REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
+        // Lost are versions of b and c, and d. Only d is gone.
+        rig.store = Memory{MemoryStoreOptions{.id = id_of(9)}};
+        const Ops others{add("b", "2", stamp(2)), add("c", "2", stamp(3))};
+        REQUIRE(rig.processor.process_batch("s", others).success);
+        struct {
+            Result<SyncResult<Op>> send(std::span<const Op> batch) {
+                return rig.server.send(batch);
+            }
+            Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
+                auto page = rig.server.changes(since);
+                for (std::size_t i = 0; page && is_unreadable && i < page->changes.size(); ++i) {
+                    part::ElementChange<std::string>& one = page->changes[i];
+                    if (one.id == "c") one = {one.id, one.stamp, {}, SyncErrc::bad_operation};
+                }
+                return page;
+            }
+            LossRigOf<TestType>& rig;
+            bool is_unreadable;
+        } server{rig, is_unreadable};
+        rig.server.page_size = 1;
+        std::size_t elements = 0;
+        rig.device.store.fail_in = at;
+        try {
+            const auto report = rig.device.replica->sync(server, [&](const auto& one) {
+                if (!is_read && one.error) throw 1;
+            });
+            all = !report.error;
+            if (report.lost) elements += report.lost->elements;
+        } catch (int) {
+        }
+        rig.device.store.fail_in = 0;
+        const auto report = rig.device.replica->sync(server);
+        CHECK_FALSE(report.error);
+        if (report.lost) elements += report.lost->elements;
+        CHECK(elements == 3);
+        CHECK_FALSE(rig.device.replica->sync(server).lost);
     }
 }
 

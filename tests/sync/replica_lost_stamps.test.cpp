@@ -137,6 +137,34 @@ TEST_CASE("Replica gives no edit the stamp of one that was put above a lost vers
     CHECK(second < refused_stamp());
 }
 
+TEST_CASE(
+    "Replica gives no edit the stamp of one that was put above a removal later than the server's",
+    "[sync][replica][regression]") {
+    LostStampRig rig{true};
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    const auto remove = [&](const Stamp& stamp) {
+        REQUIRE_FALSE(rig.store.remove({"s", "a"}, {stamp, fresh_id(), 0, {}}));
+        REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    };
+    remove({rig.time + 1s, 5, id_of(99)});
+    REQUIRE_FALSE(rig.store.expire(rig.time + 24h * 400));
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    remove({rig.time - 1s, 0, id_of(99)});
+    RefusingServer refusing{rig};
+    const bool drops = GENERATE(false, true);
+    const auto refused_stamp = [&] {
+        REQUIRE(rig.phone.replica->edit(AddElement<std::string>{"a", "mine"}));
+        REQUIRE_FALSE(rig.phone.replica->sync(refusing).error);
+        const auto kept = rig.phone.replica->kept();
+        REQUIRE_FALSE(kept.empty());
+        if (drops) REQUIRE_FALSE(rig.phone.replica->drop(kept.back().operation.id));
+        return kept.back().operation.stamp;
+    };
+    const Stamp first = refused_stamp();
+    CHECK(Stamp{rig.time + 1s, 5, id_of(99)} < first);
+    CHECK(first < refused_stamp());
+}
+
 TEST_CASE("a stamp above many rejected edits of an element reads each of them a few times",
           "[sync][replica]") {
     struct Rejected {

@@ -283,3 +283,56 @@ TEST_CASE("Replica reports its later removal of what was removed that was undone
     CHECK_FALSE(report.replaced[0].mine.value);
     CHECK(report.replaced[0].now.value == "again");
 }
+
+TEST_CASE("Replica adds an element again without a conflict after it kept a later removal",
+          "[sync][replica][regression]") {
+    ReportRig<LocalWins> rig;  // which rejects each edit of an author who has not seen the version
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(ReportedText{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    rig.time += 1s;
+    const Stamp earlier{rig.time, 0, id_of(99)};
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const Stamp removal = phone.store.find({phone.options.session, "a"})->stamp;
+    REQUIRE(earlier < removal);
+    // The server forgets the removal, and then gets an earlier one.
+    REQUIRE_FALSE(rig.store.expire(rig.time + 24h * 400));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const auto before = phone.store.in;
+    REQUIRE_FALSE(rig.store.remove({"s", "a"}, {earlier, fresh_id(), 0, {}}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(phone.store.find({phone.options.session, "a"})->stamp == removal);
+    // An edit that waits meets the earlier removal as any other change.
+    Device<> tablet{2, {&rig.time}};
+    tablet.store.in = before;
+    REQUIRE(tablet.start());
+    REQUIRE(tablet.replica->edit(ReportedText{"a", "of the tablet"}));
+    rig.server.lose_in = 3;  // its batch
+    for (int i = 0; i < 2; ++i) {
+        const auto met = tablet.replica->sync(rig.server);
+        CHECK(!met.error == (i == 1));
+        CHECK(met.rebased.size() == (i == 0 ? 1 : 0));
+        CHECK(met.conflicts.size() == (i == 0 ? 0 : 1));
+    }
+    const bool gets_it_back = GENERATE(false, true);
+    if (gets_it_back) {
+        REQUIRE_FALSE(rig.store.remove({"s", "a"}, {removal, fresh_id(), 0, {}}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    }
+    const bool restarts = GENERATE(false, true);
+    if (restarts) REQUIRE(phone.start());
+    REQUIRE(phone.replica->edit(ReportedText{"a", "again"}));
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.conflicts.empty());
+    CHECK(removal < rig.store.find({"s", "a"})->stamp);
+    CHECK(phone.view()["a"] == "again");
+    // A later removal has no earlier one.
+    REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(phone.replica->edit(ReportedText{"a", "once more"}));
+    CHECK(phone.replica->sync(rig.server).conflicts.empty());
+    CHECK(phone.view()["a"] == "once more");
+}

@@ -37,8 +37,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// False only for a codec whose values have no content_hash. Otherwise the compiler would list each
-/// part of a Replica that needs one, after the sentence of the store.
+/// False only for a codec whose values have no content_hash. The deduction guides require it.
+/// Otherwise the compiler would list each part of a Replica that needs one, after the sentence of
+/// the store. If a program names the type, a static_assert has the sentence, and a compiler may
+/// list these parts, too.
 template <class Codec>
 concept ValuesHaveContentHash =
     !requires { typename DecodedBy<Codec>; } || ContentHashable<DecodedBy<Codec>>;
@@ -107,7 +109,8 @@ public:
     struct Lost {
         /// The first and the last lost change, by their numbers in the former history. The first
         /// one is 0 if it is unknown, because the store has since made more changes. Both are 0 if
-        /// this replica has received no change of the former history, or only a part of a copy.
+        /// this replica has received no change of the former history, or only a part of a copy, or
+        /// if a crash interrupted its first changes.
         std::uint64_t first_change = 0;
         std::uint64_t last_change = 0;
         /// The number of elements whose versions here are later than those of the store, and the
@@ -150,7 +153,7 @@ public:
         /// for them again.
         std::vector<part::ElementChange<value_type>> unreadable{};
         /// The loss of the server's store; nothing if it is the former one. After a crash during
-        /// the copy of that store, the number of elements is that of the rest.
+        /// the copy of that store, or a report with an error, the next report counts the rest.
         std::optional<Lost> lost{};
     };
 
@@ -417,9 +420,9 @@ private:
         if (edit.operation.kind() == OperationKind::interaction) return {};
         const std::string_view element = edit.operation.element();
         Copy copy{store(), options_.session, bits_};
-        const Result<Stamp> lost = copy.lost_version(element);
+        const Result<Stamp> lost = copy.noted(Copy::Noted::lost, element);
         if (!lost) return lost.error();
-        const Result<Stamp> other = latest_of(element, *lost);
+        const Result<Stamp> other = latest_noted(element, *lost);
         if (!other) return other.error();
         const detail::LiftedStamps lifted{edits_, edits_.last_of(element), *other};
         if (!lifted.has(edit)) return {};
@@ -440,6 +443,7 @@ private:
         auto* const update = std::get_if<UpdateElement<value_type>>(&operation.action);
         const bool wants_base = options_.adds_base && update != nullptr && !update->base;
         place = edits_.last_of(element);
+        Stamp above{};
         if (const Edit* const last = edits_.shown(place)) {
             operation.saw = last->operation.stamp;
             if (wants_base && last->operation.kind() != OperationKind::remove) {
@@ -449,7 +453,11 @@ private:
             const part::ElementKey key{options_.session, element};
             const auto found = store().find(key);
             if (!found) return found.error();
-            operation.saw = found->stamp;
+            const auto there =
+                Copy{store(), options_.session, bits_}.version_there(element, *found);
+            if (!there) return there.error();
+            operation.saw = *there;
+            above = found->stamp;
             if (wants_base && found->presence == part::Presence::live) {
                 auto value = store().read(key);
                 if (!value) return value.error();
@@ -458,7 +466,7 @@ private:
         }
         const Result<Stamp> latest = latest_of(element, *operation.saw);
         if (!latest) return latest.error();
-        const Stamp seen = std::max(*latest, detail::last_stamp(edits_, place));
+        const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
         detail::EditClock clock{clock_, [this](std::string_view of) { return lost_of(of); }};
         const auto stamp = clock.stamp_above(seen, element);
         if (!stamp) return stamp.error();
@@ -476,23 +484,35 @@ private:
             unreadable_.any = after->has_value();
         }
         if (!*unreadable_.any) return seen;
-        const Result<Stamp> hidden = copy.unreadable_version(element);
+        const Result<Stamp> hidden = copy.noted(Copy::Noted::unreadable, element);
         if (!hidden) return hidden.error();
         return std::max(seen, *hidden);
     }
     /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
     /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
     [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
-        const Result<Stamp> lost = Copy{store(), options_.session, bits_}.lost_version(element);
+        Copy copy{store(), options_.session, bits_};
+        const Result<Stamp> lost = copy.noted(Copy::Noted::lost, element);
         if (!lost) return lost;
-        const Result<Stamp> other = latest_of(element, *lost);
+        const Result<Stamp> other = latest_noted(element, *lost);
         if (!other) return other;
         return std::max(*lost, detail::last_rejected(edits_, edits_.last_of(element), *other));
     }
+    /// Returns the latest version, other than the one that it names, above which an edit of an
+    /// element may be.
+    [[nodiscard]] Result<Stamp> latest_noted(std::string_view element, const Stamp& lost) {
+        const Result<Stamp> latest = latest_of(element, lost);
+        if (!latest) return latest;
+        Copy copy{store(), options_.session, bits_};
+        const Result<Stamp> removal = copy.noted(Copy::Noted::removal, element);
+        if (!removal) return removal;
+        return std::max(*latest, *removal);
+    }
+    /// Returns the server's version of an element, which an edit names.
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
         const auto found = store().find({options_.session, element});
         if (!found) return found.error();
-        return found->stamp;
+        return Copy{store(), options_.session, bits_}.version_there(element, *found);
     }
 
     template <class Server>

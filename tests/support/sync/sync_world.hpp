@@ -24,6 +24,7 @@
 #include <belay/queue/queue.hpp>
 #include <belay/session.hpp>
 #include <belay/sim.hpp>
+#include <belay/sync/detail/replica_restamping.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 
 #include "support/call/async_sleeper.hpp"
@@ -104,7 +105,7 @@ public:
             const bool again = !mine.empty() && host.choose("again", 6) == 0;
             const Op op = again ? mine[host.choose("which", mine.size())]
                                 : world.any_operation(host, clock.stamp());
-            if (clock.note_is_due() && log().keep(clock.note())) return false;
+            if (clock.note_is_due() && belay::detail::keep_note(log(), clock)) return false;
             const auto taken = session.send(bytes_of(op));
             if (!taken) return false;
             numbers[*taken] = op.id;

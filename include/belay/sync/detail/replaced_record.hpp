@@ -141,8 +141,13 @@ public:
         unread_loss_.clear();
     }
 
-    /// Returns whether the log has a loss that is in no report that was read.
-    [[nodiscard]] bool has_loss() const noexcept { return !noted_loss_.empty(); }
+    /// Returns the loss that the log has until a sync is complete, and a report with it was read.
+    template <class Lost>
+    [[nodiscard]] std::optional<Lost> noted_loss() const noexcept {
+        std::optional<Lost> loss;
+        if (!noted_loss_.empty()) Record::decode_lost(noted_loss_, loss.emplace());
+        return loss;
+    }
 
     /// Appends the loss of the server's store. It is durable after the next commit.
     template <class Log, class Lost>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>      // std::max
+#include <cstddef>        // std::size_t
 #include <cstdint>        // std::int64_t, std::uint64_t
 #include <optional>       // std::optional
 #include <string>         // std::string
@@ -37,6 +38,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// If a version gives way to an earlier one, as in a copy of a restored store, the store keeps its
 /// stamp. Other devices may still name the lost version, so no later edit may have that stamp.
+///
+/// If the server's removal is an earlier one than that here, which stays, the store keeps both
+/// stamps. An edit that adds the element again names the server's one, else it would be a conflict.
 template <StoreLike Store>
 class ReplicaCopy {
 public:
@@ -103,15 +107,20 @@ public:
         first_copy   ///< into an empty store without a cursor
     };
     /// Calls `visit(change)`, which returns a std::error_code, for each change that apply() makes.
-    /// An element whose value cannot be read stays as it is.
-    template <class Visit>
-    [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit) {
+    /// An element whose value cannot be read stays as it is. Calls `skip(change)`, which does, too,
+    /// for each removal of an element whose removal here is as late or later.
+    template <class Visit, class Skip>
+    [[nodiscard]] std::error_code for_each_new(const Page& page, Of of, Visit visit, Skip skip) {
         for (const Change& change : page.changes) {
             if (change.error) continue;
             if (of == Of::copy || of == Of::again || change.is_removal()) {
                 const Result<bool> has = has_version(change);
                 if (!has) return has.error();
-                if (*has) continue;
+                if (*has) {
+                    const auto error = change.is_removal() ? skip(change) : std::error_code{};
+                    if (error) return error;
+                    continue;
+                }
             }
             if (const std::error_code error = visit(change)) return error;
         }
@@ -133,8 +142,9 @@ public:
             for (const Change& one : lost) {
                 if (const auto error = note_lost(one)) return error;
             }
-            const std::error_code error =
-                for_each_new(page, of, [&](const Change& change) { return put(change); });
+            const std::error_code error = for_each_new(
+                page, of, [&](const Change& change) { return put(change); },
+                [&](const Change& change) { return note_removal(change); });
             if (error) return error;
             return of == Of::changes ? keep_position(page.next) : std::error_code{};
         });
@@ -151,21 +161,38 @@ public:
         }
         return std::optional{number};
     }
-    /// Returns the stamp of the latest version of an element that could not be read; Stamp{} if
-    /// there is none.
-    [[nodiscard]] Result<Stamp> unreadable_version(std::string_view element) {
-        return noted(unreadable_session(), element);
+    /// The stamps that are kept of an element.
+    enum class Noted : std::uint8_t {
+        unreadable,  ///< of the latest version that could not be read
+        lost,        ///< the latest one that no edit may get again: of a version that a restored
+                     ///< store has lost, or of an edit that was dropped
+        removal,     ///< of the removal here that is later than the server's
+        earlier      ///< of the server's removal then
+    };
+    /// Returns such a stamp; Stamp{} if there is none.
+    [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
+        const std::string session = session_of(of);
+        const Result<part::ElementState> found = store_.find({session, element});
+        if (!found) return found.error();
+        if (found->presence != part::Presence::removed) return Stamp{};
+        Stamp stamp = found->stamp;
+        stamp.wall = earlier(stamp.wall, Duration{offset});
+        return stamp;
     }
-    /// Returns the latest stamp of an element that no edit may get again: that of a version which a
-    /// restored store has lost, or of an edit that was dropped. Stamp{} if there is none.
-    [[nodiscard]] Result<Stamp> lost_version(std::string_view element) {
-        return noted(lost_session(), element);
+    /// Returns the stamp of the server's version of an element, which is `here` in the store.
+    [[nodiscard]] Result<Stamp> version_there(std::string_view element,
+                                              const part::ElementState& here) {
+        if (here.presence != part::Presence::removed) return here.stamp;
+        const Result<Stamp> removal = noted(Noted::removal, element);
+        if (!removal || *removal != here.stamp) return removal ? here.stamp : removal;
+        return noted(Noted::earlier, element);
     }
-    /// Notes such a version.
+    /// Notes a version as Noted::lost.
     [[nodiscard]] std::error_code note_lost(const Change& version) {
-        const Result<Stamp> before = lost_version(version.id);
+        const Result<Stamp> before = noted(Noted::lost, version.id);
         if (!before) return before.error();
-        return *before < version.stamp ? note(lost_session(), version) : std::error_code{};
+        return *before < version.stamp ? note(Noted::lost, version.id, version.stamp)
+                                       : std::error_code{};
     }
     /// Returns whether the store has the version of a change, whose stamp names one version only.
     [[nodiscard]] Result<bool> has_live(const Change& change) {
@@ -239,7 +266,7 @@ private:
         for (const Change& change : page.changes) {
             if (!change.error) continue;
             any = true;
-            if (const auto error = note(unreadable_session(), change)) return error;
+            if (const auto error = note(Noted::unreadable, change.id, change.stamp)) return error;
         }
         if (!any) return {};
         const auto before = unreadable_after();
@@ -247,19 +274,22 @@ private:
         // In a copy, the number there may be of another history.
         return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
     }
-    /// Keeps the stamp of a version in a session of stamps.
-    [[nodiscard]] std::error_code note(const std::string& session, const Change& version) {
-        Stamp stamp = version.stamp;
-        stamp.wall = later(stamp.wall, Duration{offset});
-        return store_.remove({session, version.id}, mark(stamp));
+    /// Notes a removal of the server that is earlier than the one here, or the one here again.
+    [[nodiscard]] std::error_code note_removal(const Change& there) {
+        const Result<part::ElementState> here = store_.find({session_, there.id});
+        if (!here) return here.error();
+        if (here->presence != part::Presence::removed || here->stamp < there.stamp) return {};
+        const Result<Stamp> before = version_there(there.id, *here);
+        if (!before) return before.error();
+        if (*before == there.stamp) return {};
+        // In this order, which matters if the store has no transactions.
+        if (const auto error = note(Noted::earlier, there.id, there.stamp)) return error;
+        return note(Noted::removal, there.id, here->stamp);
     }
-    [[nodiscard]] Result<Stamp> noted(const std::string& session, std::string_view element) {
-        const Result<part::ElementState> found = store_.find({session, element});
-        if (!found) return found.error();
-        if (found->presence != part::Presence::removed) return Stamp{};
-        Stamp stamp = found->stamp;
-        stamp.wall = earlier(stamp.wall, Duration{offset});
-        return stamp;
+    [[nodiscard]] std::error_code note(Noted of, std::string_view element, Stamp stamp) {
+        stamp.wall = later(stamp.wall, Duration{offset});
+        const std::string session = session_of(of);
+        return store_.remove({session, element}, mark(stamp));
     }
     [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
         const auto before = unreadable_after();
@@ -268,8 +298,10 @@ private:
         return write("unreadable", number.value_or(no_history), 0, no_id);
     }
     [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
-    [[nodiscard]] std::string unreadable_session() const { return session_ + '\0' + "unreadable"; }
-    [[nodiscard]] std::string lost_session() const { return session_ + '\0' + "lost"; }
+    [[nodiscard]] std::string session_of(Noted stamps) const {
+        constexpr const char* names[] = {"unreadable", "lost", "removal", "earlier"};
+        return session_ + '\0' + names[static_cast<std::size_t>(stamps)];
+    }
     [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
         // An id of its own, because a store may refuse an id that it knows.
         return {stamp, make_id(bits_), 0, part::Decision::unknown};

@@ -510,7 +510,8 @@ template <class Edits>
 
 /// Finds the edits of an element whose stamps may be the next ones above other stamps, so that a
 /// later edit may get them again. Such a stamp is no later in time than the version that its author
-/// saw, another edit of the element, or `other`: its latest lost or unreadable version.
+/// saw, another edit of the element, or `other`. That is the latest version of the element that is
+/// lost, that is unreadable, or that is a removal later than the server's.
 class LiftedStamps {
 public:
     /// `last` is the last_of() of the element.   Complexity: linear in the edits of the element.

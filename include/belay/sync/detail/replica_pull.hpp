@@ -6,7 +6,7 @@
 #include <cstddef>        // std::size_t
 #include <functional>     // std::less
 #include <map>            // std::map
-#include <optional>       // std::nullopt
+#include <optional>       // std::nullopt, std::optional
 #include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
@@ -77,8 +77,8 @@ private:
         part::StoreCursor cursor{};
         bool is_first = false;  // nothing was received before
         int copies = 0;
-        bool has_lost = false;    // changes before it, and the log does not have the loss yet
-        std::size_t counted = 0;  // lost elements: by a copy that ended before its cursor was here
+        bool has_lost = false;  // changes before it, and the log does not have the loss yet
+        bool is_noted = false;  // the log has the loss: of a copy whose cursor did not get here
     };
 
     template <class Server, class Report>
@@ -130,17 +130,11 @@ private:
         Page absent;
         for (const Change& one : gone) {
             absent.changes.push_back({one.id, Stamp{}, std::nullopt});
-            if (of_ != Of::other_copy) continue;
-            if (position_.counted != 0) {
-                --position_.counted;
-            } else {
-                count_lost(one.stamp, *report.lost);
-            }
         }
         if (const auto error = prepare(absent, report)) return error;
         if (std::exchange(position_.has_lost, false)) {
             // From now on the local store does not show it.
-            if (const auto error = replaced_.note_lost(log_, *report.lost)) return error;
+            if (const auto error = note_loss(gone, *report.lost)) return error;
             if (const auto error = log_.commit()) return error;
         }
         if (const auto error = copy_.finish(gone, position_.cursor, unreadable_after_))
@@ -173,12 +167,22 @@ private:
             page.next.changes == position_.had.changes) {
             return {};
         }
-        if (of_ == Of::other_copy) {
-            if (const auto error = note_lost(page, *report.lost)) return error;
-        }
         lost_.clear();
         if (const auto error = prepare(page, report)) return error;
-        return copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
+        const std::error_code error =
+            copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
+        if (of_ == Of::other_copy) {
+            // A version that is still here is counted when the page comes again.
+            for (const Change& one : lost_) {
+                if (!error || is_replaced(one)) count_lost(one.stamp, *report.lost);
+            }
+        }
+        return error;
+    }
+    /// Returns whether a store without transactions has the change that replaces a version.
+    [[nodiscard]] bool is_replaced(const Change& version) {
+        const auto here = store_.find({context_.options.session, version.id});
+        return here && here->stamp != version.stamp;
     }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
@@ -216,32 +220,42 @@ private:
         } else if (page.next.copied_at < end->changes) {
             range.first_change = page.next.copied_at + 1;
         }
-        // One that is there already was not reported before. It is this one if it is of the same
-        // history, and only the end of its copy is not here. Else it is an earlier one.
-        const bool is_counted = report.lost && replaced_.has_loss() &&
-                                position_.had.seen == Copy::no_history &&
-                                report.lost->last_change == range.last_change;
+        // The loss in the log is this one if it is of the same history, and only the end of its
+        // copy is not here. Else it is an earlier one.
+        const auto noted = replaced_.template noted_loss<Lost>();
+        position_.is_noted = noted && position_.had.seen == Copy::no_history &&
+                             noted->last_change == range.last_change;
+        if (position_.is_noted) range = *noted;
         if (!report.lost) report.lost.emplace();
-        if (is_counted) {
-            position_.counted = report.lost->elements;
-        } else {
-            report.lost->first_change = range.first_change;
-            report.lost->last_change = range.last_change;
-        }
+        report.lost->first_change = range.first_change;
+        report.lost->last_change = range.last_change;
         if (context_.options.other_store == OtherStore::stops) return SyncErrc::other_store;
         return copy_.keep_end(*end);
     }
-    /// Counts the versions here that are later than those of another store.
+    /// Counts the elements that the copy of another store does not replace: those that are gone,
+    /// and those whose earlier versions there cannot be read. Notes the loss in the log.
     template <class Lost>
-    [[nodiscard]] std::error_code note_lost(const Page& page, Lost& lost) {
-        for (const Change& there : page.changes) {
-            const auto here = store_.find({context_.options.session, there.id});
+    [[nodiscard]] std::error_code note_loss(const std::vector<Change>& gone, Lost& lost) {
+        std::vector<Stamp> stamps;
+        for (const Change& one : gone) stamps.push_back(one.stamp);
+        for (const auto& [id, there] : context_.unreadable.changes) {
+            const auto here = store_.find({context_.options.session, id});
             if (!here) return here.error();
-            const bool is_removal = here->presence == part::Presence::removed;
-            if (here->presence == part::Presence::absent || !(there.stamp < here->stamp)) continue;
-            if (!is_removal || !there.is_removal()) count_lost(here->stamp, lost);
+            if (there.stamp < here->stamp) stamps.push_back(here->stamp);
         }
-        return {};
+        // The report with the noted ones may have been read, also without the copy.
+        const auto noted =
+            position_.is_noted ? replaced_.template noted_loss<Lost>() : std::optional<Lost>{};
+        Lost all = noted.value_or(lost);
+        Lost now = lost;
+        for (std::size_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
+            count_lost(stamps[i], all);
+            count_lost(stamps[i], now);
+        }
+        // Counted once it is in the log, since the next attempt finds the same elements here.
+        const std::error_code error = replaced_.note_lost(log_, all);
+        if (!error) lost = now;
+        return error;
     }
     template <class Lost>
     static void count_lost(const Stamp& stamp, Lost& lost) noexcept {
@@ -278,7 +292,8 @@ private:
         }
         const std::size_t before = report.replaced.size();
         const auto error = copy_.for_each_new(
-            page, of_, [&](const Change& change) { return note_change(change, report); });
+            page, of_, [&](const Change& change) { return note_change(change, report); },
+            [&](const Change& change) { return note_skipped(change, report); });
         if (error || report.replaced.size() == before) return error;
         return log_.commit();
     }
@@ -320,6 +335,23 @@ private:
         }
         return log_.commit();
     }
+    /// Notes that an edit waits over a removal of the server, while a later one stays here.
+    template <class Report>
+    [[nodiscard]] std::error_code note_skipped(const Change& removal, Report& report) {
+        if (!waits(removal)) return {};
+        const auto here = store_.find({context_.options.session, removal.id});
+        if (!here) return here.error();
+        const Result<Stamp> before = copy_.version_there(removal.id, *here);
+        if (!before) return before.error();
+        if (*before != removal.stamp) report.rebased.push_back(removal.id);
+        return {};
+    }
+    /// Returns whether an edit here waits over a change of another author.
+    [[nodiscard]] bool waits(const Change& change) const {
+        const Edit* const edit = edits_.shown(edits_.last_of(change.id));
+        return edit != nullptr && edit->state != EditState::dropped &&
+               change.stamp.origin != context_.clock.origin();
+    }
     /// Notes what a change does to this replica's own versions and edits.
     template <class Report>
     [[nodiscard]] std::error_code note_change(const Change& change, Report& report) {
@@ -334,9 +366,8 @@ private:
         if (restored_.count(change.id) != 0) return {};
         if (position_.is_first && edits_.all().empty()) return {};
         const Edit* const edit = edits_.shown(edits_.last_of(change.id));
-        const bool waits = edit != nullptr && edit->state != EditState::dropped;
         const bool is_own = change.stamp.origin == context_.clock.origin();
-        if (waits && !is_own) report.rebased.push_back(change.id);
+        if (waits(change)) report.rebased.push_back(change.id);
         if (position_.is_first) return {};
         // A version of this replica that is earlier, or that no edit here can have made, comes from
         // a restored backup, or from a device that restored it.
