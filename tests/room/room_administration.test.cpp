@@ -507,6 +507,80 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 }
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::export_room waits until an earlier erase or reset is stored",
+                 "[room][room_administration][sim]") {
+    const bool erases = GENERATE(true, false);
+    const bool stops = GENERATE(true, false);
+    CAPTURE(erases, stops);
+    const Bytes update = alice.type("one");
+    w.run(1s);
+    const Id epoch = stored_of(w.disk)->epoch;
+    w.disk.flush_takes = 3s;
+    if (erases)
+        w.rooms().erase("board", calls.error("change"));
+    else
+        w.rooms().reset("board", calls.error("change"));
+    w.run(1s);
+    w.rooms().export_room("board", calls.content());
+    if (stops) w.rooms().stop();
+    w.run(1s);
+    CHECK_FALSE(calls.room);
+    w.run(2s);
+    CHECK(calls.answers == Recorded{"change: done"});
+    REQUIRE((calls.room && *calls.room));
+    CHECK((**calls.room).has_value() == !erases);
+    if (!erases) CHECK((***calls.room).epoch != epoch);
+    if (!erases) CHECK_FALSE(has(***calls.room, update));
+    CHECK(w.rooms().rooms() == 0);
+    if (stops) CHECK(w.reported.back() == "stopped: ");
+}
+
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::export_room fails with the erase that it waits for",
+                 "[room][room_administration][sim][fault]") {
+    w.disk.keeps_failed = GENERATE(true, false);
+    CAPTURE(w.disk.keeps_failed);
+    alice.type("one");
+    w.run(1s);
+    w.disk.fail_flushes = 1;
+    w.rooms().erase("board", calls.error("erase"));
+    w.rooms().export_room("board", calls.content());
+    w.run(1s);
+    CHECK(calls.answers.size() == 1);
+    REQUIRE((calls.room && !*calls.room));
+    CHECK(calls.room->error().code == std::errc::io_error);
+    // The next flush settles whether the room is erased.
+    w.disk.flush_takes = 3s;
+    calls.room.reset();
+    w.rooms().export_room("board", calls.content());
+    w.run(2s);
+    CHECK_FALSE(calls.room);
+    w.run(2s);
+    REQUIRE((calls.room && *calls.room));
+    CHECK((**calls.room).has_value() == stored_of(w.disk).has_value());
+}
+
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager: an import waits until an earlier erase is stored; a list does not",
+                 "[room][room_administration][sim]") {
+    const Bytes erased = alice.type("one");
+    w.run(1s);
+    w.disk.flush_takes = 3s;
+    w.rooms().erase("board", calls.error("erase"));
+    w.rooms().import_room("board", {.updates = {typed(7, 0, "seven")}}, calls.error("import"));
+    w.rooms().list("", 10, calls.list());
+    w.run(1s);
+    CHECK(calls.answers == Recorded{});
+    REQUIRE((calls.rooms && *calls.rooms));
+    CHECK(**calls.rooms == Recorded{"board"});
+    w.run(7s);
+    CHECK(calls.answers == Recorded{"erase: done", "import: done"});
+    REQUIRE(stored_of(w.disk));
+    CHECK(has(*stored_of(w.disk), typed(7, 0, "seven")));
+    CHECK_FALSE(has(*stored_of(w.disk), erased));
+}
+
+TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::import_room restores an exported room with its epoch",
                  "[room][room_administration][sim]") {
     alice.type("to keep");

@@ -145,7 +145,7 @@ private:
     }
     void act() {
         RoomEditor& editor = *editors_[below("editor", editors_.size())];
-        switch (below("act", 20)) {
+        switch (below("act", 21)) {
             case 0:
                 w_.disk.fail_flushes += static_cast<int>(below("failed flushes", 3));
                 break;
@@ -181,6 +181,9 @@ private:
                 break;
             case 11:
                 w_.run(some_ms("nothing happens for", 6000));
+                break;
+            case 12:
+                w_.disk.lags = "board";
                 break;
             default:
                 if (!editor.online()) dial(editor);

@@ -252,3 +252,84 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
     w.run(1s);
     CHECK(w.rooms().stats("board")->clients == 4);
 }
+
+namespace {
+
+/// A room with an editor, which is evicted while its save is under way.
+struct EvictedWhileSaving {
+    explicit EvictedWhileSaving(std::string_view cause, RoomOptions options = {})
+        : w{Seed{1}, options} {
+        w.disk.save_takes = 20s;
+        w.dial(ada);
+        ada.type("one");
+        w.run(6s);
+        REQUIRE(w.disk.saving == 1);
+        if (cause == "a failed reload") {
+            w.disk.fail_flushes = w.disk.fail_loads = 1;
+        } else if (cause == "an exception") {
+            w.document_before = [this](std::string_view name) {
+                if (name == "document.apply" && w.thrown == 0) throw CallableThrew{};
+            };
+        }
+        if (cause == "an erase")
+            w.rooms().erase("board", [](std::optional<PersistenceError>) noexcept {});
+        else
+            ada.type("two");
+        w.run(1s);
+        w.document_before = {};
+        REQUIRE(w.rooms().rooms() == 0);
+        REQUIRE(w.disk.saving == 1);
+    }
+
+    RoomWorld w;
+    RoomEditor ada{w, "ada", 1};
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: a room that was evicted during its save is not saved again before its end",
+          "[room][room_reload][fault][sim]") {
+    const auto cause = GENERATE(as<std::string>{}, "a failed reload", "an exception", "an erase");
+    CAPTURE(cause);
+    EvictedWhileSaving r{cause};
+    r.w.dial(r.ada);
+    const Bytes last = r.ada.type("three");
+    r.w.run(10s);
+    CHECK(r.w.rooms().stats("board")->dirty);
+    CHECK(r.w.disk.saves == 1);
+    r.w.run(1min);
+    CHECK(r.w.disk.saves == 2);
+    CHECK(r.w.disk.saving_max == 1);
+    CHECK_FALSE(r.w.rooms().stats("board")->dirty);
+    r.w.world.restart(r.w.server);
+    RoomEditor bob{r.w, "bob", 2};
+    r.w.dial(bob);
+    CHECK(bob.has(last));
+}
+
+TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts for saves_max",
+          "[room][room_reload][fault][sim]") {
+    EvictedWhileSaving r{"a failed reload", {.saves_max = 1}};
+    r.w.requests["bob"] = {.board = "other", .token = "bob"};
+    RoomEditor bob{r.w, "bob", 2};
+    r.w.dial(bob);
+    bob.type("x");
+    r.w.run(10s);
+    CHECK(r.w.disk.saves == 1);
+    r.w.run(1min);
+    CHECK(r.w.disk.saves == 2);
+    CHECK(r.w.disk.saving_max == 1);
+}
+
+TEST_CASE("RoomManager: a save that never ends delays that of a later load by answer_within",
+          "[room][room_reload][fault][sim]") {
+    EvictedWhileSaving r{"a failed reload", {.saves_max = 1, .answer_within = 12s}};
+    r.w.disk.save_takes = {};
+    r.w.dial(r.ada);
+    r.ada.type("three");
+    r.w.run(7s);
+    CHECK(r.w.disk.saves == 1);
+    r.w.run(4s);
+    CHECK(r.w.disk.saves == 2);
+    CHECK_FALSE(r.w.rooms().stats("board")->dirty);
+}

@@ -280,8 +280,8 @@ public:
         context_.waker.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
-    /// rooms, which must be 1 to 1,000.   Errors: invalid_argument; no_answer; those of the
-    /// storage.
+    /// rooms, which must be 1 to 1,000. A room is listed until its erase is stored.
+    /// Errors: invalid_argument; no_answer; those of the storage.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         context_.at_call();
@@ -289,7 +289,8 @@ public:
         context_.waker.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
-    /// room. The call does not keep a room in memory that was not there.
+    /// room. The call does not keep a room in memory that was not there. It waits until an earlier
+    /// erase or reset is stored, and fails with it.
     /// Errors: no_answer; those of the storage; malformed_update.
     /// Complexity: that of merging the document.
     void export_room(std::string_view board,

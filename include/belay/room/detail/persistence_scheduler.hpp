@@ -3,9 +3,10 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>    // std::find
+#include <algorithm>    // std::find, std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
+#include <memory>       // std::make_unique, std::unique_ptr
 #include <span>         // std::span
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -34,10 +35,26 @@ struct LimitedLoads {
     LoadsUnderWay under_way{};
     bool may_begin = false;  ///< since the last turn, a load has ended, or a user waits
 };
-/// The rooms whose save waits, and the number of those that are saved.
+/// A save that was under way when its room was evicted, as after a failed reload.
+struct SaveOfEvicted {
+    std::string id;
+    std::unique_ptr<StorageCall<PersistenceError>> call;
+};
+/// The rooms whose save waits, and the saves that are under way.
 struct LimitedSaves {
+    [[nodiscard]] std::size_t under_way() const noexcept { return of_rooms + of_evicted.size(); }
+    /// Returns the first room of the queue whose save may begin. One that was evicted during its
+    /// save, and is loaded again, waits for the end of that save.
+    [[nodiscard]] auto next() const {
+        return std::find_if(queue.begin(), queue.end(), [&](const RoomBase* room) {
+            return std::none_of(of_evicted.begin(), of_evicted.end(),
+                                [&](const SaveOfEvicted& one) { return one.id == room->id; });
+        });
+    }
+
     std::deque<RoomBase*> queue{};
-    std::size_t under_way = 0;
+    std::size_t of_rooms = 0;  ///< under way, of rooms in memory
+    std::vector<SaveOfEvicted> of_evicted{};
 };
 /// The room that the storage has requested last to be saved.
 struct LaggingRoom {
@@ -76,12 +93,18 @@ public:
     PersistenceScheduler(const PersistenceScheduler&) = delete;
     PersistenceScheduler& operator=(const PersistenceScheduler&) = delete;
 
-    void attach(const Waker& waker) { flush_.attach(waker); }
+    void attach(const Waker& waker) {
+        flush_.attach(waker);
+        for (const SaveOfEvicted& one : saves_.of_evicted) one.call->attach(waker);
+    }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (may_save() && !saves_.queue.empty()) return always;
+        if (may_save() && saves_.next() != saves_.queue.end()) return always;
         if (loads_.may_begin && !loads_.queue.empty()) return always;
-        if (flush_.waits()) return smaller(flush_.deadline(), loads_.queue.ends());
-        return next_.empty() ? loads_.queue.ends() : always;
+        if (!flush_.waits() && !next_.empty()) return always;
+        Instant next = smaller(flush_.deadline(), loads_.queue.ends());
+        for (const SaveOfEvicted& one : saves_.of_evicted)
+            next = smaller(next, one.call->deadline());
+        return next;
     }
     /// Returns the storage; `inner()` is the user's own object.
     [[nodiscard]] GuardedPersistence<Persistence>& persistence() noexcept { return persistence_; }
@@ -204,12 +227,14 @@ public:
     void queue_save(RoomBase& room) { saves_.queue.push_back(&room); }
     /// Whether the save is over. Sets `error`, also to stale_snapshot.
     bool take_save(RoomBase& room, PersistenceError& error) {
-        std::optional<PersistenceError> answer = room.calls.save.take(context_.now, "save");
+        if (!room.calls.save) return false;
+        std::optional<PersistenceError> answer = room.calls.save->take(context_.now, "save");
         if (!answer) return false;
         context_.tally.add_time(room.id, &RoomCounters::saving,
-                                elapsed(room.calls.save.begun(), context_.now));
+                                elapsed(room.calls.save->begun(), context_.now));
         error = std::move(*answer);
-        --saves_.under_way;
+        room.calls.save.reset();
+        --saves_.of_rooms;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
         if (fails) {
             failed(room.id, error);
@@ -220,12 +245,16 @@ public:
         return true;
     }
 
-    /// Removes an evicted room from all queues.
+    /// Removes an evicted room from all queues. Its save counts until it has ended.
     void forget(RoomBase& room) {
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
-        if (room.calls.save.waits()) --saves_.under_way;
+        if (room.calls.save) {
+            room.calls.save->attach(context_.waker);
+            saves_.of_evicted.push_back({room.id, std::move(room.calls.save)});
+            --saves_.of_rooms;
+        }
         loads_.queue.remove(room);
         if (room.calls.load.waits()) end_load(room);
     }
@@ -271,23 +300,31 @@ private:
     }
     /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
     void begin_saves() {
-        while (may_save() && !saves_.queue.empty()) {
-            RoomBase& room = *saves_.queue.front();
-            saves_.queue.pop_front();
+        std::erase_if(saves_.of_evicted, [&](SaveOfEvicted& one) {
+            return one.call->take(context_.now, "save").has_value();
+        });
+        while (may_save()) {
+            const auto next = saves_.next();
+            if (next == saves_.queue.end()) return;
+            RoomBase& room = **next;
+            saves_.queue.erase(next);
             rooms_.process(room, [&] { begin_save(static_cast<Room&>(room)); });
         }
     }
     void begin_save(Room& room) {
         const std::span<const Bytes> snapshot = room.document.snapshot();
-        ++saves_.under_way;
+        auto call = std::make_unique<StorageCall<PersistenceError>>();
+        call->attach(room.waker);
+        Completion<PersistenceError> done = call->begin(context_.now, answer_ends());
+        room.calls.save = std::move(call);
+        ++saves_.of_rooms;
         context_.tally.count(room.id, &RoomCounters::saves);
-        persistence_.save(room.id, snapshot, room.history.position,
-                          room.calls.save.begin(context_.now, answer_ends()));
-        room.calls.save.threw(persistence_.take_what());
+        persistence_.save(room.id, snapshot, room.history.position, std::move(done));
+        room.calls.save->threw(persistence_.take_what());
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept {
-        return saves_.under_way < context_.options.saves_max;
+        return saves_.under_way() < context_.options.saves_max;
     }
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);

@@ -22,11 +22,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A list or an export that waits for the storage: a machine of RoomAdmin's group.
+/// A list or an export that waits for the storage: a machine of RoomAdmin's group. An export whose
+/// question was not asked waits until an erase or a reset of its room is stored.
 template <class Admin, class V>
 struct AdminCall {
-    AdminCall(Admin& o, std::string name, Completion<V> d, Instant e)
-        : admin{o}, board{std::move(name)}, done{std::move(d)}, ends{e} {}
+    AdminCall(Admin& o, std::uint64_t n, std::string name, Completion<V> d, Instant e)
+        : admin{o}, number{n}, board{std::move(name)}, done{std::move(d)}, ends{e} {}
     void attach(Waker w) {
         waker = std::move(w);
         question.attach(waker);
@@ -35,6 +36,7 @@ struct AdminCall {
     void advance(Instant now) { admin.take(*this, now); }
 
     Admin& admin;
+    const std::uint64_t number;
     const std::string board;
     Completion<V> done;
     Instant ends;
@@ -52,7 +54,7 @@ struct AdminCall {
 /// - `Replicas`: `take_parts`, to fill a document.
 ///
 /// An erase or a reset is not durable at once. Until it is, new clients wait in a room whose load
-/// has not begun, because a load would find the previous history.
+/// has not begun, because a load would find the previous history. Exports wait, too.
 ///
 /// Thread safety: the manager's home thread.
 template <class Parts>
@@ -65,7 +67,8 @@ class RoomAdmin {
     template <class V>
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
-    using Calls = std::map<const Call<V>*, driver::GroupedMachine<Call<V>>>;
+    using Calls = std::map<std::uint64_t, driver::GroupedMachine<Call<V>>>;  // in their order
+    using Export = Call<Result<std::optional<StoredRoom>, PersistenceError>>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
@@ -124,6 +127,7 @@ public:
         const auto found = changing_.find(pending.board);
         if (--found->second != 0) return;
         changing_.erase(found);
+        begin_exports(pending.board, error);
         auto* const room = rooms_.find(pending.board);
         if (room == nullptr) return;
         if (!error) return scheduler_.begin_load(*room);
@@ -158,10 +162,8 @@ public:
                 found = document_of(room->history, room->document);
             return answers_.answer(done, std::move(found));
         }
-        Call<Result<std::optional<StoredRoom>, PersistenceError>>& call =
-            begin(exports_, std::move(board), std::move(done));
-        scheduler_.persistence().load(call.board, call.question.ask());
-        call.what = scheduler_.persistence().take_what();
+        Export& call = begin(exports_, std::move(board), std::move(done));
+        if (!is_changing(call.board)) begin_load(call);
     }
     template <class V>
     void take(Call<V>& call, Instant now) {
@@ -202,18 +204,36 @@ private:
 
     template <class V>
     Call<V>& begin(Calls<V>& calls, std::string board, Completion<V> done) {
+        const std::uint64_t number = calls.empty() ? 1 : calls.rbegin()->first + 1;
         auto made =
-            machines_.template make<Call<V>>(*this, std::move(board), std::move(done),
+            machines_.template make<Call<V>>(*this, number, std::move(board), std::move(done),
                                              after(context_.now, context_.options.answer_within));
         Call<V>& call = *made;
-        calls.emplace(&call, std::move(made));
+        calls.emplace(call.number, std::move(made));
         return call;
+    }
+    void begin_load(Export& call) {
+        scheduler_.persistence().load(call.board, call.question.ask());
+        call.what = scheduler_.persistence().take_what();
+    }
+    /// Begins the exports that waited until an erase or a reset was stored, or answers its error.
+    void begin_exports(const std::string& board, const PersistenceError& error) {
+        for (auto next = exports_.begin(); next != exports_.end();) {
+            Export& call = *(next++)->second;
+            if (call.board != board || call.question.waits()) continue;
+            if (!error) {
+                begin_load(call);
+            } else {
+                const driver::GroupedMachine<Export> self = end(call);
+                answers_.answer(call.done, PersistenceError{error});
+            }
+        }
     }
     /// Removes a call. It lives as long as the returned handle.
     template <class V>
     [[nodiscard]] driver::GroupedMachine<Call<V>> end(Call<V>& call) {
         auto& calls = calls_of(call);
-        const auto found = calls.find(&call);
+        const auto found = calls.find(call.number);
         driver::GroupedMachine<Call<V>> self = std::move(found->second);
         calls.erase(found);
         return self;
@@ -223,12 +243,12 @@ private:
         return lists_;
     }
     [[nodiscard]] Calls<Result<std::optional<StoredRoom>, PersistenceError>>& calls_of(
-        const Call<Result<std::optional<StoredRoom>, PersistenceError>>&) noexcept {
+        const Export&) noexcept {
         return exports_;
     }
     template <class V>
     void end_all(Calls<V>& calls, const std::error_code& why) {
-        for (auto& [key, call] : calls) answers_.fail(call->done, why);
+        for (auto& [number, call] : calls) answers_.fail(call->done, why);
         calls.clear();
     }
 

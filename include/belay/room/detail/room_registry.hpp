@@ -325,8 +325,7 @@ private:
         replication_.on_held_back(room);
     }
     void note_idle(Room& room) {
-        const bool saves = room.calls.save.waits();
-        const Evictable evictable = saves ? Evictable::no : room.core.evictable();
+        const Evictable evictable = room.calls.save ? Evictable::no : room.core.evictable();
         const Instant since = room.core.last_activity();
         if (since == room.idle_since && evictable == room.evictable) return;
         forget_idle(room);

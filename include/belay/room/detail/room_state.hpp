@@ -133,18 +133,18 @@ struct QueuedLoad {
 struct RoomCalls {
     void attach(const Waker& waker) noexcept {
         load.attach(waker);
-        save.attach(waker);
+        if (save) save->attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (load_queue.rejected) return always;
-        return smaller(load.deadline(), save.deadline());
+        return smaller(load.deadline(), save ? save->deadline() : never);
     }
     /// Whether a load is queued or under way.
     [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load.waits(); }
 
     StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
-    StorageCall<PersistenceError> save{};
-    std::error_code save_error{};  ///< of the last save
+    std::unique_ptr<StorageCall<PersistenceError>> save{};  ///< null: no save is under way
+    std::error_code save_error{};                           ///< of the last save
     QueuedLoad load_queue{};
     std::string turns_of{};  ///< the first user of a room that no user has opened
 };
