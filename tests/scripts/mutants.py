@@ -491,8 +491,8 @@ WORLD_MUTANTS = (
     # what a restored store has lost is not counted
     replicas("counts_no_loss", 'always "a loss is reported"',
              ("belay/sync/detail/replica_pull.hpp",
-              "if (!is_removal || !there.is_removal()) count_lost(here->stamp, lost);",
-              "static_cast<void>(is_removal), static_cast<void>(lost);")),
+              "if (!error || is_replaced(one)) count_lost(one.stamp, *report.lost);",
+              "static_cast<void>(one);")),
     # a batch without an answer counts as decided
     replicas("takes_silence_for_an_answer", 'require "no edit is silently lost"',
              ("belay/sync/remote_sync_server.hpp",
