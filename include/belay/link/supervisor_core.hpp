@@ -39,7 +39,9 @@ class SupervisorCore {
 public:
     /// Starts in LinkState::stopped.   Pre: the options' durations are >= 0ns.
     constexpr explicit SupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : policy_{detail::as_policy(std::move(policy))}, options_{detail::checked(options)} {}
+        : recycles_{options.recycle},
+          policy_{detail::as_policy(std::move(policy))},
+          times_{detail::checked(options)} {}
 
     /// Takes one event and returns what the caller must do; at most one transition follows.
     ///
@@ -63,7 +65,7 @@ public:
     [[nodiscard]] constexpr Instant manual_attempt_at(Instant now, bool force) const noexcept {
         const Instant allowed = manual_at_ == always || force
                                     ? now
-                                    : detail::larger(now, after(manual_at_, options_.manual_gap));
+                                    : detail::larger(now, after(manual_at_, times_.manual_gap));
         switch (status_.state) {
             case LinkState::failed:
             case LinkState::blocked_auth:
@@ -123,8 +125,8 @@ private:
         start_afresh();
         go_down(0, turn);
         if (gates_.any_shut(turn.now)) return enter(LinkState::offline, never, turn);
-        if (options_.start_within > Duration::zero()) {
-            return plan_wait({Verb::wait_at_least, jitter(options_.start_within, turn), "start"},
+        if (times_.start_within > Duration::zero()) {
+            return plan_wait({Verb::wait_at_least, jitter(times_.start_within, turn), "start"},
                              turn);
         }
         attempt(false, turn);
@@ -147,7 +149,7 @@ private:
         }
         if (gates_.any_shut(turn.now)) return;
         // Wait first, never attempt at once: a fleet must not return in one burst.
-        const Instant spread = jitter(options_.spread_within, turn);
+        const Instant spread = jitter(times_.spread_within, turn);
         if (not_before_ > spread) report_wanted(turn);
         plan_wait({Verb::wait_at_least, detail::larger(spread, not_before_), "gate"}, turn);
     }
@@ -163,12 +165,12 @@ private:
         const LinkState state = status_.state;
         // The attempt in flight may still be refused because of the old credentials.
         fresh_credentials_ =
-            state == LinkState::connecting || (options_.recycle && state == LinkState::connected);
+            state == LinkState::connecting || (recycles_ && state == LinkState::connected);
         if (state == LinkState::blocked_auth) attempt(false, turn);
     }
 
     [[nodiscard]] constexpr bool to_recycle() const noexcept {
-        return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;
+        return recycles_ && fresh_credentials_ && status_.state == LinkState::connected;
     }
 
     constexpr void on_drain(Duration within, Turn& turn) noexcept {
@@ -258,7 +260,7 @@ private:
         status_.withdrawn = s.withdrawn;
         status_.decided_by = {};
         actions_->teardown = true;
-        failure.retry_after = detail::smaller(failure.retry_after, options_.retry_after_max);
+        failure.retry_after = detail::smaller(failure.retry_after, times_.retry_after_max);
         if (failure.retry_after > Duration::zero()) {
             floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
         }
@@ -266,7 +268,7 @@ private:
         if (s.withdrawn || failure.cause == Cause::planned) {
             actions_->excused = begun_ && s.withdrawn && failure.cause != Cause::none;
             abandon(turn);
-            return plan_wait({Verb::wait_at_least, jitter(options_.spread_within, turn),
+            return plan_wait({Verb::wait_at_least, jitter(times_.spread_within, turn),
                               s.withdrawn ? std::string_view{} : "planned"},
                              turn);
         }
@@ -299,8 +301,8 @@ private:
                 return;
             case LinkState::cooldown:
             case LinkState::suspended:
-                return !spread_ && overslept(options_.overslept_after, turn) ? spread_again(turn)
-                                                                             : attempt(false, turn);
+                return !spread_ && overslept(times_.overslept_after, turn) ? spread_again(turn)
+                                                                           : attempt(false, turn);
             default:
                 return;
         }
@@ -469,6 +471,21 @@ private:
     }
 
 protected:
+    /// The options without `recycle`, which would take 8 bytes of its own after them.
+    struct Times {
+        constexpr explicit Times(const SupervisorCoreOptions& options) noexcept
+            : start_within{options.start_within},
+              spread_within{options.spread_within},
+              manual_gap{options.manual_gap},
+              overslept_after{options.overslept_after},
+              retry_after_max{options.retry_after_max} {}
+        Duration start_within;
+        Duration spread_within;
+        Duration manual_gap;
+        Duration overslept_after;
+        Duration retry_after_max;
+    };
+
     // Not private: tests/link/exploration.test.cpp compares states by all that they consist of.
     LinkStatus status_{};
     Actions* actions_ = nullptr;     // of the step in progress
@@ -478,8 +495,9 @@ protected:
     bool planned_ = false;  // the policy has planned an attempt (and may hold tokens), or wants one
     bool spread_ = false;   // the end of this wait was overslept, and a second wait has replaced it
     bool fresh_credentials_ = false;  // given since the attempt in flight began
+    bool recycles_;                   // SupervisorCoreOptions::recycle
     detail::AsPolicy<Policy> policy_;
-    SupervisorCoreOptions options_;
+    Times times_;
     detail::Gates gates_;
     Instant attempt_ends_ = never;  // connecting, draining: the time limit
     Instant floor_ = always;        // a server or breaker asked for it: no attempt before
