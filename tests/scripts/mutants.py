@@ -237,9 +237,9 @@ SUPERVISOR_MUTANTS = (
          ("if (begun_ || planned_) policy_.abandoned(turn);", "if (planned_) policy_.abandoned(turn);")),
     # a gate that opens leads to an attempt without a wait
     core("opens_into_dial",
-         ("        const Instant spread = jitter(options_.spread_within, turn);\n",
+         ("        const Instant spread = jitter(times_.spread_within, turn);\n",
           "        if (status_.state == LinkState::offline) return attempt(false, turn);\n"
-          "        const Instant spread = jitter(options_.spread_within, turn);\n")),
+          "        const Instant spread = jitter(times_.spread_within, turn);\n")),
     # a drain waits for ever
     core("drains_for_ever",
          ("            attempt_ends_ = ends;\n", "            attempt_ends_ = never;\n")),
@@ -248,7 +248,7 @@ SUPERVISOR_MUTANTS = (
          ("            attempt_ends_ = detail::smaller(attempt_ends_, ends);\n", "            attempt_ends_ = ends;\n")),
     # a connection outlives its credentials although `recycle` is set
     core("keeps_credentials",
-         ("return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;", "return false;")),
+         ("return recycles_ && fresh_credentials_ && status_.state == LinkState::connected;", "return false;")),
 )
 
 
