@@ -664,6 +664,7 @@ TEST_CASE("Network::half_open takes no message of a connection that is not opene
 
 TEST_CASE("Other dials take no message that a frozen process has not read",
           "[sim][network][regression]") {
+    Notes others;
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
@@ -677,7 +678,6 @@ TEST_CASE("Other dials take no message that a frozen process has not read",
     rig.world.run_for(1s);
     REQUIRE(rig.net.sockets(rig.server) == 0);
     // So many that the network forgets the connections which are over.
-    Notes others;
     rig.net.refuse(rig.server);
     rig.world.host("other", [&](sim::Host& h) {
         return std::make_unique<Client>(h, others, PeerOptions{.base = 1ms, .cap = 1ms});
