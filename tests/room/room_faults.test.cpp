@@ -193,7 +193,7 @@ private:
         w_.run(some_ms("until the next act", 200));
         dial_again(25);
     }
-    std::uint64_t length_max() { return w_.world.chance("long", 25) ? 400 : 41; }
+    std::uint64_t length_max() { return w_.world.chance("long", 50) ? 400 : 41; }
     /// Marks what the worlds must have reached to be worth passing.
     void mark_reached() {
         if (!w_.server.alive()) return;
