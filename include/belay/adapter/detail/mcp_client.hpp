@@ -111,8 +111,8 @@ private:
             at = exchanges_.erase(at);
         }
     }
-    /// Notes whether the server accepts the credentials of a request for a call. A server that lets
-    /// nobody cancel a call, or end a session, may accept them for calls.
+    /// Notes whether the server accepts the credentials of a request for a call. A server that
+    /// rejects cancellations, or the end of a session, may accept them for calls.
     void note_verdict(const Exchange& exchange, int status) {
         if (status == 401 || status == 403) {
             refused_ = exchange.credentials;
