@@ -386,6 +386,31 @@ TEST_CASE("Requests ends a connection whose server sends all but the answers tha
     CHECK(rig.box->status().link.failure.error() == LinkErrc::unanswered);
 }
 
+TEMPLATE_TEST_CASE("Requests sends nothing more on a connection that it gives up",
+                   "[link][requests][regression]", part::InOrder, TextIds) {
+    const bool by_command = GENERATE(true, false);
+    RequestsRig<TestType> rig{{.timeouts_max = 1}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.sent();
+    // A caller repeats its question as soon as it has failed.
+    rig.notes.hook = [&](const std::string& what) {
+        if (what.starts_with("a = ")) rig.ask("again", 60s);
+    };
+    if (by_command) {
+        rig.box->report_unhealthy();
+        rig.ask("b", 60s);
+    }
+    rig.run(rig.now + 1s);
+    CHECK(rig.sent().empty());
+    CHECK(rig.box->status().link.state == LinkState::cooldown);
+    rig.run(rig.now + 10s);
+    rig.transport.link.opened();
+    rig.run();
+    CHECK(rig.sent().size() == (by_command ? 2 : 1));
+    CHECK(rig.box->status().lost == (by_command ? 1 : 0));
+}
+
 TEMPLATE_TEST_CASE("Requests ends a frozen connection although its callers give up early",
                    "[link][requests][regression]", part::InOrder, TextIds) {
     const std::size_t in_flight_max = GENERATE(1U, 256U);

@@ -409,6 +409,28 @@ TEST_CASE("Supervisor::report_unhealthy lets sent bytes leave, until the next at
     }
 }
 
+TEST_CASE("Supervisor sends nothing more on a connection that was reported unhealthy",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    rig.connect();
+    CHECK(rig.link.send("before") == SendResult::sent);
+    rig.link.report_unhealthy();
+    CHECK(rig.link.send("after") == SendResult::down);
+    CHECK(rig.link.handle().post("posted") == belay::driver::Post::taken);
+    rig.notes.observed.clear();
+    rig.run(0s);
+    CHECK(rig.transport.sent == std::vector<std::string>{"before"});
+    CHECK(rig.notes.observed.back() == "unsent posted");
+    // The next connection is not affected, also if the report was repeated while it opened.
+    rig.run(1s);
+    rig.link.report_unhealthy();
+    rig.run(1s);
+    rig.run(10s);
+    rig.transport.link.opened();
+    rig.run(10s);
+    CHECK(rig.link.send("again") == SendResult::sent);
+}
+
 TEST_CASE("Supervisor ignores repeated events of a transport", "[link][supervisor][fault]") {
     Rig<> rig;
     rig.link.start();
