@@ -281,6 +281,8 @@ private:
         if (event.epoch != live_.epoch()) return;
         // After an open() or a decorator that threw, only the end of the attempt is handled.
         if (live_.broken() && event.kind != part::EventKind::closed) return;
+        // A decorator may hold the end back, and then the connection continues.
+        if (event.kind == part::EventKind::closed) is_given_up_ = false;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         // `writable` is about our own sending and proves nothing about the peer.
