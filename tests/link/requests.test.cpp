@@ -549,6 +549,23 @@ TEMPLATE_TEST_CASE("Requests continues after a done that throws", "[link][reques
     CHECK(rig.notes.take() == Observed{"c = timed_out: the peer did not answer in time"});
 }
 
+TEST_CASE("Requests reports states in their order, also after a done that stops it and throws",
+          "[link][requests][regression]") {
+    RequestsRig<part::InOrder> rig;
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.notes.hook = [&](const std::string& what) {
+        if (!what.starts_with("a = ")) return;
+        rig.box->stop();
+        throw std::runtime_error{"done"};
+    };
+    CHECK_THROWS_AS(rig.run(rig.now + 1s), std::runtime_error);
+    rig.box->start();
+    rig.run();
+    CHECK(rig.notes.take() ==
+          Observed{"a = timed_out: the peer did not answer in time", "stopped", "connecting"});
+}
+
 TEST_CASE("Requests continues after a codec that throws", "[link][requests][unit]") {
     RequestsRig<ThrowingIds> rig;
     rig.connect();

@@ -92,8 +92,10 @@ public:
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
+        // Left over after a `done` or a hook threw. They precede the changes of this turn.
+        if (!notify_deferred(guard)) return;
         link_.advance(now_);
-        if (guard.gone() || !notify_deferred(guard)) return;
+        if (guard.gone()) return;
         // The command that waited for this turn was no start().
         if (link_.status().state == LinkState::stopped) drain_ends_ = never;
         expire();
@@ -416,22 +418,28 @@ private:
         // Not those that fail meanwhile: a `done` that asks and cancels must not hold up the turn.
         for (std::size_t left = table_.ended(); left != 0 && table_.ended() != 0; --left) {
             auto ended = table_.take_ended();
-            // If it calls stop(), on_state waits until it has returned.
-            struct Notifying {
-                const driver::TurnGuard& guard;
-                bool& flag;
-                ~Notifying() {
-                    if (!guard.gone()) flag = false;
-                }
-            } const notifying{guard, notifying_};
-            notifying_ = true;
-            ended.done(Answer::failure(ended.failure));
+            {
+                const Notifying notifying{guard, notifying_};
+                ended.done(Answer::failure(ended.failure));
+            }
             if (guard.gone() || !notify_deferred(guard)) return false;
         }
         return true;
     }
+    /// Runs a `done` or a hook. If that calls stop(), on_state waits until it has returned.
+    struct Notifying {
+        Notifying(const driver::TurnGuard& g, bool& f) noexcept : guard{g}, flag{f} { flag = true; }
+        Notifying(const Notifying&) = delete;
+        Notifying& operator=(const Notifying&) = delete;
+        ~Notifying() {
+            if (!guard.gone()) flag = false;
+        }
+        const driver::TurnGuard& guard;
+        bool& flag;
+    };
     bool notify_deferred(const driver::TurnGuard& guard) {
         while (!deferred_.empty()) {
+            const Notifying notifying{guard, notifying_};
             const Transition change = deferred_.pop();
             detail::notify<typename Hooks::State>(observer_, *this, change);
             if (guard.gone()) return false;
