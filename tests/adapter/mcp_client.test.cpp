@@ -2,6 +2,7 @@
 // Goal: mcp::Remote works over any HTTP client and any token source: ones that answer at once,
 // never, with a failure or an exception, or that destroy it. Method: a scripted HTTP client.
 #include <belay/adapter/mcp_remote.hpp>
+#include <belay/core/manual_clock.hpp>
 #include <belay/drive/manual_loop.hpp>
 
 #include <functional>
@@ -107,8 +108,23 @@ struct Rig {
         }
     }
 
+    /// Makes one call, and answers its last request. Returns the call's failure.
+    Failure call(const std::function<HttpResponse(const HttpRequest&)>& answer) {
+        driver::Question<Failure> question;
+        remote->push("a", {1, {}}, question.ask());
+        turn();
+        for (std::size_t i = 0; i < calls.all.size(); ++i) {
+            RequestLog::One& one = *calls.all[i];
+            if (!one.aborted && one.completion.wanted()) deliver(one, answer(one.request));
+            turn();
+        }
+        REQUIRE(question.answered());
+        return *question.take();
+    }
+
     RequestLog calls{};
-    ManualLoop<> loop{};
+    ManualClock clock{};
+    ManualLoop<ManualClock::View> loop{clock.view()};
     std::unique_ptr<mcp::Remote<HandHttp>> remote;
 };
 
@@ -284,6 +300,58 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
     CHECK_FALSE(kept->wanted());
     CHECK(rig.calls.all.empty());
     CHECK(end.answered());
+}
+
+TEST_CASE("mcp::Remote sends the only token of its source again after some time",
+          "[adapter][mcp_client][regression]") {
+    using namespace std::chrono_literals;
+    TokenFunction supply = [](Completion<std::string> c) { c("the only one"); };
+    Rig rig{{.token = FunctionSource{&supply}}};
+    CHECK(rig.call(served).cause == Cause::none);
+    // A gateway rejects for a while, as during a rolling update.
+    const int status = GENERATE(401, 403);
+    const auto rejects = [&](const HttpRequest&) { return HttpResponse{.status = status}; };
+    CHECK(rig.call(rejects).code == status);
+    for (int round = 0; round < 3; ++round) {
+        const std::size_t before = rig.calls.all.size();
+        for (int i = 0; i < 4; ++i) {
+            CHECK(rig.call(rejects).error() == mcp::Errc::credentials_needed);
+            rig.clock.advance(1min);
+        }
+        CHECK(rig.calls.all.size() == before);
+        rig.clock.advance(1min);
+        // One request only: the others wait for its result.
+        driver::Question<Failure> other;
+        rig.remote->push("b", {1, {}}, other.ask());
+        CHECK(rig.call(rejects).error() == mcp::Errc::credentials_needed);
+        REQUIRE(other.answered());
+        CHECK(other.take()->code == status);
+        CHECK(rig.calls.all.size() == before + 1);
+    }
+    rig.clock.advance(5min);
+    CHECK(rig.call(served).cause == Cause::none);
+    CHECK(rig.call(served).cause == Cause::none);
+}
+
+TEST_CASE("mcp::Remote keeps a token with which it could not cancel a call",
+          "[adapter][mcp_client][regression]") {
+    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = FunctionSource{&supply}}};
+    CHECK(rig.call(served).cause == Cause::none);
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.turn();
+    question.drop();
+    int cancelled = 0;
+    const auto permits_calls = [&](const HttpRequest& request) {
+        if (request.body.find("notifications/cancelled") == std::string::npos)
+            return served(request);
+        ++cancelled;
+        return HttpResponse{.status = 403};
+    };
+    static_cast<void>(rig.call(permits_calls));
+    CHECK(cancelled == 1);
+    CHECK(rig.call(permits_calls).cause == Cause::none);
 }
 
 TEST_CASE("mcp::Remote holds little memory for abandoned calls while no token arrives",

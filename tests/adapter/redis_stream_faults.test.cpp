@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <sys/resource.h>
 
+#include <filesystem>
 #include <map>
 #include <thread>
 
@@ -151,6 +152,29 @@ TEST_CASE("redis::Stream reports a server that rejects writes, and continues whe
     server.command({"CONFIG", "SET", "min-replicas-to-write", "0"});
     CHECK_FALSE(queue.ack());
     CHECK(all_of(queue) == "c");
+}
+
+TEST_CASE("redis::Stream leaves a server that has become a replica",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer first;
+    const RedisServer second;
+    // As a name, or a proxy, that leads to the master.
+    const belay_test::TemporaryDirectory directory;
+    const std::string name = directory / "master";
+    std::filesystem::create_symlink(first.socket(), name);
+    redis::Options options = first.options("one");
+    options.socket = name;
+    redis::Stream queue = opened(options);
+    push(queue, "a");
+    redis::Stream other = second.open("one");
+    push(other, "b");
+    // Whoever is connected stays so.
+    CHECK(first.command({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
+    std::filesystem::remove(name);
+    std::filesystem::create_symlink(second.socket(), name);
+    CHECK(queue.try_push(as_bytes("x")) == redis::Errc::read_only);
+    push(queue, "c");
+    CHECK(all_of(queue) == "bc");
 }
 
 TEST_CASE("redis::Stream reports a busy server", "[adapter][redis_stream][fault]") {

@@ -355,6 +355,80 @@ TEST_CASE("Requests does not blame a server for questions that were not sent",
     CHECK(rig.box->status().link.state == LinkState::connected);
 }
 
+TEST_CASE("Requests ends a frozen connection that lets no further question be sent",
+          "[link][requests][regression]") {
+    // Fewer places than timeouts_max, or a transport that stays busy: what is asked next waits.
+    const bool is_busy = GENERATE(true, false);
+    RequestsRig<part::InOrder> rig{{.in_flight_max = is_busy ? 256U : 1U}};
+    rig.connect();
+    rig.ask("a", 1s);
+    if (is_busy) rig.transport.answer = SendResult::busy;
+    for (int i = 0; i < 2; ++i) {
+        rig.run(rig.now + 1s);
+        CHECK(rig.box->status().link.state == LinkState::connected);
+        rig.ask("b", 1s);
+    }
+    rig.run(rig.now + 1s);
+    CHECK(rig.box->status().link.failure.error() == LinkErrc::unanswered);
+    CHECK(rig.sent() == Observed{"a"});
+}
+
+TEST_CASE("Requests ends a connection whose server sends all but the answers that take all places",
+          "[link][requests][regression]") {
+    RequestsRig<TextInOrder> rig{{.in_flight_max = 1, .timeouts_max = 2}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.run(rig.now + 1s);
+    rig.ask("b", 1s);
+    rig.answer("push");
+    CHECK(rig.box->status().link.state == LinkState::connected);
+    rig.run(rig.now + 1s);
+    CHECK(rig.box->status().link.failure.error() == LinkErrc::unanswered);
+}
+
+TEMPLATE_TEST_CASE("Requests sends nothing more on a connection that it gives up",
+                   "[link][requests][regression]", part::InOrder, TextIds) {
+    const bool by_command = GENERATE(true, false);
+    RequestsRig<TestType> rig{{.timeouts_max = 1}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.sent();
+    // A caller repeats its question as soon as it has failed.
+    rig.notes.hook = [&](const std::string& what) {
+        if (what.starts_with("a = ")) rig.ask("again", 60s);
+    };
+    if (by_command) {
+        rig.box->report_unhealthy();
+        rig.ask("b", 60s);
+    }
+    rig.run(rig.now + 1s);
+    CHECK(rig.sent().empty());
+    CHECK(rig.box->status().link.state == LinkState::cooldown);
+    rig.run(rig.now + 10s);
+    rig.transport.link.opened();
+    rig.run();
+    CHECK(rig.sent().size() == (by_command ? 2 : 1));
+    CHECK(rig.box->status().lost == (by_command ? 1 : 0));
+}
+
+TEMPLATE_TEST_CASE("Requests ends a frozen connection although its callers give up early",
+                   "[link][requests][regression]", part::InOrder, TextIds) {
+    const std::size_t in_flight_max = GENERATE(1U, 256U);
+    RequestsRig<TestType> rig{{.in_flight_max = in_flight_max}};
+    rig.connect();
+    // As a Timeout of 1 s around questions of 10 s does. A message starts the count again.
+    for (int i = 0; i < 60 && rig.box->status().link.state == LinkState::connected; ++i) {
+        const auto question = rig.ask("a", 10s);
+        if (i == 15) rig.answer(std::to_string(question) + ":late");
+        rig.run(rig.now + 1s);
+        static_cast<void>(rig.box->cancel(question));
+        rig.run();
+        if (i == 40) CHECK(rig.box->status().link.state == LinkState::connected);
+    }
+    CHECK(rig.box->status().link.failure.error() == LinkErrc::unanswered);
+    CHECK(rig.box->status().timed_out == 0);
+}
+
 TEST_CASE("Requests leaves a silent server alone if timeouts_max is 0", "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.timeouts_max = 0}};
     rig.connect();
@@ -473,6 +547,23 @@ TEMPLATE_TEST_CASE("Requests continues after a done that throws", "[link][reques
     CHECK_THROWS_AS(rig.run(rig.now + 1s), std::runtime_error);
     rig.run();
     CHECK(rig.notes.take() == Observed{"c = timed_out: the peer did not answer in time"});
+}
+
+TEST_CASE("Requests reports states in their order, also after a done that stops it and throws",
+          "[link][requests][regression]") {
+    RequestsRig<part::InOrder> rig;
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.notes.hook = [&](const std::string& what) {
+        if (!what.starts_with("a = ")) return;
+        rig.box->stop();
+        throw std::runtime_error{"done"};
+    };
+    CHECK_THROWS_AS(rig.run(rig.now + 1s), std::runtime_error);
+    rig.box->start();
+    rig.run();
+    CHECK(rig.notes.take() ==
+          Observed{"a = timed_out: the peer did not answer in time", "stopped", "connecting"});
 }
 
 TEST_CASE("Requests continues after a codec that throws", "[link][requests][unit]") {

@@ -409,6 +409,62 @@ TEST_CASE("Supervisor::report_unhealthy lets sent bytes leave, until the next at
     }
 }
 
+TEST_CASE("Supervisor sends nothing more on a connection that was reported unhealthy",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    rig.connect();
+    CHECK(rig.link.send("before") == SendResult::sent);
+    rig.link.report_unhealthy();
+    CHECK(rig.link.send("after") == SendResult::down);
+    CHECK(rig.link.handle().post("posted") == belay::driver::Post::taken);
+    rig.notes.observed.clear();
+    rig.run(0s);
+    CHECK(rig.transport.sent == std::vector<std::string>{"before"});
+    CHECK(rig.notes.observed.back() == "unsent posted");
+    // The next connection is not affected, also if the report was repeated while it opened.
+    rig.run(1s);
+    rig.link.report_unhealthy();
+    rig.run(1s);
+    rig.run(10s);
+    rig.transport.link.opened();
+    rig.run(10s);
+    CHECK(rig.link.send("again") == SendResult::sent);
+}
+
+namespace {
+
+/// A decorator that lets no report end its connection.
+struct Tolerant : part::Around<FakeTransport<>> {
+    explicit Tolerant(FakeTransport<> inner) : Around{std::move(inner)} {}
+    struct Connection : part::Wrapped<part::ConnectionOf<FakeTransport<>>, std::string> {
+        using Base = part::Wrapped<part::ConnectionOf<FakeTransport<>>, std::string>;
+        Connection(Tolerant& owner, const Link<std::string>& own)
+            : Base{[&] { return owner.inner_.open(own.child()); }} {}
+        [[nodiscard]] bool sift(part::Event<std::string>& event, Turn& turn) {
+            if (event.depth == 0 && event.kind == part::EventKind::closed) return false;
+            return Base::sift(event, turn);
+        }
+    };
+    [[nodiscard]] Connection open(const Link<std::string>& link) { return {*this, link}; }
+};
+
+}  // namespace
+
+TEST_CASE("Supervisor sends again if a decorator holds back the end that was reported",
+          "[link][supervisor][regression]") {
+    TransportState transport;
+    Supervisor link{Tolerant{FakeTransport<>{transport}}, policy()};
+    link.start();
+    link.advance(at(0s));
+    transport.link.opened();
+    link.advance(at(0s));
+    link.report_unhealthy();
+    CHECK(link.send("now") == SendResult::down);
+    link.advance(at(0s));
+    REQUIRE(link.status().state == LinkState::connected);
+    CHECK(link.send("later") == SendResult::sent);
+}
+
 TEST_CASE("Supervisor ignores repeated events of a transport", "[link][supervisor][fault]") {
     Rig<> rig;
     rig.link.start();

@@ -92,8 +92,9 @@ struct Options {
     /// The source of tokens, called before each request. The request carries the result as
     /// `Authorization: Bearer`. The source has `token_type`, a std::string, and
     /// `void operator()(Completion<std::string>)`. It may answer at once, later, or from another
-    /// thread. A token that the server has refused (401, 403) is not sent again. Until the source
-    /// has another one, calls fail without reaching the server (Errc::credentials_needed).
+    /// thread. A token that the server has refused (401, 403) is sent again after five minutes, in
+    /// one request. Until then, or until the source has another one, calls fail without reaching
+    /// the server (Errc::credentials_needed).
     detail::McpTokenSource token{};
     /// A function that returns whether an error of JSON-RPC, or a failure of a tool, may pass with
     /// time. Its form is `bool(const Error&) noexcept`. It receives the text of the server. Without

@@ -83,7 +83,8 @@ public:
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
             return always;
         }
-        return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), table_.deadline());
+        const Instant due = detail::smaller(table_.deadline(), given_up_until_);
+        return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), due);
     }
 
     /// Runs one turn: the connection's events with their answers, then deadlines and failures, then
@@ -91,8 +92,10 @@ public:
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
+        // Left over after a `done` or a hook threw. They precede the changes of this turn.
+        if (!notify_deferred(guard)) return;
         link_.advance(now_);
-        if (guard.gone() || !notify_deferred(guard)) return;
+        if (guard.gone()) return;
         // The command that waited for this turn was no start().
         if (link_.status().state == LinkState::stopped) drain_ends_ = never;
         expire();
@@ -147,11 +150,18 @@ public:
     }
 
     /// Cancels a question: its `done` is called in the next turn, with
-    /// std::errc::operation_canceled. The server may execute the question all the same.
+    /// std::errc::operation_canceled. The server may execute the question all the same. It keeps
+    /// its time for the answer; see RequestsOptions::timeouts_max.
     /// Returns: false if the question is completed already.
     bool cancel(std::uint64_t question) noexcept {
         Item* const item = table_.find(question);
         if (item == nullptr) return false;
+        // The server has its time all the same: else callers that give up early hide a frozen one.
+        if (item->list == List::sent) {
+            given_up_until_ = detail::smaller(given_up_until_, item->deadline);
+        } else if (is_held_up()) {
+            given_up_until_ = item->deadline;
+        }
         end(*item, failure_of(std::errc::operation_canceled));
         ++counts_.cancelled;
         waker_.touch();
@@ -312,7 +322,7 @@ private:
     // ---- completing ----------------------------------------------------------------------------
 
     void on_message(message_type&& message, Lane lane) {
-        timeouts_ = 0;
+        if (!is_full_of_failed()) heard();
         if constexpr (has_ids) {
             if (lane == 0) {
                 const std::optional<std::uint64_t> id = codec_.id_of(std::as_const(message));
@@ -343,6 +353,7 @@ private:
         link_.report_unhealthy(failure_of(std::errc::protocol_error));
     }
     void on_answer(Item* item, message_type&& message) {
+        heard();
         // A question that still waits was not sent on this connection.
         if (item == nullptr || !item->is_open || item->list != List::sent) {
             ++counts_.unmatched;
@@ -366,17 +377,39 @@ private:
         if (has_ids || item.list != List::sent) table_.drop_place(item);
     }
 
+    /// The server is alive.
+    void heard() noexcept {
+        timeouts_ = 0;
+        given_up_until_ = never;
+    }
+    /// Whether every question that counts towards `in_flight_max` has failed. With answers in
+    /// order, nothing can be sent then until a late answer comes.
+    [[nodiscard]] bool is_full_of_failed() const noexcept {
+        return table_.sent() >= options_.in_flight_max && table_.open() == table_.waiting();
+    }
+    /// Whether a question that waits is not sent because the server is silent: each question that
+    /// was sent has had its time.
+    [[nodiscard]] bool is_held_up() const noexcept {
+        return table_.open() == table_.waiting() && given_up_until_ == never &&
+               (timeouts_ != 0 || is_full_of_failed());
+    }
+    void count_timeout() noexcept {
+        if (++timeouts_ != options_.timeouts_max) return;
+        link_.report_unhealthy(belay::failure_of(LinkErrc::unanswered));
+    }
     void expire() noexcept {
+        if (given_up_until_ <= now_) {
+            given_up_until_ = never;
+            count_timeout();
+        }
         while (table_.deadline() <= now_) {
             Item& item = *table_.first_due();
-            const bool was_sent = item.list == List::sent;
+            const bool is_timeout = item.list == List::sent || is_held_up();
             ++counts_.timed_out;
             // A question to send again may have reached the server before.
             const bool was_ever_sent = item.sends != 0;
             end(item, belay::failure_of(was_ever_sent ? LinkErrc::unanswered : LinkErrc::unsent));
-            if (was_sent && ++timeouts_ == options_.timeouts_max) {
-                link_.report_unhealthy(belay::failure_of(LinkErrc::unanswered));
-            }
+            if (is_timeout) count_timeout();
         }
     }
 
@@ -385,22 +418,28 @@ private:
         // Not those that fail meanwhile: a `done` that asks and cancels must not hold up the turn.
         for (std::size_t left = table_.ended(); left != 0 && table_.ended() != 0; --left) {
             auto ended = table_.take_ended();
-            // If it calls stop(), on_state waits until it has returned.
-            struct Notifying {
-                const driver::TurnGuard& guard;
-                bool& flag;
-                ~Notifying() {
-                    if (!guard.gone()) flag = false;
-                }
-            } const notifying{guard, notifying_};
-            notifying_ = true;
-            ended.done(Answer::failure(ended.failure));
+            {
+                const Notifying notifying{guard, notifying_};
+                ended.done(Answer::failure(ended.failure));
+            }
             if (guard.gone() || !notify_deferred(guard)) return false;
         }
         return true;
     }
+    /// Runs a `done` or a hook. If that calls stop(), on_state waits until it has returned.
+    struct Notifying {
+        Notifying(const driver::TurnGuard& g, bool& f) noexcept : guard{g}, flag{f} { flag = true; }
+        Notifying(const Notifying&) = delete;
+        Notifying& operator=(const Notifying&) = delete;
+        ~Notifying() {
+            if (!guard.gone()) flag = false;
+        }
+        const driver::TurnGuard& guard;
+        bool& flag;
+    };
     bool notify_deferred(const driver::TurnGuard& guard) {
         while (!deferred_.empty()) {
+            const Notifying notifying{guard, notifying_};
             const Transition change = deferred_.pop();
             detail::notify<typename Hooks::State>(observer_, *this, change);
             if (guard.gone()) return false;
@@ -412,7 +451,7 @@ private:
         const LinkState to = change.to.state;
         busy_ = false;
         is_out_of_order_ = false;
-        timeouts_ = 0;
+        heard();
         if (to == LinkState::stopped) {
             drain_ends_ = never;
             const Failure stopped = failure_of(std::errc::operation_canceled);
@@ -446,6 +485,7 @@ private:
     bool notifying_ = false;
     bool is_out_of_order_ = false;            // the connection is about to end
     unsigned timeouts_ = 0;                   // questions in a row without any message
+    Instant given_up_until_ = never;          // the deadline of one that was cancelled since
     detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
     Instant now_ = always;
     Instant drain_ends_ = never;  // `never`: drain() was not called

@@ -198,7 +198,8 @@ public:
     }
 
     /// Ends the live connection, if any, on outside evidence: a failure like any other. Messages
-    /// sent on it still leave, until the next attempt and for at most `linger_max`.
+    /// sent on it still leave, until the next attempt and for at most `linger_max`. From this call
+    /// on, send() returns `down`.
     void report_unhealthy(Failure failure = {}) noexcept {
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
         give_up(failure, false);
@@ -206,7 +207,7 @@ public:
 
     /// Sends a message on the live connection.   Complexity: of the transport.   Throws: nothing.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
-        if (core_.status().state != LinkState::connected) return SendResult::down;
+        if (core_.status().state != LinkState::connected || is_given_up_) return SendResult::down;
         return live_.send(message, lane);
     }
     /// Sends a text as bytes.   Throws: std::bad_alloc.
@@ -247,6 +248,7 @@ protected:
         event.failure = failure;
         event.closed_locally = core_.status().state == LinkState::connected;
         event.withdrawn = withdrawn;
+        is_given_up_ = event.closed_locally;
         box().post_end(std::move(event));
     }
 
@@ -279,6 +281,8 @@ private:
         if (event.epoch != live_.epoch()) return;
         // After an open() or a decorator that threw, only the end of the attempt is handled.
         if (live_.broken() && event.kind != part::EventKind::closed) return;
+        // A decorator may hold the end back, and then the connection continues.
+        if (event.kind == part::EventKind::closed) is_given_up_ = false;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         // `writable` is about our own sending and proves nothing about the peer.
@@ -403,7 +407,10 @@ private:
         const timeline::Actions actions = core_.step(s, turn);
         decides_ = false;
         // Recorded first: a transport's close() may call stop(), whose transition comes after this.
-        if (actions.notify) pending_events_.add(actions.change);
+        if (actions.notify) {
+            is_given_up_ = false;
+            pending_events_.add(actions.change);
+        }
         box().publish(core_.status(), actions);
         if (core_.status().state == LinkState::connected && box().held_lanes.exchange(0) != 0) {
             box().note_rejection();
@@ -444,8 +451,9 @@ private:
     const Duration linger_max_;
     const unsigned events_per_turn_max_;
     [[no_unique_address]] Observer observer_;
-    bool decides_ = false;  // the core decides: rules run
-    bool stops_ = false;    // stop as soon as the core has decided
+    bool decides_ = false;      // the core decides: rules run
+    bool stops_ = false;        // stop as soon as the core has decided
+    bool is_given_up_ = false;  // the connection will end in the next turn
     Random bits_;
     driver::LifetimeFlag lifetime_;
     timeline::SupervisorCore<Policy> core_;

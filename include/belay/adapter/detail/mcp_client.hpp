@@ -3,7 +3,7 @@
 /// McpClient: sends the requests of McpCore over any HTTP client, with tokens.
 #pragma once
 
-#include <algorithm>  // std::min
+#include <algorithm>  // std::min, std::none_of
 #include <list>       // std::list
 #include <optional>   // std::optional
 #include <string>     // std::string
@@ -106,17 +106,36 @@ private:
                 // A client that ends drops its completions.
                 if (auto answer = exchange.response.take()) response = std::move(*answer);
             }
-            if (response.status == 401 || response.status == 403) refused_ = exchange.credentials;
+            if (most_for(exchange.send.aim) == forever) note_verdict(exchange, response.status);
             core_.finish(exchange.send.number, response);
             at = exchanges_.erase(at);
         }
+    }
+    /// Notes whether the server accepts the credentials of a request for a call. A server that
+    /// rejects cancellations, or the end of a session, may accept them for calls.
+    void note_verdict(const Exchange& exchange, int status) {
+        if (status == 401 || status == 403) {
+            refused_ = exchange.credentials;
+            refused_until_ = after(waker_.now(), refused_for);
+        } else if (status != 0 && exchange.credentials == refused_) {
+            refused_.clear();
+        }
+    }
+    /// Returns whether a token may be sent. One that was refused is tried by one request at a time:
+    /// a gateway may have refused it for a while, and the source may have no other.
+    [[nodiscard]] bool may_send(const std::string& token) const noexcept {
+        if (refused_.empty() || token != refused_) return true;
+        if (waker_.now() < refused_until_) return false;
+        return std::none_of(exchanges_.begin(), exchanges_.end(), [this](const Exchange& other) {
+            return other.credentials == refused_ && core_.awaits(other.send.number);
+        });
     }
     void use_tokens() {
         for (auto at = exchanges_.begin(); at != exchanges_.end();) {
             const auto exchange = at++;
             if (!exchange->token.answered()) continue;
             std::optional<std::string> token = exchange->token.take();
-            if (token && (refused_.empty() || *token != refused_)) {
+            if (token && may_send(*token)) {
                 exchange->credentials = std::move(*token);
                 core_.hide(exchange->send.number, exchange->credentials);
                 start(*exchange);
@@ -196,13 +215,15 @@ private:
     }
 
     static constexpr std::size_t idle_max = 8;
+    static constexpr Duration refused_for = std::chrono::minutes{5};
 
     Waker waker_;
     driver::LifetimeFlag lifetime_;
     Http http_;
     std::string url_;
     McpTokenSource token_;
-    std::string refused_;
+    std::string refused_;  // a token that the server has refused; empty if there is none
+    Instant refused_until_ = always;
     Duration timeout_;
     std::size_t bytes_max_;
     McpCore core_;

@@ -305,8 +305,9 @@ private:
         const std::string_view words_of_error{reply->str, reply->len};
         keep_words(words_of_error);
         const std::error_code code = code_of_redis(words_of_error);
-        // A former master: the next call finds the present one.
-        if (code == redis::Errc::read_only && has_sentinels()) context_.reset();
+        // A former master, which may keep its connections. The next call finds the present one: by
+        // the Sentinels, or where the name or the proxy leads by then.
+        if (code == redis::Errc::read_only) context_.reset();
         return code;
     }
     [[nodiscard]] std::error_code send(std::string_view bytes,
