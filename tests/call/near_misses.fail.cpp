@@ -57,6 +57,27 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace answer_traits_misspelt
 
+// expect-error: AnswerTraits: the specialization needs 'static bool failed
+namespace answer_traits_misspelt_in_a_container {
+struct Reply {};
+}  // namespace answer_traits_misspelt_in_a_container
+template <>
+struct belay::AnswerTraits<answer_traits_misspelt_in_a_container::Reply> {
+    using Reply = answer_traits_misspelt_in_a_container::Reply;
+#if defined(BELAY_CONTROL)
+    static bool failed(const Reply&) { return true; }
+#else
+    static int failed(const Reply&) { return 1; }
+#endif
+};
+namespace answer_traits_misspelt_in_a_container {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto answers = [] { return std::vector<Reply>{}; };
+    const auto none = [](const std::vector<Reply>& replies) { return replies.empty(); };
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(answers, none)));
+}
+}  // namespace answer_traits_misspelt_in_a_container
+
 // expect-error: fails_if: this function cannot be called directly
 namespace fails_if_in_function {
 struct Response {

@@ -72,6 +72,15 @@ TEST_CASE("TimeWindow handles a gap of any length at once", "[core][time_window]
     CHECK(from_the_beginning.counts().calls >= 2);
 }
 
+TEST_CASE("TimeWindow forgets no calls at the last instant that there is",
+          "[core][time_window][unit]") {
+    TimeWindow window{10s};
+    for (const Instant now : {never - 1s, never}) {
+        for (int i = 0; i < 100; ++i) window.add(true, now);
+    }
+    CHECK(window.counts() == CallCounts{200, 200});
+}
+
 TEST_CASE("TimeWindow waits for a clock that stepped back, and forgets nothing meanwhile",
           "[core][time_window][unit]") {
     TimeWindow window{10s};

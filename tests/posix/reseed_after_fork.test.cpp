@@ -9,7 +9,9 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/retry.hpp>
 #include <belay/drive/thread_sleeper.hpp>
+#include <belay/policy/max_attempts.hpp>
 
 #include "support/catch.hpp"
 
@@ -37,6 +39,47 @@ std::array<std::int64_t, 2> drawn_in_children(Draw draw) {
         waitpid(child, nullptr, 0);
     }
     return drawn;
+}
+
+struct SleeperWithoutSleep {
+    [[nodiscard]] Instant now() const noexcept { return time; }
+    [[nodiscard]] Random& bits() noexcept { return random; }
+    void sleep_until(Instant until, const auto&) noexcept { time = until; }
+
+    Instant time{1000s};
+    Random random{Seed{1}};
+};
+struct LastWait {
+    void on_retry(const RetryPlanned& planned) noexcept { wait = planned.wait.count(); }
+
+    std::int64_t wait = 0;
+};
+
+// The wait that a retry plans in a child which is forked during its second attempt.
+std::int64_t planned_in_child(bool seeds_again) {
+    const Policy policy{MaxAttempts{3}, Backoff{FullJitter{}, Cap{1h}, 1h}};
+    SleeperWithoutSleep sleeper;
+    LastWait last;
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    pid_t child = -1;
+    int calls = 0;
+    const auto attempt = [&] {
+        if (++calls == 2) {
+            child = fork();
+            if (child == 0 && seeds_again) sleeper.bits().reseed_after_fork();
+        }
+        return child > 0;
+    };
+    const bool worked = retry(policy, sleeper, attempt, NeverStops{}, last).has_value();
+    if (child == 0) _exit(write(ends[1], &last.wait, sizeof last.wait) == sizeof last.wait ? 0 : 1);
+    CHECK(worked);
+    close(ends[1]);
+    std::int64_t wait = 0;
+    CHECK(read(ends[0], &wait, sizeof wait) == sizeof wait);
+    close(ends[0]);
+    waitpid(child, nullptr, 0);
+    return wait;
 }
 
 }  // namespace
@@ -82,4 +125,10 @@ TEST_CASE("reseed_after_fork serves the open wait of a CircuitBreaker",
         return open_wait();
     });
     CHECK(different[0] != different[1]);
+}
+
+TEST_CASE("reseed_after_fork serves a retry that runs while its process forks",
+          "[posix][reseed_after_fork][unit]") {
+    CHECK(planned_in_child(false) == planned_in_child(false));
+    CHECK(planned_in_child(true) != planned_in_child(true));
 }

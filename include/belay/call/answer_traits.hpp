@@ -59,6 +59,13 @@ template <class R>
 concept TraitsAreSound = !HasAnswerTraits<R> || requires(const R& returned) {
     { AnswerTraits<R>::failed(returned) } -> VerdictLike;
 };
+template <class R>
+consteval bool explain_answer_traits() {
+    static_assert(TraitsAreSound<R>,
+                  "AnswerTraits: the specialization needs 'static bool failed(const R&)', "
+                  "which may return belay::Cause or belay::Failure instead");
+    return TraitsAreSound<R>;
+}
 
 }  // namespace detail
 

@@ -207,7 +207,11 @@ template <class R, Held held = Held::alone>
 template <class R>
 [[nodiscard]] std::optional<Failure> classify_itself(const R& value) {
     if constexpr (HasAnswerTraits<R>) {
-        return detail::verdict(AnswerTraits<R>::failed(value));
+        if constexpr (detail::explain_answer_traits<R>()) {
+            return detail::verdict(AnswerTraits<R>::failed(value));
+        } else {
+            return std::nullopt;
+        }
     } else if constexpr (std::same_as<R, bool>) {
         return detail::verdict(!value);
     } else if constexpr (CodeLike<R>) {
@@ -356,9 +360,7 @@ concept HoldsClassified =
 template <class R>
 consteval auto outcome_of_type() {
     if constexpr (HasAnswerTraits<R>) {
-        static_assert(TraitsAreSound<R>,
-                      "AnswerTraits: the specialization needs 'static bool failed(const R&)', "
-                      "which may return belay::Cause or belay::Failure instead");
+        static_cast<void>(detail::explain_answer_traits<R>());
         return std::type_identity<ClassifiedOutcome<R>>{};
     } else if constexpr (std::same_as<R, bool>) {
         return std::type_identity<BoolOutcome>{};

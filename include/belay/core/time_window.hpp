@@ -48,8 +48,7 @@ public:
     }
     /// Forgets the calls that are too old at `now`.
     constexpr void roll(Instant now) noexcept {
-        const Duration age = elapsed(begun_, now);
-        if (age >= width_) begin_bucket(now, age);
+        if (now > last_) begin_bucket(now);
     }
     constexpr void reset() noexcept {
         for (Bucket& bucket : ring_) bucket = {};
@@ -67,11 +66,12 @@ private:
         std::uint32_t bad = 0;
     };
     // Not inlined: callers need it seldom, and it divides.
-    [[gnu::noinline]] constexpr void begin_bucket(Instant now, Duration age) noexcept {
+    [[gnu::noinline]] constexpr void begin_bucket(Instant now) noexcept {
         if (seen_.calls == 0) {
-            begun_ = now;
+            begin_at(now);
             return;
         }
+        const Duration age = elapsed(before(last_, width_ - Duration{1}), now);
         const Duration::rep steps = age / width_;
         for (std::size_t i = 0; i < slots && static_cast<Duration::rep>(i) < steps; ++i) {
             newest_ = newest_ + 1 == slots ? 0 : newest_ + 1;
@@ -79,8 +79,9 @@ private:
             seen_.bad -= ring_[newest_].bad;
             ring_[newest_] = {};
         }
-        begun_ = before(now, age % width_);
+        begin_at(before(now, age % width_));
     }
+    constexpr void begin_at(Instant first) noexcept { last_ = after(first, width_ - Duration{1}); }
     // Rounded up without overflow, so that a window is never shorter than requested.
     [[nodiscard]] static constexpr Duration width_of(Duration length) noexcept {
         return length / buckets + Duration{length % buckets > Duration::zero() ? 1 : 0};
@@ -91,8 +92,8 @@ private:
     static constexpr std::uint32_t most = ~std::uint32_t{0};
 
     Duration width_;
-    /// When the newest bucket began.
-    Instant begun_ = always;
+    /// The last instant of the newest bucket.
+    Instant last_ = always;
     CallCounts seen_{};
     Bucket ring_[slots]{};
     std::size_t newest_ = 0;

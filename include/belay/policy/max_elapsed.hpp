@@ -66,12 +66,16 @@ public:
 
     /// Returns how long trying has taken so far.
     [[nodiscard]] constexpr Duration spent(Instant now) const noexcept {
-        return running_ ? part::saturating_add(spent_, elapsed(since_, now)) : spent_;
+        // The first attempt begins at `since_`.
+        return running_ && now > since_ ? spent_later(now) : spent_;
     }
 
     friend constexpr bool operator==(const MaxElapsed&, const MaxElapsed&) noexcept = default;
 
 private:
+    [[nodiscard]] [[gnu::noinline]] constexpr Duration spent_later(Instant now) const noexcept {
+        return part::saturating_add(spent_, elapsed(since_, now));
+    }
     constexpr void run_from(Instant now) noexcept {
         if (running_) return;
         since_ = now;

@@ -147,9 +147,10 @@ public:
     /// that call you force the attempt.
     /// Errors: none.   Complexity: O(rules).
     [[gnu::always_inline]] constexpr Advice begin(Turn& turn) noexcept {
-        Advice rejection;
-        if (begin_from<0>(turn, rejection)) begin_certain(turn);
-        return rejection;
+        const Advice rejection = begin_from<0>(turn);
+        if (rejection.verb != Advice::Verb::go) return detail::copy_of(rejection);
+        begin_certain(turn);
+        return Advice::go();
     }
 
     /// Reports that the attempt failed, and returns what to do now.
@@ -461,34 +462,37 @@ private:
         });
     }
 
-    /// Returns whether all rules from the I-th on have begun; `rejection` is that of the other.
+    /// Returns the advice of the first rule from the I-th on that rejects the attempt, else `go`.
     template <std::size_t I>
-    [[gnu::always_inline]] constexpr bool begin_from([[maybe_unused]] Turn& turn,
-                                                     [[maybe_unused]] Advice& rejection) noexcept {
+    [[nodiscard]] [[gnu::always_inline]] constexpr Advice begin_from(
+        [[maybe_unused]] Turn& turn) noexcept {
         if constexpr (I == sizeof...(Rules)) {
-            return true;
+            return Advice::go();
         } else {
             auto& rule = rules_.template at<I>(rules_);
-            using R = std::remove_reference_t<decltype(rule)>;
-            if constexpr (detail::nests_policy<R>) {
-                auto* const nested = detail::nested_policy(rule);
-                if (nested && !nested->template begin_from<0>(turn, rejection)) return false;
-            } else if constexpr (detail::is_rule_group<R>) {
-                const Advice advice = rule.rules().begin_rejecting(turn);
-                if (advice.verb != Advice::Verb::go) {
-                    rejection = advice;
-                    return false;
-                }
-            } else if constexpr (detail::BeginAdvises<R>) {
-                const Advice advice = rule.begin(turn);
-                if (advice.verb != Advice::Verb::go) {
-                    rejection = detail::sign(advice, rule);
-                    return false;
-                }
-            }
-            if (begin_from<I + 1>(turn, rejection)) return true;
+            const Advice own = begin_rejecting(rule, turn);
+            if (own.verb != Advice::Verb::go) return detail::copy_of(own);
+            const Advice rest = begin_from<I + 1>(turn);
+            if (rest.verb == Advice::Verb::go) return Advice::go();
             abandon_rejecting(rule, turn);
-            return false;
+            return detail::copy_of(rest);
+        }
+    }
+    template <class R>
+    [[nodiscard]] [[gnu::always_inline]] static constexpr Advice begin_rejecting(
+        [[maybe_unused]] R& rule, [[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::nests_policy<R>) {
+            auto* const nested = detail::nested_policy(rule);
+            if (nested == nullptr) return Advice::go();
+            return detail::copy_of(nested->template begin_from<0>(turn));
+        } else if constexpr (detail::is_rule_group<R>) {
+            return rule.rules().begin_rejecting(turn);
+        } else if constexpr (detail::BeginAdvises<R>) {
+            const Advice advice = rule.begin(turn);
+            if (advice.verb == Advice::Verb::go) return Advice::go();
+            return detail::sign(advice, rule);
+        } else {
+            return Advice::go();
         }
     }
     /// Abandons the rules that begin_from has begun.

@@ -60,6 +60,10 @@ public:
 
     template <class Time>
     void success(std::uint32_t generation, Instant began, Time time) noexcept {
+        if constexpr (counts_in_row<Trip>) {
+            // Usually there is nothing to clear.
+            if (word_.is({0, generation, Gate::closed})) return;
+        }
         Word word = word_.load();
         if constexpr (counts_in_row<Trip>) {
             while (word.is(Gate::closed, generation)) {

@@ -51,6 +51,9 @@ public:
     [[nodiscard]] BreakerWord load() const noexcept {
         return BreakerWord::unpacked(bits_.load(std::memory_order_relaxed));
     }
+    [[nodiscard]] bool is(BreakerWord word) const noexcept {
+        return bits_.load(std::memory_order_relaxed) == word.packed();
+    }
     void store(BreakerWord word) noexcept { bits_.store(word.packed(), std::memory_order_relaxed); }
     /// Replaces `word` by `next`, or reloads `word` and returns false. May fail spuriously.
     [[nodiscard]] bool replace(BreakerWord& word, BreakerWord next) noexcept {

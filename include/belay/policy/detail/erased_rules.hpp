@@ -19,9 +19,7 @@ struct Policy<Rules...>::Halves {
         policy.join_admit(fold, now);
     }
     static constexpr Advice begin_rejecting(Policy& policy, Turn& turn) noexcept {
-        Advice rejection;
-        static_cast<void>(policy.template begin_from<0>(turn, rejection));
-        return rejection;
+        return policy.template begin_from<0>(turn);
     }
     static constexpr void notify(Policy& policy, detail::RuleNotice what, Turn& turn) noexcept {
         switch (what) {
