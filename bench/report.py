@@ -101,6 +101,8 @@ GOALS = [
     Goal("room/servers/idle_room", "hocuspocus", 5.0, "a fifth of its memory for a room"),
     Goal("room/servers/reconnect_1_mb", AT_MOST, 10_000, "10 kB for a document that has not changed"),
     Goal("sim/world/events", "bare_queue", 0.3, "0.3 of a bare priority queue, with the hash of all that happens"),
+    Goal("sim/world/timers", "bare_queue", 0.3, "0.3 of a bare priority queue, for functions of a host that can be cancelled"),
+    Goal("sim/world/of_300_events", "one_long_world", 0.5, "half as fast as one long world: what it costs to start one"),
     Goal("sim/world/events", PER_SECOND, 1e6, "a million events per second"),
     Goal("sim/world/hour_of_outages", WITHIN, 1.0, "an hour of outages within a second"),
 ]

@@ -78,6 +78,42 @@ void messages(benchmark::State& state) {
     state.SetItemsProcessed(static_cast<std::int64_t>(world.events() - before));
 }
 
+/// A function of a host that sets itself again.
+struct Again {
+    void operator()() const {
+        const auto latency = static_cast<std::int64_t>(uniform_upto(bits, 4'000'000));
+        host.after(Duration{1'000'000 + latency}, *this);
+    }
+    sim::Host& host;
+    Random& bits;
+};
+void timers(benchmark::State& state) {
+    Random bits{Seed{7}};
+    sim::World world{Seed{7}};
+    sim::Host& host = world.host("host");
+    for (int i = 0; i < 4; ++i) host.post(Again{host, bits});
+    world.run_for(1s);
+    const std::uint64_t before = world.events();
+    for (auto _ : state) world.run_for(1s);
+    state.SetItemsProcessed(static_cast<std::int64_t>(world.events() - before));
+}
+
+/// What it costs to start a world: many worlds of 300 events, and as many events of one world.
+void short_worlds(benchmark::State& state) {
+    std::uint64_t events = 0;
+    for (auto _ : state) {
+        Random bits{Seed{7}};
+        sim::World world{Seed{7}};
+        sim::Host& host = world.host("host");
+        for (int i = 0; i < 4; ++i) host.post(Again{host, bits});
+        world.run_for(223ms);
+        events += world.events();
+    }
+    state.SetItemsProcessed(static_cast<std::int64_t>(events));
+    state.counters["events"] =
+        static_cast<double>(events) / static_cast<double>(state.iterations());
+}
+
 /// The least that a simulator can do: a priority queue of times, and a call for each.
 void bare_queue(benchmark::State& state) {
     struct Later {
@@ -135,4 +171,8 @@ void hour_of_outages(benchmark::State& state) {
 
 BENCHMARK(messages)->Name("sim/world/events/belay");
 BENCHMARK(bare_queue)->Name("sim/world/events/bare_queue");
+BENCHMARK(timers)->Name("sim/world/timers/belay");
+BENCHMARK(bare_queue)->Name("sim/world/timers/bare_queue");
+BENCHMARK(short_worlds)->Name("sim/world/of_300_events/belay");
+BENCHMARK(timers)->Name("sim/world/of_300_events/one_long_world");
 BENCHMARK(hour_of_outages)->Name("sim/world/hour_of_outages/belay");

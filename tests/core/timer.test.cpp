@@ -34,7 +34,8 @@ TEST_CASE("Timers behave like a sorted list", "[core][timer][property]") {
             std::vector<Plain> plain;
             Instant now{};
             for (int i = 0; i < 300; ++i) {
-                const Instant due = now + Duration{static_cast<std::int64_t>(draw(9))};
+                const Instant soon = now + Duration{static_cast<std::int64_t>(draw(9))};
+                const Instant due = draw(4) == 0 ? never : soon;
                 if (draw(2) != 0) {
                     timers.push_back(
                         TimerQueue::set(queue, due, [&real, i] { real.push_back(i); }));
@@ -150,5 +151,61 @@ TEST_CASE("A function that sets itself for a past time starves no other",
     CHECK(other == 1);
     for (int i = 0; i < 100; ++i) queue->advance(at(10));
     CHECK(again == 100);
+    CHECK(queue->deadline() == never);
+}
+
+TEST_CASE("A function that its driver calls is over during the call",
+          "[core][timer][unit][fault]") {
+    auto queue = Ref<TimerQueue>::make();
+    auto lifetime = std::make_shared<int>(0);
+    Timer self;
+    bool fails = false;
+    const auto tick = [&, lifetime] {
+        CHECK_FALSE(self.waits());
+        CHECK_FALSE(self.cancel());
+        self = TimerQueue::set(queue, never, [lifetime] { ++*lifetime; });  // in a place of its own
+        queue->close();
+        CHECK(lifetime.use_count() >= 2);
+        if (fails) throw std::runtime_error{"timer"};
+    };
+    for (const bool throws : {false, true, false}) {
+        fails = throws;
+        self = TimerQueue::set(queue, never, tick);
+        const TimerQueue::Entry entry{self};
+        REQUIRE(entry.waits());
+        if (throws) {
+            CHECK_THROWS(queue->call(entry));
+        } else {
+            queue->call(entry);
+        }
+        CHECK_FALSE(entry.waits());
+        CHECK(lifetime.use_count() == 2);  // of `lifetime` and `tick`
+    }
+    CHECK(*lifetime == 0);
+}
+
+TEST_CASE("A function whose copy sets a timer, or throws, leaves the others alone",
+          "[core][timer][unit][fault]") {
+    struct Setting {
+        Setting(const Ref<TimerQueue>& of, int& counted) : queue{of}, calls{counted} {}
+        Setting(const Setting& other) : queue{other.queue}, calls{other.calls}, fails{other.fails} {
+            static_cast<void>(TimerQueue::set(queue, always, [&n = calls] { n += 10; }));
+            if (fails) throw std::runtime_error{"copy"};
+        }
+        void operator()() const { ++calls; }
+        const Ref<TimerQueue>& queue;
+        int& calls;
+        bool fails = false;
+    };
+    auto queue = Ref<TimerQueue>::make();
+    int calls = 0;
+    Setting setting{queue, calls};
+    const Timer timer = TimerQueue::set(queue, always, setting);
+    CHECK(timer.waits());
+    setting.fails = true;
+    CHECK_THROWS(static_cast<void>(TimerQueue::set(queue, always, setting)));
+    CHECK(timer.waits());
+    queue->advance(Instant{});
+    CHECK(calls == 21);
     CHECK(queue->deadline() == never);
 }

@@ -386,6 +386,16 @@ WORLD_MUTANTS = (
     explored("work_fleet", "drops_dead_letters", 'require "every piece is finished or a dead letter"',
              DROPS_DEAD_LETTERS),
     explored("work_fleet", "slow_dials_without_limit", 'always "the limits of a fleet"', SLOW_DIALS_WITHOUT_LIMIT),
+    # an ack of a lease that has ended returns lease_ended, and removes the item all the same
+    explored("work_fleet", "late_ack_removes_the_item", 'require "every piece is finished or a dead letter"',
+             (LEASING,
+              "ack(const Lease& lease) {\n        if (const std::error_code error = check(lease)) return error;\n",
+              "ack(const Lease& lease) {\n        if (const std::error_code error = check(lease)) {\n"
+              "            const bool is_there = error == QueueErrc::lease_ended &&\n"
+              "                lease.opening == items_.log().salt() && lease.slot < slots().end() &&\n"
+              "                slots()[lease.slot].token != 0 && table().place_of(lease.slot).id == lease.id;\n"
+              "            if (is_there) items_.finish(table().place_of(lease.slot));\n"
+              "            return error;\n        }\n")),
 
     # a copy of an item has never been leased
     explored("work_compaction", "copies_no_deliveries", 'always "the rules of the queue"',

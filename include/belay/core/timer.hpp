@@ -25,6 +25,14 @@ namespace detail {
 /// Thread safety: home thread.   Complexity: O(log n) each.
 /// Allocates:     only to grow, and for a function of more than 48 bytes.
 class TimerQueue : public Counted {
+    struct Slot {
+        Function<void()> function;
+        Instant due = never;
+        std::uint64_t ticket = 0;  ///< distinguishes its uses; also the order of setting
+        std::size_t place = 0;     ///< in the heap
+        Slot* next_free = nullptr;
+    };
+
 public:
     /// The number of functions that are called in one turn. The rest is called in the next.
     static constexpr std::size_t calls_max = 256;
@@ -66,8 +74,35 @@ public:
     /// Throws: std::bad_alloc, and what copying the function throws.
     template <class F>
     [[nodiscard]] static Timer set(const Ref<TimerQueue>& queue, Instant due, F&& f);
-    /// Calls the function if it still waits; for drivers that keep the time themselves.
-    static void call(const Timer& timer);
+    /// A reference to a function, for a driver that keeps the time itself. It does not keep the
+    /// queue.
+    class Entry {
+    public:
+        explicit Entry(const Timer& timer) noexcept;
+        /// Pre: the queue exists.
+        [[nodiscard]] bool waits() const noexcept { return TimerQueue::waits(*slot_, ticket_); }
+
+    private:
+        friend class TimerQueue;
+        Slot* slot_;
+        std::uint64_t ticket_;
+    };
+    /// Calls a function.   Pre: it waits; the queue is not destroyed before it has returned.
+    void call(const Entry& entry) {
+        // The function runs where it is. The ticket shows that it does not wait any more.
+        struct Running {
+            TimerQueue& queue;
+            Slot& slot;
+            ~Running() {
+                slot.function.reset();
+                queue.free(slot);
+            }
+        };
+        const Running running{*this, *entry.slot_};
+        unlink(running.slot);
+        running.slot.ticket = 0;
+        running.slot.function();
+    }
     /// Destroys the functions that wait, without a call.
     void close() noexcept {
         // The destructor of a function may cancel another timer.
@@ -76,19 +111,22 @@ public:
 
 private:
     friend class belay::Timer;
-    struct Slot {
-        Function<void()> function;
-        Instant due = never;
-        std::uint64_t ticket = 0;  ///< distinguishes its uses; also the order of setting
-        std::size_t place = 0;     ///< in the heap
-        Slot* next_free = nullptr;
-    };
 
     [[nodiscard]] static bool waits(const Slot& slot, std::uint64_t ticket) noexcept {
         return slot.ticket == ticket && static_cast<bool>(slot.function);
     }
     /// Ends the use of a slot, and returns its function.
     [[nodiscard]] Function<void()> take(Slot& slot) noexcept {
+        unlink(slot);
+        free(slot);
+        return std::move(slot.function);
+    }
+    void free(Slot& slot) noexcept {
+        slot.next_free = free_;
+        free_ = &slot;
+    }
+    /// Takes a slot out of the heap.
+    void unlink(Slot& slot) noexcept {
         const std::size_t hole = slot.place;
         Slot* const last = heap_.back();
         heap_.pop_back();
@@ -97,12 +135,10 @@ private:
             rise(hole);
             sink(last->place);
         }
-        slot.next_free = free_;
-        free_ = &slot;
-        return std::move(slot.function);
     }
     static bool before(const Slot& a, const Slot& b) noexcept {
-        return a.due != b.due ? a.due < b.due : a.ticket < b.ticket;
+        if (a.due != b.due) return a.due < b.due;
+        return a.ticket < b.ticket && a.due != never;  // those that are never due have no order
     }
     void put(std::size_t place, Slot* slot) noexcept {
         heap_[place] = slot;
@@ -169,25 +205,29 @@ private:
     std::uint64_t ticket_ = 0;
 };
 
-inline void detail::TimerQueue::call(const Timer& timer) {
-    if (!timer.waits()) return;
-    Function<void()> f = timer.queue_->take(*timer.slot_);
-    f();
-}
+inline detail::TimerQueue::Entry::Entry(const Timer& timer) noexcept
+    : slot_{timer.slot_}, ticket_{timer.ticket_} {}
 
 template <class F>
 Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) {
-    Function<void()> function{std::forward<F>(f)};
-    queue->heap_.reserve(1);
-    if (queue->heap_.size() == queue->heap_.capacity())
-        queue->heap_.reserve(2 * queue->heap_.size());
     if (queue->free_ == nullptr) queue->free_ = new Slot;
-    Slot& slot = *queue->free_;
+    // It is not free while the function is copied, because a copy may set another timer.
+    struct Unused {
+        TimerQueue& queue;
+        Slot* slot;
+        ~Unused() {
+            if (slot == nullptr) return;
+            slot->function.reset();
+            queue.free(*slot);
+        }
+    } unused{*queue, queue->free_};
+    Slot& slot = *unused.slot;
     queue->free_ = slot.next_free;
-    slot.function = std::move(function);
+    slot.function.emplace(std::forward<F>(f));
+    queue->heap_.push_back(&slot);
+    unused.slot = nullptr;
     slot.due = due;
     slot.ticket = ++queue->tickets_;
-    queue->heap_.push_back(&slot);
     queue->rise(queue->heap_.size() - 1);
     // Only a new first timer changes when the machine is due.
     if (queue->heap_.front() == &slot) queue->waker_.touch();

@@ -62,7 +62,7 @@ public:
     Timer at(Instant time, F&& f) {
         if (!station_.alive) return {};
         Timer timer = belay::detail::TimerQueue::set(timers_, never, std::forward<F>(f));
-        engine().call_at(time, this, [this, timer] { call(timer); });
+        engine().call_at(time, this, [this, entry = Entry{timer}] { call(entry); });
         return timer;
     }
     /// Calls `f` after `d`, in the same way.   Pre: d >= 0ns.
@@ -143,6 +143,8 @@ private:
     friend class Network;
     friend struct detail::Kernel;
     friend class World;
+
+    using Entry = belay::detail::TimerQueue::Entry;
 
     /// The result of the factory.
     struct Process {
@@ -237,8 +239,8 @@ private:
                 }
             }
         }
-        for (const Timer& t : std::exchange(stalled_, {})) {
-            engine().call_at(engine().now(), this, [this, t] { call(t); });
+        for (const Entry& entry : std::exchange(stalled_, {})) {
+            engine().call_at(engine().now(), this, [this, entry] { call(entry); });
         }
         engine().freeze(this, false);
         post([this] { detail::Channel::accept_all(engine(), station_); });
@@ -250,7 +252,8 @@ private:
     Timer kernel_after(Duration d, F&& f) {
         if (!station_.alive) return {};
         Timer timer = belay::detail::TimerQueue::set(timers_, never, std::forward<F>(f));
-        engine().call_at(belay::after(engine().now(), d), this, [this, timer] { run(timer); });
+        engine().call_at(belay::after(engine().now(), d), this,
+                         [this, entry = Entry{timer}] { run(entry); });
         return timer;
     }
 
@@ -268,15 +271,15 @@ private:
         return fabric_.channels.back();
     }
 
-    void call(const Timer& timer) {
-        if (station_.frozen && timer.waits()) return stalled_.push_back(timer);
-        run(timer);
+    void call(const Entry& entry) {
+        if (station_.frozen && entry.waits()) return stalled_.push_back(entry);
+        run(entry);
     }
-    void run(const Timer& timer) {
-        if (!timer.waits()) return;
+    void run(const Entry& entry) {
+        if (!entry.waits()) return;
         engine().note(detail::Mark::function, station_.index);
         const detail::Engine::Inside inside{engine()};
-        belay::detail::TimerQueue::call(timer);
+        timers_->call(entry);
     }
 
     [[nodiscard]] detail::Engine& engine() noexcept { return fabric_.engine; }
@@ -290,7 +293,7 @@ private:
     Disk disk_;
     detail::Function<void(Host&)> factory_;
     Process process_;
-    std::vector<Timer> stalled_;
+    std::vector<Entry> stalled_;
     belay::detail::Ref<belay::detail::TimerQueue> timers_ =
         belay::detail::Ref<belay::detail::TimerQueue>::make();
     std::uint64_t starts_ = 0;

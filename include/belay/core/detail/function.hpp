@@ -26,7 +26,7 @@ class Function<R(A...)> {
     struct Ops {
         R (*call)(void*, A&&...);
         void (*move)(void* from, void* to) noexcept;
-        void (*destroy)(void*) noexcept;
+        void (*destroy)(void*) noexcept;  // null: there is nothing to do
     };
     template <class F>
     static constexpr bool fits =
@@ -42,7 +42,8 @@ class Function<R(A...)> {
             get(from).~F();
         }
         static void destroy(void* at) noexcept { get(at).~F(); }
-        static constexpr Ops ops{&call, &move, &destroy};
+        static constexpr Ops ops{&call, &move,
+                                 std::is_trivially_destructible_v<F> ? nullptr : &destroy};
     };
     template <class F>
     struct Outside {
@@ -60,6 +61,23 @@ public:
         requires(!std::is_same_v<std::decay_t<F>, Function> &&
                  std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
     Function(F&& f) {
+        emplace(std::forward<F>(f));
+    }
+    Function(Function&& other) noexcept { take(other); }
+    Function& operator=(Function&& other) noexcept {
+        if (this != &other) {
+            reset();
+            take(other);
+        }
+        return *this;
+    }
+    ~Function() { reset(); }
+
+    /// Stores a callable without a move.   Pre: empty.
+    template <class F>
+        requires(!std::is_same_v<std::decay_t<F>, Function> &&
+                 std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
+    void emplace(F&& f) {
         using Kept = std::decay_t<F>;
         static_assert(!std::is_void_v<R> || std::is_void_v<std::invoke_result_t<Kept&, A...>>,
                       "Function: a function that is called later must return void, because a "
@@ -72,15 +90,6 @@ public:
             ops_ = &Outside<Kept>::ops;
         }
     }
-    Function(Function&& other) noexcept { take(other); }
-    Function& operator=(Function&& other) noexcept {
-        if (this != &other) {
-            reset();
-            take(other);
-        }
-        return *this;
-    }
-    ~Function() { reset(); }
 
     /// Pre: not empty.
     R operator()(A... a) {
@@ -92,7 +101,8 @@ public:
     void reset() noexcept {
         // Becomes empty before it destroys the callable, because that destructor may call reset()
         // again.
-        if (const Ops* const ops = std::exchange(ops_, nullptr)) ops->destroy(storage_);
+        const Ops* const ops = std::exchange(ops_, nullptr);
+        if (ops != nullptr && ops->destroy != nullptr) ops->destroy(storage_);
     }
 
 private:

@@ -56,7 +56,7 @@ public:
             free_.push_back(&slots_.back());
         }
         Slot& slot = *free_.back();
-        slot.function = Function<void()>{std::forward<F>(f)};
+        slot.function.emplace(std::forward<F>(f));
         slot.owner = owner;
         slot.engine = this;
         free_.pop_back();
@@ -244,7 +244,9 @@ private:
         a.stale = false;
     }
     void read_deadlines() {
-        if (stale_.empty()) return;
+        if (!stale_.empty()) read_stale_deadlines();
+    }
+    void read_stale_deadlines() {
         if (shuffled_) [[unlikely]]
             return read_shuffled_deadlines();
         for (Attached* const a : stale_) {
