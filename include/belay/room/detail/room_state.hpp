@@ -129,20 +129,21 @@ struct QueuedLoad {
     bool rejected = false;     ///< it has waited for too long; the room was not notified yet
     Instant ends = never;      ///< when it has waited for too long
 };
+using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
 /// The calls of the storage for one room.
 struct RoomCalls {
     void attach(const Waker& waker) noexcept {
-        load.attach(waker);
+        if (load) load->attach(waker);
         if (save) save->attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (load_queue.rejected) return always;
-        return smaller(load.deadline(), save ? save->deadline() : never);
+        return smaller(load ? load->deadline() : never, save ? save->deadline() : never);
     }
     /// Whether a load is queued or under way.
-    [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load.waits(); }
+    [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load; }
 
-    StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
+    std::unique_ptr<LoadCall> load{};                       ///< null: no load is under way
     std::unique_ptr<StorageCall<PersistenceError>> save{};  ///< null: no save is under way
     std::error_code save_error{};                           ///< of the last save
     QueuedLoad load_queue{};
