@@ -296,6 +296,7 @@ private:
         step(room, Event::loaded);
         if (room.evicted) return;
         if (uncovered) step(room, *uncovered);
+        if (uncovered == Event::loaded_uncovered) replication_.on_loaded_uncovered(room);
         if (std::exchange(room.after_load.save, false)) step(room, Event::hurried);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);

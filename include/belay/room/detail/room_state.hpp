@@ -154,10 +154,11 @@ struct RoomHistory {
     Id epoch{};                  ///< its id; no_id: the room has none
     std::uint64_t position = 0;  ///< all changes up to it are in the document
 };
-/// The notifications of the observer about one room.
+/// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load
     bool change_waits = false;  ///< the observer was not notified of the last changes
+    bool save_waits = false;    ///< other servers, which need not save then, await the next save
 };
 
 /// A room without its document.
