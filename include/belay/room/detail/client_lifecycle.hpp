@@ -97,14 +97,14 @@ public:
     /// Closes a client, counts the rejection, and reports it to the observer.
     void fail(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
-        context_.report_refusal(client.request, client.rights.grant.user, why);
+        context_.report_rejection(client.request, client.rights.grant.user, why);
         note_oversize(client, why);
         close(client, why);
     }
     void fail_connection(ClientConnection& connection, const std::error_code& why) {
         if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
         if (connection.multiplexed->core.closing()) return;
-        context_.report_refusal(connection.multiplexed->request, {}, why);
+        context_.report_rejection(connection.multiplexed->request, {}, why);
         if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
         close(*connection.multiplexed, why);
     }

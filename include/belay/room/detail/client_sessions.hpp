@@ -103,7 +103,7 @@ public:
         for (RoomClient* const client : std::exchange(room.after_load.clients, {}))
             admission_.open(*client);
     }
-    void refuse_all(RoomBase& room, const std::error_code& why) {
+    void close_all_of_room(RoomBase& room, const std::error_code& why) {
         std::vector<RoomClient*> all = room.after_load.clients;
         all.insert(all.end(), room.clients.begin(), room.clients.end());
         for (RoomClient* const client : all) lifecycle_.fail(*client, why);
@@ -369,7 +369,7 @@ private:
         client.outbox.owe_statuses(due);
         // A closed client would dial again at once with the same update.
         if (!client.core.take_denial()) return {};
-        context_.report_refusal(client.request, client.rights.grant.user, error);
+        context_.report_rejection(client.request, client.rights.grant.user, error);
         send_denied(client, "the document is full");
         return {};
     }
@@ -414,8 +414,8 @@ private:
         const bool upgrades = client.core.state() == ClientCore::State::opening;
         const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::tick);
         if (todo.abort && upgrades)
-            context_.report_refusal(client.request, client.rights.grant.user,
-                                    RoomErrc::client_silent);
+            context_.report_rejection(client.request, client.rights.grant.user,
+                                      RoomErrc::client_silent);
         if (todo.abort) return abort_client(client, todo);
         if (todo.drop_check) client.rights.check.drop();
         if (todo.fail) return lifecycle_.fail(client, make_error_code(*todo.fail));
@@ -426,8 +426,8 @@ private:
     /// Processes the timers of a connection with one client.
     void watch_alone(RoomClient& client) {
         ClientConnection& connection = *client.connection;
-        if (connection.pace.take_slow(context_.now, context_.options.client_rate_min,
-                                      context_.options.heartbeat.dead_after))
+        if (connection.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+                                           context_.options.heartbeat.dead_after))
             return lifecycle_.fail(client, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.

@@ -179,13 +179,13 @@ private:
         const ConnectionCore::Actions todo =
             connection.core.tick(context_.now, !connection.io.clients.empty());
         if (todo.abort && upgrades)
-            context_.report_refusal(connection.request, {}, RoomErrc::client_silent);
+            context_.report_rejection(connection.request, {}, RoomErrc::client_silent);
         if (todo.abort) return abort(connection, todo);
         if (todo.fail)
             return lifecycle_.fail_connection(connection.io, make_error_code(*todo.fail));
         if (connection.core.closing()) return;
-        if (connection.io.pace.take_slow(context_.now, context_.options.client_rate_min,
-                                         context_.options.heartbeat.dead_after))
+        if (connection.io.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+                                              context_.options.heartbeat.dead_after))
             return lifecycle_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
         if (due == Pulse::Due::lost) {
@@ -308,7 +308,7 @@ private:
         if (late || !connection.channels.takes_another(context_.options.documents_per_client_max)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_refusal(request, {}, why);
+            context_.report_rejection(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This

@@ -52,9 +52,9 @@ public:
     [[nodiscard]] bool takes_over(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        if (!lifecycle_.limits.is_full(lifecycle_.clients.clients()) || abort_closing())
+        if (!lifecycle_.limits.must_drop_new(lifecycle_.clients.clients()) || abort_closing())
             return true;
-        context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many_clients));
+        context_.report_rejection(request, {}, make_error_code(RoomErrc::too_many_clients));
         return false;
     }
     /// Checks the access of a new client that has a connection of its own.
@@ -84,7 +84,7 @@ public:
     [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         const std::size_t clients = lifecycle_.clients.clients();
-        if (!connection.io.clients.empty() && lifecycle_.limits.is_full(clients))
+        if (!connection.io.clients.empty() && lifecycle_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
         const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
@@ -183,7 +183,7 @@ private:
     }
     /// Closes a client. The rejected user may be another one than the user who joined.
     void reject(RoomClient& client, const std::string& user, RoomErrc why) {
-        context_.report_refusal(client.request, user, make_error_code(why));
+        context_.report_rejection(client.request, user, make_error_code(why));
         lifecycle_.close(client, make_error_code(why));
     }
     void queue_recheck(RoomClient& client) {
