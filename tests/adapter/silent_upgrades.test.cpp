@@ -76,3 +76,48 @@ TEST_CASE("SilentUpgrades agrees with a count of all upgrades",
         }
     }));
 }
+
+TEST_CASE("SilentUpgrades: 36 addresses with 30 silent upgrades each keep out none of 30 newcomers",
+          "[adapter][silent_upgrades][sim]") {
+    // Peers dial again 10 ms after they are closed. The request of a newcomer takes 200 ms.
+    constexpr std::size_t waiting_max = 1000;
+    detail::SilentUpgrades<WaitingUpgrade> silent;
+    std::map<const WaitingUpgrade*, std::unique_ptr<WaitingUpgrade>> waiting;
+    std::multimap<int, IpAddress> dials;                   // by the millisecond
+    std::multimap<int, const WaitingUpgrade*> requests{};  // likewise
+    const auto ip_of = [](const std::string& network, int host) {
+        return *IpAddress::parse(network + std::to_string(host));
+    };
+    for (int i = 0; i < 36 * 30; ++i) dials.emplace(0, ip_of("192.0.2.", i / 30));
+    for (int i = 0; i < 30; ++i) dials.emplace(1000 + 50 * i, ip_of("198.51.100.", i));
+    const auto is_newcomer = [](const IpAddress& ip) { return ip.bytes[12] == 198; };
+    const auto remove = [&](const WaitingUpgrade& one) {
+        std::erase_if(requests, [&](const auto& request) { return request.second == &one; });
+        silent.remove(one.place);
+        waiting.erase(&one);
+    };
+    int admitted = 0;
+    int given_up = 0;
+    for (int ms = 0; ms < 3000; ++ms) {
+        for (auto at = requests.find(ms); at != requests.end(); at = requests.find(ms)) {
+            ++admitted;
+            remove(*at->second);
+        }
+        for (auto dial = dials.extract(ms); !dial.empty(); dial = dials.extract(ms)) {
+            if (waiting.size() == waiting_max) {
+                const WaitingUpgrade* const least = silent.least_important();
+                REQUIRE(least != nullptr);
+                dials.emplace(ms + 10, least->ip);
+                remove(*least);
+                ++given_up;
+            }
+            auto one = std::make_unique<WaitingUpgrade>(WaitingUpgrade{dial.mapped()});
+            one->place = silent.add(one->ip, *one);
+            if (is_newcomer(one->ip)) requests.emplace(ms + 200, one.get());
+            const WaitingUpgrade* const key = one.get();
+            waiting.emplace(key, std::move(one));
+        }
+    }
+    CHECK(admitted == 30);
+    CHECK(given_up > 20'000);
+}

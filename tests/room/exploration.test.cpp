@@ -59,11 +59,11 @@ struct RoomModel {
 
     void step(sim::Choice& c) {
         if (over) return c.impossible();
-        const std::size_t chosen =
-            c.choose({"loaded",   "saved",       "entered",     "deadline",     "restored",
-                      "a second", "load failed", "save failed", "joined",       "left",
-                      "touched",  "appended",    "lost",        "dropped",      "hurried",
-                      "stop",     "held",        "uncovered",   "save refused", "long log"});
+        const std::size_t chosen = c.choose(
+            {"loaded",       "saved",       "entered",        "deadline", "restored", "a second",
+             "load failed",  "save failed", "joined",         "left",     "touched",  "appended",
+             "lost",         "dropped",     "hurried",        "stop",     "held",     "uncovered",
+             "save refused", "long log",    "saved elsewhere"});
         switch (chosen) {
             case 0:
                 return act(c, Event::loaded, loading);
@@ -114,8 +114,10 @@ struct RoomModel {
                 return act(c, Event::uncovered, true);
             case 18:
                 return act(c, Event::save_refused, saving);
-            default:
+            case 19:
                 return act(c, Event::loaded_uncovered, true);
+            default:
+                return act(c, Event::saved_elsewhere, true);
         }
     }
     /// The storage has lost changes of the room, or has them again.

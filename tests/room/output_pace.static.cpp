@@ -16,8 +16,8 @@ constexpr bool is_closed(std::size_t bytes, Duration every, Duration waits) {
     detail::OutputPace pace;
     for (Duration t{}; t < 10min; t += every) {
         pace.begin(at(t), 45s);
-        if (pace.take_slow(at(t), 512, 45s)) return true;
-        if (pace.deadline() <= at(t + waits) && pace.take_slow(pace.deadline(), 512, 45s))
+        if (pace.check_too_slow(at(t), 512, 45s)) return true;
+        if (pace.deadline() <= at(t + waits) && pace.check_too_slow(pace.deadline(), 512, 45s))
             return true;
         pace.accept(bytes);
         if (waits < every) pace.pause(at(t + waits));
@@ -58,7 +58,8 @@ constexpr bool has_no_overflow() {
     detail::OutputPace pace;
     pace.begin(at(0s), 45s);
     pace.accept(1'000'000);
-    return pace.take_slow(at(45s), ~std::size_t{0}, 45s) && !pace.take_slow(at(89s), 1, 45s);
+    return pace.check_too_slow(at(45s), ~std::size_t{0}, 45s) &&
+           !pace.check_too_slow(at(89s), 1, 45s);
 }
 static_assert(has_no_overflow());
 

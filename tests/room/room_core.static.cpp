@@ -389,6 +389,42 @@ constexpr bool a_load_during_a_save_does_not_hide_what_it_covers() {
 }
 static_assert(a_load_during_a_save_does_not_hide_what_it_covers());
 
+constexpr bool a_long_log_that_another_server_has_saved_is_not_saved_again() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    scenario.run(4s);
+    scenario.step(Event::saved_elsewhere);
+    if (scenario.core.dirty()) return false;
+    scenario.run(1h);
+    return scenario.saves == 0 && scenario.unloaded;
+}
+static_assert(a_long_log_that_another_server_has_saved_is_not_saved_again());
+
+constexpr bool a_change_is_saved_although_another_server_has_saved_the_long_log(bool before) {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    if (before) scenario.change();
+    scenario.step(Event::loaded_uncovered);
+    if (!before) scenario.change();
+    scenario.step(Event::saved_elsewhere);
+    scenario.run(30s);
+    return scenario.saves == 1;
+}
+static_assert(a_change_is_saved_although_another_server_has_saved_the_long_log(false));
+static_assert(a_change_is_saved_although_another_server_has_saved_the_long_log(true));
+
+constexpr bool a_save_under_way_ends_as_usual_if_another_server_has_saved_the_room() {
+    Scenario scenario;
+    scenario.step(Event::loaded);
+    scenario.step(Event::loaded_uncovered);
+    scenario.run(30s);
+    if (scenario.step(Event::saved_elsewhere) != Todo{} || !scenario.core.saving()) return false;
+    scenario.step(Event::saved);
+    return scenario.saves == 1 && !scenario.core.dirty();
+}
+static_assert(a_save_under_way_ends_as_usual_if_another_server_has_saved_the_room());
+
 constexpr bool a_stop_does_not_save_a_long_log() {
     Scenario scenario;
     scenario.step(Event::loaded);

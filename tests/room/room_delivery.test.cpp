@@ -16,10 +16,11 @@ namespace {
 
 /// Stands for the ClientLifecycle.
 struct RecordedCloses {
-    void fail(detail::RoomClient& client, const std::error_code& why) {
+    void close_and_report(detail::RoomClient& client, const std::error_code& why) {
         clients.emplace_back(client.id, why);
     }
-    void fail_connection(detail::ClientConnection& connection, const std::error_code& why) {
+    void close_connection_and_report(detail::ClientConnection& connection,
+                                     const std::error_code& why) {
         connections.emplace_back(connection.clients.front()->id, why);
         connection.output.clear();
         connection.answer.since = never;
@@ -30,7 +31,7 @@ struct RecordedCloses {
 };
 static_assert(detail::ClosesClients<RecordedCloses>);
 struct OnlyFails {
-    void fail(detail::RoomClient&, const std::error_code&) {}
+    void close_and_report(detail::RoomClient&, const std::error_code&) {}
 };
 static_assert(!detail::ClosesClients<OnlyFails>);
 

@@ -107,6 +107,7 @@ public:
             if (i % 10 == 9) check_claims();
         }
         end_faults();
+        read_too_slowly();
         for (int round = 0; round < 60 && !in_step().empty(); ++round) {
             dial_again(100);
             w_.run(2s);
@@ -194,6 +195,25 @@ private:
         dial_again(25);
     }
     std::uint64_t length_max() { return w_.world.chance("long", 50) ? 400 : 41; }
+    /// A client reads nothing, and sends, so that it is not silent. The faults end most clients
+    /// before one is too slow.
+    void read_too_slowly() {
+        const std::size_t at = below("slow reader", editors_.size());
+        RoomEditor& slow = *editors_[at];
+        RoomEditor& other = *editors_[(at + 1) % editors_.size()];
+        for (int i = 0; i < 8 && !(slow.synced && other.synced); ++i) {
+            dial_again(100);
+            w_.run(1s);
+        }
+        slow.stall(true);
+        for (int i = 0; i < 12; ++i) {
+            slow.show("{}");
+            other.show('"' + std::string(150, 'x') + '"');
+            w_.run(400ms);
+        }
+        mark_reached();
+        slow.stall(false);
+    }
     /// Marks what the worlds must have reached to be worth passing.
     void mark_reached() {
         if (!w_.server.alive()) return;
@@ -203,6 +223,7 @@ private:
         w_.world.sometimes("reloaded", counts.lost_updates != 0 && counts.loads > 1);
         w_.world.sometimes("resynchronized", counts.resyncs != 0);
         w_.world.sometimes("silent", why.of(make_error_code(RoomErrc::client_silent)) != 0);
+        w_.world.sometimes("too slow", why.of(make_error_code(RoomErrc::too_slow)) != 0);
     }
     static void dial(RoomEditor& editor) {
         if (editor.host().alive()) editor.dial();
@@ -412,6 +433,7 @@ TEST_CASE("RoomManager: under all faults no visible change is lost, and all clie
     const sim::Report report = explored_under_faults();
     CHECK(report);
     CHECK(report.marks.at("saved") + report.seeds_run / 100 + 1 >= report.seeds_run);
+    CHECK(2 * report.marks.at("too slow") > report.seeds_run);
 }
 
 TEST_CASE("RoomManager: if its callables throw at any time, no change is lost, and all converge",

@@ -390,3 +390,76 @@ TEST_CASE("RoomManager ends no joined document of a user with few waiting ones f
     w.run(2s);
     CHECK(eve.received().size() == 3);
 }
+
+namespace {
+
+/// Requests rooms, each of which is erased while its load is under way.
+void erase_during_loads(RoomWorld& w, int rooms) {
+    for (int i = 0; i < rooms; ++i) {
+        const std::string board = "erased" + std::to_string(i);
+        REQUIRE(w.rooms().get_or_create_room(board));
+        w.run(10ms);
+        w.rooms().erase(board, [](std::optional<PersistenceError>) noexcept {});
+        w.run(10ms);
+    }
+    REQUIRE(w.rooms().rooms() == 0);
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager: the loads of evicted rooms count for loads_max until the storage answers",
+          "[room][room_loads][sim][regression]") {
+    RoomWorld w{Seed{1}, two_loads()};
+    w.disk.load_takes = 3s;
+    erase_during_loads(w, 8);
+    const ManyRoomsOfOne ada{w, {.token = "ada"}, 1};
+    w.run(2s);
+    CHECK(w.disk.loads == 2);
+    CHECK(ada.synced() == 0);
+    // The two loads have ended, and a third one begins and ends.
+    w.run(4s);
+    CHECK(w.disk.loads == 3);
+    CHECK(w.disk.loading_max == 2);
+    CHECK(ada.synced() == 1);
+    CHECK(w.rooms().counters().storage_failures == 0);
+}
+
+TEST_CASE("RoomManager: the load of an evicted room that hangs ends after answer_within",
+          "[room][room_loads][sim][regression]") {
+    RoomWorld w{Seed{1}, two_loads()};
+    w.disk.hang_loads = 2;
+    erase_during_loads(w, 2);
+    const ManyRoomsOfOne ada{w, {.token = "ada"}, 1};
+    w.run(4900ms);
+    CHECK(ada.synced() == 0);
+    w.run(1s);
+    CHECK(ada.synced() == 1);
+    // The late answers are ignored.
+    w.disk.hung.clear();
+    w.run(1s);
+    CHECK(w.rooms().rooms() == 1);
+}
+
+TEST_CASE("RoomManager: the load of an evicted room counts for its user until the storage answers",
+          "[room][room_loads][sim][regression]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    RoomWorld w{Seed{1}, options};
+    w.disk.hang_loads = 3;
+    const ManyRoomsOfOne eve{w, {.token = "eve"}, 3};
+    w.run(50ms);
+    for (const auto& one : eve.all) {
+        w.rooms().erase(one->host().name(), [](std::optional<PersistenceError>) noexcept {});
+        one->hang_up();
+    }
+    w.run(50ms);
+    REQUIRE(w.rooms().rooms() == 0);
+    const ManyRoomsOfOne again{w, {.token = "eve", .ip = "again"}, 2};
+    const ManyRoomsOfOne ada{w, {.token = "ada"}, 1};
+    w.run(50ms);
+    CHECK(again.synced() == 0);
+    CHECK(ada.synced() == 1);
+    w.disk.hung.clear();
+    w.run(50ms);
+    CHECK(again.synced() == 2);
+}

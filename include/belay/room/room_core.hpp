@@ -32,8 +32,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///   for another one, because the storage has its changes.
 /// - A save that no change of this server needs is optional: the room was `loaded_uncovered`, or is
 ///   `hurried` without a change. The room is not kept for it. If it fails, it is not tried again
-///   before the next load, or before the storage requests it again. A stop evicts the room also
-///   during that save.
+///   before the next load, or before the storage requests it again. If it is `saved_elsewhere`
+///   before it begins, it is not needed any more. A stop evicts the room also during that save.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
@@ -63,7 +63,8 @@ public:
         uncovered,     ///< the last save may not have covered a change that is durable
         save_refused,  ///< the requested save has failed, and would fail again if it was repeated
         /// The load brought many changes that no snapshot covers. Other servers may save them, too.
-        loaded_uncovered
+        loaded_uncovered,
+        saved_elsewhere  ///< another server has saved such changes
     };
     /// Whether a room can be evicted for another one. Lower ones are better to evict.
     enum class Evictable : std::uint8_t {
@@ -148,6 +149,10 @@ public:
                 break;
             case Event::loaded_uncovered:
                 if (phase_ == Phase::live && !save_.dirty) on_loaded_uncovered(turn);
+                break;
+            case Event::saved_elsewhere:
+                if (save_.under_way) break;
+                if (std::exchange(save_.optional, false)) save_.dirty = false;
                 break;
         }
         return decide(turn.now);

@@ -39,7 +39,7 @@ public:
     // ---- decisions ------------------------------------------------------------------------------
 
     /// Whether a new client is dropped without an answer.
-    [[nodiscard]] bool is_full(std::size_t clients) const noexcept {
+    [[nodiscard]] bool must_drop_new(std::size_t clients) const noexcept {
         const std::size_t all = clients + empty_connections_;
         return all >= options_.clients_max && all - options_.clients_max >= options_.waiting_max;
     }
@@ -54,7 +54,7 @@ public:
                                                   std::size_t clients) const noexcept {
         const bool first = connection.io.clients.empty();
         if (clients - closing_clients_ >= options_.clients_max ||
-            (!first && is_full(clients - closing_clients_ - closing_connections_)))
+            (!first && must_drop_new(clients - closing_clients_ - closing_connections_)))
             return RoomErrc::too_many_clients;
         if (!connection.counted.waits && waiting.size() >= options_.waiting_max)
             return RoomErrc::too_many_waiting;

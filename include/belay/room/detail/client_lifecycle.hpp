@@ -95,16 +95,17 @@ public:
         }
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
-    void fail(RoomClient& client, const std::error_code& why) {
+    void close_and_report(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
-        context_.report_refusal(client.request, client.rights.grant.user, why);
+        context_.report_rejection(client.request, client.rights.grant.user, why);
         note_oversize(client, why);
         close(client, why);
     }
-    void fail_connection(ClientConnection& connection, const std::error_code& why) {
-        if (connection.multiplexed == nullptr) return fail(*connection.clients.front(), why);
+    void close_connection_and_report(ClientConnection& connection, const std::error_code& why) {
+        if (connection.multiplexed == nullptr)
+            return close_and_report(*connection.clients.front(), why);
         if (connection.multiplexed->core.closing()) return;
-        context_.report_refusal(connection.multiplexed->request, {}, why);
+        context_.report_rejection(connection.multiplexed->request, {}, why);
         if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
         close(*connection.multiplexed, why);
     }
@@ -114,11 +115,12 @@ public:
         client.end.reason = RoomErrc::client_silent;
         context_.tally.count_close(client.request.board, client.end.reason);
     }
-    /// Fails the client, or the connection, with this id.
-    void fail_author(std::uint64_t author, const std::error_code& why) {
-        if (RoomClient* const found = clients.find_client(author)) return fail(*found, why);
+    /// Likewise, for the client, or the connection, with this id.
+    void close_author_and_report(std::uint64_t author, const std::error_code& why) {
+        if (RoomClient* const found = clients.find_client(author))
+            return close_and_report(*found, why);
         MultiplexedBase* const found = clients.find_connection(author);
-        if (found != nullptr) fail_connection(found->io, why);
+        if (found != nullptr) close_connection_and_report(found->io, why);
     }
     /// Closes the client, or the connection, with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {

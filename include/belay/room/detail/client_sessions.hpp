@@ -78,7 +78,7 @@ public:
     template <class T, class P>
     void serve(Client<T, P>& client) {
         context_.errors.contain([&] { serve_client(client); },
-                                [&] { lifecycle_.fail(client, RoomErrc::not_loaded); });
+                                [&] { lifecycle_.close_and_report(client, RoomErrc::not_loaded); });
     }
 
     // ---- for the rooms --------------------------------------------------------------------------
@@ -95,7 +95,7 @@ public:
             if (client->connection->multiplexed == nullptr)
                 client->connection->rate.read_at = always;
             client->waker.touch();
-            if (error) lifecycle_.fail(*client, error);
+            if (error) lifecycle_.close_and_report(*client, error);
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
             if (client->core.joined()) delivery_.catch_up(*client->connection);
@@ -103,13 +103,13 @@ public:
         for (RoomClient* const client : std::exchange(room.after_load.clients, {}))
             admission_.open(*client);
     }
-    void refuse_all(RoomBase& room, const std::error_code& why) {
+    void close_all_of_room(RoomBase& room, const std::error_code& why) {
         std::vector<RoomClient*> all = room.after_load.clients;
         all.insert(all.end(), room.clients.begin(), room.clients.end());
-        for (RoomClient* const client : all) lifecycle_.fail(*client, why);
+        for (RoomClient* const client : all) lifecycle_.close_and_report(*client, why);
         // Those whose transport is being opened.
         for (RoomClient* const client : lifecycle_.clients.all()) {
-            if (client->room == &room) lifecycle_.fail(*client, why);
+            if (client->room == &room) lifecycle_.close_and_report(*client, why);
         }
     }
     /// Reads nothing from the clients of a room until it is loaded.
@@ -211,7 +211,7 @@ public:
             default:
                 break;
         }
-        if (error) lifecycle_.fail(client, error);
+        if (error) lifecycle_.close_and_report(client, error);
     }
     /// Charges bytes to the connection's rate. A connection without credit is read later.
     void pay(ClientConnection& connection, std::size_t bytes) {
@@ -281,7 +281,7 @@ private:
     void on_gone(Client<T, P>& client) {
         if (client.core.joined()) {
             const std::error_code why = refused_by_transport(client.link->failure());
-            if (why) lifecycle_.fail(client, why);
+            if (why) lifecycle_.close_and_report(client, why);
         }
         if (std::exchange(client.end.reaped, true)) return;
         // Not an error: the page was closed, or the network failed.
@@ -324,9 +324,9 @@ private:
     template <class R>
     void on_frame(RoomClient& client, BytesView frame, const R& read) {
         if (frame.size() > context_.options.frame_bytes_max)
-            return lifecycle_.fail(client, make_error_code(RoomErrc::frame_too_large));
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
         if (!read.has_value())
-            return lifecycle_.fail(client, static_cast<std::error_code>(read.error()));
+            return lifecycle_.close_and_report(client, static_cast<std::error_code>(read.error()));
         on_message(client, *read);
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
@@ -369,7 +369,7 @@ private:
         client.outbox.owe_statuses(due);
         // A closed client would dial again at once with the same update.
         if (!client.core.take_denial()) return {};
-        context_.report_refusal(client.request, client.rights.grant.user, error);
+        context_.report_rejection(client.request, client.rights.grant.user, error);
         send_denied(client, "the document is full");
         return {};
     }
@@ -414,11 +414,11 @@ private:
         const bool upgrades = client.core.state() == ClientCore::State::opening;
         const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::tick);
         if (todo.abort && upgrades)
-            context_.report_refusal(client.request, client.rights.grant.user,
-                                    RoomErrc::client_silent);
+            context_.report_rejection(client.request, client.rights.grant.user,
+                                      RoomErrc::client_silent);
         if (todo.abort) return abort_client(client, todo);
         if (todo.drop_check) client.rights.check.drop();
-        if (todo.fail) return lifecycle_.fail(client, make_error_code(*todo.fail));
+        if (todo.fail) return lifecycle_.close_and_report(client, make_error_code(*todo.fail));
         if (!todo.request_token) return;
         delivery_.send_control(*client.connection, client.address,
                                client.ops->write(client, {Kind::token, {}, {}}));
@@ -426,9 +426,9 @@ private:
     /// Processes the timers of a connection with one client.
     void watch_alone(RoomClient& client) {
         ClientConnection& connection = *client.connection;
-        if (connection.pace.take_slow(context_.now, context_.options.client_rate_min,
-                                      context_.options.heartbeat.dead_after))
-            return lifecycle_.fail(client, make_error_code(RoomErrc::too_slow));
+        if (connection.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+                                           context_.options.heartbeat.dead_after))
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {

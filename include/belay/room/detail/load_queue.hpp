@@ -9,10 +9,11 @@
 #include <functional>   // std::less
 #include <iterator>     // std::next
 #include <map>          // std::map
+#include <memory>       // std::unique_ptr
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange
+#include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
 #include <belay/core/order.hpp>
@@ -20,7 +21,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The loads that are under way, each with the user in whose turn it began.
+/// The loads that are under way, each with the user in whose turn it began. The load of a room that
+/// is evicted meanwhile counts until the storage answers, or its time is over: the storage still
+/// works on it.
 ///
 /// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
 /// to users who have none. So a user whose loads hang does not delay another one. Loads of the
@@ -44,16 +47,46 @@ public:
     }
     /// Throws: std::bad_alloc, and changes nothing then.
     void add(const RoomBase& room, std::string_view user) {
-        loads_.push_back({&room, std::string{user}});
+        loads_.push_back({&room, std::string{user}, nullptr});
     }
     void remove(const RoomBase& room) noexcept {
         std::erase_if(loads_, [&](const Load& one) { return one.room == &room; });
     }
+    /// The room is evicted. Its load, if there is one, wakes `waker` when it has ended.
+    void evict(RoomBase& room, const Waker& waker) noexcept {
+        if (!room.calls.load) return remove(room);
+        room.calls.load->attach(waker);
+        for (Load& one : loads_) {
+            if (one.room != &room) continue;
+            one.room = nullptr;
+            one.of_evicted = std::move(room.calls.load);
+        }
+    }
+    /// Removes the loads of evicted rooms that have ended.
+    void remove_ended(Instant now) {
+        std::erase_if(loads_, [&](const Load& one) {
+            return one.of_evicted && one.of_evicted->take(now, "load").has_value();
+        });
+    }
+    void attach(const Waker& waker) noexcept {
+        for (const Load& one : loads_) {
+            if (one.of_evicted) one.of_evicted->attach(waker);
+        }
+    }
+    /// Returns when the load of an evicted room ends.
+    [[nodiscard]] Instant deadline() const noexcept {
+        Instant next = never;
+        for (const Load& one : loads_) {
+            if (one.of_evicted) next = smaller(next, one.of_evicted->deadline());
+        }
+        return next;
+    }
 
 private:
     struct Load {
-        const RoomBase* room;
+        const RoomBase* room;  ///< null: it was evicted
         std::string user;
+        std::unique_ptr<LoadCall> of_evicted{};
     };
     std::vector<Load> loads_{};
 };

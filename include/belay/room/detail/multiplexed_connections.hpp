@@ -64,12 +64,13 @@ public:
     void serve(Connection<T, P>& connection) {
         context_.errors.contain(
             [&] { serve_connection(connection); },
-            [&] { lifecycle_.fail_connection(connection.io, RoomErrc::not_loaded); });
+            [&] { lifecycle_.close_connection_and_report(connection.io, RoomErrc::not_loaded); });
     }
     template <class C>
     void serve(RoomChannel<C>& channel) {
-        context_.errors.contain([&] { serve_channel(channel); },
-                                [&] { lifecycle_.fail(channel, RoomErrc::not_loaded); });
+        context_.errors.contain(
+            [&] { serve_channel(channel); },
+            [&] { lifecycle_.close_and_report(channel, RoomErrc::not_loaded); });
     }
 
 private:
@@ -123,7 +124,7 @@ private:
         if (connection.has_held_frames()) return;
         if (connection.core.authorized() && connection.link) {
             const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
-            if (why) lifecycle_.fail_connection(connection.io, why);
+            if (why) lifecycle_.close_connection_and_report(connection.io, why);
         }
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.authorized())
@@ -179,14 +180,16 @@ private:
         const ConnectionCore::Actions todo =
             connection.core.tick(context_.now, !connection.io.clients.empty());
         if (todo.abort && upgrades)
-            context_.report_refusal(connection.request, {}, RoomErrc::client_silent);
+            context_.report_rejection(connection.request, {}, RoomErrc::client_silent);
         if (todo.abort) return abort(connection, todo);
         if (todo.fail)
-            return lifecycle_.fail_connection(connection.io, make_error_code(*todo.fail));
+            return lifecycle_.close_connection_and_report(connection.io,
+                                                          make_error_code(*todo.fail));
         if (connection.core.closing()) return;
-        if (connection.io.pace.take_slow(context_.now, context_.options.client_rate_min,
-                                         context_.options.heartbeat.dead_after))
-            return lifecycle_.fail_connection(connection.io, make_error_code(RoomErrc::too_slow));
+        if (connection.io.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+                                              context_.options.heartbeat.dead_after))
+            return lifecycle_.close_connection_and_report(connection.io,
+                                                          make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
         if (due == Pulse::Due::lost) {
             for (RoomClient* const client : connection.io.clients) lifecycle_.note_silent(*client);
@@ -227,7 +230,7 @@ private:
     template <class C>
     void receive(C& connection, const Bytes& frame) {
         const auto bad = [&](RoomErrc why) {
-            lifecycle_.fail_connection(connection.io, make_error_code(why));
+            lifecycle_.close_connection_and_report(connection.io, make_error_code(why));
         };
         const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
                                                               : context_.options.piece_bytes_max;
@@ -235,14 +238,14 @@ private:
         if (!connection.core.takes(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
-            return lifecycle_.fail_connection(connection.io,
-                                              static_cast<std::error_code>(address.error()));
+            return lifecycle_.close_connection_and_report(
+                connection.io, static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
         if (name.size() > address_bytes_max) return bad(RoomErrc::frame_too_large);
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
-            return lifecycle_.fail_connection(connection.io,
-                                              static_cast<std::error_code>(read.error()));
+            return lifecycle_.close_connection_and_report(
+                connection.io, static_cast<std::error_code>(read.error()));
         const part::RoomMessage& message = *read;
         if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
             return bad(RoomErrc::frame_too_large);
@@ -308,13 +311,13 @@ private:
         if (late || !connection.channels.takes_another(context_.options.documents_per_client_max)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_refusal(request, {}, why);
+            context_.report_rejection(request, {}, why);
             return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
         if (const std::error_code error = admission_.why_not_another(connection))
-            return lifecycle_.fail_connection(connection.io, error);
+            return lifecycle_.close_connection_and_report(connection.io, error);
         auto& channel = lifecycle_.clients.template make<typename C::Channel>(connection, name,
                                                                               std::move(request));
         connection.io.clients.push_back(&channel);

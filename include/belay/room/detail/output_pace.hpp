@@ -42,8 +42,8 @@ public:
         if (since_ != never) accepted_ += bytes;
     }
     /// Whether the connection was too slow. Begins the next window if one has ended.
-    [[nodiscard]] constexpr bool take_slow(Instant now, std::size_t bytes_per_second,
-                                           Duration window) noexcept {
+    [[nodiscard]] constexpr bool check_too_slow(Instant now, std::size_t bytes_per_second,
+                                                Duration window) noexcept {
         if (stall_ends_ <= now) return true;
         if (ends_ > now) return false;
         const bool slow = accepted_ < least(bytes_per_second, window);
@@ -52,7 +52,7 @@ public:
         ends_ = after(now, window);
         return slow;
     }
-    /// Returns when take_slow() must be called.
+    /// Returns when check_too_slow() must be called.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
         return stall_ends_ < ends_ ? stall_ends_ : ends_;
     }

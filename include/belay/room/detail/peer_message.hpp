@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/peer_message.hpp
-/// PeerMessage: the awareness messages between servers.
+/// PeerMessage: the messages between servers, about awareness and saves.
 #pragma once
 
 #include <algorithm>    // std::copy_n
@@ -21,7 +21,8 @@ struct PeerMessage {
     enum class Kind : std::uint8_t {
         state = 1,  ///< the awareness of a client
         left = 2,   ///< a client has left
-        query = 3   ///< a server requests the awareness of all clients
+        query = 3,  ///< a server requests the awareness of all clients
+        saved = 4   ///< a server has saved a room that it had loaded with many uncovered changes
     };
     Kind kind{};
     Id server{};
@@ -56,7 +57,7 @@ inline constexpr std::byte peer_message_version{1};
     if (bytes.size() < head) return make_error_code(RoomErrc::malformed_frame);
     if (bytes[0] != peer_message_version) return make_error_code(RoomErrc::unknown_message);
     const auto kind = static_cast<std::uint8_t>(bytes[1]);
-    if (kind < 1 || kind > 3) return make_error_code(RoomErrc::unknown_message);
+    if (kind < 1 || kind > 4) return make_error_code(RoomErrc::unknown_message);
     PeerMessage message;
     message.kind = static_cast<PeerMessage::Kind>(kind);
     std::copy_n(bytes.begin() + 2, 16, message.server.begin());

@@ -29,7 +29,7 @@ struct FlushBatch {
     std::vector<PendingAdmin> admin{};
 };
 
-/// The rooms whose load waits, and those that are loaded.
+/// The rooms whose load waits, and the loads that are under way.
 struct LimitedLoads {
     LoadQueue queue{};
     LoadsUnderWay under_way{};
@@ -95,13 +95,15 @@ public:
 
     void attach(const Waker& waker) {
         flush_.attach(waker);
+        loads_.under_way.attach(waker);
         for (const SaveOfEvicted& one : saves_.of_evicted) one.call->attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && saves_.next() != saves_.queue.end()) return always;
         if (loads_.may_begin && !loads_.queue.empty()) return always;
         if (!flush_.waits() && !next_.empty()) return always;
-        Instant next = smaller(flush_.deadline(), loads_.queue.ends());
+        Instant next =
+            smaller(smaller(flush_.deadline(), loads_.queue.ends()), loads_.under_way.deadline());
         for (const SaveOfEvicted& one : saves_.of_evicted)
             next = smaller(next, one.call->deadline());
         return next;
@@ -118,7 +120,7 @@ public:
         loads_.may_begin = true;
         if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
         room.calls.load_queue.rejected = false;
-        if (room.calls.load.waits()) return load(room);
+        if (room.calls.load) return load(room);
         if (user.empty() && room.share) user = room.share->owner();
         if (user.empty()) user = room.calls.turns_of;
         if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
@@ -142,12 +144,15 @@ public:
             failed(room.id, error);
             return true;
         }
+        if (!room.calls.load) return false;
         std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
-            room.calls.load.take(context_.now, "load");
+            room.calls.load->take(context_.now, "load");
         if (!answer) return false;
         context_.tally.add_time(room.id, &RoomCounters::loading,
-                                elapsed(room.calls.load.begun(), context_.now));
-        end_load(room);
+                                elapsed(room.calls.load->begun(), context_.now));
+        room.calls.load.reset();
+        loads_.under_way.remove(room);
+        loads_.may_begin = true;
         if (!answer->has_value()) {
             error = answer->error();
         } else {
@@ -245,7 +250,7 @@ public:
         return true;
     }
 
-    /// Removes an evicted room from all queues. Its save counts until it has ended.
+    /// Removes an evicted room from all queues. Its load and its save count until they have ended.
     void forget(RoomBase& room) {
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
@@ -256,7 +261,8 @@ public:
             --saves_.of_rooms;
         }
         loads_.queue.remove(room);
-        if (room.calls.load.waits()) end_load(room);
+        loads_.under_way.evict(room, context_.waker);
+        loads_.may_begin = true;
     }
 
 private:
@@ -273,13 +279,10 @@ private:
             if (!flush_.answered()) return;
         }
     }
-    void end_load(const RoomBase& room) noexcept {
-        loads_.under_way.remove(room);
-        loads_.may_begin = true;
-    }
     /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
     void begin_loads() {
         const std::size_t most = context_.options.loads_max;
+        loads_.under_way.remove_ended(context_.now);
         while (loads_.under_way.any_may_begin(most)) {
             RoomBase* const room = loads_.queue.take_next(loads_.under_way, most);
             if (room == nullptr) break;
@@ -294,8 +297,12 @@ private:
     }
     void load(RoomBase& room) {
         context_.tally.count(room.id, &RoomCounters::loads);
-        persistence_.load(room.id, room.calls.load.begin(context_.now, answer_ends()));
-        room.calls.load.threw(persistence_.take_what());
+        if (!room.calls.load) {
+            room.calls.load = std::make_unique<LoadCall>();
+            room.calls.load->attach(room.waker);
+        }
+        persistence_.load(room.id, room.calls.load->begin(context_.now, answer_ends()));
+        room.calls.load->threw(persistence_.take_what());
         room.waker.touch();
     }
     /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.

@@ -190,6 +190,10 @@ public:
 
     // ---- saves and evictions --------------------------------------------------------------------
 
+    /// The room was loaded with many changes that no snapshot covers.
+    void on_loaded_uncovered(RoomBase& room) const noexcept {
+        if constexpr (!alone) room.notices.save_waits = true;
+    }
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
     /// also mean that the storage has lost what the snapshot covers.
     void on_saved(RoomBase& room, bool refused) {
@@ -197,6 +201,8 @@ public:
             // A snapshot that covers nothing is rejected without being compared.
             if (refused && room.history.position == 0) return;
             room.replication->loss.uncertain = refused;
+            if (!refused && std::exchange(room.notices.save_waits, false))
+                publish({Kind::saved, server_}, room);
         }
     }
     /// The room has no clients, or the server stops, and the storage may lack changes that the room
@@ -295,6 +301,7 @@ private:
         }
         part::FanoutBatch& batch = **answer;
         receive_messages(room, batch.messages);
+        if (room.evicted) return;
         if (batch.state == part::FanoutBatch::State::over)
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         ReplicationState& known = *room.replication;
@@ -403,11 +410,13 @@ private:
     void receive_messages(Room& room, const std::vector<Bytes>& messages) {
         std::error_code wrong;
         bool queried = false;
+        bool saved = false;
         for (const Bytes& bytes : messages) {
             const Result<PeerMessage> message = decode_peer_message(bytes);
             if (!message) wrong = message.error();
             if (!message || message->server == server_) continue;
             if (message->kind == Kind::query) queried = true;
+            if (message->kind == Kind::saved) saved = true;
             if (message->kind == Kind::left)
                 room.awareness.close(message->local_id(), context_.now);
             if (message->kind != Kind::state) continue;
@@ -417,11 +426,14 @@ private:
             wrong = error;
             room.awareness.close(message->local_id(), context_.now);
         }
-        if (wrong) fail(room, {wrong, {}, "a presence message from another server"});
+        if (wrong) fail(room, {wrong, {}, "a message from another server"});
         if (queried) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }
         delivery_.queue_awareness(room);
+        if (!saved) return;
+        room.notices.save_waits = false;
+        rooms_.step(room, timeline::RoomCore::Event::saved_elsewhere);
     }
 
     TurnContext& context_;

@@ -21,12 +21,12 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Closes clients that receive nothing any more. `fail` counts the rejection, and sends the code of
-/// `why`. `fail_connection` also closes the other clients of the connection.
+/// `why`. `close_connection_and_report` also closes the other clients of the connection.
 template <class C>
 concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,
                                  const std::error_code& why) {
-    closer.fail(client, why);
-    closer.fail_connection(connection, why);
+    closer.close_and_report(client, why);
+    closer.close_connection_and_report(connection, why);
 };
 
 /// Shares `answers_bytes_max` among all clients. A client whose answer exceeds the remaining budget
@@ -134,7 +134,8 @@ private:
             if (fits(bytes, which)) return;
             // Its connection may have ended with another of its clients.
             if (due(client) <= context_.now)
-                closer_.fail_connection(*client->connection, make_error_code(RoomErrc::too_slow));
+                closer_.close_connection_and_report(*client->connection,
+                                                    make_error_code(RoomErrc::too_slow));
         }
         // The search costs time.
         if (!fits(bytes, which)) look_at = after(context_.now, std::chrono::seconds{1});

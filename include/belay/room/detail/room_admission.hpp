@@ -52,9 +52,9 @@ public:
     [[nodiscard]] bool takes_over(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        if (!lifecycle_.limits.is_full(lifecycle_.clients.clients()) || abort_closing())
+        if (!lifecycle_.limits.must_drop_new(lifecycle_.clients.clients()) || abort_closing())
             return true;
-        context_.report_refusal(request, {}, make_error_code(RoomErrc::too_many_clients));
+        context_.report_rejection(request, {}, make_error_code(RoomErrc::too_many_clients));
         return false;
     }
     /// Checks the access of a new client that has a connection of its own.
@@ -75,7 +75,7 @@ public:
         lifecycle_.limits.count(connection);
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
         if (const std::error_code error = why_not_now(turn_owner(connection))) {
-            lifecycle_.fail_connection(connection.io, error);
+            lifecycle_.close_connection_and_report(connection.io, error);
         } else {
             connection.ops->open(connection);
         }
@@ -84,7 +84,7 @@ public:
     [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         const std::size_t clients = lifecycle_.clients.clients();
-        if (!connection.io.clients.empty() && lifecycle_.limits.is_full(clients))
+        if (!connection.io.clients.empty() && lifecycle_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
         const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
@@ -140,7 +140,7 @@ public:
         const ClientCore::Actions todo =
             lifecycle_.advance(client, event, grant ? grant->valid_for : Duration{});
         if (client.core.closing()) return;
-        if (todo.fail) return lifecycle_.fail(client, make_error_code(*todo.fail));
+        if (todo.fail) return lifecycle_.close_and_report(client, make_error_code(*todo.fail));
         if (todo.deny) {
             return reject(client, grant->user,
                           grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
@@ -161,7 +161,7 @@ public:
     void open(RoomClient& client) {
         const std::string& theirs = client.request.epoch;
         if (!theirs.empty() && theirs != epoch_text(client.room->history.epoch))
-            return lifecycle_.fail(client, make_error_code(RoomErrc::history_reset));
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::history_reset));
         if (lifecycle_.advance(client, ClientCore::Event::room_live).open) client.ops->open(client);
     }
 
@@ -173,7 +173,7 @@ private:
         client.update_checking();
     }
     void admit(RoomClient& client, const std::error_code& error) {
-        if (error) return lifecycle_.fail(client, error);
+        if (error) return lifecycle_.close_and_report(client, error);
         check(client);
     }
     /// Checks the access of a client. A client that has joined stays in its room meanwhile.
@@ -183,7 +183,7 @@ private:
     }
     /// Closes a client. The rejected user may be another one than the user who joined.
     void reject(RoomClient& client, const std::string& user, RoomErrc why) {
-        context_.report_refusal(client.request, user, make_error_code(why));
+        context_.report_rejection(client.request, user, make_error_code(why));
         lifecycle_.close(client, make_error_code(why));
     }
     void queue_recheck(RoomClient& client) {
@@ -237,8 +237,9 @@ private:
         RoomClient* const client = lifecycle_.clients.find_client(other);
         MultiplexedBase* const connection = lifecycle_.clients.find_connection(other);
         if (client == nullptr && connection == nullptr) return false;
-        lifecycle_.fail_connection(client != nullptr ? *client->connection : connection->io,
-                                   make_error_code(RoomErrc::too_many_waiting));
+        lifecycle_.close_connection_and_report(
+            client != nullptr ? *client->connection : connection->io,
+            make_error_code(RoomErrc::too_many_waiting));
         return true;
     }
     /// Whether a document of the client's connection is joined.
@@ -255,13 +256,13 @@ private:
         // A client dials again after its connection closes, but not after a rejected document.
         if (client.connection->clients.size() == 1 &&
             lifecycle_.oversize.has(client.rights.grant.user, client.request.board, context_.now))
-            return lifecycle_.fail_connection(*client.connection,
-                                              make_error_code(RoomErrc::retried_too_soon));
+            return lifecycle_.close_connection_and_report(
+                *client.connection, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room = rooms_.find_or_make(client.request.board, error, &client);
-        if (room == nullptr) return lifecycle_.fail(client, error);
+        if (room == nullptr) return lifecycle_.close_and_report(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
-            return lifecycle_.fail(client, make_error_code(RoomErrc::room_full));
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));
         client.room = room;
         rooms_.step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(client);

@@ -97,13 +97,14 @@ public:
         if (connection.output.empty()) {
             const SendResult sent = connection.send(connection, address.get(), frame);
             if (sent == SendResult::refused)
-                return closer_.fail_connection(connection,
-                                               make_error_code(RoomErrc::frame_too_large));
+                return closer_.close_connection_and_report(
+                    connection, make_error_code(RoomErrc::frame_too_large));
             if (sent != SendResult::busy) return connection.note_sent(frame.size(), context_.now);
             wait(connection);
         }
         if (connection.output.own() >= own_max)
-            return closer_.fail_connection(connection, make_error_code(RoomErrc::too_slow));
+            return closer_.close_connection_and_report(connection,
+                                                       make_error_code(RoomErrc::too_slow));
         connection.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
@@ -184,8 +185,8 @@ public:
             const std::size_t size = next.size();
             connection.output.pop();
             if (sent == SendResult::refused)
-                return closer_.fail_connection(connection,
-                                               make_error_code(RoomErrc::frame_too_large));
+                return closer_.close_connection_and_report(
+                    connection, make_error_code(RoomErrc::frame_too_large));
             connection.note_sent(size, context_.now);
             note_taken(connection);
         }
@@ -245,7 +246,7 @@ private:
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
         const ConnectionOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
-            return closer_.fail(client, make_error_code(RoomErrc::too_slow));
+            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow));
         give(client, frame, true);
     }
     /// Sends the changed awareness states of a room to all its clients.
@@ -345,7 +346,7 @@ private:
             return false;
         }
         if (sent == SendResult::refused) {
-            closer_.fail(client, make_error_code(RoomErrc::frame_too_large));
+            closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
         } else {
             client.connection->note_sent(frame.size(), context_.now);
         }
@@ -376,7 +377,8 @@ private:
                 const SendResult sent = send(client, frame);
                 if (sent == SendResult::busy) return wait(*client.connection);
                 if (sent == SendResult::refused)
-                    return closer_.fail(client, make_error_code(RoomErrc::frame_too_large));
+                    return closer_.close_and_report(client,
+                                                    make_error_code(RoomErrc::frame_too_large));
                 client.connection->note_sent(frame.size(), context_.now);
             }
             client.outbox.awareness_from = walk;
@@ -390,7 +392,7 @@ private:
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent == SendResult::refused)
-                return closer_.fail(client, make_error_code(RoomErrc::frame_too_large));
+                return closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
             if (sent != SendResult::busy)
                 return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
@@ -432,7 +434,7 @@ private:
             // An answer that waits has all that it lacks.
             if (!client.outbox.question) {
                 if (const std::error_code e = send_difference(client, room, had))
-                    return closer_.fail(client, e);
+                    return closer_.close_and_report(client, e);
             }
             if (!client.core.joined()) return;
             if (!client.outbox.lag_from) context_.tally.count(room.id, &RoomCounters::resyncs);
@@ -468,7 +470,7 @@ private:
     void retry_answer(RoomClient& client) {
         const Bytes theirs = *client.connection->take_question(client);
         client.outbox.retry_at = never;
-        if (const std::error_code e = answer(client, theirs)) closer_.fail(client, e);
+        if (const std::error_code e = answer(client, theirs)) closer_.close_and_report(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.

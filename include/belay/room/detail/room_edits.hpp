@@ -111,7 +111,8 @@ public:
             known = known || change.in_document;
             edited = edited || !change.in_document;
             imports_.fail_change(change, why);
-            lifecycle_.fail_author(change.author, make_error_code(RoomErrc::not_durable));
+            lifecycle_.close_author_and_report(change.author,
+                                               make_error_code(RoomErrc::not_durable));
         }
         // Changes of the document are tried again, and the room is held until they are stored.
         if (context_.run.phase == Phase::stopping && edited)

@@ -158,7 +158,7 @@ public:
             scheduler_.queue_save(room);
         }
         if (todo.unload) evict(room, is_idle(todo) ? std::error_code{} : why_ended());
-        if (todo.refuse) sessions_.refuse_all(room, make_error_code(RoomErrc::not_loaded));
+        if (todo.refuse) sessions_.close_all_of_room(room, make_error_code(RoomErrc::not_loaded));
         if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
     }
@@ -296,6 +296,7 @@ private:
         step(room, Event::loaded);
         if (room.evicted) return;
         if (uncovered) step(room, *uncovered);
+        if (uncovered == Event::loaded_uncovered) replication_.on_loaded_uncovered(room);
         if (std::exchange(room.after_load.save, false)) step(room, Event::hurried);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);

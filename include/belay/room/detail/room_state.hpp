@@ -129,20 +129,21 @@ struct QueuedLoad {
     bool rejected = false;     ///< it has waited for too long; the room was not notified yet
     Instant ends = never;      ///< when it has waited for too long
 };
+using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
 /// The calls of the storage for one room.
 struct RoomCalls {
     void attach(const Waker& waker) noexcept {
-        load.attach(waker);
+        if (load) load->attach(waker);
         if (save) save->attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (load_queue.rejected) return always;
-        return smaller(load.deadline(), save ? save->deadline() : never);
+        return smaller(load ? load->deadline() : never, save ? save->deadline() : never);
     }
     /// Whether a load is queued or under way.
-    [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load.waits(); }
+    [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load; }
 
-    StorageCall<Result<std::optional<StoredRoom>, PersistenceError>> load{};
+    std::unique_ptr<LoadCall> load{};                       ///< null: no load is under way
     std::unique_ptr<StorageCall<PersistenceError>> save{};  ///< null: no save is under way
     std::error_code save_error{};                           ///< of the last save
     QueuedLoad load_queue{};
@@ -153,10 +154,11 @@ struct RoomHistory {
     Id epoch{};                  ///< its id; no_id: the room has none
     std::uint64_t position = 0;  ///< all changes up to it are in the document
 };
-/// The notifications of the observer about one room.
+/// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load
     bool change_waits = false;  ///< the observer was not notified of the last changes
+    bool save_waits = false;    ///< other servers, which need not save then, await the next save
 };
 
 /// A room without its document.

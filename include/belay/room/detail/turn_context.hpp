@@ -103,8 +103,8 @@ struct TurnContext {
         pending_events.push_back(RoomFailure{board, error});
     }
     /// Counts a rejected client or call, and queues the rejection for the observer.
-    void report_refusal(const RoomRequest& request, const std::string& user,
-                        const std::error_code& why) {
+    void report_rejection(const RoomRequest& request, const std::string& user,
+                          const std::error_code& why) {
         tally.count_refusal(request.board, why);
         pending_events.push_back(RoomRejection{request.board, user, request.ip, why});
     }
