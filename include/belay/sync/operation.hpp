@@ -14,6 +14,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/result.hpp>
 #include <belay/sync/operation_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -151,24 +152,21 @@ struct Operation {
                     floor = last->second;
                 }
             }
-            Stamp stamp = clock.stamp();
-            if (floor && !(*floor < stamp)) {
-                const auto above = [&] {
-                    // A clock may have a floor of its own for each element.
-                    if constexpr (requires { clock.stamp_above(*floor, element); }) {
-                        return clock.stamp_above(*floor, element);
-                    } else {
-                        return clock.stamp_above(*floor);
-                    }
-                }();
-                if (!above) return above.error();
-                stamp = *above;
-            }
+            const Result<Stamp> stamp = [&]() -> Result<Stamp> {
+                if (!floor) return clock.stamp();
+                // A clock may have a floor of its own for each element.
+                if constexpr (requires { clock.stamp_above(*floor, element); }) {
+                    return clock.stamp_above(*floor, element);
+                } else {
+                    return clock.stamp_above(*floor);
+                }
+            }();
+            if (!stamp) return stamp.error();
             if (changes) {
-                versions[{element, one.stamp}] = stamp;
-                latest[element] = stamp;
+                versions[{element, one.stamp}] = *stamp;
+                latest[element] = *stamp;
             }
-            made.emplace_back(stamp, saw);
+            made.emplace_back(*stamp, saw);
         }
         for (std::size_t i = 0; i < operations.size(); ++i) {
             operations[i].id = make_id(bits);

@@ -295,7 +295,7 @@ private:
                 return pending(reason);
             case Answer::Kind::keep_local:
                 mark.decision = decision_of(reason);
-                outcome = write_or(mark, OperationOutcome::skipped);
+                outcome = keep_version(key, local, mark);
                 break;
             case Answer::Kind::keep_remote:
                 mark.decision = decision_over(reason);
@@ -316,6 +316,16 @@ private:
                 part::ReplacedVersion<Value>{local.stamp, std::move(there)});
         }
         return outcome;
+    }
+    /// Remembers an operation that loses. A removal is written again, and so becomes a new change:
+    /// if the author has received a copy, which has no removals, its next edit can name this one.
+    [[nodiscard]] Outcome keep_version(const part::ElementKey& key, const part::ElementState& local,
+                                       part::WriteMark& mark) {
+        if (local.presence != part::Presence::removed) {
+            return write_or(mark, OperationOutcome::skipped);
+        }
+        mark.stamp = local.stamp;
+        return done(ask_store([&] { return store_.remove(key, mark); }), OperationOutcome::skipped);
     }
     /// Reads the value of a live element, once.
     [[nodiscard]] std::error_code read_live(const part::ElementKey& key,

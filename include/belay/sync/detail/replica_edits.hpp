@@ -511,7 +511,9 @@ template <class Edits>
 /// Finds the edits of an element whose stamps may be the next ones above other stamps, so that a
 /// later edit may get them again. Such a stamp is no later in time than the version that its author
 /// saw, another edit of the element, or `other`. That is the latest version of the element that is
-/// lost, that is unreadable, or that is a removal later than the server's.
+/// lost, that is unreadable, or that is a removal later than the server's. Or it is a stamp of an
+/// edit that was stamped anew, by a clock that may have been set back, or may be limited to one
+/// time in several syncs.
 class LiftedStamps {
 public:
     /// `last` is the last_of() of the element.   Complexity: linear in the edits of the element.
@@ -525,7 +527,8 @@ public:
     [[nodiscard]] bool has(const Edit& edit) const {
         const WallTime wall = edit.operation.stamp.wall;
         const auto& saw = edit.operation.saw;
-        return (saw && wall <= saw->wall) || wall <= other_ || edits_at_.at(time_of(edit)) > 1;
+        return edit.formerly != no_id || (saw && wall <= saw->wall) || wall <= other_ ||
+               edits_at_.at(time_of(edit)) > 1;
     }
 
 private:
