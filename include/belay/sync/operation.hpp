@@ -94,6 +94,10 @@ struct Operation {
     /// With it the processor detects concurrent changes, independent of the clocks. An Interaction
     /// needs none.
     std::optional<Stamp> saw{};
+    /// The id that the operation had before it was stamped anew; no_id: it has its first id. The
+    /// processor remembers both, so that the operation takes effect once if a network delivers a
+    /// refused request again.
+    Id formerly{};
 
     [[nodiscard]] OperationKind kind() const noexcept {
         return static_cast<OperationKind>(action.index());
@@ -119,6 +123,7 @@ struct Operation {
     }
 
     /// Gives operations of one author new ids and the stamps of another clock, in their order.
+    /// `formerly` of each is its first id.
     ///
     /// Use it if the stamps of operations are ahead of the processor's clock, and you do not want
     /// to wait (`from_the_future`). Pass all of them that are kept, also those that are held back.
@@ -169,6 +174,7 @@ struct Operation {
             made.emplace_back(*stamp, saw);
         }
         for (std::size_t i = 0; i < operations.size(); ++i) {
+            if (operations[i].formerly == no_id) operations[i].formerly = operations[i].id;
             operations[i].id = make_id(bits);
             operations[i].stamp = made[i].first;
             operations[i].saw = made[i].second;

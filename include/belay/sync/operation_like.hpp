@@ -181,6 +181,10 @@ template <class O>
 concept HasSaw = requires(const O& operation) {
     { (operation.saw) } -> std::same_as<const std::optional<Stamp>&>;
 };
+template <class O>
+concept HasFormerly = requires(const O& operation) {
+    { (operation.formerly) } -> std::same_as<const Id&>;
+};
 // Operation has it: its Interactions have a text, and no value.
 template <class O>
 concept HasWhatHappened = requires(const O& operation) {

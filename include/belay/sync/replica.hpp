@@ -542,8 +542,8 @@ private:
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
         for (const auto& [seq, edit] : edits_.all()) {
-            if (edit.formerly == no_id) continue;
-            report.restamped.push_back({edit.formerly, edit.operation});
+            if (edit.operation.formerly == no_id) continue;
+            report.restamped.push_back({edit.operation.formerly, edit.operation});
         }
         for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
     }

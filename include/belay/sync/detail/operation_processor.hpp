@@ -125,6 +125,7 @@ public:
             creates(op)) {
             return Outcome::kept_for(SyncErrc::too_old);
         }
+        if (const auto error = remember_former_id(op, mark.hash)) return Outcome::error_of(error);
         return rule(key, op, *local, mark);
     }
 
@@ -165,6 +166,19 @@ private:
             op.id != no_id && op.stamp.origin != no_id && kind <= OperationKind::interaction &&
             (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max;
         return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
+    }
+    /// Remembers the id under which an operation was refused before it was stamped anew. If a
+    /// network delivers that request again, its operation has other contents than this one.
+    [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
+        if constexpr (HasFormerly<Op>) {
+            if (op.formerly == no_id) return {};
+            const auto known = ask_store([&] { return applied_in(store_, op.formerly); });
+            if (!known) return known.error();
+            if (*known) return {};
+            const part::WriteMark mark{op.stamp, op.formerly, hash, part::Decision::applied};
+            return ask_store([&] { return store_.remember(mark); });
+        }
+        return {};
     }
     /// The result of an operation that was sent before. A conflict is a conflict again, because its
     /// sender may never have received the first result.
