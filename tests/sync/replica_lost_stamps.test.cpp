@@ -164,9 +164,8 @@ TEST_CASE("Replica gives no edit the stamp of one against which a restored store
     const bool fails = GENERATE(false, true);
     if (fails) rig.phone.store.fail_in = 1;
     std::size_t conflicts = 0;
-    for (std::uint64_t call = 2; rig.phone.replica->sync(rig.server, [&](const auto& report) {
-             conflicts += report.conflicts.size();
-         }).error; ++call) {
+    const auto count = [&](const auto& report) { conflicts += report.conflicts.size(); };
+    for (std::uint64_t call = 2; rig.phone.replica->sync(rig.server, count).error; ++call) {
         REQUIRE(fails);
         rig.phone.store.fail_in = call;
     }

@@ -142,8 +142,9 @@ TEST_CASE("A refused request that a network delivers again has no effect",
     CHECK(rig.contents() == FutureView{{"a", "3"}});
 }
 
-TEST_CASE("An operation that was stamped anew is applied once after a failure of any call of a store",
-          "[sync][replica_restamping][fault]") {
+TEST_CASE(
+    "An operation that was stamped anew is applied once after a failure of any call of a store",
+    "[sync][replica_restamping][fault]") {
     Op refused = add("a", "1", stamp(9));
     Op anew = add("a", "1", stamp(5));
     anew.formerly = refused.id;

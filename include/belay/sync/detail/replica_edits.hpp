@@ -214,8 +214,7 @@ public:
 
     /// Writes the state of an edit, which is durable after the next commit.
     [[nodiscard]] std::error_code write(Log& log, Edit& edit) {
-        if (!Record::encode(edit.operation, {edit.state, edit.why}, codec_, record_,
-                            scratch_)) {
+        if (!Record::encode(edit.operation, {edit.state, edit.why}, codec_, record_, scratch_)) {
             return SyncErrc::bad_operation;
         }
         const Result<std::uint64_t> number = log.append(record_);
@@ -509,9 +508,9 @@ template <class Edits>
 /// Finds the edits of an element whose stamps may be the next ones above other stamps, so that a
 /// later edit may get them again. Such a stamp is no later in time than the version that its author
 /// saw, another edit of the element, or `other`. That is the latest version of the element that is
-/// lost, that is unreadable, or that is a removal later than the server's. Or it is a stamp of an
-/// edit that was stamped anew, by a clock that may have been set back, or may be limited to one
-/// time in several syncs.
+/// lost, that is unreadable, or that is a removal later than the server's. An edit that was stamped
+/// anew has such a stamp, too: its clock may have been set back, or have stood still for several
+/// syncs.
 class LiftedStamps {
 public:
     /// `last` is the last_of() of the element.   Complexity: linear in the edits of the element.
