@@ -554,8 +554,8 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # a refused request that a network delivers again is applied
     Mutant("processor_forgets_a_former_id",
-           (Change("belay/sync/detail/operation_processor.hpp", "if (op.formerly == no_id) return {};",
-                   "if (op.formerly != no_id) return {};"),),
+           (Change("belay/sync/detail/operation_processor.hpp", "if (is_no_id(op.formerly)) return {};",
+                   "if (!is_no_id(op.formerly)) return {};"),),
            Test("tests/sync/replica_restamping.test.cpp", "*")),
     # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",

@@ -171,7 +171,7 @@ private:
     /// network delivers that request again, its operation has other contents than this one.
     [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
         if constexpr (HasFormerly<Op>) {
-            if (op.formerly == no_id) return {};
+            if (is_no_id(op.formerly)) return {};
             const auto known = ask_store([&] { return applied_in(store_, op.formerly); });
             if (!known) return known.error();
             if (*known) return {};
