@@ -77,6 +77,7 @@ Op any_operation() {
             op.action = Interaction{plain(), plain()};
     }
     if (*rc::gen::arbitrary<bool>()) op.saw = Stamp{op.stamp.wall, 3, id_of(number())};
+    if (*rc::gen::arbitrary<bool>()) op.formerly = id_of(number());
     return op;
 }
 
@@ -113,6 +114,10 @@ TEST_CASE("what an operation saw and replaced is in its JSON only if it is known
     CHECK(json(op)["saw"] == json(stamp(4)));
     op.saw.reset();
     CHECK_FALSE(json(op).contains("saw"));
+    CHECK_FALSE(json(op).contains("formerly"));
+    op.formerly = id_of(2);
+    CHECK(json(op)["formerly"] == "02000000000000000000000000000000");
+    op.formerly = no_id;
     SyncResult<Op> result = a_result();
     CHECK_FALSE(json(result).contains("overwrote"));
     result.overwrote.push_back({op, ConcurrentModification{}, {stamp(4), "old"}});

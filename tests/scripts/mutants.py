@@ -548,6 +548,25 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_pull.hpp",
                    "position_.has_lost = is_other;", "static_cast<void>(is_other);"),),
            Test("tests/sync/replica_lost_reports.test.cpp", "*")),
+    # an edit that is stamped anew by a clock that stands still gets the stamp of a lost version
+    Mutant("replica_repeats_a_stamp",
+           (Change("belay/sync/detail/replica_restamping.hpp", "if (!is_lifted && repeats_ == Repeats::no)",
+                   "if (!is_lifted)"),),
+           Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
+    # an edit gets the stamp of one against which a strategy has decided
+    Mutant("replica_forgets_a_decided_stamp",
+           (Change("belay/sync/replica.hpp", "if (!error) error = note_decided_against();", ""),),
+           Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
+    # a device does not receive the removal against which its edit has lost
+    Mutant("processor_hides_a_removal",
+           (Change("belay/sync/detail/operation_processor.hpp", "outcome = keep_version(key, local, mark);",
+                   "outcome = write_or(mark, OperationOutcome::skipped);"),),
+           Test("tests/sync/replica_copies.test.cpp", "*")),
+    # a refused request that a network delivers again is applied
+    Mutant("processor_forgets_a_former_id",
+           (Change("belay/sync/detail/operation_processor.hpp", "if (is_no_id(op.formerly)) return {};",
+                   "if (!is_no_id(op.formerly)) return {};"),),
+           Test("tests/sync/replica_restamping.test.cpp", "*")),
     # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",
            (Change("belay/sync/detail/replica_restamping.hpp",

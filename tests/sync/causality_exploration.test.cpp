@@ -102,6 +102,9 @@ private:
     }
     std::error_code write(Presence presence, const part::WriteMark& mark) {
         static_cast<void>(remember(mark));
+        // A removal against which an operation has lost is written again.
+        const bool is_same = here.presence == presence && here.stamp == mark.stamp;
+        if (is_same && mark.decision == part::Decision::concurrent) return {};
         const bool agree = presence == Presence::removed && here.presence == Presence::removed;
         const unsigned edit = 1U << number_of(mark.operation);
         here = {presence, mark.stamp, agree ? here.edits | edit : edit};

@@ -66,6 +66,18 @@ struct Mine : belay_test::MinimalOperation {
 static_assert(belay::explain::operation_like<Mine>());
 }  // namespace operation_with_another_saw
 
+// expect-error: OperationLike: O's formerly must be 'belay::Id formerly'
+namespace operation_with_another_formerly {
+struct Mine : belay_test::MinimalOperation {
+#if defined(BELAY_CONTROL)
+    belay::Id formerly{};
+#else
+    std::optional<belay::Id> formerly{};
+#endif
+};
+static_assert(belay::explain::operation_like<Mine>());
+}  // namespace operation_with_another_formerly
+
 // expect-error: LocalLike: L needs both 'belay::Result<std::optional<belay::part::SceneBase>>
 namespace local_side_without_stored_base {
 struct Forgetful : belay_test::MinimalLocal {

@@ -51,6 +51,12 @@ struct SawWithoutAbsence : MinimalOperation {
 struct HasSaw : MinimalOperation {
     std::optional<belay::Stamp> saw{};
 };
+struct FormerlyByCall : MinimalOperation {
+    belay::Id formerly() const { return {}; }
+};
+struct HasFormerly : MinimalOperation {
+    belay::Id formerly{};
+};
 struct ValueByCopy : MinimalOperation {
     value_type value() const { return value_type{0}; }
 };
@@ -75,6 +81,8 @@ static_assert(belay::OperationLike<NoBase>);
 static_assert(!belay::OperationLike<SawByCall>);
 static_assert(!belay::OperationLike<SawWithoutAbsence>);
 static_assert(belay::OperationLike<HasSaw>);
+static_assert(!belay::OperationLike<FormerlyByCall>);
+static_assert(belay::OperationLike<HasFormerly>);
 static_assert(!belay::OperationLike<ValueByCopy>);
 static_assert(!belay::OperationLike<UnhashableValue>);
 static_assert(!belay::OperationLike<NotCopyable>);

@@ -20,11 +20,12 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A server that forgets its removals on command, so that its next answer is a copy.
+template <class Strategy = LastWriteWins>
 struct ForgetfulServerRig {
     WallTime time{1h};
     Memory store{MemoryStoreOptions{.id = id_of(7)}};
-    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
-        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    SyncProcessor<std::reference_wrapper<Memory>, Strategy, NoObserver, SharedWall> processor{
+        std::ref(store), Strategy{}, {}, {}, SharedWall{&time}};
     LossyServer<decltype(processor)> server{processor};
 
     [[nodiscard]] Device<> device(ReplicaOptions options = {}) {
@@ -46,7 +47,7 @@ struct ForgetfulServerRig {
 
 TEST_CASE("Replica reports its removal that was undone after a copy whose sync failed",
           "[sync][replica][regression]") {
-    ForgetfulServerRig rig;
+    ForgetfulServerRig<> rig;
     Device<> phone = rig.device();
     rig.write(add("a", "1", stamp(0)));
     REQUIRE_FALSE(phone.replica->sync(rig.server).error);
@@ -80,7 +81,7 @@ TEST_CASE("Replica reports its removal that was undone after a copy whose sync f
 
 TEST_CASE("Replica reports its removal that was undone after an earlier one was in its place",
           "[sync][replica][regression]") {
-    ForgetfulServerRig rig;
+    ForgetfulServerRig<> rig;
     Device<> phone = rig.device();
     rig.write(add("a", "1", stamp(0)));
     // A device that was offline for long has not seen what follows.
@@ -112,6 +113,42 @@ TEST_CASE("Replica reports its removal that was undone after an earlier one was 
     CHECK(phone.view() == ReplicaView{{"a", "2"}});
 }
 
+TEST_CASE("Replica learns of a removal that its copy did not have when its edit loses against it",
+          "[sync][replica][regression]") {
+    ForgetfulServerRig<LocalWins> rig;  // which rejects each edit that does not name the removal
+    Device<> phone = rig.device();
+    rig.write(add("a", "1", stamp(0)));
+    rig.write(add("b", "1", stamp(0)));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const bool has_removed = GENERATE(false, true);
+    if (has_removed) {
+        REQUIRE(phone.replica->edit(RemoveElement{"a"}));
+        REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+        rig.write(add("a", "2", stamp(0)));
+    }
+    // The server forgets the first removal only, so its next answer is a copy.
+    rig.write(removal("b", stamp(0)));
+    rig.forget_removals();
+    rig.time += 24h * 400;
+    rig.write(removal("a", stamp(0)));
+    const Stamp removed = rig.store.find({"s", "a"})->stamp;
+    REQUIRE(phone.replica->sync(rig.server).copied);
+    REQUIRE(phone.view().empty());
+    rig.time += 1s;
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "lost"}));
+    const auto lost = phone.replica->sync(rig.server);
+    CHECK_FALSE(lost.error);
+    CHECK(lost.conflicts.size() == 1);
+    CHECK(lost.replaced.empty());
+    CHECK(rig.store.find({"s", "a"})->stamp == removed);
+    CHECK(phone.view().empty());
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "again"}));
+    const auto report = phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.conflicts.empty());
+    CHECK(phone.view() == ReplicaView{{"a", "again"}});
+}
+
 TEST_CASE(
     "Replica does not mistake an interrupted copy for another store, after a failure of any call",
     "[sync][replica][regression]") {
@@ -121,7 +158,7 @@ TEST_CASE(
     const bool loses_answer = GENERATE(false, true);
     std::uint64_t failed = 0;
     for (bool fails = true; fails; ++failed) {
-        ForgetfulServerRig rig;
+        ForgetfulServerRig<> rig;
         Device<> device = rig.device({.other_store = choice});
         rig.server.page_size = 1;
         rig.write(add("removed", "1", stamp(0)));

@@ -18,25 +18,28 @@ namespace {
 
 using UpdatedText = UpdateElement<std::string>;
 
+template <class Strategy = LastWriteWins>
 struct LostStampRig {
     WallTime time{1h};
     Memory store{MemoryStoreOptions{.id = id_of(7)}};
-    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> processor{
-        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    SyncProcessor<std::reference_wrapper<Memory>, Strategy, NoObserver, SharedWall> processor{
+        std::ref(store), Strategy{}, {}, {}, SharedWall{&time}};
     LossyServer<decltype(processor)> server{processor};
     ReplicaOptions options{.other_store = ReplicaOptions::OtherStore::copies};
-    Device<> phone{1, SharedWall{&time, -30min}, options};
+    Device<> phone;
     Device<> laptop{2, {&time}, options};
     Stamp before{};
     Stamp lost{};
 
     /// The laptop has an edit of a version of the phone, which the server has lost.
-    explicit LostStampRig(bool phone_has_answer) {
+    explicit LostStampRig(bool phone_has_answer, int edits = 1, Duration wrong = -30min)
+        : phone{1, SharedWall{&time, wrong}, options} {
         before = {time, 0, id_of(99)};
         REQUIRE_FALSE(store.add({"s", "a"}, "before", {before, fresh_id(), 0, {}}));
         REQUIRE_FALSE(phone.replica->sync(server).error);
-        REQUIRE(phone.replica->edit(UpdatedText{"a", "lost"}));
-        if (!phone_has_answer) server.lose_in = 5;  // the question after the batch
+        for (; edits > 0; --edits) REQUIRE(phone.replica->edit(UpdatedText{"a", "lost"}));
+        // The question after the batch; a clock that is ahead makes a second batch.
+        if (!phone_has_answer) server.lose_in = wrong < 0s ? 5 : 7;
         CHECK(!phone.replica->sync(server).error == phone_has_answer);
         lost = store.find({"s", "a"})->stamp;
         REQUIRE(before < lost);
@@ -68,14 +71,14 @@ struct RefusingServer {
         return result;
     }
     auto changes(const part::StoreCursor& since) { return rig.server.changes(since); }
-    LostStampRig& rig;
+    LostStampRig<>& rig;
 };
 
 }  // namespace
 
 TEST_CASE("Replica gives an edit that is stamped anew no stamp of a lost version",
           "[sync][replica][regression]") {
-    LostStampRig rig{true};
+    LostStampRig<> rig{true};
     REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
     REQUIRE(rig.phone.view()["a"] == "before");
     const auto start = [&](Duration wrong) {
@@ -92,9 +95,24 @@ TEST_CASE("Replica gives an edit that is stamped anew no stamp of a lost version
     rig.check_edit_is_reported();
 }
 
+TEST_CASE("Replica with a clock that is ahead gives no edit the stamp of a lost version",
+          "[sync][replica][regression]") {
+    // The server's clock stands still, so each new stamp has the latest time that it accepts.
+    LostStampRig<> rig{true, 1, 24h * 365};
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    REQUIRE(rig.phone.view()["a"] == "before");
+    REQUIRE(rig.phone.replica->edit(UpdatedText{"a", "mine"}));
+    const auto report = rig.phone.replica->sync(rig.server);
+    CHECK_FALSE(report.error);
+    CHECK(report.restamped.size() == 1);
+    CHECK(rig.phone.replica->waiting() == 0);
+    rig.check_edit_is_reported();
+}
+
 TEST_CASE("Replica gives no edit the stamp of a dropped one that a restored store had applied",
           "[sync][replica][regression]") {
-    LostStampRig rig{false};
+    const Duration wrong = GENERATE(Duration{-30min}, Duration{24h * 365});
+    LostStampRig<> rig{false, 1, wrong};
     RefusingServer refusing{rig};
     REQUIRE_FALSE(rig.phone.replica->sync(refusing).error);
     const auto kept = rig.phone.replica->kept();
@@ -115,7 +133,7 @@ TEST_CASE("Replica gives no edit the stamp of a dropped one that a restored stor
 
 TEST_CASE("Replica gives no edit the stamp of one that was put above a lost version",
           "[sync][replica][regression]") {
-    LostStampRig rig{true};
+    LostStampRig<> rig{true};
     REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
     REQUIRE(rig.phone.view()["a"] == "before");
     RefusingServer refusing{rig};
@@ -137,10 +155,35 @@ TEST_CASE("Replica gives no edit the stamp of one that was put above a lost vers
     CHECK(second < refused_stamp());
 }
 
+TEST_CASE("Replica gives no edit the stamp of one against which a restored store has decided",
+          "[sync][replica][regression]") {
+    LostStampRig<LocalWins> rig{false, 2};
+    const Stamp there{rig.before.wall, rig.before.counter + 1, id_of(98)};
+    REQUIRE(detail::stamp_above(there, rig.lost.origin) == rig.lost);
+    REQUIRE_FALSE(rig.store.add({"s", "a"}, "of another device", {there, fresh_id(), 0, {}}));
+    const bool fails = GENERATE(false, true);
+    if (fails) rig.phone.store.fail_in = 1;
+    std::size_t conflicts = 0;
+    const auto count = [&](const auto& report) { conflicts += report.conflicts.size(); };
+    for (std::uint64_t call = 2; rig.phone.replica->sync(rig.server, count).error; ++call) {
+        REQUIRE(fails);
+        rig.phone.store.fail_in = call;
+    }
+    rig.phone.store.fail_in = 0;
+    CHECK(conflicts > 0);
+    REQUIRE(rig.phone.replica->waiting() == 0);
+    const bool restarts = GENERATE(false, true);
+    if (restarts) REQUIRE(rig.phone.start());
+    REQUIRE(rig.phone.view()["a"] == "of another device");
+    REQUIRE(rig.phone.replica->edit(UpdatedText{"a", "mine"}));
+    REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
+    rig.check_edit_is_reported();
+}
+
 TEST_CASE(
     "Replica gives no edit the stamp of one that was put above a removal later than the server's",
     "[sync][replica][regression]") {
-    LostStampRig rig{true};
+    LostStampRig<> rig{true};
     REQUIRE_FALSE(rig.phone.replica->sync(rig.server).error);
     const auto remove = [&](const Stamp& stamp) {
         REQUIRE_FALSE(rig.store.remove({"s", "a"}, {stamp, fresh_id(), 0, {}}));

@@ -176,7 +176,11 @@ std::error_code NotesStore::write(Write one) {
     if (const std::error_code error = apply(one)) return error;
     if (one.kind != 'e' && one.kind != 'm') {
         ++changes_;
-        run_.effects.emplace(one.mark.operation, run_.effects.size());
+        // A removal is written again when an operation loses against it.
+        const part::Decision decision = one.mark.decision;
+        if (decision == part::Decision::applied || part::overwrites(decision)) {
+            run_.effects.emplace(one.mark.operation, run_.effects.size());
+        }
     }
     writes_.push_back(std::move(one));
     return {};

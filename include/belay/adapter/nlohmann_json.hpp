@@ -10,7 +10,7 @@
 ///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
 /// - Scene: {"content", "stamp", "saw"}, and "removed" if it was deleted.
 /// - part::SceneRemoval: {"stamp", "saw"}.
-/// - Operation: {"id", "stamp", "saw"} and one of "AddElement": {"id", "element"},
+/// - Operation: {"id", "stamp", "saw", "formerly"} and one of "AddElement": {"id", "element"},
 ///   "UpdateElement": {"id", "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id",
 ///   "what"}.
 /// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
@@ -22,9 +22,9 @@
 ///   "failed_operations", "overwrote", "duration_ms", "timestamp", "retry_attempts"}.
 /// - A member of "overwrote": {"operation", "reason", "replaced": {"stamp", "value"}}.
 ///
-/// `base`, `saw`, `wait_ms`, `overwrote` and `value` are left out if there is none, and `kept` if
-/// it is false. `duration_ms` and `timestamp` (since 1970) are whole milliseconds. Values have the
-/// form of their own to_json and from_json.
+/// `base`, `saw`, `formerly`, `wait_ms`, `overwrote` and `value` are left out if there is none, and
+/// `kept` if it is false. `duration_ms` and `timestamp` (since 1970) are whole milliseconds. Values
+/// have the form of their own to_json and from_json.
 ///
 /// Errors: from_json throws nlohmann::json::exception for a document that it cannot read, as is
 ///         usual with that library. The reasons are
@@ -209,6 +209,7 @@ template <class Value>
 void to_json(nlohmann::json& json, const Operation<Value>& operation) {
     nlohmann::json made{{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
     if (operation.saw) made["saw"] = *operation.saw;
+    if (operation.formerly != no_id) made["formerly"] = detail::json_of_id(operation.formerly);
     if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
         made["AddElement"]["id"] = add->id;
         made["AddElement"]["element"] = add->element;
@@ -230,6 +231,10 @@ void from_json(const nlohmann::json& json, Operation<Value>& operation) {
     operation.stamp = json.at("stamp").get<Stamp>();
     operation.saw.reset();
     if (const auto saw = json.find("saw"); saw != json.end()) operation.saw = saw->get<Stamp>();
+    operation.formerly = no_id;
+    if (const auto id = json.find("formerly"); id != json.end()) {
+        operation.formerly = detail::id_of_json(*id);
+    }
     int actions = 0;
     const auto action = [&](const char* name) -> const nlohmann::json* {
         const auto at = json.find(name);

@@ -14,6 +14,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/result.hpp>
 #include <belay/sync/operation_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -93,6 +94,10 @@ struct Operation {
     /// With it the processor detects concurrent changes, independent of the clocks. An Interaction
     /// needs none.
     std::optional<Stamp> saw{};
+    /// The id that the operation had before it was stamped anew; no_id: it has its first id. The
+    /// processor remembers both, so that the operation takes effect once if a network delivers a
+    /// refused request again.
+    Id formerly{};
 
     [[nodiscard]] OperationKind kind() const noexcept {
         return static_cast<OperationKind>(action.index());
@@ -118,6 +123,7 @@ struct Operation {
     }
 
     /// Gives operations of one author new ids and the stamps of another clock, in their order.
+    /// `formerly` of each is its first id.
     ///
     /// Use it if the stamps of operations are ahead of the processor's clock, and you do not want
     /// to wait (`from_the_future`). Pass all of them that are kept, also those that are held back.
@@ -151,26 +157,24 @@ struct Operation {
                     floor = last->second;
                 }
             }
-            Stamp stamp = clock.stamp();
-            if (floor && !(*floor < stamp)) {
-                const auto above = [&] {
-                    // A clock may have a floor of its own for each element.
-                    if constexpr (requires { clock.stamp_above(*floor, element); }) {
-                        return clock.stamp_above(*floor, element);
-                    } else {
-                        return clock.stamp_above(*floor);
-                    }
-                }();
-                if (!above) return above.error();
-                stamp = *above;
-            }
+            const Result<Stamp> stamp = [&]() -> Result<Stamp> {
+                if (!floor) return clock.stamp();
+                // A clock may have a floor of its own for each element.
+                if constexpr (requires { clock.stamp_above(*floor, element); }) {
+                    return clock.stamp_above(*floor, element);
+                } else {
+                    return clock.stamp_above(*floor);
+                }
+            }();
+            if (!stamp) return stamp.error();
             if (changes) {
-                versions[{element, one.stamp}] = stamp;
-                latest[element] = stamp;
+                versions[{element, one.stamp}] = *stamp;
+                latest[element] = *stamp;
             }
-            made.emplace_back(stamp, saw);
+            made.emplace_back(*stamp, saw);
         }
         for (std::size_t i = 0; i < operations.size(); ++i) {
+            if (operations[i].formerly == no_id) operations[i].formerly = operations[i].id;
             operations[i].id = make_id(bits);
             operations[i].stamp = made[i].first;
             operations[i].saw = made[i].second;

@@ -43,6 +43,7 @@ namespace detail {
 
 BELAY_DETAIL_MEMBER(base);
 BELAY_DETAIL_MEMBER(saw);
+BELAY_DETAIL_MEMBER(formerly);
 
 [[nodiscard]] constexpr std::uint64_t mix_word(std::uint64_t hash, std::uint64_t word) noexcept {
     constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
@@ -181,6 +182,10 @@ template <class O>
 concept HasSaw = requires(const O& operation) {
     { (operation.saw) } -> std::same_as<const std::optional<Stamp>&>;
 };
+template <class O>
+concept HasFormerly = requires(const O& operation) {
+    { (operation.formerly) } -> std::same_as<const Id&>;
+};
 // Operation has it: its Interactions have a text, and no value.
 template <class O>
 concept HasWhatHappened = requires(const O& operation) {
@@ -191,6 +196,8 @@ template <class O>
 concept BaseIsRight = HasBase<O> || !has_base<O>();
 template <class O>
 concept SawIsRight = HasSaw<O> || !has_saw<O>();
+template <class O>
+concept FormerlyIsRight = HasFormerly<O> || !has_formerly<O>();
 template <class O>
 concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_type>;
 
@@ -214,11 +221,12 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 ///   used by strategies that merge. It is hashed, too.
 /// - optional: `saw`: a std::optional<Stamp>, the stamp of the version of the element that its
 ///   author changed; Stamp{} if the element was absent. It is hashed, too.
+/// - optional: `formerly`: an Id, the first one of an operation that was stamped anew, or no_id.
 template <class O>
-concept OperationLike =
-    std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> && detail::HasStamp<O> &&
-    detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> &&
-    detail::ValueHashable<O> && detail::BaseIsRight<O> && detail::SawIsRight<O>;
+concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
+    detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> &&
+    detail::ValueHashable<O> && detail::BaseIsRight<O> && detail::SawIsRight<O> &&
+    detail::FormerlyIsRight<O>;
 
 namespace explain {
 
@@ -237,6 +245,8 @@ consteval bool operation_like() {
                   "OperationLike: O's base must be 'const value_type* base() const'");
     static_assert(detail::SawIsRight<O>,
                   "OperationLike: O's saw must be 'std::optional<belay::Stamp> saw'");
+    static_assert(detail::FormerlyIsRight<O>,
+                  "OperationLike: O's formerly must be 'belay::Id formerly'");
     if constexpr (detail::NamesItsValue<O>) {
         static_assert(detail::HasValue<O>,
                       "OperationLike: O needs 'const value_type& value() const'");

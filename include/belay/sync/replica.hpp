@@ -333,6 +333,7 @@ public:
             if (pulled) {
                 std::error_code error = reports().report_replaced(report);
                 if (!error) error = reports().report_unread(replaced_, report);
+                if (!error) error = note_decided_against();
                 pulled = !error;
                 if (pulled) edits_.hide_decided();
                 if (!report.error) report.error = error;
@@ -381,7 +382,7 @@ public:
     [[nodiscard]] std::error_code drop(const Id& edit) {
         const auto at = kept_edit(edit);
         if (at == edits_.all().end()) return QueueErrc::unknown_number;
-        if (const std::error_code error = note_dropped(at->second)) return error;
+        if (const std::error_code error = note_given_up(at->second)) return error;
         const auto before = std::exchange(at->second.state, detail::EditState::dropped);
         if (const std::error_code error = edits_.write(log(), at->second)) {
             at->second.state = before;
@@ -414,9 +415,22 @@ private:
         });
     }
 
+    /// Keeps the stamps of edits that the server decided against, and whose versions would be later
+    /// than the one in their place. A strategy other than LastWriteWins decides so.
+    [[nodiscard]] std::error_code note_decided_against() {
+        for (const auto& [seq, edit] : edits_.all()) {
+            const bool is_decided = edit.state == detail::EditState::dropped && edit.hidden;
+            if (!is_decided || edit.operation.kind() == OperationKind::interaction) continue;
+            const auto there = store().find({options_.session, edit.operation.element()});
+            if (!there) return there.error();
+            if (!(there->stamp < edit.operation.stamp)) continue;
+            if (const std::error_code error = note_given_up(edit)) return error;
+        }
+        return {};
+    }
     /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have
     /// lost it, so edits of other devices may name it.
-    [[nodiscard]] std::error_code note_dropped(const Edit& edit) {
+    [[nodiscard]] std::error_code note_given_up(const Edit& edit) {
         if (edit.operation.kind() == OperationKind::interaction) return {};
         const std::string_view element = edit.operation.element();
         Copy copy{store(), options_.session, bits_};
@@ -467,7 +481,8 @@ private:
         const Result<Stamp> latest = latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
-        detail::EditClock clock{clock_, [this](std::string_view of) { return lost_of(of); }};
+        detail::EditClock clock{clock_, detail::Repeats::no,
+                                [this](std::string_view of) { return lost_of(of); }};
         const auto stamp = clock.stamp_above(seen, element);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
@@ -527,8 +542,8 @@ private:
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
         for (const auto& [seq, edit] : edits_.all()) {
-            if (edit.formerly == no_id) continue;
-            report.restamped.push_back({edit.formerly, edit.operation});
+            if (edit.operation.formerly == no_id) continue;
+            report.restamped.push_back({edit.operation.formerly, edit.operation});
         }
         for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
     }

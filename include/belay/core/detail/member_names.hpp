@@ -33,7 +33,7 @@ struct MemberNames {
     int too_slow, counts, tripped_by;
     int put_ping, put_header;
     int put_id, id_of, is_answer;
-    int transaction, prefetch, changes_since, replaced, base, saw;
+    int transaction, prefetch, changes_since, replaced, base, saw, formerly;
     int stored_base, store_base, remove_scene;
     int state_vector, diff;
     int close, attach, deadline, advance;

@@ -45,13 +45,11 @@ public:
     EditState state = EditState::waiting;
     std::uint32_t error = 0;  // of SyncErrc; 0: none, or of another category
     Op operation{};
-    Id formerly{};  // the id before the edit was stamped anew; no_id: the same
 
     /// The meaning of a record for an operation.
     struct Status {
         EditState state = EditState::waiting;
         std::error_code why{};
-        Id formerly = no_id;
     };
 
     /// Returns: whether there are bytes for it.   Throws: what the codec throws; std::bad_alloc.
@@ -69,7 +67,7 @@ public:
         head.put(op.id);
         head.put(op.stamp);
         head.put(static_cast<std::byte>(kind));
-        const bool renamed = !is_no_id(status.formerly);
+        const bool renamed = !is_no_id(op.formerly);
         head.put(static_cast<std::byte>((op.saw ? 1 : 0) | (valued ? 2 : 0) |
                                         (base != nullptr ? 4 : 0) | (renamed ? 8 : 0)));
         if (op.saw) head.put(*op.saw);
@@ -80,7 +78,7 @@ public:
         }
         if (valued) right = right && put_value(into, op.value(), codec, scratch);
         if (base != nullptr) right = right && put_value(into, *base, codec, scratch);
-        if (renamed) into.insert(into.end(), status.formerly.begin(), status.formerly.end());
+        if (renamed) into.insert(into.end(), op.formerly.begin(), op.formerly.end());
         return right;
     }
     /// Returns: nothing if the bytes are not those of a record.
@@ -106,7 +104,7 @@ public:
         if (of_kind == OperationKind::interaction) what = as_text(in.text());
         if ((flags & 2U) != 0) value = codec.decode(in.text());
         if ((flags & 4U) != 0) base = codec.decode(in.text());
-        if ((flags & 8U) != 0) made.formerly = in.id();
+        if ((flags & 8U) != 0) made.operation.formerly = in.id();
         const bool valued = of_kind == OperationKind::add || of_kind == OperationKind::update;
         const bool whole = in.whole() && value.has_value() == ((flags & 2U) != 0) &&
                            base.has_value() == ((flags & 4U) != 0);

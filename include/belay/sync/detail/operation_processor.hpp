@@ -125,6 +125,7 @@ public:
             creates(op)) {
             return Outcome::kept_for(SyncErrc::too_old);
         }
+        if (const auto error = remember_former_id(op, mark.hash)) return Outcome::error_of(error);
         return rule(key, op, *local, mark);
     }
 
@@ -165,6 +166,19 @@ private:
             op.id != no_id && op.stamp.origin != no_id && kind <= OperationKind::interaction &&
             (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max;
         return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
+    }
+    /// Remembers the id under which an operation was refused before it was stamped anew. If a
+    /// network delivers that request again, its operation has other contents than this one.
+    [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
+        if constexpr (HasFormerly<Op>) {
+            if (is_no_id(op.formerly)) return {};
+            const auto known = ask_store([&] { return applied_in(store_, op.formerly); });
+            if (!known) return known.error();
+            if (*known) return {};
+            const part::WriteMark mark{op.stamp, op.formerly, hash, part::Decision::applied};
+            return ask_store([&] { return store_.remember(mark); });
+        }
+        return {};
     }
     /// The result of an operation that was sent before. A conflict is a conflict again, because its
     /// sender may never have received the first result.
@@ -295,7 +309,7 @@ private:
                 return pending(reason);
             case Answer::Kind::keep_local:
                 mark.decision = decision_of(reason);
-                outcome = write_or(mark, OperationOutcome::skipped);
+                outcome = keep_version(key, local, mark);
                 break;
             case Answer::Kind::keep_remote:
                 mark.decision = decision_over(reason);
@@ -316,6 +330,16 @@ private:
                 part::ReplacedVersion<Value>{local.stamp, std::move(there)});
         }
         return outcome;
+    }
+    /// Remembers an operation that loses. A removal is written again, and so becomes a new change:
+    /// if the author has received a copy, which has no removals, its next edit can name this one.
+    [[nodiscard]] Outcome keep_version(const part::ElementKey& key, const part::ElementState& local,
+                                       part::WriteMark& mark) {
+        if (local.presence != part::Presence::removed) {
+            return write_or(mark, OperationOutcome::skipped);
+        }
+        mark.stamp = local.stamp;
+        return done(ask_store([&] { return store_.remove(key, mark); }), OperationOutcome::skipped);
     }
     /// Reads the value of a live element, once.
     [[nodiscard]] std::error_code read_live(const part::ElementKey& key,

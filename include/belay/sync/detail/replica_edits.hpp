@@ -52,7 +52,6 @@ public:
         std::uint64_t before = 0;  // the edit before it on its element; 0: none
         EditState state = EditState::waiting;
         EditState recorded = EditState::waiting;
-        Id formerly{};          // the id before it was stamped anew; no_id: the same
         bool outdated = false;  // its record has the former stamp of the edit before it
         bool renews = false;    // after too_old it gets a new stamp
         bool hidden = false;    // decided against it, or the local store has its result
@@ -61,7 +60,7 @@ public:
 
         /// Returns whether the edit has or had this id.
         [[nodiscard]] bool has_id(const Id& id) const noexcept {
-            return operation.id == id || (formerly != no_id && formerly == id);
+            return operation.id == id || (operation.formerly != no_id && operation.formerly == id);
         }
         [[nodiscard]] bool is_kept() const noexcept {
             return state == EditState::kept || state == EditState::rejected;
@@ -128,18 +127,20 @@ public:
                 if (at == known.end()) continue;
                 edits_.at(at->second).state = EditState::dropped;
                 known.erase(at);
-                known.erase(record->formerly);
+                known.erase(record->operation.formerly);
                 continue;
             }
             // A kept edit is appended again before its earlier record is released, and so is one
             // that was stamped anew.
-            const auto former = known.find(record->formerly);
+            const auto former = known.find(record->operation.formerly);
             if (former != known.end()) {
                 former_stamps.add({former->second, number}, edits_.at(former->second).operation,
                                   record->operation.stamp);
                 at = former;
             }
             const bool is_new = at == known.end();
+            const bool is_made =
+                record->state == EditState::waiting && record->operation.formerly == no_id;
             Edit& edit = is_new ? add(std::move(record->operation)) : edits_.at(at->second);
             if (!is_new) {
                 if (!is_same_edit(edit.operation, record->operation)) {
@@ -149,11 +150,9 @@ public:
                 edit.operation = std::move(record->operation);
             }
             const std::uint64_t seq = is_new ? last_ : at->second;
-            const bool is_made = record->state == EditState::waiting && record->formerly == no_id;
             if (is_new && !is_made) late.insert(seq);
             known.emplace(edit.operation.id, seq);
-            edit.formerly = record->formerly;
-            if (edit.formerly != no_id) known.emplace(edit.formerly, seq);
+            if (!is_no_id(edit.operation.formerly)) known.emplace(edit.operation.formerly, seq);
             edit.number = number;
             edit.state = edit.recorded = record->state;
             edit.why = {};
@@ -215,8 +214,7 @@ public:
 
     /// Writes the state of an edit, which is durable after the next commit.
     [[nodiscard]] std::error_code write(Log& log, Edit& edit) {
-        if (!Record::encode(edit.operation, {edit.state, edit.why, edit.formerly}, codec_, record_,
-                            scratch_)) {
+        if (!Record::encode(edit.operation, {edit.state, edit.why}, codec_, record_, scratch_)) {
             return SyncErrc::bad_operation;
         }
         const Result<std::uint64_t> number = log.append(record_);
@@ -237,7 +235,6 @@ public:
         made.reserve(edits.size());
         for (std::size_t i = 0; i < edits.size(); ++i) {
             Edit& edit = made.emplace_back(*edits[i]);
-            if (edit.formerly == no_id) edit.formerly = edit.operation.id;
             edit.operation = std::move(operations[i]);
             edit.state = EditState::waiting;
             edit.why = {};
@@ -511,7 +508,9 @@ template <class Edits>
 /// Finds the edits of an element whose stamps may be the next ones above other stamps, so that a
 /// later edit may get them again. Such a stamp is no later in time than the version that its author
 /// saw, another edit of the element, or `other`. That is the latest version of the element that is
-/// lost, that is unreadable, or that is a removal later than the server's.
+/// lost, that is unreadable, or that is a removal later than the server's. An edit that was stamped
+/// anew has such a stamp, too: its clock may have been set back, or have stood still for several
+/// syncs.
 class LiftedStamps {
 public:
     /// `last` is the last_of() of the element.   Complexity: linear in the edits of the element.
@@ -525,7 +524,8 @@ public:
     [[nodiscard]] bool has(const Edit& edit) const {
         const WallTime wall = edit.operation.stamp.wall;
         const auto& saw = edit.operation.saw;
-        return (saw && wall <= saw->wall) || wall <= other_ || edits_at_.at(time_of(edit)) > 1;
+        return edit.operation.formerly != no_id || (saw && wall <= saw->wall) || wall <= other_ ||
+               edits_at_.at(time_of(edit)) > 1;
     }
 
 private:

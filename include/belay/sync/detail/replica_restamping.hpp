@@ -5,6 +5,8 @@
 
 #include <algorithm>      // std::min
 #include <cstddef>        // std::size_t
+#include <functional>     // std::less
+#include <map>            // std::map
 #include <optional>       // std::optional
 #include <set>            // std::set
 #include <string>         // std::string
@@ -36,19 +38,25 @@ struct LimitedWallClock {
     [[nodiscard]] WallTime now() const noexcept { return std::min(clock->wall_now(), limit); }
 };
 
+/// Whether a clock may return a stamp that it, or one before it, has returned.
+enum class Repeats : bool { no, yes };
+
 /// A clock for edits, none of which gets the stamp of a lost version of its element.
 ///
-/// `lost(element)` returns the latest stamp of such a version, as a Result. The time of the clock
-/// was in no stamp before, but the next stamp above `seen` may have been. Lost versions may be far
-/// ahead, so edits of other elements are not put above them.
+/// `lost(element)` returns the latest stamp of such a version, as a Result. If the clock does not
+/// repeat stamps, its time was in none before, but the next stamp above `seen` may have been. Lost
+/// versions may be far ahead, so edits of other elements are not put above them.
 template <class Clock, class LostOf>
 class EditClock {
 public:
-    EditClock(Clock& clock, LostOf lost) : clock_{clock}, lost_{std::move(lost)} {}
+    EditClock(Clock& clock, Repeats repeats, LostOf lost)
+        : clock_{clock}, repeats_{repeats}, lost_{std::move(lost)} {}
     [[nodiscard]] Stamp stamp() noexcept { return clock_.stamp(); }
     [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen, std::string_view element) {
         const Result<Stamp> stamp = clock_.stamp_above(seen);
-        if (!stamp || *stamp != detail::stamp_above(seen, clock_.origin())) return stamp;
+        if (!stamp) return stamp;
+        const bool is_lifted = *stamp == detail::stamp_above(seen, clock_.origin());
+        if (!is_lifted && repeats_ == Repeats::no) return stamp;
         const Result<Stamp> lost = lost_(element);
         if (!lost) return lost;
         return *lost < *stamp ? stamp : clock_.stamp_above(*lost);
@@ -56,6 +64,7 @@ public:
 
 private:
     Clock& clock_;
+    Repeats repeats_;
     LostOf lost_;
 };
 
@@ -131,16 +140,22 @@ public:
     }
 
 private:
-    /// Stamps operations anew, in the order in which they were made.
+    /// Stamps operations anew, in the order in which they were made. The clock may be one that was
+    /// set back, or that is limited to the time of an earlier sync.
     template <class Clock, class Bits, class LostOf>
     [[nodiscard]] std::error_code restamp(std::vector<Op>& operations, Clock& clock, Bits& bits,
                                           LostOf& lost_of) const {
-        EditClock edit_clock{clock, [&](std::string_view element) -> Result<Stamp> {
-                                 const Result<Stamp> lost = lost_of(element);
-                                 // The server accepts no stamp above that one.
-                                 if (lost && lost->wall > limit_) return Stamp{};
-                                 return lost;
-                             }};
+        std::map<std::string, Stamp, std::less<>> known;  // of the elements so far
+        const auto floor_of = [&](std::string_view element) -> Result<Stamp> {
+            if (const auto at = known.find(element); at != known.end()) return at->second;
+            const Result<Stamp> lost = lost_of(element);
+            if (!lost) return lost;
+            // The server accepts no stamp above that one.
+            const Stamp floor = lost->wall > limit_ ? Stamp{} : *lost;
+            known.emplace(element, floor);
+            return floor;
+        };
+        EditClock edit_clock{clock, Repeats::yes, floor_of};
         return Op::restamp(operations, edit_clock, bits);
     }
     /// An operation that changes a version that is ahead of the server's clock.
