@@ -224,9 +224,9 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 /// - optional: `formerly`: an Id, the first one of an operation that was stamped anew, or no_id.
 template <class O>
 concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
-    detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> &&
-    detail::ValueHashable<O> && detail::BaseIsRight<O> && detail::SawIsRight<O> &&
-    detail::FormerlyIsRight<O>;
+                        detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> &&
+                        detail::HasValue<O> && detail::ValueHashable<O> && detail::BaseIsRight<O> &&
+                        detail::SawIsRight<O> && detail::FormerlyIsRight<O>;
 
 namespace explain {
 
