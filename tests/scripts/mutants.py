@@ -550,7 +550,7 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_lost_reports.test.cpp", "*")),
     # an edit that is stamped anew by a clock that stands still gets the stamp of a lost version
     Mutant("replica_repeats_a_stamp",
-           (Change("belay/sync/detail/replica_restamping.hpp", "if (!is_lifted && repeats_ == Repeats::no)",
+           (Change("belay/sync/detail/replica_restamping.hpp", "if (!is_lifted && repeats_ == StampRepeats::no)",
                    "if (!is_lifted)"),),
            Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
     # an edit gets the stamp of one against which a strategy has decided

@@ -481,7 +481,7 @@ private:
         const Result<Stamp> latest = latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
-        detail::EditClock clock{clock_, detail::Repeats::no,
+        detail::EditClock clock{clock_, detail::StampRepeats::no,
                                 [this](std::string_view of) { return lost_of(of); }};
         const auto stamp = clock.stamp_above(seen, element);
         if (!stamp) return stamp.error();

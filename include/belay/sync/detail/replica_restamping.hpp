@@ -39,7 +39,7 @@ struct LimitedWallClock {
 };
 
 /// Whether a clock may return a stamp that it, or one before it, has returned.
-enum class Repeats : bool { no, yes };
+enum class StampRepeats : bool { no, yes };
 
 /// A clock for edits, none of which gets the stamp of a lost version of its element.
 ///
@@ -49,14 +49,14 @@ enum class Repeats : bool { no, yes };
 template <class Clock, class LostOf>
 class EditClock {
 public:
-    EditClock(Clock& clock, Repeats repeats, LostOf lost)
+    EditClock(Clock& clock, StampRepeats repeats, LostOf lost)
         : clock_{clock}, repeats_{repeats}, lost_{std::move(lost)} {}
     [[nodiscard]] Stamp stamp() noexcept { return clock_.stamp(); }
     [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen, std::string_view element) {
         const Result<Stamp> stamp = clock_.stamp_above(seen);
         if (!stamp) return stamp;
         const bool is_lifted = *stamp == detail::stamp_above(seen, clock_.origin());
-        if (!is_lifted && repeats_ == Repeats::no) return stamp;
+        if (!is_lifted && repeats_ == StampRepeats::no) return stamp;
         const Result<Stamp> lost = lost_(element);
         if (!lost) return lost;
         return *lost < *stamp ? stamp : clock_.stamp_above(*lost);
@@ -64,7 +64,7 @@ public:
 
 private:
     Clock& clock_;
-    Repeats repeats_;
+    StampRepeats repeats_;
     LostOf lost_;
 };
 
@@ -155,7 +155,7 @@ private:
             known.emplace(element, floor);
             return floor;
         };
-        EditClock edit_clock{clock, Repeats::yes, floor_of};
+        EditClock edit_clock{clock, StampRepeats::yes, floor_of};
         return Op::restamp(operations, edit_clock, bits);
     }
     /// An operation that changes a version that is ahead of the server's clock.
