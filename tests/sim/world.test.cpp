@@ -331,6 +331,34 @@ TEST_CASE("World continues after a function or a machine has thrown", "[sim][wor
     }
 }
 
+TEST_CASE("World: a function whose copy schedules another, or throws, leaves the others alone",
+          "[sim][world][unit][fault]") {
+    struct Scheduling {
+        Scheduling(sim::World& of, int& counted) : world{of}, calls{counted} {}
+        Scheduling(const Scheduling& other)
+            : world{other.world}, calls{other.calls}, fails{other.fails} {
+            world.after(1ms, [&n = calls] { n += 10; });
+            if (fails) throw std::runtime_error{"copy"};
+        }
+        void operator()() const { ++calls; }
+        sim::World& world;
+        int& calls;
+        bool fails = false;
+    };
+    sim::World world{Seed{1}};
+    int calls = 0;
+    Scheduling function{world, calls};
+    world.after(2ms, function);
+    world.run_for(1s);
+    const int copies = calls / 10;
+    CHECK(copies > 0);
+    CHECK(calls % 10 == 1);
+    function.fails = true;
+    CHECK_THROWS(world.after(2ms, function));
+    world.run_for(1s);
+    CHECK(calls == 10 * copies + 11);
+}
+
 TEST_CASE("World gives every machine its own random bits", "[sim][world][unit]") {
     const auto seeds = [](std::uint64_t seed) {
         std::vector<std::uint64_t> all;

@@ -56,10 +56,19 @@ public:
             free_.push_back(&slots_.back());
         }
         Slot& slot = *free_.back();
+        // The copy of a function may schedule another one, or throw.
+        free_.pop_back();
+        struct Unused {
+            Engine& engine;
+            Slot* slot;
+            ~Unused() {
+                if (slot != nullptr) engine.free_.push_back(slot);
+            }
+        } unused{*this, &slot};
         slot.function.emplace(std::forward<F>(f));
+        unused.slot = nullptr;
         slot.owner = owner;
         slot.engine = this;
-        free_.pop_back();
         if (shuffled_) [[unlikely]]
             return add_shuffled(time, &Engine::run_slot, &slot, group_of(owner));
         event_queue_.add(std::max(time, now_), &Engine::run_slot, &slot);
