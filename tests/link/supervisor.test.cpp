@@ -431,29 +431,10 @@ TEST_CASE("Supervisor sends nothing more on a connection that was reported unhea
     CHECK(rig.link.send("again") == SendResult::sent);
 }
 
-namespace {
-
-/// A decorator that lets no report end its connection.
-struct Tolerant : part::Around<FakeTransport<>> {
-    explicit Tolerant(FakeTransport<> inner) : Around{std::move(inner)} {}
-    struct Connection : part::Wrapped<part::ConnectionOf<FakeTransport<>>, std::string> {
-        using Base = part::Wrapped<part::ConnectionOf<FakeTransport<>>, std::string>;
-        Connection(Tolerant& owner, const Link<std::string>& own)
-            : Base{[&] { return owner.inner_.open(own.child()); }} {}
-        [[nodiscard]] bool sift(part::Event<std::string>& event, Turn& turn) {
-            if (event.depth == 0 && event.kind == part::EventKind::closed) return false;
-            return Base::sift(event, turn);
-        }
-    };
-    [[nodiscard]] Connection open(const Link<std::string>& link) { return {*this, link}; }
-};
-
-}  // namespace
-
 TEST_CASE("Supervisor sends again if a decorator holds back the end that was reported",
           "[link][supervisor][regression]") {
     TransportState transport;
-    Supervisor link{Tolerant{FakeTransport<>{transport}}, policy()};
+    Supervisor link{belay_test::Tolerant{FakeTransport<>{transport}}, policy()};
     link.start();
     link.advance(at(0s));
     transport.link.opened();
