@@ -431,6 +431,26 @@ TEST_CASE("Supervisor sends nothing more on a connection that was reported unhea
     CHECK(rig.link.send("again") == SendResult::sent);
 }
 
+TEST_CASE("Supervisor sends nothing on a connection that was reported unhealthy while it opened",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    std::vector<SendResult> results;
+    rig.notes.hook = [&](LinkState state) {
+        if (state == LinkState::connected) results.push_back(rig.link.send("hello"));
+    };
+    rig.link.start();
+    rig.run(0s);
+    rig.transport.link.opened();
+    rig.link.report_unhealthy();
+    rig.run(0s);
+    CHECK(rig.link.status().state == LinkState::cooldown);
+    rig.run(10s);
+    rig.transport.link.opened();
+    rig.run(10s);
+    CHECK(results == std::vector{SendResult::down, SendResult::sent});
+    CHECK(rig.transport.sent == std::vector<std::string>{"hello"});
+}
+
 TEST_CASE("Supervisor sends again if a decorator holds back the end that was reported",
           "[link][supervisor][regression]") {
     TransportState transport;
