@@ -123,7 +123,7 @@ private:
             refused_ = exchange.credentials;
             refused_until_ = after(waker_.now(), refused_for);
         } else if (status / 100 == 2 && exchange.is_trial && exchange.credentials == refused_) {
-            // Only once, and no request that was sent before the refusal: both may be older than it.
+            // Only once, and no request sent before the refusal: both may be older than it.
             exchange.is_trial = false;
             refused_.clear();
         }
