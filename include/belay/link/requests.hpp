@@ -151,8 +151,8 @@ public:
     }
 
     /// Cancels a question: its `done` is called in the next turn, with
-    /// std::errc::operation_canceled. The server may execute the question all the same. It keeps
-    /// its time for the answer; see RequestsOptions::timeouts_max.
+    /// std::errc::operation_canceled. The server may execute the question all the same. Until its
+    /// next message, it keeps its time for the answer; see RequestsOptions::timeouts_max.
     /// Returns: false if the question is completed already.
     bool cancel(std::uint64_t question) noexcept {
         Item* const item = table_.find(question);
