@@ -397,7 +397,7 @@ TEMPLATE_TEST_CASE("Requests keeps a slow server although a queue of questions t
     }
 }
 
-TEST_CASE("Requests counts no question that a late turn of the driver could not send",
+TEST_CASE("Requests counts no question whose deadline passes when it could be sent",
           "[link][requests][regression]") {
     RequestsRig<TextIds> rig{{.in_flight_max = 1}};
     rig.connect();
