@@ -333,6 +333,77 @@ TEST_CASE("mcp::Remote sends the only token of its source again after some time"
     CHECK(rig.call(served).cause == Cause::none);
 }
 
+TEST_CASE("mcp::Remote uses a token again that was accepted on a stream which stays open",
+          "[adapter][mcp_client][regression]") {
+    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = FunctionSource{&supply}}};
+    CHECK(rig.call(served).cause == Cause::none);
+    CHECK(rig.call([](const auto&) { return HttpResponse{.status = 403}; }).code == 403);
+    rig.clock.advance(std::chrono::minutes{5});
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.turn();
+    HttpRequest& request = rig.calls.last().request;
+    const std::string event = "data: " + served(request).body + "\n\n";
+    const HttpResponse head{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+    request.on_chunk(head, event);
+    rig.turn();
+    REQUIRE(question.answered());
+    CHECK(question.take()->cause == Cause::none);
+    CHECK(rig.calls.open() == 1);
+    // Several calls at once use it.
+    driver::Question<Failure> other;
+    rig.remote->push("b", {1, {}}, other.ask());
+    CHECK(rig.call(served).cause == Cause::none);
+    REQUIRE(other.answered());
+    CHECK(other.take()->cause == Cause::none);
+}
+
+TEST_CASE("mcp::Remote notes a refusal although an older request is then accepted",
+          "[adapter][mcp_client][regression]") {
+    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = FunctionSource{&supply}}};
+    CHECK(rig.call(served).cause == Cause::none);
+    driver::Question<Failure> first;
+    driver::Question<Failure> second;
+    rig.remote->push("a", {1, {}}, first.ask());
+    rig.remote->push("b", {1, {}}, second.ask());
+    rig.turn();
+    REQUIRE(rig.calls.open() == 2);
+    RequestLog::One& older = *rig.calls.all[rig.calls.all.size() - 2];
+    deliver(rig.calls.last(), {.status = 401});
+    rig.turn();
+    deliver(older, served(older.request));
+    rig.turn();
+    REQUIRE(first.answered());
+    CHECK(first.take()->cause == Cause::none);
+    CHECK(rig.call(served).error() == mcp::Errc::credentials_needed);
+}
+
+TEST_CASE("mcp::Remote tries a refused token with a call, also while it cancels another one",
+          "[adapter][mcp_client][regression]") {
+    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = FunctionSource{&supply}}};
+    CHECK(rig.call(served).cause == Cause::none);
+    driver::Question<Failure> first;
+    driver::Question<Failure> second;
+    rig.remote->push("a", {1, {}}, first.ask());
+    rig.remote->push("b", {1, {}}, second.ask());
+    rig.turn();
+    deliver(rig.calls.last(), {.status = 401});
+    rig.turn();
+    rig.clock.advance(std::chrono::minutes{5});
+    first.drop();
+    driver::Question<Failure> third;
+    rig.remote->push("c", {1, {}}, third.ask());
+    third.drop();
+    rig.turn();
+    const std::string& body = rig.calls.last().request.body;
+    REQUIRE(body.find("notifications/cancelled") != std::string::npos);
+    CHECK(rig.calls.open() == 1);
+    CHECK(rig.call(served).cause == Cause::none);
+}
+
 TEST_CASE("mcp::Remote keeps a token with which it could not cancel a call",
           "[adapter][mcp_client][regression]") {
     TokenFunction supply = [](Completion<std::string> c) { c("token"); };

@@ -177,6 +177,23 @@ TEST_CASE("redis::Stream leaves a server that has become a replica",
     CHECK(all_of(queue) == "bc");
 }
 
+TEST_CASE("redis::Stream connects to a server that stays a replica once per second at most",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server;
+    redis::Stream queue = server.open("one");
+    server.command({"REPLICAOF", "127.0.0.1", "1"});
+    const auto connections = [&] { return std::stoll(server.command({"CLIENT", "ID"})); };
+    const auto start = std::chrono::steady_clock::now();
+    const auto before = connections();
+    for (int i = 0; i < 100; ++i) {
+        CHECK(queue.try_push(as_bytes("x")) == redis::Errc::read_only);
+    }
+    const auto dials = connections() - before - 1;
+    const auto seconds =
+        std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - start).count();
+    CHECK(dials <= seconds + 1);
+}
+
 TEST_CASE("redis::Stream reports a busy server", "[adapter][redis_stream][fault]") {
     const RedisServer server{{"--busy-reply-threshold", "1"}};
     redis::Stream queue = server.open("one");

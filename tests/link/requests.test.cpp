@@ -373,6 +373,44 @@ TEST_CASE("Requests ends a frozen connection that lets no further question be se
     CHECK(rig.sent() == Observed{"a"});
 }
 
+TEMPLATE_TEST_CASE("Requests keeps a slow server although a queue of questions times out together",
+                   "[link][requests][regression]", part::InOrder, TextIds) {
+    RequestsRig<TestType> rig{{.in_flight_max = 1}};
+    rig.connect();
+    // The questions of the queue fail together with the first one, or the caller then cancels them.
+    const bool cancels = GENERATE(true, false);
+    std::vector<std::uint64_t> queue{rig.ask("a", 1s)};
+    for (int i = 0; i < 5; ++i) queue.push_back(rig.ask("waits", cancels ? 1400ms : 1s));
+    rig.notes.hook = [&](const std::string& what) {
+        if (!cancels || !what.starts_with("a = ")) return;
+        for (const auto question : queue) static_cast<void>(rig.box->cancel(question));
+    };
+    rig.run(rig.now + 1s);
+    CHECK(rig.sent().size() == 1);
+    // Only questions that are asked in the silence count.
+    for (const auto expected : {LinkState::connected, LinkState::cooldown}) {
+        CHECK(rig.box->status().link.state == LinkState::connected);
+        rig.ask("next", 1s);
+        rig.run(rig.now + 500ms);
+        rig.run(rig.now + 500ms);
+        CHECK(rig.box->status().link.state == expected);
+    }
+}
+
+TEST_CASE("Requests counts no question whose deadline passes when it could be sent",
+          "[link][requests][regression]") {
+    RequestsRig<TextIds> rig{{.in_flight_max = 1}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.run(rig.now + 1s);
+    rig.ask("b", 1s);
+    rig.ask("c", 1s);
+    rig.ask("d", 1s);
+    rig.run(rig.now + 1s);
+    CHECK(rig.box->status().link.state == LinkState::connected);
+    CHECK(rig.box->status().timed_out == 4);
+}
+
 TEST_CASE("Requests ends a connection whose server sends all but the answers that take all places",
           "[link][requests][regression]") {
     RequestsRig<TextInOrder> rig{{.in_flight_max = 1, .timeouts_max = 2}};
@@ -411,22 +449,67 @@ TEMPLATE_TEST_CASE("Requests sends nothing more on a connection that it gives up
     CHECK(rig.box->status().lost == (by_command ? 1 : 0));
 }
 
+TEST_CASE("Requests continues if a decorator holds back the end of a connection that it gives up",
+          "[link][requests][regression]") {
+    belay_test::TransportState transport;
+    Requests box{belay_test::Tolerant{belay_test::FakeTransport<>{transport}},
+                 belay_test::doubling(), TextIds{}, RequestsOptions{.timeouts_max = 2}};
+    Duration now{};
+    const auto turn = [&] { box.advance(belay_test::at(now)); };
+    turn();
+    box.start();
+    turn();
+    transport.link.opened();
+    turn();
+    // A caller repeats its question as soon as it has failed.
+    int failed = 0;
+    std::function<void()> repeat = [&] {
+        static_cast<void>(box.ask("a", 1s, [&](const auto&) {
+            if (++failed < 6) repeat();
+        }));
+    };
+    repeat();
+    turn();
+    for (int i = 1; i <= 6; ++i) {
+        CHECK(transport.sent.size() == static_cast<std::size_t>(i));
+        now += 1s;
+        turn();
+        CHECK(failed == i);
+        // The end is reported after two timeouts, and again after the next two.
+        const bool is_given_up = i % 2 == 0;
+        CHECK((box.send("push") == SendResult::down) == is_given_up);
+        if (!is_given_up) transport.sent.pop_back();
+        turn();
+        REQUIRE(box.status().link.state == LinkState::connected);
+    }
+}
+
 TEMPLATE_TEST_CASE("Requests ends a frozen connection although its callers give up early",
                    "[link][requests][regression]", part::InOrder, TextIds) {
     const std::size_t in_flight_max = GENERATE(1U, 256U);
     RequestsRig<TestType> rig{{.in_flight_max = in_flight_max}};
     rig.connect();
     // As a Timeout of 1 s around questions of 10 s does. A message starts the count again.
-    for (int i = 0; i < 60 && rig.box->status().link.state == LinkState::connected; ++i) {
+    int i = 0;
+    for (; i < 60 && rig.box->status().link.state == LinkState::connected; ++i) {
         const auto question = rig.ask("a", 10s);
         if (i == 15) rig.answer(std::to_string(question) + ":late");
         rig.run(rig.now + 1s);
         static_cast<void>(rig.box->cancel(question));
         rig.run();
-        if (i == 40) CHECK(rig.box->status().link.state == LinkState::connected);
     }
+    CHECK(i > 40);
     CHECK(rig.box->status().link.failure.error() == LinkErrc::unanswered);
     CHECK(rig.box->status().timed_out == 0);
+}
+
+TEST_CASE("Requests accepts no question on a connection that it gives up if none may wait",
+          "[link][requests][regression]") {
+    RequestsRig<part::InOrder> rig{{.waiting_max = 0}};
+    rig.connect();
+    rig.box->report_unhealthy();
+    CHECK(rig.refused("a", 1s) == std::errc::not_connected);
+    CHECK(rig.refused("b", 1s) == std::errc::not_connected);
 }
 
 TEST_CASE("Requests leaves a silent server alone if timeouts_max is 0", "[link][requests][unit]") {

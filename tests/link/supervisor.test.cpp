@@ -431,29 +431,30 @@ TEST_CASE("Supervisor sends nothing more on a connection that was reported unhea
     CHECK(rig.link.send("again") == SendResult::sent);
 }
 
-namespace {
-
-/// A decorator that lets no report end its connection.
-struct Tolerant : part::Around<FakeTransport<>> {
-    explicit Tolerant(FakeTransport<> inner) : Around{std::move(inner)} {}
-    struct Connection : part::Wrapped<part::ConnectionOf<FakeTransport<>>, std::string> {
-        using Base = part::Wrapped<part::ConnectionOf<FakeTransport<>>, std::string>;
-        Connection(Tolerant& owner, const Link<std::string>& own)
-            : Base{[&] { return owner.inner_.open(own.child()); }} {}
-        [[nodiscard]] bool sift(part::Event<std::string>& event, Turn& turn) {
-            if (event.depth == 0 && event.kind == part::EventKind::closed) return false;
-            return Base::sift(event, turn);
-        }
+TEST_CASE("Supervisor sends nothing on a connection that was reported unhealthy while it opened",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    std::vector<SendResult> results;
+    rig.notes.hook = [&](LinkState state) {
+        if (state == LinkState::connected) results.push_back(rig.link.send("hello"));
     };
-    [[nodiscard]] Connection open(const Link<std::string>& link) { return {*this, link}; }
-};
-
-}  // namespace
+    rig.link.start();
+    rig.run(0s);
+    rig.transport.link.opened();
+    rig.link.report_unhealthy();
+    rig.run(0s);
+    CHECK(rig.link.status().state == LinkState::cooldown);
+    rig.run(10s);
+    rig.transport.link.opened();
+    rig.run(10s);
+    CHECK(results == std::vector{SendResult::down, SendResult::sent});
+    CHECK(rig.transport.sent == std::vector<std::string>{"hello"});
+}
 
 TEST_CASE("Supervisor sends again if a decorator holds back the end that was reported",
           "[link][supervisor][regression]") {
     TransportState transport;
-    Supervisor link{Tolerant{FakeTransport<>{transport}}, policy()};
+    Supervisor link{belay_test::Tolerant{FakeTransport<>{transport}}, policy()};
     link.start();
     link.advance(at(0s));
     transport.link.opened();

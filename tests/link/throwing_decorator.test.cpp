@@ -134,6 +134,18 @@ TEST_CASE("A decorator that throws at the end of its connection does not lose th
         CHECK(d.rig.link.status().failure.code == 7);
         CHECK(d.rig.link.status().retry_at >= at(6s));
     }
+    SECTION("reported unhealthy") {
+        d.rig.link.report_unhealthy();
+        CHECK_THROWS_AS(d.rig.link.advance(at(1s)), std::runtime_error);
+        CHECK(d.rig.state() == LinkState::connected);
+        CHECK(d.rig.link.send("too late") == SendResult::down);
+        CHECK(d.run(1s) == 0);
+        CHECK(d.rig.state() == LinkState::cooldown);
+        CHECK(d.transport.sent.empty());
+        d.script.at.reset();
+        d.transport.link.closed({});
+        d.run(1s);
+    }
     SECTION("while a graceful close lingers") {
         d.rig.link.stop();
         d.run(1s);

@@ -92,6 +92,7 @@ public:
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
+        is_down_ = false;
         // Left over after a `done` or a hook threw. They precede the changes of this turn.
         if (!notify_deferred(guard)) return;
         link_.advance(now_);
@@ -150,8 +151,8 @@ public:
     }
 
     /// Cancels a question: its `done` is called in the next turn, with
-    /// std::errc::operation_canceled. The server may execute the question all the same. It keeps
-    /// its time for the answer; see RequestsOptions::timeouts_max.
+    /// std::errc::operation_canceled. The server may execute the question all the same. Until its
+    /// next message, it keeps its time for the answer; see RequestsOptions::timeouts_max.
     /// Returns: false if the question is completed already.
     bool cancel(std::uint64_t question) noexcept {
         Item* const item = table_.find(question);
@@ -159,7 +160,7 @@ public:
         // The server has its time all the same: else callers that give up early hide a frozen one.
         if (item->list == List::sent) {
             given_up_until_ = detail::smaller(given_up_until_, item->deadline);
-        } else if (is_held_up()) {
+        } else if (is_held_up(*item)) {
             given_up_until_ = item->deadline;
         }
         end(*item, failure_of(std::errc::operation_canceled));
@@ -274,10 +275,12 @@ private:
             if (sent == SendResult::refused) return LinkErrc::message_refused;
             busy_ = sent == SendResult::busy;
             if (sent != SendResult::sent && options_.waiting_max == 0) {
-                return LinkErrc::requests_full;
+                if (busy_) return LinkErrc::requests_full;
+                return std::make_error_code(std::errc::not_connected);
             }
         }
         Item& item = table_.add(deadline, sends_again, std::move(done));
+        last_id_ = id;
         ++counts_.asked;
         item.message.emplace(std::move(message));
         if (sent == SendResult::sent) {
@@ -292,8 +295,8 @@ private:
     // ---- sending -------------------------------------------------------------------------------
 
     [[nodiscard]] bool can_send() const noexcept {
-        return link_.status().state == LinkState::connected && !busy_ && !is_out_of_order_ &&
-               table_.sent() < options_.in_flight_max;
+        return link_.status().state == LinkState::connected && !busy_ && !is_down_ &&
+               !is_out_of_order_ && table_.sent() < options_.in_flight_max;
     }
     [[nodiscard]] bool can_send_next() const noexcept {
         return table_.waiting() != 0 && can_send();
@@ -304,8 +307,10 @@ private:
             case SendResult::sent:
                 return was_sent(item);
             case SendResult::busy:
-            case SendResult::down:  // on_state follows
                 busy_ = true;
+                return;
+            case SendResult::down:
+                is_down_ = true;
                 return;
             case SendResult::refused:
                 ++counts_.lost;
@@ -387,30 +392,36 @@ private:
     [[nodiscard]] bool is_full_of_failed() const noexcept {
         return table_.sent() >= options_.in_flight_max && table_.open() == table_.waiting();
     }
-    /// Whether a question that waits is not sent because the server is silent: each question that
-    /// was sent has had its time.
-    [[nodiscard]] bool is_held_up() const noexcept {
-        return table_.open() == table_.waiting() && given_up_until_ == never &&
-               (timeouts_ != 0 || is_full_of_failed());
+    /// Whether a question that waits is not sent because the server is silent: no question that was
+    /// sent has time left. One that was asked before the silence began waited for other reasons,
+    /// too: a queue whose deadlines pass together must not end a server that is only slow.
+    [[nodiscard]] bool is_held_up(const Item& item) const noexcept {
+        return timeouts_ != 0 && item.id > silent_from_ && table_.open() == table_.waiting() &&
+               given_up_until_ == never && !can_send();
     }
-    void count_timeout() noexcept {
-        if (++timeouts_ != options_.timeouts_max) return;
-        link_.report_unhealthy(belay::failure_of(LinkErrc::unanswered));
+    /// Returns whether the connection is to be given up: not once only, because a decorator may
+    /// hold its end back.
+    bool count_timeout() noexcept {
+        if (timeouts_ == 0) silent_from_ = last_id_;
+        ++timeouts_;
+        return options_.timeouts_max != 0 && timeouts_ % options_.timeouts_max == 0;
     }
     void expire() noexcept {
+        bool gives_up = false;
         if (given_up_until_ <= now_) {
             given_up_until_ = never;
-            count_timeout();
+            gives_up = count_timeout();
         }
         while (table_.deadline() <= now_) {
             Item& item = *table_.first_due();
-            const bool is_timeout = item.list == List::sent || is_held_up();
+            const bool is_timeout = item.list == List::sent || is_held_up(item);
             ++counts_.timed_out;
             // A question to send again may have reached the server before.
             const bool was_ever_sent = item.sends != 0;
             end(item, belay::failure_of(was_ever_sent ? LinkErrc::unanswered : LinkErrc::unsent));
-            if (is_timeout) count_timeout();
+            if (is_timeout && count_timeout()) gives_up = true;
         }
+        if (gives_up) link_.report_unhealthy(belay::failure_of(LinkErrc::unanswered));
     }
 
     /// Returns: false if this object was destroyed.
@@ -450,6 +461,7 @@ private:
     void on_state(const Transition& change) {
         const LinkState to = change.to.state;
         busy_ = false;
+        is_down_ = false;
         is_out_of_order_ = false;
         heard();
         if (to == LinkState::stopped) {
@@ -482,9 +494,12 @@ private:
     driver::LifetimeFlag lifetime_;
     Waker waker_;
     bool busy_ = false;
+    bool is_down_ = false;  // send() has returned `down` since the last turn began
     bool notifying_ = false;
     bool is_out_of_order_ = false;            // the connection is about to end
     unsigned timeouts_ = 0;                   // questions in a row without any message
+    std::uint64_t last_id_ = 0;               // of the newest question
+    std::uint64_t silent_from_ = 0;           // the newest question when the first of them ended
     Instant given_up_until_ = never;          // the deadline of one that was cancelled since
     detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
     Instant now_ = always;

@@ -248,7 +248,7 @@ protected:
         event.failure = failure;
         event.closed_locally = core_.status().state == LinkState::connected;
         event.withdrawn = withdrawn;
-        is_given_up_ = event.closed_locally;
+        is_given_up_ = true;
         box().post_end(std::move(event));
     }
 
@@ -281,9 +281,11 @@ private:
         if (event.epoch != live_.epoch()) return;
         // After an open() or a decorator that threw, only the end of the attempt is handled.
         if (live_.broken() && event.kind != part::EventKind::closed) return;
-        // A decorator may hold the end back, and then the connection continues.
-        if (event.kind == part::EventKind::closed) is_given_up_ = false;
-        if (!live_.sift(event, turn)) return;
+        if (!live_.sift(event, turn)) {
+            // A decorator holds the end back, so the connection continues.
+            if (event.kind == part::EventKind::closed) is_given_up_ = false;
+            return;
+        }
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         // `writable` is about our own sending and proves nothing about the peer.
         const bool sign_of_life =
@@ -407,15 +409,13 @@ private:
         const timeline::Actions actions = core_.step(s, turn);
         decides_ = false;
         // Recorded first: a transport's close() may call stop(), whose transition comes after this.
-        if (actions.notify) {
-            is_given_up_ = false;
-            pending_events_.add(actions.change);
-        }
+        if (actions.notify) pending_events_.add(actions.change);
         box().publish(core_.status(), actions);
         if (core_.status().state == LinkState::connected && box().held_lanes.exchange(0) != 0) {
             box().note_rejection();
         }
         if (actions.teardown) {
+            is_given_up_ = false;
             pending_events_.drop_early();
             const bool open = s.closed_locally || actions.change.from == LinkState::connected;
             live_.teardown(actions.graceful && open, after(now_, linger_max_));
@@ -453,7 +453,7 @@ private:
     [[no_unique_address]] Observer observer_;
     bool decides_ = false;      // the core decides: rules run
     bool stops_ = false;        // stop as soon as the core has decided
-    bool is_given_up_ = false;  // the connection will end in the next turn
+    bool is_given_up_ = false;  // the live connection was reported, and is about to end
     Random bits_;
     driver::LifetimeFlag lifetime_;
     timeline::SupervisorCore<Policy> core_;

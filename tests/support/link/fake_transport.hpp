@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <belay/link/link.hpp>
+#include <belay/link/part.hpp>
 
 namespace belay_test {
 
@@ -89,6 +90,22 @@ struct FakeTransport {
     explicit FakeTransport(TransportState& s) : state{&s} {}
     FakeConnection<Full> open(belay::Link<std::string> link) { return {*state, link}; }
     TransportState* state;
+};
+
+/// A decorator that lets no report end its connection.
+struct Tolerant : belay::part::Around<FakeTransport<>> {
+    explicit Tolerant(FakeTransport<> inner) : Around{std::move(inner)} {}
+    struct Connection
+        : belay::part::Wrapped<belay::part::ConnectionOf<FakeTransport<>>, std::string> {
+        using Base = belay::part::Wrapped<belay::part::ConnectionOf<FakeTransport<>>, std::string>;
+        Connection(Tolerant& owner, const belay::Link<std::string>& own)
+            : Base{[&] { return owner.inner_.open(own.child()); }} {}
+        [[nodiscard]] bool sift(belay::part::Event<std::string>& event, belay::Turn& turn) {
+            if (event.depth == 0 && event.kind == belay::part::EventKind::closed) return false;
+            return Base::sift(event, turn);
+        }
+    };
+    [[nodiscard]] Connection open(const belay::Link<std::string>& link) { return {*this, link}; }
 };
 
 }  // namespace belay_test

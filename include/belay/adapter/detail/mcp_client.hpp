@@ -90,6 +90,7 @@ private:
         driver::Question<HttpResponse> response;
         std::optional<Handle> handle;
         std::string credentials;
+        bool is_trial = false;  // with credentials that were refused before
         State state = State::fresh;
     };
 
@@ -106,28 +107,38 @@ private:
                 // A client that ends drops its completions.
                 if (auto answer = exchange.response.take()) response = std::move(*answer);
             }
-            if (most_for(exchange.send.aim) == forever) note_verdict(exchange, response.status);
+            note_verdict(exchange, response.status);
             core_.finish(exchange.send.number, response);
             at = exchanges_.erase(at);
         }
     }
+    [[nodiscard]] static bool is_for_call(const Exchange& exchange) noexcept {
+        return most_for(exchange.send.aim) == forever;
+    }
     /// Notes whether the server accepts the credentials of a request for a call. A server that
     /// rejects cancellations, or the end of a session, may accept them for calls.
-    void note_verdict(const Exchange& exchange, int status) {
+    void note_verdict(Exchange& exchange, int status) {
+        if (!is_for_call(exchange)) return;
         if (status == 401 || status == 403) {
             refused_ = exchange.credentials;
             refused_until_ = after(waker_.now(), refused_for);
-        } else if (status != 0 && exchange.credentials == refused_) {
+        } else if (status / 100 == 2 && exchange.is_trial && exchange.credentials == refused_) {
+            // Only once, and no request sent before the refusal: both may be older than it.
+            exchange.is_trial = false;
             refused_.clear();
         }
+    }
+    [[nodiscard]] bool was_refused(const std::string& token) const noexcept {
+        return !refused_.empty() && token == refused_;
     }
     /// Returns whether a token may be sent. One that was refused is tried by one request at a time:
     /// a gateway may have refused it for a while, and the source may have no other.
     [[nodiscard]] bool may_send(const std::string& token) const noexcept {
-        if (refused_.empty() || token != refused_) return true;
+        if (!was_refused(token)) return true;
         if (waker_.now() < refused_until_) return false;
         return std::none_of(exchanges_.begin(), exchanges_.end(), [this](const Exchange& other) {
-            return other.credentials == refused_ && core_.awaits(other.send.number);
+            return other.is_trial && is_for_call(other) && other.credentials == refused_ &&
+                   core_.awaits(other.send.number);
         });
     }
     void use_tokens() {
@@ -136,6 +147,7 @@ private:
             if (!exchange->token.answered()) continue;
             std::optional<std::string> token = exchange->token.take();
             if (token && may_send(*token)) {
+                exchange->is_trial = was_refused(*token);
                 exchange->credentials = std::move(*token);
                 core_.hide(exchange->send.number, exchange->credentials);
                 start(*exchange);
@@ -191,6 +203,8 @@ private:
         request.on_chunk = [this, &exchange](const HttpResponse& head,
                                              std::string_view piece) noexcept {
             try {
+                // Its stream may stay open for long. A refusal is noted when it ends.
+                if (head.status / 100 == 2) note_verdict(exchange, head.status);
                 core_.receive(exchange.send.number, head, piece);
             } catch (...) {
                 // No memory: the answer is lost.

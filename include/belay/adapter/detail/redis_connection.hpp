@@ -55,8 +55,8 @@ public:
     void use(const redis::Options& options) {
         host_ = options.host;
         socket_ = options.socket;
-        user_ = options.user;
-        password_ = options.password;
+        login_.user = options.user;
+        login_.password = options.password;
         port_ = options.port;
         connect_timeout_ = options.connect_timeout;
         command_timeout_ = options.command_timeout;
@@ -142,7 +142,7 @@ private:
 
     [[nodiscard]] std::error_code connect() noexcept {
         std::error_code error = has_sentinels() ? find_master() : std::error_code{};
-        if (!error) error = dial(user_, password_);
+        if (!error) error = dial(login_.user, login_.password);
         if (!error) error = before_commands(inspect_server());
         return error;
     }
@@ -305,10 +305,17 @@ private:
         const std::string_view words_of_error{reply->str, reply->len};
         keep_words(words_of_error);
         const std::error_code code = code_of_redis(words_of_error);
-        // A former master, which may keep its connections. The next call finds the present one: by
-        // the Sentinels, or where the name or the proxy leads by then.
-        if (code == redis::Errc::read_only) context_.reset();
+        if (code == redis::Errc::read_only) leave_replica();
         return code;
+    }
+    /// A former master may keep its connections. The next call finds the present one: by the
+    /// Sentinels, or where the name or the proxy leads by then. The latter may lead to a replica
+    /// for long, and must not cost a dial per call.
+    void leave_replica() noexcept {
+        const Clock::time_point now = Clock::now();
+        if (!has_sentinels() && now < stays_until_) return;
+        stays_until_ = now + std::chrono::seconds{1};
+        context_.reset();
     }
     [[nodiscard]] std::error_code send(std::string_view bytes,
                                        Clock::time_point deadline) noexcept {
@@ -371,12 +378,15 @@ private:
     std::unique_ptr<redisContext, RedisFree> context_;
     std::string host_;
     std::string socket_;
-    std::string user_;
-    std::string password_;
+    struct {
+        std::string user;
+        std::string password;
+    } login_;
     Milliseconds connect_timeout_{};
     Milliseconds command_timeout_{};
     redis::Options::Sentinels sentinels_;
-    std::size_t sentinel_ = 0;  // the last that answered
+    std::size_t sentinel_ = 0;         // the last that answered
+    Clock::time_point stays_until_{};  // also at a replica
     std::uint16_t port_ = 0;
     bool refuses_cluster_ = false;
     char words_[200] = "";
