@@ -325,6 +325,7 @@ private:
         room.calls.save = std::move(call);
         ++saves_.of_rooms;
         context_.tally.count(room.id, &RoomCounters::saves);
+        if (room.replication) room.replication->progress.saving = room.history;
         persistence_.save(room.id, snapshot, room.history.position, std::move(done));
         room.calls.save->threw(persistence_.take_what());
         room.waker.touch();

@@ -35,7 +35,7 @@ public:
     [[nodiscard]] Instant begun() const noexcept { return begun_; }
     [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
     [[nodiscard]] Instant deadline() const noexcept { return smaller(question_.deadline(), ends_); }
-    /// Returns whether nothing of this call is awaited: it is answered or too late, or there is none.
+    /// Returns whether the call is answered or too late, or there is none.
     [[nodiscard]] bool has_ended(Instant now) const noexcept {
         return !question_.waits() || question_.answered() || ends_ <= now;
     }
