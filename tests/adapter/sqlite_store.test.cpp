@@ -101,6 +101,22 @@ TEST_CASE("sqlite::Store remembers a limited number of ids", "[adapter][sqlite_s
     CHECK_FALSE(again.applied(ids[1025]).value());
 }
 
+TEST_CASE("an operation whose former id is its own spoils no other one of a batch in sqlite::Store",
+          "[adapter][sqlite_store][regression]") {
+    const TemporaryDirectory dir;
+    TextStore store = store_in(dir / "s");
+    SyncProcessor processor{std::ref(store), LastWriteWins{}};
+    Op its_own_former = add("b", "1", stamp(1));
+    its_own_former.formerly = its_own_former.id;
+    const Ops batch{add("a", "1", stamp(1)), its_own_former, add("c", "1", stamp(1))};
+    for (int sent = 0; sent < 2; ++sent) {
+        const auto result = processor.process_batch("s", batch);
+        CHECK(result.synced_count == 2);
+        REQUIRE(result.failed_operations.size() == 1);
+        CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
+    }
+}
+
 TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is sent again",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;

@@ -312,3 +312,29 @@ TEST_CASE("LoadQueue is unchanged by a room or a user for which there is no memo
     }
     CHECK(good > 3);
 }
+
+TEST_CASE("LoadsUnderWay counts no load that has ended, although there is no memory then",
+          "[room][allocation][regression]") {
+    using namespace std::chrono_literals;
+    const RoomOptions options;
+    const bool answers = GENERATE(false, true);
+    detail::RoomBase room{"a", always, options, always};
+    detail::LoadsUnderWay under_way;
+    room.calls.load = std::make_unique<detail::LoadCall>();
+    std::optional done{room.calls.load->begin(Instant{1s}, Instant{5s})};
+    under_way.add(room, {});
+    under_way.evict(room, Waker{});
+    under_way.remove_ended(Instant{4s});
+    CHECK_FALSE(under_way.any_may_begin(1));
+    if (answers) done.reset();  // the storage drops the call
+    const auto remove = [&] {
+        try {
+            under_way.remove_ended(Instant{answers ? 4s : 5s});
+        } catch (const std::bad_alloc&) {
+        }
+    };
+    CHECK(belay_test::without_memory(remove) == 0);
+    CHECK(under_way.any_may_begin(1));
+    under_way.remove_ended(Instant{6s});
+    CHECK(under_way.any_may_begin(1));
+}

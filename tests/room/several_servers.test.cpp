@@ -542,6 +542,36 @@ TEST_CASE("servers: a long log that one server has saved is saved by no other se
     CHECK(c.entries() == 0);
 }
 
+TEST_CASE("servers: a save of another history, or of less than was loaded, replaces no other save",
+          "[room][fanout][regression]") {
+    const auto told = GENERATE(as<std::string>{}, "of the load", "of less", "of another history",
+                               "in half a message");
+    CAPTURE(told);
+    Cluster c;
+    {
+        const auto ann = c.editor("ann", 1, 1);
+        for (int n = 0; n < 100; ++n) ann->type(std::string(1000, 'x'));
+        c.world.run_for(1s);
+    }
+    c.world.restart(c.host(1));
+    int saves = 0;
+    c.store.before = [&](std::string_view call) { saves += call == "save"; };
+    REQUIRE(c.rooms(1).get_or_create_room("board"));
+    c.world.run_for(100ms);
+    const auto& stored = c.store.rooms.at("board");
+    detail::PeerMessage message{.kind = detail::PeerMessage::Kind::saved,
+                                .epoch = stored.epoch,
+                                .position = stored.entries.back().position};
+    if (told == "of less") --message.position;
+    if (told == "of another history") message.epoch[0] ^= std::byte{1};
+    Bytes bytes = encode(message);
+    if (told == "in half a message") bytes.resize(bytes.size() / 2);
+    SharedRooms{c.store, 9}.publish("board", bytes);
+    c.world.run_for(1min);
+    CHECK(saves == (told == "of the load" ? 0 : 1));
+    CHECK(c.was_notified("the frame is malformed") == (told == "in half a message"));
+}
+
 TEST_CASE("servers: stop does not wait for the save of a room that was only read",
           "[room][fanout][regression]") {
     const bool refused = GENERATE(true, false);

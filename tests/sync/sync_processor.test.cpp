@@ -248,13 +248,15 @@ TEST_CASE("malformed operations are rejected one by one", "[sync][sync_processor
     no_id_at_all.id = no_id;
     Op no_origin = add("b", "1", stamp(1));
     no_origin.stamp.origin = no_id;
+    Op its_own_former = update("c", "1", stamp(1));
+    its_own_former.formerly = its_own_former.id;
     const Op longest = add(std::string(1024, 'x'), "1", stamp(1));
     const SyncResult result = processor.process_batch(
         "s", Ops{no_id_at_all, no_origin, add("", "1", stamp(1)), removal("", stamp(1)), longest,
                  add(std::string(1025, 'x'), "1", stamp(1)),
                  add(std::string(1 << 20, 'x'), "1", stamp(1)),
-                 Op{Id{std::byte{0xFF}}, stamp(1), Interaction{}}});
-    CHECK(sums(result, 8) == "2 0 6");
+                 Op{Id{std::byte{0xFF}}, stamp(1), Interaction{}}, its_own_former});
+    CHECK(sums(result, 9) == "2 0 7");
     for (const auto& failed : result.failed_operations) {
         CHECK(failed.error == SyncErrc::bad_operation);
         CHECK_FALSE(failed.retryable);
@@ -340,6 +342,30 @@ TEST_CASE("the id of a pending operation has one meaning, too", "[sync][sync_pro
     CHECK(processor.process_batch("s", Ops{add("e", "0", stamp(0))}).success);
     CHECK(state_text(store, "e") == "live 1 b");
     CHECK(sums(processor.process_batch("s", Ops{others[0]}), 1) == "1 0 0");
+}
+
+TEST_CASE("another operation that claims the id of a pending one as its former id does not end it",
+          "[sync][sync_processor][regression]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
+    const Op first = update("e", "a", stamp(2));
+    Op other = interaction("opened", stamp(3));
+    other.formerly = first.id;
+    Op waits = update("e", "b", stamp(1));
+    waits.formerly = first.id;
+    const bool together = GENERATE(false, true);
+    if (together) {
+        CHECK(sums(processor.process_batch("s", Ops{first, other, waits}), 3) == "1 2 0");
+    } else {
+        CHECK(sums(processor.process_batch("s", Ops{first}), 1) == "0 1 0");
+        CHECK(sums(processor.process_batch("t", Ops{other}), 1) == "1 0 0");
+        CHECK(sums(processor.process_batch("s", Ops{waits}), 1) == "0 1 0");
+    }
+    // Both that wait are processed with the Add of their element.
+    CHECK(sums(processor.process_batch("s", Ops{add("e", "0", stamp(0))}), 1) == "1 0 0");
+    CHECK(state_text(store, "e") == "live 2 a");
+    CHECK(processor.pending("s").empty());
+    CHECK(sums(processor.process_batch("s", Ops{first}), 1) == "1 0 0");
 }
 
 TEST_CASE(

@@ -22,7 +22,8 @@ struct StoreOptions {
     /// they survive the process, but not a power cut.
     bool flushes_each = true;
     /// The number of latest operations that the store knows by their id; it knows up to 1,024 more.
-    /// If an older operation comes again, its stamp decides.
+    /// If an older operation comes again, its stamp decides. An operation that was stamped anew
+    /// counts as two.
     std::size_t ids_remembered = 1'000'000;
     /// The number of replaced versions that the store remembers, those of the latest operations; at
     /// least 1. If an older operation comes again, `SyncResult::overwrote` does not list it again.

@@ -27,7 +27,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// The limits of a MemoryStore.
 struct MemoryStoreOptions {
     /// The number of latest operations that the store recognises by their id; below 2^31. If an
-    /// older operation comes again, its stamp decides.
+    /// older operation comes again, its stamp decides. An operation that was stamped anew counts as
+    /// two.
     std::size_t ids_remembered = 100'000;
     /// The number of replaced versions that the store remembers, those of the latest operations. If
     /// an older operation comes again, `SyncResult::overwrote` does not list it again.

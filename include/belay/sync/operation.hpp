@@ -95,8 +95,8 @@ struct Operation {
     /// needs none.
     std::optional<Stamp> saw{};
     /// The id that the operation had before it was stamped anew; no_id: it has its first id. The
-    /// processor remembers both, so that the operation takes effect once if a network delivers a
-    /// refused request again.
+    /// processor remembers both. If a network delivers the refused request again later, it has no
+    /// effect. If that request is applied before this operation arrives, both are decided.
     Id formerly{};
 
     [[nodiscard]] OperationKind kind() const noexcept {

@@ -73,9 +73,10 @@ struct AppliedMark {
 
 /// The data that is written with every effect, as one unit.
 struct WriteMark {
-    /// The element's new stamp.
+    /// The element's new stamp. In a `remove`, the element may be removed already with this very
+    /// stamp: the operation had no effect then.
     Stamp stamp{};
-    /// The id of the operation that has the effect; remembered.
+    /// The id of the operation; remembered.
     Id operation{};
     /// The hash of the operation's contents and session; remembered with its id.
     std::uint64_t hash = 0;
@@ -211,7 +212,8 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 ///   state before.
 /// - `update(key, value, mark)`: does the same for a live element only.
 /// - `remove(key, mark)`: makes the element removed as of this stamp; it may be in any state
-///   before, also absent.
+///   before, also absent, or removed with this very stamp. In each case the removal is a new change
+///   for `changes_since`.
 /// - `remember(mark)`: records that an operation was decided, and changed nothing.
 /// - `applied(operation) -> Result<std::optional<AppliedMark>>`: returns the hash and the decision
 ///   that any of the four calls above stored with this id. The store chooses how many of the latest

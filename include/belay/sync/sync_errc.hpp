@@ -13,12 +13,14 @@ namespace belay { inline namespace BELAY_ABI {
 /// the cause: `lost`, `refused`, `timed_out` or `overloaded`. Only `bad_operation` and `id_reused`
 /// end an operation. All other errors leave it undecided, so its sender keeps it.
 enum class SyncErrc {
-    store_busy = 1,        ///< the store accepts nothing now; try again
-    store_failed = 2,      ///< the store could not read or write; try again
-    bad_operation = 3,     ///< no id, no origin, element id empty or too long
-    unknown_session = 4,   ///< the store has no such session, and does not create one
-    too_old = 5,           ///< the element may have been removed, and its tombstone forgotten
-    id_reused = 6,         ///< another operation with other contents had this id
+    store_busy = 1,    ///< the store accepts nothing now; try again
+    store_failed = 2,  ///< the store could not read or write; try again
+    /// No id, or the former id as its id; no origin; element id empty or too long.
+    bad_operation = 3,
+    unknown_session = 4,  ///< the store has no such session, and does not create one
+    too_old = 5,          ///< the element may have been removed, and its tombstone forgotten
+    /// An operation with other contents had this id; also the same one, stamped anew.
+    id_reused = 6,
     held_back = 7,         ///< an earlier operation on the same element waits for its retry
     store_full = 8,        ///< the store has as many elements as it may have
     store_threw = 9,       ///< the store threw an exception

@@ -63,9 +63,9 @@ public:
         }
     }
     /// Removes the loads of evicted rooms that have ended.
-    void remove_ended(Instant now) {
+    void remove_ended(Instant now) noexcept {
         std::erase_if(loads_, [&](const Load& one) {
-            return one.of_evicted && one.of_evicted->take(now, "load").has_value();
+            return one.of_evicted && one.of_evicted->has_ended(now);
         });
     }
     void attach(const Waker& waker) noexcept {

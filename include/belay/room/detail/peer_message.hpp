@@ -16,7 +16,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A version, a kind and the server's id; then, encoded as lib0 does, the client's number, its user
-/// and its awareness.
+/// and its awareness. `saved` has the epoch and the position instead, in little-endian order.
 struct PeerMessage {
     enum class Kind : std::uint8_t {
         state = 1,  ///< the awareness of a client
@@ -28,7 +28,9 @@ struct PeerMessage {
     Id server{};
     std::uint64_t client = 0;
     std::string_view user{};
-    BytesView awareness{};  ///< in the format of y-protocols
+    BytesView awareness{};       ///< in the format of y-protocols
+    Id epoch{};                  ///< of `saved`: the history
+    std::uint64_t position = 0;  ///< of `saved`: the last change that the snapshot covers
 
     /// The client's number on this server; its own clients have smaller numbers.
     [[nodiscard]] std::uint64_t local_id() const noexcept {
@@ -45,6 +47,12 @@ inline constexpr std::byte peer_message_version{1};
 [[nodiscard]] inline Bytes encode(const PeerMessage& message) {
     Bytes out{peer_message_version, static_cast<std::byte>(message.kind)};
     out.insert(out.end(), message.server.begin(), message.server.end());
+    if (message.kind == PeerMessage::Kind::saved) {
+        out.insert(out.end(), message.epoch.begin(), message.epoch.end());
+        out.resize(out.size() + 8);
+        store_le(out.data() + out.size() - 8, message.position);
+        return out;
+    }
     yjs::append_varuint(out, message.client);
     yjs::append_varbytes(out, as_bytes(message.user));
     yjs::append_varbytes(out, message.awareness);
@@ -61,6 +69,12 @@ inline constexpr std::byte peer_message_version{1};
     PeerMessage message;
     message.kind = static_cast<PeerMessage::Kind>(kind);
     std::copy_n(bytes.begin() + 2, 16, message.server.begin());
+    if (message.kind == PeerMessage::Kind::saved) {
+        if (bytes.size() != head + 24) return make_error_code(RoomErrc::malformed_frame);
+        std::copy_n(bytes.begin() + head, 16, message.epoch.begin());
+        message.position = load_le<std::uint64_t>(bytes.data() + head + 16);
+        return message;
+    }
     yjs::Lib0Reader in{bytes.subspan(head)};
     message.client = in.varuint();
     message.user = as_text(in.varbytes());

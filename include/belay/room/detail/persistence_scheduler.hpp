@@ -307,9 +307,8 @@ private:
     }
     /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
     void begin_saves() {
-        std::erase_if(saves_.of_evicted, [&](SaveOfEvicted& one) {
-            return one.call->take(context_.now, "save").has_value();
-        });
+        std::erase_if(saves_.of_evicted,
+                      [&](const SaveOfEvicted& one) { return one.call->has_ended(context_.now); });
         while (may_save()) {
             const auto next = saves_.next();
             if (next == saves_.queue.end()) return;
@@ -326,6 +325,7 @@ private:
         room.calls.save = std::move(call);
         ++saves_.of_rooms;
         context_.tally.count(room.id, &RoomCounters::saves);
+        if (room.replication) room.replication->progress.saving = room.history;
         persistence_.save(room.id, snapshot, room.history.position, std::move(done));
         room.calls.save->threw(persistence_.take_what());
         room.waker.touch();

@@ -90,7 +90,8 @@ public:
     /// Called after the first load.
     void on_loaded(RoomBase& room) {
         if constexpr (!alone) {
-            room.replication->read = room.history.position;
+            RoomProgress& progress = room.replication->progress;
+            progress.loaded = progress.read = room.history.position;
             publish({Kind::query, server_}, room);
             subscribe(room);
         }
@@ -201,8 +202,10 @@ public:
             // A snapshot that covers nothing is rejected without being compared.
             if (refused && room.history.position == 0) return;
             room.replication->loss.uncertain = refused;
-            if (!refused && std::exchange(room.notices.save_waits, false))
-                publish({Kind::saved, server_}, room);
+            const RoomHistory& covers = room.replication->progress.saving;
+            if (refused || covers.position == 0) return;
+            if (std::exchange(room.notices.save_waits, false))
+                publish({Kind::saved, server_, 0, {}, {}, covers.epoch, covers.position}, room);
         }
     }
     /// The room has no clients, or the server stops, and the storage may lack changes that the room
@@ -240,7 +243,7 @@ private:
     }
     void subscribe(RoomBase& room) {
         ReplicationState& state = *room.replication;
-        fanout().subscribe(room.id, state.read, state.subscription.ask());
+        fanout().subscribe(room.id, state.progress.read, state.subscription.ask());
         state.threw = fanout().take_what();
         room.waker.touch();
     }
@@ -336,8 +339,8 @@ private:
     }
     void take(Room& room, part::FanoutBatch::Entry& entry) {
         ReplicationState& state = *room.replication;
-        if (entry.position <= state.read) return;
-        state.read = entry.position;
+        if (entry.position <= state.progress.read) return;
+        state.progress.read = entry.position;
         const bool ours =
             entry.own != 0 && (state.echoes.take(entry.own) || enter_pending(room, entry.own));
         if (!ours) enter(room, entry.update);
@@ -385,7 +388,7 @@ private:
         state.frozen = state.loss.gap = state.loss.uncertain = false;
         state.loss.unstored = !ours.empty();
         state.echoes.clear();
-        state.read = takes ? stored->position : 0;
+        state.progress.loaded = state.progress.read = takes ? stored->position : 0;
         if (takes) {
             room.history.epoch = stored->epoch;
             state.begin = HistoryBegin::known;
@@ -396,7 +399,7 @@ private:
             if (!ours.empty())
                 state.note(waits ? RestoreEvent::loaded_other : RestoreEvent::loaded_nothing);
         }
-        room.history.position = state.covers_entries() ? state.read : 0;
+        room.history.position = state.covers_entries() ? state.progress.read : 0;
         if (uncovered) rooms_.step(room, timeline::RoomCore::Event::uncovered);
         for (const Bytes& update : ours) {
             const std::error_code error = scheduler_.append(room, update, 0, no_id, true);
@@ -416,7 +419,10 @@ private:
             if (!message) wrong = message.error();
             if (!message || message->server == server_) continue;
             if (message->kind == Kind::query) queried = true;
-            if (message->kind == Kind::saved) saved = true;
+            // A snapshot of another history, or an earlier one, lacks what was loaded here.
+            if (message->kind == Kind::saved && message->epoch == room.history.epoch &&
+                message->position >= room.replication->progress.loaded)
+                saved = true;
             if (message->kind == Kind::left)
                 room.awareness.close(message->local_id(), context_.now);
             if (message->kind != Kind::state) continue;

@@ -41,6 +41,18 @@ struct RoomPause {
     unsigned times = 0;
 };
 
+/// The history of a room, and how much of it the document has.
+struct RoomHistory {
+    Id epoch{};                  ///< its id; no_id: the room has none
+    std::uint64_t position = 0;  ///< all changes up to it are in the document
+};
+/// How much of the history was loaded, read and saved.
+struct RoomProgress {
+    std::uint64_t loaded = 0;  ///< the position of the last load
+    std::uint64_t read = 0;    ///< position of the last entry that was read
+    RoomHistory saving{};      ///< what the last save that began covers
+};
+
 /// The changes of this server that are in the document, and whose echoes have not arrived yet.
 class EchoList {
 public:
@@ -175,7 +187,7 @@ struct ReplicationState {
     Instant again_at = never;      ///< the next subscription, or load
     Instant recovers_at = always;  ///< the earliest next load after a gap
     RoomPause failed{};            ///< the delay after a failure
-    std::uint64_t read = 0;        ///< position of the last entry that was read
+    RoomProgress progress{};
     EchoList echoes{};
     HistoryBegin begin = HistoryBegin::known;
     Restore restore = Restore::none;

@@ -149,11 +149,6 @@ struct RoomCalls {
     QueuedLoad load_queue{};
     std::string turns_of{};  ///< the first user of a room that no user has opened
 };
-/// The history of a room, and how much of it the document has.
-struct RoomHistory {
-    Id epoch{};                  ///< its id; no_id: the room has none
-    std::uint64_t position = 0;  ///< all changes up to it are in the document
-};
 /// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load

@@ -35,6 +35,10 @@ public:
     [[nodiscard]] Instant begun() const noexcept { return begun_; }
     [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
     [[nodiscard]] Instant deadline() const noexcept { return smaller(question_.deadline(), ends_); }
+    /// Returns whether the call is answered or too late, or there is none.
+    [[nodiscard]] bool has_ended(Instant now) const noexcept {
+        return !question_.waits() || question_.answered() || ends_ <= now;
+    }
 
     /// Takes the answer. It is no_answer if the storage dropped the call, or is too late. `name`
     /// names the call in the error.   Returns: nothing while the call waits, or if there is none.

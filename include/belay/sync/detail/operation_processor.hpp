@@ -100,11 +100,11 @@ public:
         : store_{store}, strategy_{strategy}, options_{options} {}
 
     /// Checks an operation, and applies it to the store. `pending` is the hash of the pending
-    /// operation with its id.
+    /// operation with its id. `former_waits`: the operation with its former id is pending.
     ///
     /// Throws: what the strategy throws.
     [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now,
-                                  std::optional<std::uint64_t> pending) {
+                                  std::optional<std::uint64_t> pending, bool former_waits = false) {
         if (const std::error_code error = malformed(op)) return Outcome::error_of(error);
         part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
                              part::Decision::applied};
@@ -125,7 +125,9 @@ public:
             creates(op)) {
             return Outcome::kept_for(SyncErrc::too_old);
         }
-        if (const auto error = remember_former_id(op, mark.hash)) return Outcome::error_of(error);
+        // A pending operation keeps its id: the claim of another one must not end it.
+        const auto error = former_waits ? std::error_code{} : remember_former_id(op, mark.hash);
+        if (error) return Outcome::error_of(error);
         return rule(key, op, *local, mark);
     }
 
@@ -162,6 +164,10 @@ private:
         const OperationKind kind = op.kind();
         const std::string_view element = op.element();
         const bool of_element = kind != OperationKind::interaction;
+        // A store remembers an id once.
+        if constexpr (HasFormerly<Op>) {
+            if (op.formerly == op.id) return SyncErrc::bad_operation;
+        }
         const bool right =
             op.id != no_id && op.stamp.origin != no_id && kind <= OperationKind::interaction &&
             (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max;

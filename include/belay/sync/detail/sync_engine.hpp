@@ -122,7 +122,7 @@ private:
         const Op& op = batch.operations[index];
         if (auto held = held_back(batch, op)) return std::move(*held);
         const std::optional<std::uint64_t> known = pending_hash(op.id);
-        Outcome outcome = processor_.process(batch.session, op, now, known);
+        Outcome outcome = processor_.process(batch.session, op, now, known, former_waits(op));
         if (outcome.outcome == OperationOutcome::pending && !known) {
             if (pending_is_full(batch.session, op.stamp.origin)) {
                 outcome = Outcome::kept_for(SyncErrc::pending_full);
@@ -174,6 +174,13 @@ private:
         const auto now = pending_now_.find(id);
         return now != pending_now_.end() ? std::optional{now->second.hash}
                                          : parts_.pending.hash_of(id);
+    }
+    /// Returns whether the operation with the former id of this one is pending.
+    [[nodiscard]] bool former_waits(const Op& op) const {
+        if constexpr (HasFormerly<Op>) {
+            return !is_no_id(op.formerly) && pending_hash(op.formerly).has_value();
+        }
+        return false;
     }
     void block(const Op& op) {
         if (op.kind() == OperationKind::interaction) return;
@@ -287,7 +294,8 @@ private:
             const std::error_code error = in_transaction([&]() -> std::error_code {
                 for (const Op& op : operations) {
                     const auto pending = parts_.pending.hash_of(op.id);
-                    outcomes_.push_back(processor_.process(key.session, op, now, pending));
+                    outcomes_.push_back(
+                        processor_.process(key.session, op, now, pending, former_waits(op)));
                 }
                 return {};
             });
