@@ -484,6 +484,24 @@ TEST_CASE("Requests continues if a decorator holds back the end of a connection 
     }
 }
 
+TEST_CASE("Requests ends a frozen connection although a long question was cancelled unsent",
+          "[link][requests][regression]") {
+    RequestsRig<part::InOrder> rig{{.in_flight_max = 1}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.run(rig.now + 1s);
+    const auto unsent = rig.ask("b", 1h);
+    rig.run();
+    static_cast<void>(rig.box->cancel(unsent));
+    rig.run();
+    for (int i = 0; i < 2; ++i) {
+        CHECK(rig.box->status().link.state == LinkState::connected);
+        rig.ask("c", 1s);
+        rig.run(rig.now + 1s);
+    }
+    CHECK(rig.box->status().link.failure.error() == LinkErrc::unanswered);
+}
+
 TEMPLATE_TEST_CASE("Requests ends a frozen connection although its callers give up early",
                    "[link][requests][regression]", part::InOrder, TextIds) {
     const std::size_t in_flight_max = GENERATE(1U, 256U);

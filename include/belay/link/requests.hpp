@@ -83,7 +83,8 @@ public:
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
             return always;
         }
-        const Instant due = detail::smaller(table_.deadline(), given_up_until_);
+        const Instant due =
+            detail::smaller(table_.deadline(), detail::smaller(given_up_until_, unsent_until_));
         return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), due);
     }
 
@@ -161,7 +162,7 @@ public:
         if (item->list == List::sent) {
             given_up_until_ = detail::smaller(given_up_until_, item->deadline);
         } else if (is_held_up(*item)) {
-            given_up_until_ = item->deadline;
+            unsent_until_ = detail::smaller(unsent_until_, item->deadline);
         }
         end(*item, failure_of(std::errc::operation_canceled));
         ++counts_.cancelled;
@@ -385,7 +386,7 @@ private:
     /// The server is alive.
     void heard() noexcept {
         timeouts_ = 0;
-        given_up_until_ = never;
+        given_up_until_ = unsent_until_ = never;
     }
     /// Whether every question that counts towards `in_flight_max` has failed. With answers in
     /// order, nothing can be sent then until a late answer comes.
@@ -408,9 +409,10 @@ private:
     }
     void expire() noexcept {
         bool gives_up = false;
-        if (given_up_until_ <= now_) {
-            given_up_until_ = never;
-            gives_up = count_timeout();
+        for (Instant* const until : {&given_up_until_, &unsent_until_}) {
+            if (now_ < *until) continue;
+            *until = never;
+            if (count_timeout()) gives_up = true;
         }
         while (table_.deadline() <= now_) {
             Item& item = *table_.first_due();
@@ -500,7 +502,8 @@ private:
     unsigned timeouts_ = 0;                   // questions in a row without any message
     std::uint64_t last_id_ = 0;               // of the newest question
     std::uint64_t silent_from_ = 0;           // the newest question when the first of them ended
-    Instant given_up_until_ = never;          // the deadline of one that was cancelled since
+    Instant given_up_until_ = never;          // the deadline of one that was cancelled since,
+    Instant unsent_until_ = never;            // and of one that the silence kept from being sent
     detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
     Instant now_ = always;
     Instant drain_ends_ = never;  // `never`: drain() was not called
