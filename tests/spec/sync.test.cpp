@@ -351,7 +351,8 @@ TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {
         CHECK(result.failed_count == 0);
         auto sorted = store.writes;
         std::sort(sorted.begin(), sorted.end());
-        CHECK(sorted == Names{"a", "a", "a", "b", "d"});
+        // The addition that has lost writes the removal again, for devices that had only a copy.
+        CHECK(sorted == Names{"a", "a", "a", "b", "d", "d"});
         CHECK(state_text(store, "a") == "removed 4");
         CHECK(state_text(store, "b") == "live 3 1");
         CHECK(state_text(store, "c") == "absent");
