@@ -67,18 +67,29 @@ namespace detail {
 /// How many bytes of a policy an ErasedRules holds in place.
 inline constexpr std::size_t rules_in_place_bytes_max = 144;
 
-/// Whether an ErasedRules holds a policy in place. A move must not throw, so that of the policy must
-/// not throw either.
+/// Whether an ErasedRules holds a policy in place. Its move must not throw, so that of the policy
+/// must not throw either.
 template <class P>
 inline constexpr bool is_held_in_place =
     sizeof(P) <= rules_in_place_bytes_max && alignof(P) <= alignof(std::max_align_t) &&
     std::is_nothrow_move_constructible_v<P>;
 
-/// The functions of a policy of one type. See Policy::Halves for most of them.
-struct RulesTable {
+/// The functions that copy, move and destroy a policy of one type.
+struct RulesOwnership {
     void* (*copy)(const void*, std::byte* buffer);
     void (*move)(void*, std::byte* buffer) noexcept;  // ends the source; null if not in place
     void (*destroy)(void*) noexcept;                  // null if there is nothing to do
+};
+/// The functions that return what the rules of a policy request.
+struct RulesRequests {
+    Duration (*stable_window)(const void*, Duration) noexcept;
+    bool (*stable_by_age)(const void*) noexcept;
+    Duration (*attempt_limit)(const void*, Duration) noexcept;
+};
+/// The functions of a policy of one type. See Policy::Halves for most of them.
+struct RulesTable {
+    RulesOwnership ownership;
+    RulesRequests requests;
     Advice (*advice)(const void*, Instant) noexcept;
     Advice (*begin)(void*, Turn&) noexcept;
     void (*admit)(const void*, AdviceFold&, Instant) noexcept;
@@ -88,9 +99,6 @@ struct RulesTable {
     void (*ask)(void*, RuleQuestion, AdviceFold&, const Failure&, Turn&) noexcept;
     void (*replay_rules)(void*, AdviceFold&, Outcome, const Failure&, Turn&) noexcept;
     void (*reset)(void*) noexcept;
-    Duration (*stable_window)(const void*, Duration) noexcept;
-    bool (*stable_by_age)(const void*) noexcept;
-    Duration (*attempt_limit)(const void*, Duration) noexcept;
 };
 
 template <class P>
@@ -112,30 +120,45 @@ template <class P, class From>
     }
 }
 
-/// Sets the functions that copy, move and destroy a policy.
 template <class P>
-constexpr void set_ownership(RulesTable& table) noexcept {
-    table.copy = [](const void* p, std::byte* buffer) {
+[[nodiscard]] constexpr RulesOwnership make_rules_ownership() noexcept {
+    RulesOwnership owner{};
+    owner.copy = [](const void* p, std::byte* buffer) {
         return make_rules<P>(rules_as<P>(p), buffer);
     };
     if constexpr (!is_held_in_place<P>) {
-        table.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
+        owner.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
     } else {
-        table.move = [](void* p, std::byte* buffer) noexcept {
+        owner.move = [](void* p, std::byte* buffer) noexcept {
             static_cast<void>(make_rules<P>(std::move(rules_as<P>(p)), buffer));
             rules_as<P>(p).~P();
         };
         if constexpr (!std::is_trivially_destructible_v<P>) {
-            table.destroy = [](void* p) noexcept { rules_as<P>(p).~P(); };
+            owner.destroy = [](void* p) noexcept { rules_as<P>(p).~P(); };
         }
     }
+    return owner;
+}
+
+template <class P>
+[[nodiscard]] constexpr RulesRequests make_rules_requests() noexcept {
+    RulesRequests requests{};
+    requests.stable_window = [](const void* p, Duration otherwise) noexcept {
+        return rules_as<P>(p).stable_window(otherwise);
+    };
+    requests.stable_by_age = [](const void* p) noexcept { return rules_as<P>(p).stable_by_age(); };
+    requests.attempt_limit = [](const void* p, Duration otherwise) noexcept {
+        return rules_as<P>(p).attempt_limit(otherwise);
+    };
+    return requests;
 }
 
 template <class P>
 [[nodiscard]] constexpr RulesTable make_rules_table() noexcept {
     using Halves = typename P::Halves;
     RulesTable table{};
-    set_ownership<P>(table);
+    table.ownership = make_rules_ownership<P>();
+    table.requests = make_rules_requests<P>();
     table.advice = [](const void* p, Instant now) noexcept { return rules_as<P>(p).admit(now); };
     table.begin = [](void* p, Turn& turn) noexcept { return rules_as<P>(p).begin(turn); };
     table.admit = [](const void* p, AdviceFold& fold, Instant now) noexcept {
@@ -157,13 +180,6 @@ template <class P>
         Halves::replay_rules(rules_as<P>(p), fold, what, failure, turn);
     };
     table.reset = [](void* p) noexcept { rules_as<P>(p).reset(); };
-    table.stable_window = [](const void* p, Duration otherwise) noexcept {
-        return rules_as<P>(p).stable_window(otherwise);
-    };
-    table.stable_by_age = [](const void* p) noexcept { return rules_as<P>(p).stable_by_age(); };
-    table.attempt_limit = [](const void* p, Duration otherwise) noexcept {
-        return rules_as<P>(p).attempt_limit(otherwise);
-    };
     return table;
 }
 
@@ -179,7 +195,7 @@ public:
         : policy_{make_rules<Policy<Rules...>>(std::move(policy), buffer_)},
           table_{&rules_table<Policy<Rules...>>} {}
     ErasedRules(const ErasedRules& other)
-        : policy_{other.table().copy(other.policy_, buffer_)}, table_{other.table_} {}
+        : policy_{other.table().ownership.copy(other.policy_, buffer_)}, table_{other.table_} {}
     ErasedRules(ErasedRules&& other) noexcept
         : policy_{other.release_to(buffer_)}, table_{other.table_} {}
     // Not one function with a parameter by value: the operator of a class with an ErasedRules would
@@ -212,11 +228,13 @@ public:
     }
     void reset() noexcept { table().reset(policy_); }
     [[nodiscard]] Duration stable_window(Duration otherwise) const noexcept {
-        return table().stable_window(policy_, otherwise);
+        return table().requests.stable_window(policy_, otherwise);
     }
-    [[nodiscard]] bool stable_by_age() const noexcept { return table().stable_by_age(policy_); }
+    [[nodiscard]] bool stable_by_age() const noexcept {
+        return table().requests.stable_by_age(policy_);
+    }
     [[nodiscard]] Duration attempt_limit(Duration otherwise) const noexcept {
-        return table().attempt_limit(policy_, otherwise);
+        return table().requests.attempt_limit(policy_, otherwise);
     }
 
 private:
@@ -227,12 +245,13 @@ private:
     /// Gives the policy away, and returns where it is now: in the buffer, or where it was.
     [[nodiscard]] void* release_to(std::byte* buffer) noexcept {
         void* const policy = std::exchange(policy_, nullptr);
-        if (policy == nullptr || table_->move == nullptr) return policy;
-        table_->move(policy, buffer);
+        if (policy == nullptr || table_->ownership.move == nullptr) return policy;
+        table_->ownership.move(policy, buffer);
         return buffer;
     }
     void destroy() noexcept {
-        if (policy_ != nullptr && table_->destroy != nullptr) table_->destroy(policy_);
+        if (policy_ == nullptr || table_->ownership.destroy == nullptr) return;
+        table_->ownership.destroy(policy_);
     }
 
     void* policy_;
