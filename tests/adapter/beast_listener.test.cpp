@@ -398,7 +398,7 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
     };
     std::vector<AuditRow> rows;
     const Audited audited{EveryoneEdits{}, AuditRows{&rows}, SystemClock{},
-                          AuditedOptions{.refusals_per_minute = 2}};
+                          AuditedOptions{.rejections_per_minute = 2}};
     const auto refusals = audited.rejections();
     boost::asio::io_context context;
     AsioLoop loop{context};
@@ -428,7 +428,7 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
 
 TEST_CASE("An address with too many rejections is closed unread",
           "[adapter][beast_listener][fault]") {
-    ListenerRig<> rig{{.refusals_per_ip_and_minute = 3}};
+    ListenerRig<> rig{{.rejections_per_ip_and_minute = 3}};
     rig.on_accept = [&](beast::Accepted<> client) {
         if (client.request().target == "/status") return client.reject(429, 1500ms);
         rig.serve(std::move(client));
@@ -606,7 +606,7 @@ TEST_CASE("Clients of a named proxy each have their own limits per address",
 
 TEST_CASE("Rejections of clients of a named proxy are reported and counted by their own address",
           "[adapter][beast_listener][fault]") {
-    ListenerRig<> rig{{.refusals_per_ip_and_minute = 3, .proxies = {"127.0.0.1"}}};
+    ListenerRig<> rig{{.rejections_per_ip_and_minute = 3, .proxies = {"127.0.0.1"}}};
     const auto from = [](const std::string& ip, UpgradeText text) {
         text.more += "X-Forwarded-For: " + ip + "\r\n";
         return text.text();

@@ -19,7 +19,7 @@ namespace {
 struct CountedSlot {
     explicit CountedSlot(unsigned refusals = 60)
         : limiter{std::make_shared<IpLimiter>(
-              beast::ListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
+              beast::ListenerOptions{.rejections_per_ip_and_minute = refusals})} {}
     IpPermit enter() {
         REQUIRE_FALSE(limiter->enter());
         IpPermit slot{limiter};

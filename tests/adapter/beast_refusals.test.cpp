@@ -126,8 +126,8 @@ void provoke(RefusalReason why) {
             return close_unread(why, {.waiting_per_ip_max = 1}, Others::wait);
         case RefusalReason::upgrades_per_ip_and_minute:
             return close_unread(why, {.upgrades_per_ip_and_minute = 1}, Others::open);
-        case RefusalReason::refusals_per_ip_and_minute:
-            return close_unread(why, {.refusals_per_ip_and_minute = 1}, Others::refused);
+        case RefusalReason::rejections_per_ip_and_minute:
+            return close_unread(why, {.rejections_per_ip_and_minute = 1}, Others::refused);
         case RefusalReason::given_up: {
             ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 2}};
             std::vector<RawSocket> silent;

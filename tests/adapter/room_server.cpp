@@ -176,7 +176,7 @@ template <class Rooms>
     o.waiting_per_ip_max = 1'000;
     o.connections_per_ip_max = 20'000;
     o.upgrades_per_ip_and_minute = 1'000'000;
-    o.refusals_per_ip_and_minute = 1'000'000;
+    o.rejections_per_ip_and_minute = 1'000'000;
     o.backlog = 1'024;
     return o;
 }

@@ -121,12 +121,12 @@ TEST_CASE("Audited may be destroyed before its audit answers", "[room][audited][
     CHECK(question.take()->access == Access::edit);
 }
 
-TEST_CASE("Audited records at most refusals_per_minute rejections, from the first minute on",
+TEST_CASE("Audited records at most rejections_per_minute rejections, from the first minute on",
           "[room][audited][unit]") {
     AuditLog log;
     int second = 1'700'000'000;
     AuditedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 6}};
+                         AuditClock{&second}, AuditedOptions{.rejections_per_minute = 6}};
     int refused = 0;
     const auto check_again = [&](int times) {
         for (int i = 0; i < times; ++i) {
@@ -168,7 +168,7 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     AuditLog log;
     int second = 1'700'000'000;
     AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
+                         AuditClock{&second}, AuditedOptions{.rejections_per_minute = 4}};
     auto refusals = audited.rejections();
     const AuditedGrant moved{std::move(audited)};
     refusals.on_rejected(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
@@ -208,7 +208,7 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
     };
     AuditLog log;
     AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                         AuditClock{}, AuditedOptions{.refusals_per_minute = 4}};
+                         AuditClock{}, AuditedOptions{.rejections_per_minute = 4}};
     auto refusals = audited.rejections();
     for (int i = 0; i < 100; ++i) refusals.on_rejected(Exhausted{});
     CHECK(log.rows.empty());
@@ -258,7 +258,7 @@ TEST_CASE("Audited records no rejections when they are disabled", "[room][audite
     AuditLog log;
     driver::Question<Grant> question;
     AuditedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
-                         AuditClock{}, AuditedOptions{.refusals_per_minute = 0}};
+                         AuditClock{}, AuditedOptions{.rejections_per_minute = 0}};
     refuses.check(audited_request, question.ask());
     CHECK(question.answered());
     CHECK(log.rows.empty());

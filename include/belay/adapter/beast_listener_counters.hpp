@@ -36,7 +36,10 @@ struct RejectedUpgrade {
         connections_per_ip_max,
         waiting_per_ip_max,
         upgrades_per_ip_and_minute,
-        refusals_per_ip_and_minute,
+        rejections_per_ip_and_minute,
+        /// The former name of rejections_per_ip_and_minute.
+        refusals_per_ip_and_minute [[deprecated("use Reason::rejections_per_ip_and_minute")]] =
+            rejections_per_ip_and_minute,
 
         given_up,   ///< closed to make space for another connection
         exhausted,  ///< no descriptor or memory; the connection waits in the kernel, uncounted
@@ -75,7 +78,7 @@ using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgr
         "connections_per_ip_max",
         "waiting_per_ip_max",
         "upgrades_per_ip_and_minute",
-        "refusals_per_ip_and_minute",
+        "refusals_per_ip_and_minute",  // a label of metrics, whose names stay
         "given_up",
         "exhausted",
         "by_user",

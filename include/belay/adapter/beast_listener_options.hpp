@@ -56,7 +56,7 @@ struct ListenerOptions {
     std::size_t connections_per_ip_max = 500;
     unsigned upgrades_per_ip_and_minute = 600;
     /// An ip that was rejected this often is not accepted for a while.
-    unsigned refusals_per_ip_and_minute = 60;
+    unsigned rejections_per_ip_and_minute = 60;
 
     // ---- whose word counts ---------------------------------------------------------------------
 
@@ -99,8 +99,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&
            o.tls_within > zero && o.header_bytes_max > 0 && o.waiting_max > 0 &&
            o.connections_max > 0 && o.waiting_per_ip_max > 0 && o.connections_per_ip_max > 0 &&
-           o.upgrades_per_ip_and_minute > 0 && o.refusals_per_ip_and_minute > 0 && o.backlog > 0 &&
-           o.exhausted_pause > zero &&
+           o.upgrades_per_ip_and_minute > 0 && o.rejections_per_ip_and_minute > 0 &&
+           o.backlog > 0 && o.exhausted_pause > zero &&
            (o.too_large_code == 1009 || (o.too_large_code >= 3000 && o.too_large_code <= 4999));
 }
 

@@ -372,7 +372,7 @@ struct DirectCall {
 template <class P, class Sleeper, class Call, class Stop, class Observer, class Made>
 auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& stop,
                Observer& observer, const AroundRetry<Made>& around) {
-    RetryCore<AsPolicy<P>, Sleeper, typename Call::Answer, Observer, Made> core{
+    RetryCore<RunPolicy<P>, Sleeper, typename Call::Answer, Observer, Made> core{
         policy, sleeper, observer, around.attempt, around.made};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::remove_cvref_t
 #include <utility>      // std::move
@@ -42,12 +43,16 @@ namespace policies {
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe (as far as the rules are).
-/// Allocates:     once for each object that holds a policy: when it is made, and for each copy. A
-///                move does not allocate.
-/// Throws:        std::bad_alloc, and what a rule's copy constructor throws.
+/// Allocates:     never for a policy of at most `in_place_bytes_max` whose move is noexcept, and
+///                whose alignment is not stricter than that of std::max_align_t. Any other policy
+///                takes one allocation when the object is made, and one for each copy. A move does
+///                not allocate.
+/// Throws:        std::bad_alloc if it allocates, and what a rule's copy constructor throws.
 class AnyPolicy {
 public:
     static constexpr std::string_view name = "AnyPolicy";
+    /// How many bytes of a policy an object holds in place, without an allocation.
+    static constexpr std::size_t in_place_bytes_max = detail::rules_in_place_bytes_max;
 
     /// Holds a policy, or a single rule.
     template <class P>
@@ -57,22 +62,13 @@ public:
               (static_cast<void>(explain::rule_like<P>()), detail::as_policy(std::move(policy)))} {}
 
     /// Returns whether an attempt may start at `now`, and changes nothing; as Policy::admit.
-    [[nodiscard]] Advice admit(Instant now) const noexcept {
-        detail::AdviceFold fold;
-        rules_.admit(fold, now);
-        return fold.result();
-    }
+    [[nodiscard]] Advice admit(Instant now) const noexcept { return rules_.advice(now); }
     /// Returns until when limits among the rules reject attempts; as Policy::rejects_until.
     [[nodiscard]] Instant rejects_until(Instant now) const noexcept {
         return rules_.rejects_until(now);
     }
     /// Starts an attempt, unless a rule rejects it; as Policy::begin.
-    Advice begin(Turn& turn) noexcept {
-        const Advice rejection = rules_.begin_rejecting(turn);
-        if (rejection.verb == Advice::Verb::go)
-            rules_.notify(detail::RuleNotice::begin_certain, turn);
-        return rejection;
-    }
+    Advice begin(Turn& turn) noexcept { return rules_.begin(turn); }
     /// Reports that the attempt failed, and returns what to do now.   Pre: an attempt has begun.
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
         detail::AdviceFold fold;

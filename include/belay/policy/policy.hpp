@@ -574,6 +574,10 @@ template <class R>
 }
 template <class R>
 using AsPolicy = decltype(as_policy(std::declval<R>()));
+/// The type that a run of a policy or of a single rule copies. A group of rules needs no Policy
+/// around it for that.
+template <class R>
+using RunPolicy = std::conditional_t<is_rule_group<R>, R, AsPolicy<R>>;
 }  // namespace detail
 
 }}  // namespace belay

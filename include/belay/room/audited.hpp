@@ -25,7 +25,7 @@ struct AuditedOptions {
     /// the first minute up to twice as many are recorded. At most as many rejections wait to be
     /// recorded. A flood of rejected clients therefore does not fill the disk.
     /// `rejections().dropped()` counts the rejections that were not recorded.
-    unsigned refusals_per_minute = 60;
+    unsigned rejections_per_minute = 60;
 };
 
 /// An authorizer that records each access before it takes effect.
@@ -130,7 +130,7 @@ private:
         Recorder(Audit a, WallClock c, const AuditedOptions& o)
             : audit{std::move(a)},
               clock{std::move(c)},
-              rate{std::make_shared<Rate>(o.refusals_per_minute)} {}
+              rate{std::make_shared<Rate>(o.rejections_per_minute)} {}
         /// Records a rejection, unless that exceeds the limit.
         void refuse(AuditRow row) {
             row.action = "refused";

@@ -96,7 +96,7 @@ public:
         if (ip) --at(*ip).waiting;
     }
     void refused(const IpAddress& ip, Instant now) noexcept {
-        at(ip).refusals.spend(now, options_.refusals_per_ip_and_minute);
+        at(ip).refusals.spend(now, options_.rejections_per_ip_and_minute);
     }
     void leave(const std::optional<IpAddress>& ip) noexcept {
         --connections_;
@@ -119,8 +119,8 @@ private:
         if (entry.waiting >= options_.waiting_per_ip_max) return Reason::waiting_per_ip_max;
         if (!entry.upgrades.allows(now, options_.upgrades_per_ip_and_minute))
             return Reason::upgrades_per_ip_and_minute;
-        if (!entry.refusals.allows(now, options_.refusals_per_ip_and_minute))
-            return Reason::refusals_per_ip_and_minute;
+        if (!entry.refusals.allows(now, options_.rejections_per_ip_and_minute))
+            return Reason::rejections_per_ip_and_minute;
         return std::nullopt;
     }
     Entry& at(const IpAddress& ip) noexcept { return entries_.find(ip.share())->second; }

@@ -3,7 +3,10 @@
 /// ErasedRules: a policy whose type is known only where it was made.
 #pragma once
 
-#include <utility>  // std::exchange, std::move
+#include <cstddef>      // std::byte, std::max_align_t, std::size_t
+#include <new>          // placement new
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::exchange, std::move
 
 #include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
@@ -61,10 +64,34 @@ struct Policy<Rules...>::Halves {
 
 namespace detail {
 
+/// How many bytes of a policy an ErasedRules holds in place.
+inline constexpr std::size_t rules_in_place_bytes_max = 144;
+
+/// Whether an ErasedRules holds a policy in place. Its move must not throw, so that of the policy
+/// must not throw either.
+template <class P>
+inline constexpr bool is_held_in_place =
+    sizeof(P) <= rules_in_place_bytes_max && alignof(P) <= alignof(std::max_align_t) &&
+    std::is_nothrow_move_constructible_v<P>;
+
+/// The functions that copy, move and destroy a policy of one type.
+struct RulesOwnership {
+    void* (*copy)(const void*, std::byte* buffer);
+    void (*move)(void*, std::byte* buffer) noexcept;  // ends the source; null if not in place
+    void (*destroy)(void*) noexcept;                  // null if there is nothing to do
+};
+/// The functions that return what the rules of a policy request.
+struct RulesRequests {
+    Duration (*stable_window)(const void*, Duration) noexcept;
+    bool (*stable_by_age)(const void*) noexcept;
+    Duration (*attempt_limit)(const void*, Duration) noexcept;
+};
 /// The functions of a policy of one type. See Policy::Halves for most of them.
 struct RulesTable {
-    void* (*copy)(const void*);
-    void (*destroy)(void*) noexcept;
+    RulesOwnership ownership;
+    RulesRequests requests;
+    Advice (*advice)(const void*, Instant) noexcept;
+    Advice (*begin)(void*, Turn&) noexcept;
     void (*admit)(const void*, AdviceFold&, Instant) noexcept;
     Instant (*rejects_until)(const void*, Instant) noexcept;
     Advice (*begin_rejecting)(void*, Turn&) noexcept;
@@ -72,9 +99,6 @@ struct RulesTable {
     void (*ask)(void*, RuleQuestion, AdviceFold&, const Failure&, Turn&) noexcept;
     void (*replay_rules)(void*, AdviceFold&, Outcome, const Failure&, Turn&) noexcept;
     void (*reset)(void*) noexcept;
-    Duration (*stable_window)(const void*, Duration) noexcept;
-    bool (*stable_by_age)(const void*) noexcept;
-    Duration (*attempt_limit)(const void*, Duration) noexcept;
 };
 
 template <class P>
@@ -86,12 +110,57 @@ template <class P>
     return *static_cast<const P*>(policy);
 }
 
+/// Makes a policy in the buffer if it fits, else on the heap.
+template <class P, class From>
+[[nodiscard]] void* make_rules(From&& from, std::byte* buffer) {
+    if constexpr (is_held_in_place<P>) {
+        return ::new (static_cast<void*>(buffer)) P(std::forward<From>(from));
+    } else {
+        return new P(std::forward<From>(from));
+    }
+}
+
+template <class P>
+[[nodiscard]] constexpr RulesOwnership make_rules_ownership() noexcept {
+    RulesOwnership owner{};
+    owner.copy = [](const void* p, std::byte* buffer) {
+        return make_rules<P>(rules_as<P>(p), buffer);
+    };
+    if constexpr (!is_held_in_place<P>) {
+        owner.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
+    } else {
+        owner.move = [](void* p, std::byte* buffer) noexcept {
+            static_cast<void>(make_rules<P>(std::move(rules_as<P>(p)), buffer));
+            rules_as<P>(p).~P();
+        };
+        if constexpr (!std::is_trivially_destructible_v<P>) {
+            owner.destroy = [](void* p) noexcept { rules_as<P>(p).~P(); };
+        }
+    }
+    return owner;
+}
+
+template <class P>
+[[nodiscard]] constexpr RulesRequests make_rules_requests() noexcept {
+    RulesRequests requests{};
+    requests.stable_window = [](const void* p, Duration otherwise) noexcept {
+        return rules_as<P>(p).stable_window(otherwise);
+    };
+    requests.stable_by_age = [](const void* p) noexcept { return rules_as<P>(p).stable_by_age(); };
+    requests.attempt_limit = [](const void* p, Duration otherwise) noexcept {
+        return rules_as<P>(p).attempt_limit(otherwise);
+    };
+    return requests;
+}
+
 template <class P>
 [[nodiscard]] constexpr RulesTable make_rules_table() noexcept {
     using Halves = typename P::Halves;
     RulesTable table{};
-    table.copy = [](const void* p) -> void* { return new P{rules_as<P>(p)}; };
-    table.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
+    table.ownership = make_rules_ownership<P>();
+    table.requests = make_rules_requests<P>();
+    table.advice = [](const void* p, Instant now) noexcept { return rules_as<P>(p).admit(now); };
+    table.begin = [](void* p, Turn& turn) noexcept { return rules_as<P>(p).begin(turn); };
     table.admit = [](const void* p, AdviceFold& fold, Instant now) noexcept {
         Halves::admit(rules_as<P>(p), fold, now);
     };
@@ -111,40 +180,38 @@ template <class P>
         Halves::replay_rules(rules_as<P>(p), fold, what, failure, turn);
     };
     table.reset = [](void* p) noexcept { rules_as<P>(p).reset(); };
-    table.stable_window = [](const void* p, Duration otherwise) noexcept {
-        return rules_as<P>(p).stable_window(otherwise);
-    };
-    table.stable_by_age = [](const void* p) noexcept { return rules_as<P>(p).stable_by_age(); };
-    table.attempt_limit = [](const void* p, Duration otherwise) noexcept {
-        return rules_as<P>(p).attempt_limit(otherwise);
-    };
     return table;
 }
 
 template <class P>
 inline constexpr RulesTable rules_table = make_rules_table<P>();
 
-/// Owns a policy of any type, in one allocation. A moved-from object may only be assigned to or
-/// destroyed.
+/// Owns a policy of any type: in place if it fits, else in one allocation. A moved-from object may
+/// only be assigned to or destroyed.
 class ErasedRules {
 public:
     template <class... Rules>
     explicit ErasedRules(Policy<Rules...> policy)
-        : policy_{new Policy<Rules...>{std::move(policy)}},
+        : policy_{make_rules<Policy<Rules...>>(std::move(policy), buffer_)},
           table_{&rules_table<Policy<Rules...>>} {}
     ErasedRules(const ErasedRules& other)
-        : policy_{other.table().copy(other.policy_)}, table_{other.table_} {}
+        : policy_{other.table().ownership.copy(other.policy_, buffer_)}, table_{other.table_} {}
     ErasedRules(ErasedRules&& other) noexcept
-        : policy_{std::exchange(other.policy_, nullptr)}, table_{other.table_} {}
-    ErasedRules& operator=(ErasedRules other) noexcept {
-        std::swap(policy_, other.policy_);
-        std::swap(table_, other.table_);
+        : policy_{other.release_to(buffer_)}, table_{other.table_} {}
+    // Not one function with a parameter by value: the operator of a class with an ErasedRules would
+    // be noexcept then, although the copy may throw.
+    ErasedRules& operator=(const ErasedRules& other) { return *this = ErasedRules{other}; }
+    ErasedRules& operator=(ErasedRules&& other) noexcept {
+        if (this == &other) return *this;
+        destroy();
+        policy_ = other.release_to(buffer_);
+        table_ = other.table_;
         return *this;
     }
-    ~ErasedRules() {
-        if (policy_ != nullptr) table_->destroy(policy_);
-    }
+    ~ErasedRules() { destroy(); }
 
+    [[nodiscard]] Advice advice(Instant now) const noexcept { return table().advice(policy_, now); }
+    [[nodiscard]] Advice begin(Turn& turn) noexcept { return table().begin(policy_, turn); }
     void admit(AdviceFold& fold, Instant now) const noexcept { table().admit(policy_, fold, now); }
     [[nodiscard]] Instant rejects_until(Instant now) const noexcept {
         return table().rejects_until(policy_, now);
@@ -161,11 +228,13 @@ public:
     }
     void reset() noexcept { table().reset(policy_); }
     [[nodiscard]] Duration stable_window(Duration otherwise) const noexcept {
-        return table().stable_window(policy_, otherwise);
+        return table().requests.stable_window(policy_, otherwise);
     }
-    [[nodiscard]] bool stable_by_age() const noexcept { return table().stable_by_age(policy_); }
+    [[nodiscard]] bool stable_by_age() const noexcept {
+        return table().requests.stable_by_age(policy_);
+    }
     [[nodiscard]] Duration attempt_limit(Duration otherwise) const noexcept {
-        return table().attempt_limit(policy_, otherwise);
+        return table().requests.attempt_limit(policy_, otherwise);
     }
 
 private:
@@ -173,9 +242,21 @@ private:
         BELAY_PRECONDITION(policy_ != nullptr, "AnyPolicy: a moved-from policy cannot be used");
         return *table_;
     }
+    /// Gives the policy away, and returns where it is now: in the buffer, or where it was.
+    [[nodiscard]] void* release_to(std::byte* buffer) noexcept {
+        void* const policy = std::exchange(policy_, nullptr);
+        if (policy == nullptr || table_->ownership.move == nullptr) return policy;
+        table_->ownership.move(policy, buffer);
+        return buffer;
+    }
+    void destroy() noexcept {
+        if (policy_ == nullptr || table_->ownership.destroy == nullptr) return;
+        table_->ownership.destroy(policy_);
+    }
 
     void* policy_;
     const RulesTable* table_;
+    alignas(std::max_align_t) std::byte buffer_[rules_in_place_bytes_max];
 };
 
 }  // namespace detail
