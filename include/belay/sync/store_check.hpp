@@ -290,7 +290,6 @@ private:
             if (change.value) reader.has.insert({change.id, {change.stamp, *change.value}});
         }
         reader.cursor = page->next;
-        last_read_ = std::max(last_read_, page->next.changes);
         reader.may_copy = false;
         if (!page->more) read_everything(who, most);
     }
@@ -298,7 +297,10 @@ private:
         const part::StoreCursor& next = page.next;
         if (page.begins_copy) {
             // With an earlier number, a reader would take the store for a restored one.
-            expect(next.copied_at >= last_read_, Rule::copies_note_where_they_begin);
+            for (const Reader& one : readers_) {
+                expect(next.copied_at >= std::max(one.cursor.changes, one.cursor.copied_at),
+                       Rule::copies_note_where_they_begin);
+            }
             return;
         }
         const bool moves =
@@ -505,7 +507,6 @@ private:
     std::optional<Store> store_;
     Model model_{};
     Reader readers_[readers]{};
-    std::uint64_t last_read_ = 0;  // the highest number of a cursor
     std::uint64_t last_ = 0;
     std::optional<Rule> broken_{};
 };
