@@ -142,6 +142,7 @@ LEFT_OUT = {
     "sync/replica_options.hpp": "for sync/replica.hpp",
     "sync/replica_server.hpp": "few programs need it, include it by name",
     "sync/store_check.hpp": "for the tests of stores",
+    "sync/store_rule.hpp": "for the tests of stores",
     "sync/sync_server_check.hpp": "for the tests of servers",
     "sync/sync_messages.hpp": "for sync/replica_server.hpp and sync/link_exchange.hpp",
     "sync/sync_server_like.hpp": "for sync/replica.hpp",

@@ -83,6 +83,18 @@ struct ThrowingServer {
     int throw_in = 0;
 };
 
+/// Answers the batch with a number with an error.
+template <class Server>
+struct UnansweredOnce {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        if (unanswered != 0 && --unanswered == 0) return SyncErrc::unanswered;
+        return server.send(batch);
+    }
+    auto changes(const part::StoreCursor& since) { return server.changes(since); }
+    Server& server;
+    int unanswered = 0;
+};
+
 /// Loses the answer to the next batch, and answers to later questions.
 template <class Server>
 struct AnswersLost {
@@ -417,6 +429,25 @@ TEST_CASE("Replica::edit during a sync stays after a kept edit of its element", 
     rig.time += 3h;
     CHECK(device.replica->sync(rig.server).conflicts.empty());
     CHECK(*rig.store.read({"s", "a"}).value() == "2");
+}
+
+TEST_CASE("Replica::sync keeps no interaction because of a kept edit of its element",
+          "[sync][replica]") {
+    RefusingRig<> rig;
+    Device<> device{1, {&rig.time}, {.batch_operations = 1}};
+    OneWayServer<decltype(rig.server)> refusing{rig.server};
+    refusing.way = decltype(refusing)::Way::keeps;
+    refusing.error = SyncErrc::store_full;
+    UnansweredOnce<decltype(refusing)> server{refusing, 2};
+    REQUIRE(device.replica->edit(RefusedAdd{"x", "1"}));
+    REQUIRE(device.replica->edit(RefusedAdd{"y", "1"}));
+    REQUIRE(device.replica->edit(Interaction{"x", "tap"}));
+    // The sync ends before the interaction, which waits for no edit.
+    const auto report = device.replica->sync(server);
+    CHECK(report.error == SyncErrc::unanswered);
+    REQUIRE(report.kept.size() == 1);
+    CHECK(report.kept.front().operation.element() == "x");
+    CHECK(device.replica->kept().size() == 1);
 }
 
 TEST_CASE("Replica::sync reports as replaced only what others replaced", "[sync][replica]") {

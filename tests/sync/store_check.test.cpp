@@ -4,6 +4,7 @@
 // fault.
 #include <belay/sync/store_check.hpp>
 
+#include <algorithm>
 #include <set>
 
 #include "support/catch.hpp"
@@ -134,7 +135,7 @@ struct ForgetsConflicts : PlainStore {
 struct ListedStore : PlainStore {
     std::error_code add(const part::ElementKey& key, const std::string& value,
                         const part::WriteMark& mark) {
-        log.emplace_back(++last, named(key));
+        list(key);
         return PlainStore::add(key, value, mark);
     }
     std::error_code update(const part::ElementKey& key, const std::string& value,
@@ -143,7 +144,7 @@ struct ListedStore : PlainStore {
         return add(key, value, mark);
     }
     std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
-        log.emplace_back(++last, named(key));
+        list(key);
         return PlainStore::remove(key, mark);
     }
     // An expiry may forget a removal that some reader does not have yet.
@@ -158,10 +159,8 @@ struct ListedStore : PlainStore {
         page.next = since;
         page.begins_copy = begins_copy(since);
         if (page.begins_copy) page.next = {id, 0, last};
-        std::map<Key, std::uint64_t> latest;
-        for (const auto& [number, key] : log) latest[key] = number;
         for (const auto& [number, key] : log) {
-            const bool is_old = number <= page.next.changes || latest[key] != number;
+            const bool is_old = number <= page.next.changes;
             if (key.first != session || is_old || in.elements.count(key) == 0) continue;
             if (page.changes.size() == most) {
                 page.more = true;
@@ -175,6 +174,10 @@ struct ListedStore : PlainStore {
         }
         page.next.changes = last;
         return page;
+    }
+    void list(const part::ElementKey& key) {
+        std::erase_if(log, [&](const auto& one) { return one.second == named(key); });
+        log.emplace_back(++last, named(key));
     }
     [[nodiscard]] bool begins_copy(const part::StoreCursor& since) const {
         return since.store != id || since.changes > last ||
@@ -240,6 +243,175 @@ struct OldStampInChanges : ListedStore {
         auto page = ListedStore::changes_since(session, since, most);
         if (!page->changes.empty()) page->changes.front().stamp.counter += 1;
         return page;
+    }
+};
+struct RepeatedRemovalIsNoChange : ListedStore {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        const part::ElementState at{part::Presence::removed, mark.stamp};
+        return *find(key) == at ? remember(mark) : ListedStore::remove(key, mark);
+    }
+};
+struct RemovalOfNothingIsNoChange : ListedStore {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        const bool is_absent = find(key)->presence == part::Presence::absent;
+        return is_absent ? PlainStore::remove(key, mark) : ListedStore::remove(key, mark);
+    }
+};
+struct AlwaysHasMore : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        page->more = true;
+        return page;
+    }
+};
+struct CursorGoesBack : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        if (page->changes.empty() && !page->begins_copy) page->next.changes = since.changes / 2;
+        return page;
+    }
+};
+struct OtherHistoryWithoutCopy : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        page->other_history = page->next.changes != last;
+        return page;
+    }
+};
+struct CopyBeginsAtZero : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        if (page->begins_copy) page->next.copied_at = 0;
+        return page;
+    }
+};
+// As SQL of `LIMIT most + 1` has it.
+struct PageSizeWraps : ListedStore {
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        auto page = ListedStore::changes_since(session, since, most);
+        if (most + 1 == 0) page->changes.clear();
+        return page;
+    }
+};
+/// Stores that keep a part of a stamp, a name or an id.
+template <Stamp (*kept)(Stamp)>
+struct KeepsPartOfStamp : PlainStore {
+    static part::WriteMark short_of(part::WriteMark mark) {
+        mark.stamp = kept(mark.stamp);
+        return mark;
+    }
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        return PlainStore::add(key, value, short_of(mark));
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        return PlainStore::update(key, value, short_of(mark));
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        return PlainStore::remove(key, short_of(mark));
+    }
+};
+Stamp in_milliseconds(Stamp stamp) {
+    stamp.wall = std::chrono::floor<std::chrono::milliseconds>(stamp.wall);
+    return stamp;
+}
+Stamp with_short_counter(Stamp stamp) {
+    stamp.counter = static_cast<std::uint16_t>(stamp.counter);
+    return stamp;
+}
+Stamp with_short_origin(Stamp stamp) {
+    std::fill(stamp.origin.begin() + 8, stamp.origin.end(), std::byte{});
+    return stamp;
+}
+template <std::string (*kept)(std::string_view)>
+struct KeepsPartOfNames : PlainStore {
+    struct Short {
+        std::string session;
+        std::string id;
+        operator part::ElementKey() const { return {session, id}; }
+    };
+    static Short short_of(const part::ElementKey& key) { return {kept(key.session), kept(key.id)}; }
+    Result<part::ElementState> find(const part::ElementKey& key) {
+        return PlainStore::find(short_of(key));
+    }
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
+        return PlainStore::read(short_of(key));
+    }
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        return PlainStore::add(short_of(key), value, mark);
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        return PlainStore::update(short_of(key), value, mark);
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        return PlainStore::remove(short_of(key), mark);
+    }
+};
+std::string until_zero(std::string_view name) {
+    return std::string{name.substr(0, name.find('\0'))};
+}
+std::string in_lower_case(std::string_view name) {
+    std::string lower{name};
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return lower;
+}
+std::string without_spaces_behind(std::string_view name) {
+    return std::string{name.substr(0, name.find_last_not_of(' ') + 1)};
+}
+struct KeepsHalfOfIds : PlainStore {
+    Result<std::optional<part::AppliedMark>> applied(Id id) {
+        std::fill(id.begin() + 8, id.end(), std::byte{});
+        for (const auto& [known, mark] : in.known) {
+            if (std::equal(known.begin(), known.begin() + 8, id.begin()))
+                return std::optional{mark};
+        }
+        return std::optional<part::AppliedMark>{};
+    }
+};
+struct KeepsNoOldTombstone : PlainStore {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        const std::error_code error = PlainStore::remove(key, mark);
+        if (mark.stamp.wall < in.horizon) in.elements.erase(named(key));
+        return error;
+    }
+};
+/// A right store with `for_each`.
+struct VisitedStore : PlainStore {
+    template <class Visit>
+    void for_each(std::string_view session, Visit&& visit) {
+        for (const auto& [key, element] : in.elements) {
+            const bool live = element.first.presence == part::Presence::live;
+            if (key.first == session && live)
+                visit(key.second, element.second, element.first.stamp);
+        }
+    }
+};
+struct VisitsRemoved : VisitedStore {
+    template <class Visit>
+    void for_each(std::string_view session, Visit&& visit) {
+        for (const auto& [key, element] : in.elements) {
+            if (key.first == session) visit(key.second, element.second, element.first.stamp);
+        }
+    }
+};
+struct VisitsTheFirstOnly : VisitedStore {
+    template <class Visit>
+    void for_each(std::string_view session, Visit&& visit) {
+        int count = 0;
+        VisitedStore::for_each(
+            session, [&](std::string_view id, const std::string& value, const Stamp& stamp) {
+                if (++count <= 3) visit(id, value, stamp);
+            });
+    }
+};
+struct VisitsWithoutStamps : VisitedStore {
+    template <class Visit>
+    void for_each(std::string_view session, Visit&& visit) {
+        VisitedStore::for_each(session, [&](std::string_view id, const std::string& value,
+                                            const Stamp&) { visit(id, value, Stamp{}); });
     }
 };
 /// A right store with `replaced`.
@@ -414,7 +586,7 @@ struct TransactionForgetsForGood : PlainStore {
         const std::error_code error = PlainStore::transaction(watched);
         std::erase_if(in.elements, [&](const auto& one) {
             const part::ElementState& state = one.second.first;
-            return state.presence == part::Presence::removed && state.stamp.wall < reached;
+            return error && state.presence == part::Presence::removed && state.stamp.wall < reached;
         });
         return error;
     }
@@ -592,7 +764,7 @@ TEST_CASE("check::store detects confirmations of a store whose file is elsewhere
 
 TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]") {
     using Rule = check::StoreRule;
-    CHECK(found_in<ListsNoRemovals>() == Rule::changes_lead_to_what_it_has);
+    CHECK(found_in<ListsNoRemovals>() == Rule::lists_every_write);
     CHECK(found_in<SkipsTheRestOfAPage>() == Rule::changes_lead_to_what_it_has);
     CHECK(found_in<ListsAllSessions>() == Rule::changes_lead_to_what_it_has);
     CHECK(found_in<OldStampInChanges>() == Rule::changes_lead_to_what_it_has);
@@ -600,6 +772,35 @@ TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]
     CHECK(found_in<TakesAnyCursor>() == Rule::copies_for_other_cursors);
     CHECK(found_in<TakesAnyEpoch>() == Rule::copies_for_other_cursors);
     CHECK(found_in<AlwaysCopies>().has_value());
+    CHECK(found_in<RepeatedRemovalIsNoChange>() == Rule::lists_every_write);
+    CHECK(found_in<RemovalOfNothingIsNoChange>() == Rule::lists_every_write);
+    CHECK(found_in<AlwaysHasMore>() == Rule::cursors_move_on);
+    CHECK(found_in<CursorGoesBack>() == Rule::cursors_move_on);
+    CHECK(found_in<OtherHistoryWithoutCopy>() == Rule::cursors_move_on);
+    CHECK(found_in<CopyBeginsAtZero>() == Rule::copies_note_where_they_begin);
+    CHECK(found_in<PageSizeWraps>() == Rule::changes_lead_to_what_it_has);
+}
+
+TEST_CASE("check::store detects stores that keep a part of a stamp, name or id",
+          "[sync][store_check]") {
+    using Rule = check::StoreRule;
+    CHECK(found_in<KeepsPartOfStamp<in_milliseconds>>() == Rule::finds_what_was_written);
+    CHECK(found_in<KeepsPartOfStamp<with_short_counter>>() == Rule::finds_what_was_written);
+    CHECK(found_in<KeepsPartOfStamp<with_short_origin>>() == Rule::finds_what_was_written);
+    CHECK(found_in<KeepsPartOfNames<until_zero>>().has_value());
+    CHECK(found_in<KeepsPartOfNames<in_lower_case>>().has_value());
+    CHECK(found_in<KeepsPartOfNames<without_spaces_behind>>().has_value());
+    CHECK(found_in<KeepsHalfOfIds>() == Rule::knows_no_others);
+    CHECK(found_in<KeepsNoOldTombstone>() == Rule::finds_what_was_written);
+}
+
+TEST_CASE("check::store detects mistakes of for_each", "[sync][store_check]") {
+    using Rule = check::StoreRule;
+    const auto right = [] { return VisitedStore{}; };
+    CHECK_FALSE(check::store(right, numbered, {.histories = 20}));
+    CHECK(found_in<VisitsRemoved>() == Rule::visits_what_is_live);
+    CHECK(found_in<VisitsTheFirstOnly>() == Rule::visits_what_is_live);
+    CHECK(found_in<VisitsWithoutStamps>() == Rule::visits_what_is_live);
 }
 
 TEST_CASE("check::store detects mistakes of replaced", "[sync][store_check]") {
@@ -615,7 +816,7 @@ TEST_CASE("check::store detects mistakes of replaced", "[sync][store_check]") {
 
 TEST_CASE("every check::StoreRule has its own sentence", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StoreRule::remembers_what_was_replaced); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::visits_what_is_live); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");

@@ -3,85 +3,25 @@
 /// check::store: checks that a store is correct. For tests of stores; sync.hpp does not include it.
 #pragma once
 
+#include <algorithm>    // std::max
 #include <concepts>     // std::same_as, std::equality_comparable
 #include <cstdint>      // std::uint64_t
+#include <limits>       // std::numeric_limits
 #include <map>          // std::map
 #include <optional>     // std::optional
 #include <set>          // std::set
 #include <string>       // std::string
+#include <string_view>  // std::string_view
 #include <type_traits>  // std::remove_cvref_t
 #include <utility>      // std::exchange, std::move, std::pair
 #include <vector>       // std::vector
 
 #include <belay/core/random.hpp>
+#include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/store_like.hpp>
+#include <belay/sync/store_rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
-
-/// A rule that a store must follow and the compiler cannot check; see StoreLike.
-enum class StoreRule : std::uint8_t {
-    starts_empty,
-    takes_what_it_should,
-    finds_what_was_written,
-    reads_what_was_written,
-    reads_only_what_is_live,
-    update_needs_a_live_element,
-    refusal_changes_nothing,
-    knows_applied_operations,
-    knows_their_decisions,
-    knows_no_others,
-    expire_keeps_what_is_live,
-    expire_keeps_later_tombstones,
-    horizon_never_goes_back,
-    transaction_runs_once,
-    transaction_answers_its_error,
-    transaction_keeps_everything,
-    transaction_undoes_everything,
-    move_keeps_everything,
-    reopening_keeps_everything,
-    confirms_nothing_when_displaced,
-    continues_when_its_file_is_back,
-    changes_lead_to_what_it_has,
-    lists_only_changes,
-    copies_for_other_cursors,
-    remembers_what_was_replaced
-};
-
-/// Returns the rule as a sentence.
-[[nodiscard]] constexpr const char* to_string(StoreRule rule) noexcept {
-    constexpr const char* sentences[] = {
-        "a new store has no element and no remembered operation",
-        "add, remove and remember accept everything, and update accepts an element that exists",
-        "find returns the last write of the element in its session, and its stamp",
-        "read returns the last value that was written",
-        "read returns nothing for an absent or removed element",
-        "update refuses an absent or removed element",
-        "a refused update changes and remembers nothing",
-        "applied returns the hash that came with the operation, even if the operation changed "
-        "nothing",
-        "applied returns the decision that came with the operation",
-        "applied returns nothing for an operation that never came",
-        "expire changes no element that exists",
-        "expire keeps the tombstones at the horizon and after it",
-        "the horizon never decreases",
-        "transaction runs its body once",
-        "transaction returns the error of its body, and passes its exceptions on",
-        "a transaction keeps all changes of its body",
-        "a transaction whose body returns an error or throws changes nothing, and remembers no "
-        "operation",
-        "a moved store keeps everything",
-        "a store that is closed and opened again keeps everything",
-        "a store whose path leads to another file, or to none, confirms nothing",
-        "a store whose file is at its path again continues, with everything it had",
-        "a reader that applies the pages of changes_since has the elements of the session",
-        "changes_since lists nothing twice, and nothing to a reader that has everything",
-        "changes_since begins a copy for a cursor of another store or ahead of it, and no other "
-        "unless removals were forgotten",
-        "replaced returns the version in whose place an operation that overwrites put its own, and "
-        "nothing for other operations"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
-}
 
 /// The first fault that check::store found.
 struct StoreFault {
@@ -123,9 +63,10 @@ class StoreChecker {
 public:
     StoreChecker(Make& make, Value& value, Reopen& reopen, std::size_t ids, Random bits)
         : value_{value}, reopen_{reopen}, ids_{ids}, bits_{bits}, store_{make()} {
-        for (const char* session : sessions) {
-            for (const char* id : elements) look_at({session, id}, Rule::starts_empty);
-            look_at({session, ""}, Rule::starts_empty);
+        for (const std::string_view session : sessions) {
+            for (const std::string_view id : elements)
+                look_at(Name{session, id}, Rule::starts_empty);
+            look_at(Name{session, ""}, Rule::starts_empty);
         }
         knows(id_of(1), nullptr, Rule::starts_empty);
     }
@@ -202,8 +143,10 @@ private:
     static_assert(explain::store_like<Store>());
     using Given = ValueOfStore<Store>;
     static_assert(std::equality_comparable<Given>, "check::store: values must be comparable by ==");
-    static constexpr const char* sessions[] = {"one", "two", ""};
-    static constexpr const char* elements[] = {"a", "b", "ab", "a b"};
+    // Names are bytes: those that a database may take for equal are different.
+    static constexpr std::string_view sessions[] = {"one", {"one\0two", 7}, ""};
+    static constexpr std::string_view elements[] = {"a", "A", {"a\0b", 3}, "a "};
+    static constexpr std::size_t readers = 4;
 
     struct Element {
         part::ElementState state{};
@@ -214,6 +157,7 @@ private:
         std::map<Name, Element> elements{};
         std::map<Id, Element> replaced{};
         std::vector<part::WriteMark> known{};
+        std::set<std::string> due[readers]{};  // written since the reader's last page with it
         WallTime horizon = WallTime::min();
     };
 
@@ -226,23 +170,36 @@ private:
         bool may_copy = true;  // it is new, or removals may have been forgotten
     };
 
+    /// Two ids in a row have the same first half.
     [[nodiscard]] static Id id_of(std::uint64_t number) noexcept {
         Id id{};
-        store_le<std::uint64_t>(id.data(), number);
+        store_le<std::uint64_t>(id.data(), number / 2);
+        store_le<std::uint64_t>(id.data() + 8, number % 2);
         return id;
     }
-    [[nodiscard]] part::WriteMark new_mark() {
+    [[nodiscard]] Stamp new_stamp() {
+        const std::uint64_t kind = bits_() % 16;
+        if (kind == 0) {
+            // A Replica keeps its cursor as the stamp of a removal, so each bit counts.
+            const auto time = static_cast<std::int64_t>(bits_() >> 1U);
+            return {WallTime{Duration{time}}, static_cast<std::uint32_t>(bits_()),
+                    id_of(bits_() % 4)};
+        }
         // Days, so that a store that keeps tombstones for days comes to forget some.
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 60);
         WallTime wall{std::chrono::hours{24} * 365 * 30 + day};
-        if (wall < store_->horizon()) wall = store_->horizon();
+        // Some are before the horizon: an element that is live may be changed at any age.
+        if (wall < store_->horizon() && kind != 1) wall = store_->horizon();
+        return {wall, static_cast<std::uint32_t>(bits_() % 3), id_of(bits_() % 3 + 1)};
+    }
+    [[nodiscard]] part::WriteMark new_mark() {
+        const Stamp stamp = new_stamp();
         ++last_;
-        const auto counter = static_cast<std::uint32_t>(bits_() % 3);
-        return {Stamp{wall, counter, id_of(bits_() % 3 + 1)}, id_of(last_), mix64(last_),
-                static_cast<part::Decision>(last_ % 6)};
+        return {stamp, id_of(last_), mix64(last_), static_cast<part::Decision>(last_ % 6)};
     }
     [[nodiscard]] Name any_name() {
-        return {sessions[bits_() % std::size(sessions)], elements[bits_() % std::size(elements)]};
+        const std::string_view session = sessions[bits_() % std::size(sessions)];
+        return Name{session, elements[bits_() % std::size(elements)]};
     }
 
     void write(Rule rule) {
@@ -258,6 +215,9 @@ private:
             }
         }
         const std::uint64_t what = bits_() % 3;
+        // As the removal that an operation lost against is written again.
+        const bool is_removed = element.state.presence == part::Presence::removed;
+        if (what == 0 && is_removed && bits_() % 2 == 0) mark.stamp = element.state.stamp;
         std::error_code error;
         if constexpr (HasPrefetch<Store>) store_->prefetch(key, mark.operation);
         if (what == 0) {
@@ -269,8 +229,12 @@ private:
         }
         expect(!error, rule);
         element = {{what == 0 ? part::Presence::removed : part::Presence::live, mark.stamp}, last_};
+        for (std::size_t who = 0; who < readers; ++who) {
+            if (session_of(who) == name.first) model_.due[who].insert(name.second);
+        }
         note(mark);
         look_at(name, Rule::finds_what_was_written);
+        if constexpr (HasForEach<Store>) visit(name.first, Rule::finds_what_was_written);
     }
     void refused_update() {
         const Name name = any_name();
@@ -300,28 +264,53 @@ private:
         knows(id_of(last_ + 1), nullptr, Rule::knows_no_others);
     }
 
+    [[nodiscard]] static std::string_view session_of(std::size_t reader) noexcept {
+        return sessions[reader % std::size(sessions)];
+    }
     /// One reader reads one page, of a session of its own.
     void read_changes() {
-        const std::size_t who = bits_() % std::size(readers_);
+        const std::size_t who = bits_() % readers;
         Reader& reader = readers_[who];
-        const char* const session = sessions[who % std::size(sessions)];
-        const std::size_t most = 1 + bits_() % 5;
-        const auto page = store_->changes_since(session, reader.cursor, most);
+        const std::uint64_t size = bits_() % 6;
+        const std::size_t most = size != 0 ? size : std::numeric_limits<std::size_t>::max();
+        const auto page = store_->changes_since(session_of(who), reader.cursor, most);
         expect(page && page->changes.size() <= most, Rule::changes_lead_to_what_it_has);
         if (!page) return;
         expect(!page->begins_copy || reader.may_copy, Rule::copies_for_other_cursors);
+        check_cursor(reader.cursor, *page);
         if (page->begins_copy) reader.copied.clear();
+        if (page->begins_copy) model_.due[who].clear();
         reader.copies = reader.copies || page->begins_copy;
         std::set<std::string> once;
         for (const auto& change : page->changes) {
             expect(once.insert(change.id).second, Rule::lists_only_changes);
             if (reader.copies) reader.copied.insert(change.id);
+            model_.due[who].erase(change.id);
             reader.has.erase(change.id);
             if (change.value) reader.has.insert({change.id, {change.stamp, *change.value}});
         }
         reader.cursor = page->next;
         reader.may_copy = false;
-        if (page->more) return;
+        if (!page->more) read_everything(who, most);
+    }
+    void check_cursor(const part::StoreCursor& before, const part::ChangesPage<Given>& page) {
+        const part::StoreCursor& next = page.next;
+        if (page.begins_copy) {
+            // With an earlier number, a reader would take the store for a restored one.
+            for (const Reader& one : readers_) {
+                expect(next.copied_at >= std::max(one.cursor.changes, one.cursor.copied_at),
+                       Rule::copies_note_where_they_begin);
+            }
+            return;
+        }
+        const bool moves =
+            page.more ? before.changes < next.changes : before.changes <= next.changes;
+        expect(moves && next.store == before.store && !page.other_history, Rule::cursors_move_on);
+    }
+    /// The reader has read the last page.
+    void read_everything(std::size_t who, std::size_t most) {
+        Reader& reader = readers_[who];
+        const std::string_view session = session_of(who);
         if (std::exchange(reader.copies, false)) {
             std::erase_if(reader.has,
                           [&](const auto& one) { return reader.copied.count(one.first) == 0; });
@@ -336,6 +325,7 @@ private:
                    at->second == std::pair{element.state.stamp, value_(element.value)};
         }
         expect(same && live == reader.has.size(), Rule::changes_lead_to_what_it_has);
+        expect(model_.due[who].empty(), Rule::lists_every_write);
         const auto again = store_->changes_since(session, reader.cursor, most);
         expect(again && again->changes.empty() && !again->begins_copy && !again->more,
                Rule::lists_only_changes);
@@ -378,7 +368,11 @@ private:
             } else {
                 // The store may have forgotten it.
                 const auto found = store_->find({name.first, name.second});
-                if (found && found->presence == part::Presence::absent) element = {};
+                if (!found || found->presence != part::Presence::absent) continue;
+                element = {};
+                for (std::size_t who = 0; who < readers; ++who) {
+                    if (session_of(who) == name.first) model_.due[who].erase(name.second);
+                }
             }
         }
     }
@@ -473,8 +467,9 @@ private:
         if (live && (*version)->value) expect(*(*version)->value == value_(value), rule);
     }
     void same_as_before(Rule rule) {
-        for (const char* session : sessions) {
-            for (const char* id : elements) look_at({session, id}, rule);
+        for (const std::string_view session : sessions) {
+            for (const std::string_view id : elements) look_at(Name{session, id}, rule);
+            if constexpr (HasForEach<Store>) visit(session, rule);
         }
         const std::size_t count = model_.known.size();
         for (std::size_t i = count > ids_ ? count - ids_ : 0; i < count; ++i) {
@@ -483,6 +478,23 @@ private:
                   particular ? rule : Rule::knows_applied_operations);
         }
         expect(store_->horizon() >= model_.horizon, Rule::horizon_never_goes_back);
+    }
+    void visit(std::string_view session, Rule rule) {
+        std::map<std::string, Element> live;
+        for (const auto& [name, element] : model_.elements) {
+            if (name.first != session || element.state.presence != part::Presence::live) continue;
+            live[name.second] = element;
+        }
+        bool same = true;
+        const auto once = [&](std::string_view id, const Given& value, const Stamp& stamp) {
+            const auto at = live.find(std::string{id});
+            same = same && at != live.end() && stamp == at->second.state.stamp &&
+                   value == value_(at->second.value);
+            if (at != live.end()) live.erase(at);
+        };
+        const std::error_code error = visit_all(*store_, session, once);
+        const bool particular = rule != Rule::finds_what_was_written;
+        expect(!error && same && live.empty(), particular ? rule : Rule::visits_what_is_live);
     }
     void expect(bool kept, Rule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;
@@ -494,7 +506,7 @@ private:
     Random bits_;
     std::optional<Store> store_;
     Model model_{};
-    Reader readers_[4]{};
+    Reader readers_[readers]{};
     std::uint64_t last_ = 0;
     std::optional<Rule> broken_{};
 };

@@ -103,7 +103,11 @@ public:
         // Later edits of an element must not come before a kept one after a restart.
         for (; at != edits_.all().end(); ++at) {
             Edit& edit = at->second;
-            if (edit.state == EditState::waiting && blocked.count(edit.operation.element()) != 0) {
+            if (edit.state != EditState::waiting ||
+                edit.operation.kind() == OperationKind::interaction) {
+                continue;
+            }
+            if (blocked.count(edit.operation.element()) != 0) {
                 keep(edit, SyncErrc::held_back, std::nullopt, report);
             }
         }
@@ -147,7 +151,7 @@ private:
                 report.kept.push_back(edit.failed());
             } else if (is_held || concerns_its_element(one)) {
                 keep(edit, one.error, one.wait, report);
-                kept.insert(element);
+                if (edit.operation.kind() != OperationKind::interaction) kept.insert(element);
             } else {
                 // The state of the server is the cause, so the same sync later may succeed.
                 edit.state = EditState::waiting;
