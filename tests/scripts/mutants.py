@@ -606,9 +606,9 @@ WORLD_MUTANTS = (
            "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # a subscription that has failed is never begun again
     rooms("subscribes_no_more", 'require "all are in step 60 s after the faults"',
-          (REPLICATION, "            fail(room, error);\n            return retry_later(room, error.code);\n        }\n"
+          (REPLICATION, "            report_failure(room, error);\n            return retry_later(room, error.code);\n        }\n"
                         "        part::FanoutBatch",
-           "            fail(room, error);\n            return;\n        }\n        part::FanoutBatch")),
+           "            report_failure(room, error);\n            return;\n        }\n        part::FanoutBatch")),
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover

@@ -141,7 +141,7 @@ public:
                      "the load waited for loads_max longer than load_queued_within",
                      "find out why the storage loads slowly, or raise these limits of RoomOptions"};
             context_.tally.count(room.id, &RoomCounters::loads_rejected);
-            failed(room.id, error);
+            report_failure(room.id, error);
             return true;
         }
         if (!room.calls.load) return false;
@@ -158,7 +158,7 @@ public:
         } else {
             found = std::move(**answer);
         }
-        if (error) failed(room.id, error);
+        if (error) report_failure(room.id, error);
         return true;
     }
 
@@ -180,10 +180,10 @@ public:
         if (epoch == no_id) epoch = first != no_id ? first : make_id(context_.bits);
         if (begins) {
             const auto begun = begin(room, epoch, room.history.epoch != no_id);
-            if (!begun) return refused(room, begun.error());
+            if (!begun) return report_not_durable(room, begun.error());
         }
         const auto position = persistence_.append(room.id, update);
-        if (!position) return refused(room, position.error());
+        if (!position) return report_not_durable(room, position.error());
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
@@ -209,12 +209,12 @@ public:
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& board) {
         const std::error_code error = persistence_.erase(board);
-        if (error) failed(board, {error, {}, persistence_.take_what()});
+        if (error) report_failure(board, {error, {}, persistence_.take_what()});
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& board, const Id& epoch) {
         const auto position = persistence_.reset(board, epoch);
-        if (!position) failed(board, {position.error(), {}, persistence_.take_what()});
+        if (!position) report_failure(board, {position.error(), {}, persistence_.take_what()});
         return position.error();
     }
     /// Registers an erase or a reset for the next flush.
@@ -242,7 +242,7 @@ public:
         --saves_.of_rooms;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
         if (fails) {
-            failed(room.id, error);
+            report_failure(room.id, error);
         } else {
             if (room.id == lagging_.id) lagging_.saved = true;
             check_lagging();
@@ -343,13 +343,13 @@ private:
         context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
-            failed({}, error);
-            lose(error);
+            report_failure({}, error);
+            drop_all_changes(error);
             return true;
         }
         for (RoomBase* const room : std::exchange(flushing_.rooms, {})) {
             const PersistenceError why = of_room(error, room->id);
-            rooms_.process(*room, [&] { why ? refuse(*room, why) : edits_.durable(*room); });
+            rooms_.process(*room, [&] { why ? drop_changes(*room, why) : edits_.durable(*room); });
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {}))
             admin_calls_.admin_stored(pending, of_room(error, pending.board));
@@ -367,14 +367,14 @@ private:
         return {};
     }
     /// Drops all pending changes, because later ones depend on the rejected one.
-    void refuse(RoomBase& room, const PersistenceError& why) {
+    void drop_changes(RoomBase& room, const PersistenceError& why) {
         if (room.pending.unqueue()) std::erase(next_.rooms, &room);
         // An ended history is not a failure.
-        if (why.code != RoomErrc::history_reset) failed(room.id, why);
+        if (why.code != RoomErrc::history_reset) report_failure(room.id, why);
         edits_.not_durable(room, why);
     }
     /// Drops also changes that were appended since the flush began: they depend on lost ones.
-    void lose(const PersistenceError& error) {
+    void drop_all_changes(const PersistenceError& error) {
         std::vector<RoomBase*> rooms = std::exchange(flushing_.rooms, {});
         for (RoomBase* const room : std::exchange(next_.rooms, {})) {
             static_cast<void>(room->pending.unqueue());
@@ -405,11 +405,12 @@ private:
             return persistence_.reset(room.id, epoch);
         }
     }
-    [[nodiscard]] std::error_code refused(const RoomBase& room, const std::error_code& error) {
-        failed(room.id, {error, {}, persistence_.take_what()});
+    [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
+                                                     const std::error_code& error) {
+        report_failure(room.id, {error, {}, persistence_.take_what()});
         return RoomErrc::not_durable;
     }
-    void failed(const std::string& board, const PersistenceError& error) {
+    void report_failure(const std::string& board, const PersistenceError& error) {
         context_.report_failure(board, error);
     }
 

@@ -144,7 +144,7 @@ public:
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         if (!answers_.accepts(done)) return;
         if (count == 0 || count > listed_max)
-            return answers_.fail(done, std::make_error_code(std::errc::invalid_argument));
+            return answers_.answer_error(done, std::make_error_code(std::errc::invalid_argument));
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
         scheduler_.persistence().list(after, count, call.question.ask());
@@ -186,7 +186,7 @@ public:
         end_all(lists_, why);
         end_all(exports_, why);
         scheduler_.each_awaited([&](PendingAdmin& pending) {
-            if (pending.done) answers_.fail(*pending.done, why);
+            if (pending.done) answers_.answer_error(*pending.done, why);
             pending.done.reset();
         });
     }
@@ -196,7 +196,7 @@ private:
     template <class Change>
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
-        if (const std::error_code error = change(board)) return answers_.fail(done, error);
+        if (const std::error_code error = change(board)) return answers_.answer_error(done, error);
         ++changing_[board];
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
         scheduler_.await({std::move(board), std::move(done)});
@@ -248,7 +248,7 @@ private:
     }
     template <class V>
     void end_all(Calls<V>& calls, const std::error_code& why) {
-        for (auto& [number, call] : calls) answers_.fail(call->done, why);
+        for (auto& [number, call] : calls) answers_.answer_error(call->done, why);
         calls.clear();
     }
 

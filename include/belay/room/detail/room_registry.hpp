@@ -158,7 +158,8 @@ public:
             scheduler_.queue_save(room);
         }
         if (todo.unload) evict(room, is_idle(todo) ? std::error_code{} : why_ended());
-        if (todo.refuse) sessions_.close_all_of_room(room, make_error_code(RoomErrc::not_loaded));
+        if (todo.close_clients)
+            sessions_.close_all_of_room(room, make_error_code(RoomErrc::not_loaded));
         if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
     }
@@ -378,7 +379,7 @@ private:
         return RoomErrc::manager_stopped;
     }
     [[nodiscard]] bool is_idle(const timeline::RoomCore::Actions& todo) const noexcept {
-        return context_.runs() && !todo.refuse;
+        return context_.runs() && !todo.close_clients;
     }
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
     /// imports receive the reason, or not_loaded if the room was idle, or is not_durable.
