@@ -6,6 +6,7 @@
 #include <algorithm>    // std::find, std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
+#include <map>          // std::map
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <span>         // std::span
 #include <string>       // std::string
@@ -29,7 +30,7 @@ struct FlushBatch {
     std::vector<PendingAdmin> admin{};
 };
 
-/// The rooms whose load waits, and the loads that are under way.
+/// The loads that wait, and those that are under way.
 struct LimitedLoads {
     LoadQueue queue{};
     LoadsUnderWay under_way{};
@@ -56,11 +57,48 @@ struct LimitedSaves {
     std::size_t of_rooms = 0;  ///< under way, of rooms in memory
     std::vector<SaveOfEvicted> of_evicted{};
 };
-/// The room that the storage has requested last to be saved.
-struct LaggingRoom {
-    std::string id{};
-    Instant paused_until = always;
-    bool saved = false;  ///< since it was requested
+/// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them are
+/// loaded and saved at a time, and each one is taken once in save_retry_min. So a room that cannot
+/// be loaded is not loaded after every flush, one that stays in the log is not saved without end,
+/// and neither of them delays the others.
+///
+/// Thread safety: the manager's home thread.
+class LaggingRooms {
+public:
+    /// A flush or a save has ended: the storage may request other rooms now.
+    void note_change() noexcept { changed_ = true; }
+    [[nodiscard]] bool take_change() noexcept { return std::exchange(changed_, false); }
+
+    /// Forgets the rooms whose time is over, and those that are saved and not in `requested`.
+    void forget_old(const std::vector<std::string>& requested, Instant now) {
+        std::erase_if(rooms_, [&](const auto& entry) {
+            const Taken& one = entry.second;
+            const auto is = std::find(requested.begin(), requested.end(), entry.first);
+            return one.until <= now || (one.ended && is == requested.end());
+        });
+    }
+    /// Whether another room may be taken.
+    [[nodiscard]] bool takes_another(std::size_t most) const noexcept {
+        std::size_t waits = 0;
+        for (const auto& [id, one] : rooms_) waits += one.ended ? 0U : 1U;
+        return waits < most;
+    }
+    [[nodiscard]] bool has(const std::string& id) const { return rooms_.contains(id); }
+    void add(const std::string& id, Instant until) { rooms_.insert_or_assign(id, Taken{until}); }
+    /// The save of a room has ended, or the room is evicted.
+    void end(const std::string& id) noexcept {
+        const auto found = rooms_.find(id);
+        if (found == rooms_.end() || std::exchange(found->second.ended, true)) return;
+        changed_ = true;
+    }
+
+private:
+    struct Taken {
+        Instant until;       ///< when it may be taken again
+        bool ended = false;  ///< its save has ended, with or without an error
+    };
+    std::map<std::string, Taken> rooms_{};
+    bool changed_ = false;
 };
 
 /// Loads, appends, flushes and saves. RoomCore decides when a room is loaded and saved; this part
@@ -70,8 +108,9 @@ struct LaggingRoom {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
-/// - `Rooms`: `lagging`, for a room that the storage wants to be saved,
-/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets.
+/// - `Rooms`: `save_lagging`, for a room that the storage wants to be saved,
+/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets; `begin_export` and
+///   `reject_export`, for exports that waited for loads_max.
 ///
 /// Thread safety: the manager's home thread.
 template <class Parts>
@@ -124,7 +163,7 @@ public:
         if (user.empty() && room.share) user = room.share->owner();
         if (user.empty()) user = room.calls.turns_of;
         if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
-            loads_.under_way.add(room, user);
+            loads_.under_way.add({&room}, user);
             return load(room);
         }
         loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
@@ -136,10 +175,7 @@ public:
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (std::exchange(room.calls.load_queue.rejected, false)) {
-            error = {RoomErrc::storage_busy,
-                     {},
-                     "the load waited for loads_max longer than load_queued_within",
-                     "find out why the storage loads slowly, or raise these limits of RoomOptions"};
+            error = load_rejected();
             context_.tally.count(room.id, &RoomCounters::loads_rejected);
             report_failure(room.id, error);
             return true;
@@ -151,7 +187,7 @@ public:
         context_.tally.add_time(room.id, &RoomCounters::loading,
                                 elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
-        loads_.under_way.remove(room);
+        loads_.under_way.remove({&room});
         loads_.may_begin = true;
         if (!answer->has_value()) {
             error = answer->error();
@@ -160,6 +196,33 @@ public:
         }
         if (error) report_failure(room.id, error);
         return true;
+    }
+
+    /// Lets an export load its room, if it may begin. If not, it waits, in the turns of all exports.
+    /// Then `Admin::begin_export` is called, or `Admin::reject_export` after load_queued_within.
+    /// Returns: the number of the load in the queue; 0 if it may begin now.
+    [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
+        if (loads_.queue.empty() &&
+            loads_.under_way.may_begin(turns_of_exports, context_.options.loads_max)) {
+            loads_.under_way.add({nullptr, call}, turns_of_exports);
+            return 0;
+        }
+        loads_.may_begin = true;
+        return loads_.queue.push_export(call,
+                                        after(context_.now, context_.options.load_queued_within));
+    }
+    /// An export has ended. `queued` is the number of its load in the queue, or 0.
+    void end_export(std::uint64_t call, std::uint64_t queued) noexcept {
+        loads_.queue.remove(queued);
+        loads_.under_way.remove({nullptr, call});
+        loads_.may_begin = true;
+    }
+    /// Returns the error of a load that has waited for too long.
+    [[nodiscard]] static PersistenceError load_rejected() {
+        return {RoomErrc::storage_busy,
+                {},
+                "the load waited for loads_max longer than load_queued_within",
+                "find out why the storage loads slowly, or raise these limits of RoomOptions"};
     }
 
     // ---- changes --------------------------------------------------------------------------------
@@ -200,6 +263,7 @@ public:
     /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
     void begin_queued() {
         flush();
+        take_lagging();
         begin_loads();
         begin_saves();
     }
@@ -241,12 +305,11 @@ public:
         room.calls.save.reset();
         --saves_.of_rooms;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
-        if (fails) {
+        if (fails)
             report_failure(room.id, error);
-        } else {
-            if (room.id == lagging_.id) lagging_.saved = true;
-            check_lagging();
-        }
+        else
+            lagging_.note_change();
+        lagging_.end(room.id);
         return true;
     }
 
@@ -255,6 +318,7 @@ public:
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
+        lagging_.end(room.id);
         if (room.calls.save) {
             room.calls.save->attach(context_.waker);
             saves_.of_evicted.push_back({room.id, std::move(room.calls.save)});
@@ -284,15 +348,22 @@ private:
         const std::size_t most = context_.options.loads_max;
         loads_.under_way.remove_ended(context_.now);
         while (loads_.under_way.any_may_begin(most)) {
-            RoomBase* const room = loads_.queue.take_next(loads_.under_way, most);
-            if (room == nullptr) break;
-            load(*room);
+            const std::optional<LoadOf> next = loads_.queue.take_next(loads_.under_way, most);
+            if (!next) break;
+            if (next->room == nullptr)
+                admin_calls_.begin_export(next->call);
+            else
+                load(*next->room);
         }
         loads_.may_begin = false;
         while (loads_.queue.ends() <= context_.now) {
-            RoomBase& room = loads_.queue.take_oldest();
-            room.calls.load_queue.rejected = true;
-            room.waker.touch();
+            const LoadOf oldest = loads_.queue.take_oldest();
+            if (oldest.room == nullptr) {
+                admin_calls_.reject_export(oldest.call);
+                continue;
+            }
+            oldest.room->calls.load_queue.rejected = true;
+            oldest.room->waker.touch();
         }
     }
     void load(RoomBase& room) {
@@ -354,7 +425,7 @@ private:
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {}))
             admin_calls_.admin_stored(pending, of_room(error, pending.board));
         if (!error) admin_calls_.all_stored();
-        check_lagging();
+        lagging_.note_change();
         return true;
     }
     [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
@@ -386,16 +457,17 @@ private:
             for (PendingAdmin& pending : std::exchange(batch->admin, {}))
                 admin_calls_.admin_stored(pending, error);
     }
-    void check_lagging() {
+    /// Saves the rooms that the storage requests.
+    void take_lagging() {
         if constexpr (HasLagging<Persistence>) {
-            const std::optional<std::string> board = persistence_.lagging();
-            if (!board || !context_.runs()) return;
-            // A room that cannot be loaded must not be loaded after every flush, and one that stays
-            // in the log must not be saved without end. One that is saved makes way for the next.
-            const bool next = lagging_.saved && *board != lagging_.id;
-            if (context_.now < lagging_.paused_until && !next) return;
-            lagging_ = {*board, after(context_.now, context_.options.save_retry_min)};
-            rooms_.lagging(*board);
+            if (!lagging_.take_change() || !context_.runs()) return;
+            const std::vector<std::string> requested = persistence_.lagging();
+            lagging_.forget_old(requested, context_.now);
+            for (const std::string& id : requested) {
+                if (!lagging_.takes_another(context_.options.saves_max)) return;
+                if (lagging_.has(id) || !rooms_.save_lagging(id)) continue;
+                lagging_.add(id, after(context_.now, context_.options.save_retry_min));
+            }
         }
     }
     [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch, bool again) {
@@ -424,7 +496,7 @@ private:
     FlushBatch flushing_;  // waits for the flush that is under way
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
-    LaggingRoom lagging_;
+    LaggingRooms lagging_;
 };
 
 }}}  // namespace belay::detail

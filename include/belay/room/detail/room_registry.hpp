@@ -211,12 +211,16 @@ public:
         });
     }
     /// Saves a room at once, because the storage needs the space of its changes.
-    void lagging(const std::string& board) {
+    /// Returns: false if the room cannot be in memory.
+    [[nodiscard]] bool save_lagging(const std::string& board) {
         std::error_code error;
         Room* const room = find_or_make(board, error);
-        if (room == nullptr) return;
-        if (room->core.live()) return step(*room, Event::hurried);
-        room->after_load.save = true;
+        if (room == nullptr) return false;
+        if (room->core.live())
+            step(*room, Event::hurried);
+        else
+            room->after_load.save = true;
+        return true;
     }
 
 private:
