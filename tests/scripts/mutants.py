@@ -619,6 +619,10 @@ WORLD_MUTANTS = (
     Mutant("rooms_evicts_the_last_copy",
            (Change(REPLICATION_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
            Test("tests/room/held_rooms.test.cpp", "*")),
+    # a server that could not read a long log reports its save to servers that need not save then
+    Mutant("rooms_publishes_a_save_of_nothing",
+           (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
+           Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
               "const std::vector<Bytes> ours;")),
