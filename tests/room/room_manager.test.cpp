@@ -863,6 +863,14 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
         CHECK(unsaved() == 0);
         CHECK(w.disk.loads == loads + 44);
     }
+    SECTION("loads that hang leave the other ones to clients") {
+        w.disk.hang_loads = 1000;
+        for (int n = 0; n < 50; ++n) {
+            flush();
+            w.run(100ms);
+        }
+        CHECK(w.disk.loads == loads + 4);
+    }
     SECTION("some cannot be saved, and delay no other one") {
         w.disk.fail_saves = 4;
         flush();

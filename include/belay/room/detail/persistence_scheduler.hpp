@@ -58,9 +58,9 @@ struct LimitedSaves {
     std::vector<SaveOfEvicted> of_evicted{};
 };
 /// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them are
-/// loaded and saved at a time, and each one is taken once in save_retry_min. So a room that cannot
-/// be loaded is not loaded after every flush, one that stays in the log is not saved without end,
-/// and neither of them delays the others.
+/// loaded and saved at a time, so that loads that hang leave most of loads_max to clients. Each one
+/// is taken once in save_retry_min: one that cannot be loaded is not loaded after every flush, and
+/// one that stays in the log is not saved without end. Neither of them delays the others.
 ///
 /// Thread safety: the manager's home thread.
 class LaggingRooms {
@@ -69,12 +69,12 @@ public:
     void note_change() noexcept { changed_ = true; }
     [[nodiscard]] bool take_change() noexcept { return std::exchange(changed_, false); }
 
-    /// Forgets the rooms whose time is over, and those that are saved and not in `requested`.
+    /// Forgets the rooms that have ended, if their time is over or they are not in `requested`.
     void forget_old(const std::vector<std::string>& requested, Instant now) {
         std::erase_if(rooms_, [&](const auto& entry) {
             const Taken& one = entry.second;
             const auto is = std::find(requested.begin(), requested.end(), entry.first);
-            return one.until <= now || (one.ended && is == requested.end());
+            return one.ended && (one.until <= now || is == requested.end());
         });
     }
     /// Whether another room may be taken.
@@ -95,7 +95,7 @@ public:
 private:
     struct Taken {
         Instant until;       ///< when it may be taken again
-        bool ended = false;  ///< its save has ended, with or without an error
+        bool ended = false;  ///< neither its load nor its save is queued or under way
     };
     std::map<std::string, Taken> rooms_{};
     bool changed_ = false;
@@ -467,6 +467,10 @@ private:
                 if (!lagging_.takes_another(context_.options.saves_max)) return;
                 if (lagging_.has(id) || !rooms_.save_lagging(id)) continue;
                 lagging_.add(id, after(context_.now, context_.options.save_retry_min));
+                // A save that has failed waits for its retry, which the request does not hasten.
+                const auto* const room = rooms_.find(id);
+                if (room == nullptr || (room->core.live() && !room->core.saving()))
+                    lagging_.end(id);
             }
         }
     }

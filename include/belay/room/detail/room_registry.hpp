@@ -214,7 +214,9 @@ public:
     /// Returns: false if the room cannot be in memory.
     [[nodiscard]] bool save_lagging(const std::string& board) {
         std::error_code error;
-        Room* const room = find_or_make(board, error);
+        // A room that may be the last copy is not evicted for one that is stored.
+        const bool full = rooms_.size() >= context_.options.rooms_max && leaving_.idle.empty();
+        Room* const room = full ? find(board) : find_or_make(board, error);
         if (room == nullptr) return false;
         if (room->core.live())
             step(*room, Event::hurried);
