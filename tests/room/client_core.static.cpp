@@ -18,8 +18,8 @@ using Todo = Core::Actions;
 
 constexpr RoomOptions client_defaults{};
 constexpr Instant at(Duration d) { return Instant{d}; }
-constexpr State client_states[] = {State::checking, State::loading,   State::opening,
-                                   State::joined,   State::rejecting, State::closed};
+constexpr State client_states[] = {State::checking, State::loading, State::opening,
+                                   State::joined,   State::closing, State::closed};
 constexpr Event client_events[] = {Event::check_requested,
                                    Event::token,
                                    Event::granted,
@@ -41,7 +41,7 @@ constexpr Core client_in(State state, bool multiplexed) {
         static_cast<void>(core.step(event, Instant{}, Duration{1h}));
     };
     if (state == State::closed) step(Event::ended);
-    if (state == State::rejecting) step(Event::close);
+    if (state == State::closing) step(Event::close);
     if (state == State::checking || core.closing()) return core;
     step(Event::check_requested);
     step(Event::granted);
@@ -53,9 +53,9 @@ constexpr Core client_in(State state, bool multiplexed) {
 constexpr bool states_are_reached() {
     for (const State state : client_states) {
         if (client_in(state, false).state() != state) return false;
-        if (state != State::rejecting && client_in(state, true).state() != state) return false;
+        if (state != State::closing && client_in(state, true).state() != state) return false;
     }
-    return client_in(State::rejecting, true).state() == State::closed;
+    return client_in(State::closing, true).state() == State::closed;
 }
 static_assert(states_are_reached());
 
@@ -76,7 +76,7 @@ constexpr Row direct_rows[] = {
     {State::checking, Event::room_live, State::opening, {.open = true}},
     {State::checking,
      Event::close,
-     State::rejecting,
+     State::closing,
      {.leave = Leave::before_joining, .drop_check = true, .open = true}},
     {State::checking, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
     {State::checking, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
@@ -89,7 +89,7 @@ constexpr Row direct_rows[] = {
     {State::loading, Event::room_live, State::opening, {.open = true}},
     {State::loading,
      Event::close,
-     State::rejecting,
+     State::closing,
      {.leave = Leave::before_joining, .drop_check = true, .open = true}},
     {State::loading, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
     {State::loading, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
@@ -102,7 +102,7 @@ constexpr Row direct_rows[] = {
     {State::opening, Event::opened, State::joined, {.join = true}},
     {State::opening,
      Event::close,
-     State::rejecting,
+     State::closing,
      {.leave = Leave::before_joining, .drop_check = true}},
     {State::opening, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
     {State::opening, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
@@ -121,15 +121,15 @@ constexpr Row direct_rows[] = {
     {State::joined, Event::lost, State::closed, {.leave = Leave::joined, .abort = true}},
     {State::joined, Event::ended, State::closed, {.leave = Leave::joined}},
 
-    {State::rejecting, Event::opened, State::closed, {.close = true}},
-    {State::rejecting, Event::lost, State::closed, {.abort = true}},
-    {State::rejecting, Event::ended, State::closed},
+    {State::closing, Event::opened, State::closed, {.close = true}},
+    {State::closing, Event::lost, State::closed, {.abort = true}},
+    {State::closing, Event::ended, State::closed},
 };
 
 constexpr bool is_the_table(bool multiplexed) {
     std::size_t rows = 0;
     for (const State from : client_states) {
-        if (multiplexed && from == State::rejecting) continue;
+        if (multiplexed && from == State::closing) continue;
         for (const Event event : client_events) {
             Row expected{from, event, from, {}};
             for (const Row& row : direct_rows) {
@@ -137,7 +137,7 @@ constexpr bool is_the_table(bool multiplexed) {
                 expected = row;
                 ++rows;
             }
-            if (multiplexed && expected.to == State::rejecting) {
+            if (multiplexed && expected.to == State::closing) {
                 expected.to = State::closed;
                 expected.todo.open = false;
                 expected.todo.close = true;
@@ -174,16 +174,16 @@ constexpr bool a_check_ends_after_check_within() {
 static_assert(a_check_ends_after_check_within());
 
 // row: opening | tick, check_within after it began | closed | leave, abort
-// row: rejecting | tick, check_within after it began | closed | abort
+// row: closing | tick, check_within after it began | closed | abort
 constexpr bool an_upgrade_ends_after_check_within() {
     Core opening = client_in(State::opening, false);
-    Core rejecting = client_in(State::rejecting, false);
-    return opening.deadline() == at(within) && rejecting.deadline() == at(within) &&
+    Core closing = client_in(State::closing, false);
+    return opening.deadline() == at(within) && closing.deadline() == at(within) &&
            opening.step(Event::tick, at(within)) ==
                Todo{.leave = Leave::before_joining, .abort = true} &&
-           rejecting.step(Event::tick, at(within)) == Todo{.abort = true} &&
-           opening.deadline() == never && rejecting.deadline() == never &&
-           opening.state() == State::closed && rejecting.state() == State::closed;
+           closing.step(Event::tick, at(within)) == Todo{.abort = true} &&
+           opening.deadline() == never && closing.deadline() == never &&
+           opening.state() == State::closed && closing.state() == State::closed;
 }
 static_assert(an_upgrade_ends_after_check_within());
 

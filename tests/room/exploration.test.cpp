@@ -132,7 +132,7 @@ struct RoomModel {
         Random bits{Seed{1}};
         Turn turn{now, bits};
         const timeline::RoomCore::Actions a = core.step(event, turn);
-        c.result(a.load + 2 * a.save + 4 * a.refuse + 8 * a.unload);
+        c.result(a.load + 2 * a.save + 4 * a.close_clients + 8 * a.unload);
         c.result(part::time_left(now, core.deadline()));
         const bool failed = event == Event::load_failed;
         if (a.load) {

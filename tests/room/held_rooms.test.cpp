@@ -233,6 +233,23 @@ TEST_CASE("servers: rooms that the storage has are evicted before one that it ma
     CHECK_FALSE(c.rooms(1).get_or_create_room("5"));
 }
 
+TEST_CASE_METHOD(EditedRoom, "servers: no room that may be the last copy is evicted for a save",
+                 "[room][fanout][regression]") {
+    ann->type("lost");
+    c.world.run_for(100ms);
+    leave_while_away();
+    REQUIRE(is_loaded());
+    REQUIRE(c.rooms(1).get_or_create_room("other"));
+    // Both rooms that may be in memory are in use when the storage requests a third one.
+    c.store.servers[1].slow = true;
+    c.store.away(1, false);
+    c.store.lags = {"third"};
+    c.rooms(1).erase("fourth", Completion<PersistenceError>{[](auto) noexcept {}});
+    c.world.run_for(100ms);
+    CHECK(is_loaded());
+    CHECK_FALSE(is_loaded("third"));
+}
+
 TEST_CASE("servers: rooms that one storage refuses are not loaded at one instant",
           "[room][fanout][unit][regression]") {
     Cluster c;

@@ -63,7 +63,7 @@ public:
         // Closing stores what it can; what was not flushed may be gone.
         if (draw < 84) return open() && is_whole();
         const auto lagging = rooms_->lagging();
-        return save(lagging ? *lagging : id);
+        return save(lagging.empty() ? id : lagging.front());
     }
     [[nodiscard]] bool flush() {
         if (flushed(*rooms_)) return false;

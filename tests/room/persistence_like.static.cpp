@@ -41,12 +41,15 @@ struct ListOfAll : MinimalPersistence {
 struct LaggingReturnsTrue : MinimalPersistence {
     static bool lagging() { return true; }
 };
+struct LaggingReturnsOneRoom : MinimalPersistence {
+    static std::optional<std::string> lagging() { return {}; }
+};
 struct LaggingOfAnotherForm : MinimalPersistence {
-    static std::optional<std::string> lagging(int) { return {}; }
-    static std::optional<std::string> lagging(double) { return {}; }
+    static std::vector<std::string> lagging(int) { return {}; }
+    static std::vector<std::string> lagging(double) { return {}; }
 };
 class LaggingInPrivate : public MinimalPersistence {
-    [[maybe_unused]] static std::optional<std::string> lagging() { return {}; }
+    [[maybe_unused]] static std::vector<std::string> lagging() { return {}; }
 };
 
 static_assert(PersistenceLike<MinimalPersistence>);
@@ -60,6 +63,7 @@ static_assert(!PersistenceLike<WithoutLoad> && !PersistenceLike<LoadTakesNoAnswe
 static_assert(!PersistenceLike<AppendReturnsNoPosition> && !PersistenceLike<WithoutReset>);
 static_assert(!PersistenceLike<EraseReturnsNothing> && !PersistenceLike<FlushAtOnce>);
 static_assert(!PersistenceLike<SaveOfOne> && !PersistenceLike<ListOfAll>);
+static_assert(!PersistenceLike<LaggingReturnsOneRoom>);
 static_assert(!PersistenceLike<LaggingReturnsTrue> && !PersistenceLike<LaggingOfAnotherForm>);
 static_assert(!PersistenceLike<LaggingInPrivate> && !PersistenceLike<int>);
 

@@ -170,7 +170,7 @@ constexpr bool what_fails_to_load_is_not_saved() {
     Scenario scenario;
     scenario.step(Event::joined);
     const Todo todo = scenario.step(Event::load_failed);
-    return todo == Todo{.refuse = true, .unload = true} && scenario.saves == 0;
+    return todo == Todo{.close_clients = true, .unload = true} && scenario.saves == 0;
 }
 static_assert(what_fails_to_load_is_not_saved());
 

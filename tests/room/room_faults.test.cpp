@@ -184,7 +184,7 @@ private:
                 w_.run(some_ms("nothing happens for", 6000));
                 break;
             case 12:
-                w_.disk.lags = "board";
+                w_.disk.lags = {"board"};
                 break;
             default:
                 if (!editor.online()) dial(editor);

@@ -232,6 +232,92 @@ TEST_CASE("RoomManager: a user whose load hangs takes no other load while others
     CHECK(eve.synced() == 0);
 }
 
+TEST_CASE("RoomManager: a flood of exports delays no join, and stays within loads_max",
+          "[room][room_loads][regression][sim]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    options.calls_max = 1000;
+    options.load_queued_within = 3s;
+    options.answer_within = 5s;
+    RoomWorld w{Seed{1}, options};
+    int exported = 0;
+    std::vector<std::error_code> failed;
+    const auto export_rooms = [&](int first, int count) {
+        for (int n = first; n < first + count; ++n)
+            w.rooms().export_room("old" + std::to_string(n),
+                                  Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                                      [&](auto answer) noexcept {
+                                          answer->has_value()
+                                              ? void(++exported)
+                                              : failed.push_back(answer->error().code);
+                                      }});
+    };
+    w.disk.load_takes = 100ms;
+    SECTION("the users and the exports take turns") {
+        export_rooms(0, 60);
+        w.run(50ms);
+        CHECK(w.disk.loading_max == 3);
+        const ManyRoomsOfOne ada{w, {.token = "ada"}, 1};
+        const ManyRoomsOfOne bob{w, {.token = "bob"}, 2};
+        w.run(300ms);
+        CHECK(ada.synced() == 1);
+        CHECK(bob.synced() == 2);
+        // Three exports are under way at a time, and delay no user.
+        w.run(1800ms);
+        CHECK(exported == 60);
+        CHECK(w.disk.loading_max == 4);
+        CHECK(w.rooms().counters().loads == 3);
+    }
+    SECTION("exports that hang leave a quarter of loads_max to users") {
+        w.disk.hang_loads = 3;
+        export_rooms(0, 10);
+        w.run(50ms);
+        CHECK(w.disk.loads == 3);
+        const ManyRoomsOfOne ada{w, {.token = "ada"}, 5};
+        w.run(600ms);
+        CHECK(ada.synced() == 5);
+        // Seven exports wait for longer than load_queued_within, and three for answer_within.
+        w.run(2600ms);
+        CHECK(failed == std::vector<std::error_code>(7, RoomErrc::storage_busy));
+        CHECK(w.rooms().counters().loads_rejected == 7);
+        w.run(2s);
+        CHECK(failed.size() == 10);
+        CHECK(failed.back() == RoomErrc::no_answer);
+        export_rooms(0, 10);
+        w.run(400ms);
+        CHECK(exported == 10);
+    }
+    SECTION("a stop ends the exports that wait") {
+        w.disk.hang_loads = 3;
+        export_rooms(0, 10);
+        w.run(50ms);
+        w.rooms().stop();
+        w.run(6s);
+        CHECK(failed.size() == 10);
+        CHECK(w.reported.back() == "stopped: ");
+        w.disk.hang_loads = 0;
+        w.rooms().start();
+        export_rooms(0, 10);
+        w.run(400ms);
+        CHECK(exported == 10);
+    }
+    SECTION("an erase of a room whose export waits") {
+        w.disk.hang_loads = 3;
+        export_rooms(0, 4);
+        w.run(50ms);
+        w.disk.flush_takes = 4s;
+        w.rooms().erase("old3", Completion<PersistenceError>{[](auto) noexcept {}});
+        w.run(100ms);
+        w.rooms().export_room("old3",
+                              Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                                  [&](auto answer) noexcept {
+                                      if (answer->has_value()) ++exported;
+                                  }});
+        w.run(8s);
+        CHECK(exported == 1);
+    }
+}
+
 TEST_CASE("RoomManager: users load rooms in the order of arrival, and not of their names",
           "[room][room_loads][regression][sim]") {
     const bool ascending = GENERATE(true, false);

@@ -744,7 +744,7 @@ TEST_CASE("RoomManager: a room that holds up the log is saved", "[room][room_man
     w.run(1s);
     w.world.restart(w.server);  // never saved
     CHECK(w.disk.saves == 0);
-    w.disk.lags = "old";
+    w.disk.lags = {"old"};
     RoomEditor bob{w, "bob", 2};
     w.dial(bob);
     bob.type("y");
@@ -773,14 +773,19 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     REQUIRE(w.rooms().rooms() == 2);
     w.disk.load_takes = w.disk.save_takes = 20ms;
     const auto flush = [&] { static_cast<void>(w.rooms().apply_update("h", typed(2, 0, "y"))); };
-    SECTION("each room is saved") {
-        w.disk.before = [&](std::string_view call) {
+    // The storage requests up to `most` of the rooms that are not saved.
+    const auto request = [&](std::size_t most) {
+        w.disk.before = [&w, &all, most](std::string_view call) {
             if (call != "lagging") return;
-            const auto lags = std::ranges::find_if(all, [&](const std::string& board) {
-                return !stored_of(w.disk, board)->updates.empty();
-            });
-            if (lags != all.end()) w.disk.lags = *lags;
+            w.disk.lags.clear();
+            for (const std::string& board : all) {
+                if (w.disk.lags.size() < most && !stored_of(w.disk, board)->updates.empty())
+                    w.disk.lags.push_back(board);
+            }
         };
+    };
+    SECTION("each room is saved, although only two are in memory") {
+        request(GENERATE(as<std::size_t>{}, 1, 8));
         flush();
         w.run(900ms);
         CHECK(unsaved() == 0);
@@ -788,7 +793,7 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
     SECTION("a room that the storage requests again is saved once a second") {
         w.disk.before = [&](std::string_view call) {
-            if (call == "lagging") w.disk.lags = "a";
+            if (call == "lagging") w.disk.lags = {"a"};
         };
         flush();
         w.run(900ms);
@@ -796,7 +801,7 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
     SECTION("a room that cannot be loaded is loaded once a second") {
         w.disk.before = [&](std::string_view call) {
-            if (call == "lagging") w.disk.lags = "a";
+            if (call == "lagging") w.disk.lags = {"a"};
         };
         w.disk.fail_loads = 1'000'000;
         const int loads = w.disk.loads;
@@ -808,13 +813,82 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
 }
 
+TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log at a time",
+          "[room][room_manager][sim]") {
+    RoomOptions options;
+    options.saves_max = 4;
+    RoomWorld w{Seed{1}, options};
+    std::vector<std::string> all;
+    for (int n = 0; n < 40; ++n) all.push_back("room" + std::to_string(100 + n));
+    for (const std::string& board : all) {
+        REQUIRE(w.rooms().get_or_create_room(board));
+        w.run(1ms);
+        REQUIRE_FALSE(w.rooms().apply_update(board, typed(1, 0, "x")));
+    }
+    w.run(10ms);
+    w.world.restart(w.server);  // no room is in memory
+    const int loads = w.disk.loads;
+    REQUIRE(w.disk.saves == 0);
+    const auto unsaved = [&] {
+        return std::ranges::count_if(
+            all, [&](const auto& board) { return !stored_of(w.disk, board)->updates.empty(); });
+    };
+    w.disk.before = [&](std::string_view call) {
+        if (call != "lagging") return;
+        w.disk.lags.clear();
+        for (const std::string& board : all) {
+            if (!stored_of(w.disk, board)->updates.empty()) w.disk.lags.push_back(board);
+        }
+    };
+    w.disk.load_takes = w.disk.save_takes = 100ms;
+    const auto flush = [&] {
+        w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});
+    };
+    SECTION("all of them in a quarter of the time") {
+        flush();
+        w.run(2s + 100ms);
+        CHECK(unsaved() == 0);
+        CHECK(w.disk.loads == loads + 40);
+        CHECK(w.disk.loading_max == 4);
+        CHECK(w.disk.saves == 40);
+    }
+    SECTION("some cannot be loaded, and delay no other one") {
+        w.disk.fail_loads = 4;
+        flush();
+        w.run(2s);
+        CHECK(unsaved() == 4);
+        // They are loaded again, at most once in save_retry_min.
+        flush();
+        w.run(1s);
+        CHECK(unsaved() == 0);
+        CHECK(w.disk.loads == loads + 44);
+    }
+    SECTION("loads that hang leave the other ones to clients") {
+        w.disk.hang_loads = 1000;
+        for (int n = 0; n < 50; ++n) {
+            flush();
+            w.run(100ms);
+        }
+        CHECK(w.disk.loads == loads + 4);
+    }
+    SECTION("some cannot be saved, and delay no other one") {
+        w.disk.fail_saves = 4;
+        flush();
+        w.run(2s + 100ms);
+        CHECK(unsaved() <= 4);
+        CHECK(w.disk.saves <= 48);
+        w.run(10s);
+        CHECK(unsaved() == 0);
+    }
+}
+
 TEST_CASE("RoomManager: a room without changes is evicted although the storage cannot save it",
           "[room][room_manager][regression][sim]") {
     RoomWorld w;
     REQUIRE(w.rooms().get_or_create_room("board"));
     w.run(10ms);
     w.disk.fail_saves = 1'000'000;
-    w.disk.lags = "board";
+    w.disk.lags = {"board"};
     w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});  // one flush
     w.run(10ms);
     REQUIRE(w.disk.saves == 1);

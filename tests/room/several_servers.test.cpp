@@ -572,6 +572,35 @@ TEST_CASE("servers: a save of another history, or of less than was loaded, repla
     CHECK(c.was_notified("the frame is malformed") == (told == "in half a message"));
 }
 
+TEST_CASE("servers: a save that covers nothing is not published as the save of a long log",
+          "[room][fanout]") {
+    Cluster c;
+    {
+        const auto ann = c.editor("ann", 1, 1);
+        for (int n = 0; n < 100; ++n) ann->type(std::string(1000, 'x'));
+        c.world.run_for(1s);
+    }
+    c.world.restart(c.host(1));
+    REQUIRE(c.rooms(1).get_or_create_room("board"));
+    c.world.run_for(100ms);
+    int published = 0;
+    c.store.before = [&](std::string_view call) { published += call == "publish"; };
+    // The storage has lost an entry, and loads nothing: no snapshot of the server covers the rest.
+    c.store.hang_saves = c.store.servers[1].slow = true;
+    c.store.lose_tail("board", 1);
+    c.store.reconnect(1);
+    c.world.run_for(31s);
+    REQUIRE(c.store.hung.size() == 1);
+    std::exchange(c.store.hung, {}).front()(PersistenceError{});
+    c.world.run_for(100ms);
+    CHECK(published == 0);
+    // The entry is stored again, and then a save covers the log.
+    c.store.hang_saves = c.store.servers[1].slow = false;
+    c.world.run_for(1min);
+    CHECK(c.entries() == 0);
+    CHECK(published == 1);
+}
+
 TEST_CASE("servers: stop does not wait for the save of a room that was only read",
           "[room][fanout][regression]") {
     const bool refused = GENERATE(true, false);

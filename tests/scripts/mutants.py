@@ -606,9 +606,9 @@ WORLD_MUTANTS = (
            "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # a subscription that has failed is never begun again
     rooms("subscribes_no_more", 'require "all are in step 60 s after the faults"',
-          (REPLICATION, "            fail(room, error);\n            return retry_later(room, error.code);\n        }\n"
+          (REPLICATION, "            report_failure(room, error);\n            return retry_later(room, error.code);\n        }\n"
                         "        part::FanoutBatch",
-           "            fail(room, error);\n            return;\n        }\n        part::FanoutBatch")),
+           "            report_failure(room, error);\n            return;\n        }\n        part::FanoutBatch")),
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover
@@ -619,6 +619,10 @@ WORLD_MUTANTS = (
     Mutant("rooms_evicts_the_last_copy",
            (Change(REPLICATION_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
            Test("tests/room/held_rooms.test.cpp", "*")),
+    # a server that could not read a long log reports its save to servers that need not save then
+    Mutant("rooms_publishes_a_save_of_nothing",
+           (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
+           Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
               "const std::vector<Bytes> ours;")),

@@ -12,7 +12,7 @@ import room_tables  # noqa: E402
 
 HEAD = "| state | event | next | actions |\n|---|---|---|---|\n"
 CLIENT = HEAD + ("| any | token | same | check |\n"
-                 "| checking | close | rejecting | leave, open |\n"
+                 "| checking | close | closing | leave, open |\n"
                  "| joined | lost, ended | closed | leave |\n"
                  "| joined | tick, when the grant ends | joined | fail (unauthorized) |\n")
 CONNECTION = HEAD + "| open | ended | closed | |\n"
@@ -20,7 +20,7 @@ CLIENT_TEST = "".join(f"    {{State::{state}, Event::token, State::{state}, {{.c
                       for state in ("checking", "loading", "opening", "joined")) + """
     {State::checking,
      Event::close,
-     State::rejecting,
+     State::closing,
      {.leave = Leave::before_joining, .open = true}},
     {State::joined, Event::lost, State::closed, {.leave = Leave::joined}},
     {State::joined, Event::ended, State::closed, {.leave = Leave::joined}},
@@ -57,7 +57,7 @@ class RoomTablesTest(unittest.TestCase):
         self.assertRegex(self.found(page=page[2])[0], "it has 1 tables of states, and must have 2")
 
     def test_finds_a_table_that_the_code_contradicts(self):
-        for old, new in (("rejecting", "closed"), ("leave, open", "leave"), ("lost, ended", "lost"), ("any |", "joined |"),
+        for old, new in (("closing", "closed"), ("leave, open", "leave"), ("lost, ended", "lost"), ("any |", "joined |"),
                          ("same", "closed")):
             table = CLIENT.replace(old, new, 1)
             self.assertNotEqual(self.found(page=table + "\n" + CONNECTION, header=table), [], (old, new))

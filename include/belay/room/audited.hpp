@@ -132,7 +132,7 @@ private:
               clock{std::move(c)},
               rate{std::make_shared<Rate>(o.rejections_per_minute)} {}
         /// Records a rejection, unless that exceeds the limit.
-        void refuse(AuditRow row) {
+        void record_rejection(AuditRow row) {
             row.action = "refused";
             if (!rate->takes(row.time)) return;
             audit.record(std::move(row),
@@ -160,7 +160,7 @@ private:
             if (ip.empty()) return;  // no connection was accepted
             const std::string_view asked =
                 std::string_view{r.path}.substr(0, part::room_id_bytes_max);
-            recorder_->refuse(
+            recorder_->record_rejection(
                 {.board = std::string{asked}, .ip = std::move(ip), .time = recorder_->clock.now()});
         }
         [[nodiscard]] std::uint64_t dropped() const noexcept { return recorder_->rate->dropped(); }
@@ -177,13 +177,13 @@ private:
             row.user = grant->user;
             row.level = grant->access;
             row.time = recorder->clock.now();
-            if (grant->access == Access::none) return refused(std::move(*grant));
+            if (grant->access == Access::none) return deny(std::move(*grant));
             recorder->audit.record(std::move(row), Completion<std::error_code>{Written{
                                                        std::move(*grant), std::move(answer)}});
         }
-        void refused(Grant grant) noexcept {
+        void deny(Grant grant) noexcept {
             answer(std::move(grant));
-            recorder->refuse(std::move(row));
+            recorder->record_rejection(std::move(row));
         }
     };
     struct Written {

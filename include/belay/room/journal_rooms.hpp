@@ -135,8 +135,9 @@ public:
         done(Result<std::vector<std::string>, PersistenceError>{log_.index().list(after, count)});
     }
 
-    /// Returns the room that makes the log too long, if it is too long; see JournalRoomsOptions.
-    [[nodiscard]] std::optional<std::string> lagging() const { return log_.lagging(); }
+    /// Returns rooms that make the log too long, if it is too long; see JournalRoomsOptions. The one
+    /// with the oldest unsaved change is the first. It returns at most 64 rooms.
+    [[nodiscard]] std::vector<std::string> lagging() const { return log_.lagging(); }
 
     /// Returns the current state.   Complexity: O(1).
     [[nodiscard]] JournalRoomsStatus status() const noexcept {

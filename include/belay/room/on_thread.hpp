@@ -161,9 +161,9 @@ public:
             return done(Result<std::vector<std::string>, PersistenceError>{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, {}, {});
     }
-    /// Returns what P's `lagging` returned after its last flush or save; nothing if P has no
+    /// Returns what P's `lagging` returned after its last flush or save; no room if P has no
     /// `lagging`.
-    [[nodiscard]] std::optional<std::string> lagging() const { return work_->lagging(); }
+    [[nodiscard]] std::vector<std::string> lagging() const { return work_->lagging(); }
     /// Returns what P's `status` returned after its last flush or save, or when this was made. Any
     /// thread may call it, for as long as this is neither moved nor destroyed.
     [[nodiscard]] auto status() const
@@ -245,7 +245,7 @@ private:
             const std::lock_guard lock{mutex_};
             return *status_;
         }
-        [[nodiscard]] std::optional<std::string> lagging() {
+        [[nodiscard]] std::vector<std::string> lagging() {
             const std::lock_guard lock{mutex_};
             return lagging_;
         }
@@ -364,9 +364,9 @@ private:
         }
         void note_lagging() {
             if constexpr (detail::HasLagging<P>) {
-                std::optional<std::string> room = persistence_.lagging();
+                std::vector<std::string> rooms = persistence_.lagging();
                 const std::lock_guard lock{mutex_};
-                lagging_ = std::move(room);
+                lagging_ = std::move(rooms);
             }
         }
 
@@ -387,7 +387,7 @@ private:
         std::mutex mutex_{};
         std::condition_variable changed_{};
         Queue calls_;
-        std::optional<std::string> lagging_{};
+        std::vector<std::string> lagging_{};
         std::optional<Status> status_{};
         bool ends_ = false;
     };

@@ -96,7 +96,7 @@ concept ListsRooms = requires(P& p, std::string_view after, std::size_t count,
 };
 template <class P>
 concept HasLagging = requires(P& p) {
-    { p.lagging() } -> std::same_as<std::optional<std::string>>;
+    { p.lagging() } -> std::same_as<std::vector<std::string>>;
 };
 // A member of this name with another signature would be ignored silently.
 template <class P>
@@ -141,9 +141,9 @@ concept LaggingIsSound = HasLagging<P> || !has_lagging<P>();
 /// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the
 /// ids of stored rooms that follow `after`, the first `count` of them at most. An empty `after`
 /// begins with the first room.
-/// - optional `lagging() -> std::optional<std::string>`: returns a room whose changes should be
-///   saved now, because they hold up space. The room need not be loaded. It is called after flushes
-///   and saves, and returns nothing most of the time.
+/// - optional `lagging() -> std::vector<std::string>`: returns rooms whose changes should be saved
+///   now, because they hold up space, the most urgent first. They need not be loaded. It is called
+///   after flushes and saves, and returns no room most of the time. It should limit their number.
 ///
 /// Calls take effect in the order in which they are made, so a `load` after a `flush` includes what
 /// was flushed. A Completion is answered in the call or later, on any thread. Dropping a Completion
@@ -185,7 +185,7 @@ consteval bool persistence_like() {
         "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
         "belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>)'");
     static_assert(detail::LaggingIsSound<P>,
-                  "PersistenceLike: P's lagging must be 'std::optional<std::string> lagging()'");
+                  "PersistenceLike: P's lagging must be 'std::vector<std::string> lagging()'");
     return PersistenceLike<P>;
 }
 

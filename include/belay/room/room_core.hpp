@@ -75,10 +75,10 @@ public:
     };
     /// The actions that the owner must take.
     struct Actions {
-        bool load = false;    ///< request the room from the storage
-        bool save = false;    ///< give it a snapshot of the document as it is now
-        bool refuse = false;  ///< close the clients, also those that wait; they try again later
-        bool unload = false;  ///< evict the room; nothing follows
+        bool load = false;           ///< request the room from the storage
+        bool save = false;           ///< give it a snapshot of the document as it is now
+        bool close_clients = false;  ///< also those that wait; all of them try again later
+        bool unload = false;         ///< evict the room; nothing follows
 
         friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
     };
@@ -95,7 +95,7 @@ public:
                 return on_loaded(turn.now);
             case Event::load_failed:
                 phase_ = Phase::over;
-                return {.refuse = true, .unload = true};
+                return {.close_clients = true, .unload = true};
             case Event::joined:
                 ++clients_;
                 last_activity_ = turn.now;

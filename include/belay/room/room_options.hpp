@@ -48,10 +48,11 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. The loads of export_room are limited by calls_max, and not
-    /// counted as loads.
+    /// and their users take turns. All loads of export_room are those of one user, and are not in
+    /// RoomCounters::loads.
     std::size_t loads_max = 64;
-    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
+    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013,
+    /// and an export is answered with storage_busy.
     Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.

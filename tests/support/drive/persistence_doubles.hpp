@@ -79,7 +79,7 @@ private:
 class LaggingRooms : public belay::MemoryRooms {
 public:
     LaggingRooms() = default;
-    [[nodiscard]] std::optional<std::string> lagging() { return "slow"; }
+    [[nodiscard]] std::vector<std::string> lagging() { return {"slow", "idle"}; }
 };
 
 /// Drops what it is asked.

@@ -54,7 +54,7 @@ public:
 /// One that asks for saves.
 class LaggingPersistence : public MinimalPersistence {
 public:
-    [[nodiscard]] std::optional<std::string> lagging() { return std::nullopt; }
+    [[nodiscard]] std::vector<std::string> lagging() { return {}; }
 };
 
 }  // namespace belay_test

@@ -58,7 +58,7 @@ struct RoomScript {
     bool hang_lists = false;  ///< likewise
     std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> hung{};
     std::vector<Completion<Result<std::vector<std::string>, PersistenceError>>> hung_lists{};
-    std::optional<std::string> lags{};
+    std::vector<std::string> lags{};
     std::function<void(std::string_view)> before{};  ///< of each call, with its name; may throw
 };
 
@@ -165,9 +165,9 @@ public:
         if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
         disk_->durable.list(after, count, std::move(done));
     }
-    std::optional<std::string> lagging() {
+    std::vector<std::string> lagging() {
         begin_call("lagging");
-        return std::exchange(disk_->lags, std::nullopt);
+        return std::exchange(disk_->lags, {});
     }
 
 private:

@@ -79,6 +79,7 @@ struct SharedStore {
     std::function<void(std::string_view)> before = [](std::string_view) {};
     bool hang_saves = false;  ///< they are answered by whoever takes them from `hung`
     std::vector<Completion<PersistenceError>> hung{};
+    std::vector<std::string> lags{};  ///< the rooms that must be saved
 
     // ---- what tests do -------------------------------------------------------------------------
 
@@ -416,6 +417,7 @@ public:
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         done(Result<std::vector<std::string>, PersistenceError>{std::vector<std::string>{}});
     }
+    std::vector<std::string> lagging() { return store_->lags; }
     void publish(std::string_view id, BytesView message) {
         store_->before("publish");
         if (me().away) return;

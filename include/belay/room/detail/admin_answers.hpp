@@ -31,7 +31,7 @@ public:
         std::error_code error;
         if (!context_.runs()) error = RoomErrc::manager_stopped;
         if (calls_ > context_.options.calls_max) error = RoomErrc::too_many;
-        if (error) fail(done, error);
+        if (error) answer_error(done, error);
         return !error;
     }
     /// Likewise, for a call on the room with this id.
@@ -39,7 +39,7 @@ public:
     [[nodiscard]] bool accepts(std::string_view board, Completion<V>& done) {
         if (!accepts(done)) return false;
         if (is_room_id(board)) return true;
-        fail(done, make_error_code(RoomErrc::bad_room_id));
+        answer_error(done, make_error_code(RoomErrc::bad_room_id));
         return false;
     }
     /// Answers with a V, or with arguments of its constructor.
@@ -50,7 +50,7 @@ public:
                                              std::forward<T>(result));
     }
     template <class V>
-    void fail(Completion<V>& done, const std::error_code& error) {
+    void answer_error(Completion<V>& done, const std::error_code& error) {
         answer(done, PersistenceError{error, {}, {}});
     }
     /// Whether no call waits for its answer.

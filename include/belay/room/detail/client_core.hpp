@@ -30,17 +30,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// | joined    | granted                                   | joined    | refresh                  |
 /// | any       | denied                                    | same      | deny                     |
 /// | any       | unanswered                                | same      | fail (no_answer)         |
-/// | checking  | close                                     | rejecting | leave, drop_check, open  |
-/// | loading   | close                                     | rejecting | leave, drop_check, open  |
-/// | opening   | close                                     | rejecting | leave, drop_check        |
+/// | checking  | close                                     | closing   | leave, drop_check, open  |
+/// | loading   | close                                     | closing   | leave, drop_check, open  |
+/// | opening   | close                                     | closing   | leave, drop_check        |
 /// | joined    | close                                     | closed    | leave, drop_check, close |
 /// | any       | withdraw, ended                           | closed    | leave                    |
 /// | any       | lost                                      | closed    | leave, abort             |
-/// | rejecting | opened                                    | closed    | close                    |
-/// | rejecting | ended                                     | closed    |                          |
-/// | rejecting | lost                                      | closed    | abort                    |
+/// | closing   | opened                                    | closed    | close                    |
+/// | closing   | ended                                     | closed    |                          |
+/// | closing   | lost                                      | closed    | abort                    |
 /// | opening   | tick, check_within after it began         | closed    | leave, abort             |
-/// | rejecting | tick, check_within after it began         | closed    | abort                    |
+/// | closing   | tick, check_within after it began         | closed    | abort                    |
 /// | checking  | tick, check_within after the check began  | checking  | fail (no_answer)         |
 /// | loading   | tick, check_within after the check began  | loading   | fail (no_answer)         |
 /// | joined    | tick, check_within after the check began  | joined    | fail (no_answer)         |
@@ -55,7 +55,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A token that arrives during a check is checked after it. So an answer to the older one returns
 /// `check` instead of `deny` or `fail`, and a grant returns both `refresh` and `check`.
 ///
-/// A client of a multiplexed connection is never rejecting, because its upgrade was answered: a
+/// A client of a multiplexed connection is never closing, because its upgrade was answered: a
 /// `close` ends it at once, with the action `close`. It gets `request_token` once before its grant
 /// ends.
 ///
@@ -64,12 +64,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class ClientCore {
 public:
     enum class State : std::uint8_t {
-        checking,   ///< the authorizer has not granted access; the upgrade is not answered
-        loading,    ///< access is granted; the room is being loaded
-        opening,    ///< the upgrade is being answered
-        joined,     ///< in its room
-        rejecting,  ///< the upgrade is being answered, for the close code
-        closed      ///< nothing follows, except the end of a check
+        checking,  ///< the authorizer has not granted access; the upgrade is not answered
+        loading,   ///< access is granted; the room is being loaded
+        opening,   ///< the upgrade is being answered
+        joined,    ///< in its room
+        closing,   ///< the upgrade is being answered, for the close code
+        closed     ///< nothing follows, except the end of a check
     };
     enum class Event : std::uint8_t {
         check_requested,  ///< the access must be checked: at first, or again
@@ -165,12 +165,12 @@ public:
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
     /// Whether it is being closed, or is closed.
-    [[nodiscard]] constexpr bool closing() const noexcept { return state_ >= State::rejecting; }
+    [[nodiscard]] constexpr bool closing() const noexcept { return state_ >= State::closing; }
     /// Whether it counts for RoomOptions::waiting_max.
     [[nodiscard]] constexpr bool waiting() const noexcept { return state_ <= State::loading; }
     /// Whether `opened` continues its life.
     [[nodiscard]] constexpr bool awaits_upgrade() const noexcept {
-        return state_ == State::opening || state_ == State::rejecting;
+        return state_ == State::opening || state_ == State::closing;
     }
     /// Whether it takes one of the checks that a multiplexed connection may have at a time.
     [[nodiscard]] constexpr bool takes_check() const noexcept {
@@ -255,7 +255,7 @@ private:
             if (!check_waits_) wait_ends_ = never;
             return {.join = true};
         }
-        if (state_ != State::rejecting) return {};
+        if (state_ != State::closing) return {};
         state_ = State::closed;
         wait_ends_ = never;
         return {.close = true};
@@ -271,7 +271,7 @@ private:
             return todo;
         }
         // A client reads a close code only after its upgrade was answered.
-        state_ = State::rejecting;
+        state_ = State::closing;
         wait_ends_ = after(now, options_->check_within);
         todo.open = was != State::opening;
         return todo;

@@ -49,13 +49,13 @@ public:
     [[nodiscard]] std::error_code erase(std::string_view id) {
         return result<std::error_code>([&] { return inner_.erase(id); });
     }
-    [[nodiscard]] std::optional<std::string> lagging() {
+    [[nodiscard]] std::vector<std::string> lagging() {
 #if defined(__cpp_exceptions)
         try {
             return inner_.lagging();
         } catch (...) {
             report({}, text_of(std::current_exception()));
-            return std::nullopt;
+            return {};
         }
 #else
         return inner_.lagging();

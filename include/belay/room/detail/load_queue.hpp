@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/load_queue.hpp
-/// LoadQueue, LoadsUnderWay: the rooms that wait for RoomOptions::loads_max, and the running loads.
+/// LoadQueue, LoadsUnderWay: the loads that wait for RoomOptions::loads_max, and the running ones.
 #pragma once
 
 #include <algorithm>    // std::none_of
@@ -10,6 +10,7 @@
 #include <iterator>     // std::next
 #include <map>          // std::map
 #include <memory>       // std::unique_ptr
+#include <optional>     // std::nullopt, std::optional
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -21,13 +22,23 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// A load that waits, or is under way: of a room, or of a call of export_room.
+struct LoadOf {
+    friend bool operator==(const LoadOf&, const LoadOf&) noexcept = default;
+
+    RoomBase* room = nullptr;  ///< null: it is that of an export, or there is none
+    std::uint64_t call = 0;    ///< the number of the export
+};
+/// The user in whose turns all exports are loaded. No user has this name, see share_owner.
+inline constexpr std::string_view turns_of_exports = "exports";
+
 /// The loads that are under way, each with the user in whose turn it began. The load of a room that
 /// is evicted meanwhile counts until the storage answers, or its time is over: the storage still
 /// works on it.
 ///
 /// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
-/// to users who have none. So a user whose loads hang does not delay another one. Loads of the
-/// server itself have no user, and no such limit.
+/// to users who have none. So a user whose loads hang does not delay another one. All exports count
+/// as one user. Other loads of the server itself have no user, and no such limit.
 ///
 /// Complexity:    O(loads that are under way).
 /// Thread safety: the manager's home thread.
@@ -46,19 +57,19 @@ public:
                             [&](const Load& one) { return one.user == user; });
     }
     /// Throws: std::bad_alloc, and changes nothing then.
-    void add(const RoomBase& room, std::string_view user) {
-        loads_.push_back({&room, std::string{user}, nullptr});
+    void add(const LoadOf& what, std::string_view user) {
+        loads_.push_back({what, std::string{user}, nullptr});
     }
-    void remove(const RoomBase& room) noexcept {
-        std::erase_if(loads_, [&](const Load& one) { return one.room == &room; });
+    void remove(const LoadOf& what) noexcept {
+        std::erase_if(loads_, [&](const Load& one) { return one.what == what && !one.of_evicted; });
     }
     /// The room is evicted. Its load, if there is one, wakes `waker` when it has ended.
     void evict(RoomBase& room, const Waker& waker) noexcept {
-        if (!room.calls.load) return remove(room);
+        if (!room.calls.load) return remove({&room});
         room.calls.load->attach(waker);
         for (Load& one : loads_) {
-            if (one.room != &room) continue;
-            one.room = nullptr;
+            if (one.what.room != &room) continue;
+            one.what = {};
             one.of_evicted = std::move(room.calls.load);
         }
     }
@@ -84,16 +95,16 @@ public:
 
 private:
     struct Load {
-        const RoomBase* room;  ///< null: it was evicted
+        LoadOf what;  ///< of none: the room was evicted
         std::string user;
         std::unique_ptr<LoadCall> of_evicted{};
     };
     std::vector<Load> loads_{};
 };
 
-/// The rooms that wait until their load may begin. The users take turns, so that one user with many
-/// rooms delays another one by one load. The rooms of one user are loaded in the order of their
-/// requests.
+/// The loads that wait until they may begin. The users take turns, so that one user with many rooms
+/// delays another one by one load. The rooms of one user are loaded in the order of their requests.
+/// All exports are those of one user.
 ///
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
@@ -104,64 +115,76 @@ private:
 /// Thread safety: the manager's home thread.
 class LoadQueue {
 public:
-    [[nodiscard]] bool empty() const noexcept { return rooms_.empty(); }
-    /// Returns when the room that waits for longest has waited for too long.
+    [[nodiscard]] bool empty() const noexcept { return loads_.empty(); }
+    /// Returns when the load that waits for longest has waited for too long.
     [[nodiscard]] Instant ends() const noexcept {
         // All wait for the same time.
-        return rooms_.empty() ? never : rooms_.begin()->second->calls.load_queue.ends;
+        return loads_.empty() ? never : loads_.begin()->second.ends;
     }
     /// Adds a room, which waits until `ends`.   Pre: it does not wait.
     void push(RoomBase& room, std::string_view user, Instant ends) {
-        const std::uint64_t number = last_number_ + 1;
-        Rooms added{{number, &room}};
-        count(number, user);
-        last_number_ = number;
-        rooms_.merge(added);
-        room.calls.load_queue = {.number = number, .ends = ends};
+        room.calls.load_queue = {.number = push({&room}, user, ends)};
+    }
+    /// Adds the load of an export.   Returns: its number in the queue.
+    [[nodiscard]] std::uint64_t push_export(std::uint64_t call, Instant ends) {
+        return push({nullptr, call}, turns_of_exports, ends);
     }
     /// One more user waits for a room. A room that does not wait is ignored.
     void share(const RoomBase& room, std::string_view user) {
         const std::uint64_t number = room.calls.load_queue.number;
-        if (rooms_.find(number) != rooms_.end()) count(number, user);
+        if (loads_.find(number) != loads_.end()) count(number, user);
     }
     /// Removes a room, if it waits.
-    void remove(RoomBase& room) noexcept {
-        const std::uint64_t number = std::exchange(room.calls.load_queue.number, 0);
-        if (rooms_.erase(number) == 0) return;
+    void remove(RoomBase& room) noexcept { remove(std::exchange(room.calls.load_queue.number, 0)); }
+    /// Removes the load with this number, if there is one.
+    void remove(std::uint64_t number) noexcept {
+        if (loads_.erase(number) == 0) return;
         for (auto user = users_.begin(); user != users_.end();) {
-            user->second.rooms.erase(number);
-            user = user->second.rooms.empty() ? users_.erase(user) : std::next(user);
+            user->second.loads.erase(number);
+            user = user->second.loads.empty() ? users_.erase(user) : std::next(user);
         }
     }
-    /// Moves the first room of the next user who may begin a load to `under_way`.
-    /// Returns: the room, or nullptr if there is none.   Throws: std::bad_alloc, before any change.
-    [[nodiscard]] RoomBase* take_next(LoadsUnderWay& under_way, std::size_t most) {
+    /// Moves the first load of the next user who may begin one to `under_way`.
+    /// Returns: that load, if there is one.   Throws: std::bad_alloc, before any change.
+    [[nodiscard]] std::optional<LoadOf> take_next(LoadsUnderWay& under_way, std::size_t most) {
         auto next = users_.end();
         for (auto user = users_.begin(); user != users_.end(); ++user) {
             if (next != users_.end() && next->second.turn < user->second.turn) continue;
             if (under_way.may_begin(user->first, most)) next = user;
         }
-        if (next == users_.end()) return nullptr;
-        const auto found = rooms_.find(*next->second.rooms.begin());
-        under_way.add(*found->second, next->first);
+        if (next == users_.end()) return std::nullopt;
+        const auto found = loads_.find(*next->second.loads.begin());
+        under_way.add(found->second.what, next->first);
         next->second.turn = ++last_turn_;
-        return &take(found);
+        return take(found);
     }
-    /// Removes the room that waits for longest.   Pre: !empty().
-    [[nodiscard]] RoomBase& take_oldest() noexcept { return take(rooms_.begin()); }
+    /// Removes the load that waits for longest.   Pre: !empty().
+    [[nodiscard]] LoadOf take_oldest() noexcept { return take(loads_.begin()); }
 
 private:
-    using Rooms = std::map<std::uint64_t, RoomBase*>;  // in the order of their requests
+    struct Waiting {
+        LoadOf what;
+        Instant ends;  ///< when it has waited for too long
+    };
+    using Loads = std::map<std::uint64_t, Waiting>;  // in the order of their requests
     struct User {
         std::uint64_t turn;
-        std::set<std::uint64_t> rooms{};
+        std::set<std::uint64_t> loads{};
     };
     using Users = std::map<std::string, User, std::less<>>;
 
-    /// A user waits for a room. The entry is complete before it is inserted.
+    [[nodiscard]] std::uint64_t push(const LoadOf& what, std::string_view user, Instant ends) {
+        const std::uint64_t number = last_number_ + 1;
+        Loads added{{number, {what, ends}}};
+        count(number, user);
+        last_number_ = number;
+        loads_.merge(added);
+        return number;
+    }
+    /// A user waits for a load. The entry is complete before it is inserted.
     void count(std::uint64_t number, std::string_view user) {
         if (const auto found = users_.find(user); found != users_.end()) {
-            found->second.rooms.insert(number);
+            found->second.loads.insert(number);
             return;
         }
         Users added;
@@ -169,13 +192,14 @@ private:
         ++last_turn_;
         users_.merge(added);
     }
-    [[nodiscard]] RoomBase& take(Rooms::iterator found) noexcept {
-        RoomBase& room = *found->second;
-        remove(room);
-        return room;
+    [[nodiscard]] LoadOf take(Loads::iterator found) noexcept {
+        const LoadOf what = found->second.what;
+        if (what.room != nullptr) what.room->calls.load_queue.number = 0;
+        remove(found->first);
+        return what;
     }
 
-    Rooms rooms_{};
+    Loads loads_{};
     Users users_{};
     std::uint64_t last_number_ = 0;
     std::uint64_t last_turn_ = 0;

@@ -312,7 +312,7 @@ private:
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
             context_.report_rejection(request, {}, why);
-            return refuse(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
+            return send_refusal(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
@@ -330,7 +330,7 @@ private:
                client->core.state() == ClientCore::State::opening;
     }
     template <class C>
-    void refuse(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
+    void send_refusal(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
         const std::string reason = reason_of(why);
         delivery_.send_control(connection.io, address,
                                connection.protocol.write({Kind::refused, as_bytes(reason), {}}));
@@ -339,7 +339,7 @@ private:
     void send_close(Channel& channel) {
         auto& connection = *channel.multiplexed;
         const std::error_code why = channel.end.take();
-        refuse(connection, channel.address, why);
+        send_refusal(connection, channel.address, why);
         if (!channel.was_joined || connection.core.closing()) return;
         const std::string reason = reason_of(why);
         delivery_.send_control(connection.io, channel.address,

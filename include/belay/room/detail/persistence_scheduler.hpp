@@ -6,6 +6,7 @@
 #include <algorithm>    // std::find, std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
+#include <map>          // std::map
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <span>         // std::span
 #include <string>       // std::string
@@ -29,7 +30,7 @@ struct FlushBatch {
     std::vector<PendingAdmin> admin{};
 };
 
-/// The rooms whose load waits, and the loads that are under way.
+/// The loads that wait, and those that are under way.
 struct LimitedLoads {
     LoadQueue queue{};
     LoadsUnderWay under_way{};
@@ -56,11 +57,48 @@ struct LimitedSaves {
     std::size_t of_rooms = 0;  ///< under way, of rooms in memory
     std::vector<SaveOfEvicted> of_evicted{};
 };
-/// The room that the storage has requested last to be saved.
-struct LaggingRoom {
-    std::string id{};
-    Instant paused_until = always;
-    bool saved = false;  ///< since it was requested
+/// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them are
+/// loaded and saved at a time, so that loads that hang leave most of loads_max to clients. Each one
+/// is taken once in save_retry_min: one that cannot be loaded is not loaded after every flush, and
+/// one that stays in the log is not saved without end. Neither of them delays the others.
+///
+/// Thread safety: the manager's home thread.
+class LaggingRooms {
+public:
+    /// A flush or a save has ended: the storage may request other rooms now.
+    void note_change() noexcept { changed_ = true; }
+    [[nodiscard]] bool take_change() noexcept { return std::exchange(changed_, false); }
+
+    /// Forgets the rooms that have ended, if their time is over or they are not in `requested`.
+    void forget_old(const std::vector<std::string>& requested, Instant now) {
+        std::erase_if(rooms_, [&](const auto& entry) {
+            const Taken& one = entry.second;
+            const auto is = std::find(requested.begin(), requested.end(), entry.first);
+            return one.ended && (one.until <= now || is == requested.end());
+        });
+    }
+    /// Whether another room may be taken.
+    [[nodiscard]] bool takes_another(std::size_t most) const noexcept {
+        std::size_t waits = 0;
+        for (const auto& [id, one] : rooms_) waits += one.ended ? 0U : 1U;
+        return waits < most;
+    }
+    [[nodiscard]] bool has(const std::string& id) const { return rooms_.contains(id); }
+    void add(const std::string& id, Instant until) { rooms_.insert_or_assign(id, Taken{until}); }
+    /// The save of a room has ended, or the room is evicted.
+    void end(const std::string& id) noexcept {
+        const auto found = rooms_.find(id);
+        if (found == rooms_.end() || std::exchange(found->second.ended, true)) return;
+        changed_ = true;
+    }
+
+private:
+    struct Taken {
+        Instant until;       ///< when it may be taken again
+        bool ended = false;  ///< neither its load nor its save is queued or under way
+    };
+    std::map<std::string, Taken> rooms_{};
+    bool changed_ = false;
 };
 
 /// Loads, appends, flushes and saves. RoomCore decides when a room is loaded and saved; this part
@@ -70,8 +108,9 @@ struct LaggingRoom {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
-/// - `Rooms`: `lagging`, for a room that the storage wants to be saved,
-/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets.
+/// - `Rooms`: `save_lagging`, for a room that the storage wants to be saved,
+/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets; `begin_export` and
+///   `reject_export`, for exports that waited for loads_max.
 ///
 /// Thread safety: the manager's home thread.
 template <class Parts>
@@ -124,7 +163,7 @@ public:
         if (user.empty() && room.share) user = room.share->owner();
         if (user.empty()) user = room.calls.turns_of;
         if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
-            loads_.under_way.add(room, user);
+            loads_.under_way.add({&room}, user);
             return load(room);
         }
         loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
@@ -136,12 +175,9 @@ public:
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (std::exchange(room.calls.load_queue.rejected, false)) {
-            error = {RoomErrc::storage_busy,
-                     {},
-                     "the load waited for loads_max longer than load_queued_within",
-                     "find out why the storage loads slowly, or raise these limits of RoomOptions"};
+            error = load_rejected();
             context_.tally.count(room.id, &RoomCounters::loads_rejected);
-            failed(room.id, error);
+            report_failure(room.id, error);
             return true;
         }
         if (!room.calls.load) return false;
@@ -151,15 +187,42 @@ public:
         context_.tally.add_time(room.id, &RoomCounters::loading,
                                 elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
-        loads_.under_way.remove(room);
+        loads_.under_way.remove({&room});
         loads_.may_begin = true;
         if (!answer->has_value()) {
             error = answer->error();
         } else {
             found = std::move(**answer);
         }
-        if (error) failed(room.id, error);
+        if (error) report_failure(room.id, error);
         return true;
+    }
+
+    /// Lets an export load its room, if it may begin. If not, it waits, in the turns of all exports.
+    /// Then `Admin::begin_export` is called, or `Admin::reject_export` after load_queued_within.
+    /// Returns: the number of the load in the queue; 0 if it may begin now.
+    [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
+        if (loads_.queue.empty() &&
+            loads_.under_way.may_begin(turns_of_exports, context_.options.loads_max)) {
+            loads_.under_way.add({nullptr, call}, turns_of_exports);
+            return 0;
+        }
+        loads_.may_begin = true;
+        return loads_.queue.push_export(call,
+                                        after(context_.now, context_.options.load_queued_within));
+    }
+    /// An export has ended. `queued` is the number of its load in the queue, or 0.
+    void end_export(std::uint64_t call, std::uint64_t queued) noexcept {
+        loads_.queue.remove(queued);
+        loads_.under_way.remove({nullptr, call});
+        loads_.may_begin = true;
+    }
+    /// Returns the error of a load that has waited for too long.
+    [[nodiscard]] static PersistenceError load_rejected() {
+        return {RoomErrc::storage_busy,
+                {},
+                "the load waited for loads_max longer than load_queued_within",
+                "find out why the storage loads slowly, or raise these limits of RoomOptions"};
     }
 
     // ---- changes --------------------------------------------------------------------------------
@@ -180,10 +243,10 @@ public:
         if (epoch == no_id) epoch = first != no_id ? first : make_id(context_.bits);
         if (begins) {
             const auto begun = begin(room, epoch, room.history.epoch != no_id);
-            if (!begun) return refused(room, begun.error());
+            if (!begun) return report_not_durable(room, begun.error());
         }
         const auto position = persistence_.append(room.id, update);
-        if (!position) return refused(room, position.error());
+        if (!position) return report_not_durable(room, position.error());
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
@@ -200,6 +263,7 @@ public:
     /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
     void begin_queued() {
         flush();
+        take_lagging();
         begin_loads();
         begin_saves();
     }
@@ -209,12 +273,12 @@ public:
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& board) {
         const std::error_code error = persistence_.erase(board);
-        if (error) failed(board, {error, {}, persistence_.take_what()});
+        if (error) report_failure(board, {error, {}, persistence_.take_what()});
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& board, const Id& epoch) {
         const auto position = persistence_.reset(board, epoch);
-        if (!position) failed(board, {position.error(), {}, persistence_.take_what()});
+        if (!position) report_failure(board, {position.error(), {}, persistence_.take_what()});
         return position.error();
     }
     /// Registers an erase or a reset for the next flush.
@@ -241,12 +305,11 @@ public:
         room.calls.save.reset();
         --saves_.of_rooms;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
-        if (fails) {
-            failed(room.id, error);
-        } else {
-            if (room.id == lagging_.id) lagging_.saved = true;
-            check_lagging();
-        }
+        if (fails)
+            report_failure(room.id, error);
+        else
+            lagging_.note_change();
+        lagging_.end(room.id);
         return true;
     }
 
@@ -255,6 +318,7 @@ public:
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
+        lagging_.end(room.id);
         if (room.calls.save) {
             room.calls.save->attach(context_.waker);
             saves_.of_evicted.push_back({room.id, std::move(room.calls.save)});
@@ -284,15 +348,22 @@ private:
         const std::size_t most = context_.options.loads_max;
         loads_.under_way.remove_ended(context_.now);
         while (loads_.under_way.any_may_begin(most)) {
-            RoomBase* const room = loads_.queue.take_next(loads_.under_way, most);
-            if (room == nullptr) break;
-            load(*room);
+            const std::optional<LoadOf> next = loads_.queue.take_next(loads_.under_way, most);
+            if (!next) break;
+            if (next->room == nullptr)
+                admin_calls_.begin_export(next->call);
+            else
+                load(*next->room);
         }
         loads_.may_begin = false;
         while (loads_.queue.ends() <= context_.now) {
-            RoomBase& room = loads_.queue.take_oldest();
-            room.calls.load_queue.rejected = true;
-            room.waker.touch();
+            const LoadOf oldest = loads_.queue.take_oldest();
+            if (oldest.room == nullptr) {
+                admin_calls_.reject_export(oldest.call);
+                continue;
+            }
+            oldest.room->calls.load_queue.rejected = true;
+            oldest.room->waker.touch();
         }
     }
     void load(RoomBase& room) {
@@ -343,18 +414,18 @@ private:
         context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
-            failed({}, error);
-            lose(error);
+            report_failure({}, error);
+            drop_all_changes(error);
             return true;
         }
         for (RoomBase* const room : std::exchange(flushing_.rooms, {})) {
             const PersistenceError why = of_room(error, room->id);
-            rooms_.process(*room, [&] { why ? refuse(*room, why) : edits_.durable(*room); });
+            rooms_.process(*room, [&] { why ? drop_changes(*room, why) : edits_.durable(*room); });
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {}))
             admin_calls_.admin_stored(pending, of_room(error, pending.board));
         if (!error) admin_calls_.all_stored();
-        check_lagging();
+        lagging_.note_change();
         return true;
     }
     [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
@@ -367,14 +438,14 @@ private:
         return {};
     }
     /// Drops all pending changes, because later ones depend on the rejected one.
-    void refuse(RoomBase& room, const PersistenceError& why) {
+    void drop_changes(RoomBase& room, const PersistenceError& why) {
         if (room.pending.unqueue()) std::erase(next_.rooms, &room);
         // An ended history is not a failure.
-        if (why.code != RoomErrc::history_reset) failed(room.id, why);
+        if (why.code != RoomErrc::history_reset) report_failure(room.id, why);
         edits_.not_durable(room, why);
     }
     /// Drops also changes that were appended since the flush began: they depend on lost ones.
-    void lose(const PersistenceError& error) {
+    void drop_all_changes(const PersistenceError& error) {
         std::vector<RoomBase*> rooms = std::exchange(flushing_.rooms, {});
         for (RoomBase* const room : std::exchange(next_.rooms, {})) {
             static_cast<void>(room->pending.unqueue());
@@ -386,16 +457,21 @@ private:
             for (PendingAdmin& pending : std::exchange(batch->admin, {}))
                 admin_calls_.admin_stored(pending, error);
     }
-    void check_lagging() {
+    /// Saves the rooms that the storage requests.
+    void take_lagging() {
         if constexpr (HasLagging<Persistence>) {
-            const std::optional<std::string> board = persistence_.lagging();
-            if (!board || !context_.runs()) return;
-            // A room that cannot be loaded must not be loaded after every flush, and one that stays
-            // in the log must not be saved without end. One that is saved makes way for the next.
-            const bool next = lagging_.saved && *board != lagging_.id;
-            if (context_.now < lagging_.paused_until && !next) return;
-            lagging_ = {*board, after(context_.now, context_.options.save_retry_min)};
-            rooms_.lagging(*board);
+            if (!lagging_.take_change() || !context_.runs()) return;
+            const std::vector<std::string> requested = persistence_.lagging();
+            lagging_.forget_old(requested, context_.now);
+            for (const std::string& id : requested) {
+                if (!lagging_.takes_another(context_.options.saves_max)) return;
+                if (lagging_.has(id) || !rooms_.save_lagging(id)) continue;
+                lagging_.add(id, after(context_.now, context_.options.save_retry_min));
+                // A save that has failed waits for its retry, which the request does not hasten.
+                const auto* const room = rooms_.find(id);
+                if (room == nullptr || (room->core.live() && !room->core.saving()))
+                    lagging_.end(id);
+            }
         }
     }
     [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch, bool again) {
@@ -405,11 +481,12 @@ private:
             return persistence_.reset(room.id, epoch);
         }
     }
-    [[nodiscard]] std::error_code refused(const RoomBase& room, const std::error_code& error) {
-        failed(room.id, {error, {}, persistence_.take_what()});
+    [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
+                                                     const std::error_code& error) {
+        report_failure(room.id, {error, {}, persistence_.take_what()});
         return RoomErrc::not_durable;
     }
-    void failed(const std::string& board, const PersistenceError& error) {
+    void report_failure(const std::string& board, const PersistenceError& error) {
         context_.report_failure(board, error);
     }
 
@@ -423,7 +500,7 @@ private:
     FlushBatch flushing_;  // waits for the flush that is under way
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
-    LaggingRoom lagging_;
+    LaggingRooms lagging_;
 };
 
 }}}  // namespace belay::detail

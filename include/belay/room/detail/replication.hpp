@@ -113,7 +113,8 @@ public:
             Document theirs{rooms_.empty_document()};
             const std::error_code wrong = error ? error.code : take_parts(room.id, theirs, stored);
             if (wrong) {
-                if (!error) fail(room, {wrong, {}, "the data that another server stored"});
+                if (!error)
+                    report_failure(room, {wrong, {}, "the data that another server stored"});
                 // The fan-out may assume that the room was loaded, and report no gap again.
                 if (!error || wrong == RoomErrc::no_answer)
                     room.replication->loss.needs_load = true;
@@ -260,7 +261,7 @@ private:
         room.replication->again_at = after(context_.now, wait);
         room.waker.touch();
     }
-    void fail(RoomBase& room, const PersistenceError& error) {
+    void report_failure(RoomBase& room, const PersistenceError& error) {
         context_.report_failure(room.id, error);
     }
     /// Loads the room again, at most once in save_retry_min.
@@ -299,7 +300,7 @@ private:
                                           threw.empty() ? "the fan-out dropped the subscription"
                                                         : "the persistence threw: " + threw};
             room.replication->loss.uncertain = true;
-            fail(room, error);
+            report_failure(room, error);
             return retry_later(room, error.code);
         }
         part::FanoutBatch& batch = **answer;
@@ -369,7 +370,7 @@ private:
         }
         const auto error = static_cast<std::error_code>(adds.error());
         if (!is_malformed_update(error)) room.replication->frozen = true;
-        fail(room, {error, {}, "a change from another server"});
+        report_failure(room, {error, {}, "a change from another server"});
     }
     /// Merges the document and the stored room after a loss. If the storage has another history,
     /// this one may have been ended on purpose. Then nothing is mixed before the storage has
@@ -432,7 +433,7 @@ private:
             wrong = error;
             room.awareness.close(message->local_id(), context_.now);
         }
-        if (wrong) fail(room, {wrong, {}, "a message from another server"});
+        if (wrong) report_failure(room, {wrong, {}, "a message from another server"});
         if (queried) {
             for (const RoomClient* const client : room.clients) publish_state(room, *client);
         }

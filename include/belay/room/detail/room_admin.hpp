@@ -23,7 +23,8 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A list or an export that waits for the storage: a machine of RoomAdmin's group. An export whose
-/// question was not asked waits until an erase or a reset of its room is stored.
+/// question was not asked is in the queue for RoomOptions::loads_max, or waits until an erase or a
+/// reset of its room is stored.
 template <class Admin, class V>
 struct AdminCall {
     AdminCall(Admin& o, std::uint64_t n, std::string name, Completion<V> d, Instant e)
@@ -40,6 +41,7 @@ struct AdminCall {
     const std::string board;
     Completion<V> done;
     Instant ends;
+    std::uint64_t queued = 0;  ///< the number of its load in the queue; 0: it is not there
     Waker waker{};
     driver::Question<V> question;
     std::string what{};  ///< of an exception of the call
@@ -144,7 +146,7 @@ public:
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         if (!answers_.accepts(done)) return;
         if (count == 0 || count > listed_max)
-            return answers_.fail(done, std::make_error_code(std::errc::invalid_argument));
+            return answers_.answer_error(done, std::make_error_code(std::errc::invalid_argument));
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
         scheduler_.persistence().list(after, count, call.question.ask());
@@ -165,6 +167,20 @@ public:
         Export& call = begin(exports_, std::move(board), std::move(done));
         if (!is_changing(call.board)) begin_load(call);
     }
+    /// Called by the scheduler: an export that was queued may load its room now.
+    void begin_export(std::uint64_t number) {
+        Export& call = *exports_.find(number)->second;
+        call.queued = 0;
+        call.ends = after(context_.now, context_.options.answer_within);
+        call.waker.touch();
+        load(call);
+    }
+    /// Called by the scheduler: an export has waited for too long.
+    void reject_export(std::uint64_t number) {
+        const driver::GroupedMachine<Export> self = end(*exports_.find(number)->second);
+        context_.tally.count(self->board, &RoomCounters::loads_rejected);
+        answers_.answer(self->done, Scheduler::load_rejected());
+    }
     template <class V>
     void take(Call<V>& call, Instant now) {
         if (!call.question.answered() && call.ends > now) return;
@@ -184,9 +200,10 @@ public:
     void end_all() {
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
+        for (const auto& [number, call] : exports_) scheduler_.end_export(number, call->queued);
         end_all(exports_, why);
         scheduler_.each_awaited([&](PendingAdmin& pending) {
-            if (pending.done) answers_.fail(*pending.done, why);
+            if (pending.done) answers_.answer_error(*pending.done, why);
             pending.done.reset();
         });
     }
@@ -196,7 +213,7 @@ private:
     template <class Change>
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
-        if (const std::error_code error = change(board)) return answers_.fail(done, error);
+        if (const std::error_code error = change(board)) return answers_.answer_error(done, error);
         ++changing_[board];
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
         scheduler_.await({std::move(board), std::move(done)});
@@ -212,7 +229,14 @@ private:
         calls.emplace(call.number, std::move(made));
         return call;
     }
+    /// Loads the room of an export, or queues its load.
     void begin_load(Export& call) {
+        call.queued = scheduler_.begin_export(call.number);
+        if (call.queued == 0) return load(call);
+        call.ends = never;  // the queue has a limit of time
+        call.waker.touch();
+    }
+    void load(Export& call) {
         scheduler_.persistence().load(call.board, call.question.ask());
         call.what = scheduler_.persistence().take_what();
     }
@@ -220,7 +244,7 @@ private:
     void begin_exports(const std::string& board, const PersistenceError& error) {
         for (auto next = exports_.begin(); next != exports_.end();) {
             Export& call = *(next++)->second;
-            if (call.board != board || call.question.waits()) continue;
+            if (call.board != board || call.queued != 0 || call.question.waits()) continue;
             if (!error) {
                 begin_load(call);
             } else {
@@ -232,6 +256,8 @@ private:
     /// Removes a call. It lives as long as the returned handle.
     template <class V>
     [[nodiscard]] driver::GroupedMachine<Call<V>> end(Call<V>& call) {
+        if constexpr (std::is_same_v<Call<V>, Export>)
+            scheduler_.end_export(call.number, call.queued);
         auto& calls = calls_of(call);
         const auto found = calls.find(call.number);
         driver::GroupedMachine<Call<V>> self = std::move(found->second);
@@ -248,7 +274,7 @@ private:
     }
     template <class V>
     void end_all(Calls<V>& calls, const std::error_code& why) {
-        for (auto& [number, call] : calls) answers_.fail(call->done, why);
+        for (auto& [number, call] : calls) answers_.answer_error(call->done, why);
         calls.clear();
     }
 

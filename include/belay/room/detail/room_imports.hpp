@@ -43,10 +43,10 @@ public:
         if (!answers_.accepts(board, done)) return;
         std::error_code error;
         auto* const room = rooms_.find_or_make(board, error);
-        if (room == nullptr) return answers_.fail(done, error);
+        if (room == nullptr) return answers_.answer_error(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)
-            return answers_.fail(done, make_error_code(RoomErrc::update_too_large));
+            return answers_.answer_error(done, make_error_code(RoomErrc::update_too_large));
         rooms_.step(*room, timeline::RoomCore::Event::touched);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply(*room, import);
@@ -87,7 +87,7 @@ private:
             return answers_.answer(import.done, std::move(error));
         for (const BytesView update : adding) {
             if (const std::error_code e = scheduler_.append(room, update, 0, import.content.epoch))
-                return answers_.fail(import.done, e);
+                return answers_.answer_error(import.done, e);
             rooms_.step(room, timeline::RoomCore::Event::appended);
         }
         if (adding.empty()) return answers_.answer(import.done, PersistenceError{});

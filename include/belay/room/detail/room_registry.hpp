@@ -158,7 +158,8 @@ public:
             scheduler_.queue_save(room);
         }
         if (todo.unload) evict(room, is_idle(todo) ? std::error_code{} : why_ended());
-        if (todo.refuse) sessions_.close_all_of_room(room, make_error_code(RoomErrc::not_loaded));
+        if (todo.close_clients)
+            sessions_.close_all_of_room(room, make_error_code(RoomErrc::not_loaded));
         if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
     }
@@ -210,12 +211,18 @@ public:
         });
     }
     /// Saves a room at once, because the storage needs the space of its changes.
-    void lagging(const std::string& board) {
+    /// Returns: false if the room cannot be in memory.
+    [[nodiscard]] bool save_lagging(const std::string& board) {
         std::error_code error;
-        Room* const room = find_or_make(board, error);
-        if (room == nullptr) return;
-        if (room->core.live()) return step(*room, Event::hurried);
-        room->after_load.save = true;
+        // A room that may be the last copy is not evicted for one that is stored.
+        const bool full = rooms_.size() >= context_.options.rooms_max && leaving_.idle.empty();
+        Room* const room = full ? find(board) : find_or_make(board, error);
+        if (room == nullptr) return false;
+        if (room->core.live())
+            step(*room, Event::hurried);
+        else
+            room->after_load.save = true;
+        return true;
     }
 
 private:
@@ -378,7 +385,7 @@ private:
         return RoomErrc::manager_stopped;
     }
     [[nodiscard]] bool is_idle(const timeline::RoomCore::Actions& todo) const noexcept {
-        return context_.runs() && !todo.refuse;
+        return context_.runs() && !todo.close_clients;
     }
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
     /// imports receive the reason, or not_loaded if the room was idle, or is not_durable.

@@ -127,7 +127,6 @@ struct AfterLoad {
 struct QueuedLoad {
     std::uint64_t number = 0;  ///< of the request; 0: it does not wait
     bool rejected = false;     ///< it has waited for too long; the room was not notified yet
-    Instant ends = never;      ///< when it has waited for too long
 };
 using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
 /// The calls of the storage for one room.

@@ -72,7 +72,7 @@ public:
     void count_close(std::string_view board, const std::error_code& why) {
         count_reason(board, &RoomCounters::closed, why);
     }
-    void count_refusal(std::string_view board, const std::error_code& why) {
+    void count_rejection(std::string_view board, const std::error_code& why) {
         count_reason(board, &RoomCounters::rejected, why);
     }
     void count_failure(std::string_view board, const std::error_code& why) {

@@ -163,16 +163,16 @@ public:
         }
         return error;
     }
-    /// The room whose updates hold up the log, if it is too long.
-    [[nodiscard]] std::optional<std::string> lagging() const {
-        std::optional<std::string> found;
+    /// The rooms whose updates hold up the log, if it is too long, the oldest first.
+    [[nodiscard]] std::vector<std::string> lagging() const {
+        std::vector<std::string> found;
         if (!is_long()) return found;
         std::size_t looked_at = 0;
         index_.by_age([&](const std::string& id, const LoggedRoom& room) {
             const bool waits =
                 !room.pinned_by_state() && room.saved < room.updates.front().position;
-            if (room.life == LoggedRoom::Life::live && waits) found = id;
-            return !found && ++looked_at < states_in_a_call;
+            if (room.life == LoggedRoom::Life::live && waits) found.push_back(id);
+            return found.size() < lagging_max && ++looked_at < states_in_a_call;
         });
         return found;
     }
@@ -195,6 +195,7 @@ private:
     static constexpr std::size_t record_bytes_min = 256;
     // So that a commit is not held up for long where there are many rooms.
     static constexpr std::size_t states_in_a_call = 256;
+    static constexpr std::size_t lagging_max = 64;
 
     [[nodiscard]] std::size_t record_bytes_max() const noexcept {
         if constexpr (HasRecordLimit<Log>) {

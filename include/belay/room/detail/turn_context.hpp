@@ -105,7 +105,7 @@ struct TurnContext {
     /// Counts a rejected client or call, and queues the rejection for the observer.
     void report_rejection(const RoomRequest& request, const std::string& user,
                           const std::error_code& why) {
-        tally.count_refusal(request.board, why);
+        tally.count_rejection(request.board, why);
         pending_events.push_back(RoomRejection{request.board, user, request.ip, why});
     }
 
