@@ -11,6 +11,7 @@
 #include "support/room/disk_rooms.hpp"
 #include "support/room/served_room.hpp"
 #include "support/seeds.hpp"
+#include "support/worlds/explored.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -754,94 +755,131 @@ TEST_CASE("RoomManager: its destructor drops calls that were not answered",
 
 // ---- under faults ------------------------------------------------------------------------------
 
+namespace {
+
+/// Editors type in a room that is erased, reset, imported and exported, under faults of the server
+/// and of its storage.
+class AdministrationUnderFaults {
+public:
+    explicit AdministrationUnderFaults(sim::World& world) : w_{world, options()} {
+        w_.disk.host.emplace(world, "storage");
+        w_.disk.flush_takes = some_ms("a flush takes", 800);
+        w_.disk.load_takes = some_ms("a load takes", 800);
+        w_.disk.save_takes = some_ms("a save takes", 3000);
+    }
+    bool run() {
+        for (int i = 0; i < 100; ++i) {
+            if (w_.server.alive()) act();
+            w_.run(some_ms("until the next act", 500));
+        }
+        w_.world.heal();
+        w_.run(1min);
+        w_.world.sometimes("an erase fails", failed_ != 0);
+        w_.world.sometimes("an erase succeeds", erased_ != 0);
+        if (!w_.world.require("each call is answered once", answered_ == asked_)) return false;
+        if (!w_.world.require("nothing that was erased is stored", wrong_ == 0)) return false;
+        w_.rooms().stop();
+        w_.run(1min);
+        return w_.world.require("it stops", w_.reported.back() == "stopped: ");
+    }
+
+private:
+    [[nodiscard]] static RoomOptions options() {
+        RoomOptions options;
+        options.unload_after = 1min;
+        options.sweep_every = 20s;
+        options.answer_within = 5s;
+        return options;
+    }
+    Duration some_ms(std::string_view tag, std::uint64_t most) {
+        return std::chrono::milliseconds{w_.world.choose(tag, most + 1)};
+    }
+    void act() {
+        switch (w_.world.choose("act", 9)) {
+            case 0:
+            case 1:
+                return erase();
+            case 2:
+                ++asked_;
+                return w_.rooms().reset("board", answer());
+            case 3:
+                ++asked_;
+                return w_.rooms().import_room("board", {.updates = {typed(++authors_, 0, "x")}},
+                                              answer());
+            case 4:
+                ++asked_;
+                return w_.rooms().export_room(
+                    "board", Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                                 [this](auto) noexcept { ++answered_; }});
+            case 5:
+                return w_.run(60 * some_ms("nothing happens for", 1000));
+            default:
+                return edit();
+        }
+    }
+    [[nodiscard]] Completion<PersistenceError> answer() {
+        return Completion<PersistenceError>{[this](auto) noexcept { ++answered_; }};
+    }
+    void erase() {
+        ++asked_;
+        // What was typed until now must not be there when it is erased.
+        const std::uint64_t until = authors_;
+        for (auto& e : editors_) e->hang_up();
+        editors_.clear();
+        w_.rooms().erase("board", Completion<PersistenceError>{[this, until](auto e) noexcept {
+                             ++answered_;
+                             const bool succeeds = e && !*e;
+                             ++(succeeds ? erased_ : failed_);
+                             if (succeeds) check_erased(until);
+                         }});
+    }
+    void check_erased(std::uint64_t until) {
+        const auto now = loaded(w_.disk.durable, "board");
+        if (!now || !*now) return;
+        for (std::uint64_t a = 1; a <= until; ++a) {
+            if (has(**now, typed(a, 0, "x"))) ++wrong_;
+        }
+    }
+    void edit() {
+        ++authors_;
+        editors_.push_back(
+            std::make_unique<RoomEditor>(w_, "e" + std::to_string(authors_), authors_));
+        editors_.back()->dial();
+        w_.run(some_ms("before it types", 1500));
+        editors_.back()->type("x");
+    }
+
+    std::size_t asked_ = 0;
+    std::size_t answered_ = 0;
+    std::size_t erased_ = 0;
+    std::size_t failed_ = 0;
+    int wrong_ = 0;
+    std::uint64_t authors_ = 0;
+    RoomWorld w_;
+    std::vector<std::unique_ptr<RoomEditor>> editors_{};
+};
+
+}  // namespace
+
 TEST_CASE("RoomManager: under all faults each call is answered once, and erased rooms stay erased",
           "[room][room_administration][sim]") {
-    for_each_seed(
-        [](Seed seed) {
-            RoomOptions options;
-            options.unload_after = 1min;
-            options.sweep_every = 20s;
-            options.answer_within = 5s;
-            RoomWorld w{seed, options};
-            const auto draw = [&](std::uint64_t most) {
-                return uniform_upto(w.world.bits(), most);
-            };
-            w.disk.flush_takes = std::chrono::milliseconds(draw(800));
-            w.disk.load_takes = std::chrono::milliseconds(draw(800));
-            w.disk.save_takes = std::chrono::milliseconds(draw(3000));
-            std::vector<std::unique_ptr<RoomEditor>> editors;
-            std::uint64_t authors = 0;
-            std::size_t asked = 0;
-            std::size_t answered = 0;
-            int wrong = 0;
-            for (int i = 0; i < 100; ++i) {
-                switch (draw(9)) {
-                    case 0:
-                    case 1: {
-                        ++asked;
-                        // What was typed until now must not be there when it is erased.
-                        const std::uint64_t until = authors;
-                        for (auto& e : editors) e->hang_up();
-                        editors.clear();
-                        w.rooms().erase(
-                            "board", Completion<PersistenceError>{[&, until](auto e) noexcept {
-                                ++answered;
-                                if (!e || *e) return;
-                                const Result<std::optional<StoredRoom>, PersistenceError> now =
-                                    loaded(w.disk.durable, "board");
-                                if (!now || !*now) return;
-                                for (std::uint64_t a = 1; a <= until; ++a)
-                                    if (has(**now, typed(a, 0, "x"))) ++wrong;
-                            }});
-                        break;
-                    }
-                    case 2:
-                        ++asked;
-                        w.rooms().reset("board", Completion<PersistenceError>{
-                                                     [&](auto) noexcept { ++answered; }});
-                        break;
-                    case 3:
-                        ++asked;
-                        w.rooms().import_room(
-                            "board", {.updates = {typed(++authors, 0, "x")}},
-                            Completion<PersistenceError>{[&](auto) noexcept { ++answered; }});
-                        break;
-                    case 4:
-                        ++asked;
-                        w.rooms().export_room(
-                            "board",
-                            Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
-                                [&](auto) noexcept { ++answered; }});
-                        break;
-                    case 5:
-                        w.disk.fail_flushes += static_cast<int>(draw(1));
-                        w.disk.fail_saves += static_cast<int>(draw(1));
-                        w.disk.fail_loads += static_cast<int>(draw(1));
-                        break;
-                    case 6:
-                        w.run(std::chrono::seconds(draw(60)));
-                        break;
-                    default: {
-                        ++authors;
-                        editors.push_back(std::make_unique<RoomEditor>(
-                            w, "e" + std::to_string(authors), authors));
-                        editors.back()->dial();
-                        w.run(std::chrono::milliseconds(draw(1500)));
-                        editors.back()->type("x");
-                        break;
-                    }
-                }
-                w.run(std::chrono::milliseconds(draw(500)));
-            }
-            w.disk.fail_flushes = w.disk.fail_saves = w.disk.fail_loads = 0;
-            w.run(1min);
-            CHECK(answered == asked);
-            CHECK(wrong == 0);
-            w.rooms().stop();
-            w.run(1min);
-            CHECK(w.reported.back() == "stopped: ");
-        },
-        300);
+    // They hit the server and its storage: the editors come later.
+    const sim::ScenarioOptions faults{.swarm = false,
+                                      .kills = 6,
+                                      .pauses = 6,
+                                      .partitions = 6,
+                                      .one_way_partitions = 8,
+                                      .latencies = 0,
+                                      .refusals = 0,
+                                      .drops = 0,
+                                      .half_opens = 0,
+                                      .cuts = 0,
+                                      .within = 5min,
+                                      .lasts_max = 20s};
+    CHECK(explored_as_wanted(
+        {.seeds = std::min(from_environment("BELAY_SEEDS", 2000), histories(300)),
+         .scenario = faults},
+        [](sim::World& world) { return world.make<AdministrationUnderFaults>(world).run(); }));
 }
 
 namespace {

@@ -377,6 +377,45 @@ TEMPLATE_TEST_CASE("Session monitors its receiver, over any transport", "[sessio
     CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
 }
 
+namespace {
+
+/// A user's decorator, which holds back each end that it is shown.
+struct HoldsEnds : part::Wrapped<RawPingedConnection, Bytes> {
+    explicit HoldsEnds(const std::shared_ptr<RawLink>& line)
+        : Wrapped{[&] { return RawPingedConnection{line}; }} {}
+    [[nodiscard]] bool sift(part::Event<Bytes>& event, Turn& turn) {
+        return event.kind != part::EventKind::closed && Wrapped::sift(event, turn);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Session: a decorator that holds ends back keeps no connection that the session gave up",
+          "[session][session][unit]") {
+    SessionRig<HoldsEnds> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    r.run(10s);
+    r.run(20s);
+    CHECK(r.line().sent_frames() == Observed{"ping 1", "ping 2"});
+    SECTION("the turn that gives the connection up sends, too, and finds the connection down") {
+        r.send("a");
+        r.run(25s);
+    }
+    SECTION("an end that the decorator has held back left the connection down") {
+        r.line().answer = SendResult::down;
+        r.line().link.closed();
+        r.send("a");
+        r.run();
+        CHECK(r.state() == LinkState::connected);
+        r.run(25s);
+    }
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
+    r.run(26s);
+    r.line().sent_frames();
+    CHECK(r.exchange(r.known(0)) == Observed{"start 4294967298", "data 1 a"});
+}
+
 TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does not answer",
                    "[session][session][unit]", RawConnection, RawPingedConnection) {
     SessionRig<TestType> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};

@@ -19,6 +19,7 @@
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/sim/world.hpp>
 
+#include "support/room/storage_host.hpp"
 #include "support/yjs/yjs_editor.hpp"
 
 namespace belay_test {
@@ -60,6 +61,7 @@ struct RoomScript {
     std::vector<Completion<Result<std::vector<std::string>, PersistenceError>>> hung_lists{};
     std::vector<std::string> lags{};
     std::function<void(std::string_view)> before{};  ///< of each call, with its name; may throw
+    std::optional<StorageHost> host{};               ///< whose faults hit the calls, too
 };
 
 /// A storage over a RoomScript, in one process.
@@ -78,20 +80,20 @@ public:
         }
         disk_->loading_max = std::max(disk_->loading_max, ++disk_->loading);
         later(disk_->load_takes,
-              [d = disk_, name = std::string{id}, c = std::move(done)]() mutable {
+              [this, d = disk_, name = std::string{id}, c = std::move(done)]() mutable {
                   --d->loading;
+                  using Answer = Result<std::optional<StoredRoom>, PersistenceError>;
                   if (d->fail_loads > 0) {
                       --d->fail_loads;
-                      return c(Result<std::optional<StoredRoom>, PersistenceError>{
-                          PersistenceError{RoomErrc::snapshot_damaged, name, {}}});
+                      return c(Answer{PersistenceError{RoomErrc::snapshot_damaged, name, {}}});
                   }
+                  if (reach() != Reach::works) return c(Answer{lost()});
                   d->durable.load(name, std::move(c));
               });
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
         begin_call("append");
-        if (disk_->full || disk_->refuses)
-            return std::make_error_code(std::errc::no_space_on_device);
+        if (full() || disk_->refuses) return std::make_error_code(std::errc::no_space_on_device);
         const auto position = working_.append(id, update);
         if (position)
             staged_.push_back([name = std::string{id}, bytes = to_bytes(update)](MemoryRooms& to) {
@@ -101,7 +103,7 @@ public:
     }
     Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         begin_call("reset");
-        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        if (full()) return std::make_error_code(std::errc::no_space_on_device);
         const auto position = working_.reset(id, epoch);
         if (position)
             staged_.push_back([name = std::string{id}, epoch](MemoryRooms& to) {
@@ -111,7 +113,7 @@ public:
     }
     std::error_code erase(std::string_view id) {
         begin_call("erase");
-        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        if (full()) return std::make_error_code(std::errc::no_space_on_device);
         const std::error_code error = working_.erase(id);
         if (!error)
             staged_.push_back(
@@ -125,8 +127,9 @@ public:
         // The changes, and not a copy of all rooms: its time would grow with what is stored.
         auto changes = std::make_shared<std::vector<Staged>>(std::exchange(staged_, {}));
         later(disk_->flush_takes, [this, changes, c = std::move(done)]() mutable {
-            const bool fails = disk_->fail_flushes > 0;
-            if (!fails || disk_->keeps_failed) {
+            const Reach reached = reach();
+            const bool fails = disk_->fail_flushes > 0 || reached != Reach::works;
+            if (!fails || disk_->keeps_failed || reached == Reach::unanswered) {
                 for (const Staged& change : *changes) change(disk_->durable);
                 disk_->durable.flush(ignored());
             }
@@ -135,7 +138,7 @@ public:
                 return c(PersistenceError{.code = why, .rooms = {{disk_->rejected, why}}});
             }
             if (!fails) return c(PersistenceError{});
-            --disk_->fail_flushes;
+            if (reached == Reach::works) --disk_->fail_flushes;
             staged_.clear();
             working_ = disk_->durable;
             c(PersistenceError{std::make_error_code(std::errc::io_error), {}, {}});
@@ -156,8 +159,13 @@ public:
                 --disk_->fail_saves;
                 return c(PersistenceError{disk_->save_error, name, {}});
             }
+            const Reach reached = reach();
+            if (reached == Reach::away) return c(lost());
             working_.save(name, parts, covers, ignored());
-            disk_->durable.save(name, parts, covers, std::move(c));
+            if (reached == Reach::works)
+                return disk_->durable.save(name, parts, covers, std::move(c));
+            disk_->durable.save(name, parts, covers, ignored());
+            c(lost());
         });
     }
     void list(std::string_view after, std::size_t count,
@@ -177,14 +185,37 @@ private:
     static Completion<PersistenceError> ignored() {
         return Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}};
     }
+    using Reach = StorageHost::Reach;
+    [[nodiscard]] Reach reach() const {
+        return disk_->host ? disk_->host->reach(*host_) : Reach::works;
+    }
+    [[nodiscard]] static PersistenceError lost() {
+        return {std::make_error_code(std::errc::connection_refused), {}, {}};
+    }
+    [[nodiscard]] bool full() const {
+        return disk_->full || (disk_->host && disk_->host->refuses());
+    }
     template <class F>
     void later(Duration d, F&& f) {
-        if (d == Duration::zero()) return f();
-        host_->after(d, std::forward<F>(f));
+        if (d == Duration::zero() && waiting_.empty() && reach() != Reach::late) return f();
+        host_->after(d, [this, g = std::forward<F>(f)]() mutable {
+            waiting_.emplace_back(std::move(g));
+            if (waiting_.size() == 1) carry_out();
+        });
+    }
+    /// Carries out the calls whose time is over, in their order, when the storage is not frozen.
+    void carry_out() {
+        while (!waiting_.empty() && reach() != Reach::late) {
+            auto call = std::move(waiting_.front());
+            waiting_.pop_front();
+            call();
+        }
+        if (!waiting_.empty()) host_->after(std::chrono::milliseconds{20}, [this] { carry_out(); });
     }
 
     RoomScript* disk_;
     sim::Host* host_;
+    std::deque<detail::Function<void()>> waiting_{};
     using Staged = std::function<void(MemoryRooms&)>;
     MemoryRooms working_;           // what is stored, and what is appended since
     std::vector<Staged> staged_{};  // what is appended since the last flush

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/room/storage_host.hpp
+/// A storage of rooms as a host of the world, so that the faults of a scenario hit it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include <belay/sim/world.hpp>
+
+namespace belay_test {
+
+/// The host of a storage. While it is killed it is away, and while it is frozen it is late. It
+/// carries out the calls of servers that its answers do not reach.
+class StorageHost {
+public:
+    enum class Reach : std::uint8_t { works, late, away, unanswered };
+
+    StorageHost(belay::sim::World& world, std::string_view name)
+        : world_{&world}, host_{&world.host(name)} {}
+
+    /// Returns what happens now to a call of this server.
+    [[nodiscard]] Reach reach(const belay::sim::Host& server) const {
+        const belay::sim::Network& network = world_->network();
+        if (!host_->alive() || network.partitioned(server, *host_)) return Reach::away;
+        if (host_->paused()) return Reach::late;
+        return network.partitioned(*host_, server) ? Reach::unanswered : Reach::works;
+    }
+    /// Returns whether its disk takes changes.
+    [[nodiscard]] bool refuses() const {
+        return host_->alive() && !host_->paused() && host_->disk().sync_directory("/");
+    }
+
+private:
+    belay::sim::World* world_;
+    belay::sim::Host* host_;
+};
+
+}  // namespace belay_test
