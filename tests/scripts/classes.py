@@ -65,6 +65,7 @@ LISTED = {
     "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
     "room/detail/client_core.hpp Actions": "one member for each action of the table",
     "room/detail/client_core.hpp ClientCore": "the state of a client, as a value",
+    "room/detail/persistence_scheduler.hpp PersistenceScheduler": "the calls of rooms and of the administrator to one storage",
     "room/detail/room_state.hpp RoomBase": "one member for each part of a room",
     "session/detail/sender_core.hpp SenderCore": "the state of the protocol at the sender, as a value",
     "session/receiver.hpp Receiver": "the ledger, the senders and their connections",

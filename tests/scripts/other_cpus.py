@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Checks that CPUs other than this one compute the same checksums, each by the best that it has.
 
-    other_cpus.py --compiler g++     exits with 1 if any differs, or if a better way was there
+    other_cpus.py --compiler g++ [--all]     exits with 1 if any differs, or if a better way was there
 
 Builds samples/crc_paths.cpp and runs it under emulation (QEMU): on 64-bit ARM, whose CRC instruction is found at run
 time, and on x86-64 without the instructions for a CRC. GCC builds it for ARM, and Clang where it is here: they spell
-the instruction differently. The programs without framework of each folder run on ARM too.
+the instruction differently. The programs without framework of each folder run on ARM, too, in its turn
+(components_program.py), or with --all.
 Without the cross compiler and the emulators it says "SKIP: ...".
 """
 
@@ -37,7 +38,7 @@ def compile_and_link(compiler, linker, source, made, *options):
     return made
 
 
-def right_on_arm(directory):
+def right_on_arm(directory, options):
     compilers = [[CROSS_COMPILER]]
     if shutil.which("clang++"):
         compilers.append(["clang++", f"--target={ARM}"])
@@ -51,12 +52,13 @@ def right_on_arm(directory):
                 print(f"no {ARM_INSTRUCTION} in what {compiler[0]} {machine} made")
                 ok = False
             ok = byte_order.run(ARM_EMULATOR, program, "arm") and ok
-    program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_components(directory), directory / "program",
-                               "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage")
-    ok = byte_order.run(ARM_EMULATOR, program) and ok
-    components = byte_order.components_program.components()
+    components = byte_order.components_program.components() if byte_order.runs_components(ARM_EMULATOR, options) else []
+    if components:
+        program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_components(directory),
+                                   directory / "program", "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage")
+        ok = byte_order.run(ARM_EMULATOR, program) and ok
     print(f"64-bit ARM: {len(compilers)} compilers, {len(components)} programs")
-    return ok and bool(components)
+    return ok
 
 
 def right_on_x86(directory, compiler):
@@ -67,13 +69,13 @@ def right_on_x86(directory, compiler):
 
 
 def main():
-    compiler = byte_order.compiler_if_installed(CROSS_COMPILER, DISASSEMBLER, ARM_EMULATOR, X86_EMULATOR)
-    if compiler is None:
+    options = byte_order.options_if_installed(CROSS_COMPILER, DISASSEMBLER, ARM_EMULATOR, X86_EMULATOR)
+    if options is None:
         return 0
     with tempfile.TemporaryDirectory() as name:
-        ok = right_on_arm(pathlib.Path(name))
+        ok = right_on_arm(pathlib.Path(name), options)
         if platform.machine() == "x86_64":
-            ok = right_on_x86(pathlib.Path(name), compiler) and ok
+            ok = right_on_x86(pathlib.Path(name), options.compiler) and ok
     print("all right" if ok else "NOT right")
     return 0 if ok else 1
 

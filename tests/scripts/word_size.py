@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Checks that belay builds where pointers and sizes have 32 bits, without a warning, and writes the same files.
 
-    word_size.py --compiler g++     exits with 1 if it does not
+    word_size.py --compiler g++ [--all]     exits with 1 if it does not
 
 Compiles every umbrella, what they leave out, and the static tests that speak of sizes, for 32-bit ARM; then does with
 it what byte_order.py does with a big-endian machine: files and programs under emulation (QEMU).
@@ -43,14 +43,14 @@ def static_tests():
 
 
 def main():
-    compiler = byte_order.compiler_if_installed(CROSS_COMPILER, EMULATOR)
-    if compiler is None:
+    options = byte_order.options_if_installed(CROSS_COMPILER, EMULATOR)
+    if options is None:
         return 0
     ok = compiles("static_assert(sizeof(void*) == 4);\n" + headers(), "every header")
     for component, source in static_tests().items():
         ok = compiles(source, f"{component}: static tests of sizes") and ok
     # By default a system of 32 bits knows neither large files nor the numbers that file systems give to files today.
-    ok = byte_order.same_on(CROSS_COMPILER, EMULATOR, compiler, "-D_FILE_OFFSET_BITS=64") and ok
+    ok = byte_order.same_on(CROSS_COMPILER, EMULATOR, options, "-D_FILE_OFFSET_BITS=64") and ok
     return 0 if ok else 1
 
 

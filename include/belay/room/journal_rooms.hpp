@@ -135,8 +135,8 @@ public:
         done(Result<std::vector<std::string>, PersistenceError>{log_.index().list(after, count)});
     }
 
-    /// Returns rooms that make the log too long, if it is too long; see JournalRoomsOptions. The one
-    /// with the oldest unsaved change is the first. It returns at most 64 rooms.
+    /// Returns at most 64 rooms that make the log too long, if it is too long; see
+    /// JournalRoomsOptions. The one with the oldest unsaved change is the first.
     [[nodiscard]] std::vector<std::string> lagging() const { return log_.lagging(); }
 
     /// Returns the current state.   Complexity: O(1).
