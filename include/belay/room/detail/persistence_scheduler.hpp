@@ -198,8 +198,8 @@ public:
         return true;
     }
 
-    /// Lets an export load its room, if it may begin. If not, it waits in the turns of exports. Then
-    /// `Admin::begin_export` is called, or `Admin::reject_export` after load_queued_within.
+    /// Lets an export load its room, if it may begin. If not, it waits in the turns of exports, and
+    /// `Admin::begin_export` is called later, or `Admin::reject_export` after load_queued_within.
     /// Returns: the number of the load in the queue; 0 if it may begin now.
     [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
         if (loads_.queue.empty() &&
