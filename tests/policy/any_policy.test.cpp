@@ -81,18 +81,18 @@ struct alignas(64) AlignedRule {
 
 /// A rule that holds a reference, and throws when it is copied on request.
 template <bool NothrowMove>
-class CopyThrows {
+class ThrowsWhenCopied {
 public:
-    static constexpr std::string_view name = "CopyThrows";
+    static constexpr std::string_view name = "ThrowsWhenCopied";
 
-    CopyThrows(std::shared_ptr<int> held, const bool& throws)
+    ThrowsWhenCopied(std::shared_ptr<int> held, const bool& throws)
         : held_{std::move(held)}, throws_{&throws} {}
-    CopyThrows(const CopyThrows& other) : held_{other.held_}, throws_{other.throws_} {
+    ThrowsWhenCopied(const ThrowsWhenCopied& other) : held_{other.held_}, throws_{other.throws_} {
         if (*throws_) throw 7;
     }
-    CopyThrows(CopyThrows&& other) noexcept(NothrowMove) = default;
-    CopyThrows& operator=(const CopyThrows&) = default;
-    CopyThrows& operator=(CopyThrows&&) noexcept(NothrowMove) = default;
+    ThrowsWhenCopied(ThrowsWhenCopied&& other) noexcept(NothrowMove) = default;
+    ThrowsWhenCopied& operator=(const ThrowsWhenCopied&) = default;
+    ThrowsWhenCopied& operator=(ThrowsWhenCopied&&) noexcept(NothrowMove) = default;
 
     [[nodiscard]] Advice failed(const Failure&, Turn& turn) noexcept {
         return Advice::wait_at_least(after(turn.now, Duration{*held_}));
@@ -241,8 +241,8 @@ TEST_CASE("AnyPolicy allocates once for each object of a large policy, and never
     CHECK(allocations_of(AlignedRule{}) == Allocations{1, 2, 2, 2});
     bool throws = false;
     const auto held = std::make_shared<int>(5);
-    CHECK(allocations_of(CopyThrows<true>{held, throws}) == Allocations{});
-    CHECK(allocations_of(CopyThrows<false>{held, throws}) == Allocations{1, 2, 2, 2});
+    CHECK(allocations_of(ThrowsWhenCopied<true>{held, throws}) == Allocations{});
+    CHECK(allocations_of(ThrowsWhenCopied<false>{held, throws}) == Allocations{1, 2, 2, 2});
     CHECK(held.use_count() == 1);
 }
 
@@ -281,7 +281,7 @@ TEST_CASE("AnyPolicy keeps its policy when the copy of another one throws",
         bool throws = false;
         const auto held = std::make_shared<int>(5);
         {
-            const AnyPolicy source{CopyThrows<NothrowMove>{held, throws}};
+            const AnyPolicy source{ThrowsWhenCopied<NothrowMove>{held, throws}};
             AnyPolicy target{AttemptTimeout{3s}};
             throws = true;
             CHECK_THROWS_AS(target = source, int);
