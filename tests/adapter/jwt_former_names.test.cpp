@@ -15,6 +15,13 @@
 using namespace belay;
 
 static_assert(std::is_same_v<beast::RefusedUpgrade, beast::RejectedUpgrade>);
+using UpgradeReason = beast::RejectedUpgrade::Reason;
+static_assert(UpgradeReason::refusals_per_ip_and_minute ==
+              UpgradeReason::rejections_per_ip_and_minute);
+static_assert(to_string(UpgradeReason::refusals_per_ip_and_minute) == "refusals_per_ip_and_minute");
+// The alias takes no number of its own.
+static_assert(to_string(UpgradeReason::given_up) == "given_up");
+static_assert(to_string(UpgradeReason::closed) == "closed");
 
 namespace {
 

@@ -49,6 +49,17 @@ struct Twice {
     }
 };
 
+// A rule that rejects attempts until an instant, and counts how often it is asked.
+struct AsksCounted {
+    static constexpr std::string_view name = "AsksCounted";
+    int* asked;
+
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        ++*asked;
+        return now < at(5s) ? Advice::suspend(at(5s)) : Advice::go();
+    }
+};
+
 template <class F>
 int verdict(F&& run) {
     try {
@@ -89,6 +100,10 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
                                     sleeper);
                   }));
         RC_ASSERT(alone == record([&](const auto& policy, auto& sleeper, auto& counters) {
+                      const policies::AnyPolicy any{policy};
+                      return finish(retry(any, sleeper, awaited, NeverStops{}, counters), sleeper);
+                  }));
+        RC_ASSERT(alone == record([&](const auto& policy, auto& sleeper, auto& counters) {
                       return Pipeline{Retrying{policy, counters}}(sleeper, outcome);
                   }));
         RC_ASSERT(alone == record([&](const auto& policy, auto& sleeper, auto& counters) {
@@ -96,6 +111,34 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
                       return finish(pipeline(sleeper, awaited), sleeper);
                   }));
     }));
+}
+
+TEST_CASE("A run asks the rules of an AnyPolicy as often as those of the policy in it",
+          "[call][retrying][unit]") {
+    const auto asked_in = [](auto&& run) {
+        int asked = 0;
+        AsyncSleeper sleeper;
+        run(AsksCounted{&asked}, sleeper);
+        CHECK(sleeper.now() == at(5s));
+        return asked;
+    };
+    const auto works = [](Attempt) { return true; };
+    const auto awaited = [](Attempt) -> Task<bool> { co_return true; };
+    const int in_policy = asked_in(
+        [&](const auto& rule, auto& sleeper) { CHECK(retry(Policy{rule}, sleeper, works)); });
+    const int blocking = asked_in([&](const auto& rule, auto& sleeper) {
+        CHECK(retry(policies::AnyPolicy{rule}, sleeper, works));
+    });
+    const int awaiting = asked_in([&](const auto& rule, auto& sleeper) {
+        CHECK(finish(retry(policies::AnyPolicy{rule}, sleeper, awaited), sleeper));
+    });
+    const int layered = asked_in([&](const auto& rule, auto& sleeper) {
+        const Pipeline pipeline{Retrying{policies::AnyPolicy{rule}}};
+        CHECK(finish(pipeline(sleeper, awaited), sleeper));
+    });
+    CHECK(blocking == in_policy);
+    CHECK(awaiting == in_policy);
+    CHECK(layered == in_policy);
 }
 
 TEST_CASE("Retrying accepts a single rule, and one observer for many calls",

@@ -115,6 +115,19 @@ struct CopiesOnMove {
     [[nodiscard]] Advice failed(const Failure&, Turn&) noexcept { return Advice::go(); }
 };
 
+/// A rule that owns an object.
+struct OwnsObject {
+    static constexpr std::string_view name = "OwnsObject";
+    std::shared_ptr<void> object;
+
+    [[nodiscard]] Advice failed(const Failure&, Turn&) noexcept { return Advice::go(); }
+};
+
+// The pages give this size.
+static_assert(sizeof(void*) != 8 || sizeof(AnyPolicy) == 160);
+// So an AnyPolicy with another one in it always allocates.
+static_assert(sizeof(AnyPolicy) > AnyPolicy::in_place_bytes_max);
+
 // Returns the allocations after each step: a construction, a copy, moves, hooks.
 template <class P>
 std::array<std::size_t, 4> allocations_of(const P& rule) {
@@ -244,6 +257,11 @@ TEST_CASE("AnyPolicy allocates once for each object of a large policy, and never
     CHECK(allocations_of(ThrowsWhenCopied<true>{held, throws}) == Allocations{});
     CHECK(allocations_of(ThrowsWhenCopied<false>{held, throws}) == Allocations{1, 2, 2, 2});
     CHECK(held.use_count() == 1);
+    // One for the outer object, and what the inner one takes.
+    const AnyPolicy small{MaxAttempts{9}};
+    const AnyPolicy large{SizedRule<most + 1>{}};
+    CHECK(allocations_of(Policy{small, MaxAttempts{9}}) == Allocations{1, 2, 2, 2});
+    CHECK(allocations_of(Policy{large, MaxAttempts{9}})[1] >= 4);
 }
 
 TEST_CASE("AnyPolicy holds every ready-made policy without an allocation",
@@ -326,6 +344,32 @@ TEST_CASE("An AnyPolicy that was moved from may be assigned to", "[policy][any_p
     AnyPolicy& self = policy;
     policy = self;
     CHECK(policy.admit(turn.now).verb == Advice::Verb::stop);
+}
+
+TEST_CASE("An AnyPolicy may be assigned from one that a rule of its own owns",
+          "[policy][any_policy][unit]") {
+    const auto verify = [](auto rule) {
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        auto owned = std::make_shared<AnyPolicy>(Policy{std::move(rule), MaxAttempts{1}});
+        AnyPolicy& source = *owned;
+        AnyPolicy target{OwnsObject{std::move(owned)}};
+        target = std::move(source);  // destroys the source
+        CHECK(target.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop);
+    };
+    verify(AttemptTimeout{3s});
+    verify(SizedRule<AnyPolicy::in_place_bytes_max>{});
+}
+
+TEST_CASE("A rule that an assignment destroys sees the new policy of its AnyPolicy",
+          "[policy][any_policy][unit]") {
+    Duration seen{};
+    AnyPolicy policy{MaxAttempts{1}};
+    const auto see = [&](void*) { seen = policy.attempt_limit(); };
+    policy = AnyPolicy{OwnsObject{std::shared_ptr<void>{nullptr, see}}};
+    CHECK(seen == Duration{});
+    policy = AnyPolicy{AttemptTimeout{3s}};
+    CHECK(seen == 3s);
 }
 
 TEST_CASE("A copy of an AnyPolicy has its own state", "[policy][any_policy][unit]") {

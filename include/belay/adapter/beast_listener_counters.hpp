@@ -63,7 +63,8 @@ struct RejectedUpgrade {
 /// The former name of RejectedUpgrade.
 using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgrade;
 
-/// Returns the reason as a word, such as "timed_out".
+/// Returns the reason as a word, such as "timed_out". It is the label of metrics. So that of
+/// rejections_per_ip_and_minute is its former name, "refusals_per_ip_and_minute".
 [[nodiscard]] constexpr std::string_view to_string(RejectedUpgrade::Reason reason) noexcept {
     constexpr std::string_view words[] = {
         "malformed",
@@ -78,7 +79,7 @@ using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgr
         "connections_per_ip_max",
         "waiting_per_ip_max",
         "upgrades_per_ip_and_minute",
-        "refusals_per_ip_and_minute",  // a label of metrics, whose names stay
+        "refusals_per_ip_and_minute",
         "given_up",
         "exhausted",
         "by_user",

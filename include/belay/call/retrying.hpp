@@ -112,9 +112,9 @@ public:
         const Duration wish = requested.count() < 0 ? forever : requested;
         // A limit of 0ns means at once, which a Timeout does not accept.
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
-        detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
+        detail::RetryCore<detail::RunPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
-            core{detail::as_policy(policy_), context.sleeper, observer, around, {&context.asked}};
+            core{policy_, context.sleeper, observer, around, {&context.asked}};
         for (;;) {
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;

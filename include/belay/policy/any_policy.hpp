@@ -45,8 +45,9 @@ namespace policies {
 /// Thread safety: distinct objects safe (as far as the rules are).
 /// Allocates:     never for a policy of at most `in_place_bytes_max` whose move is noexcept, and
 ///                whose alignment is not stricter than that of std::max_align_t. Any other policy
-///                takes one allocation when the object is made, and one for each copy. A move does
-///                not allocate.
+///                takes one allocation when the object is made, and one for each copy. An AnyPolicy
+///                in it takes its own in addition. An object is larger than `in_place_bytes_max`,
+///                so an AnyPolicy with another one in it always allocates. A move does not.
 /// Throws:        std::bad_alloc if it allocates, and what a rule's copy constructor throws.
 class AnyPolicy {
 public:

@@ -77,8 +77,8 @@ inline constexpr bool is_held_in_place =
 /// The functions that copy, move and destroy a policy of one type.
 struct RulesOwnership {
     void* (*copy)(const void*, std::byte* buffer);
-    void (*move)(void*, std::byte* buffer) noexcept;  // ends the source; null if not in place
-    void (*destroy)(void*) noexcept;                  // null if there is nothing to do
+    void* (*move)(void*, std::byte* buffer) noexcept;  // ends the source; null if not in place
+    void (*destroy)(void*) noexcept;                   // null if there is nothing to do
 };
 /// The functions that return what the rules of a policy request.
 struct RulesRequests {
@@ -130,8 +130,9 @@ template <class P>
         owner.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
     } else {
         owner.move = [](void* p, std::byte* buffer) noexcept {
-            static_cast<void>(make_rules<P>(std::move(rules_as<P>(p)), buffer));
+            void* const moved = make_rules<P>(std::move(rules_as<P>(p)), buffer);
             rules_as<P>(p).~P();
+            return moved;
         };
         if constexpr (!std::is_trivially_destructible_v<P>) {
             owner.destroy = [](void* p) noexcept { rules_as<P>(p).~P(); };
@@ -203,7 +204,8 @@ public:
     ErasedRules& operator=(const ErasedRules& other) { return *this = ErasedRules{other}; }
     ErasedRules& operator=(ErasedRules&& other) noexcept {
         if (this == &other) return *this;
-        destroy();
+        // Destroyed last, because it may own `other`, and its rules may use this object.
+        const ErasedRules former{std::move(*this)};
         policy_ = other.release_to(buffer_);
         table_ = other.table_;
         return *this;
@@ -246,8 +248,7 @@ private:
     [[nodiscard]] void* release_to(std::byte* buffer) noexcept {
         void* const policy = std::exchange(policy_, nullptr);
         if (policy == nullptr || table_->ownership.move == nullptr) return policy;
-        table_->ownership.move(policy, buffer);
-        return buffer;
+        return table_->ownership.move(policy, buffer);
     }
     void destroy() noexcept {
         if (policy_ == nullptr || table_->ownership.destroy == nullptr) return;
