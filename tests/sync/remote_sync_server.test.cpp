@@ -93,8 +93,9 @@ TEST_CASE("an interaction that the server did not take holds no edit back in a l
           "[sync][remote_sync_server][regression]") {
     BytesRig<> rig;
     auto server = rig.body(200);
+    const std::string what(60, 'x');  // so that the edit after it is in another question
     Device<> phone{1, {&rig.time, 48h}, {.restamp_after = 72h}};  // ahead of the server's clock
-    REQUIRE(phone.replica->edit(Interaction{"a", "tap"}));
+    REQUIRE(phone.replica->edit(Interaction{"a", what}));
     REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
     const auto kept = phone.replica->sync(server);
     REQUIRE(kept.kept.size() == 2);
@@ -102,7 +103,7 @@ TEST_CASE("an interaction that the server did not take holds no edit back in a l
     CHECK(kept.kept[1].error == SyncErrc::from_the_future);
     // The edits are stamped anew if no question ends the sync before.
     Device<> tablet{2, {&rig.time, 24h * 365}};
-    REQUIRE(tablet.replica->edit(Interaction{"x", "tap"}));
+    REQUIRE(tablet.replica->edit(Interaction{"x", what}));
     REQUIRE(tablet.replica->edit(AddElement<std::string>{"x", "2"}));
     CHECK_FALSE(tablet.replica->sync(server).error);
     CHECK(tablet.replica->waiting() == 0);
