@@ -89,6 +89,27 @@ TEST_CASE(
     CHECK(rig.store.read({"s", "a"})->value_or("") == "2");
 }
 
+TEST_CASE("an interaction that the server did not take holds no edit back in a later question",
+          "[sync][remote_sync_server][regression]") {
+    BytesRig<> rig;
+    auto server = rig.body(200);
+    const std::string what(60, 'x');  // so that the edit after it is in another question
+    Device<> phone{1, {&rig.time, 48h}, {.restamp_after = 72h}};  // ahead of the server's clock
+    REQUIRE(phone.replica->edit(Interaction{"a", what}));
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
+    const auto kept = phone.replica->sync(server);
+    REQUIRE(kept.kept.size() == 2);
+    CHECK(kept.kept[0].error == SyncErrc::from_the_future);
+    CHECK(kept.kept[1].error == SyncErrc::from_the_future);
+    // The edits are stamped anew if no question ends the sync before.
+    Device<> tablet{2, {&rig.time, 24h * 365}};
+    REQUIRE(tablet.replica->edit(Interaction{"x", what}));
+    REQUIRE(tablet.replica->edit(AddElement<std::string>{"x", "2"}));
+    CHECK_FALSE(tablet.replica->sync(server).error);
+    CHECK(tablet.replica->waiting() == 0);
+    CHECK(rig.store.read({"s", "x"})->value_or("") == "2");
+}
+
 TEST_CASE("the answer to an earlier question is not taken for that to another one",
           "[sync][remote_sync_server][regression]") {
     BytesRig<> rig;

@@ -5,6 +5,7 @@
 #include <belay/sync/store_check.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "support/catch.hpp"
@@ -88,6 +89,9 @@ struct PlainStore {
     }
     Contents in{};
 };
+
+constexpr check::StoreOptions some{.histories = 40};
+constexpr check::StoreOptions few{.histories = 10};
 
 template <class Store>
 std::optional<check::StoreRule> found_in() {
@@ -285,6 +289,35 @@ struct CopyBeginsAtZero : ListedStore {
         return page;
     }
 };
+/// A right store that counts the changes of each session apart.
+struct CountsEachSession : PlainStore {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        lists[std::string{key.session}].list(key);
+        return PlainStore::add(key, value, mark);
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
+        return add(key, value, mark);
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        lists[std::string{key.session}].list(key);
+        return PlainStore::remove(key, mark);
+    }
+    std::error_code expire(WallTime now) {
+        for (auto& [session, list] : lists) list.forgotten = list.last;
+        return PlainStore::expire(now);
+    }
+    Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
+        ListedStore& list = lists[std::string{session}];
+        list.id = id;
+        list.in.elements = in.elements;
+        return list.changes_since(session, since, most);
+    }
+    Id id = fresh_id();
+    std::map<std::string, ListedStore> lists{};
+};
 // As SQL of `LIMIT most + 1` has it.
 struct PageSizeWraps : ListedStore {
     Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
@@ -389,6 +422,31 @@ struct VisitedStore : PlainStore {
         }
     }
 };
+/// A right store whose `for_each` visits what was committed.
+struct VisitsCommitted : VisitedStore {
+    std::error_code transaction(auto& body) {
+        struct End {
+            ~End() { store.before.reset(); }
+            VisitsCommitted& store;
+        } const end{*this};
+        before = in;
+        return PlainStore::transaction(body);
+    }
+    template <class Visit>
+    void for_each(std::string_view session, Visit&& visit) {
+        VisitedStore committed;
+        committed.in = before ? *before : in;
+        committed.for_each(session, visit);
+    }
+    std::optional<Contents> before{};
+};
+/// Right stores with a `for_each` of another form, which belay does not call.
+struct CountsVisits : PlainStore {
+    std::size_t for_each(std::string_view, auto&&) { return 0; }
+};
+struct VisitsWhileTrue : PlainStore {
+    void for_each(std::string_view, const std::function<bool(std::string_view)>&) {}
+};
 struct VisitsRemoved : VisitedStore {
     template <class Visit>
     void for_each(std::string_view session, Visit&& visit) {
@@ -451,6 +509,13 @@ struct RemembersReplaced : PlainStore {
         was[mark.operation] = {find(key)->stamp, read(key).value()};
     }
     std::map<Id, part::ReplacedVersion<std::string>> was{};
+};
+/// A right store that takes the removal of what is removed with this very stamp for no change.
+struct RepeatedRemovalReplacesNothing : RemembersReplaced {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        const part::ElementState at{part::Presence::removed, mark.stamp};
+        return *find(key) == at ? remember(mark) : RemembersReplaced::remove(key, mark);
+    }
 };
 struct ForgetsWhatRemovalsReplaced : RemembersReplaced {
     std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
@@ -618,11 +683,11 @@ struct ForgetsOldIdsTooSoon : PlainStore {
 }  // namespace
 
 TEST_CASE("check::store finds no fault in correct stores", "[sync][store_check]") {
-    CHECK_FALSE(found_in<Memory>());
-    CHECK_FALSE(found_in<PlainStore>());
-    CHECK_FALSE(found_in<ListedStore>());
     const auto small = [] { return Memory{MemoryStoreOptions{.ids_remembered = 50}}; };
-    CHECK_FALSE(check::store(small, numbered));
+    CHECK_FALSE(found_in<Memory>());
+    CHECK_FALSE(check::store(small, numbered, some));
+    CHECK_FALSE(check::store([] { return PlainStore{}; }, numbered, some));
+    CHECK_FALSE(check::store([] { return ListedStore{}; }, numbered, some));
     // One that outlives its object.
     static PlainStore kept;
     struct Kept : PlainStore {
@@ -643,7 +708,7 @@ TEST_CASE("check::store finds no fault in correct stores", "[sync][store_check]"
         again.in = kept.in;
         return again;
     };
-    CHECK_FALSE(check::store([] { return Kept{}; }, numbered, reopen));
+    CHECK_FALSE(check::store([] { return Kept{}; }, numbered, reopen, some));
     const auto forgets_its_horizon = [&] {
         Kept again = reopen();
         again.in.horizon = WallTime::min();
@@ -665,7 +730,7 @@ TEST_CASE("check::store reports the rule that each broken store breaks", "[sync]
     CHECK(found_in<RemoveForgetsItsId>() == check::StoreRule::knows_applied_operations);
     CHECK(found_in<OneSessionForAll>().has_value());
     CHECK(found_in<ForgetsConflicts>() == check::StoreRule::knows_their_decisions);
-    CHECK_FALSE(found_in<KnowsHashesOnly>());
+    CHECK_FALSE(check::store([] { return KnowsHashesOnly{}; }, numbered, few));
     CHECK(found_in<ExpiresAllTombstones>() == check::StoreRule::expire_keeps_later_tombstones);
     CHECK(found_in<ExpiresWhatIsLive>() == check::StoreRule::expire_keeps_what_is_live);
     CHECK(found_in<HorizonFollowsTheClock>() == check::StoreRule::horizon_never_goes_back);
@@ -777,6 +842,7 @@ TEST_CASE("check::store detects mistakes of changes_since", "[sync][store_check]
     CHECK(found_in<AlwaysHasMore>() == Rule::cursors_move_on);
     CHECK(found_in<CursorGoesBack>() == Rule::cursors_move_on);
     CHECK(found_in<OtherHistoryWithoutCopy>() == Rule::cursors_move_on);
+    CHECK_FALSE(check::store([] { return CountsEachSession{}; }, numbered, few));
     CHECK(found_in<CopyBeginsAtZero>() == Rule::copies_note_where_they_begin);
     CHECK(found_in<PageSizeWraps>() == Rule::changes_lead_to_what_it_has);
 }
@@ -796,8 +862,10 @@ TEST_CASE("check::store detects stores that keep a part of a stamp, name or id",
 
 TEST_CASE("check::store detects mistakes of for_each", "[sync][store_check]") {
     using Rule = check::StoreRule;
-    const auto right = [] { return VisitedStore{}; };
-    CHECK_FALSE(check::store(right, numbered, {.histories = 20}));
+    CHECK_FALSE(check::store([] { return VisitedStore{}; }, numbered, few));
+    CHECK_FALSE(check::store([] { return VisitsCommitted{}; }, numbered, few));
+    CHECK_FALSE(check::store([] { return CountsVisits{}; }, numbered, {.histories = 1}));
+    CHECK_FALSE(check::store([] { return VisitsWhileTrue{}; }, numbered, {.histories = 1}));
     CHECK(found_in<VisitsRemoved>() == Rule::visits_what_is_live);
     CHECK(found_in<VisitsTheFirstOnly>() == Rule::visits_what_is_live);
     CHECK(found_in<VisitsWithoutStamps>() == Rule::visits_what_is_live);
@@ -805,8 +873,8 @@ TEST_CASE("check::store detects mistakes of for_each", "[sync][store_check]") {
 
 TEST_CASE("check::store detects mistakes of replaced", "[sync][store_check]") {
     using Rule = check::StoreRule;
-    const auto right = [] { return RemembersReplaced{}; };
-    CHECK_FALSE(check::store(right, numbered, {.histories = 20}));
+    CHECK_FALSE(check::store([] { return RemembersReplaced{}; }, numbered, few));
+    CHECK_FALSE(check::store([] { return RepeatedRemovalReplacesNothing{}; }, numbered, few));
     CHECK(found_in<ForgetsWhatRemovalsReplaced>() == Rule::remembers_what_was_replaced);
     CHECK(found_in<ReplacedWithNewStamp>() == Rule::remembers_what_was_replaced);
     CHECK(found_in<ReplacedWithNewValue>() == Rule::remembers_what_was_replaced);

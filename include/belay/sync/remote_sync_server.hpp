@@ -178,7 +178,9 @@ private:
         for (const auto& one : all.failed) {
             const operation_type& op = batch[sent[one.index]];
             made.failed_operations.push_back({op, one.error, one.retryable, one.wait, one.kept});
-            if (one.retryable) waiting.insert(op.element());
+            if (one.retryable && op.kind() != OperationKind::interaction) {
+                waiting.insert(op.element());
+            }
         }
         for (const auto& one : all.conflicts) {
             made.conflicts.push_back({batch[sent[one.index]], one.reason, one.resolved});

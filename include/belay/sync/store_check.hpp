@@ -145,7 +145,7 @@ private:
     static_assert(std::equality_comparable<Given>, "check::store: values must be comparable by ==");
     // Names are bytes: those that a database may take for equal are different.
     static constexpr std::string_view sessions[] = {"one", {"one\0two", 7}, ""};
-    static constexpr std::string_view elements[] = {"a", "A", {"a\0b", 3}, "a "};
+    static constexpr std::string_view elements[] = {"a", "A", {"a\0\xFF", 3}, "a "};
     static constexpr std::size_t readers = 4;
 
     struct Element {
@@ -170,11 +170,14 @@ private:
         bool may_copy = true;  // it is new, or removals may have been forgotten
     };
 
-    /// Two ids in a row have the same first half.
+    /// Each byte counts: an even number and the next one differ in the last byte only.
     [[nodiscard]] static Id id_of(std::uint64_t number) noexcept {
+        return id_of(mix64(number / 2), mix64(~(number / 2)) ^ (number % 2) << 63U);
+    }
+    [[nodiscard]] static Id id_of(std::uint64_t first, std::uint64_t second) noexcept {
         Id id{};
-        store_le<std::uint64_t>(id.data(), number / 2);
-        store_le<std::uint64_t>(id.data() + 8, number % 2);
+        store_le<std::uint64_t>(id.data(), first);
+        store_le<std::uint64_t>(id.data() + 8, second);
         return id;
     }
     [[nodiscard]] Stamp new_stamp() {
@@ -182,8 +185,11 @@ private:
         if (kind == 0) {
             // A Replica keeps its cursor as the stamp of a removal, so each bit counts.
             const auto time = static_cast<std::int64_t>(bits_() >> 1U);
-            return {WallTime{Duration{time}}, static_cast<std::uint32_t>(bits_()),
-                    id_of(bits_() % 4)};
+            const auto counter = static_cast<std::uint32_t>(bits_());
+            const std::uint64_t first = bits_();
+            const std::uint64_t second = bits_();
+            const Id origin = first % 4 != 0 ? id_of(first, second) : no_id;
+            return {WallTime{Duration{time}}, counter, origin};
         }
         // Days, so that a store that keeps tombstones for days comes to forget some.
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 60);
@@ -202,13 +208,17 @@ private:
         return Name{session, elements[bits_() % std::size(elements)]};
     }
 
-    void write(Rule rule) {
+    /// Nothing needs for_each to visit what a transaction has not committed.
+    void write(Rule rule, bool is_committed = true) {
         const Name name = any_name();
         const part::ElementKey key{name.first, name.second};
         part::WriteMark mark = new_mark();
         Element& element = model_.elements[name];
         if constexpr (RemembersReplaced<Store>) {
-            if (element.state.presence != part::Presence::absent && bits_() % 2 == 0) {
+            // An operation with the stamp of the version that is there overwrites nothing.
+            const bool is_other = mark.stamp != element.state.stamp;
+            const bool is_there = element.state.presence != part::Presence::absent;
+            if (is_there && is_other && bits_() % 2 == 0) {
                 constexpr auto first = static_cast<int>(part::Decision::overwrote_existing);
                 mark.decision = static_cast<part::Decision>(first + static_cast<int>(bits_() % 3));
                 model_.replaced[mark.operation] = element;
@@ -217,7 +227,9 @@ private:
         const std::uint64_t what = bits_() % 3;
         // As the removal that an operation lost against is written again.
         const bool is_removed = element.state.presence == part::Presence::removed;
-        if (what == 0 && is_removed && bits_() % 2 == 0) mark.stamp = element.state.stamp;
+        if (what == 0 && is_removed && !part::overwrites(mark.decision) && bits_() % 2 == 0) {
+            mark.stamp = element.state.stamp;
+        }
         std::error_code error;
         if constexpr (HasPrefetch<Store>) store_->prefetch(key, mark.operation);
         if (what == 0) {
@@ -234,7 +246,9 @@ private:
         }
         note(mark);
         look_at(name, Rule::finds_what_was_written);
-        if constexpr (HasForEach<Store>) visit(name.first, Rule::finds_what_was_written);
+        if constexpr (HasForEach<Store>) {
+            if (is_committed) visit(name.first, Rule::finds_what_was_written);
+        }
     }
     void refused_update() {
         const Name name = any_name();
@@ -277,7 +291,7 @@ private:
         expect(page && page->changes.size() <= most, Rule::changes_lead_to_what_it_has);
         if (!page) return;
         expect(!page->begins_copy || reader.may_copy, Rule::copies_for_other_cursors);
-        check_cursor(reader.cursor, *page);
+        check_cursor(who, *page);
         if (page->begins_copy) reader.copied.clear();
         if (page->begins_copy) model_.due[who].clear();
         reader.copies = reader.copies || page->begins_copy;
@@ -293,12 +307,16 @@ private:
         reader.may_copy = false;
         if (!page->more) read_everything(who, most);
     }
-    void check_cursor(const part::StoreCursor& before, const part::ChangesPage<Given>& page) {
+    void check_cursor(std::size_t who, const part::ChangesPage<Given>& page) {
+        const part::StoreCursor& before = readers_[who].cursor;
         const part::StoreCursor& next = page.next;
         if (page.begins_copy) {
-            // With an earlier number, a reader would take the store for a restored one.
-            for (const Reader& one : readers_) {
-                expect(next.copied_at >= std::max(one.cursor.changes, one.cursor.copied_at),
+            // With an earlier number, a reader would take the store for a restored one. A store may
+            // count the changes of each session apart.
+            for (std::size_t i = 0; i < readers; ++i) {
+                const part::StoreCursor& read = readers_[i].cursor;
+                if (session_of(i) != session_of(who) || read.store != next.store) continue;
+                expect(next.copied_at >= std::max(read.changes, read.copied_at),
                        Rule::copies_note_where_they_begin);
             }
             return;
@@ -389,7 +407,7 @@ private:
         auto body = [&]() -> std::error_code {
             ++runs;
             for (std::uint64_t i = bits_() % 5; i > 0; --i) {
-                write(Rule::takes_what_it_should);
+                write(Rule::takes_what_it_should, false);
             }
             remember();
             if (bits_() % 2 == 0) expire();
@@ -532,8 +550,9 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///   `make` returned last, which is open, or puts another file in its place. With `false`, it puts
 ///   that file back. This comes in a history of its own, the last one.
 ///
-/// The same arguments give the same histories. Transactions and changes_since are checked if the
-/// store has them. Some bodies of transactions throw, if exceptions are enabled.
+/// The same arguments give the same histories. `transaction`, `changes_since`, `for_each` and
+/// `replaced` are checked if the store has them. Some bodies of transactions throw, if exceptions
+/// are enabled.
 /// Errors:     the fault.   Throws: what the store and the other arguments throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>

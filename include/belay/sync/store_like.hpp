@@ -204,6 +204,9 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 
 /// Stores the elements of sessions; MemoryStore is one.
 ///
+/// The names of sessions and elements are any bytes, also zero bytes and bytes that are no UTF-8.
+/// They are equal if their bytes are.
+///
 /// - `operation_type`: the OperationLike whose values the store contains.
 /// - `find(key) -> Result<ElementState>`: returns absent, live or removed, and the stamp. An
 ///   Interaction may concern no element; then `find` is called with the empty id, which is absent.
@@ -221,7 +224,8 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 ///   store may also return `Result<std::optional<std::uint64_t>>`, the hash alone. Then a conflict
 ///   counts as synced when its operation is sent again.
 /// - `expire(now)`: may forget tombstones that are older than the time for which the store keeps
-///   them.
+///   them. No other call forgets one. So a removal with a stamp older than the horizon stays until
+///   the next expire.
 /// - `horizon() const noexcept -> WallTime`: the store has forgotten no tombstone of this moment or
 ///   later. The horizon never goes back. An operation older than it is refused, because it cannot
 ///   be decided.
@@ -232,11 +236,14 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 /// - optional: `prefetch(key, operation) noexcept`: a hint that calls with this key and this id
 ///   follow soon; changes nothing.
 /// - optional: `changes_since(session, since, most) -> Result<ChangesPage<value_type>>`: returns
-///   the next changes of a session after the cursor `since`, at most `most` (above 0) of them, each
-///   element once with its present version, removals included. A value that it cannot read is an
-///   error of its element alone. The page begins a copy of everything
-///   if `since` is a cursor of another store or ahead of this one. It does so, too, if the store
-///   has forgotten a removal after `since`.
+///   the next changes of a session after the cursor `since`, at most `most` of them (above 0, and
+///   maybe the largest number). Each element is listed once with its present version, removals
+///   included. A value that it cannot read is an error of its element alone. The page begins a copy
+///   of everything if `since` is a cursor of another store or ahead of this one. It does so, too,
+///   if the store has forgotten a removal after `since`.
+/// - optional: `for_each(session, visit)`: calls `visit(id, value, stamp)` for each live element of
+///   a session, once. It returns nothing, or a std::error_code. A `for_each` of another form is not
+///   called. The local store of a Replica needs it.
 /// - optional: `replaced(operation) -> Result<std::optional<ReplacedVersion<value_type>>>`: returns
 ///   the version in whose place add, update or remove put its own with this id, if the decision of
 ///   the mark `overwrites`. The store chooses how many of the latest it remembers, and returns

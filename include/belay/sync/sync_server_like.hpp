@@ -30,8 +30,9 @@ namespace part {
 /// The server of one session, as a Replica uses it.
 ///
 /// - `send(batch) -> Result<SyncResult<Op>>`: applies the operations, each once, in their order.
-///   The result accounts for each of them. An error means that the outcome is unknown, and the
-///   Replica sends the same operations again.
+///   The result accounts for each of them. A failed operation may hold back later ones on its
+///   element (held_back); an interaction holds none back, and is not held back. An error means that
+///   the outcome is unknown, and the Replica sends the same operations again.
 /// - `changes(cursor) -> Result<ChangesPage<value_type>>`: returns the next page after the cursor.
 ///   It includes the effects of all operations that `send` has returned. A server that has no list
 ///   of changes returns a copy of everything: one page with `begins_copy`, and a cursor without

@@ -3,9 +3,10 @@
 /// ProcessorServer: a SyncProcessor in the same process as the server of a Replica.
 #pragma once
 
-#include <span>         // std::span
-#include <string_view>  // std::string_view
-#include <type_traits>  // std::remove_cvref_t
+#include <span>          // std::span
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <type_traits>   // std::is_convertible_v, std::is_void_v, std::remove_cvref_t
 
 #include <belay/sync/changes.hpp>
 #include <belay/sync/store_like.hpp>
@@ -30,9 +31,13 @@ template <class Store, class Visit>
         return store.for_each(session, visit);
     }
 }
+template <class R>
+concept VoidOrError = std::is_void_v<R> || std::is_convertible_v<R, std::error_code>;
 template <class Store>
 concept HasForEach = requires(Store& store, std::string_view session) {
-    store.for_each(session, [](std::string_view, const ValueOfStore<Store>&, const Stamp&) {});
+    {
+        store.for_each(session, [](std::string_view, const ValueOfStore<Store>&, const Stamp&) {})
+    } -> VoidOrError;
 };
 
 /// Models part::SyncServerLike. A store without changes_since gives copies of everything.
