@@ -280,6 +280,7 @@ TEST_CASE("RoomManager: a flood of exports delays no join, and stays within load
         w.run(2600ms);
         CHECK(failed == std::vector<std::error_code>(7, RoomErrc::storage_busy));
         CHECK(w.rooms().counters().loads_rejected == 7);
+        CHECK(w.rooms().counters().storage_failures == 7);
         w.run(2s);
         CHECK(failed.size() == 10);
         CHECK(failed.back() == RoomErrc::no_answer);
@@ -300,6 +301,14 @@ TEST_CASE("RoomManager: a flood of exports delays no join, and stays within load
         export_rooms(0, 10);
         w.run(400ms);
         CHECK(exported == 10);
+    }
+    SECTION("the time of a load begins after the erase that it waited for") {
+        w.disk.flush_takes = 4s;
+        w.disk.load_takes = 3s;
+        w.rooms().erase("old0", Completion<PersistenceError>{[](auto) noexcept {}});
+        export_rooms(0, 1);
+        w.run(8s);
+        CHECK(exported == 1);
     }
     SECTION("an erase of a room whose export waits") {
         w.disk.hang_loads = 3;

@@ -792,12 +792,24 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
         CHECK(w.disk.saves == 8);
     }
     SECTION("a room that the storage requests again is saved once a second") {
-        w.disk.before = [&](std::string_view call) {
-            if (call == "lagging") w.disk.lags = {"a"};
+        const auto most = GENERATE(as<std::size_t>{}, 1, 2);
+        w.disk.before = [&, asked = std::size_t{0}](std::string_view call) mutable {
+            // With 2, the storage does not request it in each second answer.
+            if (call == "lagging" && asked++ % most == 0) w.disk.lags = {"a"};
         };
-        flush();
-        w.run(900ms);
+        for (std::uint64_t n = 0; n < 9; ++n) {
+            static_cast<void>(w.rooms().apply_update("h", typed(3, n, "z")));
+            w.run(100ms);
+        }
         CHECK(w.disk.saves == 1);
+    }
+    SECTION("a room whose save is queued is not evicted for another one") {
+        w.disk.lags = {"g", "a"};
+        const int loads = w.disk.loads;
+        flush();
+        w.run(50ms);
+        CHECK(stored_of(w.disk, "g")->updates.empty());
+        CHECK(w.disk.loads == loads);
     }
     SECTION("a room that cannot be loaded is loaded once a second") {
         w.disk.before = [&](std::string_view call) {
@@ -871,6 +883,17 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
         }
         CHECK(w.disk.loads == loads + 4);
     }
+    SECTION("loads that hung are repeated after those of all other rooms") {
+        w.disk.hang_loads = 4;
+        flush();
+        w.run(options.answer_within + 1s + 50ms);
+        CHECK(unsaved() == 20);
+        for (int n = 0; n < 4; ++n)
+            CHECK_FALSE(stored_of(w.disk, all.at(static_cast<std::size_t>(n)))->updates.empty());
+        w.run(1s);
+        CHECK(unsaved() == 0);
+        CHECK(w.disk.loads == loads + 44);
+    }
     SECTION("some cannot be saved, and delay no other one") {
         w.disk.fail_saves = 4;
         flush();
@@ -882,19 +905,89 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
     }
 }
 
+TEST_CASE("RoomManager: rooms that hold up the log leave half of loads_max to clients",
+          "[room][room_manager][regression][sim]") {
+    RoomOptions options;
+    options.loads_max = GENERATE(as<std::size_t>{}, 1, 2, 5);
+    RoomWorld w{Seed{1}, options};
+    w.disk.hang_loads = 1000;
+    w.disk.lags = {"a", "b", "c", "d", "e"};
+    w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});  // one flush
+    w.run(100ms);
+    CHECK(w.disk.loads == (options.loads_max == 5 ? 2 : 1));
+}
+
+TEST_CASE("RoomManager does not save a room without a history, which the storage requests",
+          "[room][room_manager][regression][sim]") {
+    RoomWorld w;
+    int requests = 0;
+    w.disk.before = [&](std::string_view call) {
+        if (call == "lagging") ++requests, w.disk.lags = {"gone"};
+    };
+    const auto erase = [&](const char* board) {
+        w.rooms().erase(board, Completion<PersistenceError>{[](auto) noexcept {}});
+    };
+    SECTION("it is not stored") {}
+    SECTION("it is in memory") {
+        REQUIRE(w.rooms().get_or_create_room("gone"));
+        w.run(10ms);
+    }
+    SECTION("it is being erased") {
+        w.disk.flush_takes = 100ms;
+        erase("other");
+        w.run(50ms);
+        erase("gone");
+        w.run(60ms);
+        CHECK(w.rooms().rooms() == 0);
+    }
+    erase("other");
+    w.run(3s);
+    CHECK(requests != 0);
+    CHECK(w.disk.saves == 0);
+    CHECK(w.rooms().counters().storage_failures == 0);
+}
+
+TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was loaded again",
+          "[room][room_manager][regression][sim]") {
+    RoomOptions options;
+    options.saves_max = 1;
+    RoomWorld w{Seed{1}, options};
+    for (const char* board : {"a", "b"}) {
+        REQUIRE(w.rooms().get_or_create_room(board));
+        w.run(10ms);
+        REQUIRE_FALSE(w.rooms().apply_update(board, typed(1, 0, "x")));
+    }
+    w.disk.fail_saves = 1'000'000;
+    w.run(3min);  // the next retries are in 30 s or more
+    w.disk.fail_saves = 0;
+    const int loads = w.disk.loads;
+    w.disk.before = [&](std::string_view call) {
+        if (call == "lagging") w.disk.lags = {"a", "c"};
+    };
+    // The flush fails for the first room, which is loaded again.
+    w.disk.load_takes = 100ms;
+    w.disk.rejected = "a";
+    static_cast<void>(w.rooms().apply_update("a", typed(1, 1, "y")));
+    w.run(1s);
+    CHECK(w.disk.loads == loads + 2);
+}
+
 TEST_CASE("RoomManager: a room without changes is evicted although the storage cannot save it",
           "[room][room_manager][regression][sim]") {
     RoomWorld w;
     REQUIRE(w.rooms().get_or_create_room("board"));
     w.run(10ms);
+    REQUIRE_FALSE(w.rooms().apply_update("board", typed(1, 0, "x")));
+    w.run(1min);
+    REQUIRE(w.disk.saves == 1);
     w.disk.fail_saves = 1'000'000;
     w.disk.lags = {"board"};
     w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});  // one flush
     w.run(10ms);
-    REQUIRE(w.disk.saves == 1);
+    REQUIRE(w.disk.saves == 2);
     SECTION("at the first sweep that is unload_after after its last activity") {
         w.run(1h);
-        CHECK(w.disk.saves == 1);
+        CHECK(w.disk.saves == 2);
         CHECK(w.rooms().rooms() == 0);
     }
     SECTION("by a stop, without an error") {

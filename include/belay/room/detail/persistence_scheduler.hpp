@@ -3,11 +3,12 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>    // std::find, std::find_if, std::none_of
+#include <algorithm>    // std::find, std::find_if, std::none_of, std::stable_sort
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
 #include <map>          // std::map
 #include <memory>       // std::make_unique, std::unique_ptr
+#include <optional>     // std::nullopt, std::optional
 #include <span>         // std::span
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -57,10 +58,12 @@ struct LimitedSaves {
     std::size_t of_rooms = 0;  ///< under way, of rooms in memory
     std::vector<SaveOfEvicted> of_evicted{};
 };
-/// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them are
-/// loaded and saved at a time, so that loads that hang leave most of loads_max to clients. Each one
-/// is taken once in save_retry_min: one that cannot be loaded is not loaded after every flush, and
-/// one that stays in the log is not saved without end. Neither of them delays the others.
+/// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them,
+/// but no more than half of loads_max, are loaded and saved at a time. So their loads leave the
+/// other half to clients, also if they hang. After its load or its save has ended, a room is not
+/// taken for save_retry_min. So one that cannot be loaded is not loaded after every flush, and one
+/// that stays in the log is not saved without end. Rooms that were not taken yet go before it, so
+/// a room whose loads hang delays each other one once.
 ///
 /// Thread safety: the manager's home thread.
 class LaggingRooms {
@@ -69,35 +72,46 @@ public:
     void note_change() noexcept { changed_ = true; }
     [[nodiscard]] bool take_change() noexcept { return std::exchange(changed_, false); }
 
-    /// Forgets the rooms that have ended, if their time is over or they are not in `requested`.
-    void forget_old(const std::vector<std::string>& requested, Instant now) {
+    /// Returns the rooms of `requested` that may be taken: first those that were not taken before,
+    /// in their order, and then those whose time is over, the longest first. Forgets rooms whose
+    /// time is over, and which are not requested.
+    [[nodiscard]] std::vector<std::string> may_take(std::vector<std::string> requested,
+                                                    Instant now) {
         std::erase_if(rooms_, [&](const auto& entry) {
-            const Taken& one = entry.second;
-            const auto is = std::find(requested.begin(), requested.end(), entry.first);
-            return one.ended && (one.until <= now || is == requested.end());
+            return entry.second && *entry.second <= now &&
+                   std::find(requested.begin(), requested.end(), entry.first) == requested.end();
         });
+        std::erase_if(requested, [&](const std::string& id) { return until(id) > now; });
+        std::stable_sort(
+            requested.begin(), requested.end(),
+            [&](const std::string& a, const std::string& b) { return until(a) < until(b); });
+        return requested;
     }
     /// Whether another room may be taken.
-    [[nodiscard]] bool takes_another(std::size_t most) const noexcept {
-        std::size_t waits = 0;
-        for (const auto& [id, one] : rooms_) waits += one.ended ? 0U : 1U;
-        return waits < most;
+    [[nodiscard]] bool takes_another(const RoomOptions& options) const noexcept {
+        std::size_t under_way = 0;
+        for (const auto& [id, until] : rooms_) under_way += until ? 0U : 1U;
+        return under_way <
+               smaller(options.saves_max, larger(options.loads_max / 2, std::size_t{1}));
     }
-    [[nodiscard]] bool has(const std::string& id) const { return rooms_.contains(id); }
-    void add(const std::string& id, Instant until) { rooms_.insert_or_assign(id, Taken{until}); }
-    /// The save of a room has ended, or the room is evicted.
-    void end(const std::string& id) noexcept {
+    void add(const std::string& id) { rooms_.insert_or_assign(id, std::nullopt); }
+    /// Neither the load nor the save of a room is queued or under way now. It may be taken again
+    /// at `until`.
+    void end(const std::string& id, Instant until) noexcept {
         const auto found = rooms_.find(id);
-        if (found == rooms_.end() || std::exchange(found->second.ended, true)) return;
+        if (found == rooms_.end() || found->second) return;
+        found->second = until;
         changed_ = true;
     }
 
 private:
-    struct Taken {
-        Instant until;       ///< when it may be taken again
-        bool ended = false;  ///< neither its load nor its save is queued or under way
-    };
-    std::map<std::string, Taken> rooms_{};
+    [[nodiscard]] Instant until(const std::string& id) const {
+        const auto found = rooms_.find(id);
+        return found != rooms_.end() ? found->second.value_or(never) : always;
+    }
+
+    /// When a room may be taken again; nothing while its load or its save is queued or under way.
+    std::map<std::string, std::optional<Instant>> rooms_{};
     bool changed_ = false;
 };
 
@@ -309,8 +323,13 @@ public:
             report_failure(room.id, error);
         else
             lagging_.note_change();
-        lagging_.end(room.id);
+        end_lagging(room.id);
         return true;
+    }
+    /// Neither the load nor the save of a room, which the storage may have requested, is queued or
+    /// under way.
+    void end_lagging(const std::string& id) noexcept {
+        lagging_.end(id, after(context_.now, context_.options.save_retry_min));
     }
 
     /// Removes an evicted room from all queues. Its load and its save count until they have ended.
@@ -318,7 +337,7 @@ public:
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
-        lagging_.end(room.id);
+        end_lagging(room.id);
         if (room.calls.save) {
             room.calls.save->attach(context_.waker);
             saves_.of_evicted.push_back({room.id, std::move(room.calls.save)});
@@ -457,20 +476,23 @@ private:
             for (PendingAdmin& pending : std::exchange(batch->admin, {}))
                 admin_calls_.admin_stored(pending, error);
     }
+    /// Whether a flush has not answered yet for an erase or a reset of this room.
+    [[nodiscard]] bool is_changing(const std::string& id) {
+        bool is = false;
+        each_awaited([&](const PendingAdmin& pending) { is = is || pending.board == id; });
+        return is;
+    }
     /// Saves the rooms that the storage requests.
     void take_lagging() {
         if constexpr (HasLagging<Persistence>) {
             if (!lagging_.take_change() || !context_.runs()) return;
-            const std::vector<std::string> requested = persistence_.lagging();
-            lagging_.forget_old(requested, context_.now);
-            for (const std::string& id : requested) {
-                if (!lagging_.takes_another(context_.options.saves_max)) return;
-                if (lagging_.has(id) || !rooms_.save_lagging(id)) continue;
-                lagging_.add(id, after(context_.now, context_.options.save_retry_min));
+            for (const std::string& id : lagging_.may_take(persistence_.lagging(), context_.now)) {
+                if (!lagging_.takes_another(context_.options)) return;
+                if (is_changing(id) || !rooms_.save_lagging(id)) continue;
+                lagging_.add(id);
                 // A save that has failed waits for its retry, which the request does not hasten.
                 const auto* const room = rooms_.find(id);
-                if (room == nullptr || (room->core.live() && !room->core.saving()))
-                    lagging_.end(id);
+                if (room == nullptr || (room->core.live() && !room->core.saving())) end_lagging(id);
             }
         }
     }

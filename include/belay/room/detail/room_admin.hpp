@@ -171,14 +171,13 @@ public:
     void begin_export(std::uint64_t number) {
         Export& call = *exports_.find(number)->second;
         call.queued = 0;
-        call.ends = after(context_.now, context_.options.answer_within);
-        call.waker.touch();
         load(call);
     }
     /// Called by the scheduler: an export has waited for too long.
     void reject_export(std::uint64_t number) {
         const driver::GroupedMachine<Export> self = end(*exports_.find(number)->second);
         context_.tally.count(self->board, &RoomCounters::loads_rejected);
+        context_.report_failure(self->board, Scheduler::load_rejected());
         answers_.answer(self->done, Scheduler::load_rejected());
     }
     template <class V>
@@ -237,6 +236,8 @@ private:
         call.waker.touch();
     }
     void load(Export& call) {
+        call.ends = after(context_.now, context_.options.answer_within);
+        call.waker.touch();
         scheduler_.persistence().load(call.board, call.question.ask());
         call.what = scheduler_.persistence().take_what();
     }

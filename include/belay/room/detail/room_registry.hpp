@@ -211,17 +211,17 @@ public:
         });
     }
     /// Saves a room at once, because the storage needs the space of its changes.
-    /// Returns: false if the room cannot be in memory.
+    /// Returns: false if the room cannot be in memory, or has no history.
     [[nodiscard]] bool save_lagging(const std::string& board) {
         std::error_code error;
-        // A room that may be the last copy is not evicted for one that is stored.
-        const bool full = rooms_.size() >= context_.options.rooms_max && leaving_.idle.empty();
-        Room* const room = full ? find(board) : find_or_make(board, error);
+        Room* const room = has_space() ? find_or_make(board, error) : find(board);
         if (room == nullptr) return false;
-        if (room->core.live())
-            step(*room, Event::hurried);
-        else
+        if (!room->core.live())
             room->after_load.save = true;
+        else if (room->history.epoch == no_id)
+            return false;
+        else
+            step(*room, Event::hurried);
         return true;
     }
 
@@ -304,7 +304,11 @@ private:
         if (room.evicted) return;
         if (uncovered) step(room, *uncovered);
         if (uncovered == Event::loaded_uncovered) replication_.on_loaded_uncovered(room);
-        if (std::exchange(room.after_load.save, false)) step(room, Event::hurried);
+        // A history that was erased meanwhile has nothing to save.
+        if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
+            step(room, Event::hurried);
+        // A save that has failed waits for its retry.
+        if (!room.evicted && !room.core.saving()) scheduler_.end_lagging(room.id);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
@@ -350,6 +354,12 @@ private:
         const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
         if (!owner.empty())
             leaving_.idle_of.erase({owner, room.evictable, room.idle_since, room.id});
+    }
+    /// Whether a room can be made for a save. A room that may be the last copy is not evicted for
+    /// it, nor one whose own save is queued.
+    [[nodiscard]] bool has_space() const {
+        if (rooms_.size() < context_.options.rooms_max) return true;
+        return !leaving_.idle.empty() && !find(std::get<2>(*leaving_.idle.begin()))->core.saving();
     }
     /// Evicts the room that has been idle for longest of those that a user has opened.
     /// Returns: whether there was one.
