@@ -305,7 +305,11 @@ private:
         }
         reader.cursor = page->next;
         reader.may_copy = false;
-        if (!page->more) read_everything(who, most);
+        if (page->more) return;
+        read_everything(who);
+        const auto again = store_->changes_since(session_of(who), reader.cursor, most);
+        expect(again && again->changes.empty() && !again->begins_copy && !again->more,
+               Rule::lists_only_changes);
     }
     void check_cursor(std::size_t who, const part::ChangesPage<Given>& page) {
         const part::StoreCursor& before = readers_[who].cursor;
@@ -326,7 +330,7 @@ private:
         expect(moves && next.store == before.store && !page.other_history, Rule::cursors_move_on);
     }
     /// The reader has read the last page.
-    void read_everything(std::size_t who, std::size_t most) {
+    void read_everything(std::size_t who) {
         Reader& reader = readers_[who];
         const std::string_view session = session_of(who);
         if (std::exchange(reader.copies, false)) {
@@ -344,9 +348,6 @@ private:
         }
         expect(same && live == reader.has.size(), Rule::changes_lead_to_what_it_has);
         expect(model_.due[who].empty(), Rule::lists_every_write);
-        const auto again = store_->changes_since(session, reader.cursor, most);
-        expect(again && again->changes.empty() && !again->begins_copy && !again->more,
-               Rule::lists_only_changes);
     }
     void foreign_cursors() {
         const part::StoreCursor own = readers_[0].cursor;

@@ -226,9 +226,9 @@ public:
                                         after(context_.now, context_.options.load_queued_within));
     }
     /// An export has ended. `queued` is the number of its load in the queue, or 0.
-    void end_export(std::uint64_t call, std::uint64_t queued) noexcept {
+    void end_export(const LoadOf& load, std::uint64_t queued) noexcept {
         loads_.queue.remove(queued);
-        loads_.under_way.remove({nullptr, call});
+        loads_.under_way.remove(load);
         loads_.may_begin = true;
     }
     /// Returns the error of a load that has waited for too long.

@@ -199,7 +199,8 @@ public:
     void end_all() {
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
-        for (const auto& [number, call] : exports_) scheduler_.end_export(number, call->queued);
+        for (const auto& [number, call] : exports_)
+            scheduler_.end_export({nullptr, number}, call->queued);
         end_all(exports_, why);
         scheduler_.each_awaited([&](PendingAdmin& pending) {
             if (pending.done) answers_.answer_error(*pending.done, why);
@@ -258,7 +259,7 @@ private:
     template <class V>
     [[nodiscard]] driver::GroupedMachine<Call<V>> end(Call<V>& call) {
         if constexpr (std::is_same_v<Call<V>, Export>)
-            scheduler_.end_export(call.number, call.queued);
+            scheduler_.end_export({nullptr, call.number}, call.queued);
         auto& calls = calls_of(call);
         const auto found = calls.find(call.number);
         driver::GroupedMachine<Call<V>> self = std::move(found->second);

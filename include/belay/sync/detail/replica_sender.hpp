@@ -100,21 +100,23 @@ public:
             }
             batches_without_effect = has_effect ? 0 : batches_without_effect + 1;
         }
-        // Later edits of an element must not come before a kept one after a restart.
-        for (; at != edits_.all().end(); ++at) {
-            Edit& edit = at->second;
-            if (edit.state != EditState::waiting ||
-                edit.operation.kind() == OperationKind::interaction) {
-                continue;
-            }
-            if (blocked.count(edit.operation.element()) != 0) {
-                keep(edit, SyncErrc::held_back, std::nullopt, report);
-            }
-        }
+        for (; at != edits_.all().end(); ++at) keep_if_blocked(at->second, blocked, report);
         edits_.count_kept();
     }
 
 private:
+    /// Later edits of an element must not come before a kept one after a restart.
+    template <class Report>
+    static void keep_if_blocked(Edit& edit, const std::unordered_set<std::string_view>& blocked,
+                                Report& report) {
+        if (edit.state != EditState::waiting ||
+            edit.operation.kind() == OperationKind::interaction) {
+            return;
+        }
+        if (blocked.count(edit.operation.element()) != 0) {
+            keep(edit, SyncErrc::held_back, std::nullopt, report);
+        }
+    }
     template <class Report>
     static void keep(Edit& edit, const std::error_code& why, std::optional<Duration> wait,
                      Report& report) {
