@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Prints the filter of tests/run that .ci/run gives to the build by GCC: a regular expression of names of tests.
 
-Clang builds the tests of every component, with sanitizers, in each run of .ci/run. GCC compiles in three quarters of an
-hour of a processor what differs from that little: so it has those of the components that the last commits changed, and of
-one third of the others, which the hash of the commit chooses. It always has the tests of ALWAYS, some of which no other
-build has, and what must not compile. tests/run --preset release --all runs all.
+Clang builds the tests of every component, with sanitizers, in each run of .ci/run. GCC takes some 50 minutes of a processor
+to compile them, and finds little that Clang does not. So its build has the components that the last commits changed, and a
+third of the others, which the hash of the commit chooses. The components of ALWAYS are in each run, because no other build has
+some of their tests, and so is what must not compile. Tests that count allocations run in the turn of their component only.
+tests/run --preset release --all runs all.
 """
 
 import hashlib

@@ -192,9 +192,7 @@ private:
     [[nodiscard]] static PersistenceError lost() {
         return {std::make_error_code(std::errc::connection_refused), {}, {}};
     }
-    [[nodiscard]] bool full() const {
-        return disk_->full || (disk_->host && disk_->host->refuses());
-    }
+    [[nodiscard]] bool full() const { return disk_->full; }
     template <class F>
     void later(Duration d, F&& f) {
         if (d == Duration::zero() && waiting_.empty() && reach() != Reach::late) return f();

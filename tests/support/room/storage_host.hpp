@@ -26,10 +26,6 @@ public:
         if (host_->paused()) return Reach::late;
         return network.partitioned(*host_, server) ? Reach::unanswered : Reach::works;
     }
-    /// Returns whether its disk takes changes.
-    [[nodiscard]] bool refuses() const {
-        return host_->alive() && !host_->paused() && host_->disk().sync_directory("/");
-    }
 
 private:
     belay::sim::World* world_;
