@@ -163,6 +163,8 @@ FORBIDDEN = {component: HEAVY for library in ("belay", "durable", "sync", "rooms
 FORBIDDEN |= {component: HEAVY | THREADS for component in ("core", "metrics", "policy", "backoff", "breaker", "budget", "call", "queue",
                                                            "journal", "work")}
 FORBIDDEN_ANYWHERE = {"iostream"}
+# In libstdc++ 12 they call a deprecated function, of which Clang 19 warns.
+WARNED_OF = re.compile(r"\bstd::(stable_sort|stable_partition|inplace_merge)\(")
 
 # The only bindings that may include sim: they run networked code of users in a simulated world.
 SIM_BINDINGS = re.compile(r"include/belay/adapter/(detail/)?(asio_sim|libc_sim)(_\w+)?\.hpp$")
@@ -314,6 +316,8 @@ class Layout:
                 self.report(path, number, "namespace", f'write "{NAMESPACE}", which ctags can read')
             if line.startswith(NAMESPACE) and not any(re.match(r"\s*#\s*include <belay/", one) for one in lines[:number]):
                 self.report(path, number, "abi", "BELAY_ABI is no name yet: include <belay/core/assert.hpp>, which defines it")
+            if WARNED_OF.search(line):
+                self.report(path, number, "warned-of", "Clang 19 warns of it: use sort_stably")
             if line.startswith("using namespace "):
                 self.report(path, number, "using-namespace", "imposed on every user of this header")
             if line.startswith("static_assert("):

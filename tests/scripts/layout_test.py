@@ -187,6 +187,11 @@ class LayoutTest(unittest.TestCase):
             planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             self.finds("heavy-include", planted | including(f"{folder}/h.hpp", "<iostream>"))
 
+    def test_algorithms_that_compilers_warn_of(self):
+        for call in ("stable_sort", "stable_partition", "inplace_merge"):
+            planted = CLEAN["include/belay/core/a.hpp"] + f"inline void f() {{ std::{call}(a, b); }}\n"
+            self.finds("warned-of", {"include/belay/core/a.hpp": planted})
+
     def test_foreign_includes(self):
         self.finds("foreign-include", including("core/a.hpp", "<sys/socket.h>"))
         self.finds("foreign-include", including("drive/b.hpp", "<boost/asio.hpp>"))

@@ -7,7 +7,7 @@
 #include <sys/epoll.h>   // epoll_event
 #include <sys/select.h>  // fd_set
 
-#include <algorithm>  // std::find_if, std::stable_partition
+#include <algorithm>  // std::any_of, std::find_if
 #include <chrono>     // std::chrono::milliseconds
 #include <memory>     // std::shared_ptr
 #include <span>       // std::span
@@ -63,8 +63,8 @@ public:
             if ((w.event.events & EPOLLONESHOT) != 0) w.armed = false;
         }
         // Those that were reported come last next time, so that none is left out for ever.
-        std::stable_partition(watches_.begin(), watches_.end(),
-                              [](const Watch& w) { return !w.reported; });
+        sort_stably(watches_,
+                    [](const Watch& a, const Watch& b) { return !a.reported && b.reported; });
         return static_cast<int>(count);
     }
     std::uint32_t ready() override {
@@ -76,9 +76,9 @@ public:
 
 private:
     struct Watch {
-        int number;
+        int number = -1;
         std::weak_ptr<LibcFile> file;
-        epoll_event event;
+        epoll_event event{};
         std::uint64_t seen = 0;  // changes of the file when it was reported, + 1
         bool armed = true;
         bool reported = false;

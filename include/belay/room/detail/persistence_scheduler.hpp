@@ -3,7 +3,7 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>    // std::find, std::find_if, std::none_of, std::stable_sort
+#include <algorithm>    // std::find, std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
 #include <map>          // std::map
@@ -15,6 +15,7 @@
 #include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
+#include <belay/core/detail/sort_stably.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/guarded_persistence.hpp>
 #include <belay/room/detail/load_queue.hpp>
@@ -82,9 +83,9 @@ public:
                    std::find(requested.begin(), requested.end(), entry.first) == requested.end();
         });
         std::erase_if(requested, [&](const std::string& id) { return until(id) > now; });
-        std::stable_sort(
-            requested.begin(), requested.end(),
-            [&](const std::string& a, const std::string& b) { return until(a) < until(b); });
+        sort_stably(requested, [&](const std::string& a, const std::string& b) {
+            return until(a) < until(b);
+        });
         return requested;
     }
     /// Whether another room may be taken.

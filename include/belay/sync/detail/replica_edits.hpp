@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::max, std::min, std::rotate, std::stable_partition
+#include <algorithm>      // std::max, std::min, std::rotate
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::size_t, std::ptrdiff_t
 #include <cstdint>        // std::uint64_t
@@ -18,6 +18,7 @@
 #include <utility>        // std::exchange, std::move, std::pair
 #include <vector>         // std::vector
 
+#include <belay/core/detail/sort_stably.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/detail/edit_list.hpp>
@@ -404,8 +405,8 @@ private:
         }
         const std::vector<std::uint64_t> recorded{places.rbegin(), places.rend()};
         std::vector<std::uint64_t> order = recorded;
-        std::stable_partition(order.begin(), order.end(),
-                              [&](std::uint64_t seq) { return late.count(seq) != 0; });
+        sort_stably(
+            order, [&](std::uint64_t a, std::uint64_t b) { return late.count(a) > late.count(b); });
         std::size_t moves = 0;
         while (moves <= order.size() && puts_one_behind_what_it_saw(order)) ++moves;
         if (order == recorded) return;

@@ -7,6 +7,7 @@
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
+#include <belay/core/detail/sort_stably.hpp>
 #include <belay/yjs/detail/yjs_merge.hpp>
 #include <belay/yjs/detail/yjs_write.hpp>
 
@@ -20,7 +21,8 @@ public:
     [[nodiscard]] bool empty() const noexcept { return clocks_.empty(); }
     /// Sorts the clocks. Call it once, when all were added.
     void sort() {
-        sort_stably(clocks_, [](const Id& a, const Id& b) { return a.client < b.client; });
+        ::belay::detail::sort_stably(clocks_,
+                                     [](const Id& a, const Id& b) { return a.client < b.client; });
     }
     /// Returns the clock of a client, or 0 if the client is unknown. If a client is there twice,
     /// the last one counts, as in Yjs.

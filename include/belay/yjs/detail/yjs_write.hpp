@@ -4,11 +4,12 @@
 /// right part of a struct. DeletedRuns: walks over what is deleted.
 #pragma once
 
-#include <algorithm>  // std::sort, std::is_sorted, std::merge, std::min
+#include <algorithm>  // std::sort, std::max, std::min
 #include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
+#include <belay/core/detail/sort_stably.hpp>
 #include <belay/yjs/detail/yjs_scan.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
@@ -137,29 +138,10 @@ private:
     std::uint64_t blocks_ = 0;
 };
 
-/// Sorts `values`, and keeps the order of equal ones.   Complexity: O(n log n).
-///
-/// Not std::stable_sort: in libstdc++ 12 it calls a deprecated function, of which Clang 19 warns.
-template <class T, class Before>
-void sort_stably(std::vector<T>& values, Before before) {
-    if (std::is_sorted(values.begin(), values.end(), before)) return;
-    const std::size_t count = values.size();
-    std::vector<T> merged(count);
-    for (std::size_t run = 1; run < count; run *= 2) {
-        for (std::size_t at = 0; at < count; at += 2 * run) {
-            const T* const first = values.data() + at;
-            const T* const middle = first + std::min(run, count - at);
-            const T* const last = first + std::min(2 * run, count - at);
-            std::merge(first, middle, middle, last, merged.data() + at, before);
-        }
-        values.swap(merged);
-    }
-}
-
 /// Sorts ranges into the order in which Yjs writes them: the highest client first.
 inline void sort_ranges(std::vector<DeleteRange>& ranges) {
-    sort_stably(ranges,
-                [](const DeleteRange& a, const DeleteRange& b) { return a.client > b.client; });
+    ::belay::detail::sort_stably(
+        ranges, [](const DeleteRange& a, const DeleteRange& b) { return a.client > b.client; });
 }
 
 /// Sorts ranges, and joins those of a client that touch or overlap.   Complexity: O(n log n).
