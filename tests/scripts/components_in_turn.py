@@ -1,56 +1,63 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prints the filter of tests/run that .ci/run gives to the build by GCC: a regular expression of names of tests.
+"""Says what a build of .ci/run has of the components: each commit has a third of them, by its hash.
 
-Clang builds the tests of every component, with sanitizers, in each run of .ci/run. GCC takes some 50 minutes of a processor
-to compile them, and finds little that Clang does not. So its build has the components that the last commits changed, and a
-third of the others, which the hash of the commit chooses. The components of ALWAYS are in each run, because no other build has
-some of their tests, and so is what must not compile. Tests that count allocations run in the turn of their component only.
-tests/run --preset release --all runs all.
+    components_in_turn.py tests gcc|asan     prints the regular expression of their tests, as tests/run --filter has it
+    components_in_turn.py headers gcc        prints one of paths below include/: their headers
+
+Clang builds and runs the tests of every component in each run of .ci/run, as tests/run does. GCC finds little that Clang does
+not, and sanitizers take several times as long. So each of these two builds has another third of the components. The thirds have
+about as many lines. ALWAYS is in each build by GCC, because no other build has these tests. tests/run --preset release --all and
+tests/run --preset asan run all.
 """
 
+import functools
 import hashlib
 import pathlib
-import re
-import subprocess
 import sys
 
 import mutants
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ALWAYS = {"adapter", "consumer", "e2e", "examples", "pages", "room", "scripts", "windows"}
-WITHOUT_FOLDER = ("google_test", "no_exceptions")
 PARTS = 3
-COMMITS = 25
-FOLDER = re.compile(r"^(?:include/belay|tests/support|tests)/(\w+)/")
+BUILDS = {"gcc": 0, "asan": 1}
+ALWAYS = ("consumer", "scripts", "windows")
+# Tests without a folder.
+ALONE = ("google_test", "no_exceptions")
+# Where the code of tests that are not in tests/<component> is.
+ELSEWHERE = {"examples": "examples", "pages": "docs"}
 
 
-def components(root):
-    """The folders whose tests have their turn."""
-    return {path.parent.name for path in (root / "tests").glob("*/*.test.cpp")} - ALWAYS
+def lines(folder):
+    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.?pp")) + \
+        sum(path.read_bytes().count(b"\n") for path in folder.glob("*.md"))
 
 
-def changed(root):
-    """The folders that the last commits changed."""
-    command = ["git", "-c", "safe.directory=*", "-C", str(root), "log", f"-{COMMITS}", "--format=", "--name-only"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)
-    return {match[1] for line in listed.stdout.splitlines() if (match := FOLDER.match(line))}
+@functools.cache
+def thirds(root):
+    """The components in groups of about as many lines."""
+    sizes = {path.parent.name: 0 for path in (root / "tests").glob("*/*.test.cpp")} | dict.fromkeys(ELSEWHERE, 0) | {"e2e": 0}
+    sizes = {name: lines(root / ELSEWHERE.get(name, f"tests/{name}")) for name in sizes if name not in ALWAYS}
+    groups = [[] for _ in range(PARTS)]
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        min(groups, key=lambda group: sum(sizes[one] for one in group)).append(name)
+    return groups
 
 
-def in_turn(component, commit):
-    return hashlib.sha256(f"{commit} {component}".encode()).digest()[0] % PARTS == 0
-
-
-def chosen(root, commit):
-    recent = changed(root)
-    return ALWAYS | {one for one in components(root) if one in recent or in_turn(one, commit)}
+def chosen(root, build, commit):
+    first = hashlib.sha256(commit.encode()).digest()[0]
+    return sorted(thirds(root)[(first + BUILDS[build]) % PARTS])
 
 
 def main():
-    folders = sorted(chosen(ROOT, mutants.head(ROOT)))
-    left = sorted(components(ROOT) - set(folders))
-    print("in the turn of other commits:", *left, file=sys.stderr)
-    print(f"^({'|'.join(folders)})/|^({'|'.join(WITHOUT_FOLDER)})$|[.]fail$")
+    what, build = sys.argv[1:]
+    names = chosen(ROOT, build, mutants.head(ROOT))
+    if what == "headers":
+        print(f"belay/({'|'.join(['belay', *names])})[./]")
+        return
+    print(f"{build} has in this turn:", *names, file=sys.stderr)
+    folders = f"^({'|'.join([*names, *(ALWAYS if build == 'gcc' else ())])})/"
+    print("|".join([folders, *(f"^{name}$" for name in ALONE if build == "gcc")]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Plants commits: components_in_turn.py chooses what they changed, and each other component in its turn."""
+"""Each component has its turn in each build, and the two builds have different ones at a commit."""
 
 import contextlib
 import io
@@ -10,34 +10,57 @@ from unittest import mock
 
 import components_in_turn as turn
 
+COMPONENTS = {name for group in turn.thirds(turn.ROOT) for name in group}
 
-def filter_of(commit, files=""):
+
+def printed(commit, *arguments):
     out = io.StringIO()
-    with mock.patch.object(turn.mutants, "head", lambda _: commit), \
-            mock.patch.object(turn.subprocess, "run", lambda *_, **__: mock.Mock(stdout=files)), \
+    with mock.patch.object(turn.mutants, "head", lambda _: commit), mock.patch.object(turn.sys, "argv", ["", *arguments]), \
             contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         turn.main()
     return re.compile(out.getvalue().strip())
 
 
+def tests_of(commit, build):
+    regex = printed(commit, "tests", build)
+    return {name for name in COMPONENTS if regex.search(f"{name}/any")}
+
+
 class ComponentsInTurn(unittest.TestCase):
-    def test_what_changed_has_its_turn_at_each_commit(self):
-        files = "include/belay/queue/spsc_ring.hpp\ntests/support/sync/sync_rig.hpp\ntests/journal/journal.test.cpp\ndocs/call.md\n"
-        for commit in range(3):
-            regex = filter_of(str(commit), files)
-            for name in ("queue/queue", "sync/replica", "journal/journal", "room/real_evicted", "scripts/layout",
-                         "no_exceptions", "call/near_misses.fail", "adapter/lmdb_storage"):
+    def test_every_component_is_in_one_third(self):
+        folders = {path.parent.name for path in (turn.ROOT / "tests").glob("*/*.test.cpp")}
+        self.assertEqual(COMPONENTS, (folders | {"examples", "pages", "e2e"}) - set(turn.ALWAYS))
+        self.assertEqual(sum(len(group) for group in turn.thirds(turn.ROOT)), len(COMPONENTS))
+
+    def test_thirds_have_about_as_many_lines(self):
+        sizes = [sum(turn.lines(turn.ROOT / turn.ELSEWHERE.get(name, f"tests/{name}")) for name in group)
+                 for group in turn.thirds(turn.ROOT)]
+        self.assertLess(max(sizes), 1.3 * min(sizes))
+
+    def test_each_component_has_its_turn_in_each_build(self):
+        for build in turn.BUILDS:
+            seen = [tests_of(str(commit), build) for commit in range(20)]
+            self.assertEqual(set().union(*seen), COMPONENTS)
+            for now in seen:
+                self.assertLess(len(now), len(COMPONENTS))
+
+    def test_two_builds_have_different_components(self):
+        for commit in range(20):
+            self.assertFalse(tests_of(str(commit), "gcc") & tests_of(str(commit), "asan"))
+
+    def test_what_only_gcc_builds_is_there_always(self):
+        for commit in range(20):
+            regex = printed(str(commit), "tests", "gcc")
+            for name in ("scripts/layout", "consumer/conan", "windows/rejected", "google_test", "no_exceptions"):
                 self.assertTrue(regex.search(name), name)
 
-    def test_each_component_has_its_turn_and_no_commit_has_all(self):
-        components = turn.components(turn.ROOT)
-        self.assertGreater(len(components), 15)
-        seen = set()
-        for commit in range(40):
-            now = {one for one in components if filter_of(str(commit)).search(f"{one}/any")}
-            self.assertLess(len(now), len(components))
-            seen |= now
-        self.assertEqual(seen, components)
+    def test_headers_of_a_component_are_its_folder_and_its_umbrella(self):
+        for commit in range(20):
+            regex = printed(str(commit), "headers", "gcc")
+            for name in tests_of(str(commit), "gcc"):
+                self.assertTrue(regex.search(f"belay/{name}/detail/part.hpp"))
+                self.assertTrue(regex.search(f"belay/{name}.hpp"))
+                self.assertFalse(regex.search(f"belay/other_{name}/part.hpp"))
 
 
 if __name__ == "__main__":
