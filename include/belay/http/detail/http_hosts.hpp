@@ -30,6 +30,42 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 using HttpTrip = CountOnly<FailureRate<TimeWindow<>>, HttpEvidence>;
 using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 
+/// The breaker of a host in the policy of one call. It also counts a request that had no response
+/// for long enough when its caller gave up.
+class HttpBreakerRule : public Shared<HttpBreaker> {
+public:
+    HttpBreakerRule(HttpBreaker& breaker, const HttpProgress& progress, Duration unanswered_after)
+        : Shared{breaker, FailFast{}}, progress_{&progress}, unanswered_after_{unanswered_after} {}
+
+    [[nodiscard]] Advice begin(Turn& turn) noexcept {
+        const Advice advice = Shared::begin(turn);
+        waits_ = advice.verb == Advice::Verb::go;
+        began_ = turn.now;
+        return advice;
+    }
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        waits_ = false;
+        return Shared::failed(failure, turn);
+    }
+    void succeeded(Turn& turn) noexcept {
+        waits_ = false;
+        Shared::succeeded(turn);
+    }
+    void abandoned(Turn& turn) noexcept {
+        const bool counts = waits_ && !progress_->begun && unanswered_after_ != forever &&
+                            elapsed(began_, turn.now) >= unanswered_after_;
+        waits_ = false;
+        if (!counts) return Shared::abandoned(turn);
+        static_cast<void>(Shared::failed(Failure::from(HttpErrc::timed_out), turn));
+    }
+
+private:
+    const HttpProgress* progress_;
+    Duration unanswered_after_;
+    Instant began_{};
+    bool waits_ = false;  // for the response of a request
+};
+
 /// The state that all calls to one host share.
 struct HttpHost {
     HttpHost(const HttpCallsOptions& options, bool has_breaker)
@@ -42,7 +78,7 @@ struct HttpHost {
         return Policy{Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
                       SpreadHint::plus_percent(25),
                       HttpRepeat{progress, options.retry_after_max},
-                      Shared{breaker, FailFast{}},
+                      HttpBreakerRule{breaker, progress, options.unanswered_after},
                       Shared{budget},
                       MaxAttempts{options.attempts_max}};
     }
