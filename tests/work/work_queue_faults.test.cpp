@@ -492,6 +492,21 @@ TEST_CASE("WorkQueue keeps an item that is read between two failures of the medi
     CHECK(work.dead() == 1);
 }
 
+TEST_CASE("WorkQueue makes no item dead while the medium fails to read all of them",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium);
+    const std::uint64_t items = GENERATE(1U, 2U, 20U);
+    for (std::uint64_t i = 0; i < items; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    REQUIRE_FALSE(work.commit());
+    medium.reads_fail = true;
+    // deadline() is `always`, so a driver leases again at once.
+    for (int i = 0; i < 100; ++i) CHECK(work.lease(when).error() == std::errc::io_error);
+    medium.reads_fail = false;
+    CHECK(work.dead() == 0);
+    for (std::uint64_t i = 1; i <= items; ++i) CHECK(lease_next(work).id == i);
+}
+
 TEST_CASE("WorkQueue counts a delivery that is durable although the item could not be read then",
           "[work][work_queue][regression]") {
     MemoryMedium medium;

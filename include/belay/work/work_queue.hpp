@@ -149,7 +149,8 @@ public:
     /// Before that, items whose lease is past its deadline become available. Items that are
     /// expired, unreadable or were leased too often become dead letters. An item is unreadable if
     /// the log reports it as damaged. It is also unreadable if the log, without having failed,
-    /// returns io_error for it twice, and was not read in between.
+    /// returns io_error for it twice, and was not read in between, while the log can read another
+    /// entry.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
     ///             with `count_before_lease` of `commit`: the delivery may then count although

@@ -68,13 +68,13 @@ public:
         return decode(*bytes, position, entry).code;
     }
     /// Returns whether an entry is unreadable, which could not be read with `error`. An I/O error
-    /// may be temporary, so the first one is not enough. One bad sector must not block all other
-    /// items, and temporary errors must not make an item dead.
-    [[nodiscard]] bool means_unreadable(const std::error_code& error,
-                                        std::uint64_t position) noexcept {
+    /// may be temporary, so one is not enough, nor are two of a medium that reads nothing at all.
+    /// One bad sector must not block all other items, and temporary errors must not make an item
+    /// dead.
+    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t position) {
         if (error == QueueErrc::corrupt) return true;
         if (error != std::errc::io_error || failed()) return false;
-        return std::exchange(unread_, position) == position;
+        return std::exchange(unread_, position) == position && can_read_other(position);
     }
     [[nodiscard]] WorkError decode(BytesView bytes, std::uint64_t position,
                                    WorkEntry& entry) const noexcept {
@@ -236,6 +236,11 @@ private:
 
     [[nodiscard]] const WorkPositions& positions() const noexcept { return table_.positions(); }
 
+    /// Returns whether the medium gives back the newest entry except one.
+    [[nodiscard]] bool can_read_other(std::uint64_t position) {
+        const std::uint64_t other = log_.last() - (log_.last() == position ? 1 : 0);
+        return log_.base() <= other && log_.read(other).error() != std::errc::io_error;
+    }
     /// Returns the result of the call, or an error if there is no memory. The lack of memory must
     /// leave everything consistent.
     template <class Call>
