@@ -180,6 +180,17 @@ public:
         auto letters = dead_letters_.of(*this);
         return work().nack(lease, moment, delay, letters);
     }
+    /// Returns an item whose work was not begun, as `nack` does. The delivery does not count.
+    ///
+    /// For example, a breaker, a budget or a limit of this program has rejected the call. With
+    /// `nack`, an outage would use up all deliveries without a call.
+    ///
+    /// Errors: as `nack`. If this never becomes durable, the delivery may count.
+    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment,
+                                          Duration delay = Duration::zero()) {
+        if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
+        return work().release(lease, moment, delay);
+    }
 
     /// Extends a lease until `duration` from now.
     ///

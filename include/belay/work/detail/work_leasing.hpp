@@ -96,15 +96,17 @@ public:
             return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
                                           true);
         }
-        if (const std::error_code error = items_.note(slot, delay)) return error;
-        slot.unnoted = slot.ahead = false;
-        slot.token = 0;
-        if (delay > Duration::zero()) {
-            slots().make_wait(lease.slot, WorkItem::State::delayed, after(moment.now, delay));
-        } else {
-            slots().make_ready(lease.slot);
-        }
-        return {};
+        return put_back(lease.slot, slot.deliveries, delay);
+    }
+
+    /// See WorkQueue::release.
+    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment, Duration delay) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.set_clock(moment);
+        items_.tidy();
+        const std::uint32_t deliveries = slots()[lease.slot].deliveries;
+        const bool is_exact = deliveries != WorkOptions::any_number;
+        return put_back(lease.slot, deliveries - (is_exact ? 1U : 0U), delay);
     }
 
     /// See WorkQueue::extend.
@@ -133,6 +135,26 @@ private:
             }
             slots().make_ready(i);
         }
+    }
+
+    /// Ends the lease of an item, which then has been leased `deliveries` times.
+    ///
+    /// Errors: those of the log; nothing has changed then.
+    [[nodiscard]] std::error_code put_back(std::uint32_t i, std::uint32_t deliveries,
+                                           Duration delay) {
+        WorkSlot noted = slots()[i];
+        noted.deliveries = deliveries;
+        if (const std::error_code error = items_.note(noted, delay)) return error;
+        WorkSlot& slot = slots()[i];
+        slot.deliveries = deliveries;
+        slot.unnoted = slot.ahead = false;
+        slot.token = 0;
+        if (delay > Duration::zero()) {
+            slots().make_wait(i, WorkItem::State::delayed, after(items_.clock().now, delay));
+        } else {
+            slots().make_ready(i);
+        }
+        return {};
     }
 
     /// Leases an item whose entry was read.   Errors: those of the log.
