@@ -96,7 +96,7 @@ public:
             return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
                                           true);
         }
-        return put_back(lease.slot, slot.deliveries, delay);
+        return put_back(lease.slot, slot, delay);
     }
 
     /// See WorkQueue::release.
@@ -104,9 +104,9 @@ public:
         if (const std::error_code error = check(lease)) return error;
         items_.set_clock(moment);
         items_.tidy();
-        const std::uint32_t deliveries = slots()[lease.slot].deliveries;
-        const bool is_exact = deliveries != WorkOptions::any_number;
-        return put_back(lease.slot, deliveries - (is_exact ? 1U : 0U), delay);
+        WorkSlot before = slots()[lease.slot];
+        if (before.deliveries != WorkOptions::any_number) --before.deliveries;
+        return put_back(lease.slot, before, delay);
     }
 
     /// See WorkQueue::extend.
@@ -137,13 +137,11 @@ private:
         }
     }
 
-    /// Ends the lease of an item, which then has been leased `deliveries` times.
+    /// Ends the lease of an item, which then has the deliveries of `noted`.
     ///
     /// Errors: those of the log; nothing has changed then.
-    [[nodiscard]] std::error_code put_back(std::uint32_t i, std::uint32_t deliveries,
-                                           Duration delay) {
-        WorkSlot noted = slots()[i];
-        noted.deliveries = deliveries;
+    [[nodiscard]] std::error_code put_back(std::uint32_t i, const WorkSlot& noted, Duration delay) {
+        const std::uint32_t deliveries = noted.deliveries;
         if (const std::error_code error = items_.note(noted, delay)) return error;
         WorkSlot& slot = slots()[i];
         slot.deliveries = deliveries;
