@@ -141,6 +141,21 @@ struct FunctionSource {
 };
 using TokenFunction = std::function<void(Completion<std::string>)>;
 
+/// A source with one token that was accepted, and two calls under way.
+struct TwoCalls {
+    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
+    driver::Question<Failure> first;
+    driver::Question<Failure> second;
+};
+struct TwoCallsRig : TwoCalls, Rig {
+    TwoCallsRig() : Rig{{.token = FunctionSource{&supply}}} {
+        CHECK(call(served).cause == Cause::none);
+        remote->push("a", {1, {}}, first.ask());
+        remote->push("b", {1, {}}, second.ask());
+        turn();
+    }
+};
+
 }  // namespace
 
 static_assert(RemoteLike<mcp::Remote<HandHttp>>);
@@ -361,39 +376,25 @@ TEST_CASE("mcp::Remote uses a token again that was accepted on a stream which st
 
 TEST_CASE("mcp::Remote notes a refusal although an older request is then accepted",
           "[adapter][mcp_client][regression]") {
-    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
-    Rig rig{{.token = FunctionSource{&supply}}};
-    CHECK(rig.call(served).cause == Cause::none);
-    driver::Question<Failure> first;
-    driver::Question<Failure> second;
-    rig.remote->push("a", {1, {}}, first.ask());
-    rig.remote->push("b", {1, {}}, second.ask());
-    rig.turn();
+    TwoCallsRig rig;
     REQUIRE(rig.calls.open() == 2);
     RequestLog::One& older = *rig.calls.all[rig.calls.all.size() - 2];
     deliver(rig.calls.last(), {.status = 401});
     rig.turn();
     deliver(older, served(older.request));
     rig.turn();
-    REQUIRE(first.answered());
-    CHECK(first.take()->cause == Cause::none);
+    REQUIRE(rig.first.answered());
+    CHECK(rig.first.take()->cause == Cause::none);
     CHECK(rig.call(served).error() == mcp::Errc::credentials_needed);
 }
 
 TEST_CASE("mcp::Remote tries a refused token with a call, also while it cancels another one",
           "[adapter][mcp_client][regression]") {
-    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
-    Rig rig{{.token = FunctionSource{&supply}}};
-    CHECK(rig.call(served).cause == Cause::none);
-    driver::Question<Failure> first;
-    driver::Question<Failure> second;
-    rig.remote->push("a", {1, {}}, first.ask());
-    rig.remote->push("b", {1, {}}, second.ask());
-    rig.turn();
+    TwoCallsRig rig;
     deliver(rig.calls.last(), {.status = 401});
     rig.turn();
     rig.clock.advance(std::chrono::minutes{5});
-    first.drop();
+    rig.first.drop();
     driver::Question<Failure> third;
     rig.remote->push("c", {1, {}}, third.ask());
     third.drop();

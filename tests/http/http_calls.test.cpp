@@ -325,7 +325,8 @@ TEST_CASE("HttpCalls: a request that was never sent does not close a breaker",
 }
 
 TEST_CASE(
-    "HttpCalls: all spellings of a port are one host, and URLs that no client sends have none",
+    "HttpCalls: all spellings of a host and port are one host, and URLs that no client sends have "
+    "none",
     "[http][http_calls][regression]") {
     CallsRig rig;
     rig.http.script = {Step{status(200)}};
@@ -339,6 +340,23 @@ TEST_CASE(
         INFO(same);
         CHECK(hosts_of(same) == 0);
     }
+    for (const char* const same :
+         {"http://a./", "http://%61", "http://%41%2e:80/", "http://A%2E"}) {
+        INFO(same);
+        CHECK(hosts_of(same) == 0);
+    }
+    CHECK(hosts_of("http://b\xC3\xBC") == 1);
+    CHECK(hosts_of("http://%62%c3%bC.") == 0);
+    // Encoded characters that would end a host, or mean something else, do not.
+    for (const char* const other :
+         {"http://a%2Fb", "http://a%00", "http://a%", "http://a%4", "http://a..", "http://a%3A80",
+          "http://a%20", "http://%2561", "http://a%+1"}) {
+        INFO(other);
+        CHECK(hosts_of(other) == 1);
+    }
+    CHECK(hosts_of("http://a%2fb") == 0);
+    CHECK(hosts_of("http://.") == 0);
+    CHECK(hosts_of("http://%2E:80/") == 0);
     CHECK(hosts_of("http://a:8080") == 1);
     CHECK(hosts_of("http://a:08080") == 0);
     CHECK(hosts_of("http://a:0") == 1);

@@ -123,3 +123,51 @@ TEST_CASE("HttpCalls keeps the breaker that a call of 300 s has opened at its en
     }
     CHECK(calls.breaker_state("http://slow/") == BreakerState::open);
 }
+
+TEST_CASE(
+    "HttpCalls counts a request that had no response for unanswered_after when its caller left",
+    "[http][http_calls_hosts][unit]") {
+    const Duration limit = GENERATE(Duration{1s}, forever);
+    HttpCallsOptions options = four_hosts;
+    options.unanswered_after = limit;
+    options.attempts_max = 2;
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    HttpCalls<ScriptedHttp, AsyncSleeper> calls{http, sleeper, options};
+    bool fails = false;
+    http.answer = [&fails](const ScriptedHttp::Seen&) {
+        if (fails) return ScriptedHttp::Step{status(503, {{"Retry-After", "20"}})};
+        return ScriptedHttp::Step{status(200), forever};
+    };
+    const auto leave_after = [&](Duration patience) {
+        auto task = calls.get("http://a/");
+        task.start();
+        sleeper.run_until(after(sleeper.now(), patience));
+        REQUIRE(!task.done());
+    };
+    const auto state = [&] { return calls.breaker_state("http://a/"); };
+    for (int i = 0; i < 5; ++i) leave_after(999ms);
+    CHECK(state() == BreakerState::closed);
+    // The wait before a retry is no wait for a response.
+    fails = true;
+    leave_after(10s);
+    fails = false;
+    CHECK(state() == BreakerState::closed);
+    sleeper.run_until(after(sleeper.now(), 1h));
+    leave_after(1s);
+    CHECK(state() == BreakerState::closed);
+    leave_after(1s);
+    CHECK(state() == (limit == forever ? BreakerState::closed : BreakerState::open));
+    if (limit == forever) return;
+    // A probe that is not answered either opens it again.
+    sleeper.run_until(after(sleeper.now(), 6s));
+    leave_after(1s);
+    CHECK(state() == BreakerState::open);
+    http.answer = [](const ScriptedHttp::Seen&) { return ScriptedHttp::Step{status(200)}; };
+    sleeper.run_until(after(sleeper.now(), 6s));
+    auto task = calls.get("http://a/");
+    task.start();
+    REQUIRE(task.done());
+    CHECK(task.take().has_value());
+    CHECK(state() == BreakerState::closed);
+}

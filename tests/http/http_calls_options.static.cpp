@@ -11,6 +11,7 @@ constexpr HttpCallsOptions by_default{};
 static_assert(by_default.check().empty());
 static_assert(by_default.attempts_max == 4 &&
               by_default.budget == TokenBudgetOptions::grpc(10, 100));
+static_assert(by_default.unanswered_after == forever);
 static_assert(by_default.hedge_after == forever && !by_default.single_flight);
 static_assert(by_default.deadline_header.empty());
 
@@ -33,6 +34,7 @@ static_assert(is_wrong([](auto& o) { o.breaker_window = 0s; }));
 static_assert(is_wrong([](auto& o) { o.breaker_open = 0s; }));
 static_assert(is_wrong([](auto& o) { o.hosts_max = 0; }));
 static_assert(is_wrong([](auto& o) { o.hedge_after = -1s; }));
+static_assert(is_wrong([](auto& o) { o.unanswered_after = 0s; }));
 static_assert(is_wrong([](auto& o) { o.budget.capacity_milli = 0; }));
 
 }  // namespace

@@ -147,6 +147,22 @@ TEST_CASE("Requests keeps the place of a question whose deadline passed",
     CHECK(rig.box->status().in_flight == 0);
 }
 
+TEST_CASE("Requests with timeouts_max 1 gives no question the answer of another that was left out",
+          "[link][requests][unit]") {
+    RequestsRig<part::InOrder> rig{{.timeouts_max = 1}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.run(rig.now + 500ms);
+    rig.ask("b", 5s);
+    rig.run(rig.now + 500ms);
+    CHECK(rig.notes.take() == Observed{"a = timed_out: the peer did not answer in time", "cooldown",
+                                       "b = lost: the peer did not answer in time"});
+    // The server has left the first question out.
+    rig.answer("for b");
+    CHECK(rig.notes.take().empty());
+    CHECK(rig.box->status().answered == 0);
+}
+
 TEST_CASE("Requests ignores an answer by id after the deadline", "[link][requests][unit]") {
     RequestsRig<TextIds> rig;
     rig.connect();

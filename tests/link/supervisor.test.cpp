@@ -73,6 +73,11 @@ struct Rig {
     using Observed = std::vector<std::string>;
 };
 
+struct AnsweringObserver {
+    std::vector<SendResult>* results;
+    void on_message(auto& link, const std::string&) { results->push_back(link.send("answer")); }
+};
+
 }  // namespace
 
 TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][supervisor][unit]") {
@@ -464,6 +469,24 @@ TEST_CASE("Supervisor sends again if a decorator holds back the end that was rep
     link.advance(at(0s));
     REQUIRE(link.status().state == LinkState::connected);
     CHECK(link.send("later") == SendResult::sent);
+}
+
+TEST_CASE("Supervisor sends nothing after a report if a decorator holds back another end",
+          "[link][supervisor][regression]") {
+    TransportState transport;
+    std::vector<SendResult> results;
+    Supervisor link{belay_test::Tolerant{FakeTransport<>{transport}, 1}, policy(),
+                    AnsweringObserver{&results}};
+    link.start();
+    link.advance(at(0s));
+    transport.link.opened();
+    link.advance(at(0s));
+    transport.link.closed();
+    REQUIRE(transport.link.received("question") == belay::driver::Post::taken);
+    link.report_unhealthy();
+    link.advance(at(0s));
+    CHECK(results == std::vector{SendResult::down});
+    CHECK(link.status().state == LinkState::cooldown);
 }
 
 TEST_CASE("Supervisor ignores repeated events of a transport", "[link][supervisor][fault]") {

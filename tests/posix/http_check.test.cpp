@@ -35,9 +35,9 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::mixes_up_headers>() == to_string(R::returns_the_response));
     CHECK(wrong_with<M::forgets_headers>() == to_string(R::sends_what_was_asked));
     CHECK(wrong_with<M::cuts_the_body>() == to_string(R::sends_what_was_asked));
-    CHECK(wrong_with<M::guesses_the_scheme>() == to_string(R::refuses_other_urls));
-    CHECK(wrong_with<M::hides_credentials>() == to_string(R::refuses_other_urls));
-    CHECK(wrong_with<M::smuggles>() == to_string(R::refuses_bad_text));
+    CHECK(wrong_with<M::guesses_the_scheme>() == to_string(R::rejects_other_urls));
+    CHECK(wrong_with<M::hides_credentials>() == to_string(R::rejects_other_urls));
+    CHECK(wrong_with<M::smuggles>() == to_string(R::rejects_bad_text));
     CHECK(wrong_with<M::takes_half>() == to_string(R::part_is_no_response));
     CHECK(wrong_with<M::denies_what_was_sent>() == to_string(R::sent_is_reliable));
     CHECK(wrong_with<M::ignores_the_limit>() == to_string(R::limit_holds));

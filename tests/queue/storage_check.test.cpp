@@ -90,11 +90,11 @@ TEST_CASE("check::storage reports the rule that each planted mistake breaks",
     CHECK(broken_by<Mistake::refuses_one_early>() ==
           rule(check::StorageRule::takes_while_there_is_space));
     CHECK(broken_by<Mistake::drops_oldest_when_full>() ==
-          rule(check::StorageRule::refuses_when_full));
+          rule(check::StorageRule::rejects_when_full));
     CHECK(broken_by<Mistake::forgets_oldest_on_refusal>() ==
-          rule(check::StorageRule::refusal_changes_nothing));
+          rule(check::StorageRule::rejection_changes_nothing));
     CHECK(broken_by<Mistake::changes_refused>() ==
-          rule(check::StorageRule::refusal_changes_nothing));
+          rule(check::StorageRule::rejection_changes_nothing));
     CHECK(broken_by<Mistake::takes_newest>() == rule(check::StorageRule::pops_the_oldest));
     CHECK(broken_by<Mistake::gives_from_nothing>() == rule(check::StorageRule::starts_empty));
 }

@@ -113,7 +113,7 @@ struct RoomModel {
             case 17:
                 return act(c, Event::uncovered, true);
             case 18:
-                return act(c, Event::save_refused, saving);
+                return act(c, Event::save_rejected, saving);
             case 19:
                 return act(c, Event::loaded_uncovered, true);
             default:
@@ -177,7 +177,7 @@ struct RoomModel {
         if (event == Event::entered) --waiting, uncovered = 1;
         if (event == Event::lost || event == Event::dropped) waiting = 0;
         if (event == Event::stop) stopping = true;
-        const bool refused = event == Event::save_refused;
+        const bool refused = event == Event::save_rejected;
         if (event == Event::saved || event == Event::save_failed || refused) saving = false;
         if (event == Event::save_failed || refused) uncovered += uncovered == 0 ? covering : 0;
         if (refused && stopping) gave_up = true;

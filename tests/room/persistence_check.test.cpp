@@ -79,7 +79,7 @@ TEST_CASE("check::persistence reports the rule that each planted mistake breaks"
         REQUIRE(fault);
         CHECK(std::string{to_string(fault->rule)} == to_string(rule_of(mistake)));
     }
-    for (const Mistake none : {Mistake::none, Mistake::refuses_late}) {
+    for (const Mistake none : {Mistake::none, Mistake::rejects_late}) {
         BrokenRooms::Medium medium;
         CHECK(verdict_on(check::persistence(
                   [&] {

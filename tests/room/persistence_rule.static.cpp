@@ -9,7 +9,7 @@ namespace {
 using belay::check::PersistenceRule;
 
 consteval bool all_have_sentences() {
-    for (int i = 0; i <= static_cast<int>(PersistenceRule::failed_flush_names_what_it_refuses);
+    for (int i = 0; i <= static_cast<int>(PersistenceRule::failed_flush_names_what_it_rejects);
          ++i) {
         const std::string_view sentence = to_string(static_cast<PersistenceRule>(i));
         if (sentence.empty() || sentence == "unknown") return false;

@@ -286,14 +286,14 @@ constexpr bool stop_gives_up_after_a_refused_save() {
     scenario.step(Event::loaded);
     scenario.change();
     scenario.step(Event::stop);
-    return scenario.step(Event::save_refused) == Todo{.unload = true};
+    return scenario.step(Event::save_rejected) == Todo{.unload = true};
 }
 static_assert(stop_gives_up_after_a_refused_save());
 
 constexpr bool a_refused_save_is_tried_again_while_the_room_runs() {
     Scenario scenario;
     scenario.step(Event::loaded);
-    scenario.change().run(5s).step(Event::save_refused);
+    scenario.change().run(5s).step(Event::save_rejected);
     return scenario.run(1s).saves == 2;
 }
 static_assert(a_refused_save_is_tried_again_while_the_room_runs());

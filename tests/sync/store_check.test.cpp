@@ -734,7 +734,7 @@ TEST_CASE("check::store reports the rule that each broken store breaks", "[sync]
     CHECK(found_in<ExpiresAllTombstones>() == check::StoreRule::expire_keeps_later_tombstones);
     CHECK(found_in<ExpiresWhatIsLive>() == check::StoreRule::expire_keeps_what_is_live);
     CHECK(found_in<HorizonFollowsTheClock>() == check::StoreRule::horizon_never_goes_back);
-    CHECK(found_in<RefusedUpdateIsRemembered>() == check::StoreRule::refusal_changes_nothing);
+    CHECK(found_in<RefusedUpdateIsRemembered>() == check::StoreRule::rejection_changes_nothing);
     CHECK(found_in<TransactionKeepsIds>() == check::StoreRule::transaction_undoes_everything);
     CHECK(found_in<TransactionNeverUndoes>() == check::StoreRule::transaction_undoes_everything);
     CHECK(found_in<TransactionSwallowsErrors>() == check::StoreRule::transaction_answers_its_error);

@@ -149,6 +149,40 @@ TEST_CASE("WorkQueue::nack returns an item to its place", "[work][work_queue][un
     CHECK(rig.lease_next() == "c");
 }
 
+TEST_CASE("WorkQueue::release returns an item, and its delivery does not count",
+          "[work][work_queue][unit]") {
+    WorkOptions options{.deliveries_max = 2, .count_before_lease = GENERATE(false, true)};
+    Rig rig{options};
+    rig.push("a");
+    rig.push("b");
+    Lease first{};
+    for (int i = 0; i < 10; ++i) {
+        CHECK(rig.lease_next() == "a");
+        CHECK(rig.last.delivery == 1);
+        if (i == 0) first = rig.last;
+        CHECK(rig.work->release(rig.last, rig.now, -1ns) == code(QueueErrc::bad_argument));
+        CHECK_FALSE(rig.work->release(rig.last, rig.now, 5s));
+        CHECK(rig.work->release(rig.last, rig.now) == code(QueueErrc::lease_ended));
+        CHECK(rig.work->delayed() == 1);
+        rig.pass(5s);
+    }
+    CHECK(rig.work->release(first, rig.now) == code(QueueErrc::lease_ended));
+    CHECK(rig.lease_next() == "a");
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    // The last delivery that is allowed.
+    CHECK(rig.lease_next() == "a");
+    CHECK(rig.last.delivery == 2);
+    CHECK_FALSE(rig.work->release(rig.last, rig.now));
+    CHECK_FALSE(rig.work->commit());
+    rig.open();
+    CHECK(rig.work->dead() == 0);
+    CHECK(rig.lease_next() == "a");
+    CHECK(rig.last.delivery == 2);
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.lease_next() == "b");
+}
+
 TEST_CASE("WorkQueue: a delayed item lets others pass, and becomes ready by itself",
           "[work][work_queue][unit]") {
     Rig rig;

@@ -464,6 +464,49 @@ TEST_CASE("WorkQueue skips an item that the medium fails to read twice",
     CHECK(lease_next(work).id == 1);
 }
 
+TEST_CASE("WorkQueue keeps an item that is read between two failures of the medium",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium);
+    for (int i = 0; i < 2; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    const int reader = GENERATE(0, 1, 2);
+    for (int failure = 0; failure < 3; ++failure) {
+        medium.bad_sector = 1;
+        CHECK(work.lease(when).error() == std::errc::io_error);
+        medium.bad_sector = 0;
+        if (reader == 0) {
+            const Lease lease = lease_next(work);
+            CHECK(lease.id == 1);
+            REQUIRE_FALSE(work.nack(lease, when));
+        } else {
+            const bool was_read = reader == 1 ? bool{work.read(1)} : bool{work.peek()};
+            CHECK(was_read);
+        }
+    }
+    CHECK(work.dead() == 0);
+    // A successful read of another item is no evidence about this one.
+    medium.bad_sector = 1;
+    CHECK(work.lease(when).error() == std::errc::io_error);
+    CHECK(work.read(2));
+    CHECK(lease_next(work).id == 2);
+    CHECK(work.dead() == 1);
+}
+
+TEST_CASE("WorkQueue makes no item dead while the medium fails to read all of them",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium);
+    const std::uint64_t items = GENERATE(1U, 2U, 20U);
+    for (std::uint64_t i = 0; i < items; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    REQUIRE_FALSE(work.commit());
+    medium.reads_fail = true;
+    // deadline() is `always`, so a driver leases again at once.
+    for (int i = 0; i < 100; ++i) CHECK(work.lease(when).error() == std::errc::io_error);
+    medium.reads_fail = false;
+    CHECK(work.dead() == 0);
+    for (std::uint64_t i = 1; i <= items; ++i) CHECK(lease_next(work).id == i);
+}
+
 TEST_CASE("WorkQueue counts a delivery that is durable although the item could not be read then",
           "[work][work_queue][regression]") {
     MemoryMedium medium;

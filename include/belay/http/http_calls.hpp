@@ -211,6 +211,7 @@ public:
                                 {"breaker.min_calls", std::uint64_t{options_.breaker.min_calls}},
                                 {"breaker_window", options_.breaker_window},
                                 {"breaker_open", options_.breaker_open},
+                                {"unanswered_after", options_.unanswered_after},
                                 {"hosts_max", std::uint64_t{options_.hosts_max}},
                                 {"hedge_after", options_.hedge_after}});
     }

@@ -40,6 +40,9 @@ struct HttpCallsOptions {
     Duration breaker_window = std::chrono::seconds{30};
     /// The time for which an open breaker rejects calls, until it lets one through.   Pre: > 0ns.
     Duration breaker_open = std::chrono::seconds{5};
+    /// The time without a whole response after which a request whose caller gives up, by destroying
+    /// the Task, counts as a failure of the host. `forever`: it never counts.   Pre: > 0ns.
+    Duration unanswered_after = forever;
     /// The most hosts that have a budget and a breaker of their own; see HttpCalls.   Pre: >= 1.
     std::size_t hosts_max = 64;
     /// The time after which a second request is sent while the first has no response. It applies
@@ -67,6 +70,7 @@ struct HttpCallsOptions {
         if (breaker_window <= zero || breaker_open <= zero) {
             return "HttpCallsOptions: breaker_window and breaker_open must be > 0ns";
         }
+        if (unanswered_after <= zero) return "HttpCallsOptions: unanswered_after must be > 0ns";
         if (hosts_max < 1) return "HttpCallsOptions: hosts_max must be >= 1";
         if (hedge_after < zero) return "HttpCallsOptions: hedge_after must be >= 0ns";
         return budget.check();

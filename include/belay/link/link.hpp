@@ -96,6 +96,15 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         }
     }
 
+    /// Returns whether the end of an attempt waits in the mailbox.
+    [[nodiscard]] bool has_end_of(std::uint32_t attempt) noexcept {
+        for (std::size_t i = 0; i < this->size(); ++i) {
+            const part::Event<M>& event = this->peek(i);
+            if (event.kind == part::EventKind::closed && event.epoch == attempt) return true;
+        }
+        return has_unqueued_end();
+    }
+
     /// Publishes the status after a step of the machine, with what the step does to an attempt.
     void publish(const LinkStatus& now, const timeline::Actions& step) noexcept {
         const SpinLock held = this->lock();

@@ -282,8 +282,11 @@ private:
         // After an open() or a decorator that threw, only the end of the attempt is handled.
         if (live_.broken() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) {
-            // A decorator holds the end back, so the connection continues.
-            if (event.kind == part::EventKind::closed) is_given_up_ = false;
+            // A decorator holds the end back, so the connection continues. But if this was another
+            // end, the one that was reported still waits.
+            if (event.kind == part::EventKind::closed && is_given_up_) {
+                is_given_up_ = box().has_end_of(event.epoch);
+            }
             return;
         }
         if (event.epoch != live_.epoch()) return;  // a check called stop()

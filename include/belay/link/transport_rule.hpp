@@ -20,7 +20,8 @@ enum class TransportRule : std::uint8_t {
     space_follows_busy,
     space_is_reported_once,
     space_is_usable,
-    keeps_what_was_refused,
+    keeps_what_was_rejected,
+    keeps_what_was_refused [[deprecated("use keeps_what_was_rejected")]] = keeps_what_was_rejected,
     ping_is_answered,
     limit_holds,
     end_is_reported,
@@ -52,7 +53,7 @@ enum class TransportRule : std::uint8_t {
             return "the transport calls Link::writable once for each busy, and not without one";
         case TransportRule::space_is_usable:
             return "send() accepts a message after Link::writable that it rejected as busy before";
-        case TransportRule::keeps_what_was_refused:
+        case TransportRule::keeps_what_was_rejected:
             return "the connection keeps a message if Link::received returns full, and delivers it "
                    "again after resume_reading()";
         case TransportRule::ping_is_answered:

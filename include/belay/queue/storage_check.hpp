@@ -22,8 +22,11 @@ enum class StorageRule : std::uint8_t {
     has_capacity,
     counts_its_values,
     takes_while_there_is_space,
-    refuses_when_full,
-    refusal_changes_nothing,
+    rejects_when_full,
+    refuses_when_full [[deprecated("use rejects_when_full")]] = rejects_when_full,
+    rejection_changes_nothing,
+    refusal_changes_nothing [[deprecated("use rejection_changes_nothing")]] =
+        rejection_changes_nothing,
     pops_the_oldest,
     move_keeps_everything,
     reopening_keeps_everything,
@@ -51,10 +54,10 @@ enum class StorageRule : std::uint8_t {
             return "size() returns the number of stored values";
         case StorageRule::takes_while_there_is_space:
             return "try_push accepts a value while size() is below capacity()";
-        case StorageRule::refuses_when_full:
-            return "try_push refuses a value when size() equals capacity()";
-        case StorageRule::refusal_changes_nothing:
-            return "a refused try_push changes neither the value nor the storage";
+        case StorageRule::rejects_when_full:
+            return "try_push rejects a value when size() equals capacity()";
+        case StorageRule::rejection_changes_nothing:
+            return "a rejected try_push changes neither the value nor the storage";
         case StorageRule::pops_the_oldest:
             return "try_pop returns each value once, the oldest first, and nothing if the storage "
                    "is empty";
@@ -178,7 +181,7 @@ public:
         most = smaller(most, capacity_);
         for (int round = 0; round < 2 && right(); ++round) {
             while (right() && held() < most) push();
-            if (right() && held() == capacity_) refuse();
+            if (right() && held() == capacity_) reject();
             // The first round leaves some values, so that the second passes any end of the memory.
             while (right() && held() > (round == 0 ? most / 2 : 0)) pop();
         }
@@ -225,7 +228,7 @@ private:
     void step(Random& bits) {
         const std::uint64_t what = bits() % 16;
         const std::uint64_t chance = bits();
-        if (what < 6) return held() < capacity_ ? push() : refuse();
+        if (what < 6) return held() < capacity_ ? push() : reject();
         if (what < 9) return pop();
         if (what < 10) return move();
         if constexpr (reopens) {
@@ -240,11 +243,11 @@ private:
         ++next_;
         count(Rule::counts_its_values);
     }
-    void refuse() {
+    void reject() {
         typename Storage::value_type offered = value_(next_);
-        expect(!taken(storage_->try_push(std::move(offered))), Rule::refuses_when_full);
-        expect(same_value(offered, value_(next_)), Rule::refusal_changes_nothing);
-        unchanged(Rule::refusal_changes_nothing);
+        expect(!taken(storage_->try_push(std::move(offered))), Rule::rejects_when_full);
+        expect(same_value(offered, value_(next_)), Rule::rejection_changes_nothing);
+        unchanged(Rule::rejection_changes_nothing);
     }
     void pop() {
         const std::optional<typename Storage::value_type> got = storage_->try_pop();

@@ -37,7 +37,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
-///   at most save_retry_min, until it succeeds or is `save_refused`. The owner must limit that
+///   at most save_retry_min, until it succeeds or is `save_rejected`. The owner must limit that
 ///   time.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
@@ -46,22 +46,22 @@ class RoomCore {
 public:
     /// The events of a room.
     enum class Event : std::uint8_t {
-        loaded,        ///< the requested load has succeeded
-        load_failed,   ///< it has failed
-        joined,        ///< a client has joined
-        left,          ///< a client has left
-        touched,       ///< the room was used, but no client joined
-        appended,      ///< a change waits to become durable
-        entered,       ///< the oldest of these changes is durable, and in the document
-        lost,          ///< the changes that wait will not become durable
-        dropped,       ///< likewise, but the document is valid all the same
-        saved,         ///< the requested save has succeeded
-        save_failed,   ///< it has failed
-        hurried,       ///< the storage requests a save now
-        stop,          ///< the room must be saved and evicted
-        tick,          ///< time has passed
-        uncovered,     ///< the last save may not have covered a change that is durable
-        save_refused,  ///< the requested save has failed, and would fail again if it was repeated
+        loaded,         ///< the requested load has succeeded
+        load_failed,    ///< it has failed
+        joined,         ///< a client has joined
+        left,           ///< a client has left
+        touched,        ///< the room was used, but no client joined
+        appended,       ///< a change waits to become durable
+        entered,        ///< the oldest of these changes is durable, and in the document
+        lost,           ///< the changes that wait will not become durable
+        dropped,        ///< likewise, but the document is valid all the same
+        saved,          ///< the requested save has succeeded
+        save_failed,    ///< it has failed
+        hurried,        ///< the storage requests a save now
+        stop,           ///< the room must be saved and evicted
+        tick,           ///< time has passed
+        uncovered,      ///< the last save may not have covered a change that is durable
+        save_rejected,  ///< the requested save has failed, and would fail again if it was repeated
         /// The load brought many changes that no snapshot covers. Other servers may save them, too.
         loaded_uncovered,
         saved_elsewhere  ///< another server has saved such changes
@@ -125,7 +125,7 @@ public:
                 save_.optional = false;
                 save_.failures = 0;
                 break;
-            case Event::save_refused:
+            case Event::save_rejected:
                 save_.gave_up = stopping_;
                 on_save_failed(turn);
                 break;

@@ -79,7 +79,7 @@ public:
         if (what < 18) {
             write(Rule::takes_what_it_should);
         } else if (what < 20) {
-            refused_update();
+            rejected_update();
         } else if (what < 22) {
             remember();
         } else if (what < 24) {
@@ -112,15 +112,15 @@ public:
         displace(true);
         const Name name = any_name();
         const part::ElementKey key{name.first, name.second};
-        const auto refused = [&](auto&& change) {
+        const auto rejected = [&](auto&& change) {
             const part::WriteMark mark = new_mark();
             expect(static_cast<bool>(change(mark)), Rule::confirms_nothing_when_displaced);
             return mark.operation;
         };
         const Id ids[] = {
-            refused([&](const auto& mark) { return store_->add(key, value_(last_), mark); }),
-            refused([&](const auto& mark) { return store_->remove(key, mark); }),
-            refused([&](const auto& mark) { return store_->remember(mark); })};
+            rejected([&](const auto& mark) { return store_->add(key, value_(last_), mark); }),
+            rejected([&](const auto& mark) { return store_->remove(key, mark); }),
+            rejected([&](const auto& mark) { return store_->remember(mark); })};
         if constexpr (HasTransaction<Store>) {
             auto body = [&] { return store_->remember(new_mark()); };
             expect(static_cast<bool>(store_->transaction(body)),
@@ -250,7 +250,7 @@ private:
             if (is_committed) visit(name.first, Rule::finds_what_was_written);
         }
     }
-    void refused_update() {
+    void rejected_update() {
         const Name name = any_name();
         const auto at = model_.elements.find(name);
         if (at != model_.elements.end() && at->second.state.presence == part::Presence::live)
@@ -258,8 +258,8 @@ private:
         const part::WriteMark mark = new_mark();
         expect(static_cast<bool>(store_->update({name.first, name.second}, value_(last_), mark)),
                Rule::update_needs_a_live_element);
-        look_at(name, Rule::refusal_changes_nothing);
-        knows(mark.operation, nullptr, Rule::refusal_changes_nothing);
+        look_at(name, Rule::rejection_changes_nothing);
+        knows(mark.operation, nullptr, Rule::rejection_changes_nothing);
     }
     void remember() {
         const part::WriteMark mark = new_mark();

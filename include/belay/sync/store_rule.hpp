@@ -18,7 +18,9 @@ enum class StoreRule : std::uint8_t {
     reads_what_was_written,
     reads_only_what_is_live,
     update_needs_a_live_element,
-    refusal_changes_nothing,
+    rejection_changes_nothing,
+    refusal_changes_nothing [[deprecated("use rejection_changes_nothing")]] =
+        rejection_changes_nothing,
     knows_applied_operations,
     knows_their_decisions,
     knows_no_others,
@@ -51,8 +53,8 @@ enum class StoreRule : std::uint8_t {
         "find returns the last write of the element in its session, and its stamp",
         "read returns the last value that was written",
         "read returns nothing for an absent or removed element",
-        "update refuses an absent or removed element",
-        "a refused update changes and remembers nothing",
+        "update rejects an absent or removed element",
+        "a rejected update changes and remembers nothing",
         "applied returns the hash that came with the operation, even if the operation changed "
         "nothing",
         "applied returns the decision that came with the operation",

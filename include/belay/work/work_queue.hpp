@@ -149,7 +149,8 @@ public:
     /// Before that, items whose lease is past its deadline become available. Items that are
     /// expired, unreadable or were leased too often become dead letters. An item is unreadable if
     /// the log reports it as damaged. It is also unreadable if the log, without having failed,
-    /// returns io_error for it twice.
+    /// returns io_error for it twice, and was not read in between, while the log can read another
+    /// entry.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
     ///             with `count_before_lease` of `commit`: the delivery may then count although
@@ -178,6 +179,17 @@ public:
         if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
         auto letters = dead_letters_.of(*this);
         return work().nack(lease, moment, delay, letters);
+    }
+    /// Returns an item whose work was not begun, as `nack` does. The delivery does not count.
+    ///
+    /// For example, a breaker, a budget or a limit of this program has rejected the call. With
+    /// `nack`, an outage would use up all deliveries without a call.
+    ///
+    /// Errors: as `nack`. If this never becomes durable, the delivery may count.
+    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment,
+                                          Duration delay = Duration::zero()) {
+        if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
+        return work().release(lease, moment, delay);
     }
 
     /// Extends a lease until `duration` from now.

@@ -21,6 +21,7 @@ struct MemoryMedium {
     std::uint64_t durable = 0;
     std::uint32_t runs = 0;
     std::uint64_t bad_sector = 0;      // an entry that the medium does not give back
+    bool reads_fail = false;           // the medium gives nothing back for a while
     std::uint64_t bad_after_sync = 0;  // an entry whose first read after a sync fails
     std::set<std::uint64_t> damaged;   // entries that cannot be read any more
     std::size_t record_bytes_max = std::size_t{1} << 20;
@@ -79,7 +80,8 @@ public:
             return make_error_code(belay::QueueErrc::unknown_number);
         }
         const bool is_after_sync = std::exchange(synced_, false);
-        if (number == m_->bad_sector || (is_after_sync && number == m_->bad_after_sync))
+        if (m_->reads_fail || number == m_->bad_sector ||
+            (is_after_sync && number == m_->bad_after_sync))
             return std::make_error_code(std::errc::io_error);
         if (m_->damaged.contains(number)) return make_error_code(belay::QueueErrc::corrupt);
         lent_ = m_->entries.at(number);  // a copy: the view before is not valid any more

@@ -92,18 +92,21 @@ struct FakeTransport {
     TransportState* state;
 };
 
-/// A decorator that lets no report end its connection.
+/// A decorator that lets no report end its connection, or another level of ends.
 struct Tolerant : belay::part::Around<FakeTransport<>> {
-    explicit Tolerant(FakeTransport<> inner) : Around{std::move(inner)} {}
+    explicit Tolerant(FakeTransport<> inner, unsigned level = 0)
+        : Around{std::move(inner)}, depth{level} {}
+    unsigned depth;
     struct Connection
         : belay::part::Wrapped<belay::part::ConnectionOf<FakeTransport<>>, std::string> {
         using Base = belay::part::Wrapped<belay::part::ConnectionOf<FakeTransport<>>, std::string>;
         Connection(Tolerant& owner, const belay::Link<std::string>& own)
-            : Base{[&] { return owner.inner_.open(own.child()); }} {}
+            : Base{[&] { return owner.inner_.open(own.child()); }}, depth{owner.depth} {}
         [[nodiscard]] bool sift(belay::part::Event<std::string>& event, belay::Turn& turn) {
-            if (event.depth == 0 && event.kind == belay::part::EventKind::closed) return false;
+            if (event.depth == depth && event.kind == belay::part::EventKind::closed) return false;
             return Base::sift(event, turn);
         }
+        unsigned depth;
     };
     [[nodiscard]] Connection open(const belay::Link<std::string>& link) { return {*this, link}; }
 };

@@ -20,10 +20,10 @@ enum class Mistake {
     starts_with_a_room,
     drops_completions,
     never_answers,
-    refuses_long_updates,
+    rejects_long_updates,
     takes_bad_ids,
     appends_to_unknown_rooms,
-    refused_append_begins,
+    rejected_append_begins,
     positions_stand_still,
     loses_an_update,
     cuts_an_update,
@@ -51,7 +51,7 @@ enum class Mistake {
     count,
     none = count,
     answers_late,
-    refuses_late
+    rejects_late
 };
 
 [[nodiscard]] inline belay::check::PersistenceRule rule_of(Mistake mistake) {
@@ -60,9 +60,9 @@ enum class Mistake {
                               Rule::answers_every_call,
                               Rule::answers_every_call,
                               Rule::takes_what_it_should,
-                              Rule::refuses_bad_ids,
+                              Rule::rejects_bad_ids,
                               Rule::append_needs_a_history,
-                              Rule::refusal_changes_nothing,
+                              Rule::rejection_changes_nothing,
                               Rule::positions_grow,
                               Rule::load_finds_what_was_flushed,
                               Rule::load_finds_what_was_flushed,
@@ -72,7 +72,7 @@ enum class Mistake {
                               Rule::load_finds_the_snapshot,
                               Rule::save_keeps_later_updates,
                               Rule::save_needs_a_stored_position,
-                              Rule::save_refuses_what_is_older,
+                              Rule::save_rejects_what_is_older,
                               Rule::save_needs_a_room,
                               Rule::reset_begins_anew,
                               Rule::erase_ends_the_room,
@@ -81,9 +81,9 @@ enum class Mistake {
                               Rule::reopening_keeps_everything,
                               Rule::move_keeps_everything,
                               Rule::reopening_keeps_everything,
-                              Rule::failed_flush_names_what_it_refuses,
-                              Rule::failed_flush_names_what_it_refuses,
-                              Rule::failed_flush_names_what_it_refuses,
+                              Rule::failed_flush_names_what_it_rejects,
+                              Rule::failed_flush_names_what_it_rejects,
+                              Rule::failed_flush_names_what_it_rejects,
                               Rule::confirms_nothing_when_displaced,
                               Rule::confirms_nothing_when_displaced,
                               Rule::continues_when_its_files_are_back};
@@ -146,7 +146,7 @@ public:
     [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view id,
                                                       belay::BytesView update) {
         ++appends_;
-        if (is(Mistake::refuses_long_updates) && update.size() > 1000) {
+        if (is(Mistake::rejects_long_updates) && update.size() > 1000) {
             return std::make_error_code(std::errc::message_size);
         }
         if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
@@ -157,14 +157,14 @@ public:
             static_cast<void>(rooms_.reset(id, {}));
             position = rooms_.append(id, update);
         }
-        if (position.error() == belay::RoomErrc::unknown_room && refuses_late()) {
+        if (position.error() == belay::RoomErrc::unknown_room && rejects_late()) {
             // A number that nothing else has.
             const auto number = rooms_.reset(id, {});
             static_cast<void>(rooms_.erase(id));
-            refused_ = id;
+            rejected_ = id;
             return number;
         }
-        if (!position && is(Mistake::refused_append_begins)) {
+        if (!position && is(Mistake::rejected_append_begins)) {
             static_cast<void>(rooms_.reset(id, {}));
         }
         if (position && is(Mistake::positions_stand_still)) return std::uint64_t{1};
@@ -185,7 +185,7 @@ public:
     }
     void flush(belay::Completion<belay::PersistenceError> done) {
         if (is(Mistake::drops_completions)) return;
-        if (!refused_.empty()) return done(refusal());
+        if (!rejected_.empty()) return done(rejection());
         if (displaced() && !is(Mistake::flushes_when_displaced)) {
             rooms_ = medium_->stored;
             return done({belay::QueueErrc::displaced, {}, {}});
@@ -235,12 +235,12 @@ private:
         return medium_->away || (is(Mistake::stays_displaced) && medium_->was_away);
     }
     /// Whether a flush says that an append has no history.
-    [[nodiscard]] bool refuses_late() const noexcept {
-        return is(Mistake::refuses_late) || is(Mistake::names_another_room) ||
+    [[nodiscard]] bool rejects_late() const noexcept {
+        return is(Mistake::rejects_late) || is(Mistake::names_another_room) ||
                is(Mistake::names_another_reason) || is(Mistake::loses_what_it_does_not_name);
     }
     /// A flush all the same, of what else there is.
-    [[nodiscard]] belay::PersistenceError refusal() {
+    [[nodiscard]] belay::PersistenceError rejection() {
         if (is(Mistake::loses_what_it_does_not_name)) {
             rooms_ = medium_->stored;
             // Its numbers go on.
@@ -251,7 +251,7 @@ private:
         belay::PersistenceError error{belay::RoomErrc::unknown_room, {}, {}};
         std::error_code why = error.code;
         if (is(Mistake::names_another_reason)) why = belay::RoomErrc::history_reset;
-        std::string id = std::exchange(refused_, {});
+        std::string id = std::exchange(rejected_, {});
         if (is(Mistake::names_another_room)) id = "another";
         error.rooms.emplace_back(std::move(id), why);
         return error;
@@ -262,7 +262,7 @@ private:
     belay::MemoryRooms rooms_{};
     std::map<std::string, std::uint64_t> covered_{};
     int appends_ = 0;
-    std::string refused_{};
+    std::string rejected_{};
 };
 
 }  // namespace belay_test

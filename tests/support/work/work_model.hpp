@@ -158,8 +158,9 @@ private:
                     return !error;
                 });
             case Call::nack:
-                return with_lease(draw, [&](std::uint64_t id, Item& item) {
-                    return nack(id, item, std::chrono::milliseconds{draw / 64 % 4 * 3000});
+                return with_lease(draw, [&](std::uint64_t, Item& item) {
+                    return nack(item, std::chrono::milliseconds{draw / 64 % 4 * 3000},
+                                draw / 256 % 3 == 0);
                 });
             case Call::extend:
                 return with_lease(draw, [&](std::uint64_t, Item& item) {
@@ -298,8 +299,12 @@ private:
         }
         return true;
     }
-    bool nack(std::uint64_t, Item& item, std::chrono::milliseconds delay) {
-        if (work_->nack(item.lease, now_, delay)) return false;
+    bool nack(Item& item, std::chrono::milliseconds delay, bool releases) {
+        if (releases ? work_->release(item.lease, now_, delay)
+                     : work_->nack(item.lease, now_, delay)) {
+            return false;
+        }
+        if (releases) --item.leased;
         item.noted = item.leased;
         item.state = item.leased >= options_.deliveries_max ? State::dead
                      : delay > 0ms                          ? State::delayed

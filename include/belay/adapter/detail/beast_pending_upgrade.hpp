@@ -140,7 +140,7 @@ public:
     /// Answers with a status instead of the upgrade.
     void refuse(int status, Duration retry_after) noexcept {
         if (over_ || leaves_) return;
-        permit_.refused(Reason::by_user);
+        permit_.rejected(Reason::by_user);
         try {
             send_status(status, retry_after);
         } catch (const std::bad_alloc&) {
@@ -183,7 +183,7 @@ private:
         timer_.async_wait(on([](auto& self, const Error& e) {
             if (e || self.timer_.expiry() > SteadyClock{}.now()) return;
             if (self.leaves_) return self.end();
-            self.permit_.refused(Reason::timed_out);
+            self.permit_.rejected(Reason::timed_out);
             self.report({beast::WebSocketErrc::upgrade_timed_out, 0, Reason::timed_out});
             self.end();
         }));
@@ -286,7 +286,7 @@ private:
         turn_down(verdict);
     }
     void turn_down(const Upgrade::Verdict& verdict) {
-        permit_.refused(verdict.reason);
+        permit_.rejected(verdict.reason);
         report(verdict);
         if (over_) return;
         if (verdict.status == 0) return end();

@@ -55,7 +55,7 @@ class IpLimiter {
         std::size_t connections = 0;
         std::size_t waiting = 0;
         MinuteRate upgrades{};
-        MinuteRate refusals{};
+        MinuteRate rejections{};
         /// In idle_ if it has no connections, otherwise in busy_.
         std::list<IpAddress>::iterator place{};
     };
@@ -95,8 +95,8 @@ public:
         --waiting_;
         if (ip) --at(*ip).waiting;
     }
-    void refused(const IpAddress& ip, Instant now) noexcept {
-        at(ip).refusals.spend(now, options_.rejections_per_ip_and_minute);
+    void rejected(const IpAddress& ip, Instant now) noexcept {
+        at(ip).rejections.spend(now, options_.rejections_per_ip_and_minute);
     }
     void leave(const std::optional<IpAddress>& ip) noexcept {
         --connections_;
@@ -119,7 +119,7 @@ private:
         if (entry.waiting >= options_.waiting_per_ip_max) return Reason::waiting_per_ip_max;
         if (!entry.upgrades.allows(now, options_.upgrades_per_ip_and_minute))
             return Reason::upgrades_per_ip_and_minute;
-        if (!entry.refusals.allows(now, options_.rejections_per_ip_and_minute))
+        if (!entry.rejections.allows(now, options_.rejections_per_ip_and_minute))
             return Reason::rejections_per_ip_and_minute;
         return std::nullopt;
     }
@@ -186,10 +186,10 @@ public:
     void aborted() noexcept { settle(&beast::ListenerCounters::upgrades_aborted); }
     void given_up() noexcept { settle(&beast::ListenerCounters::given_up, Reason::given_up); }
     void turned_away(Reason why) noexcept { settle(&beast::ListenerCounters::turned_away, why); }
-    void refused(Reason why) noexcept {
-        if (settle(&beast::ListenerCounters::rejected, why)) count_refusal();
+    void rejected(Reason why) noexcept {
+        if (settle(&beast::ListenerCounters::rejected, why)) count_rejection();
     }
-    /// Counts a close code that is a refusal: a server may accept the upgrade and then close.
+    /// Counts a close code that is a rejection: a server may accept the upgrade and then close.
     void closed_with(const Failure& why) noexcept {
         if (!limiter_ || waits_ || why.category != &websocket_category()) return;
         switch (why.code) {
@@ -198,7 +198,7 @@ public:
             case 4003:
             case 4401:
             case 4403:
-                count_refusal();
+                count_rejection();
                 break;
             default:
                 break;
@@ -224,8 +224,8 @@ private:
         limiter_->counters.reasons.add(why);
         return true;
     }
-    void count_refusal() noexcept {
-        if (ip_) limiter_->refused(*ip_, SteadyClock{}.now());
+    void count_rejection() noexcept {
+        if (ip_) limiter_->rejected(*ip_, SteadyClock{}.now());
     }
 
     std::shared_ptr<IpLimiter> limiter_;

@@ -14,6 +14,7 @@
 #include <vector>     // std::vector
 
 #include <belay/adapter/detail/libc_sim_process.hpp>
+#include <belay/core/detail/sort_stably.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

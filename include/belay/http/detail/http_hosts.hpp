@@ -30,6 +30,51 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 using HttpTrip = CountOnly<FailureRate<TimeWindow<>>, HttpEvidence>;
 using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 
+/// The breaker of a host in the policy of one call. It also counts a request that had no response
+/// for long enough when its caller gave up.
+class HttpBreakerRule {
+    using Rule = Shared<HttpBreaker>;
+
+public:
+    static constexpr std::string_view name = Rule::name;
+    static constexpr bool is_shared = Rule::is_shared;
+
+    HttpBreakerRule(HttpBreaker& breaker, const HttpProgress& progress,
+                    Duration unanswered_after) noexcept
+        : rule_{breaker, FailFast{}}, progress_{&progress}, unanswered_after_{unanswered_after} {}
+
+    [[nodiscard]] Advice admit(Instant now) const noexcept { return rule_.admit(now); }
+    void wanted(Turn& turn) noexcept { rule_.wanted(turn); }
+    [[nodiscard]] Advice begin(Turn& turn) noexcept {
+        const Advice advice = rule_.begin(turn);
+        waits_ = advice.verb == Advice::Verb::go;
+        began_ = turn.now;
+        return advice;
+    }
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        waits_ = false;
+        return rule_.failed(failure, turn);
+    }
+    void succeeded(Turn& turn) noexcept {
+        waits_ = false;
+        rule_.succeeded(turn);
+    }
+    void abandoned(Turn& turn) noexcept {
+        const bool counts = waits_ && !progress_->begun && unanswered_after_ != forever &&
+                            elapsed(began_, turn.now) >= unanswered_after_;
+        waits_ = false;
+        if (!counts) return rule_.abandoned(turn);
+        static_cast<void>(rule_.failed(Failure::from(HttpErrc::timed_out), turn));
+    }
+
+private:
+    Rule rule_;
+    const HttpProgress* progress_;
+    Duration unanswered_after_;
+    Instant began_{};
+    bool waits_ = false;  // for the response of a request
+};
+
 /// The state that all calls to one host share.
 struct HttpHost {
     HttpHost(const HttpCallsOptions& options, bool has_breaker)
@@ -42,7 +87,7 @@ struct HttpHost {
         return Policy{Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
                       SpreadHint::plus_percent(25),
                       HttpRepeat{progress, options.retry_after_max},
-                      Shared{breaker, FailFast{}},
+                      HttpBreakerRule{breaker, progress, options.unanswered_after},
                       Shared{budget},
                       MaxAttempts{options.attempts_max}};
     }

@@ -176,7 +176,36 @@ private:
     return key;
 }
 
-/// Returns the scheme, host and port of a URL in lower case, without a usual port.
+/// Returns the character that "%XX" at the front of a text stands for, if it means the same when it
+/// is not encoded; else 0. RFC 3986, section 6.2.2.2, and bytes of UTF-8.
+[[nodiscard]] constexpr char unreserved_at(std::string_view text) noexcept {
+    if (text.size() < 3 || text[0] != '%') return 0;
+    unsigned byte = 0;
+    for (const char digit : text.substr(1, 2)) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        const bool is_upper = digit >= 'A' && digit <= 'F';
+        const std::size_t value = digits.find(is_upper ? static_cast<char>(digit + 32) : digit);
+        if (value == digits.npos) return 0;
+        byte = byte * 16 + static_cast<unsigned>(value);
+    }
+    const char c = static_cast<char>(byte);
+    return byte >= 0x80 || detail::is_unreserved(c) ? c : '\0';
+}
+/// Returns the normal form of a host (RFC 3986, section 6.2.2): in lower case, with nothing encoded
+/// that need not be, and without the dot that ends a full name.   Throws: std::bad_alloc.
+[[nodiscard]] inline std::string normal_host(std::string_view host) {
+    std::string normal;
+    for (std::size_t i = 0; i < host.size(); ++i) {
+        const char decoded = detail::unreserved_at(host.substr(i));
+        const char c = decoded != 0 ? decoded : host[i];
+        if (decoded != 0) i += 2;
+        normal += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    if (!normal.empty() && normal.back() == '.') normal.pop_back();
+    return normal;
+}
+
+/// Returns the scheme, host and port of a URL in their normal form, without a usual port.
 ///
 /// The text is empty if no client sends the URL. Then the scheme is another one, there is no host,
 /// or one longer than any name, or there are credentials or spaces.   Throws: std::bad_alloc.
@@ -197,11 +226,9 @@ private:
         host = host.substr(0, colon);
         while (port.size() > 1 && port.front() == '0') port.remove_prefix(1);
     }
-    if (host.empty()) return {};
-    std::string origin = is_https ? "https://" : "http://";
-    for (const char c : host) {
-        origin += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    }
+    const std::string name = detail::normal_host(host);
+    if (name.empty()) return {};
+    std::string origin = (is_https ? "https://" : "http://") + name;
     if (!port.empty() && port != (is_https ? "443" : "80")) (origin += ':') += port;
     return origin;
 }

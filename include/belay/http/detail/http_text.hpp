@@ -45,15 +45,18 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return true;
 }
 
+/// Returns whether a character of a URL means the same if it is encoded (RFC 3986, section 2.3).
+[[nodiscard]] constexpr bool is_unreserved(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
 /// Encodes a text for a query (RFC 3986, section 2).
 [[nodiscard]] inline std::string percent_encoded(std::string_view text) {
     constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;
     for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
         const auto byte = static_cast<unsigned char>(c);
-        if (plain) {
+        if (detail::is_unreserved(c)) {
             out += c;
         } else {
             (out += '%') += digits[byte >> 4U];

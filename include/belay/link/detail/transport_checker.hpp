@@ -84,7 +84,7 @@ private:
     void input() {
         open(2);
         events_per_step_ = 1;
-        arrival_ = Rule::keeps_what_was_refused;
+        arrival_ = Rule::keeps_what_was_rejected;
         for (int i = 0; i < 50 && right(); ++i) send_when_space();
         until_all_arrived();
         events_per_step_ = plenty;

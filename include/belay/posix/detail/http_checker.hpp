@@ -47,7 +47,7 @@ public:
     [[nodiscard]] std::optional<Rule> run() {
         using Check = void (HttpChecker::*)();
         constexpr Check checks[] = {
-            &HttpChecker::responses,        &HttpChecker::requests,  &HttpChecker::refusals,
+            &HttpChecker::responses,        &HttpChecker::requests,  &HttpChecker::rejections,
             &HttpChecker::faults,           &HttpChecker::limits,    &HttpChecker::deadlines,
             &HttpChecker::passed_deadlines, &HttpChecker::redirects, &HttpChecker::pieces,
             &HttpChecker::dropping,         &HttpChecker::end};
@@ -114,21 +114,21 @@ private:
                    Rule::sends_what_was_asked);
         }
     }
-    void refusals() {
-        const auto url = Rule::refuses_other_urls;
+    void rejections() {
+        const auto url = Rule::rejects_other_urls;
         for (const std::string& wrong :
              {std::string{}, std::string{"/page"}, server_->place() + "/page",
               "ftp://" + server_->place() + "/page", std::string{"file:///etc/hostname"},
               "http://me:secret@" + server_->place() + "/page", server_->url("/a page"),
               server_->url("/page\r\nX-Smuggled: 1")}) {
-            expect_refused({.url = wrong}, HttpErrc::bad_url, url);
+            expect_rejected({.url = wrong}, HttpErrc::bad_url, url);
         }
         rest();
         expect(server_->log().empty(), url);
-        const auto text = Rule::refuses_bad_text;
+        const auto text = Rule::rejects_bad_text;
         for (const char* const wrong : {"", "GET /page", "GET\r\nX-Smuggled: 1", "G(T"}) {
-            expect_refused({.url = server_->url("/page"), .method = wrong}, HttpErrc::bad_text,
-                           text);
+            expect_rejected({.url = server_->url("/page"), .method = wrong}, HttpErrc::bad_text,
+                            text);
         }
         for (const HttpHeaders::Field& wrong : {HttpHeaders::Field{"X", "a\r\nX-Smuggled: 1"},
                                                 {"X", std::string{"a\0b", 3}},
@@ -136,8 +136,8 @@ private:
                                                 {"", "1"},
                                                 {"content-length", "3"},
                                                 {"Transfer-Encoding", "chunked"}}) {
-            expect_refused({.url = server_->url("/page"), .headers = {wrong}}, HttpErrc::bad_text,
-                           text);
+            expect_rejected({.url = server_->url("/page"), .headers = {wrong}}, HttpErrc::bad_text,
+                            text);
         }
         rest();
         expect(server_->log().empty(), text);
@@ -183,8 +183,8 @@ private:
     void passed_deadlines() {
         constexpr auto rule = Rule::sends_nothing_after_the_deadline;
         for (const Duration passed : {Duration{}, Duration{-1}, Duration::min()}) {
-            expect_refused({.url = server_->url("/page"), .deadline = passed}, HttpErrc::timed_out,
-                           rule);
+            expect_rejected({.url = server_->url("/page"), .deadline = passed}, HttpErrc::timed_out,
+                            rule);
         }
         rest();
         expect(server_->log().empty(), rule);
@@ -307,9 +307,9 @@ private:
         return *asked->response;
     }
     HttpResponse get(std::string_view target) { return answer({.url = server_->url(target)}); }
-    void expect_refused(HttpRequest request, HttpErrc why, Rule rule) {
-        const HttpResponse refused = answer(std::move(request));
-        expect(refused.failure.error() == why && !refused.sent && server_->log().empty(), rule);
+    void expect_rejected(HttpRequest request, HttpErrc why, Rule rule) {
+        const HttpResponse rejected = answer(std::move(request));
+        expect(rejected.failure.error() == why && !rejected.sent && server_->log().empty(), rule);
     }
 
     [[nodiscard]] bool right() const noexcept { return !broken_; }

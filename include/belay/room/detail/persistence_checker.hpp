@@ -84,9 +84,9 @@ public:
         if (what < 68) return flush();
         if (what < 74) return look_at(room);
         if (what < 86) return save(room);
-        if (what < 92) return refused_save(room);
-        if (what < 94) return refused_append(room);
-        if (what < 95) return refused_ids();
+        if (what < 92) return rejected_save(room);
+        if (what < 94) return rejected_append(room);
+        if (what < 95) return rejected_ids();
         if (what < 97) {
             P moved{std::move(*rooms_)};
             rooms_.reset();
@@ -216,7 +216,7 @@ private:
         for (ModelState& state : room.states) state.save(snapshot, {covers, count});
         look_at(room);
     }
-    void refused_save(ModelRoom& room) {
+    void rejected_save(ModelRoom& room) {
         const ModelState& stored = room.states.front();
         if (room.turns) return;
         if (!stored.exists) {
@@ -230,21 +230,21 @@ private:
             if (stored.began != 0 && stored.covers > stored.began) older = stored.began;
             if (older == 0) return;
             expect(saved(room.id, {Bytes(1)}, older) == RoomErrc::stale_snapshot,
-                   Rule::save_refuses_what_is_older);
+                   Rule::save_rejects_what_is_older);
         }
-        look_at(room, Rule::refusal_changes_nothing);
+        look_at(room, Rule::rejection_changes_nothing);
     }
 
     // ---- what must be rejected -----------------------------------------------------------------
 
-    void refused_append(ModelRoom& room) {
+    void rejected_append(ModelRoom& room) {
         if (room.states.back().exists) return;
         flush();
         // If a flush names the rooms that it rejects, the next one stores the others' changes.
-        if (refuses(room, false)) static_cast<void>(refuses(room, true));
+        if (rejects(room, false)) static_cast<void>(rejects(room, true));
     }
     /// An append to a room without a history.   Returns: whether a flush has named it.
-    [[nodiscard]] bool refuses(ModelRoom& room, bool beside) {
+    [[nodiscard]] bool rejects(ModelRoom& room, bool beside) {
         if (beside) change_others(room);
         const Result<std::uint64_t> position = rooms_->append(room.id, Bytes(3));
         if (beside) change_others(room);
@@ -258,7 +258,7 @@ private:
         expect(!flushed(), Rule::append_needs_a_history);
         for (ModelRoom& other : model_) {
             other.settle(other.states.size() - 1);
-            look_at(other, Rule::refusal_changes_nothing);
+            look_at(other, Rule::rejection_changes_nothing);
         }
         return position && !error.rooms.empty();
     }
@@ -276,30 +276,30 @@ private:
         if (!error.rooms.empty()) {
             const auto why = named(room);
             expect(why != error.rooms.end() && why->second == RoomErrc::unknown_room,
-                   Rule::failed_flush_names_what_it_refuses);
+                   Rule::failed_flush_names_what_it_rejects);
         }
         for (ModelRoom& other : model_) {
             if (other.states.size() == 1) continue;
             if (!error.rooms.empty() && named(other) == error.rooms.end()) {
                 other.settle(other.states.size() - 1);
-                look_at(other, Rule::failed_flush_names_what_it_refuses);
+                look_at(other, Rule::failed_flush_names_what_it_rejects);
             } else {
                 // It is unknown what is stored of it, now or later.
                 erase(other);
             }
         }
     }
-    void refused_ids() {
+    void rejected_ids() {
         for (const std::string& id :
              {std::string{}, std::string(part::room_id_bytes_max + 1, 'x')}) {
             const std::error_code bad = RoomErrc::bad_room_id;
-            bool refused = rooms_->reset(id, Id{}).error() == bad;
-            refused = rooms_->append(id, Bytes(3)).error() == bad && refused;
-            refused = rooms_->erase(id) == bad && refused;
-            refused = saved(id, {}, 0) == bad && refused;
+            bool rejected = rooms_->reset(id, Id{}).error() == bad;
+            rejected = rooms_->append(id, Bytes(3)).error() == bad && rejected;
+            rejected = rooms_->erase(id) == bad && rejected;
+            rejected = saved(id, {}, 0) == bad && rejected;
             const auto found = load(id);
-            refused = found && found->error().code == bad && refused;
-            expect(refused, Rule::refuses_bad_ids);
+            rejected = found && found->error().code == bad && rejected;
+            expect(rejected, Rule::rejects_bad_ids);
         }
     }
 

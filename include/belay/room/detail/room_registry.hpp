@@ -318,7 +318,7 @@ private:
         room.calls.save_error = error.code;
         if (!error) return step(room, Event::saved);
         if (may_pass(error)) return step(room, Event::save_failed);
-        step(room, Event::save_refused);
+        step(room, Event::save_rejected);
         // The storage has the changes of a room that is not dirty, so the stop has not failed.
         if (context_.run.phase == Phase::stopping && room.core.dirty())
             context_.run.stop_error = error.code;

@@ -64,7 +64,17 @@ public:
     [[nodiscard]] std::error_code read(std::uint64_t position, WorkEntry& entry) {
         const Result<BytesView> bytes = log_.read(position);
         if (!bytes) return bytes.error();
+        if (position == unread_) unread_ = 0;
         return decode(*bytes, position, entry).code;
+    }
+    /// Returns whether an entry is unreadable, which could not be read with `error`. An I/O error
+    /// may be temporary, so one is not enough, nor are two of a medium that reads nothing at all.
+    /// One bad sector must not block all other items, and temporary errors must not make an item
+    /// dead.
+    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t position) {
+        if (error == QueueErrc::corrupt) return true;
+        if (error != std::errc::io_error || failed()) return false;
+        return std::exchange(unread_, position) == position && can_read_other(position);
     }
     [[nodiscard]] WorkError decode(BytesView bytes, std::uint64_t position,
                                    WorkEntry& entry) const noexcept {
@@ -226,6 +236,11 @@ private:
 
     [[nodiscard]] const WorkPositions& positions() const noexcept { return table_.positions(); }
 
+    /// Returns whether the medium gives back the newest entry except one.
+    [[nodiscard]] bool can_read_other(std::uint64_t position) {
+        const std::uint64_t other = log_.last() - (log_.last() == position ? 1 : 0);
+        return log_.base() <= other && log_.read(other).error() != std::errc::io_error;
+    }
     /// Returns the result of the call, or an error if there is no memory. The lack of memory must
     /// leave everything consistent.
     template <class Call>
@@ -337,6 +352,7 @@ private:
     bool some_unnoted_ = false;            // whether any slot may be unnoted
     std::vector<Gone> gone_;               // finished, not noted yet, and not below the log's base
     std::size_t given_up_bytes_ = 0;       // since the last call of tidy
+    std::uint64_t unread_ = 0;             // the entry with an I/O error that was not read since
     std::uint64_t copied_from_ = nothing;  // the first entry that only a copy replaces
     std::uint64_t copied_to_ = 0;          // the last such copy; it may not be durable yet
 };

@@ -3,7 +3,7 @@
 /// WorkLeasing: how the items of a WorkQueue are pushed, leased and finished.
 #pragma once
 
-#include <utility>  // std::exchange, std::move
+#include <utility>  // std::move
 
 #include <belay/work/detail/work_items.hpp>
 
@@ -68,7 +68,7 @@ public:
             if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
             WorkEntry entry;
             const std::error_code error = items_.read(item.position, entry);
-            if (error && !means_unreadable(error, item.id)) return error;
+            if (error && !items_.means_unreadable(error, item.position)) return error;
             const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
             if (cause == DeathCause::none) return start_lease(item, entry);
             if (const std::error_code lost = dead_letters.make_dead(items_, item, cause, false))
@@ -96,15 +96,17 @@ public:
             return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
                                           true);
         }
-        if (const std::error_code error = items_.note(slot, delay)) return error;
-        slot.unnoted = slot.ahead = false;
-        slot.token = 0;
-        if (delay > Duration::zero()) {
-            slots().make_wait(lease.slot, WorkItem::State::delayed, after(moment.now, delay));
-        } else {
-            slots().make_ready(lease.slot);
-        }
-        return {};
+        return put_back(lease.slot, slot, delay);
+    }
+
+    /// See WorkQueue::release.
+    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment, Duration delay) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.set_clock(moment);
+        items_.tidy();
+        WorkSlot before = slots()[lease.slot];
+        if (before.deliveries != WorkOptions::any_number) --before.deliveries;
+        return put_back(lease.slot, before, delay);
     }
 
     /// See WorkQueue::extend.
@@ -133,6 +135,24 @@ private:
             }
             slots().make_ready(i);
         }
+    }
+
+    /// Ends the lease of an item, which then has the deliveries of `noted`.
+    ///
+    /// Errors: those of the log; nothing has changed then.
+    [[nodiscard]] std::error_code put_back(std::uint32_t i, const WorkSlot& noted, Duration delay) {
+        const std::uint32_t deliveries = noted.deliveries;
+        if (const std::error_code error = items_.note(noted, delay)) return error;
+        WorkSlot& slot = slots()[i];
+        slot.deliveries = deliveries;
+        slot.unnoted = slot.ahead = false;
+        slot.token = 0;
+        if (delay > Duration::zero()) {
+            slots().make_wait(i, WorkItem::State::delayed, after(items_.clock().now, delay));
+        } else {
+            slots().make_ready(i);
+        }
+        return {};
     }
 
     /// Leases an item whose entry was read.   Errors: those of the log.
@@ -195,17 +215,9 @@ private:
         }
         return is_spent(known) ? DeathCause::failed : DeathCause::none;
     }
-    /// Returns whether an unreadable item is skipped. An I/O error may be temporary, so its first
-    /// occurrence is returned instead. One bad sector must not block all other items, and one
-    /// temporary error must not make an item dead.
-    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
-        if (error == QueueErrc::corrupt) return true;
-        return error == std::errc::io_error && !items_.failed() && std::exchange(unread_, id) == id;
-    }
 
     WorkItems<Log> items_;
     std::uint64_t tokens_ = 0;  // of the last lease
-    std::uint64_t unread_ = 0;  // the item that last could not be read
 };
 
 }}}  // namespace belay::detail
