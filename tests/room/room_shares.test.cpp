@@ -266,6 +266,122 @@ TEST_CASE("RoomManager: the large answers of one user wait for each other, and f
     CHECK(eve.online() == 4);
 }
 
+TEST_CASE("RoomManager: the unflushed changes of one user leave space for those of other users",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    // The user's clients return at once, and send again.
+    const bool named = GENERATE(true, false);
+    w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
+    User eve{w, named ? "eve" : "nobody"};
+    User ada{w, "ada"};
+    ada.first_author = 500;
+    for (int i = 0; i < 3; ++i) eve.join("board", named ? "" : "192.0.2.1");
+    RoomEditor& mine = ada.join("board");
+    w.run(1s);
+    w.disk.flush_takes = 20s;
+    mine.type("the first flush");
+    for (int i = 0; i < 36; ++i) {
+        RoomEditor& one = *eve.all[static_cast<std::size_t>(i % 3)];
+        if (!one.online()) one.dial();
+        w.run(20ms);
+        one.type(std::string(400, 'x'));
+        w.run(20ms);
+    }
+    std::vector<Bytes> typed_meanwhile;
+    for (int i = 0; i < 10; ++i) {
+        typed_meanwhile.push_back(mine.type(std::string(100, 'a')));
+        w.run(20ms);
+    }
+    CHECK(mine.online());
+    CHECK(eve.closed_with(1013) != 0);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::not_durable) != 0);
+    w.disk.flush_takes = 0s;
+    w.run(40s);
+    RoomEditor& later = ada.join("board");
+    w.run(1s);
+    for (const Bytes& update : typed_meanwhile) CHECK(later.has(update));
+    // Nothing of the share is held after the flush.
+    for (int i = 0; i < 10; ++i) {
+        if (!eve.all[0]->online()) eve.all[0]->dial();
+        w.run(20ms);
+        eve.all[0]->type(std::string(5000, 'x'));
+        w.run(1s);
+        CHECK(eve.all[0]->online());
+    }
+}
+
+TEST_CASE("RoomManager: unflushed_bytes_max also limits the changes of one user over all rooms",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    User eve{w, "eve"};
+    for (int i = 0; i < 10; ++i) eve.join("board" + std::to_string(i));
+    User ada{w, "ada"};
+    ada.first_author = 500;
+    RoomEditor& mine = ada.join("board9");
+    w.run(1s);
+    w.disk.flush_takes = 20s;
+    for (const auto& one : eve.all) one->type(std::string(3500, 'x'));
+    mine.type(std::string(1000, 'a'));
+    w.run(1s);
+    CHECK(eve.online() == 2);
+    CHECK(mine.online());
+    w.run(40s);
+    for (const auto& one : eve.all) {
+        one->dial();
+        w.run(21s);
+        CHECK(one->online());
+    }
+}
+
+TEST_CASE("RoomManager: one update of unflushed_bytes_max is stored if nothing else waits",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    User eve{w, "eve"};
+    RoomEditor& mine = eve.join("board");
+    w.run(1s);
+    w.disk.flush_takes = 1s;
+    for (int i = 0; i < 3; ++i) {
+        mine.type(std::string(7900, 'x'));
+        w.run(2s);
+        CHECK(mine.online());
+    }
+    mine.type(std::string(7900, 'x'));
+    mine.type("y");
+    w.run(2s);
+    CHECK(mine.closed_with == 1013);
+}
+
+TEST_CASE("PendingUpdates: a share is three times what it leaves, and at least one user has space",
+          "[room][room_shares][unit]") {
+    detail::PendingUpdates pending;
+    const auto add = [&](std::string_view owner, std::size_t bytes) {
+        const bool fits = pending.fits(bytes, owner, 100);
+        if (fits) pending.add({.update = Bytes(bytes), .position = 1, .author = 1}, owner);
+        return fits;
+    };
+    CHECK_FALSE(add("eve", 101));
+    for (int i = 0; i < 10; ++i) CHECK(add("eve", 7));
+    CHECK_FALSE(add("eve", 7));
+    CHECK(add("eve", 5));
+    CHECK_FALSE(add("eve", 1));
+    CHECK(add("ada", 18));
+    CHECK(add("bob", 5));
+    CHECK_FALSE(add("ada", 1));
+    // The server has no share, and takes what is left.
+    CHECK_FALSE(add("", 3));
+    CHECK(add("", 2));
+    CHECK_FALSE(add("zoe", 1));
+    static_cast<void>(pending.take_first());
+    CHECK(add("zoe", 5));
+    static_cast<void>(pending.take_at(1));
+    CHECK_FALSE(add("eve", 5));
+    {
+        const auto all = pending.take_all();
+        CHECK(add("eve", 100));
+    }
+    CHECK(pending.bytes() == 100);
+}
+
 TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that hold nothing",
           "[room][room_shares][unit]") {
     detail::UserShares shares;

@@ -171,8 +171,10 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// The maximum number of bytes of changes of one room that wait to become durable. A client
-    /// that sends more is closed, and may connect again. An update that alone is longer is rejected
+    /// The maximum number of bytes of changes of one room that wait to become durable, and of those
+    /// of one user in all rooms. A client that sends more is closed, and may connect again. The
+    /// changes of one user in a room have at most three times as many bytes as they leave to
+    /// others, unless nothing else waits. An update that alone is longer than the limit is rejected
     /// as too large. The same limit applies to imports that wait for their room.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 
