@@ -382,6 +382,99 @@ TEST_CASE("PendingUpdates: a share is three times what it leaves, and at least o
     CHECK(pending.bytes() == 100);
 }
 
+namespace {
+
+/// Checks of one user, or of one room, that hang.
+struct HangingRechecks {
+    explicit HangingRechecks(bool of_room) : w{Seed{1}, {.rechecks_max = 8}} {
+        for (int i = 0; i < 100; ++i) {
+            const std::string number = std::to_string(i);
+            const std::string user = of_room ? "user" + number : "eve";
+            hanging.add(w, "eve" + number,
+                        {.board = of_room ? "hangs" : "eve" + number, .token = user});
+        }
+        others.first_author = 1000;
+        for (int i = 0; i < 50; ++i) {
+            const std::string user = "ada" + std::to_string(i / 2);
+            others.add(w, user + "-" + std::to_string(i % 2),
+                       {.board = "board" + std::to_string(i / 10), .token = user});
+        }
+        hanging.dial();
+        w.run(1s);
+        others.dial();
+        w.run(1s);
+        w.rights.checks = 0;
+        w.rights.takes = 10ms;
+    }
+    // The clients end before their world.
+    ~HangingRechecks() {
+        hanging.all.clear();
+        others.all.clear();
+    }
+    HangingRechecks(const HangingRechecks&) = delete;
+    HangingRechecks& operator=(const HangingRechecks&) = delete;
+
+    RoomWorld w;
+    RoomEditors hanging{};
+    RoomEditors others{};
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no other client",
+          "[room][room_shares][sim]") {
+    const bool of_room = GENERATE(true, false);
+    HangingRechecks h{of_room};
+    RoomWorld& w = h.w;
+    REQUIRE(h.hanging.online() == 100);
+    REQUIRE(h.others.online() == 50);
+    if (of_room)
+        w.rights.hangs_for = "hangs";
+    else
+        w.rights.hangs_for_token = "eve";
+    for (int i = 0; i < 25; ++i) w.rights.grants["ada" + std::to_string(i)] = Grant{.user = "ada"};
+    CHECK(w.rooms().reauthorize("") == 150);
+    // Each of the others loses its right after at most the checks of the others, two at a time.
+    w.run(400ms);
+    CHECK(h.others.closed_with(4003) == 50);
+    CHECK(h.hanging.online() == 100);
+    CHECK(w.rights.hung.size() == 6);
+    // Six at a time, they are closed.
+    w.run(10s);
+    CHECK(h.hanging.closed_with(1013) == 6);
+    CHECK(w.rights.hung.size() == 12);
+    // The authorizer answers again: all are checked.
+    w.rights.hangs_for.clear();
+    w.rights.hangs_for_token.clear();
+    w.run(12s);
+    CHECK(h.hanging.online() == 88);
+    CHECK(w.rights.checks == 150);
+}
+
+TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client by check_within",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.check_within = 3s, .rechecks_max = 4}};
+    RoomEditors all;
+    for (int i = 0; i < 12; ++i) {
+        const std::string name = "user" + std::to_string(i);
+        all.add(w, name, {.board = name, .token = name});
+    }
+    all.dial();
+    w.run(1s);
+    w.rights.hangs = true;
+    CHECK(w.rooms().reauthorize("") == 12);
+    w.run(1s);
+    CHECK(w.rights.hung.size() == 4);
+    // Two rounds of four hang; the third one is answered.
+    w.run(3s);
+    CHECK(w.rights.hung.size() == 8);
+    w.rights.hangs = false;
+    w.run(3s);
+    CHECK(all.closed_with(1013) == 8);
+    CHECK(all.online() == 4);
+    CHECK(w.rights.checks == 12 + 12);
+}
+
 TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that hold nothing",
           "[room][room_shares][unit]") {
     detail::UserShares shares;

@@ -233,6 +233,7 @@ struct RoomRights {
     std::size_t waiting_most = 0;
     std::function<void(std::string_view)> before{};  ///< as RoomScript::before
     std::string hangs_for{};                         ///< a board of which no answer comes
+    std::string hangs_for_token{};                   ///< likewise, a token
     bool hangs = false;                              ///< likewise, of any
     std::vector<Completion<Grant>> hung{};
 };
@@ -243,7 +244,8 @@ struct ListedRights {
         if (rights->before) rights->before("check");
         ++rights->checks;
         if (rights->drops) return;
-        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for))
+        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for) ||
+            (!rights->hangs_for_token.empty() && request.token == rights->hangs_for_token))
             return rights->hung.push_back(std::move(answer));
         auto found = rights->grants.find(request.token + "@" + request.board);
         if (found == rights->grants.end()) found = rights->grants.find(request.token);
