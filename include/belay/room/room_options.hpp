@@ -48,8 +48,8 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads of export_room are those of one user, and are not in
-    /// RoomCounters::loads.
+    /// and their users take turns. All loads for export_room, import_room and get_or_create_room
+    /// are those of one user. Those of export_room are not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013,
     /// and an export is answered with storage_busy.
@@ -88,6 +88,9 @@ struct RoomOptions {
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
     /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
     /// is one that a shared storage may lack in part. Otherwise it rejects the client.
+    ///
+    /// It is also the maximum number of rooms whose erase or reset has failed, and that no later
+    /// flush has stored. A call for a further room is answered with too_many.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. For a further one the
     /// manager evicts the room of that user that has been idle for longest. If there is none, it

@@ -505,11 +505,13 @@ public:
     }
     static RoomEditor addressed(RoomWorld& rooms, sim::Host& host, std::uint64_t author,
                                 std::string_view document) {
-        const std::string name{host.name()};
-        rooms.in_band.insert(name);
+        rooms.in_band.insert(std::string{host.name()});
+        return addressed(host, author, document);
+    }
+    static RoomEditor addressed(sim::Host& host, std::uint64_t author, std::string_view document) {
         RoomEditor editor{host, author};
         yjs::append_varbytes(editor.address_, as_bytes(document));
-        editor.token = name;
+        editor.token = host.name();
         return editor;
     }
 

@@ -221,13 +221,13 @@ public:
         return true;
     }
 
-    /// Lets an export load its room, if it may begin. If not, it waits in the turns of exports, and
+    /// Lets an export load its room, if it may begin. If not, it waits in the turns of calls, and
     /// `Admin::begin_export` is called later, or `Admin::reject_export` after load_queued_within.
     /// Returns: the number of the load in the queue; 0 if it may begin now.
     [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
         if (loads_.queue.empty() &&
-            loads_.under_way.may_begin(turns_of_exports, context_.options.loads_max)) {
-            loads_.under_way.add({nullptr, call}, turns_of_exports);
+            loads_.under_way.may_begin(turns_of_calls, context_.options.loads_max)) {
+            loads_.under_way.add({nullptr, call}, turns_of_calls);
             return 0;
         }
         loads_.may_begin = true;

@@ -269,7 +269,7 @@ private:
             return lifecycle_.close_connection_and_report(
                 *client.connection, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
-        RoomBase* const room = rooms_.find_or_make(client.request.board, error, &client);
+        RoomBase* const room = rooms_.find_or_make(client.request.board, error, client);
         if (room == nullptr) return lifecycle_.close_and_report(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));

@@ -48,7 +48,7 @@ struct PendingUpdate {
     std::optional<Completion<PersistenceError>> done{};
     bool in_document = false;  ///< the document has it; the storage had lost it
     Instant since = always;    ///< when it arrived
-    /// What its author holds while it is pending: of its room, and of all rooms.
+    /// The bytes that its author holds while it is pending, in its room and in all rooms.
     std::optional<UserShares::Held> share{}, share_of_all{};
 
     void release() noexcept {
@@ -70,7 +70,7 @@ public:
         return (shares_.of(owner) + bytes) / 3 <= left - bytes;
     }
     /// Throws: std::bad_alloc, and changes nothing then.
-    void add(PendingUpdate change, std::string_view owner) {
+    void add(PendingUpdate change, std::string_view owner = {}) {
         if (!owner.empty()) change.share.emplace(shares_, owner, change.update.size());
         updates_.push_back(std::move(change));
         bytes_ += updates_.back().update.size();
@@ -170,7 +170,8 @@ struct RoomCalls {
     std::unique_ptr<StorageCall<PersistenceError>> save{};  ///< null: no save is under way
     std::error_code save_error{};                           ///< of the last save
     QueuedLoad load_queue{};
-    std::string turns_of{};  ///< the first user of a room that no user has opened
+    /// In whose turns a room is loaded that no user has opened: in those of its first user.
+    std::string turns_of{};
 };
 /// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {
