@@ -16,9 +16,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The clients that are checked again, within RoomOptions::rechecks_max.
 ///
-/// A user has less than three times as many checks under way as are free before its next one begins.
-/// It leaves at least one to others, unless rechecks_max is 1. The same holds for a room. So checks
-/// of one user, or of one room, that hang do not delay those of others.
+/// A user has less than three times as many checks under way as are free before its next one
+/// begins. It leaves at least one to others, unless rechecks_max is 1. The same holds for a room.
+/// So checks of one user, or of one room, that hang do not delay those of others.
 ///
 /// Complexity:    O(log n).
 /// Thread safety: the manager's home thread.
