@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: administration, hanging checks, hanging loads, slow readers, a failing storage, and several
 // servers at a time lose no edit that a client has seen acknowledged, and all end when the faults
-// do. Method: exploration. Operators call the servers at random; afterwards every call has ended,
+// do. Method: exploration. RoomOperators call the servers at random; afterwards every call has ended,
 // every room loads, and all are in step, within a stated time.
 #include <algorithm>
 #include <map>
@@ -96,10 +96,10 @@ using OperatedRooms = RoomManager<HangingRooms, ListedRights, RoomRecorder>;
 
 constexpr std::size_t board_count = 4;
 /// The first two boards are never erased or reset.
-bool keeps(std::size_t board) { return board < 2; }
+bool keeps_board(std::size_t board) { return board < 2; }
 std::string board_name(std::size_t board) { return "board" + std::to_string(board); }
 
-YjsDocument document_of(const std::vector<Bytes>& parts) {
+YjsDocument document_from(const std::vector<Bytes>& parts) {
     YjsDocument document;
     for (const Bytes& part : parts) static_cast<void>(document.apply(part));
     static_cast<void>(document.state_vector());
@@ -137,7 +137,7 @@ struct OperatedRun {
             parts = found->second.snapshot;
             for (const auto& entry : found->second.entries) parts.push_back(entry.update);
         }
-        return document_of(parts);
+        return document_from(parts);
     }
     [[nodiscard]] std::string lost() const {
         for (std::size_t board = 0; board < board_count; ++board) {
@@ -222,9 +222,9 @@ private:
     std::vector<std::size_t> mine_{};  // edits that were not acknowledged yet
 };
 
-class Operators {
+class RoomOperators {
 public:
-    explicit Operators(OperatedRun& run) : run_{run} {}
+    explicit RoomOperators(OperatedRun& run) : run_{run} {}
 
     void work() {
         if (run_.world.healed_at()) return;
@@ -281,9 +281,9 @@ private:
     void call(OperatedRooms& rooms, std::size_t board) {
         switch (run_.world.choose("call", 8)) {
             case 0:
-                return keeps(board) ? export_room(rooms, board) : end(rooms, board, true);
+                return keeps_board(board) ? export_room(rooms, board) : end(rooms, board, true);
             case 1:
-                return keeps(board) ? import(rooms, board) : end(rooms, board, false);
+                return keeps_board(board) ? import(rooms, board) : end(rooms, board, false);
             case 2:
                 return import(rooms, board);
             case 3:
@@ -327,7 +327,7 @@ std::string not_in_step(OperatedRun& run) {
             auto* const rooms = host->process<OperatedRooms>();
             if (rooms == nullptr) return std::string{host->name()} + " is dead";
             const auto parts = rooms->get_state(board_name(board));
-            if (parts && text(document_of({parts->begin(), parts->end()})) != all)
+            if (parts && text(document_from({parts->begin(), parts->end()})) != all)
                 return std::string{host->name()} + " differs in " + board_name(board);
         }
         for (sim::Host* const host : run.clients) {
@@ -338,7 +338,7 @@ std::string not_in_step(OperatedRun& run) {
                 return std::string{host->name()} + " is offline";
             if (client->addresses && !client->all_acknowledged())
                 return "an edit of " + std::string{host->name()} + " is not acknowledged";
-            if (text(document_of({client->editor.document()})) != all)
+            if (text(document_from({client->editor.document()})) != all)
                 return std::string{host->name()} + " differs";
         }
     }
@@ -401,7 +401,7 @@ std::string run_until_none(sim::World& world, Duration most, F&& done) {
 }
 
 /// Calls every server.   Returns: an error of a call; nothing if all succeed.
-std::string call_all(OperatedRun& run, Operators& operators) {
+std::string call_all(OperatedRun& run, RoomOperators& operators) {
     const std::size_t before = run.succeeded;
     const std::size_t asked = run.asked;
     for (sim::Host* const host : run.servers) {
@@ -418,7 +418,7 @@ std::string call_all(OperatedRun& run, Operators& operators) {
     return !late.empty() || all ? late : "a call has failed: " + run.last_error;
 }
 /// After the faults: every call succeeds, no client loses its place by a check, and it stops.
-std::string not_working(OperatedRun& run, Operators& operators) {
+std::string not_working(OperatedRun& run, RoomOperators& operators) {
     // The first calls may still report what a flush under the faults has left uncertain.
     static_cast<void>(call_all(run, operators));
     std::string wrong = call_all(run, operators);
@@ -439,7 +439,7 @@ std::string not_working(OperatedRun& run, Operators& operators) {
 
 bool operators_call_servers(sim::World& world) {
     OperatedRun& run = world.make<OperatedRun>(world);
-    Operators& operators = world.make<Operators>(run);
+    RoomOperators& operators = world.make<RoomOperators>(run);
     run.options = operated_options();
     run.rights.takes = std::chrono::milliseconds{world.choose("a check takes", 200)};
     run.late.fails_percent = static_cast<std::uint32_t>(world.choose("calls fail", 4)) * 4;
