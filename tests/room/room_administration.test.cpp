@@ -364,6 +364,60 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK(w.disk.flushes == before + 1);
 }
 
+TEST_CASE("RoomManager: at most rooms_max failed erases and resets wait for a flush",
+          "[room][room_administration][sim]") {
+    RoomOptions options;
+    options.rooms_max = 3;
+    Answered calls;
+    RoomWorld w{Seed{1}, options};
+    const auto erase_all = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            const std::string board = "board" + std::to_string(i);
+            if (i % 2 == 0)
+                w.rooms().erase(board, calls.error(board));
+            else
+                w.rooms().reset(board, calls.error(board));
+            w.run(100ms);
+        }
+    };
+    const auto refused = [&](std::size_t number) {
+        return calls.answers.at(number).ends_with(make_error_code(RoomErrc::too_many).message());
+    };
+    w.disk.fail_flushes = 1000;
+    erase_all(5);
+    REQUIRE(calls.answers.size() == 5);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(calls.answers[i].ends_with("Input/output error"));
+    // The storage has not received these two, but each one begins a flush.
+    CHECK((refused(3) && refused(4)));
+    CHECK(w.disk.flushes == 5);
+    // A room that waits for its flush already takes no more space.
+    erase_all(1);
+    CHECK(calls.answers.at(5).ends_with("Input/output error"));
+    // A flush that fails for one room settles the others.
+    w.disk.fail_flushes = 0;
+    w.disk.rejected = "board1";
+    erase_all(4);
+    REQUIRE(calls.answers.size() == 10);
+    CHECK(calls.answers[6] == "board0: done");
+    CHECK(calls.answers[7].ends_with("Input/output error"));
+    CHECK(calls.answers[8] == "board2: done");
+    CHECK(calls.answers[9] == "board3: done");
+    // After the faults, one rejected call settles all that failed.
+    w.disk.fail_flushes = 3;
+    w.disk.rejected.clear();
+    erase_all(3);
+    w.rooms().erase("other", calls.error("other"));
+    w.run(100ms);
+    CHECK(refused(13));
+    w.rooms().erase("other", calls.error("other"));
+    w.run(100ms);
+    CHECK(calls.answers.back() == "other: done");
+    const int flushes = w.disk.flushes;
+    for (int i = 0; i < 3; ++i) CHECK(w.rooms().get_or_create_room("board" + std::to_string(i)));
+    w.run(1s);
+    CHECK(w.disk.flushes == flushes);
+}
+
 // ---- reset -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,

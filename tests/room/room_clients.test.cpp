@@ -152,7 +152,8 @@ TEST_CASE(
 
 TEST_CASE("RoomManager::reauthorize checks at most rechecks_max clients at a time",
           "[room][room_clients][sim]") {
-    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    // The clients of one room leave one of the three checks to other rooms.
+    RoomWorld w{Seed{1}, {.rechecks_max = 3}};
     std::vector<std::unique_ptr<RoomEditor>> editors;
     for (std::uint64_t i = 1; i <= 7; ++i) {
         editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));

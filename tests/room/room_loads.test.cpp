@@ -327,6 +327,77 @@ TEST_CASE("RoomManager: a flood of exports delays no join, and stays within load
     }
 }
 
+TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of loads_max to users",
+          "[room][room_loads][regression][sim]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    options.calls_max = 1000;
+    options.load_queued_within = 3s;
+    options.answer_within = 5s;
+    std::vector<std::error_code> imported;
+    RoomWorld w{Seed{1}, options};
+    const bool imports = GENERATE(true, false);
+    const auto call = [&](const std::string& board) {
+        if (!imports) CHECK(w.rooms().get_or_create_room(board));
+        if (!imports) return;
+        w.rooms().import_room(board, {.updates = {typed(1, 0, "x")}},
+                              Completion<PersistenceError>{
+                                  [&](auto answer) noexcept { imported.push_back(answer->code); }});
+    };
+    const auto call_all = [&](int first, int count) {
+        for (int n = first; n < first + count; ++n) call("old" + std::to_string(n));
+    };
+    SECTION("of new rooms") {
+        w.disk.hang_loads = 3;
+        call_all(0, 10);
+        w.run(50ms);
+        CHECK(w.disk.loads == 3);
+        w.disk.load_takes = 100ms;
+        const ManyRoomsOfOne ada{w, {.token = "ada"}, 5};
+        w.run(600ms);
+        CHECK(ada.synced() == 5);
+        // Seven loads wait for longer than load_queued_within, and three for answer_within.
+        w.run(2600ms);
+        CHECK(w.rooms().counters().loads_rejected == 7);
+        w.run(2s);
+        CHECK(w.rooms().counters().storage_failures == 10);
+        if (imports) CHECK(imported.size() == 10);
+        call_all(20, 10);
+        w.run(400ms);
+        CHECK(w.rooms().stats("old29")->loaded);
+    }
+    SECTION("of rooms that are loaded again") {
+        call_all(0, 10);
+        w.run(1s);
+        w.disk.fail_flushes = 1;
+        w.disk.hang_loads = 4;
+        for (int n = 0; n < 10; ++n)
+            REQUIRE_FALSE(w.rooms().apply_update("old" + std::to_string(n), typed(9, 0, "x")));
+        w.run(50ms);
+        w.disk.hang_loads = 0;
+        w.disk.load_takes = 100ms;
+        const ManyRoomsOfOne ada{w, {.token = "ada"}, 5};
+        w.run(600ms);
+        CHECK(ada.synced() == 5);
+    }
+}
+
+TEST_CASE("RoomManager: a call for rooms that wait for their user takes one of the loads left",
+          "[room][room_loads][regression][sim]") {
+    RoomOptions options;
+    options.loads_max = 8;
+    RoomWorld w{Seed{1}, options};
+    w.disk.hang_loads = 7;
+    const ManyRoomsOfOne eve{w, {.token = "eve"}, 10};
+    w.run(50ms);
+    for (int n = 0; n < 10; ++n) CHECK(w.rooms().get_or_create_room("eve-" + std::to_string(n)));
+    w.run(50ms);
+    CHECK(w.disk.loads == 7);
+    const ManyRoomsOfOne ada{w, {.token = "ada"}, 5};
+    w.run(50ms);
+    CHECK(ada.synced() == 5);
+}
+
 TEST_CASE("RoomManager: users load rooms in the order of arrival, and not of their names",
           "[room][room_loads][regression][sim]") {
     const bool ascending = GENERATE(true, false);
@@ -488,12 +559,13 @@ TEST_CASE("RoomManager ends no joined document of a user with few waiting ones f
 
 namespace {
 
-/// Requests rooms, each of which is erased while its load is under way.
+/// Users request rooms, each of which is erased while its load is under way.
 void erase_during_loads(RoomWorld& w, int rooms) {
     for (int i = 0; i < rooms; ++i) {
         const std::string board = "erased" + std::to_string(i);
-        REQUIRE(w.rooms().get_or_create_room(board));
-        w.run(10ms);
+        const ManyRoomsOfOne user{w, {.board = board, .token = "user" + std::to_string(i)}, 1};
+        w.run(20ms);
+        REQUIRE(w.rooms().rooms() == 1);
         w.rooms().erase(board, [](std::optional<PersistenceError>) noexcept {});
         w.run(10ms);
     }

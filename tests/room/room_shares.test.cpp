@@ -266,6 +266,215 @@ TEST_CASE("RoomManager: the large answers of one user wait for each other, and f
     CHECK(eve.online() == 4);
 }
 
+TEST_CASE("RoomManager: the unflushed changes of one user leave space for those of other users",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    // The user's clients return at once, and send again.
+    const bool named = GENERATE(true, false);
+    w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
+    User eve{w, named ? "eve" : "nobody"};
+    User ada{w, "ada"};
+    ada.first_author = 500;
+    for (int i = 0; i < 3; ++i) eve.join("board", named ? "" : "192.0.2.1");
+    RoomEditor& mine = ada.join("board");
+    w.run(1s);
+    w.disk.flush_takes = 20s;
+    mine.type("the first flush");
+    for (int i = 0; i < 36; ++i) {
+        RoomEditor& one = *eve.all[static_cast<std::size_t>(i % 3)];
+        if (!one.online()) one.dial();
+        w.run(20ms);
+        one.type(std::string(400, 'x'));
+        w.run(20ms);
+    }
+    std::vector<Bytes> typed_meanwhile;
+    for (int i = 0; i < 10; ++i) {
+        typed_meanwhile.push_back(mine.type(std::string(100, 'a')));
+        w.run(20ms);
+    }
+    CHECK(mine.online());
+    CHECK(eve.closed_with(1013) != 0);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::not_durable) != 0);
+    w.disk.flush_takes = 0s;
+    w.run(40s);
+    RoomEditor& later = ada.join("board");
+    w.run(1s);
+    for (const Bytes& update : typed_meanwhile) CHECK(later.has(update));
+    // Nothing of the share is held after the flush.
+    for (int i = 0; i < 10; ++i) {
+        if (!eve.all[0]->online()) eve.all[0]->dial();
+        w.run(20ms);
+        eve.all[0]->type(std::string(5000, 'x'));
+        w.run(1s);
+        CHECK(eve.all[0]->online());
+    }
+}
+
+TEST_CASE("RoomManager: unflushed_bytes_max also limits the changes of one user over all rooms",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    User eve{w, "eve"};
+    for (int i = 0; i < 10; ++i) eve.join("board" + std::to_string(i));
+    User ada{w, "ada"};
+    ada.first_author = 500;
+    RoomEditor& mine = ada.join("board9");
+    w.run(1s);
+    w.disk.flush_takes = 20s;
+    for (const auto& one : eve.all) one->type(std::string(3500, 'x'));
+    mine.type(std::string(1000, 'a'));
+    w.run(1s);
+    CHECK(eve.online() == 2);
+    CHECK(mine.online());
+    w.run(40s);
+    for (const auto& one : eve.all) {
+        one->dial();
+        w.run(21s);
+        CHECK(one->online());
+    }
+}
+
+TEST_CASE("RoomManager: one update of unflushed_bytes_max is stored if nothing else waits",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    User eve{w, "eve"};
+    RoomEditor& mine = eve.join("board");
+    w.run(1s);
+    w.disk.flush_takes = 1s;
+    for (int i = 0; i < 3; ++i) {
+        mine.type(std::string(7900, 'x'));
+        w.run(2s);
+        CHECK(mine.online());
+    }
+    mine.type(std::string(7900, 'x'));
+    mine.type("y");
+    w.run(2s);
+    CHECK(mine.closed_with == 1013);
+}
+
+TEST_CASE("PendingUpdates: a share is three times what it leaves, and at least one user has space",
+          "[room][room_shares][unit]") {
+    detail::PendingUpdates pending;
+    const auto add = [&](std::string_view owner, std::size_t bytes) {
+        const bool fits = pending.fits(bytes, owner, 100);
+        if (fits) pending.add({.update = Bytes(bytes), .position = 1, .author = 1}, owner);
+        return fits;
+    };
+    CHECK_FALSE(add("eve", 101));
+    for (int i = 0; i < 10; ++i) CHECK(add("eve", 7));
+    CHECK_FALSE(add("eve", 7));
+    CHECK(add("eve", 5));
+    CHECK_FALSE(add("eve", 1));
+    CHECK(add("ada", 18));
+    CHECK(add("bob", 5));
+    CHECK_FALSE(add("ada", 1));
+    // The server has no share, and takes what is left.
+    CHECK_FALSE(add("", 3));
+    CHECK(add("", 2));
+    CHECK_FALSE(add("zoe", 1));
+    static_cast<void>(pending.take_first());
+    CHECK(add("zoe", 5));
+    static_cast<void>(pending.take_at(1));
+    CHECK_FALSE(add("eve", 5));
+    {
+        const auto all = pending.take_all();
+        CHECK(add("eve", 100));
+    }
+    CHECK(pending.bytes() == 100);
+}
+
+namespace {
+
+/// Checks of one user, or of one room, that hang.
+struct HangingRechecks {
+    explicit HangingRechecks(bool of_room) : w{Seed{1}, {.rechecks_max = 8}} {
+        for (int i = 0; i < 100; ++i) {
+            const std::string number = std::to_string(i);
+            const std::string user = of_room ? "user" + number : "eve";
+            hanging.add(w, "eve" + number,
+                        {.board = of_room ? "hangs" : "eve" + number, .token = user});
+        }
+        others.first_author = 1000;
+        for (int i = 0; i < 50; ++i) {
+            const std::string user = "ada" + std::to_string(i / 2);
+            others.add(w, user + "-" + std::to_string(i % 2),
+                       {.board = "board" + std::to_string(i / 10), .token = user});
+        }
+        hanging.dial();
+        w.run(1s);
+        others.dial();
+        w.run(1s);
+        w.rights.checks = 0;
+        w.rights.takes = 10ms;
+    }
+    // The clients end before their world.
+    ~HangingRechecks() {
+        hanging.all.clear();
+        others.all.clear();
+    }
+    HangingRechecks(const HangingRechecks&) = delete;
+    HangingRechecks& operator=(const HangingRechecks&) = delete;
+
+    RoomWorld w;
+    RoomEditors hanging{};
+    RoomEditors others{};
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no other client",
+          "[room][room_shares][sim]") {
+    const bool of_room = GENERATE(true, false);
+    HangingRechecks h{of_room};
+    RoomWorld& w = h.w;
+    REQUIRE(h.hanging.online() == 100);
+    REQUIRE(h.others.online() == 50);
+    if (of_room)
+        w.rights.hangs_for = "hangs";
+    else
+        w.rights.hangs_for_token = "eve";
+    for (int i = 0; i < 25; ++i) w.rights.grants["ada" + std::to_string(i)] = Grant{.user = "ada"};
+    CHECK(w.rooms().reauthorize("") == 150);
+    // Each of the others loses its right after at most the checks of the others, two at a time.
+    w.run(400ms);
+    CHECK(h.others.closed_with(4003) == 50);
+    CHECK(h.hanging.online() == 100);
+    CHECK(w.rights.hung.size() == 6);
+    // Six at a time, they are closed.
+    w.run(10s);
+    CHECK(h.hanging.closed_with(1013) == 6);
+    CHECK(w.rights.hung.size() == 12);
+    // The authorizer answers again: all are checked.
+    w.rights.hangs_for.clear();
+    w.rights.hangs_for_token.clear();
+    w.run(12s);
+    CHECK(h.hanging.online() == 88);
+    CHECK(w.rights.checks == 150);
+}
+
+TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client by check_within",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.check_within = 3s, .rechecks_max = 4}};
+    RoomEditors all;
+    for (int i = 0; i < 12; ++i) {
+        const std::string name = "user" + std::to_string(i);
+        all.add(w, name, {.board = name, .token = name});
+    }
+    all.dial();
+    w.run(1s);
+    w.rights.hangs = true;
+    CHECK(w.rooms().reauthorize("") == 12);
+    w.run(1s);
+    CHECK(w.rights.hung.size() == 4);
+    // Two rounds of four hang; the third one is answered.
+    w.run(3s);
+    CHECK(w.rights.hung.size() == 8);
+    w.rights.hangs = false;
+    w.run(3s);
+    CHECK(all.closed_with(1013) == 8);
+    CHECK(all.online() == 4);
+    CHECK(w.rights.checks == 12 + 12);
+}
+
 TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that hold nothing",
           "[room][room_shares][unit]") {
     detail::UserShares shares;

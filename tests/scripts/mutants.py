@@ -623,6 +623,11 @@ WORLD_MUTANTS = (
     Mutant("rooms_publishes_a_save_of_nothing",
            (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
            Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
+    # an export counts for loads_max after its end
+    Mutant("rooms_operators_counts_ended_exports",
+           (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),
+           Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
+           'require "calls end, no acknowledged edit is lost, and all are in step"'),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
               "const std::vector<Bytes> ours;")),

@@ -48,8 +48,8 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads of export_room are those of one user, and are not in
-    /// RoomCounters::loads.
+    /// and their users take turns. All loads for export_room, import_room and get_or_create_room
+    /// are those of one user. Those of export_room are not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013,
     /// and an export is answered with storage_busy.
@@ -88,6 +88,9 @@ struct RoomOptions {
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
     /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
     /// is one that a shared storage may lack in part. Otherwise it rejects the client.
+    ///
+    /// It is also the maximum number of rooms whose erase or reset has failed, and that no later
+    /// flush has stored. A call for a further room is answered with too_many.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. For a further one the
     /// manager evicts the room of that user that has been idle for longest. If there is none, it
@@ -119,7 +122,8 @@ struct RoomOptions {
     /// its address.
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
-    /// rights until it is their turn, and new clients are checked before them.
+    /// rights until it is their turn, and new clients are checked before them. The clients of one
+    /// user, and those of one room, have at most three quarters of them at a time.
     std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.
@@ -171,8 +175,10 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// The maximum number of bytes of changes of one room that wait to become durable. A client
-    /// that sends more is closed, and may connect again. An update that alone is longer is rejected
+    /// The maximum number of bytes of changes of one room that wait to become durable, and of those
+    /// of one user in all rooms. A client that sends more is closed, and may connect again. The
+    /// changes of one user in a room have at most three times as many bytes as they leave to
+    /// others, unless nothing else waits. An update that alone is longer than the limit is rejected
     /// as too large. The same limit applies to imports that wait for their room.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 

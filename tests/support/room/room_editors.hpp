@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,7 +20,7 @@ struct RoomEditors {
     /// One more, which makes this request when it dials.
     RoomEditor& add(RoomWorld& world, const std::string& host, belay::RoomRequest request) {
         world.requests[host] = std::move(request);
-        all.push_back(std::make_unique<RoomEditor>(world, host, 100 + all.size()));
+        all.push_back(std::make_unique<RoomEditor>(world, host, first_author + all.size()));
         return *all.back();
     }
     void dial() {
@@ -36,6 +37,7 @@ struct RoomEditors {
     }
 
     std::vector<std::unique_ptr<RoomEditor>> all{};
+    std::uint64_t first_author = 100;
 
 private:
     template <class F>

@@ -233,6 +233,7 @@ struct RoomRights {
     std::size_t waiting_most = 0;
     std::function<void(std::string_view)> before{};  ///< as RoomScript::before
     std::string hangs_for{};                         ///< a board of which no answer comes
+    std::string hangs_for_token{};                   ///< likewise, a token
     bool hangs = false;                              ///< likewise, of any
     std::vector<Completion<Grant>> hung{};
 };
@@ -243,7 +244,8 @@ struct ListedRights {
         if (rights->before) rights->before("check");
         ++rights->checks;
         if (rights->drops) return;
-        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for))
+        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for) ||
+            (!rights->hangs_for_token.empty() && request.token == rights->hangs_for_token))
             return rights->hung.push_back(std::move(answer));
         auto found = rights->grants.find(request.token + "@" + request.board);
         if (found == rights->grants.end()) found = rights->grants.find(request.token);
@@ -503,11 +505,13 @@ public:
     }
     static RoomEditor addressed(RoomWorld& rooms, sim::Host& host, std::uint64_t author,
                                 std::string_view document) {
-        const std::string name{host.name()};
-        rooms.in_band.insert(name);
+        rooms.in_band.insert(std::string{host.name()});
+        return addressed(host, author, document);
+    }
+    static RoomEditor addressed(sim::Host& host, std::uint64_t author, std::string_view document) {
         RoomEditor editor{host, author};
         yjs::append_varbytes(editor.address_, as_bytes(document));
-        editor.token = name;
+        editor.token = host.name();
         return editor;
     }
 

@@ -10,6 +10,7 @@
 #include <utility>       // std::exchange
 
 #include <belay/room/detail/client_shares.hpp>
+#include <belay/room/detail/rechecks_under_way.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/waiting_clients.hpp>
 #include <belay/room/room_errc.hpp>
@@ -19,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts the clients that wait for their admission, and the multiplexed connections without
 /// clients, within RoomOptions::clients_max and waiting_max. The callers pass the number of all
-/// clients. It also counts the clients that are checked again, within rechecks_max.
+/// clients. It also has the clients that are checked again, within rechecks_max.
 ///
 /// Clients that the manager has closed, and whose transport has not ended yet, do not count for
 /// clients_max: a peer decides when its transport ends. When the manager is full, they are aborted.
@@ -29,12 +30,14 @@ class AdmissionLimits {
 public:
     /// The options must outlive it.
     explicit AdmissionLimits(const RoomOptions& options) noexcept
-        : shares{options}, options_{options} {}
+        : shares{options}, rechecks{options}, options_{options} {}
 
     /// The clients of each user, of all rooms and of one.
     ClientShares shares;
     /// The clients, and the connections without any, before admission.
     WaitingClients waiting;
+    /// The clients that are checked again.
+    RechecksUnderWay rechecks;
 
     // ---- decisions ------------------------------------------------------------------------------
 
@@ -60,8 +63,6 @@ public:
             return RoomErrc::too_many_waiting;
         return {};
     }
-    /// Whether one more client may be checked again.
-    [[nodiscard]] bool takes_recheck() const noexcept { return rechecks_ < options_.rechecks_max; }
 
     // ---- counts ---------------------------------------------------------------------------------
 
@@ -87,8 +88,6 @@ public:
         closing_.erase(client.end.closing);
         --closing_clients_;
     }
-    void begin_recheck() noexcept { ++rechecks_; }
-    void end_recheck() noexcept { --rechecks_; }
     /// Counts the connection while it has no client; later its clients are counted.
     void count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
@@ -126,7 +125,6 @@ private:
     /// The closed clients and connections that were not aborted yet, in the order of their closes.
     std::map<std::uint64_t, std::uint64_t> closing_{};
     std::uint64_t last_closing_ = 0;
-    std::size_t rechecks_ = 0;  ///< clients that are checked again
 };
 
 }}}  // namespace belay::detail

@@ -52,7 +52,7 @@ public:
             event == Event::granted || event == Event::denied || event == Event::unanswered;
         if (client.rights.recheck == Recheck::under_way && (answered || !client.core.checks())) {
             client.rights.recheck = Recheck::none;
-            limits.end_recheck();
+            limits.rechecks.remove(client.id);
         }
         if (client.core.closing()) client.rights.share.reset();
         client.update_checking();

@@ -355,7 +355,11 @@ private:
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
-        const std::error_code error = edits_.update(room, message.payload, client.id);
+        // A client without a name and an address has the share of its connection.
+        const bool named = client.rights.share.has_value();
+        const std::string alone = named ? std::string{} : turn_owner(client);
+        const std::error_code error = edits_.update(
+            room, message.payload, client.id, named ? client.rights.share->all.owner() : alone);
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {

@@ -29,16 +29,15 @@ struct LoadOf {
     RoomBase* room = nullptr;  ///< null: it is that of an export, or there is none
     std::uint64_t call = 0;    ///< the number of the export
 };
-/// The user in whose turns all exports are loaded. No user has this name, see share_owner.
-inline constexpr std::string_view turns_of_exports = "exports";
 
 /// The loads that are under way, each with the user in whose turn it began. The load of a room that
 /// is evicted meanwhile counts until the storage answers, or its time is over: the storage still
 /// works on it.
 ///
 /// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
-/// to users who have none. So a user whose loads hang does not delay another one. All exports count
-/// as one user. Other loads of the server itself have no user, and no such limit.
+/// to users who have none. So a user whose loads hang does not delay another one. All calls of the
+/// server count as one user. Loads for saves that the storage requests have no user, and no such
+/// limit: they have one of their own.
 ///
 /// Complexity:    O(loads that are under way).
 /// Thread safety: the manager's home thread.
@@ -104,7 +103,7 @@ private:
 
 /// The loads that wait until they may begin. The users take turns, so that one user with many rooms
 /// delays another one by one load. The rooms of one user are loaded in the order of their requests.
-/// All exports are those of one user.
+/// All loads of calls of the server are those of one user.
 ///
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
@@ -127,7 +126,7 @@ public:
     }
     /// Adds the load of an export.   Returns: its number in the queue.
     [[nodiscard]] std::uint64_t push_export(std::uint64_t call, Instant ends) {
-        return push({nullptr, call}, turns_of_exports, ends);
+        return push({nullptr, call}, turns_of_calls, ends);
     }
     /// One more user waits for a room. A room that does not wait is ignored.
     void share(const RoomBase& room, std::string_view user) {

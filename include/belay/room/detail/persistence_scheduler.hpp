@@ -32,6 +32,14 @@ struct FlushBatch {
     std::vector<PendingAdmin> admin{};
 };
 
+/// A change of a room, which is appended to the storage.
+struct AppendedUpdate {
+    BytesView update;
+    std::uint64_t author = 0;     ///< a client's id; 0: the server's own
+    std::string_view owner = {};  ///< whose share it takes; empty: it takes none
+    const Id& first = no_id;      ///< the id of a history that it begins, if set
+    bool known = false;  ///< it is in the document already, so its length was accepted before
+};
 /// The loads that wait, and those that are under way.
 struct LimitedLoads {
     LoadQueue queue{};
@@ -213,13 +221,13 @@ public:
         return true;
     }
 
-    /// Lets an export load its room, if it may begin. If not, it waits in the turns of exports, and
+    /// Lets an export load its room, if it may begin. If not, it waits in the turns of calls, and
     /// `Admin::begin_export` is called later, or `Admin::reject_export` after load_queued_within.
     /// Returns: the number of the load in the queue; 0 if it may begin now.
     [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
         if (loads_.queue.empty() &&
-            loads_.under_way.may_begin(turns_of_exports, context_.options.loads_max)) {
-            loads_.under_way.add({nullptr, call}, turns_of_exports);
+            loads_.under_way.may_begin(turns_of_calls, context_.options.loads_max)) {
+            loads_.under_way.add({nullptr, call}, turns_of_calls);
             return 0;
         }
         loads_.may_begin = true;
@@ -242,15 +250,15 @@ public:
 
     // ---- changes --------------------------------------------------------------------------------
 
-    /// Begins to make a change durable. `first` is the id of a history that it begins, if set. A
-    /// `known` change is in the document already, so its length was accepted before.
+    /// Begins to make a change durable.
     /// Errors: the storage's; not_durable of too many; update_too_large of one that would not fit
     /// alone.
-    [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
-                                         const Id& first = no_id, bool known = false) {
+    [[nodiscard]] std::error_code append(RoomBase& room, const AppendedUpdate& change) {
+        const auto& [update, author, owner, first, known] = change;
         const std::size_t most = context_.options.unflushed_bytes_max;
         if (!known && update.size() > most) return RoomErrc::update_too_large;
-        if (!known && update.size() > most - smaller(most, room.pending.bytes()))
+        if (!known && (!room.pending.fits(update.size(), owner, most) ||
+                       unflushed_.of(owner) > most - update.size()))
             return RoomErrc::not_durable;
         const bool begins = room.history.epoch == no_id ||
                             (room.replication && room.replication->begin == HistoryBegin::missing);
@@ -265,8 +273,10 @@ public:
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
-        room.pending.add(
-            {{update.begin(), update.end()}, *position, author, {}, {}, known, context_.now});
+        PendingUpdate pending{
+            {update.begin(), update.end()}, *position, author, {}, {}, known, context_.now};
+        if (!owner.empty()) pending.share_of_all.emplace(unflushed_, owner, update.size());
+        room.pending.add(std::move(pending), owner);
         if (room.pending.queue()) next_.rooms.push_back(&room);
         return {};
     }
@@ -524,6 +534,7 @@ private:
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
     LaggingRooms lagging_;
+    UserShares unflushed_;  // the bytes of pending changes, by author
 };
 
 }}}  // namespace belay::detail

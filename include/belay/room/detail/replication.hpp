@@ -403,7 +403,8 @@ private:
         room.history.position = state.covers_entries() ? state.progress.read : 0;
         if (uncovered) rooms_.step(room, timeline::RoomCore::Event::uncovered);
         for (const Bytes& update : ours) {
-            const std::error_code error = scheduler_.append(room, update, 0, no_id, true);
+            const std::error_code error =
+                scheduler_.append(room, {.update = update, .known = true});
             if (error) return on_lost(room, true);
             rooms_.step(room, timeline::RoomCore::Event::appended);
         }

@@ -213,10 +213,26 @@ private:
     template <class Change>
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
+        if (unsettled_.size() >= context_.options.rooms_max && !unsettled_.contains(board)) {
+            settle_all();
+            return answers_.answer(done, too_many_unsettled());
+        }
         if (const std::error_code error = change(board)) return answers_.answer_error(done, error);
         ++changing_[board];
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
         scheduler_.await({std::move(board), std::move(done)});
+    }
+
+    /// Requests a flush for all failed erases and resets that do not wait for one.
+    void settle_all() {
+        for (const std::string& board : unsettled_)
+            if (!changing_.contains(board)) static_cast<void>(is_changing(board));
+    }
+    [[nodiscard]] static PersistenceError too_many_unsettled() {
+        return {RoomErrc::too_many,
+                {},
+                "erases and resets of rooms_max rooms have failed, and no flush has stored them",
+                "find out why the storage fails, and call again"};
     }
 
     template <class V>
@@ -307,7 +323,8 @@ private:
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
     /// The number of erases and resets that wait for a flush, by room id.
     std::map<std::string, std::size_t, std::less<>> changing_;
-    /// Rooms whose erase or reset has failed: a later flush may store it.
+    /// Rooms whose erase or reset has failed: a later flush may store it. If there are rooms_max of
+    /// them, calls for other rooms are rejected; those under way may still be added.
     std::set<std::string, std::less<>> unsettled_;
 };
 

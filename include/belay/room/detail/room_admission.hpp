@@ -6,7 +6,7 @@
 #include <algorithm>     // std::any_of
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
-#include <deque>         // std::deque
+#include <list>          // std::list
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -112,19 +112,19 @@ public:
         return checked;
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return rechecks_.empty() || !lifecycle_.limits.takes_recheck() ? never : always;
+        return !rechecks_.empty() && lifecycle_.limits.rechecks.changed() ? always : never;
     }
     /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
-    /// questions, and a client that it does not answer in time is closed.
+    /// questions, and a client that it does not answer in time is closed. Clients whose user or
+    /// room has its share already keep their places.
     void begin_rechecks() {
-        while (!rechecks_.empty() && lifecycle_.limits.takes_recheck()) {
-            RoomClient* const client = lifecycle_.clients.find_client(rechecks_.front());
-            rechecks_.pop_front();
-            if (client == nullptr) continue;
-            client->rights.recheck = ClientRights::Recheck::none;
-            if (client->core.closing()) continue;
+        RechecksUnderWay& under_way = lifecycle_.limits.rechecks;
+        if (!under_way.take_change()) return;
+        for (auto next = rechecks_.begin(); next != rechecks_.end() && !under_way.full();) {
+            const auto queued = next++;
             // If the authorizer throws, it has dropped the question.
-            context_.errors.contain([&] { recheck(*client); }, [] {});
+            context_.errors.contain([&] { begin_recheck(queued); },
+                                    [&] { under_way.note_change(); });
         }
     }
     void ask_authorizer(RoomClient& client) {
@@ -188,15 +188,25 @@ private:
     }
     void queue_recheck(RoomClient& client) {
         if (client.rights.recheck != ClientRights::Recheck::none) return;
-        client.rights.recheck = ClientRights::Recheck::queued;
         rechecks_.push_back(client.id);
+        client.rights.recheck = ClientRights::Recheck::queued;
+        lifecycle_.limits.rechecks.note_change();
     }
-    void recheck(RoomClient& client) {
+    /// Takes a check from the queue, unless its user or its room has its share already.
+    void begin_recheck(std::list<std::uint64_t>::iterator queued) {
+        RoomClient* const client = lifecycle_.clients.find_client(*queued);
+        if (client == nullptr || client->core.closing()) {
+            if (client != nullptr) client->rights.recheck = ClientRights::Recheck::none;
+            return static_cast<void>(rechecks_.erase(queued));
+        }
         // A check that began since ends first, and then requests this one.
-        if (client.core.checks()) return check(client);
-        client.rights.recheck = ClientRights::Recheck::under_way;
-        lifecycle_.limits.begin_recheck();
-        check(client);
+        const bool again = client->core.checks();
+        if (!again && !lifecycle_.limits.rechecks.may_begin(*client)) return;
+        if (!again) lifecycle_.limits.rechecks.add(*client);
+        rechecks_.erase(queued);
+        client->rights.recheck =
+            again ? ClientRights::Recheck::none : ClientRights::Recheck::under_way;
+        check(*client);
     }
     /// Why a new client or connection of this user, which is counted already, is rejected.
     [[nodiscard]] std::error_code why_not_now(const std::string& owner) {
@@ -259,7 +269,7 @@ private:
             return lifecycle_.close_connection_and_report(
                 *client.connection, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
-        RoomBase* const room = rooms_.find_or_make(client.request.board, error, &client);
+        RoomBase* const room = rooms_.find_or_make(client.request.board, error, client);
         if (room == nullptr) return lifecycle_.close_and_report(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));
@@ -275,7 +285,7 @@ private:
     Rooms& rooms_;
     Sessions& sessions_;
     Lifecycle& lifecycle_;
-    std::deque<std::uint64_t> rechecks_;  // the ids of clients that wait for rechecks_max
+    std::list<std::uint64_t> rechecks_;  // the ids of clients that wait for rechecks_max
 };
 
 }}}  // namespace belay::detail

@@ -6,6 +6,7 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <list>          // std::list
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
@@ -65,8 +66,9 @@ public:
     RoomEdits(const RoomEdits&) = delete;
     RoomEdits& operator=(const RoomEdits&) = delete;
 
-    /// Processes an update of a client; `author` 0 is the server.
-    [[nodiscard]] std::error_code update(Room& room, BytesView bytes, std::uint64_t author) {
+    /// Processes an update of a client, in the share of `owner`; `author` 0 is the server.
+    [[nodiscard]] std::error_code update(Room& room, BytesView bytes, std::uint64_t author,
+                                         std::string_view owner = {}) {
         if (!room.core.live()) return RoomErrc::not_loaded;
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
@@ -74,7 +76,7 @@ public:
             context_.tally.count(room.id, &RoomCounters::unchanged);
             return {};
         }
-        if (const std::error_code e = scheduler_.append(room, bytes, author)) return e;
+        if (const std::error_code e = scheduler_.append(room, {bytes, author, owner})) return e;
         rooms_.step(room, Event::appended);
         return {};
     }

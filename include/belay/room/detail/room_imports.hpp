@@ -86,7 +86,8 @@ private:
         if (PersistenceError error = check_import(room, import.content, adding))
             return answers_.answer(import.done, std::move(error));
         for (const BytesView update : adding) {
-            if (const std::error_code e = scheduler_.append(room, update, 0, import.content.epoch))
+            if (const std::error_code e =
+                    scheduler_.append(room, {.update = update, .first = import.content.epoch}))
                 return answers_.answer_error(import.done, e);
             rooms_.step(room, timeline::RoomCore::Event::appended);
         }

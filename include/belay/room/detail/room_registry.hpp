@@ -102,38 +102,13 @@ public:
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
     /// for the user of `client`, in whose turn it is loaded.
-    Room* find_or_make(std::string_view board, std::error_code& error,
-                       const RoomClient* client = nullptr) {
-        const std::string turns_of = client != nullptr ? turn_owner(*client) : std::string{};
-        const auto begin_load = [&](Room& room) { scheduler_.begin_load(room, turns_of); };
-        if (Room* const room = find(board)) {
-            if (room->calls.load_queue.number != 0) begin_load(*room);
-            // The user's edits may cause later loads of a room that the server opened.
-            if (room->share->owner().empty() && room->calls.turns_of.empty())
-                room->calls.turns_of = turns_of;
-            return room;
-        }
-        const std::string owner = client != nullptr ? share_owner(*client) : std::string{};
-        if (!is_room_id(board))
-            error = RoomErrc::bad_room_id;
-        else if (!context_.runs())
-            error = RoomErrc::manager_stopped;
-        else if (new_rooms_.opened.of(owner) >= context_.options.rooms_per_user_max &&
-                 !make_space_of(owner))
-            error = RoomErrc::too_many_of_user;
-        else if (rooms_.size() >= context_.options.rooms_max && !make_space())
-            error = RoomErrc::too_many;
-        if (error) return nullptr;
-        auto made =
-            machines_.template make<Machine>(*this, std::string{board}, new_rooms_.empty,
-                                             context_.run.started, context_.options, context_.now);
-        Room& room = made->room;
-        // Later loads are in the turns of the same user, or connection.
-        room.share.emplace(new_rooms_.opened, turns_of, 1);
-        replication_.on_created(room);
-        rooms_.emplace(room.id, std::move(made));
-        if (!admin_.is_changing(room.id)) begin_load(room);
-        return &room;
+    Room* find_or_make(std::string_view board, std::error_code& error, const RoomClient& client) {
+        return find_or_make(board, error, share_owner(client), turn_owner(client));
+    }
+    /// Likewise, for a call of the server. The room counts for no user, and all such rooms are
+    /// loaded in the turns of one user.
+    Room* find_or_make(std::string_view board, std::error_code& error) {
+        return find_or_make(board, error, {}, std::string{turns_of_calls});
     }
     [[nodiscard]] Room* find(std::string_view board) const {
         const auto found = rooms_.find(board);
@@ -214,7 +189,8 @@ public:
     /// Returns: false if the room cannot be in memory, or has no history.
     [[nodiscard]] bool save_lagging(const std::string& board) {
         std::error_code error;
-        Room* const room = has_space() ? find_or_make(board, error) : find(board);
+        // Not in the turns of calls: loads of calls that hang would keep the storage full.
+        Room* const room = has_space() ? find_or_make(board, error, {}, {}) : find(board);
         if (room == nullptr) return false;
         if (!room->core.live())
             room->after_load.save = true;
@@ -244,6 +220,42 @@ private:
         std::set<std::tuple<std::string_view, Evictable, Instant, std::string_view>> idle_of{};
     };
 
+    /// `owner` counts the room if it is new, and it is loaded in `turns_of`; each may be empty.
+    Room* find_or_make(std::string_view board, std::error_code& error, const std::string& owner,
+                       const std::string& turns_of) {
+        const auto begin_load = [&](Room& room) { scheduler_.begin_load(room, turns_of); };
+        const bool of_user = !turns_of.empty() && turns_of != turns_of_calls;
+        if (Room* const room = find(board)) {
+            if (room->calls.load_queue.number != 0) begin_load(*room);
+            // The user's edits may cause later loads of a room that the server opened.
+            std::string& first = room->calls.turns_of;
+            if (room->share->owner().empty() && of_user &&
+                (first.empty() || first == turns_of_calls))
+                first = turns_of;
+            return room;
+        }
+        if (!is_room_id(board))
+            error = RoomErrc::bad_room_id;
+        else if (!context_.runs())
+            error = RoomErrc::manager_stopped;
+        else if (new_rooms_.opened.of(owner) >= context_.options.rooms_per_user_max &&
+                 !make_space_of(owner))
+            error = RoomErrc::too_many_of_user;
+        else if (rooms_.size() >= context_.options.rooms_max && !make_space())
+            error = RoomErrc::too_many;
+        if (error) return nullptr;
+        auto made =
+            machines_.template make<Machine>(*this, std::string{board}, new_rooms_.empty,
+                                             context_.run.started, context_.options, context_.now);
+        Room& room = made->room;
+        // Later loads are in the turns of the same user, or connection.
+        room.share.emplace(new_rooms_.opened, of_user ? turns_of : std::string{}, 1);
+        if (!of_user) room.calls.turns_of = turns_of;
+        replication_.on_created(room);
+        rooms_.emplace(room.id, std::move(made));
+        if (!admin_.is_changing(room.id)) begin_load(room);
+        return &room;
+    }
     void run_room(Room& room) {
         if (room.evicted) return;
         PersistenceError error;

@@ -71,5 +71,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (!user.empty()) return "user " + std::string{user};
     return ip.empty() ? std::string{} : "ip " + address_network(ip);
 }
+/// The user in whose turns the rooms of all calls of the server are loaded: exports, imports, and
+/// rooms that the server opens. No user has this name, because share_owner adds a prefix.
+inline constexpr std::string_view turns_of_calls = "calls";
 
 }}}  // namespace belay::detail

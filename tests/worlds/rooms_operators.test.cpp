@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: MIT
+// Goal: administration, hanging checks, hanging loads, slow readers, a failing storage, and several
+// servers at a time lose no edit that a client has seen acknowledged, and all end when the faults
+// do. Method: exploration. RoomOperators call the servers at random; afterwards every call has ended,
+// every room loads, and all are in step, within a stated time.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/room/room_manager.hpp>
+
+#include "support/room/room_world.hpp"
+#include "support/worlds/explored.hpp"
+#include "support/worlds/late_rooms.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The calls of a storage that get no answer.
+struct HangingCalls {
+    [[nodiscard]] bool hangs(sim::Host& host, const char* what) {
+        return !world.healed_at() && percent != 0 && host.chance(what, percent);
+    }
+
+    sim::World& world;
+    std::uint32_t percent = 0;
+    std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> loads{};
+    std::vector<Completion<PersistenceError>> others{};
+};
+
+/// One server's view of a LateStore with calls that hang, which requests saves.
+class HangingRooms {
+public:
+    HangingRooms(LateStore& store, HangingCalls& hanging, sim::Host& host, int number)
+        : inner_{store, host, number}, store_{&store}, hanging_{&hanging}, host_{&host} {}
+
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        if (!hanging_->hangs(*host_, "a load hangs")) return inner_.load(id, std::move(done));
+        hanging_->world.reach("a load hangs");
+        hanging_->loads.push_back(std::move(done));
+    }
+    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        return inner_.append(id, update);
+    }
+    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        return inner_.reset(id, epoch);
+    }
+    Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+        return inner_.begin(id, epoch, again);
+    }
+    std::error_code erase(std::string_view id) { return inner_.erase(id); }
+    void flush(Completion<PersistenceError> done) {
+        if (!hanging_->hangs(*host_, "a flush hangs")) return inner_.flush(std::move(done));
+        // It is carried out.
+        hanging_->others.push_back(std::move(done));
+        inner_.flush(Completion<PersistenceError>{[](auto) noexcept {}});
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        if (!hanging_->hangs(*host_, "a save hangs"))
+            return inner_.save(id, snapshot, covers, std::move(done));
+        hanging_->others.push_back(std::move(done));
+    }
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        inner_.list(after, count, std::move(done));
+    }
+    std::vector<std::string> lagging() {
+        std::vector<std::string> ids;
+        for (const auto& [id, room] : store_->store.rooms)
+            if (room.entries.size() > 2) ids.push_back(id);
+        return ids;
+    }
+    void publish(std::string_view id, BytesView message) { inner_.publish(id, message); }
+    void subscribe(std::string_view id, std::uint64_t from,
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
+        inner_.subscribe(id, from, std::move(done));
+    }
+
+private:
+    LateRooms inner_;
+    LateStore* store_;
+    HangingCalls* hanging_;
+    sim::Host* host_;
+};
+static_assert(FanoutLike<HangingRooms>);
+
+using OperatedRooms = RoomManager<HangingRooms, ListedRights, RoomRecorder>;
+
+constexpr std::size_t board_count = 4;
+/// The first two boards are never erased or reset.
+bool keeps_board(std::size_t board) { return board < 2; }
+std::string board_name(std::size_t board) { return "board" + std::to_string(board); }
+
+YjsDocument document_from(const std::vector<Bytes>& parts) {
+    YjsDocument document;
+    for (const Bytes& part : parts) static_cast<void>(document.apply(part));
+    static_cast<void>(document.state_vector());
+    return document;
+}
+
+/// What stays when a process ends; and what the test sees.
+struct OperatedRun {
+    explicit OperatedRun(sim::World& w) : world{w}, late{w}, hanging{w} {}
+
+    struct Edit {
+        std::size_t board;
+        Bytes update;
+        Instant at;
+        bool acknowledged = false;
+    };
+    /// Until when the edits of a board may be lost, because it is erased or reset.
+    struct Ending {
+        int calls = 0;
+        Instant until = always;
+    };
+    std::size_t edit(std::size_t board, Bytes update) {
+        edits.push_back({board, std::move(update), world.now()});
+        return edits.size() - 1;
+    }
+    /// Whether an edit of this board may be lost, if it was made at that time.
+    [[nodiscard]] bool may_lose(const Edit& one) const {
+        const Ending& ending = endings[one.board];
+        return ending.calls != 0 || one.at <= ending.until;
+    }
+    [[nodiscard]] YjsDocument stored(std::size_t board) const {
+        std::vector<Bytes> parts;
+        const auto found = late.store.rooms.find(board_name(board));
+        if (found != late.store.rooms.end()) {
+            parts = found->second.snapshot;
+            for (const auto& entry : found->second.entries) parts.push_back(entry.update);
+        }
+        return document_from(parts);
+    }
+    [[nodiscard]] std::string lost() const {
+        for (std::size_t board = 0; board < board_count; ++board) {
+            YjsDocument all = stored(board);
+            for (std::size_t i = 0; i < edits.size(); ++i) {
+                const Edit& one = edits[i];
+                if (one.board == board && one.acknowledged && !may_lose(one) &&
+                    all.check(one.update).value_or(true))
+                    return "edit " + std::to_string(i) + " of " + board_name(board) +
+                           " was acknowledged, and is not stored";
+            }
+        }
+        return {};
+    }
+
+    sim::World& world;
+    LateStore late;
+    HangingCalls hanging;
+    RoomOptions options{};
+    RoomRights rights{};
+    std::vector<std::string> reported{};
+    std::vector<sim::Host*> servers{};
+    std::vector<sim::Host*> clients{};
+    std::vector<Edit> edits{};
+    Ending endings[board_count]{};
+    std::size_t asked = 0;
+    std::size_t ended = 0;
+    std::size_t succeeded = 0;
+    std::string last_error{};
+    std::uint64_t imports = 0;
+};
+
+/// A tab of a browser: it dials a server, types, reads slowly at times, and forgets all when it
+/// ends, or its room does.
+class OperatedClient {
+public:
+    OperatedClient(sim::Host& host, OperatedRun& run, std::uint64_t number)
+        : board{number % board_count},
+          addresses{number % 2 == 0},
+          editor{addresses
+                     ? RoomEditor::addressed(host, number + 100 * host.starts(), board_name(board))
+                     : RoomEditor{host, number + 100 * host.starts()}},
+          run_{run},
+          host_{host} {
+        work();
+    }
+    void type(std::size_t length) {
+        mine_.push_back(run_.edit(board, editor.type(std::string(length, 'x'))));
+    }
+    [[nodiscard]] bool all_acknowledged() const { return mine_.empty(); }
+
+    const std::size_t board;
+    const bool addresses;
+    RoomEditor editor;
+
+private:
+    void work() {
+        host_.after(300ms, [this] { work(); });
+        if (editor.closed_with == 4409 || editor.closed_with == 4410)
+            return exit_and_restart(run_.world, host_);
+        if (!editor.online()) {
+            editor.stall(false);
+            if (!host_.chance("dials", 60)) return;
+            editor.dials = "server " + std::to_string(host_.choose("server", run_.servers.size()));
+            return editor.dial();
+        }
+        acknowledge();
+        if (run_.world.healed_at()) return editor.stall(false);
+        if (host_.chance("types", 25)) type(host_.chance("much", 15) ? 9'000 : 1);
+        if (host_.chance("stalls", 6)) editor.stall(true);
+        if (host_.chance("reads", 25)) editor.stall(false);
+        if (host_.chance("leaves", 4)) editor.hang_up();
+    }
+    void acknowledge() {
+        if (!addresses || !editor.synced || editor.unsynced != 0) return;
+        for (const std::size_t edit : std::exchange(mine_, {}))
+            run_.edits[edit].acknowledged = true;
+    }
+
+    OperatedRun& run_;
+    sim::Host& host_;
+    std::vector<std::size_t> mine_{};  // edits that were not acknowledged yet
+};
+
+class RoomOperators {
+public:
+    explicit RoomOperators(OperatedRun& run) : run_{run} {}
+
+    void work() {
+        if (run_.world.healed_at()) return;
+        run_.world.after(std::chrono::milliseconds{run_.world.choose("until the next call", 700)},
+                         [this] { work(); });
+        auto* const rooms = run_.servers[run_.world.choose("called", run_.servers.size())]
+                                ->process<OperatedRooms>();
+        if (rooms != nullptr) call(*rooms, run_.world.choose("board", board_count));
+    }
+    void end(OperatedRooms& rooms, std::size_t board, bool erases) {
+        ++run_.asked;
+        ++run_.endings[board].calls;
+        Completion<PersistenceError> done{[this, board](auto answer) noexcept {
+            --run_.endings[board].calls;
+            count(answer);
+            // The storage may carry out a call that was not answered.
+            run_.endings[board].until = after(run_.world.now(), 20s);
+        }};
+        erases ? rooms.erase(board_name(board), std::move(done))
+               : rooms.reset(board_name(board), std::move(done));
+    }
+    void import(OperatedRooms& rooms, std::size_t board) {
+        ++run_.asked;
+        const Bytes update = typed(++run_.imports + 1'000'000, 0, "imported");
+        const std::size_t edit = run_.edit(board, update);
+        rooms.import_room(board_name(board), {.updates = {update}},
+                          Completion<PersistenceError>{[this, edit](auto answer) noexcept {
+                              run_.edits[edit].acknowledged = count(answer);
+                          }});
+    }
+    void export_room(OperatedRooms& rooms, std::size_t board) {
+        ++run_.asked;
+        rooms.export_room(board_name(board),
+                          Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                              [this](auto answer) noexcept {
+                                  std::optional<PersistenceError> error;
+                                  if (answer) error.emplace();
+                                  if (answer && !answer->has_value()) error = answer->error();
+                                  count(error);
+                              }});
+    }
+
+private:
+    /// A call was answered, or dropped.   Returns: whether it succeeded.
+    bool count(const std::optional<PersistenceError>& error) noexcept {
+        ++run_.ended;
+        const bool succeeds = error && !*error;
+        if (succeeds)
+            ++run_.succeeded;
+        else
+            run_.last_error = error ? error->code.message() : "the call was dropped";
+        return succeeds;
+    }
+    void call(OperatedRooms& rooms, std::size_t board) {
+        switch (run_.world.choose("call", 8)) {
+            case 0:
+                return keeps_board(board) ? export_room(rooms, board) : end(rooms, board, true);
+            case 1:
+                return keeps_board(board) ? import(rooms, board) : end(rooms, board, false);
+            case 2:
+                return import(rooms, board);
+            case 3:
+                return export_room(rooms, board);
+            case 4:
+                return static_cast<void>(rooms.get_or_create_room(board_name(board)));
+            case 5:
+                return hang_checks(rooms);
+            case 6:
+                return fill(run_.world.choose("full", run_.servers.size()));
+            default:
+                return static_cast<void>(rooms.reauthorize(board_name(board)));
+        }
+    }
+    void hang_checks(OperatedRooms& rooms) {
+        if (std::exchange(run_.rights.hangs, true)) return;
+        run_.world.reach("checks hang");
+        static_cast<void>(rooms.reauthorize({}));
+        run_.world.after(std::chrono::milliseconds{run_.world.choose("checks hang for", 4000)},
+                         [this] { run_.rights.hangs = false; });
+    }
+    void fill(std::uint64_t server) {
+        const int number = static_cast<int>(server);
+        if (std::exchange(run_.late.store.servers[number].full, true)) return;
+        run_.world.after(std::chrono::milliseconds{run_.world.choose("full for", 3000)},
+                         [this, number] { run_.late.store.full(number, false); });
+    }
+
+    OperatedRun& run_;
+};
+
+/// Why not all are in step; empty if they are.
+std::string not_in_step(OperatedRun& run) {
+    for (std::size_t board = 0; board < board_count; ++board) {
+        const auto text = [](YjsDocument document) {
+            const auto parts = document.snapshot();
+            return parts.empty() ? std::string{} : std::string{as_text(parts.front())};
+        };
+        const std::string all = text(run.stored(board));
+        for (sim::Host* const host : run.servers) {
+            auto* const rooms = host->process<OperatedRooms>();
+            if (rooms == nullptr) return std::string{host->name()} + " is dead";
+            const auto parts = rooms->get_state(board_name(board));
+            if (parts && text(document_from({parts->begin(), parts->end()})) != all)
+                return std::string{host->name()} + " differs in " + board_name(board);
+        }
+        for (sim::Host* const host : run.clients) {
+            auto* const client = host->process<OperatedClient>();
+            if (client == nullptr) return std::string{host->name()} + " is dead";
+            if (client->board != board) continue;
+            if (!client->editor.online() || !client->editor.synced)
+                return std::string{host->name()} + " is offline";
+            if (client->addresses && !client->all_acknowledged())
+                return "an edit of " + std::string{host->name()} + " is not acknowledged";
+            if (text(document_from({client->editor.document()})) != all)
+                return std::string{host->name()} + " differs";
+        }
+    }
+    return {};
+}
+
+RoomOptions operated_options() {
+    RoomOptions options;
+    options.save_after = 1s;
+    options.save_within = 5s;
+    options.save_retry_max = 4s;
+    options.saves_max = 1;
+    options.loads_max = 2;
+    options.load_queued_within = 8s;
+    options.answer_within = 5s;
+    options.check_within = 3s;
+    options.stop_within = 15s;
+    options.unload_after = 4s;
+    options.sweep_every = 1s;
+    options.rooms_max = 4;
+    options.rechecks_max = 2;
+    options.calls_max = 5;
+    options.client_bytes_max = 16 << 10;
+    options.unflushed_bytes_max = 512 << 10;
+    return options;
+}
+
+sim::Host& operated_server(OperatedRun& run, int number) {
+    return run.world.host("server " + std::to_string(number), [&run, number](sim::Host& h) {
+        auto rooms = std::make_unique<OperatedRooms>(HangingRooms{run.late, run.hanging, h, number},
+                                                     ListedRights{&run.rights, &h}, run.options,
+                                                     RoomRecorder{&run.reported});
+        h.attach(*rooms);
+        rooms->start();
+        h.listen(1, [r = rooms.get()](sim::Accepted a) {
+            const std::string who{a.peer()};
+            const auto number_of = static_cast<std::size_t>(who.back() - '0');
+            RoomRequest request{
+                .board = board_name(number_of % board_count), .token = who, .ip = who};
+            Coded<sim::Accepted> transport{std::move(a)};
+            if (number_of % 2 == 0)
+                r->accept(std::move(transport), HocuspocusProtocol{}, std::move(request));
+            else
+                r->accept(std::move(transport), YjsProtocol{}, std::move(request));
+        });
+        return rooms;
+    });
+}
+
+/// Runs the world until `done` returns nothing, for a time at most.   Returns: its last text.
+template <class F>
+std::string run_until_none(sim::World& world, Duration most, F&& done) {
+    const Instant end = after(world.now(), most);
+    std::string text = done();
+    while (!text.empty() && world.now() < end) {
+        world.run_for(500ms);
+        text = done();
+    }
+    return text;
+}
+
+/// Calls every server.   Returns: an error of a call; nothing if all succeed.
+std::string call_all(OperatedRun& run, RoomOperators& operators) {
+    const std::size_t before = run.succeeded;
+    const std::size_t asked = run.asked;
+    for (sim::Host* const host : run.servers) {
+        auto& rooms = *host->process<OperatedRooms>();
+        for (std::size_t board = 0; board < board_count; ++board)
+            operators.export_room(rooms, board);
+        static_cast<void>(rooms.reauthorize({}));
+    }
+    operators.import(*run.servers.front()->process<OperatedRooms>(), 0);
+    const std::string late = run_until_none(run.world, 20s, [&] {
+        return run.ended == run.asked ? std::string{} : "a call has not ended";
+    });
+    const bool all = run.succeeded - before == run.asked - asked;
+    return !late.empty() || all ? late : "a call has failed: " + run.last_error;
+}
+/// After the faults: every call succeeds, no client loses its place by a check, and it stops.
+std::string not_working(OperatedRun& run, RoomOperators& operators) {
+    // The first calls may still report what a flush under the faults has left uncertain.
+    static_cast<void>(call_all(run, operators));
+    std::string wrong = call_all(run, operators);
+    if (wrong.empty()) wrong = run_until_none(run.world, 20s, [&] { return not_in_step(run); });
+    if (!wrong.empty()) return wrong;
+    run.reported.clear();
+    for (sim::Host* const host : run.servers) host->process<OperatedRooms>()->stop();
+    run.world.run_for(run.options.stop_within);
+    std::size_t stopped = 0;
+    for (const std::string& line : run.reported) {
+        if (!line.starts_with("stopped: ")) continue;
+        if (line != "stopped: ") wrong += line;
+        ++stopped;
+    }
+    if (stopped != run.servers.size()) wrong += "a server does not stop";
+    return wrong;
+}
+
+bool operators_call_servers(sim::World& world) {
+    OperatedRun& run = world.make<OperatedRun>(world);
+    RoomOperators& operators = world.make<RoomOperators>(run);
+    run.options = operated_options();
+    run.rights.takes = std::chrono::milliseconds{world.choose("a check takes", 200)};
+    run.late.fails_percent = static_cast<std::uint32_t>(world.choose("calls fail", 4)) * 4;
+    run.hanging.percent = static_cast<std::uint32_t>(world.choose("calls hang", 3)) * 6;
+    const int count = 2 + static_cast<int>(world.choose("servers", 2));
+    for (int n = 0; n < count; ++n) run.servers.push_back(&operated_server(run, n));
+    for (std::uint64_t n = 0; n < 8; ++n) {
+        run.clients.push_back(&world.host("client " + std::to_string(n), [&run, n](sim::Host& h) {
+            return std::make_unique<OperatedClient>(h, run, n);
+        }));
+    }
+    for (const char* const mark : {"a load hangs", "checks hang"}) world.reachable(mark);
+    operators.work();
+    world.run_for(20s);
+    world.heal();
+    run.rights.hangs = false;
+    for (int n = 0; n < count; ++n) {
+        run.late.store.away(n, false);
+        run.late.store.full(n, false);
+    }
+    // What hangs since then fails first: edits that wait for it are not stored.
+    world.run_for(run.options.answer_within);
+    std::string wrong = run_until_none(world, 60s, [&] {
+        return run.ended == run.asked ? not_in_step(run) : "a call has not ended";
+    });
+    world.sometimes("a call succeeds", run.succeeded != 0);
+    if (wrong.empty()) wrong = run.lost();
+    if (wrong.empty()) wrong = not_working(run, operators);
+    return world.require("calls end, no acknowledged edit is lost, and all are in step", wrong);
+}
+
+sim::ScenarioOptions operated_faults() {
+    return {.kills = 3, .pauses = 3, .bandwidths = 2, .slow_readers = 3, .within = 18s};
+}
+
+}  // namespace
+
+TEST_CASE("Several servers lose no acknowledged edit under calls of operators and faults of all",
+          "[worlds][room][sim][property]") {
+    // A fourth of the worlds that others have: each one has eight clients and 40 s.
+    CHECK(explored_as_wanted(
+        {.seeds = std::max(from_environment("BELAY_SEEDS", 200) / 4, std::uint64_t{1}),
+         .scenario = operated_faults()},
+        operators_call_servers));
+}
