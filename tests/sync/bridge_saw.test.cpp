@@ -3,6 +3,8 @@
 // sides and the time are scripted; a client that is faster changes the server inside of a push.
 #include <belay/sync/bridge.hpp>
 
+#include <utility>
+
 #include "support/catch.hpp"
 #include "support/sync/bridge_rig.hpp"
 
@@ -123,6 +125,39 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
         rig.run_for(31s);
         CHECK(rig.board.scenes["s"].content == "theirs");
         CHECK(rig.count("conflict s here mine there theirs kept remote") == reports);
+    }
+}
+
+TEST_CASE("Bridge: an edit that was overwritten unseen is reported if the server's clock is ahead",
+          "[sync][bridge][saw][unit][regression]") {
+    struct Case {
+        Stamp first, second;  // of the edits at the server, which gives its own stamps
+        Stamp saw;
+        std::size_t reports;
+    };
+    const Case cases[] = {
+        {by(9, 1001), by(9, 1002), by(9, 1001), 1},  // the scene before the edit
+        {by(9, 1001), by(9, 1002), by(2, 900), 1},   // an earlier one
+        {by(9, 1001), by(9, 1002), by(9, 1002), 0},  // the edit
+        {by(9, 1000), by(9, 1000), by(9, 1000), 0},  // either, for the clock counts seconds
+        {by(9, 1000), by(9, 1000), by(2, 900), 1},
+    };
+    for (const Case& one : cases) {
+        RememberingRig rig;
+        begin_in_step(rig);
+        rig.server.restamp = [at = one.first, &one]() mutable {
+            return std::exchange(at, one.second);
+        };
+        edit(rig, "before", 20);
+        rig.run_for(31s);
+        edit(rig, "mine", 30);
+        rig.run_for(1s);
+        REQUIRE(rig.server.scenes["s"].stamp == one.second);
+        rig.server.scenes["s"] = {"theirs", by(2, 1003)};
+        rig.server.scenes["s"].saw = one.saw;
+        rig.run_for(31s);
+        CHECK(rig.board.scenes["s"].content == "theirs");
+        CHECK(rig.count("conflict s here mine there theirs kept remote") == one.reports);
     }
 }
 

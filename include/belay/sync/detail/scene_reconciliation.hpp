@@ -111,7 +111,7 @@ public:
             // Each version has a stamp above that of the one which its author saw. So an author
             // who saw an earlier one had not seen the base, nor had the authors before.
             const bool cut = may_be_cut_to(*saw, base_->stamp);
-            if (*saw >= base_->stamp || cut) return Shows::change;
+            if (!is_before_push(*saw) && (*saw >= base_->stamp || cut)) return Shows::change;
             if (earlier) return Shows::unaware_change;
             // The author of a scene has seen it, also if the remote had lost it and got it again
             // from here. But of an edit from here, the origin may be that of a remote which stamps
@@ -216,6 +216,15 @@ public:
     RecentHashes sent{};
 
 private:
+    /// Returns whether a version is the one that the last push replaced, or an earlier one. Both
+    /// stamps are of the remote, whose clock may be ahead of the base's. If it counts seconds, the
+    /// push may have got the same one.
+    [[nodiscard]] constexpr bool is_before_push(const Stamp& version) const noexcept {
+        if (!replaced_ || version > replaced_->stamp) return false;
+        const bool whole_second =
+            version.counter == 0 && version.wall.time_since_epoch().count() % 1'000'000'000 == 0;
+        return version < replaced_->stamp || !whole_second;
+    }
     /// Whether the base was pushed from here, in this run.
     enum class Pushed : std::uint8_t {
         no,
