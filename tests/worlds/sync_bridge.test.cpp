@@ -125,7 +125,16 @@ private:
         const auto result = server.processor().process_batch("s", std::vector<Op>{op});
         if (result.failed_count != 0) return Failure::from(result.failed_operations[0].error);
         if (result.conflict_count != 0) return Failure::from(SyncErrc::scene_changed);
+        // Of a server that does not compare. If it gets one more change before the next pull, the
+        // bridge cannot report the overwritten scene.
+        for (const auto& one : result.overwrote) {
+            if (one.replaced.value) note_scene_report(*one.replaced.value);
+        }
         return {};
+    }
+    void note_scene_report(const std::string& text) {
+        const auto* const lost = run_.edit_of(text);
+        if (lost != nullptr && lost->device == scene_author) run_.note_report(text);
     }
     /// The author of a scene saw what its scenes replace, also those that were never pushed.
     void note_replaced(const std::string& text) {

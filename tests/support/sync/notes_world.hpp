@@ -179,8 +179,10 @@ struct NotesRun {
     std::vector<std::size_t> backups{0};
     /// The texts that an author of a scene saw and replaced.
     std::set<std::string> replaced_scenes{};
-    /// The texts that the store had, and has lost when it was restored.
+    /// The texts that the store had and lost when it was restored, or by a question that nobody
+    /// waits for.
     std::set<std::string> lost_by_store{};
+    bool is_late = false;  ///< the question that is being answered
     /// The version that the author of a version saw, by element and stamp.
     std::map<std::pair<std::string, belay::Stamp>, std::optional<belay::Stamp>> saw{};
     /// Whether a program edits the elements, too, and questions arrive late, or once more.
@@ -188,7 +190,11 @@ struct NotesRun {
 };
 
 inline std::error_code NotesStore::write(Write one) {
+    const auto before = memory_->read({"s", one.element});
     if (const std::error_code error = apply(one)) return error;
+    if (run_.is_late && belay::part::overwrites(one.mark.decision) && *before) {
+        run_.lost_by_store.insert(**before);
+    }
     if (one.kind != 'e' && one.kind != 'm') {
         ++changes_;
         // A removal is written again when an operation loses against it.
@@ -390,7 +396,9 @@ private:
             auto* const server = run.server->process<NotesServer>();
             if (server == nullptr || run.server->paused()) return;
             run.world.reach("question late");
+            run.is_late = true;
             static_cast<void>(server->answer(question));
+            run.is_late = false;
         });
     }
     belay::Result<belay::Bytes> ask(const belay::Bytes& question) {
