@@ -108,7 +108,7 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
     };
     const Case cases[] = {
         {by(2, 10), 1},     // the scene before the edit
-        {Stamp{}, 0},       // a server that had lost the scene before
+        {Stamp{}, 1},       // no scene: made without the edit, or the server had lost it
         {by(1, 20), 0},     // the edit
         {by(2, 25), 0},     // a scene that may come after the edit
         {std::nullopt, 0},  // a server that does not keep it
@@ -126,6 +126,23 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
         CHECK(rig.board.scenes["s"].content == "theirs");
         CHECK(rig.count("conflict s here mine there theirs kept remote") == reports);
     }
+}
+
+TEST_CASE("Bridge: a new scene that another client's new scene overwrote is reported",
+          "[sync][bridge][saw][unit][regression]") {
+    const bool is_later = GENERATE(false, true);
+    RememberingRig rig;
+    rig.board.scenes["s"] = {"mine", by(1, 20)};
+    rig.start();
+    rig.run_for(31s);
+    REQUIRE(rig.server.scenes["s"].content == "mine");
+    // The other client had found no scene before it pushed its own.
+    rig.server.scenes["s"] = {"theirs", by(2, is_later ? 30 : 10)};
+    rig.server.scenes["s"].saw = Stamp{};
+    rig.run_for(31s);
+    CHECK(rig.board.scenes["s"].content == (is_later ? "theirs" : "mine"));
+    CHECK(rig.server.scenes["s"].content == (is_later ? "theirs" : "mine"));
+    CHECK(rig.count("conflict s here mine there theirs kept") == 1);
 }
 
 TEST_CASE("Bridge: an edit that was overwritten unseen is reported if the server's clock is ahead",

@@ -106,11 +106,14 @@ public:
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
         if (pushed_ == Pushed::no || origin == Id{}) return Shows::change;
-        // A remote that had no scene may have lost one that the author knew.
-        if (saw && saw->origin != Id{}) {
+        // A remote that had no scene may have lost one that the author knew. Only the author of an
+        // edit from here gets a report for that.
+        const bool saw_none =
+            saw && *saw == Stamp{} && pushed_ == Pushed::edit && remote.stamp.origin != origin;
+        if (saw && (saw->origin != Id{} || saw_none)) {
             // Each version has a stamp above that of the one which its author saw. So an author
             // who saw an earlier one had not seen the base, nor had the authors before.
-            const bool cut = may_be_cut_to(*saw, base_->stamp);
+            const bool cut = !saw_none && may_be_cut_to(*saw, base_->stamp);
             if (!is_before_push(*saw) && (*saw >= base_->stamp || cut)) return Shows::change;
             if (earlier) return Shows::unaware_change;
             // The author of a scene has seen it, also if the remote had lost it and got it again
