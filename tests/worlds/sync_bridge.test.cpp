@@ -64,7 +64,7 @@ public:
             Op op{make_id(run_.world.bits()), scene.stamp,
                   UpdateElement<std::string>{element, scene.content, {}}};
             const Failure outcome = apply(server, std::move(op), scene.saw, number);
-            if (outcome.cause == Cause::none) note_replaced(scene.content);
+            if (outcome.cause == Cause::none) note_replaced(run_.edit_of(scene.content));
             return outcome;
         });
     }
@@ -72,7 +72,10 @@ public:
                       Completion<Failure> done) {
         ask(std::move(done), [this, element = std::string{session}, removal](NotesServer& server) {
             Op op{make_id(run_.world.bits()), removal.stamp, RemoveElement{element}};
-            return apply(server, std::move(op), removal.saw, file_.removals[element]);
+            const std::size_t number = file_.removals[element];
+            const Failure outcome = apply(server, std::move(op), removal.saw, number);
+            if (outcome.cause == Cause::none) note_replaced(&run_.edits[number]);
+            return outcome;
         });
     }
 
@@ -137,8 +140,7 @@ private:
         if (lost != nullptr && lost->device == scene_author) run_.note_report(text);
     }
     /// The author of a scene saw what its scenes replace, also those that were never pushed.
-    void note_replaced(const std::string& text) {
-        const auto* edit = run_.edit_of(text);
+    void note_replaced(const NotesRun::Edit* edit) {
         while (edit != nullptr && edit->saw) {
             run_.replaced_scenes.insert(*edit->saw);
             const auto* const before = run_.edit_of(*edit->saw);
