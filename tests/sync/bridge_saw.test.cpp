@@ -128,6 +128,28 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
     }
 }
 
+TEST_CASE("Bridge: an edit whose push was not confirmed is reported if it is overwritten unseen",
+          "[sync][bridge][saw][unit][regression]") {
+    using Behaviour = Server::Behaviour;
+    RememberingRig rig;
+    rig.server.compares = true;  // so the push that is sent again is refused
+    begin_in_step(rig);
+    rig.server.on_push = [&] {
+        const bool is_first = rig.server.pushes.size() == 1;
+        rig.server.behaviour = is_first ? Behaviour::forgets : Behaviour::works;
+    };
+    edit(rig, "mine", 20);
+    rig.run_for(31s);
+    REQUIRE(rig.server.outrun == 1);
+    REQUIRE(rig.count("pushed") == 0);
+    REQUIRE(rig.server.scenes["s"].content == "mine");
+    rig.server.scenes["s"] = {"theirs", by(2, 30)};
+    rig.server.scenes["s"].saw = by(2, 10);
+    rig.run_for(31s);
+    CHECK(rig.board.scenes["s"].content == "theirs");
+    CHECK(rig.count("conflict s here mine there theirs kept remote") == 1);
+}
+
 TEST_CASE("Bridge: a new scene that another client's new scene overwrote is reported",
           "[sync][bridge][saw][unit][regression]") {
     const bool is_later = GENERATE(false, true);

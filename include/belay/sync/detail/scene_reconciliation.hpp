@@ -162,6 +162,9 @@ public:
             waited_ = false;
             pushed_ = Pushed::no;
         }
+        // The remote has a push that it did not confirm.
+        const bool is_push = (!base_ || base_->hash != mark.hash) && sent.has(mark.hash);
+        if (is_push) pushed_ = Pushed::edit;
         stored_ = stored_ && base_ == mark;
         base_ = mark;
     }
