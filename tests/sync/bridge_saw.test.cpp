@@ -130,13 +130,12 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
 
 TEST_CASE("Bridge: an edit whose push was not confirmed is reported if it is overwritten unseen",
           "[sync][bridge][saw][unit][regression]") {
-    using Behaviour = Server::Behaviour;
     RememberingRig rig;
     rig.server.compares = true;  // so the push that is sent again is refused
     begin_in_step(rig);
     rig.server.on_push = [&] {
         const bool is_first = rig.server.pushes.size() == 1;
-        rig.server.behaviour = is_first ? Behaviour::forgets : Behaviour::works;
+        rig.server.behaviour = is_first ? Server::Behaviour::forgets : Server::Behaviour::works;
     };
     edit(rig, "mine", 20);
     rig.run_for(31s);

@@ -42,8 +42,9 @@ inline constexpr std::size_t empty_pages_max = 100;
 ///   It includes the effects of all operations that `send` has returned. A server that has no list
 ///   of changes returns a copy of everything: one page with `begins_copy`, and a cursor without
 ///   store. A page with `more` should have changes: after empty_pages_max without any in a row, the
-///   Replica's error is endless_changes. If the cursor is of another store, or ahead of this one, that is no error: a copy
-///   begins. The page then has `other_history`, if the server's cursors have an epoch.
+///   Replica's error is endless_changes. If the cursor is of another store, or ahead of this one,
+///   that is no error: a copy begins. The page then has `other_history`, if the server's cursors
+///   have an epoch.
 ///
 /// Both may throw; the exception leaves Replica::sync, and nothing is lost.
 template <class S, class Op>
