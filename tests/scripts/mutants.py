@@ -498,6 +498,26 @@ WORLD_MUTANTS = (
     explored("policies", "keeps_abandoned_probes",
              'eventually "every asker has its answers, and the line is connected"', KEEPS_ABANDONED_PROBES),
 
+    # the same parts with a bridge to the same server
+    explored("sync_bridge", "counts_no_loss", 'always "a loss is reported"',
+             ("belay/sync/detail/replica_pull.hpp",
+              "if (!error || is_replaced(one)) count_lost(one.stamp, *report.lost);",
+              "static_cast<void>(one);")),
+    explored("sync_bridge", "discards_without_report", 'require "no edit is silently lost"',
+             (RECONCILIATION, "        return {Move::apply, true, true};", "        return {Move::apply, false, true};")),
+    explored("sync_bridge", "does_not_push_changes", 'eventually "all are equal, and no edit waits"',
+             (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
+              "return {Move::none, equal || !of_one_clock(remote, local), true};")),
+    # a deletion stays unknown if the server had lost the scene
+    Mutant("bridge_forgets_a_deletion",
+           (Change(BRIDGE_ENGINE, "        if (both_lack) s.memory.in_step(*sides.local);\n",
+                   "        static_cast<void>(both_lack);\n"),),
+           Test("tests/sync/bridge_deletion.test.cpp", "*")),
+    # a clock of the server that is ahead hides that an edit was overwritten unseen
+    Mutant("bridge_compares_clocks_of_two_sides",
+           (Change(RECONCILIATION, "if (!is_before_push(*saw) && (", "if (("),),
+           Test("tests/sync/bridge_saw.test.cpp", "*")),
+
     # what a restored store has lost is not counted
     replicas("counts_no_loss", 'always "a loss is reported"',
              ("belay/sync/detail/replica_pull.hpp",

@@ -70,6 +70,32 @@ TEST_CASE("Bridge: a scene deleted there is deleted here, and not pushed back",
     CHECK(rig.count("conflict") == 0);
 }
 
+TEST_CASE("Bridge: a scene that the server had lost when it was deleted here is not kept there",
+          "[sync][bridge][deletion][unit][regression]") {
+    const bool restarts = GENERATE(false, true);
+    const bool is_other = GENERATE(false, true);
+    DeletingRig rig;
+    rig.board.empty = {"s"};
+    begin_with_one(rig);
+    rig.server.scenes.clear();
+    rig.board.scenes.clear();
+    rig.bridge->changed("s");
+    rig.run_for(31s);
+    CHECK(rig.board.bases["s"].removed);
+    if (restarts) {
+        rig.restart();
+        rig.start();
+        rig.run_for(31s);
+    }
+    // A client returns the lost scene to the server, or has made another one.
+    rig.server.scenes["s"] = is_other ? Drawing{"1", ms(20)} : Drawing{"0", ms(10)};
+    rig.run_for(1min);
+    const bool is_there = !rig.server.scenes["s"].removed;
+    CHECK(is_there == rig.board.scenes.contains("s"));
+    if (is_other || !restarts) CHECK(is_there == is_other);
+    CHECK(rig.count("conflict") == 0);
+}
+
 TEST_CASE("Bridge: a deletion made before a restart, or during an outage, is pushed",
           "[sync][bridge][deletion][unit]") {
     for (const bool restarts : {false, true}) {

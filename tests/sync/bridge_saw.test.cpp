@@ -3,6 +3,8 @@
 // sides and the time are scripted; a client that is faster changes the server inside of a push.
 #include <belay/sync/bridge.hpp>
 
+#include <utility>
+
 #include "support/catch.hpp"
 #include "support/sync/bridge_rig.hpp"
 
@@ -106,7 +108,7 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
     };
     const Case cases[] = {
         {by(2, 10), 1},     // the scene before the edit
-        {Stamp{}, 0},       // a server that had lost the scene before
+        {Stamp{}, 1},       // no scene: made without the edit, or the server had lost it
         {by(1, 20), 0},     // the edit
         {by(2, 25), 0},     // a scene that may come after the edit
         {std::nullopt, 0},  // a server that does not keep it
@@ -123,6 +125,77 @@ TEST_CASE("Bridge: an edit that a later one overwrote unseen is reported to its 
         rig.run_for(31s);
         CHECK(rig.board.scenes["s"].content == "theirs");
         CHECK(rig.count("conflict s here mine there theirs kept remote") == reports);
+    }
+}
+
+TEST_CASE("Bridge: an edit whose push was not confirmed is reported if it is overwritten unseen",
+          "[sync][bridge][saw][unit][regression]") {
+    RememberingRig rig;
+    rig.server.compares = true;  // so the push that is sent again is refused
+    begin_in_step(rig);
+    rig.server.on_push = [&] {
+        const bool is_first = rig.server.pushes.size() == 1;
+        rig.server.behaviour = is_first ? Server::Behaviour::forgets : Server::Behaviour::works;
+    };
+    edit(rig, "mine", 20);
+    rig.run_for(31s);
+    REQUIRE(rig.server.outrun == 1);
+    REQUIRE(rig.count("pushed") == 0);
+    REQUIRE(rig.server.scenes["s"].content == "mine");
+    rig.server.scenes["s"] = {"theirs", by(2, 30)};
+    rig.server.scenes["s"].saw = by(2, 10);
+    rig.run_for(31s);
+    CHECK(rig.board.scenes["s"].content == "theirs");
+    CHECK(rig.count("conflict s here mine there theirs kept remote") == 1);
+}
+
+TEST_CASE("Bridge: a new scene that another client's new scene overwrote is reported",
+          "[sync][bridge][saw][unit][regression]") {
+    const bool is_later = GENERATE(false, true);
+    RememberingRig rig;
+    rig.board.scenes["s"] = {"mine", by(1, 20)};
+    rig.start();
+    rig.run_for(31s);
+    REQUIRE(rig.server.scenes["s"].content == "mine");
+    // The other client had found no scene before it pushed its own.
+    rig.server.scenes["s"] = {"theirs", by(2, is_later ? 30 : 10)};
+    rig.server.scenes["s"].saw = Stamp{};
+    rig.run_for(31s);
+    CHECK(rig.board.scenes["s"].content == (is_later ? "theirs" : "mine"));
+    CHECK(rig.server.scenes["s"].content == (is_later ? "theirs" : "mine"));
+    CHECK(rig.count("conflict s here mine there theirs kept") == 1);
+}
+
+TEST_CASE("Bridge: an edit that was overwritten unseen is reported if the server's clock is ahead",
+          "[sync][bridge][saw][unit][regression]") {
+    struct Case {
+        Stamp first, second;  // of the edits at the server, which gives its own stamps
+        Stamp saw;
+        std::size_t reports;
+    };
+    const Case cases[] = {
+        {by(9, 1001), by(9, 1002), by(9, 1001), 1},  // the scene before the edit
+        {by(9, 1001), by(9, 1002), by(2, 900), 1},   // an earlier one
+        {by(9, 1001), by(9, 1002), by(9, 1002), 0},  // the edit
+        {by(9, 1000), by(9, 1000), by(9, 1000), 0},  // either, for the clock counts seconds
+        {by(9, 1000), by(9, 1000), by(2, 900), 1},
+    };
+    for (const Case& one : cases) {
+        RememberingRig rig;
+        begin_in_step(rig);
+        rig.server.restamp = [at = one.first, &one]() mutable {
+            return std::exchange(at, one.second);
+        };
+        edit(rig, "before", 20);
+        rig.run_for(31s);
+        edit(rig, "mine", 30);
+        rig.run_for(1s);
+        REQUIRE(rig.server.scenes["s"].stamp == one.second);
+        rig.server.scenes["s"] = {"theirs", by(2, 1003)};
+        rig.server.scenes["s"].saw = one.saw;
+        rig.run_for(31s);
+        CHECK(rig.board.scenes["s"].content == "theirs");
+        CHECK(rig.count("conflict s here mine there theirs kept remote") == one.reports);
     }
 }
 

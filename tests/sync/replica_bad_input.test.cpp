@@ -52,6 +52,28 @@ struct ClaimingServer {
     Claim claims = Claim::nothing;
 };
 
+/// Puts empty pages, which all move the cursor, before the pages of a server.
+template <class Server>
+struct EmptyPagesServer {
+    auto send(std::span<const Op> batch) { return server.send(batch); }
+    decltype(auto) changes(const part::StoreCursor& since) {
+        ++asked;
+        // A copy begins with a page of its own. A sync without a limit fails, and does not hang.
+        const bool is_far = asked > 10 * part::empty_pages_max;
+        if (since.store == no_id || empty == 0 || is_far) return server.changes(since);
+        if (empty != no_limit) --empty;
+        part::ChangesPage<std::string> page;
+        page.next = since;
+        ++page.next.changes;
+        page.more = true;
+        return Result<part::ChangesPage<std::string>>{page};
+    }
+
+    Server& server;
+    std::size_t empty = no_limit;
+    std::size_t asked = 0;
+};
+
 /// Brings parts of all earlier batches again, in another order. Nobody reads these answers.
 template <class Server>
 struct ReplayingServer {
@@ -203,4 +225,28 @@ TEST_CASE("Replica accounts for every edit if its batches come again in parts an
             REQUIRE(std::includes(known.begin(), known.end(), texts.begin(), texts.end()));
         },
         histories(100));
+}
+
+TEST_CASE("Replica: a server whose empty pages never end does not hold a sync",
+          "[sync][replica][regression]") {
+    HostileRig rig;
+    Device<> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(HostileAdd{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(phone.replica->edit(HostileAdd{"b", "2"}));
+    EmptyPagesServer<decltype(rig.server)> server{rig.server};
+    SECTION("they never end") {
+        CHECK(phone.replica->sync(server).error == SyncErrc::endless_changes);
+        CHECK(server.asked == part::empty_pages_max);
+        CHECK(phone.view() == ReplicaView{{"a", "1"}, {"b", "2"}});
+        CHECK(phone.replica->waiting() == 1);
+    }
+    SECTION("as many as are allowed end") {
+        // The cursor that they moved is ahead of the store, which then sends a copy.
+        phone.options.other_store = ReplicaOptions::OtherStore::copies;
+        REQUIRE(phone.start());
+        server.empty = part::empty_pages_max - 1;
+        CHECK_FALSE(phone.replica->sync(server).error);
+        CHECK(phone.replica->waiting() == 0);
+    }
 }

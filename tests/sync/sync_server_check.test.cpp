@@ -73,6 +73,14 @@ struct NeverEnds : RightServer {
         return page;
     }
 };
+struct SendsOnlyEmptyPages : RightServer {
+    Result<ServedPage> changes(const part::StoreCursor& since) {
+        if (since.store == no_id) return RightServer::changes(since);
+        ServedPage page{{}, since, false, true};
+        ++page.next.changes;
+        return page;
+    }
+};
 struct RepeatsItself : RightServer {
     Result<ServedPage> changes(const part::StoreCursor& since) {
         auto page = RightServer::changes(since);
@@ -234,6 +242,7 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
     CHECK(rule_broken_by<HidesConflicts>() == Rule::accounts_for_each_operation);
     CHECK(rule_broken_by<ListsLate>() == Rule::lists_its_effects);
     CHECK(rule_broken_by<NeverEnds>() == Rule::ends_its_pages);
+    CHECK(rule_broken_by<SendsOnlyEmptyPages>() == Rule::ends_its_pages);
     CHECK(rule_broken_by<RepeatsItself>() == Rule::lists_only_changes);
     CHECK(rule_broken_by<StopsCopies>().has_value());
     CHECK(rule_broken_by<FollowsAnyCursor>() == Rule::copies_for_other_cursors);

@@ -36,7 +36,8 @@ enum class SyncErrc {
     replica_full = 19,     ///< a Replica has as many undecided or kept edits as are allowed
     other_store = 20,      ///< the server's store is another one, or an older state of it
     scene_changed = 21,    ///< the remote has another scene than the one that a push replaces
-    not_loaded = 22        ///< a Replica has not read its journal: load() comes first
+    not_loaded = 22,       ///< a Replica has not read its journal: load() comes first
+    endless_changes = 23   ///< a server sends empty pages of changes, and no end of them
 };
 
 namespace detail {
@@ -68,6 +69,8 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"the remote has another scene than the one that the push replaces", Cause::permanent},
     {"the replica has not read its journal; call load() first, and check its result",
      Cause::permanent},
+    {"the server sends empty pages and no end of them; mend its changes(), see docs/replica.md",
+     Cause::protocol},
 };
 
 /// Returns the category of SyncErrc.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>  // std::same_as
+#include <cstddef>   // std::size_t
 #include <span>      // std::span
 
 #include <belay/core/result.hpp>
@@ -27,6 +28,10 @@ concept HasChanges = requires(S& server, const part::StoreCursor& since) {
 
 namespace part {
 
+/// The most empty pages in a row that are not the last one of a server. A Replica accepts no more,
+/// so that a server cannot hold Replica::sync for ever.
+inline constexpr std::size_t empty_pages_max = 100;
+
 /// The server of one session, as a Replica uses it.
 ///
 /// - `send(batch) -> Result<SyncResult<Op>>`: applies the operations, each once, in their order.
@@ -36,8 +41,10 @@ namespace part {
 /// - `changes(cursor) -> Result<ChangesPage<value_type>>`: returns the next page after the cursor.
 ///   It includes the effects of all operations that `send` has returned. A server that has no list
 ///   of changes returns a copy of everything: one page with `begins_copy`, and a cursor without
-///   store. If the cursor is of another store, or ahead of this one, that is no error: a copy
-///   begins. The page then has `other_history`, if the server's cursors have an epoch.
+///   store. A page with `more` should have changes: after empty_pages_max without any in a row, the
+///   Replica's error is endless_changes. If the cursor is of another store, or ahead of this one,
+///   that is no error: a copy begins. The page then has `other_history`, if the server's cursors
+///   have an epoch.
 ///
 /// Both may throw; the exception leaves Replica::sync, and nothing is lost.
 template <class S, class Op>

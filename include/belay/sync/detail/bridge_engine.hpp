@@ -498,6 +498,10 @@ private:
             return call(s, Call::Kind::push);
         }
         s.edited = s.reported = false;
+        // Neither side has the scene, so the deletion is known. A former base would hide it if the
+        // remote gets that scene again.
+        const bool both_lack = !sides.remote && sides.local && sides.local->removed;
+        if (both_lack) s.memory.in_step(*sides.local);
         if (decision.rebase) s.memory.in_step(*sides.remote);
         finish(s);
     }

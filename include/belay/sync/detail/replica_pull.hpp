@@ -21,6 +21,7 @@
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/replica_options.hpp>
+#include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -89,6 +90,7 @@ private:
         position_.had = found->value_or(part::StoreCursor{});
         position_.cursor = position_.had;
         if (const auto error = go_back()) return error;
+        std::size_t empty_pages = 0;  // in a row
         for (bool more = true; more;) {
             auto page = server.changes(position_.cursor);
             if (!page) return page.error();
@@ -96,6 +98,8 @@ private:
             report.received += page->changes.size();
             position_.cursor = page->next;
             more = page->more;
+            empty_pages = page->changes.empty() ? empty_pages + 1 : 0;
+            if (more && empty_pages == part::empty_pages_max) return SyncErrc::endless_changes;
             // The following pages are new, so the cursor of each page is kept.
             const bool is_read_again =
                 of_ == Of::again && position_.cursor.changes >= position_.had.changes;

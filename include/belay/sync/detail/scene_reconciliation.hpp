@@ -106,12 +106,15 @@ public:
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
         if (pushed_ == Pushed::no || origin == Id{}) return Shows::change;
-        // A remote that had no scene may have lost one that the author knew.
-        if (saw && saw->origin != Id{}) {
+        // A remote that had no scene may have lost one that the author knew. Only the author of an
+        // edit from here gets a report for that.
+        const bool saw_none =
+            saw && *saw == Stamp{} && pushed_ == Pushed::edit && remote.stamp.origin != origin;
+        if (saw && (saw->origin != Id{} || saw_none)) {
             // Each version has a stamp above that of the one which its author saw. So an author
             // who saw an earlier one had not seen the base, nor had the authors before.
-            const bool cut = may_be_cut_to(*saw, base_->stamp);
-            if (*saw >= base_->stamp || cut) return Shows::change;
+            const bool cut = !saw_none && may_be_cut_to(*saw, base_->stamp);
+            if (!is_before_push(*saw) && (*saw >= base_->stamp || cut)) return Shows::change;
             if (earlier) return Shows::unaware_change;
             // The author of a scene has seen it, also if the remote had lost it and got it again
             // from here. But of an edit from here, the origin may be that of a remote which stamps
@@ -159,6 +162,9 @@ public:
             waited_ = false;
             pushed_ = Pushed::no;
         }
+        // The remote has a push that it did not confirm.
+        const bool is_push = (!base_ || base_->hash != mark.hash) && sent.has(mark.hash);
+        if (is_push) pushed_ = Pushed::edit;
         stored_ = stored_ && base_ == mark;
         base_ = mark;
     }
@@ -216,6 +222,15 @@ public:
     RecentHashes sent{};
 
 private:
+    /// Returns whether a version is the one that the last push replaced, or an earlier one. Both
+    /// stamps are of the remote, whose clock may be ahead of the base's. If it counts seconds, the
+    /// push may have got the same one.
+    [[nodiscard]] constexpr bool is_before_push(const Stamp& version) const noexcept {
+        if (!replaced_ || version > replaced_->stamp) return false;
+        const bool whole_second =
+            version.counter == 0 && version.wall.time_since_epoch().count() % 1'000'000'000 == 0;
+        return version < replaced_->stamp || !whole_second;
+    }
     /// Whether the base was pushed from here, in this run.
     enum class Pushed : std::uint8_t {
         no,
