@@ -894,7 +894,7 @@ public:
         c_.world.run_for({});  // the faults are drawn before the editors come
         for (std::uint64_t i = 1; i <= 4; ++i)
             editors_.push_back(c_.editor("e" + std::to_string(i), i, 1 + static_cast<int>(i % 3)));
-        for (int step = 0; step < 60; ++step) act();
+        for (int step = 0; step < 36; ++step) act();
         c_.store.before = [](std::string_view) {};
         c_.world.heal();
         // At least 10 s, in which a client that has all may lose something again. After many
@@ -951,8 +951,8 @@ sim::Report explored_server_faults(StoreCalls calls, sim::ExploreOptions options
                         .drops = 0,
                         .half_opens = 0,
                         .cuts = 0,
-                        .within = 45s,
-                        .lasts_max = 20s};
+                        .within = 27s,
+                        .lasts_max = 15s};
     return explored_as_wanted(std::move(options), [calls](sim::World& world) {
         auto& servers = world.make<ServersUnderFaults>(world);
         if (calls == StoreCalls::throw_at_times) servers.let_throw();
@@ -975,21 +975,19 @@ TEST_CASE("servers: if the storage throws at any time, all servers converge",
 
 TEST_CASE("servers: faults that lost a change once lose none", "[room][fanout][sim]") {
     // A change of a client began a lost history again before the rest was restored.
-    CHECK(explored_server_faults(StoreCalls::work,
-                                 {.seed = Seed{1283},
-                                  .play = sim::Scenario{}
-                                              .during(19s, 35s, sim::kill("storage"))
-                                              .during(30s, 49s, sim::kill("feed"))
-                                              .during(39710ms, 39759ms, sim::kill("operator"))
-                                              .during(20s, 20010ms, sim::kill("server1"))
-                                              .during(20s, 20010ms, sim::kill("operator"))}));
+    const auto begun_early = sim::Scenario{}
+                                 .during(10s, 10010ms, sim::kill("operator"))
+                                 .during(7s, 20400ms, sim::kill("feed"))
+                                 .during(20s, 33s, sim::pause("storage"))
+                                 .during(0s, 10s, sim::partition("server2", "storage"));
+    CHECK(explored_server_faults(StoreCalls::work, {.seed = Seed{1328}, .play = begun_early}));
     // A snapshot that had the rest was replaced by one that had not.
-    CHECK(explored_server_faults(StoreCalls::throw_at_times,
-                                 {.seed = Seed{890},
-                                  .play = sim::Scenario{}
-                                              .during(7s, 22s, sim::kill("server3"))
-                                              .during(24s, 40780ms, sim::kill("operator"))
-                                              .during(15s, 27s, sim::kill("server2"))
-                                              .during(30s, 47s, sim::kill("server2"))
-                                              .during(2s, 4600ms, sim::pause("server2"))}));
+    const auto replaced = sim::Scenario{}
+                              .during(6s, 6010ms, sim::kill("server2"))
+                              .during(16900ms, 29800ms, sim::kill("operator"))
+                              .during(20s, 20001ms, sim::kill("server3"))
+                              .during(10s, 14s, sim::kill("server2"))
+                              .during(26s, 36s, sim::pause("server2"));
+    CHECK(
+        explored_server_faults(StoreCalls::throw_at_times, {.seed = Seed{1740}, .play = replaced}));
 }

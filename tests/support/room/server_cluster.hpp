@@ -128,7 +128,7 @@ private:
             const bool untold = feed_.reach(cluster_->host(n)) != Reach::works;
             if (server.unsubscribed != untold) store.unsubscribed(n, untold);
         }
-        cluster_->world.after(std::chrono::milliseconds{100}, [this] { follow(); });
+        cluster_->world.after(std::chrono::milliseconds{200}, [this] { follow(); });
     }
 
     Cluster* cluster_;
