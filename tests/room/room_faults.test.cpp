@@ -50,7 +50,7 @@ sim::ScenarioOptions faults_around_a_room() {
             .drops = 24,
             .half_opens = 30,
             .cuts = 0,
-            .within = 13s,  // a run acts for as long as that
+            .within = 12s,  // about as long as a run acts
             .lasts_max = 4s,
             .latency_max = 800ms};
 }
@@ -104,7 +104,7 @@ public:
     /// Lets everything happen, ends the faults, and waits until all clients have all.
     bool run() {
         if (w_.world.chance("cuts messages", 33)) w_.world.network().cut_one_in(50);
-        for (int i = 0; i < 50; ++i) {
+        for (int i = 0; i < 45; ++i) {
             act();
             mark_reached();
             if (i % 10 == 9) check_claims();

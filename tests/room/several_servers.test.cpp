@@ -897,9 +897,9 @@ public:
         for (int step = 0; step < 36; ++step) act();
         c_.store.before = [](std::string_view) {};
         c_.world.heal();
-        // At least 10 s, in which a client that has all may lose something again. After many
+        // At least 6 s, in which a client that has all may lose something again. After many
         // failures a server waits for up to save_retry_max before it loads the room again.
-        for (int i = 0; i < 60 && (i < 5 || !in_step()); ++i) {
+        for (int i = 0; i < 60 && (i < 3 || !in_step()); ++i) {
             for (const auto& e : editors_) {
                 if (!e->online()) e->dial();
             }
@@ -953,6 +953,7 @@ sim::Report explored_server_faults(StoreCalls calls, sim::ExploreOptions options
                         .cuts = 0,
                         .within = 27s,
                         .lasts_max = 15s};
+    options.recheck_percent = 1;
     return explored_as_wanted(std::move(options), [calls](sim::World& world) {
         auto& servers = world.make<ServersUnderFaults>(world);
         if (calls == StoreCalls::throw_at_times) servers.let_throw();
