@@ -924,6 +924,9 @@ private:
         RoomEditor& e = *editors_[c_.world.choose("editor", editors_.size())];
         const std::uint64_t what = c_.world.choose("act", 26);
         if (what < 14) {
+            // Yjs's client closes a silent connection: one that speaks again must not go on without
+            // the change that was not sent.
+            if (!e.online()) e.hang_up();
             e.type("x");
         } else if (what > 14) {
             if (!e.online()) e.dial();

@@ -551,13 +551,7 @@ public:
         raw(frame);
     }
     void raw(const Bytes& frame) {
-        if (!online()) {
-            // Yjs's client would have hung up: a connection that speaks again must not go on
-            // without the change that was not sent.
-            if (line_ && elapsed(heard_at_, host_->now()) >= std::chrono::seconds{30})
-                line_.reset();
-            return;
-        }
+        if (!online()) return;
         line_->waiting.push_back(frame);
         line_->drain();
     }
