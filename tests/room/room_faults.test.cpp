@@ -38,18 +38,19 @@ RoomOptions small_room_options() {
     return options;
 }
 
-/// The faults of the server's network and process. The storage fails in the body.
+/// The faults of processes and of the network between them.
 sim::ScenarioOptions faults_around_a_room() {
     return {.swarm = false,
-            .kills = 16,
-            .pauses = 12,
-            .partitions = 12,
-            .latencies = 10,
-            .refusals = 12,
-            .drops = 12,
-            .half_opens = 20,
+            .kills = 20,
+            .pauses = 14,
+            .partitions = 20,
+            .one_way_partitions = 20,
+            .latencies = 14,
+            .refusals = 16,
+            .drops = 24,
+            .half_opens = 30,
             .cuts = 0,
-            .within = 18s,  // a run acts for as long as that
+            .within = 12s,  // about as long as a run acts
             .lasts_max = 4s,
             .latency_max = 800ms};
 }
@@ -60,7 +61,8 @@ struct CallablesThatThrow {
     std::vector<const char*> names{};
 };
 
-/// Editors of one room, whose server has a storage and an authorizer that fail.
+/// Editors of one room, whose server has a storage and an authorizer that fail with their hosts.
+/// The storage takes no changes while the host "space" is dead.
 class RoomUnderFaults {
 public:
     explicit RoomUnderFaults(sim::World& world) : w_{world, options()} {
@@ -82,6 +84,7 @@ public:
             w_.disk.saving = 0;
             check_kept();
         };
+        w_.disk.host.emplace(world, "storage");
     }
     /// Lets callables throw, one call in a number.
     void let_throw(const CallablesThatThrow& throws) {
@@ -101,7 +104,7 @@ public:
     /// Lets everything happen, ends the faults, and waits until all clients have all.
     bool run() {
         if (w_.world.chance("cuts messages", 33)) w_.world.network().cut_one_in(50);
-        for (int i = 0; i < 74; ++i) {
+        for (int i = 0; i < 45; ++i) {
             act();
             mark_reached();
             if (i % 10 == 9) check_claims();
@@ -145,45 +148,29 @@ private:
         return std::chrono::milliseconds{below(tag, most + 1)};
     }
     void act() {
+        w_.disk.full = !space_.alive();
+        w_.rights.drops = !authorizer_.alive();
         RoomEditor& editor = *editors_[below("editor", editors_.size())];
-        switch (below("act", 21)) {
+        switch (below("act", 15)) {
             case 0:
-                w_.disk.fail_flushes += static_cast<int>(below("failed flushes", 3));
-                break;
-            case 1:
-                w_.disk.fail_saves += static_cast<int>(below("failed saves", 4));
-                break;
-            case 2:
-                w_.disk.fail_loads += static_cast<int>(below("failed loads", 2));
-                break;
-            case 3:
-                w_.disk.full = !w_.disk.full;
-                break;
-            case 4:
-                w_.disk.hang_loads += static_cast<int>(below("loads without an answer", 2));
-                break;
-            case 5:
-                w_.rights.drops = !w_.rights.drops;
-                break;
-            case 6:
                 w_.rights.takes = some_ms("a check takes", 4000);
                 break;
-            case 7:
+            case 1:
                 editor.stall(true);
                 break;
-            case 8:
+            case 2:
                 editor.stall(false);
                 break;
-            case 9:
+            case 3:
                 editor.hang_up();
                 break;
-            case 10:
+            case 4:
                 editor.show("{}");
                 break;
-            case 11:
+            case 5:
                 w_.run(some_ms("nothing happens for", 6000));
                 break;
-            case 12:
+            case 6:
                 w_.disk.lags = {"board"};
                 break;
             default:
@@ -273,10 +260,8 @@ private:
         return stored;
     }
     void end_faults() {
-        w_.rights.drops = false;
+        w_.rights.drops = w_.disk.full = false;
         w_.rights.takes = {};
-        w_.disk.fail_flushes = w_.disk.fail_saves = w_.disk.fail_loads = w_.disk.hang_loads = 0;
-        w_.disk.full = false;
         w_.disk.before = w_.rights.before = w_.document_before = {};
         for (const auto& e : editors_) e->stall(false);
         w_.world.heal();
@@ -295,6 +280,8 @@ private:
     }
 
     RoomWorld w_;
+    sim::Host& space_ = w_.world.host("space");
+    sim::Host& authorizer_ = w_.world.host("authorizer");
     std::vector<std::unique_ptr<RoomEditor>> editors_{};
     std::vector<Bytes> typed_{};
 };

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <belay/room/room_manager.hpp>
@@ -33,7 +34,11 @@ struct Cluster {
     };
     explicit Cluster(Seed seed = Seed{1}, std::vector<YjsDocumentOptions> documents = {},
                      const RoomOptions& chosen = {})
-        : options{chosen}, world{seed} {
+        : Cluster{std::make_unique<sim::World>(seed), std::move(documents), chosen} {}
+    /// In a world of an exploration.
+    explicit Cluster(sim::World& w, std::vector<YjsDocumentOptions> documents = {},
+                     const RoomOptions& chosen = {})
+        : options{chosen}, world{w} {
         documents.resize(3);
         for (int n = 1; n <= 3; ++n) {
             const YjsDocumentOptions limits = documents[static_cast<std::size_t>(n - 1)];
@@ -88,8 +93,47 @@ struct Cluster {
     SharedStore store{};
     RoomRights rights{};
     std::vector<std::string> reported{};
-    sim::World world;
+    sim::World& world;
     std::vector<sim::Host*> hosts{};
+
+private:
+    Cluster(std::unique_ptr<sim::World> own, std::vector<YjsDocumentOptions> documents,
+            const RoomOptions& chosen)
+        : Cluster{*own, std::move(documents), chosen} {
+        own_ = std::move(own);
+    }
+
+    std::unique_ptr<sim::World> own_{};  // the last member: processes refer to the others
+};
+
+/// The storage of a cluster as hosts of its world, so that the faults of a scenario hit it:
+/// "storage" carries out calls, and "feed" reports changes.
+class StoreOnHosts {
+public:
+    explicit StoreOnHosts(Cluster& c)
+        : cluster_{&c}, storage_{c.world, "storage"}, feed_{c.world, "feed"} {
+        follow();
+    }
+
+private:
+    void follow() {
+        using Reach = StorageHost::Reach;
+        SharedStore& store = cluster_->store;
+        for (int n = 1; n <= 3; ++n) {
+            SharedStore::Server& server = store.servers[n];
+            const Reach calls = storage_.reach(cluster_->host(n));
+            server.unanswered = calls == Reach::unanswered;
+            if (server.away != (calls == Reach::away)) store.away(n, !server.away);
+            if (server.late != (calls == Reach::late)) store.late(n, !server.late);
+            const bool untold = feed_.reach(cluster_->host(n)) != Reach::works;
+            if (server.unsubscribed != untold) store.unsubscribed(n, untold);
+        }
+        cluster_->world.after(std::chrono::milliseconds{200}, [this] { follow(); });
+    }
+
+    Cluster* cluster_;
+    StorageHost storage_;
+    StorageHost feed_;
 };
 
 }  // namespace belay_test

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <belay/core/detail/function.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
@@ -67,12 +68,16 @@ struct SharedStore {
         bool unsure = false;        ///< flushes are carried out, and fail
         bool full = false;          ///< changes are refused, and all else works
         bool slow = false;          ///< loads are carried out, and nobody waits for them any more
+        bool unanswered = false;    ///< calls are carried out, and fail
+        bool late = false;          ///< calls wait
         std::uint64_t last_own = 0;
         std::uint64_t mark = 0;   ///< of the store, as the server knows it
         std::size_t longest = 0;  ///< of the answers to it, in entries
         std::size_t calls = 0;    ///< loads, flushes and comparisons
         std::vector<Change> staged{};
         std::map<std::string, Line, std::less<>> lines{};
+        std::deque<detail::Function<void()>> waiting{};  ///< calls, while it is late
+        [[nodiscard]] bool answers_fail() const { return unsure || unanswered; }
     };
 
     /// At the beginning of each call of a server; it may throw.
@@ -116,6 +121,16 @@ struct SharedStore {
         servers[server].unsubscribed = is;
         report_all();
     }
+    void late(int server, bool is) {
+        Server& s = servers[server];
+        s.late = is;
+        while (!s.late && !s.waiting.empty()) {
+            auto call = std::move(s.waiting.front());
+            s.waiting.pop_front();
+            call();
+        }
+        report_all();
+    }
     /// Who connects again compares all.
     void reconnect(int server) {
         for (auto& [id, line] : servers[server].lines) line.changed = true;
@@ -124,7 +139,7 @@ struct SharedStore {
     /// What every server does from time to time.
     void look(int server) {
         Server& s = servers[server];
-        if (s.away || std::exchange(s.mark, mark) == mark) return;
+        if (s.away || s.late || std::exchange(s.mark, mark) == mark) return;
         reconnect(server);
     }
 
@@ -148,7 +163,7 @@ struct SharedStore {
     void tell(int number, const std::string& id) {
         Server& server = servers[number];
         Line& line = server.lines[id];
-        if (server.away || server.unsubscribed || !line.done) return;
+        if (server.away || server.late || server.unsubscribed || !line.done) return;
         part::FanoutBatch found;
         if (line.changed) {
             ++server.calls;
@@ -241,7 +256,7 @@ struct SharedStore {
         if (lost(at->second, number, line.acked)) return {RoomErrc::unknown_room, change.id, {}};
         at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
         learn(number, change.id, at->second.log);
-        if (!servers[number].unsure) line.acked = last;
+        if (!servers[number].answers_fail()) line.acked = last;
         this->change(change.id);
         return {};
     }
@@ -266,7 +281,7 @@ struct SharedStore {
     }
     /// What the answer says, if there is one.
     void learn(int number, const std::string& id, std::uint64_t log) {
-        if (servers[number].unsure) return;
+        if (servers[number].answers_fail()) return;
         Line& line = servers[number].lines[id];
         if (line.book != log) line.acked = 0;
         line.book = line.was = log;
@@ -317,34 +332,16 @@ public:
         // What a server that has ended waited for.
         me().staged.clear();
         me().lines.clear();
+        me().waiting.clear();
         me().mark = 0;
     }
 
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         store_->before("load");
-        ++me().calls;
-        if (me().away)
-            return done(Result<std::optional<StoredRoom>, PersistenceError>{SharedStore::lost()});
-        const auto at = store_->rooms.find(id);
-        SharedStore::Line& known = line(id);
-        known.log = known.book = at == store_->rooms.end() ? 0 : at->second.log;
-        known.changed = true;
-        known.acked = 0;
-        if (known.log != 0) {
-            known.was = known.log;
-            known.tried = 0;
-        }
-        if (me().slow) return;
-        if (at == store_->rooms.end())
-            return done(
-                Result<std::optional<StoredRoom>, PersistenceError>{std::optional<StoredRoom>{}});
-        StoredRoom room{at->second.epoch, at->second.snapshot, {}, at->second.covers};
-        for (const SharedStore::Entry& e : at->second.entries) {
-            room.updates.push_back(e.update);
-            room.position = e.position;
-        }
-        done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(room)}});
+        in_turn([name = std::string{id}, c = std::move(done)](const SharedRooms& me) mutable {
+            me.answer_load(name, std::move(c));
+        });
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
         store_->before("append");
@@ -367,7 +364,9 @@ public:
     }
     void flush(Completion<PersistenceError> done) {
         store_->before("flush");
-        carry_out(take_staged(), ~std::size_t{0}, std::move(done));
+        in_turn([changes = take_staged(), c = std::move(done)](const SharedRooms& me) mutable {
+            me.carry_out(std::move(changes), ~std::size_t{0}, std::move(c));
+        });
     }
     /// The changes of the next flush, which waits for its turn.
     [[nodiscard]] std::vector<SharedStore::Change> take_staged() const {
@@ -375,7 +374,7 @@ public:
     }
     /// A flush of changes. The one at `cut` has no answer, and those after it are not carried out.
     void carry_out(std::vector<SharedStore::Change> changes, std::size_t cut,
-                   Completion<PersistenceError> done) {
+                   Completion<PersistenceError> done) const {
         ++me().calls;
         if (me().away) {
             forget_turns(changes);
@@ -401,7 +400,7 @@ public:
             error.rooms.emplace_back(change.id, refused.code);
             line(change.id).changed = true;
         }
-        done(me().unsure ? SharedStore::lost() : error);
+        done(me().answers_fail() ? SharedStore::lost() : error);
         me().unsure = was_unsure;
         forget_turns(changes);
         store_->report_all();
@@ -410,8 +409,11 @@ public:
               Completion<PersistenceError> done) {
         store_->before("save");
         if (store_->hang_saves) return store_->hung.push_back(std::move(done));
-        if (me().away) return done(SharedStore::lost());
-        done(store_->save(number_, std::string{id}, snapshot, covers));
+        in_turn([name = std::string{id},
+                 parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()), covers,
+                 c = std::move(done)](const SharedRooms& me) mutable {
+            me.answer_save(name, parts, covers, std::move(c));
+        });
     }
     void list(std::string_view, std::size_t,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
@@ -420,7 +422,7 @@ public:
     std::vector<std::string> lagging() { return store_->lags; }
     void publish(std::string_view id, BytesView message) {
         store_->before("publish");
-        if (me().away) return;
+        if (me().away || me().late) return;
         for (auto& [number, server] : store_->servers) {
             const auto at = server.lines.find(id);
             if (at == server.lines.end()) continue;
@@ -431,14 +433,57 @@ public:
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         store_->before("subscribe");
+        in_turn([name = std::string{id}, from, c = std::move(done)](const SharedRooms& me) mutable {
+            me.begin_subscription(name, from, std::move(c));
+        });
+    }
+
+private:
+    /// Carries out `f(rooms)`: now, or when the storage is no longer late.
+    template <class F>
+    void in_turn(F&& f) const {
+        if (!me().late) return f(*this);
+        me().waiting.emplace_back([rooms = *this, g = std::forward<F>(f)]() mutable { g(rooms); });
+    }
+    void answer_load(std::string_view id,
+                     Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) const {
+        ++me().calls;
+        if (me().away || me().unanswered)
+            return done(Result<std::optional<StoredRoom>, PersistenceError>{SharedStore::lost()});
+        const auto at = store_->rooms.find(id);
+        SharedStore::Line& known = line(id);
+        known.log = known.book = at == store_->rooms.end() ? 0 : at->second.log;
+        known.changed = true;
+        known.acked = 0;
+        if (known.log != 0) {
+            known.was = known.log;
+            known.tried = 0;
+        }
+        if (me().slow) return;
+        if (at == store_->rooms.end())
+            return done(
+                Result<std::optional<StoredRoom>, PersistenceError>{std::optional<StoredRoom>{}});
+        StoredRoom room{at->second.epoch, at->second.snapshot, {}, at->second.covers};
+        for (const SharedStore::Entry& e : at->second.entries) {
+            room.updates.push_back(e.update);
+            room.position = e.position;
+        }
+        done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(room)}});
+    }
+    void answer_save(const std::string& id, std::span<const Bytes> snapshot, std::uint64_t covers,
+                     Completion<PersistenceError> done) const {
+        if (me().away) return done(SharedStore::lost());
+        PersistenceError error = store_->save(number_, id, snapshot, covers);
+        done(me().unanswered ? SharedStore::lost() : std::move(error));
+    }
+    void begin_subscription(std::string_view id, std::uint64_t from,
+                            Completion<Result<part::FanoutBatch, PersistenceError>> done) const {
         if (me().away)
             return done(Result<part::FanoutBatch, PersistenceError>{SharedStore::lost()});
         if (std::exchange(line(id).from, from) != from) line(id).changed = true;
         line(id).done = std::move(done);
         store_->tell(number_, std::string{id});
     }
-
-private:
     [[nodiscard]] SharedStore::Server& me() const { return store_->servers[number_]; }
     [[nodiscard]] SharedStore::Line& line(std::string_view id) const {
         return me().lines[std::string{id}];

@@ -34,12 +34,14 @@ template <class Body>
     return report;
 }
 
-/// Explores as many worlds as a test wants, whatever BELAY_SEEDS is.
+/// Explores as many worlds as a test wants, whatever BELAY_SEEDS is. BELAY_SIM_SEED and
+/// BELAY_SIM_TRACE have their effect, as the report of a failure advises to set them.
 template <class Body>
 [[nodiscard]] belay::sim::Report explored_as_wanted(belay::sim::ExploreOptions options,
                                                     const Body& body) {
     if (const std::uint64_t only = from_environment("BELAY_SIM_SEED", 0); only != 0)
         options.seed = belay::Seed{only};
+    if (from_environment("BELAY_SIM_TRACE", 0) != 0) options.diagram_lines = 1U << 20;
     options.environment = false;
     return belay::sim::explore(options, body);
 }
