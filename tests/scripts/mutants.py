@@ -510,7 +510,7 @@ WORLD_MUTANTS = (
               "return {Move::none, equal || !of_one_clock(remote, local), true};")),
     # a deletion stays unknown if the server had lost the scene
     Mutant("bridge_forgets_a_deletion",
-           (Change(BRIDGE_ENGINE, "        if (both_lack) s.memory.in_step(*sides.local);\n",
+           (Change(BRIDGE_ENGINE, "        if (both_lack) s.memory.in_step_without_scene(*sides.local);\n",
                    "        static_cast<void>(both_lack);\n"),),
            Test("tests/sync/bridge_deletion.test.cpp", "*")),
     # a clock of the server that is ahead hides that an edit was overwritten unseen

@@ -96,6 +96,33 @@ TEST_CASE("Bridge: a scene that the server had lost when it was deleted here is 
     CHECK(rig.count("conflict") == 0);
 }
 
+TEST_CASE("Bridge: a push that arrives after its scene was deleted here is deleted there",
+          "[sync][bridge][deletion][unit][regression]") {
+    const bool is_lost = GENERATE(false, true);
+    DeletingRig rig;
+    rig.board.empty = {"s"};
+    begin_with_one(rig);
+    rig.server.on_push = [&] { rig.server.behaviour = Server::Behaviour::drops; };
+    rig.edit("s", "late", 20);
+    rig.run_for(2s);
+    REQUIRE_FALSE(rig.server.pushes.empty());
+    rig.board.scenes.clear();
+    rig.bridge->changed("s");
+    if (is_lost) {
+        rig.server.scenes.clear();
+        rig.server.behaviour = Server::Behaviour::works;
+        rig.server.on_push = {};
+        rig.run_for(61s);
+    }
+    rig.server.scenes["s"] = Drawing{"late", ms(20)};
+    rig.server.behaviour = Server::Behaviour::works;
+    rig.server.on_push = {};
+    rig.run_for(61s);
+    CHECK(rig.server.scenes["s"].removed);
+    CHECK_FALSE(rig.board.scenes.contains("s"));
+    CHECK(rig.count("conflict") == 0);
+}
+
 TEST_CASE("Bridge: a deletion made before a restart, or during an outage, is pushed",
           "[sync][bridge][deletion][unit]") {
     for (const bool restarts : {false, true}) {
