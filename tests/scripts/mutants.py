@@ -510,9 +510,17 @@ WORLD_MUTANTS = (
               "return {Move::none, equal || !of_one_clock(remote, local), true};")),
     # a deletion stays unknown if the server had lost the scene
     Mutant("bridge_forgets_a_deletion",
-           (Change(BRIDGE_ENGINE, "        if (both_lack) s.memory.in_step(*sides.local);\n",
+           (Change(BRIDGE_ENGINE, "        if (both_lack) s.memory.in_step_without_scene(*sides.local);\n",
                    "        static_cast<void>(both_lack);\n"),),
            Test("tests/sync/bridge_deletion.test.cpp", "*")),
+    # a push that arrives after its deletion is taken for a scene of another client
+    Mutant("bridge_forgets_a_push_when_its_scene_is_deleted",
+           (Change(BRIDGE_ENGINE, "s.memory.in_step_without_scene(*sides.local);", "s.memory.in_step(*sides.local);"),),
+           Test("tests/sync/bridge_deletion.test.cpp", "*")),
+    # a base that the next push would have replaced is taken for the scene before it
+    Mutant("bridge_takes_the_base_for_the_scene_before",
+           (Change(RECONCILIATION, "if (replaced_->hash == base_->hash) return false;", "if (false) return false;"),),
+           Test("tests/sync/bridge_saw.test.cpp", "*")),
     # a clock of the server that is ahead hides that an edit was overwritten unseen
     Mutant("bridge_compares_clocks_of_two_sides",
            (Change(RECONCILIATION, "if (!is_before_push(*saw) && (", "if (("),),

@@ -74,9 +74,16 @@ TEST_CASE("Bridge: a scene that the server had lost when it was deleted here is 
           "[sync][bridge][deletion][unit][regression]") {
     const bool restarts = GENERATE(false, true);
     const bool is_other = GENERATE(false, true);
+    const bool has_origin = GENERATE(false, true);
+    CAPTURE(restarts, is_other, has_origin);
+    Drawing lost{"0", ms(10)};
+    if (has_origin) lost.stamp.origin = {std::byte{1}};
     DeletingRig rig;
     rig.board.empty = {"s"};
-    begin_with_one(rig);
+    rig.board.scenes["s"] = rig.server.scenes["s"] = lost;
+    rig.start();
+    rig.run_for(31s);
+    REQUIRE(rig.board.bases["s"].stamp == lost.stamp);
     rig.server.scenes.clear();
     rig.board.scenes.clear();
     rig.bridge->changed("s");
@@ -88,11 +95,39 @@ TEST_CASE("Bridge: a scene that the server had lost when it was deleted here is 
         rig.run_for(31s);
     }
     // A client returns the lost scene to the server, or has made another one.
-    rig.server.scenes["s"] = is_other ? Drawing{"1", ms(20)} : Drawing{"0", ms(10)};
+    rig.server.scenes["s"] = is_other ? Drawing{"1", ms(20)} : lost;
     rig.run_for(1min);
     const bool is_there = !rig.server.scenes["s"].removed;
     CHECK(is_there == rig.board.scenes.contains("s"));
-    if (is_other || !restarts) CHECK(is_there == is_other);
+    // After a restart, only a stamp with its origin tells that the scene is the deleted one.
+    CHECK(is_there == (is_other || (restarts && !has_origin)));
+    CHECK(rig.count("conflict") == 0);
+}
+
+TEST_CASE("Bridge: a push that arrives after its scene was deleted here is deleted there",
+          "[sync][bridge][deletion][unit][regression]") {
+    const bool is_lost = GENERATE(false, true);
+    DeletingRig rig;
+    rig.board.empty = {"s"};
+    begin_with_one(rig);
+    rig.server.on_push = [&] { rig.server.behaviour = Server::Behaviour::drops; };
+    rig.edit("s", "late", 20);
+    rig.run_for(2s);
+    REQUIRE_FALSE(rig.server.pushes.empty());
+    rig.board.scenes.clear();
+    rig.bridge->changed("s");
+    if (is_lost) {
+        rig.server.scenes.clear();
+        rig.server.behaviour = Server::Behaviour::works;
+        rig.server.on_push = {};
+        rig.run_for(61s);
+    }
+    rig.server.scenes["s"] = Drawing{"late", ms(20)};
+    rig.server.behaviour = Server::Behaviour::works;
+    rig.server.on_push = {};
+    rig.run_for(61s);
+    CHECK(rig.server.scenes["s"].removed);
+    CHECK_FALSE(rig.board.scenes.contains("s"));
     CHECK(rig.count("conflict") == 0);
 }
 

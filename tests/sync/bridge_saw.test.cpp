@@ -166,6 +166,30 @@ TEST_CASE("Bridge: a new scene that another client's new scene overwrote is repo
     CHECK(rig.count("conflict s here mine there theirs kept") == 1);
 }
 
+TEST_CASE("Bridge: an edit that its overwriter saw is not reported after a later edit was undone",
+          "[sync][bridge][saw][unit][regression]") {
+    const bool saw = GENERATE(false, true);
+    RememberingRig rig;
+    begin_in_step(rig);
+    edit(rig, "mine", 20);
+    rig.run_for(61s);
+    REQUIRE(rig.server.scenes["s"].content == "mine");
+    // The push of a later edit does not reach the server, and the edit is undone.
+    rig.server.on_push = [&] { rig.server.behaviour = Server::Behaviour::drops; };
+    edit(rig, "later", 30);
+    rig.run_for(2s);
+    REQUIRE(rig.server.pushes.size() >= 2);
+    edit(rig, "mine", 40);
+    rig.server.behaviour = Server::Behaviour::works;
+    rig.server.on_push = {};
+    rig.server.scenes["s"] = {"theirs", by(2, 50)};
+    rig.server.scenes["s"].saw = saw ? by(1, 20) : by(2, 10);
+    rig.run_for(61s);
+    CHECK(rig.board.scenes["s"].content == "theirs");
+    CHECK(rig.server.scenes["s"].content == "theirs");
+    CHECK(rig.count("conflict") == (saw ? 0 : 1));
+}
+
 TEST_CASE("Bridge: an edit that was overwritten unseen is reported if the server's clock is ahead",
           "[sync][bridge][saw][unit][regression]") {
     struct Case {

@@ -481,6 +481,7 @@ TEST_CASE("Several servers lose no acknowledged edit under calls of operators an
           "[worlds][room][sim][property]") {
     // A fourth of the worlds that others have: each one has eight clients and 40 s.
     CHECK(explored_as_wanted(
+        "rooms_operators",
         {.seeds = std::max(from_environment("BELAY_SEEDS", 200) / 4, std::uint64_t{1}),
          .scenario = operated_faults()},
         operators_call_servers));

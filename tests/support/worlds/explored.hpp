@@ -24,13 +24,17 @@ namespace belay_test {
     return {.seeds = 200, .scenario = std::move(faults)};
 }
 
+inline void print_if_asked(std::string_view name, const belay::sim::Report& report) {
+    if (std::getenv("BELAY_SIM_MARKS") != nullptr) std::cout << name << ": " << report.text();
+}
+
 /// Explores, and prints a report if the environment asks for it.
 template <class Body>
 [[nodiscard]] belay::sim::Report explored(std::string_view name,
                                           const belay::sim::ExploreOptions& options,
                                           const Body& body) {
     belay::sim::Report report = belay::sim::explore(options, body);
-    if (std::getenv("BELAY_SIM_MARKS") != nullptr) std::cout << name << ": " << report.text();
+    print_if_asked(name, report);
     return report;
 }
 
@@ -44,6 +48,15 @@ template <class Body>
     if (from_environment("BELAY_SIM_TRACE", 0) != 0) options.diagram_lines = 1U << 20;
     options.environment = false;
     return belay::sim::explore(options, body);
+}
+/// Likewise, and prints a report if the environment asks for it.
+template <class Body>
+[[nodiscard]] belay::sim::Report explored_as_wanted(std::string_view name,
+                                                    const belay::sim::ExploreOptions& options,
+                                                    const Body& body) {
+    belay::sim::Report report = explored_as_wanted(options, body);
+    print_if_asked(name, report);
+    return report;
 }
 
 [[nodiscard]] inline std::string exactly_once_in_order(const belay::sim::History& history) {

@@ -501,7 +501,7 @@ private:
         // Neither side has the scene, so the deletion is known. A former base would hide it if the
         // remote gets that scene again.
         const bool both_lack = !sides.remote && sides.local && sides.local->removed;
-        if (both_lack) s.memory.in_step(*sides.local);
+        if (both_lack) s.memory.in_step_without_scene(*sides.local);
         if (decision.rebase) s.memory.in_step(*sides.remote);
         finish(s);
     }

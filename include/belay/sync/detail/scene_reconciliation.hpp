@@ -148,10 +148,14 @@ public:
     }
     /// Both sides have this scene.
     constexpr void in_step(const SceneMark& mark) noexcept {
+        in_step_without_scene(mark);
+        sent.clear();
+    }
+    /// Neither side has a scene, and this is its tombstone. A content that was sent may arrive yet.
+    constexpr void in_step_without_scene(const SceneMark& mark) noexcept {
         rebase(mark);
         replaced_.reset();
         recovered_ = false;
-        sent.clear();
     }
     /// The remote scene is the base of what will be pushed. It is known to the local side, or was
     /// reported.
@@ -222,11 +226,12 @@ public:
     RecentHashes sent{};
 
 private:
-    /// Returns whether a version is the one that the last push replaced, or an earlier one. Both
-    /// stamps are of the remote, whose clock may be ahead of the base's. If it counts seconds, the
-    /// push may have got the same one.
+    /// Returns whether a version is the one that the push of the base replaced, or an earlier one.
+    /// Both stamps are of the remote, whose clock may be ahead of the base's. If it counts seconds,
+    /// the push may have got the same one.
     [[nodiscard]] constexpr bool is_before_push(const Stamp& version) const noexcept {
         if (!replaced_ || version > replaced_->stamp) return false;
+        if (replaced_->hash == base_->hash) return false;  // by a push that is not confirmed
         const bool whole_second =
             version.counter == 0 && version.wall.time_since_epoch().count() % 1'000'000'000 == 0;
         return version < replaced_->stamp || !whole_second;
