@@ -31,12 +31,12 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
+enum class HttpExchangeState : std::uint8_t { waits, failed, complete };
+
 /// The answer of a client, which may come on any thread, and wakes the coroutine that waits.
 struct HttpExchange {
-    enum class State : std::uint8_t { waits, failed, complete };
-
     StopSource answered{};
-    std::atomic<State> state{State::waits};
+    std::atomic<HttpExchangeState> state{HttpExchangeState::waits};
     std::optional<HttpResponse> response{};  // while `state` is `waits`: the answering thread's
 };
 
@@ -49,9 +49,9 @@ public:
     HttpExchangeEnd(const HttpExchangeEnd&) = delete;
     HttpExchangeEnd& operator=(const HttpExchangeEnd&) = delete;
     ~HttpExchangeEnd() {
-        const HttpExchange::State state = exchange_.state.load(std::memory_order_acquire);
-        if (state == HttpExchange::State::complete) progress_.answered = true;
-        if (state != HttpExchange::State::waits) return;
+        const HttpExchangeState state = exchange_.state.load(std::memory_order_acquire);
+        if (state == HttpExchangeState::complete) progress_.answered = true;
+        if (state != HttpExchangeState::waits) return;
         progress_.silent_since = detail::smaller(progress_.silent_since, sent_at_);
     }
 
@@ -67,7 +67,7 @@ template <class Http, class Sleeper>
 belay::Task<std::optional<HttpResponse>> http_exchange(Http& http, Sleeper& sleeper,
                                                        HttpRequest request,
                                                        HttpProgress& progress) {
-    using State = HttpExchange::State;
+    using State = HttpExchangeState;
     const auto exchange = std::make_shared<HttpExchange>();
     Completion<HttpResponse> done{[exchange](std::optional<HttpResponse> response) noexcept {
         const bool is_complete = response && response->complete();
