@@ -235,6 +235,27 @@ TEST_CASE("HttpCalls counts no request whose response was there when its caller 
     CHECK(rig.calls.counters().dropped == 5);
 }
 
+TEST_CASE("HttpCalls counts an unanswered retry of a request that had a response",
+          "[http][http_calls_hosts][unit]") {
+    HttpCallsOptions options = unanswered_1s;
+    options.attempts_max = 2;
+    options.breaker.percent = 0;
+    HandRig rig{options};
+    // The second call leaves before the retry has waited for long enough.
+    for (const Duration patience : {1s, 0s}) {
+        const std::size_t first = rig.http.open.size();
+        auto task = rig.calls.get("http://a/");
+        task.start();
+        rig.sleeper.time += 10s;
+        rig.http.answer(first, {.status = 503});
+        rig.sleeper.run_until(after(rig.sleeper.now(), 100ms));
+        REQUIRE(rig.http.open.size() == first + 2);
+        rig.sleeper.time += patience;
+        REQUIRE(!task.done());
+    }
+    CHECK(rig.unanswered() == 1);
+}
+
 TEST_CASE("HttpCalls counts hedged requests of which none had a response as one failure",
           "[http][http_calls_hosts][unit]") {
     HttpCallsOptions options = unanswered_1s;
