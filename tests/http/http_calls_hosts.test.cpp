@@ -3,6 +3,8 @@
 // scripted client in virtual time, more dead hosts than there are places, and then hosts that work.
 #include <belay/http/http_calls.hpp>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,45 @@ struct HostsRig {
     ScriptedHttp http{sleeper};
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
+// Answers when a test decides, on any thread. A handle that is destroyed aborts its request.
+struct HandHttp {
+    using Done = Completion<HttpResponse>;
+    class Handle {
+    public:
+        explicit Handle(std::shared_ptr<std::optional<Done>> done) : done_{std::move(done)} {}
+        Handle(Handle&&) noexcept = default;
+        ~Handle() {
+            if (done_) done_->reset();
+        }
+
+    private:
+        std::shared_ptr<std::optional<Done>> done_;
+    };
+    Handle request(HttpRequest request, Done done) {
+        if (request.on_chunk && first_piece != 0) {
+            request.on_chunk(HttpResponse{.status = first_piece}, "half");
+        }
+        open.push_back(std::make_shared<std::optional<Done>>(std::move(done)));
+        return Handle{open.back()};
+    }
+    void answer(std::size_t which, HttpResponse response) const {
+        (**open.at(which))(std::move(response));
+    }
+
+    std::vector<std::shared_ptr<std::optional<Done>>> open{};
+    int first_piece = 0;  // the status of a response whose first piece arrives at once; 0: none
+};
+struct HandRig {
+    explicit HandRig(HttpCallsOptions options) : calls{http, sleeper, options} {}
+    [[nodiscard]] BreakerState state() const { return calls.breaker_state("http://a/"); }
+    [[nodiscard]] std::uint64_t unanswered() const { return calls.counters().unanswered; }
+
+    AsyncSleeper sleeper;
+    HandHttp http;
+    HttpCalls<HandHttp, AsyncSleeper> calls;
+};
+constexpr HttpCallsOptions unanswered_1s{
+    .attempts_max = 1, .breaker = {.percent = 50, .min_calls = 2}, .unanswered_after = 1s};
 constexpr HttpCallsOptions four_hosts{.attempts_max = 1,
                                       .breaker = {.percent = 50, .min_calls = 2},
                                       .breaker_window = 30s,
@@ -146,6 +187,7 @@ TEST_CASE(
         REQUIRE(!task.done());
     };
     const auto state = [&] { return calls.breaker_state("http://a/"); };
+    const auto unanswered = [&] { return calls.counters().unanswered; };
     for (int i = 0; i < 5; ++i) leave_after(999ms);
     CHECK(state() == BreakerState::closed);
     // The wait before a retry is no wait for a response.
@@ -156,7 +198,9 @@ TEST_CASE(
     sleeper.run_until(after(sleeper.now(), 1h));
     leave_after(1s);
     CHECK(state() == BreakerState::closed);
+    CHECK(unanswered() == (limit == forever ? 0 : 1));
     leave_after(1s);
+    CHECK(unanswered() == (limit == forever ? 0 : 2));
     CHECK(state() == (limit == forever ? BreakerState::closed : BreakerState::open));
     if (limit == forever) return;
     // A probe that is not answered either opens it again.
@@ -170,4 +214,125 @@ TEST_CASE(
     REQUIRE(task.done());
     CHECK(task.take().has_value());
     CHECK(state() == BreakerState::closed);
+}
+
+TEST_CASE("HttpCalls counts no request whose response was there when its caller left",
+          "[http][http_calls_hosts][regression]") {
+    // A failure that the client has reported is no silence either.
+    const HttpResponse arrived = GENERATE(HttpResponse{.status = 200}, HttpResponse{.status = 503},
+                                          belay_test::ended(HttpErrc::client_failed));
+    HandRig rig{unanswered_1s};
+    for (std::size_t i = 0; i < 5; ++i) {
+        auto task = rig.calls.get("http://a/");
+        task.start();
+        rig.sleeper.time += 10ms;
+        rig.http.answer(i, arrived);
+        rig.sleeper.time += 10s;  // the thread of the calls was busy
+        REQUIRE(!task.done());
+    }
+    CHECK(rig.state() == BreakerState::closed);
+    CHECK(rig.unanswered() == 0);
+    CHECK(rig.calls.counters().dropped == 5);
+}
+
+TEST_CASE("HttpCalls counts an unanswered retry of a request that had a response",
+          "[http][http_calls_hosts][unit]") {
+    HttpCallsOptions options = unanswered_1s;
+    options.attempts_max = 2;
+    options.breaker.percent = 0;
+    HandRig rig{options};
+    // The second call leaves before the retry has waited for long enough.
+    for (const Duration patience : {1s, 0s}) {
+        const std::size_t first = rig.http.open.size();
+        auto task = rig.calls.get("http://a/");
+        task.start();
+        rig.sleeper.time += 10s;
+        rig.http.answer(first, {.status = 503});
+        rig.sleeper.run_until(after(rig.sleeper.now(), 100ms));
+        REQUIRE(rig.http.open.size() == first + 2);
+        rig.sleeper.time += patience;
+        REQUIRE(!task.done());
+    }
+    CHECK(rig.unanswered() == 1);
+}
+
+TEST_CASE("HttpCalls counts hedged requests of which none had a response as one failure",
+          "[http][http_calls_hosts][unit]") {
+    HttpCallsOptions options = unanswered_1s;
+    options.hedge_after = 100ms;
+    options.budget = TokenBudgetOptions::grpc(1000, 1000);
+    HandRig rig{options};
+    // Which of the two requests has the response that the calls have not seen yet; 2: neither.
+    const auto leave = [&](std::size_t answered, Duration patience) {
+        const std::size_t first = rig.http.open.size();
+        auto task = rig.calls.get("http://a/");
+        task.start();
+        rig.sleeper.run_until(after(rig.sleeper.now(), 100ms));
+        REQUIRE(rig.http.open.size() == first + 2);
+        if (answered < 2) rig.http.answer(first + answered, {.status = 200});
+        rig.sleeper.time += patience - 100ms;
+        REQUIRE(!task.done());
+    };
+    for (std::size_t i = 0; i < 4; ++i) leave(i % 2, 10s);
+    CHECK(rig.unanswered() == 0);
+    leave(2, 999ms);
+    CHECK(rig.unanswered() == 0);
+    CHECK(rig.state() == BreakerState::closed);
+    leave(2, 1s);
+    CHECK(rig.unanswered() == 1);
+    // If the first request fails, the wait is that of the second one.
+    const std::size_t first = rig.http.open.size();
+    {
+        auto task = rig.calls.get("http://a/");
+        task.start();
+        rig.sleeper.run_until(after(rig.sleeper.now(), 100ms));
+        rig.http.answer(first, belay_test::ended(HttpErrc::lost));
+        rig.sleeper.run_until(after(rig.sleeper.now(), 999ms));
+        REQUIRE(!task.done());
+    }
+    CHECK(rig.unanswered() == 1);
+    rig.sleeper.run_until(after(rig.sleeper.now(), 1h));
+    for (int i = 0; i < 2; ++i) leave(2, 1s);
+    CHECK(rig.unanswered() == 3);
+    CHECK(rig.state() == BreakerState::open);
+}
+
+TEST_CASE("HttpCalls counts a request with an on_chunk until a part was passed to it",
+          "[http][http_calls_hosts][unit]") {
+    // The pieces of a response of another status than 200 to 299 are not passed on.
+    const int first_piece = GENERATE(0, 200, 503);
+    HandRig rig{unanswered_1s};
+    rig.http.first_piece = first_piece;
+    for (int i = 0; i < 2; ++i) {
+        HttpRequest request;
+        request.url = "http://a/";
+        request.on_chunk = [](const HttpResponse&, std::string_view) noexcept {};
+        auto task = rig.calls.send(request);
+        task.start();
+        rig.sleeper.time += 10s;
+        REQUIRE(!task.done());
+    }
+    CHECK(rig.unanswered() == (first_piece == 200 ? 0 : 2));
+    CHECK(rig.state() == (first_piece == 200 ? BreakerState::closed : BreakerState::open));
+}
+
+TEST_CASE("HttpCalls takes an unanswered request from the budget of its host, too",
+          "[http][http_calls_hosts][regression]") {
+    const Duration limit = GENERATE(Duration{1s}, forever);
+    HandRig rig{{.attempts_max = 2,
+                 .budget = TokenBudgetOptions::grpc(10, 100),
+                 .breaker = {.percent = 0},
+                 .unanswered_after = limit}};
+    for (int i = 0; i < 5; ++i) {
+        auto task = rig.calls.get("http://a/");
+        task.start();
+        rig.sleeper.time += 1s;
+    }
+    CHECK(rig.unanswered() == (limit == forever ? 0 : 5));
+    auto task = rig.calls.get("http://a/");
+    task.start();
+    rig.http.answer(5, {.status = 503});
+    rig.sleeper.run_until(after(rig.sleeper.now(), 100ms));
+    CHECK(task.done() == (limit != forever));
+    CHECK(rig.calls.counters().over_budget == (limit == forever ? 0 : 1));
 }

@@ -12,11 +12,11 @@ using belay_test::Collected;
 
 TEST_CASE("visit_metrics passes each member of HttpCallsCounters", "[http][metrics][unit]") {
     HttpCallsCounters counters;
-    auto& [calls, succeeded, failed, rejected, dropped, requests, retries, hedges, shared,
-           not_repeated, over_budget, hosts, hosts_evicted, hosts_overflow] = counters;
-    belay_test::check_each_member_visited(counters, calls, succeeded, failed, rejected, dropped,
-                                          requests, retries, hedges, shared, not_repeated,
-                                          over_budget, hosts, hosts_evicted, hosts_overflow);
+    auto& [calls, succeeded, failed, rejected, dropped, unanswered, requests, retries, hedges,
+           shared, not_repeated, over_budget, hosts, hosts_evicted, hosts_overflow] = counters;
+    belay_test::check_each_member_visited(
+        counters, calls, succeeded, failed, rejected, dropped, unanswered, requests, retries,
+        hedges, shared, not_repeated, over_budget, hosts, hosts_evicted, hosts_overflow);
 }
 
 TEST_CASE("visit_metrics passes the counters of an HttpCalls", "[http][metrics][unit]") {

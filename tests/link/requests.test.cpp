@@ -147,7 +147,26 @@ TEST_CASE("Requests keeps the place of a question whose deadline passed",
     CHECK(rig.box->status().in_flight == 0);
 }
 
-TEST_CASE("Requests with timeouts_max 1 gives no question the answer of another that was left out",
+TEST_CASE("Requests in order gives a question that the server left out the answer of the next one",
+          "[link][requests][unit]") {
+    const unsigned timeouts_max = GENERATE(0U, 1U, 3U);
+    RequestsRig<part::InOrder> rig{{.timeouts_max = timeouts_max}};
+    rig.connect();
+    rig.ask("a", 1s);
+    rig.ask("b", 5s);
+    rig.answer("for b");
+    CHECK(rig.notes.take() == Observed{"a = for b"});
+    // Each later question gets a wrong answer, too, until a deadline passes.
+    rig.ask("c", 5s);
+    rig.answer("for c");
+    CHECK(rig.notes.take() == Observed{"b = for c"});
+    rig.run(rig.now + 5s);
+    Observed end{"c = timed_out: the peer did not answer in time"};
+    if (timeouts_max == 1) end.push_back("cooldown");
+    CHECK(rig.notes.take() == end);
+}
+
+TEST_CASE("Requests with timeouts_max 1 ends the connection at the first deadline that passes",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.timeouts_max = 1}};
     rig.connect();
@@ -157,7 +176,7 @@ TEST_CASE("Requests with timeouts_max 1 gives no question the answer of another 
     rig.run(rig.now + 500ms);
     CHECK(rig.notes.take() == Observed{"a = timed_out: the peer did not answer in time", "cooldown",
                                        "b = lost: the peer did not answer in time"});
-    // The server has left the first question out.
+    // No later question gets what then arrives.
     rig.answer("for b");
     CHECK(rig.notes.take().empty());
     CHECK(rig.box->status().answered == 0);

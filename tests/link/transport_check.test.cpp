@@ -147,7 +147,7 @@ TEST_CASE("check::transport reports the rule that each planted mistake breaks",
     CHECK(found<M::reports_space_unrequested>() == to_string(R::space_is_reported_once));
     CHECK(found<M::misreports_space>() == to_string(R::space_is_usable));
     CHECK(found<M::floods_on_full>() == to_string(R::keeps_what_was_rejected));
-    CHECK(found<M::offers_the_refused_last>() == to_string(R::keeps_what_was_rejected));
+    CHECK(found<M::offers_the_rejected_last>() == to_string(R::keeps_what_was_rejected));
     CHECK(found<M::ignores_ping>() == to_string(R::ping_is_answered));
     CHECK(found<M::ignores_the_limit>() == to_string(R::limit_holds));
     CHECK(found<M::delivers_beyond_the_limit>() == to_string(R::limit_holds));

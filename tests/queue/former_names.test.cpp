@@ -6,10 +6,15 @@
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storage_check.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
+
+static_assert(check::StorageRule::refuses_when_full == check::StorageRule::rejects_when_full);
+static_assert(check::StorageRule::refusal_changes_nothing ==
+              check::StorageRule::rejection_changes_nothing);
 
 namespace {
 

@@ -87,13 +87,13 @@ TEST_CASE("check::storage reports the rule that each planted mistake breaks",
     CHECK(broken_by<Mistake::no_capacity>() == rule(check::StorageRule::has_capacity));
     CHECK(broken_by<Mistake::grows_its_capacity>() == rule(check::StorageRule::has_capacity));
     CHECK(broken_by<Mistake::size_off_by_one>() == rule(check::StorageRule::counts_its_values));
-    CHECK(broken_by<Mistake::refuses_one_early>() ==
+    CHECK(broken_by<Mistake::rejects_one_early>() ==
           rule(check::StorageRule::takes_while_there_is_space));
     CHECK(broken_by<Mistake::drops_oldest_when_full>() ==
           rule(check::StorageRule::rejects_when_full));
-    CHECK(broken_by<Mistake::forgets_oldest_on_refusal>() ==
+    CHECK(broken_by<Mistake::forgets_oldest_on_rejection>() ==
           rule(check::StorageRule::rejection_changes_nothing));
-    CHECK(broken_by<Mistake::changes_refused>() ==
+    CHECK(broken_by<Mistake::changes_rejected>() ==
           rule(check::StorageRule::rejection_changes_nothing));
     CHECK(broken_by<Mistake::takes_newest>() == rule(check::StorageRule::pops_the_oldest));
     CHECK(broken_by<Mistake::gives_from_nothing>() == rule(check::StorageRule::starts_empty));

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include <belay/core/tee.hpp>
+#include <belay/room/persistence_rule.hpp>
 #include <belay/room/room_observer.hpp>
 
 #include "support/catch.hpp"
@@ -15,6 +16,14 @@
 using namespace belay;
 
 static_assert(std::is_same_v<RoomRefusal, RoomRejection>);
+using check::PersistenceRule;
+static_assert(PersistenceRule::refuses_bad_ids == PersistenceRule::rejects_bad_ids);
+static_assert(PersistenceRule::refusal_changes_nothing ==
+              PersistenceRule::rejection_changes_nothing);
+static_assert(PersistenceRule::save_refuses_what_is_older ==
+              PersistenceRule::save_rejects_what_is_older);
+static_assert(PersistenceRule::failed_flush_names_what_it_refuses ==
+              PersistenceRule::failed_flush_names_what_it_rejects);
 
 namespace {
 

@@ -281,22 +281,22 @@ constexpr bool stop_waits_without_ticks_for_a_flush() {
 }
 static_assert(stop_waits_without_ticks_for_a_flush());
 
-constexpr bool stop_gives_up_after_a_refused_save() {
+constexpr bool stop_gives_up_after_a_rejected_save() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.change();
     scenario.step(Event::stop);
     return scenario.step(Event::save_rejected) == Todo{.unload = true};
 }
-static_assert(stop_gives_up_after_a_refused_save());
+static_assert(stop_gives_up_after_a_rejected_save());
 
-constexpr bool a_refused_save_is_tried_again_while_the_room_runs() {
+constexpr bool a_rejected_save_is_tried_again_while_the_room_runs() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.change().run(5s).step(Event::save_rejected);
     return scenario.run(1s).saves == 2;
 }
-static_assert(a_refused_save_is_tried_again_while_the_room_runs());
+static_assert(a_rejected_save_is_tried_again_while_the_room_runs());
 
 constexpr bool stop_during_a_load_ends_it() {
     Scenario scenario;

@@ -6,6 +6,7 @@
 
 #include <atomic>    // std::atomic
 #include <concepts>  // std::same_as
+#include <cstdint>   // std::uint8_t
 #include <map>       // std::map
 #include <memory>    // std::shared_ptr, std::weak_ptr
 #include <optional>  // std::optional
@@ -30,27 +31,57 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
+enum class HttpExchangeState : std::uint8_t { waits, failed, complete };
+
 /// The answer of a client, which may come on any thread, and wakes the coroutine that waits.
 struct HttpExchange {
     StopSource answered{};
-    std::atomic<bool> settled{false};
-    std::optional<HttpResponse> response{};  // before `settled`: the answering thread's
+    std::atomic<HttpExchangeState> state{HttpExchangeState::waits};
+    std::optional<HttpResponse> response{};  // while `state` is `waits`: the answering thread's
+};
+
+/// Notes the end of a request for the rules. If the caller has left, the thread of the calls may
+/// not have seen a response that has arrived.
+class HttpExchangeEnd {
+public:
+    HttpExchangeEnd(const HttpExchange& exchange, HttpProgress& progress, Instant sent_at) noexcept
+        : exchange_{exchange}, progress_{progress}, sent_at_{sent_at} {}
+    HttpExchangeEnd(const HttpExchangeEnd&) = delete;
+    HttpExchangeEnd& operator=(const HttpExchangeEnd&) = delete;
+    ~HttpExchangeEnd() {
+        const HttpExchangeState state = exchange_.state.load(std::memory_order_acquire);
+        if (state == HttpExchangeState::complete) progress_.answered = true;
+        if (state != HttpExchangeState::waits) return;
+        progress_.silent_since = detail::smaller(progress_.silent_since, sent_at_);
+    }
+
+private:
+    const HttpExchange& exchange_;
+    HttpProgress& progress_;
+    Instant sent_at_;
 };
 
 /// Sends one request, and waits for the answer; nullopt if the client was destroyed. If the client
-/// throws, `sent` stays as it is, otherwise it becomes true.
+/// throws, `progress.sent` stays as it is, otherwise it becomes true.
 template <class Http, class Sleeper>
 belay::Task<std::optional<HttpResponse>> http_exchange(Http& http, Sleeper& sleeper,
-                                                       HttpRequest request, bool& sent) {
+                                                       HttpRequest request,
+                                                       HttpProgress& progress) {
+    using State = HttpExchangeState;
     const auto exchange = std::make_shared<HttpExchange>();
     Completion<HttpResponse> done{[exchange](std::optional<HttpResponse> response) noexcept {
+        const bool is_complete = response && response->complete();
         exchange->response = std::move(response);
-        exchange->settled.store(true, std::memory_order_release);
+        exchange->state.store(is_complete ? State::complete : State::failed,
+                              std::memory_order_release);
         exchange->answered.request_stop();
     }};
+    const Instant now = sleeper.now();
     [[maybe_unused]] const auto handle = http.request(std::move(request), std::move(done));
-    sent = true;
-    while (!exchange->settled.load(std::memory_order_acquire)) {
+    progress.sent = true;
+    // Before the handle is destroyed, which answers "no".
+    const HttpExchangeEnd end{*exchange, progress, now};
+    while (exchange->state.load(std::memory_order_acquire) == State::waits) {
         const StopToken token = exchange->answered.token();
         decltype(auto) sleep = sleeper.async_sleep_until(never, token);
         decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
@@ -179,12 +210,14 @@ private:
 /// another status than 200 to 299 are not passed on. They are the body of Outcome::last() if they
 /// have at most 64 KiB together; otherwise it is empty.
 ///
-/// A host is a scheme, a name and a port. A new host beyond HttpCallsOptions::hosts_max replaces
-/// the one that was used least recently of those without calls under way. One whose breaker is not
-/// closed is replaced last, until it was not called for `breaker_window` or, if longer,
-/// `breaker_open`. A host that is replaced starts again with a full budget and a closed breaker. If
-/// no host can be replaced, the new one has no breaker. It shares one budget with all other hosts
-/// without a place.
+/// A host is a scheme, a name and a port, in any of the spellings that RFC 3986 treats as equal.
+/// The dot at the end of a name with another dot makes no difference.
+///
+/// A new host beyond HttpCallsOptions::hosts_max replaces the one that was used least recently of
+/// those without calls under way. One whose breaker is not closed is replaced last, until it was
+/// not called for `breaker_window` or, if longer, `breaker_open`. A host that is replaced starts
+/// again with a full budget and a closed breaker. If no host can be replaced, the new one has no
+/// breaker. It shares one budget with all other hosts without a place.
 ///
 /// The client and the sleeper must outlive the calls, and the calls must end before this object
 /// does. A call whose client is destroyed ends with HttpErrc::client_failed.
@@ -240,7 +273,9 @@ public:
     /// - CallErrc::call_rejected if the breaker was open before the first request;
     /// - CallErrc::stopped if a stop was requested before it.
     ///
-    /// Destroying the Task aborts the request. A stop token ends waits, and begins no request.
+    /// Destroying the Task aborts the request. It is a failure of the host only as
+    /// HttpCallsOptions::unanswered_after specifies. A stop token ends waits, and begins no
+    /// request.
     ///
     /// Throws:    what the client and the sleeper throw; std::bad_alloc.
     /// Allocates: frames of coroutines, copies of the request, and one block for each request.
@@ -381,7 +416,7 @@ private:
         detail::HttpCall call{std::move(request)};
         Retries retries{counters_};
         Hedges hedges{counters_};
-        const Retrying retrying{use.host().policy(options_, call.progress), retries};
+        const Retrying retrying{use.host().policy(options_, call.progress, counters_), retries};
         const detail::HttpDeadline deadline{call.request().deadline};
         auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
                                 detail::failure_of_call);
@@ -409,7 +444,7 @@ private:
         }
         call.progress.sent = false;
         auto exchange = detail::http_exchange(
-            http_, sleeper_, call.copy(limit, options_.deadline_header), call.progress.sent);
+            http_, sleeper_, call.copy(limit, options_.deadline_header), call.progress);
         std::optional<HttpResponse> response = co_await std::move(exchange);
         co_return call.ended(std::move(response));
     }

@@ -40,8 +40,11 @@ struct HttpCallsOptions {
     Duration breaker_window = std::chrono::seconds{30};
     /// The time for which an open breaker rejects calls, until it lets one through.   Pre: > 0ns.
     Duration breaker_open = std::chrono::seconds{5};
-    /// The time without a whole response after which a request whose caller gives up, by destroying
-    /// the Task, counts as a failure of the host. `forever`: it never counts.   Pre: > 0ns.
+    /// The time after which a request is a failure of the host if its caller gives up, by
+    /// destroying the Task, while it is unanswered. It is unanswered if its response is not
+    /// complete, and no part of it was passed to on_chunk. So this must be longer than your long
+    /// polls, and than downloads without an on_chunk. `forever`: it never is a failure.
+    /// Pre: > 0ns.
     Duration unanswered_after = forever;
     /// The most hosts that have a budget and a breaker of their own; see HttpCalls.   Pre: >= 1.
     std::size_t hosts_max = 64;
@@ -83,16 +86,18 @@ struct HttpCallsOptions {
 ///
 /// Thread safety: a plain value.
 struct HttpCallsCounters {
-    std::uint64_t calls = 0;      ///< calls that have begun
-    std::uint64_t succeeded = 0;  ///< calls that ended with a status from 200 to 299
-    std::uint64_t failed = 0;     ///< calls that ended with another response, or without one
-    std::uint64_t rejected = 0;   ///< calls that ended without a response or error of the client:
-                                  ///< the breaker was open, or a stop was requested
-    std::uint64_t dropped = 0;    ///< calls whose Task was destroyed before the end
-    std::uint64_t requests = 0;   ///< requests that were given to the client
-    std::uint64_t retries = 0;    ///< of these: those that repeat a failed one
-    std::uint64_t hedges = 0;     ///< of these: second requests while the first had no response
-    std::uint64_t shared = 0;     ///< calls that took the response of an equal call
+    std::uint64_t calls = 0;       ///< calls that have begun
+    std::uint64_t succeeded = 0;   ///< calls that ended with a status from 200 to 299
+    std::uint64_t failed = 0;      ///< calls that ended with another response, or without one
+    std::uint64_t rejected = 0;    ///< calls that ended without a response or error of the client:
+                                   ///< the breaker was open, or a stop was requested
+    std::uint64_t dropped = 0;     ///< calls whose Task was destroyed before the end
+    std::uint64_t unanswered = 0;  ///< of these: those that are failures of their hosts; see
+                                   ///< HttpCallsOptions::unanswered_after
+    std::uint64_t requests = 0;    ///< requests that were given to the client
+    std::uint64_t retries = 0;     ///< of these: those that repeat a failed one
+    std::uint64_t hedges = 0;      ///< of these: second requests while the first had no response
+    std::uint64_t shared = 0;      ///< calls that took the response of an equal call
     std::uint64_t not_repeated = 0;    ///< calls that failed, and could not be repeated
     std::uint64_t over_budget = 0;     ///< calls that failed, and had no budget for a retry
     std::uint64_t hosts = 0;           ///< hosts that have a budget and a breaker now

@@ -21,6 +21,8 @@ void visit_metrics(const HttpCallsCounters& counters, Visitor&& visitor) {
         {"rejected", &C::rejected,
          "Calls that the breaker rejected or a stop ended, without a result."},
         {"dropped", &C::dropped, "Calls whose Task was destroyed before the end."},
+        {"unanswered", &C::unanswered,
+         "Dropped calls that had no response for so long that they are failures of their hosts."},
         {"requests", &C::requests, "Requests that were given to the client."},
         {"retries", &C::retries, "Requests that repeat a failed one."},
         {"hedges", &C::hedges, "Second requests while the first had no response."},

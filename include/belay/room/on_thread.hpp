@@ -357,7 +357,7 @@ private:
         void add_refused(PersistenceError& error) {
             const bool others = error && error.rooms.empty();
             if (!error && !refused_.empty())
-                error = PersistenceError{first_refusal_, {}, "the persistence refused a change"};
+                error = PersistenceError{first_refusal_, {}, "the persistence rejected a change"};
             for (auto& [id, why] : std::exchange(refused_, {})) {
                 if (!others) error.rooms.emplace_back(id, why);
             }

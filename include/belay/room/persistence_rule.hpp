@@ -63,7 +63,7 @@ enum class PersistenceRule : std::uint8_t {
         "load returns the position of the last change, or a later one",
         "load returns the parts of the last saved snapshot",
         "save keeps every update after the position that it covers",
-        "save rejects a position to cover that is not stored, with bad_position",
+        "save rejects a snapshot whose position is not stored, with bad_position",
         "save rejects a snapshot that is older than the stored one or than the history, with "
         "stale_snapshot",
         "save rejects an unknown room, with unknown_room",

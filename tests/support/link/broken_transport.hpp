@@ -31,7 +31,7 @@ enum class TransportMistake {
     reports_space_unrequested,
     misreports_space,
     floods_on_full,
-    offers_the_refused_last,
+    offers_the_rejected_last,
     ignores_ping,
     ignores_the_limit,
     delivers_beyond_the_limit,
@@ -155,7 +155,7 @@ public:
         void offer(std::string m, bool again) {
             if (link_.received(std::move(m)) == belay::driver::Post::taken) {
                 held_.reset();
-            } else if (is(M::offers_the_refused_last) && !again && !way_.empty()) {
+            } else if (is(M::offers_the_rejected_last) && !again && !way_.empty()) {
                 way_.push_back(std::move(m));
             } else if (!is(M::floods_on_full)) {
                 held_ = std::move(m);

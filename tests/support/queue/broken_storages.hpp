@@ -22,10 +22,10 @@ enum class Mistake : std::uint8_t {
     no_capacity,
     grows_its_capacity,
     size_off_by_one,
-    refuses_one_early,
+    rejects_one_early,
     drops_oldest_when_full,
-    forgets_oldest_on_refusal,
-    changes_refused,
+    forgets_oldest_on_rejection,
+    changes_rejected,
     takes_newest,
     gives_from_nothing,
     swaps_one,
@@ -97,13 +97,13 @@ public:
 
     bool try_push(std::string&& value) noexcept {
         if (displaced() && !is(Mistake::confirms_pushes_when_displaced)) return false;
-        if (held_.size() >= (is(Mistake::refuses_one_early) ? space - 1 : space)) {
+        if (held_.size() >= (is(Mistake::rejects_one_early) ? space - 1 : space)) {
             if (is(Mistake::drops_oldest_when_full)) {
                 held_.pop_front();
                 return take(std::move(value));
             }
-            if (is(Mistake::forgets_oldest_on_refusal)) held_.pop_front();
-            if (is(Mistake::changes_refused)) value.clear();
+            if (is(Mistake::forgets_oldest_on_rejection)) held_.pop_front();
+            if (is(Mistake::changes_rejected)) value.clear();
             return false;
         }
         if (is(Mistake::grows_its_capacity) && held_.size() + 1 == space) ++capacity_;

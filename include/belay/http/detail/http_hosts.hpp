@@ -30,49 +30,24 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 using HttpTrip = CountOnly<FailureRate<TimeWindow<>>, HttpEvidence>;
 using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 
-/// The breaker of a host in the policy of one call. It also counts a request that had no response
-/// for long enough when its caller gave up.
-class HttpBreakerRule {
-    using Rule = Shared<HttpBreaker>;
-
+/// The breaker or the budget of a host in the policy of one call. An unanswered attempt, as
+/// HttpRepeat has decided before it, is a failure.
+template <class Object>
+class HttpShared : public Shared<Object> {
 public:
-    static constexpr std::string_view name = Rule::name;
-    static constexpr bool is_shared = Rule::is_shared;
+    HttpShared(const Shared<Object>& rule, const HttpProgress& progress) noexcept
+        : Shared<Object>{rule}, progress_{&progress} {}
 
-    HttpBreakerRule(HttpBreaker& breaker, const HttpProgress& progress,
-                    Duration unanswered_after) noexcept
-        : rule_{breaker, FailFast{}}, progress_{&progress}, unanswered_after_{unanswered_after} {}
-
-    [[nodiscard]] Advice admit(Instant now) const noexcept { return rule_.admit(now); }
-    void wanted(Turn& turn) noexcept { rule_.wanted(turn); }
-    [[nodiscard]] Advice begin(Turn& turn) noexcept {
-        const Advice advice = rule_.begin(turn);
-        waits_ = advice.verb == Advice::Verb::go;
-        began_ = turn.now;
-        return advice;
-    }
-    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
-        waits_ = false;
-        return rule_.failed(failure, turn);
-    }
-    void succeeded(Turn& turn) noexcept {
-        waits_ = false;
-        rule_.succeeded(turn);
-    }
-    void abandoned(Turn& turn) noexcept {
-        const bool counts = waits_ && !progress_->begun && unanswered_after_ != forever &&
-                            elapsed(began_, turn.now) >= unanswered_after_;
-        waits_ = false;
-        if (!counts) return rule_.abandoned(turn);
-        static_cast<void>(rule_.failed(Failure::from(HttpErrc::timed_out), turn));
+    void spend(Turn& turn) noexcept {
+        if (progress_->unanswered) {
+            static_cast<void>(this->failed(Failure::from(HttpErrc::timed_out), turn));
+        } else if constexpr (requires(Shared<Object>& rule) { rule.spend(turn); }) {
+            Shared<Object>::spend(turn);
+        }
     }
 
 private:
-    Rule rule_;
     const HttpProgress* progress_;
-    Duration unanswered_after_;
-    Instant began_{};
-    bool waits_ = false;  // for the response of a request
 };
 
 /// The state that all calls to one host share.
@@ -82,13 +57,14 @@ struct HttpHost {
         if (!has_breaker || options.breaker.percent == 0) breaker.set_mode(BreakerMode::disabled);
     }
 
-    /// Returns the policy of one call. It refers to this host and to `progress`.
-    [[nodiscard]] auto policy(const HttpCallsOptions& options, const HttpProgress& progress) {
+    /// Returns the policy of one call. It refers to this host, `progress` and `counters`.
+    [[nodiscard]] auto policy(const HttpCallsOptions& options, HttpProgress& progress,
+                              HttpCallsCounters& counters) {
         return Policy{Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
                       SpreadHint::plus_percent(25),
-                      HttpRepeat{progress, options.retry_after_max},
-                      HttpBreakerRule{breaker, progress, options.unanswered_after},
-                      Shared{budget},
+                      HttpRepeat{progress, options, counters},
+                      HttpShared{Shared{breaker, FailFast{}}, progress},
+                      HttpShared{Shared{budget}, progress},
                       MaxAttempts{options.attempts_max}};
     }
 

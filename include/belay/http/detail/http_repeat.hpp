@@ -9,6 +9,7 @@
 
 #include <belay/core/turn.hpp>
 #include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_calls_options.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/rule.hpp>
 
@@ -129,18 +130,42 @@ struct HttpProgress {
     bool repeatable = false;
     bool sent = true;    ///< the server may have seen the last request
     bool begun = false;  ///< on_chunk has received a part of a response
+    // The requests of the attempt that began last:
+    bool answered = false;         ///< one of them had its whole response
+    Instant silent_since = never;  ///< when the first was sent that had none when its caller left
+    bool unanswered = false;       ///< the caller left, which counts as a failure of the host
+
+    [[nodiscard]] bool is_silent_for(Duration limit, Instant now) const noexcept {
+        return !begun && !answered && silent_since != never && limit != forever &&
+               elapsed(silent_since, now) >= limit;
+    }
 };
 
-/// Stops a call that must not send its request again, or would have to wait too long for it.
+/// Stops a call that must not send its request again, or would have to wait too long for it. It
+/// also decides whether an attempt whose caller gave up was unanswered, for the rules after it.
 ///
 /// Thread safety: a plain value.
 class HttpRepeat {
 public:
     static constexpr std::string_view name = "HttpCalls";
 
-    HttpRepeat(const HttpProgress& progress, Duration retry_after_max) noexcept
-        : progress_{&progress}, retry_after_max_{retry_after_max} {}
+    HttpRepeat(HttpProgress& progress, const HttpCallsOptions& options,
+               HttpCallsCounters& counters) noexcept
+        : progress_{&progress},
+          counters_{&counters},
+          retry_after_max_{options.retry_after_max},
+          unanswered_after_{options.unanswered_after} {}
 
+    void begin(Turn&) noexcept {
+        progress_->answered = progress_->unanswered = false;
+        progress_->silent_since = never;
+    }
+    // The attempt was made, and its caller has left.
+    void spend(Turn& turn) noexcept {
+        if (!progress_->is_silent_for(unanswered_after_, turn.now)) return;
+        progress_->unanswered = true;
+        ++counters_->unanswered;
+    }
     [[nodiscard]] Advice failed(const Failure& failure, Turn&) const noexcept {
         const HttpProgress& p = *progress_;
         const bool harmless = p.repeatable || !p.sent;
@@ -150,8 +175,10 @@ public:
     }
 
 private:
-    const HttpProgress* progress_;
+    HttpProgress* progress_;
+    HttpCallsCounters* counters_;
     Duration retry_after_max_;
+    Duration unanswered_after_;
 };
 
 /// Returns whether calls that send equal requests at the same time may share one response.
@@ -176,39 +203,58 @@ private:
     return key;
 }
 
-/// Returns the character that "%XX" at the front of a text stands for, if it means the same when it
-/// is not encoded; else 0. RFC 3986, section 6.2.2.2, and bytes of UTF-8.
-[[nodiscard]] constexpr char unreserved_at(std::string_view text) noexcept {
-    if (text.size() < 3 || text[0] != '%') return 0;
-    unsigned byte = 0;
+/// Returns the byte that "%XX" at the front of a text stands for; -1 if the text begins otherwise.
+[[nodiscard]] constexpr int encoded_at(std::string_view text) noexcept {
+    if (text.size() < 3 || text[0] != '%') return -1;
+    int byte = 0;
     for (const char digit : text.substr(1, 2)) {
         constexpr std::string_view digits = "0123456789abcdef";
         const bool is_upper = digit >= 'A' && digit <= 'F';
         const std::size_t value = digits.find(is_upper ? static_cast<char>(digit + 32) : digit);
-        if (value == digits.npos) return 0;
-        byte = byte * 16 + static_cast<unsigned>(value);
+        if (value == digits.npos) return -1;
+        byte = byte * 16 + static_cast<int>(value);
     }
-    const char c = static_cast<char>(byte);
-    return byte >= 0x80 || detail::is_unreserved(c) ? c : '\0';
+    return byte;
+}
+/// Returns whether no host has this character, encoded or not: a control character, or a forbidden
+/// host code point of the URL Standard.
+[[nodiscard]] constexpr bool is_forbidden_in_host(char c) noexcept {
+    constexpr std::string_view forbidden = " #/:<>?@[\\]^|\x7F";
+    return static_cast<unsigned char>(c) < ' ' || forbidden.find(c) != forbidden.npos;
 }
 /// Returns the normal form of a host (RFC 3986, section 6.2.2): in lower case, with nothing encoded
-/// that need not be, and without the dot that ends a full name.   Throws: std::bad_alloc.
+/// that need not be, and without the dot that ends a full name. It is empty if there is no such
+/// host.
+///
+/// A single label keeps its dot, without which a resolver may look for it in its search domains.
+/// Throws: std::bad_alloc.
 [[nodiscard]] inline std::string normal_host(std::string_view host) {
+    const bool is_address = host.starts_with('[') && host.ends_with(']');
     std::string normal;
     for (std::size_t i = 0; i < host.size(); ++i) {
-        const char decoded = detail::unreserved_at(host.substr(i));
-        const char c = decoded != 0 ? decoded : host[i];
-        if (decoded != 0) i += 2;
+        const int encoded = detail::encoded_at(host.substr(i));
+        char c = encoded < 0 ? host[i] : static_cast<char>(encoded);
+        if (!is_address && detail::is_forbidden_in_host(c)) return {};
+        if (encoded >= 0x80 || (encoded >= 0 && detail::is_unreserved(c))) {
+            i += 2;
+        } else {
+            c = host[i];
+        }
         normal += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     }
-    if (!normal.empty() && normal.back() == '.') normal.pop_back();
+    if (normal.find_first_not_of('.') == normal.npos) return {};
+    const std::size_t dot = normal.find('.');
+    if (normal.back() == '.' && normal[normal.size() - 2] != '.' && dot != normal.size() - 1) {
+        normal.pop_back();
+    }
     return normal;
 }
 
 /// Returns the scheme, host and port of a URL in their normal form, without a usual port.
 ///
 /// The text is empty if no client sends the URL. Then the scheme is another one, there is no host,
-/// or one longer than any name, or there are credentials or spaces.   Throws: std::bad_alloc.
+/// one longer than any name or with a character that no host has, or there are credentials.
+/// Throws: std::bad_alloc.
 [[nodiscard]] inline std::string origin_of(std::string_view url) {
     constexpr std::size_t origin_bytes_max = 300;
     const std::size_t scheme = url.find("://");
