@@ -23,11 +23,12 @@ struct WorkSlot {
     std::uint32_t deliveries = 0;
     std::uint32_t place = 0;  // in the heap of its state; free: the next free slot
     WorkItem::State state = WorkItem::State::ready;
-    std::uint8_t cause = 0;  // as in the log
-    bool unnoted = false;    // the log had no space for its state yet
-    bool counted = false;    // the last delivery counts, also while it is in progress
-    bool ahead = false;      // the log also has the next delivery, which has no lease yet
-    bool sent = false;       // the storage for dead letters has accepted it
+    std::uint8_t cause = 0;         // as in the log
+    bool unnoted = false;           // the log had no space for its state yet
+    bool counted = false;           // the last delivery counts, also while it is in progress
+    bool ahead = false;             // the log also has the next delivery, which has no lease yet
+    bool sent = false;              // the storage for dead letters has accepted it
+    std::uint8_t failed_reads = 0;  // since its entry was read
 };
 
 /// The id of an item, and its entry in the log.
