@@ -288,7 +288,8 @@ public:
 
     /// Returns when there may be an item to lease: `always` if there is one now, `never` if nothing
     /// is leased or delayed. After an item could not be read, it is the time of the next read,
-    /// unless another item can be leased. Use it as the deadline of the machine that works the queue off.
+    /// unless another item can be leased. Use it as the deadline of the machine that works the
+    /// queue off.
     [[nodiscard]] Instant deadline() const noexcept { return items().deadline(); }
     /// Returns how many items wait, are leased or delayed.
     [[nodiscard]] std::size_t size() const noexcept { return items().living(); }
