@@ -471,9 +471,10 @@ TEST_CASE("WorkQueue reads an item again after doubling waits, and leases the ot
         CHECK(elapsed(when.now, now.now) < 1min);
         wait = next;
         now.now = work.deadline();
-        CHECK(work.lease(now).error() == (work.dead() == 0
-                                              ? std::make_error_code(std::errc::io_error)
-                                              : make_error_code(QueueErrc::queue_empty)));
+        const std::error_code error = work.lease(now).error();
+        const bool waits = work.dead() == 0;
+        CHECK(error == (waits ? std::make_error_code(std::errc::io_error)
+                              : make_error_code(QueueErrc::queue_empty)));
     }
     CHECK(failures == 7);
     CHECK(elapsed(when.now, now.now) >= 1min);
