@@ -402,7 +402,8 @@ WORLD_MUTANTS = (
              (ITEMS, "entry.deliveries = ended_deliveries(known);", "entry.deliveries = 0;")),
     # a copy of an item that waits is due in an hour
     explored("work_compaction", "copies_a_wrong_delay", 'eventually "every crate ends"',
-             (ITEMS, "entry.delay = elapsed(clock_.now, known.when);", "entry.delay = std::chrono::hours{1};")),
+             (ITEMS, "entry.delay = delay_of(known);",
+              "if (known.state == WorkItem::State::delayed) entry.delay = std::chrono::hours{1};")),
     explored("work_compaction", "drops_dead_letters", 'require "every crate is finished or dead"',
              DROPS_DEAD_LETTERS),
 

@@ -160,20 +160,23 @@ TEST_CASE("WorkQueue::release returns an item, and its delivery does not count",
         CHECK(rig.lease_next() == "a");
         CHECK(rig.last.delivery == 1);
         if (i == 0) first = rig.last;
+        // Without a delay, a loop would lease the same item for ever.
+        CHECK(rig.work->release(rig.last, rig.now, 0ns) == code(QueueErrc::bad_argument));
         CHECK(rig.work->release(rig.last, rig.now, -1ns) == code(QueueErrc::bad_argument));
         CHECK_FALSE(rig.work->release(rig.last, rig.now, 5s));
-        CHECK(rig.work->release(rig.last, rig.now) == code(QueueErrc::lease_ended));
+        CHECK(rig.work->release(rig.last, rig.now, 5s) == code(QueueErrc::lease_ended));
         CHECK(rig.work->delayed() == 1);
         rig.pass(5s);
     }
-    CHECK(rig.work->release(first, rig.now) == code(QueueErrc::lease_ended));
+    CHECK(rig.work->release(first, rig.now, 5s) == code(QueueErrc::lease_ended));
     CHECK(rig.lease_next() == "a");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     // The last delivery that is allowed.
     CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 2);
-    CHECK_FALSE(rig.work->release(rig.last, rig.now));
+    CHECK_FALSE(rig.work->release(rig.last, rig.now, 1s));
     CHECK_FALSE(rig.work->commit());
+    rig.pass(1s);
     rig.open();
     CHECK(rig.work->dead() == 0);
     CHECK(rig.lease_next() == "a");

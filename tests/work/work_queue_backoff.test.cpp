@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Goal: redelivery waits as a Backoff specifies. Method: an item that always fails, in virtual
-// time.
+// Goal: redelivery waits as a Backoff specifies, and rejected work is not worn out. Method: an item
+// that always fails, and an outage, in virtual time.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/work/work_queue.hpp>
+
+#include <algorithm>
 
 #include "support/catch.hpp"
 #include "support/journal/memory_log.hpp"
@@ -30,4 +32,37 @@ TEST_CASE("WorkQueue leases a failed item again after the delay of a Backoff, up
         now.now += 1ns;
     }
     CHECK(work->lease(now)->delivery == 6);
+}
+
+TEST_CASE("WorkQueue: a worker that releases rejected work and waits outlasts an outage",
+          "[work][work_queue][unit]") {
+    belay_test::MemoryMedium medium;
+    Moment now{Instant{1h}, WallTime{24h}};
+    const Instant outage_ends = now.now + 30min;
+    const WorkOptions options{.deliveries_max = 2, .slack_bytes = 4096};
+    auto work = WorkQueue<belay_test::MemoryLog>::open(belay_test::MemoryLog{medium}, options, now);
+    REQUIRE(work);
+    for (int i = 0; i < 50; ++i) REQUIRE(work->push(as_bytes("body"), now));
+    REQUIRE(work->push(as_bytes("of value for a minute"), now, {.expires_after = 1min}));
+    // As on docs/work.md: the wait that the breaker names may be zero, or without end.
+    int rejected = 0;
+    while (!work->empty()) {
+        const Result<Lease> job = work->lease(now);
+        if (!job) {
+            now.now = work->deadline();
+            continue;
+        }
+        CHECK(job->delivery == 1);
+        if (now.now >= outage_ends) {
+            REQUIRE_FALSE(work->ack(*job));
+            continue;
+        }
+        const Duration named = ++rejected % 2 == 0 ? Duration::zero() : forever;
+        const Duration wait = std::clamp<Duration>(named, 1s, 1min);
+        REQUIRE_FALSE(work->release(*job, now, wait));
+        now = {now.now + wait, now.wall + wait};
+    }
+    CHECK(rejected < 62);
+    CHECK(work->dead() == 1);  // only the one that expired
+    CHECK(medium.entries.size() < 200);
 }

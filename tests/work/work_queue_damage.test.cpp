@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: an item that cannot be read is one dead letter until it is purged, whatever other
-// entries the log has for it. Method: a log in memory with damaged single entries, while the
-// queue is open or between two openings.
+// entries the log has for it, and a disk that fails to read for a while makes none. Method: a log
+// in memory with damaged single entries, while the queue is open or between two openings; a journal
+// over a disk of which parts cannot be read.
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
 #include <belay/work/work_queue.hpp>
 
+#include <span>
 #include <vector>
 
 #include "support/work/start_times.hpp"
@@ -33,7 +37,117 @@ WorkItem only_dead(MemoryWork& work) {
     return shown[0];
 }
 
+/// A disk that cannot read a range of each file.
+struct PartlyReadableDisk : sim::Disk {
+    class File : public sim::Disk::File {
+    public:
+        File(sim::Disk::File file, const PartlyReadableDisk& disk) noexcept
+            : sim::Disk::File{std::move(file)}, disk_{&disk} {}
+        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                               std::span<std::byte> to) const noexcept {
+            if (offset < disk_->bad_to && offset + to.size() > disk_->bad_from) {
+                return std::make_error_code(std::errc::io_error);
+            }
+            return sim::Disk::File::read(offset, to);
+        }
+
+    private:
+        const PartlyReadableDisk* disk_;
+    };
+    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        auto file = sim::Disk::open(path, mode);
+        if (!file) return file.error();
+        return File{std::move(*file), *this};
+    }
+    std::uint64_t bad_from = 0;
+    std::uint64_t bad_to = 0;
+};
+using DiskWork = WorkQueue<Journal<PartlyReadableDisk>>;
+
+DiskWork open_disk_work(PartlyReadableDisk& disk) {
+    auto journal = Journal<PartlyReadableDisk>::open(disk, "work", {});
+    REQUIRE(journal);
+    auto opened = DiskWork::open(std::move(*journal), {}, when);
+    REQUIRE(opened);
+    return std::move(*opened);
+}
+
+/// Works the queue off as a driver does, until `end` or until nothing is left. Returns the number
+/// of calls.
+std::size_t drive(DiskWork& work, Moment& now, Instant end, std::vector<std::uint64_t>& done) {
+    for (std::size_t calls = 1;; ++calls) {
+        if (const auto lease = work.lease(now)) {
+            done.push_back(lease->id);
+            REQUIRE_FALSE(work.ack(*lease));
+        }
+        if (work.deadline() <= now.now) continue;
+        if (work.deadline() >= end) return calls;
+        now.now = work.deadline();
+    }
+}
+
 }  // namespace
+
+TEST_CASE("WorkQueue over a Journal makes no item dead while the disk fails to read for 59 s",
+          "[work][work_queue][regression]") {
+    struct Case {
+        std::size_t pushes;    // not durable; the journal has the last of them in memory
+        std::uint64_t bad_to;  // the system has the rest in memory
+        std::size_t readable_min;
+    };
+    const auto outage = GENERATE(Case{0, ~std::uint64_t{0}, 0}, Case{70, ~std::uint64_t{0}, 5},
+                                 Case{130, ~std::uint64_t{0}, 5}, Case{0, 336 << 10, 5});
+    PartlyReadableDisk disk;
+    {
+        DiskWork work = open_disk_work(disk);
+        for (int i = 0; i < 200; ++i) REQUIRE(work.push(Bytes(2000), when));
+        REQUIRE_FALSE(work.commit());
+    }
+    DiskWork work = open_disk_work(disk);
+    disk.bad_to = outage.bad_to;
+    for (std::size_t i = 0; i < outage.pushes; ++i) REQUIRE(work.push(as_bytes("new"), when));
+    Moment now = when;
+    std::vector<std::uint64_t> done;
+    const std::size_t calls = drive(work, now, when.now + 59s, done);
+    CHECK(work.dead() == 0);
+    CHECK(done.size() >= outage.readable_min);
+    CHECK(calls <= 8 * (200 + outage.pushes));
+    disk.bad_to = 0;
+    now.now = when.now + 59s;
+    drive(work, now, never, done);
+    CHECK(work.empty());
+    CHECK(work.dead() == 0);
+    CHECK(done.size() == 200 + outage.pushes);
+}
+
+TEST_CASE(
+    "WorkQueue over a Journal: a bad sector blocks no other item, and its items die after 1 min",
+    "[work][work_queue][regression]") {
+    PartlyReadableDisk disk;
+    DiskWork work = open_disk_work(disk);
+    const std::size_t items = GENERATE(1U, 20U, 80U);
+    for (std::size_t i = 0; i < items; ++i) REQUIRE(work.push(Bytes(1000), when));
+    REQUIRE_FALSE(work.commit());
+    disk.bad_to = 4096;
+    Moment now = when;
+    std::vector<std::uint64_t> done;
+    // The others are leased at once: the first read of each bad item is the only wait.
+    const std::size_t calls = drive(work, now, when.now + 500ms, done);
+    CHECK(now.now == when.now);
+    CHECK(calls <= items + 1);
+    CHECK(work.size() + done.size() == items);
+    const std::size_t bad = work.size();
+    CHECK(bad != 0);
+    CHECK(work.delayed() == bad);
+    // The journal reads 64 KiB at once.
+    CHECK(done.size() + 66 >= items);
+    drive(work, now, when.now + 1min, done);
+    CHECK(work.dead() == 0);
+    CHECK(drive(work, now, never, done) <= 2 * bad + 2);
+    CHECK(work.empty());
+    CHECK(work.dead() == bad);
+    CHECK(elapsed(when.now, now.now) < 62s);
+}
 
 TEST_CASE("WorkQueue: a damaged item is a dead letter, also after a nack, a revival or a failure",
           "[work][work_queue][regression]") {
@@ -138,6 +252,9 @@ TEST_CASE("WorkQueue shows all dead letters, also one that the medium cannot rea
     const auto second = work.lease(when);
     REQUIRE(second);
     REQUIRE_FALSE(work.nack(*second, when));
+    for (Moment now = when; work.dead() != 2; now.now = work.deadline()) {
+        REQUIRE_FALSE(work.lease(now));
+    }
     std::vector<std::string> shown;
     const auto show = [&](const WorkItem& item) {
         shown.push_back(std::to_string(item.id) + " " + std::string{as_text(item.body)} + " " +

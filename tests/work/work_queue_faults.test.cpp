@@ -450,74 +450,157 @@ TEST_CASE("WorkQueue skips a damaged entry whose item is finished", "[work][work
     CHECK(work.size() == 1);
 }
 
-TEST_CASE("WorkQueue skips an item that the medium fails to read twice",
-          "[work][work_queue][fault]") {
-    MemoryMedium medium;
-    Memory work = open_memory(medium);
-    for (int i = 0; i < 3; ++i) REQUIRE(work.push(as_bytes("x"), when));
-    medium.bad_sector = 1;
-    CHECK(work.lease(when).error() == std::errc::io_error);
-    CHECK(lease_next(work).id == 2);
-    CHECK(work.dead() == 1);
-    medium.bad_sector = 0;
-    REQUIRE_FALSE(work.revive(1, when));
-    CHECK(lease_next(work).id == 1);
-}
-
-TEST_CASE("WorkQueue keeps an item that is read between two failures of the medium",
+TEST_CASE("WorkQueue reads an item again after doubling waits, and leases the others meanwhile",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
     Memory work = open_memory(medium);
     for (int i = 0; i < 2; ++i) REQUIRE(work.push(as_bytes("x"), when));
-    const int reader = GENERATE(0, 1, 2);
-    for (int failure = 0; failure < 3; ++failure) {
-        medium.bad_sector = 1;
-        CHECK(work.lease(when).error() == std::errc::io_error);
-        medium.bad_sector = 0;
-        if (reader == 0) {
-            const Lease lease = lease_next(work);
-            CHECK(lease.id == 1);
-            REQUIRE_FALSE(work.nack(lease, when));
-        } else {
-            const bool was_read = reader == 1 ? bool{work.read(1)} : bool{work.peek()};
-            CHECK(was_read);
-        }
-    }
-    CHECK(work.dead() == 0);
-    // A successful read of another item is no evidence about this one.
     medium.bad_sector = 1;
-    CHECK(work.lease(when).error() == std::errc::io_error);
-    CHECK(work.read(2));
-    CHECK(lease_next(work).id == 2);
-    CHECK(work.dead() == 1);
+    Moment now = when;
+    CHECK(work.lease(now).error() == std::errc::io_error);
+    CHECK(work.deadline() == always);
+    CHECK(work.delayed() == 1);
+    const Lease other = lease_next(work);
+    CHECK(other.id == 2);
+    REQUIRE_FALSE(work.ack(other));
+    std::size_t failures = 1;
+    for (Duration wait = 0s; work.dead() == 0; ++failures) {
+        CHECK(work.lease(now).error() == QueueErrc::queue_empty);
+        const Duration next = elapsed(now.now, work.deadline());
+        CHECK(next >= 2 * wait);
+        CHECK(elapsed(when.now, now.now) < 1min);
+        wait = next;
+        now.now = work.deadline();
+        const std::error_code error = work.lease(now).error();
+        const bool waits = work.dead() == 0;
+        CHECK(error == (waits ? std::make_error_code(std::errc::io_error)
+                              : make_error_code(QueueErrc::queue_empty)));
+    }
+    CHECK(failures == 7);
+    CHECK(elapsed(when.now, now.now) >= 1min);
+    CHECK(elapsed(when.now, now.now) < 61s);
+    CHECK(work.deadline() == never);
+    // A revived item has its whole time again.
+    REQUIRE_FALSE(work.revive(1, now));
+    CHECK(work.lease(now).error() == std::errc::io_error);
+    CHECK(work.dead() == 0);
+    medium.bad_sector = 0;
+    now.now = work.deadline();
+    CHECK(work.lease(now)->id == 1);
 }
 
-TEST_CASE("WorkQueue makes no item dead while the medium fails to read all of them",
+TEST_CASE("WorkQueue keeps an item that is read between failures of the medium",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
     Memory work = open_memory(medium);
-    const std::uint64_t items = GENERATE(1U, 2U, 20U);
+    REQUIRE(work.push(as_bytes("x"), when));
+    const int reader = GENERATE(0, 1);
+    Moment now = when;
+    for (int round = 0; round < 3; ++round) {
+        medium.bad_sector = 1;
+        for (int failure = 0; failure < 6; ++failure) {
+            CHECK(work.lease(now).error() == std::errc::io_error);
+            now.now = work.deadline();
+        }
+        medium.bad_sector = 0;
+        if (reader == 0) {
+            const Result<Lease> lease = work.lease(now);
+            REQUIRE(lease);
+            REQUIRE_FALSE(work.nack(*lease, now));
+        } else {
+            REQUIRE(work.read(1));
+        }
+    }
+    CHECK(work.dead() == 0);
+}
+
+TEST_CASE("WorkQueue makes no item dead, and reads few, while the medium reads none of them",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    // Only an I/O error is evidence of a bad sector, however long it lasts.
+    const bool is_io = GENERATE(true, false);
+    if (!is_io) medium.read_error = std::make_error_code(std::errc::timed_out);
+    const Duration outage = is_io ? Duration{59s} : Duration{1h};
+    Memory work = open_memory(medium);
+    const std::uint64_t items = GENERATE(1U, 2U, 10'000U);
     for (std::uint64_t i = 0; i < items; ++i) REQUIRE(work.push(as_bytes("x"), when));
     REQUIRE_FALSE(work.commit());
     medium.reads_fail = true;
-    // deadline() is `always`, so a driver leases again at once.
-    for (int i = 0; i < 100; ++i) CHECK(work.lease(when).error() == std::errc::io_error);
-    medium.reads_fail = false;
+    medium.reads = 0;
+    Moment now = when;
+    std::size_t calls = 0;
+    for (; elapsed(when.now, now.now) < outage; ++calls) {
+        REQUIRE_FALSE(work.lease(now));
+        if (work.deadline() > now.now) now.now = work.deadline();
+    }
     CHECK(work.dead() == 0);
-    for (std::uint64_t i = 1; i <= items; ++i) CHECK(lease_next(work).id == i);
+    const auto seconds = static_cast<std::size_t>(outage / 1s);
+    CHECK(medium.reads <= 7 * 128 * (seconds + 1));
+    CHECK(calls <= medium.reads + 2 * (seconds + 1));
+    CHECK(work.delayed() <= 128 * (seconds + 4));
+    if (items == 1) CHECK(medium.reads < 8 + seconds / 30);
+    medium.reads_fail = false;
+    now.now += 30s + 1s;
+    for (std::uint64_t i = 1; i <= items; ++i) REQUIRE(work.lease(now)->id == i);
 }
 
-TEST_CASE("WorkQueue counts a delivery that is durable although the item could not be read then",
+TEST_CASE("WorkQueue counts no delivery when the item could not be read after its note",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
     const WorkOptions options{.deliveries_max = 3, .count_before_lease = true};
     Memory work = open_memory(medium, options);
     for (int i = 0; i < 2; ++i) REQUIRE(work.push(as_bytes("x"), when));
     medium.bad_after_sync = 1;
-    for (int i = 0; i < 3; ++i) CHECK(work.lease(when).error() == std::errc::io_error);
-    // It does not hold back the next item for ever.
-    CHECK(lease_next(work).id == 2);
-    CHECK(work.dead() == 1);
+    Moment now = when;
+    CHECK(work.lease(now).error() == std::errc::io_error);
+    // It does not hold back the next item.
+    CHECK(work.lease(now)->id == 2);
+    const std::uint64_t last = medium.last;
+    for (int i = 0; i < 9; ++i) {
+        now.now += 1s;
+        CHECK(work.lease(now).error() == std::errc::io_error);
+    }
+    CHECK(work.dead() == 0);
+    CHECK(medium.last == last);
+    medium.bad_after_sync = 0;
+    now.now += 1s;
+    CHECK(work.lease(now)->delivery == 1);
+}
+
+TEST_CASE("WorkQueue::release needs no space, and its delivery does not count later",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    const WorkOptions options{
+        .lease = 10s, .deliveries_max = 3, .count_before_lease = GENERATE(false, true)};
+    std::optional<Memory> work{open_memory(medium, options)};
+    REQUIRE(work->push(as_bytes("x"), when));
+    REQUIRE_FALSE(work->commit());
+    medium.fails_with = std::make_error_code(std::errc::no_space_on_device);
+    Moment now = when;
+    for (int round = 0; round < 20; ++round) {
+        const Result<Lease> lease = work->lease(now);
+        REQUIRE(lease);
+        CHECK(lease->delivery == 1);
+        medium.fails_from = 0;
+        CHECK_FALSE(work->release(*lease, now, 5s));
+        CHECK(work->ack(*lease) == QueueErrc::lease_ended);
+        CHECK(work->deadline() == now.now + 5s);
+        CHECK(work->commit());
+        if (options.count_before_lease) medium.fails_from = ~std::uint64_t{0};
+        now.now += 11s;
+    }
+    // The note that had no space has the rest of the delay.
+    const Result<Lease> lease = work->lease(now);
+    REQUIRE(lease);
+    medium.fails_from = 0;
+    CHECK_FALSE(work->release(*lease, now, 5s));
+    medium.fails_from = ~std::uint64_t{0};
+    CHECK_FALSE(work->commit());
+    work.reset();
+    medium.crash();
+    work.emplace(open_memory(medium, options));
+    CHECK(work->delayed() == 1);
+    CHECK(work->lease({when.now + 24h, when.wall + 24h})->delivery == 1);
 }
 
 TEST_CASE("WorkQueue records a delivery once, however often its commit finds no space",

@@ -15,8 +15,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// A leased work item, and the right to end the lease.
 ///
 /// It is a plain value, and dropping it has no effect. After its deadline the item may be leased
-/// again. Until that happens, ack, nack and extend still work. After the item is leased again,
-/// acknowledged or returned, they return `lease_ended` for the older lease.
+/// again. Until that happens, ack, nack, release and extend still work. After the item is leased
+/// again, acknowledged or returned, they return `lease_ended` for the older lease.
 ///
 /// Thread safety: distinct objects safe.
 struct Lease {
@@ -24,7 +24,8 @@ struct Lease {
     /// The body that was pushed, valid until the next call of the queue that is not const.
     /// `read(id)` returns it again.
     BytesView body{};
-    /// The number of this delivery of the item, from 1 on.
+    /// The number of this delivery of the item, from 1 on. After `release`, the next delivery has
+    /// the same number.
     std::uint32_t delivery = 0;
     /// From this time on, the item may be leased again. It is not the end of the lease: this lease
     /// works until the item is leased again, acknowledged, returned or dead.
@@ -43,7 +44,7 @@ enum class DeathCause : std::uint8_t {
     none = 0,       ///< the item is not dead
     failed = 1,     ///< it was leased as often as allowed, and not acknowledged
     expired = 2,    ///< it expired before it was done
-    unreadable = 3  ///< the log reports that the body is damaged
+    unreadable = 3  ///< its body is damaged, or the medium cannot read it
 };
 
 /// Returns the name of a cause, as in the enumeration.   Complexity: O(1).

@@ -148,13 +148,13 @@ public:
     ///
     /// Before that, items whose lease is past its deadline become available. Items that are
     /// expired, unreadable or were leased too often become dead letters. An item is unreadable if
-    /// the log reports it as damaged. It is also unreadable if the log, without having failed,
-    /// returns io_error for it twice, and was not read in between, while the log can read another
-    /// entry.
+    /// the log reports it as damaged. If the log cannot read an item, and has not failed, the item
+    /// is delayed, and the call returns the error. The item is unreadable after its reads returned
+    /// io_error for `WorkOptions::unreadable_after`, and none succeeded.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
-    ///             with `count_before_lease` of `commit`: the delivery may then count although
-    ///             nothing was leased.
+    ///             with `count_before_lease` of `commit`: after a crash, the delivery may then
+    ///             count although nothing was leased.
     /// Complexity: O(length + log(leased and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
         auto letters = dead_letters_.of(*this);
@@ -180,15 +180,18 @@ public:
         auto letters = dead_letters_.of(*this);
         return work().nack(lease, moment, delay, letters);
     }
-    /// Returns an item whose work was not begun, as `nack` does. The delivery does not count.
+    /// Returns an item of whose work nothing was done. The delivery does not count.
     ///
-    /// For example, a breaker, a budget or a limit of this program has rejected the call. With
-    /// `nack`, an outage would use up all deliveries without a call.
+    /// For example, a breaker or a limit of this program has rejected the call. With `nack`, an
+    /// outage would use up all deliveries without a call. The item can be leased again after
+    /// `delay`, at its old place, however often it is released. `PushOptions::expires_after` limits
+    /// this. It needs no space in the log: what cannot be recorded now is recorded by a later
+    /// `commit`.
     ///
-    /// Errors: as `nack`. If this never becomes durable, the delivery may count.
-    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment,
-                                          Duration delay = Duration::zero()) {
-        if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
+    /// Errors: bad_argument: delay <= 0ns; lease_ended; the error of `failed`. If this never
+    /// becomes durable, the delivery may count, and the delay may be forgotten.
+    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment, Duration delay) {
+        if (delay.count() <= 0) return make_error_code(QueueErrc::bad_argument);
         return work().release(lease, moment, delay);
     }
 
@@ -284,12 +287,15 @@ public:
     }
 
     /// Returns when there may be an item to lease: `always` if there is one now, `never` if nothing
-    /// is leased or delayed. Use it as the deadline of the machine that works the queue off.
-    [[nodiscard]] Instant deadline() const noexcept { return items().table().deadline(); }
+    /// is leased or delayed. After an item could not be read, it is the time of the next read,
+    /// unless another item can be leased. Use it as the deadline of the machine that works the
+    /// queue off.
+    [[nodiscard]] Instant deadline() const noexcept { return items().deadline(); }
     /// Returns how many items wait, are leased or delayed.
     [[nodiscard]] std::size_t size() const noexcept { return items().living(); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
     [[nodiscard]] std::size_t leased() const noexcept { return items().slots().leased(); }
+    /// Returns how many are delayed, or wait for another read.
     [[nodiscard]] std::size_t delayed() const noexcept { return items().slots().delayed(); }
     /// Returns how many dead letters are kept here.
     [[nodiscard]] std::size_t dead() const noexcept { return items().slots().dead(); }

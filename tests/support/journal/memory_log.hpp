@@ -20,8 +20,10 @@ struct MemoryMedium {
     std::uint64_t last = 0;
     std::uint64_t durable = 0;
     std::uint32_t runs = 0;
-    std::uint64_t bad_sector = 0;      // an entry that the medium does not give back
-    bool reads_fail = false;           // the medium gives nothing back for a while
+    std::uint64_t bad_sector = 0;  // an entry that the medium does not give back
+    bool reads_fail = false;       // the medium gives nothing back for a while
+    std::error_code read_error = std::make_error_code(std::errc::io_error);
+    std::size_t reads = 0;
     std::uint64_t bad_after_sync = 0;  // an entry whose first read after a sync fails
     std::set<std::uint64_t> damaged;   // entries that cannot be read any more
     std::size_t record_bytes_max = std::size_t{1} << 20;
@@ -79,10 +81,11 @@ public:
         if (number < base() || number > last()) {
             return make_error_code(belay::QueueErrc::unknown_number);
         }
+        ++m_->reads;
         const bool is_after_sync = std::exchange(synced_, false);
         if (m_->reads_fail || number == m_->bad_sector ||
             (is_after_sync && number == m_->bad_after_sync))
-            return std::make_error_code(std::errc::io_error);
+            return m_->read_error;
         if (m_->damaged.contains(number)) return make_error_code(belay::QueueErrc::corrupt);
         lent_ = m_->entries.at(number);  // a copy: the view before is not valid any more
         return belay::BytesView{lent_};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_items.hpp
-/// WorkItems: the items of a WorkQueue and their log. It appends, releases and copies entries.
+/// WorkItems: the items of a WorkQueue and their log. It appends, gives up and copies entries.
 #pragma once
 
 #include <array>    // std::array
@@ -12,6 +12,7 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/work/detail/work_entry.hpp>
 #include <belay/work/detail/work_keys.hpp>
+#include <belay/work/detail/work_reads.hpp>
 #include <belay/work/detail/work_table.hpp>
 #include <belay/work/work_options.hpp>
 
@@ -21,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// The caller that decides about an item changes its slot with `table()`, and notes the change
 /// here.
-/// Invariant: the log releases no entry before the first held one, or before the first that only
+/// Invariant: the log gives up no entry before the first held one, or before the first that only
 /// entries that are not yet durable replace.
 ///
 /// Thread safety: none of its own.
@@ -35,7 +36,8 @@ public:
           options_{options},
           clock_{moment},
           table_{log_.base()},
-          keys_{options, log_.journal_id()} {
+          keys_{options, log_.journal_id()},
+          reads_{options.unreadable_after} {
         gone_.reserve(ids_per_entry + 1);
         scratch_.reserve(done_bytes_max);
     }
@@ -58,24 +60,23 @@ public:
     [[nodiscard]] const Moment& clock() const noexcept { return clock_; }
     void set_clock(Moment moment) noexcept { clock_ = moment; }
 
+    /// Returns when an item may be leased; see WorkQueue::deadline.
+    [[nodiscard]] Instant deadline() const noexcept {
+        const Instant due = table_.deadline();
+        return due < reads_.paused_until() ? reads_.paused_until() : due;
+    }
+
     // ---- reading --------------------------------------------------------------------------------
 
     /// Reads the entry at a position. Its tail is valid until the next call that changes the log.
     [[nodiscard]] std::error_code read(std::uint64_t position, WorkEntry& entry) {
         const Result<BytesView> bytes = log_.read(position);
         if (!bytes) return bytes.error();
-        if (position == unread_) unread_ = 0;
-        return decode(*bytes, position, entry).code;
+        const std::error_code error = decode(*bytes, position, entry).code;
+        if (!error) reads_.succeeded(slots(), entry.kind == WorkKind::item ? position : entry.id);
+        return error;
     }
-    /// Returns whether an entry is unreadable, which could not be read with `error`. An I/O error
-    /// may be temporary, so one is not enough, nor are two of a medium that reads nothing at all.
-    /// One bad sector must not block all other items, and temporary errors must not make an item
-    /// dead.
-    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t position) {
-        if (error == QueueErrc::corrupt) return true;
-        if (error != std::errc::io_error || failed()) return false;
-        return std::exchange(unread_, position) == position && can_read_other(position);
-    }
+    [[nodiscard]] WorkReads& reads() noexcept { return reads_; }
     [[nodiscard]] WorkError decode(BytesView bytes, std::uint64_t position,
                                    WorkEntry& entry) const noexcept {
         return WorkDecoder{bytes, position, mark_}.decode(entry);
@@ -109,8 +110,8 @@ public:
             .error();
     }
     /// The same; a note that fails now is appended at the next `commit`.   Throws: std::bad_alloc.
-    void note_soon(WorkSlot& slot) {
-        slot.unnoted = static_cast<bool>(note(slot));
+    void note_soon(WorkSlot& slot, Duration delay = Duration::zero()) {
+        slot.unnoted = static_cast<bool>(note(slot, delay));
         slot.ahead = false;
         some_unnoted_ = some_unnoted_ || slot.unnoted;
     }
@@ -119,7 +120,7 @@ public:
     ///
     /// Errors: those of the log; not_enough_memory. A later call appends the notes that failed.
     [[nodiscard]] std::error_code make_durable() noexcept {
-        release();
+        trim();
         // If there is no space or memory for notes, at least the appended entries become durable.
         std::error_code unnoted = unless_no_memory([this] {
             const std::error_code late = note_late(true);
@@ -132,7 +133,7 @@ public:
                 unnoted = std::make_error_code(std::errc::no_space_on_device);
             }
         }
-        release();
+        trim();
         return unnoted;
     }
     /// Copies what is due, and makes everything durable. Returns why what is due can never be
@@ -154,7 +155,7 @@ public:
         return some_unnoted_ || !gone_.empty();
     }
 
-    // ---- releasing ------------------------------------------------------------------------------
+    // ---- giving up ------------------------------------------------------------------------------
 
     /// Reserves capacity to finish one item, which may have two numbers.
     /// Throws: std::bad_alloc; then nothing has changed.
@@ -172,11 +173,11 @@ public:
         gone_.push_back({item.id, item.position});
         given_up_bytes_ += positions().bytes_at(item.position);
         table_.remove(item);
-        release();
+        trim();
     }
 
-    /// Releases the entries that the log need not keep.
-    void release() noexcept {
+    /// Gives up the entries that the log need not keep.
+    void trim() noexcept {
         const std::uint64_t durable = log_.durable();
         if (durable >= copied_to_) copied_from_ = nothing;
         keys_.settle(durable);
@@ -199,7 +200,7 @@ public:
 
     /// Copies items from the front to the end while too many bytes after them are dead. Copies the
     /// keys if the log is kept for them only. It copies at least one item, and otherwise at most 64
-    /// KiB plus twice the bytes released since the last call.
+    /// KiB plus twice the bytes given up since the last call.
     ///
     /// The next call retries what fails now.   Throws: std::bad_alloc.
     void tidy() {
@@ -219,7 +220,7 @@ public:
         }
         const bool waits = copied_from_ != nothing || keys_.copy_waits();
         if (waits && positions().idle_bytes() > slack) static_cast<void>(log_.commit());
-        if (waits) release();
+        if (waits) trim();
     }
 
 private:
@@ -236,11 +237,6 @@ private:
 
     [[nodiscard]] const WorkPositions& positions() const noexcept { return table_.positions(); }
 
-    /// Returns whether the medium gives back the newest entry except one.
-    [[nodiscard]] bool can_read_other(std::uint64_t position) {
-        const std::uint64_t other = log_.last() - (log_.last() == position ? 1 : 0);
-        return log_.base() <= other && log_.read(other).error() != std::errc::io_error;
-    }
     /// Returns the result of the call, or an error if there is no memory. The lack of memory must
     /// leave everything consistent.
     template <class Call>
@@ -262,6 +258,12 @@ private:
         const bool counts = slot.state != WorkItem::State::leased || slot.counted;
         return slot.deliveries - (counts ? 0U : 1U) + (slot.ahead ? 1U : 0U);
     }
+    /// Returns the rest of the delay of an item, as the log records it. It does not record the wait
+    /// for another read.
+    [[nodiscard]] Duration delay_of(const WorkSlot& slot) const noexcept {
+        const bool is_delayed = slot.state == WorkItem::State::delayed && slot.failed_reads == 0;
+        return is_delayed ? elapsed(clock_.now, slot.when) : Duration::zero();
+    }
     /// Appends the notes that failed before.
     [[nodiscard]] std::error_code note_late(bool may_grow) {
         if (!some_unnoted_) return {};
@@ -270,7 +272,7 @@ private:
             if (!may_grow && !positions().has_space()) return {};
             WorkSlot known = slots()[i];
             known.deliveries = ended_deliveries(known);
-            if (const std::error_code error = note(known)) return error;
+            if (const std::error_code error = note(known, delay_of(known))) return error;
             slots()[i].unnoted = false;
         }
         some_unnoted_ = false;
@@ -327,8 +329,7 @@ private:
             entry.deliveries = ended_deliveries(known);
             entry.cause = known.cause;
             if (known.cause == cause_revived) entry.expires = no_expiry;
-            if (known.state == WorkItem::State::delayed)
-                entry.delay = elapsed(clock_.now, known.when);
+            entry.delay = delay_of(known);
         }
         const Result<std::uint64_t> number = append(entry, Holds::body);
         if (!number) {
@@ -347,12 +348,12 @@ private:
     Moment clock_;
     WorkTable table_;
     WorkKeys keys_;
+    WorkReads reads_;
     Bytes scratch_;
     std::error_code stuck_;                // why the first item, or the keys, cannot be copied
     bool some_unnoted_ = false;            // whether any slot may be unnoted
     std::vector<Gone> gone_;               // finished, not noted yet, and not below the log's base
     std::size_t given_up_bytes_ = 0;       // since the last call of tidy
-    std::uint64_t unread_ = 0;             // the entry with an I/O error that was not read since
     std::uint64_t copied_from_ = nothing;  // the first entry that only a copy replaces
     std::uint64_t copied_to_ = 0;          // the last such copy; it may not be durable yet
 };

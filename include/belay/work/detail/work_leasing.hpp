@@ -61,14 +61,15 @@ public:
     [[nodiscard]] Result<Lease> lease(Moment moment, DeadLetters& dead_letters) {
         items_.set_clock(moment);
         items_.tidy();
-        release_due_items();
+        make_due_ready();
         for (;;) {
             if (const std::error_code error = items_.failed()) return error;
             const WorkPlace item = table().first_ready();
-            if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
+            if (item.id == 0 || items_.reads().is_paused(moment.now))
+                return make_error_code(QueueErrc::queue_empty);
             WorkEntry entry;
             const std::error_code error = items_.read(item.position, entry);
-            if (error && !items_.means_unreadable(error, item.position)) return error;
+            if (error && !is_unreadable(item, error)) return error;
             const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
             if (cause == DeathCause::none) return start_lease(item, entry);
             if (const std::error_code lost = dead_letters.make_dead(items_, item, cause, false))
@@ -96,7 +97,11 @@ public:
             return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
                                           true);
         }
-        return put_back(lease.slot, slot, delay);
+        WorkSlot noted = slot;
+        if (const std::error_code error = items_.note(noted, delay)) return error;
+        noted.unnoted = false;
+        put_back(lease.slot, noted, delay);
+        return {};
     }
 
     /// See WorkQueue::release.
@@ -106,7 +111,11 @@ public:
         items_.tidy();
         WorkSlot before = slots()[lease.slot];
         if (before.deliveries != WorkOptions::any_number) --before.deliveries;
-        return put_back(lease.slot, before, delay);
+        // Without space the lease must not continue: the delivery would count at its deadline.
+        items_.note_soon(before, delay);
+        if (const std::error_code error = items_.failed()) return error;
+        put_back(lease.slot, before, delay);
+        return {};
     }
 
     /// See WorkQueue::extend.
@@ -123,7 +132,7 @@ private:
     [[nodiscard]] WorkSlots& slots() noexcept { return items_.slots(); }
 
     /// Makes the items available whose lease is past its deadline, or whose delay is over.
-    void release_due_items() {
+    void make_due_ready() {
         for (;;) {
             const std::uint32_t i = slots().next_due();
             if (i == WorkSlots::none || items_.failed()) return;
@@ -137,22 +146,29 @@ private:
         }
     }
 
-    /// Ends the lease of an item, which then has the deliveries of `noted`.
-    ///
-    /// Errors: those of the log; nothing has changed then.
-    [[nodiscard]] std::error_code put_back(std::uint32_t i, const WorkSlot& noted, Duration delay) {
-        const std::uint32_t deliveries = noted.deliveries;
-        if (const std::error_code error = items_.note(noted, delay)) return error;
+    /// Ends the lease of an item, which then has the state of `noted`.
+    void put_back(std::uint32_t i, const WorkSlot& noted, Duration delay) noexcept {
         WorkSlot& slot = slots()[i];
-        slot.deliveries = deliveries;
-        slot.unnoted = slot.ahead = false;
+        slot.deliveries = noted.deliveries;
+        slot.unnoted = noted.unnoted;
+        slot.ahead = false;
         slot.token = 0;
         if (delay > Duration::zero()) {
             slots().make_wait(i, WorkItem::State::delayed, after(items_.clock().now, delay));
         } else {
             slots().make_ready(i);
         }
-        return {};
+    }
+
+    /// Returns whether an item is unreadable, whose entry could not be read with `error`. Otherwise
+    /// it waits for another read, unless the log has failed. Only an I/O error is evidence of a bad
+    /// sector.
+    [[nodiscard]] bool is_unreadable(const WorkPlace& item, const std::error_code& error) {
+        if (error == QueueErrc::corrupt) return true;
+        if (items_.failed()) return false;
+        slots().reserve();
+        return items_.reads().failed(slots(), table().slot_of(item), items_.clock().now,
+                                     error == std::errc::io_error);
     }
 
     /// Leases an item whose entry was read.   Errors: those of the log.
@@ -169,15 +185,16 @@ private:
             slots()[i].ahead = counted.deliveries != slots()[i].deliveries;
             error = items_.make_durable();
             if (error) return error;
-            // The delivery counts now, also if nothing is leased: an item that cannot be read here
-            // becomes a dead letter in the end.
-            slots()[i].deliveries = counted.deliveries;
-            slots()[i].ahead = false;
+            // If this read fails, the note waits for the delivery, as it does without space.
             error = items_.read(item.position, entry);
-            if (error) return error;
+            if (error) {
+                static_cast<void>(is_unreadable(table().place_of(i), error));
+                return error;
+            }
         }
         WorkSlot& slot = slots()[i];
         slot.deliveries = counted.deliveries;
+        slot.ahead = false;
         slot.token = ++tokens_;
         slot.counted = options().count_before_lease;
         const Instant until = after(items_.clock().now, options().lease);

@@ -42,7 +42,7 @@ public:
         thin_out();
         window().clear();
         for (const KeyFingerprint& print : seen_) window().add(print);
-        items_.release();
+        items_.trim();
         return {};
     }
 

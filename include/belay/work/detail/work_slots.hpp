@@ -14,26 +14,25 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The state of an item that is or was leased, is delayed, is dead, or was moved.
-struct WorkSlot {
-    std::uint64_t id = 0;        // 0: the slot is free
+/// The id of an item, and its entry in the log.
+struct ItemPosition {
+    std::uint64_t id = 0;        // of a slot; 0: the slot is free
     std::uint64_t position = 0;  // the entry that has its body
-    std::uint64_t token = 0;     // of the last lease; 0: no lease is valid
-    Instant when{};              // delayed, leased: until then
+};
+
+/// The state of an item that is or was leased, is delayed, is dead, was moved, or was unreadable.
+struct WorkSlot : ItemPosition {
+    std::uint64_t token = 0;  // of the last lease; 0: no lease is valid
+    Instant when{};           // delayed, leased: until then
     std::uint32_t deliveries = 0;
     std::uint32_t place = 0;  // in the heap of its state; free: the next free slot
     WorkItem::State state = WorkItem::State::ready;
-    std::uint8_t cause = 0;  // as in the log
-    bool unnoted = false;    // the log had no space for its state yet
-    bool counted = false;    // the last delivery counts, also while it is in progress
-    bool ahead = false;      // the log also has the next delivery, which has no lease yet
-    bool sent = false;       // the storage for dead letters has accepted it
-};
-
-/// The id of an item, and its entry in the log.
-struct ItemPosition {
-    std::uint64_t id;
-    std::uint64_t position;
+    std::uint8_t cause = 0;         // as in the log
+    bool unnoted = false;           // the log had no space for its state yet
+    bool counted = false;           // the last delivery counts, also while it is in progress
+    bool ahead = false;             // the log also has the next delivery, which has no lease yet
+    bool sent = false;              // the storage for dead letters has accepted it
+    std::uint8_t failed_reads = 0;  // since its entry was read
 };
 
 /// Slots by number, found by id, in two heaps. One orders the items that are ready to lease by id.

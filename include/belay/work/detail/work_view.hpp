@@ -88,6 +88,7 @@ template <class Log>
     revived.deliveries = 0;
     revived.cause = cause_revived;
     revived.unnoted = false;
+    revived.failed_reads = 0;
     if (const std::error_code error = items.note(revived)) return error;
     items.slots()[i] = revived;
     items.slots().make_ready(i);
