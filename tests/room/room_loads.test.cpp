@@ -382,6 +382,49 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
     }
 }
 
+TEST_CASE(
+    "RoomManager: rooms that the server opens, and their later loads, delay no export or import",
+    "[room][room_loads][regression][sim]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    options.load_queued_within = 5s;
+    RoomWorld w{Seed{1}, options};
+    std::vector<std::error_code> answers;
+    w.disk.load_takes = 100ms;
+    const bool again = GENERATE(false, true);
+    // Rooms of imports are no calls any more when they are loaded again.
+    const auto open = [&](int n) {
+        const std::string board = "old" + std::to_string(n);
+        if (!again) CHECK(w.rooms().get_or_create_room(board));
+        if (!again) return;
+        w.rooms().import_room(board, {.updates = {typed(1, 0, "x")}},
+                              Completion<PersistenceError>{[](auto) noexcept {}});
+        w.run(150ms);
+    };
+    for (int n = 0; n < 60; ++n) open(n);
+    if (again) {
+        w.disk.fail_flushes = 1;
+        for (int n = 0; n < 60; ++n)
+            REQUIRE_FALSE(w.rooms().apply_update("old" + std::to_string(n), typed(9, 0, "x")));
+    }
+    w.run(50ms);
+    CHECK(w.disk.loading_max <= 4);
+    w.rooms().export_room(
+        "other",
+        Completion<Result<std::optional<StoredRoom>, PersistenceError>>{[&](auto answer) noexcept {
+            answers.push_back(answer->has_value() ? std::error_code{} : answer->error().code);
+        }});
+    w.rooms().import_room("another", {.updates = {typed(1, 0, "x")}},
+                          Completion<PersistenceError>{
+                              [&](auto answer) noexcept { answers.push_back(answer->code); }});
+    w.run(400ms);
+    CHECK(answers == std::vector<std::error_code>(2));
+    CHECK_FALSE(w.rooms().stats("old59")->loaded);
+    w.run(2s);
+    CHECK(w.rooms().stats("old59")->loaded);
+    CHECK(w.rooms().counters().loads_rejected == 0);
+}
+
 TEST_CASE("RoomManager: a call for rooms that wait for their user takes one of the loads left",
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
