@@ -48,9 +48,9 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads for export_room and import_room are those
-    /// of one user. Rooms that get_or_create_room opens take the turns of another one. Loads of
-    /// export_room are not in RoomCounters::loads.
+    /// and their users take turns. All loads for export_room and import_room are those of one user.
+    /// Rooms that get_or_create_room opens take the turns of another one. Loads of export_room are
+    /// not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013,
     /// and an export is answered with storage_busy.
@@ -176,11 +176,11 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// The maximum number of bytes of changes of one room that wait to become durable. A client that
-    /// sends more is closed, and may connect again. A change of a user is accepted if the user then
-    /// has at most three times as many bytes in the room as are left. If no other change of the
-    /// user waits in the room, it must only fit. An update that alone is longer than the limit is
-    /// rejected as too large. The same limit applies to imports that wait for their room.
+    /// The maximum number of bytes of changes of one room that wait to become durable. A client
+    /// that sends more is closed, and may connect again. A change of a user is accepted if the user
+    /// then has at most three times as many bytes in the room as are left. If no other change of
+    /// the user waits in the room, it must only fit. An update that alone is longer than the limit
+    /// is rejected as too large. The same limit applies to imports that wait for their room.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
     /// The maximum number of such bytes of one user in all rooms. A client that sends more is
     /// closed, and may connect again. If no other change of the user waits, one is always accepted.

@@ -224,15 +224,16 @@ private:
         std::set<std::tuple<std::string_view, Evictable, Instant, std::string_view>> idle_of{};
     };
 
-    /// Who opens a room: a user, a call of the server, or the storage, which requests its save.
+    /// A room is opened by a user, by a call of the server, or for a save that the storage
+    /// requests.
     struct Opener {
         /// Returns in whose turns the room is loaded again.
         [[nodiscard]] std::string later_owner() const {
             return is_user || load_owner.empty() ? load_owner : std::string{owner_of_server_loads};
         }
 
-        std::string owner{};       ///< the user for whom a new room counts; empty: for nobody
-        std::string load_owner{};  ///< in whose turns it is loaded; empty: of the storage
+        std::string owner{};       ///< the user that a new room counts for; empty: for none
+        std::string load_owner{};  ///< in whose turns it is loaded; empty: for a save
         bool is_user = false;
     };
     Room* find_or_make(std::string_view board, std::error_code& error, const Opener& by) {

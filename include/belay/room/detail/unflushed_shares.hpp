@@ -15,7 +15,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What the author of a change holds while the change waits.
+/// The bytes that the author of a change holds while the change waits.
 struct UnflushedShare {
     void release() noexcept {
         in_room.release();

@@ -28,8 +28,8 @@ class UserShares {
     using Users = std::map<std::string, Amount, std::less<>>;
 
 public:
-    /// An amount that a user holds, for as long as this lives. The shares must outlive it. An amount
-    /// of 0 is not counted.
+    /// An amount that a user holds, for as long as this lives. The shares must outlive it. An
+    /// amount of 0 is not counted.
     class Held {
     public:
         Held() noexcept = default;
