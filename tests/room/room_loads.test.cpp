@@ -369,6 +369,28 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
     SECTION("of rooms that are loaded again") {
         call_all(0, 10);
         w.run(1s);
+        if (GENERATE(false, true)) {
+            // After a restart, the storage opens the rooms first, for saves.
+            for (int n = 0; n < 10; ++n)
+                static_cast<void>(
+                    w.rooms().apply_update("old" + std::to_string(n), typed(2, 0, "y")));
+            w.rooms().stop();
+            w.run(1s);
+            w.rooms().start();
+            w.disk.before = [&](std::string_view name) {
+                if (name != "lagging") return;
+                for (int n = 0; n < 10; ++n) w.disk.lags.push_back("old" + std::to_string(n));
+            };
+            CHECK(w.rooms().get_or_create_room("other"));
+            w.run(1s);
+            static_cast<void>(w.rooms().apply_update("other", typed(3, 0, "z")));
+            w.run(2s);
+            w.disk.before = nullptr;
+            CHECK(w.rooms().rooms() == 11);
+            w.run(2s);
+            call_all(0, 10);
+            w.run(1s);
+        }
         w.disk.fail_flushes = 1;
         w.disk.hang_loads = 4;
         for (int n = 0; n < 10; ++n)
