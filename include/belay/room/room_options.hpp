@@ -101,7 +101,8 @@ struct RoomOptions {
     /// In this option and the others with `per_user`, users without a name count by
     /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
     /// and an address are not counted. Set an option to no_limit if many such users share an
-    /// address, as behind a proxy that does not forward it.
+    /// address, as behind a proxy that does not forward it. If there are several servers, a user
+    /// has these shares on each one.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of rooms that RoomManager::count_room counts by themselves. Each one
     /// costs 1.5 KiB, and a lookup with each change of any room.
