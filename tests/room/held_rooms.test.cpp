@@ -294,14 +294,20 @@ TEST_CASE_METHOD(EditedRoom, "servers: a subscription that throws is one failure
 TEST_CASE("PendingUpdates::restores holds until all changes of the document are stored",
           "[room][unit]") {
     detail::PendingUpdates pending;
-    pending.add({Bytes(1), 1, 0, 0, {}, true});
-    pending.add({Bytes(1), 2, 0});
-    pending.add({Bytes(1), 3, 0, 0, {}, true});
+    const auto add = [&](std::uint64_t position, bool in_document) {
+        std::list<detail::PendingUpdate> one;
+        one.push_back(
+            {.update = Bytes(1), .position = position, .author = 0, .in_document = in_document});
+        pending.add(std::move(one));
+    };
+    add(1, true);
+    add(2, false);
+    add(3, true);
     CHECK(pending.take_at(3));
     CHECK(pending.restores());
     CHECK(pending.take_first().position == 1);
     CHECK_FALSE(pending.restores());
-    pending.add({Bytes(1), 4, 0, 0, {}, true});
+    add(4, true);
     CHECK(pending.take_all().size() == 2);
     CHECK_FALSE(pending.restores());
 }

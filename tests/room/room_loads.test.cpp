@@ -369,6 +369,28 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
     SECTION("of rooms that are loaded again") {
         call_all(0, 10);
         w.run(1s);
+        if (GENERATE(false, true)) {
+            // After a restart, the storage opens the rooms first, for saves.
+            for (int n = 0; n < 10; ++n)
+                static_cast<void>(
+                    w.rooms().apply_update("old" + std::to_string(n), typed(2, 0, "y")));
+            w.rooms().stop();
+            w.run(1s);
+            w.rooms().start();
+            w.disk.before = [&](std::string_view name) {
+                if (name != "lagging") return;
+                for (int n = 0; n < 10; ++n) w.disk.lags.push_back("old" + std::to_string(n));
+            };
+            CHECK(w.rooms().get_or_create_room("other"));
+            w.run(1s);
+            static_cast<void>(w.rooms().apply_update("other", typed(3, 0, "z")));
+            w.run(2s);
+            w.disk.before = nullptr;
+            CHECK(w.rooms().rooms() == 11);
+            w.run(2s);
+            call_all(0, 10);
+            w.run(1s);
+        }
         w.disk.fail_flushes = 1;
         w.disk.hang_loads = 4;
         for (int n = 0; n < 10; ++n)
@@ -380,6 +402,50 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
         w.run(600ms);
         CHECK(ada.synced() == 5);
     }
+}
+
+TEST_CASE(
+    "RoomManager: rooms that the server opens, and their later loads, delay no export or import",
+    "[room][room_loads][regression][sim]") {
+    RoomOptions options;
+    options.loads_max = 4;
+    options.load_queued_within = 5s;
+    RoomWorld w{Seed{1}, options};
+    std::vector<std::error_code> answers;
+    w.disk.load_takes = 100ms;
+    const bool again = GENERATE(false, true);
+    // Rooms of imports are no calls any more when they are loaded again.
+    const auto open = [&](int n) {
+        const std::string board = "old" + std::to_string(n);
+        if (!again) CHECK(w.rooms().get_or_create_room(board));
+        if (!again) return;
+        w.rooms().import_room(board, {.updates = {typed(1, 0, "x")}},
+                              Completion<PersistenceError>{[](auto) noexcept {}});
+        w.run(150ms);
+    };
+    for (int n = 0; n < 60; ++n) open(n);
+    if (again) {
+        w.disk.fail_flushes = 1;
+        for (int n = 0; n < 60; ++n)
+            REQUIRE_FALSE(w.rooms().apply_update("old" + std::to_string(n), typed(9, 0, "x")));
+    }
+    w.run(50ms);
+    w.rooms().export_room(
+        "other",
+        Completion<Result<std::optional<StoredRoom>, PersistenceError>>{[&](auto answer) noexcept {
+            answers.push_back(answer->has_value() ? std::error_code{} : answer->error().code);
+        }});
+    w.rooms().import_room("another", {.updates = {typed(1, 0, "x")}},
+                          Completion<PersistenceError>{
+                              [&](auto answer) noexcept { answers.push_back(answer->code); }});
+    w.run(400ms);
+    CHECK(answers == std::vector<std::error_code>(2));
+    // Together, they leave a quarter of loads_max to users.
+    CHECK(w.disk.loading_max == 3);
+    CHECK_FALSE(w.rooms().stats("old59")->loaded);
+    w.run(2s);
+    CHECK(w.rooms().stats("old59")->loaded);
+    CHECK(w.rooms().counters().loads_rejected == 0);
 }
 
 TEST_CASE("RoomManager: a call for rooms that wait for their user takes one of the loads left",

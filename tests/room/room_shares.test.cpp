@@ -40,7 +40,8 @@ TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all i
     CHECK(eve.online() == 3);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 2);
     CHECK(eve.closed_with(1013) == 2);
-    CHECK(w.reported.back().ends_with(" eve: the user has too many rooms or clients"));
+    CHECK(w.reported.back().ends_with(
+        " eve: the user has too many rooms, clients or waiting changes"));
     // Others have their own share; a room that another user has opened costs nothing.
     ada.join("ada");
     w.run(1s);
@@ -103,7 +104,8 @@ TEST_CASE("RoomManager: a user has at most its share of the clients of a room an
     CHECK(eve.online() == 3);
     CHECK(eve.closed_with(1013) == 1);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
-    CHECK(w.reported.back() == "refused board eve: the user has too many rooms or clients");
+    CHECK(w.reported.back() ==
+          "refused board eve: the user has too many rooms, clients or waiting changes");
     for (int i = 0; i < 3; ++i) eve.join("other");
     w.run(1s);
     CHECK(eve.online() == 5);
@@ -153,7 +155,8 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
         for (int i = 0; i < 3; ++i) CHECK(join("board", "192.0.2.1").online());
         CHECK(join("board", "192.0.2.1").closed_with == 1013);
         CHECK(join("board", "192.0.2.2").online());
-        CHECK(w.reported.back() == "refused board : the user has too many rooms or clients");
+        CHECK(w.reported.back() ==
+              "refused board : the user has too many rooms, clients or waiting changes");
     }
     SECTION("of rooms") {
         CHECK(join("a", "192.0.2.1").online());
@@ -192,7 +195,8 @@ TEST_CASE("RoomManager: a client that becomes another user takes that user's sha
     w.rooms().reauthorize("board");
     w.run(1s);
     CHECK(ada.closed_with(1013) == 1);
-    CHECK(w.reported.back() == "refused board eve: the user has too many rooms or clients");
+    CHECK(w.reported.back() ==
+          "refused board eve: the user has too many rooms, clients or waiting changes");
     CHECK(eve.online() == 2);
     // The share of the first user is free again.
     eve.all.back()->hang_up();
@@ -215,7 +219,8 @@ TEST_CASE("RoomManager: a document above the user's share does not end the conne
     Bytes denied;
     yjs::append_varbytes(denied, as_bytes("board"));
     for (const int b : {2, 1}) denied.push_back(std::byte{static_cast<unsigned char>(b)});
-    yjs::append_varbytes(denied, as_bytes("the user has too many rooms or clients"));
+    yjs::append_varbytes(denied,
+                         as_bytes("the user has too many rooms, clients or waiting changes"));
     CHECK(second.received() == Frames{to_hex(denied)});
     CHECK(second.closed_with == 0);
     CHECK(w.rooms().clients() == 2);
@@ -294,7 +299,8 @@ TEST_CASE("RoomManager: the unflushed changes of one user leave space for those 
     }
     CHECK(mine.online());
     CHECK(eve.closed_with(1013) != 0);
-    CHECK(w.rooms().counters().reasons.of(RoomErrc::not_durable) != 0);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) != 0);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::not_durable) == 0);
     w.disk.flush_takes = 0s;
     w.run(40s);
     RoomEditor& later = ada.join("board");
@@ -310,9 +316,36 @@ TEST_CASE("RoomManager: the unflushed changes of one user leave space for those 
     }
 }
 
-TEST_CASE("RoomManager: unflushed_bytes_max also limits the changes of one user over all rooms",
-          "[room][room_shares][sim]") {
+TEST_CASE(
+    "RoomManager: an update that fits is stored although others in its room write all the time",
+    "[room][room_shares][regression][sim]") {
     RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
+    User eve{w, "eve"};
+    User ada{w, "ada"};
+    ada.first_author = 500;
+    RoomEditor& large = eve.join("board");
+    RoomEditor& busy = ada.join("board");
+    w.run(1s);
+    w.disk.flush_takes = 50ms;
+    busy.type("a");
+    w.run(20ms);
+    const Bytes update = large.type(std::string(6500, 'x'));
+    for (int i = 0; i < 20; ++i) {
+        w.run(20ms);
+        busy.type("a");
+    }
+    CHECK(large.online());
+    CHECK(busy.online());
+    RoomEditor& later = ada.join("board");
+    w.run(1s);
+    CHECK(later.has(update));
+}
+
+TEST_CASE("RoomManager: unflushed_bytes_per_user_max limits the changes of one user over all rooms",
+          "[room][room_shares][sim]") {
+    const bool limited = GENERATE(true, false);
+    const std::size_t most = limited ? 8000 : no_limit;
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000, .unflushed_bytes_per_user_max = most}};
     User eve{w, "eve"};
     for (int i = 0; i < 10; ++i) eve.join("board" + std::to_string(i));
     User ada{w, "ada"};
@@ -323,7 +356,8 @@ TEST_CASE("RoomManager: unflushed_bytes_max also limits the changes of one user 
     for (const auto& one : eve.all) one->type(std::string(3500, 'x'));
     mine.type(std::string(1000, 'a'));
     w.run(1s);
-    CHECK(eve.online() == 2);
+    CHECK(eve.online() == (limited ? 2 : 10));
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == (limited ? 8 : 0));
     CHECK(mine.online());
     w.run(40s);
     for (const auto& one : eve.all) {
@@ -351,35 +385,54 @@ TEST_CASE("RoomManager: one update of unflushed_bytes_max is stored if nothing e
     CHECK(mine.closed_with == 1013);
 }
 
-TEST_CASE("PendingUpdates: a share is three times what it leaves, and at least one user has space",
+TEST_CASE("UnflushedShares: a user has three times what is left, or one change that fits",
           "[room][room_shares][unit]") {
-    detail::PendingUpdates pending;
-    const auto add = [&](std::string_view owner, std::size_t bytes) {
-        const bool fits = pending.fits(bytes, owner, 100);
-        if (fits) pending.add({.update = Bytes(bytes), .position = 1, .author = 1}, owner);
-        return fits;
+    RoomOptions options;
+    options.unflushed_bytes_max = 100;
+    options.unflushed_bytes_per_user_max = 90;
+    detail::UnflushedShares shares{options};
+    struct Waiting {
+        std::size_t bytes;
+        detail::UnflushedShare share;
     };
-    CHECK_FALSE(add("eve", 101));
-    for (int i = 0; i < 10; ++i) CHECK(add("eve", 7));
-    CHECK_FALSE(add("eve", 7));
-    CHECK(add("eve", 5));
-    CHECK_FALSE(add("eve", 1));
-    CHECK(add("ada", 18));
-    CHECK(add("bob", 5));
-    CHECK_FALSE(add("ada", 1));
-    // The server has no share, and takes what is left.
-    CHECK_FALSE(add("", 3));
-    CHECK(add("", 2));
-    CHECK_FALSE(add("zoe", 1));
-    static_cast<void>(pending.take_first());
-    CHECK(add("zoe", 5));
-    static_cast<void>(pending.take_at(1));
-    CHECK_FALSE(add("eve", 5));
-    {
-        const auto all = pending.take_all();
-        CHECK(add("eve", 100));
-    }
-    CHECK(pending.bytes() == 100);
+    std::map<std::string, std::list<Waiting>> rooms;
+    const auto add = [&](std::string_view owner, std::size_t bytes, const char* room = "board") {
+        std::size_t pending = 0;
+        for (const Waiting& one : rooms[room]) pending += one.bytes;
+        const detail::UnflushedChange change{owner, room, bytes};
+        const std::error_code why = shares.check(change, pending);
+        if (!why) rooms[room].push_back({bytes, shares.hold(change)});
+        return why;
+    };
+    const std::error_code of_user = RoomErrc::too_many_of_user;
+    const std::error_code full = RoomErrc::not_durable;
+    const std::error_code none;
+    CHECK(add("eve", 101) == full);
+    for (int i = 0; i < 10; ++i) CHECK(add("eve", 7) == none);
+    CHECK(add("eve", 7) == of_user);
+    CHECK(add("eve", 5) == none);
+    CHECK(add("eve", 1) == of_user);
+    CHECK(add("ada", 18) == none);
+    CHECK(add("bob", 5) == none);
+    CHECK(add("ada", 1) == of_user);
+    // The server has no share, and a new user has one change: both take what is left.
+    CHECK(add("", 3) == full);
+    CHECK(add("", 1) == none);
+    CHECK(add("zoe", 2) == full);
+    CHECK(add("zoe", 1) == none);
+    CHECK(add("bob", 1) == of_user);
+    // In another room, a user has what is left of its share of all rooms. One change always fits.
+    CHECK(add("eve", 16, "other") == of_user);
+    CHECK(add("eve", 15, "other") == none);
+    CHECK(add("eve", 1, "third") == of_user);
+    CHECK(add("mia", 91, "third") == none);
+    CHECK(add("mia", 1, "other") == of_user);
+    // The share ends with the change.
+    rooms.clear();
+    CHECK(add("eve", 100) == none);
+    CHECK(add("eve", 1) == of_user);
+    rooms["board"].front().share.release();
+    CHECK(add("eve", 1, "other") == none);
 }
 
 namespace {
@@ -487,8 +540,18 @@ TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that 
         CHECK(shares.users() == 1);
         CHECK(one.owner() == "eve");
         CHECK(nobody.owner().empty());
-        const detail::UserShares::Held moved{std::move(two)};
+        {
+            // An amount of 0 is not counted, and takes nothing from others.
+            const detail::UserShares::Held zero{shares, "eve", 0};
+            const detail::UserShares::Held alone{shares, "ada", 0};
+            CHECK(shares.users() == 1);
+            CHECK(alone.owner().empty());
+        }
+        detail::UserShares::Held moved{std::move(two)};
         CHECK(shares.of("eve") == 12);
+        moved.release();
+        CHECK(shares.of("eve") == 5);
+        CHECK(moved.owner().empty());
     }
     CHECK(shares.of("eve") == 0);
     CHECK(shares.users() == 0);

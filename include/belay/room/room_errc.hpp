@@ -41,7 +41,7 @@ enum class RoomErrc {
     room_erased = 28,         ///< a client of a room that was erased
     persistence_threw = 29,   ///< a call of the persistence threw an exception
     retried_too_soon = 30,    ///< a client whose user sent too large a frame a moment ago
-    too_many_of_user = 31,    ///< the user has its share of rooms or clients already
+    too_many_of_user = 31,    ///< the user has its share of rooms, clients or changes
     client_removed = 32,      ///< RoomManager::remove_client has closed the client
     client_silent = 33,       ///< no sign of life for heartbeat.dead_after, or no upgrade in time
     too_many_clients = 34,    ///< RoomOptions::clients_max is reached
@@ -83,7 +83,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the room was erased", Cause::permanent},
     {"the persistence threw an exception", Cause::overloaded},
     {"the client's user has sent a frame beyond a limit less than a minute ago", Cause::overloaded},
-    {"the user has too many rooms or clients", Cause::overloaded},
+    {"the user has too many rooms, clients or waiting changes", Cause::overloaded},
     {"the server has removed the client", Cause::planned},
     {"the client has shown no sign of life for too long", Cause::timed_out},
     {"there are too many clients", Cause::overloaded},

@@ -238,7 +238,7 @@ public:
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
         context_.at_call();
-        auto* const room = parts_.rooms.find_or_make(board, error);
+        auto* const room = parts_.rooms.find_or_make(board, error, detail::owner_of_server_loads);
         if (room == nullptr) return error;
         parts_.rooms.step(*room, timeline::RoomCore::Event::touched);
         context_.waker.touch();

@@ -48,8 +48,9 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads for export_room, import_room and get_or_create_room
-    /// are those of one user. Those of export_room are not in RoomCounters::loads.
+    /// and their users take turns. All loads for export_room and import_room are those of one user.
+    /// Rooms that get_or_create_room opens take the turns of another one. Loads of export_room are
+    /// not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013,
     /// and an export is answered with storage_busy.
@@ -100,7 +101,8 @@ struct RoomOptions {
     /// In this option and the others with `per_user`, users without a name count by
     /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
     /// and an address are not counted. Set an option to no_limit if many such users share an
-    /// address, as behind a proxy that does not forward it.
+    /// address, as behind a proxy that does not forward it. If there are several servers, a user
+    /// has these shares on each one.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of rooms that RoomManager::count_room counts by themselves. Each one
     /// costs 1.5 KiB, and a lookup with each change of any room.
@@ -175,12 +177,16 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// The maximum number of bytes of changes of one room that wait to become durable, and of those
-    /// of one user in all rooms. A client that sends more is closed, and may connect again. The
-    /// changes of one user in a room have at most three times as many bytes as they leave to
-    /// others, unless nothing else waits. An update that alone is longer than the limit is rejected
-    /// as too large. The same limit applies to imports that wait for their room.
+    /// The maximum number of bytes of changes of one room that wait to become durable. A client
+    /// that sends more is closed, and may connect again. A change of a user is accepted if the user
+    /// then has at most three times as many bytes in the room as are left. If no other change of
+    /// the user waits in the room, it must only fit. An update that alone is longer than the limit
+    /// is rejected as too large. The same limit applies to imports that wait for their room.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
+    /// The maximum number of such bytes of one user in all rooms. A client that sends more is
+    /// closed, and may connect again. If no other change of the user waits, one is always accepted.
+    /// Clients without a name and an address count by their connection.
+    std::size_t unflushed_bytes_per_user_max = std::size_t{32} << 20;
 
     /// Whether other clients see the awareness of clients that may not edit.
     bool viewers_awareness = true;
@@ -234,6 +240,7 @@ struct RoomOptions {
                                         answers_bytes_max,
                                         answer_bytes_per_user_max,
                                         unflushed_bytes_max,
+                                        unflushed_bytes_per_user_max,
                                         awareness_bytes_max,
                                         awareness_ids_per_client_max,
                                         bytes_until_token,

@@ -32,9 +32,7 @@ public:
             return true;
         }
         if (share && share->all.owner() == owner) return true;
-        // The length keeps the name of the user apart from the id of the room.
-        const std::string in_room =
-            std::to_string(owner.size()) + " " + owner + client.request.board;
+        const std::string in_room = owner_in_room(owner, client.request.board);
         if (all_.of(owner) >= options_.clients_per_user_max ||
             in_rooms_.of(in_room) >= options_.clients_per_user_and_room_max)
             return false;

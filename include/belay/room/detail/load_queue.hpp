@@ -35,9 +35,9 @@ struct LoadOf {
 /// works on it.
 ///
 /// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
-/// to users who have none. So a user whose loads hang does not delay another one. All calls of the
-/// server count as one user. Loads for saves that the storage requests have no user, and no such
-/// limit: they have one of their own.
+/// to users who have none. So a user whose loads hang does not delay another one. All loads that
+/// the server causes count as those of one user, also in different turns. Loads for saves that the
+/// storage requests have no user, and no such limit: they have one of their own.
 ///
 /// Complexity:    O(loads that are under way).
 /// Thread safety: the manager's home thread.
@@ -53,11 +53,11 @@ public:
         const std::size_t left = most == 1 ? 0 : larger(most / 4, std::size_t{1});
         if (most - loads_.size() > left) return true;
         return std::none_of(loads_.begin(), loads_.end(),
-                            [&](const Load& one) { return one.user == user; });
+                            [&](const Load& one) { return one.user == limited_owner(user); });
     }
     /// Throws: std::bad_alloc, and changes nothing then.
     void add(const LoadOf& what, std::string_view user) {
-        loads_.push_back({what, std::string{user}, nullptr});
+        loads_.push_back({what, std::string{limited_owner(user)}, nullptr});
     }
     void remove(const LoadOf& what) noexcept {
         std::erase_if(loads_, [&](const Load& one) { return one.what == what && !one.of_evicted; });
@@ -93,6 +93,10 @@ public:
     }
 
 private:
+    /// Returns the user for which a load counts that begins in the turn of `owner`.
+    [[nodiscard]] static std::string_view limited_owner(std::string_view owner) noexcept {
+        return owner == owner_of_call_loads ? owner_of_server_loads : owner;
+    }
     struct Load {
         LoadOf what;  ///< of none: the room was evicted
         std::string user;
@@ -103,7 +107,7 @@ private:
 
 /// The loads that wait until they may begin. The users take turns, so that one user with many rooms
 /// delays another one by one load. The rooms of one user are loaded in the order of their requests.
-/// All loads of calls of the server are those of one user.
+/// Exports and imports are those of one user, and rooms that the server opens those of another one.
 ///
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
@@ -126,7 +130,7 @@ public:
     }
     /// Adds the load of an export.   Returns: its number in the queue.
     [[nodiscard]] std::uint64_t push_export(std::uint64_t call, Instant ends) {
-        return push({nullptr, call}, turns_of_calls, ends);
+        return push({nullptr, call}, owner_of_call_loads, ends);
     }
     /// One more user waits for a room. A room that does not wait is ignored.
     void share(const RoomBase& room, std::string_view user) {

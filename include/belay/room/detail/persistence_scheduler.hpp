@@ -6,6 +6,7 @@
 #include <algorithm>    // std::find, std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
+#include <list>         // std::list
 #include <map>          // std::map
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <optional>     // std::nullopt, std::optional
@@ -37,7 +38,7 @@ struct AppendedUpdate {
     BytesView update;
     std::uint64_t author = 0;     ///< a client's id; 0: the server's own
     std::string_view owner = {};  ///< whose share it takes; empty: it takes none
-    const Id& first = no_id;      ///< the id of a history that it begins, if set
+    Id first = no_id;             ///< the id of a history that it begins, if set
     bool known = false;  ///< it is in the document already, so its length was accepted before
 };
 /// The loads that wait, and those that are under way.
@@ -151,7 +152,8 @@ public:
           persistence_{context, std::move(persistence)},
           edits_{edits},
           rooms_{rooms},
-          admin_calls_{admin} {}
+          admin_calls_{admin},
+          unflushed_{context.options} {}
     PersistenceScheduler(const PersistenceScheduler&) = delete;
     PersistenceScheduler& operator=(const PersistenceScheduler&) = delete;
 
@@ -184,7 +186,7 @@ public:
         room.calls.load_queue.rejected = false;
         if (room.calls.load) return load(room);
         if (user.empty() && room.share) user = room.share->owner();
-        if (user.empty()) user = room.calls.turns_of;
+        if (user.empty()) user = room.calls.load_owner;
         if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
             loads_.under_way.add({&room}, user);
             return load(room);
@@ -194,6 +196,7 @@ public:
             for (const RoomClient* const client : *clients)
                 loads_.queue.share(room, turn_owner(*client));
         }
+        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
@@ -226,8 +229,8 @@ public:
     /// Returns: the number of the load in the queue; 0 if it may begin now.
     [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
         if (loads_.queue.empty() &&
-            loads_.under_way.may_begin(turns_of_calls, context_.options.loads_max)) {
-            loads_.under_way.add({nullptr, call}, turns_of_calls);
+            loads_.under_way.may_begin(owner_of_call_loads, context_.options.loads_max)) {
+            loads_.under_way.add({nullptr, call}, owner_of_call_loads);
             return 0;
         }
         loads_.may_begin = true;
@@ -251,32 +254,40 @@ public:
     // ---- changes --------------------------------------------------------------------------------
 
     /// Begins to make a change durable.
-    /// Errors: the storage's; not_durable of too many; update_too_large of one that would not fit
-    /// alone.
+    /// Errors: the storage's; not_durable of too many; too_many_of_user above the share of its
+    /// owner; update_too_large of one that would not fit alone.
     [[nodiscard]] std::error_code append(RoomBase& room, const AppendedUpdate& change) {
-        const auto& [update, author, owner, first, known] = change;
-        const std::size_t most = context_.options.unflushed_bytes_max;
-        if (!known && update.size() > most) return RoomErrc::update_too_large;
-        if (!known && (!room.pending.fits(update.size(), owner, most) ||
-                       unflushed_.of(owner) > most - update.size()))
-            return RoomErrc::not_durable;
+        const UnflushedChange sized{change.owner, room.id, change.update.size()};
+        if (!change.known) {
+            if (sized.bytes > context_.options.unflushed_bytes_max)
+                return RoomErrc::update_too_large;
+            if (const std::error_code e = unflushed_.check(sized, room.pending.bytes())) return e;
+        }
+        // All memory is there before the storage has the change.
+        std::list<PendingUpdate> pending;
+        pending.push_back({.update = {change.update.begin(), change.update.end()},
+                           .position = 0,
+                           .author = change.author,
+                           .in_document = change.known,
+                           .since = context_.now,
+                           .share = unflushed_.hold(sized)});
+        if (next_.rooms.size() == next_.rooms.capacity())
+            next_.rooms.reserve(2 * next_.rooms.size() + 1);
         const bool begins = room.history.epoch == no_id ||
                             (room.replication && room.replication->begin == HistoryBegin::missing);
         Id epoch = room.history.epoch;
-        if (epoch == no_id) epoch = first != no_id ? first : make_id(context_.bits);
+        if (epoch == no_id) epoch = change.first != no_id ? change.first : make_id(context_.bits);
         if (begins) {
             const auto begun = begin(room, epoch, room.history.epoch != no_id);
             if (!begun) return report_not_durable(room, begun.error());
         }
-        const auto position = persistence_.append(room.id, update);
+        const auto position = persistence_.append(room.id, change.update);
         if (!position) return report_not_durable(room, position.error());
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
-        PendingUpdate pending{
-            {update.begin(), update.end()}, *position, author, {}, {}, known, context_.now};
-        if (!owner.empty()) pending.share_of_all.emplace(unflushed_, owner, update.size());
-        room.pending.add(std::move(pending), owner);
+        pending.front().position = *position;
+        room.pending.add(std::move(pending));
         if (room.pending.queue()) next_.rooms.push_back(&room);
         return {};
     }
@@ -534,7 +545,7 @@ private:
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
     LaggingRooms lagging_;
-    UserShares unflushed_;  // the bytes of pending changes, by author
+    UnflushedShares unflushed_;
 };
 
 }}}  // namespace belay::detail

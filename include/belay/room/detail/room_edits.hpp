@@ -76,7 +76,9 @@ public:
             context_.tally.count(room.id, &RoomCounters::unchanged);
             return {};
         }
-        if (const std::error_code e = scheduler_.append(room, {bytes, author, owner})) return e;
+        if (const std::error_code e =
+                scheduler_.append(room, {.update = bytes, .author = author, .owner = owner}))
+            return e;
         rooms_.step(room, Event::appended);
         return {};
     }

@@ -42,7 +42,7 @@ public:
                      Completion<PersistenceError> done) {
         if (!answers_.accepts(board, done)) return;
         std::error_code error;
-        auto* const room = rooms_.find_or_make(board, error);
+        auto* const room = rooms_.find_or_make(board, error, owner_of_call_loads);
         if (room == nullptr) return answers_.answer_error(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)

@@ -103,12 +103,16 @@ public:
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
     /// for the user of `client`, in whose turn it is loaded.
     Room* find_or_make(std::string_view board, std::error_code& error, const RoomClient& client) {
-        return find_or_make(board, error, share_owner(client), turn_owner(client));
+        return find_or_make(
+            board, error,
+            Opener{
+                .owner = share_owner(client), .load_owner = turn_owner(client), .is_user = true});
     }
-    /// Likewise, for a call of the server. The room counts for no user, and all such rooms are
-    /// loaded in the turns of one user.
-    Room* find_or_make(std::string_view board, std::error_code& error) {
-        return find_or_make(board, error, {}, std::string{turns_of_calls});
+    /// Likewise, for a call of the server. The room counts for no user, and is loaded in the turns
+    /// of `load_owner`. Later loads are in those of owner_of_server_loads.
+    Room* find_or_make(std::string_view board, std::error_code& error,
+                       std::string_view load_owner) {
+        return find_or_make(board, error, Opener{.load_owner = std::string{load_owner}});
     }
     [[nodiscard]] Room* find(std::string_view board) const {
         const auto found = rooms_.find(board);
@@ -190,7 +194,7 @@ public:
     [[nodiscard]] bool save_lagging(const std::string& board) {
         std::error_code error;
         // Not in the turns of calls: loads of calls that hang would keep the storage full.
-        Room* const room = has_space() ? find_or_make(board, error, {}, {}) : find(board);
+        Room* const room = has_space() ? find_or_make(board, error, Opener{}) : find(board);
         if (room == nullptr) return false;
         if (!room->core.live())
             room->after_load.save = true;
@@ -220,26 +224,34 @@ private:
         std::set<std::tuple<std::string_view, Evictable, Instant, std::string_view>> idle_of{};
     };
 
-    /// `owner` counts the room if it is new, and it is loaded in `turns_of`; each may be empty.
-    Room* find_or_make(std::string_view board, std::error_code& error, const std::string& owner,
-                       const std::string& turns_of) {
-        const auto begin_load = [&](Room& room) { scheduler_.begin_load(room, turns_of); };
-        const bool of_user = !turns_of.empty() && turns_of != turns_of_calls;
+    /// A room is opened by a user, by a call of the server, or for a save that the storage
+    /// requests.
+    struct Opener {
+        /// Returns in whose turns the room is loaded again.
+        [[nodiscard]] std::string later_owner() const {
+            return is_user || load_owner.empty() ? load_owner : std::string{owner_of_server_loads};
+        }
+
+        std::string owner{};       ///< the user that a new room counts for; empty: for none
+        std::string load_owner{};  ///< in whose turns it is loaded; empty: for a save
+        bool is_user = false;
+    };
+    Room* find_or_make(std::string_view board, std::error_code& error, const Opener& by) {
         if (Room* const room = find(board)) {
-            if (room->calls.load_queue.number != 0) begin_load(*room);
+            if (room->calls.load_queue.number != 0) scheduler_.begin_load(*room, by.load_owner);
             // The user's edits may cause later loads of a room that the server opened.
-            std::string& first = room->calls.turns_of;
-            if (room->share->owner().empty() && of_user &&
-                (first.empty() || first == turns_of_calls))
-                first = turns_of;
+            std::string& later = room->calls.load_owner;
+            if (room->share->owner().empty() &&
+                (later.empty() || (by.is_user && later == owner_of_server_loads)))
+                later = by.later_owner();
             return room;
         }
         if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (new_rooms_.opened.of(owner) >= context_.options.rooms_per_user_max &&
-                 !make_space_of(owner))
+        else if (new_rooms_.opened.of(by.owner) >= context_.options.rooms_per_user_max &&
+                 !make_space_of(by.owner))
             error = RoomErrc::too_many_of_user;
         else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
@@ -249,11 +261,11 @@ private:
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
         // Later loads are in the turns of the same user, or connection.
-        room.share.emplace(new_rooms_.opened, of_user ? turns_of : std::string{}, 1);
-        if (!of_user) room.calls.turns_of = turns_of;
+        room.share.emplace(new_rooms_.opened, by.is_user ? by.load_owner : std::string{}, 1);
+        if (!by.is_user) room.calls.load_owner = by.later_owner();
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin_.is_changing(room.id)) begin_load(room);
+        if (!admin_.is_changing(room.id)) scheduler_.begin_load(room, by.load_owner);
         return &room;
     }
     void run_room(Room& room) {

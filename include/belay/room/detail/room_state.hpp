@@ -19,6 +19,7 @@
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/storage_call.hpp>
+#include <belay/room/detail/unflushed_shares.hpp>
 #include <belay/room/detail/user_shares.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
@@ -48,33 +49,16 @@ struct PendingUpdate {
     std::optional<Completion<PersistenceError>> done{};
     bool in_document = false;  ///< the document has it; the storage had lost it
     Instant since = always;    ///< when it arrived
-    /// The bytes that its author holds while it is pending, in its room and in all rooms.
-    std::optional<UserShares::Held> share{}, share_of_all{};
-
-    void release() noexcept {
-        share.reset();
-        share_of_all.reset();
-    }
+    UnflushedShare share{};    ///< what its author holds while it is pending
 };
 /// The changes of a room that are not durable yet, in the order of the storage.
 class PendingUpdates {
 public:
-    /// Whether a change fits, if all of them may have `most` bytes. The changes of one owner have
-    /// at most three times as many bytes as they leave to others, or `most` if there is no other
-    /// change. An empty owner has no such limit.
-    [[nodiscard]] bool fits(std::size_t bytes, std::string_view owner,
-                            std::size_t most) const noexcept {
-        const std::size_t left = most - smaller(most, bytes_);
-        if (bytes > left) return false;
-        if (bytes_ == 0 || owner.empty()) return true;
-        return (shares_.of(owner) + bytes) / 3 <= left - bytes;
-    }
-    /// Throws: std::bad_alloc, and changes nothing then.
-    void add(PendingUpdate change, std::string_view owner = {}) {
-        if (!owner.empty()) change.share.emplace(shares_, owner, change.update.size());
-        updates_.push_back(std::move(change));
-        bytes_ += updates_.back().update.size();
-        restored_ += updates_.back().in_document ? 1U : 0U;
+    /// Adds the change of a list of one, which needs no more memory.
+    void add(std::list<PendingUpdate> change) noexcept {
+        bytes_ += change.front().update.size();
+        restored_ += change.front().in_document ? 1U : 0U;
+        updates_.splice(updates_.end(), change);
     }
     /// Begins a flush of all of them.
     void begin_flush() noexcept {
@@ -105,7 +89,7 @@ public:
     /// Removes all of them.
     [[nodiscard]] std::list<PendingUpdate> take_all() noexcept {
         bytes_ = flushing_ = restored_ = 0;
-        for (PendingUpdate& change : updates_) change.release();
+        for (PendingUpdate& change : updates_) change.share.release();
         return std::exchange(updates_, {});
     }
     /// Queues the room for the next flush.   Returns: whether it was not queued before.
@@ -121,12 +105,11 @@ public:
 
 private:
     void forget(PendingUpdate& change) noexcept {
-        change.release();
+        change.share.release();
         bytes_ -= change.update.size();
         restored_ -= change.in_document ? 1U : 0U;
     }
 
-    UserShares shares_{};               // of the bytes, by author; outlives the changes
     std::list<PendingUpdate> updates_;  // without memory while it is empty, as most are
     std::size_t bytes_ = 0;
     std::size_t flushing_ = 0;   ///< the number of changes in the current flush
@@ -170,8 +153,9 @@ struct RoomCalls {
     std::unique_ptr<StorageCall<PersistenceError>> save{};  ///< null: no save is under way
     std::error_code save_error{};                           ///< of the last save
     QueuedLoad load_queue{};
-    /// In whose turns a room is loaded that no user has opened: in those of its first user.
-    std::string turns_of{};
+    /// In whose turns a room that no user has opened is loaded again. If a user has joined it, that
+    /// is the first one, and else owner_of_server_loads. It is empty if only the storage used it.
+    std::string load_owner{};
 };
 /// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {

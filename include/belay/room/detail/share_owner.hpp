@@ -71,8 +71,19 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (!user.empty()) return "user " + std::string{user};
     return ip.empty() ? std::string{} : "ip " + address_network(ip);
 }
-/// The user in whose turns the rooms of all calls of the server are loaded: exports, imports, and
-/// rooms that the server opens. No user has this name, because share_owner adds a prefix.
-inline constexpr std::string_view turns_of_calls = "calls";
+/// Returns the key of a user in one room. The length keeps the name of the user apart from the id
+/// of the room.   Complexity: O(size of the texts).
+[[nodiscard]] inline std::string owner_in_room(std::string_view owner, std::string_view room) {
+    std::string key = std::to_string(owner.size());
+    return key.append(1, ' ').append(owner).append(room);
+}
+
+/// In whose turns rooms are loaded for calls of the server. No user has such a name, because
+/// share_owner adds a prefix.
+/// - owner_of_call_loads: for exports and imports. RoomOptions::calls_max limits them.
+/// - owner_of_server_loads: for rooms that the server opens, and for later loads of such rooms and
+///   of imported ones. Only rooms_max limits their number, so they have turns of their own.
+inline constexpr std::string_view owner_of_call_loads = "calls";
+inline constexpr std::string_view owner_of_server_loads = "server";
 
 }}}  // namespace belay::detail

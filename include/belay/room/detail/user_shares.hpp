@@ -21,37 +21,43 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Throws:        std::bad_alloc, in Held only.
 /// Thread safety: the manager's home thread.
 class UserShares {
-    using Users = std::map<std::string, std::size_t, std::less<>>;
+    struct Amount {
+        UserShares* shares;
+        std::size_t held = 0;
+    };
+    using Users = std::map<std::string, Amount, std::less<>>;
 
 public:
-    /// An amount that a user holds, for as long as this lives. The shares must outlive it.
+    /// An amount that a user holds, for as long as this lives. The shares must outlive it. An
+    /// amount of 0 is not counted.
     class Held {
     public:
         Held() noexcept = default;
         Held(UserShares& shares, std::string_view user, std::size_t amount)
-            : shares_{user.empty() ? nullptr : &shares}, amount_{amount} {
-            if (shares_ == nullptr) return;
-            const auto found = shares.users_.find(user);
-            user_ = found != shares.users_.end() ? found : shares.users_.emplace(user, 0).first;
-            user_->second += amount_;
+            : amount_{user.empty() ? 0 : amount} {
+            if (amount_ == 0) return;
+            user_ = shares.users_.find(user);
+            if (user_ == shares.users_.end())
+                user_ = shares.users_.emplace(user, Amount{&shares}).first;
+            user_->second.held += amount_;
         }
         Held(Held&& other) noexcept
-            : shares_{std::exchange(other.shares_, nullptr)},
-              amount_{other.amount_},
-              user_{other.user_} {}
+            : amount_{std::exchange(other.amount_, 0)}, user_{other.user_} {}
         Held& operator=(Held&&) = delete;
         /// Returns the owner; empty if it is not counted. It is valid while this lives.
         [[nodiscard]] std::string_view owner() const noexcept {
-            return shares_ != nullptr ? std::string_view{user_->first} : std::string_view{};
+            return amount_ != 0 ? std::string_view{user_->first} : std::string_view{};
         }
-        ~Held() {
-            if (shares_ == nullptr) return;
-            user_->second -= amount_;
-            if (user_->second == 0) shares_->users_.erase(user_);
+        /// From now on, it holds nothing.
+        void release() noexcept {
+            if (amount_ == 0) return;
+            Amount& of_user = user_->second;
+            of_user.held -= std::exchange(amount_, 0);
+            if (of_user.held == 0) of_user.shares->users_.erase(user_);
         }
+        ~Held() { release(); }
 
     private:
-        UserShares* shares_ = nullptr;
         std::size_t amount_ = 0;
         Users::iterator user_{};
     };
@@ -63,7 +69,7 @@ public:
     /// Returns what a user holds; 0 for a user without a name.
     [[nodiscard]] std::size_t of(std::string_view user) const noexcept {
         const auto found = users_.find(user);
-        return found != users_.end() ? found->second : 0;
+        return found != users_.end() ? found->second.held : 0;
     }
     [[nodiscard]] std::size_t users() const noexcept { return users_.size(); }
 
