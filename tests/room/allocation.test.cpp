@@ -8,6 +8,7 @@
 
 #include <belay/room/detail/connection_outbox.hpp>
 #include <belay/room/detail/load_queue.hpp>
+#include <belay/room/detail/recheck_queue.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/journal_rooms.hpp>
@@ -311,6 +312,42 @@ TEST_CASE("LoadQueue is unchanged by a room or a user for which there is no memo
         REQUIRE(queue.empty());
     }
     CHECK(good > 3);
+}
+
+TEST_CASE("RecheckQueue is unchanged by a client for which there is no memory",
+          "[room][allocation][regression]") {
+    const RoomOptions options{.rechecks_max = 2};
+    const std::string user = "a user, with a name for which a string needs memory";
+    std::size_t good = 0;
+    for (bool failed = true; failed; ++good) {
+        detail::RecheckQueue queue{options};
+        // Its share is taken: the next room of this user is parked.
+        queue.push(1, user, "one");
+        REQUIRE(queue.take_next() == 1U);
+        const auto call = [&](auto&& f) {
+            return belay_test::without_memory(
+                       [&] {
+                           try {
+                               f();
+                           } catch (const std::bad_alloc&) {
+                           }
+                       },
+                       good) != 0;
+        };
+        failed = call([&] { queue.push(2, user, "other"); });
+        REQUIRE(queue.waiting() == (failed ? 0U : 1U));
+        if (failed) queue.push(2, user, "other");
+        std::optional<std::uint64_t> taken;
+        failed = call([&] { taken = queue.take_next(); }) || failed;
+        REQUIRE_FALSE(taken);
+        queue.remove(1);
+        REQUIRE(queue.changed());
+        failed = call([&] { taken = queue.take_next(); }) || failed;
+        if (!taken) taken = queue.take_next();
+        REQUIRE(taken == 2U);
+        REQUIRE(queue.waiting() == 0);
+    }
+    CHECK(good > 5);
 }
 
 TEST_CASE("LoadsUnderWay counts no load that has ended, although there is no memory then",

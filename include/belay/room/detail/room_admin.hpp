@@ -71,9 +71,13 @@ class RoomAdmin {
     template <class V>
     using Calls = std::map<std::uint64_t, driver::GroupedMachine<Call<V>>>;  // in their order
     using Export = Call<Result<std::optional<StoredRoom>, PersistenceError>>;
+    using Changing = std::map<std::string, std::size_t, std::less<>>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
+    /// The maximum number of rooms whose erase or reset has failed. It is not rooms_max: a storage
+    /// that rejects a few rooms for ever must not end the erases of all others.
+    static constexpr std::size_t unsettled_max = 10'000;
 
     /// The parts that this one calls.
     struct Links {
@@ -101,8 +105,7 @@ public:
     [[nodiscard]] bool is_changing(const std::string& board) {
         if (changing_.contains(board)) return true;
         if (!unsettled_.contains(board)) return false;
-        ++changing_[board];
-        scheduler_.await({board, std::nullopt});
+        await(board, std::nullopt);
         return true;
     }
 
@@ -121,6 +124,7 @@ public:
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
     void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
+        settling_ = false;
         if (pending.done) answers_.answer(*pending.done, error);
         if (error)
             unsettled_.insert(pending.board);
@@ -213,26 +217,39 @@ private:
     template <class Change>
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
-        if (unsettled_.size() >= context_.options.rooms_max && !unsettled_.contains(board)) {
+        AdminAnswers::Beginning beginning{answers_};
+        if (unsettled_.size() >= unsettled_max && !unsettled_.contains(board)) {
             settle_all();
+            beginning.end();
             return answers_.answer(done, too_many_unsettled());
         }
-        if (const std::error_code error = change(board)) return answers_.answer_error(done, error);
-        ++changing_[board];
+        const std::error_code error = change(board);
+        if (!error) await(board, std::move(done));
+        beginning.end();
+        if (error) return answers_.answer_error(done, error);
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
-        scheduler_.await({std::move(board), std::move(done)});
+    }
+    /// Waits for the next flush.   Throws: std::bad_alloc, and changes nothing then.
+    void await(const std::string& board, std::optional<Completion<PersistenceError>> done) {
+        Changing added;
+        added.emplace(board, 0);
+        scheduler_.await({board, std::move(done)});
+        // From here on, nothing allocates.
+        ++changing_.insert(added.extract(added.begin())).position->second;
     }
 
     /// Requests a flush for all failed erases and resets that do not wait for one.
     void settle_all() {
-        for (const std::string& board : unsettled_)
-            if (!changing_.contains(board)) static_cast<void>(is_changing(board));
+        if (settling_) return;
+        for (const std::string& board : unsettled_) static_cast<void>(is_changing(board));
+        settling_ = true;
     }
     [[nodiscard]] static PersistenceError too_many_unsettled() {
         return {RoomErrc::too_many,
                 {},
-                "erases and resets of rooms_max rooms have failed, and no flush has stored them",
-                "find out why the storage fails, and call again"};
+                "erases and resets of 10,000 rooms have failed, and no flush has stored them",
+                "repair the storage, and call again, because each rejected call begins a flush; or "
+                "restart the process, if the storage rejects these rooms for ever"};
     }
 
     template <class V>
@@ -322,10 +339,12 @@ private:
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
     /// The number of erases and resets that wait for a flush, by room id.
-    std::map<std::string, std::size_t, std::less<>> changing_;
-    /// Rooms whose erase or reset has failed: a later flush may store it. If there are rooms_max of
-    /// them, calls for other rooms are rejected; those under way may still be added.
+    Changing changing_;
+    /// Rooms whose erase or reset has failed: a later flush may store it. If there are
+    /// unsettled_max of them, calls for other rooms are rejected; those under way may still be
+    /// added.
     std::set<std::string, std::less<>> unsettled_;
+    bool settling_ = false;  ///< all of them wait for a flush
 };
 
 }}}  // namespace belay::detail
