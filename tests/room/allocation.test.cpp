@@ -5,10 +5,12 @@
 // rooms.
 #include <array>
 #include <string>
+#include <vector>
 
 #include <belay/room/detail/connection_outbox.hpp>
 #include <belay/room/detail/load_queue.hpp>
 #include <belay/room/detail/recheck_queue.hpp>
+#include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/journal_rooms.hpp>
@@ -348,6 +350,56 @@ TEST_CASE("RecheckQueue is unchanged by a client for which there is no memory",
         REQUIRE(queue.waiting() == 0);
     }
     CHECK(good > 5);
+}
+
+namespace {
+
+/// The parts that an erase calls: a storage that takes it, and a flush that waits for memory.
+struct ErasedParts {
+    struct Document {};
+    struct Rooms {
+        [[nodiscard]] detail::RoomBase* find(const std::string&) const noexcept { return nullptr; }
+        void end_history(detail::RoomBase&, const std::error_code&) noexcept {}
+    };
+    struct Scheduler {
+        [[nodiscard]] std::error_code erase(const std::string&) const noexcept { return {}; }
+        void await(detail::PendingAdmin one) { awaited.push_back(std::move(one)); }
+        std::vector<detail::PendingAdmin> awaited{};
+    };
+    struct Imports {};
+    struct Replicas {};
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no room that changes",
+          "[room][allocation][regression]") {
+    const std::string board = "a room, with an id for which a string needs memory";
+    std::size_t good = 0;
+    for (bool failed = true; failed; ++good) {
+        detail::TurnContext context{RoomOptions{}};
+        context.run.phase = detail::RunState::Phase::running;
+        detail::AdminAnswers answers{context};
+        ErasedParts::Rooms rooms;
+        ErasedParts::Scheduler scheduler;
+        ErasedParts::Imports imports;
+        ErasedParts::Replicas replicas;
+        detail::RoomAdmin<ErasedParts> admin{
+            context, answers, {rooms, scheduler, imports, replicas}};
+        std::string id = board;
+        Completion<PersistenceError> done{[](auto) noexcept {}};
+        const auto erase = [&] {
+            try {
+                admin.erase(std::move(id), std::move(done));
+            } catch (const std::bad_alloc&) {
+            }
+        };
+        failed = belay_test::without_memory(erase, good) != 0;
+        REQUIRE(scheduler.awaited.size() == (failed ? 0U : 1U));
+        REQUIRE(admin.is_changing(board) == !failed);
+        REQUIRE(answers.empty() == failed);
+    }
+    CHECK(good > 2);
 }
 
 TEST_CASE("LoadsUnderWay counts no load that has ended, although there is no memory then",
