@@ -165,6 +165,9 @@ struct OperatedRun {
     std::vector<sim::Host*> clients{};
     std::vector<Edit> edits{};
     Ending endings[board_count]{};
+    /// How many more there are. All edits of a board fit into unflushed_bytes_max, because a client
+    /// sends its whole document after an erase.
+    int large_edits[board_count] = {2, 2, 2, 2};
     std::size_t asked = 0;
     std::size_t ended = 0;
     std::size_t succeeded = 0;
@@ -213,11 +216,11 @@ private:
         if (host_.chance("reads", 25)) editor.stall(false);
         if (host_.chance("leaves", 4)) editor.hang_up();
     }
-    /// All that it types in its life fits into unflushed_bytes_max.
     void type_some() {
-        const bool much = large_ != 0 && host_.chance("much", 30);
-        large_ -= much ? 1 : 0;
-        type(much ? 9'000 : 1);
+        int& large = run_.large_edits[board];
+        const bool much = large != 0 && host_.chance("much", 15);
+        large -= much ? 1 : 0;
+        type(much ? 14'000 : 1);
     }
     void acknowledge() {
         if (!addresses || !editor.synced || editor.unsynced != 0) return;
@@ -228,7 +231,6 @@ private:
     OperatedRun& run_;
     sim::Host& host_;
     std::vector<std::size_t> mine_{};  // edits that were not acknowledged yet
-    int large_ = 3;                    // the large edits that it still makes
 };
 
 class RoomOperators {

@@ -47,6 +47,25 @@ struct AdminCall {
     std::string what{};  ///< of an exception of the call
 };
 
+/// The erases and resets that are not durable.
+struct HistoryChanges {
+    using Awaited = std::map<std::string, std::size_t, std::less<>>;
+    /// The maximum number of rooms whose erase or reset has failed. It is not rooms_max: a storage
+    /// that rejects a few rooms for ever must not end the erases of all others. Those under way may
+    /// still be added.
+    static constexpr std::size_t unsettled_max = 10'000;
+
+    /// Whether calls for this room are rejected.
+    [[nodiscard]] bool too_many(const std::string& board) const noexcept {
+        return unsettled.size() >= unsettled_max && !unsettled.contains(board);
+    }
+
+    Awaited awaited{};  ///< the number of those that wait for a flush, by room id
+    /// Rooms whose erase or reset has failed: a later flush may store it.
+    std::set<std::string, std::less<>> unsettled{};
+    bool settling = false;  ///< all of the unsettled rooms wait for a flush
+};
+
 /// Erases, resets, lists and exports rooms.
 ///
 /// `Parts` names the parts of the manager. This part calls
@@ -71,13 +90,9 @@ class RoomAdmin {
     template <class V>
     using Calls = std::map<std::uint64_t, driver::GroupedMachine<Call<V>>>;  // in their order
     using Export = Call<Result<std::optional<StoredRoom>, PersistenceError>>;
-    using Changing = std::map<std::string, std::size_t, std::less<>>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
-    /// The maximum number of rooms whose erase or reset has failed. It is not rooms_max: a storage
-    /// that rejects a few rooms for ever must not end the erases of all others.
-    static constexpr std::size_t unsettled_max = 10'000;
 
     /// The parts that this one calls.
     struct Links {
@@ -103,8 +118,8 @@ public:
     /// Whether an erase or a reset of this room is not durable yet. A new client waits for the
     /// flush, or for the next one after a failed flush.
     [[nodiscard]] bool is_changing(const std::string& board) {
-        if (changing_.contains(board)) return true;
-        if (!unsettled_.contains(board)) return false;
+        if (changes_.awaited.contains(board)) return true;
+        if (!changes_.unsettled.contains(board)) return false;
         await(board, std::nullopt);
         return true;
     }
@@ -124,15 +139,15 @@ public:
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
     void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
-        settling_ = false;
+        changes_.settling = false;
         if (pending.done) answers_.answer(*pending.done, error);
         if (error)
-            unsettled_.insert(pending.board);
-        else
-            unsettled_.erase(pending.board);  // what an earlier flush left uncertain is certain now
-        const auto found = changing_.find(pending.board);
+            changes_.unsettled.insert(pending.board);
+        else  // what an earlier flush left uncertain is certain now
+            changes_.unsettled.erase(pending.board);
+        const auto found = changes_.awaited.find(pending.board);
         if (--found->second != 0) return;
-        changing_.erase(found);
+        changes_.awaited.erase(found);
         begin_exports(pending.board, error);
         auto* const room = rooms_.find(pending.board);
         if (room == nullptr) return;
@@ -142,7 +157,7 @@ public:
         rooms_.step(*room, timeline::RoomCore::Event::load_failed);
     }
     /// A flush succeeded completely, so earlier failed changes are stored, too.
-    void all_stored() noexcept { unsettled_.clear(); }
+    void all_stored() noexcept { changes_.unsettled.clear(); }
 
     // ---- what is stored -------------------------------------------------------------------------
 
@@ -218,7 +233,7 @@ private:
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
         AdminAnswers::Beginning beginning{answers_};
-        if (unsettled_.size() >= unsettled_max && !unsettled_.contains(board)) {
+        if (changes_.too_many(board)) {
             settle_all();
             beginning.end();
             return answers_.answer(done, too_many_unsettled());
@@ -231,18 +246,18 @@ private:
     }
     /// Waits for the next flush.   Throws: std::bad_alloc, and changes nothing then.
     void await(const std::string& board, std::optional<Completion<PersistenceError>> done) {
-        Changing added;
+        HistoryChanges::Awaited added;
         added.emplace(board, 0);
         scheduler_.await({board, std::move(done)});
         // From here on, nothing allocates.
-        ++changing_.insert(added.extract(added.begin())).position->second;
+        ++changes_.awaited.insert(added.extract(added.begin())).position->second;
     }
 
     /// Requests a flush for all failed erases and resets that do not wait for one.
     void settle_all() {
-        if (settling_) return;
-        for (const std::string& board : unsettled_) static_cast<void>(is_changing(board));
-        settling_ = true;
+        if (changes_.settling) return;
+        for (const std::string& board : changes_.unsettled) static_cast<void>(is_changing(board));
+        changes_.settling = true;
     }
     [[nodiscard]] static PersistenceError too_many_unsettled() {
         return {RoomErrc::too_many,
@@ -338,13 +353,7 @@ private:
     driver::MachineGroup machines_;
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
-    /// The number of erases and resets that wait for a flush, by room id.
-    Changing changing_;
-    /// Rooms whose erase or reset has failed: a later flush may store it. If there are
-    /// unsettled_max of them, calls for other rooms are rejected; those under way may still be
-    /// added.
-    std::set<std::string, std::less<>> unsettled_;
-    bool settling_ = false;  ///< all of them wait for a flush
+    HistoryChanges changes_;
 };
 
 }}}  // namespace belay::detail
