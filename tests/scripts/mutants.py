@@ -653,11 +653,6 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/rechecks_under_way.hpp", "return may_hold(users_.of(user), 1);",
                    "return may_hold(users_.of(user), 3);"),),
            Test("tests/room/room_shares.test.cpp", "RoomManager: rechecks of one user or of one room that hang delay no other client")),
-    # a blocked group is looked at again with each answer
-    Mutant("rooms_parks_no_blocked_group",
-           (Change("belay/room/detail/recheck_queue.hpp", "if (earlier && may_begin(park->first)) next = &turns;",
-                   "if (earlier) next = &turns;"),),
-           Test("tests/room/room_shares.test.cpp", "RecheckQueue: the cost of an answer does not depend on the number of waiting clients")),
     # the loads of calls have no turns, and no share
     Mutant("rooms_gives_calls_all_loads",
            (Change("belay/room/detail/load_queue.hpp", "return push({nullptr, call}, turns_of_calls, ends);",
