@@ -5,9 +5,12 @@
 // rooms.
 #include <array>
 #include <string>
+#include <vector>
 
 #include <belay/room/detail/connection_outbox.hpp>
 #include <belay/room/detail/load_queue.hpp>
+#include <belay/room/detail/recheck_queue.hpp>
+#include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/journal_rooms.hpp>
@@ -311,6 +314,92 @@ TEST_CASE("LoadQueue is unchanged by a room or a user for which there is no memo
         REQUIRE(queue.empty());
     }
     CHECK(good > 3);
+}
+
+TEST_CASE("RecheckQueue is unchanged by a client for which there is no memory",
+          "[room][allocation][regression]") {
+    const RoomOptions options{.rechecks_max = 2};
+    const std::string user = "a user, with a name for which a string needs memory";
+    std::size_t good = 0;
+    for (bool failed = true; failed; ++good) {
+        detail::RecheckQueue queue{options};
+        // Its share is taken: the next room of this user is parked.
+        queue.push(1, user, "one");
+        REQUIRE(queue.take_next() == 1U);
+        const auto call = [&](auto&& f) {
+            return belay_test::without_memory(
+                       [&] {
+                           try {
+                               f();
+                           } catch (const std::bad_alloc&) {
+                           }
+                       },
+                       good) != 0;
+        };
+        failed = call([&] { queue.push(2, user, "other"); });
+        REQUIRE(queue.waiting() == (failed ? 0U : 1U));
+        if (failed) queue.push(2, user, "other");
+        std::optional<std::uint64_t> taken;
+        failed = call([&] { taken = queue.take_next(); }) || failed;
+        REQUIRE_FALSE(taken);
+        queue.remove(1);
+        REQUIRE(queue.changed());
+        failed = call([&] { taken = queue.take_next(); }) || failed;
+        if (!taken) taken = queue.take_next();
+        REQUIRE(taken == 2U);
+        REQUIRE(queue.waiting() == 0);
+    }
+    CHECK(good > 5);
+}
+
+namespace {
+
+/// The parts that an erase calls: a storage that takes it, and a flush that waits for memory.
+struct ErasedParts {
+    struct Document {};
+    struct Rooms {
+        [[nodiscard]] detail::RoomBase* find(const std::string&) const noexcept { return nullptr; }
+        void end_history(detail::RoomBase&, const std::error_code&) noexcept {}
+    };
+    struct Scheduler {
+        [[nodiscard]] std::error_code erase(const std::string&) const noexcept { return {}; }
+        void await(detail::PendingAdmin one) { awaited.push_back(std::move(one)); }
+        std::vector<detail::PendingAdmin> awaited{};
+    };
+    struct Imports {};
+    struct Replicas {};
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no room that changes",
+          "[room][allocation][regression]") {
+    const std::string board = "a room, with an id for which a string needs memory";
+    std::size_t good = 0;
+    for (bool failed = true; failed; ++good) {
+        detail::TurnContext context{RoomOptions{}};
+        context.run.phase = detail::RunState::Phase::running;
+        detail::AdminAnswers answers{context};
+        ErasedParts::Rooms rooms;
+        ErasedParts::Scheduler scheduler;
+        ErasedParts::Imports imports;
+        ErasedParts::Replicas replicas;
+        detail::RoomAdmin<ErasedParts> admin{
+            context, answers, {rooms, scheduler, imports, replicas}};
+        std::string id = board;
+        Completion<PersistenceError> done{[](auto) noexcept {}};
+        const auto erase = [&] {
+            try {
+                admin.erase(std::move(id), std::move(done));
+            } catch (const std::bad_alloc&) {
+            }
+        };
+        failed = belay_test::without_memory(erase, good) != 0;
+        REQUIRE(scheduler.awaited.size() == (failed ? 0U : 1U));
+        REQUIRE(admin.is_changing(board) == !failed);
+        REQUIRE(answers.empty() == failed);
+    }
+    CHECK(good > 2);
 }
 
 TEST_CASE("LoadsUnderWay counts no load that has ended, although there is no memory then",

@@ -364,58 +364,70 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK(w.disk.flushes == before + 1);
 }
 
-TEST_CASE("RoomManager: at most rooms_max failed erases and resets wait for a flush",
+TEST_CASE("RoomManager: a room whose erase is never stored does not end the erases of others",
           "[room][room_administration][sim]") {
+    Answered calls;
+    RoomWorld w{Seed{1}, {.rooms_max = 1}};
+    w.disk.rejected = "board1";
+    const auto erase = [&](const std::string& board) {
+        w.rooms().erase(board, calls.error(board));
+        w.run(1s);
+        return calls.answers.back();
+    };
+    CHECK(erase("other") == "other: done");
+    CHECK(erase("board1") == "board1: Input/output error");
+    for (int i = 0; i < 4; ++i) CHECK(erase("other") == "other: done");
+}
+
+TEST_CASE("RoomManager: at most 10,000 failed erases and resets wait for a flush",
+          "[room][room_administration][sim]") {
+    constexpr int most = 10'000;
     RoomOptions options;
-    options.rooms_max = 3;
+    options.calls_max = most + 100;
     Answered calls;
     RoomWorld w{Seed{1}, options};
-    const auto erase_all = [&](int count) {
-        for (int i = 0; i < count; ++i) {
-            const std::string board = "board" + std::to_string(i);
-            if (i % 2 == 0)
-                w.rooms().erase(board, calls.error(board));
-            else
-                w.rooms().reset(board, calls.error(board));
-            w.run(100ms);
-        }
+    const auto begin = [&](int number) {
+        const std::string board = "board" + std::to_string(number);
+        if (number % 2 == 0)
+            w.rooms().erase(board, calls.error(board));
+        else
+            w.rooms().reset(board, calls.error(board));
     };
-    const auto refused = [&](std::size_t number) {
-        return calls.answers.at(number).ends_with(make_error_code(RoomErrc::too_many).message());
+    const auto call = [&](int number) {
+        begin(number);
+        w.run(100ms);
+        return calls.answers.back();
     };
+    const std::string full = make_error_code(RoomErrc::too_many).message();
+    const std::string failed = ": Input/output error";
     w.disk.fail_flushes = 1000;
-    erase_all(5);
-    REQUIRE(calls.answers.size() == 5);
-    for (std::size_t i = 0; i < 3; ++i) CHECK(calls.answers[i].ends_with("Input/output error"));
-    // The storage has not received these two, but each one begins a flush.
-    CHECK((refused(3) && refused(4)));
-    CHECK(w.disk.flushes == 5);
+    for (int i = 0; i < most; ++i) begin(i);
+    w.run(1s);
+    REQUIRE(calls.answers.size() == most);
+    for (const std::string& answer : calls.answers) REQUIRE(answer.ends_with(failed));
+    // The storage does not receive these two, but each one begins a flush of all that failed.
+    const int flushes = w.disk.flushes;
+    CHECK(call(most).ends_with(full));
+    CHECK(call(most + 1).ends_with(full));
+    CHECK(w.disk.flushes == flushes + 2);
     // A room that waits for its flush already takes no more space.
-    erase_all(1);
-    CHECK(calls.answers.at(5).ends_with("Input/output error"));
-    // A flush that fails for one room settles the others.
+    CHECK(call(0) == "board0" + failed);
+    // A flush that fails for one room settles the others. All that are rejected at a time begin one.
     w.disk.fail_flushes = 0;
     w.disk.rejected = "board1";
-    erase_all(4);
-    REQUIRE(calls.answers.size() == 10);
-    CHECK(calls.answers[6] == "board0: done");
-    CHECK(calls.answers[7].ends_with("Input/output error"));
-    CHECK(calls.answers[8] == "board2: done");
-    CHECK(calls.answers[9] == "board3: done");
-    // After the faults, one rejected call settles all that failed.
-    w.disk.fail_flushes = 3;
+    for (int i = 0; i < 3; ++i) begin(most + i);
+    w.run(1s);
+    CHECK(w.disk.flushes <= flushes + 5);
+    CHECK(calls.answers.back().ends_with(full));
+    CHECK(call(most) == "board10000: done");
+    CHECK(call(1) == "board1" + failed);
+    // It is settled, as all others are.
     w.disk.rejected.clear();
-    erase_all(3);
-    w.rooms().erase("other", calls.error("other"));
-    w.run(100ms);
-    CHECK(refused(13));
-    w.rooms().erase("other", calls.error("other"));
-    w.run(100ms);
-    CHECK(calls.answers.back() == "other: done");
-    const int flushes = w.disk.flushes;
+    CHECK(call(2) == "board2: done");
+    const int settled = w.disk.flushes;
     for (int i = 0; i < 3; ++i) CHECK(w.rooms().get_or_create_room("board" + std::to_string(i)));
     w.run(1s);
-    CHECK(w.disk.flushes == flushes);
+    CHECK(w.disk.flushes == settled);
 }
 
 // ---- reset -------------------------------------------------------------------------------------

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Goal: one user with many connections takes only its share of clients, rooms and large answers.
 // Method: users with several connections in a simulated world.
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <belay/room/detail/recheck_queue.hpp>
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -443,8 +449,9 @@ struct HangingRechecks {
         for (int i = 0; i < 100; ++i) {
             const std::string number = std::to_string(i);
             const std::string user = of_room ? "user" + number : "eve";
-            hanging.add(w, "eve" + number,
-                        {.board = of_room ? "hangs" : "eve" + number, .token = user});
+            // Eve's clients are in the room of others, too.
+            const std::string own = i % 2 == 0 ? "eve" + number : "board0";
+            hanging.add(w, "eve" + number, {.board = of_room ? "hangs" : own, .token = user});
         }
         others.first_author = 1000;
         for (int i = 0; i < 50; ++i) {
@@ -491,16 +498,18 @@ TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no o
     w.run(400ms);
     CHECK(h.others.closed_with(4003) == 50);
     CHECK(h.hanging.online() == 100);
-    CHECK(w.rights.hung.size() == 6);
-    // Six at a time, they are closed.
+    // A room has three quarters of the checks, and a user half of them.
+    const std::size_t hung = of_room ? 6 : 4;
+    CHECK(w.rights.hung.size() == hung);
+    // So many at a time, they are closed.
     w.run(10s);
-    CHECK(h.hanging.closed_with(1013) == 6);
-    CHECK(w.rights.hung.size() == 12);
+    CHECK(h.hanging.closed_with(1013) == static_cast<long>(hung));
+    CHECK(w.rights.hung.size() == 2 * hung);
     // The authorizer answers again: all are checked.
     w.rights.hangs_for.clear();
     w.rights.hangs_for_token.clear();
     w.run(12s);
-    CHECK(h.hanging.online() == 88);
+    CHECK(h.hanging.online() == 100 - static_cast<long>(2 * hung));
     CHECK(w.rights.checks == 150);
 }
 
@@ -526,6 +535,110 @@ TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client b
     CHECK(all.closed_with(1013) == 8);
     CHECK(all.online() == 4);
     CHECK(w.rights.checks == 12 + 12);
+}
+
+TEST_CASE(
+    "RechecksUnderWay: a user has at most half of the checks, a room three quarters, each one",
+    "[room][room_shares][unit]") {
+    for (std::size_t most = 1; most <= 100; ++most) {
+        const RoomOptions options{.rechecks_max = most};
+        detail::RechecksUnderWay of_user{options};
+        detail::RechecksUnderWay of_room{options};
+        std::uint64_t users = 0;
+        std::uint64_t rooms = 0;
+        for (; !of_user.full() && of_user.user_may_begin("eve"); ++users)
+            of_user.add(users, "eve", "room" + std::to_string(users));
+        for (; !of_room.full() && of_room.room_may_begin("room"); ++rooms)
+            of_room.add(rooms, "user" + std::to_string(rooms), "room");
+        REQUIRE(users == std::max<std::size_t>(1, most / 2));
+        REQUIRE(rooms == std::max<std::size_t>(1, most * 3 / 4));
+        if (!of_user.full()) REQUIRE(of_user.user_may_begin("ada"));
+        if (!of_room.full()) REQUIRE(of_room.room_may_begin("other"));
+    }
+}
+
+namespace {
+
+/// Counts the questions whether a user or a room may have one more check.
+struct CountedShares : detail::RechecksUnderWay {
+    using RechecksUnderWay::RechecksUnderWay;
+    [[nodiscard]] bool user_may_begin(std::string_view user) const noexcept {
+        ++asked;
+        return RechecksUnderWay::user_may_begin(user);
+    }
+    [[nodiscard]] bool room_may_begin(std::string_view room) const noexcept {
+        ++asked;
+        return RechecksUnderWay::room_may_begin(room);
+    }
+    mutable std::size_t asked = 0;
+};
+using CountedQueue = detail::BasicRecheckQueue<CountedShares>;
+
+/// Answers one check after the other until none waits.   Returns: the order of the checks.
+std::vector<std::uint64_t> check_all(CountedQueue& queue) {
+    std::vector<std::uint64_t> checked;
+    for (std::size_t answered = 0;; ++answered) {
+        while (const auto next = queue.take_next()) checked.push_back(*next);
+        if (answered == checked.size()) return checked;
+        queue.remove(checked[answered]);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("RecheckQueue: the cost of an answer does not depend on the number of waiting clients",
+          "[room][room_shares][unit]") {
+    constexpr std::uint64_t count = 4000;
+    const RoomOptions options;
+    CountedQueue queue{options};
+    SECTION("of one user, ten in each room") {
+        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, "eve", std::to_string(i / 10));
+    }
+    SECTION("of one user and one room") {
+        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, "eve", "room");
+    }
+    SECTION("of one room, each of another user") {
+        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, std::to_string(i), "room");
+    }
+    SECTION("of two users in two rooms") {
+        for (std::uint64_t i = 1; i <= count; ++i)
+            queue.push(i, i % 2 == 0 ? "eve" : "ada", i % 4 < 2 ? "one" : "other");
+    }
+    std::vector<std::uint64_t> checked = check_all(queue);
+    CHECK(queue.under_way().asked < 12 * count);
+    CHECK(queue.waiting() == 0);
+    std::sort(checked.begin(), checked.end());
+    REQUIRE(checked.size() == count);
+    CHECK(std::adjacent_find(checked.begin(), checked.end()) == checked.end());
+}
+
+TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, and none waits twice",
+          "[room][room_shares][unit]") {
+    const RoomOptions options{.rechecks_max = 1};
+    CountedQueue queue{options};
+    for (const std::uint64_t i : {1U, 2U, 3U, 4U}) queue.push(i, "eve", "room");
+    queue.push(5, "ada", "room");
+    queue.push(6, "bob", "other");
+    queue.push(7, "bob", "other");
+    queue.remove(2);
+    queue.remove(6);
+    CHECK(queue.waiting() == 5);
+    CHECK(check_all(queue) == std::vector<std::uint64_t>{1, 5, 7, 3, 4});
+    CHECK_FALSE(queue.changed());
+    // A group that is parked may end, too.
+    const RoomOptions two{.rechecks_max = 2};
+    CountedQueue parked{two};
+    for (const std::uint64_t i : {1U, 2U, 3U}) parked.push(i, "eve", std::to_string(i));
+    CHECK(parked.take_next() == 1U);
+    CHECK(parked.take_next() == std::nullopt);
+    parked.remove(2);
+    parked.remove(3);
+    CHECK(parked.waiting() == 0);
+    parked.push(4, "eve", "2");
+    CHECK(parked.take_next() == std::nullopt);
+    parked.remove(1);
+    CHECK(parked.changed());
+    CHECK(parked.take_next() == 4U);
 }
 
 TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that hold nothing",

@@ -657,6 +657,25 @@ WORLD_MUTANTS = (
            (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
+    # one user takes the checks of all others in its room
+    Mutant("rooms_gives_a_user_the_checks_of_its_room",
+           (Change("belay/room/detail/rechecks_under_way.hpp", "return may_hold(users_.of(user), 1);",
+                   "return may_hold(users_.of(user), 3);"),),
+           Test("tests/room/room_shares.test.cpp", "RoomManager: rechecks of one user or of one room that hang delay no other client")),
+    # the loads of calls have no turns, and no share
+    Mutant("rooms_gives_calls_all_loads",
+           (Change("belay/room/detail/load_queue.hpp", "return owner == owner_of_call_loads ? owner_of_server_loads : owner;",
+                   "return owner;"),),
+           Test("tests/room/room_loads.test.cpp", "*")),
+    # failed erases take any amount of memory
+    Mutant("rooms_keeps_any_number_of_failed_erases",
+           (Change("belay/room/detail/room_admin.hpp",
+                   "if (changes_.too_many(board)) {", "if (false) {"),),
+           Test("tests/room/room_administration.test.cpp", "RoomManager: at most 10,000 failed erases and resets wait for a flush")),
+    # an erase without memory takes a place of calls_max for ever
+    Mutant("rooms_keeps_the_place_of_a_call_that_throws",
+           (Change("belay/room/detail/admin_answers.hpp", "if (answers_ != nullptr) --answers_->calls_;", ""),),
+           Test("tests/room/allocation.test.cpp", "RoomManager::erase without memory keeps no place of calls_max, and no room that changes")),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
               "const std::vector<Bytes> ours;")),

@@ -97,6 +97,8 @@ using OperatedRooms = RoomManager<HangingRooms, ListedRights, RoomRecorder>;
 constexpr std::size_t board_count = 4;
 /// The first two boards are never erased or reset.
 bool keeps_board(std::size_t board) { return board < 2; }
+/// The first client of each board reports its edits as acknowledged, the other one does not.
+bool is_addressed(std::uint64_t client) { return client < board_count; }
 std::string board_name(std::size_t board) { return "board" + std::to_string(board); }
 
 YjsDocument document_from(const std::vector<Bytes>& parts) {
@@ -163,6 +165,9 @@ struct OperatedRun {
     std::vector<sim::Host*> clients{};
     std::vector<Edit> edits{};
     Ending endings[board_count]{};
+    /// How many more there are. All edits of a board fit into unflushed_bytes_max, because a client
+    /// sends its whole document after an erase.
+    int large_edits[board_count] = {2, 2, 2, 2};
     std::size_t asked = 0;
     std::size_t ended = 0;
     std::size_t succeeded = 0;
@@ -176,7 +181,7 @@ class OperatedClient {
 public:
     OperatedClient(sim::Host& host, OperatedRun& run, std::uint64_t number)
         : board{number % board_count},
-          addresses{number % 2 == 0},
+          addresses{is_addressed(number)},
           editor{addresses
                      ? RoomEditor::addressed(host, number + 100 * host.starts(), board_name(board))
                      : RoomEditor{host, number + 100 * host.starts()}},
@@ -206,10 +211,16 @@ private:
         }
         acknowledge();
         if (run_.world.healed_at()) return editor.stall(false);
-        if (host_.chance("types", 25)) type(host_.chance("much", 15) ? 9'000 : 1);
+        if (host_.chance("types", 25)) type_some();
         if (host_.chance("stalls", 6)) editor.stall(true);
         if (host_.chance("reads", 25)) editor.stall(false);
         if (host_.chance("leaves", 4)) editor.hang_up();
+    }
+    void type_some() {
+        int& large = run_.large_edits[board];
+        const bool much = large != 0 && host_.chance("much", 15);
+        large -= much ? 1 : 0;
+        type(much ? 14'000 : 1);
     }
     void acknowledge() {
         if (!addresses || !editor.synced || editor.unsynced != 0) return;
@@ -232,7 +243,9 @@ public:
                          [this] { work(); });
         auto* const rooms = run_.servers[run_.world.choose("called", run_.servers.size())]
                                 ->process<OperatedRooms>();
-        if (rooms != nullptr) call(*rooms, run_.world.choose("board", board_count));
+        if (rooms == nullptr) return;
+        note_full_share(*rooms);
+        call(*rooms, run_.world.choose("board", board_count));
     }
     void end(OperatedRooms& rooms, std::size_t board, bool erases) {
         ++run_.asked;
@@ -241,7 +254,7 @@ public:
             --run_.endings[board].calls;
             count(answer);
             // The storage may carry out a call that was not answered.
-            run_.endings[board].until = after(run_.world.now(), 20s);
+            run_.endings[board].until = after(run_.world.now(), run_.options.answer_within);
         }};
         erases ? rooms.erase(board_name(board), std::move(done))
                : rooms.reset(board_name(board), std::move(done));
@@ -297,6 +310,12 @@ private:
             default:
                 return static_cast<void>(rooms.reauthorize(board_name(board)));
         }
+    }
+    /// Without a failure of the storage, only a full share rejects a change as not durable.
+    void note_full_share(const OperatedRooms& rooms) {
+        const RoomCounters& counters = rooms.counters();
+        if (counters.storage_failures == 0 && counters.reasons.of(RoomErrc::not_durable) != 0)
+            run_.world.reach("changes take a whole share");
     }
     void hang_checks(OperatedRooms& rooms) {
         if (std::exchange(run_.rights.hangs, true)) return;
@@ -362,7 +381,7 @@ RoomOptions operated_options() {
     options.rechecks_max = 2;
     options.calls_max = 5;
     options.client_bytes_max = 16 << 10;
-    options.unflushed_bytes_max = 512 << 10;
+    options.unflushed_bytes_max = 32 << 10;
     return options;
 }
 
@@ -379,7 +398,7 @@ sim::Host& operated_server(OperatedRun& run, int number) {
             RoomRequest request{
                 .board = board_name(number_of % board_count), .token = who, .ip = who};
             Coded<sim::Accepted> transport{std::move(a)};
-            if (number_of % 2 == 0)
+            if (is_addressed(number_of))
                 r->accept(std::move(transport), HocuspocusProtocol{}, std::move(request));
             else
                 r->accept(std::move(transport), YjsProtocol{}, std::move(request));
@@ -451,7 +470,8 @@ bool operators_call_servers(sim::World& world) {
             return std::make_unique<OperatedClient>(h, run, n);
         }));
     }
-    for (const char* const mark : {"a load hangs", "checks hang"}) world.reachable(mark);
+    for (const char* const mark : {"a load hangs", "checks hang", "changes take a whole share"})
+        world.reachable(mark);
     operators.work();
     world.run_for(20s);
     world.heal();

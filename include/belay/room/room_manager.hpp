@@ -263,8 +263,8 @@ public:
 
     /// Erases a room and all that is stored of it. The room need not exist. Its clients are closed
     /// with 4410. A client that comes before the end is stored waits, and then finds nothing.
-    /// Errors: those of the storage; too_many, if the erases and resets of RoomOptions::rooms_max
-    /// rooms have failed, and no flush has stored them. If the storage rejected the call, or it is
+    /// Errors: those of the storage; too_many, if the erases and resets of 10,000 rooms have
+    /// failed, and no flush has stored them. If the storage rejected the call, or it is
     /// too_many, nothing has changed. If the flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
         context_.at_call();

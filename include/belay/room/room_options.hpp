@@ -125,7 +125,7 @@ struct RoomOptions {
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
     /// rights until it is their turn, and new clients are checked before them. The clients of one
-    /// user, and those of one room, have at most three quarters of them at a time.
+    /// user have at most half of them at a time, those of one room three quarters; each at least 1.
     std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.

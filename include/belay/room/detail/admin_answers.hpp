@@ -24,6 +24,22 @@ public:
     AdminAnswers(const AdminAnswers&) = delete;
     AdminAnswers& operator=(const AdminAnswers&) = delete;
 
+    /// Gives back the place of a call, unless the call is answered or waits before this ends. A
+    /// call that throws does neither.
+    class Beginning {
+    public:
+        explicit Beginning(AdminAnswers& answers) noexcept : answers_{&answers} {}
+        Beginning(const Beginning&) = delete;
+        Beginning& operator=(const Beginning&) = delete;
+        ~Beginning() {
+            if (answers_ != nullptr) --answers_->calls_;
+        }
+        void end() noexcept { answers_ = nullptr; }
+
+    private:
+        AdminAnswers* answers_;
+    };
+
     /// Whether the call begins. If not, it was answered with an error.
     template <class V>
     [[nodiscard]] bool accepts(Completion<V>& done) {

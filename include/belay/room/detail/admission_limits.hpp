@@ -10,7 +10,7 @@
 #include <utility>       // std::exchange
 
 #include <belay/room/detail/client_shares.hpp>
-#include <belay/room/detail/rechecks_under_way.hpp>
+#include <belay/room/detail/recheck_queue.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/waiting_clients.hpp>
 #include <belay/room/room_errc.hpp>
@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts the clients that wait for their admission, and the multiplexed connections without
 /// clients, within RoomOptions::clients_max and waiting_max. The callers pass the number of all
-/// clients. It also has the clients that are checked again, within rechecks_max.
+/// clients. It also has the queue of the clients that are checked again, within rechecks_max.
 ///
 /// Clients that the manager has closed, and whose transport has not ended yet, do not count for
 /// clients_max: a peer decides when its transport ends. When the manager is full, they are aborted.
@@ -36,8 +36,8 @@ public:
     ClientShares shares;
     /// The clients, and the connections without any, before admission.
     WaitingClients waiting;
-    /// The clients that are checked again.
-    RechecksUnderWay rechecks;
+    /// The clients that are checked again, or wait for it.
+    RecheckQueue rechecks;
 
     // ---- decisions ------------------------------------------------------------------------------
 

@@ -50,7 +50,10 @@ public:
         // The answer ends it, also if a newer token begins another check in the same step.
         const bool answered =
             event == Event::granted || event == Event::denied || event == Event::unanswered;
-        if (client.rights.recheck == Recheck::under_way && (answered || !client.core.checks())) {
+        const bool ends = client.rights.recheck == Recheck::under_way
+                              ? answered || !client.core.checks()
+                              : client.rights.recheck == Recheck::queued && client.core.closing();
+        if (ends) {
             client.rights.recheck = Recheck::none;
             limits.rechecks.remove(client.id);
         }

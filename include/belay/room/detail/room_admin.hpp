@@ -47,6 +47,25 @@ struct AdminCall {
     std::string what{};  ///< of an exception of the call
 };
 
+/// The erases and resets that are not durable.
+struct HistoryChanges {
+    using Awaited = std::map<std::string, std::size_t, std::less<>>;
+    /// The maximum number of rooms whose erase or reset has failed. It is not rooms_max: a storage
+    /// that rejects a few rooms for ever must not end the erases of all others. Those under way may
+    /// still be added.
+    static constexpr std::size_t unsettled_max = 10'000;
+
+    /// Whether calls for this room are rejected.
+    [[nodiscard]] bool too_many(const std::string& board) const noexcept {
+        return unsettled.size() >= unsettled_max && !unsettled.contains(board);
+    }
+
+    Awaited awaited{};  ///< the number of those that wait for a flush, by room id
+    /// Rooms whose erase or reset has failed: a later flush may store it.
+    std::set<std::string, std::less<>> unsettled{};
+    bool settling = false;  ///< all of the unsettled rooms wait for a flush
+};
+
 /// Erases, resets, lists and exports rooms.
 ///
 /// `Parts` names the parts of the manager. This part calls
@@ -99,10 +118,9 @@ public:
     /// Whether an erase or a reset of this room is not durable yet. A new client waits for the
     /// flush, or for the next one after a failed flush.
     [[nodiscard]] bool is_changing(const std::string& board) {
-        if (changing_.contains(board)) return true;
-        if (!unsettled_.contains(board)) return false;
-        ++changing_[board];
-        scheduler_.await({board, std::nullopt});
+        if (changes_.awaited.contains(board)) return true;
+        if (!changes_.unsettled.contains(board)) return false;
+        await(board, std::nullopt);
         return true;
     }
 
@@ -121,14 +139,15 @@ public:
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
     void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
+        changes_.settling = false;
         if (pending.done) answers_.answer(*pending.done, error);
         if (error)
-            unsettled_.insert(pending.board);
-        else
-            unsettled_.erase(pending.board);  // what an earlier flush left uncertain is certain now
-        const auto found = changing_.find(pending.board);
+            changes_.unsettled.insert(pending.board);
+        else  // what an earlier flush left uncertain is certain now
+            changes_.unsettled.erase(pending.board);
+        const auto found = changes_.awaited.find(pending.board);
         if (--found->second != 0) return;
-        changing_.erase(found);
+        changes_.awaited.erase(found);
         begin_exports(pending.board, error);
         auto* const room = rooms_.find(pending.board);
         if (room == nullptr) return;
@@ -138,7 +157,7 @@ public:
         rooms_.step(*room, timeline::RoomCore::Event::load_failed);
     }
     /// A flush succeeded completely, so earlier failed changes are stored, too.
-    void all_stored() noexcept { unsettled_.clear(); }
+    void all_stored() noexcept { changes_.unsettled.clear(); }
 
     // ---- what is stored -------------------------------------------------------------------------
 
@@ -213,26 +232,39 @@ private:
     template <class Change>
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
-        if (unsettled_.size() >= context_.options.rooms_max && !unsettled_.contains(board)) {
+        AdminAnswers::Beginning beginning{answers_};
+        if (changes_.too_many(board)) {
             settle_all();
+            beginning.end();
             return answers_.answer(done, too_many_unsettled());
         }
-        if (const std::error_code error = change(board)) return answers_.answer_error(done, error);
-        ++changing_[board];
+        const std::error_code error = change(board);
+        if (!error) await(board, std::move(done));
+        beginning.end();
+        if (error) return answers_.answer_error(done, error);
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
-        scheduler_.await({std::move(board), std::move(done)});
+    }
+    /// Waits for the next flush.   Throws: std::bad_alloc, and changes nothing then.
+    void await(const std::string& board, std::optional<Completion<PersistenceError>> done) {
+        HistoryChanges::Awaited added;
+        added.emplace(board, 0);
+        scheduler_.await({board, std::move(done)});
+        // From here on, nothing allocates.
+        ++changes_.awaited.insert(added.extract(added.begin())).position->second;
     }
 
     /// Requests a flush for all failed erases and resets that do not wait for one.
     void settle_all() {
-        for (const std::string& board : unsettled_)
-            if (!changing_.contains(board)) static_cast<void>(is_changing(board));
+        if (changes_.settling) return;
+        for (const std::string& board : changes_.unsettled) static_cast<void>(is_changing(board));
+        changes_.settling = true;
     }
     [[nodiscard]] static PersistenceError too_many_unsettled() {
         return {RoomErrc::too_many,
                 {},
-                "erases and resets of rooms_max rooms have failed, and no flush has stored them",
-                "find out why the storage fails, and call again"};
+                "erases and resets of 10,000 rooms have failed, and no flush has stored them",
+                "repair the storage, and call again, because each rejected call begins a flush; or "
+                "restart the process, if the storage rejects these rooms for ever"};
     }
 
     template <class V>
@@ -321,11 +353,7 @@ private:
     driver::MachineGroup machines_;
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
-    /// The number of erases and resets that wait for a flush, by room id.
-    std::map<std::string, std::size_t, std::less<>> changing_;
-    /// Rooms whose erase or reset has failed: a later flush may store it. If there are rooms_max of
-    /// them, calls for other rooms are rejected; those under way may still be added.
-    std::set<std::string, std::less<>> unsettled_;
+    HistoryChanges changes_;
 };
 
 }}}  // namespace belay::detail

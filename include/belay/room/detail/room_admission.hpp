@@ -6,7 +6,6 @@
 #include <algorithm>     // std::any_of
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
-#include <list>          // std::list
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -112,19 +111,17 @@ public:
         return checked;
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return !rechecks_.empty() && lifecycle_.limits.rechecks.changed() ? always : never;
+        return lifecycle_.limits.rechecks.changed() ? always : never;
     }
     /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
     /// questions, and a client that it does not answer in time is closed. Clients whose user or
     /// room has its share already keep their places.
     void begin_rechecks() {
-        RechecksUnderWay& under_way = lifecycle_.limits.rechecks;
-        if (!under_way.take_change()) return;
-        for (auto next = rechecks_.begin(); next != rechecks_.end() && !under_way.full();) {
-            const auto queued = next++;
-            // If the authorizer throws, it has dropped the question.
-            context_.errors.contain([&] { begin_recheck(queued); },
-                                    [&] { under_way.note_change(); });
+        bool more = lifecycle_.limits.rechecks.changed();
+        while (more) {
+            more = false;
+            // If the authorizer throws, it has dropped the question. The next turn continues.
+            context_.errors.contain([&] { more = begin_recheck(); }, [] {});
         }
     }
     void ask_authorizer(RoomClient& client) {
@@ -188,25 +185,22 @@ private:
     }
     void queue_recheck(RoomClient& client) {
         if (client.rights.recheck != ClientRights::Recheck::none) return;
-        rechecks_.push_back(client.id);
+        lifecycle_.limits.rechecks.push(client.id, turn_owner(client), client.request.board);
         client.rights.recheck = ClientRights::Recheck::queued;
-        lifecycle_.limits.rechecks.note_change();
     }
-    /// Takes a check from the queue, unless its user or its room has its share already.
-    void begin_recheck(std::list<std::uint64_t>::iterator queued) {
-        RoomClient* const client = lifecycle_.clients.find_client(*queued);
-        if (client == nullptr || client->core.closing()) {
-            if (client != nullptr) client->rights.recheck = ClientRights::Recheck::none;
-            return static_cast<void>(rechecks_.erase(queued));
-        }
+    /// Begins the next queued check.   Returns: whether there was one.
+    [[nodiscard]] bool begin_recheck() {
+        const std::optional<std::uint64_t> next = lifecycle_.limits.rechecks.take_next();
+        if (!next) return false;
+        RoomClient* const client = lifecycle_.clients.find_client(*next);
         // A check that began since ends first, and then requests this one.
-        const bool again = client->core.checks();
-        if (!again && !lifecycle_.limits.rechecks.may_begin(*client)) return;
-        if (!again) lifecycle_.limits.rechecks.add(*client);
-        rechecks_.erase(queued);
+        const bool begins = client != nullptr && !client->core.closing() && !client->core.checks();
+        if (!begins) lifecycle_.limits.rechecks.remove(*next);
+        if (client == nullptr) return true;
         client->rights.recheck =
-            again ? ClientRights::Recheck::none : ClientRights::Recheck::under_way;
-        check(*client);
+            begins ? ClientRights::Recheck::under_way : ClientRights::Recheck::none;
+        if (!client->core.closing()) check(*client);
+        return true;
     }
     /// Why a new client or connection of this user, which is counted already, is rejected.
     [[nodiscard]] std::error_code why_not_now(const std::string& owner) {
@@ -285,7 +279,6 @@ private:
     Rooms& rooms_;
     Sessions& sessions_;
     Lifecycle& lifecycle_;
-    std::list<std::uint64_t> rechecks_;  // the ids of clients that wait for rechecks_max
 };
 
 }}}  // namespace belay::detail
