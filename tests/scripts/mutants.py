@@ -296,6 +296,8 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "                                          true);",
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = (ROOM_SCHEDULER, "            static_cast<void>(room->pending.unqueue());\n", "")
+COVERS_NO_OWN_EDITS = (REPLICATION, "        if (!state.covers_entries()) return;",
+                       "        if (!state.covers_entries() || entry.own != 0) return;")
 
 
 WORLD_MUTANTS = (
@@ -641,13 +643,15 @@ WORLD_MUTANTS = (
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover
-    rooms("covers_no_own_edits", 'require "a snapshot covers all edits"',
-          (REPLICATION, "        if (!state.covers_entries()) return;",
-           "        if (!state.covers_entries() || entry.own != 0) return;")),
+    rooms("covers_no_own_edits", 'require "a snapshot covers all edits"', COVERS_NO_OWN_EDITS),
     # the last copy of a room is evicted while the storage lacks changes
     Mutant("rooms_evicts_the_last_copy",
            (Change(REPLICATION_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
            Test("tests/room/held_rooms.test.cpp", "*")),
+    # a save began before the echo of an edit arrived, and no later one covers the edit
+    Mutant("rooms_ignores_what_a_save_lacks",
+           (Change(REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);", ""),),
+           Test("tests/room/several_servers.test.cpp", "servers: a save covers an edit with an unknown result after it is read back")),
     # a server that could not read a long log reports its save to servers that need not save then
     Mutant("rooms_publishes_a_save_of_nothing",
            (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
@@ -684,9 +688,7 @@ WORLD_MUTANTS = (
              (REPLICATION, "room.history.epoch != no_id && state.begin == HistoryBegin::known;",
               "room.history.epoch != no_id;")),
     restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
-    # a save began before the echo of an edit arrived, and no later one covers the edit
-    restored("ignores_what_a_save_lacks", 'require "a snapshot covers all edits"',
-             (REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);", "")),
+    restored("covers_no_own_edits", 'require "a snapshot covers all edits"', COVERS_NO_OWN_EDITS),
 )
 
 
