@@ -10,7 +10,7 @@ from unittest import mock
 
 import components_in_turn as turn
 
-COMPONENTS = {name for group in turn.thirds(turn.ROOT) for name in group}
+COMPONENTS = {name for group in turn.quarters(turn.ROOT) for name in group}
 
 
 def printed(commit, *arguments):
@@ -27,15 +27,14 @@ def tests_of(commit, build):
 
 
 class ComponentsInTurn(unittest.TestCase):
-    def test_every_component_is_in_one_third(self):
+    def test_every_component_is_in_one_quarter(self):
         folders = {path.parent.name for path in (turn.ROOT / "tests").glob("*/*.test.cpp")}
         self.assertEqual(COMPONENTS, (folders | {"examples", "pages", "e2e"}) - set(turn.ALWAYS))
-        self.assertEqual(sum(len(group) for group in turn.thirds(turn.ROOT)), len(COMPONENTS))
+        self.assertEqual(sum(len(group) for group in turn.quarters(turn.ROOT)), len(COMPONENTS))
 
-    def test_thirds_have_about_as_many_lines(self):
-        sizes = [sum(turn.lines(turn.ROOT / turn.ELSEWHERE.get(name, f"tests/{name}")) for name in group)
-                 for group in turn.thirds(turn.ROOT)]
-        self.assertLess(max(sizes), 1.3 * min(sizes))
+    def test_quarters_take_about_as_long(self):
+        costs = [sum(turn.cost(turn.ROOT, name) for name in group) for group in turn.quarters(turn.ROOT)]
+        self.assertLess(max(costs), 1.3 * min(costs))
 
     def test_each_component_has_its_turn_in_each_build(self):
         for build in turn.BUILDS:
