@@ -42,7 +42,7 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
     {
         IpPermit slot = counted.enter();
         slot.aborted();
-        slot.refused(RefusalReason::origin);
+        slot.rejected(RefusalReason::origin);
         slot.upgraded();
         IpPermit moved = std::move(slot);
         slot.leave();
@@ -70,7 +70,7 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CountedSlot counted{1};
         IpPermit slot = counted.enter();
         CHECK(counted.is_notified());
-        code == 0 ? slot.refused(RefusalReason::origin) : slot.upgraded();
+        code == 0 ? slot.rejected(RefusalReason::origin) : slot.upgraded();
         slot.closed_with(websocket_failure(code));
         CHECK_FALSE(counted.is_notified());
     }
@@ -83,6 +83,6 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CHECK(counted.is_notified());
     }
     IpPermit none;
-    none.refused(RefusalReason::origin);
+    none.rejected(RefusalReason::origin);
     none.closed_with(websocket_failure(4003));
 }

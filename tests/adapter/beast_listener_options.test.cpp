@@ -156,14 +156,14 @@ TEST_CASE("An address with too many upgrades or rejections is closed unread for 
 
     const IpAddress b = ip_of("192.0.2.3");
     REQUIRE_FALSE(limiter.claim(b, now));
-    for (int i = 0; i < 6; ++i) limiter.refused(b, now);
+    for (int i = 0; i < 6; ++i) limiter.rejected(b, now);
     CHECK(limiter.claim(b, now) == RefusalReason::rejections_per_ip_and_minute);
     CHECK(limiter.claim(b, after(now, 9s)) == RefusalReason::rejections_per_ip_and_minute);
     // The label of metrics is the former name.
     CHECK(to_string(RefusalReason::rejections_per_ip_and_minute) == "refusals_per_ip_and_minute");
     CHECK_FALSE(limiter.claim(b, after(now, 10s)));
     // What it was refused beyond the limit does not lock it out longer than a minute.
-    for (int i = 0; i < 100; ++i) limiter.refused(b, now);
+    for (int i = 0; i < 100; ++i) limiter.rejected(b, now);
     CHECK_FALSE(limiter.claim(b, after(now, 1min)));
 }
 

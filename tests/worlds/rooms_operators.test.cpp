@@ -311,10 +311,8 @@ private:
                 return static_cast<void>(rooms.reauthorize(board_name(board)));
         }
     }
-    /// Without a failure of the storage, only a full share rejects a change as not durable.
     void note_full_share(const OperatedRooms& rooms) {
-        const RoomCounters& counters = rooms.counters();
-        if (counters.storage_failures == 0 && counters.reasons.of(RoomErrc::not_durable) != 0)
+        if (rooms.counters().reasons.of(RoomErrc::too_many_of_user) != 0)
             run_.world.reach("changes take a whole share");
     }
     void hang_checks(OperatedRooms& rooms) {
