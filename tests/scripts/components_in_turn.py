@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Says what a build of .ci/run has of the components: each commit has a quarter of them, by its hash.
+"""Says what .ci/run builds at a commit, by its hash.
 
-    components_in_turn.py tests gcc|asan     prints the regular expression of their tests, as tests/run --filter has it
-    components_in_turn.py headers gcc        prints one of paths below include/: their headers
+    components_in_turn.py tests gcc|clang|asan     prints a regular expression of tests, as tests/run --filter has it
+    components_in_turn.py headers gcc              prints one of paths below include/: headers
+    components_in_turn.py build                    prints one of BUILDS_IN_TURN
 
-Clang builds and runs the tests of every component in each run of .ci/run, as tests/run does. GCC finds little that Clang does
-not, and sanitizers take several times as long. So each of these two builds has another quarter of the components. The quarters
-take about as long to compile. ALWAYS is in each build by GCC, because no other build has these tests. tests/run --preset release --all and
-tests/run --preset asan run all.
+Every run of .ci/run tests each component. GCC has a quarter of them, and Clang the others. A sanitizer takes several times as long,
+so it has another quarter of them, once more. The quarters take about as long to compile. ALWAYS is in each build by GCC, because no
+other build has these tests. Of the builds that test few things, each commit has one. tests/run --preset NAME runs any of them whole.
 """
 
 import functools
@@ -21,6 +21,7 @@ import mutants
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARTS = 4
 BUILDS = {"gcc": 0, "asan": 2}
+BUILDS_IN_TURN = ("tsan", "mingw", "bench")
 ALWAYS = ("consumer", "scripts", "windows")
 # Tests without a folder.
 ALONE = ("google_test", "no_exceptions")
@@ -49,13 +50,20 @@ def quarters(root):
 
 
 def chosen(root, build, commit):
-    first = hashlib.sha256(commit.encode()).digest()[0]
+    first = hashlib.sha256(commit.encode()).digest()[0] % PARTS
+    if build == "clang":
+        return sorted(name for number, group in enumerate(quarters(root)) if number != first for name in group)
     return sorted(quarters(root)[(first + BUILDS[build]) % PARTS])
 
 
 def main():
-    what, build = sys.argv[1:]
-    names = chosen(ROOT, build, mutants.head(ROOT))
+    what, *build = sys.argv[1:]
+    commit = mutants.head(ROOT)
+    if what == "build":
+        print(BUILDS_IN_TURN[hashlib.sha256(commit.encode()).digest()[1] % len(BUILDS_IN_TURN)])
+        return
+    build, = build
+    names = chosen(ROOT, build, commit)
     if what == "headers":
         print(f"belay/({'|'.join(['belay', *names])})[./]")
         return
