@@ -2,20 +2,24 @@
 # SPDX-License-Identifier: MIT
 """Checks the size of functions, and parameters that a caller could swap, by clang-tidy and .clang-tidy.
 
-    tidy.py [--root DIR] [--tidy PROGRAM] [--jobs N]     exits with 1 if anything was found
+    tidy.py [--in-turn] [--root DIR] [--tidy PROGRAM] [--jobs N]     exits with 1 if anything was found
 
 Every header is judged once, in one translation unit that includes all but those of ALONE (templates as they are written, so none
-has to be instantiated), except those of windows, which no other system compiles; every program of examples/ with the headers beside it. tidy_test.py plants what must be found.
+has to be instantiated), except those of windows, which no other system compiles; every program of examples/ with the headers beside it. With
+--in-turn, only a third of these programs, which the commit's hash chooses: most of the time goes there. tidy_test.py plants what must be found.
 """
 
 import argparse
 import concurrent.futures
+import hashlib
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import time
+
+import mutants
 
 FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow")
 # What examples/CMakeLists.txt defines.
@@ -39,8 +43,9 @@ def findings(output):
 
 
 class Tidy:
-    def __init__(self, root, tidy, jobs):
+    def __init__(self, root, tidy, jobs, in_turn=False):
         self.root = root
+        self.in_turn = in_turn
         self.tidy = tidy
         self.jobs = jobs
         self.found = {}
@@ -63,6 +68,9 @@ class Tidy:
         headers = sorted(path for path in (self.root / "include" / "belay").rglob("*.hpp")
                          if path.relative_to(self.root).parts[2] != "windows")
         examples = sorted((self.root / "examples").rglob("*.cpp"))
+        if self.in_turn:
+            commit = mutants.head(self.root)
+            examples = [path for path in examples if hashlib.sha256(f"{commit} {path.name}".encode()).digest()[0] % 3 == 0]
         with tempfile.TemporaryDirectory() as folder, \
                 concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             names = [str(header.relative_to(self.root / "include")) for header in headers]
@@ -102,8 +110,9 @@ def main():
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--tidy", default="clang-tidy-16")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--in-turn", action="store_true")
     arguments = parser.parse_args()
-    tidy = Tidy(arguments.root.resolve(), arguments.tidy, arguments.jobs)
+    tidy = Tidy(arguments.root.resolve(), arguments.tidy, arguments.jobs, arguments.in_turn)
     try:
         headers, examples = tidy.check()
     except FileNotFoundError as error:
