@@ -89,9 +89,6 @@ struct RoomOptions {
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
     /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
     /// is one that a shared storage may lack in part. Otherwise it rejects the client.
-    ///
-    /// It is also the maximum number of rooms whose erase or reset has failed, and that no later
-    /// flush has stored. A call for a further room is answered with too_many.
     std::size_t rooms_max = 10'000;
     /// The maximum number of rooms in memory that one user has opened. For a further one the
     /// manager evicts the room of that user that has been idle for longest. If there is none, it
