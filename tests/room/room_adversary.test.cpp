@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: hostile clients close no honest one, and delay its joins and edits by a bounded factor.
 // Method: the same world with and without hostile clients, for many seeds. BELAY_HOSTILE is the
-// number of hostile clients, and BELAY_SEEDS that of the seeds.
+// number of hostile clients, and BELAY_SEEDS that of the seeds. Without BELAY_HOSTILE, a second test
+// draws the number and the kinds of the hostile clients from the seed.
+#include <belay/core/random.hpp>
 #include <belay/room/room_manager.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,11 +39,8 @@ public:
     };
     static constexpr std::size_t kinds = 7;
 
-    Hostile(RoomWorld& w, std::size_t i)
-        : w_{w},
-          kind_{static_cast<Kind>(i % kinds)},
-          name_{"hostile" + std::to_string(i)},
-          editor_{w, name_, 1000 + i} {
+    Hostile(RoomWorld& w, std::size_t i, Kind kind)
+        : w_{w}, kind_{kind}, name_{"hostile" + std::to_string(i)}, editor_{w, name_, 1000 + i} {
         // Those that type have rooms of their own: the right to edit a room is the right to fill it.
         if (kind_ == Kind::types) request() = {.board = "own" + name_, .token = "hostile"};
         if (kind_ == Kind::crowds) request() = {.board = "board", .token = "mob"};
@@ -83,6 +83,30 @@ private:
     RoomEditor editor_;
 };
 
+/// The kinds of all hostile clients of a world.
+using Kinds = std::vector<Hostile::Kind>;
+
+/// As many of each kind.
+Kinds all_kinds(std::size_t hostile) {
+    Kinds kinds;
+    for (std::size_t i = 0; i < hostile; ++i)
+        kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
+    return kinds;
+}
+
+/// Draws 10 to 1,000 hostile clients, each order of magnitude as often, of some of the kinds.
+Kinds drawn_kinds(Seed seed) {
+    Random random{seed};
+    const double exponent = 1 + 2 * static_cast<double>(uniform_upto(random, 1'000'000)) / 1e6;
+    const auto count = static_cast<std::size_t>(std::pow(10.0, exponent));
+    const std::uint64_t chosen = 1 + uniform_upto(random, (1U << Hostile::kinds) - 2);
+    Kinds kinds;
+    for (std::size_t i = 0; kinds.size() < count; ++i)
+        if ((chosen >> i % Hostile::kinds & 1U) != 0)
+            kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
+    return kinds;
+}
+
 /// What 10 honest clients have experienced.
 struct Times {
     /// Of the 30 edits of one seed it is the longest.
@@ -111,14 +135,15 @@ constexpr RoomOptions options_of_world() {
 }
 
 /// 10 honest clients of one room, which join one after another and type in turn.
-Times times_with(std::size_t hostile, Seed seed) {
+Times times_with(const Kinds& hostile, Seed seed) {
     RoomWorld w{seed, options_of_world()};
     w.disk.flush_takes = 2ms;
     w.disk.load_takes = 5ms;
     w.disk.save_takes = 30ms;
     w.world.network().window_bytes(64'000);
     std::vector<std::unique_ptr<Hostile>> others;
-    for (std::size_t i = 0; i < hostile; ++i) others.push_back(std::make_unique<Hostile>(w, i));
+    for (std::size_t i = 0; i < hostile.size(); ++i)
+        others.push_back(std::make_unique<Hostile>(w, i, hostile[i]));
     int step = 0;
     const auto act = [&] {
         for (const auto& one : others) one->act(step);
@@ -159,38 +184,73 @@ Times times_with(std::size_t hostile, Seed seed) {
     return times;
 }
 
+/// All seeds together.
+struct TimesOfAll {
+    void add(const Times& alone_of_seed, const Times& among_of_seed) {
+        for (const auto& [from, to] :
+             {std::pair{&alone_of_seed, &alone}, {&among_of_seed, &among}}) {
+            to->join = std::max(to->join, from->join);
+            to->edits.insert(to->edits.end(), from->edits.begin(), from->edits.end());
+        }
+        join_factor = std::max(join_factor, factor(alone_of_seed.join, among_of_seed.join));
+        edit_factor =
+            std::max(edit_factor, factor(alone_of_seed.edit_p99(), among_of_seed.edit_p99()));
+    }
+    void report() const {
+        WARN("joins: " << alone.join / 1us << " us alone, " << among.join / 1us
+                       << " us among, at most " << join_factor << " times as long; p99 of "
+                       << among.edits.size() << " edits: " << alone.edit_p99() / 1us
+                       << " us alone, " << among.edit_p99() / 1us
+                       << " us among; the longest edit of a seed at most " << edit_factor
+                       << " times as long");
+    }
+    static double factor(Duration without, Duration with) {
+        return static_cast<double>(with.count()) / static_cast<double>(without.count());
+    }
+
+    Times alone{};
+    Times among{};
+    double join_factor = 0;
+    double edit_factor = 0;
+};
+
+/// Compares the world of a seed with these hostile clients and without them.
+void compare(const Kinds& hostile, Seed seed, TimesOfAll& all) {
+    const Times alone = times_with({}, seed);
+    const Times among = times_with(hostile, seed);
+    INFO(hostile.size() << " hostile clients");
+    INFO("joins: " << alone.join / 1us << " us alone, " << among.join / 1us << " us among");
+    INFO("edits: " << alone.edit_p99() / 1us << " us alone, " << among.edit_p99() / 1us
+                   << " us among");
+    CHECK(alone.closed == 0);
+    CHECK(among.closed == 0);
+    CHECK(among.join <= 2 * alone.join);
+    // One turn more: a flush of 2 ms that has begun.
+    CHECK(among.edit_p99() <= 3 * alone.edit_p99() + 2ms);
+    CHECK(among.mob <= 8);
+    CHECK(among.opened <= 8);
+    const auto crowd = std::count(hostile.begin(), hostile.end(), Hostile::Kind::crowds);
+    CHECK((crowd <= 8 || among.rejected > 0));
+    all.add(alone, among);
+}
+
 }  // namespace
 
 TEST_CASE("RoomManager: hostile clients close no honest one, and delay it by a bounded factor",
           "[room][room_adversary][sim]") {
-    const std::size_t hostile = stated_hostile() != 0 ? stated_hostile() : 200;
-    Times alone_of_all;
-    Times among_of_all;
-    const auto both = [&](Seed seed) {
-        const Times alone = times_with(0, seed);
-        const Times among = times_with(hostile, seed);
-        INFO("joins: " << alone.join / 1us << " us alone, " << among.join / 1us << " us among");
-        INFO("edits: " << alone.edit_p99() / 1us << " us alone, " << among.edit_p99() / 1us
-                       << " us among");
-        CHECK(alone.closed == 0);
-        CHECK(among.closed == 0);
-        CHECK(among.join <= 2 * alone.join);
-        // One turn more: a flush of 2 ms that has begun.
-        CHECK(among.edit_p99() <= 3 * alone.edit_p99() + 2ms);
-        CHECK(among.mob <= 8);
-        CHECK(among.opened <= 8);
-        CHECK((hostile < 70 || among.rejected > 0));
-        for (const auto& [from, to] : {std::pair{&alone, &alone_of_all}, {&among, &among_of_all}}) {
-            to->join = std::max(to->join, from->join);
-            to->edits.insert(to->edits.end(), from->edits.begin(), from->edits.end());
-        }
-    };
-    for_each_seed(both, stated_hostile() != 0 ? no_limit : 2);
+    const Kinds hostile = all_kinds(stated_hostile() != 0 ? stated_hostile() : 200);
+    TimesOfAll all;
+    for_each_seed([&](Seed seed) { compare(hostile, seed, all); },
+                  stated_hostile() != 0 ? no_limit : 2);
     // Over all seeds.
-    CHECK(among_of_all.edit_p99() <= 3 * alone_of_all.edit_p99() + 2ms);
-    if (stated_hostile() == 0) return;
-    WARN("joins: " << alone_of_all.join / 1us << " us alone, " << among_of_all.join / 1us
-                   << " us among; p99 of " << among_of_all.edits.size()
-                   << " edits: " << alone_of_all.edit_p99() / 1us << " us alone, "
-                   << among_of_all.edit_p99() / 1us << " us among");
+    CHECK(all.among.edit_p99() <= 3 * all.alone.edit_p99() + 2ms);
+    if (stated_hostile() != 0) all.report();
+}
+
+TEST_CASE("RoomManager: any number of hostile clients of any kinds close no honest one",
+          "[room][room_adversary][sim]") {
+    TimesOfAll all;
+    const std::uint64_t seeds = histories(2);
+    for_each_seed([&](Seed seed) { compare(drawn_kinds(seed), seed, all); }, seeds);
+    if (seeds >= 100) all.report();
 }

@@ -19,23 +19,25 @@ inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
     return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-/// Returns the number of histories of a property that takes `usual` of them: more only if
-/// BELAY_SEEDS is 10,000 or more.
+/// Returns the number of histories of a property that takes `usual` of them: BELAY_SEEDS if it is
+/// 10,000 or more, or if BELAY_FIRST_SEED is set.
 inline std::uint64_t histories(std::uint64_t usual) {
     const std::uint64_t asked = from_environment("BELAY_SEEDS", 2000);
-    return asked >= 10'000 ? asked : usual;
+    const bool all = asked >= 10'000 || from_environment("BELAY_FIRST_SEED", 0) != 0;
+    return all ? asked : usual;
 }
 
-/// Calls `f(Seed)` for the seeds 1 to BELAY_SEEDS (2000 unless the environment says otherwise), but
-/// no more than `most` of them; with BELAY_SEED=n for that one only. `f` ends a failing history by
-/// REQUIRE or by throwing; the report names its seed.
+/// Calls `f(Seed)` for as many seeds as BELAY_SEEDS (2000 unless the environment says otherwise), but
+/// no more than `most` of them. They begin with BELAY_FIRST_SEED, or 1. With BELAY_SEED=n, `f` is
+/// called for that one only. `f` ends a failing history by REQUIRE or by throwing; the report names
+/// its seed.
 template <class F>
 void for_each_seed(F&& f, std::uint64_t most = ~std::uint64_t{0}) {
     const std::uint64_t only = from_environment("BELAY_SEED", 0);
     const std::uint64_t count = std::min(from_environment("BELAY_SEEDS", 2000), most);
     REQUIRE(count > 0);
-    const std::uint64_t first = only != 0 ? only : 1;
-    const std::uint64_t last = only != 0 ? only : count;
+    const std::uint64_t first = only != 0 ? only : from_environment("BELAY_FIRST_SEED", 1);
+    const std::uint64_t last = only != 0 ? only : first + count - 1;
     for (std::uint64_t seed = first; seed <= last; ++seed) {
         INFO("the history of BELAY_SEED=" << seed << "; set it to run this one again, alone");
         f(belay::Seed{seed});
