@@ -362,8 +362,13 @@ struct ErasedParts {
         void end_history(detail::RoomBase&, const std::error_code&) noexcept {}
     };
     struct Scheduler {
-        [[nodiscard]] std::error_code erase(const std::string&) const noexcept { return {}; }
-        void await(detail::PendingAdmin one) { awaited.push_back(std::move(one)); }
+        [[nodiscard]] std::error_code erase(const std::string&) noexcept {
+            ++erased;
+            return {};
+        }
+        void reserve_await() { awaited.reserve(awaited.size() + 1); }
+        void await(detail::PendingAdmin&& one) noexcept { awaited.push_back(std::move(one)); }
+        std::size_t erased = 0;
         std::vector<detail::PendingAdmin> awaited{};
     };
     struct Imports {};
@@ -396,6 +401,8 @@ TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no
         };
         failed = belay_test::without_memory(erase, good) != 0;
         REQUIRE(scheduler.awaited.size() == (failed ? 0U : 1U));
+        // The storage has not taken an erase whose room keeps its history in memory.
+        REQUIRE(scheduler.erased == scheduler.awaited.size());
         REQUIRE(admin.is_changing(board) == !failed);
         REQUIRE(answers.empty() == failed);
     }

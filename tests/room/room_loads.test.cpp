@@ -4,6 +4,11 @@
 // Method: loads of more rooms than loads_max in a simulated world.
 #include <belay/room/room_manager.hpp>
 
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <string_view>
+
 #include "support/catch.hpp"
 #include "support/room/hocuspocus_client.hpp"
 #include "support/room/room_editors.hpp"
@@ -695,4 +700,88 @@ TEST_CASE("RoomManager: the load of an evicted room counts for its user until th
     w.disk.hung.clear();
     w.run(50ms);
     CHECK(again.synced() == 2);
+}
+
+namespace {
+
+/// Counts the questions whether a user may begin a load.
+struct CountedLoads : detail::LoadsUnderWay {
+    [[nodiscard]] bool may_begin(std::string_view user, std::size_t most) {
+        ++asked;
+        return LoadsUnderWay::may_begin(user, most);
+    }
+    std::size_t asked = 0;
+};
+
+}  // namespace
+
+TEST_CASE("LoadQueue: the cost of a load does not depend on the number of users that wait",
+          "[room][room_loads][unit]") {
+    constexpr std::size_t count = 2000;
+    constexpr std::size_t most = 8;
+    const RoomOptions options;
+    std::deque<detail::RoomBase> rooms;
+    detail::LoadQueue queue;
+    CountedLoads under_way;
+    const auto push = [&](std::size_t user) {
+        rooms.emplace_back("room" + std::to_string(rooms.size()), always, options, always);
+        // Names in the other order than the turns.
+        queue.push(rooms.back(), "user" + std::to_string(2 * count - user), never);
+    };
+    for (std::size_t i = 0; i < count; ++i) push(i);
+    // The first six loads hang. Their users wait with another room, and may not begin it.
+    for (std::size_t i = 0; i < 6; ++i) {
+        REQUIRE(queue.take_next(under_way, most)->room == &rooms[i]);
+        push(i);
+    }
+    for (std::size_t i = 6; i < count; ++i) {
+        REQUIRE(queue.take_next(under_way, most)->room == &rooms[i]);
+        if (i == 6) continue;
+        REQUIRE_FALSE(queue.take_next(under_way, most));
+        under_way.remove({&rooms[i - 1]});
+    }
+    CHECK(under_way.asked < 9 * count);
+    CHECK_FALSE(queue.take_next(under_way, most));
+    // When a load has ended, the room of its user has its turn.
+    under_way.remove({&rooms[2]});
+    CHECK(queue.take_next(under_way, most)->room == &rooms[count + 2]);
+    CHECK_FALSE(queue.empty());
+}
+
+TEST_CASE("LoadQueue: a room of several users leaves the turns of all of them",
+          "[room][room_loads][unit]") {
+    const RoomOptions options;
+    detail::RoomBase one{"one", always, options, always};
+    detail::RoomBase other{"other", always, options, always};
+    detail::LoadQueue queue;
+    detail::LoadsUnderWay under_way;
+    const auto take = [&] {
+        const auto next = queue.take_next(under_way, 64);
+        return next ? next->room : nullptr;
+    };
+    queue.push(one, "ada", never);
+    for (int again = 0; again < 3; ++again) {
+        queue.share(one, "ada");
+        queue.share(one, "bob");
+    }
+    queue.push(other, "bob", never);
+    CHECK(take() == &one);
+    CHECK(take() == &other);
+    CHECK(take() == nullptr);
+    // A user who has had a turn is behind another one.
+    detail::RoomBase third{"third", always, options, always};
+    queue.push(one, "ada", never);
+    queue.push(other, "ada", never);
+    queue.push(third, "bob", never);
+    CHECK(take() == &one);
+    CHECK(take() == &third);
+    CHECK(take() == &other);
+    // A room that is removed leaves them, too, and its users have no turn without another room.
+    queue.push(one, "ada", never);
+    queue.share(one, "bob");
+    queue.push(other, "bob", never);
+    queue.remove(one);
+    CHECK(take() == &other);
+    CHECK(queue.empty());
+    CHECK(take() == nullptr);
 }

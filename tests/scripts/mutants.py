@@ -666,6 +666,25 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/rechecks_under_way.hpp", "return may_hold(users_.of(user), 1);",
                    "return may_hold(users_.of(user), 3);"),),
            Test("tests/room/room_shares.test.cpp", "RoomManager: rechecks of one user or of one room that hang delay no other client")),
+    # a large change of a user with no other one is rejected for ever
+    Mutant("rooms_rejects_the_only_change_of_a_user",
+           (Change("belay/room/detail/unflushed_shares.hpp", "if (mine != 0 && ", "if ("),),
+           Test("tests/room/room_shares.test.cpp", "UnflushedShares: a user has three times what is left, or one change that fits")),
+    Mutant("rooms_rejects_the_only_change_of_a_user_in_all_rooms",
+           (Change("belay/room/detail/unflushed_shares.hpp", "if (all != 0 && ", "if ("),),
+           Test("tests/room/room_shares.test.cpp", "UnflushedShares: a user has three times what is left, or one change that fits")),
+    # the first user takes all rechecks in turn
+    Mutant("rooms_keeps_the_turn_of_a_recheck",
+           (Change("belay/room/detail/recheck_queue.hpp", "group.turn = turn.key() = ++last_turn_;", ""),),
+           Test("tests/room/room_shares.test.cpp", "RecheckQueue: users take turns, clients of one leave in any order, and none waits twice")),
+    # a blocked user is looked at again and again
+    Mutant("rooms_looks_at_all_users_for_each_load",
+           (Change("belay/room/detail/load_queue.hpp", "        if (!under_way.any_may_begin(most)) return std::nullopt;\n", ""),),
+           Test("tests/room/room_loads.test.cpp", "LoadQueue: the cost of a load does not depend on the number of users that wait")),
+    # a user whose load has begun keeps the first turn
+    Mutant("rooms_keeps_the_turn_of_a_load",
+           (Change("belay/room/detail/load_queue.hpp", "user.turn = turn.key() = ++last_turn_;", ""),),
+           Test("tests/room/room_loads.test.cpp", "*")),
     # the loads of calls have no turns, and no share
     Mutant("rooms_gives_calls_all_loads",
            (Change("belay/room/detail/load_queue.hpp", "return owner == owner_of_call_loads ? owner_of_server_loads : owner;",

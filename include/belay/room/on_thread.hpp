@@ -299,7 +299,7 @@ private:
         }
         void make(Erase& call) {
             if (const std::error_code error = persistence_.erase(call.id))
-                return refused(call.id, error);
+                return add_rejected_room(call.id, error);
             positions_.erased(call.id, call.number);
         }
         void make(Flush& call) {
@@ -308,7 +308,7 @@ private:
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
             if (!*error) positions_.flushed();
-            add_refused(*error);
+            add_rejected(*error);
             note_lagging();
             note_status();
             call.done(std::move(*error));
@@ -345,20 +345,20 @@ private:
         }
         void took(const std::string& id, std::uint64_t number,
                   const Result<std::uint64_t>& position) {
-            if (!position) return refused(id, position.error());
+            if (!position) return add_rejected_room(id, position.error());
             positions_.add(id, {number, *position});
         }
-        void refused(const std::string& id, std::error_code error) {
-            if (refused_.empty()) first_refusal_ = error;
-            refused_.try_emplace(id, error);
+        void add_rejected_room(const std::string& id, std::error_code error) {
+            if (rejected_.empty()) first_rejection_ = error;
+            rejected_.try_emplace(id, error);
         }
         /// Adds the rooms of rejected changes, which are not stored, to the error of a flush. An
         /// error that names no rooms concerns all of them, so none is added to it.
-        void add_refused(PersistenceError& error) {
+        void add_rejected(PersistenceError& error) {
             const bool others = error && error.rooms.empty();
-            if (!error && !refused_.empty())
-                error = PersistenceError{first_refusal_, {}, "the persistence rejected a change"};
-            for (auto& [id, why] : std::exchange(refused_, {})) {
+            if (!error && !rejected_.empty())
+                error = PersistenceError{first_rejection_, {}, "the persistence rejected a change"};
+            for (auto& [id, why] : std::exchange(rejected_, {})) {
                 if (!others) error.rooms.emplace_back(id, why);
             }
         }
@@ -381,8 +381,8 @@ private:
         // Used by the other thread and the destructor.
         P persistence_;
         detail::RoomPositions positions_{};
-        std::map<std::string, std::error_code> refused_{};  // since the last flush
-        std::error_code first_refusal_{};
+        std::map<std::string, std::error_code> rejected_{};  // since the last flush
+        std::error_code first_rejection_{};
         // Used by both threads.
         std::mutex mutex_{};
         std::condition_variable changed_{};

@@ -3,11 +3,10 @@
 /// LoadQueue, LoadsUnderWay: the loads that wait for RoomOptions::loads_max, and the running ones.
 #pragma once
 
-#include <algorithm>    // std::none_of
+#include <algorithm>    // std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <functional>   // std::less
-#include <iterator>     // std::next
 #include <map>          // std::map
 #include <memory>       // std::unique_ptr
 #include <optional>     // std::nullopt, std::optional
@@ -112,8 +111,9 @@ private:
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
 ///
-/// Complexity:    O(log n) to add a room or a user, else O(users that wait * log n). `take_next`
-///                is O(users that wait * loads that are under way).
+/// Complexity:    O(log n) to add a room or a user. O(log n) for each user of a load that is removed.
+///                `take_next` looks at users who may not begin a load, and each of them has one that
+///                is under way. So its cost does not depend on how many users wait.
 /// Throws:        std::bad_alloc, in `push`, `share` and `take_next`, which then change nothing.
 /// Thread safety: the manager's home thread.
 class LoadQueue {
@@ -134,76 +134,93 @@ public:
     }
     /// One more user waits for a room. A room that does not wait is ignored.
     void share(const RoomBase& room, std::string_view user) {
-        const std::uint64_t number = room.calls.load_queue.number;
-        if (loads_.find(number) != loads_.end()) count(number, user);
+        const auto found = loads_.find(room.calls.load_queue.number);
+        if (found != loads_.end()) count(*found, user);
     }
     /// Removes a room, if it waits.
     void remove(RoomBase& room) noexcept { remove(std::exchange(room.calls.load_queue.number, 0)); }
     /// Removes the load with this number, if there is one.
     void remove(std::uint64_t number) noexcept {
-        if (loads_.erase(number) == 0) return;
-        for (auto user = users_.begin(); user != users_.end();) {
-            user->second.loads.erase(number);
-            user = user->second.loads.empty() ? users_.erase(user) : std::next(user);
-        }
+        if (const auto found = loads_.find(number); found != loads_.end()) remove(found);
     }
     /// Moves the first load of the next user who may begin one to `under_way`.
     /// Returns: that load, if there is one.   Throws: std::bad_alloc, before any change.
-    [[nodiscard]] std::optional<LoadOf> take_next(LoadsUnderWay& under_way, std::size_t most) {
-        auto next = users_.end();
-        for (auto user = users_.begin(); user != users_.end(); ++user) {
-            if (next != users_.end() && next->second.turn < user->second.turn) continue;
-            if (under_way.may_begin(user->first, most)) next = user;
-        }
-        if (next == users_.end()) return std::nullopt;
-        const auto found = loads_.find(*next->second.loads.begin());
-        under_way.add(found->second.what, next->first);
-        next->second.turn = ++last_turn_;
+    template <class UnderWay>
+    [[nodiscard]] std::optional<LoadOf> take_next(UnderWay& under_way, std::size_t most) {
+        if (!under_way.any_may_begin(most)) return std::nullopt;
+        const auto next = std::find_if(turns_.begin(), turns_.end(), [&](const auto& turn) {
+            return under_way.may_begin(turn.second->first, most);
+        });
+        if (next == turns_.end()) return std::nullopt;
+        auto& [name, user] = *next->second;
+        const auto found = loads_.find(*user.loads.begin());
+        under_way.add(found->second.what, name);
+        auto turn = turns_.extract(next);
+        user.turn = turn.key() = ++last_turn_;
+        turns_.insert(std::move(turn));
         return take(found);
     }
     /// Removes the load that waits for longest.   Pre: !empty().
     [[nodiscard]] LoadOf take_oldest() noexcept { return take(loads_.begin()); }
 
 private:
-    struct Waiting {
-        LoadOf what;
-        Instant ends;  ///< when it has waited for too long
-    };
-    using Loads = std::map<std::uint64_t, Waiting>;  // in the order of their requests
     struct User {
         std::uint64_t turn;
         std::set<std::uint64_t> loads{};
     };
     using Users = std::map<std::string, User, std::less<>>;
+    using UserEntry = Users::value_type;
+    struct Waiting {
+        LoadOf what;
+        Instant ends;                     ///< when it has waited for too long
+        std::vector<UserEntry*> users{};  ///< those in whose turns it may begin
+    };
+    using Loads = std::map<std::uint64_t, Waiting>;  // in the order of their requests
+    using Turns = std::map<std::uint64_t, UserEntry*>;
 
     [[nodiscard]] std::uint64_t push(const LoadOf& what, std::string_view user, Instant ends) {
-        const std::uint64_t number = last_number_ + 1;
-        Loads added{{number, {what, ends}}};
-        count(number, user);
-        last_number_ = number;
+        Loads added;
+        const auto load = added.emplace(last_number_ + 1, Waiting{what, ends}).first;
+        count(*load, user);
         loads_.merge(added);
-        return number;
+        return ++last_number_;
     }
-    /// A user waits for a load. The entry is complete before it is inserted.
-    void count(std::uint64_t number, std::string_view user) {
+    /// A user waits for a load. All memory is there before anything changes.
+    void count(Loads::value_type& load, std::string_view user) {
+        auto& [number, waiting] = load;
+        if (waiting.users.size() == waiting.users.capacity())
+            waiting.users.reserve(2 * waiting.users.size() + 1);
         if (const auto found = users_.find(user); found != users_.end()) {
-            found->second.loads.insert(number);
+            if (found->second.loads.insert(number).second) waiting.users.push_back(&*found);
             return;
         }
         Users added;
-        added.emplace(user, User{last_turn_ + 1, {number}});
+        UserEntry& entry = *added.emplace(user, User{last_turn_ + 1, {number}}).first;
+        Turns turn{{last_turn_ + 1, &entry}};
         ++last_turn_;
+        waiting.users.push_back(&entry);
         users_.merge(added);
+        turns_.merge(turn);
     }
     [[nodiscard]] LoadOf take(Loads::iterator found) noexcept {
         const LoadOf what = found->second.what;
         if (what.room != nullptr) what.room->calls.load_queue.number = 0;
-        remove(found->first);
+        remove(found);
         return what;
+    }
+    void remove(Loads::iterator found) noexcept {
+        for (UserEntry* const entry : found->second.users) {
+            entry->second.loads.erase(found->first);
+            if (!entry->second.loads.empty()) continue;
+            turns_.erase(entry->second.turn);
+            users_.erase(users_.find(entry->first));
+        }
+        loads_.erase(found);
     }
 
     Loads loads_{};
     Users users_{};
+    Turns turns_{};
     std::uint64_t last_number_ = 0;
     std::uint64_t last_turn_ = 0;
 };

@@ -29,8 +29,8 @@ struct PendingAnswer {
 
 /// An erase or a reset whose answer waits for a flush. Without `done`: a client waits for its end.
 struct PendingAdmin {
-    std::string board;
-    std::optional<Completion<PersistenceError>> done;
+    std::string board{};
+    std::optional<Completion<PersistenceError>> done{};
 };
 
 /// An event for the observer, or an answer to a call. An error code means that the manager stopped.

@@ -317,8 +317,13 @@ public:
         if (!position) report_failure(board, {position.error(), {}, persistence_.take_what()});
         return position.error();
     }
-    /// Registers an erase or a reset for the next flush.
-    void await(PendingAdmin pending) { next_.admin.push_back(std::move(pending)); }
+    /// Gets the memory for one more erase or reset.
+    void reserve_await() {
+        if (next_.admin.size() == next_.admin.capacity())
+            next_.admin.reserve(2 * next_.admin.size() + 1);
+    }
+    /// Registers an erase or a reset for the next flush.   Pre: there is memory for it.
+    void await(PendingAdmin&& pending) noexcept { next_.admin.push_back(std::move(pending)); }
     /// Calls `f` with each erase and reset that a flush has not answered yet.
     template <class F>
     void each_awaited(F&& f) {

@@ -120,7 +120,7 @@ public:
     [[nodiscard]] bool is_changing(const std::string& board) {
         if (changes_.awaited.contains(board)) return true;
         if (!changes_.unsettled.contains(board)) return false;
-        await(board, std::nullopt);
+        await(prepare(board));
         return true;
     }
 
@@ -238,19 +238,36 @@ private:
             beginning.end();
             return answers_.answer(done, too_many_unsettled());
         }
+        // A history that the storage ends must also end in memory, so all memory is there before.
+        AwaitedChange awaited = prepare(board);
         const std::error_code error = change(board);
-        if (!error) await(board, std::move(done));
+        if (error) {
+            beginning.end();
+            return answers_.answer_error(done, error);
+        }
+        awaited.pending.done = std::move(done);
+        await(std::move(awaited));
         beginning.end();
-        if (error) return answers_.answer_error(done, error);
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
     }
-    /// Waits for the next flush.   Throws: std::bad_alloc, and changes nothing then.
-    void await(const std::string& board, std::optional<Completion<PersistenceError>> done) {
-        HistoryChanges::Awaited added;
-        added.emplace(board, 0);
-        scheduler_.await({board, std::move(done)});
-        // From here on, nothing allocates.
-        ++changes_.awaited.insert(added.extract(added.begin())).position->second;
+    /// An erase or a reset that will wait for a flush, with all memory for it.
+    struct AwaitedChange {
+        HistoryChanges::Awaited count{};
+        PendingAdmin pending{};
+    };
+    /// Throws: std::bad_alloc, and changes nothing then.
+    [[nodiscard]] AwaitedChange prepare(const std::string& board) {
+        AwaitedChange change;
+        change.count.emplace(board, 0);
+        change.pending.board = board;
+        scheduler_.reserve_await();
+        return change;
+    }
+    /// Waits for the next flush.   Pre: it was prepared last.
+    void await(AwaitedChange change) noexcept {
+        scheduler_.await(std::move(change.pending));
+        auto count = change.count.extract(change.count.begin());
+        ++changes_.awaited.insert(std::move(count)).position->second;
     }
 
     /// Requests a flush for all failed erases and resets that do not wait for one.
