@@ -39,8 +39,12 @@ public:
     };
     static constexpr std::size_t kinds = 7;
 
-    Hostile(RoomWorld& w, std::size_t i, Kind kind)
-        : w_{w}, kind_{kind}, name_{"hostile" + std::to_string(i)}, editor_{w, name_, 1000 + i} {
+    Hostile(RoomWorld& w, std::size_t i, Kind kind, std::size_t text_bytes)
+        : w_{w},
+          kind_{kind},
+          text_bytes_{text_bytes},
+          name_{"hostile" + std::to_string(i)},
+          editor_{w, name_, 1000 + i} {
         // Those that type have rooms of their own: the right to edit a room is the right to fill it.
         if (kind_ == Kind::types) request() = {.board = "own" + name_, .token = "hostile"};
         if (kind_ == Kind::crowds) request() = {.board = "board", .token = "mob"};
@@ -61,7 +65,7 @@ public:
                     editor_.say({part::RoomMessage::Kind::state_vector, Bytes{std::byte{0}}});
                 return;
             case Kind::types:
-                if (step % 10 == 0) editor_.type(std::string(100'000, 'h'));
+                if (step % 10 == 0) editor_.type(std::string(text_bytes_, 'h'));
                 for (int i = 0; i < 10; ++i) editor_.type("h");
                 return;
             case Kind::crowds:
@@ -79,32 +83,41 @@ private:
 
     RoomWorld& w_;
     Kind kind_;
+    std::size_t text_bytes_;  ///< of a long text, once in a second
     std::string name_;
     RoomEditor editor_;
 };
 
-/// The kinds of all hostile clients of a world.
-using Kinds = std::vector<Hostile::Kind>;
+/// The hostile clients of a world.
+struct Crowd {
+    std::vector<Hostile::Kind> kinds{};
+    std::size_t text_bytes = 100'000;
+};
 
 /// As many of each kind.
-Kinds all_kinds(std::size_t hostile) {
-    Kinds kinds;
-    for (std::size_t i = 0; i < hostile; ++i)
-        kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
-    return kinds;
+Crowd all_kinds(std::size_t count) {
+    Crowd crowd;
+    for (std::size_t i = 0; i < count; ++i)
+        crowd.kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
+    return crowd;
 }
 
-/// Draws 10 to 1,000 hostile clients, each order of magnitude as often, of some of the kinds.
-Kinds drawn_kinds(Seed seed) {
+/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes. Each
+/// order of magnitude is as frequent as the others.
+Crowd drawn_crowd(Seed seed) {
     Random random{seed};
-    const double exponent = 1 + 2 * static_cast<double>(uniform_upto(random, 1'000'000)) / 1e6;
-    const auto count = static_cast<std::size_t>(std::pow(10.0, exponent));
+    const auto magnitude = [&](double from, double to) {
+        const double share = static_cast<double>(uniform_upto(random, 1'000'000)) / 1e6;
+        return static_cast<std::size_t>(std::pow(10.0, from + (to - from) * share));
+    };
+    Crowd crowd;
+    const std::size_t count = magnitude(1, 3);
+    crowd.text_bytes = magnitude(0, 5);
     const std::uint64_t chosen = 1 + uniform_upto(random, (1U << Hostile::kinds) - 2);
-    Kinds kinds;
-    for (std::size_t i = 0; kinds.size() < count; ++i)
+    for (std::size_t i = 0; crowd.kinds.size() < count; ++i)
         if ((chosen >> i % Hostile::kinds & 1U) != 0)
-            kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
-    return kinds;
+            crowd.kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
+    return crowd;
 }
 
 /// What 10 honest clients have experienced.
@@ -135,15 +148,15 @@ constexpr RoomOptions options_of_world() {
 }
 
 /// 10 honest clients of one room, which join one after another and type in turn.
-Times times_with(const Kinds& hostile, Seed seed) {
+Times times_with(const Crowd& hostile, Seed seed) {
     RoomWorld w{seed, options_of_world()};
     w.disk.flush_takes = 2ms;
     w.disk.load_takes = 5ms;
     w.disk.save_takes = 30ms;
     w.world.network().window_bytes(64'000);
     std::vector<std::unique_ptr<Hostile>> others;
-    for (std::size_t i = 0; i < hostile.size(); ++i)
-        others.push_back(std::make_unique<Hostile>(w, i, hostile[i]));
+    for (const Hostile::Kind kind : hostile.kinds)
+        others.push_back(std::make_unique<Hostile>(w, others.size(), kind, hostile.text_bytes));
     int step = 0;
     const auto act = [&] {
         for (const auto& one : others) one->act(step);
@@ -215,10 +228,10 @@ struct TimesOfAll {
 };
 
 /// Compares the world of a seed with these hostile clients and without them.
-void compare(const Kinds& hostile, Seed seed, TimesOfAll& all) {
+void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
     const Times alone = times_with({}, seed);
     const Times among = times_with(hostile, seed);
-    INFO(hostile.size() << " hostile clients");
+    INFO(hostile.kinds.size() << " hostile clients");
     INFO("joins: " << alone.join / 1us << " us alone, " << among.join / 1us << " us among");
     INFO("edits: " << alone.edit_p99() / 1us << " us alone, " << among.edit_p99() / 1us
                    << " us among");
@@ -229,8 +242,8 @@ void compare(const Kinds& hostile, Seed seed, TimesOfAll& all) {
     CHECK(among.edit_p99() <= 3 * alone.edit_p99() + 2ms);
     CHECK(among.mob <= 8);
     CHECK(among.opened <= 8);
-    const auto crowd = std::count(hostile.begin(), hostile.end(), Hostile::Kind::crowds);
-    CHECK((crowd <= 8 || among.rejected > 0));
+    const auto mob = std::count(hostile.kinds.begin(), hostile.kinds.end(), Hostile::Kind::crowds);
+    CHECK((mob <= 8 || among.rejected > 0));
     all.add(alone, among);
 }
 
@@ -238,7 +251,7 @@ void compare(const Kinds& hostile, Seed seed, TimesOfAll& all) {
 
 TEST_CASE("RoomManager: hostile clients close no honest one, and delay it by a bounded factor",
           "[room][room_adversary][sim]") {
-    const Kinds hostile = all_kinds(stated_hostile() != 0 ? stated_hostile() : 200);
+    const Crowd hostile = all_kinds(stated_hostile() != 0 ? stated_hostile() : 200);
     TimesOfAll all;
     for_each_seed([&](Seed seed) { compare(hostile, seed, all); },
                   stated_hostile() != 0 ? no_limit : 2);
@@ -251,6 +264,6 @@ TEST_CASE("RoomManager: any number of hostile clients of any kinds close no hone
           "[room][room_adversary][sim]") {
     TimesOfAll all;
     const std::uint64_t seeds = histories(2);
-    for_each_seed([&](Seed seed) { compare(drawn_kinds(seed), seed, all); }, seeds);
+    for_each_seed([&](Seed seed) { compare(drawn_crowd(seed), seed, all); }, seeds);
     if (seeds >= 100) all.report();
 }

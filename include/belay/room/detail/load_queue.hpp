@@ -111,9 +111,9 @@ private:
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
 ///
-/// Complexity:    O(log n) to add a room or a user. O(log n) for each user of a load that is removed.
-///                `take_next` looks at users who may not begin a load, and each of them has one that
-///                is under way. So its cost does not depend on how many users wait.
+/// Complexity:    O(log n) to add a room or a user, and to remove a load O(log n) for each of its
+///                users. `take_next` looks at users who may not begin a load, and each of them has
+///                one that is under way. So its cost does not depend on how many users wait.
 /// Throws:        std::bad_alloc, in `push`, `share` and `take_next`, which then change nothing.
 /// Thread safety: the manager's home thread.
 class LoadQueue {
