@@ -126,7 +126,11 @@ private:
         before = document.value("stamp", belay::Stamp{});
         clock.saw(before);
         if (document.contains("base")) {
-            base = {document["base"].at("stamp").get<belay::Stamp>(), document["base"].at("hash")};
+            const content_type& of = document["base"];
+            base = {of.at("stamp").get<belay::Stamp>(), of.at("hash")};
+            const bool made_here = of.value("made_here", false);
+            if (of.contains("made_here"))
+                base->made_by = made_here ? belay::Origin::local : belay::Origin::remote;
         }
         return true;
     } catch (const content_type::exception&) {
@@ -135,7 +139,11 @@ private:
     std::error_code write(const Scene& next, const std::optional<Base>& with) {
         content_type document = next;
         document["mark"] = content_hash(next.content);
-        if (with) document["base"] = {{"stamp", with->stamp}, {"hash", with->hash}};
+        if (with) {
+            document["base"] = {{"stamp", with->stamp}, {"hash", with->hash}};
+            if (with->made_by)
+                document["base"]["made_here"] = with->made_by == belay::Origin::local;
+        }
         const std::error_code error = replace(document.dump(2) + '\n');
         if (!error) scene = next, base = with;
         return error;

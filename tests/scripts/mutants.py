@@ -511,6 +511,15 @@ WORLD_MUTANTS = (
     explored("sync_bridge", "does_not_push_changes", 'eventually "all are equal, and no edit waits"',
              (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
               "return {Move::none, equal || !of_one_clock(remote, local), true};")),
+    # a scene that was pulled, and pushed again, counts as one of its own
+    explored("sync_bridge", "takes_a_pulled_scene_for_its_own",
+             'always "a program that changed nothing gets no report"',
+             (RECONCILIATION, "const bool is_pulled = base_->made_by == Origin::remote;",
+              "const bool is_pulled = false;")),
+    Mutant("bridge_forgets_who_made_a_scene",
+           (Change(RECONCILIATION, "const bool is_edit = pushed_ == Pushed::edit || base_->made_by == Origin::local;",
+                   "const bool is_edit = pushed_ == Pushed::edit;"),),
+           Test("tests/sync/bridge_saw.test.cpp", "*")),
     # a deletion stays unknown if the server had lost the scene
     Mutant("bridge_forgets_a_deletion",
            (Change(BRIDGE_ENGINE, "        if (both_lack) s.memory.in_step_without_scene(*sides.local);\n",

@@ -213,7 +213,7 @@ struct BridgeModel {
             if (p.local) p.memory.replaced_here(p.local->mark().hash);
             p.local = server;
             p.local->saw.reset();
-            p.memory.in_step(*sides.remote);
+            p.memory.pulled(*sides.remote);
             return finish(p);
         }
         if (decision.move == Move::leave) {
@@ -305,6 +305,8 @@ struct BridgeModel {
                 f("stored", "hash", p.stored->hash);
                 f("stored", "time", time_of(p.stored->stamp));
                 f("stored", "author", p.stored->stamp.origin[0]);
+                const auto& by = p.stored->made_by;
+                f("stored", "made by", by ? 1 + static_cast<int>(*by) : 0);
             }
             f("recalled", p.recalled);
             f("is new", p.is_new);
@@ -421,6 +423,7 @@ TEST_CASE("bridges: a digest without what a session keeps is detected",
                                                 "server.saw",
                                                 "stored.author",
                                                 "stored.hash",
+                                                "stored.made by",
                                                 "stored.time"};
     const sim::ExhaustReport whole = explored_without({}, 4, 5);
     const sim::ExhaustReport without_implied = explored_without({.left_out = implied}, 4, 5);

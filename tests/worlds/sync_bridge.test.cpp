@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a program with a Bridge and devices with a Replica that edit the same elements of one
-// server lose no edit, and all are equal when faults end. Method: exploration. Answers are lost, and
-// come late or twice; all hosts crash, and their clocks are wrong; the store is restored from a
-// backup.
+// server lose no edit, and all are equal when faults end; and a program that changed nothing gets no
+// report. Method: exploration. Answers are lost, and come late or twice; all hosts crash, and their
+// clocks are wrong; the store is restored from a backup.
 #include <belay/sync/bridge.hpp>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,17 @@ struct SceneFile {
     DeletingBoard board{};
     std::map<std::string, Stamp> stamps{};  ///< the latest of each element
     std::map<std::string, std::size_t> removals{};
+    std::set<std::string> pushed{};  ///< the elements that were pushed from here
+};
+
+/// How the server treats scenes.
+struct SceneRules {
+    explicit SceneRules(NotesRun& run)
+        : compares{run.world.chance("compares scenes", 50)},
+          stamps_anew{run.world.chance("stamps scenes anew", 30)} {}
+
+    bool compares;
+    bool stamps_anew;
 };
 
 /// The server as the remote side of a bridge: each scene is an element of its store.
@@ -40,13 +52,8 @@ public:
     using content_type = std::string;
     using Got = Result<std::optional<Drawing>, Failure>;
 
-    SceneRemote(NotesRun& run, SceneFile& file, sim::Host*& here)
-        : run_{run},
-          file_{file},
-          here_{here},
-          clock_{id_of(2000), run.server->wall_clock()},
-          compares_{run.world.chance("compares scenes", 50)},
-          stamps_anew_{run.world.chance("stamps scenes anew", 30)} {}
+    SceneRemote(NotesRun& run, SceneRules& rules, SceneFile& file, sim::Host*& here)
+        : run_{run}, rules_{rules}, file_{file}, here_{here} {}
 
     void fetch(std::string_view session, Completion<Got> done) {
         ask(std::move(done), [this, element = std::string{session}](NotesServer&) -> Got {
@@ -59,6 +66,7 @@ public:
         });
     }
     void push(std::string_view session, const Drawing& scene, Completion<Failure> done) {
+        file_.pushed.insert(std::string{session});
         ask(std::move(done), [this, element = std::string{session}, scene](NotesServer& server) {
             const auto* const edit = run_.edit_of(scene.content);
             const std::size_t number = static_cast<std::size_t>(edit - run_.edits.data());
@@ -71,11 +79,15 @@ public:
     }
     void remove_scene(std::string_view session, const part::SceneRemoval& removal,
                       Completion<Failure> done) {
+        file_.pushed.insert(std::string{session});
         ask(std::move(done), [this, element = std::string{session}, removal](NotesServer& server) {
             Op op{make_id(run_.world.bits()), removal.stamp, RemoveElement{element}};
-            const std::size_t number = file_.removals[element];
+            // None: another program has deleted the scene, and the server has lost that.
+            const auto own = file_.removals.find(element);
+            const bool is_own = own != file_.removals.end();
+            const auto number = is_own ? std::optional{own->second} : std::nullopt;
             const Failure outcome = apply(server, std::move(op), removal.saw, number);
-            if (outcome.cause == Cause::none) note_replaced(&run_.edits[number]);
+            if (outcome.cause == Cause::none && is_own) note_replaced(&run_.edits[*number]);
             return outcome;
         });
     }
@@ -112,20 +124,23 @@ private:
     }
     /// Makes a change as an operation whose author saw `saw`.
     [[nodiscard]] Failure apply(NotesServer& server, Op op, const std::optional<Stamp>& saw,
-                                std::size_t edit) {
+                                std::optional<std::size_t> edit) {
         const auto there = run_.store.find({"s", op.element()});
         const Stamp before = there->presence == part::Presence::absent ? Stamp{} : there->stamp;
-        if (compares_ && saw && *saw != before) {
+        if (rules_.compares && saw && *saw != before) {
             run_.world.reach("scene changed");
             return Failure::from(SyncErrc::scene_changed);
         }
         op.saw = saw;
         const WallTime now = run_.server->wall_clock().now();
         const bool is_wrong = op.stamp.wall > now || op.stamp.wall < run_.store.horizon();
-        if (stamps_anew_ || is_wrong || !(before < op.stamp)) {
-            op.stamp = clock_.stamp_above(before).value();
+        if (rules_.stamps_anew || is_wrong || !(before < op.stamp)) {
+            // A restored server has another origin, or it would give a lost stamp again.
+            HybridClock<sim::WallClock> clock{id_of(2000 + run_.store.epoch()),
+                                              run_.server->wall_clock()};
+            op.stamp = clock.stamp_above(before).value();
         }
-        run_.ids[op.id] = edit;
+        if (edit) run_.ids[op.id] = *edit;
         const auto result = server.processor().process_batch("s", std::vector<Op>{op});
         if (result.failed_count != 0) return Failure::from(result.failed_operations[0].error);
         if (result.conflict_count != 0) return Failure::from(SyncErrc::scene_changed);
@@ -151,23 +166,36 @@ private:
     }
 
     NotesRun& run_;
+    SceneRules& rules_;
     SceneFile& file_;
     sim::Host*& here_;
-    HybridClock<sim::WallClock> clock_;
-    const bool compares_;
-    const bool stamps_anew_;
     std::vector<std::shared_ptr<void>> silent_{};
 };
 
-/// A run, and the program that joins it.
+/// A program with a bridge.
+struct SceneProgram {
+    SceneFile file{};
+    sim::Host* host = nullptr;
+    std::optional<SceneRemote> remote{};
+};
+
+/// A run, and the programs that join it.
 struct JointRun {
     explicit JointRun(sim::World& w) : notes{w} {}
 
     NotesRun notes;
-    SceneFile file{};
-    sim::Host* program = nullptr;
-    std::optional<SceneRemote> remote{};
+    std::optional<SceneRules> rules{};
+    SceneProgram program{};  ///< edits
+    SceneProgram reader{};   ///< never edits
+    std::string false_report{};
 };
+
+[[nodiscard]] BridgeOptions scene_options() {
+    return {.pull = {.interval = 3s},
+            .outage_wait = {FullJitter{}, Cap{4s}, 500ms},
+            .answer_within = 2s,
+            .calls_max = 2};
+}
 
 /// Edits scenes, and keeps them equal with the server by a bridge.
 class SceneEditor {
@@ -183,15 +211,9 @@ public:
     SceneEditor(sim::Host& host, JointRun& run)
         : host_{host},
           run_{run.notes},
-          file_{run.file},
-          bridge_{std::ref(run.file.board),
-                  std::ref(*run.remote),
-                  policies::bridge(),
-                  {.pull = {.interval = 3s},
-                   .outage_wait = {FullJitter{}, Cap{4s}, 500ms},
-                   .answer_within = 2s,
-                   .calls_max = 2},
-                  Watch{this}} {
+          file_{run.program.file},
+          bridge_{std::ref(file_.board), std::ref(*run.program.remote), policies::bridge(),
+                  scene_options(), Watch{this}} {
         const bool is_wrong = host.chance("the clock is wrong", 40);
         host.set_wall_clock(is_wrong ? 1s * (static_cast<int>(host.choose("clock", 14'400)) - 7'200)
                                      : 0s);
@@ -261,25 +283,61 @@ private:
     Machine bridge_;
 };
 
+/// Shows the scenes of the server, and changes nothing. So it never has a conflict.
+class SceneReader {
+    struct Watch {
+        std::string* report;
+        void on_conflict(const BridgeConflict<std::string>& c) {
+            *report = "here " + c.local.content + ", there " + c.remote.content;
+        }
+    };
+    using Machine =
+        Bridge<std::reference_wrapper<DeletingBoard>, std::reference_wrapper<SceneRemote>,
+               decltype(policies::bridge()), Watch>;
+
+public:
+    SceneReader(sim::Host& host, JointRun& run)
+        : bridge_{std::ref(run.reader.file.board), std::ref(*run.reader.remote), policies::bridge(),
+                  scene_options(), Watch{&run.false_report}} {
+        host.attach(bridge_);
+        bridge_.start();
+    }
+    [[nodiscard]] bool is_connected() const {
+        return bridge_.connectivity().kind == Connectivity::Kind::connected;
+    }
+
+private:
+    Machine bridge_;
+};
+
+template <class Process>
+[[nodiscard]] bool has_scenes(const SceneProgram& one, const NotesTexts& wanted) {
+    const auto* const process = one.host->process<Process>();
+    if (process == nullptr || !process->is_connected()) return false;
+    NotesTexts scenes;
+    for (const auto& [element, scene] : one.file.board.scenes) scenes[element] = scene.content;
+    return scenes == wanted;
+}
 [[nodiscard]] std::string all_in_step(JointRun& run) {
     const std::string devices = run.notes.in_step();
     if (!devices.empty()) return devices;
-    const auto* const program = run.program->process<SceneEditor>();
-    if (program == nullptr || !program->is_connected()) return "the program is not connected";
-    NotesTexts scenes;
-    for (const auto& [element, scene] : run.file.board.scenes) scenes[element] = scene.content;
-    return scenes == run.notes.store.texts() ? std::string{} : "the program has other scenes";
+    const NotesTexts texts = run.notes.store.texts();
+    if (!has_scenes<SceneEditor>(run.program, texts)) return "the program has other scenes";
+    const bool reads = run.reader.host == nullptr || has_scenes<SceneReader>(run.reader, texts);
+    return reads ? "" : "the reader has other scenes";
 }
 
 /// A bridge cannot know that the store had a scene of its program, was restored from a backup, and
-/// has later versions since.
-[[nodiscard]] std::string lost_edit(NotesRun& run) {
-    for (NotesRun::Edit& edit : run.edits) {
-        const bool is_exempt =
-            edit.device == scene_author && run.lost_by_store.count(edit.text) != 0;
+/// has later versions since. The reader pushes only what the store has lost, and that may bring
+/// back what others have replaced since.
+[[nodiscard]] std::string lost_edit(JointRun& run) {
+    for (NotesRun::Edit& edit : run.notes.edits) {
+        const bool is_lost =
+            edit.device == scene_author && run.notes.lost_by_store.count(edit.text) != 0;
+        const bool is_exempt = is_lost || run.reader.file.pushed.count(edit.element) != 0;
         edit.reported = edit.reported || is_exempt;
     }
-    return run.lost();
+    return run.notes.lost();
 }
 
 bool replicas_and_a_bridge(sim::World& world) {
@@ -294,12 +352,17 @@ bool replicas_and_a_bridge(sim::World& world) {
             "device " + std::to_string(i),
             [&notes, i](sim::Host& h) { return std::make_unique<NotesDevice>(h, notes, i); }));
     }
-    for (const char* const element : {"a", "b", "c", "d", "e"}) {
-        run.file.board.empty.emplace_back(element);
+    run.rules.emplace(notes);
+    for (SceneProgram* const one : {&run.program, &run.reader}) {
+        one->file.board.empty = {"a", "b", "c", "d", "e"};
+        one->remote.emplace(notes, *run.rules, one->file, one->host);
     }
-    run.remote.emplace(notes, run.file, run.program);
-    run.program = &world.host(
+    run.program.host = &world.host(
         "program", [&run](sim::Host& h) { return std::make_unique<SceneEditor>(h, run); });
+    if (world.chance("has a reader", 50)) {
+        run.reader.host = &world.host(
+            "reader", [&run](sim::Host& h) { return std::make_unique<SceneReader>(h, run); });
+    }
     for (const char* const mark :
          {"journal failed", "answer lost", "question late", "crash in a sync", "restored",
           "other store", "edit stamped again", "conflict", "overwrote", "replaced",
@@ -308,6 +371,8 @@ bool replicas_and_a_bridge(sim::World& world) {
         world.reachable(mark);
     }
     world.always("a loss is reported", [&notes] { return notes.wrong; });
+    world.always("a program that changed nothing gets no report",
+                 [&run] { return run.false_report; });
     damage_store(notes);
     const auto in_step = [&run] { return all_in_step(run).empty(); };
     world.run_for(20s);
@@ -319,11 +384,11 @@ bool replicas_and_a_bridge(sim::World& world) {
         return world.run_until(in_step, 60s) ? std::string{} : all_in_step(run);
     };
     if (!world.require("all are equal, and no edit waits", stays_in_step())) return false;
-    if (!world.require("no edit is silently lost", lost_edit(notes))) return false;
-    run.program->process<SceneEditor>()->edit("a");
+    if (!world.require("no edit is silently lost", lost_edit(run))) return false;
+    run.program.host->process<SceneEditor>()->edit("a");
     for (sim::Host* const host : notes.devices) host->process<NotesDevice>()->edit();
     if (!world.require("all are equal, and no edit waits", stays_in_step())) return false;
-    return world.require("no edit is silently lost", lost_edit(notes));
+    return world.require("no edit is silently lost", lost_edit(run));
 }
 
 }  // namespace

@@ -141,7 +141,8 @@ private:
     void store_base(std::uint32_t number) {
         if constexpr (RemembersBases<Local>) {
             base_ = part::SceneBase{check_stamp(number), mix64(number),
-                                    RemovesScenes<Local> && number % 2 == 0};
+                                    RemovesScenes<Local> && number % 2 == 0,
+                                    number % 2 == 0 ? Origin::local : Origin::remote};
             accepts(local_->store_base(session_, *base_));
             same_as_before(Rule::base_changes_no_scene, Rule::keeps_the_last_base);
         }

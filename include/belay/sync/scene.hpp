@@ -38,6 +38,12 @@ struct Scene {
     }
 };
 
+/// The side of a bridge on which a change was made.
+enum class Origin : std::uint8_t {
+    local,  ///< made by the local side: it must be pushed
+    remote  ///< made by the remote side: it was pulled, and is not pushed back
+};
+
 namespace part {
 
 /// The scene that both sides of a bridge last had, without its content. A LocalLike stores it for
@@ -51,6 +57,9 @@ struct SceneBase {
     std::uint64_t hash = 0;
     /// Whether the scene was deleted on both sides.
     bool removed = false;
+    /// The side that made the content; none if it is not known. A bridge reports the loss of a
+    /// scene only to a program that made it, or may have made it.
+    std::optional<Origin> made_by{};
 
     friend constexpr bool operator==(const SceneBase&, const SceneBase&) noexcept = default;
 };
@@ -68,12 +77,6 @@ struct SceneRemoval {
 };
 
 }  // namespace part
-
-/// The side of a bridge on which a change was made.
-enum class Origin : std::uint8_t {
-    local,  ///< made by the local side: it must be pushed
-    remote  ///< made by the remote side: it was pulled, and is not pushed back
-};
 
 /// Returns the name of an origin, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Origin origin) noexcept {

@@ -78,6 +78,8 @@ public:
         return all;
     }
     [[nodiscard]] std::size_t size() const { return writes_.size(); }
+    /// Another one after each restoring.
+    [[nodiscard]] std::uint32_t epoch() const { return last_epoch_; }
     /// Makes the store from its first `count` writes again.
     void restore(std::size_t count, bool new_id);
 

@@ -481,7 +481,7 @@ private:
         if (decision.move == Move::apply) {
             if (!apply(s, decision.conflict, std::move(local), std::move(*remote))) return;
             if (sides.local) s.memory.replaced_here(sides.local->hash);
-            s.memory.in_step(*sides.remote);
+            s.memory.pulled(*sides.remote);
             return finish(s);
         }
         if (decision.move == Move::leave) return leave(s, std::move(*local), std::move(*remote));

@@ -93,11 +93,13 @@ public:
         if (!base_ || remote.hash == base_->hash) return Shows::change;
         const bool stamped = remote.stamp != Stamp{};
         const bool earlier = stamped && remote.stamp < base_->stamp;
+        const bool is_pulled = base_->made_by == Origin::remote;
         if (replaced_ && remote == *replaced_) {
             // A remote that keeps the later scene has rejected an earlier one. If stamps are cut,
             // another client may have undone the change within one grain.
             const bool cut = may_be_cut_to(remote.stamp, base_->stamp);
-            return earlier && !cut ? Shows::undone : Shows::undecided;
+            if (earlier && !cut) return Shows::undone;
+            return is_pulled ? Shows::change : Shows::undecided;
         }
         // One clock never goes back.
         const Id& origin = base_->stamp.origin;
@@ -105,11 +107,13 @@ public:
         // The base has a stamp of the remote only after the remote has returned it.
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
+        // The author of a scene that was pushed again from here gets the report.
+        if (is_pulled) return Shows::change;
         if (pushed_ == Pushed::no || origin == Id{}) return Shows::change;
         // A remote that had no scene may have lost one that the author knew. Only the author of an
         // edit from here gets a report for that.
-        const bool saw_none =
-            saw && *saw == Stamp{} && pushed_ == Pushed::edit && remote.stamp.origin != origin;
+        const bool is_edit = pushed_ == Pushed::edit || base_->made_by == Origin::local;
+        const bool saw_none = saw && *saw == Stamp{} && is_edit && remote.stamp.origin != origin;
         if (saw && (saw->origin != Id{} || saw_none)) {
             // Each version has a stamp above that of the one which its author saw. So an author
             // who saw an earlier one had not seen the base, nor had the authors before.
@@ -141,7 +145,7 @@ public:
         // not if the remote gives its own stamps.
         const bool is_edit =
             !base_ || base_->hash != mark.hash || base_->stamp.origin != mark.stamp.origin;
-        rebase(mark);
+        rebase(mark, made_here());
         recovered_ = false;
         if (pushed_ == Pushed::no) pushed_ = is_edit ? Pushed::edit : Pushed::again;
         sent.clear();
@@ -151,26 +155,21 @@ public:
         in_step_without_scene(mark);
         sent.clear();
     }
+    /// The remote scene was applied to the local side.
+    constexpr void pulled(const SceneMark& mark) noexcept {
+        rebase(mark, Origin::remote);
+        in_step(mark);
+    }
     /// Neither side has a scene, and this is its tombstone. A content that was sent may arrive yet.
     constexpr void in_step_without_scene(const SceneMark& mark) noexcept {
-        rebase(mark);
+        rebase(mark, made_here());
         replaced_.reset();
         recovered_ = false;
     }
     /// The remote scene is the base of what will be pushed. It is known to the local side, or was
     /// reported.
     constexpr void rebase(const SceneMark& mark) noexcept {
-        if (base_ && base_->hash != mark.hash) {
-            before_.add(base_->hash);
-            undone_ = 0;
-            waited_ = false;
-            pushed_ = Pushed::no;
-        }
-        // The remote has a push that it did not confirm.
-        const bool is_push = (!base_ || base_->hash != mark.hash) && sent.has(mark.hash);
-        if (is_push) pushed_ = Pushed::edit;
-        stored_ = stored_ && base_ == mark;
-        base_ = mark;
+        rebase(mark, sent.has(mark.hash) ? Origin::local : Origin::remote);
     }
     /// The content was replaced by one of the remote.
     constexpr void replaced_here(std::uint64_t hash) noexcept { before_.add(hash); }
@@ -193,6 +192,7 @@ public:
             f(mark ? mark->hash : 0);
             f(mark && mark->removed);
         }
+        f(base_ && base_->made_by ? 1 + static_cast<int>(*base_->made_by) : 0);
         before_.each_field(f);
         sent.each_field(f);
         f(open.has_value());
@@ -235,6 +235,25 @@ private:
         const bool whole_second =
             version.counter == 0 && version.wall.time_since_epoch().count() % 1'000'000'000 == 0;
         return version < replaced_->stamp || !whole_second;
+    }
+    /// Returns the side that made a local content, if it is not the base's. Without a base, it is
+    /// not known whether an earlier run has pulled it.
+    [[nodiscard]] constexpr std::optional<Origin> made_here() const noexcept {
+        return base_ ? std::optional{Origin::local} : std::nullopt;
+    }
+    constexpr void rebase(SceneMark mark, std::optional<Origin> made_by) noexcept {
+        mark.made_by = base_ && base_->hash == mark.hash ? base_->made_by : made_by;
+        if (base_ && base_->hash != mark.hash) {
+            before_.add(base_->hash);
+            undone_ = 0;
+            waited_ = false;
+            pushed_ = Pushed::no;
+        }
+        // The remote has a push that it did not confirm.
+        const bool is_push = (!base_ || base_->hash != mark.hash) && sent.has(mark.hash);
+        if (is_push) pushed_ = Pushed::edit;
+        stored_ = stored_ && base_ == mark;
+        base_ = mark;
     }
     /// Whether the base was pushed from here, in this run.
     enum class Pushed : std::uint8_t {
