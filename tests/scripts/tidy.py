@@ -5,8 +5,9 @@
     tidy.py [--in-turn] [--root DIR] [--tidy PROGRAM] [--jobs N]     exits with 1 if anything was found
 
 Every header is judged once, in one translation unit that includes all but those of ALONE (templates as they are written, so none
-has to be instantiated), except those of windows, which no other system compiles; every program of examples/ with the headers beside it. With
---in-turn, only a third of these programs, which the commit's hash chooses: most of the time goes there. tidy_test.py plants what must be found.
+has to be instantiated), except those of windows, which no other system compiles; every program of examples/ with the headers beside it,
+the files of TOGETHER in one translation unit for each folder. With --in-turn, only a third of the other programs, which the commit's hash
+chooses: most of the time goes there. tidy_test.py plants what must be found.
 """
 
 import argparse
@@ -26,6 +27,8 @@ FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign
 DEFINITIONS = ('-DOUTAGE_HEADERS="include"', '-DOUTAGE_DIR="outage.d"')
 # Judged alone: the standalone asio and Boost's cannot be included together.
 ALONE = ("belay/adapter/standalone_asio.hpp",)
+# In the build, too, the files of such a folder are one translation unit, its main.cpp apart.
+TOGETHER = ("examples/bugs", "examples/outage")
 EXCEPTION = re.compile(r"NOLINT(?!END)")
 EXCEPTION_WITH_REASON = re.compile(r"// NOLINT(?:NEXTLINE|BEGIN)?\([\w,-]+\): \S")
 
@@ -68,9 +71,12 @@ class Tidy:
         headers = sorted(path for path in (self.root / "include" / "belay").rglob("*.hpp")
                          if path.relative_to(self.root).parts[2] != "windows")
         examples = sorted((self.root / "examples").rglob("*.cpp"))
+        folders = {name: [path for path in examples if path.parent == self.root / name and path.name != "main.cpp"]
+                   for name in TOGETHER}
+        alone = [path for path in examples if all(path not in group for group in folders.values())]
         if self.in_turn:
             commit = mutants.head(self.root)
-            examples = [path for path in examples if hashlib.sha256(f"{commit} {path.name}".encode()).digest()[0] % 3 == 0]
+            alone = [path for path in alone if hashlib.sha256(f"{commit} {path.name}".encode()).digest()[0] % 3 == 0]
         with tempfile.TemporaryDirectory() as folder, \
                 concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             names = [str(header.relative_to(self.root / "include")) for header in headers]
@@ -80,11 +86,16 @@ class Tidy:
                 source = pathlib.Path(folder) / f"headers_{number}.cpp"
                 source.write_text("".join(f"#include <{name}>\n" for name in group))
                 runs[pool.submit(self.judge, source, "include/belay")] = f"{len(group)} headers"
-            for source in examples:
+            for name, group in folders.items():
+                if group:
+                    source = pathlib.Path(folder) / f"{pathlib.Path(name).name}.cpp"
+                    source.write_text("".join(f'#include "{path}"\n' for path in group))
+                    runs[pool.submit(self.judge, source, "examples", *DEFINITIONS)] = f"{len(group)} files of {name}"
+            for source in alone:
                 runs[pool.submit(self.judge, source, "examples", *DEFINITIONS)] = source.relative_to(self.root)
             for run in concurrent.futures.as_completed(runs):
                 self.report(runs[run], len(runs), *run.result())
-        return len(headers), len(examples)
+        return len(headers), len(alone) + sum(len(group) for group in folders.values())
 
     def check_exceptions(self):
         for folder in ("include", "examples"):

@@ -72,10 +72,17 @@ class TidyTest(unittest.TestCase):
             "include/belay/b/b.hpp": "#pragma once\n" + swappable("of_b"),
             "examples/e.cpp": CLEAN["examples/e.cpp"] + function(71, "of_e") + swappable("of_f"),
             "examples/e.hpp": "#pragma once\n" + function(71, "of_g") + swappable("of_h"),
+            # Two that are judged together, with what is beside them.
+            "examples/bugs/i.cpp": '#include "i.hpp"\n' + function(71, "of_i") + swappable("of_j"),
+            "examples/bugs/i.hpp": "#pragma once\n" + swappable("of_k"),
+            "examples/bugs/l.cpp": swappable("of_l"),
+            "examples/bugs/main.cpp": swappable("of_l") + "int main() {}\n",
         }
         self.finds(changes, ("include/belay/a.hpp", SIZE), ("include/belay/a.hpp", SWAP),
                    ("include/belay/b/b.hpp", SWAP), ("examples/e.cpp", SIZE), ("examples/e.cpp", SWAP),
-                   ("examples/e.hpp", SIZE), ("examples/e.hpp", SWAP))
+                   ("examples/e.hpp", SIZE), ("examples/e.hpp", SWAP), ("examples/bugs/i.cpp", SIZE),
+                   ("examples/bugs/i.cpp", SWAP), ("examples/bugs/i.hpp", SWAP), ("examples/bugs/l.cpp", SWAP),
+                   ("examples/bugs/main.cpp", SWAP))
 
     def test_a_header_is_reported_once(self):
         both = {"examples/e.hpp": "#pragma once\n" + swappable(), "examples/f.cpp": CLEAN["examples/e.cpp"]}
