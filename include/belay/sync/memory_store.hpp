@@ -151,7 +151,7 @@ public:
     void prefetch(const part::ElementKey& key, const Id& operation) const noexcept {
         ids_.fetch(operation);
         if (found_.session != nullptr &&
-            detail::is_same_name(found_.session->first.text, key.session)) {
+            detail::names_equal(found_.session->first.text, key.session)) {
             found_.session->second.elements.fetch(key.id);
         }
     }
@@ -275,7 +275,7 @@ private:
     };
 
     [[nodiscard]] Home* session_of(std::string_view name) {
-        if (found_.session == nullptr || !detail::is_same_name(found_.session->first.text, name)) {
+        if (found_.session == nullptr || !detail::names_equal(found_.session->first.text, name)) {
             const auto at = sessions_.find(View{name});
             if (at == sessions_.end()) return nullptr;
             found_.session = &*at;
@@ -284,7 +284,7 @@ private:
     }
     [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
         if (found_.of != &session || found_.node == nullptr ||
-            !detail::is_same_name(found_.node->name, id)) {
+            !detail::names_equal(found_.node->name, id)) {
             Node* const node = session.elements.find(id);
             if (node == nullptr) return nullptr;
             found_.of = &session;

@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Returns whether two names are equal. Most are short, and a call of memcmp would take longer than
 /// the comparison.
-[[nodiscard]] inline bool is_same_name(std::string_view a, std::string_view b) noexcept {
+[[nodiscard]] inline bool names_equal(std::string_view a, std::string_view b) noexcept {
     const std::size_t size = a.size();
     if (size != b.size()) return false;
     if (size > 16) return a == b;
@@ -74,7 +74,7 @@ public:
     }
     [[nodiscard]] Node* find(std::string_view name) noexcept {
         const std::uint32_t at = index_.find(tag_of(name), [&](std::uint32_t number) {
-            return is_same_name(node(number).name, name);
+            return names_equal(node(number).name, name);
         });
         return at != 0 ? &node(at) : nullptr;
     }
