@@ -604,8 +604,8 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # a refused request that a network delivers again is applied
     Mutant("processor_forgets_a_former_id",
-           (Change("belay/sync/detail/operation_processor.hpp", "if (is_no_id(op.formerly)) return {};",
-                   "if (!is_no_id(op.formerly)) return {};"),),
+           (Change("belay/sync/detail/operation_processor.hpp", "if (!former_waits && has_former_id(op)) {",
+                   "if (former_waits) {"),),
            Test("tests/sync/replica_restamping.test.cpp", "*")),
     # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",

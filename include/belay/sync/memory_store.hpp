@@ -150,7 +150,8 @@ public:
     /// Loads the places of an element and an operation into the caches; see StoreLike.
     void prefetch(const part::ElementKey& key, const Id& operation) const noexcept {
         ids_.fetch(operation);
-        if (found_.session != nullptr && found_.session->first.text == key.session) {
+        if (found_.session != nullptr &&
+            detail::names_equal(found_.session->first.text, key.session)) {
             found_.session->second.elements.fetch(key.id);
         }
     }
@@ -274,7 +275,7 @@ private:
     };
 
     [[nodiscard]] Home* session_of(std::string_view name) {
-        if (found_.session == nullptr || found_.session->first.text != name) {
+        if (found_.session == nullptr || !detail::names_equal(found_.session->first.text, name)) {
             const auto at = sessions_.find(View{name});
             if (at == sessions_.end()) return nullptr;
             found_.session = &*at;
@@ -282,7 +283,8 @@ private:
         return found_.session;
     }
     [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
-        if (found_.of != &session || found_.node == nullptr || found_.node->name != id) {
+        if (found_.of != &session || found_.node == nullptr ||
+            !detail::names_equal(found_.node->name, id)) {
             Node* const node = session.elements.find(id);
             if (node == nullptr) return nullptr;
             found_.of = &session;
@@ -328,7 +330,7 @@ private:
         at.session->second.changes.add(changes_, at.node->at);
         if (!entry.value && entry.has_tombstone == 0)
             add_tombstone(Tombstone{mark.stamp, at.session, at.node});
-        overwritten_.add(std::move(overwritten));
+        if (part::overwrites(mark.decision)) overwritten_.add(std::move(overwritten));
         note(mark);
         return {};
     }

@@ -262,13 +262,23 @@ consteval bool operation_like() {
 
 namespace detail {
 
-/// Returns the version that the author of an operation changed; none if it is not known.
+inline constexpr std::optional<Stamp> no_version_seen{};
+
+/// Returns the version that the author of an operation changed; none if it is not known. The result
+/// refers to the operation.
 template <OperationLike O>
-[[nodiscard]] std::optional<Stamp> version_seen_by(const O& operation) {
+[[nodiscard]] const std::optional<Stamp>& version_seen_by(const O& operation) noexcept {
     if constexpr (HasSaw<O>) {
         if (operation.kind() != OperationKind::interaction) return operation.saw;
     }
-    return std::nullopt;
+    return no_version_seen;
+}
+
+/// Returns whether an operation had another id before it was stamped anew.
+template <OperationLike O>
+[[nodiscard]] bool has_former_id(const O& operation) noexcept {
+    if constexpr (HasFormerly<O>) return !is_no_id(operation.formerly);
+    return false;
 }
 
 /// Returns a hash that distinguishes the contents of an operation from other contents.
@@ -288,7 +298,7 @@ template <OperationLike O>
         const auto* base = kind == OperationKind::update ? operation.base() : nullptr;
         if (base != nullptr) hash = hash_of_value(*base, mix64(hash));
     }
-    if (const std::optional<Stamp> saw = version_seen_by(operation)) {
+    if (const std::optional<Stamp>& saw = version_seen_by(operation)) {
         hash = mix64(hash ^ static_cast<std::uint64_t>(saw->wall.time_since_epoch().count()));
         hash = hash_id(saw->origin, hash ^ saw->counter);
     }

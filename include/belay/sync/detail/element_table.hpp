@@ -17,6 +17,25 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Returns whether two names are equal. Most are short, and a call of memcmp would take longer than
+/// the comparison.
+[[nodiscard]] inline bool names_equal(std::string_view a, std::string_view b) noexcept {
+    const std::size_t size = a.size();
+    if (size != b.size()) return false;
+    if (size > 16) return a == b;
+    if (size >= 8) {
+        const auto word = [](std::string_view name, std::size_t at) {
+            return load_le<std::uint64_t>(as_bytes(name).data() + at);
+        };
+        // The second word overlaps the first.
+        return word(a, 0) == word(b, 0) && word(a, size - 8) == word(b, size - 8);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        if (a[i] != b[i]) return false;
+    }
+    return true;
+}
+
 /// Rows by name. A row never moves in memory.
 ///
 /// Unlike the standard's unordered map, a look-up reads one line of the index and one row, and not
@@ -54,8 +73,9 @@ public:
         return static_cast<std::uint32_t>(hash ^ hash >> 32U);
     }
     [[nodiscard]] Node* find(std::string_view name) noexcept {
-        const std::uint32_t at = index_.find(
-            tag_of(name), [&](std::uint32_t number) { return node(number).name == name; });
+        const std::uint32_t at = index_.find(tag_of(name), [&](std::uint32_t number) {
+            return names_equal(node(number).name, name);
+        });
         return at != 0 ? &node(at) : nullptr;
     }
     /// Prefetches the entry of the index that find() will read.

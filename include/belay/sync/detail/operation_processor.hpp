@@ -105,7 +105,7 @@ public:
     /// Throws: what the strategy throws.
     [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now,
                                   std::optional<std::uint64_t> pending, bool former_waits = false) {
-        if (const std::error_code error = malformed(op)) return Outcome::error_of(error);
+        if (!is_well_formed(op)) return Outcome::error_of(SyncErrc::bad_operation);
         part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
                              part::Decision::applied};
         const auto known = ask_store([&] { return applied_in(store_, mark.operation); });
@@ -126,8 +126,10 @@ public:
             return Outcome::kept_for(SyncErrc::too_old);
         }
         // A pending operation keeps its id: the claim of another one must not end it.
-        const auto error = former_waits ? std::error_code{} : remember_former_id(op, mark.hash);
-        if (error) return Outcome::error_of(error);
+        if (!former_waits && has_former_id(op)) {
+            const std::error_code error = remember_former_id(op, mark.hash);
+            if (error) return Outcome::error_of(error);
+        }
         return rule(key, op, *local, mark);
     }
 
@@ -160,24 +162,22 @@ public:
     }
 
 private:
-    [[nodiscard]] std::error_code malformed(const Op& op) const noexcept {
+    [[nodiscard]] bool is_well_formed(const Op& op) const noexcept {
         const OperationKind kind = op.kind();
         const std::string_view element = op.element();
         const bool of_element = kind != OperationKind::interaction;
         // A store remembers an id once.
         if constexpr (HasFormerly<Op>) {
-            if (op.formerly == op.id) return SyncErrc::bad_operation;
+            if (op.formerly == op.id) return false;
         }
-        const bool right =
-            op.id != no_id && op.stamp.origin != no_id && kind <= OperationKind::interaction &&
-            (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max;
-        return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
+        return !is_no_id(op.id) && !is_no_id(op.stamp.origin) &&
+               kind <= OperationKind::interaction && (!of_element || !element.empty()) &&
+               element.size() <= options_.element_id_bytes_max;
     }
     /// Remembers the id under which an operation was refused before it was stamped anew. If a
     /// network delivers that request again, its operation has other contents than this one.
     [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
         if constexpr (HasFormerly<Op>) {
-            if (is_no_id(op.formerly)) return {};
             const auto known = ask_store([&] { return applied_in(store_, op.formerly); });
             if (!known) return known.error();
             if (*known) return {};

@@ -81,7 +81,7 @@ public:
 
     /// The element has changed: its operations, if any, must be processed again.
     void changed(const part::ElementKey& key) {
-        if (!known_.empty() && find(key) != nullptr) {
+        if (find(key) != nullptr) {
             due_.try_emplace({std::string{key.session}, std::string{key.id}}, false);
         }
     }

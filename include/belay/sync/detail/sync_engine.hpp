@@ -178,7 +178,7 @@ private:
     /// Returns whether the operation with the former id of this one is pending.
     [[nodiscard]] bool former_waits(const Op& op) const {
         if constexpr (HasFormerly<Op>) {
-            return !is_no_id(op.formerly) && pending_hash(op.formerly).has_value();
+            return has_former_id(op) && pending_hash(op.formerly).has_value();
         }
         return false;
     }
@@ -223,7 +223,6 @@ private:
         }
     }
     void follow(std::string_view session, const Op& op, const Outcome& outcome, WallTime now) {
-        const std::string_view element = op.element();
         if (outcome.outcome == OperationOutcome::pending) {
             parts_.pending.keep(session, op, hash_of_operation(session, op), now);
         } else if (outcome.outcome != OperationOutcome::waiting &&
@@ -231,10 +230,12 @@ private:
             // Another operation with the same id does not decide it.
             const auto pending = parts_.pending.hash_of(op.id);
             if (pending && *pending == hash_of_operation(session, op)) {
-                parts_.pending.drop(session, element, op.id);
+                parts_.pending.drop(session, op.element(), op.id);
             }
         }
-        if (wakes(op, outcome)) parts_.pending.changed({session, element});
+        if (parts_.pending.size() != 0 && wakes(op, outcome)) {
+            parts_.pending.changed({session, op.element()});
+        }
         if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
         if (outcome.conflict && outcome.outcome != OperationOutcome::duplicate) {
             const auto& replaced = outcome.conflict->replaced;
