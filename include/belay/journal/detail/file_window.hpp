@@ -28,12 +28,14 @@ public:
         if (offset >= limit) return BytesView{};
         length = static_cast<std::size_t>(smaller<std::uint64_t>(length, limit - offset));
         if (!has(offset, length)) {
-            const std::size_t want = larger(length, ahead_bytes);
-            if (bytes_.size() < want) bytes_.resize(want);
+            const auto count = static_cast<std::size_t>(
+                smaller<std::uint64_t>(larger(length, ahead_bytes), limit - offset));
+            // Doubled, because a file that others append to has a further limit each time.
+            if (bytes_.size() < count)
+                bytes_.resize(
+                    smaller(larger(2 * bytes_.size(), count), larger(count, ahead_bytes)));
             begin_ = offset;
             size_ = 0;
-            const auto count =
-                static_cast<std::size_t>(smaller<std::uint64_t>(want, limit - offset));
             const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
             if (!got) return got.error();
             size_ = *got;
