@@ -49,12 +49,9 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
     {
         const Counting counting;
         auto journal = posix::Journal::open(directory / "q", files_of_1_mib);
-        // With the whole buffer to read files.
-        observed.worked = journal.has_value();
-        for (int i = 0; observed.worked && i < 200; ++i)
-            observed.worked = journal->append(Bytes(1000)).has_value();
-        observed.worked = observed.worked && !journal->commit() && journal->read(1) &&
-                          !journal->ack(journal->last());
+        // With the buffer to read files.
+        observed.worked = journal && journal->append(body) && !journal->commit() &&
+                          journal->read(1) && !journal->ack(1);
         observed.fixed = counting.held();
         for (int round = 0; observed.worked && round < 4; ++round) {
             for (std::int64_t i = 0; i < many; ++i) {

@@ -30,10 +30,14 @@ public:
         if (!has(offset, length)) {
             const auto count = static_cast<std::size_t>(
                 smaller<std::uint64_t>(larger(length, ahead_bytes), limit - offset));
-            // Doubled, because a file that others append to has a further limit each time.
-            if (bytes_.size() < count)
-                bytes_.resize(
-                    smaller(larger(2 * bytes_.size(), count), larger(count, ahead_bytes)));
+            if (bytes_.size() < count) {
+                // For as much as the file may get: it is preallocated, and the limit moves.
+                const Result<std::uint64_t> size = file.size();
+                if (!size) return size.error();
+                const auto most = static_cast<std::size_t>(
+                    smaller<std::uint64_t>(*size, std::uint64_t{ahead_bytes}));
+                bytes_.resize(larger(count, most));
+            }
             begin_ = offset;
             size_ = 0;
             const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
