@@ -79,3 +79,21 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
     // There may be a file more.
     CHECK(observed.last_peak <= observed.first_peak + many / 10);
 }
+
+TEST_CASE("Journal::open reads small files without a large buffer", "[journal][allocation][unit]") {
+    const belay_test::TemporaryDirectory directory;
+    const JournalOptions small{
+        .flush = Flush::none, .segment_bytes = 4096, .record_bytes_max = 512};
+    std::int64_t peak = 0;
+    bool worked = true;
+    for (int opening = 0; opening < 2; ++opening) {
+        const Counting counting;
+        auto journal = posix::Journal::open(directory / "q", small);
+        worked = worked && journal && journal->append(Bytes(100)) && !journal->commit() &&
+                 journal->read(journal->last());
+        peak = counting.peak();
+    }
+    CHECK(worked);
+    // Records that are not written yet have a buffer of 256 KiB.
+    CHECK(peak < 300'000);
+}

@@ -292,7 +292,7 @@ private:
         return succeeds;
     }
     void call(OperatedRooms& rooms, std::size_t board) {
-        switch (run_.world.choose("call", 8)) {
+        switch (run_.world.choose("call", 7)) {
             case 0:
                 return keeps_board(board) ? export_room(rooms, board) : end(rooms, board, true);
             case 1:
@@ -305,8 +305,6 @@ private:
                 return static_cast<void>(rooms.get_or_create_room(board_name(board)));
             case 5:
                 return hang_checks(rooms);
-            case 6:
-                return fill(run_.world.choose("full", run_.servers.size()));
             default:
                 return static_cast<void>(rooms.reauthorize(board_name(board)));
         }
@@ -321,12 +319,6 @@ private:
         static_cast<void>(rooms.reauthorize({}));
         run_.world.after(std::chrono::milliseconds{run_.world.choose("checks hang for", 4000)},
                          [this] { run_.rights.hangs = false; });
-    }
-    void fill(std::uint64_t server) {
-        const int number = static_cast<int>(server);
-        if (std::exchange(run_.late.store.servers[number].full, true)) return;
-        run_.world.after(std::chrono::milliseconds{run_.world.choose("full for", 3000)},
-                         [this, number] { run_.late.store.full(number, false); });
     }
 
     OperatedRun& run_;
@@ -459,9 +451,9 @@ bool operators_call_servers(sim::World& world) {
     RoomOperators& operators = world.make<RoomOperators>(run);
     run.options = operated_options();
     run.rights.takes = std::chrono::milliseconds{world.choose("a check takes", 200)};
-    run.late.fails_percent = static_cast<std::uint32_t>(world.choose("calls fail", 4)) * 4;
     run.hanging.percent = static_cast<std::uint32_t>(world.choose("calls hang", 3)) * 6;
     const int count = 2 + static_cast<int>(world.choose("servers", 2));
+    run.late.serve(count);
     for (int n = 0; n < count; ++n) run.servers.push_back(&operated_server(run, n));
     for (std::uint64_t n = 0; n < 8; ++n) {
         run.clients.push_back(&world.host("client " + std::to_string(n), [&run, n](sim::Host& h) {
@@ -474,10 +466,6 @@ bool operators_call_servers(sim::World& world) {
     world.run_for(20s);
     world.heal();
     run.rights.hangs = false;
-    for (int n = 0; n < count; ++n) {
-        run.late.store.away(n, false);
-        run.late.store.full(n, false);
-    }
     // What hangs since then fails first: edits that wait for it are not stored.
     world.run_for(run.options.answer_within);
     std::string wrong = run_until_none(world, 60s, [&] {
@@ -490,7 +478,15 @@ bool operators_call_servers(sim::World& world) {
 }
 
 sim::ScenarioOptions operated_faults() {
-    return {.kills = 3, .pauses = 3, .bandwidths = 2, .slow_readers = 3, .within = 18s};
+    return {.kills = 12,
+            .pauses = 12,
+            .bandwidths = 2,
+            .slow_readers = 6,
+            .black_holes = 12,
+            .disk_refusals = 12,
+            .disk_errors = 24,
+            .within = 18s,
+            .number_max = 16};
 }
 
 }  // namespace

@@ -15,6 +15,9 @@ namespace belay_test {
 class StorageHost {
 public:
     enum class Reach : std::uint8_t { works, late, away, unanswered };
+    /// What happens to one change: it is stored, nothing is stored while the disk refuses, or it is
+    /// stored and the connection ends without an answer.
+    enum class Change : std::uint8_t { stored, refused, unanswered };
 
     StorageHost(belay::sim::World& world, std::string_view name)
         : world_{&world}, host_{&world.host(name)} {}
@@ -25,6 +28,12 @@ public:
         if (!host_->alive() || network.partitioned(server, *host_)) return Reach::away;
         if (host_->paused()) return Reach::late;
         return network.partitioned(*host_, server) ? Reach::unanswered : Reach::works;
+    }
+    /// Stores one change, as one operation of the host's disk.
+    [[nodiscard]] Change store_change() {
+        const std::uint64_t before = host_->disk().operations();
+        if (!host_->disk().sync_directory("/")) return Change::stored;
+        return host_->disk().operations() == before ? Change::refused : Change::unanswered;
     }
 
 private:

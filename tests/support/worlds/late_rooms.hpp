@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/worlds/late_rooms.hpp
-/// A SharedStore behind a network: each call takes time, fails, or is carried out without an
-/// answer.
+/// A SharedStore behind a network: each call takes time, and the faults of a scenario hit it.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,21 +16,47 @@
 #include <belay/sim/world.hpp>
 
 #include "support/room/shared_rooms.hpp"
+#include "support/room/storage_host.hpp"
 
 namespace belay_test {
 
-/// The storage of all servers, and what is wrong with it.
+/// The storage of all servers. Each server reaches it over a host "storage n", whose faults hit the
+/// calls of that server. A call is lost while that host is dead, waits while it is frozen, and is
+/// carried out without an answer while the network loses what it sends. If its disk refuses, so does
+/// the storage. If the n-th operation of its disk fails, the connection ends after the n-th change.
 struct LateStore {
+    using Reach = StorageHost::Reach;
+
     explicit LateStore(sim::World& w) : world{w} {}
 
-    /// Nothing that a server asks for gets through, for a while.
+    /// Makes the hosts, before the world runs.
+    void serve(int servers) {
+        for (int n = 0; n < servers; ++n) hosts.emplace_back(world, "storage " + std::to_string(n));
+        broken_until_.resize(hosts.size(), always);
+    }
+    /// Begins to serve a process.
+    void connect(int server, const sim::Host& host) {
+        broken_until_[static_cast<std::size_t>(server)] = always;
+        static_cast<void>(reach(server, host));
+    }
+    /// Nothing that a server asks for gets through, for a second.
     void break_off(int server) {
-        if (std::exchange(store.servers[server].away, true)) return;
-        store.servers[server].away = false;
+        if (store.servers[server].away) return;
+        broken_until_[static_cast<std::size_t>(server)] =
+            after(world.now(), std::chrono::seconds{1});
         store.away(server, true);
-        const auto lasts = std::chrono::milliseconds{
-            100 + static_cast<std::int64_t>(world.choose("an outage lasts", 3000))};
-        world.after(lasts, [this, server] { store.away(server, false); });
+    }
+    /// What happens now to a call of this server; the store follows it.
+    Reach reach(int server, const sim::Host& host) {
+        const auto at = static_cast<std::size_t>(server);
+        const bool broken = !world.healed_at() && world.now() < broken_until_[at];
+        const Reach reached = broken ? Reach::away : hosts[at].reach(host);
+        SharedStore::Server& state = store.servers[server];
+        state.unanswered = reached == Reach::unanswered;
+        if (state.away != (reached == Reach::away)) store.away(server, !state.away);
+        const bool untold = reached != Reach::works;
+        if (state.unsubscribed != untold) store.unsubscribed(server, untold);
+        return reached;
     }
 
     /// The storage has lost data.
@@ -42,9 +68,10 @@ struct LateStore {
 
     sim::World& world;
     SharedStore store{};
-    std::uint32_t fails_percent = 0;  ///< of the calls, until the world heals
+    std::vector<StorageHost> hosts{};
 
 private:
+    std::vector<Instant> broken_until_{};
     std::uint64_t losses_ = 0;
     std::map<int, std::uint64_t> noticed_{};  ///< the losses before the last comparison
 };
@@ -52,38 +79,52 @@ private:
 /// One server's view of a LateStore. Its calls are carried out one after the other, as by the
 /// thread of a redis::Rooms; answers keep that order.
 class LateRooms {
-    enum class Fate : std::uint8_t { works, fails, no_answer, late };
+    using Reach = LateStore::Reach;
     struct Line : std::enable_shared_from_this<Line> {
         Line(LateStore& s, sim::Host& h, int n) : late{s}, host{h}, number{n}, inner{s.store, n} {}
+
+        /// Carries out the calls that wait, in their order, unless the storage is frozen.
+        void carry_out() {
+            while (!waiting.empty() && late.reach(number, host) != Reach::late) {
+                auto call = std::move(waiting.front());
+                waiting.pop_front();
+                call(*this);
+            }
+        }
+
         LateStore& late;
         sim::Host& host;
         const int number;
         SharedRooms inner;
         Instant free_at = always;      ///< for the next call
         Instant answered_at = always;  ///< the last answer
+        std::deque<detail::Function<void(Line&)>> waiting{};
     };
+    /// Follows the faults of the host, and compares all every five seconds.
     struct Look {
         std::weak_ptr<Line> line;
+        int count = 1;
         void operator()() const {
             const auto l = line.lock();
-            l->late.store.look(l->number);
-            l->host.after(std::chrono::seconds{5}, *this);
+            static_cast<void>(l->late.reach(l->number, l->host));
+            l->carry_out();
+            if (count % 50 == 0) l->late.store.look(l->number);
+            l->host.after(std::chrono::milliseconds{100}, Look{line, count + 1});
         }
     };
 
 public:
     LateRooms(LateStore& store, sim::Host& host, int number)
         : line_{std::make_shared<Line>(store, host, number)} {
-        host.after(std::chrono::seconds{5}, Look{line_});
+        store.connect(number, host);
+        host.after(std::chrono::milliseconds{100}, Look{line_});
     }
 
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         using Answer = Result<std::optional<StoredRoom>, PersistenceError>;
-        post([name = std::string{id}, c = std::move(done)](Line& l, Fate fate) mutable {
-            if (!c.wanted()) return;
-            if (fate == Fate::fails || fate == Fate::no_answer) l.late.break_off(l.number);
-            l.inner.load(name, later<Answer>(l, fate, std::move(c)));
+        post([name = std::string{id}, c = std::move(done)](Line& l) mutable {
+            if (c.wanted()) l.inner.load(name, later<Answer>(l, std::move(c)));
         });
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
@@ -98,26 +139,19 @@ public:
     }
     std::error_code erase(std::string_view id) { return line_->inner.erase(id); }
     void flush(Completion<PersistenceError> done) {
-        post([changes = line_->inner.take_staged(), c = std::move(done)](Line& l,
-                                                                         Fate fate) mutable {
-            if (fate == Fate::fails) l.late.break_off(l.number);
+        post([changes = line_->inner.take_staged(), c = std::move(done)](Line& l) mutable {
             std::size_t cut = ~std::size_t{0};
-            if (fate == Fate::no_answer && !changes.empty()) {
-                l.late.world.reach("a flush without an answer");
-                cut = l.host.choose("cut", changes.size());
-            }
-            l.inner.carry_out(std::move(changes), cut,
-                              later<PersistenceError>(l, fate, std::move(c)));
-            if (fate == Fate::no_answer) l.late.break_off(l.number);
+            if (!l.late.store.servers[l.number].away) cut = store_changes(l, changes.size());
+            l.inner.carry_out(std::move(changes), cut, later<PersistenceError>(l, std::move(c)));
+            if (cut != ~std::size_t{0}) l.late.break_off(l.number);
         });
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         post([name = std::string{id}, parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()),
-              covers, c = std::move(done)](Line& l, Fate fate) mutable {
-            if (fate == Fate::fails) l.late.break_off(l.number);
-            auto answer = later<PersistenceError>(l, fate, std::move(c));
-            if (fate != Fate::no_answer)
+              covers, c = std::move(done)](Line& l) mutable {
+            auto answer = later<PersistenceError>(l, std::move(c));
+            if (l.late.store.servers[l.number].away || !is_cut(l, 0))
                 return l.inner.save(name, parts, covers, std::move(answer));
             l.inner.save(
                 name, parts, covers,
@@ -132,13 +166,13 @@ public:
     }
     void publish(std::string_view id, BytesView message) {
         post([name = std::string{id}, bytes = Bytes(message.begin(), message.end())](
-                 Line& l, Fate) mutable { l.inner.publish(name, bytes); });
+                 Line& l) mutable { l.inner.publish(name, bytes); });
     }
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         using Answer = Result<part::FanoutBatch, PersistenceError>;
-        post([name = std::string{id}, from, c = std::move(done)](Line& l, Fate) mutable {
-            l.inner.subscribe(name, from, later<Answer>(l, Fate::works, std::move(c)));
+        post([name = std::string{id}, from, c = std::move(done)](Line& l) mutable {
+            l.inner.subscribe(name, from, later<Answer>(l, std::move(c)));
         });
     }
 
@@ -146,24 +180,36 @@ private:
     [[nodiscard]] static Duration travel(Line& l, const char* tag) {
         return std::chrono::milliseconds{1 + static_cast<std::int64_t>(l.host.choose(tag, 60))};
     }
-    /// Runs `f(line, fate)` when it is its turn.
+    /// Runs `f(line)` when it is its turn.
     template <class F>
     void post(F&& f) {
         Line& l = *line_;
         l.free_at = after(std::max(l.free_at, l.host.now()), travel(l, "there"));
-        const Fate fate = draw();
-        if (fate == Fate::late) l.free_at = after(l.free_at, std::chrono::seconds{4});
-        l.host.at(l.free_at,
-                  [weak = std::weak_ptr<Line>{line_}, fate, g = std::forward<F>(f)]() mutable {
-                      const auto line = weak.lock();
-                      if (line) g(*line, line->late.world.healed_at() ? Fate::works : fate);
-                  });
+        l.host.at(l.free_at, [weak = std::weak_ptr<Line>{line_}, g = std::forward<F>(f)]() mutable {
+            const auto line = weak.lock();
+            if (!line) return;
+            line->waiting.emplace_back(std::move(g));
+            line->carry_out();
+        });
     }
-    [[nodiscard]] Fate draw() {
-        const LateStore& late = line_->late;
-        if (late.world.healed_at() || !line_->host.chance("fails", late.fails_percent))
-            return Fate::works;
-        return static_cast<Fate>(1 + line_->host.choose("fate", 3));
+    /// Stores some changes on the disk of the storage.   Returns: the one after which the
+    /// connection ends, if any.
+    [[nodiscard]] static std::size_t store_changes(Line& l, std::size_t count) {
+        l.late.store.servers[l.number].full = false;
+        for (std::size_t i = 0; i < count; ++i) {
+            if (!is_cut(l, i)) continue;
+            l.late.world.reach("a flush without an answer");
+            return i;
+        }
+        return ~std::size_t{0};
+    }
+    /// Stores one change.   Returns: whether the connection ends after it.
+    [[nodiscard]] static bool is_cut(Line& l, std::size_t place) {
+        const auto change = l.late.hosts[static_cast<std::size_t>(l.number)].store_change();
+        // A disk that begins to refuse in the middle of a flush is one that refuses it.
+        if (change == StorageHost::Change::refused && place == 0)
+            l.late.store.servers[l.number].full = true;
+        return change == StorageHost::Change::unanswered;
     }
     /// Whether an answer compares what the server has with what is stored.
     [[nodiscard]] static bool compares(const PersistenceError&) { return false; }
@@ -177,18 +223,13 @@ private:
     }
     /// A Completion that answers `done` later, unless the process ends before.
     template <class V>
-    [[nodiscard]] static Completion<V> later(Line& l, Fate fate, Completion<V> done) {
-        // In the middle of the time that a server waits: some answers are too late.
-        const Duration more =
-            fate == Fate::late
-                ? std::chrono::milliseconds{static_cast<std::int64_t>(l.host.choose("late", 4000))}
-                : Duration{};
-        return Completion<V>{[weak = l.weak_from_this(), more,
+    [[nodiscard]] static Completion<V> later(Line& l, Completion<V> done) {
+        return Completion<V>{[weak = l.weak_from_this(),
                               c = std::move(done)](std::optional<V> answer) mutable noexcept {
             const auto line = weak.lock();
             if (!line || !answer) return;
             line->answered_at =
-                std::max(line->answered_at, after(line->host.now(), travel(*line, "back") + more));
+                std::max(line->answered_at, after(line->host.now(), travel(*line, "back")));
             line->host.at(line->answered_at, [c = std::move(c), v = std::move(*answer), weak,
                                               losses = line->late.losses()]() mutable {
                 const auto alive = weak.lock();

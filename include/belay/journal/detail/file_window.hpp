@@ -28,12 +28,18 @@ public:
         if (offset >= limit) return BytesView{};
         length = static_cast<std::size_t>(smaller<std::uint64_t>(length, limit - offset));
         if (!has(offset, length)) {
-            const std::size_t want = larger(length, ahead_bytes);
-            if (bytes_.size() < want) bytes_.resize(want);
+            const auto count = static_cast<std::size_t>(
+                smaller<std::uint64_t>(larger(length, ahead_bytes), limit - offset));
+            if (bytes_.size() < count) {
+                // For as much as the file may get: it is preallocated, and the limit moves.
+                const Result<std::uint64_t> size = file.size();
+                if (!size) return size.error();
+                const auto most = static_cast<std::size_t>(
+                    smaller<std::uint64_t>(*size, std::uint64_t{ahead_bytes}));
+                bytes_.resize(larger(count, most));
+            }
             begin_ = offset;
             size_ = 0;
-            const auto count =
-                static_cast<std::size_t>(smaller<std::uint64_t>(want, limit - offset));
             const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
             if (!got) return got.error();
             size_ = *got;
