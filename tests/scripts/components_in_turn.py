@@ -21,7 +21,7 @@ import mutants
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARTS = 4
 BUILDS = {"gcc": 0, "asan": 2}
-BUILDS_IN_TURN = ("tsan", "mingw", "bench", "headers")
+BUILDS_IN_TURN = ("tsan", "mingw", "bench", "libcxx", "headers")
 ALWAYS = ("consumer", "scripts", "windows")
 # Tests without a folder.
 ALONE = ("google_test", "no_exceptions")
