@@ -37,7 +37,7 @@ enum class ReportList : std::uint8_t {
                                           "the server did not take your edit",
                                           "another device changed your version",
                                           "your edit has a new stamp",
-                                          "another device changed it, and your edit waits",
+                                          "another device changed it while your edit waited",
                                           "the server had lost it, and gets it again",
                                           "its new value cannot be read",
                                           "the server has lost changes"};
@@ -123,28 +123,29 @@ struct ReplicaReport {
         // Does not compile with a member that is not named here.
         const auto& [error_, synced_, received_, copied_, conflicts_, overwrote_, kept_, replaced_,
                      restamped_, rebased_, restored_, unreadable_, lost_] = *this;
-        for (const auto& one : conflicts_) visit(Entry::of(ReportList::conflicts, one.operation));
+        const auto show = [&](const Entry& entry) { visit(entry); };
+        for (const auto& one : conflicts_) show(Entry::of(ReportList::conflicts, one.operation));
         for (const auto& one : overwrote_) {
             Entry entry = Entry::of(ReportList::overwrote, one.operation);
             entry.other = pointer_to(one.replaced.value);
-            visit(entry);
+            show(entry);
         }
         for (const auto& one : kept_) {
             Entry entry = Entry::of(ReportList::kept, one.operation);
             entry.error = one.error;
-            visit(entry);
+            show(entry);
         }
         for (const auto& one : replaced_) {
-            visit(Entry{ReportList::replaced, one.mine.id, nullptr, pointer_to(one.mine.value),
-                        pointer_to(one.now.value), one.now.error});
+            show(Entry{ReportList::replaced, one.mine.id, nullptr, pointer_to(one.mine.value),
+                       pointer_to(one.now.value), one.now.error});
         }
-        for (const auto& one : restamped_) visit(Entry::of(ReportList::restamped, one.operation));
-        for (const auto& id : rebased_) visit(Entry{ReportList::rebased, id});
-        for (const auto& id : restored_) visit(Entry{ReportList::restored, id});
+        for (const auto& one : restamped_) show(Entry::of(ReportList::restamped, one.operation));
+        for (const auto& id : rebased_) show(Entry{ReportList::rebased, id});
+        for (const auto& id : restored_) show(Entry{ReportList::restored, id});
         for (const auto& one : unreadable_) {
-            visit(Entry{ReportList::unreadable, one.id, nullptr, nullptr, nullptr, one.error});
+            show(Entry{ReportList::unreadable, one.id, nullptr, nullptr, nullptr, one.error});
         }
-        if (lost_) visit(Entry{ReportList::lost});
+        if (lost_) show(Entry{ReportList::lost});
     }
 
 private:
