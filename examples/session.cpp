@@ -45,9 +45,9 @@ int main() {
     listener.close();  // the server is down
 
     const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
-    // excerpt: begin
     auto journal = posix::Journal::open(scratch.path + "/outbox", {.flush = Flush::group});
     if (!journal) return std::printf("%s\n", journal.error().message().c_str()), 2;
+    // excerpt: begin
     Session session{posix::Tcp{loop, peer}, policy, Queue{std::move(journal).value()},
                     SessionOptions{.id = Id{std::byte{1}}}};
     loop.attach(session);

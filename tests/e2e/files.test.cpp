@@ -140,7 +140,7 @@ TEST_CASE("outage client locks its journal against a second client", "[e2e][file
     REQUIRE(first.prints("connected"));
     Process second{words};
     CHECK(second.wait() == 2);
-    CHECK(contains(second.text(), "the journal is already open"));
+    CHECK(contains(second.text(), "the journal or store is already open"));
 }
 
 TEST_CASE("outage client rejects a journal that is foreign or truncated, and changes nothing",

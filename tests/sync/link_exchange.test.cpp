@@ -9,6 +9,7 @@
 #include <belay/policy.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
+#include <belay/sync/replica_link.hpp>
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
@@ -84,6 +85,18 @@ struct LinkBody {
     };
     BytesRig<>& rig() { return in->rig; }
     std::unique_ptr<Parts> in = std::make_unique<Parts>();
+};
+
+/// A host as the loop of a ReplicaLink.
+struct HostLoop {
+    void attach(auto& machine) { host.attach(machine); }
+    template <class Done>
+    bool run_until(Done done, Duration limit) {
+        return world.run_until(done, limit);
+    }
+    [[nodiscard]] Instant now() const noexcept { return world.now(); }
+    sim::Host& host;
+    sim::World& world;
 };
 
 /// Two devices over links to one server, the faults of a world, and the account of every text.
@@ -218,4 +231,50 @@ TEST_CASE("no edit is lost over a link that is cut, to a server that is killed a
         },
         histories(30));
     CHECK(failed != 0);
+}
+
+TEST_CASE("ReplicaLink: a sync is due once after each connection and each notice",
+          "[sync][replica_link]") {
+    LinkBody::Parts parts;
+    HostLoop loop{parts.world.host("other"), parts.world};
+    part::ReplicaLink server{loop, sim::Tcp{loop.host, "server", 1}, TextCodec{}, {.session = "s"}};
+    Device<> phone{1, {&parts.rig.time}};
+    Device<> laptop{2, {&parts.rig.time}};
+    CHECK_FALSE(server.take_due());
+    CHECK_FALSE(server.is_connected());
+    REQUIRE_FALSE(laptop.replica->sync(server).error);
+    CHECK(server.is_connected());
+    CHECK(server.take_due());
+    CHECK_FALSE(server.take_due());
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(parts.link.server).error);
+    REQUIRE(parts.world.run_until([&] { return server.take_due(); }, 5s));
+    CHECK(laptop.replica->sync(server).received == 1);
+    parts.world.network().drop_connections(parts.host, loop.host);
+    REQUIRE(parts.world.run_until([&] { return server.take_due(); }, 5s));
+}
+
+TEST_CASE("ReplicaLink: a sync while offline ends soon, and connects at once when it can",
+          "[sync][replica_link]") {
+    LinkBody::Parts parts;
+    HostLoop loop{parts.world.host("other"), parts.world};
+    part::ReplicaLink server{loop, sim::Tcp{loop.host, "server", 1}, TextCodec{}, {.session = "s"}};
+    Device<> phone{1, {&parts.rig.time}};
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
+    parts.world.kill(parts.host);
+    // Until the wait between two attempts is long.
+    static_cast<void>(parts.world.run_until([] { return false; }, 10min));
+    Instant begun = parts.world.now();
+    CHECK(phone.replica->sync(server).error == std::errc::not_connected);
+    CHECK(elapsed(begun, parts.world.now()) <= 1s);
+    CHECK(phone.replica->waiting() == 1);
+    parts.world.restart(parts.host);
+    begun = parts.world.now();
+    CHECK(phone.replica->sync(server).synced == 1);
+    CHECK(elapsed(begun, parts.world.now()) <= 1s);
+    server.requests().stop();
+    REQUIRE(parts.world.run_until([&] { return !server.is_connected(); }, 60s));
+    begun = parts.world.now();
+    CHECK(phone.replica->sync(server).error == std::errc::not_connected);
+    CHECK(elapsed(begun, parts.world.now()) <= 1s);
 }

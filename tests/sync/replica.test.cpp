@@ -209,6 +209,31 @@ TEST_CASE("Replica reports a conflict to the author of the edit that lost", "[sy
     CHECK(rig.contents() == ReplicaView{{"a", "late"}});
 }
 
+TEST_CASE("LastWriteWins keeps an edit made 1 ms after one of a device that was just restarted",
+          "[sync][replica][regression]") {
+    WallTime time{1h};
+    Memory store;
+    SyncProcessor<std::reference_wrapper<Memory>, LastWriteWins, NoObserver, SharedWall> server{
+        std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
+    Device<> phone{1, {&time}};
+    Device<> laptop{2, {&time}};
+    REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
+    REQUIRE_FALSE(phone.replica->sync(server).error);
+    REQUIRE_FALSE(laptop.replica->sync(server).error);
+    // Each command of a command-line program is a restart.
+    for (int i = 0; i < 3; ++i) {
+        phone.disk.crash(Random{Seed{1}});
+        REQUIRE(phone.start());
+        REQUIRE(phone.replica->edit(UpdateElement<std::string>{"a", "phone"}));
+    }
+    CHECK(phone.replica->clock().ahead() <= 1ms + 2ns);
+    time += 1ms + 3ns;
+    REQUIRE(laptop.replica->edit(UpdateElement<std::string>{"a", "laptop"}));
+    REQUIRE_FALSE(laptop.replica->sync(server).error);
+    CHECK(phone.replica->sync(server).conflicts.size() == 3);
+    CHECK(phone.view()["a"] == "laptop");
+}
+
 TEST_CASE("Replica reports what its edit replaced unseen after a crash before the report was read",
           "[sync][replica]") {
     // The second sync loses its answer, or the process ends after it.

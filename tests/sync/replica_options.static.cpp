@@ -9,5 +9,6 @@ namespace {
 using Options = belay::ReplicaOptions;
 static_assert(std::is_aggregate_v<Options>);
 static_assert(Options::OtherStore{} == Options::OtherStore::stops);
+static_assert(Options{}.clock.note_covers == std::chrono::milliseconds{1});
 
 }  // namespace

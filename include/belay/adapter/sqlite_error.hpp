@@ -78,7 +78,10 @@ struct Error {
         std::string reason = code.message();
         std::string todo = advice();
         // The texts of QueueErrc are those of a queue in a journal.
-        if (code.category() == detail::queue_category()) replace(reason, "journal", holds);
+        if (code.category() == detail::queue_category()) {
+            replace(reason, "journal or store", holds);
+            replace(reason, "journal", holds);
+        }
         if (std::string_view{holds} != "journal") replace(todo, "queue", holds);
         replace(todo, "sqlite::Options", options);
         return detail::error_message(path, reason, what, todo.c_str());

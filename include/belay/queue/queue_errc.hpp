@@ -20,7 +20,7 @@ enum class QueueErrc {
     wait_ended = 5,       ///< still full at the deadline of a blocking push
     draining = 6,         ///< drain was called from inside drain
     executor_failed = 7,  ///< the executor of drain returned false
-    already_locked = 8,   ///< another process, or this one, has the journal open
+    already_locked = 8,   ///< another process, or this one, has the journal or store open
     corrupt = 9,          ///< the bytes that were read are not those that were written
     foreign_file = 10,    ///< not a file of this journal
     future_version = 11,  ///< written by a newer version of belay
@@ -44,7 +44,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the queue was still full at the deadline", Cause::timed_out},
     {"another thread or call is already draining the queue", Cause::refused},
     {"the executor failed", Cause::lost},
-    {"the journal is already open", Cause::refused},
+    {"the journal or store is already open", Cause::refused},
     {"the journal is damaged", Cause::corrupt},
     {"the file does not belong to this journal", Cause::permanent},
     {"the journal was written by a newer version", Cause::permanent},

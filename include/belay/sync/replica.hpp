@@ -31,6 +31,7 @@
 #include <belay/sync/detail/replica_sender.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/replica_options.hpp>
+#include <belay/sync/replica_report.hpp>
 #include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -94,68 +95,11 @@ public:
     static_assert(std::same_as<value_type, detail::ValueOfStore<TheStore>>,
                   "Replica: the local store must have the codec's value_type");
 
-    /// A version that this replica had made, and the version of another author in its place. Its
-    /// author may have seen this one or not.
-    struct Replaced {
-        part::ElementChange<value_type> mine{};
-        part::ElementChange<value_type> now{};
-    };
-    /// An edit with its new id and stamp, and the id that edit() returned.
-    struct Restamped {
-        Id before{};
-        operation_type operation{};
-    };
-    /// The changes that the server's store has lost, or never had, as far as this replica knows.
-    struct Lost {
-        /// The first and the last lost change, by their numbers in the former history. The first
-        /// one is 0 if it is unknown, because the store has since made more changes. Both are 0 if
-        /// this replica has received no change of the former history, or only a part of a copy, or
-        /// if a crash interrupted its first changes.
-        std::uint64_t first_change = 0;
-        std::uint64_t last_change = 0;
-        /// The number of elements whose versions here are later than those of the store, and the
-        /// stamps of these versions. OtherStore::stops counts none.
-        std::size_t elements = 0;
-        Stamp earliest{};
-        Stamp latest{};
-    };
     /// The outcome of one sync().
-    struct Report {
-        /// The reason why the sync did not complete; call it again. No edit is lost.
-        std::error_code error{};
-        /// The operations that the server has applied, or knew from before.
-        std::size_t synced = 0;
-        /// The changes that came from the server, those of this replica included.
-        std::size_t received = 0;
-        /// Whether the server sent a copy of everything: at first, if it has no list of changes, or
-        /// if it has forgotten removals since the last sync.
-        bool copied = false;
-        /// The edits that the server decided against.
-        std::vector<Conflict<operation_type>> conflicts{};
-        /// The edits that replaced a version that their author had not seen, with that version.
-        std::vector<typename SyncResult<operation_type>::Overwrite> overwrote{};
-        /// The edits that the server did not take, and that are in kept() from now on.
-        std::vector<FailedOperation<operation_type>> kept{};
-        std::vector<Replaced> replaced{};
-        /// The edits that have a new id and a new stamp; see ReplicaOptions::restamp_after. Each
-        /// sync() lists them until the server has decided them.
-        std::vector<Restamped> restamped{};
-        /// The elements that others changed while edits of them wait here. These edits stay
-        /// visible, and the server decides them as concurrent changes.
-        std::vector<std::string> rebased{};
-        /// The elements whose versions here the server had lost, and which have become edits that
-        /// are sent to it, sorted; see ReplicaOptions::OtherStore::restores.
-        std::vector<std::string> restored{};
-        /// The elements whose values the server could not write, or this device could not read,
-        /// with the error; by their ids. They stay here as they were, and the other changes are
-        /// received. An edit of such an element replaces its value. The next sync() lists them
-        /// again if this one did not receive everything, and the first one of the next run asks
-        /// for them again.
-        std::vector<part::ElementChange<value_type>> unreadable{};
-        /// The loss of the server's store; nothing if it is the former one. After a crash during
-        /// the copy of that store, or a report with an error, the next report counts the rest.
-        std::optional<Lost> lost{};
-    };
+    using Report = part::ReplicaReport<value_type>;
+    using Replaced = typename Report::Replaced;
+    using Restamped = typename Report::Restamped;
+    using Lost = typename Report::Lost;
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
     ///
@@ -290,7 +234,8 @@ public:
     /// again. But `restored` and `rebased`, which name no loss, are in memory only: they are not
     /// reported again if the local store has the cursor after these changes.
     /// An edit() in `on_report` changes what the server has, if the sync has received it.
-    template <class Server, std::invocable<const Report&> OnReport>
+    // Unconstrained, so that an error in the body of a generic lambda is reported once.
+    template <class Server, class OnReport>
     [[nodiscard]] Report sync(Server& server, OnReport&& on_report) {
         if constexpr (detail::ProcessesBatches<Server>) {
             detail::ProcessorServer<Server> in_process{server, options_.session,

@@ -39,7 +39,10 @@ struct ReplicaOptions {
     /// Both values are in one record of the journal, so an update is too_large if they are longer
     /// than a record together.
     bool adds_base = true;
-    HybridClockOptions clock{};
+    /// The journal stores the note of the clock with the edits: in Flush::group without a flush of
+    /// its own. So the note covers less time than by default: 1 ms. The first stamp after a restart
+    /// may be that far ahead of the wall clock, and LastWriteWins then takes it for the later one.
+    HybridClockOptions clock{.note_covers = std::chrono::milliseconds{1}};
     /// The longest wait for the server's clock. The stamp of an edit is ahead of that clock if this
     /// device's clock is or was wrong. An edit that would wait longer gets a new id and stamp.
     Duration restamp_after = std::chrono::hours{1};

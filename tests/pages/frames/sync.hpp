@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <belay/sync.hpp>
+#include <belay/sync/replica_link.hpp>
 
 #include "usual.hpp"
 
@@ -23,5 +24,8 @@ inline SyncProcessor processor{std::ref(store), LastWriteWins{}};
 extern const std::string session;
 extern const std::vector<Operation<Note>> operations;
 extern const std::string body;  // of a request
+extern posix::Journal journal;
+inline const posix::Endpoint peer{"127.0.0.1", 9000};
+std::string text_of(const Note& note);
 
 }  // namespace frames::sync

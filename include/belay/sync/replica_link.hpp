@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/replica_link.hpp
+/// ReplicaLink: the server of a Replica, over a connection that it keeps open.
+#pragma once
+
+#include <span>          // std::span
+#include <string>        // std::string
+#include <system_error>  // std::make_error_code
+#include <utility>       // std::exchange, std::move
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/link/requests.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/sync/link_exchange.hpp>
+#include <belay/sync/remote_sync_server.hpp>
+#include <belay/sync/replica.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+[[nodiscard]] inline auto replica_link_policy() {
+    using std::chrono::milliseconds, std::chrono::seconds;
+    return Policy{Backoff{FullJitter{}, Cap{seconds{30}}, milliseconds{100}},
+                  ResetWhenStable{seconds{10}}, AttemptTimeout{seconds{10}}};
+}
+
+}  // namespace detail
+
+namespace part {
+
+/// Options of a ReplicaLink.
+struct ReplicaLinkOptions {
+    /// The session that the replica edits.
+    std::string session{};
+    /// The maximum time for the answer to one question.
+    Duration within = std::chrono::seconds{10};
+    /// The maximum time that a question waits for a connection; >= 0ns.
+    Duration connected_within = std::chrono::seconds{1};
+};
+
+/// Connects a Replica to a ReplicaServer, and is the server that Replica::sync takes.
+///
+///     part::ReplicaLink server{loop, posix::Tcp{loop, {"10.0.0.1", 9000}}, NoteCodec{},
+///                              {.session = "notes"}};
+///     auto report = replica.sync(server);         // while offline: an error after 1 s
+///     if (server.take_due()) ...                  // the server has changes: sync again
+///
+/// It attaches itself to the loop, connects at once, and connects again after a loss. An attempt
+/// takes at most 10 s, and the waits between attempts grow from 100 ms to 30 s, with FullJitter. A
+/// sync that finds no connection ends the current wait. For another policy or observer use
+/// RemoteSyncServer with a LinkExchange.
+///
+/// `loop` is a Loop, a posix::Loop, or a driver of yours with `run_until(done, limit)`. It runs
+/// while a sync waits, so call Replica::sync outside its turns.
+///
+/// Models:        SyncServerLike; cannot be moved.
+/// Thread safety: the loop's thread.   Blocks: for the exchange.
+template <TransportLike Transport, CodecLike Codec, class Loop>
+class ReplicaLink {
+    /// Notes when a sync is due.
+    struct Due {
+        bool is_due = false;
+        void on_state(const Transition& change) noexcept {
+            if (change.to.state == LinkState::connected) is_due = true;
+        }
+        void on_message(const Bytes& message) noexcept {
+            if (SyncMessages::is_notice(message)) is_due = true;
+        }
+    };
+    using Policy = decltype(detail::replica_link_policy());
+    using Questions = Requests<Transport, Policy, SyncMessages, Due>;
+    using Server = RemoteSyncServer<Codec, LinkExchange<Questions, Loop>>;
+
+public:
+    using value_type = typename Server::value_type;
+    using operation_type = typename Server::operation_type;
+
+    /// Pre: options.within > 0ns. The loop outlives it.
+    ReplicaLink(Loop& loop, Transport transport, Codec codec, ReplicaLinkOptions options)
+        : loop_{&loop},
+          connected_within_{options.connected_within},
+          requests_{std::move(transport), detail::replica_link_policy(), SyncMessages{}},
+          server_{LinkExchange{requests_, loop},
+                  std::move(codec),
+                  {.session = std::move(options.session), .within = options.within}} {
+        loop.attach(requests_);
+        requests_.start();
+    }
+    ReplicaLink(const ReplicaLink&) = delete;
+    ReplicaLink& operator=(const ReplicaLink&) = delete;
+    ~ReplicaLink() = default;
+
+    /// Applies operations on the server.
+    /// Errors: not_connected: there is no connection after `connected_within`; as
+    ///         RemoteSyncServer::send.
+    [[nodiscard]] Result<SyncResult<operation_type>> send(std::span<const operation_type> batch) {
+        if (!connects()) return std::make_error_code(std::errc::not_connected);
+        return server_.send(batch);
+    }
+    /// Returns the next changes.   Errors: as send.
+    [[nodiscard]] Result<ChangesPage<value_type>> changes(const StoreCursor& since) {
+        if (!connects()) return std::make_error_code(std::errc::not_connected);
+        return server_.changes(since);
+    }
+
+    /// Returns whether a sync is due, once: since the last call it has connected, or the server has
+    /// sent a notice of changes.
+    [[nodiscard]] bool take_due() noexcept {
+        return std::exchange(requests_.observer().is_due, false);
+    }
+    [[nodiscard]] bool is_connected() const noexcept {
+        return requests_.status().link.state == LinkState::connected;
+    }
+    /// Returns the connection, to stop and start it, or to read its status.
+    [[nodiscard]] Questions& requests() noexcept { return requests_; }
+
+private:
+    [[nodiscard]] bool connects() {
+        if (is_connected()) return true;
+        // In another state it would begin a second attempt.
+        if (requests_.status().link.state == LinkState::cooldown) requests_.reconnect_now();
+        return loop_->run_until([this] { return is_connected(); }, connected_within_);
+    }
+
+    Loop* loop_;
+    Duration connected_within_;
+    Questions requests_;
+    Server server_;
+};
+
+template <class Loop, class Transport, class Codec>
+ReplicaLink(Loop&, Transport, Codec, ReplicaLinkOptions) -> ReplicaLink<Transport, Codec, Loop>;
+
+}  // namespace part
+
+}}  // namespace belay
