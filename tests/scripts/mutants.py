@@ -128,7 +128,12 @@ SESSION_MUTANTS = (
            KILLED_OFTEN),
     # ACK what is only applied
     Mutant("ack_before_commit",
-           (Change(RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;"),), KILLED),
+           (Change(RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;"),), KILLED),
+    # a time that is out of reach counts as no commit
+    Mutant("ack_before_a_commit_without_time",
+           (Change(RECEIVER, "return !failed_ && senders_.has_begun();",
+                   "return !failed_ && senders_.has_begun() && commit_at_ != never;"),),
+           frames("receiver", "Receiver acknowledges no operation before its commit*")),
     # adopt a journal at HELLO, not at START
     Mutant("adopt_at_hello",
            (Change(RECEIVER, "        if (answer.greeting == Core::Greeting::pend) {\n"
@@ -249,6 +254,11 @@ SUPERVISOR_MUTANTS = (
     # a connection outlives its credentials although `recycle` is set
     core("keeps_credentials",
          ("return recycles_ && fresh_credentials_ && status_.state == LinkState::connected;", "return false;")),
+    # a delayed message is released, and the next one waits for ever
+    Mutant("chaos_keeps_delayed_messages",
+           (Change("belay/link/chaos_transport.hpp",
+                   "            noting_ = false;\n            note_if_due(now);\n", ""),),
+           Test("tests/link/chaos_transport.test.cpp", "chaos::Transport releases every message that is due*")),
 )
 
 
@@ -309,7 +319,7 @@ WORLD_MUTANTS = (
              ("belay/session/session.hpp", "core_.sign_of_life(link_.data_at());",
               "core_.sign_of_life(link_.received_at());")),
     explored("session", "ack_before_commit", 'require "exactly once, and in order"',
-             (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
     explored("session", "one_attempt_more", 'always "the rules of the parts"',
              ("belay/policy/max_attempts.hpp", "return failures_ >= most_ ? Advice::stop() : Advice::go();",
               "return failures_ > most_ ? Advice::stop() : Advice::go();"),
@@ -360,7 +370,7 @@ WORLD_MUTANTS = (
              'eventually "every service is connected, and nothing waits"', IGNORES_RECONNECT_NOW),
 
     explored("fleet_sessions", "ack_before_commit", 'always "no session is blocked"',
-             (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
     explored("fleet_sessions", "resends_and_applies_twice", 'require "exactly once, and in order"',
              *RESEND_FROM_ACKED, *NO_DUPLICATE_CHECK),
     explored("fleet_sessions", "resume_from_memory", 'always "no session is blocked"',

@@ -7,6 +7,7 @@
 
 #include <belay/drive/loop.hpp>
 
+#include "support/aborts.hpp"
 #include "support/session/session_rig.hpp"
 
 using namespace belay;
@@ -1008,4 +1009,49 @@ TEST_CASE("Session delivers the operations before one that is too large",
     r.run();
     CHECK(r.line().sent_frames() == Observed{"data 1 a"});
     CHECK(r.blocked() == Blocked::too_large);
+}
+
+TEST_CASE("Session aborts on options with which it could send nothing",
+          "[session][session][unit]") {
+    const auto rejects = [](SessionOptions options, const std::string& sentence) {
+        options.id = id(1);
+        CHECK(options.check() == "SessionOptions: " + sentence);
+        const std::string output =
+            aborts_with([&] { static_cast<void>(detail::checked(SessionOptions{options})); });
+        return output.find("SessionOptions: " + sentence) != std::string::npos;
+    };
+    const std::string times = "greeting_max and stalled_after must be > 0ns";
+    CHECK(rejects({.greeting_max = 0s}, times));
+    CHECK(rejects({.stalled_after = -1s}, times));
+    const std::string payload = "payload_bytes_max must be from 16 to 16777216";
+    CHECK(rejects({.payload_bytes_max = 15}, payload));
+    CHECK(rejects({.payload_bytes_max = payload_bytes_ceiling + 1}, payload));
+    CHECK(rejects({.batch_bytes = 0}, "batch_bytes must be > 0, or no operation is sent"));
+    CHECK(SessionOptions{}.check() == "SessionOptions: id must be set");
+    const SessionOptions beats{.id = id(1), .heartbeat = {.every = 2s, .dead_after = 1s}};
+    CHECK(beats.check() == beats.heartbeat.check());
+}
+
+TEST_CASE("Session delivers with the least and the greatest of each option",
+          "[session][session][unit]") {
+    const SessionOptions least{.payload_bytes_max = 16, .batch_bytes = 1};
+    const SessionOptions greatest{.payload_bytes_max = payload_bytes_ceiling,
+                                  .greeting_max = forever,
+                                  .stalled_after = forever,
+                                  .batch_bytes = no_limit,
+                                  .heartbeat = {.every = forever - 1ns, .dead_after = forever}};
+    for (const SessionOptions& options : {least, greatest}) {
+        Rig r{options};
+        r.run(1s);
+        r.connect();
+        r.send("a");
+        r.send("b");
+        r.run();
+        CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 b"});
+        r.exchange(ack(2));
+        CHECK(r.notes.take() == Observed{"accepted 2", "acknowledged 2"});
+        r.session->stop();
+        r.run(1h);
+        CHECK(r.state() == LinkState::stopped);
+    }
 }
