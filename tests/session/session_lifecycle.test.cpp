@@ -221,6 +221,40 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
     CHECK(r.state() == LinkState::connecting);
 }
 
+TEST_CASE("Session::drain before the first turn lets operations leave within its time",
+          "[session][session][regression]") {
+    Rig r;
+    SessionOptions options;
+    options.id = id(1);
+    r.session.reset();
+    r.session =
+        std::make_unique<Rig::S>(RawTransport<RawPingedConnection>{r.lines}, patient(),
+                                 Rig::Queue{open_journal(r.disk)}, options, std::ref(r.notes));
+    r.send("a");
+    r.session->start();
+    r.session->drain(5s);
+    r.session->drain(1h);
+    CHECK(r.session->send(as_bytes("b")).error() == SessionErrc::takes_no_more);
+    r.run(1000s);
+    CHECK(r.state() == LinkState::connecting);
+    SECTION("all operations are acknowledged") {
+        r.line().say(bytes_of(Welcome{.attach = (std::uint64_t{2} << 32U) + 1,
+                                      .payload_bytes_max = 100,
+                                      .store = Rig::store}));
+        r.run();
+        r.exchange(ack(0));
+        r.exchange(ack(1));
+        CHECK(r.session->depth() == 0);
+    }
+    SECTION("the time is over") {
+        r.run(1005s - 1ns);
+        CHECK(r.state() == LinkState::connecting);
+        r.run(1005s);
+        CHECK(r.session->depth() == 1);
+    }
+    CHECK(r.state() == LinkState::stopped);
+}
+
 TEST_CASE("Session::drain with nothing to acknowledge stops at once", "[session][session][race]") {
     Rig r;
     r.connect();
@@ -442,6 +476,36 @@ TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does n
         CHECK(r.state() == LinkState::connected);
         CHECK(r.session->deadline() == at(16s));
     }
+}
+
+TEST_CASE("Session::probe_now accepts an answer at the instant of the last sign of life",
+          "[session][session][regression]") {
+    const bool answered = GENERATE(true, false);
+    Rig r;
+    r.connect();
+    r.run(3s);
+    r.exchange(ping(5));
+    r.session->probe_now(2s);
+    r.run();
+    CHECK(r.line().sent_frames() == Observed{"ping 1"});
+    if (answered) r.exchange(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
+    r.run(5s);
+    CHECK(r.state() == (answered ? LinkState::connected : LinkState::cooldown));
+}
+
+TEST_CASE("Session::probe_now works also if a silent receiver is never given up",
+          "[session][session][regression]") {
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = forever}}};
+    r.connect();
+    r.run(1h);
+    CHECK(r.state() == LinkState::connected);
+    r.line().sent_frames();
+    r.session->probe_now(5s);
+    r.run();
+    CHECK(r.line().sent_frames().size() == 1);
+    r.run(1h + 5s);
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
 }
 
 TEST_CASE("Session::probe_now with the rest of a deadline that has passed does nothing",
