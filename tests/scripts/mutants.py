@@ -258,7 +258,8 @@ SUPERVISOR_MUTANTS = (
     Mutant("chaos_keeps_delayed_messages",
            (Change("belay/link/chaos_transport.hpp",
                    "            noting_ = false;\n            note_if_due(now);\n", ""),),
-           Test("tests/link/chaos_transport.test.cpp", "chaos::Transport releases every message that is due, also of a crowded mailbox")),
+           Test("tests/link/chaos_transport.test.cpp",
+                "chaos::Transport releases every message that is due, also of a crowded mailbox")),
 )
 
 

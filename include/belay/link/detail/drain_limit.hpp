@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Records the calls of drain() until the drain ends. Of several, the earliest end counts.
+/// Records the calls of drain() until the drain ends. The earliest end of several calls counts.
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.   Complexity: O(1) each, without allocation.
