@@ -66,9 +66,9 @@ TEST_CASE("A session of a Bridge that waits for ever can be forgotten",
     CHECK(sessions.next_due() == never);
     sessions.forget_unlisted();
     CHECK(sessions.size() == 0);
-    sessions.set_due(sessions.at("b"), belay_test::at(1s));
+    sessions.set_due(sessions.at("b"), Instant{1s});
     sessions.set_due(sessions.at("c"), never);
-    CHECK(sessions.next_due() == belay_test::at(1s));
+    CHECK(sessions.next_due() == Instant{1s});
     CHECK(sessions.take_due().name == "b");
     CHECK(sessions.next_due() == never);
 }
