@@ -109,12 +109,12 @@ TEST_CASE("Receiver forgets idle senders after memory ran out in a commit of sev
     for (std::size_t good = 0; good < 12; ++good) {
         CAPTURE(good);
         belay_test::ReceiverRig<> r{{.commit_within = 10ms, .senders_max = 3}};
-        const auto hello = [](unsigned sender) {
+        const auto hello_from = [](unsigned sender) {
             session_format::Hello h = belay_test::hello_of(sender, 1);
             h.sender = belay_test::id(sender);
             return h;
         };
-        for (unsigned sender = 1; sender <= 3; ++sender) r.attached(hello(sender));
+        for (unsigned sender = 1; sender <= 3; ++sender) r.attached(hello_from(sender));
         const belay_test::RawLinks first = r.lines;
         for (const auto& line : first) CHECK(r.exchange(line, belay_test::data(1, "x")).empty());
         static_cast<void>(
@@ -123,7 +123,7 @@ TEST_CASE("Receiver forgets idle senders after memory ran out in a commit of sev
         for (const auto& line : first) line->link.closed();
         r.run();
         r.notes.take();
-        auto fourth = r.attached(hello(9));
+        auto fourth = r.attached(hello_from(9));
         CHECK(r.exchange(fourth, belay_test::data(1, "x")).empty());
         r.run(20ms);
         CHECK(fourth->sent_frames() == belay_test::Observed{"ack 1"});

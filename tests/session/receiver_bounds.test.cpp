@@ -806,9 +806,9 @@ TEST_CASE("Receiver aborts on options with which it could serve no sender",
     const std::string turns = "greeting_max and events_per_turn_max must be > 0";
     CHECK(aborts({.greeting_max = 0s}, turns));
     CHECK(aborts({.events_per_turn_max = 0}, turns));
-    const std::string times = "commit_within and linger_max must be >= 0ns";
-    CHECK(aborts({.commit_within = -1ns}, times));
-    CHECK(aborts({.linger_max = -1ns}, times));
+    const std::string durations = "commit_within and linger_max must be >= 0ns";
+    CHECK(aborts({.commit_within = -1ns}, durations));
+    CHECK(aborts({.linger_max = -1ns}, durations));
     CHECK(aborts({.limits = {.number_window = 0}},
                  "limits.number_window must be > 0, or no sender may send"));
     const std::string payload = "limits.payload_bytes_max must be from 1 to 16777216";

@@ -1084,9 +1084,9 @@ TEST_CASE("Session aborts on options with which it could send nothing",
             aborts_with([&] { static_cast<void>(detail::checked(SessionOptions{options})); });
         return output.find("SessionOptions: " + sentence) != std::string::npos;
     };
-    const std::string times = "greeting_max and stalled_after must be > 0ns";
-    CHECK(rejects({.greeting_max = 0s}, times));
-    CHECK(rejects({.stalled_after = -1s}, times));
+    const std::string durations = "greeting_max and stalled_after must be > 0ns";
+    CHECK(rejects({.greeting_max = 0s}, durations));
+    CHECK(rejects({.stalled_after = -1s}, durations));
     const std::string payload = "payload_bytes_max must be from 16 to 16777216";
     CHECK(rejects({.payload_bytes_max = 15}, payload));
     CHECK(rejects({.payload_bytes_max = payload_bytes_ceiling + 1}, payload));
