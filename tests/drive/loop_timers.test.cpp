@@ -50,6 +50,26 @@ TEMPLATE_TEST_CASE("Loop calls functions at their times, in the order of setting
     CHECK(lifetime.use_count() == 1);
 }
 
+TEMPLATE_TEST_CASE("Loop counts a negative time in a call as 0", "[drive][loop][regression]",
+                   Loop<ManualClock::View>, posix::Loop<ManualClock::View>) {
+    ManualClock clock{at(1000s)};
+    TestType loop{clock.view()};
+    const Duration rest = GENERATE(as<Duration>{}, -1ns, -1s, Duration::min());
+    int calls = 0;
+    loop.after(rest, [&] { ++calls; });
+    CHECK_FALSE(loop.run_until([] { return false; }, rest));
+    CHECK(calls == 1);
+}
+
+TEST_CASE("Host counts a negative time in a call as 0", "[drive][loop][regression]") {
+    int calls = 0;
+    sim::World world{Seed{1}};
+    auto& host = world.host("a", [](sim::Host&) {});
+    host.after(-1s, [&] { ++calls; });
+    world.run_for(1ns);
+    CHECK(calls == 1);
+}
+
 TEST_CASE("Loop waits for a timer in real time", "[drive][loop][unit]") {
     Loop loop;
     bool called = false;

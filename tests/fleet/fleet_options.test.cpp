@@ -179,6 +179,13 @@ TEST_CASE("Fleet aborts on options that set no bound", "[fleet][fleet_options][u
     CHECK(output.find("1ns < suspect_wait <= suspect_wait_max must hold") != std::string::npos);
     CHECK(output.find("suspect_wait is 60000000000ns, suspect_wait_max is 8000000000ns") !=
           std::string::npos);
+    const std::string endless = "dial_gap, head_start, hold and suspect_wait must not be forever";
+    CHECK(aborts_with([] { Fleet f{{.hold = forever}}; }).find(endless) != std::string::npos);
+    static_assert(!FleetOptions{.dial_gap = forever}.check().empty());
+    static_assert(!FleetOptions{.head_start = forever}.check().empty());
+    static_assert(
+        !FleetOptions{.suspect_wait = forever, .suspect_wait_max = forever}.check().empty());
+    static_assert(FleetOptions{.slow_after = forever, .suspect_wait_max = forever}.check().empty());
     static_assert(FleetOptions{}.check().empty());
     static_assert(!FleetOptions{.suspect_wait = 1min}.check().empty());
 }

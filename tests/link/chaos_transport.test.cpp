@@ -168,6 +168,34 @@ TEST_CASE("chaos::Transport holds at most held_max messages", "[link][chaos_tran
     CHECK(c.rig.notes.observed.back() == "message 1024 on 0");
 }
 
+TEST_CASE("chaos::Transport releases every message that is due, also of a crowded mailbox",
+          "[link][chaos_transport][regression]") {
+    // More than 64 events crowd a mailbox, and 32 is less than a turn handles.
+    const std::size_t burst = GENERATE(0U, 30U, 60U, 70U, 200U, 500U);
+    CAPTURE(burst);
+    ChaosRig c{{.delays_per_thousand = 1000, .delay = 5ms}};
+    c.connect();
+    c.faults.switch_on();
+    Observed expected{"connecting", "connected"};
+    const auto say = [&](std::size_t messages) {
+        for (std::size_t i = 0; i < messages; ++i) {
+            const std::string text = std::to_string(expected.size());
+            REQUIRE(receive(c.transport.link, text) == driver::Post::taken);
+            expected.push_back("message " + text + " on 0");
+        }
+    };
+    say(40);
+    c.rig.run(0s);
+    say(burst);
+    c.rig.run(5ms);  // the 40 are due while the burst waits in the mailbox
+    c.rig.run(10ms);
+    CHECK(c.rig.notes.observed == expected);
+    say(1);
+    c.rig.run(10ms);
+    c.rig.run(15ms);
+    CHECK(c.rig.notes.observed == expected);
+}
+
 TEST_CASE("chaos::Transport repeats its faults for the same seed",
           "[link][chaos_transport][unit]") {
     const auto played = [](Seed seed) {

@@ -84,6 +84,19 @@ consteval bool probed() {
 }
 static_assert(probed());
 
+// Likewise a peer that is never given up; at rest there is nobody to ask.
+consteval bool probed_for_ever() {
+    Pulse p = received_at(0s, {.every = 10s, .dead_after = forever});
+    if (p.rests() || !p.probe(at(3s), 5s) || p.deadline() != at(8s)) return false;
+    if (p.check(at(8s)) != Due::lost) return false;
+    Pulse silent = received_at(1s, {.every = forever - 1ns, .dead_after = forever});
+    if (silent.deadline() != never || silent.rests() || !silent.probe(at(3s), 5s)) return false;
+    if (silent.check(at(8s)) != Due::lost) return false;
+    silent.rest();
+    return silent.rests() && !silent.probe(at(9s), 5s);
+}
+static_assert(probed_for_ever());
+
 // Too many pings: half as many, as long as an answer has its time within `dead_after`; then later.
 consteval bool penalised() {
     Pulse p{HeartbeatOptions{}};

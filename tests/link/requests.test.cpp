@@ -638,6 +638,19 @@ TEST_CASE("Requests drains: it accepts nothing, waits for the answers, and stops
     CHECK(rig.notes.take() == Observed{"stopped", "c = lost: Operation canceled"});
 }
 
+TEST_CASE("Requests::drain before the first turn stops in that turn, because nothing waits",
+          "[link][requests][regression]") {
+    using Rig = RequestsRig<part::InOrder>;
+    Rig rig;
+    rig.box = std::make_unique<Rig::Machine>(belay_test::FakeTransport<>{rig.transport},
+                                             belay_test::doubling(), part::InOrder{},
+                                             RequestsOptions{}, std::ref(rig.notes));
+    rig.box->start();
+    rig.box->drain(10s);
+    rig.run(1000s);
+    CHECK(rig.notes.take() == Observed{"connecting", "stopped"});
+}
+
 TEMPLATE_TEST_CASE("Requests may be destroyed in every hook and every done",
                    "[link][requests][unit]", part::InOrder, TextIds) {
     const char* const moments[] = {"connecting", "connected", "a = ",    "b = ",     "message",

@@ -214,6 +214,16 @@ TEST_CASE("ServedLink::close gives the peer limited time", "[link][served_link][
     CHECK(s.observed.empty());
 }
 
+TEST_CASE("ServedLink::close counts a negative time as 0", "[link][served_link][regression]") {
+    Served s;
+    s.transport.link.opened();
+    s.run(1s);
+    s.link.close({.cause = Cause::planned}, GENERATE(as<Duration>{}, -1ns, Duration::min()));
+    s.run(1s);
+    CHECK(s.link.ended());
+    CHECK(s.transport.live == 0);
+}
+
 TEST_CASE("ServedLink is idle while it closes the connection of a peer with rejected messages",
           "[link][served_link][regression]") {
     Served s;

@@ -128,7 +128,12 @@ SESSION_MUTANTS = (
            KILLED_OFTEN),
     # ACK what is only applied
     Mutant("ack_before_commit",
-           (Change(RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;"),), KILLED),
+           (Change(RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;"),), KILLED),
+    # a time that is out of reach counts as no commit
+    Mutant("ack_before_a_commit_without_time",
+           (Change(RECEIVER, "return !failed_ && senders_.has_begun();",
+                   "return !failed_ && senders_.has_begun() && commit_at_ != never;"),),
+           frames("receiver", "Receiver acknowledges no operation before its commit, however long commit_within is")),
     # adopt a journal at HELLO, not at START
     Mutant("adopt_at_hello",
            (Change(RECEIVER, "        if (answer.greeting == Core::Greeting::pend) {\n"
@@ -249,6 +254,12 @@ SUPERVISOR_MUTANTS = (
     # a connection outlives its credentials although `recycle` is set
     core("keeps_credentials",
          ("return recycles_ && fresh_credentials_ && status_.state == LinkState::connected;", "return false;")),
+    # a delayed message is released, and the next one waits for ever
+    Mutant("chaos_keeps_delayed_messages",
+           (Change("belay/link/chaos_transport.hpp",
+                   "            noting_ = false;\n            note_if_due(now);\n", ""),),
+           Test("tests/link/chaos_transport.test.cpp",
+                "chaos::Transport releases every message that is due, also of a crowded mailbox")),
 )
 
 
@@ -306,10 +317,9 @@ WORLD_MUTANTS = (
              ("belay/link/endpoints.hpp", "place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;", "place_ = 0;")),
     # a load balancer that answers pings proves that the receiver is alive
     explored("session", "believes_pongs", 'eventually "every order is acknowledged"',
-             ("belay/session/session.hpp", "core_.sign_of_life(link_.data_at());",
-              "core_.sign_of_life(link_.received_at());")),
+             ("belay/link/supervisor.hpp", "event.kind == part::EventKind::pong && event.code == 0;", "false;")),
     explored("session", "ack_before_commit", 'require "exactly once, and in order"',
-             (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
     explored("session", "one_attempt_more", 'always "the rules of the parts"',
              ("belay/policy/max_attempts.hpp", "return failures_ >= most_ ? Advice::stop() : Advice::go();",
               "return failures_ > most_ ? Advice::stop() : Advice::go();"),
@@ -330,7 +340,7 @@ WORLD_MUTANTS = (
               "            return Advice::go();\n")),
 
     explored("session_operators", "drains_at_once", 'always "the rules of a session"',
-             ("belay/session/session.hpp", "return drain_ends_ != never && depth() == 0;", "return drain_ends_ != never;")),
+             ("belay/session/session.hpp", "return drain_.runs() && depth() == 0;", "return drain_.runs();")),
     # a receiver with a fresh ledger answers as if that had failed, too
     explored("session_operators", "stays_failed", 'eventually "every session has drained"',
              (RECEIVER, "        failed_.clear();\n", "")),
@@ -360,7 +370,7 @@ WORLD_MUTANTS = (
              'eventually "every service is connected, and nothing waits"', IGNORES_RECONNECT_NOW),
 
     explored("fleet_sessions", "ack_before_commit", 'always "no session is blocked"',
-             (RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;")),
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
     explored("fleet_sessions", "resends_and_applies_twice", 'require "exactly once, and in order"',
              *RESEND_FROM_ACKED, *NO_DUPLICATE_CHECK),
     explored("fleet_sessions", "resume_from_memory", 'always "no session is blocked"',

@@ -75,6 +75,25 @@ TEMPLATE_TEST_CASE("Outbox::drain with at_most_once lets leave what was sent",
     rig.push("b");
 }
 
+TEST_CASE("Outbox::drain before the first turn lets messages leave within its time",
+          "[session][outbox_lifecycle][regression]") {
+    using Rig = OutboxRig<OutboxMemory>;
+    Rig rig{at_least_once};
+    rig.box = std::make_unique<Rig::Box>(
+        belay_test::OutboxTransport{&rig.server}, belay_test::outbox_policy(),
+        Rig::Queue{OutboxMemory{1000}, Reject{}, {}, {}}, rig.options, std::ref(rig.notes));
+    rig.push("a");
+    rig.box->start();
+    rig.box->drain(3s);
+    rig.run(1000s);
+    CHECK(rig.box->status().link.state == LinkState::connecting);
+    rig.run(1003s - 1ns);
+    CHECK(rig.box->status().link.state == LinkState::connecting);
+    rig.run(1003s);
+    CHECK(rig.box->status().link.state == LinkState::stopped);
+    CHECK(rig.box->depth() == 1);
+}
+
 TEMPLATE_TEST_CASE("Outbox::drain is over after its time, and keeps what is left",
                    "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {

@@ -422,6 +422,30 @@ TEST_CASE("Receiver waits at most commit_within for more operations", "[session]
     CHECK(r.receiver.deadline() == at(10ms + 10s));  // the sender's next sign of life
 }
 
+TEST_CASE("Receiver acknowledges no operation before its commit, however long commit_within is",
+          "[session][receiver][regression]") {
+    // The second one and the time of the operation are more than the clock can count.
+    const Duration within = GENERATE(Duration{forever}, Duration{forever - 1ns});
+    ReceiverRig<> r{{.commit_within = within}};
+    r.run(1s);
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.exchange(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());  // skipped, and not durable either
+    r.run(11s);
+    CHECK(a->sent_frames() == Observed{"ping 1"});
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1"});
+    CHECK(r.notes.take().empty());
+    // A new connection is answered with what is durable.
+    auto b = r.connect();
+    CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 1"});
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1", "commit"});
+    r.exchange(b, start(2));
+    CHECK(r.exchange(b, data(2, "y")).empty());
+    r.receiver.stop();
+    CHECK(r.ledger.committed.at(id(1)).applied == 2);
+    CHECK(b->sent_frames() == Observed{"ack 2"});
+}
+
 TEST_CASE("Receiver notifies of a commit also when the connection has closed",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 20ms}};

@@ -792,13 +792,60 @@ TEST_CASE("Receiver::stop removes the deadline of a connection that never sent H
     CHECK(r.receiver.connections() == 0);
 }
 
-TEST_CASE("Receiver aborts on limits of 0", "[session][receiver][unit]") {
-    const auto aborts = [](const ReceiverOptions& options) {
+TEST_CASE("Receiver aborts on options with which it could serve no sender",
+          "[session][receiver][unit]") {
+    const auto aborts = [](const ReceiverOptions& options, const std::string& sentence) {
+        CHECK(options.check() == "ReceiverOptions: " + sentence);
         const std::string output = aborts_with([&] { const ReceiverRig<> r{options}; });
-        return output.find("connections_max, senders_max and messages_max must be > 0") !=
-               std::string::npos;
+        return output.find("ReceiverOptions: " + sentence) != std::string::npos;
     };
-    CHECK(aborts({.connections_max = 0}));
-    CHECK(aborts({.senders_max = 0}));
-    CHECK(aborts({.messages_max = 0}));
+    const std::string counts = "connections_max, senders_max and messages_max must be > 0";
+    CHECK(aborts({.connections_max = 0}, counts));
+    CHECK(aborts({.senders_max = 0}, counts));
+    CHECK(aborts({.messages_max = 0}, counts));
+    const std::string turns = "greeting_max and events_per_turn_max must be > 0";
+    CHECK(aborts({.greeting_max = 0s}, turns));
+    CHECK(aborts({.events_per_turn_max = 0}, turns));
+    const std::string durations = "commit_within and linger_max must be >= 0ns";
+    CHECK(aborts({.commit_within = -1ns}, durations));
+    CHECK(aborts({.linger_max = -1ns}, durations));
+    CHECK(aborts({.limits = {.number_window = 0}},
+                 "limits.number_window must be > 0, or no sender may send"));
+    const std::string payload = "limits.payload_bytes_max must be from 1 to 16777216";
+    CHECK(aborts({.limits = {.payload_bytes_max = 0}}, payload));
+    CHECK(aborts({.limits = {.payload_bytes_max = payload_bytes_ceiling + 1}}, payload));
+    const ReceiverOptions beats{.heartbeat = {.every = 2s, .dead_after = 1s}};
+    CHECK(beats.check() == beats.heartbeat.check());
+}
+
+TEST_CASE("Receiver serves a sender with the least and the greatest of each option",
+          "[session][receiver][unit]") {
+    const ReceiverOptions least{
+        .limits = {.number_window = 1, .byte_window = 0, .payload_bytes_max = 1},
+        .commit_within = 0ns,
+        .connections_max = 1,
+        .senders_max = 1,
+        .messages_max = 1,
+        .events_per_turn_max = 1,
+        .linger_max = 0ns};
+    const ReceiverOptions greatest{.limits = {no_limit, no_limit, payload_bytes_ceiling},
+                                   .greeting_max = forever,
+                                   .heartbeat = {.every = forever - 1ns, .dead_after = forever},
+                                   .connections_max = no_limit,
+                                   .senders_max = no_limit,
+                                   .messages_max = no_limit,
+                                   .events_per_turn_max = ~0U,
+                                   .linger_max = forever};
+    for (const ReceiverOptions& options : {least, greatest}) {
+        CHECK(options.check().empty());
+        ReceiverRig<> r{options};
+        r.run(1s);
+        auto a = r.attached(hello_of(1, 1));
+        for (unsigned n = 1; n <= 5; ++n) {
+            CHECK(r.exchange(a, data(n, "x")) == Observed{"ack " + std::to_string(n)});
+        }
+        r.receiver.stop();
+        r.run();
+        CHECK(r.receiver.connections() == 0);
+    }
 }

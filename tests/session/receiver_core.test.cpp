@@ -148,6 +148,23 @@ TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact
     }));
 }
 
+TEST_CASE("ReceiverCore grants credit without limit to the last number, and never less",
+          "[session][receiver_core][regression]") {
+    Core core{store, {.number_window = no_limit, .byte_window = no_limit}};
+    Welcome g = core.attach(1, hello(2), record(1, 5));
+    for (std::uint64_t number = 6; number < 9; ++number) {
+        CHECK(g.number_limit ==
+              (std::uint64_t{1} << 63U) - 1);  // the highest that a sender accepts
+        CHECK(g.byte_limit == no_limit);
+        const Bytes body(4);
+        CHECK(core.check_data(1, data_frame(number, body)) == Core::Data::apply);
+        core.applied(core.progress_after(data_frame(number, body)));
+        const detail::Credit credit = core.grant();
+        CHECK(credit.number_limit == g.number_limit);
+        CHECK(credit.byte_limit == g.byte_limit);
+    }
+}
+
 TEST_CASE("ReceiverCore grants a new credit to every connection",
           "[session][receiver_core][unit]") {
     Core core{store, {.number_window = 3, .byte_window = 10, .payload_bytes_max = 4}};

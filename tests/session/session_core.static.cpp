@@ -82,20 +82,32 @@ consteval bool a_sign_of_life_is_counted_once() {
     Scenario scenario;
     scenario.connect(t0);
     bool ok = scenario.core.check_timers(t0 + 10s) == Due::ping;
-    scenario.core.sign_of_life(t0 + 11s);
+    scenario.core.sign_of_life(t0 + 11s, 1);
     ok = ok && scenario.sleeps_until(t0 + 21s) && scenario.core.check_timers(t0 + 21s) == Due::ping;
-    // The same instant again is no news; the peer is given up after its own last sign.
-    scenario.core.sign_of_life(t0 + 11s);
+    // The same sign again is no news; the peer is given up after its own last sign.
+    scenario.core.sign_of_life(t0 + 11s, 1);
     ok = ok && scenario.core.check_timers(t0 + 31s) == Due::ping;
     return ok && scenario.core.check_timers(t0 + 36s) == Due::lost;
 }
 static_assert(a_sign_of_life_is_counted_once());
 
+consteval bool an_answer_at_the_instant_of_the_last_sign_counts() {
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.core.sign_of_life(t0 + 3s, 1);
+    bool ok = scenario.core.probe(t0 + 3s, 2s) && scenario.sleeps_until(t0 + 5s);
+    scenario.core.sign_of_life(t0 + 3s, 1);
+    ok = ok && scenario.sleeps_until(t0 + 5s);
+    scenario.core.sign_of_life(t0 + 3s, 2);
+    return ok && scenario.sleeps_until(t0 + 13s);
+}
+static_assert(an_answer_at_the_instant_of_the_last_sign_counts());
+
 consteval bool nobody_is_watched_between_connections() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.lose();
-    scenario.core.sign_of_life(t0 + 1s);  // of the connection that was
+    scenario.core.sign_of_life(t0 + 1s, 1);  // of the connection that was
     return scenario.sleeps_until(never) && scenario.core.check_timers(t0 + 1h) == Due::nothing;
 }
 static_assert(nobody_is_watched_between_connections());
@@ -107,8 +119,9 @@ consteval bool waiting_work_without_progress_is_a_stall() {
     scenario.connect(t0);
     scenario.facts.durable = 3;
     bool ok = scenario.reports(t0 + 50s, Notice::accepted);  // waits since then
-    for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) scenario.core.sign_of_life(t);
-    scenario.core.sign_of_life(t0 + 105s);
+    std::uint64_t signs = 0;
+    for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) scenario.core.sign_of_life(t, ++signs);
+    scenario.core.sign_of_life(t0 + 105s, ++signs);
     ok = ok && scenario.sleeps_until(t0 + 110s) && scenario.reports(t0 + 110s - 1ns);
     ok = ok && scenario.reports(t0 + 110s, Notice::stalled);
     return ok && scenario.reports(t0 + 500s);  // once

@@ -7,6 +7,7 @@
 
 #include <belay/drive/loop.hpp>
 
+#include "support/aborts.hpp"
 #include "support/session/session_rig.hpp"
 
 using namespace belay;
@@ -218,6 +219,40 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
     r.run(r.now + 2s);
     r.start();
     CHECK(r.state() == LinkState::connecting);
+}
+
+TEST_CASE("Session::drain before the first turn lets operations leave within its time",
+          "[session][session][regression]") {
+    Rig r;
+    SessionOptions options;
+    options.id = id(1);
+    r.session.reset();
+    r.session =
+        std::make_unique<Rig::S>(RawTransport<RawPingedConnection>{r.lines}, patient(),
+                                 Rig::Queue{open_journal(r.disk)}, options, std::ref(r.notes));
+    r.send("a");
+    r.session->start();
+    r.session->drain(5s);
+    r.session->drain(1h);
+    CHECK(r.session->send(as_bytes("b")).error() == SessionErrc::takes_no_more);
+    r.run(1000s);
+    CHECK(r.state() == LinkState::connecting);
+    SECTION("all operations are acknowledged") {
+        r.line().say(bytes_of(Welcome{.attach = (std::uint64_t{2} << 32U) + 1,
+                                      .payload_bytes_max = 100,
+                                      .store = Rig::store}));
+        r.run();
+        r.exchange(ack(0));
+        r.exchange(ack(1));
+        CHECK(r.session->depth() == 0);
+    }
+    SECTION("the time is over") {
+        r.run(1005s - 1ns);
+        CHECK(r.state() == LinkState::connecting);
+        r.run(1005s);
+        CHECK(r.session->depth() == 1);
+    }
+    CHECK(r.state() == LinkState::stopped);
 }
 
 TEST_CASE("Session::drain with nothing to acknowledge stops at once", "[session][session][race]") {
@@ -441,6 +476,36 @@ TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does n
         CHECK(r.state() == LinkState::connected);
         CHECK(r.session->deadline() == at(16s));
     }
+}
+
+TEST_CASE("Session::probe_now accepts an answer at the instant of the last sign of life",
+          "[session][session][regression]") {
+    const bool answered = GENERATE(true, false);
+    Rig r;
+    r.connect();
+    r.run(3s);
+    r.exchange(ping(5));
+    r.session->probe_now(2s);
+    r.run();
+    CHECK(r.line().sent_frames() == Observed{"ping 1"});
+    if (answered) r.exchange(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
+    r.run(5s);
+    CHECK(r.state() == (answered ? LinkState::connected : LinkState::cooldown));
+}
+
+TEST_CASE("Session::probe_now works also if a silent receiver is never given up",
+          "[session][session][regression]") {
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = forever}}};
+    r.connect();
+    r.run(1h);
+    CHECK(r.state() == LinkState::connected);
+    r.line().sent_frames();
+    r.session->probe_now(5s);
+    r.run();
+    CHECK(r.line().sent_frames().size() == 1);
+    r.run(1h + 5s);
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
 }
 
 TEST_CASE("Session::probe_now with the rest of a deadline that has passed does nothing",
@@ -1008,4 +1073,49 @@ TEST_CASE("Session delivers the operations before one that is too large",
     r.run();
     CHECK(r.line().sent_frames() == Observed{"data 1 a"});
     CHECK(r.blocked() == Blocked::too_large);
+}
+
+TEST_CASE("Session aborts on options with which it could send nothing",
+          "[session][session][unit]") {
+    const auto rejects = [](SessionOptions options, const std::string& sentence) {
+        options.id = id(1);
+        CHECK(options.check() == "SessionOptions: " + sentence);
+        const std::string output =
+            aborts_with([&] { static_cast<void>(detail::checked(SessionOptions{options})); });
+        return output.find("SessionOptions: " + sentence) != std::string::npos;
+    };
+    const std::string durations = "greeting_max and stalled_after must be > 0ns";
+    CHECK(rejects({.greeting_max = 0s}, durations));
+    CHECK(rejects({.stalled_after = -1s}, durations));
+    const std::string payload = "payload_bytes_max must be from 16 to 16777216";
+    CHECK(rejects({.payload_bytes_max = 15}, payload));
+    CHECK(rejects({.payload_bytes_max = payload_bytes_ceiling + 1}, payload));
+    CHECK(rejects({.batch_bytes = 0}, "batch_bytes must be > 0, or no operation is sent"));
+    CHECK(SessionOptions{}.check() == "SessionOptions: id must be set");
+    const SessionOptions beats{.id = id(1), .heartbeat = {.every = 2s, .dead_after = 1s}};
+    CHECK(beats.check() == beats.heartbeat.check());
+}
+
+TEST_CASE("Session delivers with the least and the greatest of each option",
+          "[session][session][unit]") {
+    const SessionOptions least{.payload_bytes_max = 16, .batch_bytes = 1};
+    const SessionOptions greatest{.payload_bytes_max = payload_bytes_ceiling,
+                                  .greeting_max = forever,
+                                  .stalled_after = forever,
+                                  .batch_bytes = no_limit,
+                                  .heartbeat = {.every = forever - 1ns, .dead_after = forever}};
+    for (const SessionOptions& options : {least, greatest}) {
+        Rig r{options};
+        r.run(1s);
+        r.connect();
+        r.send("a");
+        r.send("b");
+        r.run();
+        CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 b"});
+        r.exchange(ack(2));
+        CHECK(r.notes.take() == Observed{"accepted 2", "acknowledged 2"});
+        r.session->stop();
+        r.run(1h);
+        CHECK(r.state() == LinkState::stopped);
+    }
 }

@@ -57,3 +57,18 @@ TEST_CASE("BridgeOptions at their limits", "[sync][bridge_options][unit]") {
     vast.run_for(1s);
     CHECK(vast.server.pushes.size() == 1);
 }
+
+TEST_CASE("A session of a Bridge that waits for ever can be forgotten",
+          "[sync][bridge_options][regression]") {
+    // As with BridgeOptions::Push::debounce = forever.
+    detail::BridgeSessions sessions;
+    sessions.set_due(sessions.at("a"), never);
+    CHECK(sessions.next_due() == never);
+    sessions.forget_unlisted();
+    CHECK(sessions.size() == 0);
+    sessions.set_due(sessions.at("b"), Instant{1s});
+    sessions.set_due(sessions.at("c"), never);
+    CHECK(sessions.next_due() == Instant{1s});
+    CHECK(sessions.take_due().name == "b");
+    CHECK(sessions.next_due() == never);
+}

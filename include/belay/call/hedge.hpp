@@ -66,6 +66,10 @@ consteval bool explain_hedge_budget() {
 /// call counts as failed. A call that an inner layer held until then, such as Queued, was not made
 /// and costs nothing. First calls earn the budget; inside a Retrying, its policy has to count them.
 ///
+/// Pre: no call ends another call of the same Hedge from inside its own code, because the end of
+/// one destroys the others. An event that both calls share must resume its waiters in a later turn,
+/// and not inside of its `set()`.
+///
 /// `fn` must support a call while an earlier call of it is under way, and its effect must be
 /// repeatable. Hedge is for coroutines only, because blocking calls would need threads.
 ///

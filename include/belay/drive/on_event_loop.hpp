@@ -10,6 +10,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/driver_like.hpp>
 #include <belay/core/machine_group.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/timer.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -69,10 +70,10 @@ public:
         }
         return detail::TimerQueue::set(timers_, time, std::forward<F>(f));
     }
-    /// Calls a function after a duration, as Loop::after does.   Pre: d >= 0ns.
+    /// Calls a function after a duration, as Loop::after does.
     template <std::invocable F>
     Timer after(Duration d, F&& f) {
-        return at(belay::after(now(), d), std::forward<F>(f));
+        return at(belay::after(now(), detail::larger(d, Duration::zero())), std::forward<F>(f));
     }
     [[nodiscard]] Instant now() const noexcept { return loop_.now(); }
 

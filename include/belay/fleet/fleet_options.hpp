@@ -22,13 +22,14 @@ struct FleetOptions {
     Duration slow_after = std::chrono::seconds{2};
     /// The maximum number of dials in the slow lane, in addition to `dials_max`.
     std::size_t slow_dials_max = 24;
-    /// The minimum time between two dials. Zero means that only `dials_max` limits dialling.
+    /// The minimum time between two dials. Zero means that only `dials_max` limits dialling. It
+    /// must not be `forever`.
     Duration dial_gap{0};
     /// The advantage per step of priority. A service is queued as if it had asked to dial that much
     /// earlier for each step of its priority.
     Duration head_start = std::chrono::seconds{5};
     /// How long a failure that the network may have caused is held, to see whether all other
-    /// services fail too. Zero passes every failure on at once.
+    /// services fail too. Zero passes every failure on at once. It must not be `forever`.
     Duration hold = std::chrono::milliseconds{200};
     /// The minimum number of services that must fail together before the network is suspect.
     std::size_t suspects_min = 3;
@@ -51,6 +52,11 @@ struct FleetOptions {
         if (slow_after.count() <= 0) return "FleetOptions: slow_after must be > 0ns";
         if (dial_gap.count() < 0 || head_start.count() < 0 || hold.count() < 0) {
             return "FleetOptions: dial_gap, head_start and hold must be >= 0ns";
+        }
+        if (dial_gap == forever || head_start == forever || hold == forever ||
+            suspect_wait == forever) {
+            return "FleetOptions: dial_gap, head_start, hold and suspect_wait must not be forever, "
+                   "or services starve";
         }
         if (suspects_min < 1 || suspect_rounds_max < 1) {
             return "FleetOptions: suspects_min and suspect_rounds_max must be > 0";

@@ -224,7 +224,7 @@ public:
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (event.depth == 0) {
-                return event.kind != part::EventKind::note || take_note(event);
+                return event.kind != part::EventKind::note || take_note(event, turn.now);
             }
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
@@ -237,16 +237,13 @@ public:
             const Inner* const c = inner_.get();
             if (c == nullptr) return open_at_;
             const Instant inside = part::deadline(*c);
-            if (!can_note()) return inside;
-            return inside < held_[noted_].due ? inside : held_[noted_].due;
+            if (noting_ || held_.empty()) return inside;
+            return inside < held_.front().due ? inside : held_.front().due;
         }
         void advance(Turn& turn) {
             if (Inner* const c = inner_.get()) {
                 part::advance(*c, turn);
-                while (can_note() && held_[noted_].due <= turn.now) {
-                    own_.note(0);
-                    ++noted_;
-                }
+                note_if_due(turn.now);
             } else if (open_at_ == always) {
                 open_at_ = after(turn.now, wait_);
             } else if (open_at_ <= turn.now) {
@@ -262,10 +259,11 @@ public:
             Instant due;
         };
 
-        // A crowded mailbox would merge the notes, and so lose some.
-        static constexpr std::size_t noted_max = 32;
-        [[nodiscard]] bool can_note() const noexcept {
-            return noted_ < held_.size() && noted_ < noted_max;
+        // One note at a time, because a crowded mailbox merges equal ones.
+        void note_if_due(Instant now) {
+            if (noting_ || held_.empty() || held_.front().due > now) return;
+            own_.note(0);
+            noting_ = true;
         }
 
         // Decides on a received message. A message never overtakes one that waits.
@@ -282,20 +280,21 @@ public:
             Instant due = decision.delays ? after(now, decision.delay) : now;
             if (held_.size() >= held_max) {
                 due = now;
-                for (std::size_t i = noted_; i < held_.size(); ++i) held_[i].due = now;
+                for (Held& held : held_) held.due = now;
             }
             held_.push_back({std::move(*event.message), event.lane, due});
             return false;
         }
-        // Makes the note the oldest message, whose time has come.
-        [[nodiscard]] bool take_note(part::Event<message_type>& event) {
+        // Makes the note the oldest message, whose time has come. The next one that is due follows.
+        [[nodiscard]] bool take_note(part::Event<message_type>& event, Instant now) {
             Held& oldest = held_.front();
             event.kind = part::EventKind::received;
             event.lane = oldest.lane;
             event.proof = true;
             event.message.emplace(std::move(oldest.message));
             held_.pop_front();
-            --noted_;
+            noting_ = false;
+            note_if_due(now);
             return true;
         }
         void open_inner() {
@@ -316,7 +315,7 @@ public:
         Duration wait_{};
         Instant open_at_ = never;
         std::deque<Held> held_{};
-        std::size_t noted_ = 0;  // of those held, the ones for which a note is under way
+        bool noting_ = false;  // a note is under way
         part::Slot<Inner> inner_;
     };
 

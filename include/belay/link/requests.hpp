@@ -11,6 +11,7 @@
 #include <utility>       // std::forward, std::move
 
 #include <belay/core/order.hpp>
+#include <belay/link/detail/drain_limit.hpp>
 #include <belay/link/detail/question_await.hpp>
 #include <belay/link/detail/question_codec.hpp>
 #include <belay/link/detail/question_table.hpp>
@@ -85,7 +86,7 @@ public:
         }
         const Instant due =
             detail::smaller(table_.deadline(), detail::smaller(given_up_until_, unsent_until_));
-        return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), due);
+        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), due);
     }
 
     /// Runs one turn: the connection's events with their answers, then deadlines and failures, then
@@ -93,19 +94,20 @@ public:
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
+        drain_.on_turn(now_);
         is_down_ = false;
         // Left over after a `done` or a hook threw. They precede the changes of this turn.
         if (!notify_deferred(guard)) return;
         link_.advance(now_);
         if (guard.gone()) return;
         // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_ends_ = never;
+        if (link_.status().state == LinkState::stopped) drain_.end();
         expire();
         if (!finish_ended(guard)) return;
         while (can_send_next()) send_next();
-        const bool over = is_drained() || now_ >= drain_ends_;
+        const bool over = is_drained() || now_ >= drain_.ends();
         if (!over) return;
-        drain_ends_ = never;
+        drain_.end();
         stop();  // last: the observer may destroy this object
     }
 
@@ -183,10 +185,7 @@ public:
         // A start() that waits for the next turn is drained, too.
         const bool waits = link_.deadline() == always;
         if (link_.status().state == LinkState::stopped && !waits) return;
-        const Instant ends =
-            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
-        drain_ends_ =
-            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        drain_.begin(detail::larger(now_, waker_.now()), within);
         waker_.touch();
     }
     /// Shuts a gate; see Supervisor::shut.
@@ -251,7 +250,7 @@ private:
     // ---- accepting -----------------------------------------------------------------------------
 
     [[nodiscard]] std::error_code why_refused(Instant now, Duration within) const noexcept {
-        if (drain_ends_ != never) return std::make_error_code(std::errc::operation_canceled);
+        if (drain_.runs()) return std::make_error_code(std::errc::operation_canceled);
         // A command that waits may be start().
         const bool never_leads_on =
             detail::rests(link_.status().state) && link_.deadline() != always;
@@ -467,7 +466,7 @@ private:
         is_out_of_order_ = false;
         heard();
         if (to == LinkState::stopped) {
-            drain_ends_ = never;
+            drain_.end();
             const Failure stopped = failure_of(std::errc::operation_canceled);
             counts_.cancelled += table_.lose_sent(stopped);
             counts_.cancelled += table_.lose_waiting(stopped);
@@ -485,7 +484,7 @@ private:
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
-        return drain_ends_ != never && table_.open() == 0 && table_.ended() == 0;
+        return drain_.runs() && table_.open() == 0 && table_.ended() == 0;
     }
 
     const RequestsOptions options_;
@@ -506,7 +505,7 @@ private:
     Instant unsent_until_ = never;            // and of one that the silence kept from being sent
     detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
     Instant now_ = always;
-    Instant drain_ends_ = never;  // `never`: drain() was not called
+    detail::DrainLimit drain_;
     Link link_;
 };
 

@@ -154,14 +154,15 @@ public:
     }
 
     /// Begins a graceful close, which ends after `linger_max` at the latest. Nothing more is
-    /// received. A connection without `close` is aborted.
+    /// received. A connection without `close` is aborted. A time below 0ns counts as 0ns.
     void close(const Failure& why, Duration linger_max) noexcept {
         if (ended() || closing_) return;
         failure_ = why;
         if constexpr (detail::HasClose<part::ConnectionOf<Transport>>) {
             closing_ = true;
             // The driver's time, because the last turn may be long ago.
-            linger_ends_ = after(detail::larger(now_, box_->waker().now()), linger_max);
+            linger_ends_ = after(detail::larger(now_, box_->waker().now()),
+                                 detail::larger(linger_max, Duration::zero()));
             // From now on the transport's messages are answered `gone`; only its end is still
             // accepted.
             box_->lingering.store(1, std::memory_order_release);

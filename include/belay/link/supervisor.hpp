@@ -235,6 +235,9 @@ public:
     /// Returns when the peer last sent a message or a part of one. An answered ping does not count,
     /// because a load balancer between the two sides may have answered it.
     [[nodiscard]] Instant data_at() const noexcept { return received_.data; }
+    /// Returns how often that has happened. The number also shows a message at the same instant as
+    /// the one before.
+    [[nodiscard]] std::uint64_t data_count() const noexcept { return received_.data_count; }
     /// Returns the time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
@@ -296,7 +299,10 @@ private:
         if (sign_of_life) {
             received_.anything = now_;
             const bool answer = event.kind == part::EventKind::pong && event.code == 0;
-            if (!answer) received_.data = now_;
+            if (!answer) {
+                received_.data = now_;
+                ++received_.data_count;
+            }
         }
         if (sign_of_life && event.proof && !core_.alive()) {
             step({.input = timeline::Input::alive});
@@ -465,7 +471,8 @@ private:
     struct {
         Instant anything = always;
         Instant data = always;
-    } received_;                              // when
+        std::uint64_t data_count = 0;
+    } received_;                              // when, and how often
     detail::LiveConnection<Transport> live_;  // last: it is destroyed first
 };
 

@@ -7,6 +7,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/crc32c.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
 #include <belay/session/session_errc.hpp>
 
@@ -55,6 +56,9 @@ inline constexpr std::uint32_t payload_bytes_ceiling = 16U << 20U;
 /// Appends a frame to a message.   Pre: the payload is under 4 GiB.   Throws: std::bad_alloc.
 inline void append_frame(Bytes& message, const Frame& frame) {
     const std::size_t start = message.size();
+    // Without memory, nothing is appended: no half of a frame.
+    const std::size_t end = start + frame_header_bytes + frame.payload.size();
+    if (end > message.capacity()) message.reserve(detail::larger(end, 2 * message.capacity()));
     const std::byte header[frame_header_bytes]{};
     message.insert(message.end(), header, header + frame_header_bytes);
     const std::byte* const payload = frame.payload.data();

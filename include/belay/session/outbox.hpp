@@ -10,6 +10,7 @@
 #include <utility>       // std::forward, std::move
 
 #include <belay/core/order.hpp>
+#include <belay/link/detail/drain_limit.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
@@ -96,13 +97,14 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || has_work() || is_drained()) return always;
-        return detail::smaller(detail::smaller(link_.deadline(), drain_ends_), flush_again_);
+        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), flush_again_);
     }
 
     /// Runs one turn: the connection's events, one flush, and then messages to send.
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
+        drain_.on_turn(now_);
         // Left over after a hook threw. They precede the changes of this turn.
         if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         link_.advance(now_);
@@ -115,7 +117,7 @@ public:
         if (guard.gone()) return;
         // Last: stop() calls on_state, in which the observer may destroy the outbox.
         if (is_drained()) return finish_drain();
-        if (now_ < drain_ends_) return;
+        if (now_ < drain_.ends()) return;
         end_drain();
         stop();
     }
@@ -134,7 +136,7 @@ public:
                  (!detail::TextForBytes<std::remove_cvref_t<V>, message_type>)
     [[nodiscard]] std::error_code push(V&& message) {
         if (failed_) return failed_;
-        if (drain_ends_ != never) return SessionErrc::takes_no_more;
+        if (drain_.runs()) return SessionErrc::takes_no_more;
         if constexpr (requires { message.size() > std::size_t{0}; }) {
             if (message.size() > options_.message_bytes_max) return QueueErrc::too_large;
         }
@@ -201,10 +203,7 @@ public:
         // A start() that waits for the next turn is drained, too.
         const bool waits = link_.deadline() == always;
         if (link_.status().state == LinkState::stopped && !waits) return;
-        const Instant ends =
-            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
-        drain_ends_ =
-            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        drain_.begin(detail::larger(now_, waker_.now()), within);
         waker_.touch();
     }
     /// Shuts a gate; see Supervisor::shut.
@@ -432,10 +431,10 @@ private:
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
-        return drain_ends_ != never && !closing_ && depth() == 0;
+        return drain_.runs() && !closing_ && depth() == 0;
     }
     void finish_drain() {
-        const Instant ends = drain_ends_;
+        const Instant ends = drain_.ends();
         if (options_.promise == OutboxOptions::at_least_once) {
             end_drain();
             return stop();
@@ -445,7 +444,7 @@ private:
         link_.drain(elapsed(now_, ends));
     }
     void end_drain() noexcept {
-        drain_ends_ = never;
+        drain_.end();
         closing_ = false;
     }
 
@@ -463,7 +462,7 @@ private:
     bool closing_ = false;                    // a drain: everything was sent
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     Instant now_ = always;
-    Instant drain_ends_ = never;   // `never`: drain() was not called
+    detail::DrainLimit drain_;
     Instant flush_again_ = never;  // after a flush that has failed
     Link link_;
 };

@@ -133,7 +133,7 @@ public:
 
     /// Commits the ledger, acknowledges, and closes all connections.
     void stop() {
-        if (commit_at_ != never) commit();
+        if (must_commit()) commit();
         acknowledge();
         peers_.for_each([this](Peer& peer) { peer.close(options_.linger_max); });
         waker_.touch();
@@ -366,23 +366,28 @@ private:
         });
     }
 
+    /// Returns whether operations wait for a commit. The time of that commit does not show it: with
+    /// a long commit_within it is `never`.
+    [[nodiscard]] bool must_commit() const noexcept { return !failed_ && senders_.has_begun(); }
+
     /// Commits everything that an older connection began.   Returns: false if the ledger failed.
     bool settle() {
-        if (commit_at_ != never) commit();
+        if (must_commit()) commit();
         return !failed_;
     }
 
     void commit() {
         if (const std::error_code e = ledger_.commit()) return fail(e);
-        commit_at_ = never;
         senders_.committed([this](const Sender& s) {
             note({Notice::Kind::committed, s.id, s.core.progress(), {}});
         });
+        // Last: if there is no memory for a notice, the next turn continues.
+        commit_at_ = never;
     }
 
     /// Sends the ACKs that are due, unless a commit is outstanding.
     void acknowledge() {
-        if (failed_ || commit_at_ != never) return;
+        if (failed_ || must_commit()) return;
         acks_.pay([this](Peer& peer) {
             Core& core = senders_.find(peer.hello.sender)->core;
             const Bytes ack = detail::ack_message(core.progress().applied, core.grant());

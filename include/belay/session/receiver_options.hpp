@@ -3,12 +3,14 @@
 /// ReceiverOptions, AllowAll: the options of a Receiver, and an authorizer that admits all senders.
 #pragma once
 
-#include <concepts>  // std::same_as
+#include <concepts>     // std::same_as
+#include <string_view>  // std::string_view
 
 #include <belay/core/instant.hpp>
+#include <belay/core/no_limit.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/link/heartbeat_options.hpp>
-#include <belay/session/session_errc.hpp>
+#include <belay/session/frame.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -16,13 +18,18 @@ namespace belay { inline namespace BELAY_ABI {
 struct ReceiverOptions {
     /// How far a sender may be ahead, and the maximum size of an operation.
     struct Limits {
+        /// The number of operations that are not yet committed. > 0; it may be no_limit.
         std::uint64_t number_window = 1024;
+        /// The bytes that are not yet committed. It may be no_limit. A smaller one than
+        /// payload_bytes_max counts as that, so there is always space for one operation.
         std::uint64_t byte_window = std::uint64_t{4} << 20U;
+        /// The maximum size of one operation: 1 to 16 MiB (session_format::payload_bytes_ceiling).
         std::uint32_t payload_bytes_max = std::uint32_t{1} << 20U;
     };
 
     Limits limits{};
     /// How long a commit, and the ACK for it, may wait for more operations; 0 commits once a turn.
+    /// With `forever`, the receiver commits only when a connection is attached and in stop().
     Duration commit_within{0};
     /// The time within which a connection must send HELLO, and then START within as much more if
     /// its journal is new here.
@@ -38,6 +45,27 @@ struct ReceiverOptions {
     std::size_t messages_max = 64;
     unsigned events_per_turn_max = 64;
     Duration linger_max = std::chrono::seconds{2};
+
+    /// Returns the rule that these options break, as a sentence; an empty text if they break none.
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (greeting_max <= Duration::zero() || events_per_turn_max == 0) {
+            return "ReceiverOptions: greeting_max and events_per_turn_max must be > 0";
+        }
+        if (connections_max == 0 || senders_max == 0 || messages_max == 0) {
+            return "ReceiverOptions: connections_max, senders_max and messages_max must be > 0";
+        }
+        if (commit_within < Duration::zero() || linger_max < Duration::zero()) {
+            return "ReceiverOptions: commit_within and linger_max must be >= 0ns";
+        }
+        if (limits.number_window == 0) {
+            return "ReceiverOptions: limits.number_window must be > 0, or no sender may send";
+        }
+        if (limits.payload_bytes_max == 0 ||
+            limits.payload_bytes_max > session_format::payload_bytes_ceiling) {
+            return "ReceiverOptions: limits.payload_bytes_max must be from 1 to 16777216";
+        }
+        return heartbeat.check();
+    }
 };
 
 /// An authorizer that admits every sender.

@@ -9,6 +9,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/detail/drain_limit.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/session/detail/checked_transport.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -107,25 +108,26 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || can_send() || is_drained()) return always;
         return detail::smaller(detail::smaller(link_.deadline(), core_.deadline(facts())),
-                               drain_ends_);
+                               drain_.ends());
     }
 
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         now_ = detail::larger(now_, now);
+        drain_.on_turn(now_);
         // Left over after a hook threw. They precede the changes of this turn.
         if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         link_.advance(now_);
         if (guard.gone()) return;
         // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_ends_ = never;
+        if (link_.status().state == LinkState::stopped) drain_.end();
         run_timers();
         make_durable();
         pump();
         notify_all(guard);
         // Last: stop() calls on_state, in which the observer may destroy the session.
-        if (guard.gone() || (!is_drained() && now_ < drain_ends_)) return;
-        drain_ends_ = never;
+        if (guard.gone() || (!is_drained() && now_ < drain_.ends())) return;
+        drain_.end();
         stop();
     }
 
@@ -142,7 +144,7 @@ public:
     ///          the operation.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
         if (sender_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
-        if (drain_ends_ != never) return SessionErrc::takes_no_more;
+        if (drain_.runs()) return SessionErrc::takes_no_more;
         const std::error_code e = queue_.push(operation);
         // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
         if (!e || journal().failed()) {
@@ -181,10 +183,7 @@ public:
         // A start() that waits for the next turn is drained, too.
         const bool waits = link_.deadline() == always;
         if (link_.status().state == LinkState::stopped && !waits) return;
-        const Instant ends =
-            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
-        drain_ends_ =
-            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        drain_.begin(detail::larger(now_, waker_.now()), within);
         waker_.touch();
     }
     /// Shuts a gate; see Supervisor::shut.
@@ -205,6 +204,7 @@ public:
     /// `within` is 0ns or less, because no answer could arrive in time.
     void probe_now(Duration within = std::chrono::seconds{5}) {
         if (within <= Duration::zero()) return;
+        note_signs();  // what has arrived before is no answer
         if (core_.probe(detail::larger(now_, waker_.now()), within)) ping();
         waker_.touch();
     }
@@ -301,7 +301,7 @@ private:
     }
 
     void on_state(const Transition& change) {
-        if (change.to.state == LinkState::stopped) drain_ends_ = never;
+        if (change.to.state == LinkState::stopped) drain_.end();
         if (change.to.state != LinkState::connected) {
             sender_.close();
             core_.disconnected(change.to.state);
@@ -326,9 +326,11 @@ private:
         return Failure::from(e, sender_.take_retry_after());
     }
 
+    /// Another host may answer pings of the transport, so they are no sign of the receiver.
+    void note_signs() { core_.sign_of_life(link_.data_at(), link_.data_count()); }
+
     void run_timers() {
-        // Another host may answer pings of the transport, so they are no sign of the receiver.
-        core_.sign_of_life(link_.data_at());
+        note_signs();
         switch (core_.check_timers(now_)) {
             case Core::Due::nothing:
                 return;
@@ -376,7 +378,7 @@ private:
         }
     }
 
-    [[nodiscard]] bool is_drained() const noexcept { return drain_ends_ != never && depth() == 0; }
+    [[nodiscard]] bool is_drained() const noexcept { return drain_.runs() && depth() == 0; }
     [[nodiscard]] bool can_send() const noexcept {
         const bool up = link_.status().state == LinkState::connected && !busy_;
         return up && (!unsent_.empty() || sender_.wants_to_send());
@@ -465,7 +467,7 @@ private:
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     std::uint64_t pings_ = 0;
     Instant now_ = always;
-    Instant drain_ends_ = never;  // `never`: drain() was not called
+    detail::DrainLimit drain_;
     Link link_;
 };
 

@@ -3,21 +3,30 @@
 /// SessionOptions, SessionStatus: the options of a Session, and its state.
 #pragma once
 
-#include <cstdint>  // std::uint8_t, std::uint32_t, std::uint64_t
+#include <cstdint>      // std::uint8_t, std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
 
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor_options.hpp>
 #include <belay/session/blocked.hpp>
+#include <belay/session/frame.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+/// The payload of an ACK: two limits.
+inline constexpr std::uint32_t ack_bytes = 16;
+}  // namespace detail
 
 /// The options of a Session.
 struct SessionOptions {
     /// The id of the stream of work, not of the process. It never changes. Required.
     Id id{};
-    /// The maximum size of a payload that is accepted from the receiver.
+    /// The maximum size of a payload that is accepted from the receiver: 16, the size of an ACK, to
+    /// 16 MiB (session_format::payload_bytes_ceiling).
     std::uint32_t payload_bytes_max = 1U << 20U;
     /// A token that is sent in HELLO, if the transport has not authenticated already. It has at
     /// most 4 KiB (session_format::token_bytes_max). With a longer one, each attempt fails with
@@ -28,7 +37,7 @@ struct SessionOptions {
     /// The time after which on_stalled is called, with unacknowledged operations and without
     /// progress.
     Duration stalled_after = std::chrono::seconds{60};
-    /// The approximate size of the messages in which DATA is sent.
+    /// The approximate size of the messages in which DATA is sent. > 0.
     std::size_t batch_bytes = std::size_t{32} << 10U;
     /// When a silent receiver is pinged and given up, over any transport.
     HeartbeatOptions heartbeat{};
@@ -36,13 +45,34 @@ struct SessionOptions {
     /// As a service of a Fleet: the priority among services that want to dial; see
     /// ServiceOptions::priority.
     std::uint8_t priority = 0;
+
+    /// Returns the rule that these options break, as a sentence; an empty text if they break none.
+    [[nodiscard]] std::string_view check() const noexcept {
+        if (id == no_id) return "SessionOptions: id must be set";
+        if (greeting_max <= Duration::zero() || stalled_after <= Duration::zero()) {
+            return "SessionOptions: greeting_max and stalled_after must be > 0ns";
+        }
+        if (payload_bytes_max < detail::ack_bytes ||
+            payload_bytes_max > session_format::payload_bytes_ceiling) {
+            return "SessionOptions: payload_bytes_max must be from 16 to 16777216";
+        }
+        if (batch_bytes == 0) {
+            return "SessionOptions: batch_bytes must be > 0, or no operation is sent";
+        }
+        return heartbeat.check();
+    }
 };
 
 namespace detail {
 /// Returns the options; options that no session can satisfy end the program at construction.
 [[nodiscard]] inline SessionOptions&& checked(SessionOptions&& options) {
-    BELAY_PRECONDITION(options.greeting_max.count() > 0 && options.stalled_after.count() > 0,
-                       "SessionOptions: greeting_max and stalled_after must be > 0ns");
+    expect_options(options.check(),
+                   {{"greeting_max", options.greeting_max},
+                    {"stalled_after", options.stalled_after},
+                    {"payload_bytes_max", std::uint64_t{options.payload_bytes_max}},
+                    {"batch_bytes", std::uint64_t{options.batch_bytes}},
+                    {"heartbeat.every", options.heartbeat.every},
+                    {"heartbeat.dead_after", options.heartbeat.dead_after}});
     return static_cast<SessionOptions&&>(options);
 }
 }  // namespace detail

@@ -10,6 +10,7 @@
 #include <utility>      // std::move, std::forward
 #include <vector>       // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/core/timer.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/clock.hpp>
@@ -65,10 +66,11 @@ public:
         engine().call_at(time, this, [this, entry = Entry{timer}] { call(entry); });
         return timer;
     }
-    /// Calls `f` after `d`, in the same way.   Pre: d >= 0ns.
+    /// Calls `f` after `d`, in the same way. A time below 0ns counts as 0ns, as in a Loop.
     template <class F>
     Timer after(Duration d, F&& f) {
-        return at(belay::after(engine().now(), d), std::forward<F>(f));
+        return at(belay::after(engine().now(), belay::detail::larger(d, Duration::zero())),
+                  std::forward<F>(f));
     }
     /// Calls `on_accept(sim::Accepted)` for every connection to `port`.
     /// Pre: nothing listens on `port`.

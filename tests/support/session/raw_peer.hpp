@@ -13,6 +13,7 @@
 #include <belay/session/greeting.hpp>
 
 #include "support/catch.hpp"
+#include "support/failing_new.hpp"
 #include "support/shorthand.hpp"
 
 namespace belay_test {
@@ -181,10 +182,12 @@ public:
     RawConnection& operator=(const RawConnection&) = delete;
     ~RawConnection() { line_->live = false; }
     belay::SendResult send(const belay::Bytes& m) noexcept {
+        const SpareMemory spare;
         if (line_->answer == belay::SendResult::sent) line_->messages.push_back(m);
         return line_->answer;
     }
     void close(const belay::Failure& why) noexcept {
+        const SpareMemory spare;
         line_->closed_gracefully = true;
         if (line_->answers_close) line_->link.closed(why);
     }

@@ -10,6 +10,7 @@
 
 #include <belay/core/clock_like.hpp>
 #include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/timer.hpp>
 #include <belay/drive/detail/loop_inbox.hpp>
 
@@ -82,13 +83,15 @@ public:
     ///
     /// The first round does not wait: `run_until([] { return true; })` handles what is due and
     /// returns.
-    /// Returns: whether `done()` is true.   Units: `limit` is measured by the loop's clock.
+    /// Returns: whether `done()` is true.   Units: `limit` is measured by the loop's clock. A limit
+    /// below 0ns, the rest of a deadline that has passed, counts as 0ns: one round.
     /// Pre: not called from inside a round.   Throws: as run(); what `done` throws.
     template <std::predicate F>
     bool run_until(F&& done, Duration limit = forever) {
         BELAY_PRECONDITION(!running_, "Loop::run: a machine or a posted function must not call it");
         const Running running{running_};
-        const Instant end = limit == forever ? never : belay::after(now(), limit);
+        const Instant end =
+            limit == forever ? never : belay::after(now(), detail::larger(limit, Duration::zero()));
         for (Instant until = always;; until = end) {
             round(until);
             if (done()) return true;
@@ -130,10 +133,10 @@ public:
         }
         return TimerQueue::set(timers_, time, std::forward<F>(f));
     }
-    /// Calls `f()` after `d` from now.   Pre: d >= 0ns.
+    /// Calls `f()` after `d` from now. A time below 0ns counts as 0ns.
     template <std::invocable F>
     Timer after(Duration d, F&& f) {
-        return at(belay::after(now(), d), std::forward<F>(f));
+        return at(belay::after(now(), detail::larger(d, Duration::zero())), std::forward<F>(f));
     }
 
     /// Returns the time of the loop's clock.   Thread safety: as the clock's now().

@@ -37,7 +37,7 @@ public:
     /// within `within`. Does nothing at rest.
     /// Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
-        if (lost_at_ == never) return false;
+        if (!watches_) return false;
         lost_at_ = smaller(lost_at_, after(now, within));
         ask_at_ = after(now, options_.every);
         return asked_ = true;
@@ -60,7 +60,13 @@ public:
     [[nodiscard]] constexpr const HeartbeatOptions& options() const noexcept { return options_; }
 
     /// Records that there is no connection to watch.
-    constexpr void rest() noexcept { last_sign_at_ = ask_at_ = lost_at_ = never; }
+    constexpr void rest() noexcept {
+        watches_ = false;
+        last_sign_at_ = ask_at_ = lost_at_ = never;
+    }
+    /// Returns whether it is at rest. A deadline of `never` does not show that, because the options
+    /// may be `forever`.
+    [[nodiscard]] constexpr bool rests() const noexcept { return !watches_; }
 
     /// Returns when to call check().
     [[nodiscard]] constexpr Instant deadline() const noexcept { return smaller(ask_at_, lost_at_); }
@@ -90,6 +96,7 @@ private:
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
         asked_ = spared_ = false;
+        watches_ = true;
     }
     /// Returns how long to wait for the reply to a ping that was sent in time.
     [[nodiscard]] constexpr Duration patience() const noexcept {
@@ -106,8 +113,9 @@ private:
     Instant last_sign_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
     Instant lost_at_ = never;
-    bool asked_ = false;   // since the last sign of life
-    bool spared_ = false;  // likewise
+    bool watches_ = false;  // not at rest
+    bool asked_ = false;    // since the last sign of life
+    bool spared_ = false;   // likewise
 };
 
 }}}  // namespace belay::detail

@@ -151,13 +151,16 @@ public:
     }
     void applied(const Progress& progress) noexcept { progress_ = progress; }
 
-    /// The credit that the next ACK gives; it never shrinks.
+    /// The credit that the next ACK gives; it never shrinks. A window without limit ends at the
+    /// last number, and at the last byte that the frame can count.
     Credit grant() noexcept {
-        credit_.number_limit =
-            larger(credit_.number_limit, progress_.applied + limits_.number_window);
+        const std::uint64_t numbers_left = number_ceiling - 1 - progress_.applied;
+        credit_.number_limit = larger(
+            credit_.number_limit, progress_.applied + smaller(limits_.number_window, numbers_left));
         // Space for one largest payload always, or two small limits could wait for each other.
-        credit_.byte_limit =
-            bytes_received_ + larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
+        const std::uint64_t window =
+            larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
+        credit_.byte_limit = bytes_received_ + smaller(window, ~std::uint64_t{0} - bytes_received_);
         return credit_;
     }
 

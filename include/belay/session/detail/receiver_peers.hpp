@@ -17,14 +17,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// when a client connects.
 [[nodiscard]] inline const ReceiverOptions& checked(const ReceiverOptions& options) {
     static_cast<void>(Pulse{options.heartbeat});
-    BELAY_PRECONDITION(options.greeting_max > Duration::zero() && options.events_per_turn_max > 0,
-                       "ReceiverOptions: greeting_max and events_per_turn_max must be > 0");
-    BELAY_PRECONDITION(
-        options.connections_max > 0 && options.senders_max > 0 && options.messages_max > 0,
-        "ReceiverOptions: connections_max, senders_max and messages_max must be > 0");
-    BELAY_PRECONDITION(
-        options.commit_within >= Duration::zero() && options.linger_max >= Duration::zero(),
-        "ReceiverOptions: commit_within and linger_max must be >= 0ns");
+    expect_options(options.check(),
+                   {{"greeting_max", options.greeting_max},
+                    {"events_per_turn_max", std::uint64_t{options.events_per_turn_max}},
+                    {"connections_max", std::uint64_t{options.connections_max}},
+                    {"senders_max", std::uint64_t{options.senders_max}},
+                    {"messages_max", std::uint64_t{options.messages_max}},
+                    {"commit_within", options.commit_within},
+                    {"linger_max", options.linger_max},
+                    {"limits.number_window", options.limits.number_window},
+                    {"limits.payload_bytes_max", std::uint64_t{options.limits.payload_bytes_max}}});
     return options;
 }
 

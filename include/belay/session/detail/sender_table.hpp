@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstddef>  // std::size_t, std::ptrdiff_t
-#include <utility>  // std::exchange
 #include <vector>   // std::vector
 
 #include <belay/core/order.hpp>
@@ -36,17 +35,25 @@ public:
         const auto place = senders_.begin() + static_cast<std::ptrdiff_t>(place_of(id));
         return &*senders_.insert(place, Sender{id, fresh});
     }
-    /// Records that a sender has operations that wait for their commit.
+    /// Records that a sender has operations that wait for their commit.   Throws: std::bad_alloc;
+    /// then nothing is recorded.
     void begin(Sender& sender) {
-        if (!std::exchange(sender.begun, true)) begun_.push_back(sender.id);
+        if (sender.begun) return;
+        begun_.push_back(sender.id);
+        sender.begun = true;
     }
-    /// All operations of the listed senders are committed: calls `f(sender)` for each.
+    /// Returns whether operations of a sender wait for their commit.
+    [[nodiscard]] bool has_begun() const noexcept { return !begun_.empty(); }
+    /// All operations of the listed senders are committed: calls `f(sender)` for each. If `f`
+    /// throws, the next call continues with that sender.
     template <class F>
     void committed(F&& f) {
         for (const Id& id : begun_) {
-            Sender& sender = *find(id);
-            sender.begun = false;
-            f(sender);
+            // Those that an earlier call has reported may be forgotten since then.
+            Sender* const sender = find(id);
+            if (sender == nullptr || !sender->begun) continue;
+            f(*sender);
+            sender->begun = false;
         }
         begun_.clear();
     }

@@ -4,6 +4,8 @@
 /// value.
 #pragma once
 
+#include <utility>  // std::exchange
+
 #include <belay/core/order.hpp>
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/status.hpp>
@@ -69,13 +71,12 @@ public:
     constexpr void resumed(Instant now) noexcept {
         greeting_ends_ = never;
         progress_at_ = now;
-        last_sign_at_ = now;
         pulse_.sign_of_life(now);
     }
-    /// Records the time of the last sign of life of this connection. It may be called repeatedly.
-    constexpr void sign_of_life(Instant at) noexcept {
-        if (at <= last_sign_at_ || pulse_.deadline() == never) return;
-        last_sign_at_ = at;
+    /// Records the time of the last sign of life, and how many there were, of all connections. It
+    /// may be called repeatedly: the number shows a new one, also at the instant of the one before.
+    constexpr void sign_of_life(Instant at, std::uint64_t signs) noexcept {
+        if (signs == std::exchange(signs_, signs) || pulse_.rests()) return;
         pulse_.sign_of_life(at);
     }
     /// Pings at once.   Returns: whether to send a ping.
@@ -174,7 +175,7 @@ private:
     bool stall_reported_ = false;
     Instant greeting_ends_ = never;
     Instant progress_at_ = always;
-    Instant last_sign_at_ = always;
+    std::uint64_t signs_ = 0;
     Pulse pulse_;
 };
 

@@ -135,9 +135,11 @@ public:
 
     // ---- times ----------------------------------------------------------------------------------
 
+    /// Sets when a session gets ready by itself; with `never` it does not.
     /// Throws: std::bad_alloc.
     void set_due(BridgeSession& s, Instant due) {
         clear_due(s);
+        if (due == never) return;
         s.due = due;
         struct Undo {
             BridgeSession& session;

@@ -6,6 +6,7 @@
 #include <chrono>  // std::chrono::seconds
 
 #include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -17,7 +18,7 @@ template <class Loop, class Done>
 [[nodiscard]] bool wait_for_exchange(Loop& loop, Duration within, Done done) {
     // More than the deadline needs: a loop that does not run the question must not wait for ever.
     const Duration limit =
-        within > forever - std::chrono::seconds{5} ? forever : within + std::chrono::seconds{5};
+        part::saturating_add(larger(within, Duration::zero()), std::chrono::seconds{5});
     const Instant end = after(loop.now(), limit);
     if (loop.run_until(done, limit)) return true;
     if constexpr (requires { loop.stop(); }) {
