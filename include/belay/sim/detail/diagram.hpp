@@ -139,8 +139,8 @@ private:
                 return false;
         }
     }
-    /// Chooses `lines` of `count` lines. A third of them are for the faults, each with as many lines
-    /// around it as there is space for. The rest are the last lines, where the history ends.
+    /// Chooses `lines` of `count` lines. A third of them are for the faults, each with up to three
+    /// lines before and after it. The rest are the last lines, where the history ends.
     static std::vector<bool> choose(std::size_t count, const std::vector<std::size_t>& faults,
                                     std::size_t lines) {
         std::vector<bool> shown(count, lines >= count);
