@@ -51,7 +51,7 @@ public:
         now_.resize(bytes);
         const std::size_t from = is_dirty_.size();
         is_dirty_.resize(sectors(bytes), false);
-        mark(from, is_dirty_.size());
+        for (std::size_t s = from; s < is_dirty_.size(); ++s) mark(s);
     }
     /// Sets the size. New bytes are zeros.
     void resize(std::size_t bytes) {
@@ -59,13 +59,14 @@ public:
         now_.resize(bytes);
         is_dirty_.resize(sectors(bytes));
         std::erase_if(dirty_, [&](std::size_t s) { return s >= is_dirty_.size(); });
-        if (bytes % sector_bytes != 0) mark(is_dirty_.size() - 1, is_dirty_.size());
+        if (bytes % sector_bytes != 0) mark(is_dirty_.size() - 1);
     }
     void write(std::size_t offset, BytesView from) {
         grow(offset + from.size());
         std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));
         if (from.empty()) return;
-        mark(offset / sector_bytes, sectors(offset + from.size()));
+        const std::size_t end = sectors(offset + from.size());
+        for (std::size_t s = offset / sector_bytes; s < end; ++s) mark(s);
     }
     /// Flips a bit that is on the medium, and that programs see.   Pre: there is such a bit.
     void flip(std::uint64_t bit) noexcept {
@@ -119,12 +120,10 @@ private:
         return (bytes + sector_bytes - 1) / sector_bytes;
     }
 
-    void mark(std::size_t from, std::size_t to) {
-        for (std::size_t s = from; s < to; ++s) {
-            if (is_dirty_[s]) continue;
-            is_dirty_[s] = true;
-            dirty_.push_back(s);
-        }
+    void mark(std::size_t sector) {
+        if (is_dirty_[sector]) return;
+        is_dirty_[sector] = true;
+        dirty_.push_back(sector);
     }
 
     /// Random bits, which decide about a sector.
