@@ -68,7 +68,7 @@ TEST_CASE("Answer keeps exceptions that are failures", "[call][answer][unit]") {
 
 TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     const auto call = [] { return std::optional<int>{}; };
-    using A = Answer<std::optional<int>>;
+    using A = part::Answer<std::optional<int>>;
     CHECK(unwrap(call, A::success(7)).value() == 7);
     CHECK(A::success(7).worked());
     const A rejected = A::reject(CallErrc::call_rejected, 3s);

@@ -140,7 +140,7 @@ TEST_CASE("retry notifies an observer with the former hook", "[call][former_name
 
 TEST_CASE("Answer::refuse and refused_per_thousand do what their present names do",
           "[call][former_names][unit]") {
-    using A = Answer<std::optional<int>>;
+    using A = part::Answer<std::optional<int>>;
     const A former = A::refuse(CallErrc::call_refused, 3s);
     CHECK(former.rejected);
     CHECK(former.why == CallErrc::call_rejected);

@@ -366,7 +366,7 @@ void use() {
 }
 }  // namespace transport_without_open
 
-// expect-error: Endpoints: the transport needs 'open.Link<message_type>, const Endpoint&.'
+// expect-error: Endpoints: the transport inside has an endpoint of its own; write posix::Tcp.loop. without
 namespace endpoints_transport {
 struct Transport {
     using message_type = int;
@@ -384,6 +384,45 @@ auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& li
     return sizeof(decltype(endpoints.open(link)));
 }
 }  // namespace endpoints_transport
+
+// expect-error: Endpoints: the transport needs 'open.Link<message_type>, const Endpoint&.'
+namespace endpoints_of_another_type {
+struct Text {};
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+#if defined(BELAY_CONTROL)
+    Connection open(belay::Link<int>, const int&) { return {}; }
+#else
+    Connection open(belay::Link<int>, const Text&) { return {}; }
+#endif
+};
+
+auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& link) {
+    return sizeof(decltype(endpoints.open(link)));
+}
+}  // namespace endpoints_of_another_type
+
+// expect-error: TransportLike: T has no endpoint of its own; write posix::Tcp.loop, endpoint., or put it
+namespace heartbeat_inside_of_endpoints {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+        void ping() noexcept {}
+    };
+    Connection open(belay::Link<int>, const int&) { return {}; }
+};
+void use(Transport transport, belay::HeartbeatOptions options) {
+#if defined(BELAY_CONTROL)
+    belay::Heartbeat link{belay::Endpoints{transport, {1, 2}}, options};
+#else
+    belay::Endpoints link{belay::Heartbeat{transport, options}, {1, 2}};
+#endif
+}
+}  // namespace heartbeat_inside_of_endpoints
 
 // expect-error: longest_wait: the rule needs 'Duration longest_wait
 namespace unbounded_rule {

@@ -4,13 +4,26 @@
 #include <belay/posix/tcp.hpp>
 
 #include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/lines.hpp>
 #include <belay/posix/listener.hpp>
+#include <belay/posix/loop.hpp>
 
 using namespace belay;
 
 static_assert(TransportLike<posix::Tcp<>>);
+
+// The types that pages name.
+using Loop = posix::Loop<>;
+template <class... A>
+using MadeOf = decltype(posix::Tcp{std::declval<A>()...});
+static_assert(std::same_as<MadeOf<Loop&, posix::Endpoint>, posix::Tcp<>>);
+static_assert(std::same_as<MadeOf<Loop&>, posix::TcpForEndpoints<>>);
+static_assert(std::same_as<MadeOf<Loop&, posix::Resolver&>, posix::TcpForEndpoints<>>);
+static_assert(std::same_as<MadeOf<Loop&, Lines>, posix::TcpForEndpoints<Lines>>);
+static_assert(!TransportLike<posix::TcpForEndpoints<>>);
+static_assert(TransportLike<Endpoints<posix::TcpForEndpoints<>, posix::Endpoint>>);
 
 // So a Session over lines of text does not compile.
 static_assert(!detail::carries_any_bytes<posix::Tcp<Lines>>);

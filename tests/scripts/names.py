@@ -32,7 +32,8 @@ SPECIAL = {
     "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](metrics.md)",
     "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
             "of framings, and transports that wrap transports: [link](link.md); of formats with a checksum: "
-            "[core](core.md#bytes); of stores: [offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
+            "[core](core.md#bytes); of layers: [call](call.md#layers-of-your-own); of stores: "
+            "[offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](link.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-journal), "

@@ -171,6 +171,36 @@ TEST_CASE("World::diagram shows the last lines", "[sim][properties][golden]") {
     CHECK(unrecorded.diagram().find("starts") == std::string::npos);
 }
 
+TEST_CASE("World::diagram shows the lines around each fault, however long ago it was",
+          "[sim][properties][regression]") {
+    using sim::detail::Mark;
+    std::vector<sim::detail::Record> records(200);
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        records[i] = {.time = Instant{} + 1s * static_cast<int>(i), .facts = i, .mark = Mark::send};
+    }
+    records[0].mark = Mark::kill;
+    records[50].mark = Mark::kill;
+    const sim::Scenario scenario;
+    const sim::detail::Diagram diagram{{"server", "client"}, scenario};
+    const auto count = [](const std::string& text, std::string_view what) {
+        std::size_t found = 0;
+        for (std::size_t at = text.find(what); at != text.npos; at = text.find(what, at + 1))
+            ++found;
+        return found;
+    };
+    const std::string some = diagram.print(records, 18);
+    INFO(some);
+    CHECK(count(some, "is killed") == 2);
+    CHECK(count(some, "server sends") == 16);
+    CHECK(count(some, "server sends 49 bytes") == 1);
+    CHECK(count(some, "server sends 51 bytes") == 1);
+    CHECK(count(some, "server sends 188 bytes") == 1);  // two thirds are the last lines
+    CHECK(count(some, "... 46 earlier lines") == 1);
+    CHECK(count(some, "... 136 earlier lines") == 1);
+    CHECK(count(diagram.print(records, 200), "earlier lines") == 0);
+    CHECK(count(diagram.print(records, 1), "server sends 199 bytes") == 1);
+}
+
 TEST_CASE("A recorded world has the same history", "[sim][properties][unit]") {
     const auto hash = [](std::uint32_t lines) {
         sim::World w{Seed{1}, {.record_lines = lines}};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <belay/link/endpoints.hpp>
 #include <belay/link/transport_check.hpp>
 
 #include "support/catch.hpp"
@@ -68,6 +69,31 @@ TEST_CASE("Tcp carries messages both ways, whole and in order", "[sim][tcp][unit
     CHECK(rig.there().messages() == expected);
     CHECK(rig.notes.messages().size() == 100);
     CHECK(rig.notes.messages().back() == "-100");
+}
+
+TEST_CASE("Tcp without an endpoint dials the endpoints of an Endpoints", "[sim][tcp][unit]") {
+    using Places = Endpoints<sim::Tcp, sim::Endpoint>;
+    struct TwoPlaces {
+        explicit TwoPlaces(sim::Host& h)
+            : link{Places{sim::Tcp{h}, {{"none", 9000}, {"server", 1}, {"server", 9000}}},
+                   retry_for_ever({}), std::ref(*this)} {
+            h.attach(link);
+            link.start();
+        }
+        void on_state(const Transition& t) {
+            if (t.to.state == LinkState::cooldown) places.push_back(link.transport().place());
+        }
+        std::vector<std::size_t> places{};
+        Supervisor<Places, decltype(retry_for_ever({})), std::reference_wrapper<TwoPlaces>> link;
+    };
+    ConnectionRig rig;
+    sim::Host& client =
+        rig.world.host("dialler", [](sim::Host& h) { return std::make_unique<TwoPlaces>(h); });
+    auto& process = *client.process<TwoPlaces>();
+    REQUIRE(rig.world.run_until([&] { return process.link.status().state == LinkState::connected; },
+                                10s));
+    CHECK(process.places == std::vector<std::size_t>{0, 1});  // an unknown name, and a closed port
+    CHECK(process.link.transport().place() == 2);
 }
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/answer.hpp
-/// Answer: the result of one call, on its way out through the layers around it.
+/// part::Answer: the result of one call, on its way out through the layers around it.
 #pragma once
 
 #include <concepts>      // std::convertible_to, std::same_as
@@ -19,6 +19,8 @@
 #include <belay/policy/detail/peer_evidence.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace part {
 
 /// The result of one call: what it returned or threw, or why there was no call.
 ///
@@ -79,6 +81,8 @@ struct Answer {
         return reject(why, wait);
     }
 };
+
+}  // namespace part
 
 namespace detail {
 
@@ -181,7 +185,7 @@ consteval void explain_deadline() {
 template <class F, class Returned>
 struct Callee {
     using Outcome = typename decltype(detail::outcome_of_call<F, Returned>())::type;
-    using Answer = belay::Answer<Returned>;
+    using Answer = part::Answer<Returned>;
     using Result = typename Outcome::type;
 
     /// Returns why the call failed by its result, if it did.

@@ -112,7 +112,7 @@ public:
 
 private:
     template <class Answer>
-    static constexpr bool has_no_value = std::same_as<Answer, belay::Answer<detail::VoidOutcome>>;
+    static constexpr bool has_no_value = std::same_as<Answer, part::Answer<detail::VoidOutcome>>;
 
     // As its caller would see it: with the waits of limits inside of this layer.
     template <class Answer>

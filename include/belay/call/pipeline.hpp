@@ -196,7 +196,7 @@ struct CallContext {
 /// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead. A layer of your own is a copyable
 /// struct with
 /// - `call(const auto& next, auto& context, const Attempt&) const` for blocking calls: returns what
-///   `next(attempt)` returns, an Answer, or one of its own;
+///   `next(attempt)` returns, a part::Answer, or one of its own;
 /// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task.
 ///
 /// The call may return the same types as for `retry`, and the caller gets the same results. Use

@@ -7,6 +7,7 @@
 #include <cstdint>           // std::uint8_t
 #include <initializer_list>  // std::initializer_list
 #include <system_error>      // std::error_code, std::make_error_code
+#include <type_traits>       // std::remove_reference_t
 #include <utility>           // std::exchange, std::move, std::swap
 #include <vector>            // std::vector
 
@@ -15,6 +16,31 @@
 #include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+/// Whether a transport, or the one inside its decorators, has `open(link, more...)`.
+template <class T, class... A>
+[[nodiscard]] consteval bool opens_inside() {
+    if constexpr (requires(T& t) { t.inner(); }) {
+        return opens_inside<std::remove_reference_t<decltype(std::declval<T&>().inner())>, A...>();
+    } else {
+        return OpensWith<T, A...>;
+    }
+}
+
+/// The connection of `open(link, endpoint, more...)`, or of `open(link, more...)`.
+template <bool passes_endpoint, class T, class Endpoint, class... A>
+struct OpenedInside {
+    using type = decltype(std::declval<T&>().open(
+        std::declval<const Link<typename T::message_type>&>(), std::declval<const Endpoint&>(),
+        std::declval<const A&>()...));
+};
+template <class T, class Endpoint, class... A>
+struct OpenedInside<false, T, Endpoint, A...> {
+    using type = decltype(std::declval<T&>().open(
+        std::declval<const Link<typename T::message_type>&>(), std::declval<const A&>()...));
+};
+}  // namespace detail
 
 /// Options of an Endpoints.
 struct EndpointsOptions {
@@ -57,17 +83,30 @@ public:
     using message_type = typename Transport::message_type;
 
 private:
+    // If the transport takes no endpoint, the connection is that of a call without it: then Opened
+    // reports the mistake, and nothing else is an error.
+    template <class... A>
+    static constexpr bool passes_endpoint =
+        detail::OpensWith<Transport, Endpoint, A...> || !detail::opens_inside<Transport, A...>();
+
     template <class... A>
     struct Opened {
+        using Inner =
+            typename detail::OpenedInside<passes_endpoint<A...>, Transport, Endpoint, A...>::type;
+        using Base = part::Wrapped<Inner, message_type>;
+
+        // After the types, so that an error here is the only one. A WithToken inside adds a token.
+        static_assert(detail::opens_inside<Transport, Endpoint, A...>() ||
+                          detail::opens_inside<Transport, Endpoint, A..., detail::AnyArgument>() ||
+                          !detail::opens_inside<Transport, A...>(),
+                      "Endpoints: the transport inside has an endpoint of its own; write "
+                      "posix::Tcp{loop} without an endpoint, and a Heartbeat around the Endpoints: "
+                      "Heartbeat{Endpoints{posix::Tcp{loop}, {a, b}}, options}; see docs/link.md");
         static_assert(
-            detail::OpensWith<Transport, Endpoint, A...>,
+            detail::OpensWith<Transport, Endpoint, A...> || detail::opens_inside<Transport, A...>(),
             "Endpoints: the transport needs 'open(Link<message_type>, const Endpoint&)' of "
             "the listed places, such as posix::Endpoint{host, port}; inside a WithToken "
             "also the token as third argument");
-        using Inner = decltype(std::declval<Transport&>().open(
-            std::declval<const Link<message_type>&>(), std::declval<const Endpoint&>(),
-            std::declval<const A&>()...));
-        using Base = part::Wrapped<Inner, message_type>;
     };
 
 public:
@@ -143,7 +182,13 @@ public:
     template <class... A>
     [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
         choose(link);
-        return {*this, [&] { return this->inner_.open(link.child(), list_[place_], rest...); }};
+        return {*this, [&] {
+                    if constexpr (passes_endpoint<A...>) {
+                        return this->inner_.open(link.child(), list_[place_], rest...);
+                    } else {
+                        return this->inner_.open(link.child(), rest...);
+                    }
+                }};
     }
 
     /// Returns the endpoints in the order in which they are tried; the first attempt shuffles them.

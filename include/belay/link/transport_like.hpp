@@ -22,6 +22,14 @@ concept OpensLink = requires(T& t, Link<typename T::message_type> link) { t.open
 template <class T, class... A>
 concept OpensWith = HasMessageType<T> && requires(T& t, const Link<typename T::message_type>& link,
                                                   const A&... more) { t.open(link, more...); };
+/// Stands for an endpoint or a token of any type.
+struct AnyArgument {
+    template <class Value>
+    operator const Value&() const noexcept;
+};
+template <class T>
+concept OpensAnEndpoint =
+    !requires(T& decorator) { decorator.inner(); } && OpensWith<T, AnyArgument>;
 }  // namespace detail
 
 namespace part {
@@ -57,11 +65,18 @@ consteval bool transport_like() {
     static_assert(detail::HasMessageType<T>,
                   "TransportLike: T needs 'message_type', which moves without throwing");
     if constexpr (detail::HasMessageType<T>) {
-        static_assert(detail::OpensLink<T>,
-                      "TransportLike: T needs 'open(belay::Link<message_type>)', which returns its "
-                      "connection; see docs/link.md");
         if constexpr (detail::OpensLink<T>) {
             static_cast<void>(connection_like<part::ConnectionOf<T>, typename T::message_type>());
+        } else if constexpr (detail::OpensAnEndpoint<T>) {
+            static_assert(detail::OpensLink<T>,
+                          "TransportLike: T has no endpoint of its own; write posix::Tcp{loop, "
+                          "endpoint}, or put it directly into an Endpoints, and a Heartbeat around "
+                          "that: Heartbeat{Endpoints{posix::Tcp{loop}, {a, b}}, options}; see "
+                          "docs/link.md");
+        } else {
+            static_assert(detail::OpensLink<T>,
+                          "TransportLike: T needs 'open(belay::Link<message_type>)', which returns "
+                          "its connection; see docs/link.md");
         }
     }
     return TransportLike<T>;

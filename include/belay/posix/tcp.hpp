@@ -126,6 +126,10 @@ private:
     belay::detail::OwnDialMemory memory_{};
 };
 
+/// The type of `Tcp{loop}` and `Tcp{loop, resolver}`, which dial the endpoints of an Endpoints.
+template <FramingLike Framing = LengthPrefixed>
+using TcpForEndpoints = Tcp<Framing, detail::Anywhere>;
+
 namespace detail {
 template <class R>
 concept IsResolver = std::derived_from<R, BasicResolver>;

@@ -49,7 +49,7 @@ inline constexpr ErrorText session_error_texts[] = {
     {"the credentials were not accepted", Cause::unauthorized},
     {"the credentials do not own this sender id", Cause::unauthorized},
     {"another process took over this sender's identity", Cause::permanent},
-    {"the receiver's store was replaced, and the operations that it had received are lost",
+    {"the receiver's store was replaced, or another server answered, with a store of its own",
      Cause::permanent},
     {"the receiver no longer knows this journal", Cause::permanent},
     {"an operation is missing before this one", Cause::protocol},

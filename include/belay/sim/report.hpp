@@ -64,7 +64,7 @@ struct Failing {
     Scenario smallest;                ///< the part of it that fails in the same property
     std::uint32_t shrink_worlds = 0;  ///< how many worlds that took
     bool shrink_ended = false;        ///< by shrink_worlds_max: a smaller scenario may fail, too
-    std::string diagram;              ///< the end of the history
+    std::string diagram;              ///< the end of the history, and what was around each fault
     std::string options{};            ///< other options that the failure needs, as C++
     Order order = Order::fifo;        ///< that of the exploration
 };

@@ -311,9 +311,9 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
-    /// Returns the last lines of the history as a sequence diagram: at most `lines`, and
-    /// WorldOptions::record_lines, after a line with the number of earlier ones, if any. One line
-    /// stands for a row of pings and functions. A violation is after the last line.
+    /// Returns the last lines of the history as a sequence diagram, and those around each fault: at
+    /// most `lines`, and WorldOptions::record_lines. A line has the number of those that are left
+    /// out. One line stands for a row of pings and functions. A violation is after the last line.
     [[nodiscard]] std::string diagram(std::size_t lines = ~std::size_t{0}) const {
         const detail::Diagram diagram{host_names(), stage_.played()};
         return diagram.print(engine_.recorder().records(), lines);

@@ -36,8 +36,8 @@ concept AwaitableAnywhere =
 /// Makes one call and awaits its answer. `fn` and the sleeper must outlive it.
 /// Throws: an exception that is not a failure, and what a predicate throws.
 template <AwaitingCall F, class Sleeper>
-belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
-                                                         const Sleeper& sleeper) {
+belay::Task<part::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
+                                                        const Sleeper& sleeper) {
     static_assert(AwaitableAnywhere<CallResult<F>>,
                   "Pipeline: fn's awaitable must not be restricted to coroutines of its own kind");
     using Callee = AwaitedCallee<F>;

@@ -28,14 +28,15 @@ public:
         }
     }
 
-    /// Prints the last of these records, in at most `lines` lines, and how many it leaves out.
+    /// Prints the last of these records and those around each fault, in at most `lines` lines, and
+    /// how many it leaves out.
     [[nodiscard]] std::string print(const std::vector<Record>& records, std::size_t lines) const {
         std::vector<std::string> printed;
+        std::vector<std::size_t> faults;  // their places in `printed`
         std::size_t quiet = 0;
         const auto quiet_line = [&] {
             if (quiet == 0) return;
-            printed.push_back(std::string(time_width, ' ') + "... " + std::to_string(quiet) +
-                              " pings, pongs and functions\n");
+            printed.push_back(left_out(quiet, " pings, pongs and functions\n"));
             quiet = 0;
         };
         for (const Record& r : records) {
@@ -45,16 +46,22 @@ public:
                 continue;
             }
             quiet_line();
+            if (is_fault(r)) faults.push_back(printed.size());
             printed.push_back(line(r));
         }
         quiet_line();
+        const std::vector<bool> shown = choose(printed.size(), faults, lines);
         std::string out = header();
-        const std::size_t left_out = printed.size() > lines ? printed.size() - lines : 0;
-        if (left_out != 0) {
-            out += std::string(time_width, ' ') + "... " + std::to_string(left_out) +
-                   " earlier lines\n";
+        std::size_t hidden = 0;
+        for (std::size_t i = 0; i < printed.size(); ++i) {
+            if (!shown[i]) {
+                ++hidden;
+                continue;
+            }
+            if (hidden != 0) out += left_out(hidden, " earlier lines\n");
+            hidden = 0;
+            out += printed[i];
         }
-        for (std::size_t i = left_out; i < printed.size(); ++i) out += printed[i];
         return out;
     }
     /// Prints each of the last of these records with `line`, in `lines` lines at most.
@@ -109,6 +116,53 @@ public:
 
 private:
     static constexpr std::size_t time_width = 20;
+
+    static std::string left_out(std::size_t count, const char* what) {
+        return std::string(time_width, ' ') + "... " + std::to_string(count) + what;
+    }
+    /// Whether a line is a fault, the end of one, or a restart.
+    static bool is_fault(const Record& r) noexcept {
+        switch (r.mark) {
+            case Mark::start:
+                return r.facts > 1;
+            case Mark::kill:
+            case Mark::pause:
+            case Mark::resume:
+            case Mark::block:
+            case Mark::unblock:
+            case Mark::fault:
+            case Mark::fault_end:
+            case Mark::heal:
+            case Mark::clock:
+                return true;
+            default:
+                return false;
+        }
+    }
+    /// Chooses `lines` of `count` lines. A third of them are for the faults, each with up to three
+    /// lines before and after it. The rest are the last lines, where the history ends.
+    static std::vector<bool> choose(std::size_t count, const std::vector<std::size_t>& faults,
+                                    std::size_t lines) {
+        std::vector<bool> shown(count, lines >= count);
+        if (lines >= count) return shown;
+        std::size_t left = lines;
+        const auto show = [&](std::size_t i) {
+            if (i >= count || shown[i] || left == 0) return;
+            shown[i] = true;
+            --left;
+        };
+        for (std::size_t i = count; i != 0 && left > lines / 3; --i) show(i - 1);
+        // The latest faults first, in case there are too many. A place before the first line wraps,
+        // and is ignored.
+        for (std::size_t away = 0; away <= 3; ++away) {
+            for (std::size_t f = faults.size(); f != 0; --f) {
+                show(faults[f - 1] - away);
+                show(faults[f - 1] + away);
+            }
+        }
+        for (std::size_t i = count; i != 0; --i) show(i - 1);
+        return shown;
+    }
 
     /// Whether a line matters only in a row of its kind.
     static bool is_quiet(const Record& r) noexcept {

@@ -3,7 +3,7 @@
 /// DiskInode: the bytes of one simulated file, as programs see them and as a crash leaves them.
 #pragma once
 
-#include <algorithm>  // std::copy_n, std::min
+#include <algorithm>  // std::copy_n, std::min, std::sort
 #include <vector>     // std::vector
 
 #include <belay/core/bytes.hpp>
@@ -24,41 +24,49 @@ template <class Bits>
 /// The bytes of a file in sectors of 512 bytes. A sector is the unit in which a real disk writes.
 /// After a crash it may be old, new, torn or noise.
 ///
+/// A journal syncs a long file after each short write, so a sync visits only the sectors that
+/// changed since the last one.
+///
 /// Thread safety: distinct objects safe.
 class DiskInode {
 public:
     DiskInode() = default;
     /// Creates a file whose bytes are durable.
     explicit DiskInode(Bytes bytes)
-        : now_{bytes}, durable_{std::move(bytes)}, dirty_(sectors(now_.size()), false) {}
+        : now_{bytes}, durable_{std::move(bytes)}, is_dirty_(sectors(now_.size()), false) {}
 
     /// Returns the bytes that programs see.
     [[nodiscard]] const Bytes& bytes() const noexcept { return now_; }
+    /// Returns the sectors that the next sync copies, each of them once, in no order.
+    [[nodiscard]] const std::vector<std::size_t>& dirty() const noexcept { return dirty_; }
 
     void clear() noexcept {
         now_.clear();
+        is_dirty_.clear();
         dirty_.clear();
     }
     /// Makes the file at least this long.
     void grow(std::size_t bytes) {
         if (bytes <= now_.size()) return;
         now_.resize(bytes);
-        dirty_.resize(sectors(bytes), true);
+        const std::size_t from = is_dirty_.size();
+        is_dirty_.resize(sectors(bytes), false);
+        for (std::size_t s = from; s < is_dirty_.size(); ++s) mark(s);
     }
     /// Sets the size. New bytes are zeros.
     void resize(std::size_t bytes) {
         if (bytes >= now_.size()) return grow(bytes);
         now_.resize(bytes);
-        dirty_.resize(sectors(bytes));
-        if (bytes % sector_bytes != 0) dirty_.back() = true;
+        is_dirty_.resize(sectors(bytes));
+        std::erase_if(dirty_, [&](std::size_t s) { return s >= is_dirty_.size(); });
+        if (bytes % sector_bytes != 0) mark(is_dirty_.size() - 1);
     }
     void write(std::size_t offset, BytesView from) {
         grow(offset + from.size());
         std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));
         if (from.empty()) return;
-        for (std::size_t s = offset / sector_bytes; s < sectors(offset + from.size()); ++s) {
-            dirty_[s] = true;
-        }
+        const std::size_t end = sectors(offset + from.size());
+        for (std::size_t s = offset / sector_bytes; s < end; ++s) mark(s);
     }
     /// Flips a bit that is on the medium, and that programs see.   Pre: there is such a bit.
     void flip(std::uint64_t bit) noexcept {
@@ -70,15 +78,19 @@ public:
     /// Makes all bytes durable.
     void sync() {
         durable_.resize(now_.size());
-        for (std::size_t s = 0; s < dirty_.size(); ++s) {
+        for (const std::size_t s : dirty_) {
             const std::size_t begin = s * sector_bytes;
-            const std::size_t end = std::min(begin + sector_bytes, now_.size());
-            for (std::size_t i = begin; dirty_[s] && i < end; ++i) durable_[i] = now_[i];
+            const std::size_t count = std::min(sector_bytes, now_.size() - begin);
+            const auto at = static_cast<std::ptrdiff_t>(begin);
+            std::copy_n(now_.begin() + at, count, durable_.begin() + at);
         }
         forget_dirty();
     }
     /// The effect of a failed sync: the system treats all bytes as durable.
-    void forget_dirty() { dirty_.assign(sectors(now_.size()), false); }
+    void forget_dirty() {
+        for (const std::size_t s : dirty_) is_dirty_[s] = false;
+        dirty_.clear();
+    }
 
     /// Decides what is left after a crash.
     template <class Bits>
@@ -86,8 +98,9 @@ public:
         // The size is separate metadata. It may be durable before the bytes are, which are zeros
         // then.
         if (now_.size() != durable_.size() && is_kept(bits)) durable_.resize(now_.size());
-        for (std::size_t s = 0; s < dirty_.size(); ++s) {
-            if (!dirty_[s]) continue;
+        // The draws belong to the sectors in the order of the file.
+        std::sort(dirty_.begin(), dirty_.end());
+        for (const std::size_t s : dirty_) {
             if constexpr (requires { bits.choose(2U); }) {
                 // Outcomes that do not differ are enumerated once.
                 if (differs(s)) settle_sector(s, draw_of(bits));
@@ -95,8 +108,9 @@ public:
                 settle_sector(s, Draw{bits()});
             }
         }
-        now_ = durable_;
         forget_dirty();
+        now_ = durable_;
+        is_dirty_.resize(sectors(now_.size()), false);
     }
 
 private:
@@ -104,6 +118,12 @@ private:
 
     static std::size_t sectors(std::size_t bytes) noexcept {
         return (bytes + sector_bytes - 1) / sector_bytes;
+    }
+
+    void mark(std::size_t sector) {
+        if (is_dirty_[sector]) return;
+        is_dirty_[sector] = true;
+        dirty_.push_back(sector);
     }
 
     /// Random bits, which decide about a sector.
@@ -155,8 +175,9 @@ private:
     }
 
     Bytes now_;
-    Bytes durable_;            // the bytes that a crash does not change
-    std::vector<bool> dirty_;  // per sector: `now_` may differ from `durable_`
+    Bytes durable_;                   // the bytes that a crash does not change
+    std::vector<bool> is_dirty_;      // per sector: it was changed since the last sync
+    std::vector<std::size_t> dirty_;  // the sectors for which `is_dirty_` is true
 };
 
 }}}  // namespace belay::sim::detail

@@ -35,7 +35,7 @@ template <class Content, class Policy, class Observer>
 class BridgeCall {
 public:
     using Got = std::optional<Scene<Content>>;
-    using Reply = belay::Answer<Got>;
+    using Reply = part::Answer<Got>;
     enum class Kind : std::uint8_t { fetch, push };
 
     BridgeCall(const Waker& waker, Random bits) noexcept : clock_{always, bits} {
