@@ -715,7 +715,10 @@ WORLD_MUTANTS = (
     restored("ends_a_missing_history", 'always "no edit that was shown is lost"',
              (REPLICATION, "room.history.epoch != no_id && state.begin == HistoryBegin::known;",
               "room.history.epoch != no_id;")),
-    restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
+    # a room whose flush has failed is flushed again only to restore what the storage has lost
+    restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE,
+             (ROOM_SCHEDULER, "if (room.pending.queue()) next_.rooms.push_back(&room);",
+              "if (room.pending.queue() || room.pending.restores()) next_.rooms.push_back(&room);")),
     restored("covers_no_own_edits", 'require "a snapshot covers all edits"', COVERS_NO_OWN_EDITS),
 )
 
