@@ -260,16 +260,16 @@ def explored(world, name, property, *changes):
 
 
 def rooms(name, property, *changes):
-    """A fault that the world of rooms finds within 500 seeds, as it takes longer than the others."""
+    """A fault that the world of rooms finds within 200 seeds, as it takes longer than the others."""
     return Mutant(f"rooms_{name}", tuple(Change(*change) for change in changes),
                   Test("tests/worlds/rooms.test.cpp",
-                       "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500), property)
+                       "Rooms of several servers lose no shown edit under kills, pauses and slow links", 200), property)
 
 
 def restored(name, property, *changes):
     """A fault that the world finds in which the storage of the rooms loses data, likewise."""
     return Mutant(f"rooms_restored_{name}", tuple(Change(*change) for change in changes),
-                  Test("tests/worlds/rooms.test.cpp", "Servers restore what the storage of their rooms has lost", 500),
+                  Test("tests/worlds/rooms.test.cpp", "Servers restore what the storage of their rooms has lost", 200),
                   property)
 
 
