@@ -728,6 +728,24 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
     CHECK((bob->online() && c.stored() == bob->document()));
 }
 
+TEST_CASE("SharedRooms: a flush that ends at a change of a rejected room fails for all rooms",
+          "[room][fanout]") {
+    PersistenceError error;
+    SharedStore store;
+    SharedRooms rooms{store, 1};
+    REQUIRE(rooms.append("unknown", Bytes(1)));
+    REQUIRE(rooms.append("unknown", Bytes(1)));
+    REQUIRE(rooms.begin("board", Id{std::byte{1}}, false));
+    rooms.carry_out(
+        rooms.take_staged(), 1,
+        Completion<PersistenceError>{[&](std::optional<PersistenceError> answer) noexcept {
+            if (answer) error = *answer;
+        }});
+    CHECK(error.code == std::errc::connection_refused);
+    CHECK(error.rooms.empty());
+    CHECK_FALSE(store.rooms.contains("board"));
+}
+
 TEST_CASE("servers: a restored history is not added to a history that follows an erase or reset",
           "[room][fanout]") {
     Cluster c;

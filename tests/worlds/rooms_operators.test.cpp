@@ -478,14 +478,22 @@ bool operators_call_servers(sim::World& world) {
 }
 
 sim::ScenarioOptions operated_faults() {
-    return {.kills = 12,
-            .pauses = 12,
-            .bandwidths = 2,
-            .slow_readers = 6,
-            .black_holes = 12,
-            .disk_refusals = 12,
-            .disk_errors = 24,
+    return {.swarm = false,
+            .kills = 5,
+            .pauses = 5,
+            .partitions = 0,
+            .latencies = 0,
+            .bandwidths = 1,
+            .slow_readers = 4,
+            .black_holes = 5,
+            .refusals = 0,
+            .drops = 2,
+            .half_opens = 1,
+            .cuts = 2,
+            .disk_refusals = 5,
+            .disk_errors = 60,
             .within = 18s,
+            .lasts_max = 3s,
             .number_max = 16};
 }
 

@@ -392,8 +392,9 @@ public:
         };
         for (std::size_t i = 0; i < changes.size() && i <= cut; ++i) {
             SharedStore::Change& change = changes[i];
-            if (is_refused(change.id)) continue;
+            // Also for a change of a rejected room: no change after the cut is carried out.
             me().unsure = was_unsure || i == cut;
+            if (is_refused(change.id)) continue;
             const PersistenceError refused = store_->take(number_, change);
             if (!refused) continue;
             if (!error) error = refused;
