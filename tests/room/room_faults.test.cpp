@@ -150,7 +150,7 @@ private:
     void act() {
         w_.disk.full = !space_.alive();
         w_.rights.drops = !authorizer_.alive();
-        w_.rights.takes = authorizer_.paused() ? 2s : 0s;
+        w_.rights.takes = authorizer_.paused() ? 4s : 0s;
         RoomEditor& editor = *editors_[below("editor", editors_.size())];
         switch (below("act", 14)) {
             case 0:

@@ -671,6 +671,13 @@ WORLD_MUTANTS = (
     Mutant("rooms_ignores_what_a_save_lacks",
            (Change(REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);", ""),),
            Test("tests/room/several_servers.test.cpp", "servers: a save covers an edit with an unknown result after it is read back")),
+    # no save covers an edit whose flush was not answered in time, and that is read back
+    Mutant("rooms_forgets_an_edit_without_an_answer",
+           (Change(REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
+                   "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);"),),
+           Test("tests/worlds/rooms.test.cpp",
+                "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500),
+           'require "a snapshot covers all edits"'),
     # a server that could not read a long log reports its save to servers that need not save then
     Mutant("rooms_publishes_a_save_of_nothing",
            (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),

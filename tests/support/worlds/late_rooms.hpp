@@ -22,8 +22,9 @@ namespace belay_test {
 
 /// The storage of all servers. Each server reaches it over a host "storage n", whose faults hit the
 /// calls of that server. A call is lost while that host is dead, waits while it is frozen, and is
-/// carried out without an answer while the network loses what it sends. If its disk refuses, so does
-/// the storage. If the n-th operation of its disk fails, the connection ends after the n-th change.
+/// carried out without an answer while the network loses what it sends. Answers wait while the host
+/// is frozen, too: it may be frozen between a call and its answer. If its disk refuses, so does the
+/// storage. If the n-th operation of its disk fails, the connection ends after the n-th change.
 struct LateStore {
     using Reach = StorageHost::Reach;
 
@@ -37,6 +38,7 @@ struct LateStore {
     /// Begins to serve a process.
     void connect(int server, const sim::Host& host) {
         broken_until_[static_cast<std::size_t>(server)] = always;
+        started_at_[server] = store.last;
         static_cast<void>(reach(server, host));
     }
     /// Nothing that a server asks for gets through, for a second.
@@ -56,7 +58,22 @@ struct LateStore {
         if (state.away != (reached == Reach::away)) store.away(server, !state.away);
         const bool untold = reached != Reach::works;
         if (state.unsubscribed != untold) store.unsubscribed(server, untold);
+        if (reached == Reach::unanswered) world.reach("the storage is unanswered");
         return reached;
+    }
+    [[nodiscard]] bool frozen(int server, const sim::Host& host) const {
+        return hosts[static_cast<std::size_t>(server)].reach(host) == Reach::late;
+    }
+
+    /// Returns the number of entries that a server has stored since it started, and that no snapshot
+    /// covers.
+    [[nodiscard]] std::size_t owed() {
+        std::size_t count = 0;
+        for (const auto& [id, room] : store.rooms) {
+            for (const SharedStore::Entry& e : room.entries)
+                count += e.position > started_at_[e.server] ? 1U : 0U;
+        }
+        return count;
     }
 
     /// The storage has lost data.
@@ -73,7 +90,8 @@ struct LateStore {
 private:
     std::vector<Instant> broken_until_{};
     std::uint64_t losses_ = 0;
-    std::map<int, std::uint64_t> noticed_{};  ///< the losses before the last comparison
+    std::map<int, std::uint64_t> started_at_{};  ///< the last position before the process started
+    std::map<int, std::uint64_t> noticed_{};     ///< the losses before the last comparison
 };
 
 /// One server's view of a LateStore. Its calls are carried out one after the other, as by the
@@ -85,10 +103,24 @@ class LateRooms {
 
         /// Carries out the calls that wait, in their order, unless the storage is frozen.
         void carry_out() {
-            while (!waiting.empty() && late.reach(number, host) != Reach::late) {
+            while (!waiting.empty() && may_carry_out()) {
                 auto call = std::move(waiting.front());
                 waiting.pop_front();
                 call(*this);
+            }
+        }
+        /// One call may be carried out before the storage is frozen, and answered after that.
+        [[nodiscard]] bool may_carry_out() {
+            const bool is_frozen = late.reach(number, host) == Reach::late;
+            const bool begins = !std::exchange(frozen, is_frozen);
+            return !is_frozen || (begins && host.chance("frozen before the answer", 75));
+        }
+        /// Sends the answers that are ready, in their order, unless the storage is frozen.
+        void send_answers() {
+            while (!answers.empty() && !late.frozen(number, host)) {
+                auto answer = std::move(answers.front());
+                answers.pop_front();
+                answer();
             }
         }
 
@@ -98,7 +130,9 @@ class LateRooms {
         SharedRooms inner;
         Instant free_at = always;      ///< for the next call
         Instant answered_at = always;  ///< the last answer
+        bool frozen = false;           ///< at the last call
         std::deque<detail::Function<void(Line&)>> waiting{};
+        std::deque<detail::Function<void()>> answers{};
     };
     /// Follows the faults of the host, and compares all every five seconds.
     struct Look {
@@ -107,6 +141,7 @@ class LateRooms {
         void operator()() const {
             const auto l = line.lock();
             static_cast<void>(l->late.reach(l->number, l->host));
+            l->send_answers();
             l->carry_out();
             if (count % 50 == 0) l->late.store.look(l->number);
             l->host.after(std::chrono::milliseconds{100}, Look{line, count + 1});
@@ -206,7 +241,8 @@ private:
     /// Stores one change.   Returns: whether the connection ends after it.
     [[nodiscard]] static bool is_cut(Line& l, std::size_t place) {
         const auto change = l.late.hosts[static_cast<std::size_t>(l.number)].store_change();
-        // A disk that begins to refuse in the middle of a flush is one that refuses it.
+        // Disks begin to refuse between calls, because a flush takes no time here: all of its
+        // changes are refused, or none.
         if (change == StorageHost::Change::refused && place == 0)
             l.late.store.servers[l.number].full = true;
         return change == StorageHost::Change::unanswered;
@@ -233,10 +269,20 @@ private:
             line->host.at(line->answered_at, [c = std::move(c), v = std::move(*answer), weak,
                                               losses = line->late.losses()]() mutable {
                 const auto alive = weak.lock();
-                if (alive && compares(v)) alive->late.note_compared(alive->number, losses);
-                c(std::move(v));
+                if (!alive) return;
+                alive->answers.emplace_back([c = std::move(c), v = std::move(v), weak,
+                                             losses]() mutable { deliver(weak, c, v, losses); });
+                alive->send_answers();
             });
         }};
+    }
+
+    template <class V>
+    static void deliver(const std::weak_ptr<Line>& line, Completion<V>& done, V& answer,
+                        std::uint64_t losses) {
+        const auto alive = line.lock();
+        if (alive && compares(answer)) alive->late.note_compared(alive->number, losses);
+        done(std::move(answer));
     }
 
     std::shared_ptr<Line> line_;

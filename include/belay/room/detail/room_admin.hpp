@@ -238,7 +238,8 @@ private:
             beginning.end();
             return answers_.answer(done, too_many_unsettled());
         }
-        // A history that the storage ends must also end in memory, so all memory is there before.
+        // A history that the storage ends must also end in memory. The memory for the wait is there
+        // before. end_history may lack memory: then the room stays, and its turns do nothing.
         AwaitedChange awaited = prepare(board);
         const std::error_code error = change(board);
         if (error) {
