@@ -67,12 +67,14 @@ int edit(const std::string& name, std::uint16_t port) {
             return (due && server.is_connected()) || input.ended || has_line();
         });
         if (due && server.is_connected()) {
-            const auto report = list.sync(server);
-            due = false;
-            report.for_each([](const auto& entry) {
-                const auto text = entry.text([](const std::string& value) { return value; });
-                std::printf("%s\n", text.c_str());
+            // Before the edits leave the journal, so that no crash loses a report.
+            const auto report = list.sync(server, [](const auto& now) {
+                now.for_each([](const auto& entry) {
+                    const auto text = entry.text([](const std::string& value) { return value; });
+                    std::printf("%s\n", text.c_str());
+                });
             });
+            due = false;
             std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,
                         report.received, report.conflicts.size(), list.kept().size(),
                         report.error.message().c_str());

@@ -617,6 +617,18 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/operation_processor.hpp", "if (!former_waits && has_former_id(op)) {",
                    "if (former_waits) {"),),
            Test("tests/sync/replica_restamping.test.cpp", "*")),
+    # of two devices that restore a version, one loses it
+    Mutant("processor_rejects_a_version_that_is_there",
+           (Change("belay/sync/detail/conflict_table.hpp", "has_stamp ? ConflictAction::compare_contents",
+                   "has_stamp && kind == OperationKind::interaction ? ConflictAction::compare_contents"),),
+           Test("tests/sync/replica_reports.test.cpp",
+                "Replica reports no loss of a version that another device restores at the same time")),
+    # another version with the stamp of an edit is taken for the edit
+    Mutant("processor_compares_stamps_only",
+           (Change("belay/sync/detail/operation_processor.hpp",
+                   "if (!error && hash_of_value(*there, 0) == hash_of_value(op.value(), 0)) {", "if (!error) {"),),
+           Test("tests/sync/conflict_table.test.cpp",
+                "Conflict table: an operation whose version the store has is no conflict")),
     # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",
            (Change("belay/sync/detail/replica_restamping.hpp",

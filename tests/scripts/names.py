@@ -9,7 +9,7 @@ writes it in a program that is composed of what belay has; what only those write
 files or read bytes is in a namespace of SPECIAL, listed apart, each with a page.
 
 A former name, which is an alias with [[deprecated]], has no row; CHANGELOG.md lists it.
-A row also lists the part's Options, Status, Counters, Report and Snapshot, and its nested types. ROWS_MAX is the limit
+A row also lists the part's Options, Status, Counters, Report and Snapshot, and the nested types of all of these. ROWS_MAX is the limit
 of rows in belay itself. Bold names are computed: those that README's excerpts and the first programs of the pages of their
 own library use, at most START_MAX of each library.
 """
@@ -171,7 +171,8 @@ class Names:
                 held.setdefault(part, []).append(key[1])
         for key in self.found:
             if not self.part_of(key):
-                yield key, held.get(key, []) + [f"{key[1]}::{name}" for name in self.nested.get(key[1], [])]
+                names = [key[1]] + held.get(key, [])
+                yield key, names[1:] + [f"{of}::{name}" for of in names for name in self.nested.get(of, [])]
 
     def counted(self):
         return [key for key, _ in self.rows() if not key[0]]
@@ -218,7 +219,8 @@ class Names:
                  "**Bold**: README or the first programs of the pages of its library use it. Start with these.", "",
                  "A program that is composed of belay's parts writes the names of the first six tables. The namespaces at "
                  "the end are for those who make a part of their own, prove a configuration, look at files or read bytes. "
-                 "A row also lists the part's `Options`, `Status`, `Counters`, `Report` and `Snapshot`, and its nested types.",
+                 "A row also lists the part's `Options`, `Status`, `Counters`, `Report` and `Snapshot`, and the nested types "
+                 "of all of these. An alias in a class, such as `Replica::Report`, is none of them: the type that it names has a row.",
                  "", f"{len(self.counted())} rows in `belay::`, {len(self.start)} names to start with.", ""]
         special = [row for row in rows if row[0][0].split("::")[0] in SPECIAL]
         for library, components in layout.LIBRARIES.items():

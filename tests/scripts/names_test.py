@@ -37,7 +37,10 @@ private:
 };
 
 /// The options of a Thing.
-struct ThingOptions {};
+struct ThingOptions {
+    /// A choice.
+    enum class Choice { one };
+};
 
 /// What things do.
 template <class T>
@@ -119,7 +122,7 @@ class NamesTest(unittest.TestCase):
         self.assertEqual(self.complaints(), [])
 
     def test_a_row_has_the_options_and_the_nested_types_of_its_part(self):
-        self.assertIn("| `Thing`, `ThingOptions`, `Thing::Mode` | `core/a.hpp` | Something to have |",
+        self.assertIn("| `Thing`, `ThingOptions`, `Thing::Mode`, `ThingOptions::Choice` | `core/a.hpp` | Something to have |",
                       names.Names(self.root).page())
 
     def test_first_programs_are_bold(self):

@@ -155,3 +155,40 @@ TEST_CASE("Conflict table: a Remove whose author saw a version that the store la
         CHECK((entry.action == detail::ConflictAction::apply) == (saw == 7));
     }
 }
+TEST_CASE("Conflict table: an operation whose version the store has is no conflict",
+          "[sync][conflict_table]") {
+    const auto after = [](Op op, const Stamp& saw) { return op.saw = saw, op; };
+    const Stamp there = stamp(5, 5);
+    const std::string same = "apply: live 5 old";
+    // As two devices send that restore the version, or one that sends its edit again.
+    for (const Stamp& saw : {Stamp{}, stamp(3)}) {
+        row(Was::live, after(update("e", "old", there), saw), same, same, same);
+        row(Was::live, after(add("e", "old", there), saw), same, same, same);
+        const std::string gone = "apply: removed 5";
+        row(Was::tombstone, after(removal("e", there), saw), gone, gone, gone);
+        // A restored store may have given the stamp to another version.
+        const Op other = after(update("e", "new", there), saw);
+        row(Was::live, other, concurrent_live, concurrent_live, "apply: live 5 new");
+        row(Was::live, after(removal("e", there), saw), concurrent_live, concurrent_live,
+            "apply: removed 5");
+        const std::string removed = "skip ConcurrentModification: removed 5";
+        row(Was::tombstone, after(add("e", "old", there), saw), removed, removed,
+            "apply: live 5 old");
+        // Another author, or another moment.
+        row(Was::live, after(update("e", "old", stamp(5, 4)), saw), concurrent_live,
+            concurrent_live, same);
+    }
+    // Without `saw`, the rows compare moments.
+    row(Was::live, update("e", "old", there), concurrent_live, concurrent_live, same);
+    row(Was::live, add("e", "old", there), exists, exists, same);
+
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    REQUIRE(processor.process_batch("s", Ops{add("e", "old", there)}).success);
+    const auto cursor = store.changes_since("s", {}, 10)->next;
+    const Op restored = after(update("e", "old", there), Stamp{});
+    CHECK_FALSE(processor.detect_conflict("s", restored).value());
+    REQUIRE(processor.process_batch("s", Ops{restored}).synced_count == 1);
+    CHECK(store.changes_since("s", cursor, 10)->changes.empty());
+    CHECK(processor.process_batch("s", Ops{restored}).synced_count == 1);
+}

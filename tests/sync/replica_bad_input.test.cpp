@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -249,4 +250,26 @@ TEST_CASE("Replica: a server whose empty pages never end does not hold a sync",
         CHECK_FALSE(phone.replica->sync(server).error);
         CHECK(phone.replica->waiting() == 0);
     }
+}
+
+TEST_CASE("Replica takes no edit whose codec throws", "[sync][replica][regression]") {
+    struct ThrowingCodec : TextCodec {
+        bool encode(const std::string& text, Bytes& into) const {
+            if (text == "bad") throw std::runtime_error{"the codec's own"};
+            return TextCodec{}.encode(text, into);
+        }
+    };
+    HostileRig rig;
+    Device<> device{1, {&rig.time}};
+    device.replica.reset();
+    Replica replica{std::ref(*device.journal), std::ref(device.store), ThrowingCodec{},
+                    device.options, device.wall};
+    REQUIRE_FALSE(replica.load());
+    REQUIRE(replica.edit(HostileAdd{"a", "good"}));
+    CHECK_THROWS_AS(replica.edit(HostileAdd{"a", "bad"}), std::runtime_error);
+    CHECK(replica.waiting() == 1);
+    CHECK(replica.read("a").value() == "good");
+    CHECK(replica.sync(rig.server).synced == 1);
+    CHECK(device.start());
+    CHECK(device.view() == ReplicaView{{"a", "good"}});
 }

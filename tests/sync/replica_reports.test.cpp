@@ -336,3 +336,64 @@ TEST_CASE("Replica adds an element again without a conflict after it kept a late
     CHECK(phone.replica->sync(rig.server).conflicts.empty());
     CHECK(phone.view()["a"] == "once more");
 }
+
+TEST_CASE("Replica reports no loss of a version that another device restores at the same time",
+          "[sync][replica][regression]") {
+    ReportRig<> rig;
+    const ReplicaOptions options{.other_store = ReplicaOptions::OtherStore::restores};
+    Device<> phone{1, {&rig.time}, options};
+    Device<> laptop{2, {&rig.time}, options};
+    REQUIRE(phone.replica->edit(ReportedText{"bread", "of the phone"}));
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    REQUIRE(laptop.replica->edit(ReportedText{"eggs", "of the laptop"}));
+    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+    REQUIRE_FALSE(phone.replica->sync(rig.server).error);
+    const ReplicaView all = phone.view();
+    rig.store = Memory{MemoryStoreOptions{.id = id_of(8)}};
+    // After the phone has received the empty store, and before it sends. Its request may be lost,
+    // and its user may have seen and changed what the laptop has restored.
+    const bool is_lost = GENERATE(false, true);
+    const bool is_changed = GENERATE(false, true);
+    struct {
+        auto send(std::span<const Op> batch) {
+            if (!std::exchange(has_sent, true)) {
+                CHECK(laptop.replica->sync(rig.server).restored.size() == 2);
+                if (is_changed) {
+                    rig.time += 1s;
+                    REQUIRE(laptop.replica->edit(
+                        UpdateElement<std::string>{"bread", std::string{"changed"}}));
+                    REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
+                }
+                rig.server.lose_in = is_lost ? 1 : 0;
+            }
+            return rig.server.send(batch);
+        }
+        auto changes(const part::StoreCursor& since) { return rig.server.changes(since); }
+        ReportRig<>& rig;
+        Device<>& laptop;
+        bool is_lost;
+        bool is_changed;
+        bool has_sent = false;
+    } between{rig, laptop, is_lost, is_changed};
+    auto report = phone.replica->sync(between);
+    CHECK(report.restored == std::vector<std::string>{"bread", "eggs"});
+    if (is_lost) {
+        CHECK(report.error == SyncErrc::unanswered);
+        CHECK(report.rebased == std::vector<std::string>(is_changed ? 1 : 0, "bread"));
+        report = phone.replica->sync(between);
+        CHECK(report.rebased.empty());
+    }
+    CHECK_FALSE(report.error);
+    // A version that another author has changed since is another version.
+    CHECK(report.conflicts.size() == (is_changed ? 1U : 0U));
+    CHECK(report.overwrote.empty());
+    CHECK(report.replaced.empty());
+    CHECK(report.synced == (is_changed ? 1U : 2U));
+    CHECK(phone.view()["eggs"] == "of the laptop");
+    CHECK(phone.view()["bread"] == (is_changed ? "changed" : "of the phone"));
+    const auto last = laptop.replica->sync(rig.server);
+    CHECK(last.conflicts.empty());
+    CHECK(last.replaced.empty());
+    CHECK(last.received == 0);
+    CHECK(laptop.view() == phone.view());
+}

@@ -466,6 +466,7 @@ private:
         }
         for (const auto& one : report.conflicts) {
             world.reach("conflict");
+            if (is_there(one.operation)) run_.wrong = "the store has an edit that is reported";
             run_.note_report(one.operation.id);
             note_version(one.operation);
         }
@@ -492,6 +493,15 @@ private:
             if (!is_counted) run_.wrong = "the report does not have the range of a loss";
         }
         if (report.copied && !accepts_other_) world.reach("copied again");
+    }
+    /// Returns whether the server's store has the version that an edit makes.
+    [[nodiscard]] bool is_there(const Op& operation) {
+        const belay::part::ElementKey key{"s", operation.element()};
+        const auto found = run_.store.find(key);
+        return found && found->presence == belay::part::Presence::live &&
+               found->stamp == operation.stamp &&
+               operation.kind() != belay::OperationKind::remove &&
+               run_.store.read(key).value() == operation.value();
     }
     /// An edit that restores a version has an id of its own.
     void note_version(const Op& operation) {

@@ -19,6 +19,7 @@ enum class ConflictAction : std::uint8_t {
     skip_and_keep_tombstone,  ///< the same, and the removal is remembered
     raise_tombstone,          ///< removed already: the later stamp counts
     strategy_decides,         ///< the columns differ
+    compare_contents,         ///< the same, except if the contents are equal: no conflict then
 };
 
 struct ConflictEntry {
@@ -52,9 +53,10 @@ struct ConflictEntry {
     return {ConflictAction::strategy_decides, StaleTimestamp{local, remote}};
 }
 
-/// Rows 18 to 20: an operation whose author named the version that it changes.
+/// Rows 18 to 21: an operation whose author named the version that it changes.
 [[nodiscard]] constexpr ConflictEntry find_causal_conflict(OperationKind kind,
                                                            const part::ElementState& local,
+                                                           const Stamp& remote,
                                                            const Stamp& saw) noexcept {
     // A `saw` later than the version here is a conflict, too. The store may lack that version, or
     // have decided against it. In both cases the author has not seen the version here.
@@ -64,7 +66,12 @@ struct ConflictEntry {
         // removed it, so the removal has a version of its own.
         return {local.stamp < saw ? ConflictAction::apply : ConflictAction::raise_tombstone, {}};
     }
-    return {ConflictAction::strategy_decides, ConcurrentModification{}};
+    // Several devices may restore one version, and its author may send it again. A store that was
+    // restored itself may have given the stamp to another version.
+    const bool has_stamp = local.presence == part::Presence::live && local.stamp == remote &&
+                           kind != OperationKind::remove;
+    return {has_stamp ? ConflictAction::compare_contents : ConflictAction::strategy_decides,
+            ConcurrentModification{}};
 }
 
 /// Returns the row of an operation with this stamp. `saw` is the version that its author changed.
@@ -73,7 +80,7 @@ struct ConflictEntry {
                                                     const Stamp& remote,
                                                     const std::optional<Stamp>& saw) noexcept {
     if (saw && kind != OperationKind::interaction) {
-        return find_causal_conflict(kind, local, *saw);
+        return find_causal_conflict(kind, local, remote, *saw);
     }
     switch (kind) {
         case OperationKind::add:

@@ -143,7 +143,9 @@ public:
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return local.error();
-        return find_conflict(op.kind(), *local, op.stamp, version_seen_by(op)).reason;
+        const Result<ConflictEntry> entry = entry_of(key, op, *local);
+        if (!entry) return entry.error();
+        return entry->reason;
     }
     /// Returns the decision of the strategy, or of the table.
     [[nodiscard]] Answer decide(std::string_view session, const Op& op,
@@ -151,9 +153,10 @@ public:
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Answer::pending();
-        const ConflictEntry entry = find_conflict(op.kind(), *local, op.stamp, version_seen_by(op));
-        if (!entry.reason) return Answer::keep_remote();
-        if (entry.action != ConflictAction::strategy_decides) {
+        const Result<ConflictEntry> entry = entry_of(key, op, *local);
+        if (!entry) return Answer::pending();
+        if (!entry->reason) return Answer::keep_remote();
+        if (entry->action != ConflictAction::strategy_decides) {
             return waits_for_add(op, *local) ? Answer::pending() : Answer::keep_local();
         }
         std::error_code error;
@@ -271,31 +274,51 @@ private:
                op.kind() == OperationKind::update && !version_seen_by(op);
     }
 
+    /// Returns the row of an operation, after the contents were compared if the row needs that.
+    [[nodiscard]] Result<ConflictEntry> entry_of(const part::ElementKey& key, const Op& op,
+                                                 const part::ElementState& local) {
+        ConflictEntry entry = find_conflict(op.kind(), local, op.stamp, version_seen_by(op));
+        if (entry.action != ConflictAction::compare_contents) return entry;
+        std::optional<Value> there;
+        const std::error_code error = read_live(key, local, there);
+        if (error && may_heal(error)) return error;
+        // A value that cannot be read is another one.
+        if (!error && hash_of_value(*there, 0) == hash_of_value(op.value(), 0)) {
+            entry.reason.reset();
+        } else {
+            entry.action = ConflictAction::strategy_decides;
+        }
+        return entry;
+    }
+
     [[nodiscard]] Outcome rule(const part::ElementKey& key, const Op& op,
                                const part::ElementState& local, part::WriteMark& mark) {
-        const ConflictEntry entry = find_conflict(op.kind(), local, op.stamp, version_seen_by(op));
-        switch (entry.action) {
+        const Result<ConflictEntry> entry = entry_of(key, op, local);
+        if (!entry) return Outcome::error_of(entry.error());
+        switch (entry->action) {
             case ConflictAction::apply:
                 return apply(key, op, local, mark);
             case ConflictAction::log:
                 return write_or(mark, OperationOutcome::logged);
+            case ConflictAction::compare_contents:  // they are equal
+                return write_or(mark, OperationOutcome::applied);
             case ConflictAction::raise_tombstone:
                 mark.stamp = larger(mark.stamp, local.stamp);
                 return done(ask_store([&] { return store_.remove(key, mark); }),
                             OperationOutcome::applied);
             case ConflictAction::skip_and_keep_tombstone:
-                mark.decision = decision_of(*entry.reason);
+                mark.decision = decision_of(*entry->reason);
                 return skipped(done(ask_store([&] { return store_.remove(key, mark); }),
                                     OperationOutcome::skipped),
-                               *entry.reason);
+                               *entry->reason);
             case ConflictAction::skip:
-                if (waits_for_add(op, local)) return pending(*entry.reason);
-                mark.decision = decision_of(*entry.reason);
-                return skipped(write_or(mark, OperationOutcome::skipped), *entry.reason);
+                if (waits_for_add(op, local)) return pending(*entry->reason);
+                mark.decision = decision_of(*entry->reason);
+                return skipped(write_or(mark, OperationOutcome::skipped), *entry->reason);
             case ConflictAction::strategy_decides:
                 break;
         }
-        return resolve(key, op, local, mark, *entry.reason);
+        return resolve(key, op, local, mark, *entry->reason);
     }
 
     [[nodiscard]] Outcome resolve(const part::ElementKey& key, const Op& op,

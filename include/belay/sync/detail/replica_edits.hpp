@@ -167,8 +167,14 @@ public:
     /// element.
     [[nodiscard]] std::error_code append(Log& log, Op&& operation, std::uint64_t* last) {
         Edit& edit = add(std::move(operation), last);
+        struct Undo {  // also if the codec throws
+            ~Undo() {
+                if (edits != nullptr) edits->forget_last();
+            }
+            ReplicaEdits* edits;
+        } undo{this};
         const std::error_code error = write(log, edit);
-        if (error) forget_last();
+        if (!error) undo.edits = nullptr;
         return error;
     }
     /// Returns the place of the last edit of an element, until one is erased; null: it has none.

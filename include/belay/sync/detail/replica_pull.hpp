@@ -354,7 +354,15 @@ private:
     [[nodiscard]] bool waits(const Change& change) const {
         const Edit* const edit = edits_.shown(edits_.last_of(change.id));
         return edit != nullptr && edit->state != EditState::dropped &&
-               change.stamp.origin != context_.clock.origin();
+               change.stamp.origin != context_.clock.origin() && !makes(edit->operation, change);
+    }
+    /// Returns whether an operation makes the version of a change, which another device may have
+    /// restored, too. A restored store may have given the stamp to another version.
+    [[nodiscard]] static bool makes(const Op& operation, const Change& change) {
+        if (operation.stamp != change.stamp) return false;
+        if (operation.kind() == OperationKind::remove) return change.is_removal();
+        return change.value &&
+               hash_of_value(*change.value, 0) == hash_of_value(operation.value(), 0);
     }
     /// Notes what a change does to this replica's own versions and edits.
     template <class Report>
