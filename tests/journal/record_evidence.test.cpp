@@ -63,6 +63,21 @@ std::vector<std::uint64_t> short_ones(sim::Disk& disk, tool::JournalReport& repo
     report = std::move(*found);
     return numbers;
 }
+/// A part of a body that has two records under every 2^20th seed. 4096 pairs, 192 KiB, cover all
+/// seeds, so nobody needs to know the nonce. This part has the 41 pairs next to the nonce; the
+/// others cannot pass. Without records, it has the same size.
+Bytes body_of_all_seeds(bool has_records, std::uint32_t nonce) {
+    constexpr std::size_t record = journal_format::record_header_bytes;
+    Bytes body(1024 + 2 * 41 * record, std::byte{7});
+    for (std::uint32_t i = 0; has_records && i < 2 * 41; ++i) {
+        RecordHeader h;
+        h.kind = Kind::operation;
+        h.number = 1'000'000 + i % 2;
+        h.durable = 600;
+        put_like_record(body, 1024 + i * record, h, ((nonce >> 20) + i / 2 - 20) << 20);
+    }
+    return body;
+}
 std::vector<std::uint64_t> all_but(std::uint64_t last, const std::set<std::uint64_t>& lost) {
     std::vector<std::uint64_t> numbers;
     for (std::uint64_t n = 1; n <= last; ++n) {
@@ -151,6 +166,142 @@ TEST_CASE("A record of a later run without an opening needs a plausible number",
     REQUIRE(opened);
     CHECK(opened->last() == 1);
     CHECK(opened->report().truncated_bytes > 3000);
+}
+
+TEST_CASE("A body with records under all seeds is cut off like any other after a torn write",
+          "[journal][record_evidence][regression]") {
+    const bool is_hostile = GENERATE(true, false);
+    const JournalOptions options = with_room(8192, Seed{1});
+    sim::Disk whole;
+    std::size_t end = 0;
+    std::size_t body_end = 0;
+    {
+        auto journal = SimJournal::open(whole, "q", options);
+        REQUIRE(journal);
+        const auto header = journal_format::decode_segment_header(whole.contents(segment_file(1)));
+        REQUIRE(header);
+        const Bytes body = body_of_all_seeds(is_hostile, header->nonce);
+        REQUIRE(journal->append(Bytes(400, std::byte{9})));
+        REQUIRE_FALSE(journal->commit());
+        end = journal_format::segment_header_bytes + static_cast<std::size_t>(journal->bytes());
+        REQUIRE(journal->append(body));
+        REQUIRE_FALSE(journal->commit());
+        body_end = end + journal_format::record_bytes(body.size());
+        whole.kill();
+    }
+    // The write did not finish: one sector is missing, or all from one on.
+    for (std::size_t sector = end / 512; sector <= (body_end - 1) / 512; ++sector) {
+        for (const bool is_prefix : {false, true}) {
+            sim::Disk disk;
+            disk.restore(whole.image());
+            Bytes bytes = disk.contents(segment_file(1));
+            const std::size_t from = std::max(end, sector * 512);
+            const std::size_t to = is_prefix ? bytes.size() : (sector + 1) * 512;
+            std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                      bytes.begin() + static_cast<std::ptrdiff_t>(to), std::byte{0});
+            disk.put(segment_file(1), bytes);
+            INFO("sector " << sector << (is_prefix ? " and all after it" : ""));
+            std::vector<std::uint64_t> shown;
+            const auto report = tool::inspect_journal(
+                disk, "q", [&](std::uint64_t n, BytesView) { shown.push_back(n); });
+            REQUIRE(report);
+            CHECK(report->is_whole());
+            CHECK(shown == std::vector<std::uint64_t>{1});
+            auto saved = tool::salvage_journal(disk, "q", "new", options);
+            REQUIRE(saved);
+            CHECK(saved->copied == 1);
+            auto journal = SimJournal::open(disk, "q", options);
+            REQUIRE(journal);
+            CHECK(journal->last() == 1);
+            CHECK((journal->report().truncated_bytes != 0 || (is_prefix && from == end)));
+        }
+    }
+}
+
+TEST_CASE("A damaged length of a body with records under all seeds costs that body alone",
+          "[journal][record_evidence][regression]") {
+    const bool is_hostile = GENERATE(true, false);
+    const bool has_header = GENERATE(true, false);
+    const bool is_sealed = GENERATE(true, false);
+    const JournalOptions options = with_room(8192, Seed{1});
+    sim::Disk disk;
+    write_around(disk, options,
+                 [&](std::uint32_t nonce) { return body_of_all_seeds(is_hostile, nonce); });
+    std::uint64_t last = 111;
+    while (is_sealed && disk.contents(segment_file(2)).empty()) {
+        auto journal = SimJournal::open(disk, "q", options);
+        REQUIRE(journal);
+        for (int i = 0; i < 100; ++i) REQUIRE(journal->append(Bytes(100, std::byte{9})));
+        REQUIRE_FALSE(journal->commit());
+        last += 100;
+    }
+    Bytes bytes = disk.contents(segment_file(1));
+    bytes[journal_format::segment_header_bytes + 10 * 128 + 5] ^= std::byte{1};
+    disk.put(segment_file(1), bytes);
+    if (!has_header) zero_sector(disk, 0);
+    std::set<std::uint64_t> lost{11};
+    if (!has_header) lost.insert({1, 2, 3});
+    tool::JournalReport report;
+    CHECK(short_ones(disk, report) == all_but(last, lost));
+    CHECK(report.lost.back().first == 11);
+    CHECK(report.lost.back().last == 11);
+    CHECK(tool::salvage_journal(disk, "q", "new", options)->copied == last - lost.size());
+    if (!is_sealed || !has_header) return;
+    auto journal = SimJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    for (std::uint64_t n = 1; n <= last; ++n) CHECK(journal->read(n).has_value() == (n != 11));
+}
+
+TEST_CASE("RecordEvidence accepts a far run by its opening, or by a long row of records",
+          "[journal][record_evidence][unit]") {
+    constexpr std::uint32_t nonce = 0x8000'0000;
+    constexpr std::size_t record = journal_format::record_header_bytes;
+    const std::uint32_t ahead = GENERATE(0U, 1U, 16U, 17U, 32U, 33U, 1000U, 65'536U, 65'537U);
+    // So many records must follow each other.
+    const std::uint32_t needed = std::max(2U, (ahead + 15) / 16);
+    const auto accepts = [&](std::uint32_t records) {
+        Bytes bytes(records * record);
+        for (std::uint32_t i = 0; i < records; ++i) {
+            RecordHeader h;
+            h.kind = Kind::operation;
+            h.number = 1000 + i;
+            put_like_record(bytes, i * record, h, journal_format::record_seed(nonce, 7 + ahead));
+        }
+        detail::MemoryBytes part{bytes};
+        detail::RecordSearch search{part};
+        detail::RecordEvidence evidence{search, nonce};
+        evidence.add_run(7);
+        evidence.add_number(5, 0);
+        return evidence.accepts(*search.at(0), 512);
+    };
+    CHECK(accepts(needed) == (ahead <= 65'536));
+    CHECK_FALSE(accepts(needed - 1));
+
+    // An opening alone, if its number is that run; and then one record of this run.
+    for (const std::uint32_t run : {7 + ahead, 7 + (1U << 20), 8 + (1U << 20)}) {
+        for (const std::uint32_t wrong : {0U, 1U}) {
+            Bytes bytes(32 + record);
+            RecordHeader h;
+            h.kind = Kind::opening;
+            h.length = 4;
+            h.number = run + wrong;
+            put_like_record(bytes, 0, h, journal_format::record_seed(nonce, run));
+            RecordHeader then;
+            then.kind = Kind::operation;
+            then.number = 6;
+            then.durable = 16;
+            put_like_record(bytes, 32, then, journal_format::record_seed(nonce, run));
+            detail::MemoryBytes part{bytes};
+            detail::RecordSearch search{part};
+            detail::RecordEvidence evidence{search, nonce};
+            evidence.add_run(7);
+            evidence.add_number(5, 0);
+            const bool is_opening = wrong == 0 && run - 7 <= 1U << 20;
+            CHECK(evidence.accepts(*search.at(0), 0) == is_opening);
+            const bool is_proof = is_opening || run - 7 <= 1;
+            CHECK(detail::proven_after(search, evidence, 0) == (is_proof ? 16 : 0));
+        }
+    }
 }
 
 TEST_CASE("One operation after openings that were lost with their sector is accepted",

@@ -694,6 +694,13 @@ WORLD_MUTANTS = (
     Mutant("rooms_publishes_a_save_of_nothing",
            (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
            Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
+    # two records of any later run are accepted after damage
+    Mutant("journal_accepts_records_of_any_later_run",
+           (Change("belay/journal/detail/record_evidence.hpp",
+                   "return ahead <= runs_per_record * smaller(records, records_in_row_max);",
+                   "return ahead <= journal_format::runs_in_a_row_max || records == 0;"),),
+           Test("tests/journal/record_evidence.test.cpp",
+                "A body with records under all seeds is cut off like any other after a torn write")),
     # an export counts for loads_max after its end
     Mutant("rooms_operators_counts_ended_exports",
            (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),

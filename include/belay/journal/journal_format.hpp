@@ -41,7 +41,7 @@ inline constexpr std::size_t reserve_bytes = 1024;
 /// The maximum size of a segment; offsets in it have 32 bits, with some to spare.
 inline constexpr std::size_t segment_bytes_max = 1U << 30;
 /// The maximum number of runs that may have begun by two openings next to each other, which are
-/// written in turn.
+/// written in turn. After damage, an opening of a later run is not accepted.
 inline constexpr std::uint32_t runs_in_a_row_max = 1U << 20;
 /// The maximum size of a kept note.
 inline constexpr std::size_t note_bytes_max = 512;

@@ -53,22 +53,32 @@ public:
 
     /// Returns whether a record `skipped` bytes after the beginning of damage is genuine.
     ///
-    /// Openings alone cannot make later runs known. They may be the damaged bytes, and only two
-    /// remain of many in a row. So the run may be one of the next few, or any run that the next
-    /// record has too.
-    /// Complexity: that of RecordSearch::at.
+    /// An opening may begin any later run, because only one nonce gives it the seed of the run that
+    /// is its number. Openings alone cannot make later runs known: they may be the damaged bytes,
+    /// and only two remain of many in a row. So other records may be of one of the next few runs,
+    /// and of more runs if more records follow each other. A body may hold records under all
+    /// seeds, so the number of runs must not grow faster than the bytes that it costs.
+    /// Complexity: that of RecordSearch::at, times the records of that row.
     [[nodiscard]] bool accepts(const FoundRecord& found, std::uint64_t skipped) const {
         using journal_format::Kind;
         const std::uint32_t run = run_of(found);
         const std::optional<std::uint32_t> known = known_up_to(run);
-        if (!known || run - *known > journal_format::runs_in_a_row_max) return false;
+        if (!known) return false;
+        const std::uint32_t ahead = run - *known;
+        if (ahead > journal_format::runs_in_a_row_max) return false;
         if (found.header.kind == Kind::opening) return found.header.number == run;
         const bool is_numbered = has_possible_number(found);
         const std::uint64_t openings =
             skipped / journal_format::record_bytes(opening_payload_bytes);
-        const bool is_near = run - *known <= smaller<std::uint64_t>(openings, runs_without_opening);
+        const bool is_near = ahead <= smaller<std::uint64_t>(openings, runs_per_record);
         if (is_numbered && is_near && !is_contradicted(found)) return true;
-        return (is_numbered || found.header.kind == Kind::operation) && is_confirmed(found);
+        return (is_numbered || found.header.kind == Kind::operation) && begins_row(found, ahead);
+    }
+    /// Returns whether a row of records, the last of them included, may be `ahead` runs after a
+    /// known run.
+    [[nodiscard]] static constexpr bool is_within_reach(std::uint32_t ahead,
+                                                        std::uint64_t records) noexcept {
+        return ahead <= runs_per_record * smaller(records, records_in_row_max);
     }
     /// Returns whether the next record is of the same run and continues its numbers.
     [[nodiscard]] bool is_confirmed(const FoundRecord& found) const {
@@ -89,8 +99,20 @@ public:
 
 private:
     /// The number of runs that lose their openings with one sector.
-    static constexpr std::uint64_t runs_without_opening = 16;
+    static constexpr std::uint64_t runs_per_record = 16;
+    /// Longer rows count as rows of this length. It bounds the time for a record.
+    static constexpr std::uint64_t records_in_row_max = 4096;
 
+    /// Returns whether enough records with the seed of `found` follow each other.
+    [[nodiscard]] bool begins_row(FoundRecord found, std::uint32_t ahead) const {
+        if (!is_within_reach(ahead, records_in_row_max)) return false;
+        for (std::uint64_t records = 2;; ++records) {
+            const std::optional<FoundRecord> next = records_->peek(found.end());
+            if (!next || !found.is_followed_by(*next)) return false;
+            if (is_within_reach(ahead, records)) return true;
+            found = *next;
+        }
+    }
     /// Returns whether the next record is of another, known run. One flipped bit may change a
     /// record's run into another.
     [[nodiscard]] bool is_contradicted(const FoundRecord& found) const {
@@ -125,10 +147,9 @@ template <class Source>
          at = records.candidate_from(at + journal_format::alignment)) {
         const std::optional<FoundRecord> found = records.at(at);
         if (!found || !evidence.accepts(*found, at - from)) continue;
+        evidence.add_run(evidence.run_of(*found));
         // An opening is no evidence, because it may never have been flushed.
-        if (found->header.kind == journal_format::Kind::opening) {
-            evidence.add_run(evidence.run_of(*found));
-        } else {
+        if (found->header.kind != journal_format::Kind::opening) {
             proven = larger<std::uint64_t>(proven, found->header.durable);
         }
     }

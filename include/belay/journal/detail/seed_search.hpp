@@ -83,13 +83,16 @@ template <class Source>
     const SeededRows& most = *std::max_element(
         rows.begin(), rows.end(),
         [](const SeededRows& a, const SeededRows& b) { return a.records < b.records; });
+    const auto is_near = [](std::uint32_t distance, const SeededRows& row) {
+        return RecordEvidence<Source>::is_within_reach(distance, row.records + 1);
+    };
     std::uint32_t run = window;
     is_counted = most.run.has_value();
     if (is_counted) run = *most.run;
     for (const SeededRows& row : rows) {
         // A seed is nonce plus run, so two seeds of one segment differ as their runs do.
         const std::uint32_t other = row.run ? *row.run - (row.seed - most.seed) : 0;
-        if (is_counted || other == 0 || *row.run - other > window) continue;
+        if (is_counted || other == 0 || !is_near(*row.run - other, row)) continue;
         run = other;
         is_counted = true;
     }
@@ -97,7 +100,9 @@ template <class Source>
     evidence.add_run(run);
     for (const SeededRows& row : rows) {
         const std::uint32_t other = row.seed - evidence.nonce();
-        if (other != 0 && other + window - run <= 2 * window) evidence.add_run(other);
+        const std::uint32_t distance = other > run ? other - run : run - other;
+        const bool is_own = is_counted && row.run == other && distance <= window;
+        if (other != 0 && (is_own || is_near(distance, row))) evidence.add_run(other);
     }
     return evidence;
 }
