@@ -285,9 +285,12 @@ TEST_CASE("Bridge: an author gets the report of an unaware scene also after a re
     } else {
         begin_in_step(rig);
     }
-    rig.server.behaviour = is_confirmed ? Server::Behaviour::works : Server::Behaviour::forgets;
+    rig.server.on_push = [&] {
+        if (!is_confirmed) rig.server.behaviour = Server::Behaviour::forgets;
+    };
     edit(rig, "made", 20);
-    rig.run_for(61s);
+    rig.run_for(2s);
+    rig.server.on_push = {};
     rig.server.behaviour = Server::Behaviour::works;
     if (!crashes) rig.run_for(61s);
     REQUIRE(rig.server.scenes["s"].content == "made");

@@ -107,7 +107,7 @@ public:
         // The third scene has an earlier stamp: the remote's clock may be behind.
         for (const std::uint32_t stamp : {1U, 3U, 2U}) {
             apply(stamp);
-            // Who made a scene may be unknown, also after it was known.
+            // The maker of a scene may be unknown, also after it was known.
             for (const auto& made_by : {std::optional{Origin::local}, std::optional<Origin>{},
                                         std::optional{Origin::remote}}) {
                 store_base(stamp + 10, made_by);

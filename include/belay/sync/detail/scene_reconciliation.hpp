@@ -162,8 +162,8 @@ public:
     }
     /// Neither side has a scene, and this is its tombstone. A content that was sent may arrive yet.
     constexpr void in_step_without_scene(const SceneMark& mark) noexcept {
-        // An edit whose push was not confirmed. An earlier run may have pulled the scene without
-        // storing it as the base, but a lost edit must be reported. Without a base, nothing is known.
+        // An earlier run may have pulled the scene and not stored it as the base, but a lost edit
+        // must be reported. Without a base, nothing is known, except of an unconfirmed push.
         const bool is_made_here = base_ || sent.has(mark.hash);
         rebase(mark, is_made_here ? std::optional{Origin::local} : std::nullopt);
         replaced_.reset();
