@@ -524,11 +524,11 @@ WORLD_MUTANTS = (
     # a scene that was pulled, and pushed again, counts as one of its own
     explored("sync_bridge", "takes_a_pulled_scene_for_its_own",
              'always "a program that changed nothing gets no report"',
-             (RECONCILIATION, "const bool is_pulled = base_->made_by == Origin::remote;",
+             (RECONCILIATION, "const bool is_pulled = base->made_by == Origin::remote;",
               "const bool is_pulled = false;")),
     Mutant("bridge_forgets_who_made_a_scene",
-           (Change(RECONCILIATION, "const bool is_edit = pushed_ == Pushed::edit || base_->made_by == Origin::local;",
-                   "const bool is_edit = pushed_ == Pushed::edit;"),),
+           (Change(RECONCILIATION, "const bool made_here = base_->made_by == Origin::local;",
+                   "const bool made_here = false;"),),
            Test("tests/sync/bridge_saw.test.cpp", "*")),
     # a deletion stays unknown if the server had lost the scene
     Mutant("bridge_forgets_a_deletion",

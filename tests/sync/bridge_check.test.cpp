@@ -73,6 +73,25 @@ struct BoardThatKeepsTheFirstBase : DeletingBoard {
         return {};
     }
 };
+struct BoardThatTakesNoneForRemote : DeletingBoard {
+    std::error_code store_base(std::string_view session, part::SceneBase base) {
+        base.made_by = base.made_by == Origin::local ? Origin::local : Origin::remote;
+        return DeletingBoard::store_base(session, base);
+    }
+};
+struct BoardThatTakesDeletionsForItsOwn : DeletingBoard {
+    std::error_code store_base(std::string_view session, part::SceneBase base) {
+        if (base.made_by) base.made_by = base.removed ? Origin::local : Origin::remote;
+        return DeletingBoard::store_base(session, base);
+    }
+};
+struct BoardThatKeepsAKnownMaker : DeletingBoard {
+    std::error_code store_base(std::string_view session, part::SceneBase base) {
+        const auto at = bases.find(session);
+        if (!base.made_by && at != bases.end()) base.made_by = at->second.made_by;
+        return DeletingBoard::store_base(session, base);
+    }
+};
 struct BoardThatStampsByBases : DeletingBoard {
     std::error_code store_base(std::string_view session, const part::SceneBase& base) {
         scenes[std::string{session}].stamp = base.stamp;
@@ -197,6 +216,9 @@ TEST_CASE("check::local_side detects each mistake", "[sync][bridge_check]") {
     CHECK(fault_of_local<BoardThatListsNothing>() == LocalRule::lists_what_it_has);
     CHECK(fault_of_local<BoardWithABase>() == LocalRule::has_no_base_at_first);
     CHECK(fault_of_local<BoardThatKeepsTheFirstBase>() == LocalRule::keeps_the_last_base);
+    CHECK(fault_of_local<BoardThatTakesNoneForRemote>() == LocalRule::keeps_the_last_base);
+    CHECK(fault_of_local<BoardThatTakesDeletionsForItsOwn>() == LocalRule::keeps_the_last_base);
+    CHECK(fault_of_local<BoardThatKeepsAKnownMaker>() == LocalRule::keeps_the_last_base);
     CHECK(fault_of_local<BoardThatStampsByBases>() == LocalRule::base_changes_no_scene);
     CHECK(fault_of_local<BoardThatForgetsBases>() == LocalRule::scene_changes_no_base);
     CHECK(fault_of_local<BoardThatKeepsScenes>() == LocalRule::removes_scenes);

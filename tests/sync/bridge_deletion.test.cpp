@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
@@ -400,4 +401,46 @@ TEST_CASE("Bridge: a scene that is there again after its deletion was pushed is 
         CHECK(rig.count("conflict") == 0);
         CHECK(rig.board.scenes.contains("s") == !rig.server.scenes["s"].removed);
     }
+}
+
+TEST_CASE("Bridge: a scene is kept instead of a deletion that had not seen it, after a loss",
+          "[sync][bridge][deletion][regression]") {
+    const bool is_author = GENERATE(false, true);
+    const bool is_lost = GENERATE(false, true);  // the first push over the deletion
+    const std::int64_t deleted_at = GENERATE(15, 30);
+    CAPTURE(is_author, is_lost, deleted_at);
+    const auto by = [](unsigned who, std::int64_t at) {
+        return Stamp{.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
+    };
+    DeletingRig rig;
+    rig.board.empty = {"s"};
+    rig.server.scenes["s"] = {"before", by(2, 10)};
+    rig.start();
+    rig.run_for(31s);
+    if (is_author) {
+        rig.board.scenes.insert_or_assign("s", Drawing{"made", by(1, 20)});
+        rig.bridge->changed("s");
+        rig.run_for(61s);
+        rig.restart();
+        rig.start();
+        rig.run_for(31s);
+    } else {
+        rig.server.scenes["s"] = {"made", by(2, 20)};
+        rig.run_for(31s);
+        rig.server.scenes["s"] = {"before", by(2, 10)};
+        rig.run_for(61s);
+    }
+    REQUIRE(rig.server.scenes["s"].content == "made");
+    rig.server.on_push = [&, first = is_lost]() mutable {
+        rig.server.behaviour =
+            std::exchange(first, false) ? Server::Behaviour::drops : Server::Behaviour::works;
+    };
+    rig.server.on_fetch = [&] { rig.server.behaviour = Server::Behaviour::works; };
+    rig.server.scenes["s"] = {"", by(3, deleted_at), true, by(2, 10)};
+    rig.run_for(3min);
+    CHECK(rig.board.scenes["s"].content == "made");
+    CHECK(rig.server.scenes["s"].content == "made");
+    CHECK_FALSE(rig.server.scenes["s"].removed);
+    CHECK(rig.count("conflict") + rig.count("open conflict") == 0);
+    CHECK(rig.board.bases["s"].made_by == (is_author ? Origin::local : Origin::remote));
 }

@@ -227,8 +227,9 @@ struct BridgeModel {
             }
             return finish(p);
         }
-        if (decision.rebase) p.memory.rebase(*sides.remote);
-        if (decision.move == Move::push) {
+        const bool is_push = decision.move == Move::push;
+        if (decision.rebase && is_push) p.memory.rebase(*sides.remote);
+        if (is_push) {
             if (sides.shows == SceneMemory::Shows::undone && p.memory.count_undone() != 0) return;
             p.memory.sending_over(sides.remote);
             p.edited = false;

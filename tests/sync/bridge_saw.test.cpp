@@ -270,6 +270,75 @@ TEST_CASE("Bridge: only the author of a scene gets a report after the server los
     CHECK(rig.count("open conflict") == 0);
 }
 
+TEST_CASE("Bridge: an author gets the report of an unaware scene also after a restart",
+          "[sync][bridge][saw][unit][regression]") {
+    // Another program has pushed the scene again, so this one saw no loss.
+    const bool is_later = GENERATE(false, true);
+    const bool saw_none = GENERATE(false, true);
+    const bool is_first = GENERATE(false, true);  // the program's first scene
+    const bool is_confirmed = GENERATE(false, true);
+    const bool crashes = GENERATE(false, true);  // before the next round
+    CAPTURE(is_later, saw_none, is_first, is_confirmed, crashes);
+    RememberingRig rig;
+    if (is_first) {
+        rig.start();
+    } else {
+        begin_in_step(rig);
+    }
+    rig.server.on_push = [&] {
+        if (!is_confirmed) rig.server.behaviour = Server::Behaviour::forgets;
+    };
+    edit(rig, "made", 20);
+    rig.run_for(2s);
+    rig.server.on_push = {};
+    rig.server.behaviour = Server::Behaviour::works;
+    if (!crashes) rig.run_for(61s);
+    REQUIRE(rig.server.scenes["s"].content == "made");
+    rig.restart();
+    rig.start();
+    rig.run_for(31s);
+    rig.reported.clear();
+    // Without a base, it is not known whether an earlier run has made the scene.
+    const bool is_known = !is_first || is_confirmed || !crashes;
+    CHECK(rig.board.bases["s"].made_by == (is_known ? std::optional{Origin::local} : std::nullopt));
+    rig.server.scenes["s"] = {"next", by(3, is_later ? 30 : 15)};
+    rig.server.scenes["s"].saw = saw_none ? Stamp{} : by(2, 10);
+    rig.run_for(61s);
+    const bool is_kept = !is_later && is_known;
+    CHECK(rig.board.scenes["s"].content == (is_kept ? "made" : "next"));
+    CHECK(rig.server.scenes["s"].content == (is_kept ? "made" : "next"));
+    CHECK(rig.count(is_kept ? "conflict s here made there next kept local"
+                            : "conflict s here made there next kept remote") == (is_known ? 1 : 0));
+}
+
+TEST_CASE("Bridge: a program that pulled a scene restores it silently over an earlier unaware one",
+          "[sync][bridge][saw][unit][regression]") {
+    const bool is_later = GENERATE(false, true);
+    const bool saw_none = GENERATE(false, true);
+    const bool is_forgotten = GENERATE(false, true);  // the answer to the second push is lost
+    CAPTURE(is_later, saw_none, is_forgotten);
+    RememberingRig rig;
+    begin_in_step(rig);
+    rig.server.scenes["s"] = {"made", by(2, 20)};
+    rig.run_for(31s);
+    rig.server.scenes["s"] = {"before", by(2, 10)};
+    rig.run_for(61s);
+    REQUIRE(rig.server.scenes["s"].content == "made");
+    rig.server.on_push = [&] {
+        const bool is_lost = is_forgotten && rig.server.pushes.size() == 2;
+        rig.server.behaviour = is_lost ? Server::Behaviour::drops : Server::Behaviour::works;
+    };
+    rig.server.on_fetch = [&] { rig.server.behaviour = Server::Behaviour::works; };
+    rig.server.scenes["s"] = {"next", by(3, is_later ? 30 : 15)};
+    rig.server.scenes["s"].saw = saw_none ? Stamp{} : by(2, 10);
+    rig.run_for(3min);
+    CHECK(rig.board.scenes["s"].content == (is_later ? "next" : "made"));
+    CHECK(rig.server.scenes["s"].content == (is_later ? "next" : "made"));
+    CHECK(rig.count("conflict") + rig.count("open conflict") == 0);
+    // It is no edit of this program, also if it restarts.
+    CHECK(rig.board.bases["s"].made_by == Origin::remote);
+}
+
 TEST_CASE("Bridge: a local side that loses who made a scene gets the report of an author",
           "[sync][bridge][saw][unit]") {
     RememberingRig rig;

@@ -89,6 +89,29 @@ TEST_CASE("reconcile_scenes: a changed remote scene is applied, without a base o
           decision(Move::push, false, true));
 }
 
+TEST_CASE(
+    "reconcile_scenes: the loss of a pulled scene is not reported, and no deletion removes it",
+    "[sync][scene_reconciliation][unit]") {
+    for (const auto& made_by :
+         {std::optional<Origin>{}, std::optional{Origin::local}, std::optional{Origin::remote}}) {
+        SceneMark base = scene(5, 'a');
+        base.made_by = made_by;
+        const bool is_pulled = made_by == Origin::remote;
+        SceneSides sides{.base = base, .local = scene(5, 'a'), .remote = scene(6, 'r')};
+        for (const Shows shows : {Shows::overwrote, Shows::undecided}) {
+            sides.shows = shows;
+            CHECK(reconcile_scenes(sides) == decision(Move::apply, !is_pulled, true));
+        }
+        // If the deletion became the base, the scene would look like an edit from here.
+        for (const int time : {4, 6}) {
+            sides.remote = scene(time, 'r');
+            sides.remote->removed = true;
+            sides.shows = time == 4 ? Shows::unaware_change : Shows::overwrote;
+            CHECK(reconcile_scenes(sides) == decision(Move::push, false, !is_pulled));
+        }
+    }
+}
+
 TEST_CASE("reconcile_scenes: a change on both sides is a conflict, and the later one is kept",
           "[sync][scene_reconciliation][unit]") {
     SceneSides sides{.base = scene(5, 'a'), .local = scene(10, 'l'), .edited = true};

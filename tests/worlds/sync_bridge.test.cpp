@@ -10,8 +10,8 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,7 +33,7 @@ struct SceneFile {
     DeletingBoard board{};
     std::map<std::string, Stamp> stamps{};  ///< the latest of each element
     std::map<std::string, std::size_t> removals{};
-    std::set<std::string> pushed{};  ///< the elements that were pushed from here
+    bool edits = true;
 };
 
 /// How the server treats scenes.
@@ -66,7 +66,6 @@ public:
         });
     }
     void push(std::string_view session, const Drawing& scene, Completion<Failure> done) {
-        file_.pushed.insert(std::string{session});
         ask(std::move(done), [this, element = std::string{session}, scene](NotesServer& server) {
             const auto* const edit = run_.edit_of(scene.content);
             const std::size_t number = static_cast<std::size_t>(edit - run_.edits.data());
@@ -79,7 +78,6 @@ public:
     }
     void remove_scene(std::string_view session, const part::SceneRemoval& removal,
                       Completion<Failure> done) {
-        file_.pushed.insert(std::string{session});
         ask(std::move(done), [this, element = std::string{session}, removal](NotesServer& server) {
             Op op{make_id(run_.world.bits()), removal.stamp, RemoveElement{element}};
             // None: another program has deleted the scene, and the server has lost that.
@@ -141,6 +139,7 @@ private:
             op.stamp = clock.stamp_above(before).value();
         }
         if (edit) run_.ids[op.id] = *edit;
+        const auto replaced = run_.store.read({"s", op.element()});
         const auto result = server.processor().process_batch("s", std::vector<Op>{op});
         if (result.failed_count != 0) return Failure::from(result.failed_operations[0].error);
         if (result.conflict_count != 0) return Failure::from(SyncErrc::scene_changed);
@@ -149,7 +148,21 @@ private:
         for (const auto& one : result.overwrote) {
             if (one.replaced.value) note_scene_report(*one.replaced.value);
         }
+        const auto now_there = run_.store.read({"s", op.element()});
+        const bool is_replaced =
+            there->presence != part::Presence::absent && *replaced != *now_there;
+        if (!file_.edits && is_replaced) {
+            note_pushed_again(op.element(), replaced->value_or(""));
+        }
         return {};
+    }
+    /// A program that only reads pushes again what the store had lost. It reports no scene that it
+    /// replaces so.
+    void note_pushed_again(std::string_view element, const std::string& replaced) {
+        for (NotesRun::Edit& edit : run_.edits) {
+            const bool is_replaced = edit.element == element && edit.text == replaced;
+            edit.reported = edit.reported || is_replaced;
+        }
     }
     void note_scene_report(const std::string& text) {
         const auto* const lost = run_.edit_of(text);
@@ -328,14 +341,12 @@ template <class Process>
 }
 
 /// A bridge cannot know that the store had a scene of its program, was restored from a backup, and
-/// has later versions since. The reader pushes only what the store has lost, and that may bring
-/// back what others have replaced since.
+/// has later versions since.
 [[nodiscard]] std::string lost_edit(JointRun& run) {
     for (NotesRun::Edit& edit : run.notes.edits) {
         const bool is_lost =
             edit.device == scene_author && run.notes.lost_by_store.count(edit.text) != 0;
-        const bool is_exempt = is_lost || run.reader.file.pushed.count(edit.element) != 0;
-        edit.reported = edit.reported || is_exempt;
+        edit.reported = edit.reported || is_lost;
     }
     return run.notes.lost();
 }
@@ -353,6 +364,7 @@ bool replicas_and_a_bridge(sim::World& world) {
             [&notes, i](sim::Host& h) { return std::make_unique<NotesDevice>(h, notes, i); }));
     }
     run.rules.emplace(notes);
+    run.reader.file.edits = false;
     for (SceneProgram* const one : {&run.program, &run.reader}) {
         one->file.board.empty = {"a", "b", "c", "d", "e"};
         one->remote.emplace(notes, *run.rules, one->file, one->host);

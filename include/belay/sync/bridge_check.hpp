@@ -107,7 +107,13 @@ public:
         // The third scene has an earlier stamp: the remote's clock may be behind.
         for (const std::uint32_t stamp : {1U, 3U, 2U}) {
             apply(stamp);
-            store_base(stamp + 10);
+            // The maker of a scene may be unknown, also after it was known.
+            for (const auto& made_by : {std::optional{Origin::local}, std::optional<Origin>{},
+                                        std::optional{Origin::remote}}) {
+                store_base(stamp + 10, made_by);
+                store_base(stamp + 11, made_by);
+                reopened();
+            }
             apply(stamp + 20);
             reopened();
             if (broken_) return broken_;
@@ -116,7 +122,7 @@ public:
             accepts(local_->remove_scene(session_, Origin::remote));
             scene_.reset();
             same_as_before(Rule::removes_scenes, Rule::scene_changes_no_base);
-            store_base(50);
+            store_base(50, Origin::remote);
             reopened();
             apply(51);
         }
@@ -138,11 +144,10 @@ private:
         expect(std::find(names.begin(), names.end(), session_) != names.end(),
                Rule::lists_what_it_has);
     }
-    void store_base(std::uint32_t number) {
+    void store_base(std::uint32_t number, std::optional<Origin> made_by) {
         if constexpr (RemembersBases<Local>) {
             base_ = part::SceneBase{check_stamp(number), mix64(number),
-                                    RemovesScenes<Local> && number % 2 == 0,
-                                    number % 2 == 0 ? Origin::local : Origin::remote};
+                                    RemovesScenes<Local> && number % 2 == 0, made_by};
             accepts(local_->store_base(session_, *base_));
             same_as_before(Rule::base_changes_no_scene, Rule::keeps_the_last_base);
         }

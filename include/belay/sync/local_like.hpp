@@ -84,7 +84,7 @@ concept BasesAreRight = RemembersBases<L> || (!has_stored_base<L>() && !has_stor
 ///   base that was stored last. `store_base(session, part::SceneBase) -> std::error_code` stores it
 ///   durably. With them, the next run of the program distinguishes a change of this side from one
 ///   of the other. Without them, each run compares stamps until both sides are equal once.
-///   `stored_base` returns all fields as they were stored, `made_by` included.
+///   `stored_base` returns all fields as they were stored, `made_by` included: none stays none.
 /// - optional: `remove_scene(session, Origin) -> std::error_code`: deletes the scene, because it
 ///   was deleted at the remote; with a remote that has `remove_scene`. The local side itself
 ///   deletes a scene by returning none from `read`, and reports that by `changed`. If the program

@@ -485,8 +485,9 @@ private:
             return finish(s);
         }
         if (decision.move == Move::leave) return leave(s, std::move(*local), std::move(*remote));
-        if (decision.rebase) s.memory.rebase(*sides.remote);
-        if (decision.move == Move::push && options_.push.enabled) {
+        const bool is_push = decision.move == Move::push;
+        if (decision.rebase && is_push) s.memory.rebase(*sides.remote);
+        if (is_push && options_.push.enabled) {
             if (sides.shows == SceneMemory::Shows::undone && wait_after_undone(s)) return;
             if (decision.conflict) {
                 report_conflict(s, std::move(local), std::move(remote), Origin::local);

@@ -73,9 +73,9 @@ public:
     /// The meaning of a remote scene with other content than the base.
     enum class Shows : std::uint8_t {
         change,  ///< a change of another client
-        /// An earlier change of a client that had not seen the base, which was pushed from here.
+        /// An earlier change of a client that had not seen the base, which was made or pushed here.
         unaware_change,
-        /// A later change of a client that had not seen the base, which was pushed from here.
+        /// A later change of a client that had not seen the base, which was made or pushed here.
         overwrote,
         undone,    ///< the remote has again a scene that is known to be older than the base
         undecided  ///< a change, or the remote has rejected or undone the base
@@ -99,7 +99,8 @@ public:
             // another client may have undone the change within one grain.
             const bool cut = may_be_cut_to(remote.stamp, base_->stamp);
             if (earlier && !cut) return Shows::undone;
-            return is_pulled ? Shows::change : Shows::undecided;
+            // A pulled scene has a stamp of the remote, so the stamps decide.
+            if (!is_pulled) return Shows::undecided;
         }
         // One clock never goes back.
         const Id& origin = base_->stamp.origin;
@@ -107,12 +108,11 @@ public:
         // The base has a stamp of the remote only after the remote has returned it.
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
-        // The author of a scene that was pushed again from here gets the report.
-        if (is_pulled) return Shows::change;
-        if (pushed_ == Pushed::no || origin == Id{}) return Shows::change;
+        const bool made_here = base_->made_by == Origin::local;  // also in an earlier run
+        if ((pushed_ == Pushed::no && !made_here) || origin == Id{}) return Shows::change;
         // A remote that had no scene may have lost one that the author knew. Only the author of an
         // edit from here gets a report for that.
-        const bool is_edit = pushed_ == Pushed::edit || base_->made_by == Origin::local;
+        const bool is_edit = pushed_ == Pushed::edit || made_here;
         const bool saw_none = saw && *saw == Stamp{} && is_edit && remote.stamp.origin != origin;
         if (saw && (saw->origin != Id{} || saw_none)) {
             // Each version has a stamp above that of the one which its author saw. So an author
@@ -145,7 +145,7 @@ public:
         // not if the remote gives its own stamps.
         const bool is_edit =
             !base_ || base_->hash != mark.hash || base_->stamp.origin != mark.stamp.origin;
-        rebase(mark, made_here());
+        rebase(mark, Origin::local);
         recovered_ = false;
         if (pushed_ == Pushed::no) pushed_ = is_edit ? Pushed::edit : Pushed::again;
         sent.clear();
@@ -162,7 +162,10 @@ public:
     }
     /// Neither side has a scene, and this is its tombstone. A content that was sent may arrive yet.
     constexpr void in_step_without_scene(const SceneMark& mark) noexcept {
-        rebase(mark, made_here());
+        // An earlier run may have pulled the scene and not stored it as the base, but a lost edit
+        // must be reported. Without a base, nothing is known, except of an unconfirmed push.
+        const bool is_made_here = base_ || sent.has(mark.hash);
+        rebase(mark, is_made_here ? std::optional{Origin::local} : std::nullopt);
         replaced_.reset();
         recovered_ = false;
     }
@@ -235,11 +238,6 @@ private:
         const bool whole_second =
             version.counter == 0 && version.wall.time_since_epoch().count() % 1'000'000'000 == 0;
         return version < replaced_->stamp || !whole_second;
-    }
-    /// Returns the side that made a local content, if it is not the base's. Without a base, it is
-    /// not known whether an earlier run has pulled it.
-    [[nodiscard]] constexpr std::optional<Origin> made_here() const noexcept {
-        return base_ ? std::optional{Origin::local} : std::nullopt;
     }
     constexpr void rebase(SceneMark mark, std::optional<Origin> made_by) noexcept {
         mark.made_by = base_ && base_->hash == mark.hash ? base_->made_by : made_by;
@@ -392,13 +390,17 @@ struct SceneDecision {
         if (shows == Shows::undone) return {Move::push, false, unpushed};
         // A change is kept instead of a deletion, because a deletion loses nothing by that.
         const bool revives = local->removed && !remote->removed;
+        // A scene that was pulled, and pushed again because the remote had lost it, is reported to
+        // its author. It stays the base, or it would look like an edit from here.
+        const bool is_pulled = base->made_by == Origin::remote;
         if (!unpushed && !revives && shows == Shows::unaware_change) {
-            return {Move::push, !remote->removed, true};
+            return {Move::push, !remote->removed && !is_pulled, !is_pulled};
         }
         const bool overwrote = shows == Shows::overwrote;
-        if (!unpushed && overwrote && remote->removed) return {Move::push, false, true};
+        if (!unpushed && overwrote && remote->removed) return {Move::push, false, !is_pulled};
         if (!unpushed) {
-            return {Move::apply, (overwrote || shows == Shows::undecided) && !revives, true};
+            const bool is_loss = overwrote || shows == Shows::undecided;
+            return {Move::apply, is_loss && !revives && !is_pulled, true};
         }
         if (local->removed) return {Move::apply, false, true};
         if (remote->removed) return {Move::push, false, true};
