@@ -10,5 +10,9 @@ using Options = belay::ReplicaOptions;
 static_assert(std::is_aggregate_v<Options>);
 static_assert(Options::OtherStore{} == Options::OtherStore::stops);
 static_assert(Options{}.clock.note_covers == std::chrono::milliseconds{1});
+static_assert(Options{.clock = {.skew_max = std::chrono::seconds{5}}}.clock.note_covers ==
+              std::chrono::milliseconds{1});
+static_assert(belay::HybridClockOptions{Options{}.clock}.skew_max ==
+              belay::HybridClockOptions{}.skew_max);
 
 }  // namespace
