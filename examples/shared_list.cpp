@@ -54,13 +54,11 @@ struct Input {  // the lines of a user
     }
 };
 
-void print(const auto& list, const auto& report) {
+void print(const auto& report) {
     report.for_each([](const auto& entry) {
         const auto text = entry.text([](const std::string& value) { return value; });
         std::printf("%s\n", text.c_str());
     });
-    std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced, report.received,
-                report.conflicts.size(), list.kept().size(), report.error.message().c_str());
 }
 
 int edit(const std::string& name, std::uint16_t port) {
@@ -82,9 +80,12 @@ int edit(const std::string& name, std::uint16_t port) {
     bool retries = false;        // a timer runs
     auto retry_after = 1'000ms;  // doubles with each failure, up to a minute
     const auto sync = [&] {
-        const auto report = list.sync(server);
+        // Printed before the edits leave the journal, so that no crash loses a report.
+        const auto report = list.sync(server, [](const auto& now) { print(now); });
         due = false;
-        print(list, report);
+        std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,
+                    report.received, report.conflicts.size(), list.kept().size(),
+                    report.error.message().c_str());
         if (!report.error) retry_after = 1s;
         // Another server's store stays another one; a person must choose.
         if (!report.error || report.error == SyncErrc::other_store || retries) return;
@@ -122,8 +123,8 @@ int edit(const std::string& name, std::uint16_t port) {
         if (!id) std::printf("not taken: %s\n", id.error().message().c_str());
         due = due || id;
     }
-    if (due)
-        sync();  // waits up to 1 s for a connection; else the edits are sent after the next start
+    watch.stop();
+    if (due) sync();  // waits up to 1 s for a connection; else the next run sends the edits
     return 0;
 }
 

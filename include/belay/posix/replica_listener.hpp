@@ -40,8 +40,7 @@ struct ReplicaListenerOptions {
     /// The maximum number of connected devices. A connection above it is closed at once.
     std::size_t devices_max = 1000;
     /// The maximum length of a question. A device with a longer one is disconnected. It bounds the
-    /// memory for what a device sends, and must not be below RemoteSyncServerOptions::question_bytes
-    /// of the devices.
+    /// memory for what a device sends. It must not be below the `question_bytes` of the devices.
     std::size_t question_bytes = std::size_t{1} << 20U;
     /// How it detects devices that are silent or gone.
     HeartbeatOptions heartbeat{};

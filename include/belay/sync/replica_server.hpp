@@ -27,10 +27,10 @@ struct ReplicaServerOptions {
     /// element, or one operation, adds to it. If the store has no `replaced`, 64 operations may add
     /// to it.
     std::size_t answer_bytes = std::size_t{512} << 10U;
-    /// The longest answer that the transport carries; LengthPrefixed carries 16 MiB. An element that
-    /// alone is longer is unreadable on each device, with QueueErrc::too_large. A replaced version
-    /// that is too long is left out. If the answer is too long all the same, because the store has
-    /// no list of changes, it is the error too_large.
+    /// The longest answer that the transport carries; LengthPrefixed carries 16 MiB. An element
+    /// that alone is longer is unreadable on each device, with QueueErrc::too_large. A replaced
+    /// version that is too long is left out. If the answer is too long all the same, because the
+    /// store has no list of changes, it is the error too_large.
     std::size_t message_bytes_max = std::size_t{16} << 20U;
 };
 
