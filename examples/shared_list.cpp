@@ -61,6 +61,15 @@ void print(const auto& report) {
     });
 }
 
+void show(auto& list) {
+    std::size_t count = 0;
+    const auto error = list.for_each([&](std::string_view id, const std::string& text) {
+        std::printf("%s = %s\n", std::string{id}.c_str(), text.c_str());
+        ++count;
+    });
+    std::printf("%zu entries%s\n", count, error ? ", and an error" : "");
+}
+
 int edit(const std::string& name, std::uint16_t port) {
     auto journal = posix::Journal::open(name + ".journal");
     auto copy = Store::open(name + ".db");
@@ -106,14 +115,7 @@ int edit(const std::string& name, std::uint16_t port) {
         const std::string line = input.take_line();
         if (line == "offline") server.requests().stop();
         if (line == "online") server.requests().start();
-        if (line == "show") {
-            std::size_t count = 0;
-            const auto error = list.for_each([&](std::string_view id, const std::string& text) {
-                std::printf("%s = %s\n", std::string{id}.c_str(), text.c_str());
-                ++count;
-            });
-            std::printf("%zu entries%s\n", count, error ? ", and an error" : "");
-        }
+        if (line == "show") show(list);
         const std::size_t is = line.find(" = ");  // "milk = 2 bottles"; "milk = " removes it
         if (is == std::string::npos) continue;
         decltype(list)::Action action = AddElement{line.substr(0, is), line.substr(is + 3)};
