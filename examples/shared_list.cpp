@@ -118,9 +118,9 @@ int edit(const std::string& name, std::uint16_t port) {
         if (line == "show") show(list);
         const std::size_t is = line.find(" = ");  // "milk = 2 bottles"; "milk = " removes it
         if (is == std::string::npos) continue;
-        decltype(list)::Action action = AddElement{line.substr(0, is), line.substr(is + 3)};
-        if (is + 3 == line.size()) action = RemoveElement{line.substr(0, is)};
-        const auto id = list.edit(std::move(action));
+        std::string element = line.substr(0, is), text = line.substr(is + 3);
+        const auto id = text.empty() ? list.edit(RemoveElement{std::move(element)})
+                                     : list.edit(AddElement{std::move(element), std::move(text)});
         if (journal->failed()) return fail(journal->explain(id.error()).message());
         if (!id) std::printf("not taken: %s\n", id.error().message().c_str());
         due = due || id;
