@@ -12,7 +12,7 @@ static_assert(Options::OtherStore{} == Options::OtherStore::stops);
 static_assert(Options{}.clock.note_covers == std::chrono::milliseconds{1});
 static_assert(Options{.clock = {.skew_max = std::chrono::seconds{5}}}.clock.note_covers ==
               std::chrono::milliseconds{1});
-static_assert(belay::HybridClockOptions{Options{}.clock}.skew_max ==
-              belay::HybridClockOptions{}.skew_max);
+constexpr belay::HybridClockOptions of_a_clock = belay::ReplicaClockOptions{};
+static_assert(of_a_clock.skew_max == belay::HybridClockOptions{}.skew_max);
 
 }  // namespace
