@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
     auto copy = Store::open(words[0] + ".db");
     if (!copy) return fail(copy.error().message());
     // A process that lives for one edit: its clock must not be ahead after each start.
-    const HybridClockOptions exact{.note_covers = Duration{0}};
+    const ReplicaClockOptions exact{.note_covers = Duration{0}};
     Replica notes{
         std::ref(*journal), std::ref(*copy), TextCodec{}, {.session = "notes", .clock = exact}};
     if (const auto error = notes.load()) return fail(journal->explain(error).message());

@@ -3,6 +3,7 @@
 // over real sockets. Kill any of them at any time, and run it again. Needs sqlite3.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include <belay/adapter/sqlite_store.hpp>
@@ -23,7 +24,7 @@ using Store = sqlite::Store<TextCodec>;
 int fail(const std::string& why) { return std::fprintf(stderr, "%s\n", why.c_str()), 2; }
 
 int serve(std::uint16_t port) {
-    auto store = Store::open("list.db");
+    auto store = Store::open("server.db");
     if (!store) return fail(store.error().message());
     SyncProcessor processor{std::ref(*store), LastWriteWins{}};
     posix::Loop loop;
@@ -42,13 +43,38 @@ struct Input {  // the lines of a user
         const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
         ended = count <= 0;
         if (!ended) typed.append(bytes, static_cast<std::size_t>(count));
+        if (ended && !typed.empty() && typed.back() != '\n') typed += '\n';
+    }
+    bool has_line() const { return typed.find('\n') != std::string::npos; }
+    std::string take_line() {
+        const std::size_t end = typed.find('\n');
+        std::string line = typed.substr(0, end);
+        typed.erase(0, end + 1);
+        return line;
     }
 };
+
+void print(const auto& report) {
+    report.for_each([](const auto& entry) {
+        const auto text = entry.text([](const std::string& value) { return value; });
+        std::printf("%s\n", text.c_str());
+    });
+}
+
+void show(auto& list) {
+    std::size_t count = 0;
+    const auto error = list.for_each([&](std::string_view id, const std::string& text) {
+        std::printf("%s = %s\n", std::string{id}.c_str(), text.c_str());
+        ++count;
+    });
+    std::printf("%zu entries%s\n", count, error ? ", and an error" : "");
+}
 
 int edit(const std::string& name, std::uint16_t port) {
     auto journal = posix::Journal::open(name + ".journal");
     auto copy = Store::open(name + ".db");
-    if (!journal || !copy) return fail("cannot open the files of " + name);
+    if (!journal) return fail(journal.error().message());
+    if (!copy) return fail(copy.error().message());
     Replica list{std::ref(*journal), std::ref(*copy), TextCodec{}, {.session = "list"}};
     if (const auto error = list.load()) return fail(journal->explain(error).message());
 
@@ -60,46 +86,47 @@ int edit(const std::string& name, std::uint16_t port) {
     watch.start(STDIN_FILENO, POLLIN);
 
     bool due = false;
-    for (std::size_t end = 0; !input.ended;) {
-        const auto has_line = [&] { return (end = input.typed.find('\n')) != std::string::npos; };
+    bool retries = false;        // a timer runs
+    auto retry_after = 1'000ms;  // doubles with each failure, up to a minute
+    const auto sync = [&] {
+        // Printed before the edits leave the journal, so that no crash loses a report.
+        const auto report = list.sync(server, [](const auto& now) { print(now); });
+        due = false;
+        std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,
+                    report.received, report.conflicts.size(), list.kept().size(),
+                    report.error.message().c_str());
+        if (!report.error) retry_after = 1s;
+        // Another server's store stays another one; a person must choose.
+        if (!report.error || report.error == SyncErrc::other_store || retries) return;
+        retries = true;
+        loop.after(retry_after, [&] {
+            retries = false;
+            due = true;
+        });
+        retry_after = std::min(2 * retry_after, 60'000ms);
+    };
+    while (!input.ended || input.has_line()) {
         loop.run_until([&] {
             due = server.take_due() || due;
-            return (due && server.is_connected()) || input.ended || has_line();
+            return (due && server.is_connected()) || input.ended || input.has_line();
         });
-        if (due && server.is_connected()) {
-            // Before the edits leave the journal, so that no crash loses a report.
-            const auto report = list.sync(server, [](const auto& now) {
-                now.for_each([](const auto& entry) {
-                    const auto text = entry.text([](const std::string& value) { return value; });
-                    std::printf("%s\n", text.c_str());
-                });
-            });
-            due = false;
-            std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,
-                        report.received, report.conflicts.size(), list.kept().size(),
-                        report.error.message().c_str());
-            if (report.error) loop.after(1s, [&] { due = true; });
-        }
-        if (!has_line()) continue;
-        const std::string line = input.typed.substr(0, end);
-        input.typed.erase(0, end + 1);
+        if (due && server.is_connected()) sync();
+        if (!input.has_line()) continue;
+        const std::string line = input.take_line();
         if (line == "offline") server.requests().stop();
         if (line == "online") server.requests().start();
-        if (line == "show") {
-            std::size_t count = 0;
-            const auto error = list.for_each([&](std::string_view id, const std::string& text) {
-                std::printf("%s = %s\n", std::string{id}.c_str(), text.c_str());
-                ++count;
-            });
-            std::printf("%zu entries%s\n", count, error ? ", and an error" : "");
-        }
+        if (line == "show") show(list);
         const std::size_t is = line.find(" = ");  // "milk = 2 bottles"; "milk = " removes it
         if (is == std::string::npos) continue;
-        decltype(list)::Action action = AddElement{line.substr(0, is), line.substr(is + 3)};
-        if (is + 3 == line.size()) action = RemoveElement{line.substr(0, is)};
-        if (const auto id = list.edit(std::move(action)); !id) return fail(id.error().message());
-        due = true;
+        std::string element = line.substr(0, is), text = line.substr(is + 3);
+        const auto id = text.empty() ? list.edit(RemoveElement{std::move(element)})
+                                     : list.edit(AddElement{std::move(element), std::move(text)});
+        if (journal->failed()) return fail(journal->explain(id.error()).message());
+        if (!id) std::printf("not taken: %s\n", id.error().message().c_str());
+        due = due || id;
     }
+    watch.stop();
+    if (due) sync();  // waits up to 1 s for a connection; else the next run sends the edits
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "e2e/process.hpp"
 #include "support/catch.hpp"
@@ -25,7 +26,7 @@ public:
                    }} {
         ::close(in_[0]);
     }
-    ~ListProcess() { ::close(in_[1]); }
+    ~ListProcess() { end(); }
 
     void type(std::string line) const {
         line += '\n';
@@ -54,8 +55,15 @@ public:
         return e2e::eventually([&] { return list() == entries; });
     }
     e2e::Process& process() { return process_; }
+    /// Types a last line without an end, and ends the input.
+    void type_end(const std::string& line) {
+        const auto size = static_cast<ssize_t>(line.size());
+        REQUIRE(::write(in_[1], line.data(), line.size()) == size);
+        end();
+    }
 
 private:
+    void end() { ::close(std::exchange(in_.ends[1], -1)); }
     struct Pipe {
         Pipe() { REQUIRE(::pipe2(ends, O_CLOEXEC) == 0); }
         int operator[](int end) const { return ends[end]; }
@@ -98,12 +106,30 @@ TEST_CASE(
     CHECK(laptop.shows("bread = 2; eggs = 4; "));
 }
 
+TEST_CASE("a shared list obeys all lines before its input ends",
+          "[adapter][shared_list][integration]") {
+    const TemporaryDirectory directory;
+    const std::string port = std::to_string(unused_port());
+    const ListProcess server{directory, "server", port};
+    {
+        // Each has its own files, also one that is named as the session.
+        ListProcess phone{directory, "list", port};
+        phone.type("a = 1\n = x\nb = 2\nshow");
+        phone.type_end("c = 3");
+        CHECK(phone.process().wait() == 0);
+        CHECK(phone.process().prints("2 entries"));
+    }
+    ListProcess laptop{directory, "laptop", port};
+    CHECK(laptop.shows("a = 1; b = 2; c = 3; "));
+}
+
 TEST_CASE("a shared list explains why it ends", "[adapter][shared_list][integration]") {
     const TemporaryDirectory directory;
     ListProcess stray{directory, "phone", "1"};
     CHECK(stray.shows(""));
     ListProcess second{directory, "phone", "1"};
     CHECK(second.process().wait() == 2);
+    CHECK(second.process().prints("phone.journal"));
     e2e::Process nothing{{SHARED_LIST_BINARY}};
     CHECK(nothing.wait() == 2);
     CHECK(nothing.prints("usage: "));

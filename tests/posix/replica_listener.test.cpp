@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a ReplicaListener serves each device, and remembers none that is gone. Method: real sockets.
+// Goal: a ReplicaListener serves each device, remembers none that is gone, and is not held up by one
+// that does not read. Method: real sockets.
 #include <belay/posix/replica_listener.hpp>
 
 #include <optional>
@@ -9,6 +10,7 @@
 #include <belay/sync/sync_processor.hpp>
 
 #include "support/catch.hpp"
+#include "support/posix/raw_socket.hpp"
 #include "support/sync/replica_rig.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -21,6 +23,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// Counts the values that it encodes.
+struct CountingCodec : TextCodec {
+    bool encode(const std::string& text, Bytes& into) const {
+        ++*count;
+        return TextCodec::encode(text, into);
+    }
+    int* count;
+};
+
 struct ListenerOfReplicas {
     posix::Loop<> loop{};
     WallTime time{1h};
@@ -28,10 +39,50 @@ struct ListenerOfReplicas {
     SyncProcessor<std::reference_wrapper<MemoryStore<std::string>>, LastWriteWins, NoObserver,
                   SharedWall>
         processor{std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
-    posix::ReplicaListener<decltype(processor), TextCodec> server{
-        loop, processor, TextCodec{}, {.devices_max = 2}};
+    int encoded = 0;
+    posix::ReplicaListener<decltype(processor), CountingCodec> server{
+        loop,
+        processor,
+        CountingCodec{{}, &encoded},
+        {.devices_max = 2, .question_bytes = std::size_t{600} << 10U}};
 };
 using ReplicaText = AddElement<std::string>;
+
+/// A device that asks and reads only when the test lets it.
+struct IdleDevice {
+    explicit IdleDevice(std::uint16_t port) : socket{RawSocket::connect(port)} {}
+    void ask(std::uint64_t id) const {
+        Bytes question = belay::detail::SyncMessageCodec<TextCodec>::ask_changes("s", {});
+        part::SyncMessages::put_id(question, id);
+        Bytes frame;
+        REQUIRE(LengthPrefixed{}.put(question, frame));
+        socket.send(as_text(frame));
+    }
+    /// Reads all that is there.
+    void read() {
+        for (;;) {
+            const std::string more = socket.read_some();
+            if (more.empty()) break;
+            input += more;
+        }
+        for (;;) {
+            const auto cut = LengthPrefixed{}.cut(as_bytes(input), {});
+            if (cut.kind == part::Cut::Kind::more) return;
+            if (cut.kind == part::Cut::Kind::message) {
+                if (part::SyncMessages::is_notice(to_bytes(cut.body))) {
+                    ++notices;
+                } else {
+                    answers.push_back(belay::detail::SyncHeader::id_of(cut.body));
+                }
+            }
+            input.erase(0, cut.bytes);
+        }
+    }
+    RawSocket socket;
+    std::string input{};
+    int notices = 0;
+    std::vector<std::uint64_t> answers{};
+};
 
 }  // namespace
 
@@ -80,4 +131,63 @@ TEST_CASE("ReplicaListener listens at a path", "[posix][posix_replica_listener][
     REQUIRE(phone.replica->edit(ReplicaText{"a", "1"}));
     part::ReplicaLink link{rig.loop, posix::Unix{rig.loop, path}, TextCodec{}, {.session = "s"}};
     CHECK(phone.replica->sync(link).synced == 1);
+}
+
+TEST_CASE(
+    "ReplicaListener answers a device that does not read only when it reads, and keeps its "
+    "notice",
+    "[posix][posix_replica_listener][integration]") {
+    ListenerOfReplicas rig;
+    REQUIRE_FALSE(rig.server.listen({"127.0.0.1", 0}));
+    IdleDevice idle{rig.server.port()};
+    Device<> phone{1, {&rig.time}};
+    part::ReplicaLink link{rig.loop,
+                           posix::Tcp{rig.loop, {"127.0.0.1", rig.server.port()}},
+                           TextCodec{},
+                           {.session = "s"}};
+    // Above what the kernel takes for a peer that does not read.
+    const std::string text(7 << 20, 'x');
+    REQUIRE_FALSE(
+        rig.store.add({"s", "long"}, text, {{rig.time, 0, fresh_id()}, fresh_id(), 1, {}}));
+    rig.encoded = 0;
+    idle.ask(1);
+    REQUIRE(rig.loop.run_until([&] { return rig.encoded == 1; }, 10s));
+    for (std::uint64_t id = 2; id <= 300; ++id) idle.ask(id);
+
+    // It syncs twice, and more questions than these arrive meanwhile.
+    for (const char* const value : {"1", "2"}) {
+        REQUIRE(phone.replica->edit(ReplicaText{"a", value}));
+        REQUIRE(phone.replica->sync(link).synced == 1);
+    }
+    CHECK(rig.encoded < 20);
+    CHECK(idle.answers.empty());
+
+    // What it receives does not wake the loop.
+    for (int i = 0; i < 5'000 && (idle.notices == 0 || idle.answers.size() < 2); ++i) {
+        idle.read();
+        static_cast<void>(rig.loop.run_until([] { return false; }, 1ms));
+    }
+    REQUIRE(idle.answers.size() == 2);
+    CHECK(idle.answers.front() == 1);
+    CHECK(idle.answers.back() == 300);
+    CHECK(idle.notices == 1);
+}
+
+TEST_CASE("ReplicaListener disconnects a device with a question above question_bytes",
+          "[posix][posix_replica_listener][integration]") {
+    ListenerOfReplicas rig;
+    REQUIRE_FALSE(rig.server.listen({"127.0.0.1", 0}));
+    const RawSocket right = RawSocket::connect(rig.server.port());
+    const RawSocket wrong = RawSocket::connect(rig.server.port());
+    REQUIRE(rig.loop.run_until([&] { return rig.server.devices() == 2; }, 10s));
+    const auto begin = [](const RawSocket& socket, std::size_t bytes) {
+        Bytes header;
+        REQUIRE(LengthPrefixed{}.put_header(bytes, header));
+        socket.send(as_text(header));
+    };
+    begin(right, std::size_t{600} << 10U);
+    begin(wrong, (std::size_t{600} << 10U) + 1);
+    REQUIRE(rig.loop.run_until([&] { return rig.server.devices() == 1; }, 10s));
+    CHECK(wrong.read(100).size() < 100);  // the first ping, and the end
+    CHECK_FALSE(right.ended());
 }

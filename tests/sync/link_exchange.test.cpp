@@ -92,11 +92,40 @@ struct HostLoop {
     void attach(auto& machine) { host.attach(machine); }
     template <class Done>
     bool run_until(Done done, Duration limit) {
-        return world.run_until(done, limit);
+        static_cast<void>(world.run_until([&] { return stopped || done(); }, limit));
+        stopped = false;
+        return done();
     }
+    /// As of a Loop: the run in progress, or the next one, ends at once.
+    void stop() noexcept { stopped = true; }
     [[nodiscard]] Instant now() const noexcept { return world.now(); }
     sim::Host& host;
     sim::World& world;
+    bool stopped = false;
+};
+
+/// A network that this process may not use while `*is_denied`.
+struct DeniedTcp : part::Around<sim::Tcp> {
+    struct Connection : part::Wrapped<part::ConnectionOf<sim::Tcp>, Bytes> {
+        using Base = part::Wrapped<part::ConnectionOf<sim::Tcp>, Bytes>;
+        Connection(DeniedTcp& owner, const Link<Bytes>& own)
+            : Base{[&] { return owner.inner_.open(own.child()); }}, denied{&owner} {}
+        [[nodiscard]] bool sift(part::Event<Bytes>& event, Turn& turn) {
+            if (!Base::sift(event, turn)) return false;
+            if (event.kind != part::EventKind::opened) return true;
+            ++*denied->dials;
+            if (!*denied->is_denied) return true;
+            event.kind = part::EventKind::closed;
+            event.failure = Failure::from(std::make_error_code(std::errc::permission_denied));
+            return true;
+        }
+        DeniedTcp* denied;
+    };
+    DeniedTcp(sim::Tcp tcp, const bool& denies, int& count)
+        : Around{std::move(tcp)}, is_denied{&denies}, dials{&count} {}
+    [[nodiscard]] Connection open(const Link<Bytes>& own) { return {*this, own}; }
+    const bool* is_denied;
+    int* dials;
 };
 
 /// Two devices over links to one server, the faults of a world, and the account of every text.
@@ -276,5 +305,59 @@ TEST_CASE("ReplicaLink: a sync while offline ends soon, and connects at once whe
     REQUIRE(parts.world.run_until([&] { return !server.is_connected(); }, 60s));
     begun = parts.world.now();
     CHECK(phone.replica->sync(server).error == std::errc::not_connected);
-    CHECK(elapsed(begun, parts.world.now()) <= 1s);
+    CHECK(parts.world.now() == begun);
+    server.requests().start();
+    CHECK(phone.replica->sync(server).error == std::error_code{});
+}
+
+TEST_CASE("ReplicaLink: a loop that is stopped while a sync waits for a connection stays stopped",
+          "[sync][replica_link]") {
+    LinkBody::Parts parts;
+    HostLoop loop{parts.world.host("other"), parts.world};
+    part::ReplicaLink server{loop, sim::Tcp{loop.host, "server", 1}, TextCodec{}, {.session = "s"}};
+    Device<> phone{1, {&parts.rig.time}};
+    parts.world.kill(parts.host);
+    parts.world.after(200ms, [&] { loop.stop(); });
+    const Instant begun = parts.world.now();
+    CHECK(phone.replica->sync(server).error == std::errc::not_connected);
+    CHECK(elapsed(begun, parts.world.now()) == 200ms);
+    CHECK_FALSE(loop.run_until([] { return false; }, 10s));
+    CHECK(elapsed(begun, parts.world.now()) == 200ms);
+    CHECK_FALSE(loop.run_until([] { return false; }, 1s));
+    CHECK(elapsed(begun, parts.world.now()) == 1200ms);
+}
+
+TEST_CASE("ReplicaLink: a sync connects again after a failure that retries do not cure",
+          "[sync][replica_link]") {
+    LinkBody::Parts parts;
+    HostLoop loop{parts.world.host("other"), parts.world};
+    bool denied = true;
+    int dials = 0;
+    part::ReplicaLink server{loop,
+                             DeniedTcp{sim::Tcp{loop.host, "server", 1}, denied, dials},
+                             TextCodec{},
+                             {.session = "s", .connected_within = 100ms}};
+    Device<> phone{1, {&parts.rig.time}};
+    const auto state = [&] { return server.requests().status().link.state; };
+    REQUIRE(parts.world.run_until([&] { return state() == LinkState::failed; }, 60s));
+    // At most one attempt per second.
+    dials = 0;
+    for (int i = 0; i < 50; ++i) CHECK(phone.replica->sync(server).error);
+    CHECK(dials == 5);
+    denied = false;
+    static_cast<void>(parts.world.run_until([] { return false; }, 1s));
+    CHECK(phone.replica->sync(server).error == std::error_code{});
+}
+
+TEST_CASE("ReplicaLink: one question without an answer ends a connection that is half open",
+          "[sync][replica_link]") {
+    LinkBody::Parts parts;
+    HostLoop loop{parts.world.host("other"), parts.world};
+    part::ReplicaLink server{
+        loop, sim::Tcp{loop.host, "server", 1}, TextCodec{}, {.session = "s", .within = 2s}};
+    Device<> phone{1, {&parts.rig.time}};
+    REQUIRE_FALSE(phone.replica->sync(server).error);
+    parts.world.network().partition(parts.host, loop.host);
+    CHECK(phone.replica->sync(server).error);
+    CHECK(parts.world.run_until([&] { return !server.is_connected(); }, 1s));
 }

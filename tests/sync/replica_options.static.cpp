@@ -9,6 +9,12 @@ namespace {
 using Options = belay::ReplicaOptions;
 static_assert(std::is_aggregate_v<Options>);
 static_assert(Options::OtherStore{} == Options::OtherStore::stops);
-static_assert(Options{}.clock.note_covers == std::chrono::milliseconds{1});
+// Not of an Options: its text is no constant for each compiler.
+using Clock = decltype(Options::clock);
+static_assert(Clock{}.note_covers == std::chrono::milliseconds{1});
+static_assert(Clock{.skew_max = std::chrono::seconds{5}}.note_covers ==
+              std::chrono::milliseconds{1});
+constexpr belay::HybridClockOptions of_a_clock = Clock{};
+static_assert(of_a_clock.skew_max == belay::HybridClockOptions{}.skew_max);
 
 }  // namespace

@@ -22,6 +22,12 @@ struct BytesBody {
     std::unique_ptr<BytesRig<Store>> in = std::make_unique<BytesRig<Store>>();
 };
 
+/// Adds an element to the store of a rig, whatever the limits of a device.
+void add_long(auto& rig, const char* id, std::size_t bytes) {
+    const part::WriteMark mark{{rig.time, 0, fresh_id()}, fresh_id(), 1, {}};
+    REQUIRE_FALSE(rig.store.add({"s", id}, std::string(bytes, 'x'), mark));
+}
+
 /// Takes no writes of "a" until it is told to.
 struct RefusesA : Memory {
     std::error_code add(const part::ElementKey& key, const std::string& value,
@@ -64,6 +70,50 @@ TEST_CASE("a server stops applying operations when its answer is long, and the r
     CHECK(report.synced == 150);
     CHECK(report.overwrote.size() == 150);
     CHECK(rig.longest_answer <= 1000);
+}
+
+TEST_CASE("an element that no message carries is unreadable alone", "[sync][replica_server]") {
+    BytesRig<> rig;
+    rig.server = {rig.processor, TextCodec{}, {.page_elements = 3, .message_bytes_max = 2000}};
+    auto server = rig.body();
+    Device<> phone{1, {&rig.time}};
+    Device<> laptop{2, {&rig.time, 1s}};
+    for (const char* const id : {"a", "b", "c", "z"}) {
+        REQUIRE(phone.replica->edit(AddElement<std::string>{id, std::string(700, 'x')}));
+    }
+    CHECK(phone.replica->sync(server).synced == 4);
+    add_long(rig, "long", 2000);
+    const auto report = laptop.replica->sync(server);
+    CHECK_FALSE(report.error);
+    CHECK(report.received == 5);
+    REQUIRE(report.unreadable.size() == 1);
+    CHECK(report.unreadable.front().id == "long");
+    CHECK(report.unreadable.front().error == QueueErrc::too_large);
+    CHECK(rig.longest_answer <= 2000);
+
+    // A later version, which replaces the long one: it is not in `overwrote`.
+    Device<> tablet{3, {&rig.time, 2s}};
+    REQUIRE(tablet.replica->edit(AddElement<std::string>{"long", "2"}));
+    REQUIRE(tablet.replica->edit(AddElement<std::string>{"z", "2"}));
+    const auto later = tablet.replica->sync(server);
+    CHECK_FALSE(later.error);
+    CHECK(later.synced == 2);
+    REQUIRE(later.overwrote.size() == 1);
+    CHECK(later.overwrote.front().operation.element() == "z");
+    CHECK(rig.longest_answer <= 2000);
+    REQUIRE_FALSE(laptop.replica->sync(server).error);
+    CHECK(laptop.view()["long"] == "2");
+}
+
+TEST_CASE("a store that has no list of changes, and whose copy no message carries, is too_large",
+          "[sync][replica_server]") {
+    BytesRig<MapStore> rig;
+    rig.server = {rig.processor, TextCodec{}, {.message_bytes_max = 2000}};
+    auto server = rig.body();
+    Device<MapStore> phone{1, {&rig.time}};
+    for (const char* const id : {"a", "b"}) add_long(rig, id, 1500);
+    CHECK(phone.replica->sync(server).error == QueueErrc::too_large);
+    CHECK(rig.longest_answer <= 2000);
 }
 
 TEST_CASE(

@@ -315,8 +315,8 @@ private:
 
 /// Answers the questions of a JsonSyncServer.
 ///
-/// ReplicaServerOptions::answer_bytes limits answers with changes. The answer to a batch is as long
-/// as its outcomes.
+/// ReplicaServerOptions::answer_bytes limits answers with changes, and `message_bytes_max` has no
+/// effect. The answer to a batch is as long as its outcomes.
 ///
 /// Thread safety: as its processor.
 template <detail::ProcessesBatches Processor>

@@ -4,12 +4,15 @@
 #pragma once
 
 #include <cstddef>       // std::size_t
-#include <functional>    // std::ref, std::reference_wrapper
+#include <cstdint>       // std::uint16_t
 #include <list>          // std::list
+#include <optional>      // std::optional
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <utility>       // std::exchange, std::move
 
+#include <belay/core/order.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/length_prefixed.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/posix/listener.hpp>
@@ -18,12 +21,30 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
+namespace detail {
+
+/// The frames of LengthPrefixed, with a limit of its own for those that are read.
+struct QuestionFrames : LengthPrefixed {
+    std::size_t question_bytes = 0;
+
+    [[nodiscard]] part::Cut cut(BytesView bytes, part::CutHints hints) const noexcept {
+        hints.message_bytes_max = belay::detail::smaller(hints.message_bytes_max, question_bytes);
+        return LengthPrefixed::cut(bytes, hints);
+    }
+};
+
+}  // namespace detail
+
 /// Options of a ReplicaListener.
 struct ReplicaListenerOptions {
     /// The maximum number of connected devices. A connection above it is closed at once.
     std::size_t devices_max = 1000;
+    /// The maximum length of a question. A device with a longer one is disconnected. It bounds the
+    /// memory for what a device sends. It must not be below the `question_bytes` of the devices.
+    std::size_t question_bytes = std::size_t{1} << 20U;
     /// How it detects devices that are silent or gone.
     HeartbeatOptions heartbeat{};
+    /// The limits of the answers; `message_bytes_max` is at most that of LengthPrefixed.
     part::ReplicaServerOptions answers{};
     ListenerOptions listener{};
 };
@@ -36,8 +57,12 @@ struct ReplicaListenerOptions {
 ///     loop.run();
 ///
 /// It answers the questions of each device, and sends the other devices a notice when one of them
-/// has changed something. It does not authenticate a device, and each may use each session. A
-/// server that must check users has a Listener and a part::ReplicaServer; see docs/replica.md.
+/// has changed something. If the connection of a device takes no more output, its newest question
+/// and a notice wait until it does. It does not authenticate a device, and each may use each
+/// session. A server that must check users has a Listener and a part::ReplicaServer; see
+/// docs/replica.md.
+///
+/// Two of them over one processor do not notify each other's devices: notify() does.
 ///
 /// Thread safety: the loop's thread.
 /// Throws:        an exception of the processor or of the codec leaves the loop's run(), and the
@@ -47,11 +72,18 @@ class ReplicaListener {
     struct Devices;
 
 public:
-    /// Pre: the loop and the processor outlive it.
+    /// Pre: the loop and the processor outlive it; options.heartbeat.check() is empty.
     ReplicaListener(TheLoop& loop, Processor& processor, Codec codec,
                     ReplicaListenerOptions options = {})
         : devices_{loop, processor, std::move(codec), options},
-          listener_{loop, Accept{&devices_}, options.listener} {}
+          listener_{loop, Accept{&devices_}, Frames{{}, options.question_bytes}, options.listener} {
+        BELAY_PRECONDITION(options.heartbeat.check().empty(),
+                           "ReplicaListener: 0ns < heartbeat.every < heartbeat.dead_after must "
+                           "hold");
+        BELAY_PRECONDITION(options.answers.message_bytes_max <= LengthPrefixed{}.bytes_max,
+                           "ReplicaListener: answers.message_bytes_max must be at most that of "
+                           "LengthPrefixed, because the devices accept no more");
+    }
     ReplicaListener(const ReplicaListener&) = delete;
     ReplicaListener& operator=(const ReplicaListener&) = delete;
     ~ReplicaListener() = default;
@@ -69,36 +101,72 @@ public:
     void notify() { devices_.notify(nullptr); }
 
 private:
-    /// The observer of each connection.
-    struct Devices {
-        using Transport = Heartbeat<Accepted<>>;
-        using Device = Supervisor<Transport, MaxAttempts, std::reference_wrapper<Devices>>;
+    using Frames = detail::QuestionFrames;
+    using Transport = Heartbeat<Accepted<Frames>>;
 
+    /// The observer of one connection.
+    struct Observer {
+        void on_message(auto& device, Bytes question) {
+            waiting = std::move(question);
+            if (!is_full) devices->answer(device);
+        }
+        void on_writable(auto& device, Lane) {
+            is_full = false;
+            if (owes_notice) send_notice(device);
+            if (!is_full && waiting) devices->answer(device);
+        }
+        void on_state(auto& device, const Transition& change) {
+            const bool ended =
+                change.from == LinkState::connected || belay::detail::rests(change.to.state);
+            if (ended) devices->forget(device);
+        }
+        void send_notice(auto& device) {
+            owes_notice = is_full || send(device, part::SyncMessages::notice()) == SendResult::busy;
+        }
+        SendResult send(auto& device, const Bytes& message) {
+            const SendResult sent = device.send(message);
+            is_full = sent == SendResult::busy;
+            return sent;
+        }
+
+        Devices* devices;
+        /// The last message found no space, and on_writable follows. Nothing is answered until
+        /// then, so that a device that does not read costs no more work.
+        bool is_full = false;
+        bool owes_notice = false;
+        std::optional<Bytes> waiting{};  // the newest question, if it has no answer
+    };
+    using Device = Supervisor<Transport, MaxAttempts, Observer>;
+
+    struct Devices {
         Devices(TheLoop& of, Processor& processor, Codec codec,
                 const ReplicaListenerOptions& chosen)
             : loop{of}, options{chosen}, server{processor, std::move(codec), chosen.answers} {}
 
-        void accept(Accepted<> accepted) {
+        void accept(Accepted<Frames> accepted) {
             if (all.size() >= options.devices_max) return;
             Device& device = all.emplace_back(Transport{std::move(accepted), options.heartbeat},
-                                              MaxAttempts{1}, std::ref(*this));
+                                              MaxAttempts{1}, Observer{this});
             loop.attach(device);
             device.start();
         }
-        void on_message(Device& from, const Bytes& question) {
+        /// Answers the question that waits. If there is no space, it waits again.
+        void answer(Device& device) {
+            Observer& its = device.observer();
+            Bytes question = *std::exchange(its.waiting, std::nullopt);
             const auto answer = server.answer(question);
-            // A device whose connection takes no answer asks again.
-            static_cast<void>(from.send(answer.bytes));
-            if (answer.changed) notify(&from);
-        }
-        void on_state(Device& of, const Transition& change) {
-            if (change.from != LinkState::connected) return;
-            all.remove_if([&](const Device& one) { return &one == &of; });
+            if (its.send(device, answer.bytes) == SendResult::busy) {
+                its.waiting = std::move(question);
+            }
+            if (answer.changed) notify(&device);
         }
         void notify(const Device* except) {
             for (Device& one : all) {
-                if (&one != except) static_cast<void>(one.send(part::SyncMessages::notice()));
+                if (&one != except) one.observer().send_notice(one);
             }
+        }
+        void forget(const Device& device) {
+            all.remove_if([&](const Device& one) { return &one == &device; });
         }
 
         TheLoop& loop;
@@ -108,11 +176,11 @@ private:
     };
     struct Accept {
         Devices* devices;
-        void operator()(Accepted<> accepted) const { devices->accept(std::move(accepted)); }
+        void operator()(Accepted<Frames> accepted) const { devices->accept(std::move(accepted)); }
     };
 
     Devices devices_;
-    Listener<Accept> listener_;
+    Listener<Accept, Frames> listener_;
 };
 
 }}}  // namespace belay::posix

@@ -11,10 +11,12 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/full_jitter.hpp>
+#include <belay/core/assert.hpp>
 #include <belay/link/requests.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/reset_when_stable.hpp>
+#include <belay/sync/detail/exchange_wait.hpp>
 #include <belay/sync/link_exchange.hpp>
 #include <belay/sync/remote_sync_server.hpp>
 #include <belay/sync/replica.hpp>
@@ -35,7 +37,7 @@ namespace part {
 
 /// Options of a ReplicaLink.
 struct ReplicaLinkOptions {
-    /// The session that the replica edits.
+    /// The session that the replica edits; not empty.
     std::string session{};
     /// The maximum time for the answer to one question.
     Duration within = std::chrono::seconds{10};
@@ -52,8 +54,13 @@ struct ReplicaLinkOptions {
 ///
 /// It attaches itself to the loop, connects at once, and connects again after a loss. An attempt
 /// takes at most 10 s, and the waits between attempts grow from 100 ms to 30 s, with FullJitter. A
-/// sync that finds no connection ends the current wait. For another policy or observer use
-/// RemoteSyncServer with a LinkExchange.
+/// sync that finds no connection ends the current wait, at most once per second. A question without
+/// an answer in time ends the connection. For another policy or observer use RemoteSyncServer with
+/// a LinkExchange.
+///
+/// After a failure that retries do not cure, such as a permission that is missing
+/// (LinkState::failed), it does not connect on its own. A sync tries again, at most once per
+/// second.
 ///
 /// `loop` is a Loop, a posix::Loop, or a driver of yours with `run_until(done, limit)`. It runs
 /// while a sync waits, so call Replica::sync outside its turns.
@@ -80,14 +87,16 @@ public:
     using value_type = typename Server::value_type;
     using operation_type = typename Server::operation_type;
 
-    /// Pre: options.within > 0ns. The loop outlives it.
+    /// Pre: options.session is not empty; options.within > 0ns. The loop outlives it.
     ReplicaLink(Loop& loop, Transport transport, Codec codec, ReplicaLinkOptions options)
         : loop_{&loop},
           connected_within_{options.connected_within},
-          requests_{std::move(transport), detail::replica_link_policy(), SyncMessages{}},
+          requests_{std::move(transport), detail::replica_link_policy(), SyncMessages{},
+                    // One question at a time: no later one shows that the connection is dead.
+                    RequestsOptions{.timeouts_max = 1}},
           server_{LinkExchange{requests_, loop},
                   std::move(codec),
-                  {.session = std::move(options.session), .within = options.within}} {
+                  {.session = checked(options), .within = options.within}} {
         loop.attach(requests_);
         requests_.start();
     }
@@ -96,8 +105,8 @@ public:
     ~ReplicaLink() = default;
 
     /// Applies operations on the server.
-    /// Errors: not_connected: there is no connection after `connected_within`; as
-    ///         RemoteSyncServer::send.
+    /// Errors: not_connected: there is no connection after `connected_within`, or the loop was
+    ///         stopped meanwhile, or at once if requests() was stopped; as RemoteSyncServer::send.
     [[nodiscard]] Result<SyncResult<operation_type>> send(std::span<const operation_type> batch) {
         if (!connects()) return std::make_error_code(std::errc::not_connected);
         return server_.send(batch);
@@ -120,15 +129,31 @@ public:
     [[nodiscard]] Questions& requests() noexcept { return requests_; }
 
 private:
+    [[nodiscard]] static std::string checked(ReplicaLinkOptions& options) {
+        BELAY_PRECONDITION(!options.session.empty(),
+                           "ReplicaLink: options.session must name the session of the replica");
+        return std::move(options.session);
+    }
     [[nodiscard]] bool connects() {
         if (is_connected()) return true;
+        const LinkState state = requests_.status().link.state;
         // In another state it would begin a second attempt.
-        if (requests_.status().link.state == LinkState::cooldown) requests_.reconnect_now();
-        return loop_->run_until([this] { return is_connected(); }, connected_within_);
+        if (state == LinkState::cooldown) requests_.reconnect_now();
+        // From there it would be granted each time.
+        if (state == LinkState::failed && loop_->now() >= restarts_from_) {
+            restarts_from_ = after(loop_->now(), std::chrono::seconds{1});
+            requests_.reconnect_now();
+        }
+        // Else a command, such as start(), waits for the next turn.
+        const bool is_idle = requests_.deadline() != always;
+        const bool never_connects = detail::rests(state) && state != LinkState::failed && is_idle;
+        if (never_connects) return false;
+        return detail::wait_in_loop(*loop_, connected_within_, [this] { return is_connected(); });
     }
 
     Loop* loop_;
     Duration connected_within_;
+    Instant restarts_from_ = always;  // from LinkState::failed
     Questions requests_;
     Server server_;
 };

@@ -13,6 +13,21 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+/// The options of the clock of a Replica, as those of a HybridClock.
+struct ReplicaClockOptions {
+    /// How far stamps of other devices may draw this clock ahead of its wall clock.
+    Duration skew_max = HybridClockOptions{}.skew_max;
+    /// The journal stores the note of the clock with the edits: in Flush::group without a flush of
+    /// its own. So the note covers less time than that of a HybridClock. The first stamp after a
+    /// restart may be that far ahead of the wall clock, and LastWriteWins then takes it for the
+    /// later one.
+    Duration note_covers = std::chrono::milliseconds{1};
+
+    [[nodiscard]] constexpr operator HybridClockOptions() const noexcept {
+        return {.skew_max = skew_max, .note_covers = note_covers};
+    }
+};
+
 /// The limits and choices of a Replica.
 struct ReplicaOptions {
     /// The action of sync() if the server's store is another one than before, or an older state of
@@ -39,10 +54,7 @@ struct ReplicaOptions {
     /// Both values are in one record of the journal, so an update is too_large if they are longer
     /// than a record together.
     bool adds_base = true;
-    /// The journal stores the note of the clock with the edits: in Flush::group without a flush of
-    /// its own. So the note covers less time than by default: 1 ms. The first stamp after a restart
-    /// may be that far ahead of the wall clock, and LastWriteWins then takes it for the later one.
-    HybridClockOptions clock{.note_covers = std::chrono::milliseconds{1}};
+    ReplicaClockOptions clock{};
     /// The longest wait for the server's clock. The stamp of an edit is ahead of that clock if this
     /// device's clock is or was wrong. An edit that would wait longer gets a new id and stamp.
     Duration restamp_after = std::chrono::hours{1};

@@ -3,7 +3,7 @@
 /// ReplicaServer: answers the questions of devices that sync over a network.
 #pragma once
 
-#include <algorithm>     // std::max
+#include <algorithm>     // std::max, std::min
 #include <concepts>      // std::predicate, std::same_as
 #include <cstdint>       // std::uint32_t
 #include <map>           // std::map
@@ -25,8 +25,13 @@ struct ReplicaServerOptions {
     std::size_t page_elements = 1000;
     /// The server adds nothing to an answer of this length. An answer is longer only by what one
     /// element, or one operation, adds to it. If the store has no `replaced`, 64 operations may add
-    /// to it. The transport must carry that; LengthPrefixed carries 16 MiB.
+    /// to it.
     std::size_t answer_bytes = std::size_t{512} << 10U;
+    /// The longest answer that the transport carries; LengthPrefixed carries 16 MiB. An element
+    /// that alone is longer is unreadable on each device, with QueueErrc::too_large. A replaced
+    /// version that is too long is left out. If the answer is too long all the same, because the
+    /// store has no list of changes, it is the error too_large.
+    std::size_t message_bytes_max = std::size_t{16} << 20U;
 };
 
 /// Answers the questions of devices that have a Replica and a RemoteSyncServer.
@@ -109,19 +114,28 @@ private:
     }
 
     [[nodiscard]] Bytes list(const Question& asked) {
+        const auto refuse = [&](const std::error_code& error) {
+            return Messages::answer_error(detail::SyncMessageKind::page, asked.id, error);
+        };
+        const std::size_t enough = std::min(options_.answer_bytes, options_.message_bytes_max);
         std::size_t most = std::max<std::size_t>(options_.page_elements, 1);
         for (;;) {
             detail::ProcessorServer<Processor> store{*processor_, asked.session, most};
-            const auto page = store.changes(asked.since);
-            if (!page) {
-                return Messages::answer_error(detail::SyncMessageKind::page, asked.id,
-                                              page.error());
-            }
+            auto page = store.changes(asked.since);
+            if (!page) return refuse(page.error());
             Bytes bytes = messages_.answer_page(asked.id, *page);
+            if (bytes.size() <= enough) return bytes;
             // A store without a list of changes ignores `most`, and returns everything.
-            const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
-            if (bytes.size() <= options_.answer_bytes || !can_shrink) return bytes;
-            most = page->changes.size() / 2;
+            if (page->changes.size() > 1 && page->changes.size() <= most) {
+                most = page->changes.size() / 2;
+                continue;
+            }
+            if (bytes.size() > options_.message_bytes_max && page->changes.size() == 1) {
+                page->changes.front().error = make_error_code(QueueErrc::too_large);
+                bytes = messages_.answer_page(asked.id, *page);
+            }
+            const bool fits = bytes.size() <= options_.message_bytes_max;
+            return fits ? bytes : refuse(make_error_code(QueueErrc::too_large));
         }
     }
 
@@ -152,18 +166,21 @@ private:
             }
             ends = note(processor_->process_batch(asked.session, some), some, indices, all,
                         made.changed);
-            made.bytes = messages_.answer_outcomes(asked.id, all);
+            made.bytes = outcomes(asked, all);
             // The replaced values may be long, and a transport has a limit. This store has them
             // still when the device sends the others again.
             while (lists_replaced_again && made.bytes.size() > options_.answer_bytes &&
                    all.decided > 1) {
                 all.keep_front(all.decided / 2);
-                made.bytes = messages_.answer_outcomes(asked.id, all);
+                made.bytes = outcomes(asked, all);
                 ends = true;
             }
             ends = ends || made.bytes.size() >= options_.answer_bytes;
         }
         return made;
+    }
+    [[nodiscard]] Bytes outcomes(const Question& asked, const Outcomes& all) {
+        return messages_.answer_outcomes(asked.id, all, options_.message_bytes_max);
     }
     /// Returns: whether later operations must not be applied now, because they may be of an element
     /// whose earlier operation waits.

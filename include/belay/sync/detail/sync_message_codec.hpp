@@ -181,8 +181,10 @@ public:
         }
     };
     /// Leaves out the replaced versions whose values the codec rejects: a device could not read
-    /// them, and would get the same answer for ever. The processor's observer has them.
-    [[nodiscard]] Bytes answer_outcomes(std::uint64_t id, const Outcomes& all) {
+    /// them, and would get the same answer for ever. The same holds for one with which the message
+    /// would be longer than `bytes_max`. The processor's observer has them.
+    [[nodiscard]] Bytes answer_outcomes(std::uint64_t id, const Outcomes& all,
+                                        std::size_t bytes_max) {
         Bytes message = answer_error(SyncMessageKind::result, id, {});
         append_number(message, all.decided);
         append_count(message, all.failed.size());
@@ -207,7 +209,8 @@ public:
             append_number(entries, one.index);
             append_reason(entries, one.reason);
             append_stamp(entries, one.replaced.stamp);
-            if (append_value(entries, one.replaced.value)) {
+            if (append_value(entries, one.replaced.value) &&
+                message.size() + 4 + entries.size() <= bytes_max) {
                 ++count;
             } else {
                 entries.resize(begin);
