@@ -86,6 +86,9 @@ struct JournalReport {
     /// The file and the offset at which these bytes began; empty and 0 if there were none.
     std::string truncated_path{};
     std::uint64_t truncated_offset = 0;
+    /// The number of files that are no longer needed, and could not be deleted. The journal tries
+    /// them again: see `Journal::undeleted_files`.
+    std::uint64_t undeleted_files = 0;
     /// Whether the journal did not exist and was made.
     bool created = false;
 };

@@ -105,10 +105,14 @@ public:
         return due && has_space(0, Kind::ack) ? note_ack() : std::error_code{};
     }
 
-    /// Deletes all segments whose operations are all acknowledged. Owner; at opening.
+    /// Deletes all segments whose operations are all acknowledged, and files that an earlier run
+    /// could not delete. Owner; at opening.
     [[nodiscard]] std::error_code release_acked() {
         const Guard guard{writer_};
-        return index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
+        const std::error_code error =
+            index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
+        if (!error) static_cast<void>(remove_files(all_files, true));
+        return error;
     }
 
     /// Begins `run` with an opening record in this segment. The record replaces the older of two
@@ -174,9 +178,11 @@ private:
     using State::options_;
     using State::path_;
     using State::pin_;
+    using State::release_failed_;
     using State::removing_;
     using State::run_;
     using State::segment_bytes;
+    using State::undeleted_;
     using State::writer_;
 
     static constexpr std::uint64_t acks_per_note = 1024;
@@ -278,7 +284,9 @@ private:
                                  index_.last().end);
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
-        if (!error) static_cast<void>(remove_files(files_per_call));
+        // Only here are undeleted files tried again, so a disk that does not answer for one of them
+        // delays the journal at most once for each new file.
+        if (!error) static_cast<void>(remove_files(files_per_call, true));
         return error;
     }
 
@@ -292,26 +300,44 @@ private:
     /// Makes acknowledgements durable, releases the segments that they cover, and then deletes at
     /// most `max` of their files. Unlocks.
     std::error_code release(std::size_t max) {
-        if (const std::error_code error = note_ack()) return error;
-        if (const std::error_code error = write_all(true)) return error;
+        std::error_code error = note_ack();
+        if (!error) error = write_all(true);
+        release_failed_ = static_cast<bool>(error);
+        if (error) return error;
         index_.give_up(acked_durable_);
         return remove_files(max);
     }
 
     /// Deletes files of released segments, and leaves the rest to later calls, because each
     /// deletion takes time. A crash may leave any of them; the next opening removes those. Unlocks.
-    std::error_code remove_files(std::size_t max) {
-        if (index_.given_up() == 0 || removing_) return {};
+    ///
+    /// A file that cannot be deleted is set apart, and its error is returned only by this call.
+    /// With `again`, the files that are set apart are tried too: at opening all of them, otherwise
+    /// in turn until one fails.
+    std::error_code remove_files(std::size_t max, bool again = false) {
+        again = again && !undeleted_.empty();
+        if ((index_.given_up() == 0 && !again) || removing_) return {};
         removing_ = true;
         std::error_code error = writer_.look();
-        const std::size_t count = smaller(index_.given_up(), max);
-        const std::uint64_t first = index_.first_file();
-        writer_.unlock();
-        if (!error) error = Files::remove(fs_, path_, id_, first, count);
-        if (!error) error = fs_.sync_directory(path_);
-        writer_.relock();
+        if (!error) {
+            std::vector<ReleasedFile> files = index_.take_released(max);
+            std::vector<ReleasedFile> earlier = undeleted_;
+            writer_.unlock();
+            const std::size_t count = files.size() + earlier.size();
+            error = Files::remove(fs_, path_, id_, files, false);
+            if (again && Files::remove(fs_, path_, id_, earlier, max != all_files)) {
+                earlier.push_back(earlier.front());
+                earlier.erase(earlier.begin());
+            }
+            earlier.insert(earlier.end(), files.begin(), files.end());
+            const bool deletes = earlier.size() != count;
+            const std::error_code unsynced =
+                deletes ? fs_.sync_directory(path_) : std::error_code{};
+            if (!error) error = unsynced;
+            writer_.relock();
+            undeleted_ = std::move(earlier);
+        }
         removing_ = false;
-        if (!error) index_.remove_first(count);
         return error;
     }
 };

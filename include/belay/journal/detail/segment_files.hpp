@@ -125,16 +125,24 @@ public:
         return {};
     }
 
-    /// Deletes the existing files of `count` segments from `first` on. The next call of
-    /// sync_directory makes that durable.   Pre: the directory is the journal's.
+    /// Deletes files of the journal, and leaves in `files` those that could not be deleted. If
+    /// `stops`, it tries no more of them after the first error. The next call of sync_directory
+    /// makes the deletions durable.
+    ///
+    /// Returns the first error.   Pre: the directory is the journal's.
     static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
-                                  std::uint64_t first, std::size_t count) {
-        for (std::uint64_t index = first; index < first + count; ++index) {
-            std::error_code error = find(fs, directory, journal, index);
-            if (!error) error = fs.remove(path_of(directory, index));
-            if (error && error != std::errc::no_such_file_or_directory) return error;
+                                  std::vector<ReleasedFile>& files, bool stops) {
+        std::error_code first;
+        std::size_t left = 0;
+        for (const ReleasedFile file : files) {
+            const bool tries = !stops || !first;
+            const std::error_code error =
+                tries ? remove(fs, directory, journal, file) : std::error_code{};
+            if (!tries || error) files[left++] = file;
+            if (!first) first = error;
         }
-        return {};
+        files.resize(left);
+        return first;
     }
 
     /// Returns no error if the file with a segment's name belongs to the journal, damaged or not.
@@ -152,6 +160,17 @@ public:
     }
 
 private:
+    /// Deletes a file if it belongs to the journal. If its header cannot be read, it must be the
+    /// very file that this process had opened.
+    static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
+                                  const ReleasedFile& file) {
+        const std::string path = path_of(directory, file.index);
+        std::error_code error = find(fs, directory, journal, file.index);
+        const bool is_known = error != QueueErrc::foreign_file && file.file != FileIdentity{};
+        if (error && is_known && !look_for(fs, path, file.file)) error = {};
+        if (!error) error = fs.remove(path);
+        return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+    }
     static Result<File> write(FileSystem& fs, const std::string& path,
                               journal_format::SegmentHeader& header, BytesView note,
                               std::size_t bytes) {
