@@ -292,3 +292,21 @@ TEST_CASE("DropOldest over a Journal whose files cannot be deleted drops no more
     CHECK(queue.observer().dropped > 0);
     CHECK(queue.observer().dropped < waiting / 2);
 }
+
+TEST_CASE("Journal::open on a full disk reports bytes that it could not write again",
+          "[journal][journal_disk_faults][regression]") {
+    int reported = 0;
+    for (std::uint64_t failing = 1; failing < 12; ++failing) {
+        sim::Disk disk;
+        REQUIRE(append_until_it_fails(disk, 10) == 10);
+        disk.kill();
+        disk.fail_at(disk.operations() + failing,
+                     std::make_error_code(std::errc::no_space_on_device));
+        auto journal = SimJournal::open(disk, "q", small_journal(2));
+        if (!journal) continue;
+        reported += journal->report().unwritten_bytes != 0 ? 1 : 0;
+        REQUIRE(journal->last() == 10);
+        REQUIRE(as_text(*journal->read(10)) == as_text(body_of(10, 0)));
+    }
+    CHECK(reported == 1);
+}

@@ -202,8 +202,8 @@ public:
     /// Returns how many files that are no longer needed could not be deleted.
     ///
     /// They take space on the disk, and nothing else depends on them. After each new file, the
-    /// journal tries to delete up to all of them, in turn, until one fails again. Opening tries all
-    /// of them.   Complexity: O(1).
+    /// journal tries at most 16 of them again, in turn, until one fails. Opening tries all of them.
+    /// Complexity: O(1).
     [[nodiscard]] std::size_t undeleted_files() const noexcept { return log_->undeleted_files(); }
     /// Returns the size of a new file. `bytes` falls only by whole files.
     [[nodiscard]] std::size_t segment_bytes() const noexcept {

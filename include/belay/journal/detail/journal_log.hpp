@@ -312,30 +312,32 @@ private:
     /// deletion takes time. A crash may leave any of them; the next opening removes those. Unlocks.
     ///
     /// A file that cannot be deleted is set apart, and its error is returned only by this call.
-    /// With `again`, the files that are set apart are tried too: at opening all of them, otherwise
-    /// in turn until one fails.
+    /// With `again`, files that are set apart are tried too: in turn, until one fails again. At
+    /// opening all of them are tried.
     std::error_code remove_files(std::size_t max, bool again = false) {
-        again = again && !undeleted_.empty();
-        if ((index_.given_up() == 0 && !again) || removing_) return {};
+        const std::size_t retries = again ? smaller(undeleted_.size(), max) : 0;
+        if ((index_.given_up() == 0 && retries == 0) || removing_) return {};
         removing_ = true;
         std::error_code error = writer_.look();
         if (!error) {
             std::vector<ReleasedFile> files = index_.take_released(max);
-            std::vector<ReleasedFile> earlier = undeleted_;
+            const auto end = undeleted_.begin() + static_cast<std::ptrdiff_t>(retries);
+            std::vector<ReleasedFile> earlier{undeleted_.begin(), end};
+            const std::size_t count = files.size() + retries;
             writer_.unlock();
-            const std::size_t count = files.size() + earlier.size();
             error = Files::remove(fs_, path_, id_, files, false);
-            if (again && Files::remove(fs_, path_, id_, earlier, max != all_files)) {
+            if (Files::remove(fs_, path_, id_, earlier, max != all_files)) {
                 earlier.push_back(earlier.front());
                 earlier.erase(earlier.begin());
             }
-            earlier.insert(earlier.end(), files.begin(), files.end());
-            const bool deletes = earlier.size() != count;
-            const std::error_code unsynced =
-                deletes ? fs_.sync_directory(path_) : std::error_code{};
-            if (!error) error = unsynced;
+            if (files.size() + earlier.size() != count) {
+                const std::error_code unsynced = fs_.sync_directory(path_);
+                if (!error) error = unsynced;
+            }
             writer_.relock();
-            undeleted_ = std::move(earlier);
+            undeleted_.erase(undeleted_.begin(), end);
+            undeleted_.insert(undeleted_.end(), earlier.begin(), earlier.end());
+            undeleted_.insert(undeleted_.end(), files.begin(), files.end());
         }
         removing_ = false;
         return error;

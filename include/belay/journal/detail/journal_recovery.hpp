@@ -361,7 +361,10 @@ private:
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
-        if (!code) code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_);
+        if (!code) {
+            code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_,
+                                      report.unwritten_bytes);
+        }
         if (!code) code = sealed->sync();
         return !code || fail(code, path);
     }
@@ -390,7 +393,9 @@ private:
             return {};
         }
         std::error_code code;
-        if (!report.created) code = Files::write_again(*file_, segments_.back(), window_);
+        if (!report.created) {
+            code = Files::write_again(*file_, segments_.back(), window_, report.unwritten_bytes);
+        }
         if (code) {
             fail(code, path, segments_.back().durable,
                  "the last operations could not be written to the new file");
@@ -412,8 +417,9 @@ private:
             }
             gathered.begin_run({last + 1, run, salt});
         }
-        // Deletes the segments whose deletion a crash prevented; they may stay if that fails.
-        static_cast<void>(log->release_acked());
+        // Deletes the segments whose deletion a crash prevented; they may stay if that fails. They
+        // must stay if a loss of power may take the acknowledgements that release them.
+        if (report.unwritten_bytes == 0) static_cast<void>(log->release_acked());
         report.undeleted_files = log->undeleted_files();
         return log;
     }

@@ -109,9 +109,11 @@ public:
     /// Writes again the bytes that are not known to be on the medium. After a failed flush, systems
     /// mark unwritten bytes in their memory as clean, and the next flush leaves them out.
     ///
-    /// If there is no space, the function succeeds without writing: on most file systems existing
-    /// bytes keep their place.
-    static std::error_code write_again(File& file, const Segment& segment, FileWindow& window) {
+    /// If there is no space, the function succeeds, and adds the bytes that it has not written to
+    /// `unwritten`. Most file systems need no space for this, because existing bytes keep their
+    /// place.
+    static std::error_code write_again(File& file, const Segment& segment, FileWindow& window,
+                                       std::uint64_t& unwritten) {
         constexpr std::size_t piece = std::size_t{64} << 10;
         window.forget();
         for (std::uint64_t at = segment.durable; at < segment.end;) {
@@ -119,7 +121,11 @@ public:
             if (!bytes) return bytes.error();
             if (bytes->empty()) return std::make_error_code(std::errc::io_error);
             const std::error_code code = file.write(at, *bytes);
-            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
+            if (is_lack_of_space(code)) {
+                unwritten += segment.end - at;
+                return {};
+            }
+            if (code) return code;
             at += bytes->size();
         }
         return {};
