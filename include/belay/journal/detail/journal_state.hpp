@@ -119,6 +119,14 @@ public:
         const Guard guard{writer_};
         return index_.at(segment).file;
     }
+    /// Returns no error if the last segment's file is at its path.   Errors: those of look_for.
+    [[nodiscard]] std::error_code look_for_last() const {
+        const auto [index, file] = [this] {
+            const Guard guard{writer_};
+            return ReleasedFile{index_.last().header.index, index_.last().file};
+        }();
+        return look_for(fs_, Files::path_of(path_, index), file);
+    }
     /// Returns how far a segment can be read from its file.   Pre: the segment exists.
     [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
         const Guard guard{writer_};
