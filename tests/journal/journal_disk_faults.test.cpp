@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -118,10 +119,21 @@ namespace {
 
 /// A disk on which single files cannot be opened, or cannot be deleted.
 struct DiskWithBadFiles : sim::Disk {
+    struct File : sim::Disk::File {
+        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                               std::span<std::byte> into) const noexcept {
+            if (offset >= end) return std::make_error_code(std::errc::io_error);
+            return sim::Disk::File::read(offset, into);
+        }
+        std::uint64_t end;  // of what can be read
+    };
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
         ++opened[path];
         if (unreadable.contains(path)) return std::make_error_code(std::errc::io_error);
-        return sim::Disk::open(path, mode);
+        Result<sim::Disk::File> file = sim::Disk::open(path, mode);
+        if (!file) return file.error();
+        constexpr std::uint64_t header = journal_format::segment_header_bytes;
+        return File{std::move(*file), headers_only.contains(path) ? header : no_limit};
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (stuck.contains(path)) return std::make_error_code(std::errc::permission_denied);
@@ -130,6 +142,7 @@ struct DiskWithBadFiles : sim::Disk {
     [[nodiscard]] std::size_t segments() const { return list("q")->size() - 1; }
 
     std::set<std::string> unreadable;
+    std::set<std::string> headers_only;
     std::set<std::string> stuck;
     std::map<std::string, int> opened;
 };
@@ -238,8 +251,9 @@ TEST_CASE("Journal continues when a released file cannot be deleted, and reports
 TEST_CASE("Journal::open does not need released files that it cannot read",
           "[journal][journal_disk_faults][regression]") {
     // The files 1 to 3 are released, and stay. Any of them may be unreadable.
+    const bool with_header = GENERATE(false, true);
     for (std::uint64_t bad = 1; bad <= 4; ++bad) {
-        INFO("file " << bad);
+        INFO("file " << bad << (with_header ? ", except its header" : ""));
         DiskWithBadFiles disk;
         std::uint64_t last = 0;
         {
@@ -253,7 +267,7 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
             REQUIRE_FALSE(journal->commit());
             disk.kill();
         }
-        disk.unreadable.insert(segment_file(bad));
+        (with_header ? disk.headers_only : disk.unreadable).insert(segment_file(bad));
         const sim::Disk::Image before = disk.image();
         auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
         // Operations of file 4 wait.
@@ -272,6 +286,7 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
         }
         // It is readable and can be deleted again.
         disk.unreadable.clear();
+        disk.headers_only.clear();
         disk.stuck.clear();
         static_cast<void>(journal->ack(last));
         CHECK(pass_on(*journal, 30) == 0);

@@ -188,16 +188,17 @@ private:
         const bool may_be_released = error.code == std::errc::io_error ||
                                      error.code == std::errc::permission_denied ||
                                      error.code == std::errc::operation_not_permitted;
-        if (unopened_ == 0 || unopened_ == indices_.back() || !may_be_released) return false;
+        if (unread_index_ == 0 || unread_index_ == indices_.back() || !may_be_released)
+            return false;
         unread_ = std::move(error);
         error = {};
-        while (indices_.front() <= unopened_) {
+        while (indices_.front() <= unread_index_) {
             unread_files_.push_back({indices_.front()});
             indices_.erase(indices_.begin());
         }
         segments_.clear();
         gathered = {};
-        unopened_ = 0;
+        unread_index_ = 0;
         return true;
     }
 
@@ -221,7 +222,7 @@ private:
     bool open_segment(std::uint64_t index, Opened& into) {
         using namespace journal_format;
         const std::string path = path_of(index);
-        unopened_ = index;
+        unread_index_ = index;
         Result<File> file = fs_.open(path, mode_);
         if (!file) return fail(file.error(), path);
         // A process that has the last one open wrote, or writes, to it: the lock file may have been
@@ -254,7 +255,7 @@ private:
         into.segment.header = *header;
         into.bytes = smaller<std::uint64_t>(*size, 2 * segment_bytes_max);
         into.file.emplace(std::move(*file));
-        unopened_ = 0;
+        unread_index_ = 0;
         return true;
     }
 
@@ -303,7 +304,7 @@ private:
         const std::uint64_t index = current.segment.header.index;
         SegmentScan<File> scan = scan_of(current);
         ScanEnd end = scan.run();
-        torn_ = !end.sealed && !is_last;
+        torn_ = !end.sealed && !end.error && !is_last;
         if (!end.sealed && !end.error) {
             scan.classify_tail(end);
             garbage_end_ = end.garbage_end;
@@ -315,6 +316,7 @@ private:
                         "the file is missing, and the previous file refers to it");
         }
         if (end.error) {
+            unread_index_ = index;
             return fail(end.error, path_of(index), current.segment.end, end.what);
         }
         return true;
@@ -434,9 +436,9 @@ private:
     std::vector<std::uint64_t> indices_;  // consecutive, up to the last
     std::vector<ReleasedFile> remains_;   // files that were being deleted
     std::vector<ReleasedFile>
-        unread_files_;            // files that nothing needs, up to one that is unreadable
-    JournalError unread_;         // why; without a code if there is none
-    std::uint64_t unopened_ = 0;  // index of a segment that could not be opened; 0: none
+        unread_files_;                // files that nothing needs, up to one that is unreadable
+    JournalError unread_;             // why; without a code if there is none
+    std::uint64_t unread_index_ = 0;  // index of a segment that could not be read; 0: none
     std::vector<Segment> segments_;
     FileWindow window_;
     Random bits_;
