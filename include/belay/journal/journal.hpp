@@ -147,7 +147,7 @@ public:
     /// Errors: unknown_number, above `last`; the error of `failed`; those of deleting a file and,
     /// in Flush::each, of the flush. After an error of deleting or flushing, the acknowledgement is
     /// still valid. The next call, also with the same number, tries to flush again. The error of a
-    /// file that cannot be deleted is returned once; see `undeleted_files`.
+    /// file that cannot be deleted is returned at most once; see `undeleted_files`.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
         const std::error_code error = log_->ack(up_to);
         reader_.forget_before(log_->first_kept());
