@@ -2,10 +2,16 @@
 // Goal: a disk that is full, that lies or that writes to a wrong place makes a journal refuse or
 // report, but never return a wrong operation. Method: each fault at each operation of the disk.
 #include <algorithm>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 
 #include <belay/journal/journal.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"
@@ -107,4 +113,230 @@ TEST_CASE("Journal returns no wrong operation after any write to a wrong place",
         noticed += found.refused ? 1 : 0;
     }
     CHECK(noticed > 20);
+}
+
+namespace {
+
+/// A disk on which single files cannot be opened, or cannot be deleted.
+struct DiskWithBadFiles : sim::Disk {
+    struct File : sim::Disk::File {
+        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                               std::span<std::byte> into) const noexcept {
+            if (offset >= end) return std::make_error_code(std::errc::io_error);
+            return sim::Disk::File::read(offset, into);
+        }
+        std::uint64_t end;  // of what can be read
+    };
+    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        ++opened[path];
+        if (unreadable.contains(path)) return std::make_error_code(std::errc::io_error);
+        Result<sim::Disk::File> file = sim::Disk::open(path, mode);
+        if (!file) return file.error();
+        constexpr std::uint64_t header = journal_format::segment_header_bytes;
+        return File{std::move(*file), headers_only.contains(path) ? header : no_limit};
+    }
+    [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
+        if (stuck.contains(path)) return std::make_error_code(std::errc::permission_denied);
+        return sim::Disk::remove(path);
+    }
+    [[nodiscard]] std::size_t segments() const { return list("q")->size() - 1; }
+
+    std::set<std::string> unreadable;
+    std::set<std::string> headers_only;
+    std::set<std::string> stuck;
+    std::map<std::string, int> opened;
+};
+using BadFilesJournal = Journal<DiskWithBadFiles>;
+
+/// Appends, commits and acknowledges.   Returns: how many acknowledgements returned an error.
+int pass_on(BadFilesJournal& journal, int operations) {
+    int errors = 0;
+    for (int i = 0; i < operations; ++i) {
+        const auto number = journal.append(Bytes(400));
+        REQUIRE(number);
+        REQUIRE_FALSE(journal.commit());
+        errors += journal.ack(*number) ? 1 : 0;
+        REQUIRE(journal.base() == *number + 1);
+    }
+    return errors;
+}
+
+}  // namespace
+
+TEST_CASE("Journal deletes a released file that cannot be read, by its identity",
+          "[journal][journal_disk_faults][fault]") {
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    disk.unreadable.insert(segment_file(1));
+    CHECK(pass_on(*journal, 60) == 0);
+    CHECK(journal->undeleted_files() == 0);
+    CHECK(disk.contents(segment_file(1)).empty());
+    CHECK(disk.segments() <= 2);
+}
+
+TEST_CASE("Journal does not delete an unreadable file that replaced its own",
+          "[journal][journal_disk_faults][fault]") {
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    while (disk.segments() < 2) REQUIRE(journal->append(Bytes(400)));
+    REQUIRE_FALSE(journal->commit());
+    disk.put(segment_file(1), to_bytes(as_bytes("of somebody else")));
+    disk.unreadable.insert(segment_file(1));
+    CHECK(journal->ack(journal->last()) == std::errc::io_error);
+    CHECK_FALSE(journal->ack(journal->last()));
+    CHECK(journal->undeleted_files() == 1);
+    CHECK(as_text(disk.contents(segment_file(1))) == "of somebody else");
+}
+
+TEST_CASE("Journal::read opens no file while the last file is another one",
+          "[journal][journal_disk_faults][fault]") {
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    while (disk.segments() < 3) REQUIRE(journal->append(Bytes(400)));
+    REQUIRE_FALSE(journal->commit());
+    REQUIRE(journal->read(1));
+    disk.put(segment_file(3), disk.contents(segment_file(3)));
+    CHECK(journal->read(1));
+    CHECK(journal->read(journal->last() - 1).error() == QueueErrc::displaced);
+    CHECK(journal->read(8).error() == QueueErrc::displaced);
+}
+
+TEST_CASE("Journal continues when a released file cannot be deleted, and reports it once",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    {
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        REQUIRE(pass_on(*journal, 60) == 0);
+        const std::uint64_t bytes = journal->bytes();
+        // Two of the next files stay.
+        std::uint64_t index = 1;
+        while (disk.contents(segment_file(index)).empty()) ++index;
+        disk.stuck = {segment_file(index), segment_file(index + 1)};
+        disk.opened.clear();
+        CHECK(pass_on(*journal, 900) == 2);
+        CHECK(journal->undeleted_files() == 2);
+        CHECK(disk.segments() <= 4);
+        CHECK(journal->bytes() <= bytes + 4096);
+        // At each new file one of them was tried again.
+        int files = 0;
+        for (const auto& [path, times] : disk.opened) files += path > *disk.stuck.rbegin() ? 1 : 0;
+        const int tried = disk.opened[segment_file(index)] + disk.opened[segment_file(index + 1)];
+        CHECK(files > 100);
+        CHECK(tried > files / 2);
+        CHECK(tried < files + 6);
+        // One can be deleted again: the next files find that out.
+        disk.stuck.erase(segment_file(index));
+        CHECK(pass_on(*journal, 30) == 0);
+        CHECK(journal->undeleted_files() == 1);
+        CHECK(disk.contents(segment_file(index)).empty());
+    }
+    {
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        CHECK(journal->report().undeleted_files == 1);
+        CHECK(journal->undeleted_files() == 1);
+        CHECK(pass_on(*journal, 60) == 0);
+        disk.stuck.clear();
+    }
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    CHECK(journal->report().undeleted_files == 0);
+    CHECK(disk.segments() <= 2);
+}
+
+TEST_CASE("Journal::open does not need released files that it cannot read",
+          "[journal][journal_disk_faults][regression]") {
+    // The files 1 to 3 are released, and stay. Any of them may be unreadable.
+    const bool with_header = GENERATE(false, true);
+    for (std::uint64_t bad = 1; bad <= 4; ++bad) {
+        INFO("file " << bad << (with_header ? ", except its header" : ""));
+        DiskWithBadFiles disk;
+        std::uint64_t last = 0;
+        {
+            auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+            REQUIRE(journal);
+            for (std::uint64_t i = 1; i <= 3; ++i) disk.stuck.insert(segment_file(i));
+            while (disk.segments() < 5) REQUIRE(journal->append(body_of(++last, 0)));
+            REQUIRE_FALSE(journal->commit());
+            std::uint64_t acked = 0;
+            while (journal->undeleted_files() < 3) static_cast<void>(journal->ack(++acked));
+            REQUIRE_FALSE(journal->commit());
+            disk.kill();
+        }
+        (with_header ? disk.headers_only : disk.unreadable).insert(segment_file(bad));
+        const sim::Disk::Image before = disk.image();
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+        // Operations of file 4 wait.
+        REQUIRE(journal.has_value() == (bad != 4));
+        if (bad == 4) {
+            CHECK(journal.error().code == std::errc::io_error);
+            CHECK(journal.error().path == segment_file(4));
+            CHECK(disk.image() == before);  // nothing was changed
+            continue;
+        }
+        CHECK(journal->report().undeleted_files == 3);
+        for (std::uint64_t n = journal->base(); n <= last; ++n) {
+            const auto body = journal->read(n);
+            REQUIRE(body);
+            CHECK(as_text(*body) == as_text(body_of(n, 0)));
+        }
+        // It is readable and can be deleted again.
+        disk.unreadable.clear();
+        disk.headers_only.clear();
+        disk.stuck.clear();
+        static_cast<void>(journal->ack(last));
+        CHECK(pass_on(*journal, 30) == 0);
+        CHECK(journal->undeleted_files() == 0);
+        CHECK(disk.segments() <= 2);
+    }
+}
+
+TEST_CASE("DropOldest over a Journal whose files cannot be deleted drops no more than usual",
+          "[journal][journal_disk_faults][regression]") {
+    struct Count {
+        std::size_t dropped = 0;
+        void on_dropped(const Bytes&) { ++dropped; }
+    };
+    const char* const fault = GENERATE("none", "undeletable", "displaced");
+    INFO(fault);
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    Queue queue{std::move(*journal), DropOldest{},
+                QueueOptions{.limit = no_limit, .bytes_limit = 16384}, Count{}};
+    while (!queue.full()) REQUIRE_FALSE(queue.push(Bytes(100)));
+    REQUIRE_FALSE(queue.flush());
+    const std::size_t waiting = queue.size();
+    REQUIRE(queue.storage().front());
+    for (std::uint64_t i = 1; i < 20 && fault[0] == 'u'; ++i) disk.stuck.insert(segment_file(i));
+    if (fault[0] == 'd') {
+        std::uint64_t last = 100;
+        while (disk.contents(segment_file(last)).empty()) --last;
+        disk.put(segment_file(last), disk.contents(segment_file(last)));
+    }
+    CHECK_FALSE(queue.push(Bytes(100)));
+    CHECK(queue.observer().dropped > 0);
+    CHECK(queue.observer().dropped < waiting / 2);
+}
+
+TEST_CASE("Journal::open on a full disk reports bytes that it could not write again",
+          "[journal][journal_disk_faults][regression]") {
+    int reported = 0;
+    for (std::uint64_t failing = 1; failing < 12; ++failing) {
+        sim::Disk disk;
+        REQUIRE(append_until_it_fails(disk, 10) == 10);
+        disk.kill();
+        disk.fail_at(disk.operations() + failing,
+                     std::make_error_code(std::errc::no_space_on_device));
+        auto journal = SimJournal::open(disk, "q", small_journal(2));
+        if (!journal) continue;
+        reported += journal->report().unwritten_bytes != 0 ? 1 : 0;
+        REQUIRE(journal->last() == 10);
+        REQUIRE(as_text(*journal->read(10)) == as_text(body_of(10, 0)));
+    }
+    CHECK(reported == 1);
 }

@@ -8,6 +8,8 @@ using namespace belay;
 
 TEST_CASE("to_string of a JournalReport and of a DrainReport has each number",
           "[journal][text][unit]") {
+    CHECK(to_string(JournalReport{.unwritten_bytes = 64, .undeleted_files = 2}) ==
+          "operations=0 truncated_bytes=0 unwritten_bytes=64 undeleted_files=2 created=false");
     CHECK(to_string(JournalReport{.operations = 12, .created = true}) ==
           "operations=12 truncated_bytes=0 created=true");
     CHECK(to_string(JournalReport{.operations = 1,

@@ -727,6 +727,19 @@ TEST_CASE("WorkQueue stores any moment and any delay", "[work][work_queue][unit]
     CHECK(rig.work->size() == 4);
 }
 
+TEST_CASE("WorkQueue::deadline is before never while an item waits for ever",
+          "[work][work_queue][regression]") {
+    Rig rig;
+    rig.push("delayed", {.delay = forever});
+    CHECK(rig.work->delayed() == 1);
+    CHECK(rig.work->deadline() == never - 1ns);
+    rig.open();
+    CHECK(rig.work->deadline() != never);
+    CHECK(rig.lease_next().empty());
+    CHECK_FALSE(rig.work->purge());
+    CHECK(rig.work->deadline() == never);
+}
+
 // ---- looking ------------------------------------------------------------------------------------
 
 TEST_CASE("WorkQueue::for_each visits the items in order, in any state",

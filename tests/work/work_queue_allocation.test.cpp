@@ -351,3 +351,41 @@ TEST_CASE("WorkQueue reserves space for both ids of an unreadable copy that is f
     CHECK(work.dead() == 0);
     CHECK(medium.last == last);
 }
+
+TEST_CASE("WorkQueue::purge that runs out of memory keeps the rest, and another call removes it",
+          "[work][work_queue][regression]") {
+    int interrupted = 0;
+    for (int extra = 0; extra < 140; ++extra) {
+        MemoryMedium medium;
+        SparingWork work = open_sparing(medium, {});
+        // The first becomes dead and stays, so that the log's base does not say what is gone.
+        REQUIRE(work.push(as_bytes("in front"), when, {.expires_after = 1ms}));
+        const int items = 200 + extra;
+        for (int i = 0; i < items; ++i) REQUIRE(work.push(as_bytes("x"), when));
+        REQUIRE(work.lease({when.now + 1s, when.wall + 1s}));
+        REQUIRE(work.dead() == 1);
+        const std::size_t before = work.size();
+        bool threw = false;
+        {
+            const FailingNew memory{0};
+            try {
+                static_cast<void>(work.purge());
+            } catch (const std::bad_alloc&) {
+                threw = true;
+            }
+        }
+        interrupted += threw && work.size() != 0 && work.size() != before ? 1 : 0;
+        // What is left is whole.
+        std::size_t seen = 0;
+        REQUIRE_FALSE(work.for_each(
+            [&](const WorkItem& item) { seen += as_text(item.body) == "x" ? 1U : 0U; }));
+        REQUIRE(seen == work.size());
+        REQUIRE_FALSE(work.purge());
+        REQUIRE_FALSE(work.commit());
+        REQUIRE(work.empty());
+        SparingWork opened = open_sparing(medium, {});
+        REQUIRE(opened.empty());
+        REQUIRE(opened.dead() == 1);
+    }
+    CHECK(interrupted > 0);
+}

@@ -146,7 +146,8 @@ public:
     ///
     /// Errors: unknown_number, above `last`; the error of `failed`; those of deleting a file and,
     /// in Flush::each, of the flush. After an error of deleting or flushing, the acknowledgement is
-    /// still valid. The next call, also with the same number, tries the rest again.
+    /// still valid. The next call, also with the same number, tries to flush again. The error of a
+    /// file that cannot be deleted is returned at most once; see `undeleted_files`.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
         const std::error_code error = log_->ack(up_to);
         reader_.forget_before(log_->first_kept());
@@ -195,8 +196,15 @@ public:
     /// it.
     [[nodiscard]] std::uint64_t acked_durable() const noexcept { return log_->acked_durable(); }
     /// Returns the bytes of all records, in the files and not written yet. Acknowledged records
-    /// count until their file is deleted.   Complexity: O(1).
+    /// count until all of their file are acknowledged and it was deleted, or that failed.
+    /// Complexity: O(1), after such a failure O(files).
     [[nodiscard]] std::uint64_t bytes() const noexcept { return log_->bytes(); }
+    /// Returns how many files that are no longer needed could not be deleted.
+    ///
+    /// They take space on the disk, and nothing else depends on them. After each new file, the
+    /// journal tries at most 16 of them again, in turn, until one fails. Opening tries all of them.
+    /// Complexity: O(1).
+    [[nodiscard]] std::size_t undeleted_files() const noexcept { return log_->undeleted_files(); }
     /// Returns the size of a new file. `bytes` falls only by whole files.
     [[nodiscard]] std::size_t segment_bytes() const noexcept {
         return log_->options().segment_bytes;

@@ -86,6 +86,14 @@ struct JournalReport {
     /// The file and the offset at which these bytes began; empty and 0 if there were none.
     std::string truncated_path{};
     std::uint64_t truncated_offset = 0;
+    /// The number of bytes at the end of the journal that could not be written again, because the
+    /// disk was full. They are readable. If a flush failed before, the medium may not have them,
+    /// although `Journal::durable` counts them. Only a file system that writes existing bytes to a
+    /// new place needs space for this. Free some space and open again.
+    std::uint64_t unwritten_bytes = 0;
+    /// The number of files that are no longer needed, and could not be deleted. The journal tries
+    /// them again: see `Journal::undeleted_files`.
+    std::uint64_t undeleted_files = 0;
     /// Whether the journal did not exist and was made.
     bool created = false;
 };

@@ -35,6 +35,8 @@ void visit_metrics(const Journal<FileSystem>& journal, Visitor&& visitor) {
             "Operations whose acknowledgement is durable.");
     gauge("waiting", journal.size(), "Operations that wait to be acknowledged.");
     gauge("held_bytes", journal.bytes(), "Bytes of all records, in the files and not written yet.");
+    gauge("undeleted_files", journal.undeleted_files(),
+          "Files that are no longer needed, and could not be deleted.");
     gauge("failed", journal.failed() ? 1 : 0, "1 after a failure of the disk that ended writing.");
     gauge("truncated_bytes", journal.report().truncated_bytes,
           "Bytes of an unfinished write that the last opening cleared.");

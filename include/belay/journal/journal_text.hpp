@@ -25,6 +25,8 @@ namespace belay { inline namespace BELAY_ABI {
         fields.add("truncated_path", report.truncated_path);
         fields.add("truncated_offset", report.truncated_offset);
     }
+    if (report.unwritten_bytes != 0) fields.add("unwritten_bytes", report.unwritten_bytes);
+    if (report.undeleted_files != 0) fields.add("undeleted_files", report.undeleted_files);
     return fields.add("created", report.created).take();
 }
 

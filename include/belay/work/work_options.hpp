@@ -53,8 +53,8 @@ struct WorkOptions {
     /// exceed it, by at most 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
     /// The maximum size of a record that the log accepts, or less; a body is at least 52 bytes
-    /// shorter. A log that reports a smaller maximum, as a Journal does, is refused.   >= 128, <
-    /// 2^32.
+    /// shorter. A log that reports a smaller maximum, as a Journal does, is refused.   >= 128, <=
+    /// 2^32 - 64.
     std::size_t record_bytes_max = std::size_t{1} << 20;
     /// How many bytes of released entries may stay in the log, in addition to as many as live items
     /// take. Above that, items at the front are copied to the end.
@@ -73,8 +73,9 @@ struct WorkOptions {
         if (items_max == 0 || std::uint64_t{items_max} >= limit)
             return "items_max must be > 0 and < 2^32";
         if (bytes_max == 0) return "bytes_max must be > 0";
-        if (record_bytes_max < 128 || std::uint64_t{record_bytes_max} >= limit)
-            return "record_bytes_max must be >= 128 and < 2^32";
+        // With its frame, a record's bytes are counted in 32 bits.
+        if (record_bytes_max < 128 || std::uint64_t{record_bytes_max} > limit - 64)
+            return "record_bytes_max must be >= 128 and <= 2^32 - 64";
         return {};
     }
 };

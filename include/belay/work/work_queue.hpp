@@ -47,7 +47,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: one thread at a time.
 /// Throws:        std::bad_alloc, and then nothing has changed, except where Errors: has
-///                not_enough_memory; what the observer throws.
+///                not_enough_memory, and in lease, purge and purge_dead: items that these had
+///                removed, or made available or dead, stay so, and another call continues; what the
+///                observer throws.
 /// Allocates:     nothing in push, lease and ack, once it is as full as it ever was, except for the
 ///                body of an item that dies, if an observer or a storage for dead letters receives
 ///                it.

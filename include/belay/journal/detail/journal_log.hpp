@@ -105,10 +105,14 @@ public:
         return due && has_space(0, Kind::ack) ? note_ack() : std::error_code{};
     }
 
-    /// Deletes all segments whose operations are all acknowledged. Owner; at opening.
+    /// Deletes all segments whose operations are all acknowledged, and files that an earlier run
+    /// could not delete. Owner; at opening.
     [[nodiscard]] std::error_code release_acked() {
         const Guard guard{writer_};
-        return index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
+        const std::error_code error =
+            index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
+        if (!error) static_cast<void>(remove_files(all_files, true));
+        return error;
     }
 
     /// Begins `run` with an opening record in this segment. The record replaces the older of two
@@ -174,9 +178,11 @@ private:
     using State::options_;
     using State::path_;
     using State::pin_;
+    using State::release_failed_;
     using State::removing_;
     using State::run_;
     using State::segment_bytes;
+    using State::undeleted_;
     using State::writer_;
 
     static constexpr std::uint64_t acks_per_note = 1024;
@@ -278,7 +284,9 @@ private:
                                  index_.last().end);
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
-        if (!error) static_cast<void>(remove_files(files_per_call));
+        // Only here are undeleted files tried again, so a disk that does not answer for one of them
+        // delays the journal at most once for each new file.
+        if (!error) static_cast<void>(remove_files(files_per_call, true));
         return error;
     }
 
@@ -292,26 +300,46 @@ private:
     /// Makes acknowledgements durable, releases the segments that they cover, and then deletes at
     /// most `max` of their files. Unlocks.
     std::error_code release(std::size_t max) {
-        if (const std::error_code error = note_ack()) return error;
-        if (const std::error_code error = write_all(true)) return error;
+        std::error_code error = note_ack();
+        if (!error) error = write_all(true);
+        release_failed_ = static_cast<bool>(error);
+        if (error) return error;
         index_.give_up(acked_durable_);
         return remove_files(max);
     }
 
     /// Deletes files of released segments, and leaves the rest to later calls, because each
     /// deletion takes time. A crash may leave any of them; the next opening removes those. Unlocks.
-    std::error_code remove_files(std::size_t max) {
-        if (index_.given_up() == 0 || removing_) return {};
+    ///
+    /// A file that cannot be deleted is set apart, and its error is returned only by this call.
+    /// With `again`, files that are set apart are tried too: in turn, until one fails again. At
+    /// opening all of them are tried.
+    std::error_code remove_files(std::size_t max, bool again = false) {
+        const std::size_t retries = again ? smaller(undeleted_.size(), max) : 0;
+        if ((index_.given_up() == 0 && retries == 0) || removing_) return {};
         removing_ = true;
         std::error_code error = writer_.look();
-        const std::size_t count = smaller(index_.given_up(), max);
-        const std::uint64_t first = index_.first_file();
-        writer_.unlock();
-        if (!error) error = Files::remove(fs_, path_, id_, first, count);
-        if (!error) error = fs_.sync_directory(path_);
-        writer_.relock();
+        if (!error) {
+            std::vector<ReleasedFile> files = index_.take_released(max);
+            const auto end = undeleted_.begin() + static_cast<std::ptrdiff_t>(retries);
+            std::vector<ReleasedFile> earlier{undeleted_.begin(), end};
+            const std::size_t count = files.size() + retries;
+            writer_.unlock();
+            error = Files::remove(fs_, path_, id_, files, false);
+            if (Files::remove(fs_, path_, id_, earlier, max != all_files)) {
+                earlier.push_back(earlier.front());
+                earlier.erase(earlier.begin());
+            }
+            if (files.size() + earlier.size() != count) {
+                const std::error_code unsynced = fs_.sync_directory(path_);
+                if (!error) error = unsynced;
+            }
+            writer_.relock();
+            undeleted_.erase(undeleted_.begin(), end);
+            undeleted_.insert(undeleted_.end(), earlier.begin(), earlier.end());
+            undeleted_.insert(undeleted_.end(), files.begin(), files.end());
+        }
         removing_ = false;
-        if (!error) index_.remove_first(count);
         return error;
     }
 };

@@ -211,6 +211,9 @@ private:
             if (*identity != log.file_of(at.segment)) {
                 return make_error_code(QueueErrc::displaced);
             }
+            // In a directory that was restored, a new file may have the identity of an old one.
+            // Hardly all of them do.
+            if (const std::error_code error = log.look_for_last()) return error;
             file_.emplace(std::move(*file));
             segment_ = at.segment;
             window_.forget();

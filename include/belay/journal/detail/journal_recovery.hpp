@@ -132,6 +132,27 @@ private:
 
     bool read_all() {
         set_apart_remains();
+        while (!read_segments()) {
+            if (!set_apart_unreadable()) return false;
+        }
+        const std::uint64_t first = segments_.front().header.first;
+        if (first > gathered.acked + 1) {
+            if (unread_.code) {
+                error = std::move(unread_);
+                return false;
+            }
+            return fail(make_error_code(QueueErrc::corrupt), path_of(indices_.front() - 1), 0,
+                        "the file is missing, and it had operations that were not acknowledged");
+        }
+        for (const ReleasedFile& file : remains_) {
+            const std::error_code code =
+                Files::find(fs_, path_, segments_.front().header.journal, file.index);
+            if (code == QueueErrc::foreign_file) return fail(code, path_of(file.index));
+        }
+        return true;
+    }
+
+    bool read_segments() {
         Opened next;
         if (!open_segment(indices_.front(), next)) return false;
         for (std::size_t i = 0; i < indices_.size(); ++i) {
@@ -158,16 +179,26 @@ private:
                 break;
             }
         }
-        const std::uint64_t first = segments_.front().header.first;
-        if (first > gathered.acked + 1) {
-            return fail(make_error_code(QueueErrc::corrupt), path_of(indices_.front() - 1), 0,
-                        "the file is missing, and it had operations that were not acknowledged");
+        return true;
+    }
+
+    /// Sets apart the files up to one that cannot be read. They are not needed if a later file
+    /// shows that everything in them was acknowledged.
+    bool set_apart_unreadable() {
+        const bool may_be_released = error.code == std::errc::io_error ||
+                                     error.code == std::errc::permission_denied ||
+                                     error.code == std::errc::operation_not_permitted;
+        if (unread_index_ == 0 || unread_index_ == indices_.back() || !may_be_released)
+            return false;
+        unread_ = std::move(error);
+        error = {};
+        while (indices_.front() <= unread_index_) {
+            unread_files_.push_back({indices_.front()});
+            indices_.erase(indices_.begin());
         }
-        for (const std::uint64_t index : remains_) {
-            const std::error_code code =
-                Files::find(fs_, path_, segments_.front().header.journal, index);
-            if (code == QueueErrc::foreign_file) return fail(code, path_of(index));
-        }
+        segments_.clear();
+        gathered = {};
+        unread_index_ = 0;
         return true;
     }
 
@@ -176,23 +207,22 @@ private:
     void set_apart_remains() {
         std::size_t first = indices_.size() - 1;
         while (first != 0 && indices_[first - 1] + 1 == indices_[first]) --first;
-        const auto end = indices_.begin() + static_cast<std::ptrdiff_t>(first);
-        remains_.assign(indices_.begin(), end);
-        indices_.erase(indices_.begin(), end);
+        for (std::size_t i = 0; i < first; ++i) remains_.push_back({indices_[i]});
+        indices_.erase(indices_.begin(), indices_.begin() + static_cast<std::ptrdiff_t>(first));
     }
     /// They may stay if they cannot be deleted.
     void remove_remains() {
-        for (const std::uint64_t index : remains_) {
-            static_cast<void>(
-                Files::remove(fs_, path_, segments_.front().header.journal, index, 1));
-        }
-        if (!remains_.empty()) static_cast<void>(fs_.sync_directory(path_));
+        if (remains_.empty()) return;
+        static_cast<void>(
+            Files::remove(fs_, path_, segments_.front().header.journal, remains_, false));
+        static_cast<void>(fs_.sync_directory(path_));
     }
 
     /// Opens a segment, and reads its header.
     bool open_segment(std::uint64_t index, Opened& into) {
         using namespace journal_format;
         const std::string path = path_of(index);
+        unread_index_ = index;
         Result<File> file = fs_.open(path, mode_);
         if (!file) return fail(file.error(), path);
         // A process that has the last one open wrote, or writes, to it: the lock file may have been
@@ -225,6 +255,7 @@ private:
         into.segment.header = *header;
         into.bytes = smaller<std::uint64_t>(*size, 2 * segment_bytes_max);
         into.file.emplace(std::move(*file));
+        unread_index_ = 0;
         return true;
     }
 
@@ -273,7 +304,7 @@ private:
         const std::uint64_t index = current.segment.header.index;
         SegmentScan<File> scan = scan_of(current);
         ScanEnd end = scan.run();
-        torn_ = !end.sealed && !is_last;
+        torn_ = !end.sealed && !end.error && !is_last;
         if (!end.sealed && !end.error) {
             scan.classify_tail(end);
             garbage_end_ = end.garbage_end;
@@ -285,6 +316,7 @@ private:
                         "the file is missing, and the previous file refers to it");
         }
         if (end.error) {
+            unread_index_ = index;
             return fail(end.error, path_of(index), current.segment.end, end.what);
         }
         return true;
@@ -331,7 +363,10 @@ private:
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
-        if (!code) code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_);
+        if (!code) {
+            code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_,
+                                      report.unwritten_bytes);
+        }
         if (!code) code = sealed->sync();
         return !code || fail(code, path);
     }
@@ -360,18 +395,22 @@ private:
             return {};
         }
         std::error_code code;
-        if (!report.created) code = Files::write_again(*file_, segments_.back(), window_);
+        if (!report.created) {
+            code = Files::write_again(*file_, segments_.back(), window_, report.unwritten_bytes);
+        }
         if (code) {
             fail(code, path, segments_.back().durable,
                  "the last operations could not be written to the new file");
             return {};
         }
+        // Only now, because their acknowledgement may be in memory only before.
+        remains_.insert(remains_.end(), unread_files_.begin(), unread_files_.end());
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());
-        auto log =
-            detail::Ref<Log>::make(fs_, std::move(directory_), options_,
-                                   typename Log::Start{std::move(*lock_), std::move(*file_),
-                                                       std::move(segments_), gathered, bits_});
+        auto log = detail::Ref<Log>::make(
+            fs_, std::move(directory_), options_,
+            typename Log::Start{std::move(*lock_), std::move(*file_), std::move(segments_),
+                                gathered, bits_, std::move(remains_)});
         if (!report.created) {
             code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
             if (code) {
@@ -380,8 +419,10 @@ private:
             }
             gathered.begin_run({last + 1, run, salt});
         }
-        // Deletes the segments whose deletion a crash prevented; they may stay if that fails.
-        static_cast<void>(log->release_acked());
+        // Deletes the segments whose deletion a crash prevented; they may stay if that fails. They
+        // must stay if a loss of power may take the acknowledgements that release them.
+        if (report.unwritten_bytes == 0) static_cast<void>(log->release_acked());
+        report.undeleted_files = log->undeleted_files();
         return log;
     }
 
@@ -393,7 +434,11 @@ private:
     std::optional<typename FileSystem::Lock> lock_;
     std::optional<File> file_;            // the last segment
     std::vector<std::uint64_t> indices_;  // consecutive, up to the last
-    std::vector<std::uint64_t> remains_;  // of files that were being deleted
+    std::vector<ReleasedFile> remains_;   // files that were being deleted
+    std::vector<ReleasedFile>
+        unread_files_;                // files that nothing needs, up to one that is unreadable
+    JournalError unread_;             // why; without a code if there is none
+    std::uint64_t unread_index_ = 0;  // index of a segment that could not be read; 0: none
     std::vector<Segment> segments_;
     FileWindow window_;
     Random bits_;

@@ -35,6 +35,7 @@ public:
         std::vector<Segment> segments;
         const Gathered& gathered;
         Random bits;
+        std::vector<ReleasedFile> undeleted;
     };
 
     JournalState(FileSystem& fs, std::string path, const JournalOptions& options, Start start)
@@ -48,6 +49,7 @@ public:
           pin_{start.gathered.pin},
           note_{start.gathered.note},
           bits_{start.bits},
+          undeleted_{std::move(start.undeleted)},
           acked_{start.gathered.acked},
           acked_noted_{start.gathered.acked},
           acked_durable_{start.gathered.acked},
@@ -85,11 +87,18 @@ public:
         const Guard guard{writer_};
         return writer_.unflushed();
     }
-    /// Returns the bytes of the records in all files, written or not.
+    /// Returns the bytes of the records in all files, written or not, except in files that could
+    /// not be released or deleted.
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         const Guard guard{writer_};
-        return index_.sealed_bytes() +
+        const std::uint64_t stuck = release_failed_ ? index_.bytes_ending_by(acked()) : 0;
+        return index_.sealed_bytes() - stuck +
                (writer_.end_offset() - journal_format::segment_header_bytes);
+    }
+    /// Returns how many files could not be deleted, and will be tried again.
+    [[nodiscard]] std::size_t undeleted_files() const noexcept {
+        const Guard guard{writer_};
+        return undeleted_.size();
     }
     [[nodiscard]] std::uint32_t run() const noexcept { return run_.number; }
     [[nodiscard]] std::uint32_t salt() const noexcept { return run_.salt; }
@@ -109,6 +118,14 @@ public:
     [[nodiscard]] FileIdentity file_of(std::uint64_t segment) const noexcept {
         const Guard guard{writer_};
         return index_.at(segment).file;
+    }
+    /// Returns no error if the last segment's file is at its path.   Errors: those of look_for.
+    [[nodiscard]] std::error_code look_for_last() const {
+        const auto [index, file] = [this] {
+            const Guard guard{writer_};
+            return ReleasedFile{index_.last().header.index, index_.last().file};
+        }();
+        return look_for(fs_, Files::path_of(path_, index), file);
     }
     /// Returns how far a segment can be read from its file.   Pre: the segment exists.
     [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
@@ -157,10 +174,12 @@ protected:
     Id pin_;
     Bytes note_;
     Random bits_;
+    std::vector<ReleasedFile> undeleted_;  // files that could not be deleted
     std::atomic<std::uint64_t> acked_;
     std::uint64_t acked_noted_;    // its value in the last record or header that has it
     std::uint64_t acked_durable_;  // its value that the last commit made durable
     bool removing_ = false;        // a thread deletes files
+    bool release_failed_ = false;  // the last acknowledgement that ended a file is not durable
     mutable Writer writer_;
 };
 

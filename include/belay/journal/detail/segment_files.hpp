@@ -109,9 +109,11 @@ public:
     /// Writes again the bytes that are not known to be on the medium. After a failed flush, systems
     /// mark unwritten bytes in their memory as clean, and the next flush leaves them out.
     ///
-    /// If there is no space, the function succeeds without writing: on most file systems existing
-    /// bytes keep their place.
-    static std::error_code write_again(File& file, const Segment& segment, FileWindow& window) {
+    /// If there is no space, the function succeeds, and adds the bytes that it has not written to
+    /// `unwritten`. Most file systems need no space for this, because existing bytes keep their
+    /// place.
+    static std::error_code write_again(File& file, const Segment& segment, FileWindow& window,
+                                       std::uint64_t& unwritten) {
         constexpr std::size_t piece = std::size_t{64} << 10;
         window.forget();
         for (std::uint64_t at = segment.durable; at < segment.end;) {
@@ -119,22 +121,34 @@ public:
             if (!bytes) return bytes.error();
             if (bytes->empty()) return std::make_error_code(std::errc::io_error);
             const std::error_code code = file.write(at, *bytes);
-            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
+            if (is_lack_of_space(code)) {
+                unwritten += segment.end - at;
+                return {};
+            }
+            if (code) return code;
             at += bytes->size();
         }
         return {};
     }
 
-    /// Deletes the existing files of `count` segments from `first` on. The next call of
-    /// sync_directory makes that durable.   Pre: the directory is the journal's.
+    /// Deletes files of the journal, and leaves in `files` those that could not be deleted. If
+    /// `stops`, it tries no more of them after the first error. The next call of sync_directory
+    /// makes the deletions durable.
+    ///
+    /// Returns the first error.   Pre: the directory is the journal's.
     static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
-                                  std::uint64_t first, std::size_t count) {
-        for (std::uint64_t index = first; index < first + count; ++index) {
-            std::error_code error = find(fs, directory, journal, index);
-            if (!error) error = fs.remove(path_of(directory, index));
-            if (error && error != std::errc::no_such_file_or_directory) return error;
+                                  std::vector<ReleasedFile>& files, bool stops) {
+        std::error_code first;
+        std::size_t left = 0;
+        for (const ReleasedFile file : files) {
+            const bool tries = !stops || !first;
+            const std::error_code error =
+                tries ? remove(fs, directory, journal, file) : std::error_code{};
+            if (!tries || error) files[left++] = file;
+            if (!first) first = error;
         }
-        return {};
+        files.resize(left);
+        return first;
     }
 
     /// Returns no error if the file with a segment's name belongs to the journal, damaged or not.
@@ -152,6 +166,17 @@ public:
     }
 
 private:
+    /// Deletes a file if it belongs to the journal. If its header cannot be read, it must be the
+    /// very file that this process had opened.
+    static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
+                                  const ReleasedFile& file) {
+        const std::string path = path_of(directory, file.index);
+        std::error_code error = find(fs, directory, journal, file.index);
+        const bool is_known = error != QueueErrc::foreign_file && file.file != FileIdentity{};
+        if (error && is_known && !look_for(fs, path, file.file)) error = {};
+        if (!error) error = fs.remove(path);
+        return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+    }
     static Result<File> write(FileSystem& fs, const std::string& path,
                               journal_format::SegmentHeader& header, BytesView note,
                               std::size_t bytes) {

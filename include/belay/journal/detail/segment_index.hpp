@@ -99,7 +99,13 @@ struct Place {
     std::uint64_t check = 0;
 };
 
-/// The existing segments, in order.
+/// The file of a segment that is no longer needed.
+struct ReleasedFile {
+    std::uint64_t index = 0;
+    FileIdentity file{};  // zeros: unknown
+};
+
+/// The segments whose files are still to be deleted, and the needed ones, in order.
 class SegmentIndex {
 public:
     /// Pre: at least one segment; each continues where the one before it ends.
@@ -153,20 +159,36 @@ public:
         sealed_bytes_ += sealed.records_bytes();
         segments_.push_back(std::move(segment));
     }
+    /// Returns the bytes of the records in the segments that end by `number` and are not released,
+    /// except the last one.   Complexity: O(such segments).
+    [[nodiscard]] std::uint64_t bytes_ending_by(std::uint64_t number) const noexcept {
+        std::uint64_t bytes = 0;
+        for (std::size_t i = given_up_; i + 1 < segments_.size(); ++i) {
+            if (segments_[i].last > number) break;
+            bytes += segments_[i].records_bytes();
+        }
+        return bytes;
+    }
     /// Releases the segments that end by `number`, except the last one. Their files still exist.
     void give_up(std::uint64_t number) noexcept {
         while (first_ends_by(number)) ++given_up_;
     }
-    /// Returns how many released segments still have files. The first of them is `first_file`.
+    /// Returns how many released segments are still here. The first of them is `first_file`.
     [[nodiscard]] std::size_t given_up() const noexcept { return given_up_; }
     [[nodiscard]] std::uint64_t first_file() const noexcept {
         return segments_.front().header.index;
     }
-    /// Removes the first segments, whose files were deleted.   Pre: count <= given_up().
-    void remove_first(std::size_t count) noexcept {
-        for (std::size_t i = 0; i < count; ++i) sealed_bytes_ -= segments_[i].records_bytes();
+    /// Removes the first released segments, at most `max`, and returns their files.
+    [[nodiscard]] std::vector<ReleasedFile> take_released(std::size_t max) {
+        const std::size_t count = smaller(given_up_, max);
+        std::vector<ReleasedFile> files(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            files[i] = {segments_[i].header.index, segments_[i].file};
+            sealed_bytes_ -= segments_[i].records_bytes();
+        }
         segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
         given_up_ -= count;
+        return files;
     }
     [[nodiscard]] bool first_ends_by(std::uint64_t number) const noexcept {
         return segments_.size() - given_up_ > 1 && first().last <= number;

@@ -96,11 +96,12 @@ public:
         slots_[i].state = WorkItem::State::ready;
         push(ready_, i);
     }
-    /// Makes an item wait until a time.   Pre: state is delayed or leased.
+    /// Makes an item wait until a time; `never` is the moment before it, because an item that waits
+    /// has a deadline.   Pre: state is delayed or leased.
     void make_wait(std::uint32_t i, WorkItem::State state, Instant until) noexcept {
         leave_state(i);
         slots_[i].state = state;
-        slots_[i].when = until;
+        slots_[i].when = until == never ? never - Duration{1} : until;
         leased_ += state == WorkItem::State::leased ? 1U : 0U;
         push(timed_, i);
     }
