@@ -78,6 +78,35 @@ Bytes body_of_all_seeds(bool has_records, std::uint32_t nonce) {
     }
     return body;
 }
+/// Runs a process that is killed. It makes each operation durable.
+void run_killed(sim::Disk& disk, const JournalOptions& options, std::size_t operations,
+                std::size_t body_bytes) {
+    auto journal = SimJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    for (std::size_t i = 0; i < operations; ++i) {
+        REQUIRE(journal->append(Bytes(body_bytes, static_cast<std::byte>(i + 1))));
+        REQUIRE_FALSE(journal->commit());
+    }
+    disk.kill();
+}
+/// One group of operations after the other. Before each but the first, `idle` processes open the
+/// journal, and append nothing.
+void run_groups(sim::Disk& disk, const JournalOptions& options,
+                std::initializer_list<std::size_t> groups, int idle) {
+    bool is_first = true;
+    for (const std::size_t operations : groups) {
+        for (int i = 0; i < idle && !is_first; ++i) run_killed(disk, options, 0, 0);
+        run_killed(disk, options, operations, 16);
+        is_first = false;
+    }
+}
+/// The numbers of all operations that an inspection shows.
+std::vector<std::uint64_t> shown_numbers(sim::Disk& disk) {
+    std::vector<std::uint64_t> numbers;
+    REQUIRE(tool::inspect_journal(disk, "q",
+                                  [&](std::uint64_t n, BytesView) { numbers.push_back(n); }));
+    return numbers;
+}
 std::vector<std::uint64_t> all_but(std::uint64_t last, const std::set<std::uint64_t>& lost) {
     std::vector<std::uint64_t> numbers;
     for (std::uint64_t n = 1; n <= last; ++n) {
@@ -256,10 +285,11 @@ TEST_CASE("RecordEvidence accepts a far run by its opening, or by a long row of 
           "[journal][record_evidence][unit]") {
     constexpr std::uint32_t nonce = 0x8000'0000;
     constexpr std::size_t record = journal_format::record_header_bytes;
-    const std::uint32_t ahead = GENERATE(0U, 1U, 16U, 17U, 32U, 33U, 1000U, 65'536U, 65'537U);
+    const std::uint32_t ahead =
+        GENERATE(0U, 1U, 16U, 17U, 32U, 33U, 74U, 75U, 1000U, 65'536U, 65'537U);
     // So many records must follow each other.
     const std::uint32_t needed = std::max(2U, (ahead + 15) / 16);
-    const auto accepts = [&](std::uint32_t records) {
+    const auto accepts = [&](std::uint32_t records, std::uint64_t skipped) {
         Bytes bytes(records * record);
         for (std::uint32_t i = 0; i < records; ++i) {
             RecordHeader h;
@@ -272,10 +302,16 @@ TEST_CASE("RecordEvidence accepts a far run by its opening, or by a long row of 
         detail::RecordEvidence evidence{search, nonce};
         evidence.add_run(7);
         evidence.add_number(5, 0);
-        return evidence.accepts(*search.at(0), 512);
+        return evidence.accepts(*search.at(0), skipped);
     };
-    CHECK(accepts(needed) == (ahead <= 65'536));
-    CHECK_FALSE(accepts(needed - 1));
+    CHECK(accepts(needed, 512) == (ahead <= 65'536));
+    CHECK_FALSE(accepts(needed - 1, 512));
+
+    // Two records, if there is space for the openings and records of these runs, up to a sector.
+    const std::uint64_t space = std::uint64_t{56} * ahead - 24;
+    CHECK((ahead == 0 || accepts(2, space) == (ahead <= 74)));
+    CHECK((ahead <= 32 || !accepts(2, space - 8)));
+    CHECK((ahead <= 16 || !accepts(1, space)));
 
     // An opening alone, if its number is that run; and then one record of this run.
     for (const std::uint32_t run : {7 + ahead, 7 + (1U << 20), 8 + (1U << 20)}) {
@@ -335,6 +371,38 @@ TEST_CASE("One operation after openings that were lost with their sector is acce
     CHECK(SimJournal::open(disk, "q", small_journal(1)).error().code == QueueErrc::corrupt);
 }
 
+TEST_CASE("Two operations after 4 KiB of lost openings and operations are accepted",
+          "[journal][record_evidence][regression]") {
+    using namespace journal_format;
+    constexpr std::size_t sector = 4096;
+    // The sector has the openings of 64 runs, or of 74, the first of which begins before it.
+    const bool is_dense = GENERATE(false, true);
+    const std::size_t intact = GENERATE(2U, 3U);
+    const std::size_t body_bytes = is_dense ? 0 : 8;
+    const int runs = is_dense ? 74 : 64;
+    const std::size_t before = sector - (is_dense ? 24 : 0) - segment_header_bytes;
+    const JournalOptions options = with_room(8192, Seed{1});
+    sim::Disk disk;
+    run_killed(disk, options, 1, before - record_header_bytes);
+    for (int i = 1; i < runs; ++i) run_killed(disk, options, 1, body_bytes);
+    run_killed(disk, options, is_dense ? intact : 1 + intact, body_bytes);
+    const auto last = static_cast<std::uint64_t>(runs) + (is_dense ? 0 : 1) + intact;
+    Bytes bytes = disk.contents(segment_file(1));
+    REQUIRE(records_of(bytes)[1].offset == before + segment_header_bytes);
+    std::fill_n(bytes.begin() + sector, sector, std::byte{0x55});
+    disk.put(segment_file(1), bytes);
+    const sim::Disk::Image image = disk.image();
+    const auto journal = SimJournal::open(disk, "q", options);
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::corrupt);
+    CHECK(journal.error().offset == before + segment_header_bytes);
+    CHECK(disk.image() == image);
+    std::vector<std::uint64_t> expected{1};
+    for (std::uint64_t n = last - intact + 1; n <= last; ++n) expected.push_back(n);
+    CHECK(shown_numbers(disk) == expected);
+    CHECK(tool::salvage_journal(disk, "q", "new", options)->copied == 1 + intact);
+}
+
 TEST_CASE("Equal integers in a body are no seed for a file without its header",
           "[journal][record_evidence][regression]") {
     const std::uint32_t value = GENERATE(0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U);
@@ -387,6 +455,39 @@ TEST_CASE("The runs of a file without its header are counted by an opening",
     REQUIRE(report);
     CHECK(shown == all_but(last, {}));
     CHECK(report->run == 6);
+}
+
+TEST_CASE("A file without its header shows its first run, and runs long after it",
+          "[journal][record_evidence][regression]") {
+    const int idle = GENERATE(60, 61, 200);
+    const bool most_are_first = GENERATE(true, false);
+    const JournalOptions options = with_room(1024, Seed{1});
+    sim::Disk disk;
+    run_groups(disk, options, {most_are_first ? 12U : 3U, most_are_first ? 3U : 12U}, idle);
+    Bytes bytes = disk.contents(segment_file(1));
+    std::fill_n(bytes.begin(), journal_format::segment_header_bytes, std::byte{0});
+    disk.put(segment_file(1), bytes);
+    CHECK(shown_numbers(disk) == all_but(15, {}));
+    CHECK(tool::salvage_journal(disk, "q", "new", options)->copied == 15);
+}
+
+TEST_CASE("A later opening counts the runs of a file without its header, also after more damage",
+          "[journal][record_evidence][regression]") {
+    const int idle = GENERATE(60, 61);
+    const JournalOptions options = with_room(1024, Seed{1});
+    sim::Disk disk;
+    run_groups(disk, options, {12, 5, 3}, idle);
+    Bytes bytes = disk.contents(segment_file(1));
+    std::fill_n(bytes.begin(), journal_format::segment_header_bytes, std::byte{0});
+    // The last operation of the second group.
+    for (const PlacedRecord& record : records_of(disk.contents(segment_file(1)))) {
+        if (record.header.kind == Kind::operation && record.header.number == 17) {
+            bytes[record.offset + journal_format::record_header_bytes] ^= std::byte{1};
+        }
+    }
+    disk.put(segment_file(1), bytes);
+    CHECK(shown_numbers(disk) == all_but(20, {17}));
+    CHECK(tool::salvage_journal(disk, "q", "new", options)->copied == 19);
 }
 
 TEST_CASE("A later record copied over an earlier one costs only the records that it covers",

@@ -57,7 +57,8 @@ public:
     /// is its number. Openings alone cannot make later runs known: they may be the damaged bytes,
     /// and only two remain of many in a row. So other records may be of one of the next few runs,
     /// and of more runs if more records follow each other. A body may hold records under all
-    /// seeds, so the number of runs must not grow faster than the bytes that it costs.
+    /// seeds, so the number of runs must not grow faster than the bytes that it costs. Two records
+    /// may be of as many runs as one damaged sector can hide.
     /// Complexity: that of RecordSearch::at, times the records of that row.
     [[nodiscard]] bool accepts(const FoundRecord& found, std::uint64_t skipped) const {
         using journal_format::Kind;
@@ -72,7 +73,8 @@ public:
             skipped / journal_format::record_bytes(opening_payload_bytes);
         const bool is_near = ahead <= smaller<std::uint64_t>(openings, runs_per_record);
         if (is_numbered && is_near && !is_contradicted(found)) return true;
-        return (is_numbered || found.header.kind == Kind::operation) && begins_row(found, ahead);
+        return (is_numbered || found.header.kind == Kind::operation) &&
+               begins_row(found, ahead, skipped);
     }
     /// Returns whether a row of records, the last of them included, may be `ahead` runs after a
     /// known run.
@@ -98,18 +100,29 @@ public:
     }
 
 private:
-    /// The number of runs that lose their openings with one sector.
+    /// The number of runs that lose their openings with 512 bytes.
     static constexpr std::uint64_t runs_per_record = 16;
     /// Longer rows count as rows of this length. It bounds the time for a record.
     static constexpr std::uint64_t records_in_row_max = 4096;
+    /// The number of runs that lose their openings with 4 KiB, a physical sector. Each run has
+    /// another record, and the first and the last opening may be partly outside.
+    static constexpr std::uint64_t runs_per_sector = 74;
 
+    /// Returns how many runs, each of an opening and another record, may be hidden in bytes. The
+    /// last run needs only its opening.
+    [[nodiscard]] static constexpr std::uint64_t hidden_runs(std::uint64_t bytes) noexcept {
+        constexpr std::uint64_t other = journal_format::record_header_bytes;
+        constexpr std::uint64_t run = journal_format::record_bytes(opening_payload_bytes) + other;
+        return smaller((bytes + other) / run, runs_per_sector);
+    }
     /// Returns whether enough records with the seed of `found` follow each other.
-    [[nodiscard]] bool begins_row(FoundRecord found, std::uint32_t ahead) const {
+    [[nodiscard]] bool begins_row(FoundRecord found, std::uint32_t ahead,
+                                  std::uint64_t skipped) const {
         if (!is_within_reach(ahead, records_in_row_max)) return false;
         for (std::uint64_t records = 2;; ++records) {
             const std::optional<FoundRecord> next = records_->peek(found.end());
             if (!next || !found.is_followed_by(*next)) return false;
-            if (is_within_reach(ahead, records)) return true;
+            if (ahead <= hidden_runs(skipped) || is_within_reach(ahead, records)) return true;
             found = *next;
         }
     }

@@ -18,6 +18,7 @@ struct SeededRows {
     std::uint32_t seed;
     std::uint64_t records = 0;              // that follow another record with this seed
     std::optional<std::uint32_t> run = {};  // from an opening among them
+    bool is_placed = false;                 // one begins where no body can be
 };
 
 /// Follows consecutive records from `first` on that need the same seed. `end` is their end.
@@ -39,17 +40,23 @@ template <class Source>
 }
 
 /// Returns all rows of more than one record, merged by seed.   Complexity: O(n log n).
+///
+/// The first record of a segment is at a known offset. A row that begins there, or after rows and
+/// openings from there on, is not part of a body.
 template <class Source>
 [[nodiscard]] std::vector<SeededRows> all_rows(RecordSearch<Source>& records) {
     std::vector<SeededRows> rows;
+    std::uint64_t place = journal_format::segment_header_bytes;
     for (std::uint64_t at = records.candidate_from(0); at < records.end();) {
         std::uint64_t behind = at + journal_format::alignment;
         if (const std::optional<FoundRecord> found = records.at(at)) {
             std::uint64_t end = 0;
-            const SeededRows row = follow_row(records, *found, end);
-            if (row.records != 0) {
+            SeededRows row = follow_row(records, *found, end);
+            row.is_placed = at == place;
+            if (row.records != 0 || (row.is_placed && row.run)) {
                 rows.push_back(row);
                 behind = end;
+                if (row.is_placed) place = end;
             }
         }
         at = records.candidate_from(behind);
@@ -63,9 +70,12 @@ template <class Source>
         } else {
             rows[count - 1].records += row.records;
             if (row.run) rows[count - 1].run = row.run;
+            rows[count - 1].is_placed = rows[count - 1].is_placed || row.is_placed;
         }
     }
     rows.resize(count, SeededRows{0});
+    // An opening alone.
+    std::erase_if(rows, [](const SeededRows& row) { return row.records == 0; });
     return rows;
 }
 
@@ -84,6 +94,7 @@ template <class Source>
         rows.begin(), rows.end(),
         [](const SeededRows& a, const SeededRows& b) { return a.records < b.records; });
     const auto is_near = [](std::uint32_t distance, const SeededRows& row) {
+        if (row.is_placed) return distance <= window;
         return RecordEvidence<Source>::is_within_reach(distance, row.records + 1);
     };
     std::uint32_t run = window;
