@@ -132,8 +132,8 @@ struct DiskWithBadFiles : sim::Disk {
         if (unreadable.contains(path)) return std::make_error_code(std::errc::io_error);
         Result<sim::Disk::File> file = sim::Disk::open(path, mode);
         if (!file) return file.error();
-        constexpr std::uint64_t header = journal_format::segment_header_bytes;
-        return File{std::move(*file), headers_only.contains(path) ? header : no_limit};
+        const auto bad = bad_from.find(path);
+        return File{std::move(*file), bad == bad_from.end() ? no_limit : bad->second};
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (stuck.contains(path)) return std::make_error_code(std::errc::permission_denied);
@@ -142,7 +142,7 @@ struct DiskWithBadFiles : sim::Disk {
     [[nodiscard]] std::size_t segments() const { return list("q")->size() - 1; }
 
     std::set<std::string> unreadable;
-    std::set<std::string> headers_only;
+    std::map<std::string, std::uint64_t> bad_from;  // where a file begins to be unreadable
     std::set<std::string> stuck;
     std::map<std::string, int> opened;
 };
@@ -159,6 +159,22 @@ int pass_on(BadFilesJournal& journal, int operations) {
         REQUIRE(journal.base() == *number + 1);
     }
     return errors;
+}
+
+/// Leaves five files. The first three are released, and could not be deleted.
+/// Returns: the last operation.
+std::uint64_t leave_released_files(DiskWithBadFiles& disk) {
+    std::uint64_t last = 0;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    for (std::uint64_t i = 1; i <= 3; ++i) disk.stuck.insert(segment_file(i));
+    while (disk.segments() < 5) REQUIRE(journal->append(body_of(++last, 0)));
+    REQUIRE_FALSE(journal->commit());
+    std::uint64_t acked = 0;
+    while (journal->undeleted_files() < 3) static_cast<void>(journal->ack(++acked));
+    REQUIRE_FALSE(journal->commit());
+    disk.kill();
+    return last;
 }
 
 }  // namespace
@@ -250,24 +266,21 @@ TEST_CASE("Journal continues when a released file cannot be deleted, and reports
 
 TEST_CASE("Journal::open does not need released files that it cannot read",
           "[journal][journal_disk_faults][regression]") {
-    // The files 1 to 3 are released, and stay. Any of them may be unreadable.
-    const bool with_header = GENERATE(false, true);
+    // Any of the released files may be unreadable: as a whole, except its header, or from a damaged
+    // record on.
+    const std::uint64_t bad_from =
+        GENERATE(std::uint64_t{0}, journal_format::segment_header_bytes, 1024);
     for (std::uint64_t bad = 1; bad <= 4; ++bad) {
-        INFO("file " << bad << (with_header ? ", except its header" : ""));
+        INFO("file " << bad << " from byte " << bad_from);
         DiskWithBadFiles disk;
-        std::uint64_t last = 0;
-        {
-            auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
-            REQUIRE(journal);
-            for (std::uint64_t i = 1; i <= 3; ++i) disk.stuck.insert(segment_file(i));
-            while (disk.segments() < 5) REQUIRE(journal->append(body_of(++last, 0)));
-            REQUIRE_FALSE(journal->commit());
-            std::uint64_t acked = 0;
-            while (journal->undeleted_files() < 3) static_cast<void>(journal->ack(++acked));
-            REQUIRE_FALSE(journal->commit());
-            disk.kill();
+        const std::uint64_t last = leave_released_files(disk);
+        if (bad_from == 0) disk.unreadable.insert(segment_file(bad));
+        disk.bad_from[segment_file(bad)] = bad_from;
+        if (bad_from > journal_format::segment_header_bytes) {
+            Bytes bytes = disk.contents(segment_file(bad));
+            std::fill(bytes.begin() + 2048, bytes.begin() + 3072, std::byte{1});
+            disk.put(segment_file(bad), bytes);
         }
-        (with_header ? disk.headers_only : disk.unreadable).insert(segment_file(bad));
         const sim::Disk::Image before = disk.image();
         auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
         // Operations of file 4 wait.
@@ -286,13 +299,47 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
         }
         // It is readable and can be deleted again.
         disk.unreadable.clear();
-        disk.headers_only.clear();
+        disk.bad_from.clear();
         disk.stuck.clear();
         static_cast<void>(journal->ack(last));
         CHECK(pass_on(*journal, 30) == 0);
         CHECK(journal->undeleted_files() == 0);
         CHECK(disk.segments() <= 2);
     }
+}
+
+TEST_CASE("Journal::open tries all released files although one cannot be deleted",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    leave_released_files(disk);
+    disk.bad_from[segment_file(1)] = journal_format::segment_header_bytes;
+    disk.stuck = {segment_file(2)};
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+    REQUIRE(journal);
+    CHECK(journal->report().undeleted_files == 1);
+    CHECK(disk.contents(segment_file(1)).empty());
+    CHECK_FALSE(disk.contents(segment_file(2)).empty());
+    CHECK(disk.contents(segment_file(3)).empty());
+}
+
+TEST_CASE("Journal without space for a new file tries again to delete released files",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    disk.stuck.insert(segment_file(1));
+    while (disk.segments() < 2) REQUIRE(journal->append(Bytes(400)));
+    REQUIRE_FALSE(journal->commit());
+    CHECK(journal->ack(journal->last() - 1) == std::errc::permission_denied);
+    REQUIRE(journal->undeleted_files() == 1);
+    // It can be deleted again, but there is no space for the file after which it would be tried.
+    disk.stuck.clear();
+    disk.fill_at(disk.operations() + 1);
+    int rejected = 0;
+    for (int i = 0; i < 12; ++i) rejected += journal->append(Bytes(400)) ? 0 : 1;
+    CHECK(rejected == 1);
+    CHECK(journal->undeleted_files() == 0);
+    CHECK_FALSE(journal->commit());
 }
 
 TEST_CASE("DropOldest over a Journal whose files cannot be deleted drops no more than usual",

@@ -111,7 +111,8 @@ public:
         const Guard guard{writer_};
         const std::error_code error =
             index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
-        if (!error) static_cast<void>(remove_files(all_files, true));
+        // One file that cannot be deleted must not keep the others.
+        if (!release_failed_) static_cast<void>(remove_files(all_files, true));
         return error;
     }
 
@@ -285,8 +286,11 @@ private:
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
         // Only here are undeleted files tried again, so a disk that does not answer for one of them
-        // delays the journal at most once for each new file.
-        if (!error) static_cast<void>(remove_files(files_per_call, true));
+        // delays the journal at most once for each new file. Without space for the new file they
+        // may be the only way to get some.
+        if (!error || is_lack_of_space(error)) {
+            static_cast<void>(remove_files(files_per_call, true));
+        }
         return error;
     }
 

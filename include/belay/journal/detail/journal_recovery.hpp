@@ -198,6 +198,7 @@ private:
         }
         segments_.clear();
         gathered = {};
+        torn_ = false;
         unread_index_ = 0;
         return true;
     }
