@@ -523,7 +523,7 @@ WORLD_MUTANTS = (
               "return {Move::none, equal || !of_one_clock(remote, local), true};")),
     # a scene that was pulled, and pushed again, counts as one of its own
     explored("sync_bridge", "takes_a_pulled_scene_for_its_own",
-             'always "a program that changed nothing gets no report"',
+             'always "a program that changed nothing reports only what it replaces"',
              (RECONCILIATION, "const bool is_pulled = base->made_by == Origin::remote;",
               "const bool is_pulled = false;")),
     Mutant("bridge_forgets_who_made_a_scene",

@@ -102,6 +102,10 @@ TEST_CASE(
             sides.shows = shows;
             CHECK(reconcile_scenes(sides) == decision(Move::apply, !is_pulled, true));
         }
+        // But the change of another client that the push replaces is lost by this side.
+        sides.remote = scene(4, 'r');
+        sides.shows = Shows::unaware_change;
+        CHECK(reconcile_scenes(sides) == decision(Move::push, true, !is_pulled));
         // If the deletion became the base, the scene would look like an edit from here.
         for (const int time : {4, 6}) {
             sides.remote = scene(time, 'r');

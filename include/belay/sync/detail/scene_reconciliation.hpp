@@ -96,10 +96,10 @@ public:
         const bool is_pulled = base_->made_by == Origin::remote;
         if (replaced_ && remote == *replaced_) {
             // A remote that keeps the later scene has rejected an earlier one. If stamps are cut,
-            // another client may have undone the change within one grain.
-            const bool cut = may_be_cut_to(remote.stamp, base_->stamp);
+            // another client may have undone the change within one grain. A pulled scene has a
+            // stamp of the remote, so the stamps decide.
+            const bool cut = !is_pulled && may_be_cut_to(remote.stamp, base_->stamp);
             if (earlier && !cut) return Shows::undone;
-            // A pulled scene has a stamp of the remote, so the stamps decide.
             if (!is_pulled) return Shows::undecided;
         }
         // One clock never goes back.
@@ -390,11 +390,13 @@ struct SceneDecision {
         if (shows == Shows::undone) return {Move::push, false, unpushed};
         // A change is kept instead of a deletion, because a deletion loses nothing by that.
         const bool revives = local->removed && !remote->removed;
-        // A scene that was pulled, and pushed again because the remote had lost it, is reported to
-        // its author. It stays the base, or it would look like an edit from here.
+        // The loss of a scene that was pulled, and pushed again because the remote had lost it, is
+        // reported to its author. It stays the base, or it would look like an edit from here.
         const bool is_pulled = base->made_by == Origin::remote;
         if (!unpushed && !revives && shows == Shows::unaware_change) {
-            return {Move::push, !remote->removed && !is_pulled, !is_pulled};
+            // The push overwrites the change, and no other bridge may notice that. So it is a
+            // conflict of this side, also if the base was pulled.
+            return {Move::push, !remote->removed, !is_pulled};
         }
         const bool overwrote = shows == Shows::overwrote;
         if (!unpushed && overwrote && remote->removed) return {Move::push, false, !is_pulled};
