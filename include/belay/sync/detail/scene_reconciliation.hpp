@@ -126,8 +126,10 @@ public:
             const bool by_author = pushed_ == Pushed::again && remote.stamp.origin == origin;
             return by_author ? Shows::change : Shows::overwrote;
         }
-        // By its clock, the other client had not seen the change that was pushed from here.
-        return earlier && remote.stamp.origin != Id{} ? Shows::unaware_change : Shows::change;
+        // By its clock, the other client had not seen the change that was pushed from here. A clock
+        // alone does not show that for a base of an earlier run, in which both sides were equal.
+        const bool by_clock = pushed_ != Pushed::no && earlier && remote.stamp.origin != Id{};
+        return by_clock ? Shows::unaware_change : Shows::change;
     }
     /// The local side stored this base in an earlier run.
     constexpr void recover(const SceneMark& base) noexcept {
