@@ -40,7 +40,7 @@ struct ReplicaListenerOptions {
     /// The maximum number of connected devices; > 0. A connection above it is closed at once.
     std::size_t devices_max = 1000;
     /// The maximum length of a question; > 0. A device with a longer one is disconnected. It bounds
-    /// the memory for what a device sends. It must not be below the `question_bytes` of the devices.
+    /// the memory for what a device sends. It must not be below that of the devices.
     std::size_t question_bytes = std::size_t{1} << 20U;
     /// How it detects devices that are silent or gone.
     HeartbeatOptions heartbeat{};
