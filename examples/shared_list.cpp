@@ -70,6 +70,30 @@ void show(auto& list) {
     std::printf("%zu entries%s\n", count, error ? ", and an error" : "");
 }
 
+// "milk = 2 bottles" adds or changes an entry, and "milk = " removes it.
+// Returns whether the edit was taken, also if it is not durable yet.
+bool edit_line(auto& list, const std::string& line) {
+    const std::size_t is = line.find(" = ");
+    if (is == std::string::npos) return false;
+    std::string element = line.substr(0, is), text = line.substr(is + 3);
+    const std::size_t waiting = list.waiting();
+    const auto id = text.empty() ? list.edit(RemoveElement{std::move(element)})
+                                 : list.edit(AddElement{std::move(element), std::move(text)});
+    const bool taken = list.waiting() != waiting;
+    if (!id) {
+        std::printf("%s: %s\n", taken ? "not durable yet" : "not taken",
+                    id.error().message().c_str());
+    }
+    return taken;
+}
+
+// Whether time may help one of these edits. One that is too old needs a new stamp.
+bool need_time(const auto& kept) {
+    return std::any_of(kept.begin(), kept.end(), [](const auto& one) {
+        return one.retryable && one.error != SyncErrc::too_old;
+    });
+}
+
 int edit(const std::string& name, std::uint16_t port) {
     auto journal = posix::Journal::open(name + ".journal");
     auto copy = Store::open(name + ".db");
@@ -92,12 +116,14 @@ int edit(const std::string& name, std::uint16_t port) {
         // Printed before the edits leave the journal, so that no crash loses a report.
         const auto report = list.sync(server, [](const auto& now) { print(now); });
         due = false;
+        const auto kept = list.kept();
         std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,
-                    report.received, report.conflicts.size(), list.kept().size(),
+                    report.received, report.conflicts.size(), kept.size(),
                     report.error.message().c_str());
-        if (!report.error) retry_after = 1s;
+        const bool again = report.error || need_time(kept);
+        if (!again) retry_after = 1s;
         // Another server's store stays another one; a person must choose.
-        if (!report.error || report.error == SyncErrc::other_store || retries) return;
+        if (!again || report.error == SyncErrc::other_store || retries) return;
         retries = true;
         loop.after(retry_after, [&] {
             retries = false;
@@ -105,25 +131,25 @@ int edit(const std::string& name, std::uint16_t port) {
         });
         retry_after = std::min(2 * retry_after, 60'000ms);
     };
+    // Without a connection, too: after some failures, only a sync connects again.
+    const auto may_sync = [&] {
+        const LinkState state = server.requests().status().link.state;
+        return state == LinkState::connected || (state != LinkState::stopped && !retries);
+    };
     while (!input.ended || input.has_line()) {
-        loop.run_until([&] {
+        const auto is_ready = [&] {
             due = server.take_due() || due;
-            return (due && server.is_connected()) || input.ended || input.has_line();
-        });
-        if (due && server.is_connected()) sync();
+            return (due && may_sync()) || input.ended || input.has_line();
+        };
+        if (!loop.run_until(is_ready, 1min)) due = due || !server.is_connected();
+        if (due && may_sync()) sync();
         if (!input.has_line()) continue;
         const std::string line = input.take_line();
         if (line == "offline") server.requests().stop();
         if (line == "online") server.requests().start();
         if (line == "show") show(list);
-        const std::size_t is = line.find(" = ");  // "milk = 2 bottles"; "milk = " removes it
-        if (is == std::string::npos) continue;
-        std::string element = line.substr(0, is), text = line.substr(is + 3);
-        const auto id = text.empty() ? list.edit(RemoveElement{std::move(element)})
-                                     : list.edit(AddElement{std::move(element), std::move(text)});
-        if (journal->failed()) return fail(journal->explain(id.error()).message());
-        if (!id) std::printf("not taken: %s\n", id.error().message().c_str());
-        due = due || id;
+        due = edit_line(list, line) || due;
+        if (const auto error = journal->failed()) return fail(journal->explain(error).message());
     }
     watch.stop();
     if (due) sync();  // waits up to 1 s for a connection; else the next run sends the edits

@@ -468,6 +468,18 @@ TEST_CASE("Endpoints adds no optional member, and removes none", "[link][endpoin
     static_assert(TransportLike<Endpoints<Bare, int>>);
 }
 
+TEST_CASE("Endpoints passes the endpoint to a decorator that opens a tunnel to it",
+          "[link][endpoints][unit]") {
+    struct Proxy {
+        using message_type = std::string;
+        FakeConnection<true> open(const Link<std::string>&);
+    };
+    struct Tunnel : part::Around<Proxy> {
+        FakeConnection<true> open(const Link<std::string>&, const int&);
+    };
+    static_assert(TransportLike<Endpoints<Tunnel, int>>);
+}
+
 TEST_CASE("Endpoints::make rejects an empty list, and the constructor aborts on one",
           "[link][endpoints][unit]") {
     TransportState transport;

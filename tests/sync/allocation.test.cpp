@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: an operation of a long batch on a failing store costs as much memory as one of a short
 // batch. Method: a counting operator new.
+#include <new>
+
+#include <belay/sync/detail/replica_edits.hpp>
+
+#include "support/adapter/text_codec.hpp"
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
+#include "support/failing_new.hpp"
 #include "support/sync/sync_rig.hpp"
 
 using namespace belay;
@@ -15,6 +21,12 @@ struct StoreThatIsDown : Memory {
     std::error_code add(const part::ElementKey&, const std::string&, const part::WriteMark&) {
         return SyncErrc::store_busy;
     }
+};
+
+/// A log that notes nothing.
+struct LogOfNumbers {
+    Result<std::uint64_t> append(BytesView) { return ++last; }
+    std::uint64_t last = 0;
 };
 
 /// What a batch of so many operations allocates, on a store that takes none of them.
@@ -40,6 +52,27 @@ TEST_CASE(
     "[sync][allocation]") {
     const std::size_t one = allocations_of(1000);
     CHECK(allocations_of(4000) < 5 * one);
+}
+
+TEST_CASE("ReplicaEdits has no edit that threw, at any allocation", "[sync][allocation]") {
+    const std::string element = "an element with a long name";
+    for (std::size_t good = 0;; ++good) {
+        belay::detail::ReplicaEdits<TextCodec, LogOfNumbers> edits{TextCodec{}};
+        LogOfNumbers log;
+        Op operation = add(element, "1", stamp(1));
+        bool threw = false;
+        {
+            const FailingNew failing{good};
+            try {
+                threw = static_cast<bool>(edits.append(log, std::move(operation), nullptr));
+            } catch (const std::bad_alloc&) {
+                threw = true;
+            }
+        }
+        if (!threw) break;
+        REQUIRE(edits.all().empty());
+        REQUIRE(edits.last_of(element) == nullptr);
+    }
 }
 
 TEST_CASE("MemoryStore holds no memory for sessions whose elements are all forgotten",

@@ -116,7 +116,7 @@ struct DeniedTcp : part::Around<sim::Tcp> {
             ++*denied->dials;
             if (!*denied->is_denied) return true;
             event.kind = part::EventKind::closed;
-            event.failure = Failure::from(std::make_error_code(std::errc::permission_denied));
+            event.failure = denied->failure;
             return true;
         }
         DeniedTcp* denied;
@@ -126,6 +126,7 @@ struct DeniedTcp : part::Around<sim::Tcp> {
     [[nodiscard]] Connection open(const Link<Bytes>& own) { return {*this, own}; }
     const bool* is_denied;
     int* dials;
+    Failure failure = Failure::from(std::make_error_code(std::errc::permission_denied));
 };
 
 /// Two devices over links to one server, the faults of a world, and the account of every text.
@@ -333,13 +334,14 @@ TEST_CASE("ReplicaLink: a sync connects again after a failure that retries do no
     HostLoop loop{parts.world.host("other"), parts.world};
     bool denied = true;
     int dials = 0;
-    part::ReplicaLink server{loop,
-                             DeniedTcp{sim::Tcp{loop.host, "server", 1}, denied, dials},
-                             TextCodec{},
-                             {.session = "s", .connected_within = 100ms}};
+    DeniedTcp tcp{sim::Tcp{loop.host, "server", 1}, denied, dials};
+    const LinkState ends = GENERATE(LinkState::failed, LinkState::blocked_auth);
+    if (ends == LinkState::blocked_auth) tcp.failure = {.cause = Cause::unauthorized};
+    part::ReplicaLink server{
+        loop, std::move(tcp), TextCodec{}, {.session = "s", .connected_within = 100ms}};
     Device<> phone{1, {&parts.rig.time}};
     const auto state = [&] { return server.requests().status().link.state; };
-    REQUIRE(parts.world.run_until([&] { return state() == LinkState::failed; }, 60s));
+    REQUIRE(parts.world.run_until([&] { return state() == ends; }, 60s));
     // At most one attempt per second.
     dials = 0;
     for (int i = 0; i < 50; ++i) CHECK(phone.replica->sync(server).error);

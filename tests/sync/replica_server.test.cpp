@@ -48,7 +48,10 @@ TEST_CASE("check::sync_server finds no fault in a ReplicaServer", "[sync][replic
 TEST_CASE("a server stops applying operations when its answer is long, and the rest is sent again",
           "[sync][replica_server]") {
     BytesRig<> rig;
-    rig.server = {rig.processor, TextCodec{}, {.page_elements = 1000, .answer_bytes = 1000}};
+    const bool transport_limits = GENERATE(false, true);
+    rig.server = {rig.processor, TextCodec{},
+                  transport_limits ? part::ReplicaServerOptions{.message_bytes_max = 1000}
+                                   : part::ReplicaServerOptions{.answer_bytes = 1000}};
     auto server = rig.body();
     Device<> phone{1, {&rig.time}};
     Device<> laptop{2, {&rig.time, 1s}};

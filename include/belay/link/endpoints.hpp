@@ -18,10 +18,15 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+/// A decorator whose `open` passes on what it gets. An `open` that is no template uses the endpoint
+/// itself, for example to open a tunnel to it.
+template <class T>
+concept PassesOn = requires(T& t) { t.inner(); } && !requires { &T::open; };
+
 /// Whether a transport, or the one inside its decorators, has `open(link, more...)`.
 template <class T, class... A>
 [[nodiscard]] consteval bool opens_inside() {
-    if constexpr (requires(T& t) { t.inner(); }) {
+    if constexpr (PassesOn<T>) {
         return opens_inside<std::remove_reference_t<decltype(std::declval<T&>().inner())>, A...>();
     } else {
         return OpensWith<T, A...>;

@@ -37,10 +37,10 @@ struct QuestionFrames : LengthPrefixed {
 
 /// Options of a ReplicaListener.
 struct ReplicaListenerOptions {
-    /// The maximum number of connected devices. A connection above it is closed at once.
+    /// The maximum number of connected devices; > 0. A connection above it is closed at once.
     std::size_t devices_max = 1000;
-    /// The maximum length of a question. A device with a longer one is disconnected. It bounds the
-    /// memory for what a device sends. It must not be below the `question_bytes` of the devices.
+    /// The maximum length of a question; > 0. A device with a longer one is disconnected. It bounds
+    /// the memory for what a device sends. It must not be below that of the devices.
     std::size_t question_bytes = std::size_t{1} << 20U;
     /// How it detects devices that are silent or gone.
     HeartbeatOptions heartbeat{};
@@ -72,7 +72,9 @@ class ReplicaListener {
     struct Devices;
 
 public:
-    /// Pre: the loop and the processor outlive it; options.heartbeat.check() is empty.
+    /// Pre: the loop and the processor outlive it; options.heartbeat.check() is empty; devices_max
+    ///      and question_bytes are > 0. No hook of the processor's observer destroys it, or the
+    ///      processor.
     ReplicaListener(TheLoop& loop, Processor& processor, Codec codec,
                     ReplicaListenerOptions options = {})
         : devices_{loop, processor, std::move(codec), options},
@@ -80,6 +82,9 @@ public:
         BELAY_PRECONDITION(options.heartbeat.check().empty(),
                            "ReplicaListener: 0ns < heartbeat.every < heartbeat.dead_after must "
                            "hold");
+        BELAY_PRECONDITION(options.devices_max > 0 && options.question_bytes > 0,
+                           "ReplicaListener: devices_max and question_bytes must be greater than "
+                           "0, because it would serve no device");
         BELAY_PRECONDITION(options.answers.message_bytes_max <= LengthPrefixed{}.bytes_max,
                            "ReplicaListener: answers.message_bytes_max must be at most that of "
                            "LengthPrefixed, because the devices accept no more");
@@ -98,7 +103,7 @@ public:
     /// Returns the number of connected devices.
     [[nodiscard]] std::size_t devices() const noexcept { return devices_.all.size(); }
     /// Sends each device a notice. Call it after you have changed the store without a device.
-    void notify() { devices_.notify(nullptr); }
+    void notify() noexcept { devices_.notify(nullptr); }
 
 private:
     using Frames = detail::QuestionFrames;
@@ -120,10 +125,10 @@ private:
                 change.from == LinkState::connected || belay::detail::rests(change.to.state);
             if (ended) devices->forget(device);
         }
-        void send_notice(auto& device) {
-            owes_notice = is_full || send(device, part::SyncMessages::notice()) == SendResult::busy;
+        void send_notice(auto& device) noexcept {
+            owes_notice = is_full || send(device, devices->notice) == SendResult::busy;
         }
-        SendResult send(auto& device, const Bytes& message) {
+        SendResult send(auto& device, const Bytes& message) noexcept {
             const SendResult sent = device.send(message);
             is_full = sent == SendResult::busy;
             return sent;
@@ -147,8 +152,16 @@ private:
             if (all.size() >= options.devices_max) return;
             Device& device = all.emplace_back(Transport{std::move(accepted), options.heartbeat},
                                               MaxAttempts{1}, Observer{this});
+            // A device that no loop runs would never end.
+            struct Undo {
+                ~Undo() {
+                    if (devices != nullptr) devices->pop_back();
+                }
+                std::list<Device>* devices;
+            } undo{&all};
             loop.attach(device);
             device.start();
+            undo.devices = nullptr;
         }
         /// Answers the question that waits. If there is no space, it waits again.
         void answer(Device& device) {
@@ -160,7 +173,7 @@ private:
             }
             if (answer.changed) notify(&device);
         }
-        void notify(const Device* except) {
+        void notify(const Device* except) noexcept {
             for (Device& one : all) {
                 if (&one != except) one.observer().send_notice(one);
             }
@@ -172,6 +185,7 @@ private:
         TheLoop& loop;
         ReplicaListenerOptions options;
         part::ReplicaServer<Processor, Codec> server;
+        Bytes notice = part::SyncMessages::notice();  // made once, so that notify() throws nothing
         std::list<Device> all{};
     };
     struct Accept {

@@ -59,8 +59,8 @@ struct ReplicaLinkOptions {
 /// a LinkExchange.
 ///
 /// After a failure that retries do not cure, such as a permission that is missing
-/// (LinkState::failed), it does not connect on its own. A sync tries again, at most once per
-/// second.
+/// (LinkState::failed) or credentials that the server rejects (LinkState::blocked_auth), it does
+/// not connect on its own. A sync tries again, at most once per second.
 ///
 /// `loop` is a Loop, a posix::Loop, or a driver of yours with `run_until(done, limit)`. It runs
 /// while a sync waits, so call Replica::sync outside its turns.
@@ -140,20 +140,20 @@ private:
         // In another state it would begin a second attempt.
         if (state == LinkState::cooldown) requests_.reconnect_now();
         // From there it would be granted each time.
-        if (state == LinkState::failed && loop_->now() >= restarts_from_) {
+        const bool has_given_up = state == LinkState::failed || state == LinkState::blocked_auth;
+        if (has_given_up && loop_->now() >= restarts_from_) {
             restarts_from_ = after(loop_->now(), std::chrono::seconds{1});
             requests_.reconnect_now();
         }
         // Else a command, such as start(), waits for the next turn.
         const bool is_idle = requests_.deadline() != always;
-        const bool never_connects = detail::rests(state) && state != LinkState::failed && is_idle;
-        if (never_connects) return false;
+        if (state == LinkState::stopped && is_idle) return false;
         return detail::wait_in_loop(*loop_, connected_within_, [this] { return is_connected(); });
     }
 
     Loop* loop_;
     Duration connected_within_;
-    Instant restarts_from_ = always;  // from LinkState::failed
+    Instant restarts_from_ = always;  // after it has given up
     Questions requests_;
     Server server_;
 };

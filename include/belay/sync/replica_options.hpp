@@ -20,7 +20,8 @@ struct ReplicaClockOptions {
     /// The journal stores the note of the clock with the edits: in Flush::group without a flush of
     /// its own. So the note covers less time than that of a HybridClock. The first stamp after a
     /// restart may be that far ahead of the wall clock, and LastWriteWins then takes it for the
-    /// later one.
+    /// later one. Edits that are further apart have a record with a note each, which costs a second
+    /// flush in Flush::each.
     Duration note_covers = std::chrono::milliseconds{1};
 
     [[nodiscard]] constexpr operator HybridClockOptions() const noexcept {

@@ -14,6 +14,7 @@
 #include <utility>       // std::declval, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/no_limit.hpp>
 #include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/sync_message_codec.hpp>
 
@@ -141,6 +142,7 @@ private:
 
     /// Applies operations until the answer is long enough; the device sends the others again.
     [[nodiscard]] Answer apply(Question& asked) {
+        const std::size_t enough = std::min(options_.answer_bytes, options_.message_bytes_max);
         Outcomes all;
         Answer made;
         if (asked.batch.empty()) {
@@ -166,21 +168,20 @@ private:
             }
             ends = note(processor_->process_batch(asked.session, some), some, indices, all,
                         made.changed);
-            made.bytes = outcomes(asked, all);
+            made.bytes = messages_.answer_outcomes(asked.id, all, no_limit);
             // The replaced values may be long, and a transport has a limit. This store has them
             // still when the device sends the others again.
-            while (lists_replaced_again && made.bytes.size() > options_.answer_bytes &&
-                   all.decided > 1) {
+            while (lists_replaced_again && made.bytes.size() > enough && all.decided > 1) {
                 all.keep_front(all.decided / 2);
-                made.bytes = outcomes(asked, all);
+                made.bytes = messages_.answer_outcomes(asked.id, all, no_limit);
                 ends = true;
             }
-            ends = ends || made.bytes.size() >= options_.answer_bytes;
+            ends = ends || made.bytes.size() >= enough;
+        }
+        if (made.bytes.size() > options_.message_bytes_max) {
+            made.bytes = messages_.answer_outcomes(asked.id, all, options_.message_bytes_max);
         }
         return made;
-    }
-    [[nodiscard]] Bytes outcomes(const Question& asked, const Outcomes& all) {
-        return messages_.answer_outcomes(asked.id, all, options_.message_bytes_max);
     }
     /// Returns: whether later operations must not be applied now, because they may be of an element
     /// whose earlier operation waits.

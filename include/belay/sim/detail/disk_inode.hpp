@@ -122,8 +122,8 @@ private:
 
     void mark(std::size_t sector) {
         if (is_dirty_[sector]) return;
+        dirty_.push_back(sector);  // first, because it may throw
         is_dirty_[sector] = true;
-        dirty_.push_back(sector);
     }
 
     /// Random bits, which decide about a sector.

@@ -344,24 +344,42 @@ private:
             return std::hash<std::string_view>{}(text);
         }
     };
+    using LastOf = std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>>;
+    /// The entry of an element's last edit. It erases the one that it added, if that is not used.
+    struct NewLast {
+        [[nodiscard]] std::uint64_t& find_or_add(std::string_view element) {
+            at = all.find(element);
+            if (at == all.end()) {
+                at = all.emplace(element, 0).first;
+                is_new = true;
+            }
+            return at->second;
+        }
+        ~NewLast() {
+            if (is_new && !is_used) all.erase(at);
+        }
+        LastOf& all;
+        typename LastOf::iterator at{};
+        bool is_new = false;
+        bool is_used = false;
+    };
 
     [[nodiscard]] Edit& add(Op&& operation, std::uint64_t* last = nullptr) {
         const bool shows = operation.kind() != OperationKind::interaction;
         const std::uint64_t seq = last_ + 1;
+        // First the memory for all, so that an edit that throws is not in the list.
+        NewLast made{last_of_};
+        if (shows && last == nullptr) last = &made.find_or_add(operation.element());
         Edit& edit = edits_.push_back(seq, std::move(operation));
+        made.is_used = true;
         last_ = seq;
-        if (shows && last != nullptr) {
-            edit.before = std::exchange(*last, seq);
-        } else if (shows) {
-            link(seq, edit);
-        }
+        if (shows) edit.before = std::exchange(*last, seq);
         return edit;
     }
     void link(std::uint64_t seq, Edit& edit) {
-        const std::string_view element = edit.operation.element();
-        auto last = last_of_.find(element);
-        if (last == last_of_.end()) last = last_of_.emplace(element, 0).first;
-        edit.before = std::exchange(last->second, seq);
+        NewLast made{last_of_};
+        edit.before = std::exchange(made.find_or_add(edit.operation.element()), seq);
+        made.is_used = true;
     }
     void unlink(std::uint64_t seq, const Edit& edit) {
         const auto last = last_of_.find(edit.operation.element());
@@ -482,7 +500,7 @@ private:
 
     Codec codec_;
     Edits edits_{};
-    std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>> last_of_{};
+    LastOf last_of_{};
     std::uint64_t last_ = 0;
     std::size_t kept_ = 0;
     Bytes record_{};
