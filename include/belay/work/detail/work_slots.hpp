@@ -101,7 +101,7 @@ public:
     void make_wait(std::uint32_t i, WorkItem::State state, Instant until) noexcept {
         leave_state(i);
         slots_[i].state = state;
-        slots_[i].when = until == never ? belay::before(never, Duration{1}) : until;
+        slots_[i].when = until == never ? Instant{forever - Duration{1}} : until;
         leased_ += state == WorkItem::State::leased ? 1U : 0U;
         push(timed_, i);
     }
