@@ -192,7 +192,7 @@ private:
 };
 
 /// A program with a bridge.
-struct SceneProgram {
+struct BridgedProgram {
     SceneFile file{};
     sim::Host* host = nullptr;
     std::optional<SceneRemote> remote{};
@@ -204,8 +204,8 @@ struct JointRun {
 
     NotesRun notes;
     std::optional<SceneRules> rules{};
-    SceneProgram program{};  ///< edits
-    SceneProgram reader{};   ///< never edits
+    BridgedProgram program{};  ///< edits
+    BridgedProgram reader{};   ///< never edits
     std::string false_report{};
 };
 
@@ -336,7 +336,7 @@ private:
 };
 
 template <class Process>
-[[nodiscard]] bool has_scenes(const SceneProgram& one, const NotesTexts& wanted) {
+[[nodiscard]] bool has_scenes(const BridgedProgram& one, const NotesTexts& wanted) {
     const auto* const process = one.host->process<Process>();
     if (process == nullptr || !process->is_connected()) return false;
     NotesTexts scenes;
@@ -377,7 +377,7 @@ bool replicas_and_a_bridge(sim::World& world) {
     }
     run.rules.emplace(notes);
     run.reader.file.edits = false;
-    for (SceneProgram* const one : {&run.program, &run.reader}) {
+    for (BridgedProgram* const one : {&run.program, &run.reader}) {
         one->file.board.empty = {"a", "b", "c", "d", "e"};
         one->remote.emplace(notes, *run.rules, one->file, one->host);
     }
