@@ -235,6 +235,26 @@ TEST_CASE("SceneMemory: a remote that undoes a push is distinguished from anothe
     CHECK(memory.shows(SceneMark{{}, 'a'}) == Shows::undecided);
 }
 
+TEST_CASE("SceneMemory: after a restart, only a saw shows that an author had not seen the base",
+          "[sync][scene_reconciliation][regression]") {
+    const auto by = [](std::int64_t time, int origin) {
+        Stamp stamp{.wall = WallTime{Duration{time}}};
+        stamp.origin[0] = static_cast<std::byte>(origin);
+        return stamp;
+    };
+    const SceneMark other{by(3, 2), 'c'};
+    SceneMark base{by(5, 1), 'b'};
+    base.made_by = Origin::local;
+    detail::SceneMemory memory;
+    memory.recover(base);
+    CHECK(memory.shows(other) == Shows::change);  // by a clock that is behind
+    CHECK(memory.shows(other, by(2, 1)) == Shows::unaware_change);
+    CHECK(memory.shows(other, base.stamp) == Shows::change);
+    // In the run of the push, the clock is evidence.
+    memory = {};
+    memory.pushed(base);
+    CHECK(memory.shows(other) == Shows::unaware_change);
+}
 TEST_CASE("reconcile_scenes: two bridges at one remote converge",
           "[sync][scene_reconciliation][property]") {
     // All that two clients and a remote may have of three stamps and contents: each in turn does
