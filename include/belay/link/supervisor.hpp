@@ -459,10 +459,11 @@ private:
 
     const Duration linger_max_;
     const unsigned events_per_turn_max_;
-    [[no_unique_address]] Observer observer_;
+    // The flags fill the space between a 32-bit number and an aligned observer.
     bool decides_ = false;      // the core decides: rules run
     bool stops_ = false;        // stop as soon as the core has decided
     bool is_given_up_ = false;  // the live connection was reported, and is about to end
+    [[no_unique_address]] Observer observer_;
     Random bits_;
     driver::LifetimeFlag lifetime_;
     timeline::SupervisorCore<Policy> core_;
