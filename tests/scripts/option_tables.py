@@ -16,6 +16,9 @@ import sys
 
 # (header, struct): page
 TABLES = {
+    ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/journal.md",
+    ("include/belay/link/supervisor_core_options.hpp", "SupervisorCoreOptions"): "docs/link.md",
+    ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/link.md",
     ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/sim.md",
     ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/explore.md",
     ("include/belay/sim/crash_points.hpp", "CrashPointsOptions"): "docs/sim.md",

@@ -52,8 +52,8 @@ struct RetryEnded {
     std::uint64_t attempts = 0;
     /// The last failure; Cause::none if there was no attempt, or if the run succeeded.
     Failure failure{};
-    /// gave_up, stopped, breaker_open, or std::errc::timed_out if the deadline would be over. No
-    /// error if the run succeeded.
+    /// gave_up, stopped, breaker_open, call_rejected if a rule with FailFast ended the run, or
+    /// std::errc::timed_out if the deadline would be over. No error if the run succeeded.
     std::error_code why{};
     /// The policy's last advice; `by` names the rule. `go` if a stop token ended the run.
     Advice advice{};
