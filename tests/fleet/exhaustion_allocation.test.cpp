@@ -111,7 +111,7 @@ TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at 
     CHECK(rig.transports[0].dials == 2);
 }
 
-TEST_CASE("Fleet: services of the slow lane dial although memory ran out while they moved",
+TEST_CASE("Fleet: services of the slow group dial although memory ran out while they moved",
           "[fleet][exhaustion_allocation][fault]") {
     std::size_t failed = 0;
     for (std::size_t good = 0; good < 60; ++good) {
@@ -125,7 +125,7 @@ TEST_CASE("Fleet: services of the slow lane dial although memory ran out while t
         }
         rig.fleet.start();
         rig.run(1s);
-        // Dials move, end and wait for the lane meanwhile.
+        // Dials move, end and wait for the group meanwhile.
         Instant now = at(1s);
         {
             const FailingNew failing{good};

@@ -238,7 +238,7 @@ struct Machine {
         for (std::size_t i = 0; i < services.size(); ++i) each_field_of(i, left, age, f);
         // The orders of the lists.
         for (const detail::ServiceList* list :
-             {&d.lanes.fast.dialling, &d.lanes.slow.dialling, &d.held}) {
+             {&d.groups.fast.dialling, &d.groups.slow.dialling, &d.held}) {
             std::string names;
             for (const detail::ServiceEntry* e = list->front(); e != nullptr; e = e->next) {
                 names += e->name;
@@ -330,12 +330,12 @@ struct Machine {
         }
         c.require(opening <= setup.options.dials_max + setup.options.slow_dials_max,
                   "the dials are limited");
-        c.require(d.lanes.fast.dialling.size() <= setup.options.dials_max,
-                  "the fast lane is limited");
-        c.require(d.lanes.slow.dialling.size() <= setup.options.slow_dials_max,
-                  "the slow lane is limited");
+        c.require(d.groups.fast.dialling.size() <= setup.options.dials_max,
+                  "the fast group is limited");
+        c.require(d.groups.slow.dialling.size() <= setup.options.slow_dials_max,
+                  "the slow group is limited");
         c.require(queued == counters.waiting_to_dial, "those in line are counted");
-        c.require(queued == d.lanes.fast.queue.size() + d.lanes.slow.queue.size(),
+        c.require(queued == d.groups.fast.queue.size() + d.groups.slow.queue.size(),
                   "the queues hold those in line");
         c.require(up == d.up, "the connected are counted");
         c.require(connected == counters.totals[static_cast<std::size_t>(LinkState::connected)],
@@ -345,8 +345,8 @@ struct Machine {
         c.require(!d.suspect || d.wait_until != never, "a suspicion ends");
         if (d.suspect) c.reach("suspect");
         if (d.suspect && d.rounds > 1) c.reach("second scout");
-        if (d.lanes.slow.dialling.size() != 0) c.reach("slow dial");
-        if (d.lanes.slow.queue.size() != 0) c.reach("waits for the slow lane");
+        if (d.groups.slow.dialling.size() != 0) c.reach("slow dial");
+        if (d.groups.slow.queue.size() != 0) c.reach("waits for the slow group");
         if (d.held.size() != 0) c.reach("held");
     }
     /// Returns whether all services are up whose servers can connect.
@@ -465,14 +465,14 @@ const FleetOptions small{.dials_max = 1,
                          .suspect_wait = 1s,
                          .suspect_wait_max = 1s,
                          .suspect_rounds_max = 2};
-/// A server that answers at once, one that needs longer than the fast lane permits, and one that
+/// A server that answers at once, one that needs longer than the fast group permits, and one that
 /// never does.
-const Setup lanes{[] {
-                      FleetOptions o = small;
-                      o.hold = 0s;  // no failure is the network's
-                      return o;
-                  }(),
-                  {0s, 2s, forever}};
+const Setup groups{[] {
+                       FleetOptions o = small;
+                       o.hold = 0s;  // no failure is the network's
+                       return o;
+                   }(),
+                   {0s, 2s, forever}};
 const Setup network{[] {
                         FleetOptions o = small;
                         o.slow_after = 2s;
@@ -559,13 +559,13 @@ const Detected detected[] = {{"proven", &commands, 6},
                              {"rounds", &rounds_differ, 4},
                              {"phase", &commands, 3},
                              {"at", &network, 6},
-                             {"asked_at", &lanes, 6},
+                             {"asked_at", &groups, 6},
                              {"ticket", &network, 7},
                              {"keeps_rank", &keeps_rank_differs, 4},
                              {"passes", &passes_differs, 3},
                              {"is_slow", &commands, 4},
                              {"awaits_place", &awaits_place_differs, 2},
-                             {"was_connected", &lanes, 7},
+                             {"was_connected", &groups, 7},
                              {"retry_at", &commands, 5},
                              {"manual_at", &with_commands, 4},
                              {"deadline", &commands, 5},
@@ -586,11 +586,11 @@ bool is_detected(std::string_view field, const Setup& setup, std::uint32_t depth
     return finds_difference(sim::exhaust(options, FleetModel{setup, left_out}));
 }
 
-TEST_CASE("Fleet: every sequence of dials and failures keeps the lanes",
+TEST_CASE("Fleet: every sequence of dials and failures keeps the groups",
           "[fleet][exploration][sim]") {
-    const sim::ExhaustReport report = explored(lanes, 9);
+    const sim::ExhaustReport report = explored(groups, 9);
     CHECK(report);
-    CHECK(report.marks.contains("waits for the slow lane"));
+    CHECK(report.marks.contains("waits for the slow group"));
 }
 
 TEST_CASE("Fleet: every sequence of dials and failures keeps the decision about the network",
@@ -601,7 +601,7 @@ TEST_CASE("Fleet: every sequence of dials and failures keeps the decision about 
     CHECK(report.marks.contains("second scout"));
 }
 
-TEST_CASE("Fleet: every sequence of commands keeps the lanes and the decision",
+TEST_CASE("Fleet: every sequence of commands keeps the groups and the decision",
           "[fleet][exploration][sim]") {
     const sim::ExhaustReport report = explored(commands, 6);
     CHECK(report);
@@ -614,7 +614,7 @@ TEST_CASE("Fleet: a field that is left out of its digest is detected",
     {
         sim::Digest d;
         NamedFields fields{d, {}, &names};
-        Machine{lanes}.each_field(fields);
+        Machine{groups}.each_field(fields);
     }
     for (const Detected& it : detected) {
         INFO(it.field);

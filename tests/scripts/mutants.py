@@ -291,7 +291,7 @@ def replicas(name, property, *changes):
 
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
-SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_lanes.hpp",
+SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_groups.hpp",
                             "            if (slow.is_taken()) return entry;\n", "")
 IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
                          "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
@@ -774,13 +774,13 @@ def bridges_of_all(name, *changes):
 
 
 EXHAUSTED_MUTANTS = (
-    # a dial that has no place in the slow lane keeps its place in the fast one
+    # a dial that has no place in the slow group keeps its place in the fast one
     fleet_of_all("slow_blocks_fast",
-                 (SCHEDULER, "lanes.move_slow(now, options.slow_after)) {\n",
-                  "lanes.move_slow(now, options.slow_after)) {\n            if (lanes.slow.queue.empty()) return;\n")),
-    # nothing is due although the slow lane has a place
+                 (SCHEDULER, "groups.move_slow(now, options.slow_after)) {\n",
+                  "groups.move_slow(now, options.slow_after)) {\n            if (groups.slow.queue.empty()) return;\n")),
+    # nothing is due although the slow group has a place
     fleet_of_all("forgets_the_slow_queue",
-                 ("belay/fleet/detail/dial_lanes.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
+                 ("belay/fleet/detail/dial_groups.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
                   "fast.can_dial() ? smaller")),
     # services wait for a network that is back
     fleet_of_all("never_resumes",

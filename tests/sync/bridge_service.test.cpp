@@ -466,7 +466,7 @@ TEST_CASE("A connection that is lost does not wait for the answers to its calls"
     CHECK(f.there(0) == "new");
 }
 
-TEST_CASE("A dial of a bridge that the slow lane has no place for is made again",
+TEST_CASE("A dial of a bridge that the slow group has no place for is made again",
           "[sync][bridge_service][unit]") {
     BridgeFleet f{3, 0, {.dials_max = 1, .slow_dials_max = 1, .suspects_min = 10}};
     f.become(Reach::black_hole);

@@ -117,9 +117,9 @@ private:
         const FleetCounters now = fleet_.counters();
         if (now.dialling > small_fleet.dials_max ||
             now.dialling_slowly > small_fleet.slow_dials_max) {
-            run_.wrong = "a lane has more dials than its limit";
+            run_.wrong = "a group has more dials than its limit";
         }
-        if (now.dialling_slowly != 0) run_.world.reach("slow lane");
+        if (now.dialling_slowly != 0) run_.world.reach("slow group");
         if (now.waiting_to_dial != 0) run_.world.reach("in line");
         if (suspected_ && !now.network_suspect) run_.world.reach("suspicion ended");
         suspected_ = now.network_suspect;
@@ -176,7 +176,7 @@ bool fleet_of_services(sim::World& world) {
     }
     sim::Host& client = world.host(
         "client", [&run](sim::Host& h) { return std::make_unique<FleetClient>(h, run); });
-    for (const char* const mark : {"slow lane", "in line", "network suspect", "a later scout",
+    for (const char* const mark : {"slow group", "in line", "network suspect", "a later scout",
                                    "suspicion ended", "heartbeat lost", "attempt limit reached"}) {
         world.reachable(mark);
     }

@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Keeps any number of connections open, each with its own name, transport and policy.
 ///
 /// Together, the services dial at most FleetOptions::dials_max connections at once, and services
-/// with a higher priority dial first. Dials that take long move to a slow lane, so that they delay
+/// with a higher priority dial first. Dials that take long move to a slow group, so that they delay
 /// no other service. If all services fail at the same moment, the local network is suspect. Then no
 /// policy counts the failure, and the observer is notified. One service at a time
 /// dials, as a scout, and the others wait for its result.
@@ -112,7 +112,7 @@ public:
         std::optional<NetworkSuspect> suspect;
         if (scheduler_->held.size() != 0) suspect = scheduler_->decide(now_, bits_);
         if (scheduler_->scout_due(now_)) {
-            Entry* const scout = scheduler_->lanes.fast.queue.empty() ? next_scout() : nullptr;
+            Entry* const scout = scheduler_->groups.fast.queue.empty() ? next_scout() : nullptr;
             suspect = scheduler_->send_scout(scout, now_, bits_);
         }
         scheduler_->let_dial(now_);
@@ -254,8 +254,8 @@ public:
             ++all.totals[static_cast<std::size_t>(one.link.state)];
             all.queued += one.queued;
         }
-        all.dialling = scheduler_->lanes.fast.dialling.size();
-        all.dialling_slowly = scheduler_->lanes.slow.dialling.size();
+        all.dialling = scheduler_->groups.fast.dialling.size();
+        all.dialling_slowly = scheduler_->groups.slow.dialling.size();
         all.network_suspect = scheduler_->suspect;
         if (scheduler_->suspect && scheduler_->wait_until > now_)
             all.retry_at = scheduler_->wait_until;
@@ -264,11 +264,11 @@ public:
     /// Returns the numbers that a monitor shows. In a hook they include the change that the hook
     /// reports.   Complexity: O(1), without allocation.
     [[nodiscard]] FleetCounters counters() const noexcept {
-        const detail::DialLanes& lanes = scheduler_->lanes;
+        const detail::DialGroups& groups = scheduler_->groups;
         return {.totals = scheduler_->counts,
-                .waiting_to_dial = lanes.queued,
-                .dialling = lanes.fast.dialling.size(),
-                .dialling_slowly = lanes.slow.dialling.size(),
+                .waiting_to_dial = groups.queued,
+                .dialling = groups.fast.dialling.size(),
+                .dialling_slowly = groups.slow.dialling.size(),
                 .held = scheduler_->held.size(),
                 .scouts = scheduler_->rounds,
                 .network_suspect = scheduler_->suspect};

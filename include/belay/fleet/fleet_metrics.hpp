@@ -33,7 +33,7 @@ void visit_metrics(const FleetCounters& counters, Visitor&& visitor) {
         {"in_line", &FleetCounters::waiting_to_dial, "Services that wait in line to dial."},
         {"dialling", &FleetCounters::dialling, "Connections that are being opened."},
         {"dialling_slowly", &FleetCounters::dialling_slowly,
-         "Connections that are being opened in the slow lane."},
+         "Connections that are being opened in the slow group."},
         {"held_failures", &FleetCounters::held,
          "Failures held until the fleet has decided about the network."},
         {"scouts", &FleetCounters::scouts,

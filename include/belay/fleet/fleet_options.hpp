@@ -16,11 +16,11 @@ struct FleetOptions {
     /// The maximum number of connections that are being opened. A connection counts from the dial
     /// until it is validated, has failed, or has taken `slow_after`.
     std::size_t dials_max = 8;
-    /// The time after which a dial moves to the slow lane, so that it delays no other service. If
-    /// the lane has no place, the dial ends, which is no failure, and its service waits for a place
+    /// The time after which a dial moves to the slow group, so that it delays no other service. If
+    /// the group has no place, the dial ends, which is no failure. Its service waits for a place
     /// there. A service whose last dial moved begins there. With `forever` no dial moves.
     Duration slow_after = std::chrono::seconds{2};
-    /// The maximum number of dials in the slow lane, in addition to `dials_max`.
+    /// The maximum number of dials in the slow group, in addition to `dials_max`.
     std::size_t slow_dials_max = 24;
     /// The minimum time between two dials. Zero means that only `dials_max` limits dialling. It
     /// must not be `forever`.

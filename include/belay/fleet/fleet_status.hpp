@@ -37,7 +37,7 @@ struct FleetStatus {
     /// The number of connections that are being opened, except slow ones; at most
     /// FleetOptions::dials_max.
     std::size_t dialling = 0;
-    /// The number of connections that are being opened in the slow lane; at most
+    /// The number of connections that are being opened in the slow group; at most
     /// FleetOptions::slow_dials_max.
     std::size_t dialling_slowly = 0;
     /// Whether all services failed at once, and nothing has ended that suspicion; see
@@ -60,7 +60,7 @@ struct FleetCounters {
     /// The number of services in each state; see count(). A service is counted in a state as soon
     /// as its observer is notified of it.
     std::array<std::size_t, detail::link_states> totals{};
-    /// The number of services that wait to dial, in both lanes.
+    /// The number of services that wait to dial, in both groups.
     std::size_t waiting_to_dial = 0;
     /// As FleetStatus::dialling.
     std::size_t dialling = 0;

@@ -11,7 +11,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/equal_jitter.hpp>
-#include <belay/fleet/detail/dial_lanes.hpp>
+#include <belay/fleet/detail/dial_groups.hpp>
 #include <belay/fleet/fleet_options.hpp>
 #include <belay/fleet/network_suspect.hpp>
 
@@ -29,14 +29,14 @@ struct FleetWatch {
 /// Thread safety: the fleet's home thread.
 struct DialScheduler : Counted {
     explicit DialScheduler(const FleetOptions& o)
-        : options{o}, lanes{o}, waits{EqualJitter{}, Cap{o.suspect_wait_max}, o.suspect_wait} {}
+        : options{o}, groups{o}, waits{EqualJitter{}, Cap{o.suspect_wait_max}, o.suspect_wait} {}
 
     // ---- the steps of a connection -------------------------------------------------------------
 
     /// Queues a service that wants to dial.   Throws: std::bad_alloc.
     void enqueue(ServiceEntry& entry) {
         leave(entry);
-        lanes.enqueue(entry, options);
+        groups.enqueue(entry, options);
         touch();
     }
     void connected(ServiceEntry& entry, Instant now) noexcept {
@@ -64,8 +64,8 @@ struct DialScheduler : Counted {
         switch (entry.phase) {
             case ServicePhase::queued:
             case ServicePhase::dialling:
-                lanes.leave(entry);
-                if (entry.phase == ServicePhase::dialling && lanes.queued != 0) touch();
+                groups.leave(entry);
+                if (entry.phase == ServicePhase::dialling && groups.queued != 0) touch();
                 break;
             case ServicePhase::connected:
                 up -= entry.by_calls ? 0U : 1U;
@@ -113,7 +113,7 @@ struct DialScheduler : Counted {
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (released) return always;
-        Instant due = lanes.deadline(next_dial, options.slow_after);
+        Instant due = groups.deadline(next_dial, options.slow_after);
         if (suspect) {
             due = smaller(due, wait_until);
             if (is_scout_next()) due = smaller(due, next_dial);
@@ -127,15 +127,15 @@ struct DialScheduler : Counted {
         end_slow_dials(now);
         while (next_dial <= now && !dial_ended) {
             // Dials that hang must not hide that the network is back.
-            if (is_scout_next() && !lanes.fast.has_place()) {
-                return end_hanging(*lanes.fast.dialling.front());
+            if (is_scout_next() && !groups.fast.has_place()) {
+                return end_hanging(*groups.fast.dialling.front());
             }
-            DialLane* const lane = lanes.next();
-            if (lane == nullptr) return;
-            ServiceEntry& entry = lane->queue.front();
+            DialGroup* const group = groups.next();
+            if (group == nullptr) return;
+            ServiceEntry& entry = group->queue.front();
             // This comes first: if there is no memory, the service stays in the queue.
             entry.ops->dial(entry);
-            lanes.begin(*lane, entry, now);
+            groups.begin(*group, entry, now);
             next_dial = after(now, options.dial_gap);
         }
     }
@@ -162,8 +162,8 @@ struct DialScheduler : Counted {
             withdraw(entry);
             entry.ops->resume(entry);
         }
-        for (const DialLane* const lane : {&lanes.fast, &lanes.slow}) {
-            ServiceEntry* next = lane->dialling.front();
+        for (const DialGroup* const group : {&groups.fast, &groups.slow}) {
+            ServiceEntry* next = group->dialling.front();
             while (next != nullptr) {
                 ServiceEntry& entry = *std::exchange(next, next->next);
                 if (entry.at >= redial_before) continue;
@@ -179,7 +179,7 @@ struct DialScheduler : Counted {
         if (!entry.keeps_rank) return;
         entry.asked_at = smaller(after(entry.asked_at, elapsed(report.since, now)), now);
     }
-    /// Lets the next dial of a service begin in the fast lane, unless it waits or dials already.
+    /// Lets the next dial of a service begin in the fast group, unless it waits or dials already.
     static void forget_slow_dials(ServiceEntry& entry) noexcept {
         if (entry.phase == ServicePhase::queued || entry.phase == ServicePhase::dialling) return;
         entry.is_slow = entry.awaits_place = false;
@@ -210,7 +210,7 @@ struct DialScheduler : Counted {
         }
         begin_round(now, bits);
         if (scout == nullptr) {
-            const DialLane& fast = lanes.fast;
+            const DialGroup& fast = groups.fast;
             if (!fast.queue.empty() && !fast.has_place()) end_hanging(*fast.dialling.front());
             return std::nullopt;
         }
@@ -224,7 +224,7 @@ struct DialScheduler : Counted {
 
     const FleetOptions options;
     const Waker* waker = nullptr;  ///< the fleet's; null if it has none
-    DialLanes lanes;
+    DialGroups groups;
     ServiceList held;  ///< in the order of their failures
     std::size_t up = 0;
     std::array<std::size_t, link_states> counts{};
@@ -252,8 +252,8 @@ private:
         if (suspect && seeking() >= options.suspects_min) return true;
         // A dial that has been silent for long, or whose service was silent at its last dial, is a
         // failure to come. Any other may connect.
-        std::size_t silent = lanes.slow.dialling.size();
-        for (const ServiceEntry* e = lanes.fast.dialling.front(); e != nullptr && e->at < first;
+        std::size_t silent = groups.slow.dialling.size();
+        for (const ServiceEntry* e = groups.fast.dialling.front(); e != nullptr && e->at < first;
              e = e->next) {
             if (after(e->at, options.suspect_wait) > now) return false;
             ++silent;
@@ -270,9 +270,9 @@ private:
         }
         report.services += held.size();
         while (held.size() != 0) withdraw(*held.front());
-        for (DialLane* const lane : {&lanes.fast, &lanes.slow}) {
-            while (!lane->queue.empty()) {
-                ServiceEntry& entry = lane->queue.front();
+        for (DialGroup* const group : {&groups.fast, &groups.slow}) {
+            while (!group->queue.empty()) {
+                ServiceEntry& entry = group->queue.front();
                 // Otherwise the services whose dials hang would take all dials: they ask first when
                 // the network is back.
                 entry.keeps_rank = true;
@@ -302,15 +302,15 @@ private:
         report.times = ++rounds;
     }
     [[nodiscard]] bool is_scout_next() const noexcept {
-        return suspect && !lanes.fast.queue.empty() && lanes.fast.queue.front().is_scout;
+        return suspect && !groups.fast.queue.empty() && groups.fast.queue.front().is_scout;
     }
     /// Returns the dial to end, so that its service is the scout of the next turn. There is one if
     /// all dials hang, or if all dials of services that were connected hang and it is their time.
     /// Null: there is none.
     [[nodiscard]] ServiceEntry* dial_of_scout(const ServiceEntry* scout) const noexcept {
-        if (scout == nullptr) return lanes.fast.queue.empty() ? lanes.oldest() : nullptr;
+        if (scout == nullptr) return groups.fast.queue.empty() ? groups.oldest() : nullptr;
         if (scout->was_connected || !prefers_connected()) return nullptr;
-        return lanes.oldest_of_connected();
+        return groups.oldest_of_connected();
     }
     /// Ends a dial, which counts against no service.
     void end_dial(ServiceEntry& entry, const Failure& failure = {}) {
@@ -321,10 +321,10 @@ private:
     void end_hanging(ServiceEntry& entry) {
         end_dial(entry, failure_of(LinkErrc::attempt_timed_out));
     }
-    /// Ends the dials that have taken too long for the fast lane if the slow lane has no place for
-    /// them. Their services wait for one, at the rank that they have.
+    /// Ends the dials that have taken too long for the fast group if the slow group has no place
+    /// for them. Their services wait for one, at the rank that they have.
     void end_slow_dials(Instant now) {
-        while (ServiceEntry* const entry = lanes.move_slow(now, options.slow_after)) {
+        while (ServiceEntry* const entry = groups.move_slow(now, options.slow_after)) {
             end_hanging(*entry);
             entry->is_slow = entry->awaits_place = entry->keeps_rank = true;
         }

@@ -46,7 +46,7 @@ struct ServiceOps {
 enum class ServicePhase : std::uint8_t {
     idle,       ///< there is no connection
     queued,     ///< waits for its turn to dial
-    dialling,   ///< opening and validating; counts towards the limit of its lane
+    dialling,   ///< opening and validating; counts towards the limit of its group
     connected,  ///< validated
     held,       ///< has failed, and waits for the decision about the network
     ended       ///< has ended; the supervisor is notified next
@@ -88,8 +88,8 @@ struct ServiceEntry {
     bool passes : 1 = false;         ///< the next dial does not wait for the network
     bool is_scout : 1 = false;       ///< that dial also waits for no other dial
     bool was_held : 1 = false;       ///< its connection ended at `at`, not when that was reported
-    bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow lane
-    bool awaits_place : 1 = false;   ///< its dial ended because the slow lane had no place
+    bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow group
+    bool awaits_place : 1 = false;   ///< its dial ended because the slow group had no place
     bool was_connected : 1 = false;  ///< and no dial has failed since
     bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
 };

@@ -71,7 +71,7 @@ struct FaultyNeighbours {
                 }
                 break;
             case 8:
-                // The end of one dial in the lane, or in line, by its own side.
+                // The end of one dial in the group, or in line, by its own side.
                 n.rig.fleet.report_unhealthy(std::to_string(i));
                 break;
             default:
@@ -96,7 +96,7 @@ struct FaultyNeighbours {
 }  // namespace
 
 TEST_CASE("Fleet: once faults end, all services that can connect are connected in bounded time",
-          "[fleet][dial_lanes][property]") {
+          "[fleet][dial_groups][property]") {
     for_each_seed(
         [](Seed seed) {
             FleetOptions options{.dials_max = 1 + seed.value % 5,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: dials that hang delay no other service, and a dial that takes long has its time. Method:
 // scripted connections and time, with 1 to 300 servers that never answer.
-#include <belay/fleet/detail/dial_lanes.hpp>
+#include <belay/fleet/detail/dial_groups.hpp>
 
 #include <string>
 #include <vector>
@@ -27,7 +27,7 @@ Duration bound_of_new(int services, std::size_t dials_max) {
 }  // namespace
 
 TEST_CASE("Fleet: a service that lost its connection dials within 5 s while other servers hang",
-          "[fleet][dial_lanes][property]") {
+          "[fleet][dial_groups][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{8});
     const Duration hold = GENERATE(Duration{200ms}, Duration{0s});
@@ -59,7 +59,7 @@ TEST_CASE("Fleet: a service that lost its connection dials within 5 s while othe
 }
 
 TEST_CASE("Fleet: a new service dials within 5 s, and 2 s more for each other new service",
-          "[fleet][dial_lanes][property]") {
+          "[fleet][dial_groups][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{3}, std::size_t{8});
     CAPTURE(holes, dials_max);
@@ -79,7 +79,7 @@ TEST_CASE("Fleet: a new service dials within 5 s, and 2 s more for each other ne
 }
 
 TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
-          "[fleet][dial_lanes][unit]") {
+          "[fleet][dial_groups][unit]") {
     const int holes = GENERATE(1, 8, 40, 300);
     NeighboursRig n;
     n.add(1, 100ms);
@@ -87,11 +87,11 @@ TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
     const std::size_t slow = n.add(holes + 1, hangs) + static_cast<std::size_t>(holes);
     n.servers[slow].takes = 10s;
     // Each other service precedes it at most once, and dials for at most 30 s.
-    const Duration in_lane = (holes + 1 + 23) / 24 * 30s + 10s;
-    const Duration most = bound_of_new(holes + 1, 8) + in_lane;
+    const Duration in_group = (holes + 1 + 23) / 24 * 30s + 10s;
+    const Duration most = bound_of_new(holes + 1, 8) + in_group;
     CAPTURE(holes);
     CHECK(n.until([&] { return n.is_up(slow); }, most) <= most);
-    // It was connected: it precedes all others from now on, in both lanes.
+    // It was connected: it precedes all others from now on, in both groups.
     for (int loss = 0; loss < 3; ++loss) {
         n.run(n.now + 2min);
         const int dials = n.servers[slow].dials;
@@ -102,8 +102,8 @@ TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
     CHECK(n.rig.recorded[slow].failed == 0);
 }
 
-TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and continues there",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a dial that takes long moves to the slow group, and continues there",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 1, .hold = 0s}};
     rig.add(2);
     rig.fleet.start();
@@ -131,13 +131,13 @@ TEST_CASE("Fleet: a dial that takes long moves to the slow lane, and continues t
     CHECK(rig.recorded[0].failed == 2);  // and has its 30 s there, too
 }
 
-TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: if the slow group has no place, a dial ends without a failure",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 1, .slow_dials_max = 1, .hold = 0s}};
     rig.add(3);
     rig.fleet.start();
     rig.run(5s);
-    CHECK(rig.transports[0].live == 1);  // in the lane
+    CHECK(rig.transports[0].live == 1);  // in the group
     CHECK(rig.transports[1].dials == 1);
     CHECK(rig.transports[1].live == 0);  // ended after 2 s
     CHECK(rig.state(1) == LinkState::connecting);
@@ -146,7 +146,7 @@ TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
     CHECK(rig.recorded[1].abandoned == 1);
     CHECK(rig.recorded[1].begun == 2);
     CHECK(rig.status(1).attempt == 1);
-    CHECK(rig.transports[2].live == 1);  // in the fast lane
+    CHECK(rig.transports[2].live == 1);  // in the fast group
     rig.run(29s);
     CHECK(rig.dials() == 3);
     rig.run(31s);  // the place is free: in the order of asking
@@ -159,7 +159,7 @@ TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
     rig.run(61s);
     CHECK(rig.recorded[1].failed == 1);
     CHECK(rig.transports[2].live == 1);
-    // One that begins in the lane does not disturb the other.
+    // One that begins in the group does not disturb the other.
     rig.add(1);
     rig.fleet.start();
     rig.run(61s);
@@ -167,8 +167,8 @@ TEST_CASE("Fleet: if the slow lane has no place, a dial ends without a failure",
     CHECK(rig.fleet.status().dialling == 1);
 }
 
-TEST_CASE("Fleet: a service begins in the slow lane until it connects fast",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a service begins in the slow group until it connects fast",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.hold = 0s}};
     rig.add(2);
     rig.fleet.start();
@@ -203,8 +203,8 @@ TEST_CASE("Fleet: a service begins in the slow lane until it connects fast",
     CHECK(slow_dials() == 1);
 }
 
-TEST_CASE("Fleet: a slow service that lost its connection begins fast if the lane is taken",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a slow service that lost its connection begins fast if the group is taken",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.slow_dials_max = 2, .hold = 0s}};
     rig.add(2);
     rig.fleet.start();
@@ -214,7 +214,7 @@ TEST_CASE("Fleet: a slow service that lost its connection begins fast if the lan
     rig.run(20s);
     rig.add(2);
     rig.fleet.start();
-    rig.run(25s);  // these fill the lane
+    rig.run(25s);  // these fill the group
     REQUIRE(rig.fleet.status().dialling_slowly == 2);
     rig.fail(0);
     rig.run(26s);
@@ -243,52 +243,52 @@ TEST_CASE("Fleet: a slow service that lost its connection begins fast if the lan
     CHECK(rig.transports[0].live == 0);
 }
 
-TEST_CASE("Fleet: both lanes dial by priority, as a head start", "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: both groups dial by priority, as a head start", "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 4, .slow_dials_max = 1, .hold = 0s}};
     rig.add(3);
     rig.add(1, 1);
     rig.fleet.start();
     rig.run(2900ms);
     REQUIRE(rig.fleet.status().dialling_slowly == 1);
-    const auto in_lane = [&] {
+    const auto in_group = [&] {
         std::string all;
         for (std::size_t i = 0; i < rig.transports.size(); ++i) {
             if (rig.transports[i].live != 0) all += std::to_string(i);
         }
         return all;
     };
-    CHECK(in_lane() == "3");  // before those that asked at the same time
-    rig.fail(3);              // it asks again after 1 s, with a head start of 5 s
+    CHECK(in_group() == "3");  // before those that asked at the same time
+    rig.fail(3);               // it asks again after 1 s, with a head start of 5 s
     rig.run(3900ms);
-    const std::string second = in_lane();
+    const std::string second = in_group();
     CHECK(second != "3");
     rig.run(4500ms);
     rig.fail(std::stoul(second));
     rig.run(4500ms);
-    CHECK(in_lane() == "3");
+    CHECK(in_group() == "3");
     rig.run(10s);
     rig.fail(3);  // it asks again 11 s after the others
     for (const char* const place : {"third", "fourth", "second"}) {
         rig.run(rig.now - at(0s) + 1500ms);
         CAPTURE(place);
-        const std::string next = in_lane();
+        const std::string next = in_group();
         CHECK(next != "3");
         CHECK((next == second) == (std::string{place} == "second"));
         rig.fail(std::stoul(next));
     }
     rig.run(rig.now - at(0s));
-    CHECK(in_lane() == "3");
+    CHECK(in_group() == "3");
 }
 
-TEST_CASE("Fleet: dial_gap separates the dials of both lanes, and none starves",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: dial_gap separates the dials of both groups, and none starves",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 2, .slow_dials_max = 1, .dial_gap = 1s, .hold = 0s}};
     rig.add(2);
     rig.fleet.start();
     rig.run(10s);
     REQUIRE(rig.fleet.status().dialling_slowly == 1);
     REQUIRE(rig.transports[1].live == 0);
-    // Others fail at once, and take all dials that the gap permits, if the lane is not served.
+    // Others fail at once, and take all dials that the gap permits, if the group is not served.
     rig.add(8);
     rig.fleet.start();
     int before = rig.dials();
@@ -303,8 +303,8 @@ TEST_CASE("Fleet: dial_gap separates the dials of both lanes, and none starves",
     CHECK(rig.recorded[2].failed > 0);
 }
 
-TEST_CASE("Fleet: a service that lost its connection dials before those of the slow lane",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a service that lost its connection dials before those of the slow group",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 2, .slow_dials_max = 4, .dial_gap = 1s, .hold = 0s}};
     rig.add(9);
     rig.fleet.start();
@@ -322,8 +322,8 @@ TEST_CASE("Fleet: a service that lost its connection dials before those of the s
     CHECK(rig.fleet.status().dialling_slowly < 4);
 }
 
-TEST_CASE("Fleet: a dial that moves to the slow lane overtakes no service that waits there",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a dial that moves to the slow group overtakes no service that waits there",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 2, .slow_dials_max = 1, .dial_gap = 1s, .hold = 0s}};
     rig.add(2);
     rig.fleet.start();
@@ -346,8 +346,8 @@ TEST_CASE("Fleet: a dial that moves to the slow lane overtakes no service that w
     CHECK(rig.fleet.status().dialling_slowly == 1);
 }
 
-TEST_CASE("Fleet::reconnect_now dials at once although the slow lane is taken",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet::reconnect_now dials at once although the slow group is taken",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.slow_dials_max = 1, .hold = 0s}};
     rig.add(4);
     rig.fleet.start();
@@ -364,7 +364,7 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow lane is taken",
     const std::size_t failing = dialling();
     REQUIRE(failing < 4);
     rig.run(39s);
-    rig.fail(failing);  // waits a second, with the lane taken by the next
+    rig.fail(failing);  // waits a second, with the group taken by the next
     rig.run(39s);
     REQUIRE(dialling() < 4);
     REQUIRE(dialling() != failing);
@@ -374,8 +374,8 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow lane is taken",
     CHECK(rig.fleet.status().dialling == 1);
 }
 
-TEST_CASE("Fleet: a service stops, shuts a gate and is removed in each place of the slow lane",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a service stops, shuts a gate and is removed in each place of the slow group",
+          "[fleet][dial_groups][unit]") {
     const auto end = GENERATE(0, 1, 2);
     const std::size_t which = GENERATE(std::size_t{0}, std::size_t{1});  // dials; waits
     FleetRig rig{{.slow_dials_max = 1, .hold = 0s}};
@@ -406,7 +406,7 @@ TEST_CASE("Fleet: a service stops, shuts a gate and is removed in each place of 
     CHECK(rig.transports[which].dials > 1);
 }
 
-TEST_CASE("FleetOptions::slow_after of forever moves no dial", "[fleet][dial_lanes][unit]") {
+TEST_CASE("FleetOptions::slow_after of forever moves no dial", "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 1, .slow_after = forever, .hold = 0s}};
     rig.add(2);
     rig.fleet.start();
@@ -416,7 +416,7 @@ TEST_CASE("FleetOptions::slow_after of forever moves no dial", "[fleet][dial_lan
 }
 
 TEST_CASE("Fleet: services that were connected reconnect after an outage while other servers hang",
-          "[fleet][dial_lanes][property]") {
+          "[fleet][dial_groups][property]") {
     const int holes = GENERATE(1, 8, 40, 300);
     const int good = GENERATE(2, 8);
     const bool hang = GENERATE(false, true);
@@ -469,7 +469,7 @@ TEST_CASE("Fleet: services that were connected reconnect after an outage while o
 }
 
 TEST_CASE("Fleet: services that were connected return first also after an outage of 15 minutes",
-          "[fleet][dial_lanes][regression]") {
+          "[fleet][dial_groups][regression]") {
     constexpr std::size_t good = 4;
     NeighboursRig n;
     n.add(good, 100ms);
@@ -495,8 +495,8 @@ TEST_CASE("Fleet: services that were connected return first also after an outage
     CHECK(n.until(all_good, 60s) <= 18s);
 }
 
-TEST_CASE("Fleet: a service whose dial ended for the slow lane waits there at its old rank",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: a service whose dial ended for the slow group waits there at its old rank",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 3, .slow_dials_max = 1, .hold = 0s}};
     rig.add(1);
     rig.add(1, 0, 20s);  // asks again later than the next
@@ -513,8 +513,8 @@ TEST_CASE("Fleet: a service whose dial ended for the slow lane waits there at it
     CHECK(rig.transports[1].live == 1);
 }
 
-TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast lane",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast group",
+          "[fleet][dial_groups][unit]") {
     NeighboursRig n;
     n.add(4, 100ms);
     n.run(10s);
@@ -538,7 +538,7 @@ TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast
 }
 
 TEST_CASE("Fleet: a slow dial that began after the one that opened continues",
-          "[fleet][dial_lanes][unit]") {
+          "[fleet][dial_groups][unit]") {
     NeighboursRig n;
     n.add(4, 100ms);
     n.run(10s);
@@ -570,8 +570,8 @@ TEST_CASE("Fleet: a slow dial that began after the one that opened continues",
     CHECK(n.rig.fleet.status().dialling_slowly == 1);
 }
 
-TEST_CASE("Fleet: in a suspicion, services in line for the slow lane wait with the others",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: in a suspicion, services in line for the slow group wait with the others",
+          "[fleet][dial_groups][unit]") {
     NeighboursRig n;
     n.add(3, 100ms);
     n.run(1s);
@@ -597,7 +597,7 @@ TEST_CASE("Fleet: in a suspicion, services in line for the slow lane wait with t
 }
 
 TEST_CASE("Fleet: services that were connected do not hide in a suspicion that others return",
-          "[fleet][dial_lanes][unit]") {
+          "[fleet][dial_groups][unit]") {
     NeighboursRig n;
     n.add(3, 100ms);
     n.run(1s);
@@ -616,7 +616,7 @@ TEST_CASE("Fleet: services that were connected do not hide in a suspicion that o
 }
 
 TEST_CASE("Fleet: failures that are held when a suspicion ends count only without proof",
-          "[fleet][dial_lanes][unit]") {
+          "[fleet][dial_groups][unit]") {
     const bool is_proven = GENERATE(true, false);
     FleetRig rig{{.hold = 2s}};
     rig.add(4);
@@ -644,8 +644,8 @@ TEST_CASE("Fleet: failures that are held when a suspicion ends count only withou
     CHECK_FALSE(rig.fleet.status().network_suspect);
 }
 
-TEST_CASE("Fleet: if all dials hang in a suspicion, the oldest of both lanes makes way",
-          "[fleet][dial_lanes][unit]") {
+TEST_CASE("Fleet: if all dials hang in a suspicion, the oldest of both groups makes way",
+          "[fleet][dial_groups][unit]") {
     NeighboursRig n{{.suspect_wait_max = 1s}};
     n.add(3, 100ms);
     n.run(10s);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/fleet/detail/dial_lanes.hpp
-/// DialLanes: the services that wait to dial and those that dial, in a fast and a slow lane.
+/// \file belay/fleet/detail/dial_groups.hpp
+/// DialGroups: the services that wait to dial and those that dial, in a fast and a slow group.
 #pragma once
 
 #include <chrono>   // std::chrono::minutes
@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A limited number of dials, and the services that wait for one of them.
 ///
 /// Thread safety: the fleet's home thread.
-struct DialLane {
+struct DialGroup {
     [[nodiscard]] bool has_place() const noexcept { return dialling.size() < dials_max; }
     [[nodiscard]] bool can_dial() const noexcept { return !queue.empty() && has_place(); }
     /// Returns whether the dials and the services that wait take all places.
@@ -25,18 +25,18 @@ struct DialLane {
 
     std::size_t dials_max;
     DialQueue queue{};
-    ServiceList dialling{};  ///< in the order in which they entered this lane
+    ServiceList dialling{};  ///< in the order in which they entered this group
 };
 
 /// Keeps dials that hang from delaying the others: a dial that has taken FleetOptions::slow_after
-/// leaves the fast lane.
+/// leaves the fast group.
 ///
 /// Thread safety: the fleet's home thread.   Complexity: O(log n).
-struct DialLanes {
-    explicit DialLanes(const FleetOptions& options) noexcept
+struct DialGroups {
+    explicit DialGroups(const FleetOptions& options) noexcept
         : fast{options.dials_max}, slow{options.slow_dials_max} {}
 
-    /// Queues a service in the lane of its last dial.   Throws: std::bad_alloc.
+    /// Queues a service in the group of its last dial.   Throws: std::bad_alloc.
     void enqueue(ServiceEntry& entry, const FleetOptions& options) {
         // A command or a scout must find out soon whether a dial succeeds now. So must a service
         // that was connected and has lost its connection.
@@ -54,23 +54,23 @@ struct DialLanes {
         ++queued;
         entry.phase = ServicePhase::queued;
     }
-    /// Returns the lane in which the next dial may begin; null if there is none.
-    [[nodiscard]] DialLane* next() noexcept {
+    /// Returns the group in which the next dial may begin; null if there is none.
+    [[nodiscard]] DialGroup* next() noexcept {
         if (queued == 0) return nullptr;
         if (!slow.can_dial()) return fast.can_dial() ? &fast : nullptr;
         if (!fast.can_dial()) return &slow;
         return slow.queue.front().at < fast.queue.front().at ? &slow : &fast;
     }
-    /// Lets a service of this lane's queue dial.
-    void begin(DialLane& lane, ServiceEntry& entry, Instant now) noexcept {
-        lane.queue.remove(entry);
+    /// Lets a service of this group's queue dial.
+    void begin(DialGroup& group, ServiceEntry& entry, Instant now) noexcept {
+        group.queue.remove(entry);
         --queued;
         entry.phase = ServicePhase::dialling;
         entry.passes = entry.is_scout = entry.awaits_place = false;
         entry.at = now;
-        lane.dialling.push(entry);
+        group.dialling.push(entry);
     }
-    /// Moves the dials that have taken `slow_after` to the slow lane, while it has places.
+    /// Moves the dials that have taken `slow_after` to the slow group, while it has places.
     /// Returns: the first for which there is none, and which must end; null if there is no such.
     [[nodiscard]] ServiceEntry* move_slow(Instant now, Duration slow_after) noexcept {
         while (ServiceEntry* const entry = fast.dialling.front()) {
@@ -109,16 +109,16 @@ struct DialLanes {
         return entry;
     }
 
-    DialLane fast;
-    DialLane slow;
-    std::size_t queued = 0;  ///< in both lanes
+    DialGroup fast;
+    DialGroup slow;
+    std::size_t queued = 0;  ///< in both groups
 
 private:
     /// Services that have lost a connection precede those that were never connected, or whose dials
     /// fail. A bounded time, so that no service starves.
     static constexpr Duration lost_head_start = std::chrono::minutes{10};
 
-    [[nodiscard]] DialLane& of(const ServiceEntry& entry) noexcept {
+    [[nodiscard]] DialGroup& of(const ServiceEntry& entry) noexcept {
         return entry.is_slow ? slow : fast;
     }
 };
