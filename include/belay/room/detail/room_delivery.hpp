@@ -71,15 +71,18 @@ public:
         frames_.clear();
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
-    void queue_awareness(RoomBase& room) {
-        if (!room.evicted && room.awareness.queue()) aware_.push_back(&room);
+    /// Without memory, the room is queued in its next turn.
+    void queue_awareness(RoomBase& room) noexcept {
+        if (room.evicted || !room.awareness.queue()) return;
+        if (!context_.errors.attempt([&] { aware_.push_back(&room); })) room.awareness.unqueue();
     }
     [[nodiscard]] bool has_awareness() const noexcept { return !aware_.empty(); }
     /// Sends the changed awareness states of all queued rooms to their clients.
     void send_awareness() {
         for (RoomBase* const base : std::exchange(aware_, {})) {
             base->awareness.unqueue();
-            send_awareness(static_cast<Room&>(*base));
+            // What one room does not send without memory, its clients repeat.
+            context_.errors.attempt([&] { send_awareness(static_cast<Room&>(*base)); });
         }
     }
     /// The document of a room is replaced, or the room is evicted.

@@ -90,6 +90,7 @@ public:
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = room.pending.end_flush(); left != 0; --left) {
             PendingUpdate change = room.pending.take_first();
+            const Answered answered{imports_, change};
             replication_.on_durable(room, change);
             apply_durable(room, change);
         }
@@ -102,7 +103,6 @@ public:
         if (why.code == RoomErrc::history_reset) {
             return rooms_.end_history(room, why.code);
         }
-        std::list<PendingUpdate> lost = room.pending.take_all();
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
         if constexpr (Replicas::alone) {
@@ -111,7 +111,7 @@ public:
         }
         bool known = false;
         bool edited = false;
-        for (PendingUpdate& change : lost) {
+        for (PendingUpdate& change : room.pending.take_all()) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
             imports_.fail_change(change, why);
@@ -148,6 +148,16 @@ public:
     }
 
 private:
+    /// Answers the import of a change whose turn throws.
+    struct Answered {
+        Answered(Imports& i, PendingUpdate& c) noexcept : imports{i}, change{c} {}
+        Answered(const Answered&) = delete;
+        Answered& operator=(const Answered&) = delete;
+        ~Answered() { imports.fail_change(change, {RoomErrc::not_loaded, {}, {}}); }
+        Imports& imports;
+        PendingUpdate& change;
+    };
+
     TurnContext& context_;
     Rooms& rooms_;
     Lifecycle& lifecycle_;
