@@ -233,3 +233,54 @@ TEST_CASE("Hedge behaves like a model, for any latencies and outcomes", "[call][
         RC_ASSERT(sleeper.waiting() == 0);
     }));
 }
+
+namespace {
+
+// What two calls of a Hedge share. It resumes its waiter inside of set().
+struct SharedByCalls {
+    AsyncSleeper& sleeper;
+    belay_test::Event event{};
+    int after_set = 0;
+
+    // The first call waits for the second one, which goes on after it has resumed the first.
+    Task<std::optional<int>> operator()(Attempt attempt) {
+        std::vector<int> own(100, static_cast<int>(attempt.number));
+        if (attempt.number == 1) {
+            co_await event;
+            co_return own.back();
+        }
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 10ms));
+        event.set();
+        after_set += own.back();
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 1s));
+        after_set += 100;
+        co_return own.back();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("A hedged call may resume another call of its Hedge from inside its own code",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    SharedByCalls shared{sleeper};
+    const bool throws = GENERATE(false, true);
+    const auto choose = [throws](const std::optional<int>&) -> bool {
+        if (throws) throw std::runtime_error{"of the predicate"};
+        return true;
+    };
+    auto task = Pipeline{Hedge{50ms, 2}.until(choose)}(
+        sleeper, [&shared](Attempt attempt) { return shared(attempt); });
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    // The second call is destroyed in its next wait, and not before it has reached it.
+    CHECK(shared.after_set == 2);
+    CHECK(sleeper.now() == at(60ms));
+    CHECK(sleeper.waiting() == 0);
+    if (throws) {
+        CHECK_THROWS_AS(task.take(), std::runtime_error);
+    } else {
+        CHECK(task.take().value() == 1);
+    }
+}

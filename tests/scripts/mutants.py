@@ -293,6 +293,9 @@ SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_ran
               "if (static_cast<void>(earlier), next == nullptr) {")
 SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_groups.hpp",
                             "            if (slow.is_taken()) return entry;\n", "")
+APPLIES_TWICE = (RECEIVER, "        const AbortIfThrown guard{peer};\n",
+                 "        static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload));\n"
+                 "        const AbortIfThrown guard{peer};\n")
 IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
                          "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
                          "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")
@@ -340,15 +343,23 @@ WORLD_MUTANTS = (
               "            return now >= until_ ? Advice::go() : Advice::suspend(until_);\n",
               "            return Advice::go();\n")),
 
+    explored("session_standby", "never_fails_over", 'eventually "every payment is acknowledged"',
+             ("belay/link/endpoints.hpp", "place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;", "place_ = 0;")),
+    # a former active server promises what it has in memory
+    explored("session_standby", "welcomes_from_memory", 'always "no session is blocked"',
+             (RECEIVER, "sender->core.attach(peer.id, h, settled.value_or(Progress{}))",
+              "sender->core.attach(peer.id, h,\n"
+              "                                          known != nullptr ? sender->core.progress()\n"
+              "                                                           : settled.value_or(Progress{}))")),
+    explored("session_standby", "applies_twice", 'require "exactly once, and in order"', APPLIES_TWICE),
+
     explored("session_operators", "drains_at_once", 'always "the rules of a session"',
              ("belay/session/session.hpp", "return drain_.runs() && depth() == 0;", "return drain_.runs();")),
     # a receiver with a fresh ledger answers as if that had failed, too
     explored("session_operators", "stays_failed", 'eventually "every session has drained"',
              (RECEIVER, "        failed_.clear();\n", "")),
     explored("session_operators", "applies_twice", 'require "exactly once, and in order"',
-             (RECEIVER, "        const AbortIfThrown guard{peer};\n",
-              "        static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload));\n"
-              "        const AbortIfThrown guard{peer};\n")),
+             APPLIES_TWICE),
 
     # one dead host hides that the network is back
     explored("fleet", "sends_always_the_same_scout", 'eventually "every service whose host is well is connected"',

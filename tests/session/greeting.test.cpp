@@ -87,9 +87,12 @@ Bytes payload_with(const char* golden, std::size_t at, std::string_view bytes) {
     return payload;
 }
 std::error_code hello_error(const Bytes& payload, std::uint8_t flags = 0,
-                            std::uint64_t number = golden_attach) {
-    return read_hello(
-               {.type = FrameType::hello, .flags = flags, .number = number, .payload = payload})
+                            std::uint64_t number = golden_attach, std::uint32_t aux = 0) {
+    return read_hello({.type = FrameType::hello,
+                       .flags = flags,
+                       .aux = aux,
+                       .number = number,
+                       .payload = payload})
         .error();
 }
 std::error_code welcome_error(const Bytes& payload, std::uint32_t aux = 1) {
@@ -233,6 +236,9 @@ TEST_CASE("read_hello validates every field", "[session][greeting][fault]") {
     const Bytes good = payload_with(golden_hello, 0, "");
     CHECK(hello_error(good, 1) == SessionErrc::protocol);     // rebase
     CHECK(hello_error(good, 0, 0) == SessionErrc::protocol);  // attach 0
+    // An operation may have at most 16 MiB.
+    CHECK_FALSE(hello_error(good, 0, 1, payload_bytes_ceiling));
+    CHECK(hello_error(good, 0, 1, payload_bytes_ceiling + 1) == SessionErrc::protocol);
 }
 
 TEST_CASE("read_welcome validates every field", "[session][greeting][fault]") {
@@ -249,5 +255,8 @@ TEST_CASE("read_welcome validates every field", "[session][greeting][fault]") {
     CHECK(with(56, eight_ones) == SessionErrc::protocol);     // applied beyond 2^63
     CHECK(with(72, eight_ones) == SessionErrc::protocol);     // limit beyond 2^63
     CHECK(with(88, "\x01") == SessionErrc::protocol);         // rejections
-    CHECK(welcome_error(payload_with(golden_known, 0, ""), 0) == SessionErrc::protocol);
+    const Bytes good = payload_with(golden_known, 0, "");
+    CHECK(welcome_error(good, 0) == SessionErrc::protocol);
+    CHECK_FALSE(welcome_error(good, payload_bytes_ceiling));
+    CHECK(welcome_error(good, payload_bytes_ceiling + 1) == SessionErrc::protocol);
 }

@@ -83,6 +83,25 @@ TEST_CASE("Session is connected at once when the receiver knows its journal",
     CHECK(r.notes.take() == Observed{"connecting", "connected", "acknowledged 1"});
 }
 
+TEST_CASE("Session limits its transport to the size of a greeting until it is connected",
+          "[session][session][unit]") {
+    constexpr std::size_t greeting = frame_header_bytes + greeting_bytes_max;
+    Rig r;
+    r.start();
+    CHECK(r.line().limit == greeting);
+    r.exchange(r.fresh());
+    CHECK(r.line().limit == greeting);
+    r.exchange(ack(0));
+    REQUIRE(r.state() == LinkState::connected);
+    CHECK(r.line().limit > payload_bytes_ceiling);
+    // The next connection has the limit again, before anything of it was received.
+    r.line().link.closed();
+    r.run();
+    r.run(1s);
+    REQUIRE(r.lines.size() == 2);
+    CHECK(r.line().limit == greeting);
+}
+
 TEST_CASE("Session reports accepted before it sends, and acknowledged after delivery",
           "[session][session][unit]") {
     Rig r;

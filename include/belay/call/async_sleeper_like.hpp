@@ -26,8 +26,8 @@ concept AsyncSleepIsAwaitable =
 ///
 /// - `now() const -> Instant` and `bits() -> Random&`, as in a SleeperLike.
 /// - `async_sleep_until(Instant, const Stop&)`, for every StopTokenLike Stop: returns an awaitable
-///   that resumes at the instant, or when a stop is requested. The result of `co_await` is not
-///   used.
+///   that resumes at the instant, or in a later turn of the program after a stop is requested. The
+///   result of `co_await` is not used.
 ///
 /// Semantics the compiler cannot check: destroying the awaitable, and the coroutine that waits in
 /// it, ends the wait. The token is a copy that lives as long as the wait. A type may be a

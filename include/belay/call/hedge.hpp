@@ -3,10 +3,11 @@
 /// Hedge: makes a second call if the first is slow; a layer of a Pipeline.
 #pragma once
 
-#include <concepts>  // std::same_as
-#include <cstddef>   // std::size_t
-#include <optional>  // std::optional
-#include <utility>   // std::move
+#include <concepts>   // std::same_as
+#include <cstddef>    // std::size_t
+#include <exception>  // std::exception_ptr
+#include <optional>   // std::optional
+#include <utility>    // std::move
 
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/hedge_delay.hpp>
@@ -31,7 +32,7 @@ consteval bool explain_hedge_budget() {
 
 /// Makes further calls of the inner layers of a Pipeline while the earlier ones have not answered.
 ///
-/// The first success counts, and the other calls are destroyed while they run.
+/// The first success counts, and the other calls are destroyed while they wait.
 ///
 ///     Hedge{50ms, 2}                    // a second call after 50 ms, a third after 100 ms
 ///     Hedge{50ms, 2, Shared{budget}}    // while a budget of retries pays for them
@@ -66,9 +67,10 @@ consteval bool explain_hedge_budget() {
 /// call counts as failed. A call that an inner layer held until then, such as Queued, was not made
 /// and costs nothing. First calls earn the budget; inside a Retrying, its policy has to count them.
 ///
-/// Pre: no call ends another call of the same Hedge from inside its own code, because the end of
-/// one destroys the others. An event that both calls share must resume its waiters in a later turn,
-/// and not inside of its `set()`.
+/// A call may resume another call of the same Hedge from inside its own code, for example by an
+/// event that both share. If the calls of a Hedge end it while others are under way, it waits for
+/// the next turn of the sleeper, and then destroys these. So a call that resumed the one that won
+/// continues until its next wait.
 ///
 /// `fn` must support a call while an earlier call of it is under way, and its effect must be
 /// repeatable. Hedge is for coroutines only, because blocking calls would need threads.
@@ -170,33 +172,53 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
         detail::HedgeRun<typename Next::Answer, Plan, Context, further_max + 1, Next::retried> run{
             plan_, context, attempt};
-        std::optional<Task<bool>> timer;
-        Instant timer_ends = always;
-        for (;;) {
-            detail::AnyDone any;
-            if (run.collect(any)) break;
-            // An exception of a timer that could not wait leaves the function here.
-            if (timer && timer->done()) {
-                static_cast<void>(timer->take());
-                timer.reset();
-            }
-            if (run.due()) {
-                run.begin(next);
-                continue;
-            }
-            if (!run.running() && !run.waits()) break;
-            if (!run.waits()) {
-                timer.reset();
-            } else {
-                if (!timer || timer_ends != run.next_at()) {
-                    timer_ends = run.next_at();
-                    timer.emplace(detail::sleeping(context.sleeper, timer_ends, context.stop));
-                    timer->start();
+#if defined(__cpp_exceptions)
+        std::exception_ptr thrown;
+        try {
+#endif
+            std::optional<Task<bool>> timer;
+            Instant timer_ends = always;
+            for (;;) {
+                detail::AnyDone any;
+                if (run.collect(any)) break;
+                // An exception of a timer that could not wait leaves the loop here.
+                if (timer && timer->done()) {
+                    static_cast<void>(timer->take());
+                    timer.reset();
                 }
-                any.add(*timer);
+                if (run.due()) {
+                    run.begin(next);
+                    continue;
+                }
+                if (!run.running() && !run.waits()) break;
+                if (!run.waits()) {
+                    timer.reset();
+                } else {
+                    if (!timer || timer_ends != run.next_at()) {
+                        timer_ends = run.next_at();
+                        timer.emplace(detail::sleeping(context.sleeper, timer_ends, context.stop));
+                        timer->start();
+                    }
+                    any.add(*timer);
+                }
+                co_await any;
             }
+#if defined(__cpp_exceptions)
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+#endif
+        // The code of a call that is under way may be on the stack: it may have resumed the call
+        // that ended the loop. It has returned when the sleeper has its next turn.
+        if (run.under_way()) {
+            detail::NextTurn turn{context.sleeper};
+            detail::AnyDone any;
+            turn.add_to(any);
             co_await any;
         }
+#if defined(__cpp_exceptions)
+        if (thrown) std::rethrow_exception(std::move(thrown));
+#endif
         co_return std::move(run.answer());
     }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
+#include <cstddef>   // std::size_t
 #include <utility>   // std::move, std::exchange
 
 #include <belay/link/link_errc.hpp>
@@ -93,6 +94,8 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
     { check.begin(say) } -> std::same_as<Verdict>;
     { check.judge(message, say) } -> std::same_as<Verdict>;
 };
+template <class Check>
+concept LimitsMessages = requires { std::size_t{Check::message_bytes_max}; };
 }  // namespace detail
 
 /// A transport whose connections count as open only after a check has passed.
@@ -107,6 +110,10 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// Messages on which the check returns `deferred` wait, as those do which arrive before a bundle is
 /// open: at most `messages_max` of the supervisor. Over a bundle, a lane that sends more is not
 /// read until the connection is open. Else one more ends the attempt with Cause::overloaded.
+///
+/// If the check has a static constant `std::size_t message_bytes_max`, the connection accepts no
+/// longer message until the check has passed, if it has limit_messages(). A longer one ends the
+/// attempt before it is read.
 ///
 /// The check may call every function of the supervisor, but must not destroy it.
 ///
@@ -131,7 +138,11 @@ public:
         Connection(Validated& owner, const Link<message_type>& own, const A&... args)
             : Base{[&] { return owner.inner_.open(own.child(), args...); }},
               own_{own},
-              check_{owner.check_} {}
+              check_{owner.check_} {
+            // At once, because the peer may send before it is asked.
+            if constexpr (detail::LimitsMessages<Check>)
+                part::limit_messages(this->inner_, Check::message_bytes_max);
+        }
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
@@ -173,6 +184,9 @@ public:
             const bool from_message = event.kind == part::EventKind::received;
             event.message.reset();
             passed_ = verdict.kind() == Verdict::Kind::passed;
+            if constexpr (detail::LimitsMessages<Check>) {
+                if (passed_) part::limit_messages(this->inner_, ~std::size_t{0});
+            }
             // A peer that sends first may pass before the last lane of a bundle is open.
             if (passed_ && !asked_) return false;
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;

@@ -165,7 +165,7 @@ inline void append_hello(Bytes& message, const Hello& h) {
     if (!r.complete() || h.token.size() > token_bytes_max) return SessionErrc::protocol;
     const bool sane = h.base >= 1 && h.base < detail::number_ceiling && h.last >= h.base - 1 &&
                       h.last < detail::number_ceiling && h.attach != 0 && h.sender != no_id &&
-                      h.journal != no_id;
+                      h.journal != no_id && h.payload_bytes_max <= payload_bytes_ceiling;
     if (!sane) return SessionErrc::protocol;
     return h;
 }
@@ -218,7 +218,7 @@ inline void append_welcome(Bytes& message, const Welcome& g) {
     const auto rejections = r.get<std::uint16_t>();
     const bool sane = r.complete() && rejections == 0 && g.applied < detail::number_ceiling &&
                       g.number_limit < detail::number_ceiling && g.store != no_id &&
-                      g.payload_bytes_max != 0;
+                      g.payload_bytes_max != 0 && g.payload_bytes_max <= payload_bytes_ceiling;
     // Fields that do not apply must be zero.
     const bool new_here =
         g.known || (g.applied == 0 && g.check == 0 && g.number_limit == 0 && g.byte_limit == 0);

@@ -242,6 +242,8 @@ private:
 
     /// Greets the receiver on a new connection; passes once the receiver has resumed this session.
     struct Check {
+        static constexpr std::size_t message_bytes_max =
+            session_format::frame_header_bytes + session_format::greeting_bytes_max;
         Session* me;
         Verdict begin(const auto& say) { return me->greet(say); }
         Verdict judge(const Bytes& message, const auto& say) {

@@ -105,4 +105,25 @@ private:
     bool done_ = false;
 };
 
+/// A wait until the next turn of the sleeper, when no code that resumes coroutines inline is on the
+/// stack. It cannot be moved.
+template <class Sleeper>
+class NextTurn {
+public:
+    explicit NextTurn(Sleeper& sleeper)
+        : turn_{detail::sleeping(sleeper, never, requested_.token())} {
+        turn_.start();
+        // The sleeper is asleep before the request: a request before it would end the wait at once.
+        requested_.request_stop();
+    }
+    NextTurn(const NextTurn&) = delete;
+    NextTurn& operator=(const NextTurn&) = delete;
+
+    void add_to(AnyDone& any) noexcept { any.add(turn_); }
+
+private:
+    LocalStop requested_;
+    belay::Task<bool> turn_;
+};
+
 }}}  // namespace belay::detail

@@ -148,6 +148,13 @@ public:
     [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !rejected_); }
     [[nodiscard]] Instant next_at() const noexcept { return next_at_; }
     [[nodiscard]] bool running() const noexcept { return running_; }
+    /// Returns whether the end of the run destroys a call that has not ended.
+    [[nodiscard]] bool under_way() const noexcept {
+        for (std::size_t i = 0; i < begun_; ++i) {
+            if (calls_[i].task && !calls_[i].task->done()) return true;
+        }
+        return false;
+    }
     /// Returns the answer of the run. If it failed, its wait is what is left of all that were
     /// requested.   Pre: decided, or nothing is due or running.
     [[nodiscard]] Answer& answer() noexcept {
