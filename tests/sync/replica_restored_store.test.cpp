@@ -259,53 +259,6 @@ TEST_CASE("Replica restores versions that are too old for the server, with new s
     CHECK(before < rig.store.find({"s", "a"})->stamp);
 }
 
-TEST_CASE("Replicas that restore one version which is too old report no loss of it",
-          "[sync][replica][regression]") {
-    RestoredServerRig rig;
-    const Duration wrong = GENERATE(Duration{-1h}, Duration{0}, Duration{500ms});  // of the second
-    const bool is_first_author = GENERATE(false, true);
-    // A request or answer of the first sync of the second device; 0: none.
-    const std::uint64_t lose_in = GENERATE(range<std::uint64_t>(0, 10));
-    const bool restarts = GENERATE(false, true);
-    rig.server.page_size = 100;
-    CAPTURE(wrong.count(), is_first_author, lose_in, restarts);
-    Device<> first = rig.device(1, OtherStore::restores);
-    Device<> second{2, SharedWall{&rig.time, wrong}, {.other_store = OtherStore::restores}};
-    Device<>& author = is_first_author ? first : second;
-    edit_and_sync(rig, *author.replica, AddText{"a", "1"});
-    for (Device<>* const one : {&first, &second})
-        REQUIRE_FALSE(one->replica->sync(rig.server).error);
-    rig.time += 24h * 400;
-    rig.restore(0, 2);
-    rig.overtake();
-    REQUIRE_FALSE(rig.store.expire(rig.time));
-
-    const auto sync = [&](Device<>& one) {
-        rig.time += 1s;
-        const auto report = one.replica->sync(rig.server);
-        CHECK(report.conflicts.empty());
-        CHECK(report.overwrote.empty());
-        CHECK(report.replaced.empty());
-        CHECK(report.kept.empty());
-        CHECK(report.rebased.empty());
-        return !report.error;
-    };
-    rig.server.lose_in = lose_in;
-    static_cast<void>(sync(second));
-    rig.server.lose_in = 0;
-    if (restarts) REQUIRE(second.start());
-    for (Device<>* const one : {&first, &second, &first, &second}) {
-        CHECK(sync(*one));
-        CHECK(rig.contents()["a"] == "1");
-        CHECK(one->view() == rig.contents());
-        CHECK(one->replica->waiting() == 0);
-    }
-    // An edit of it is one of the version that both have.
-    edit_and_sync(rig, *first.replica, UpdateText{"a", "2"});
-    CHECK(sync(first));
-    CHECK(rig.contents()["a"] == "2");
-}
-
 TEST_CASE("Replica restores a version as a concurrent change of what others made since",
           "[sync][replica]") {
     RestoredServerRig rig;

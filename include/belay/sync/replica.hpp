@@ -276,8 +276,7 @@ public:
                 if (unsent) report.error = unsent;
             }
             if (pulled) {
-                std::error_code error = reports().leave_out_equal(report);
-                if (!error) error = reports().report_replaced(report);
+                std::error_code error = reports().report_replaced(report);
                 if (!error) error = reports().report_unread(replaced_, report);
                 if (!error) error = note_decided_against();
                 pulled = !error;

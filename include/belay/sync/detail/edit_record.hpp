@@ -158,19 +158,4 @@ private:
     }
 };
 
-/// Returns whether an operation makes a value, and its author saw no version of the element. It
-/// adds the element, or restores a version of it.
-template <class Op>
-[[nodiscard]] bool adds(const Op& operation) noexcept {
-    const OperationKind kind = operation.kind();
-    return operation.saw == Stamp{} &&
-           (kind == OperationKind::add || kind == OperationKind::update);
-}
-/// Returns whether there is a value, with the contents of that of an operation.
-/// Pre: the operation makes a value.
-template <class Op, class Value>
-[[nodiscard]] bool has_value_of(const Op& operation, const std::optional<Value>& value) {
-    return value && hash_of_value(*value, 0) == hash_of_value(operation.value(), 0);
-}
-
 }}}  // namespace belay::detail

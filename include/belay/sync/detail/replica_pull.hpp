@@ -357,12 +357,12 @@ private:
                change.stamp.origin != context_.clock.origin() && !makes(edit->operation, change);
     }
     /// Returns whether an operation makes the version of a change, which another device may have
-    /// restored, too, with a new stamp if the server had forgotten it. A restored store may have
-    /// given the stamp to another version.
+    /// restored, too. A restored store may have given the stamp to another version.
     [[nodiscard]] static bool makes(const Op& operation, const Change& change) {
-        if (operation.stamp != change.stamp && !adds(operation)) return false;
+        if (operation.stamp != change.stamp) return false;
         if (operation.kind() == OperationKind::remove) return change.is_removal();
-        return has_value_of(operation, change.value);
+        return change.value &&
+               hash_of_value(*change.value, 0) == hash_of_value(operation.value(), 0);
     }
     /// Notes what a change does to this replica's own versions and edits.
     template <class Report>
@@ -394,9 +394,6 @@ private:
         if (!is_mine || replaced_by_own) return {};
         auto value = store_.read({context_.options.session, change.id});
         if (!value) return value.error();
-        // Another device has restored it, with a new stamp.
-        if (*value && change.value && hash_of_value(**value, 0) == hash_of_value(*change.value, 0))
-            return {};
         report.replaced.push_back({{change.id, local.stamp, std::move(*value)}, change});
         return replaced_.note(log_, report.replaced.back().mine, edits_.codec());
     }

@@ -58,22 +58,6 @@ public:
         replaced.take_unread_loss(report.lost);
         return {};
     }
-    /// Leaves out what is no loss: conflicts of edits that add what the server has with the same
-    /// contents. Another device has restored it with a new stamp, or has added the same.
-    template <class Report>
-    [[nodiscard]] std::error_code leave_out_equal(Report& report) {
-        std::error_code error;
-        report.synced += std::erase_if(report.conflicts, [&](const auto& one) {
-            if (error || !adds(one.operation)) return false;
-            const auto there = store_.read({context_.session, one.operation.element()});
-            if (!there) error = there.error();
-            return there && has_value_of(one.operation, *there);
-        });
-        std::erase_if(report.overwrote, [](const auto& one) {
-            return adds(one.operation) && has_value_of(one.operation, one.replaced.value);
-        });
-        return error;
-    }
     /// Reports the edits of this sync that others have replaced already.
     template <class Report>
     [[nodiscard]] std::error_code report_replaced(Report& report) {
