@@ -31,17 +31,11 @@ int fail(const std::string& why) {
 }
 
 int print(const std::string& device, const auto& report) {
-    for (const auto& one : report.conflicts) {
-        const std::string element{one.operation.element()}, reason{to_string(one.reason)};
-        std::printf("%s: conflict on %s: %s\n", device.c_str(), element.c_str(), reason.c_str());
-    }
-    for (const auto& one : report.replaced) {
-        std::printf("%s: others replaced %s\n", device.c_str(), one.mine.id.c_str());
-    }
-    for (const auto& one : report.kept) {
-        std::printf("%s: not synced yet: %s\n", device.c_str(), one.error.message().c_str());
-    }
     std::printf("%s: %zu synced\n", device.c_str(), report.synced);
+    report.for_each([&](const auto& entry) {  // what lost, what others changed, what is not synced
+        const std::string line = entry.text([](const std::string& text) { return text; });
+        std::printf("%s: %s\n", device.c_str(), line.c_str());
+    });
     return report.error ? fail("the sync did not end: " + report.error.message()) : 0;
 }
 

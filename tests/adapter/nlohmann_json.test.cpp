@@ -280,6 +280,9 @@ TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_js
     edited.saw = stamp(4, 0, 3);
     CHECK_FALSE(document.contains("saw"));
     CHECK(json(edited).get<Scene<json>>().saw == edited.saw);
+    CHECK_FALSE(json(edited).contains("unaware"));
+    edited.unaware = true;
+    CHECK(json(edited).get<Scene<json>>().unaware);
     json wrong = edited;
     wrong["saw"] = 5;
     CHECK_THROWS_AS(wrong.get<Scene<json>>(), json::exception);

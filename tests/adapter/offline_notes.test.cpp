@@ -117,8 +117,9 @@ TEST_CASE("The offline notes report each conflict, and what others replaced",
         last = run(notes.command(words));
         REQUIRE(last.code == 0);
     }
-    CHECK(has(last.text, "phone: conflict on shopping: ConcurrentModification\n"));
-    CHECK(has(last.text, "phone: others replaced call\n"));
+    CHECK(has(last.text, "phone: shopping: your edit lost: \"beer\"\n"));
+    CHECK(has(last.text,
+              "phone: call: another device changed your version: \"mother\" is now removed\n"));
     CHECK(run(notes.command({"phone", "show"})).text == "ideas = sail\nshopping = milk, bread\n");
 }
 

@@ -25,8 +25,16 @@ struct StoreThatIsDown : Memory {
 
 /// A log that notes nothing.
 struct LogOfNumbers {
-    Result<std::uint64_t> append(BytesView) { return ++last; }
-    std::uint64_t last = 0;
+    Result<std::uint64_t> append(BytesView) { return ++last_; }
+    std::error_code commit() { return {}; }
+    std::error_code ack(std::uint64_t until) {
+        base_ = until + 1;
+        return {};
+    }
+    [[nodiscard]] std::uint64_t last() const { return last_; }
+    [[nodiscard]] std::uint64_t base() const { return base_; }
+    std::uint64_t last_ = 0;
+    std::uint64_t base_ = 1;
 };
 
 /// What a batch of so many operations allocates, on a store that takes none of them.
@@ -72,6 +80,52 @@ TEST_CASE("ReplicaEdits has no edit that threw, at any allocation", "[sync][allo
         if (!threw) break;
         REQUIRE(edits.all().empty());
         REQUIRE(edits.last_of(element) == nullptr);
+    }
+}
+
+TEST_CASE("ReplicaEdits shows what waits after it forgot decided edits, at any allocation",
+          "[sync][allocation][regression]") {
+    using Edits = belay::detail::ReplicaEdits<TextCodec, LogOfNumbers>;
+    const std::string both = "an element with a long name, edited twice";
+    const std::string waits = "an element with a long name, whose edit waits";
+    const std::string decided = "an element with a long name, whose edit is decided";
+    bool threw = true;
+    for (std::size_t good = 0; threw; ++good) {
+        CAPTURE(good);
+        Edits edits{TextCodec{}};
+        LogOfNumbers log;
+        Edits::Replaced replaced;
+        const auto append = [&](const std::string& element, const std::string& value) {
+            REQUIRE_FALSE(edits.append(log, add(element, value, stamp(1)), edits.last_of(element)));
+        };
+        append(both, "1");
+        append(decided, "2");
+        append(waits, "3");
+        append(both, "4");
+        // One that waits behind a kept one, so that each step of the release has work.
+        edits.all().back().state = belay::detail::EditState::kept;
+        append(both, "5");
+        for (auto& [seq, edit] : edits.all()) {
+            if (seq <= 2) edit.state = belay::detail::EditState::dropped;
+        }
+        threw = false;
+        {
+            const FailingNew failing{good};
+            try {
+                threw = static_cast<bool>(edits.release(log, replaced));
+            } catch (const std::bad_alloc&) {
+                threw = true;
+            }
+        }
+        const auto shows = [&](const std::string& element) {
+            const auto* const edit = edits.shown(edits.last_of(element));
+            return edit != nullptr ? edit->operation.value() : std::string{};
+        };
+        REQUIRE(shows(both) == "5");
+        REQUIRE(shows(waits) == "3");
+        REQUIRE(shows(decided).empty());
+        REQUIRE(edits.last_of(decided) == nullptr);
+        REQUIRE(edits.all().size() == 3);
     }
 }
 

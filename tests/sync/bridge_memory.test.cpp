@@ -65,6 +65,38 @@ TEST_CASE("Bridge: a scene changed before a restart is not overwritten by a late
     }
 }
 
+TEST_CASE("Bridge: a scene changed before a restart stays, whatever the later author saw",
+          "[sync][bridge][memory][unit]") {
+    const auto by = [](unsigned who, std::int64_t at) {
+        return Stamp{.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
+    };
+    const std::optional<Stamp> saws[] = {std::nullopt, Stamp{}, by(1, 10), by(2, 25)};
+    const auto play = [&](auto& rig, const std::optional<Stamp>& saw) {
+        rig.board.scenes["s"] = {"0", by(1, 10)};
+        rig.start();
+        rig.run_for(61s);
+        REQUIRE(rig.server.scenes["s"].content == "0");
+        rig.restart();
+        rig.reported.clear();
+        rig.board.scenes["s"] = {"mine", by(1, 20)};
+        rig.server.scenes["s"] = {"theirs", by(2, 30), false, saw};
+        rig.start();
+        rig.run_for(10min);
+        CHECK(rig.server.scenes["s"].content == "theirs");
+    };
+    for (const auto& saw : saws) {
+        RememberingRig rig;
+        play(rig, saw);
+        CHECK(rig.board.scenes["s"].content == "mine");
+        CHECK(rig.reported == Told{"connected", "open conflict s here mine there theirs"});
+        // Without a base, nothing distinguishes an edit from a scene that the others have changed.
+        BridgeRig forgetful;
+        play(forgetful, saw);
+        CHECK(forgetful.board.scenes["s"].content == "theirs");
+        CHECK(forgetful.reported == Told{"connected", "error s base none"});
+    }
+}
+
 TEST_CASE("Bridge: an open conflict is decided for the remote by its content",
           "[sync][bridge][memory][unit]") {
     RememberingRig rig;

@@ -332,6 +332,7 @@ TEST_CASE("Bridge: a program that restores a pulled scene reports an unaware one
     rig.run_for(61s);
     REQUIRE(rig.server.scenes["s"].content == "made");
     REQUIRE(rig.count("conflict") + rig.count("open conflict") == 0);
+    CHECK_FALSE(rig.server.scenes["s"].unaware);  // its author may know the scene before it
     const std::size_t fetched = rig.server.fetches.size();
     const std::size_t pushed = rig.server.pushes.size();
     rig.server.on_push = [&] {
@@ -347,11 +348,70 @@ TEST_CASE("Bridge: a program that restores a pulled scene reports an unaware one
     CHECK(rig.board.scenes["s"].content == (is_later ? "next" : "made"));
     CHECK(rig.server.scenes["s"].content == (is_later ? "next" : "made"));
     CHECK((rig.server.pushes.size() > pushed + 1) == (is_dropped && !is_later));
+    CHECK(rig.server.scenes["s"].unaware == !is_later);
     // Once, also if the push is sent again.
     CHECK(rig.count("conflict s here made there next kept local") == (is_later ? 0 : 1));
     CHECK(rig.count("conflict") + rig.count("open conflict") == (is_later ? 0 : 1));
     // It is no edit of this program, also if it restarts.
     CHECK(rig.board.bases["s"].made_by == Origin::remote);
+}
+
+TEST_CASE("Bridge: an edit that a scene which was pushed again replaces is reported to its author",
+          "[sync][bridge][saw][unit]") {
+    const bool is_unaware = GENERATE(false, true);
+    const bool is_author = GENERATE(false, true);
+    const bool restarts = GENERATE(false, true);
+    const bool is_confirmed = GENERATE(false, true);  // the push of the edit
+    const bool edits_again = GENERATE(false, true);
+    const bool is_earlier = GENERATE(false, true);  // by the clock of a server that stamps anew
+    CAPTURE(is_unaware, is_author, restarts, is_confirmed, edits_again, is_earlier);
+    RememberingRig rig;
+    rig.server.compares = true;  // so the push that is sent again is refused
+    begin_in_step(rig);
+    if (is_author) {
+        rig.server.on_push = [&] {
+            if (!is_confirmed) rig.server.behaviour = Server::Behaviour::forgets;
+        };
+        edit(rig, "mine", 20);
+        rig.run_for(2s);
+        rig.server.on_push = {};
+        rig.server.behaviour = Server::Behaviour::works;
+    } else {
+        rig.server.scenes["s"] = {"mine", by(1, 20)};
+        rig.run_for(61s);
+    }
+    REQUIRE(rig.server.scenes["s"].content == "mine");
+    REQUIRE(rig.board.scenes["s"].content == "mine");
+    rig.server.scenes["s"] = {"made", by(2, is_earlier ? 15 : 30), false, by(1, 20), is_unaware};
+    if (edits_again) rig.board.scenes.insert_or_assign("s", Drawing{"more", by(1, 25)});
+    if (restarts) {
+        rig.restart();
+        rig.start();
+    }
+    if (edits_again) rig.bridge->changed("s");
+    rig.run_for(61s);
+    const std::size_t reports = rig.count("conflict") + rig.count("open conflict");
+    if (edits_again) {
+        // The later edit of the author is in the report, or at the server.
+        CHECK((reports == 1 || rig.server.scenes["s"].content == "more"));
+        return;
+    }
+    CHECK(reports == (is_unaware && is_author ? 1 : 0));
+    if (is_unaware && is_author && !is_confirmed) {
+        // As for any two changes, the stamps decide. After a restart, both stay.
+        CHECK((rig.server.scenes["s"].content == "made") == !is_earlier);
+        CHECK((rig.board.scenes["s"].content == "made") == (!is_earlier && !restarts));
+        return;
+    }
+    CHECK(rig.server.scenes["s"].content == "made");
+    CHECK(rig.board.scenes["s"].content == "made");
+    CHECK_FALSE(rig.board.scenes["s"].unaware);
+    CHECK(rig.board.bases["s"].made_by == Origin::remote);
+    // The next edit is one of the scene.
+    edit(rig, "next", 40);
+    rig.run_for(2s);
+    CHECK(rig.server.scenes["s"].content == "next");
+    CHECK_FALSE(rig.server.scenes["s"].unaware);
 }
 
 TEST_CASE("Bridge: a local side that loses who made a scene gets the report of an author",

@@ -129,6 +129,27 @@ TEST_CASE("Replica does nothing before load(), so that no earlier edit is overta
     CHECK(rig.contents() == ReplicaView{{"a", "1"}});
 }
 
+TEST_CASE("Replica::edit costs one flush, and another one in Flush::each if a note is due",
+          "[sync][replica]") {
+    const Flush flush = GENERATE(Flush::group, Flush::each);
+    const Duration pause = GENERATE(Duration{0}, Duration{1s});  // above note_covers
+    WallTime time{std::chrono::hours{1}};
+    sim::Disk disk;
+    MapStore store;
+    auto journal = ReplicaJournal::open(disk, "device", {.flush = flush, .seed = Seed{1}});
+    REQUIRE(journal);
+    Replica replica{std::ref(*journal), std::ref(store), TextCodec{}, {}, SharedWall{&time}};
+    REQUIRE_FALSE(replica.load());
+    REQUIRE(replica.edit(AddElement<std::string>{"a", "1"}));
+    for (int i = 0; i < 5; ++i) {
+        time += pause;
+        const std::uint64_t before = disk.operations();
+        REQUIRE(replica.edit(UpdateElement<std::string>{"a", std::to_string(i)}));
+        const bool has_two = flush == Flush::each && pause != Duration{};
+        CHECK(disk.operations() - before == (has_two ? 4 : 2));  // a write and a sync each
+    }
+}
+
 TEST_CASE("Replica::sync of nothing asks one question and reads no element", "[sync][replica]") {
     ReplicaServerRig rig;
     Device<> device{1, rig.wall()};

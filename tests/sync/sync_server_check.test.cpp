@@ -116,6 +116,32 @@ struct HidesOtherHistory : RightServer {
         return page;
     }
 };
+/// A device that restores a version after another one gets a conflict, or replaces it by itself.
+struct RejectsWhatIsThere : RightServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        const Op& op = batch[0];
+        const auto there = store->find({"s", op.element()});
+        const bool is_there = batch.size() == 1 && there->presence == part::Presence::live &&
+                              there->stamp == op.stamp && !store->applied(op.id).value();
+        if (!is_there) return RightServer::send(batch);
+        SyncResult<Op> result;
+        result.conflicts.push_back({op, ConcurrentModification{}, true});
+        result.conflict_count = 1;
+        return result;
+    }
+};
+struct StampsWhatIsThere : RightServer {
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        std::vector<Op> fresh{batch.begin(), batch.end()};
+        for (Op& one : fresh) {
+            const auto there = store->find({"s", one.element()});
+            const bool is_there = there->presence == part::Presence::live &&
+                                  there->stamp == one.stamp && !store->applied(one.id).value();
+            if (is_there) one.stamp = detail::stamp_above(one.stamp, one.stamp.origin);
+        }
+        return RightServer::send(fresh);
+    }
+};
 struct FailsToAnswer : RightServer {
     Result<ServedPage> changes(const part::StoreCursor&) { return SyncErrc::unanswered; }
 };
@@ -248,6 +274,8 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
     CHECK(rule_broken_by<FollowsAnyCursor>() == Rule::copies_for_other_cursors);
     CHECK(rule_broken_by<TakesOtherStores>() == Rule::copies_for_other_cursors);
     CHECK(rule_broken_by<HidesOtherHistory>() == Rule::copies_for_other_cursors);
+    CHECK(rule_broken_by<RejectsWhatIsThere>() == Rule::applies_what_is_there);
+    CHECK(rule_broken_by<StampsWhatIsThere>() == Rule::applies_what_is_there);
     CHECK(rule_broken_by<FailsToAnswer>() == Rule::takes_what_it_should);
     CHECK(rule_broken_by<FailsPagesOfUnwritable>() == Rule::answers_about_unwritable_values);
     CHECK(rule_broken_by<LeavesOutUnwritable>() == Rule::answers_about_unwritable_values);
@@ -260,7 +288,7 @@ TEST_CASE("check::sync_server detects each mistake of a server", "[sync][sync_se
 
 TEST_CASE("every check::SyncServerRule has its own sentence", "[sync][sync_server_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::SyncServerRule::copies_for_other_cursors); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::SyncServerRule::applies_what_is_there); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::SyncServerRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::SyncServerRule>(99))} == "unknown");

@@ -38,6 +38,14 @@ struct SceneFile {
     bool edits = true;
     /// The scenes in the reports of a program that never edits: it is about to replace them.
     std::set<std::string> replaces{};
+    /// A scene of the program that the remote returned last, and its scene that it replaces, unseen.
+    struct Unaware {
+        std::string content;
+        std::string replaced;
+    };
+    std::map<std::string, Unaware> unaware{};
+    /// The scenes that such ones replaced, and that are not reported.
+    std::set<std::string> unreported{};
 };
 
 /// How the server treats scenes.
@@ -48,6 +56,9 @@ struct SceneRules {
 
     bool compares;
     bool stamps_anew;
+    using Version = std::pair<std::string, Stamp>;
+    std::map<Version, std::string> texts{};
+    std::set<Version> unaware{};
 };
 
 /// The server as the remote side of a bridge: each scene is an element of its store.
@@ -60,13 +71,17 @@ public:
         : run_{run}, rules_{rules}, file_{file}, here_{here} {}
 
     void fetch(std::string_view session, Completion<Got> done) {
-        ask(std::move(done), [this, element = std::string{session}](NotesServer&) -> Got {
+        const auto look = [this, element = std::string{session}](NotesServer&) -> Got {
             const auto found = run_.store.find({"s", element});
             if (found->presence == part::Presence::absent) return std::optional<Drawing>{};
             const bool removed = found->presence == part::Presence::removed;
             const auto text = run_.store.read({"s", element});
+            const SceneRules::Version version{element, found->stamp};
             return std::optional{Drawing{text->value_or(""), found->stamp, removed,
-                                         run_.saw[{element, found->stamp}]}};
+                                         run_.saw[version], rules_.unaware.contains(version)}};
+        };
+        ask(std::move(done), look, [this, element = std::string{session}](const Got& got) {
+            note_returned(element, *got);
         });
     }
     void push(std::string_view session, const Drawing& scene, Completion<Failure> done) {
@@ -75,7 +90,7 @@ public:
             const std::size_t number = static_cast<std::size_t>(edit - run_.edits.data());
             Op op{make_id(run_.world.bits()), scene.stamp,
                   UpdateElement<std::string>{element, scene.content, {}}};
-            const Failure outcome = apply(server, std::move(op), scene.saw, number);
+            const Failure outcome = apply(server, std::move(op), scene.saw, number, scene.unaware);
             if (outcome.cause == Cause::none) note_replaced(run_.edit_of(scene.content));
             return outcome;
         });
@@ -106,18 +121,20 @@ private:
         const bool slow = fails("slow", 10);
         return 1ms * static_cast<std::int64_t>(1 + run_.world.choose("takes", slow ? 4000 : 100));
     }
-    template <class V, class Answer>
-    void ask(Completion<V> done, Answer answer) {
+    template <class V, class Answer, class Note = void (*)(const V&)>
+    void ask(
+        Completion<V> done, Answer answer, Note note = [](const V&) {}) {
         auto to = std::make_shared<std::optional<Completion<V>>>(std::move(done));
         const bool again = fails("scene message repeated", 10);
         for (int i = again ? 0 : 1; i < 2; ++i) {
-            run_.world.after(takes(), [this, answer, to] {
+            run_.world.after(takes(), [this, answer, to, note] {
                 silent_.push_back(to);  // a lost message is no failure that the caller notices
                 auto* const server = run_.server->process<NotesServer>();
                 if (server == nullptr || !reaches(*here_, *run_.server)) return;
                 V result = answer(*server);
-                run_.world.after(takes(), [this, to, result]() mutable {
+                run_.world.after(takes(), [this, to, result, note]() mutable {
                     if (!to->has_value() || !reaches(*run_.server, *here_)) return;
+                    note(result);
                     auto first = std::exchange(*to, std::nullopt);
                     (*first)(std::move(result));
                 });
@@ -126,7 +143,7 @@ private:
     }
     /// Makes a change as an operation whose author saw `saw`.
     [[nodiscard]] Failure apply(NotesServer& server, Op op, const std::optional<Stamp>& saw,
-                                std::optional<std::size_t> edit) {
+                                std::optional<std::size_t> edit, bool unaware = false) {
         const auto there = run_.store.find({"s", op.element()});
         const Stamp before = there->presence == part::Presence::absent ? Stamp{} : there->stamp;
         if (rules_.compares && saw && *saw != before) {
@@ -143,6 +160,9 @@ private:
             op.stamp = clock.stamp_above(before).value();
         }
         if (edit) run_.ids[op.id] = *edit;
+        const SceneRules::Version version{std::string{op.element()}, op.stamp};
+        if (edit) rules_.texts[version] = run_.edits[*edit].text;
+        if (unaware) rules_.unaware.insert(version);
         const auto replaced = run_.store.read({"s", op.element()});
         const auto result = server.processor().process_batch("s", std::vector<Op>{op});
         if (result.failed_count != 0) return Failure::from(result.failed_operations[0].error);
@@ -159,6 +179,20 @@ private:
             note_pushed_again(op.element(), replaced->value_or(""));
         }
         return {};
+    }
+    /// A scene that was pushed again has replaced one of the program, which knows that one's stamp.
+    void note_returned(const std::string& element, const std::optional<Drawing>& scene) {
+        file_.unaware.erase(element);
+        const auto base = file_.board.bases.find(element);
+        if (!file_.edits || !scene || !scene->unaware || base == file_.board.bases.end()) return;
+        const std::string& replaced = rules_.texts[{element, *scene->saw}];
+        const auto* const edit = run_.edit_of(replaced);
+        const auto here = file_.board.scenes.find(element);
+        const bool is_own = edit != nullptr && edit->device == scene_author &&
+                            base->second.made_by == Origin::local &&
+                            base->second.stamp == *scene->saw && here != file_.board.scenes.end() &&
+                            here->second.content == replaced;
+        if (is_own) file_.unaware[element] = {scene->content, replaced};
     }
     /// A program that only reads pushes again what the store had lost. It reports the scenes that
     /// it replaces so, except deletions, which lose nothing.
@@ -267,6 +301,7 @@ private:
         const WallTime now = std::max(host_.wall_clock().now(), last.wall + Duration{1});
         last = {.wall = now, .counter = 0, .origin = id_of(3000)};
         file_.board.scenes.insert_or_assign(element, Drawing{text, last});
+        file_.unaware.erase(element);
         run_.edits.push_back({scene_author, element, text, std::move(saw), true});
         bridge_.changed(element);
     }
@@ -278,6 +313,7 @@ private:
         file_.removals[element] = run_.edits.size();
         run_.edits.push_back({scene_author, element, {}, at->second.content, true, true});
         file_.board.scenes.erase(at);
+        file_.unaware.erase(element);
         bridge_.changed(element);
     }
     void on_conflict(const BridgeConflict<std::string>& c) {
@@ -285,6 +321,7 @@ private:
         for (const std::string& text : {c.local.content, c.remote.content}) {
             const auto* const edit = run_.edit_of(text);
             if (edit != nullptr && edit->device == scene_author) run_.note_report(text);
+            file_.unreported.erase(text);
         }
         if (!c.open) return;
         // A person decides, with both in view.
@@ -381,6 +418,14 @@ bool replicas_and_a_bridge(sim::World& world) {
         one->file.board.empty = {"a", "b", "c", "d", "e"};
         one->remote.emplace(notes, *run.rules, one->file, one->host);
     }
+    run.program.file.board.on_apply = [&run](std::string_view element, Origin) {
+        SceneFile& file = run.program.file;
+        const auto at = file.unaware.find(std::string{element});
+        const Drawing& scene = file.board.scenes.find(element)->second;
+        if (at == file.unaware.end() || at->second.content != scene.content) return;
+        run.notes.world.reach("scene replaced by an unaware one");
+        file.unreported.insert(at->second.replaced);
+    };
     run.program.host = &world.host(
         "program", [&run](sim::Host& h) { return std::make_unique<SceneEditor>(h, run); });
     if (world.chance("has a reader", 50)) {
@@ -397,6 +442,10 @@ bool replicas_and_a_bridge(sim::World& world) {
     world.always("a loss is reported", [&notes] { return notes.wrong; });
     world.always("a program that changed nothing reports only what it replaces",
                  [&run] { return run.false_report; });
+    world.always("an author gets the report of a scene that was pushed again", [&run] {
+        const auto& texts = run.program.file.unreported;
+        return texts.empty() ? std::string{} : *texts.begin() + " is not reported";
+    });
     damage_store(notes);
     const auto in_step = [&run] { return all_in_step(run).empty(); };
     world.run_for(20s);

@@ -32,9 +32,9 @@ namespace belay { inline namespace BELAY_ABI { namespace mcp {
 ///   is no such session; see also Options::is_missing.
 /// - `push` calls `push_scene{session_id, scene}`.
 ///
-/// The server receives a scene as {"content", "stamp", "saw"}, in the form of
-/// adapter/nlohmann_json.hpp. It may ignore `saw`. The content has the form of its own to_json and
-/// from_json. If the server needs another form, declare `to_json(json&, const
+/// The server receives a scene as {"content", "stamp", "saw", "unaware"}, in the form of
+/// adapter/nlohmann_json.hpp. It may ignore the last two. The content has the form of its own
+/// to_json and from_json. If the server needs another form, declare `to_json(json&, const
 /// belay::Scene<Yours>&)` and `from_json` in your namespace.
 ///
 /// The first call begins the protocol's session, and close() ends it. If a call fails because the

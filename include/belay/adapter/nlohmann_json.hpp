@@ -176,6 +176,7 @@ void to_json(nlohmann::json& json, const Scene<Content>& scene) {
     made["content"] = scene.content;
     if (scene.removed) made["removed"] = true;
     if (scene.saw) made["saw"] = *scene.saw;
+    if (scene.unaware) made["unaware"] = true;
     json = std::move(made);
 }
 template <class Content>
@@ -186,6 +187,7 @@ void from_json(const nlohmann::json& json, Scene<Content>& scene) {
     scene.removed = json.value("removed", false);
     scene.saw.reset();
     if (const auto saw = json.find("saw"); saw != json.end()) scene.saw = saw->get<Stamp>();
+    scene.unaware = json.value("unaware", false);
 }
 
 namespace part {

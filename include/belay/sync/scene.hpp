@@ -31,8 +31,12 @@ struct Scene {
     /// scene, and none if it is not known. A Bridge sets it when it pushes. A side may return
     /// scenes without it.
     std::optional<Stamp> saw{};
+    /// Whether the author of this scene had not seen the scene `saw`. A Bridge sets it when it
+    /// pushes a scene again over a change that was made without it. The bridge of that change then
+    /// reports the loss. A side may return scenes without it.
+    bool unaware = false;
 
-    /// Compares content, stamp and removed. `saw` is how the scene was made, and not what it is.
+    /// Compares content, stamp and removed. The other two fields are how the scene was made.
     friend constexpr bool operator==(const Scene& a, const Scene& b) {
         return a.content == b.content && a.stamp == b.stamp && a.removed == b.removed;
     }

@@ -34,7 +34,8 @@ enum class SyncServerRule : std::uint8_t {
     ends_its_pages,
     copies_for_new_readers,
     answers_about_unwritable_values,
-    copies_for_other_cursors
+    copies_for_other_cursors,
+    applies_what_is_there
 };
 
 /// Returns the rule as a sentence.
@@ -49,7 +50,8 @@ enum class SyncServerRule : std::uint8_t {
         "changes ends: each page moves the cursor, few are empty, and one of them is the last",
         "a new reader gets a copy of what the others have",
         "a value without a written form is listed alone, with an error, and an edit replaces it",
-        "a reader whose cursor is of another store, or ahead, gets a copy and the reason for it"};
+        "a reader whose cursor is of another store, or ahead, gets a copy and the reason for it",
+        "an operation whose version is the present one is applied, and changes nothing"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -118,6 +120,7 @@ public:
         read(follower_, Rule::lists_only_changes);
         expect(follower_.has == before.has, Rule::applies_each_once);
         versions_ = confirmed_ = versions_of(follower_);
+        if (bits_() % 4 == 0) meet_the_present_version();
         if (bits_() % 8 == 0) {
             Reader fresh;
             read(fresh, Rule::copies_for_new_readers);
@@ -207,6 +210,7 @@ private:
     struct Sent {
         std::set<Id> conflicts{};
         std::size_t failed = 0;
+        std::size_t overwrote = 0;
     };
     /// Sends a batch.   Returns: the ids of the conflicts.
     std::set<Id> send(const std::vector<Op>& batch, bool may_lose) {
@@ -223,7 +227,7 @@ private:
         if (!result) return std::nullopt;
         std::set<Id> left;
         for (const Op& one : batch) left.insert(one.id);
-        Sent done{{}, result->failed_operations.size()};
+        Sent done{{}, result->failed_operations.size(), result->overwrote.size()};
         bool once = true;
         for (const auto& one : result->conflicts) {
             once = left.erase(one.operation.id) == 1 && once;
@@ -259,6 +263,26 @@ private:
         }
         expect(fresh.has == follower_.has && fresh.unreadable == follower_.unreadable, rule);
         if (!broken_) read(follower_, Rule::lists_only_changes);
+    }
+    /// Sends a version that the server has, as a device that restores it does after another one.
+    /// The author had seen an earlier version.
+    void meet_the_present_version() {
+        if (follower_.has.empty() || broken_) return;
+        auto at = follower_.has.begin();
+        for (auto skipped = bits_() % follower_.has.size(); skipped > 0; --skipped) ++at;
+        Op same;
+        same.id = make_id(bits_);
+        same.stamp = at->second.first;
+        same.saw = Stamp{};
+        same.action = AddElement<Value>{at->first, at->second.second};
+        if (bits_() % 2 == 0) same.action = UpdateElement<Value>{at->first, at->second.second, {}};
+        const auto done = sent({same}, Rule::applies_what_is_there);
+        expect(done && done->conflicts.empty() && done->failed == 0 && done->overwrote == 0,
+               Rule::applies_what_is_there);
+        const Reader before = follower_;
+        read(follower_, Rule::applies_what_is_there);
+        expect(follower_.has == before.has && follower_.removed == before.removed,
+               Rule::applies_what_is_there);
     }
     /// Asks with the cursor of another store, and with one of changes that the server has lost. A
     /// server without a list of changes has no cursor, and one without epochs need not say why it

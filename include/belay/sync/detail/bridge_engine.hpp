@@ -341,6 +341,7 @@ private:
             const typename Sides::Inside inside{sides_};
             Scene<Content> scene = (*std::move(*local)).scene;
             if (s.replaces) scene.saw = s.replaces;
+            scene.unaware = s.replaces && s.unaware == mark->hash;
             sides_.remote.push(s.name, std::move(scene), std::move(done));
         });
     }
@@ -462,8 +463,9 @@ private:
         if (*remote) {
             sides.remote = (*remote)->mark;
             sides.sent = memory.sent.has((*remote)->mark.hash);
-            sides.remote_saw = (*remote)->scene.saw;
-            sides.shows = memory.shows((*remote)->mark, sides.remote_saw);
+            const Scene<Content>& scene = (*remote)->scene;
+            if (!scene.unaware) sides.remote_saw = scene.saw;
+            sides.shows = memory.shows((*remote)->mark, scene.saw, scene.unaware);
         }
         if (*local) sides.local_saw = (*local)->scene.saw;
         report_missing_base(s, sides);
@@ -493,7 +495,10 @@ private:
                 report_conflict(s, std::move(local), std::move(remote), Origin::local);
             }
             s.memory.sending_over(sides.remote);
-            s.replaces = sides.remote ? sides.remote->stamp : Stamp{};
+            const Stamp over = sides.remote ? sides.remote->stamp : Stamp{};
+            if (s.replaces != over) s.unaware.reset();  // another push
+            if (sides.restores_over_change()) s.unaware = sides.local->hash;
+            s.replaces = over;
             // A remote that returns no stamps cannot compare them.
             if (sides.remote && s.replaces == Stamp{}) s.replaces.reset();
             return call(s, Call::Kind::push);
@@ -540,6 +545,7 @@ private:
         sessions_.clear_due(s);
         // The next edit here is one of the scene itself, not of what its author saw.
         remote.scene.saw.reset();
+        remote.scene.unaware = false;
         if (const std::error_code error = sides_.apply(s.name, std::move(remote.scene))) {
             s.edited = s.edited || was_edited;
             fail_here(s, Step::apply, error);

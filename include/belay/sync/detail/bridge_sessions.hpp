@@ -48,6 +48,8 @@ struct BridgeSession {
     /// The stamp of the remote scene that a push replaces, Stamp{} if there is none; none if it is
     /// not known.
     std::optional<Stamp> replaces{};
+    /// The hash of a scene whose author had not seen that one; see Scene::unaware.
+    std::optional<std::uint64_t> unaware{};
     /// The local side stores bases, and had none: both sides had never had the same scene.
     bool is_new = false;
     /// The stored base was read.

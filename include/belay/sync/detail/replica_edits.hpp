@@ -376,11 +376,6 @@ private:
         if (shows) edit.before = std::exchange(*last, seq);
         return edit;
     }
-    void link(std::uint64_t seq, Edit& edit) {
-        NewLast made{last_of_};
-        edit.before = std::exchange(made.find_or_add(edit.operation.element()), seq);
-        made.is_used = true;
-    }
     void unlink(std::uint64_t seq, const Edit& edit) {
         const auto last = last_of_.find(edit.operation.element());
         if (last == last_of_.end()) return;
@@ -488,14 +483,17 @@ private:
         }
         return any ? log.commit() : std::error_code{};
     }
-    /// In one pass, because erase() is linear for each.
+    /// In one pass, because erase() is linear for each. It allocates nothing, so that it cannot end
+    /// between the list and the last edits of the elements.
     void forget_decided() {
         const auto decided = [](const auto& one) { return one.second.state == EditState::dropped; };
         if (edits_.erase_if(decided) == 0) return;
-        last_of_.clear();
+        for (auto& [element, last] : last_of_) last = 0;
         for (auto& [seq, edit] : edits_) {
-            if (edit.operation.kind() != OperationKind::interaction) link(seq, edit);
+            if (edit.operation.kind() == OperationKind::interaction) continue;
+            edit.before = std::exchange(last_of_.find(edit.operation.element())->second, seq);
         }
+        std::erase_if(last_of_, [](const auto& one) { return one.second == 0; });
     }
 
     Codec codec_;

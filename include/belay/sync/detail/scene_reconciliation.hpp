@@ -87,9 +87,10 @@ public:
     /// Returns whether the base is from an earlier run of the program, and no round of this run has
     /// found both sides equal.
     [[nodiscard]] constexpr bool recovered() const noexcept { return recovered_; }
-    /// `saw` is the stamp of the scene that the author of the remote one saw, if it is known.
+    /// `saw` and `unaware` are those of the remote scene.
     [[nodiscard]] constexpr Shows shows(const SceneMark& remote,
-                                        const std::optional<Stamp>& saw = {}) const noexcept {
+                                        const std::optional<Stamp>& saw = {},
+                                        bool unaware = false) const noexcept {
         if (!base_ || remote.hash == base_->hash) return Shows::change;
         const bool stamped = remote.stamp != Stamp{};
         const bool earlier = stamped && remote.stamp < base_->stamp;
@@ -109,10 +110,15 @@ public:
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
         if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
         const bool made_here = base_->made_by == Origin::local;  // also in an earlier run
+        const bool is_edit = pushed_ == Pushed::edit || made_here;
+        // A bridge pushed another scene again over this one.
+        const bool over_base =
+            unaware && saw && *saw != Stamp{} &&
+            (*saw == base_->stamp || (replaced_ && may_be_cut_to(*saw, base_->stamp)));
+        if (over_base && is_edit) return Shows::overwrote;
         if ((pushed_ == Pushed::no && !made_here) || origin == Id{}) return Shows::change;
         // A remote that had no scene may have lost one that the author knew. Only the author of an
         // edit from here gets a report for that.
-        const bool is_edit = pushed_ == Pushed::edit || made_here;
         const bool saw_none = saw && *saw == Stamp{} && is_edit && remote.stamp.origin != origin;
         if (saw && (saw->origin != Id{} || saw_none)) {
             // Each version has a stamp above that of the one which its author saw. So an author
@@ -297,6 +303,12 @@ struct SceneSides {
     /// The stamp that the author of the remote scene saw, if the remote reports it.
     std::optional<Stamp> remote_saw{};
 
+    /// Returns whether a push replaces a change that was made without the base, which is pushed
+    /// again. The author of the base had not seen that change.
+    [[nodiscard]] constexpr bool restores_over_change() const noexcept {
+        return shows == SceneMemory::Shows::unaware_change && base && local && remote &&
+               local->hash == base->hash && !remote->removed;
+    }
     /// Returns whether the author of one scene saw the other.
     [[nodiscard]] static constexpr bool has_seen(const std::optional<Stamp>& saw,
                                                  const SceneMark& other) noexcept {
