@@ -125,7 +125,16 @@ struct DiskWithBadFiles : sim::Disk {
             if (offset >= end) return std::make_error_code(std::errc::io_error);
             return sim::Disk::File::read(offset, into);
         }
+        [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView bytes) noexcept {
+            const auto full = disk->full_below.find(path);
+            if (full != disk->full_below.end() && offset < full->second) {
+                return std::make_error_code(std::errc::no_space_on_device);
+            }
+            return sim::Disk::File::write(offset, bytes);
+        }
         std::uint64_t end;  // of what can be read
+        DiskWithBadFiles* disk;
+        std::string path;
     };
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
         ++opened[path];
@@ -133,7 +142,7 @@ struct DiskWithBadFiles : sim::Disk {
         Result<sim::Disk::File> file = sim::Disk::open(path, mode);
         if (!file) return file.error();
         const auto bad = bad_from.find(path);
-        return File{std::move(*file), bad == bad_from.end() ? no_limit : bad->second};
+        return File{std::move(*file), bad == bad_from.end() ? no_limit : bad->second, this, path};
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (stuck.contains(path)) return std::make_error_code(std::errc::permission_denied);
@@ -144,6 +153,7 @@ struct DiskWithBadFiles : sim::Disk {
     std::set<std::string> unreadable;
     std::map<std::string, std::uint64_t> bad_from;  // where a file begins to be unreadable
     std::set<std::string> stuck;
+    std::map<std::string, std::uint64_t> full_below;  // where writes to a file find no space
     std::map<std::string, int> opened;
 };
 using BadFilesJournal = Journal<DiskWithBadFiles>;
@@ -386,4 +396,214 @@ TEST_CASE("Journal::open on a full disk reports bytes that it could not write ag
         REQUIRE(as_text(*journal->read(10)) == as_text(body_of(10, 0)));
     }
     CHECK(reported == 1);
+}
+
+namespace {
+
+/// Makes two files. The last operation, and the acknowledgement of all before it, are only in the
+/// memory of the system.
+/// Returns: the journal, which was opened without space to write them again.
+BadFilesJournal open_with_unwritten_bytes(DiskWithBadFiles& disk, Flush flush = Flush::group) {
+    JournalOptions options = small_journal(1);
+    {
+        auto journal = BadFilesJournal::open(disk, "q", options);
+        REQUIRE(journal);
+        while (disk.segments() < 2) REQUIRE(journal->append(Bytes(400, std::byte{1})));
+        REQUIRE_FALSE(journal->commit());
+        REQUIRE(journal->append(Bytes(1000, std::byte{2})));
+        disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::io_error));
+        REQUIRE(journal->ack(journal->last() - 1) == std::errc::io_error);
+        disk.kill();
+    }
+    disk.full_below[segment_file(2)] = 1024;  // after the first unwritten byte, and before the end
+    options.flush = flush;
+    auto journal = BadFilesJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    REQUIRE(journal->report().unwritten_bytes > 1000);
+    REQUIRE(journal->base() == journal->last());
+    REQUIRE(disk.segments() == 2);
+    return std::move(*journal);
+}
+/// Loses the power, and opens the journal.
+BadFilesJournal open_after_power_loss(DiskWithBadFiles& disk) {
+    disk.crash(Random{Seed{1}});
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(3));
+    INFO(journal.error().message());
+    REQUIRE(journal);
+    CHECK(journal->report().unwritten_bytes == 0);
+    CHECK(journal->report().truncated_bytes == 0);
+    return std::move(*journal);
+}
+
+}  // namespace
+
+TEST_CASE("Journal confirms nothing before what its opening could not write again is durable",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk);
+        const std::uint64_t durable = journal.durable();
+        last = *journal.append(Bytes(100, std::byte{3}));
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        CHECK(journal.flush() == std::errc::no_space_on_device);
+        CHECK(journal.pin_store(journal.journal_id()) == std::errc::no_space_on_device);
+        CHECK(journal.unflushed());
+        CHECK_FALSE(journal.failed());
+        CHECK(journal.durable() == durable);
+        CHECK(journal.read(last - 1)->front() == std::byte{2});
+        CHECK(journal.read(last)->front() == std::byte{3});
+        disk.full_below.clear();
+        CHECK_FALSE(journal.commit());
+        CHECK_FALSE(journal.unflushed());
+        CHECK(journal.durable() == last);
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last);
+    CHECK(journal.read(last - 1)->front() == std::byte{2});
+    CHECK(journal.base() == last - 1);
+}
+
+TEST_CASE("Journal::append in Flush::each waits for what its opening could not write again",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk, Flush::each);
+        last = journal.last() + 1;
+        // Half of the bytes can be written.
+        disk.full_below[segment_file(2)] = 600;
+        CHECK(journal.append(Bytes(100)).error() == std::errc::no_space_on_device);
+        CHECK(journal.keep(Bytes(100)) == std::errc::no_space_on_device);
+        CHECK(journal.last() == last - 1);
+        disk.full_below.clear();
+        const auto taken = journal.append(Bytes(100));
+        REQUIRE(taken);
+        CHECK(*taken == last);
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last);
+    CHECK(journal.kept().empty());
+}
+
+TEST_CASE("Journal::open writes again what neither an opening before it nor its journal could",
+          "[journal][journal_disk_faults][regression]") {
+    const bool closes = GENERATE(false, true);
+    INFO(closes);
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk);
+        last = *journal.append(Bytes(100));
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        if (!closes) disk.kill();
+    }
+    disk.kill();
+    disk.full_below.clear();
+    {
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+        REQUIRE(journal);
+        CHECK(journal->report().unwritten_bytes == 0);
+        CHECK(journal->last() == last);
+        disk.kill();
+    }
+    CHECK(open_after_power_loss(disk).last() == last);
+}
+
+TEST_CASE("Journal without space to write bytes again deletes what is acknowledged",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk);
+        last = journal.last();
+        CHECK_FALSE(journal.ack(last));
+        CHECK(disk.segments() == 1);
+        CHECK(journal.acked_durable() == last - 1);
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        // It has space now.
+        disk.full_below.clear();
+        CHECK_FALSE(journal.commit());
+        CHECK(journal.acked_durable() == last);
+    }
+    CHECK(open_after_power_loss(disk).base() == last + 1);
+}
+
+namespace {
+
+constexpr std::uint64_t last_sealed = 6;
+
+/// Makes two files. The end of the first one is only in the memory of the system.
+/// Returns: the journal, which was opened without space to write it again.
+BadFilesJournal open_with_unwritten_seal(DiskWithBadFiles& disk) {
+    DiskWithBadFiles whole;
+    std::uint64_t flush = 0;
+    for (DiskWithBadFiles* const each : {&whole, &disk}) {
+        each->fail_at(flush, std::make_error_code(std::errc::io_error));
+        auto journal = BadFilesJournal::open(*each, "q", small_journal(1));
+        REQUIRE(journal);
+        while (each->segments() < 2) static_cast<void>(journal->append(Bytes(400, std::byte{1})));
+        // The last operation of a change of segments flushes the seal.
+        flush = each->operations();
+        REQUIRE(static_cast<bool>(journal->failed()) == (each == &disk));
+        each->kill();
+    }
+    disk.full_below[segment_file(1)] = 3000;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+    REQUIRE(journal);
+    REQUIRE(journal->report().unwritten_bytes > 1000);
+    REQUIRE(journal->last() == last_sealed);
+    return std::move(*journal);
+}
+
+}  // namespace
+
+TEST_CASE("Journal writes the end of a sealed file again as soon as there is space",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    {
+        BadFilesJournal journal = open_with_unwritten_seal(disk);
+        REQUIRE(journal.append(Bytes(400, std::byte{2})));
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        CHECK(journal.durable() == last_sealed);
+        CHECK(journal.read(last_sealed)->front() == std::byte{1});
+        disk.full_below.clear();
+        CHECK_FALSE(journal.commit());
+        CHECK_FALSE(journal.unflushed());
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last_sealed + 1);
+    for (std::uint64_t n = 1; n <= journal.last(); ++n) CHECK(journal.read(n));
+}
+
+TEST_CASE("Journal does not wait for space for a sealed file that it has deleted",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    {
+        BadFilesJournal journal = open_with_unwritten_seal(disk);
+        REQUIRE(journal.append(Bytes(400)));
+        CHECK_FALSE(journal.ack(last_sealed));
+        CHECK(disk.segments() == 1);
+        CHECK_FALSE(journal.commit());
+        CHECK_FALSE(journal.unflushed());
+        CHECK(journal.acked_durable() == last_sealed);
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last_sealed + 1);
+    CHECK(journal.base() == last_sealed + 1);
+}
+
+TEST_CASE("Journal::bytes excludes files that wait for their deletion",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    while (disk.segments() < 40) REQUIRE(journal->append(Bytes(400)));
+    REQUIRE_FALSE(journal->commit());
+    CHECK_FALSE(journal->ack(journal->last()));
+    CHECK(disk.segments() > 20);  // one call deletes only some of them
+    CHECK(journal->bytes() < 4096);
+    CHECK_FALSE(journal->append(Bytes(400)).error());
+    while (disk.segments() > 1) REQUIRE_FALSE(journal->commit());
+    CHECK(journal->bytes() < 4096);
 }

@@ -364,12 +364,20 @@ private:
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
-        if (!code) {
-            code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_,
-                                      report.unwritten_bytes);
-        }
+        if (!code) code = write_again(*sealed, segments_[segments_.size() - 2]);
         if (!code) code = sealed->sync();
+        if (!unwritten_.empty()) unwritten_.sealed.emplace(std::move(*sealed));
         return !code || fail(code, path);
+    }
+    /// Writes the end of a segment again, as far as there is space.
+    std::error_code write_again(File& file, const Segment& segment) {
+        std::uint64_t left = 0;
+        const std::error_code code = Files::write_again(file, segment, window_, left);
+        if (left == 0) return code;
+        report.unwritten_bytes += left;
+        unwritten_.begin = segment.end - static_cast<std::uint32_t>(left);
+        unwritten_.end = segment.end;
+        return code;
     }
 
     /// Begins a run.
@@ -396,9 +404,8 @@ private:
             return {};
         }
         std::error_code code;
-        if (!report.created) {
-            code = Files::write_again(*file_, segments_.back(), window_, report.unwritten_bytes);
-        }
+        // The bytes of an unused file were on the medium before it had its name.
+        if (!report.created && !unused_) code = write_again(*file_, segments_.back());
         if (code) {
             fail(code, path, segments_.back().durable,
                  "the last operations could not be written to the new file");
@@ -413,7 +420,8 @@ private:
             typename Log::Start{std::move(*lock_), std::move(*file_), std::move(segments_),
                                 gathered, bits_, std::move(remains_)});
         if (!report.created) {
-            code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
+            code =
+                log->begin_run({.number = run, .salt = salt}, garbage_end_, std::move(unwritten_));
             if (code) {
                 fail(code, path, end, "the number of the new run could not be written");
                 return {};
@@ -442,6 +450,7 @@ private:
     std::uint64_t unread_index_ = 0;  // index of a segment that could not be read; 0: none
     std::vector<Segment> segments_;
     FileWindow window_;
+    UnwrittenBytes<File> unwritten_;
     Random bits_;
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
