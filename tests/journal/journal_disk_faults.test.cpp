@@ -12,6 +12,7 @@
 #include <belay/journal/journal.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"
@@ -318,6 +319,126 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
     }
 }
 
+TEST_CASE("Journal::open does not need damaged files of which everything was acknowledged",
+          "[journal][journal_disk_faults][regression]") {
+    using Damage = void (*)(Bytes&);
+    const Damage damages[] = {[](Bytes& bytes) { bytes[20] ^= std::byte{1}; },
+                              [](Bytes& bytes) { bytes.resize(50); },
+                              [](Bytes& bytes) { bytes.clear(); },
+                              [](Bytes& bytes) {
+                                  std::fill(bytes.begin() + journal_format::segment_header_bytes,
+                                            bytes.end(), std::byte{7});
+                              }};
+    const Damage damage = damages[GENERATE(0, 1, 2, 3)];
+    for (std::uint64_t bad = 1; bad <= 4; ++bad) {
+        INFO("file " << bad);
+        DiskWithBadFiles disk;
+        const std::uint64_t last = leave_released_files(disk);
+        Bytes bytes = disk.contents(segment_file(bad));
+        damage(bytes);
+        disk.put(segment_file(bad), bytes);
+        const sim::Disk::Image before = disk.image();
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+        // Operations of file 4 wait.
+        REQUIRE(journal.has_value() == (bad != 4));
+        if (bad == 4) {
+            CHECK(journal.error().code == QueueErrc::corrupt);
+            CHECK(journal.error().path == segment_file(4));
+            CHECK(disk.image() == before);  // nothing was changed
+            continue;
+        }
+        CHECK(journal->report().undeleted_files == 3);
+        for (std::uint64_t n = journal->base(); n <= last; ++n) {
+            const auto body = journal->read(n);
+            REQUIRE(body);
+            CHECK(as_text(*body) == as_text(body_of(n, 0)));
+        }
+        // It can be deleted again.
+        disk.stuck.clear();
+        static_cast<void>(journal->ack(last));
+        CHECK(pass_on(*journal, 30) == 0);
+        CHECK(disk.segments() <= 2);
+    }
+}
+
+TEST_CASE("Journal::open needs the file before one that a change of segments left unused",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles whole;
+    DiskWithBadFiles disk;
+    std::uint64_t flush = 1;
+    for (DiskWithBadFiles* const each : {&whole, &disk}) {
+        // There is no space for the seal, so the first file goes on.
+        each->fail_at(flush - 1, std::make_error_code(std::errc::no_space_on_device));
+        auto journal = BadFilesJournal::open(*each, "q", small_journal(1));
+        REQUIRE(journal);
+        while (each->segments() < 2) {
+            static_cast<void>(journal->ack(journal->last()));
+            static_cast<void>(journal->append(Bytes(400)));
+        }
+        flush = each->operations();
+        REQUIRE_FALSE(journal->failed());
+        if (each == &disk) {
+            REQUIRE(journal->append(Bytes(1)));
+            REQUIRE(disk.segments() == 2);
+            REQUIRE_FALSE(journal->commit());
+            REQUIRE(journal->base() == journal->last());
+        }
+        each->kill();
+    }
+    const bool is_damaged = GENERATE(false, true);
+    if (is_damaged) {
+        Bytes bytes = disk.contents(segment_file(1));
+        bytes[20] ^= std::byte{1};
+        disk.put(segment_file(1), bytes);
+    } else {
+        disk.unreadable = {segment_file(1)};
+    }
+    const auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().path == segment_file(1));
+}
+
+TEST_CASE("Journal::open with a damaged header loses nothing after any loss of power",
+          "[journal][journal_disk_faults][fault]") {
+    struct Confirmed {
+        std::uint64_t last = 0;
+        std::uint64_t acked = 0;
+    };
+    int opened = 0;
+    const auto report = sim::crash_points(
+        [](sim::Disk& disk) {
+            Confirmed confirmed;
+            auto journal = SimJournal::open(disk, "q", small_journal(1));
+            for (std::size_t i = 0; i < 24 && journal; ++i) {
+                const auto number = journal->append(Bytes(300 + 20 * (i % 3)));
+                if (!number || journal->commit()) break;
+                confirmed.last = *number;
+                if (i % 4 == 3) static_cast<void>(journal->ack(confirmed.acked = *number - 1));
+            }
+            return confirmed;
+        },
+        [&](sim::Disk& disk, const Confirmed& confirmed) {
+            const sim::Disk::Image image = disk.image();
+            for (std::uint64_t bad = 1; bad <= 4; ++bad) {
+                disk.restore(image);
+                Bytes bytes = disk.contents(segment_file(bad));
+                if (bytes.empty()) continue;
+                bytes[20] ^= std::byte{1};
+                disk.put(segment_file(bad), std::move(bytes));
+                const auto journal = SimJournal::open(disk, "q", small_journal(2));
+                if (!journal) continue;
+                ++opened;
+                if (journal->last() < confirmed.last) return false;
+                if (journal->base() > confirmed.acked + 1) return false;
+            }
+            return true;
+        },
+        {.drawn_max = 2, .enumerated_max = 2});
+    INFO(report.failure);
+    CHECK(report);
+    CHECK(opened > 0);
+}
+
 TEST_CASE("Journal::open tries all released files although one cannot be deleted",
           "[journal][journal_disk_faults][regression]") {
     DiskWithBadFiles disk;
@@ -591,6 +712,58 @@ TEST_CASE("Journal does not wait for space for a sealed file that it has deleted
     BadFilesJournal journal = open_after_power_loss(disk);
     CHECK(journal.last() == last_sealed + 1);
     CHECK(journal.base() == last_sealed + 1);
+}
+
+TEST_CASE("Journal confirms nothing that a loss of power takes with bytes not written again",
+          "[journal][journal_disk_faults][fault]") {
+    using OpenJournal = BadFilesJournal (*)(DiskWithBadFiles&);
+    const OpenJournal opens[] = {
+        [](DiskWithBadFiles& disk) { return open_with_unwritten_bytes(disk); },
+        [](DiskWithBadFiles& disk) { return open_with_unwritten_bytes(disk, Flush::each); },
+        open_with_unwritten_seal};
+    const OpenJournal open = opens[GENERATE(0, 1, 2)];
+    const auto fault = GENERATE(std::errc::io_error, std::errc::no_space_on_device,
+                                std::errc::timed_out);  // the last: the power fails
+    int confirmations = 0;
+    for (std::uint64_t at = 1; at <= 30; ++at) {
+        for (const int freed : {0, 3, 8}) {  // the step before which there is space again
+            INFO("operation " << at << ", space at step " << freed);
+            DiskWithBadFiles disk;
+            std::uint64_t confirmed = 0;
+            std::uint64_t acked = 0;
+            {
+                BadFilesJournal journal = open(disk);
+                acked = journal.base() - 1;
+                const std::uint64_t failing = disk.operations() + at;
+                if (fault == std::errc::timed_out) {
+                    disk.halt_at(failing);
+                } else {
+                    disk.fail_at(failing, std::make_error_code(fault));
+                }
+                for (int step = 0; step < 8; ++step) {
+                    if (step == freed) disk.full_below.clear();
+                    static_cast<void>(journal.append(body_of(journal.last() + 1, 0)));
+                    if (step % 2 == 1 && !journal.commit()) confirmed = journal.last();
+                    if (step % 3 == 1) static_cast<void>(journal.append(Bytes(700)));
+                    if (step % 3 != 2) continue;
+                    acked = std::max(acked, journal.last() - 2);
+                    static_cast<void>(journal.ack(acked));
+                }
+                if (!journal.commit()) confirmed = journal.last();
+                disk.crash(Random{Seed{at}});
+            }
+            confirmations += confirmed != 0 ? 1 : 0;
+            disk.full_below.clear();
+            auto journal = BadFilesJournal::open(disk, "q", small_journal(4));
+            INFO(journal.error().message());
+            REQUIRE((journal || confirmed == 0));
+            if (!journal) continue;
+            REQUIRE(journal->last() >= confirmed);
+            REQUIRE(journal->base() <= acked + 1);
+            for (std::uint64_t n = journal->base(); n <= confirmed; ++n) REQUIRE(journal->read(n));
+        }
+    }
+    CHECK(confirmations > 30);
 }
 
 TEST_CASE("Journal::bytes excludes files that wait for their deletion",

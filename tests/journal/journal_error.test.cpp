@@ -14,7 +14,7 @@ TEST_CASE("JournalError::message has the reason, the place and the advice",
     const std::string message = error.message();
     CHECK(
         message.find(
-            "outbox/1.journal at byte 128: the journal is damaged (a pin record is malformed): ") ==
+            "outbox/1.journal at byte 128: the stored data is damaged (a pin record is malformed): ") ==
         0);
     CHECK(message.find("restore the directory from a backup") != std::string::npos);
     CHECK(message.back() == '.');

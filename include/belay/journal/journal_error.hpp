@@ -62,8 +62,8 @@ struct JournalError {
         return detail::file_advice(code);
     }
 
-    /// Returns the error as a sentence: "outbox/0000000000000001.journal at byte 128: the journal
-    /// is damaged (…): put the …".
+    /// Returns the error as a sentence: "outbox/0000000000000001.journal at byte 128: the stored
+    /// data is damaged (…): put the …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {

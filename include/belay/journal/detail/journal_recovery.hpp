@@ -136,7 +136,10 @@ private:
             if (!set_apart_unreadable()) return false;
         }
         const std::uint64_t first = segments_.front().header.first;
-        if (first > gathered.acked + 1) {
+        // A change of segments that was given up leaves an unused last file. The file before it may
+        // have more operations than its header says.
+        const bool may_have_more = unread_.code && indices_.size() == 1 && unused_;
+        if (first > gathered.acked + 1 || may_have_more) {
             if (unread_.code) {
                 error = std::move(unread_);
                 return false;
@@ -171,6 +174,7 @@ private:
             if (torn_) {
                 // Only the file of an unfinished roll may follow: complete, and without a record.
                 if (behind != 1 || !is_unfinished_roll(next)) {
+                    unread_index_ = indices_[i];
                     return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i]),
                                 segments_.back().end,
                                 "a later file continues where this file cannot be read");
@@ -182,10 +186,11 @@ private:
         return true;
     }
 
-    /// Sets apart the files up to one that cannot be read. They are not needed if a later file
-    /// shows that everything in them was acknowledged.
+    /// Sets apart the files up to one that is damaged or cannot be read. They are not needed if a
+    /// later file shows that everything in them was acknowledged.
     bool set_apart_unreadable() {
-        const bool may_be_released = error.code == std::errc::io_error ||
+        const bool may_be_released = error.code == QueueErrc::corrupt ||
+                                     error.code == std::errc::io_error ||
                                      error.code == std::errc::permission_denied ||
                                      error.code == std::errc::operation_not_permitted;
         if (unread_index_ == 0 || unread_index_ == indices_.back() || !may_be_released)
@@ -446,7 +451,7 @@ private:
     std::vector<ReleasedFile> remains_;   // files that were being deleted
     std::vector<ReleasedFile>
         unread_files_;                // files that nothing needs, up to one that is unreadable
-    JournalError unread_;             // why; without a code if there is none
+    JournalError unread_;             // why the last of them is; no code if there are none
     std::uint64_t unread_index_ = 0;  // index of a segment that could not be read; 0: none
     std::vector<Segment> segments_;
     FileWindow window_;
