@@ -225,7 +225,7 @@ private:
         }
     }
 
-    /// The same for a record that is confirmed as soon as it was put, if the mode says so. Unlocks.
+    /// The same for a record that Flush::each confirms at once. Unlocks.
     std::error_code make_place(std::size_t length, Kind kind) {
         if (options_.flush == Flush::each && writer_.lacks_space()) {
             if (const std::error_code error = write_all(true)) return error;
