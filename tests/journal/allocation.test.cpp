@@ -2,6 +2,7 @@
 // Goal: a journal allocates nothing within a segment, and holds as much memory as its page
 // states. Method: a counting operator new.
 #include <belay/posix/journal.hpp>
+#include <belay/sim/detail/disk_inode.hpp>
 
 #include <algorithm>
 
@@ -96,4 +97,38 @@ TEST_CASE("Journal::open reads small files without a large buffer", "[journal][a
     CHECK(worked);
     // Records that are not written yet have a buffer of 256 KiB.
     CHECK(peak < 300'000);
+}
+
+TEST_CASE("DiskInode changes nothing without memory", "[journal][allocation][unit]") {
+    using Inode = sim::detail::DiskInode;
+    using Change = void (*)(Inode&);
+    const Change changes[] = {[](Inode& inode) { inode.grow(9000); },
+                              [](Inode& inode) { inode.resize(1100); },
+                              [](Inode& inode) { inode.write(100, as_bytes("short")); },
+                              [](Inode& inode) { inode.write(1000, Bytes(9000, std::byte{1})); }};
+    const Change change = changes[GENERATE(0, 1, 2, 3)];
+    Inode whole{Bytes(2000)};
+    change(whole);
+    std::size_t failures = 0;
+    bool ends = false;
+    for (std::size_t good = 0; !ends; ++good) {
+        INFO("after " << good << " allocations");
+        Inode inode{Bytes(2000)};
+        const auto attempt = [&] {
+            try {
+                change(inode);
+            } catch (const std::bad_alloc&) {
+                ++failures;
+            }
+        };
+        ends = belay_test::without_memory(attempt, good) == 0;
+        if (!ends) {
+            CHECK(inode.bytes() == Bytes(2000));
+            CHECK(inode.dirty().empty());
+            change(inode);
+        }
+        CHECK(inode.bytes() == whole.bytes());
+        CHECK(inode.dirty() == whole.dirty());
+    }
+    CHECK(failures > 0);
 }

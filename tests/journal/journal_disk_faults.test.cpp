@@ -12,6 +12,7 @@
 #include <belay/journal/journal.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/sim/crash_points.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"
@@ -125,7 +126,16 @@ struct DiskWithBadFiles : sim::Disk {
             if (offset >= end) return std::make_error_code(std::errc::io_error);
             return sim::Disk::File::read(offset, into);
         }
+        [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView bytes) noexcept {
+            const auto full = disk->full_below.find(path);
+            if (full != disk->full_below.end() && offset < full->second) {
+                return std::make_error_code(std::errc::no_space_on_device);
+            }
+            return sim::Disk::File::write(offset, bytes);
+        }
         std::uint64_t end;  // of what can be read
+        DiskWithBadFiles* disk;
+        std::string path;
     };
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
         ++opened[path];
@@ -133,7 +143,7 @@ struct DiskWithBadFiles : sim::Disk {
         Result<sim::Disk::File> file = sim::Disk::open(path, mode);
         if (!file) return file.error();
         const auto bad = bad_from.find(path);
-        return File{std::move(*file), bad == bad_from.end() ? no_limit : bad->second};
+        return File{std::move(*file), bad == bad_from.end() ? no_limit : bad->second, this, path};
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (stuck.contains(path)) return std::make_error_code(std::errc::permission_denied);
@@ -144,6 +154,7 @@ struct DiskWithBadFiles : sim::Disk {
     std::set<std::string> unreadable;
     std::map<std::string, std::uint64_t> bad_from;  // where a file begins to be unreadable
     std::set<std::string> stuck;
+    std::map<std::string, std::uint64_t> full_below;  // where writes to a file find no space
     std::map<std::string, int> opened;
 };
 using BadFilesJournal = Journal<DiskWithBadFiles>;
@@ -308,6 +319,126 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
     }
 }
 
+TEST_CASE("Journal::open does not need damaged files of which everything was acknowledged",
+          "[journal][journal_disk_faults][regression]") {
+    using Damage = void (*)(Bytes&);
+    const Damage damages[] = {[](Bytes& bytes) { bytes[20] ^= std::byte{1}; },
+                              [](Bytes& bytes) { bytes.resize(50); },
+                              [](Bytes& bytes) { bytes.clear(); },
+                              [](Bytes& bytes) {
+                                  std::fill(bytes.begin() + journal_format::segment_header_bytes,
+                                            bytes.end(), std::byte{7});
+                              }};
+    const Damage damage = damages[GENERATE(0, 1, 2, 3)];
+    for (std::uint64_t bad = 1; bad <= 4; ++bad) {
+        INFO("file " << bad);
+        DiskWithBadFiles disk;
+        const std::uint64_t last = leave_released_files(disk);
+        Bytes bytes = disk.contents(segment_file(bad));
+        damage(bytes);
+        disk.put(segment_file(bad), bytes);
+        const sim::Disk::Image before = disk.image();
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+        // Operations of file 4 wait.
+        REQUIRE(journal.has_value() == (bad != 4));
+        if (bad == 4) {
+            CHECK(journal.error().code == QueueErrc::corrupt);
+            CHECK(journal.error().path == segment_file(4));
+            CHECK(disk.image() == before);  // nothing was changed
+            continue;
+        }
+        CHECK(journal->report().undeleted_files == 3);
+        for (std::uint64_t n = journal->base(); n <= last; ++n) {
+            const auto body = journal->read(n);
+            REQUIRE(body);
+            CHECK(as_text(*body) == as_text(body_of(n, 0)));
+        }
+        // It can be deleted again.
+        disk.stuck.clear();
+        static_cast<void>(journal->ack(last));
+        CHECK(pass_on(*journal, 30) == 0);
+        CHECK(disk.segments() <= 2);
+    }
+}
+
+TEST_CASE("Journal::open needs the file before one that a change of segments left unused",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles whole;
+    DiskWithBadFiles disk;
+    std::uint64_t flush = 1;
+    for (DiskWithBadFiles* const each : {&whole, &disk}) {
+        // There is no space for the seal, so the first file goes on.
+        each->fail_at(flush - 1, std::make_error_code(std::errc::no_space_on_device));
+        auto journal = BadFilesJournal::open(*each, "q", small_journal(1));
+        REQUIRE(journal);
+        while (each->segments() < 2) {
+            static_cast<void>(journal->ack(journal->last()));
+            static_cast<void>(journal->append(Bytes(400)));
+        }
+        flush = each->operations();
+        REQUIRE_FALSE(journal->failed());
+        if (each == &disk) {
+            REQUIRE(journal->append(Bytes(1)));
+            REQUIRE(disk.segments() == 2);
+            REQUIRE_FALSE(journal->commit());
+            REQUIRE(journal->base() == journal->last());
+        }
+        each->kill();
+    }
+    const bool is_damaged = GENERATE(false, true);
+    if (is_damaged) {
+        Bytes bytes = disk.contents(segment_file(1));
+        bytes[20] ^= std::byte{1};
+        disk.put(segment_file(1), bytes);
+    } else {
+        disk.unreadable = {segment_file(1)};
+    }
+    const auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().path == segment_file(1));
+}
+
+TEST_CASE("Journal::open with a damaged header loses nothing after any loss of power",
+          "[journal][journal_disk_faults][fault]") {
+    struct Confirmed {
+        std::uint64_t last = 0;
+        std::uint64_t acked = 0;
+    };
+    int opened = 0;
+    const auto report = sim::crash_points(
+        [](sim::Disk& disk) {
+            Confirmed confirmed;
+            auto journal = SimJournal::open(disk, "q", small_journal(1));
+            for (std::size_t i = 0; i < 24 && journal; ++i) {
+                const auto number = journal->append(Bytes(300 + 20 * (i % 3)));
+                if (!number || journal->commit()) break;
+                confirmed.last = *number;
+                if (i % 4 == 3) static_cast<void>(journal->ack(confirmed.acked = *number - 1));
+            }
+            return confirmed;
+        },
+        [&](sim::Disk& disk, const Confirmed& confirmed) {
+            const sim::Disk::Image image = disk.image();
+            for (std::uint64_t bad = 1; bad <= 4; ++bad) {
+                disk.restore(image);
+                Bytes bytes = disk.contents(segment_file(bad));
+                if (bytes.empty()) continue;
+                bytes[20] ^= std::byte{1};
+                disk.put(segment_file(bad), std::move(bytes));
+                const auto journal = SimJournal::open(disk, "q", small_journal(2));
+                if (!journal) continue;
+                ++opened;
+                if (journal->last() < confirmed.last) return false;
+                if (journal->base() > confirmed.acked + 1) return false;
+            }
+            return true;
+        },
+        {.drawn_max = 2, .enumerated_max = 2});
+    INFO(report.failure);
+    CHECK(report);
+    CHECK(opened > 0);
+}
+
 TEST_CASE("Journal::open tries all released files although one cannot be deleted",
           "[journal][journal_disk_faults][regression]") {
     DiskWithBadFiles disk;
@@ -386,4 +517,266 @@ TEST_CASE("Journal::open on a full disk reports bytes that it could not write ag
         REQUIRE(as_text(*journal->read(10)) == as_text(body_of(10, 0)));
     }
     CHECK(reported == 1);
+}
+
+namespace {
+
+/// Makes two files. The last operation, and the acknowledgement of all before it, are only in the
+/// memory of the system.
+/// Returns: the journal, which was opened without space to write them again.
+BadFilesJournal open_with_unwritten_bytes(DiskWithBadFiles& disk, Flush flush = Flush::group) {
+    JournalOptions options = small_journal(1);
+    {
+        auto journal = BadFilesJournal::open(disk, "q", options);
+        REQUIRE(journal);
+        while (disk.segments() < 2) REQUIRE(journal->append(Bytes(400, std::byte{1})));
+        REQUIRE_FALSE(journal->commit());
+        REQUIRE(journal->append(Bytes(1000, std::byte{2})));
+        disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::io_error));
+        REQUIRE(journal->ack(journal->last() - 1) == std::errc::io_error);
+        disk.kill();
+    }
+    disk.full_below[segment_file(2)] = 1024;  // after the first unwritten byte, and before the end
+    options.flush = flush;
+    auto journal = BadFilesJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    REQUIRE(journal->report().unwritten_bytes > 1000);
+    REQUIRE(journal->base() == journal->last());
+    REQUIRE(disk.segments() == 2);
+    return std::move(*journal);
+}
+/// Loses the power, and opens the journal.
+BadFilesJournal open_after_power_loss(DiskWithBadFiles& disk) {
+    disk.crash(Random{Seed{1}});
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(3));
+    INFO(journal.error().message());
+    REQUIRE(journal);
+    CHECK(journal->report().unwritten_bytes == 0);
+    CHECK(journal->report().truncated_bytes == 0);
+    return std::move(*journal);
+}
+
+}  // namespace
+
+TEST_CASE("Journal confirms nothing before what its opening could not write again is durable",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk);
+        const std::uint64_t durable = journal.durable();
+        last = *journal.append(Bytes(100, std::byte{3}));
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        CHECK(journal.flush() == std::errc::no_space_on_device);
+        CHECK(journal.pin_store(journal.journal_id()) == std::errc::no_space_on_device);
+        CHECK(journal.unflushed());
+        CHECK_FALSE(journal.failed());
+        CHECK(journal.durable() == durable);
+        CHECK(journal.read(last - 1)->front() == std::byte{2});
+        CHECK(journal.read(last)->front() == std::byte{3});
+        disk.full_below.clear();
+        CHECK_FALSE(journal.commit());
+        CHECK_FALSE(journal.unflushed());
+        CHECK(journal.durable() == last);
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last);
+    CHECK(journal.read(last - 1)->front() == std::byte{2});
+    CHECK(journal.base() == last - 1);
+}
+
+TEST_CASE("Journal::append in Flush::each waits for what its opening could not write again",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk, Flush::each);
+        last = journal.last() + 1;
+        // Half of the bytes can be written.
+        disk.full_below[segment_file(2)] = 600;
+        CHECK(journal.append(Bytes(100)).error() == std::errc::no_space_on_device);
+        CHECK(journal.keep(Bytes(100)) == std::errc::no_space_on_device);
+        CHECK(journal.last() == last - 1);
+        disk.full_below.clear();
+        const auto taken = journal.append(Bytes(100));
+        REQUIRE(taken);
+        CHECK(*taken == last);
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last);
+    CHECK(journal.kept().empty());
+}
+
+TEST_CASE("Journal::open writes again what neither an opening before it nor its journal could",
+          "[journal][journal_disk_faults][regression]") {
+    const bool closes = GENERATE(false, true);
+    INFO(closes);
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk);
+        last = *journal.append(Bytes(100));
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        if (!closes) disk.kill();
+    }
+    disk.kill();
+    disk.full_below.clear();
+    {
+        auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+        REQUIRE(journal);
+        CHECK(journal->report().unwritten_bytes == 0);
+        CHECK(journal->last() == last);
+        disk.kill();
+    }
+    CHECK(open_after_power_loss(disk).last() == last);
+}
+
+TEST_CASE("Journal without space to write bytes again deletes what is acknowledged",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    std::uint64_t last = 0;
+    {
+        BadFilesJournal journal = open_with_unwritten_bytes(disk);
+        last = journal.last();
+        CHECK_FALSE(journal.ack(last));
+        CHECK(disk.segments() == 1);
+        CHECK(journal.acked_durable() == last - 1);
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        // It has space now.
+        disk.full_below.clear();
+        CHECK_FALSE(journal.commit());
+        CHECK(journal.acked_durable() == last);
+    }
+    CHECK(open_after_power_loss(disk).base() == last + 1);
+}
+
+namespace {
+
+constexpr std::uint64_t last_sealed = 6;
+
+/// Makes two files. The end of the first one is only in the memory of the system.
+/// Returns: the journal, which was opened without space to write it again.
+BadFilesJournal open_with_unwritten_seal(DiskWithBadFiles& disk) {
+    DiskWithBadFiles whole;
+    std::uint64_t flush = 0;
+    for (DiskWithBadFiles* const each : {&whole, &disk}) {
+        each->fail_at(flush, std::make_error_code(std::errc::io_error));
+        auto journal = BadFilesJournal::open(*each, "q", small_journal(1));
+        REQUIRE(journal);
+        while (each->segments() < 2) static_cast<void>(journal->append(Bytes(400, std::byte{1})));
+        // The last operation of a change of segments flushes the seal.
+        flush = each->operations();
+        REQUIRE(static_cast<bool>(journal->failed()) == (each == &disk));
+        each->kill();
+    }
+    disk.full_below[segment_file(1)] = 3000;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
+    REQUIRE(journal);
+    REQUIRE(journal->report().unwritten_bytes > 1000);
+    REQUIRE(journal->last() == last_sealed);
+    return std::move(*journal);
+}
+
+}  // namespace
+
+TEST_CASE("Journal writes the end of a sealed file again as soon as there is space",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    {
+        BadFilesJournal journal = open_with_unwritten_seal(disk);
+        REQUIRE(journal.append(Bytes(400, std::byte{2})));
+        CHECK(journal.commit() == std::errc::no_space_on_device);
+        CHECK(journal.durable() == last_sealed);
+        CHECK(journal.read(last_sealed)->front() == std::byte{1});
+        disk.full_below.clear();
+        CHECK_FALSE(journal.commit());
+        CHECK_FALSE(journal.unflushed());
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last_sealed + 1);
+    for (std::uint64_t n = 1; n <= journal.last(); ++n) CHECK(journal.read(n));
+}
+
+TEST_CASE("Journal does not wait for space for a sealed file that it has deleted",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    {
+        BadFilesJournal journal = open_with_unwritten_seal(disk);
+        REQUIRE(journal.append(Bytes(400)));
+        CHECK_FALSE(journal.ack(last_sealed));
+        CHECK(disk.segments() == 1);
+        CHECK_FALSE(journal.commit());
+        CHECK_FALSE(journal.unflushed());
+        CHECK(journal.acked_durable() == last_sealed);
+    }
+    BadFilesJournal journal = open_after_power_loss(disk);
+    CHECK(journal.last() == last_sealed + 1);
+    CHECK(journal.base() == last_sealed + 1);
+}
+
+TEST_CASE("Journal confirms nothing that a loss of power takes with bytes not written again",
+          "[journal][journal_disk_faults][fault]") {
+    using OpenJournal = BadFilesJournal (*)(DiskWithBadFiles&);
+    const OpenJournal opens[] = {
+        [](DiskWithBadFiles& disk) { return open_with_unwritten_bytes(disk); },
+        [](DiskWithBadFiles& disk) { return open_with_unwritten_bytes(disk, Flush::each); },
+        open_with_unwritten_seal};
+    const OpenJournal open = opens[GENERATE(0, 1, 2)];
+    const auto fault = GENERATE(std::errc::io_error, std::errc::no_space_on_device,
+                                std::errc::timed_out);  // the last: the power fails
+    int confirmations = 0;
+    for (std::uint64_t at = 1; at <= 30; ++at) {
+        for (const int freed : {0, 3, 8}) {  // the step before which there is space again
+            INFO("operation " << at << ", space at step " << freed);
+            DiskWithBadFiles disk;
+            std::uint64_t confirmed = 0;
+            std::uint64_t acked = 0;
+            {
+                BadFilesJournal journal = open(disk);
+                acked = journal.base() - 1;
+                const std::uint64_t failing = disk.operations() + at;
+                if (fault == std::errc::timed_out) {
+                    disk.halt_at(failing);
+                } else {
+                    disk.fail_at(failing, std::make_error_code(fault));
+                }
+                for (int step = 0; step < 8; ++step) {
+                    if (step == freed) disk.full_below.clear();
+                    static_cast<void>(journal.append(body_of(journal.last() + 1, 0)));
+                    if (step % 2 == 1 && !journal.commit()) confirmed = journal.last();
+                    if (step % 3 == 1) static_cast<void>(journal.append(Bytes(700)));
+                    if (step % 3 != 2) continue;
+                    acked = std::max(acked, journal.last() - 2);
+                    static_cast<void>(journal.ack(acked));
+                }
+                if (!journal.commit()) confirmed = journal.last();
+                disk.crash(Random{Seed{at}});
+            }
+            confirmations += confirmed != 0 ? 1 : 0;
+            disk.full_below.clear();
+            auto journal = BadFilesJournal::open(disk, "q", small_journal(4));
+            INFO(journal.error().message());
+            REQUIRE((journal || confirmed == 0));
+            if (!journal) continue;
+            REQUIRE(journal->last() >= confirmed);
+            REQUIRE(journal->base() <= acked + 1);
+            for (std::uint64_t n = journal->base(); n <= confirmed; ++n) REQUIRE(journal->read(n));
+        }
+    }
+    CHECK(confirmations > 30);
+}
+
+TEST_CASE("Journal::bytes excludes files that wait for their deletion",
+          "[journal][journal_disk_faults][regression]") {
+    DiskWithBadFiles disk;
+    auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    while (disk.segments() < 40) REQUIRE(journal->append(Bytes(400)));
+    REQUIRE_FALSE(journal->commit());
+    CHECK_FALSE(journal->ack(journal->last()));
+    CHECK(disk.segments() > 20);  // one call deletes only some of them
+    CHECK(journal->bytes() < 4096);
+    CHECK_FALSE(journal->append(Bytes(400)).error());
+    while (disk.segments() > 1) REQUIRE_FALSE(journal->commit());
+    CHECK(journal->bytes() < 4096);
 }

@@ -45,7 +45,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"another thread or call is already draining the queue", Cause::refused},
     {"the executor failed", Cause::lost},
     {"the journal or store is already open", Cause::refused},
-    {"the journal is damaged", Cause::corrupt},
+    {"the stored data is damaged", Cause::corrupt},
     {"the file does not belong to this journal", Cause::permanent},
     {"the journal was written by a newer version", Cause::permanent},
     {"the journal does not hold this number", Cause::permanent},

@@ -26,7 +26,7 @@ struct WorkError {
     std::size_t record_bytes_wanted = 0;
     std::size_t record_bytes_taken = 0;
 
-    /// Returns the error as a sentence: "entry 17: the journal is damaged (a kind of entry that
+    /// Returns the error as a sentence: "entry 17: the stored data is damaged (a kind of entry that
     /// ...)".
     ///
     /// Allocates; throws std::bad_alloc.

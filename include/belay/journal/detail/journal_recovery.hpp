@@ -136,7 +136,10 @@ private:
             if (!set_apart_unreadable()) return false;
         }
         const std::uint64_t first = segments_.front().header.first;
-        if (first > gathered.acked + 1) {
+        // A change of segments that was given up leaves an unused last file. The file before it may
+        // have operations after the first number of that file.
+        const bool may_have_more = unread_.code && indices_.size() == 1 && unused_;
+        if (first > gathered.acked + 1 || may_have_more) {
             if (unread_.code) {
                 error = std::move(unread_);
                 return false;
@@ -171,6 +174,7 @@ private:
             if (torn_) {
                 // Only the file of an unfinished roll may follow: complete, and without a record.
                 if (behind != 1 || !is_unfinished_roll(next)) {
+                    unread_index_ = indices_[i];
                     return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i]),
                                 segments_.back().end,
                                 "a later file continues where this file cannot be read");
@@ -182,10 +186,11 @@ private:
         return true;
     }
 
-    /// Sets apart the files up to one that cannot be read. They are not needed if a later file
-    /// shows that everything in them was acknowledged.
+    /// Sets apart the files up to one that is damaged or cannot be read. They are not needed if a
+    /// later file shows that everything in them was acknowledged.
     bool set_apart_unreadable() {
-        const bool may_be_released = error.code == std::errc::io_error ||
+        const bool may_be_released = error.code == QueueErrc::corrupt ||
+                                     error.code == std::errc::io_error ||
                                      error.code == std::errc::permission_denied ||
                                      error.code == std::errc::operation_not_permitted;
         if (unread_index_ == 0 || unread_index_ == indices_.back() || !may_be_released)
@@ -364,12 +369,20 @@ private:
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
-        if (!code) {
-            code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_,
-                                      report.unwritten_bytes);
-        }
+        if (!code) code = write_again(*sealed, segments_[segments_.size() - 2]);
         if (!code) code = sealed->sync();
+        if (!unwritten_.empty()) unwritten_.sealed.emplace(std::move(*sealed));
         return !code || fail(code, path);
+    }
+    /// Writes the end of a segment again, as far as there is space.
+    std::error_code write_again(File& file, const Segment& segment) {
+        std::uint64_t left = 0;
+        const std::error_code code = Files::write_again(file, segment, window_, left);
+        if (left == 0) return code;
+        report.unwritten_bytes += left;
+        unwritten_.begin = segment.end - static_cast<std::uint32_t>(left);
+        unwritten_.end = segment.end;
+        return code;
     }
 
     /// Begins a run.
@@ -396,9 +409,8 @@ private:
             return {};
         }
         std::error_code code;
-        if (!report.created) {
-            code = Files::write_again(*file_, segments_.back(), window_, report.unwritten_bytes);
-        }
+        // The bytes of an unused file were on the medium before it had its name.
+        if (!report.created && !unused_) code = write_again(*file_, segments_.back());
         if (code) {
             fail(code, path, segments_.back().durable,
                  "the last operations could not be written to the new file");
@@ -413,7 +425,8 @@ private:
             typename Log::Start{std::move(*lock_), std::move(*file_), std::move(segments_),
                                 gathered, bits_, std::move(remains_)});
         if (!report.created) {
-            code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
+            code =
+                log->begin_run({.number = run, .salt = salt}, garbage_end_, std::move(unwritten_));
             if (code) {
                 fail(code, path, end, "the number of the new run could not be written");
                 return {};
@@ -438,10 +451,11 @@ private:
     std::vector<ReleasedFile> remains_;   // files that were being deleted
     std::vector<ReleasedFile>
         unread_files_;                // files that nothing needs, up to one that is unreadable
-    JournalError unread_;             // why; without a code if there is none
+    JournalError unread_;             // why the last of them is; no code if there are none
     std::uint64_t unread_index_ = 0;  // index of a segment that could not be read; 0: none
     std::vector<Segment> segments_;
     FileWindow window_;
+    UnwrittenBytes<File> unwritten_;
     Random bits_;
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none

@@ -3,7 +3,7 @@
 /// DiskInode: the bytes of one simulated file, as programs see them and as a crash leaves them.
 #pragma once
 
-#include <algorithm>  // std::copy_n, std::min, std::sort
+#include <algorithm>  // std::copy_n, std::min, std::max, std::sort
 #include <vector>     // std::vector
 
 #include <belay/core/bytes.hpp>
@@ -45,28 +45,37 @@ public:
         is_dirty_.clear();
         dirty_.clear();
     }
+    // Without memory, the following functions throw std::bad_alloc and change nothing.
+
     /// Makes the file at least this long.
     void grow(std::size_t bytes) {
         if (bytes <= now_.size()) return;
-        now_.resize(bytes);
         const std::size_t from = is_dirty_.size();
-        is_dirty_.resize(sectors(bytes), false);
-        for (std::size_t s = from; s < is_dirty_.size(); ++s) mark(s);
+        const std::size_t to = sectors(bytes);
+        reserve(dirty_, dirty_.size() + (to - from));
+        reserve(is_dirty_, to);
+        now_.resize(bytes);
+        is_dirty_.resize(to, false);
+        for (std::size_t s = from; s < to; ++s) mark(s);
     }
     /// Sets the size. New bytes are zeros.
     void resize(std::size_t bytes) {
         if (bytes >= now_.size()) return grow(bytes);
+        reserve(dirty_, dirty_.size() + 1);
         now_.resize(bytes);
         is_dirty_.resize(sectors(bytes));
         std::erase_if(dirty_, [&](std::size_t s) { return s >= is_dirty_.size(); });
         if (bytes % sector_bytes != 0) mark(is_dirty_.size() - 1);
     }
     void write(std::size_t offset, BytesView from) {
+        const std::size_t begin = offset / sector_bytes;
+        const std::size_t end = sectors(offset + from.size());
+        // Each sector is there at most once.
+        reserve(dirty_, std::max(end, is_dirty_.size()));
         grow(offset + from.size());
         std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));
         if (from.empty()) return;
-        const std::size_t end = sectors(offset + from.size());
-        for (std::size_t s = offset / sector_bytes; s < end; ++s) mark(s);
+        for (std::size_t s = begin; s < end; ++s) mark(s);
     }
     /// Flips a bit that is on the medium, and that programs see.   Pre: there is such a bit.
     void flip(std::uint64_t bit) noexcept {
@@ -120,9 +129,15 @@ private:
         return (bytes + sector_bytes - 1) / sector_bytes;
     }
 
+    /// Reserves space for `count` elements, and for as many again if the vector must grow.
+    template <class Vector>
+    static void reserve(Vector& vector, std::size_t count) {
+        if (count > vector.capacity()) vector.reserve(std::max(count, 2 * vector.capacity()));
+    }
+    /// Pre: `dirty_` has space for one more.
     void mark(std::size_t sector) {
         if (is_dirty_[sector]) return;
-        dirty_.push_back(sector);  // first, because it may throw
+        dirty_.push_back(sector);
         is_dirty_[sector] = true;
     }
 
