@@ -175,25 +175,14 @@ public:
 
     /// Begins a load, or queues it in the turns of this user and of the room's clients. A load that
     /// is queued gets the turns of this user, too. One that is under way is begun again: its answer
-    /// may be older than the request.
-    /// Throws: std::bad_alloc; then the caller must call `reject_load`.
-    void begin_load(RoomBase& room, std::string_view user = {}) {
-        loads_.may_begin = true;
-        if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
-        room.calls.load_queue.rejected = QueuedLoad::Rejected::no;
-        if (room.calls.load) return load(room);
-        if (user.empty() && room.share) user = room.share->owner();
-        if (user.empty()) user = room.calls.load_owner;
-        if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
-            loads_.under_way.add({&room}, user);
-            return load(room);
+    /// may be older than the request. Without memory for it, it fails in the room's next turn.
+    void begin_load(RoomBase& room, std::string_view user = {}) noexcept {
+        if (room.calls.load_queue.number != 0) {
+            loads_.may_begin = true;
+            context_.errors.attempt([&] { loads_.queue.share(room, user); });
+        } else if (!context_.errors.attempt([&] { queue_load(room, user); })) {
+            reject_load(room);
         }
-        loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
-        for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
-            for (const RoomClient* const client : *clients)
-                loads_.queue.share(room, turn_owner(*client));
-        }
-        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
     }
     /// A load could not begin, because there is no memory for it. The room has its error in its
     /// next turn. A load that is under way continues.
@@ -308,7 +297,7 @@ public:
     }
     /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
     void begin_queued() {
-        // What throws has begun nothing. It is tried again in the next turn.
+        // A step that throws has begun nothing. The next turn tries it again.
         context_.errors.attempt([&] { flush(); });
         if (!context_.errors.attempt([&] { take_lagging(); })) lagging_.note_change();
         context_.errors.attempt([&] { begin_loads(); });
@@ -388,6 +377,23 @@ public:
     }
 
 private:
+    void queue_load(RoomBase& room, std::string_view user) {
+        loads_.may_begin = true;
+        room.calls.load_queue.rejected = QueuedLoad::Rejected::no;
+        if (room.calls.load) return load(room);
+        if (user.empty() && room.share) user = room.share->owner();
+        if (user.empty()) user = room.calls.load_owner;
+        if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
+            loads_.under_way.add({&room}, user);
+            return load(room);
+        }
+        loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
+        for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
+            for (const RoomClient* const client : *clients)
+                loads_.queue.share(room, turn_owner(*client));
+        }
+        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
+    }
     /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
     void flush() {
         while (true) {

@@ -69,7 +69,7 @@ struct HistoryChanges {
 /// Erases, resets, lists and exports rooms.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Rooms`: `find`, `begin_load`, `process`, `step`, `end_history` and `empty_document`,
+/// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
 /// - `Scheduler`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
 /// - `Replicas`: `take_parts`, to fill a document.
@@ -151,7 +151,7 @@ public:
         begin_exports(pending.board, error);
         auto* const room = rooms_.find(pending.board);
         if (room == nullptr) return;
-        if (!error) return rooms_.begin_load(*room);
+        if (!error) return scheduler_.begin_load(*room);
         // A load would find a history that the next flush may end.
         imports_.fail_all(*room, error);
         rooms_.process(*room, [&] { rooms_.step(*room, timeline::RoomCore::Event::load_failed); });

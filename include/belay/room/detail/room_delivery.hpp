@@ -81,7 +81,7 @@ public:
     void send_awareness() {
         for (RoomBase* const base : std::exchange(aware_, {})) {
             base->awareness.unqueue();
-            // What one room does not send without memory, its clients repeat.
+            // Clients repeat the states that a room does not send, for want of memory.
             context_.errors.attempt([&] { send_awareness(static_cast<Room&>(*base)); });
         }
     }

@@ -132,7 +132,7 @@ public:
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
-        if (todo.load) begin_load(room);
+        if (todo.load) scheduler_.begin_load(room);
         if (todo.save) {
             if (std::exchange(room.notices.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
@@ -149,11 +149,6 @@ public:
         }
         if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
-    }
-    /// Begins a load. Without memory for it, it has failed.
-    void begin_load(RoomBase& room) noexcept {
-        if (!context_.errors.attempt([&] { scheduler_.begin_load(room); }))
-            scheduler_.reject_load(room);
     }
     /// Takes a client out of its room.
     void leave(RoomClient& client, bool was_joined) {
@@ -278,10 +273,12 @@ private:
         if (!by.is_user) room.calls.load_owner = by.later_owner();
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        const auto load = [&] {
-            if (!admin_.is_changing(room.id)) scheduler_.begin_load(room, by.load_owner);
-        };
-        if (!context_.errors.attempt(load)) scheduler_.reject_load(room);
+        bool is_changing = true;
+        if (!context_.errors.attempt([&] { is_changing = admin_.is_changing(room.id); })) {
+            scheduler_.reject_load(room);
+        } else if (!is_changing) {
+            scheduler_.begin_load(room, by.load_owner);
+        }
         return &room;
     }
     void run_room(Room& room) {
