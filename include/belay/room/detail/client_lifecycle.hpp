@@ -80,6 +80,19 @@ public:
         if (todo.open && !context_.errors.attempt([&] { client.ops->open(client); })) abort(client);
         client.waker.touch();
     }
+    /// Ends a client without a close code.
+    void abort(RoomClient& client) noexcept {
+        static_cast<void>(advance(client, ClientCore::Event::lost));
+        client.end.waits = false;
+        client.ops->abort(client);
+        client.waker.touch();
+    }
+    /// Likewise, a connection.
+    void abort(MultiplexedBase& connection) noexcept {
+        static_cast<void>(connection.core.step(ConnectionCore::Event::ended, context_.now));
+        connection.end.waits = false;
+        connection.ops->abort(connection);
+    }
     /// Closes a connection with all its clients.
     void close(MultiplexedBase& connection, const std::error_code& why) {
         if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
@@ -177,19 +190,6 @@ public:
     }
 
 private:
-    /// Ends a client without a close code.
-    void abort(RoomClient& client) noexcept {
-        static_cast<void>(advance(client, ClientCore::Event::lost));
-        client.end.waits = false;
-        client.ops->abort(client);
-        client.waker.touch();
-    }
-    /// Likewise, a connection.
-    void abort(MultiplexedBase& connection) noexcept {
-        static_cast<void>(connection.core.step(ConnectionCore::Event::ended, context_.now));
-        connection.end.waits = false;
-        connection.ops->abort(connection);
-    }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
     bool close_counted(MultiplexedBase& connection, const std::error_code& why) {
