@@ -10,6 +10,7 @@
 #include "support/adapter/certificate.hpp"
 #include "support/adapter/http_rig.hpp"
 #include "support/catch.hpp"
+#include "support/posix/inherited_sockets.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -36,12 +37,14 @@ CURLcode take_compressed(CURL* curl) { return curl_easy_setopt(curl, CURLOPT_ACC
 
 TEST_CASE("curl::Http fetches a page, and keeps the connection", "[adapter][curl_http][unit]") {
     HttpServer server;
+    const int inherited = belay_test::inherited_sockets();
     CurlRig rig;
     const HttpResponse hello = rig.get(server.url("/hello"));
     CHECK(hello.complete());
     CHECK(hello.status == 200);
     CHECK(hello.body == "hello");
     CHECK(*hello.headers.find("content-length") == "5");
+    CHECK(belay_test::inherited_sockets() == inherited);
     rig.get(server.url("/hello"));
     CHECK(has_part(rig.get(server.url("/log")).body, "GET /hello 1\nGET /hello 1"));
 }

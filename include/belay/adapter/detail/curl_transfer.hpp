@@ -10,6 +10,7 @@
 #include <utility>    // std::move, std::exchange
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <belay/adapter/detail/curl_reply.hpp>
 #include <belay/adapter/detail/curl_url.hpp>
@@ -120,6 +121,10 @@ private:
     static int on_seek(void* self, curl_off_t, int) noexcept {
         return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     }
+    /// Opens a socket that programs do not get that this process starts.
+    static curl_socket_t on_open(void*, curlsocktype, curl_sockaddr* to) noexcept {
+        return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    }
     [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
         return *static_cast<CurlTransfer*>(self);
     }
@@ -203,6 +208,8 @@ inline CURLcode CurlTransfer::set_defaults() {
     Options set{easy_};
     // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as complete.
     set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
+    using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
+    set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open});
     return set.code;
 }
 
