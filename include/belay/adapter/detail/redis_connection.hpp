@@ -61,7 +61,7 @@ public:
         port_ = options.port;
         connect_timeout_ = options.connect_timeout;
         command_timeout_ = options.command_timeout;
-        reply_bytes_max_ = options.record_bytes_max + reply_bytes_besides;
+        reply_.bytes_max = options.record_bytes_max + reply_bytes_besides;
         sentinels_ = options.sentinels;
         if (!has_sentinels()) return;
         socket_.clear();
@@ -126,7 +126,7 @@ public:
 
 private:
     using Clock = std::chrono::steady_clock;
-    /// What a reply may have in addition to the longest record.
+    /// The bytes of a reply in addition to the longest record.
     static constexpr std::size_t reply_bytes_besides = std::size_t{64} << 20;
 
     /// Whether there is a connection that the server has not closed meanwhile. If there is none,
@@ -214,7 +214,7 @@ private:
     void limit_elements(Reader& reader) const noexcept {
         // The shortest element has three bytes.
         if constexpr (requires { reader.maxelements; })
-            reader.maxelements = static_cast<decltype(reader.maxelements)>(reply_bytes_max_ / 3);
+            reader.maxelements = static_cast<decltype(reader.maxelements)>(reply_.bytes_max / 3);
     }
     /// Returns the error of a connection on which no command of the caller was sent yet, so that
     /// its outcome is not unknown. Closes the connection.
@@ -234,7 +234,7 @@ private:
         limit.tv_sec = static_cast<int>(time.count() / 1000);
         limit.tv_usec = static_cast<int>(time.count() % 1000 * 1000);
         errno = 0;
-        unfinished_bytes_ = 0;
+        reply_.received = 0;
         context_.reset(socket_.empty() ? redisConnectWithTimeout(host_.c_str(), port_, limit)
                                        : redisConnectUnixWithTimeout(socket_.c_str(), limit));
         const int system = errno;
@@ -349,13 +349,13 @@ private:
             void* got = nullptr;
             if (redisReaderGetReply(context_->reader, &got) != REDIS_OK) return bad_reply();
             if (got != nullptr) {
-                unfinished_bytes_ = 0;
+                reply_.received = 0;
                 reply.reset(static_cast<redisReply*>(got));
                 return {};
             }
             // Also a server whose bytes keep coming ends at the deadline.
             if (late) return make_error_code(redis::Errc::no_answer);
-            if (unfinished_bytes_ > reply_bytes_max_) return long_reply();
+            if (reply_.received > reply_.bytes_max) return long_reply();
             char buffer[16384];
             const ssize_t count = ::recv(context_->fd, buffer, sizeof buffer, MSG_DONTWAIT);
             if (count == 0) return make_error_code(redis::Errc::connection_lost);
@@ -365,7 +365,7 @@ private:
                        REDIS_OK) {
                 return bad_reply();
             } else {
-                unfinished_bytes_ += static_cast<std::size_t>(count);
+                reply_.received += static_cast<std::size_t>(count);
                 late = Clock::now() >= deadline;
             }
         }
@@ -373,7 +373,7 @@ private:
     [[nodiscard]] std::error_code long_reply() noexcept {
         char words[64];
         std::snprintf(words, sizeof words, "the reply is longer than %zu MiB",
-                      reply_bytes_max_ >> 20);
+                      reply_.bytes_max >> 20);
         keep_words(words);
         return make_error_code(redis::Errc::bad_reply);
     }
@@ -412,8 +412,10 @@ private:
     } login_;
     Milliseconds connect_timeout_{};
     Milliseconds command_timeout_{};
-    std::size_t reply_bytes_max_ = 0;
-    std::size_t unfinished_bytes_ = 0;  // received of a reply that is not complete
+    struct {
+        std::size_t bytes_max = 0;
+        std::size_t received = 0;  // of a reply that is not complete
+    } reply_;
     redis::Options::Sentinels sentinels_;
     std::size_t sentinel_ = 0;         // the last that answered
     Clock::time_point stays_until_{};  // also at a replica

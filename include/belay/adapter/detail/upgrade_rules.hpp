@@ -45,7 +45,7 @@ struct IpAddress {
             std::fill(out.bytes.begin() + 8, out.bytes.end(), static_cast<unsigned char>(0));
         return out;
     }
-    /// Returns the network that one customer of a provider may have: 24 bits of IPv4, or 48 of IPv6.
+    /// Returns the network that one customer may have: 24 bits of IPv4, or 48 bits of IPv6.
     [[nodiscard]] IpAddress network() const noexcept {
         IpAddress out = *this;
         std::fill(out.bytes.begin() + (is_v4() ? 15 : 6), out.bytes.end(),
