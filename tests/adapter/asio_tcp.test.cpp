@@ -25,6 +25,10 @@ TEST_CASE("AsioTcp: the peer ends, sends too much, or resets", "[adapter][asio_t
     TcpSuite::peers_that_end();
 }
 
+TEST_CASE("AsioTcp passes no socket to programs that are started", "[adapter][asio_tcp][unit]") {
+    TcpSuite::not_inherited();
+}
+
 TEST_CASE("AsioTcp may be destroyed at any time, and its handlers run later",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::destroyed_at_any_time();

@@ -10,6 +10,7 @@
 #include "support/adapter/certificate.hpp"
 #include "support/adapter/http_rig.hpp"
 #include "support/catch.hpp"
+#include "support/posix/inherited_sockets.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -30,16 +31,20 @@ HttpResponse ended_by(HttpErrc e, bool sent = true) {
     return {.failure = failure_by(e), .sent = sent};
 }
 
+CURLcode take_compressed(CURL* curl) { return curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, ""); }
+
 }  // namespace
 
 TEST_CASE("curl::Http fetches a page, and keeps the connection", "[adapter][curl_http][unit]") {
     HttpServer server;
+    const int inherited = belay_test::inherited_sockets();
     CurlRig rig;
     const HttpResponse hello = rig.get(server.url("/hello"));
     CHECK(hello.complete());
     CHECK(hello.status == 200);
     CHECK(hello.body == "hello");
     CHECK(*hello.headers.find("content-length") == "5");
+    CHECK(belay_test::inherited_sockets() == inherited);
     rig.get(server.url("/hello"));
     CHECK(has_part(rig.get(server.url("/log")).body, "GET /hello 1\nGET /hello 1"));
 }
@@ -131,7 +136,8 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     for (const std::string url :
          {"", "127.0.0.1", "/hello", "ftp://127.0.0.1/", "file:///etc/passwd", "http://",
           "http://user:secret@127.0.0.1/", "http://user@127.0.0.1/", "http://127.0.0.1/a b",
-          "http://127.0.0.1/\r\nX: y", "http://127.0.0.1:99999/", "gopher://127.0.0.1/"}) {
+          "http:///127.0.0.1/", "http:/127.0.0.1/", "http:127.0.0.1/", "http://127.0.0.1/\r\nX: y",
+          "http://127.0.0.1:99999/", "gopher://127.0.0.1/"}) {
         INFO(url);
         CHECK(refused({.url = url}) == ended_by(HttpErrc::bad_url, false));
     }
@@ -206,6 +212,19 @@ TEST_CASE("curl::Http does not accept an incomplete response", "[adapter][curl_h
     CHECK(rig.get(server.url("/drop")) == ended_by(HttpErrc::lost));
     CHECK(rig.get(server.url("/half-head")) == ended_by(HttpErrc::lost));
     CHECK(rig.get(server.url("/garbage")) == ended_by(HttpErrc::not_http));
+}
+
+TEST_CASE("curl::Http takes compressed bodies only if it is configured to",
+          "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig plain;
+    // libcurl reports a compressed body that breaks off as complete.
+    CHECK_FALSE(has_part(plain.get(server.url("/echo")).body, "Accept-Encoding"));
+    const HttpResponse packed = plain.get(server.url("/gzip"));
+    CHECK(packed.body.starts_with("\x1f\x8b"));
+    CHECK(*packed.headers.find("Content-Encoding") == "gzip");
+    CurlRig rig{take_compressed};
+    CHECK(has_part(rig.get(server.url("/echo")).body, "Accept-Encoding: "));
     const HttpResponse unpacked = rig.get(server.url("/bad-gzip"));
     CHECK(unpacked.failure == failure_by(HttpErrc::not_http));
     CHECK(unpacked.body.empty());
@@ -213,7 +232,7 @@ TEST_CASE("curl::Http does not accept an incomplete response", "[adapter][curl_h
 
 TEST_CASE("curl::Http limits the decompressed body", "[adapter][curl_http][fault]") {
     HttpServer server;
-    CurlRig rig;
+    CurlRig rig{take_compressed};
     CHECK(rig.get(server.url("/gzip")).body.size() == 5000);
     CHECK(rig.fetch({.url = server.url("/gzip"), .body_bytes_max = 5000}).complete());
     const HttpResponse over = rig.fetch({.url = server.url("/gzip"), .body_bytes_max = 4999});
@@ -235,6 +254,9 @@ TEST_CASE("curl::Http limits headers, too", "[adapter][curl_http][fault]") {
     CurlRig rig;
     CHECK(rig.get(server.url("/long-line")) == ended_by(HttpErrc::too_long));
     CHECK(rig.get(server.url("/many-lines")) == ended_by(HttpErrc::too_long));
+    const HttpResponse trailed = rig.get(server.url("/many-trailers"));
+    CHECK(trailed.failure == failure_by(HttpErrc::too_long));
+    CHECK(trailed.status == 200);
 }
 
 TEST_CASE("curl::Http ends a request at its deadline in every phase of it",

@@ -4,6 +4,7 @@
 #include <belay/adapter/redis_stream.hpp>
 
 #include <arpa/inet.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -15,6 +16,7 @@
 
 #include "support/adapter/redis_proxy.hpp"
 #include "support/adapter/redis_server.hpp"
+#include "support/posix/raw_socket.hpp"
 
 using namespace belay;
 using namespace std::literals;
@@ -359,6 +361,41 @@ TEST_CASE("redis::Stream does not mistake an answer to another command for its o
     CHECK(queue.size() == 1);
     push(queue, "b");
     CHECK(queue.size() == 2);
+}
+
+TEST_CASE("redis::Stream limits the length of a reply", "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    redis::Options options = server.options("one");
+    options.socket = proxy.socket();
+    options.command_timeout = 60s;
+    redis::Stream queue = opened(options);
+    push(queue, "a");
+    proxy.next(Fault::endless_reply);
+    CHECK(queue.try_push(as_bytes("b")) == redis::Errc::bad_reply);
+    CHECK(queue.explain(redis::Errc::bad_reply).what == "the reply is longer than 65 MiB");
+    CHECK(all_of(queue) == "ab");
+}
+
+TEST_CASE("RedisConnection ends a call in time while bytes of its reply arrive",
+          "[adapter][redis_stream][fault]") {
+    const belay_test::RawSocket server = belay_test::RawSocket::listen();
+    detail::RedisConnection connection;
+    connection.use({.stream = "jobs", .consumer = "one", .port = server.port()});
+    REQUIRE_FALSE(connection.post({"PING"}));
+    const belay_test::RawSocket peer = server.accept();
+    peer.send("$1000000\r\n" + std::string(50'000, 'z'));
+    const auto unread = [&] {
+        int bytes = 0;
+        REQUIRE(::ioctl(connection.descriptor(), FIONREAD, &bytes) == 0);
+        return bytes;
+    };
+    while (unread() < 50'000) ::poll(nullptr, 0, 1);
+    // It has no time to wait, and takes one piece.
+    detail::RedisReply reply;
+    CHECK_FALSE(connection.next_message(reply));
+    CHECK(reply == nullptr);
+    CHECK(unread() > 0);
 }
 
 TEST_CASE("redis::Stream without the permission to delete loses no value",

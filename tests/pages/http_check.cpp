@@ -125,7 +125,7 @@ bool is_plain(const HttpRequest& request) {
 HttpResponse curl_call(const HttpRequest& request, const Deliver& deliver) {
     const std::string& asked = request.url;
     if (!(asked.starts_with("http://") || asked.starts_with("https://")) ||
-        asked.find_first_of("@ \r\n") != asked.npos) {
+        asked.find_first_of("@ \r\n") != asked.npos || asked.find(":///") != asked.npos) {
         return {.failure = Failure::from(HttpErrc::bad_url), .sent = false};
     }
     if (!is_plain(request)) {

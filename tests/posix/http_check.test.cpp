@@ -36,6 +36,7 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::forgets_headers>() == to_string(R::sends_what_was_asked));
     CHECK(wrong_with<M::cuts_the_body>() == to_string(R::sends_what_was_asked));
     CHECK(wrong_with<M::guesses_the_scheme>() == to_string(R::rejects_other_urls));
+    CHECK(wrong_with<M::guesses_the_slashes>() == to_string(R::rejects_other_urls));
     CHECK(wrong_with<M::hides_credentials>() == to_string(R::rejects_other_urls));
     CHECK(wrong_with<M::smuggles>() == to_string(R::rejects_bad_text));
     CHECK(wrong_with<M::takes_half>() == to_string(R::part_is_no_response));
@@ -62,5 +63,8 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::answers_dropped_requests>() == to_string(R::dropping_answers_nothing));
     CHECK(wrong_with<M::reports_the_dropping_client>() ==
           to_string(R::reports_nothing_after_dropping));
+    CHECK(wrong_with<M::reports_to_the_dropped_neighbour>() ==
+          to_string(R::reports_nothing_after_dropping));
     CHECK(wrong_with<M::ends_in_silence>() == to_string(R::end_answers_nothing));
+    CHECK(wrong_with<M::reports_as_it_ends>() == to_string(R::end_answers_nothing));
 }

@@ -6,12 +6,15 @@
 #include <memory>
 #include <vector>
 
+#include <sys/resource.h>
+
 #include <belay/posix/loop.hpp>
 
 #include "support/posix/watch_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;
+using namespace std::chrono_literals;
 
 TEST_CASE("Watch calls for as long as its descriptor is ready", "[posix][posix_poller][unit]") {
     posix::Loop loop;
@@ -88,6 +91,72 @@ TEST_CASE("Watch handlers may stop and start any watch", "[posix][posix_poller][
     round(loop);
     CHECK(calls == 6);
     CHECK(fresh.observed.size() == 1);
+}
+
+TEST_CASE("Watch::modify cancels a call that is due in the same round",
+          "[posix][posix_poller][fault]") {
+    posix::Loop loop;
+    Pair pairs[3];
+    Handler first{loop}, ended{loop}, writes{loop};
+    Handler* const all[] = {&first, &ended, &writes};
+    for (int i = 0; i < 3; ++i) {
+        pairs[i].ring();
+        all[i]->watch.start(pairs[i].ends[0], POLLIN);
+    }
+    first.action = [&] {
+        ended.watch.modify(0);
+        writes.watch.modify(POLLOUT);
+    };
+    round(loop);
+    CHECK(ended.observed.empty());
+    CHECK(writes.observed.empty());
+    round(loop);
+    CHECK(ended.observed.empty());
+    CHECK(writes.observed == std::vector<short>{POLLOUT});
+}
+
+TEST_CASE("Poller serves all watches after the limit of open files was lowered below their number",
+          "[posix][posix_poller][fault]") {
+    struct Limit {
+        explicit Limit(rlim_t files) {
+            REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+            const rlimit lower{files, before.rlim_max};
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &lower) == 0);
+        }
+        ~Limit() { ::setrlimit(RLIMIT_NOFILE, &before); }
+        rlimit before{};
+    };
+    posix::Loop loop;
+    Pair pairs[10];
+    std::vector<std::unique_ptr<Handler>> handlers;
+    for (const Pair& pair : pairs) {
+        handlers.push_back(std::make_unique<Handler>(loop));
+        handlers.back()->watch.start(pair.ends[0], POLLIN);
+    }
+    const auto reports = [&](std::size_t i) {
+        pairs[i].ring();
+        handlers[i]->action = [&, i] { pairs[i].drain(); };
+        const std::size_t before = handlers[i]->observed.size();
+        return loop.run_until([&] { return handlers[i]->observed.size() > before; }, 40s);
+    };
+    {
+        const Limit limit{4};
+        CHECK(reports(9));
+        CHECK(reports(0));
+        loop.post([] {});
+        round(loop);
+        // It does not try again without a pause.
+        int rounds = 0;
+        loop.run_until([&] { return ++rounds < 0; }, 20ms);
+        CHECK(rounds < 30);
+    }
+    {
+        const Limit none{0};
+        bool timed = false;
+        loop.after(1ms, [&] { timed = true; });
+        CHECK(loop.run_until([&] { return timed; }, 40s));
+    }
+    CHECK(reports(9));
 }
 
 TEST_CASE("Watch may outlive its loop", "[posix][posix_poller][fault]") {

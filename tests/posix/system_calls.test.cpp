@@ -336,6 +336,36 @@ TEST_CASE("posix::Files repeats interrupted calls that name files",
     CHECK(std::count(names->begin(), names->end(), "b") == 1);
 }
 
+TEST_CASE("posix::Files::remove succeeds although the network repeats the call",
+          "[posix][system_calls][fault]") {
+    const TemporaryDirectory dir;
+    posix::Files files;
+    REQUIRE(files.open(dir / "a", OpenMode::replace));
+    plan = {.armed = true, .repeat = true};
+    const std::error_code removed = files.remove(dir / "a");
+    const std::error_code missing = files.remove(dir / "a");
+    plan = {};
+    CHECK_FALSE(removed);
+    CHECK(missing == std::errc::no_such_file_or_directory);
+}
+
+TEST_CASE("posix::Files::sync_directory syncs the file system if it cannot sync a directory",
+          "[posix][system_calls][fault]") {
+    const TemporaryDirectory dir;
+    posix::Files files;
+    const auto result_of = [&](int error) {
+        // The second call is the fsync.
+        plan = {.armed = true, .number = 2, .error = error};
+        const std::error_code result = files.sync_directory(dir / ".");
+        CHECK(std::exchange(plan, Plan{}).failed == 1);
+        return result;
+    };
+    CHECK(result_of(EIO) == std::error_code{EIO, std::generic_category()});
+#if defined(__linux__)
+    CHECK_FALSE(result_of(EINVAL));
+#endif
+}
+
 TEST_CASE("Journal on files loses nothing if any single system call fails",
           "[posix][system_calls][fault]") {
     const int calls = calls_of_the_workload();
@@ -357,7 +387,7 @@ TEST_CASE("Journal on files loses nothing if any single system call fails",
 
 TEST_CASE("posix::File::preallocate writes zeros where the file system cannot reserve",
           "[posix][system_calls][fault]") {
-    const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR);
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR, EPERM);
     const bool in_pieces = GENERATE(false, true);
     // Shorter than what is written at once, as long, and longer by a part.
     const std::uint64_t size = GENERATE(1U, 16U * 1024, 100'000U);

@@ -22,13 +22,16 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 ///                                });
 ///     loop.run();
 ///
-/// Certificates are verified. Compressed bodies are decompressed, and limits apply to the result.
-/// No redirection is followed unless the request asks for it. For other features of libcurl, pass a
-/// function. It is called with each new handle, and returns the error of the options that it sets:
+/// Certificates are verified. No redirection is followed unless the request asks for it. For other
+/// features of libcurl, pass a function. It is called with each new handle, and returns the error
+/// of the options that it sets:
 ///
 ///     Http http{loop, [](CURL* curl) {
 ///                       return curl_easy_setopt(curl, CURLOPT_CAINFO, "ca.pem");
 ///                   }};
+///
+/// The client asks for no compression, because libcurl reports a compressed body that breaks off as
+/// complete. With CURLOPT_ACCEPT_ENCODING, bodies are decompressed, and limits apply to the result.
 ///
 /// The client never sends a body again by itself. libcurl would do so if a persistent connection
 /// ends without an answer. The response then reports HttpErrc::lost, and the caller decides.

@@ -64,6 +64,8 @@ struct RoomsOptions {
         same.sentinels = sentinels;
         same.connect_timeout = connect_timeout;
         same.command_timeout = command_timeout;
+        // The reply to a load has a snapshot, which Redis itself limits.
+        same.record_bytes_max = std::size_t{512} << 20;
         return same;
     }
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is.

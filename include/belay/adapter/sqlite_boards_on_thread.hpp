@@ -44,7 +44,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 /// No call waits. While another program holds a write lock, rights are answered, and rows of the
 /// audit wait, for up to BoardsOptions::lock_within. Rows that wait are stored together.
 ///
-/// The destructor waits for the call in progress, and drops the others with their Completions.
+/// The destructor waits until the thread has made the calls that it has begun with, each at most
+/// once. It drops the others with their Completions.
 ///
 /// Thread safety: its functions may be called on any thread; Completions are answered, and the
 ///                functions of the options called, on its own thread.

@@ -21,6 +21,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// outlive it; machines may live longer. An exception of a machine leaves the loop's call; the
 /// other machines go on.
 ///
+/// A waker uses the loop's call() under a lock, and is noexcept. call() must not use the driver. If
+/// it throws there, or call_at() throws at the end of a turn, the program ends.
+///
 /// Models:        DriverLike.
 /// Thread safety: post() and the functions of wakers from any thread, while it exists; all else on
 /// the loop's thread.

@@ -201,8 +201,9 @@ public:
 #if defined(__linux__)
         if (::fallocate(descriptor_.get(), 0, 0, static_cast<off_t>(bytes)) == 0) return {};
         // A call that signals interrupt may never end: on a tmpfs, older kernels begin again at
-        // each one. A write makes progress.
-        if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR) return detail::errno_code();
+        // each one. A write makes progress. A sandbox (seccomp) may forbid the call by EPERM.
+        if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR && errno != EPERM)
+            return detail::errno_code();
 #endif
         static constexpr std::byte zeros[16 * 1024]{};
         for (std::uint64_t at = 0; at < bytes; at += sizeof zeros) {
@@ -290,10 +291,12 @@ struct Files {
     }
 
     [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {
+        const Result<std::array<std::uint64_t, 2>> file = identity(path);
         int tries = 0;
         const std::error_code error = answer(detail::uninterrupted(
             [&] { return static_cast<void>(++tries), ::unlink(path.c_str()); }));
-        const bool is_done = error == std::errc::no_such_file_or_directory && tries > 1;
+        const bool was_there = file || tries > 1;
+        const bool is_done = error == std::errc::no_such_file_or_directory && was_there;
         return is_done ? std::error_code{} : error;
     }
 
@@ -311,7 +314,14 @@ struct Files {
     [[nodiscard]] std::error_code sync_directory(const std::string& path) const noexcept {
         const detail::Descriptor descriptor = detail::open_descriptor(path, O_RDONLY | O_DIRECTORY);
         if (descriptor.get() == -1) return detail::errno_code();
-        return answer(detail::uninterrupted([&] { return ::fsync(descriptor.get()); }));
+        int result = detail::uninterrupted([&] { return ::fsync(descriptor.get()); });
+#if defined(__linux__)
+        // Some file systems (FUSE, CIFS) cannot sync a single directory.
+        if (result != 0 && errno == EINVAL) {
+            result = detail::uninterrupted([&] { return ::syncfs(descriptor.get()); });
+        }
+#endif
+        return answer(result);
     }
 
     /// Lets other threads run for a moment.

@@ -3,12 +3,15 @@
 /// Poller and Watch: the file descriptors for which a posix::Loop waits.
 #pragma once
 
-#include <concepts>  // std::convertible_to
-#include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint32_t
-#include <vector>    // std::vector
+#include <algorithm>  // std::min, std::max
+#include <cerrno>     // EINTR, EINVAL
+#include <concepts>   // std::convertible_to
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint32_t
+#include <vector>     // std::vector
 
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <belay/core/instant.hpp>
 #include <belay/posix/detail/wakeup_fd.hpp>
@@ -49,9 +52,14 @@ private:
 
     inline void add(Watch& watch, int fd, short events);
     inline void remove(Watch& watch) noexcept;
+    [[nodiscard]] inline int poll_again(int error, int limit) noexcept;
+    [[nodiscard]] inline int poll_in_pieces() noexcept;
     inline void dispatch(std::size_t ready);
     inline void compact() noexcept;
     [[nodiscard]] static int milliseconds(Duration d) noexcept;
+
+    /// The pause in milliseconds after a poll() that cannot wait.
+    static constexpr int pause_max = 10;
 
     WakeupFd& wakeup_;
     // One entry for each watch; the first is the wakeup descriptor. A watch that ended leaves a
@@ -91,7 +99,7 @@ public:
         BELAY_PRECONDITION(!active(), "Watch::start: the watch must not be active");
         if (poller_ != nullptr) poller_->add(*this, fd, events);
     }
-    /// Changes the events; does nothing unless active().
+    /// Changes the events, also for a call that is due in this round; does nothing unless active().
     void modify(short events) noexcept {
         if (!active()) return;
         pollfd& p = poller_->polled_[place_];
@@ -170,10 +178,9 @@ inline int Poller::milliseconds(Duration d) noexcept {
 inline void Poller::wait(Duration most) {
     if (soon_ != nullptr) most = Duration::zero();
     compact();
-    const int ready =
-        ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds(most));
-    // A signal arrived, or the kernel has no memory. It is not known what is ready, so the next
-    // round calls poll() again.
+    const int limit = milliseconds(most);
+    int ready = ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), limit);
+    if (ready < 0) ready = poll_again(errno, limit);
     if (ready <= 0) return;
     std::size_t left = static_cast<std::size_t>(ready);
     if (polled_.front().revents != 0) {
@@ -183,14 +190,48 @@ inline void Poller::wait(Duration most) {
     dispatch(left);
 }
 
+/// Waits after poll() has failed.   Returns: the number of descriptors that are ready.
+inline int Poller::poll_again(int error, int limit) noexcept {
+    // After a signal it is not known what is ready, so the next round calls poll() again.
+    if (error == EINTR) return 0;
+    // Not the limit of open files, which may have been lowered: the kernel has no memory.
+    const int ready = error == EINVAL ? poll_in_pieces() : 0;
+    // Without a pause, the loop would take a whole core.
+    if (ready == 0) ::poll(nullptr, 0, limit < pause_max ? limit : pause_max);
+    return ready;
+}
+
+/// Looks at as many descriptors at a time as the limit of open files allows.
+inline int Poller::poll_in_pieces() noexcept {
+    rlimit files{};
+    static_cast<void>(::getrlimit(RLIMIT_NOFILE, &files));
+    const std::size_t size = polled_.size();
+    const std::size_t piece =
+        files.rlim_cur < size ? std::max<std::size_t>(files.rlim_cur, 1) : size;
+    int ready = 0;
+    for (std::size_t at = 0; at < size; at += piece) {
+        const std::size_t count = std::min(piece, size - at);
+        const int n = ::poll(&polled_[at], static_cast<nfds_t>(count), 0);
+        if (n > 0) ready += n;
+        // A call that fails leaves what an earlier one has reported.
+        for (std::size_t i = at; n < 0 && i < at + count; ++i) polled_[i].revents = 0;
+    }
+    return ready;
+}
+
 inline void Poller::dispatch(std::size_t ready) {
     // Watches that handlers add wait for the next round: poll() has not seen them.
     const std::size_t size = polled_.size();
     for (std::size_t i = 1; i < size && ready != 0; ++i) {
-        const short revents = polled_[i].revents;
-        if (revents == 0) continue;
+        const pollfd& polled = polled_[i];
+        if (polled.revents == 0) continue;
         --ready;
-        if (Watch* const watch = watches_[i]) watch->ready_(watch->self_, revents);
+        // An earlier handler may have changed the events since.
+        const int wanted = polled.events | POLLERR | POLLHUP | POLLNVAL;
+        const auto revents = static_cast<short>(polled.revents & wanted);
+        Watch* const watch = watches_[i];
+        if (watch != nullptr && polled.fd >= 0 && revents != 0)
+            watch->ready_(watch->self_, revents);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "support/catch.hpp"
 #include "support/posix/black_hole.hpp"
 #include "support/posix/echo_server.hpp"
+#include "support/posix/inherited_sockets.hpp"
 #include "support/posix/proxy.hpp"
 #include "support/posix/raw_socket.hpp"
 #include "support/temporary_directory.hpp"
@@ -181,6 +182,16 @@ struct AsioTcpSuite {
             rig.until([&] { return rig.app.state == LinkState::connected; });
             server.accept().reset();
             CHECK(rig.failure().cause == Cause::lost);
+        }
+    }
+    /// Programs that this one starts get no sockets of it.
+    static void not_inherited() {
+        RawSocket server = RawSocket::listen();
+        const int before = inherited_sockets();
+        for (const char* const host : {"127.0.0.1", "localhost"}) {
+            Supervised rig{{host, server.port()}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+            CHECK(inherited_sockets() == before);
         }
     }
     /// Whatever was asked of asio comes back after the supervisor is gone.

@@ -159,6 +159,11 @@ class Connection(threading.Thread):
     def on_trailer(self, _):
         return self.send(CHUNKED, chunk(b"body"), b"0\r\nX-Trailer: 1\r\nHTTP/1.1 500 No\r\n\r\n")
 
+    def on_many_trailers(self, _):
+        self.send(CHUNKED, chunk(b"body"), b"0\r\n")
+        while True:
+            self.send(b"X-Many: 0123456789\r\n" * 100)
+
     def on_interim(self, _):
         hints = b"HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n"
         return self.send(hints, response(b"hello", headers=["X-Real: 1"]))

@@ -21,7 +21,15 @@ namespace belay_test {
 class RedisProxy {
 public:
     /// What happens to the next command; after it everything passes again.
-    enum class Fault { none, lose_command, lose_reply, garbled_reply, double_reply, hold_command };
+    enum class Fault {
+        none,
+        lose_command,
+        lose_reply,
+        garbled_reply,
+        double_reply,
+        hold_command,
+        endless_reply
+    };
 
     explicit RedisProxy(std::string server) : server_{std::move(server)} {
         listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -78,6 +86,13 @@ private:
         return ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL) >= 0;
     }
 
+    /// Sends a reply until the client closes the connection.
+    static bool pour(int client) {
+        const std::string bytes(65536, 'z');
+        for (bool sent = pass(client, "$9000000000000000\r\n"); sent;) sent = pass(client, bytes);
+        return false;
+    }
+
     void run() {
         while (!ends_) {
             const int client = ::accept(listener_, nullptr, nullptr);
@@ -107,6 +122,7 @@ private:
         if (passing_ != 0) return --passing_, pass(client, piece);
         const Fault fault = fault_.exchange(Fault::none);
         if (fault == Fault::lose_reply) return false;
+        if (fault == Fault::endless_reply) return pour(client);
         if (fault == Fault::double_reply) return pass(client, std::string{piece} += piece);
         return pass(client, fault == Fault::garbled_reply ? "220 ready\r\n" : piece);
     }

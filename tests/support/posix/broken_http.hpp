@@ -27,6 +27,7 @@ enum class HttpMistake {
     forgets_headers,
     cuts_the_body,
     guesses_the_scheme,
+    guesses_the_slashes,
     hides_credentials,
     smuggles,
     takes_half,
@@ -49,7 +50,9 @@ enum class HttpMistake {
     drops_in_silence,
     answers_dropped_requests,
     reports_the_dropping_client,
-    ends_in_silence
+    reports_to_the_dropped_neighbour,
+    ends_in_silence,
+    reports_as_it_ends
 };
 
 /// Everything happens in step(), a millisecond of whose clock is one call.
@@ -71,6 +74,7 @@ class BrokenHttp {
         int hops = 0;
         bool has_head = false;
         bool gone = false;
+        bool late = false;  ///< it is reported on for the rest of the step
 
         void answer(const belay::Failure& failure, bool sent = true) {
             response.failure = failure;
@@ -80,11 +84,13 @@ class BrokenHttp {
         }
         void drop() {
             gone = true;
+            late = is(M::reports_to_the_dropped_neighbour);
             if (is(M::answers_dropped_requests)) answer(belay::Failure{belay::Cause::lost});
             if (!is(M::drops_in_silence)) done.reset();
         }
         [[nodiscard]] bool over() const {
-            return !done && !(is(M::reports_the_dropping_client) && gone && socket);
+            return !done && !(is(M::reports_the_dropping_client) && gone && socket) &&
+                   !(late && socket);
         }
     };
     using Ptr = std::shared_ptr<Transfer>;
@@ -106,7 +112,10 @@ public:
     BrokenHttp(BrokenHttp&&) noexcept = default;
     ~BrokenHttp() {
         if (is(M::ends_in_silence)) return;
-        for (const Ptr& t : transfers_) t->done.reset();
+        for (const Ptr& t : transfers_) {
+            t->late = is(M::reports_as_it_ends);
+            t->done.reset();
+        }
     }
 
     Handle request(belay::HttpRequest request, belay::Completion<belay::HttpResponse> done) {
@@ -122,6 +131,9 @@ public:
         if (is(M::calls_inside_of_request) && asked.on_chunk) asked.on_chunk(t->response, "");
         if (is(M::guesses_the_scheme) && asked.url.starts_with("127.")) {
             asked.url.insert(0, "http://");
+        }
+        if (is(M::guesses_the_slashes) && asked.url.starts_with("http:/")) {
+            asked.url = "http://" + asked.url.substr(asked.url.find_first_not_of('/', 5));
         }
         if (const std::size_t at = asked.url.find('@'); is(M::hides_credentials) && at < 100) {
             asked.url = "http://" + asked.url.substr(at + 1);
@@ -141,6 +153,7 @@ public:
     void step() {
         now_ = belay::after(now_, std::chrono::milliseconds{1});
         const std::vector<Ptr> all = transfers_;
+        for (const Ptr& t : all) t->late = false;
         for (const Ptr& t : all) run(*t);
         std::erase_if(transfers_, [](const Ptr& t) { return t->over(); });
     }
@@ -148,7 +161,8 @@ public:
 private:
     static bool is_url(const std::string& url) {
         const std::string place = url.starts_with("http://") ? url.substr(7) : "";
-        return !place.empty() && place.find_first_of("@ \r\n") == place.npos;
+        return !place.empty() && !place.starts_with('/') &&
+               place.find_first_of("@ \r\n") == place.npos;
     }
     static bool is_text(const belay::HttpRequest& request) {
         if (!belay::detail::is_header_name(request.method)) return false;
@@ -162,7 +176,7 @@ private:
     }
 
     void run(Transfer& t) {
-        if (t.over() || (t.gone && !is(M::reports_the_dropping_client))) return;
+        if (t.over() || (t.gone && !t.late && !is(M::reports_the_dropping_client))) return;
         if (now_ >= t.due) return t.answer(belay::Failure::from(belay::HttpErrc::timed_out));
         if (!t.socket) return begin(t);
         if (!t.output.empty()) send(t);

@@ -13,6 +13,7 @@
 #include <vector>        // std::vector
 
 #include <belay/adapter/detail/asio_of.hpp>
+#include <belay/adapter/detail/close_on_exec.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/link/detail/dial_memory.hpp>
 #include <belay/link/link.hpp>
@@ -164,6 +165,7 @@ private:
         for (auto& slot : slots_) {
             if (slot) continue;
             slot.emplace(Slot{attempt, Socket{context_}});
+            open_to_dial<Error>(slot->socket, plan_.address_of(attempt));
             slot->socket.async_connect(plan_.address_of(attempt),
                                        [self = this->shared_from_this(), attempt](const Error& e) {
                                            self->connected(attempt, e);

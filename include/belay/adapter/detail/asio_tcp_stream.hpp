@@ -11,6 +11,7 @@
 
 #include <belay/adapter/detail/asio_dial.hpp>
 #include <belay/adapter/detail/asio_of.hpp>
+#include <belay/adapter/detail/close_on_exec.hpp>
 #include <belay/link/detail/stream_connection.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/unix_path.hpp>
@@ -89,10 +90,11 @@ public:
             return dial_->begin(endpoint);
         }
         // An address needs no look-up, and no thread for it.
-        socket_.async_connect(typename Tcp::endpoint{address, endpoint.port},
-                              [self = this->shared_from_this()](const Error& e) {
-                                  if (!self->over()) self->connected(e);
-                              });
+        const typename Tcp::endpoint to{address, endpoint.port};
+        open_to_dial<Error>(socket_, to);
+        socket_.async_connect(to, [self = this->shared_from_this()](const Error& e) {
+            if (!self->over()) self->connected(e);
+        });
     }
 #if !defined(_WIN32)
     /// Connects to a Unix domain socket, which needs no waiting.

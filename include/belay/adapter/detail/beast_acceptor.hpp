@@ -8,6 +8,7 @@
 #include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <belay/adapter/detail/beast_pending_upgrade.hpp>
+#include <belay/adapter/detail/close_on_exec.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/posix/endpoint.hpp>
 
@@ -91,6 +92,7 @@ private:
     [[nodiscard]] Error bind(const Tcp::endpoint& at) {
         Error error;
         acceptor_.open(at.protocol(), error);
+        close_on_exec(acceptor_);
         // Allows a restarted server to bind before the kernel has forgotten the old connections.
         if (!error) acceptor_.set_option(Tcp::acceptor::reuse_address{true}, error);
         if (!error) acceptor_.bind(at, error);
@@ -111,6 +113,7 @@ private:
         const auto from = socket.remote_endpoint(error);
         const auto ip = error ? std::nullopt : IpAddress::parse(from.address().to_string());
         socket.set_option(Tcp::no_delay{true}, error);
+        close_on_exec(socket);
         beast::ListenerCounters& counters = this->limiter->counters;
         ++counters.accepted;
         // The kernel has no address of a peer that has closed before the accept.
@@ -160,7 +163,7 @@ private:
             if (mine == self->listens_) self->accept();
         });
         this->limiter->counters.reasons.add(Reason::exhausted);
-        report({.error = Asio::standard(error), .reason = Reason::exhausted});
+        this->report_bounded({.error = Asio::standard(error), .reason = Reason::exhausted});
     }
     /// Whether further connections may be waiting after this error. Source: accept(2), "Error
     /// handling".

@@ -15,6 +15,7 @@
 
 #include <belay/adapter/detail/beast_request.hpp>
 #include <belay/adapter/detail/beast_stream.hpp>
+#include <belay/adapter/detail/close_on_exec.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -51,8 +52,9 @@ public:
                                                  this->options_->silent_for);
             return this->dial_->begin(next);
         }
-        this->socket().async_connect(Tcp::endpoint{address, next.port},
-                                     on([](auto& self, const Error& e) {
+        const Tcp::endpoint to{address, next.port};
+        open_to_dial<Error>(this->socket(), to);
+        this->socket().async_connect(to, on([](auto& self, const Error& e) {
                                          e ? self.end(BeastFailure::of_dial(e)) : self.connected();
                                      }));
     }

@@ -49,9 +49,9 @@ struct BeastListenerState {
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
     virtual void report(const beast::RejectedUpgrade& refused) = 0;
-    /// Reports a connection that counts for no address, because it is over a limit, or because a
-    /// proxy has not named its client. It does so at most `bounded_per_minute` times a minute, so
-    /// that no client can flood the observer.
+    /// Reports a connection that counts for no address: it is over a limit, a proxy has not named
+    /// its client, or it cannot be accepted. It does so at most `bounded_per_minute` times a
+    /// minute, so that no client can flood the observer.
     void report_bounded(beast::RejectedUpgrade refused) {
         const Instant now = SteadyClock{}.now();
         if (!reported_.allows(now, bounded_per_minute)) return static_cast<void>(++unreported_);

@@ -17,15 +17,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Reads the header lines of a response, one at a time.
 class HttpHead {
 public:
-    /// The limit of all lines together. libcurl itself limits one line.
+    /// The limit of all lines together, with those after the body. libcurl itself limits one line.
     static constexpr std::size_t bytes_max = std::size_t{64} << 10;
 
     enum class Line : std::uint8_t { more, last, too_long };
 
     /// Throws: std::bad_alloc.
     [[nodiscard]] Line take(std::string_view line) {
-        bytes_ += line.size();
-        if (bytes_ > bytes_max) return Line::too_long;
+        if (!count(line)) return Line::too_long;
         while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
         if (line.empty()) return Line::last;
         // A new status line: the one before was an interim response such as "100 Continue".
@@ -34,6 +33,11 @@ public:
         if (colon == line.npos || colon == 0 || line.starts_with("HTTP/")) return Line::more;
         headers_.add({trimmed(line.substr(0, colon)), trimmed(line.substr(colon + 1))});
         return Line::more;
+    }
+    /// Counts a line.   Returns: false if the limit is exceeded.
+    [[nodiscard]] bool count(std::string_view line) noexcept {
+        bytes_ += line.size();
+        return bytes_ <= bytes_max;
     }
     [[nodiscard]] HttpHeaders take_headers() noexcept { return std::move(headers_); }
     [[nodiscard]] bool begun() const noexcept { return bytes_ != 0; }

@@ -10,6 +10,7 @@
 #include <utility>    // std::move, std::exchange
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <belay/adapter/detail/curl_reply.hpp>
 #include <belay/adapter/detail/curl_url.hpp>
@@ -120,6 +121,10 @@ private:
     static int on_seek(void* self, curl_off_t, int) noexcept {
         return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     }
+    /// Opens a socket that programs do not get that this process starts.
+    static curl_socket_t on_open(void*, curlsocktype, curl_sockaddr* to) noexcept {
+        return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    }
     [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
         return *static_cast<CurlTransfer*>(self);
     }
@@ -201,7 +206,10 @@ inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure) {
 /// Sets the options that `configure` may change.
 inline CURLcode CurlTransfer::set_defaults() {
     Options set{easy_};
-    set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L)(CURLOPT_ACCEPT_ENCODING, "");
+    // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as complete.
+    set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
+    using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
+    set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open});
     return set.code;
 }
 
@@ -257,7 +265,11 @@ inline CURLcode CurlTransfer::set_request() {
 }
 
 inline bool CurlTransfer::take_header(std::string_view line) {
-    if (response_.status != 0) return true;  // a trailer
+    // One call of libcurl continues several requests, so on_chunk of another one may have dropped
+    // this one.
+    if (dropped) return false;
+    // A trailer is counted and not kept.
+    if (response_.status != 0) return head_.count(line) || fail(HttpErrc::too_long);
     switch (head_.take(line)) {
         case HttpHead::Line::more:
             return true;

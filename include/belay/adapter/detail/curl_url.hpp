@@ -3,9 +3,11 @@
 /// CurlUrl: the parts of a URL, parsed by libcurl.
 #pragma once
 
-#include <memory>  // std::unique_ptr
-#include <new>     // std::bad_alloc
-#include <string>  // std::string
+#include <algorithm>    // std::min
+#include <memory>       // std::unique_ptr
+#include <new>          // std::bad_alloc
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <curl/curl.h>
 
@@ -24,7 +26,7 @@ public:
     explicit CurlUrl(const std::string& text) : parsed_{curl_url()} {
         if (!parsed_) throw std::bad_alloc{};
         // Only for libcurl a NUL would end it early.
-        valid_ = is_one_word(text) && set(text);
+        valid_ = is_one_word(text) && has_authority(text) && set(text);
     }
 
     /// Whether it is an absolute URL of http or https without credentials.
@@ -49,6 +51,11 @@ private:
         void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
     };
 
+    /// Whether a host follows two slashes. libcurl also takes one slash and three.
+    [[nodiscard]] static bool has_authority(std::string_view text) noexcept {
+        text.remove_prefix(std::min(text.find(':'), text.size()));
+        return text.starts_with("://") && !text.starts_with(":///");
+    }
     [[nodiscard]] static bool is_ok(CURLUcode code) {
         if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc{};
         return code == CURLUE_OK;

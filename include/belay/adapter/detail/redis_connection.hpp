@@ -14,6 +14,7 @@
 #include <cerrno>       // EINTR
 #include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
+#include <cstdio>       // std::snprintf
 #include <memory>       // std::unique_ptr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -60,6 +61,7 @@ public:
         port_ = options.port;
         connect_timeout_ = options.connect_timeout;
         command_timeout_ = options.command_timeout;
+        reply_.bytes_max = options.record_bytes_max + reply_bytes_besides;
         sentinels_ = options.sentinels;
         if (!has_sentinels()) return;
         socket_.clear();
@@ -124,6 +126,8 @@ public:
 
 private:
     using Clock = std::chrono::steady_clock;
+    /// The bytes of a reply in addition to the longest record.
+    static constexpr std::size_t reply_bytes_besides = std::size_t{64} << 20;
 
     /// Whether there is a connection that the server has not closed meanwhile. If there is none,
     /// connecting again loses nothing, so a restarted server or its idle timeout causes no error.
@@ -198,10 +202,19 @@ private:
             return {system, std::generic_category()};
         }
         ::fcntl(context_->fd, F_SETFD, FD_CLOEXEC);
+        limit_elements(*context_->reader);
         // A long wait must detect that the other machine is gone. All else works without
         // keep-alive.
         if (socket_.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
         return before_commands(log_in(user, password));
+    }
+    /// Limits the memory that the announced length of an array takes. Before version 1.0, hiredis
+    /// has no limit of its own.
+    template <class Reader>
+    void limit_elements(Reader& reader) const noexcept {
+        // The shortest element has three bytes.
+        if constexpr (requires { reader.maxelements; })
+            reader.maxelements = static_cast<decltype(reader.maxelements)>(reply_.bytes_max / 3);
     }
     /// Returns the error of a connection on which no command of the caller was sent yet, so that
     /// its outcome is not unknown. Closes the connection.
@@ -221,6 +234,7 @@ private:
         limit.tv_sec = static_cast<int>(time.count() / 1000);
         limit.tv_usec = static_cast<int>(time.count() % 1000 * 1000);
         errno = 0;
+        reply_.received = 0;
         context_.reset(socket_.empty() ? redisConnectWithTimeout(host_.c_str(), port_, limit)
                                        : redisConnectUnixWithTimeout(socket_.c_str(), limit));
         const int system = errno;
@@ -331,13 +345,17 @@ private:
         return {};
     }
     [[nodiscard]] std::error_code receive(RedisReply& reply, Clock::time_point deadline) noexcept {
-        for (;;) {
+        for (bool late = false;;) {
             void* got = nullptr;
             if (redisReaderGetReply(context_->reader, &got) != REDIS_OK) return bad_reply();
             if (got != nullptr) {
+                reply_.received = 0;
                 reply.reset(static_cast<redisReply*>(got));
                 return {};
             }
+            // Also a server whose bytes keep coming ends at the deadline.
+            if (late) return make_error_code(redis::Errc::no_answer);
+            if (reply_.received > reply_.bytes_max) return long_reply();
             char buffer[16384];
             const ssize_t count = ::recv(context_->fd, buffer, sizeof buffer, MSG_DONTWAIT);
             if (count == 0) return make_error_code(redis::Errc::connection_lost);
@@ -346,8 +364,18 @@ private:
             } else if (redisReaderFeed(context_->reader, buffer, static_cast<std::size_t>(count)) !=
                        REDIS_OK) {
                 return bad_reply();
+            } else {
+                reply_.received += static_cast<std::size_t>(count);
+                late = Clock::now() >= deadline;
             }
         }
+    }
+    [[nodiscard]] std::error_code long_reply() noexcept {
+        char words[64];
+        std::snprintf(words, sizeof words, "the reply is longer than %zu MiB",
+                      reply_.bytes_max >> 20);
+        keep_words(words);
+        return make_error_code(redis::Errc::bad_reply);
     }
     [[nodiscard]] std::error_code bad_reply() noexcept {
         keep_words(context_->reader->errstr);
@@ -384,6 +412,10 @@ private:
     } login_;
     Milliseconds connect_timeout_{};
     Milliseconds command_timeout_{};
+    struct {
+        std::size_t bytes_max = 0;
+        std::size_t received = 0;  // of a reply that is not complete
+    } reply_;
     redis::Options::Sentinels sentinels_;
     std::size_t sentinel_ = 0;         // the last that answered
     Clock::time_point stays_until_{};  // also at a replica

@@ -15,52 +15,86 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Orders the upgrades whose request is not complete. A full listener can then close the one that
 /// matters least: the oldest one of the address that has most of them. An IPv6 network of 64 bits
-/// counts as one address.
+/// counts as one address. If no address has two, networks of 24 bits of IPv4 and 48 bits of IPv6
+/// count, because one peer may have all addresses of such a network.
 ///
 /// `Upgrade` is what the listener keeps for an upgrade; each is there at most once.
 ///
 /// Thread safety: the listener's thread.   Complexity: O(log n) each.
 template <class Upgrade>
 class SilentUpgrades {
+    /// The place of an upgrade in one order.
+    struct Spot {
+        IpAddress key{};
+        typename std::list<Upgrade*>::iterator at{};
+    };
+    /// The upgrades by one key.
+    class Order {
+    public:
+        /// Throws: std::bad_alloc.
+        [[nodiscard]] Spot add(const IpAddress& key, Upgrade& upgrade) {
+            std::list<Upgrade*> one{&upgrade};
+            std::list<Upgrade*>& all = by_key_[key];
+            most_.emplace(all.size() + 1, key);
+            most_.erase({all.size(), key});
+            const Spot spot{key, one.begin()};
+            all.splice(all.end(), one);
+            return spot;
+        }
+        void remove(const Spot& spot) noexcept {
+            const auto found = by_key_.find(spot.key);
+            std::list<Upgrade*>& all = found->second;
+            auto counted = most_.extract({all.size(), spot.key});
+            all.erase(spot.at);
+            if (all.empty()) {
+                by_key_.erase(found);
+                return;
+            }
+            counted.value().first = all.size();
+            most_.insert(std::move(counted));
+        }
+        /// Returns the oldest one of the key that has most; null if no key has two.
+        [[nodiscard]] Upgrade* oldest_of_most() const noexcept {
+            if (most_.empty() || most_.rbegin()->first < 2) return nullptr;
+            return by_key_.find(most_.rbegin()->second)->second.front();
+        }
+
+    private:
+        std::map<IpAddress, std::list<Upgrade*>> by_key_{};   ///< the oldest of each first
+        std::set<std::pair<std::size_t, IpAddress>> most_{};  ///< the keys, by their numbers
+    };
+
 public:
     /// The place of an upgrade, for `remove`.
     struct Place {
-        IpAddress share{};
-        typename std::list<Upgrade*>::iterator at{};
+        Spot address{};
+        Spot network{};
     };
 
     /// Throws: std::bad_alloc.
     [[nodiscard]] Place add(const IpAddress& ip, Upgrade& upgrade) {
-        const IpAddress share = ip.share();
-        std::list<Upgrade*> one{&upgrade};
-        std::list<Upgrade*>& all = by_share_[share];
-        most_.emplace(all.size() + 1, share);
-        most_.erase({all.size(), share});
-        const Place place{share, one.begin()};
-        all.splice(all.end(), one);
+        Place place{.address = addresses_.add(ip.share(), upgrade)};
+        try {
+            place.network = networks_.add(ip.network(), upgrade);
+        } catch (...) {
+            addresses_.remove(place.address);
+            throw;
+        }
         return place;
     }
     void remove(const Place& place) noexcept {
-        const auto found = by_share_.find(place.share);
-        std::list<Upgrade*>& all = found->second;
-        auto counted = most_.extract({all.size(), place.share});
-        all.erase(place.at);
-        if (all.empty()) {
-            by_share_.erase(found);
-            return;
-        }
-        counted.value().first = all.size();
-        most_.insert(std::move(counted));
+        addresses_.remove(place.address);
+        networks_.remove(place.network);
     }
-    /// Returns the upgrade to close for another one; null if no address has two.
+    /// Returns the upgrade to close for another one; null if no address and no network has two.
     [[nodiscard]] Upgrade* least_important() const noexcept {
-        if (most_.empty() || most_.rbegin()->first < 2) return nullptr;
-        return by_share_.find(most_.rbegin()->second)->second.front();
+        Upgrade* const least = addresses_.oldest_of_most();
+        return least != nullptr ? least : networks_.oldest_of_most();
     }
 
 private:
-    std::map<IpAddress, std::list<Upgrade*>> by_share_{};  ///< the oldest of each first
-    std::set<std::pair<std::size_t, IpAddress>> most_{};   ///< the addresses, by their numbers
+    Order addresses_{};
+    Order networks_{};
 };
 
 }}}  // namespace belay::detail

@@ -45,6 +45,13 @@ struct IpAddress {
             std::fill(out.bytes.begin() + 8, out.bytes.end(), static_cast<unsigned char>(0));
         return out;
     }
+    /// Returns the network that one customer may have: 24 bits of IPv4, or 48 bits of IPv6.
+    [[nodiscard]] IpAddress network() const noexcept {
+        IpAddress out = *this;
+        std::fill(out.bytes.begin() + (is_v4() ? 15 : 6), out.bytes.end(),
+                  static_cast<unsigned char>(0));
+        return out;
+    }
     [[nodiscard]] std::string to_string() const {
         char text[INET6_ADDRSTRLEN] = {};
         if (is_v4()) {

@@ -46,11 +46,13 @@ public:
 
     [[nodiscard]] std::optional<Rule> run() {
         using Check = void (HttpChecker::*)();
-        constexpr Check checks[] = {
-            &HttpChecker::responses,        &HttpChecker::requests,  &HttpChecker::rejections,
-            &HttpChecker::faults,           &HttpChecker::limits,    &HttpChecker::deadlines,
-            &HttpChecker::passed_deadlines, &HttpChecker::redirects, &HttpChecker::pieces,
-            &HttpChecker::dropping,         &HttpChecker::end};
+        constexpr Check checks[] = {&HttpChecker::responses,        &HttpChecker::requests,
+                                    &HttpChecker::rejections,       &HttpChecker::faults,
+                                    &HttpChecker::limits,           &HttpChecker::deadlines,
+                                    &HttpChecker::passed_deadlines, &HttpChecker::redirects,
+                                    &HttpChecker::pieces,           &HttpChecker::dropping,
+                                    &HttpChecker::dropping_another, &HttpChecker::end,
+                                    &HttpChecker::end_inside};
         for (const Check check : checks) {
             server_.emplace();
             rig_ = make_();
@@ -68,6 +70,8 @@ private:
     /// The turns in which something that must not happen is given time to happen.
     static constexpr int rounds_of_rest = 30;
     static constexpr auto soon = std::chrono::milliseconds{100};
+    /// The time that a loop spends on other work, while two answers arrive.
+    static constexpr auto other_work = std::chrono::milliseconds{40};
 
     // ---- checks ---------------------------------------------------------------------------------
 
@@ -119,6 +123,7 @@ private:
         for (const std::string& wrong :
              {std::string{}, std::string{"/page"}, server_->place() + "/page",
               "ftp://" + server_->place() + "/page", std::string{"file:///etc/hostname"},
+              "http:/" + server_->place() + "/page", "http:///" + server_->place() + "/page",
               "http://me:secret@" + server_->place() + "/page", server_->url("/a page"),
               server_->url("/page\r\nX-Smuggled: 1")}) {
             expect_rejected({.url = wrong}, HttpErrc::bad_url, url);
@@ -247,6 +252,23 @@ private:
         rest();
         expect(asked->calls == calls, Rule::reports_nothing_after_dropping);
     }
+    /// Checks that the first of two answers may drop the request of the other.
+    void dropping_another() {
+        std::optional<Handle> handles[2];
+        const auto seen = race(handles, [&](int first) noexcept { handles[1 - first].reset(); });
+        expect(seen->responses == 1, Rule::dropping_answers_nothing);
+        expect(seen->late_calls == 0, Rule::reports_nothing_after_dropping);
+    }
+    /// Checks that the first of two answers may end the client.
+    void end_inside() {
+        if constexpr (std::is_move_constructible_v<Http>) {
+            std::optional<Handle> handles[2];
+            const auto seen = race(handles, [&](int) noexcept {
+                [[maybe_unused]] const Http ended = std::move(rig_->http);
+            });
+            expect(seen->responses == 0 && seen->late_calls == 0, Rule::end_answers_nothing);
+        }
+    }
     void end() {
         if constexpr (std::is_move_constructible_v<Http>) {
             const Asked silent = ask({.url = server_->url("/never")});
@@ -295,6 +317,42 @@ private:
             if (drops) handle_.reset();
         };
         return ask(std::move(request), asked);
+    }
+    /// The observed results of two requests.
+    struct Race {
+        std::optional<int> first;  ///< the request whose answer came first
+        int late_calls = 0;        ///< calls of on_chunk of the other request
+        std::atomic<int> completed{0};
+        std::atomic<int> responses{0};
+    };
+    /// Sends two requests. A client that is busy with other work finds both answers at once. The
+    /// first call of on_chunk calls `act(i)`.
+    template <class Act>
+    std::shared_ptr<Race> race(std::optional<Handle> (&handles)[2], Act act) {
+        const auto seen = std::make_shared<Race>();
+        for (int i = 0; i < 2; ++i) {
+            HttpRequest request{.url = server_->url("/held")};
+            request.on_chunk = [seen, i, act](const HttpResponse&, std::string_view) noexcept {
+                if (seen->first) {
+                    if (*seen->first != i) ++seen->late_calls;
+                    return;
+                }
+                seen->first = i;
+                act(i);
+            };
+            Completion<HttpResponse> done{[seen](std::optional<HttpResponse> response) noexcept {
+                if (response) ++seen->responses;
+                ++seen->completed;
+            }};
+            handles[i].emplace(rig_->http.request(std::move(request), std::move(done)));
+        }
+        until([&] { return server_->seen("/held") == 2; }, Rule::sends_what_was_asked);
+        server_->finish();
+        server_->step();
+        std::this_thread::sleep_for(other_work);
+        until([&] { return seen->completed == 2; }, Rule::dropping_answers_nothing);
+        rest();
+        return seen;
     }
     HttpResponse answer(HttpRequest request, Rule rule = Rule::answers) {
         if (!right()) return {};

@@ -85,9 +85,10 @@ public:
                              [&](const ScriptedRequest& r) { return r.target == target; });
     }
     [[nodiscard]] const std::vector<ScriptedRequest>& log() const noexcept { return log_; }
-    /// Ends the response to the open /parts.
+    /// Ends the response to each open /parts, and answers each /held.
     void finish() {
         for (Client& client : clients_) {
+            if (std::exchange(client.held, false)) client.output += whole({.body = "held"});
             if (std::exchange(client.in_parts, false)) client.output += "3\r\ntwo\r\n0\r\n\r\n";
         }
     }
@@ -98,6 +99,7 @@ private:
         std::string input{};
         std::string output{};
         bool in_parts = false;
+        bool held = false;
         bool drips = false;
         bool leaves = false;
     };
@@ -197,6 +199,7 @@ private:
         if (target == "/cut") return "";
         if (target == "/noise") return "SSH-2.0-OpenSSH_9.2\r\n";
         if (target == "/never") return "";
+        if (target == "/held") return client.held = true, "";
         if (target == "/drips") return client.drips = true, std::string{chunked};
         if (target == "/parts") {
             client.in_parts = true;
