@@ -742,7 +742,7 @@ WORLD_MUTANTS = (
            Test("tests/room/room_administration.test.cpp", "RoomManager: at most 10,000 failed erases and resets wait for a flush")),
     # an erase without memory takes a place of calls_max for ever
     Mutant("rooms_keeps_the_place_of_a_call_that_throws",
-           (Change("belay/room/detail/admin_answers.hpp", "if (answers_ != nullptr) --answers_->calls_;", ""),),
+           (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.calls_;", ""),),
            Test("tests/room/allocation.test.cpp", "RoomManager::erase without memory keeps no place of calls_max, and no room that changes")),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>       // std::size_t
+#include <exception>     // std::uncaught_exceptions
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::forward, std::in_place_type, std::move
@@ -24,20 +25,19 @@ public:
     AdminAnswers(const AdminAnswers&) = delete;
     AdminAnswers& operator=(const AdminAnswers&) = delete;
 
-    /// Gives back the place of a call, unless the call is answered or waits before this ends. A
-    /// call that throws does neither.
+    /// Gives back the place of a call that throws. Such a call is not answered, and does not wait.
     class Beginning {
     public:
-        explicit Beginning(AdminAnswers& answers) noexcept : answers_{&answers} {}
+        explicit Beginning(AdminAnswers& answers) noexcept : answers_{answers} {}
         Beginning(const Beginning&) = delete;
         Beginning& operator=(const Beginning&) = delete;
         ~Beginning() {
-            if (answers_ != nullptr) --answers_->calls_;
+            if (std::uncaught_exceptions() > before_) --answers_.calls_;
         }
-        void end() noexcept { answers_ = nullptr; }
 
     private:
-        AdminAnswers* answers_;
+        AdminAnswers& answers_;
+        int before_ = std::uncaught_exceptions();
     };
 
     /// Whether the call begins. If not, it was answered with an error.

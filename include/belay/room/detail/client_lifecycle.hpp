@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>       // std::uint64_t
+#include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <vector>        // std::erase
 
@@ -108,7 +109,7 @@ public:
         if (connection.multiplexed == nullptr)
             return close_and_report(*connection.clients.front(), why);
         if (connection.multiplexed->core.closing()) return;
-        context_.report_rejection(connection.multiplexed->request, {}, why);
+        context_.report_rejection(connection.multiplexed->request, user_of(connection), why);
         if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
         close(*connection.multiplexed, why);
     }
@@ -172,6 +173,13 @@ public:
         });
         clients.destroy_ended_connections(
             [&](MultiplexedBase& connection) { limits.forget(connection); });
+    }
+
+    /// Returns the user of a connection; empty if it is not known, or has no name.
+    [[nodiscard]] static std::string user_of(const ClientConnection& connection) {
+        for (const RoomClient* const client : connection.clients)
+            if (!client->rights.grant.user.empty()) return client->rights.grant.user;
+        return {};
     }
 
 private:

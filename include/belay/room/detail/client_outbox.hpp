@@ -62,18 +62,22 @@ struct ClientOutbox {
     std::optional<Bytes> lag_from{};
     /// How far it has received the awareness, if not to the end.
     std::optional<AwarenessCursor> awareness_from{};
-    /// A state vector that waits for its answer. Set it by RoomClient::hold_question.
+    /// A state vector that waits for its answer. Set it by ClientConnection::hold_question.
     std::optional<Bytes> question{};
     /// Durable changes of this client that are not acknowledged yet.
     std::uint32_t statuses = 0;
     /// Changes that only the answer to a state vector acknowledges.
     std::uint32_t statuses_owed = 0;
+    /// Likewise, until the storage surely has all changes of the document.
+    std::uint32_t statuses_held = 0;
     /// The next try to answer `question`, or to continue an answer.
     Instant retry_at = never;
     /// The queue of `question`.
     ReplyQueue queue = ReplyQueue::none;
     /// The client's own state is requested when its room is loaded.
     bool requests_state = false;
+    /// The observer was notified that the client's history is apart from the room's.
+    bool diverges = false;
 };
 
 }}}  // namespace belay::detail

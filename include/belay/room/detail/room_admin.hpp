@@ -166,6 +166,7 @@ public:
         if (!answers_.accepts(done)) return;
         if (count == 0 || count > listed_max)
             return answers_.answer_error(done, std::make_error_code(std::errc::invalid_argument));
+        const AdminAnswers::Beginning beginning{answers_};
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
         scheduler_.persistence().list(after, count, call.question.ask());
@@ -174,6 +175,7 @@ public:
     void export_room(std::string board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!answers_.accepts(board, done)) return;
+        const AdminAnswers::Beginning beginning{answers_};
         auto* const room = rooms_.find(board);
         if (room != nullptr && room->core.live()) {
             Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
@@ -208,8 +210,10 @@ public:
         if (!found)
             return answers_.answer(call.done,
                                    PersistenceError{RoomErrc::no_answer, {}, std::move(call.what)});
-        if constexpr (std::is_same_v<V, Result<std::optional<StoredRoom>, PersistenceError>>)
-            merge(*found);
+        if constexpr (std::is_same_v<V, Result<std::optional<StoredRoom>, PersistenceError>>) {
+            if (!context_.errors.attempt([&] { merge(*found); }))
+                found.emplace(PersistenceError{RoomErrc::not_loaded, {}, {}});
+        }
         answers_.answer(call.done, std::move(*found));
     }
 
@@ -232,23 +236,18 @@ private:
     template <class Change>
     void change_history(std::string board, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
-        AdminAnswers::Beginning beginning{answers_};
+        const AdminAnswers::Beginning beginning{answers_};
         if (changes_.too_many(board)) {
             settle_all();
-            beginning.end();
             return answers_.answer(done, too_many_unsettled());
         }
         // A history that the storage ends must also end in memory. The memory for the wait is there
         // before. end_history may lack memory: then the room stays, and its turns do nothing.
         AwaitedChange awaited = prepare(board);
         const std::error_code error = change(board);
-        if (error) {
-            beginning.end();
-            return answers_.answer_error(done, error);
-        }
+        if (error) return answers_.answer_error(done, error);
         awaited.pending.done = std::move(done);
         await(std::move(awaited));
-        beginning.end();
         if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
     }
     /// An erase or a reset that will wait for a flush, with all memory for it.

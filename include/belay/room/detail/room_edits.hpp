@@ -90,6 +90,7 @@ public:
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = room.pending.end_flush(); left != 0; --left) {
             PendingUpdate change = room.pending.take_first();
+            const Answered answered{imports_, change};
             replication_.on_durable(room, change);
             apply_durable(room, change);
         }
@@ -148,6 +149,16 @@ public:
     }
 
 private:
+    /// Answers the import of a change whose turn throws.
+    struct Answered {
+        Answered(Imports& i, PendingUpdate& c) noexcept : imports{i}, change{c} {}
+        Answered(const Answered&) = delete;
+        Answered& operator=(const Answered&) = delete;
+        ~Answered() { imports.fail_change(change, {RoomErrc::not_loaded, {}, {}}); }
+        Imports& imports;
+        PendingUpdate& change;
+    };
+
     TurnContext& context_;
     Rooms& rooms_;
     Lifecycle& lifecycle_;

@@ -18,7 +18,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// document, and is answered when its last update is durable.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Rooms`: `find_or_make` and `step`,
+/// - `Rooms`: `find_or_make`, `step` and `end_history`,
 /// - `Scheduler`: `append`, to store the updates,
 /// - `Delivery`: `vector_of`.
 ///
@@ -41,6 +41,7 @@ public:
     void import_room(const std::string& board, StoredRoom content,
                      Completion<PersistenceError> done) {
         if (!answers_.accepts(board, done)) return;
+        const AdminAnswers::Beginning beginning{answers_};
         std::error_code error;
         auto* const room = rooms_.find_or_make(board, error, owner_of_call_loads);
         if (room == nullptr) return answers_.answer_error(done, error);
@@ -53,10 +54,15 @@ public:
         room->after_load.import_bytes += size;
         room->after_load.imports.push_back(std::move(import));
     }
-    /// Applies the imports that waited for the load.
+    /// Applies the imports that waited for the load. After one that throws, the room ends.
     void on_loaded(Room& room) {
         room.after_load.import_bytes = 0;
-        for (RoomImport& import : std::exchange(room.after_load.imports, {})) apply(room, import);
+        bool goes_on = true;
+        for (RoomImport& import : std::exchange(room.after_load.imports, {})) {
+            goes_on = goes_on && context_.errors.attempt([&] { apply(room, import); });
+            if (!goes_on) answers_.answer_error(import.done, make_error_code(RoomErrc::not_loaded));
+        }
+        if (!goes_on && !room.evicted) rooms_.end_history(room, RoomErrc::not_loaded);
     }
     /// Answers imports with an error: the room ended, or its pending changes are lost.
     void fail_all(RoomBase& room, const PersistenceError& why) {
@@ -66,9 +72,9 @@ public:
         for (PendingUpdate& change : room.pending.all()) fail_change(change, why);
     }
     /// Answers the import whose last change this is, if it is one.
-    void fail_change(PendingUpdate& change, const PersistenceError& why) {
+    void fail_change(PendingUpdate& change, const PersistenceError& why) noexcept {
         if (!change.done) return;
-        answers_.answer(*change.done, PersistenceError{why});
+        context_.errors.attempt([&] { answers_.answer(*change.done, PersistenceError{why}); });
         change.done.reset();
     }
     void durable(PendingUpdate& change) { fail_change(change, {}); }

@@ -51,6 +51,14 @@ public:
         static_cast<void>(end);
 #endif
     }
+    /// Runs `f`, where the turn cannot stop halfway, as at the end of a room. If it throws, what it
+    /// does is left out.   Returns: whether it did not throw.
+    template <class F>
+    bool attempt(F&& f) noexcept {
+        bool done = true;
+        contain(f, [&] { done = false; });
+        return done;
+    }
     /// Throws the first exception of the turn, if there was one.
     void rethrow() {
 #if defined(__cpp_exceptions)
