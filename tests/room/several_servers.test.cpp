@@ -350,7 +350,8 @@ TEST_CASE("servers: a change that the storage may have lost is not reported as d
     const Bytes update = ann.type("one");
     c.world.run_for(1s);
     REQUIRE(ann.unsynced == 0);
-    // The document has it, and the storage does not.
+    const auto cid = c.editor("cid", 3, 1);  // the document is merged for it
+    // The document has the change, and the storage does not.
     c.store.away(1, true);
     c.store.wipe();
     c.world.run_for(1s);
@@ -362,6 +363,7 @@ TEST_CASE("servers: a change that the storage may have lost is not reported as d
         ann.dial();
     }
     c.world.run_for(3s);
+    CAPTURE(again);
     REQUIRE(ann.online());
     CHECK(ann.unsynced == 1);
     c.store.away(1, false);

@@ -31,9 +31,9 @@ struct AuditedOptions {
 /// An authorizer that records each access before it takes effect.
 ///
 /// It asks another authorizer, and records each access that this one grants. If the row cannot be
-/// recorded, or if the audit throws, the client is not admitted. If a client is checked again (RoomManager::reauthorize),
-/// its access is recorded again. A refusal is recorded as a row whose action is `refused`. The
-/// client's rejection does not wait for that row.
+/// recorded, or if the audit throws, the client is not admitted. If a client is checked again
+/// (RoomManager::reauthorize), its access is recorded again. A refusal is recorded as a row whose
+/// action is `refused`. The client's rejection does not wait for that row.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of its parts. The audit is called where the authorizer answers.

@@ -193,9 +193,10 @@ struct RoomOptions {
     /// further id that would exceed it is ignored. A client that exceeds it with the ids that it
     /// has is closed.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
-    /// The maximum number of awareness ids of one client. Further ids are ignored. A room has at most
-    /// twice as many as clients_per_room_max clients may have, with those that were removed less than
-    /// awareness_within ago. At that limit it forgets the removed ids of the users who have most.
+    /// The maximum number of awareness ids of one client. Further ids are ignored. A room has at
+    /// most twice as many as clients_per_room_max clients may have, with those that were removed
+    /// less than awareness_within ago. At that limit it forgets the removed ids of the users who
+    /// have most.
     std::size_t awareness_ids_per_client_max = 8;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also

@@ -175,14 +175,13 @@ public:
             [&](MultiplexedBase& connection) { limits.forget(connection); });
     }
 
+private:
     /// Returns the user of a connection; empty if it is not known, or has no name.
     [[nodiscard]] static std::string user_of(const ClientConnection& connection) {
         for (const RoomClient* const client : connection.clients)
             if (!client->rights.grant.user.empty()) return client->rights.grant.user;
         return {};
     }
-
-private:
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
     bool close_counted(MultiplexedBase& connection, const std::error_code& why) {

@@ -144,7 +144,7 @@ public:
     }
 
     /// The storage has all changes of a room: acknowledges those that it might have lost.
-    void acknowledge_held(const RoomBase& room) {
+    void acknowledge(const RoomBase& room) {
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             const std::uint32_t held = std::exchange(client->outbox.statuses_held, 0);
             if (held != 0 && client->core.joined()) delivery_.acknowledge(*client, held);
@@ -251,11 +251,6 @@ public:
         event.client.value = connection.multiplexed->id;
         context_.pending_events.push_back(std::move(event));
     }
-    /// Charges the comparison of a client's state with the document, and the answer.
-    void pay_answer(RoomClient& client, const Room& room) {
-        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
-        pay(*client.connection, pieces * ReadCost::piece);
-    }
     /// Notes arrivals on a connection that is not read for a while.
     template <class Link>
     void check_arrivals(ClientConnection& connection, Link& link) {
@@ -338,6 +333,11 @@ private:
 
     // ---- messages -------------------------------------------------------------------------------
 
+    /// Charges the comparison of a client's state with the document, and the answer.
+    void pay_answer(RoomClient& client, const Room& room) {
+        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
+        pay(*client.connection, pieces * ReadCost::piece);
+    }
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
         const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::opened);
@@ -425,8 +425,8 @@ private:
         if (client.core.take_denial()) send_denied(client, "this client may not edit");
         return {};
     }
-    /// Acknowledges changes that the document has. If a shared storage may have lost some of it, the
-    /// client waits until they are stored again.
+    /// Acknowledges changes that the document has. If a shared storage may have lost some of it,
+    /// the client waits until they are stored again.
     void acknowledge_known(RoomClient& client, Room& room, std::uint32_t changes) {
         if (!room.replication || !room.replication->loss.is_possible())
             return delivery_.acknowledge(client, changes);
