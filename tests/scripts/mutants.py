@@ -306,7 +306,8 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
                       "                                          true);",
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
-FLUSH_NO_MORE = (ROOM_SCHEDULER, "            static_cast<void>(room->pending.unqueue());\n", "")
+FLUSH_NO_MORE = (ROOM_SCHEDULER,
+                 "        for (RoomBase* const room : later) static_cast<void>(room->pending.unqueue());\n", "")
 COVERS_NO_OWN_EDITS = (REPLICATION, "        if (!state.covers_entries()) return;",
                        "        if (!state.covers_entries() || entry.own != 0) return;")
 
@@ -742,7 +743,7 @@ WORLD_MUTANTS = (
            Test("tests/room/room_administration.test.cpp", "RoomManager: at most 10,000 failed erases and resets wait for a flush")),
     # an erase without memory takes a place of calls_max for ever
     Mutant("rooms_keeps_the_place_of_a_call_that_throws",
-           (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.calls_;", ""),),
+           (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) answers_.places_.pop_back();", ""),),
            Test("tests/room/allocation.test.cpp", "RoomManager::erase without memory keeps no place of calls_max, and no room that changes")),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",

@@ -5,9 +5,11 @@
 
 #include <cstddef>       // std::size_t
 #include <exception>     // std::uncaught_exceptions
+#include <list>          // std::list
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::forward, std::in_place_type, std::move
+#include <type_traits>   // std::type_identity_t
+#include <utility>       // std::move
 
 #include <belay/core/completion.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -16,7 +18,8 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts the calls on whole rooms that wait for an answer, up to RoomOptions::calls_max. The
-/// manager delivers the answers at the end of its turn.
+/// manager delivers the answers at the end of its turn. Each call that is accepted has the memory
+/// for its answer, so that it is answered without memory, too.
 ///
 /// Thread safety: the manager's home thread.
 class AdminAnswers {
@@ -32,7 +35,7 @@ public:
         Beginning(const Beginning&) = delete;
         Beginning& operator=(const Beginning&) = delete;
         ~Beginning() {
-            if (std::uncaught_exceptions() > before_) --answers_.calls_;
+            if (std::uncaught_exceptions() > before_) answers_.places_.pop_back();
         }
 
     private:
@@ -41,12 +44,13 @@ public:
     };
 
     /// Whether the call begins. If not, it was answered with an error.
+    /// Throws: std::bad_alloc, and changes nothing then.
     template <class V>
     [[nodiscard]] bool accepts(Completion<V>& done) {
-        ++calls_;
+        places_.emplace_back(std::error_code{});
         std::error_code error;
         if (!context_.runs()) error = RoomErrc::manager_stopped;
-        if (calls_ > context_.options.calls_max) error = RoomErrc::too_many;
+        if (places_.size() > context_.options.calls_max) error = RoomErrc::too_many;
         if (error) answer_error(done, error);
         return !error;
     }
@@ -58,23 +62,28 @@ public:
         answer_error(done, make_error_code(RoomErrc::bad_room_id));
         return false;
     }
-    /// Answers with a V, or with arguments of its constructor.
-    template <class V, class T>
-    void answer(Completion<V>& done, T&& result) {
-        --calls_;
-        context_.pending_events.emplace_back(std::in_place_type<PendingAnswer<V>>, std::move(done),
-                                             std::forward<T>(result));
+    template <class V>
+    void answer(Completion<V>& done, std::type_identity_t<V> result) noexcept {
+        places_.front().template emplace<PendingAnswer<V>>(std::move(done), std::move(result));
+        context_.pending_events.splice(context_.pending_events.end(), places_, places_.begin());
+    }
+    /// Without memory for its texts, the answer is the code alone.
+    template <class V>
+    void answer_error(Completion<V>& done, const PersistenceError& error) noexcept {
+        PersistenceError answered{error.code, {}, {}};
+        context_.errors.attempt([&] { answered = PersistenceError{error}; });
+        answer(done, std::move(answered));
     }
     template <class V>
-    void answer_error(Completion<V>& done, const std::error_code& error) {
+    void answer_error(Completion<V>& done, const std::error_code& error) noexcept {
         answer(done, PersistenceError{error, {}, {}});
     }
     /// Whether no call waits for its answer.
-    [[nodiscard]] bool empty() const noexcept { return calls_ == 0; }
+    [[nodiscard]] bool empty() const noexcept { return places_.empty(); }
 
 private:
     TurnContext& context_;
-    std::size_t calls_ = 0;
+    std::list<PendingEvent> places_{};  // one for each call that waits
 };
 
 }}}  // namespace belay::detail

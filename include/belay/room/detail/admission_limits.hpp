@@ -66,7 +66,8 @@ public:
 
     // ---- counts ---------------------------------------------------------------------------------
 
-    /// The manager closes a client that has a connection of its own, or a connection.
+    /// The manager closes a client that has a connection of its own, or a connection. Without
+    /// memory, it counts for clients_max until it ends.   Throws: std::bad_alloc.
     void begin_closing(RoomClient& client) {
         begin_closing(client.id, client.end);
         ++closing_clients_;
@@ -89,14 +90,15 @@ public:
         --closing_clients_;
     }
     /// Counts the connection while it has no client; later its clients are counted.
+    /// Throws: std::bad_alloc; then it does not count as one that waits.
     void count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
         const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
         if (std::exchange(connection.counted.empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
-        if (std::exchange(connection.counted.waits, waits) != waits)
-            waits ? waiting.put(connection.id, turn_owner(connection))
-                  : waiting.remove(connection.id);
+        if (connection.counted.waits == waits) return;
+        waits ? waiting.put(connection.id, turn_owner(connection)) : waiting.remove(connection.id);
+        connection.counted.waits = waits;
     }
     /// A connection without clients was destroyed.
     void forget(const MultiplexedBase& connection) noexcept {
@@ -114,8 +116,8 @@ public:
 
 private:
     void begin_closing(std::uint64_t id, PendingEnd& end) {
+        closing_.emplace(last_closing_ + 1, id);
         end.closing = ++last_closing_;
-        closing_.emplace(end.closing, id);
     }
 
     const RoomOptions& options_;

@@ -71,23 +71,38 @@ public:
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
         client.end.reason = why;
-        if (client.connection->multiplexed == nullptr) limits.begin_closing(client);
+        if (client.connection->multiplexed == nullptr)
+            context_.errors.attempt([&] { limits.begin_closing(client); });
         const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
         release(client, todo);
         if (todo.close) return client.ops->close(client, why);
         client.end.close_with(why);
-        if (todo.open) client.ops->open(client);
+        // Without memory for the close code, it ends without one.
+        if (todo.open && !context_.errors.attempt([&] { client.ops->open(client); })) abort(client);
         client.waker.touch();
+    }
+    /// Ends a client without a close code.
+    void abort(RoomClient& client) noexcept {
+        static_cast<void>(advance(client, ClientCore::Event::lost));
+        client.end.waits = false;
+        client.ops->abort(client);
+        client.waker.touch();
+    }
+    /// Likewise, a connection.
+    void abort(MultiplexedBase& connection) noexcept {
+        static_cast<void>(connection.core.step(ConnectionCore::Event::ended, context_.now));
+        connection.end.waits = false;
+        connection.ops->abort(connection);
     }
     /// Closes a connection with all its clients.
     void close(MultiplexedBase& connection, const std::error_code& why) {
         if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
         for (RoomClient* const client : connection.io.clients) client->end.reason = why;
         release_all(connection);
-        limits.count(connection);
-        limits.begin_closing(connection);
+        context_.errors.attempt([&] { limits.count(connection); });
+        context_.errors.attempt([&] { limits.begin_closing(connection); });
         connection.end.close_with(why);
-        connection.ops->open(connection);
+        if (!context_.errors.attempt([&] { connection.ops->open(connection); })) abort(connection);
         connection.waker.touch();
     }
     void close_all(const std::error_code& why) {
@@ -168,8 +183,8 @@ public:
         clients.destroy_ended([&](RoomClient& client) {
             end(client);
             std::erase(client.connection->clients, &client);
-            if (client.connection->multiplexed != nullptr)
-                limits.count(*client.connection->multiplexed);
+            if (MultiplexedBase* const connection = client.connection->multiplexed)
+                context_.errors.attempt([&] { limits.count(*connection); });
         });
         clients.destroy_ended_connections(
             [&](MultiplexedBase& connection) { limits.forget(connection); });
@@ -222,7 +237,7 @@ private:
                why != RoomErrc::history_reset && why != RoomErrc::room_erased;
     }
     /// The client's transport or connection has ended.
-    void end(RoomClient& client) {
+    void end(RoomClient& client) noexcept {
         leave(client, advance(client, ClientCore::Event::ended).leave);
         limits.forget(client);
     }

@@ -115,16 +115,9 @@ public:
             // A state vector that came due during the load was not answered.
             if (client->core.joined()) delivery_.catch_up(*client->connection);
         }
-        for (RoomClient* const client : std::exchange(room.after_load.clients, {}))
-            admission_.open(*client);
-    }
-    void close_all_of_room(RoomBase& room, const std::error_code& why) {
-        std::vector<RoomClient*> all = room.after_load.clients;
-        all.insert(all.end(), room.clients.begin(), room.clients.end());
-        for (RoomClient* const client : all) lifecycle_.close_and_report(*client, why);
-        // Those whose transport is being opened.
-        for (RoomClient* const client : lifecycle_.clients.all()) {
-            if (client->room == &room) lifecycle_.close_and_report(*client, why);
+        // They stay in the list until they have joined. One that is closed leaves it.
+        for (RoomClient* const client : std::vector<RoomClient*>{room.after_load.clients}) {
+            if (client->core.state() == ClientCore::State::loading) admission_.open(*client);
         }
     }
     /// Reads nothing from the clients of a room until it is loaded.
@@ -191,6 +184,7 @@ public:
         client.connection->alive.pulse.sign_of_life(context_.now);
         client.connection->alive.note_sent(context_.now);
         client.room->clients.push_back(&client);
+        std::erase(client.room->after_load.clients, &client);
         context_.tally.count(client.room->id, &RoomCounters::joined);
         context_.tally.add_time(client.room->id, &RoomCounters::joins,
                                 elapsed(client.rights.since, context_.now));
@@ -301,10 +295,12 @@ private:
             const std::error_code why = refused_by_transport(client.link->failure());
             if (why) lifecycle_.close_and_report(client, why);
         }
-        if (std::exchange(client.end.reaped, true)) return;
+        if (client.end.reaped) return;
+        // Without memory, the next turn tries again.
+        lifecycle_.clients.note_ended(client);
+        client.end.reaped = true;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
-        lifecycle_.clients.note_ended(client);
     }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {

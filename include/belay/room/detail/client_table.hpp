@@ -30,15 +30,15 @@ public:
     void turn(Instant now) { static_cast<void>(machines_.advance(now)); }
 
     /// Makes a client or a connection with the next id. It owns itself until its `ops->end`.
+    /// Throws: std::bad_alloc, and makes nothing then.
     template <class M, class Parent, class... A>
     [[nodiscard]] M& make(Parent& parent, A&&... args) {
         auto made = machines_.template make<M>(parent, ++last_id_, std::forward<A>(args)...);
         M& machine = *made;
+        add(machine);
         machine.self = std::move(made);
         return machine;
     }
-    void add(RoomClient& client) { clients_.emplace(client.id, &client); }
-    void add(MultiplexedBase& connection) { connections_.emplace(connection.id, &connection); }
 
     [[nodiscard]] RoomClient* find_client(std::uint64_t id) const {
         const auto found = clients_.find(id);
@@ -94,6 +94,9 @@ public:
     }
 
 private:
+    void add(RoomClient& client) { clients_.emplace(client.id, &client); }
+    void add(MultiplexedBase& connection) { connections_.emplace(connection.id, &connection); }
+
     driver::MachineGroup machines_;
     std::map<std::uint64_t, RoomClient*> clients_;
     std::map<std::uint64_t, MultiplexedBase*> connections_;

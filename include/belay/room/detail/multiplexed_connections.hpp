@@ -151,8 +151,9 @@ private:
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
         // Its clients are destroyed first.
-        if (connection.io.clients.empty() && !std::exchange(connection.end.reaped, true))
-            lifecycle_.clients.note_ended(connection);
+        if (!connection.io.clients.empty() || connection.end.reaped) return;
+        lifecycle_.clients.note_ended(connection);
+        connection.end.reaped = true;
     }
     template <class C>
     void serve_channel(RoomChannel<C>& channel) {
@@ -181,7 +182,9 @@ private:
         if (channel.end.waits && !connection.core.closing()) send_close(channel);
         connection.forget(channel);
         if (channel.rights.check.waits()) return;
-        if (!std::exchange(channel.end.reaped, true)) lifecycle_.clients.note_ended(channel);
+        if (channel.end.reaped) return;
+        lifecycle_.clients.note_ended(channel);
+        channel.end.reaped = true;
     }
 
     // ---- a connection ---------------------------------------------------------------------------

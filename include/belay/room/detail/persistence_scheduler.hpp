@@ -47,11 +47,6 @@ struct LimitedLoads {
     LoadsUnderWay under_way{};
     bool may_begin = false;  ///< since the last turn, a load has ended, or a user waits
 };
-/// A save that was under way when its room was evicted, as after a failed reload.
-struct SaveOfEvicted {
-    std::string id;
-    std::unique_ptr<StorageCall<PersistenceError>> call;
-};
 /// The rooms whose save waits, and the saves that are under way.
 struct LimitedSaves {
     [[nodiscard]] std::size_t under_way() const noexcept { return of_rooms + of_evicted.size(); }
@@ -60,13 +55,15 @@ struct LimitedSaves {
     [[nodiscard]] auto next() const {
         return std::find_if(queue.begin(), queue.end(), [&](const RoomBase* room) {
             return std::none_of(of_evicted.begin(), of_evicted.end(),
-                                [&](const SaveOfEvicted& one) { return one.id == room->id; });
+                                [&](const auto& one) { return one->board == room->id; });
         });
     }
 
     std::deque<RoomBase*> queue{};
     std::size_t of_rooms = 0;  ///< under way, of rooms in memory
-    std::vector<SaveOfEvicted> of_evicted{};
+    /// Under way when their rooms were evicted, as after a failed reload. There is memory for all
+    /// that are under way.
+    std::vector<std::unique_ptr<SaveCall>> of_evicted{};
 };
 /// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them,
 /// but no more than half of loads_max, are loaded and saved at a time. So their loads leave the
@@ -160,7 +157,7 @@ public:
     void attach(const Waker& waker) {
         flush_.attach(waker);
         loads_.under_way.attach(waker);
-        for (const SaveOfEvicted& one : saves_.of_evicted) one.call->attach(waker);
+        for (const auto& one : saves_.of_evicted) one->call.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && saves_.next() != saves_.queue.end()) return always;
@@ -168,8 +165,7 @@ public:
         if (!flush_.waits() && !next_.empty()) return always;
         Instant next =
             smaller(smaller(flush_.deadline(), loads_.queue.ends()), loads_.under_way.deadline());
-        for (const SaveOfEvicted& one : saves_.of_evicted)
-            next = smaller(next, one.call->deadline());
+        for (const auto& one : saves_.of_evicted) next = smaller(next, one->call.deadline());
         return next;
     }
     /// Returns the storage; `inner()` is the user's own object.
@@ -180,10 +176,11 @@ public:
     /// Begins a load, or queues it in the turns of this user and of the room's clients. A load that
     /// is queued gets the turns of this user, too. One that is under way is begun again: its answer
     /// may be older than the request.
+    /// Throws: std::bad_alloc; then the caller must call `reject_load`.
     void begin_load(RoomBase& room, std::string_view user = {}) {
         loads_.may_begin = true;
         if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
-        room.calls.load_queue.rejected = false;
+        room.calls.load_queue.rejected = QueuedLoad::Rejected::no;
         if (room.calls.load) return load(room);
         if (user.empty() && room.share) user = room.share->owner();
         if (user.empty()) user = room.calls.load_owner;
@@ -198,10 +195,23 @@ public:
         }
         if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
     }
+    /// A load could not begin, because there is no memory for it. The room has its error in its
+    /// next turn. A load that is under way continues.
+    void reject_load(RoomBase& room) noexcept {
+        if (room.calls.load) return;
+        loads_.queue.remove(room);
+        loads_.under_way.remove({&room});
+        loads_.may_begin = true;
+        room.calls.load_queue.rejected = QueuedLoad::Rejected::no_memory;
+        room.waker.touch();
+    }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
-        if (std::exchange(room.calls.load_queue.rejected, false)) {
-            error = load_rejected();
+        using Rejected = QueuedLoad::Rejected;
+        const Rejected rejected = std::exchange(room.calls.load_queue.rejected, Rejected::no);
+        if (rejected != Rejected::no) {
+            error = {std::make_error_code(std::errc::not_enough_memory), {}, {}};
+            if (rejected == Rejected::overdue) error = load_rejected();
             context_.tally.count(room.id, &RoomCounters::loads_rejected);
             report_failure(room.id, error);
             return true;
@@ -298,9 +308,10 @@ public:
     }
     /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
     void begin_queued() {
-        flush();
-        take_lagging();
-        begin_loads();
+        // What throws has begun nothing. It is tried again in the next turn.
+        context_.errors.attempt([&] { flush(); });
+        if (!context_.errors.attempt([&] { take_lagging(); })) lagging_.note_change();
+        context_.errors.attempt([&] { begin_loads(); });
         begin_saves();
     }
 
@@ -338,10 +349,11 @@ public:
     /// Whether the save is over. Sets `error`, also to stale_snapshot.
     bool take_save(RoomBase& room, PersistenceError& error) {
         if (!room.calls.save) return false;
-        std::optional<PersistenceError> answer = room.calls.save->take(context_.now, "save");
+        StorageCall<PersistenceError>& call = room.calls.save->call;
+        std::optional<PersistenceError> answer = call.take(context_.now, "save");
         if (!answer) return false;
         context_.tally.add_time(room.id, &RoomCounters::saving,
-                                elapsed(room.calls.save->begun(), context_.now));
+                                elapsed(call.begun(), context_.now));
         error = std::move(*answer);
         room.calls.save.reset();
         --saves_.of_rooms;
@@ -360,14 +372,14 @@ public:
     }
 
     /// Removes an evicted room from all queues. Its load and its save count until they have ended.
-    void forget(RoomBase& room) {
+    void forget(RoomBase& room) noexcept {
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
         end_lagging(room.id);
         if (room.calls.save) {
-            room.calls.save->attach(context_.waker);
-            saves_.of_evicted.push_back({room.id, std::move(room.calls.save)});
+            room.calls.save->call.attach(context_.waker);
+            saves_.of_evicted.push_back(std::move(room.calls.save));
             --saves_.of_rooms;
         }
         loads_.queue.remove(room);
@@ -381,10 +393,11 @@ private:
         while (true) {
             if (flush_.waits() && !take_flush()) return;
             if (next_.empty()) return;
+            Completion<PersistenceError> done = flush_.begin(context_.now, answer_ends());
             std::swap(flushing_, next_);
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
             ++context_.tally.all.flushes;
-            persistence_.flush(flush_.begin(context_.now, answer_ends()));
+            persistence_.flush(std::move(done));
             flush_.threw(persistence_.take_what());
             if (!flush_.answered()) return;
         }
@@ -398,8 +411,8 @@ private:
             if (!next) break;
             if (next->room == nullptr)
                 admin_calls_.begin_export(next->call);
-            else
-                load(*next->room);
+            else if (!context_.errors.attempt([&] { load(*next->room); }))
+                reject_load(*next->room);
         }
         loads_.may_begin = false;
         while (loads_.queue.ends() <= context_.now) {
@@ -408,24 +421,27 @@ private:
                 admin_calls_.reject_export(oldest.call);
                 continue;
             }
-            oldest.room->calls.load_queue.rejected = true;
+            oldest.room->calls.load_queue.rejected = QueuedLoad::Rejected::overdue;
             oldest.room->waker.touch();
         }
     }
+    /// Throws: std::bad_alloc, and changes nothing then.
     void load(RoomBase& room) {
+        std::unique_ptr<LoadCall> made;
+        if (!room.calls.load) made = std::make_unique<LoadCall>();
+        LoadCall& call = made ? *made : *room.calls.load;
+        if (made) call.attach(room.waker);
+        auto done = call.begin(context_.now, answer_ends());
+        if (made) room.calls.load = std::move(made);
         context_.tally.count(room.id, &RoomCounters::loads);
-        if (!room.calls.load) {
-            room.calls.load = std::make_unique<LoadCall>();
-            room.calls.load->attach(room.waker);
-        }
-        persistence_.load(room.id, room.calls.load->begin(context_.now, answer_ends()));
+        persistence_.load(room.id, std::move(done));
         room.calls.load->threw(persistence_.take_what());
         room.waker.touch();
     }
     /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
     void begin_saves() {
         std::erase_if(saves_.of_evicted,
-                      [&](const SaveOfEvicted& one) { return one.call->has_ended(context_.now); });
+                      [&](const auto& one) { return one->call.has_ended(context_.now); });
         while (may_save()) {
             const auto next = saves_.next();
             if (next == saves_.queue.end()) return;
@@ -436,15 +452,16 @@ private:
     }
     void begin_save(Room& room) {
         const std::span<const Bytes> snapshot = room.document.snapshot();
-        auto call = std::make_unique<StorageCall<PersistenceError>>();
-        call->attach(room.waker);
-        Completion<PersistenceError> done = call->begin(context_.now, answer_ends());
-        room.calls.save = std::move(call);
+        auto save = std::make_unique<SaveCall>(room.id);
+        save->call.attach(room.waker);
+        Completion<PersistenceError> done = save->call.begin(context_.now, answer_ends());
+        saves_.of_evicted.reserve(saves_.under_way() + 1);
+        room.calls.save = std::move(save);
         ++saves_.of_rooms;
         context_.tally.count(room.id, &RoomCounters::saves);
         if (room.replication) room.replication->progress.saving = room.history;
         persistence_.save(room.id, snapshot, room.history.position, std::move(done));
-        room.calls.save->threw(persistence_.take_what());
+        room.calls.save->call.threw(persistence_.take_what());
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept {
@@ -465,11 +482,16 @@ private:
             return true;
         }
         for (RoomBase* const room : std::exchange(flushing_.rooms, {})) {
-            const PersistenceError why = of_room(error, room->id);
-            rooms_.process(*room, [&] { why ? drop_changes(*room, why) : edits_.durable(*room); });
+            rooms_.process(*room, [&] {
+                const PersistenceError why = of_room(error, room->id);
+                why ? drop_changes(*room, why) : edits_.durable(*room);
+            });
         }
-        for (PendingAdmin& pending : std::exchange(flushing_.admin, {}))
-            admin_calls_.admin_stored(pending, of_room(error, pending.board));
+        for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {
+            PersistenceError why{error.code, {}, {}};
+            context_.errors.attempt([&] { why = of_room(error, pending.board); });
+            admin_calls_.admin_stored(pending, why);
+        }
         if (!error) admin_calls_.all_stored();
         lagging_.note_change();
         return true;
@@ -492,13 +514,16 @@ private:
     }
     /// Drops also changes that were appended since the flush began: they depend on lost ones.
     void drop_all_changes(const PersistenceError& error) {
-        std::vector<RoomBase*> rooms = std::exchange(flushing_.rooms, {});
-        for (RoomBase* const room : std::exchange(next_.rooms, {})) {
-            static_cast<void>(room->pending.unqueue());
-            if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
-        }
-        for (RoomBase* const room : rooms)
-            rooms_.process(*room, [&] { edits_.not_durable(*room, error); });
+        const std::vector<RoomBase*> flushed = std::exchange(flushing_.rooms, {});
+        const std::vector<RoomBase*> later = std::exchange(next_.rooms, {});
+        for (RoomBase* const room : later) static_cast<void>(room->pending.unqueue());
+        const auto drop = [&](RoomBase& room) {
+            rooms_.process(room, [&] { edits_.not_durable(room, error); });
+        };
+        for (RoomBase* const room : flushed) drop(*room);
+        // The changes of those that were flushed are dropped already.
+        for (RoomBase* const room : later)
+            if (room->pending.size() != 0) drop(*room);
         for (FlushBatch* const batch : {&flushing_, &next_})
             for (PendingAdmin& pending : std::exchange(batch->admin, {}))
                 admin_calls_.admin_stored(pending, error);

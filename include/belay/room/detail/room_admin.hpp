@@ -69,7 +69,7 @@ struct HistoryChanges {
 /// Erases, resets, lists and exports rooms.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Rooms`: `find`, `step`, `end_history` and `empty_document`,
+/// - `Rooms`: `find`, `begin_load`, `process`, `step`, `end_history` and `empty_document`,
 /// - `Scheduler`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
 /// - `Replicas`: `take_parts`, to fill a document.
@@ -138,11 +138,11 @@ public:
             [this](const std::string& id) { return scheduler_.reset(id, make_id(context_.bits)); });
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
-    void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
+    void admin_stored(PendingAdmin& pending, const PersistenceError& error) noexcept {
         changes_.settling = false;
-        if (pending.done) answers_.answer(*pending.done, error);
+        if (pending.done) answers_.answer_error(*pending.done, error);
         if (error)
-            changes_.unsettled.insert(pending.board);
+            changes_.unsettled.merge(pending.memory);
         else  // what an earlier flush left uncertain is certain now
             changes_.unsettled.erase(pending.board);
         const auto found = changes_.awaited.find(pending.board);
@@ -151,10 +151,10 @@ public:
         begin_exports(pending.board, error);
         auto* const room = rooms_.find(pending.board);
         if (room == nullptr) return;
-        if (!error) return scheduler_.begin_load(*room);
+        if (!error) return rooms_.begin_load(*room);
         // A load would find a history that the next flush may end.
         imports_.fail_all(*room, error);
-        rooms_.step(*room, timeline::RoomCore::Event::load_failed);
+        rooms_.process(*room, [&] { rooms_.step(*room, timeline::RoomCore::Event::load_failed); });
     }
     /// A flush succeeded completely, so earlier failed changes are stored, too.
     void all_stored() noexcept { changes_.unsettled.clear(); }
@@ -169,7 +169,8 @@ public:
         const AdminAnswers::Beginning beginning{answers_};
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
-        scheduler_.persistence().list(after, count, call.question.ask());
+        const auto ask = [&] { scheduler_.persistence().list(after, count, call.question.ask()); };
+        if (!context_.errors.attempt(ask)) return fail(call, no_memory());
         call.what = scheduler_.persistence().take_what();
     }
     void export_room(std::string board,
@@ -186,20 +187,25 @@ public:
             return answers_.answer(done, std::move(found));
         }
         Export& call = begin(exports_, std::move(board), std::move(done));
-        if (!is_changing(call.board)) begin_load(call);
+        const auto load = [&] {
+            if (!is_changing(call.board)) begin_load(call);
+        };
+        if (!context_.errors.attempt(load)) fail(call, no_memory());
     }
     /// Called by the scheduler: an export that was queued may load its room now.
     void begin_export(std::uint64_t number) {
         Export& call = *exports_.find(number)->second;
         call.queued = 0;
-        load(call);
+        if (!context_.errors.attempt([&] { load(call); })) fail(call, no_memory());
     }
     /// Called by the scheduler: an export has waited for too long.
     void reject_export(std::uint64_t number) {
-        const driver::GroupedMachine<Export> self = end(*exports_.find(number)->second);
-        context_.tally.count(self->board, &RoomCounters::loads_rejected);
-        context_.report_failure(self->board, Scheduler::load_rejected());
-        answers_.answer(self->done, Scheduler::load_rejected());
+        Export& call = *exports_.find(number)->second;
+        context_.tally.count(call.board, &RoomCounters::loads_rejected);
+        PersistenceError error{RoomErrc::storage_busy, {}, {}};
+        context_.errors.attempt([&] { error = Scheduler::load_rejected(); });
+        context_.report_failure(call.board, error);
+        fail(call, error);
     }
     template <class V>
     void take(Call<V>& call, Instant now) {
@@ -241,8 +247,7 @@ private:
             settle_all();
             return answers_.answer(done, too_many_unsettled());
         }
-        // A history that the storage ends must also end in memory. The memory for the wait is there
-        // before. end_history may lack memory: then the room stays, and its turns do nothing.
+        // A history that the storage ends must also end in memory: nothing after it needs memory.
         AwaitedChange awaited = prepare(board);
         const std::error_code error = change(board);
         if (error) return answers_.answer_error(done, error);
@@ -260,6 +265,7 @@ private:
         AwaitedChange change;
         change.count.emplace(board, 0);
         change.pending.board = board;
+        change.pending.memory.insert(board);
         scheduler_.reserve_await();
         return change;
     }
@@ -308,17 +314,23 @@ private:
         call.what = scheduler_.persistence().take_what();
     }
     /// Begins the exports that waited until an erase or a reset was stored, or answers its error.
-    void begin_exports(const std::string& board, const PersistenceError& error) {
+    void begin_exports(const std::string& board, const PersistenceError& error) noexcept {
         for (auto next = exports_.begin(); next != exports_.end();) {
             Export& call = *(next++)->second;
             if (call.board != board || call.queued != 0 || call.question.waits()) continue;
-            if (!error) {
-                begin_load(call);
-            } else {
-                const driver::GroupedMachine<Export> self = end(call);
-                answers_.answer(call.done, PersistenceError{error});
-            }
+            if (error)
+                fail(call, error);
+            else if (!context_.errors.attempt([&] { begin_load(call); }))
+                fail(call, no_memory());
         }
+    }
+    template <class V>
+    void fail(Call<V>& call, const PersistenceError& error) noexcept {
+        const driver::GroupedMachine<Call<V>> self = end(call);
+        answers_.answer_error(call.done, error);
+    }
+    [[nodiscard]] static PersistenceError no_memory() noexcept {
+        return {std::make_error_code(std::errc::not_enough_memory), {}, {}};
     }
     /// Removes a call. It lives as long as the returned handle.
     template <class V>

@@ -64,14 +64,13 @@ public:
     }
     /// Checks the access of a new client of a multiplexed connection.
     void admit_channel(RoomClient& client) {
-        lifecycle_.limits.count(*client.connection->multiplexed);
+        context_.errors.attempt([&] { lifecycle_.limits.count(*client.connection->multiplexed); });
         add_client(client);
         admit(client, why_not(client.request));
     }
     /// Registers a multiplexed connection, and opens its transport.
     void begin(MultiplexedBase& connection) {
-        lifecycle_.clients.add(connection);
-        lifecycle_.limits.count(connection);
+        context_.errors.attempt([&] { lifecycle_.limits.count(connection); });
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
         if (const std::error_code error = why_not_now(turn_owner(connection))) {
             lifecycle_.close_connection_and_report(connection.io, error);
@@ -165,8 +164,9 @@ public:
 private:
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
-        lifecycle_.clients.add(client);
-        lifecycle_.limits.waiting.put(client.id, turn_owner(client));
+        // Without memory, it is not counted.
+        context_.errors.attempt(
+            [&] { lifecycle_.limits.waiting.put(client.id, turn_owner(client)); });
         client.update_checking();
     }
     void admit(RoomClient& client, const std::error_code& error) {
@@ -215,17 +215,12 @@ private:
     [[nodiscard]] bool abort_closing() {
         const std::uint64_t oldest = lifecycle_.limits.take_closing();
         if (RoomClient* const client = lifecycle_.clients.find_client(oldest)) {
-            static_cast<void>(lifecycle_.advance(*client, ClientCore::Event::lost));
-            client->end.waits = false;
-            client->ops->abort(*client);
-            client->waker.touch();
+            lifecycle_.abort(*client);
             return true;
         }
         MultiplexedBase* const connection = lifecycle_.clients.find_connection(oldest);
         if (connection == nullptr) return false;
-        static_cast<void>(connection->core.step(ConnectionCore::Event::ended, context_.now));
-        connection->end.waits = false;
-        connection->ops->abort(*connection);
+        lifecycle_.abort(*connection);
         return true;
     }
     /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of
@@ -267,11 +262,11 @@ private:
         if (room == nullptr) return lifecycle_.close_and_report(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));
+        room->after_load.clients.push_back(&client);
         client.room = room;
         rooms_.step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(client);
         static_cast<void>(lifecycle_.advance(client, ClientCore::Event::room_loading));
-        room->after_load.clients.push_back(&client);
     }
 
     TurnContext& context_;

@@ -103,7 +103,6 @@ public:
         if (why.code == RoomErrc::history_reset) {
             return rooms_.end_history(room, why.code);
         }
-        std::list<PendingUpdate> lost = room.pending.take_all();
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
         if constexpr (Replicas::alone) {
@@ -112,7 +111,7 @@ public:
         }
         bool known = false;
         bool edited = false;
-        for (PendingUpdate& change : lost) {
+        for (PendingUpdate& change : room.pending.take_all()) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
             imports_.fail_change(change, why);

@@ -51,8 +51,8 @@ public:
         rooms_.step(*room, timeline::RoomCore::Event::touched);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply(*room, import);
-        room->after_load.import_bytes += size;
         room->after_load.imports.push_back(std::move(import));
+        room->after_load.import_bytes += size;
     }
     /// Applies the imports that waited for the load. After one that throws, the room ends.
     void on_loaded(Room& room) {
@@ -65,19 +65,19 @@ public:
         if (!goes_on && !room.evicted) rooms_.end_history(room, RoomErrc::not_loaded);
     }
     /// Answers imports with an error: the room ended, or its pending changes are lost.
-    void fail_all(RoomBase& room, const PersistenceError& why) {
+    void fail_all(RoomBase& room, const PersistenceError& why) noexcept {
         room.after_load.import_bytes = 0;
         for (RoomImport& import : std::exchange(room.after_load.imports, {}))
-            answers_.answer(import.done, PersistenceError{why});
+            answers_.answer_error(import.done, why);
         for (PendingUpdate& change : room.pending.all()) fail_change(change, why);
     }
     /// Answers the import whose last change this is, if it is one.
     void fail_change(PendingUpdate& change, const PersistenceError& why) noexcept {
         if (!change.done) return;
-        context_.errors.attempt([&] { answers_.answer(*change.done, PersistenceError{why}); });
+        answers_.answer_error(*change.done, why);
         change.done.reset();
     }
-    void durable(PendingUpdate& change) { fail_change(change, {}); }
+    void durable(PendingUpdate& change) noexcept { fail_change(change, {}); }
 
 private:
     [[nodiscard]] static std::size_t bytes_of(const StoredRoom& content) noexcept {

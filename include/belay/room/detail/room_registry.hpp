@@ -12,7 +12,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <tuple>         // std::get, std::tuple
-#include <utility>       // std::exchange, std::move
+#include <utility>       // std::as_const, std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/core/machine_group.hpp>
@@ -124,23 +124,36 @@ public:
 
     [[nodiscard]] const Document& empty_document() const noexcept { return new_rooms_.empty; }
     /// Processes an event of a room, and carries out what its core decides.
+    ///
+    /// No memory is needed: a load or a save that cannot begin has failed.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
         base.core.hold(base.replication && base.replication->loss.is_possible());
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
-        if (todo.load) scheduler_.begin_load(room);
+        if (todo.load) begin_load(room);
         if (todo.save) {
             if (std::exchange(room.notices.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
-            scheduler_.queue_save(room);
+            if (!context_.errors.attempt([&] { scheduler_.queue_save(room); }))
+                on_save(room, {std::make_error_code(std::errc::not_enough_memory), {}, {}});
         }
-        if (todo.unload) evict(room, is_idle(todo) ? std::error_code{} : why_ended());
-        if (todo.close_clients)
-            sessions_.close_all_of_room(room, make_error_code(RoomErrc::not_loaded));
+        // Only a room that ends closes its clients.
+        if (todo.unload) {
+            auto joined = evict(room, is_idle(todo) ? std::error_code{} : why_ended());
+            if (todo.close_clients)
+                each_of(room, std::move(joined), [&](RoomClient& client) {
+                    lifecycle_.close_and_report(client, make_error_code(RoomErrc::not_loaded));
+                });
+        }
         if (!room.evicted) keep_held(room), note_idle(room);
         room.waker.touch();
+    }
+    /// Begins a load. Without memory for it, it has failed.
+    void begin_load(RoomBase& room) noexcept {
+        if (!context_.errors.attempt([&] { scheduler_.begin_load(room); }))
+            scheduler_.reject_load(room);
     }
     /// Takes a client out of its room.
     void leave(RoomClient& client, bool was_joined) {
@@ -150,22 +163,22 @@ public:
         std::erase(room.after_load.clients, &client);
         if (room.evicted) return;
         room.awareness.close(client.id, context_.now);
-        if (was_joined) replication_.publish_left(room, client);
+        if (was_joined) context_.errors.attempt([&] { replication_.publish_left(room, client); });
         delivery_.queue_awareness(room);
         step(room, Event::left);
     }
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
+    ///
+    /// No memory is needed: the storage may have ended the history already.
+    /// Complexity: that of closing the clients of the room.
     void end_history(Room& room, const std::error_code& why) {
-        evict(room, why);
-        for (RoomClient* const client : lifecycle_.clients.all()) {
-            if (client->room != &room) continue;
+        each_of(room, evict(room, why), [&](RoomClient& client) {
             // Only clients that have seen the old history get the code for a reset.
-            const bool has_seen = why == RoomErrc::room_erased || client->core.joined();
-            if (client->core.closing()) continue;
+            const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
             const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
             context_.tally.count_close(room.id, shown);
-            lifecycle_.close(*client, shown);
-        }
+            lifecycle_.close(client, shown);
+        });
     }
     // ---- for the machine group ------------------------------------------------------------------
 
@@ -218,7 +231,7 @@ private:
     ///   those whose save has not begun, the longest idle first.
     /// - Those that users have opened, by user.
     struct Leaving {
-        std::vector<driver::GroupedMachine<Machine>> evicted{};
+        std::multimap<std::string, driver::GroupedMachine<Machine>, std::less<>> evicted{};
         std::vector<Room*> held{};
         std::set<std::tuple<Evictable, Instant, std::string_view>> idle{};
         std::set<std::tuple<std::string_view, Evictable, Instant, std::string_view>> idle_of{};
@@ -265,7 +278,10 @@ private:
         if (!by.is_user) room.calls.load_owner = by.later_owner();
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin_.is_changing(room.id)) scheduler_.begin_load(room, by.load_owner);
+        const auto load = [&] {
+            if (!admin_.is_changing(room.id)) scheduler_.begin_load(room, by.load_owner);
+        };
+        if (!context_.errors.attempt(load)) scheduler_.reject_load(room);
         return &room;
     }
     void run_room(Room& room) {
@@ -359,7 +375,9 @@ private:
         const bool is = room.core.held_back();
         if (!room.replication || is == std::exchange(room.replication->loss.keeps_room, is)) return;
         if (!is) return static_cast<void>(std::erase(leaving_.held, &room));
-        leaving_.held.push_back(&room);
+        // Without memory, it is listed in its next turn.
+        if (!context_.errors.attempt([&] { leaving_.held.push_back(&room); }))
+            return static_cast<void>(room.replication->loss.keeps_room = false);
         replication_.on_held_back(room);
     }
     void note_idle(Room& room) {
@@ -370,9 +388,16 @@ private:
         room.idle_since = since;
         room.evictable = evictable;
         if (evictable == Evictable::no) return;
-        leaving_.idle.emplace(evictable, since, room.id);
-        const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty()) leaving_.idle_of.emplace(owner, evictable, since, room.id);
+        const auto list = [&] {
+            leaving_.idle.emplace(evictable, since, room.id);
+            const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
+            if (!owner.empty()) leaving_.idle_of.emplace(owner, evictable, since, room.id);
+        };
+        if (context_.errors.attempt(list)) return;
+        // Without memory, it is listed in its next turn.
+        forget_idle(room);
+        room.evictable = Evictable::no;
+        room.idle_since = never;
     }
     void forget_idle(const Room& room) {
         if (room.evictable == Evictable::no) return;
@@ -423,18 +448,28 @@ private:
     [[nodiscard]] bool is_idle(const timeline::RoomCore::Actions& todo) const noexcept {
         return context_.runs() && !todo.close_clients;
     }
+    /// Calls `f` with each client of a room that is not closing: those that have joined, which are
+    /// passed, and then those that have not.
+    template <class F>
+    void each_of(RoomBase& room, std::vector<RoomClient*> joined, F&& f) {
+        const std::vector<RoomClient*> others = std::exchange(room.after_load.clients, {});
+        for (const auto* const clients : {&std::as_const(joined), &others}) {
+            for (RoomClient* const client : *clients)
+                if (client->room == &room && !client->core.closing()) f(*client);
+        }
+    }
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
     /// imports receive the reason, or not_loaded if the room was idle, or is not_durable.
-    void evict(Room& room, const std::error_code& reason) {
+    /// Returns: the clients that had joined.
+    std::vector<RoomClient*> evict(Room& room, const std::error_code& reason) noexcept {
         const std::error_code why =
             reason && reason != RoomErrc::not_durable ? reason : RoomErrc::not_loaded;
         room.evicted = true;
         imports_.fail_all(room, {why, {}, {}});
-        while (!room.clients.empty()) {
-            RoomClient* const client = room.clients.back();
-            room.clients.pop_back();
-            client->end.reason = why;
-            context_.report(RoomEvent::Kind::left, room, client);
+        std::vector<RoomClient*> joined = std::exchange(room.clients, {});
+        for (std::size_t left = joined.size(); left-- != 0;) {
+            joined[left]->end.reason = why;
+            context_.report_left(room, *joined[left], left);
         }
         context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
         // The storage has the changes, except those of a history that has ended. With not_durable,
@@ -448,9 +483,8 @@ private:
         room.share.reset();
         scheduler_.forget(room);
         delivery_.forget(room);
-        const auto found = rooms_.find(room.id);
-        leaving_.evicted.push_back(std::move(found->second));
-        rooms_.erase(found);
+        leaving_.evicted.insert(rooms_.extract(rooms_.find(room.id)));
+        return joined;
     }
 
     [[nodiscard]] std::vector<Room*> all_rooms() const {

@@ -124,7 +124,7 @@ struct RoomImport {
 };
 /// Everything that waits until a room is loaded.
 struct AfterLoad {
-    std::vector<RoomClient*> clients{};  ///< those that have not joined yet
+    std::vector<RoomClient*> clients{};  ///< those that have not joined yet, also after the load
     std::vector<RoomImport> imports{};
     std::size_t import_bytes = 0;          ///< the bytes of the imports
     std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
@@ -132,26 +132,36 @@ struct AfterLoad {
 };
 /// The place of a room in the queue for RoomOptions::loads_max.
 struct QueuedLoad {
+    /// Why it was rejected, if the room was not notified yet.
+    enum class Rejected : std::uint8_t { no, overdue, no_memory };
+
     std::uint64_t number = 0;  ///< of the request; 0: it does not wait
-    bool rejected = false;     ///< it has waited for too long; the room was not notified yet
+    Rejected rejected = Rejected::no;
 };
 using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
+/// A save, with the id of its room, because it may end after the room.
+struct SaveCall {
+    explicit SaveCall(std::string id) noexcept : board{std::move(id)} {}
+
+    const std::string board;
+    StorageCall<PersistenceError> call{};
+};
 /// The calls of the storage for one room.
 struct RoomCalls {
     void attach(const Waker& waker) noexcept {
         if (load) load->attach(waker);
-        if (save) save->attach(waker);
+        if (save) save->call.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (load_queue.rejected) return always;
-        return smaller(load ? load->deadline() : never, save ? save->deadline() : never);
+        if (load_queue.rejected != QueuedLoad::Rejected::no) return always;
+        return smaller(load ? load->deadline() : never, save ? save->call.deadline() : never);
     }
     /// Whether a load is queued or under way.
     [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load; }
 
-    std::unique_ptr<LoadCall> load{};                       ///< null: no load is under way
-    std::unique_ptr<StorageCall<PersistenceError>> save{};  ///< null: no save is under way
-    std::error_code save_error{};                           ///< of the last save
+    std::unique_ptr<LoadCall> load{};  ///< null: no load is under way
+    std::unique_ptr<SaveCall> save{};  ///< null: no save is under way
+    std::error_code save_error{};      ///< of the last save
     QueuedLoad load_queue{};
     /// In whose turns a room that no user has opened is loaded again. If a user has joined it, that
     /// is the first one, and else owner_of_server_loads. It is empty if only the storage used it.

@@ -47,13 +47,13 @@ public:
         if (!question_.waits()) return answer;
         if (question_.answered()) {
             answer = question_.take();
+            const bool threw = !what_.empty();
             if (!answer)
-                answer.emplace(no_answer(what_.empty()
-                                             ? std::string{"the persistence dropped the "} + name
-                                             : "the persistence threw: " + what_));
+                answer.emplace(threw ? no_answer("the persistence threw: ", what_.c_str())
+                                     : no_answer("the persistence dropped the ", name));
         } else if (ends_ <= now) {
             question_.drop();
-            answer.emplace(no_answer(std::string{"the "} + name + " took longer than allowed"));
+            answer.emplace(no_answer("the ", name, " took longer than allowed"));
         } else {
             return answer;
         }
@@ -62,8 +62,20 @@ public:
     }
 
 private:
-    [[nodiscard]] static PersistenceError no_answer(std::string what) {
-        return {RoomErrc::no_answer, {}, std::move(what)};
+    /// Without memory for the text, the error is the code alone: the answer was taken already.
+    [[nodiscard]] static PersistenceError no_answer(const char* before, const char* name,
+                                                    const char* behind = "") noexcept {
+        PersistenceError error{RoomErrc::no_answer, {}, {}};
+#if defined(__cpp_exceptions)
+        try {
+            error.what = std::string{before} + name + behind;
+        } catch (...) {
+            return error;
+        }
+#else
+        error.what = std::string{before} + name + behind;
+#endif
+        return error;
     }
 
     driver::Question<V> question_;

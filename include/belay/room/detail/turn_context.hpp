@@ -4,8 +4,8 @@
 #pragma once
 
 #include <cstdint>       // std::uint8_t
-#include <deque>         // std::deque
 #include <exception>     // std::current_exception, std::exception_ptr, std::rethrow_exception
+#include <list>          // std::list
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
@@ -93,10 +93,50 @@ struct TurnContext {
     void at_call() noexcept { at(waker.now()); }
     [[nodiscard]] bool runs() const noexcept { return run.phase == RunState::Phase::running; }
 
+    // An event for which there is no memory is left out, because rooms and clients must end without
+    // memory, too. The turn throws std::bad_alloc then.
+
     /// Queues an event for the observer, if it has the hook.
     void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr,
-                const std::error_code& why = {}) {
+                const std::error_code& why = {}) noexcept {
+        if (wanted.events) errors.attempt([&] { queue_event(kind, room, client, why); });
+    }
+    /// Likewise, for a client of a room that ends, in which `left` clients are left.
+    void report_left(const RoomBase& room, const RoomClient& client, std::size_t left) noexcept {
         if (!wanted.events) return;
+        errors.attempt([&] {
+            queue_event(RoomEvent::Kind::left, room, &client, {});
+            std::get<RoomEvent>(pending_events.back()).clients = left;
+        });
+    }
+    /// Counts a failed call of the storage, and queues it for the observer; an empty `board` is a
+    /// failure of all rooms.
+    void report_failure(const std::string& board, const PersistenceError& error) noexcept {
+        tally.count_failure(board, error.code);
+        errors.attempt([&] { pending_events.push_back(RoomFailure{board, error}); });
+    }
+    /// Counts a rejected client or call, and queues the rejection for the observer.
+    void report_rejection(const RoomRequest& request, const std::string& user,
+                          const std::error_code& why) noexcept {
+        tally.count_rejection(request.board, why);
+        errors.attempt([&] {
+            pending_events.push_back(RoomRejection{request.board, user, request.ip, why});
+        });
+    }
+
+    const RoomOptions options;
+    Waker waker{};  ///< of the manager
+    RoomTally tally{};
+    std::list<PendingEvent> pending_events{};
+    Random bits{};
+    Instant now = always;
+    RunState run{};
+    TurnErrors errors{};
+    WantedHooks wanted{};
+
+private:
+    void queue_event(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client,
+                     const std::error_code& why) {
         RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
         event.reason = why;
         if (client != nullptr) event.user = client->rights.grant.user;
@@ -104,28 +144,6 @@ struct TurnContext {
         if (client != nullptr && kind == RoomEvent::Kind::left) event.reason = client->end.reason;
         pending_events.push_back(std::move(event));
     }
-    /// Counts a failed call of the storage, and queues it for the observer; an empty `board` is a
-    /// failure of all rooms.
-    void report_failure(const std::string& board, const PersistenceError& error) {
-        tally.count_failure(board, error.code);
-        pending_events.push_back(RoomFailure{board, error});
-    }
-    /// Counts a rejected client or call, and queues the rejection for the observer.
-    void report_rejection(const RoomRequest& request, const std::string& user,
-                          const std::error_code& why) {
-        tally.count_rejection(request.board, why);
-        pending_events.push_back(RoomRejection{request.board, user, request.ip, why});
-    }
-
-    const RoomOptions options;
-    Waker waker{};  ///< of the manager
-    RoomTally tally{};
-    std::deque<PendingEvent> pending_events{};
-    Random bits{};
-    Instant now = always;
-    RunState run{};
-    TurnErrors errors{};
-    WantedHooks wanted{};
 };
 
 }}}  // namespace belay::detail

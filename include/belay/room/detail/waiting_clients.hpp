@@ -28,10 +28,14 @@ class WaitingClients {
 public:
     [[nodiscard]] std::size_t size() const noexcept { return users_.size(); }
     /// Adds a client, or counts it for another user than before.
+    /// Throws: std::bad_alloc; then the client is not here.
     void put(std::uint64_t id, std::string user) {
         remove(id);
-        ids_[user].insert(id);
-        users_.emplace(id, std::move(user));
+        std::map<std::uint64_t, std::string> added;
+        added.emplace(id, user);
+        std::set<std::uint64_t> one{id};
+        ids_[std::move(user)].merge(one);
+        users_.merge(added);
     }
     /// Removes a client, if it waits.
     void remove(std::uint64_t id) noexcept {

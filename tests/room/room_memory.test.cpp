@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+// Goal: a lack of memory, in any call or turn of a RoomManager, ends at most a room or a client.
+// Method: a run of a server is repeated, and in each repetition one of its steps has no memory
+// after its first, second, third ... allocation. The storage, the transport and the authorizer have
+// memory, and answer when the run says so.
+#include <deque>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/core/detail/function.hpp>
+#include <belay/room/memory_rooms.hpp>
+#include <belay/room/room_manager.hpp>
+#include <belay/room/yjs_protocol.hpp>
+
+#include "support/catch.hpp"
+#include "support/failing_new.hpp"
+#include "support/yjs/yjs_editor.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What a storage has taken, and the answers that it still owes.
+struct OwedAnswers {
+    MemoryRooms rooms{};
+    std::deque<detail::Function<void()>> owed{};
+    bool flushes_fail = false;
+    bool loads_fail = false;
+
+    void answer_all() {
+        const SpareMemory spare;
+        while (!owed.empty()) {
+            auto answer = std::move(owed.front());
+            owed.pop_front();
+            answer();
+        }
+    }
+};
+/// A storage that answers when the run says so, and always has memory.
+struct OwingRooms {
+    OwedAnswers* to;
+
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        const SpareMemory spare;
+        to->owed.emplace_back([o = to, name = std::string{id}, d = std::move(done)]() mutable {
+            if (o->loads_fail) return d(PersistenceError{RoomErrc::snapshot_damaged, name, {}});
+            o->rooms.load(name, std::move(d));
+        });
+    }
+    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        const SpareMemory spare;
+        return to->rooms.append(id, update);
+    }
+    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        const SpareMemory spare;
+        return to->rooms.reset(id, epoch);
+    }
+    std::error_code erase(std::string_view id) {
+        const SpareMemory spare;
+        return to->rooms.erase(id);
+    }
+    void flush(Completion<PersistenceError> done) {
+        const SpareMemory spare;
+        to->owed.emplace_back([o = to, d = std::move(done)]() mutable {
+            if (!o->flushes_fail) return o->rooms.flush(std::move(d));
+            d(PersistenceError{std::make_error_code(std::errc::io_error), {}, {}});
+        });
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        const SpareMemory spare;
+        to->owed.emplace_back(
+            [o = to, name = std::string{id}, covers,
+             parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()),
+             d = std::move(done)]() mutable { o->rooms.save(name, parts, covers, std::move(d)); });
+    }
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        const SpareMemory spare;
+        to->owed.emplace_back(
+            [o = to, name = std::string{after}, count, d = std::move(done)]() mutable {
+                o->rooms.list(name, count, std::move(d));
+            });
+    }
+};
+
+/// The client's side of a connection.
+struct SpareLine {
+    std::optional<Link<Bytes>> link{};
+    bool opened = false;
+    bool closed = false;
+    std::vector<Bytes> received{};
+
+    void open() {
+        if (link && !std::exchange(opened, true)) static_cast<void>(link->opened());
+    }
+    void say(const part::RoomMessage& message) const {
+        if (opened && !closed) static_cast<void>(link->received(YjsProtocol{}.write(message)));
+    }
+};
+/// A transport that always has memory.
+struct SpareTransport {
+    using message_type = Bytes;
+    struct Connection {
+        SpareLine* line;
+        SendResult send(const Bytes& message) noexcept {
+            const SpareMemory spare;
+            if (!line->opened) return SendResult::down;
+            line->received.push_back(message);
+            return SendResult::sent;
+        }
+        void close(const Failure&) noexcept { line->closed = true; }
+    };
+    Connection open(const Link<Bytes>& to) {
+        line->link.emplace(to);
+        return {line.get()};
+    }
+    std::shared_ptr<SpareLine> line;
+};
+struct SpareRights {
+    void check(const RoomRequest& request, Completion<Grant> answer) const {
+        const SpareMemory spare;
+        answer(Grant{request.token, Access::edit, forever});
+    }
+};
+struct SpareRecorder {
+    bool* stopped;
+    void on_stopped(std::error_code) const noexcept { *stopped = true; }
+    void on_room_event(const RoomEvent&) const noexcept {}
+    void on_rejected(const RoomRejection&) const noexcept {}
+    void on_room_failed(const RoomFailure&) const noexcept {}
+};
+using SpareRoomManager = RoomManager<OwingRooms, SpareRights, SpareRecorder>;
+
+const std::string room_a = "a room, with an id for which a string needs memory";
+const std::string room_b = "a second room, with an id for which a string needs memory";
+
+/// A server, its clients, and the calls that wait for an answer.
+class SpareServer {
+public:
+    SpareServer() {
+        RoomOptions options;
+        options.unload_after = 1min;
+        options.sweep_every = 20s;
+        options.save_after = 2s;
+        options.save_within = 5s;
+        rooms_.emplace(OwingRooms{&storage}, SpareRights{}, options, SpareRecorder{&stopped_});
+        rooms_->attach(Waker{});
+        turn();  // without a driver, it has no other clock
+        rooms_->start();
+    }
+    SpareServer(const SpareServer&) = delete;
+    SpareServer& operator=(const SpareServer&) = delete;
+    ~SpareServer() {
+        rooms_.reset();
+        for (const auto& line : lines_) line->link.reset();
+    }
+
+    void turn(Duration passes = 10ms) {
+        now_ = after(now_, passes);
+        rooms_->advance(now_);
+    }
+    void accept(const std::string& board, const std::string& user) {
+        std::shared_ptr<SpareLine> line;
+        {
+            const SpareMemory spare;
+            line = lines_.emplace_back(std::make_shared<SpareLine>());
+        }
+        rooms_->accept(SpareTransport{line}, YjsProtocol{},
+                       RoomRequest{.board = board, .token = user, .ip = {}});
+    }
+    void open_all() {
+        for (const auto& line : lines_) line->open();
+    }
+    template <class V>
+    [[nodiscard]] auto counted() {
+        const SpareMemory spare;
+        ++calls_;
+        return Completion<V>{[this](std::optional<V>) noexcept { --calls_; }};
+    }
+    [[nodiscard]] SpareRoomManager& rooms() { return *rooms_; }
+    /// The client that was accepted as this one, if it was; if not, one that hears nothing.
+    [[nodiscard]] const SpareLine& line(std::size_t i) const {
+        static const SpareLine none{};
+        return i < lines_.size() ? *lines_[i] : none;
+    }
+    /// Lets a client in, and waits until it has joined.
+    [[nodiscard]] bool takes_another() {
+        accept(room_a, "the last user");
+        for (int i = 0; i < 4; ++i) settle();
+        return !line(lines_.size() - 1).received.empty();
+    }
+    void settle() {
+        turn();
+        storage.answer_all();
+        turn();
+        open_all();
+        turn();
+    }
+    /// Why the server is not as one that had memory; empty if it is.
+    [[nodiscard]] std::string wrong() {
+        storage.flushes_fail = storage.loads_fail = false;
+        for (int i = 0; i < 5; ++i) turn(1s), settle();
+        if (!takes_another()) return "no client can join";
+        if (!stored()) return "an edit is not stored";
+        for (int i = 0; i < 3; ++i) turn();
+        if (rooms_->deadline() <= now_) return "its turns have no end";
+        if (calls_ != 0) return std::to_string(calls_) + " calls have no answer";
+        rooms_->stop();
+        for (int i = 0; i < 10; ++i) {
+            settle();
+            for (const auto& one : lines_)
+                if (one->opened && one->link)
+                    static_cast<void>(one->link->closed(Failure::from(LinkErrc::closed_by_peer)));
+        }
+        if (rooms_->clients() != 0) return "a client does not end";
+        if (rooms_->rooms() != 0) return "a room does not end";
+        return stopped_ ? "" : "it does not stop";
+    }
+
+    OwedAnswers storage{};
+
+private:
+    /// Whether an edit of the last client becomes durable.
+    [[nodiscard]] bool stored() {
+        const Bytes edit = typed(99, 0, "the last edit");
+        lines_.back()->say({part::RoomMessage::Kind::update, edit});
+        for (int i = 0; i < 3; ++i) settle();
+        bool found = false;
+        storage.rooms.load(room_a, [&](auto answer) noexcept {
+            found = answer && *answer && **answer;
+            if (!found) return;
+            YjsDocument document;
+            for (const auto* parts : {&(**answer)->snapshot, &(**answer)->updates})
+                for (const Bytes& part : *parts) static_cast<void>(document.apply(part));
+            static_cast<void>(document.state_vector());
+            found = !document.check(edit).value_or(true);
+        });
+        return found;
+    }
+
+    bool stopped_ = false;
+    std::size_t calls_ = 0;
+    Instant now_{};
+    std::vector<std::shared_ptr<SpareLine>> lines_{};
+    std::optional<SpareRoomManager> rooms_{};
+};
+
+struct SpareStep {
+    const char* name;
+    void (*run)(SpareServer&);
+};
+
+constexpr auto kind_update = part::RoomMessage::Kind::update;
+constexpr auto one_turn = [](SpareServer& s) { s.turn(); };
+constexpr auto answers = [](SpareServer& s) { s.storage.answer_all(); };
+constexpr auto opens = [](SpareServer& s) { s.open_all(); };
+
+const SpareStep spare_steps[] = {
+    {"accept", [](SpareServer& s) { s.accept(room_a, "a user, with a name that needs memory"); }},
+    {"a grant", one_turn},
+    {"loaded", answers},
+    {"a loaded room", one_turn},
+    {"open", opens},
+    {"a join", one_turn},
+    {"accept a second",
+     [](SpareServer& s) { s.accept(room_a, "a second user, who needs memory"); }},
+    {"a second grant", one_turn},
+    {"open a second", opens},
+    {"a second join", one_turn},
+    {"an awareness",
+     [](SpareServer& s) {
+         const SpareMemory spare;
+         s.line(0).say({part::RoomMessage::Kind::awareness, awareness_of(1, 1, "{\"at\": 1}")});
+     }},
+    {"a turn with an awareness", one_turn},
+    {"a question",
+     [](SpareServer& s) {
+         const SpareMemory spare;
+         s.line(0).say({part::RoomMessage::Kind::state_vector, Bytes(1)});
+     }},
+    {"an answer", one_turn},
+    {"an edit",
+     [](SpareServer& s) {
+         const SpareMemory spare;
+         s.line(0).say({kind_update, typed(1, 0, "an edit that needs memory")});
+     }},
+    {"a turn with an edit", one_turn},
+    {"two edits during a flush",
+     [](SpareServer& s) {
+         const SpareMemory spare;
+         s.line(0).say({kind_update, typed(1, 25, "another edit that needs memory")});
+         s.line(1).say({kind_update, typed(2, 0, "a third edit that needs memory")});
+     }},
+    {"a turn during a flush", one_turn},
+    {"flushed", answers},
+    {"a durable edit", one_turn},
+    {"flushed again", answers},
+    {"durable edits", one_turn},
+    {"a save begins", [](SpareServer& s) { s.turn(3s); }},
+    {"get_or_create_room",
+     [](SpareServer& s) { static_cast<void>(s.rooms().get_or_create_room(room_b)); }},
+    {"import",
+     [](SpareServer& s) {
+         StoredRoom content;
+         {
+             const SpareMemory spare;
+             content.updates.push_back(typed(7, 0, "an imported edit"));
+         }
+         s.rooms().import_room(room_b, std::move(content), s.counted<PersistenceError>());
+     }},
+    {"export",
+     [](SpareServer& s) {
+         s.rooms().export_room(room_b,
+                               s.counted<Result<std::optional<StoredRoom>, PersistenceError>>());
+     }},
+    {"list",
+     [](SpareServer& s) {
+         s.rooms().list({}, 10, s.counted<Result<std::vector<std::string>, PersistenceError>>());
+     }},
+    {"a turn with calls", one_turn},
+    {"loads, lists and saves are answered", answers},
+    {"a turn with answered calls", one_turn},
+    {"an import is flushed", answers},
+    {"a durable import", one_turn},
+    {"reauthorize", [](SpareServer& s) { s.rooms().reauthorize({}); }},
+    {"rechecks", one_turn},
+    {"grants", one_turn},
+    {"apply_update",
+     [](SpareServer& s) {
+         static_cast<void>(s.rooms().apply_update(room_a, typed(9, 0, "the server's own edit")));
+     }},
+    {"erase during an edit",
+     [](SpareServer& s) { s.rooms().erase(room_a, s.counted<PersistenceError>()); }},
+    {"a turn with an erase", one_turn},
+    {"an erase is flushed", answers},
+    {"a stored erase", one_turn},
+    {"accept a third", [](SpareServer& s) { s.accept(room_a, "a third user, who needs memory"); }},
+    {"a third grant", one_turn},
+    {"loaded again", answers},
+    {"opened again", one_turn},
+    {"open a third", opens},
+    {"a third join", one_turn},
+    {"a fourth edit",
+     [](SpareServer& s) {
+         const SpareMemory spare;
+         s.line(2).say({kind_update, typed(3, 0, "a fourth edit that needs memory")});
+         s.storage.flushes_fail = true;
+     }},
+    {"a turn before a failed flush", one_turn},
+    {"a flush fails", answers},
+    {"a lost edit", one_turn},
+    {"loaded after a failed flush",
+     [](SpareServer& s) {
+         s.storage.flushes_fail = false;
+         s.storage.answer_all();
+     }},
+    {"live after a failed flush", one_turn},
+    {"reset", [](SpareServer& s) { s.rooms().reset(room_b, s.counted<PersistenceError>()); }},
+    {"a turn with a reset", one_turn},
+    {"accept during a reset",
+     [](SpareServer& s) { s.accept(room_b, "a fourth user, with memory"); }},
+    {"a grant during a reset", one_turn},
+    {"a reset is flushed", answers},
+    {"a stored reset", one_turn},
+    {"a load fails",
+     [](SpareServer& s) {
+         s.storage.loads_fail = true;
+         s.storage.answer_all();
+         s.storage.loads_fail = false;
+     }},
+    {"a failed load", one_turn},
+    {"open a rejected one", opens},
+    {"close a rejected one", one_turn},
+    {"evictions", [](SpareServer& s) { s.turn(5min); }},
+    {"more evictions", [](SpareServer& s) { s.turn(5min); }},
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager serves others after any call or turn that had no memory",
+          "[room][allocation][fault]") {
+    {
+        SpareServer server;
+        for (const SpareStep& step : spare_steps) step.run(server);
+        REQUIRE(server.wrong() == "");
+    }
+    std::size_t failures = 0;
+    for (std::size_t at = 0; at != std::size(spare_steps); ++at) {
+        bool failed = true;
+        for (std::size_t good = 0; failed; ++good) {
+            SpareServer server;
+            const auto run = [&](std::size_t i) {
+                try {
+                    spare_steps[i].run(server);
+                } catch (const std::bad_alloc&) {
+                }
+            };
+            for (std::size_t i = 0; i != at; ++i) run(i);
+            failed = without_memory([&] { run(at); }, good) != 0;
+            failures += failed ? 1 : 0;
+            for (std::size_t i = at + 1; i != std::size(spare_steps); ++i) run(i);
+            INFO(spare_steps[at].name << " with memory for " << good << " allocations");
+            CHECK(server.wrong() == "");
+        }
+    }
+    CHECK(failures > 450);
+}
