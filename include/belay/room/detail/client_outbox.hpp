@@ -68,8 +68,6 @@ struct ClientOutbox {
     std::uint32_t statuses = 0;
     /// Changes that only the answer to a state vector acknowledges.
     std::uint32_t statuses_owed = 0;
-    /// Likewise, until the storage surely has all changes of the document.
-    std::uint32_t statuses_held = 0;
     /// The next try to answer `question`, or to continue an answer.
     Instant retry_at = never;
     /// The queue of `question`.
@@ -78,6 +76,8 @@ struct ClientOutbox {
     bool requests_state = false;
     /// The observer was notified that the client's history is apart from the room's.
     bool diverges = false;
+    /// Changes that are acknowledged when a shared storage surely has all of the document.
+    std::uint32_t statuses_held = 0;
 };
 
 }}}  // namespace belay::detail
