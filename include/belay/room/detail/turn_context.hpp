@@ -3,6 +3,7 @@
 /// TurnContext: the time, the options and the counters of a RoomManager, which all its parts share.
 #pragma once
 
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint8_t
 #include <exception>     // std::current_exception, std::exception_ptr, std::rethrow_exception
 #include <list>          // std::list
