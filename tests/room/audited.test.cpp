@@ -4,6 +4,7 @@
 #include <belay/room/audited.hpp>
 
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "support/aborts.hpp"
@@ -240,6 +241,28 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
         CHECK(ended == 0);
     }
     CHECK(ended == 1);
+}
+
+TEST_CASE("Audited rejects a client whose access is recorded by an audit that throws",
+          "[room][audited][fault]") {
+    struct AuditThatThrows {
+        void record(AuditRow, Completion<std::error_code>) const {
+            throw std::runtime_error{"an audit"};
+        }
+    };
+    driver::Question<Grant> question;
+    const bool admits = GENERATE(true, false);
+    Audited audited{OneGrant{{"alice", admits ? Access::edit : Access::none, forever}},
+                    AuditThatThrows{}, AuditClock{}, AuditedOptions{.rejections_per_minute = 4}};
+    auto rejections = audited.rejections();
+    for (int i = 0; i < 3; ++i) {
+        audited.check(audited_request, question.ask());
+        REQUIRE(question.answered());
+        const auto grant = question.take();
+        REQUIRE(grant.has_value() == !admits);
+        if (grant) CHECK(grant->access == Access::none);
+    }
+    CHECK(rejections.dropped() == (admits ? 0 : 3));
 }
 
 TEST_CASE("Audited::rejections aborts with a message when the Audited was moved from",

@@ -204,6 +204,23 @@ constexpr bool a_check_keeps_its_deadline_when_the_client_joins() {
 }
 static_assert(a_check_keeps_its_deadline_when_the_client_joins());
 
+// row: loading | tick, when the grant ends | loading | fail (unauthorized)
+// row: opening | tick, when the grant ends | opening | fail (unauthorized)
+constexpr bool a_grant_ends_before_the_client_joins() {
+    for (const State state : {State::loading, State::opening}) {
+        Core core{client_defaults, false};
+        static_cast<void>(core.step(Event::check_requested, at(0s)));
+        static_cast<void>(core.step(Event::granted, at(0s), within / 2));
+        static_cast<void>(core.step(Event::room_loading, at(0s)));
+        if (state == State::opening) static_cast<void>(core.step(Event::room_live, at(0s)));
+        if (core.state() != state || core.deadline() != at(within / 2)) return false;
+        const Todo todo = core.step(Event::tick, at(within / 2));
+        if (todo != Todo{.fail = RoomErrc::unauthorized} || core.state() != state) return false;
+    }
+    return true;
+}
+static_assert(a_grant_ends_before_the_client_joins());
+
 // row: joined | tick, when the grant ends | joined | fail (unauthorized)
 constexpr bool a_grant_ends() {
     Core core = client_in(State::joined, false);

@@ -54,6 +54,33 @@ constexpr bool sums_waits() {
 }
 static_assert(sums_waits());
 
+/// All of a window is accepted in a turn that is late: after `bytes`, nothing waits any more.
+constexpr detail::OutputPace after_late_turn(std::size_t bytes) {
+    detail::OutputPace pace;
+    pace.begin(at(0s), 45s);
+    pace.accept(bytes);
+    pace.pause(at(45s + 5ms));
+    return pace;
+}
+constexpr bool judges_in_late_turn() {
+    detail::OutputPace slow = after_late_turn(100);
+    if (slow.deadline() > at(45s + 5ms) || !slow.check_too_slow(at(45s + 5ms), 512, 45s))
+        return false;
+    detail::OutputPace fast = after_late_turn(1'000'000);
+    if (fast.check_too_slow(at(45s + 5ms), 512, 45s) || fast.deadline() != never) return false;
+    fast.begin(at(45500ms), 45s);
+    return fast.deadline() == at(90500ms);
+}
+static_assert(judges_in_late_turn());
+
+/// Output that waits again before the check takes no window from it.
+constexpr bool judges_after_late_turn() {
+    detail::OutputPace slow = after_late_turn(100);
+    slow.begin(at(45s + 10ms), 45s);
+    return slow.deadline() == at(45s + 10ms) && slow.check_too_slow(at(45s + 10ms), 512, 45s);
+}
+static_assert(judges_after_late_turn());
+
 constexpr bool has_no_overflow() {
     detail::OutputPace pace;
     pace.begin(at(0s), 45s);

@@ -262,6 +262,13 @@ TEST_CASE_METHOD(
     bob.type("elsewhere");
     w.dial(bob);
     CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence bob") == 1);
+    // Once, although it sends a state vector with an invented author again and again.
+    for (int i = 0; i < 100; ++i)
+        bob.say({part::RoomMessage::Kind::state_vector,
+                 Bytes{std::byte{1}, std::byte{99}, std::byte{1}}});
+    w.run(1s);
+    CHECK(w.rooms().counters().divergences > 1);
+    CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence bob") == 1);
 }
 
 TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open connections",

@@ -18,6 +18,8 @@ namespace {
 struct RecordedCloses {
     void close_and_report(detail::RoomClient& client, const std::error_code& why) {
         clients.emplace_back(client.id, why);
+        for (detail::RoomClient* const left : ending)
+            std::erase(std::exchange(left->room, nullptr)->clients, left);
     }
     void close_connection_and_report(detail::ClientConnection& connection,
                                      const std::error_code& why) {
@@ -28,6 +30,7 @@ struct RecordedCloses {
     using Calls = std::vector<std::pair<std::uint64_t, std::error_code>>;
     Calls clients{};
     Calls connections{};
+    std::vector<detail::RoomClient*> ending{};  ///< those that leave their rooms
 };
 static_assert(detail::ClosesClients<RecordedCloses>);
 struct OnlyFails {
@@ -121,6 +124,20 @@ TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the
     CHECK(one.closes.clients == one_close(2, RoomErrc::frame_too_large));
     CHECK(one.connections[0]->sent.empty());
     CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
+}
+
+TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhile",
+          "[room][room_delivery][unit]") {
+    OneRoom one{{}, 4};
+    // A failed client ends the other clients of its connection, too.
+    one.connections[2]->result = SendResult::refused;
+    one.closes.ending = {one.clients[0].get(), one.clients[2].get()};
+    one.delivery.send_update(one.room, as_bytes("edit"), {});
+    const std::vector<Bytes> once{to_bytes(as_bytes("edit"))};
+    CHECK(one.closes.clients == one_close(3, RoomErrc::frame_too_large));
+    CHECK(one.connections[0]->sent.empty());
+    CHECK(one.connections[1]->sent == once);
+    CHECK(one.connections[3]->sent == once);
 }
 
 TEST_CASE("RoomDelivery::send_update measures an edit until its last client has it",

@@ -11,6 +11,15 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
+TEST_CASE("RoomCounters: a sum of times that is too long stays the longest time",
+          "[room][room_metrics][unit]") {
+    RoomCounters::Histogram times;
+    times.add(forever);
+    times.add(1s);
+    CHECK(times.sum == forever);
+    CHECK(times.counts.back() == 1);
+}
+
 TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metrics][unit]") {
     RoomCounters counters;
     auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,

@@ -69,6 +69,24 @@ TEST_CASE(
     CHECK(author.closed_with == 0);
 }
 
+TEST_CASE("RoomManager: a flood of state vectors for a small document is throttled, too",
+          "[room][room_rates][sim]") {
+    RoomWorld w{Seed{1}, {.read_rate_max = 100'000, .read_bytes_burst = 100'000}};
+    w.world.network().window_bytes(4 << 20);
+    RoomEditor author{w, "author", 1};
+    RoomEditor flooder{w, "flooder", 2};
+    w.dial(author, flooder);
+    author.type(std::string(60'000, 'x'));
+    w.run(10s);
+    const std::size_t before = w.taken["flooder"].bytes;
+    for (int i = 0; i < 200; ++i)
+        flooder.say({part::RoomMessage::Kind::state_vector, Bytes{std::byte{0}}});
+    // Each costs 4 KiB and 256 bytes: 24 at once, and 23 per second.
+    w.run(2s);
+    CHECK(w.taken["flooder"].bytes - before < 75 * 60'100);
+    CHECK(w.rooms().counters().throttled == 1);
+}
+
 TEST_CASE("RoomManager: long messages are limited by their bytes", "[room][room_rates][sim]") {
     RoomWorld w{Seed{1}, {.read_rate_max = 100'000, .read_bytes_burst = 1'000'000}};
     w.world.network().window_bytes(4 << 20);

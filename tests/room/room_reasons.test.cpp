@@ -413,6 +413,30 @@ TEST_CASE("A connection is reported as throttled although none of its documents 
     check_events(w);
 }
 
+TEST_CASE("A rejected connection with several documents has its user, and the room of no upgrade",
+          "[room][room_reasons][sim]") {
+    RoomWorld w;  // each upgrade requests "board"
+    REQUIRE(w.rooms().count_room("board"));
+    HocuspocusClient alice{w, "alice"};
+    alice.enter({"one", "two"});
+    alice.send("ff");
+    w.run(1s);
+    REQUIRE(w.reported.size() == 1);
+    CHECK(w.reported.back().starts_with("refused  alice: "));
+    CHECK(w.rooms().counters("board")->rejected == 0);
+    CHECK(w.rooms().counters().rejected == 1);
+    // One that is not known yet.
+    HocuspocusClient eve{w, "eve"};
+    eve.dial();
+    w.run(1s);
+    eve.send("ff");
+    w.run(1s);
+    REQUIRE(w.reported.size() == 2);
+    CHECK(w.reported.back().starts_with("refused  : "));
+    CHECK(w.rooms().counters("board")->rejected == 0);
+    check_events(w);
+}
+
 TEST_CASE("Each client of a silent connection has left with that reason, and is counted",
           "[room][room_reasons][sim]") {
     RoomWorld w;

@@ -339,6 +339,40 @@ TEST_CASE_METHOD(AnnAndBob, "servers: without the storage rooms are readable, an
     CHECK(c.document(1) == c.document(2));
 }
 
+TEST_CASE("servers: a change that the storage may have lost is not reported as durable",
+          "[room][fanout]") {
+    Cluster c;
+    c.in_band = {"ann"};
+    RoomEditor ann = RoomEditor::addressed(c.world.host("ann"), 1, "board");
+    ann.dials = "server1";
+    ann.dial();
+    c.world.run_for(1s);
+    const Bytes update = ann.type("one");
+    c.world.run_for(1s);
+    REQUIRE(ann.unsynced == 0);
+    const auto cid = c.editor("cid", 3, 1);  // the document is merged for it
+    // The document has the change, and the storage does not.
+    c.store.away(1, true);
+    c.store.wipe();
+    c.world.run_for(1s);
+    const bool again = GENERATE(false, true);
+    if (again) {
+        ann.say({part::RoomMessage::Kind::update, update});
+        ++ann.unsynced;
+    } else {
+        ann.dial();
+    }
+    c.world.run_for(3s);
+    CAPTURE(again);
+    REQUIRE(ann.online());
+    CHECK(ann.unsynced == 1);
+    c.store.away(1, false);
+    c.world.run_for(20s);
+    CHECK(ann.online());
+    CHECK(ann.unsynced == 0);
+    CHECK(c.stored() == ann.document());
+}
+
 TEST_CASE("servers: a room that could not be begun is begun later", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);

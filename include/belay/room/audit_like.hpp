@@ -40,7 +40,7 @@ concept RecordsRow = requires(A& audit, AuditRow row, Completion<std::error_code
 ///
 /// - `record(AuditRow, Completion<std::error_code>)`: answers without an error when the row is
 ///   durable. It may answer at once, later, or on another thread. If it answers an error, or does
-///   not answer, the client is not admitted. It is called where the authorizer answers.
+///   not answer, or throws, the client is not admitted. It is called where the authorizer answers.
 ///
 /// Audited combines an audit with an authorizer.
 template <class A>

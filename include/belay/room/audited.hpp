@@ -31,9 +31,9 @@ struct AuditedOptions {
 /// An authorizer that records each access before it takes effect.
 ///
 /// It asks another authorizer, and records each access that this one grants. If the row cannot be
-/// recorded, the client is not admitted. If a client is checked again (RoomManager::reauthorize),
-/// its access is recorded again. A refusal is recorded as a row whose action is `refused`. The
-/// client's rejection does not wait for that row.
+/// recorded, or if the audit throws, the client is not admitted. If a client is checked again
+/// (RoomManager::reauthorize), its access is recorded again. A refusal is recorded as a row whose
+/// action is `refused`. The client's rejection does not wait for that row.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of its parts. The audit is called where the authorizer answers.
@@ -172,16 +172,28 @@ private:
         std::shared_ptr<Recorder> recorder;
         AuditRow row;
         Completion<Grant> answer;
+        /// After an exception, the question is answered: nothing, or the rejection.
         void operator()(std::optional<Grant> grant) noexcept {
             if (!grant || !answer.wanted()) return;
-            row.user = grant->user;
-            row.level = grant->access;
-            row.time = recorder->clock.now();
-            if (grant->access == Access::none) return deny(std::move(*grant));
-            recorder->audit.record(std::move(row), Completion<std::error_code>{Written{
-                                                       std::move(*grant), std::move(answer)}});
+#if defined(__cpp_exceptions)
+            try {
+                record(std::move(*grant));
+            } catch (...) {
+                const Completion<Grant> unanswered{std::move(answer)};
+            }
+#else
+            record(std::move(*grant));
+#endif
         }
-        void deny(Grant grant) noexcept {
+        void record(Grant grant) {
+            row.user = grant.user;
+            row.level = grant.access;
+            row.time = recorder->clock.now();
+            if (grant.access == Access::none) return deny(std::move(grant));
+            recorder->audit.record(std::move(row), Completion<std::error_code>{Written{
+                                                       std::move(grant), std::move(answer)}});
+        }
+        void deny(Grant grant) {
             answer(std::move(grant));
             recorder->record_rejection(std::move(row));
         }

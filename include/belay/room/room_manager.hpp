@@ -27,7 +27,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// without clients and activity. A room that a shared storage may lack in part stays until it is
 /// stored again, or until rooms_max is reached: then `on_room_failed` receives not_durable.
 ///
-/// Durability: the manager validates a change and stores it before it applies and broadcasts it. It
+/// Durability: the manager validates a change and stores it before it broadcasts and applies it. It
 /// sends the change to every client that is in the room at that moment. If storing fails, no other
 /// client has seen the change. The manager then closes the author's connection, so that the author
 /// sends the change again after reconnecting, and reloads the room.
@@ -132,7 +132,8 @@ public:
 
     // ---- commands -------------------------------------------------------------------------------
 
-    /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
+    /// Starts accepting clients, and starts the periodic sweep of idle rooms. Between `stop()` and
+    /// `on_stopped`, the call does nothing: call `start()` in that hook, or later.   Pre: attached.
     void start() {
         if (context_.run.phase != Phase::running && context_.run.phase != Phase::stopping) {
             context_.at_call();
@@ -210,7 +211,8 @@ public:
         return room != nullptr;
     }
     /// Changes a document, like the edit of a client. The change is made durable first, and then
-    /// sent to all clients except `source`.
+    /// sent to all clients except `source`. If it does not become durable, `source` is closed, like
+    /// the author of an edit.
     ///
     /// Errors: unknown_room, not_loaded (see get_or_create_room); those of the document;
     /// not_durable; update_too_large, above RoomOptions::unflushed_bytes_max. There is no
@@ -259,7 +261,7 @@ public:
 
     // Each call answers at the end of a turn, on the home thread, and its function may call every
     // command. It answers manager_stopped if the manager does not run, too_many above
-    // RoomOptions::calls_max, and bad_room_id.
+    // RoomOptions::calls_max, bad_room_id, and not_loaded if the document throws in a turn.
 
     /// Erases a room and all that is stored of it. The room need not exist. Its clients are closed
     /// with 4410. A client that comes before the end is stored waits, and then finds nothing.

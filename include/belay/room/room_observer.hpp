@@ -92,15 +92,16 @@ struct RoomEvent {
 ///
 /// It never contains the client's token.
 struct RoomRejection {
-    std::string board;
-    std::string user;  ///< empty if the user is not known, or not yet
+    std::string board;  ///< the room id; empty for a connection with several documents
+    std::string user;   ///< empty if the user is not known, or not yet
     std::string ip;
-    std::error_code error;  ///< of RoomErrc, or of a document or a protocol
+    std::error_code error;  ///< of RoomErrc, of a document or a protocol; LinkErrc::open_threw
 };
 /// The former name of RoomRejection.
 using RoomRefusal [[deprecated("use RoomRejection")]] = RoomRejection;
 
-/// A client and a room that have content but nothing in common, for `on_divergence`.
+/// A client and a room that have content but nothing in common, for `on_divergence`. The hook is
+/// called once for each client.
 ///
 /// The client began the document by itself, or the room was begun anew. The two documents are
 /// joined.

@@ -139,7 +139,7 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for each piece that the answer to a state vector may have.
+    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again.
     ///
     /// These costs are fixed, so that a test is limited as the server is.
     std::size_t read_rate_max = std::size_t{2} << 20;
@@ -193,7 +193,10 @@ struct RoomOptions {
     /// further id that would exceed it is ignored. A client that exceeds it with the ids that it
     /// has is closed.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
-    /// The maximum number of awareness ids of one client. Further ids are ignored.
+    /// The maximum number of awareness ids of one client. Further ids are ignored. A room has at
+    /// most twice as many as clients_per_room_max clients may have, with those that were removed
+    /// less than awareness_within ago. At that limit it forgets the removed ids of the users who
+    /// have most.
     std::size_t awareness_ids_per_client_max = 8;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also

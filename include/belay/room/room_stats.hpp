@@ -126,10 +126,10 @@ struct RoomCounters {
             std::size_t i = 0;
             while (i < bounds.size() && d > bounds[i]) ++i;
             ++counts[i];
-            sum += d;
+            sum = part::saturating_add(sum, d);
         }
         std::array<std::uint64_t, 13> counts{};
-        Duration sum{};
+        Duration sum{};  ///< `forever` at the most
     };
 
     std::uint64_t joined = 0;    ///< clients that joined a room
@@ -150,7 +150,7 @@ struct RoomCounters {
     /// Failed calls of the storage, subscriptions included, stored data that cannot be used, and
     /// rejected loads.
     std::uint64_t storage_failures = 0;
-    std::uint64_t divergences = 0;  ///< clients whose history began apart from the room's
+    std::uint64_t divergences = 0;  ///< state vectors of clients whose history began apart
     std::uint64_t stateless = 0;    ///< messages for `on_stateless`, which are ignored without it
     Reasons reasons{};              ///< of `rejected` and `closed`
     Reasons failures{};             ///< of `storage_failures`

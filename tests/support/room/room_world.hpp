@@ -327,9 +327,14 @@ struct AbortedUpgrade {
     bool gone = true;
 };
 
-/// What clients speak, counted.
+/// What clients speak, counted. Its calls may throw.
 struct CountingYjs : YjsProtocol {
     std::size_t* cuts;
+    const std::function<void(const part::RoomMessage&)>* before_write = nullptr;
+    [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
+        if (before_write != nullptr && *before_write) (*before_write)(message);
+        return YjsProtocol::write(message);
+    }
     [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
         ++*cuts;
         return YjsProtocol::split(update, bytes_max);
@@ -431,9 +436,9 @@ struct RoomWorld {
                   const bool addressed = in_band.contains(std::string{a.peer()});
                   Coded<sim::Accepted> t{std::move(a), by};
                   const auto id =
-                      addressed
-                          ? r->accept(std::move(t), HocuspocusProtocol{}, std::move(request))
-                          : r->accept(std::move(t), CountingYjs{{}, &cuts}, std::move(request));
+                      addressed ? r->accept(std::move(t), HocuspocusProtocol{}, std::move(request))
+                                : r->accept(std::move(t), CountingYjs{{}, &cuts, &before_write},
+                                            std::move(request));
                   if (id != RoomClientId{}) last_client = id;
               });
               return rooms;
@@ -466,7 +471,8 @@ struct RoomWorld {
     RoomScript disk{};
     RoomRights rights{};
     std::function<void(std::string_view)> document_before{};
-    std::function<void()> on_start{};  ///< of the server's process
+    std::function<void(const part::RoomMessage&)> before_write{};  ///< of a protocol
+    std::function<void()> on_start{};                              ///< of the server's process
     std::vector<std::string> reported{};
     std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};

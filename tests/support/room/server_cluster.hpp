@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,10 +50,14 @@ struct Cluster {
                 h.attach(*rooms);
                 rooms->start();
                 h.after(std::chrono::seconds{5}, Looks{&store, n, &h});
-                h.listen(1, [r = rooms.get()](sim::Accepted a) {
+                h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
                     const std::string who{a.peer()};
-                    r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
-                              {.board = "board", .token = who, .ip = who});
+                    const RoomRequest request{.board = "board", .token = who, .ip = who};
+                    Coded<sim::Accepted> t{std::move(a)};
+                    if (in_band.contains(who))
+                        r->accept(std::move(t), HocuspocusProtocol{}, request);
+                    else
+                        r->accept(std::move(t), YjsProtocol{}, request);
                 });
                 return rooms;
             }));
@@ -93,6 +98,7 @@ struct Cluster {
     SharedStore store{};
     RoomRights rights{};
     std::vector<std::string> reported{};
+    std::set<std::string> in_band{};  ///< hosts that speak hocuspocus
     sim::World& world;
     std::vector<sim::Host*> hosts{};
 

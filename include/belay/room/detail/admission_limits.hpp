@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/admission_limits.hpp
-/// AdmissionLimits: decides whether a RoomManager has capacity for one more client.
+/// AdmissionLimits: the numbers of clients and connections that limit the admission of new ones.
 #pragma once
 
 #include <cstddef>       // std::size_t

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/client_core.hpp
-/// ClientCore: decides when a client is admitted, rejected and closed; has no transport or room.
+/// ClientCore: the states and the times of a client of a room; has no transport or room.
 #pragma once
 
 #include <cstdint>   // std::uint8_t, std::uint32_t
@@ -44,6 +44,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// | checking  | tick, check_within after the check began  | checking  | fail (no_answer)         |
 /// | loading   | tick, check_within after the check began  | loading   | fail (no_answer)         |
 /// | joined    | tick, check_within after the check began  | joined    | fail (no_answer)         |
+/// | loading   | tick, when the grant ends                 | loading   | fail (unauthorized)      |
+/// | opening   | tick, when the grant ends                 | opening   | fail (unauthorized)      |
 /// | joined    | tick, when the grant ends                 | joined    | fail (unauthorized)      |
 ///
 /// `any` stands for checking, loading, opening and joined. The table is that of a client with a

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>       // std::uint64_t
+#include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <vector>        // std::erase
 
@@ -123,7 +124,7 @@ public:
         if (connection.multiplexed == nullptr)
             return close_and_report(*connection.clients.front(), why);
         if (connection.multiplexed->core.closing()) return;
-        context_.report_rejection(connection.multiplexed->request, {}, why);
+        context_.report_rejection(connection.multiplexed->request, user_of(connection), why);
         if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
         close(*connection.multiplexed, why);
     }
@@ -190,6 +191,12 @@ public:
     }
 
 private:
+    /// Returns the user of a connection; empty if it is not known, or has no name.
+    [[nodiscard]] static std::string user_of(const ClientConnection& connection) {
+        for (const RoomClient* const client : connection.clients)
+            if (!client->rights.grant.user.empty()) return client->rights.grant.user;
+        return {};
+    }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
     bool close_counted(MultiplexedBase& connection, const std::error_code& why) {

@@ -62,7 +62,7 @@ struct ClientOutbox {
     std::optional<Bytes> lag_from{};
     /// How far it has received the awareness, if not to the end.
     std::optional<AwarenessCursor> awareness_from{};
-    /// A state vector that waits for its answer. Set it by RoomClient::hold_question.
+    /// A state vector that waits for its answer. Set it by ClientConnection::hold_question.
     std::optional<Bytes> question{};
     /// Durable changes of this client that are not acknowledged yet.
     std::uint32_t statuses = 0;
@@ -74,6 +74,10 @@ struct ClientOutbox {
     ReplyQueue queue = ReplyQueue::none;
     /// The client's own state is requested when its room is loaded.
     bool requests_state = false;
+    /// The observer was notified that the client's history is apart from the room's.
+    bool diverges = false;
+    /// Changes that are acknowledged when a shared storage surely has all of the document.
+    std::uint32_t statuses_held = 0;
 };
 
 }}}  // namespace belay::detail

@@ -80,6 +80,21 @@ public:
         context_.errors.contain([&] { serve_client(client); },
                                 [&] { lifecycle_.close_and_report(client, RoomErrc::not_loaded); });
     }
+    /// Runs `f`, which opens the transport of a client. If it throws, the client ends without a
+    /// close code.   Returns: whether it did not throw.
+    template <class F>
+    [[nodiscard]] bool open(RoomClient& client, F&& f) {
+        bool opens = true;
+        context_.errors.contain(f, [&] {
+            opens = false;
+            if (!client.core.closing())
+                context_.report_rejection(client.request, client.rights.grant.user,
+                                          make_error_code(LinkErrc::open_threw));
+            abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
+            client.waker.touch();
+        });
+        return opens;
+    }
 
     // ---- for the rooms --------------------------------------------------------------------------
 
@@ -119,6 +134,14 @@ public:
             change.statuses != 0 ? lifecycle_.clients.find_client(change.author) : nullptr;
         if (author != nullptr && author->core.joined())
             delivery_.acknowledge(*author, change.statuses);
+    }
+
+    /// The storage has all changes of a room: acknowledges those that it might have lost.
+    void acknowledge(const RoomBase& room) {
+        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+            const std::uint32_t held = std::exchange(client->outbox.statuses_held, 0);
+            if (held != 0 && client->core.joined()) delivery_.acknowledge(*client, held);
+        }
     }
 
     // ---- for admission --------------------------------------------------------------------------
@@ -222,11 +245,6 @@ public:
         event.client.value = connection.multiplexed->id;
         context_.pending_events.push_back(std::move(event));
     }
-    /// Charges the comparison of a client's state with the document, and the answer.
-    void pay_answer(RoomClient& client, const Room& room) {
-        pay(*client.connection,
-            (room.document.bytes() / context_.options.piece_bytes_max) * ReadCost::piece);
-    }
     /// Notes arrivals on a connection that is not read for a while.
     template <class Link>
     void check_arrivals(ClientConnection& connection, Link& link) {
@@ -311,6 +329,11 @@ private:
 
     // ---- messages -------------------------------------------------------------------------------
 
+    /// Charges the comparison of a client's state with the document, and the answer.
+    void pay_answer(RoomClient& client, const Room& room) {
+        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
+        pay(*client.connection, pieces * ReadCost::piece);
+    }
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
         const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::opened);
@@ -359,7 +382,7 @@ private:
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {
-                delivery_.acknowledge(client, due);
+                acknowledge_known(client, room, due);
             } else {
                 room.pending.all().back().statuses = due;
             }
@@ -387,7 +410,7 @@ private:
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {
-                delivery_.acknowledge(client, due);
+                acknowledge_known(client, room, due);
                 return {};
             }
             if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
@@ -398,6 +421,14 @@ private:
         if (client.core.take_denial()) send_denied(client, "this client may not edit");
         return {};
     }
+    /// Acknowledges changes that the document has. If a shared storage may have lost some of it,
+    /// the client waits until they are stored again.
+    void acknowledge_known(RoomClient& client, Room& room, std::uint32_t changes) {
+        if (!room.replication || !room.replication->loss.is_possible())
+            return delivery_.acknowledge(client, changes);
+        client.outbox.statuses_held += changes;
+        room.replication->loss.holds_statuses = true;
+    }
     void send_denied(RoomClient& client, std::string_view why) {
         delivery_.send_message(client, {Kind::denied, as_bytes(why)});
     }
@@ -407,6 +438,7 @@ private:
                 !client.ops->disjoint(client, room.document.state_vector(), theirs))
                 return;
             context_.tally.count(room.id, &RoomCounters::divergences);
+            if (std::exchange(client.outbox.diverges, true)) return;
             context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
         }
     }

@@ -62,7 +62,7 @@ public:
     /// Queues a client or a connection that has ended.
     void note_ended(RoomClient& client) { ended_.push_back(&client); }
     void note_ended(MultiplexedBase& connection) { ended_connections_.push_back(&connection); }
-    /// Calls `each` for each client, and destroys it; those that have ended, or all.
+    /// Calls `each` for each client that has ended, and destroys it.
     template <class F>
     void destroy_ended(F&& each) {
         for (RoomClient* const client : std::exchange(ended_, {})) {

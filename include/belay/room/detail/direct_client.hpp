@@ -15,8 +15,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A client that has a connection of its own.
 ///
-/// A machine of its manager's group: its turn is `manager.serve(client)`. The transport opens,
-/// which answers the upgrade, when the answer is known.
+/// A machine of its manager's group: its turn is `manager->serve(*this)`. The transport
+/// opens, which answers the upgrade, when the answer is known.
 template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
 struct DirectClient : RoomClient {
     using Link = ServedLink<Transport>;
@@ -28,7 +28,7 @@ struct DirectClient : RoomClient {
           manager{&m},
           options_{&shared.options},
           protocol{std::move(p)},
-          closed{std::move(t)} {
+          unopened{std::move(t)} {
         own.clients.push_back(this);
         own.wake = &waker;
     }
@@ -42,7 +42,7 @@ struct DirectClient : RoomClient {
     [[nodiscard]] Instant deadline() const noexcept {
         if (end.reaped) return never;
         const Instant other = smaller(rights.check.deadline(), smaller(timers(), own.timers()));
-        if (!link) return closed ? other : always;
+        if (!link) return unopened ? other : always;
         if (link->ended()) return always;
         if (link->closing()) return smaller(other, link->deadline());
         return smaller(other, larger(link->deadline(), own.rate.read_at));
@@ -51,7 +51,7 @@ struct DirectClient : RoomClient {
 
     // ---- for the manager ------------------------------------------------------------------------
 
-    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
+    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !unopened; }
 
     struct OwnConnection : ClientConnection {
         OwnConnection(DirectClient& s, const HeartbeatOptions& beat, std::size_t& answers)
@@ -68,7 +68,7 @@ struct DirectClient : RoomClient {
     Manager* manager;
     const RoomOptions* options_;
     [[no_unique_address]] Protocol protocol;
-    std::optional<Transport> closed;  ///< not opened yet
+    std::optional<Transport> unopened;
     std::optional<Link> link;
     driver::GroupedMachine<DirectClient> self;
 
@@ -81,8 +81,11 @@ private:
     }
     static void open(RoomClient& client) {
         DirectClient& s = of(client);
-        s.link.emplace(std::move(*s.closed), s.options_->messages_max, s.waker, 0);
-        s.closed.reset();
+        const bool opens = s.manager->open(s, [&] {
+            s.link.emplace(std::move(*s.unopened), s.options_->messages_max, s.waker, 0);
+        });
+        if (!opens) return;
+        s.unopened.reset();
         s.link->limit_messages(s.options_->frame_bytes_max);
         s.link->limit_output(connection_bytes_max(s.options_->client_bytes_max));
         s.waker.touch();
@@ -110,7 +113,7 @@ private:
                     },
                 .abort =
                     [](RoomClient& s) noexcept {
-                        of(s).closed.reset();
+                        of(s).unopened.reset();
                         if (of(s).link) of(s).link->abort();
                     },
                 .write = [](const RoomClient& s, const part::RoomMessage& m) -> Bytes {

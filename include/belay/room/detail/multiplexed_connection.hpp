@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One client of a multiplexed connection.
 ///
-/// A machine of its manager's group: its turn is `manager.serve(channel)`.
+/// A machine of its manager's group: its turn is `manager->serve(*this)`.
 template <class Connection>
 struct RoomChannel : RoomClient {
     RoomChannel(Connection& t, std::uint64_t number, BytesView name, RoomRequest r)
@@ -162,7 +162,7 @@ private:
 
 /// A connection with several clients, one for each document.
 ///
-/// A machine of its manager's group: its turn is `manager.serve(connection)`. The upgrade is
+/// A machine of its manager's group: its turn is `manager->serve(*this)`. The upgrade is
 /// answered at once. RoomOptions limits the connection until a client joins.
 template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
 struct MultiplexedConnection : MultiplexedBase {
@@ -175,7 +175,7 @@ struct MultiplexedConnection : MultiplexedBase {
         : MultiplexedBase{table, &MultiplexedConnection::send_on, number, std::move(r), shared},
           manager{&m},
           protocol{std::move(p)},
-          closed{std::move(t)} {}
+          unopened{std::move(t)} {}
 
     void attach(Waker w) { waker = std::move(w); }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -183,7 +183,7 @@ struct MultiplexedConnection : MultiplexedBase {
         // A connection whose tokens are being checked is not late.
         const Instant mine = core.deadline(!io.clients.empty());
         const Instant other = core.closing() ? mine : smaller(mine, io.timers());
-        if (!link) return closed ? other : always;
+        if (!link) return unopened ? other : always;
         if (link->ended() && has_held_frames()) return other;
         if (link->ended() || (core.state() == ConnectionCore::State::closing && link->opened()))
             return always;
@@ -194,7 +194,7 @@ struct MultiplexedConnection : MultiplexedBase {
     }
     void advance(Instant) { manager->serve(*this); }
 
-    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
+    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !unopened; }
     [[nodiscard]] bool has_held_frames() const noexcept {
         if (core.closing() || load.held_bytes == 0) return false;
         return channels.has_held_frames();
@@ -225,7 +225,7 @@ struct MultiplexedConnection : MultiplexedBase {
 
     Manager* manager;
     [[no_unique_address]] Protocol protocol;
-    std::optional<Transport> closed;  ///< not opened yet
+    std::optional<Transport> unopened;
     std::optional<Link> link;
     ChannelTable<Channel> channels{};
     driver::GroupedMachine<MultiplexedConnection> self;
@@ -250,10 +250,13 @@ private:
         return {.open =
                     [](MultiplexedBase& base) {
                         MultiplexedConnection& t = of(base);
-                        if (!t.closed) return;
+                        if (!t.unopened) return;
                         const RoomOptions& o = t.core.options();
-                        t.link.emplace(std::move(*t.closed), o.messages_max, t.waker, 0);
-                        t.closed.reset();
+                        const bool opens = t.manager->open(t, [&] {
+                            t.link.emplace(std::move(*t.unopened), o.messages_max, t.waker, 0);
+                        });
+                        if (!opens) return;
+                        t.unopened.reset();
                         // A connection is read before its user is known.
                         t.link->limit_messages(o.piece_bytes_max);
                         t.link->limit_output(connection_bytes_max(o.client_bytes_max));
@@ -267,7 +270,7 @@ private:
                     },
                 .abort =
                     [](MultiplexedBase& base) noexcept {
-                        of(base).closed.reset();
+                        of(base).unopened.reset();
                         if (of(base).link) of(base).link->abort();
                         base.waker.touch();
                     },

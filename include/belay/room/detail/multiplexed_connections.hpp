@@ -50,6 +50,10 @@ public:
     /// Takes over a connection.   Returns: its id; 0 if it was dropped without an answer.
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
+        // Each document is requested in frames.
+        request.board.clear();
+        request.token.clear();
+        request.epoch.clear();
         if (!admission_.takes_over(request)) return 0;
         auto& connection = lifecycle_.clients.template make<Connection<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
@@ -71,6 +75,21 @@ public:
         context_.errors.contain(
             [&] { serve_channel(channel); },
             [&] { lifecycle_.close_and_report(channel, RoomErrc::not_loaded); });
+    }
+    /// Runs `f`, which opens the transport of a connection. If it throws, the connection ends
+    /// without a close code.   Returns: whether it did not throw.
+    template <class F>
+    [[nodiscard]] bool open(MultiplexedBase& connection, F&& f) {
+        bool opens = true;
+        context_.errors.contain(f, [&] {
+            opens = false;
+            if (!connection.core.closing())
+                context_.report_rejection(connection.request, {},
+                                          make_error_code(LinkErrc::open_threw));
+            connection.end.waits = false;
+            abort(connection, connection.core.step(ConnectionCore::Event::ended, context_.now));
+        });
+        return opens;
     }
 
 private:
@@ -306,7 +325,6 @@ private:
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
         if (!is_board_of_url(request.board)) request.board.clear();
         request.token = as_text(message.payload);
-        request.epoch.clear();
         // After token_within, a connection without access gets no further check.
         const bool late =
             connection.core.is_late(context_.now) &&

@@ -8,6 +8,7 @@
 #include <cstdint>  // std::uint64_t
 
 #include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -27,13 +28,15 @@ public:
         if (since_ != never) return;
         if (elapsed(idle_since_, now) >= std::chrono::seconds{1}) clear();
         since_ = now;
-        ends_ = after(now, window - waited_);
+        ends_ = after(now, larger(Duration{}, window - waited_));
     }
     /// Output was sent, as far as the connection accepts it. Ends the wait if it accepted all.
     constexpr void pause(Instant now) noexcept {
         if (since_ == never || stall_ends_ != never) return;
         waited_ += elapsed(since_, now);
-        since_ = ends_ = never;
+        since_ = never;
+        // A window that ended before, as in a late turn, is still judged.
+        if (ends_ > now) ends_ = never;
         idle_since_ = now;
     }
     /// The connection is writable again, or has accepted bytes.
@@ -41,15 +44,17 @@ public:
         stall_ends_ = never;
         if (since_ != never) accepted_ += bytes;
     }
-    /// Whether the connection was too slow. Begins the next window if one has ended.
+    /// Whether the connection was too slow. If a window has ended, begins the next one, now or when
+    /// something waits.
     [[nodiscard]] constexpr bool check_too_slow(Instant now, std::size_t bytes_per_second,
                                                 Duration window) noexcept {
         if (stall_ends_ <= now) return true;
         if (ends_ > now) return false;
         const bool slow = accepted_ < least(bytes_per_second, window);
         clear();
-        since_ = now;
-        ends_ = after(now, window);
+        const bool waits = since_ != never;
+        if (waits) since_ = now;
+        ends_ = waits ? after(now, window) : never;
         return slow;
     }
     /// Returns when check_too_slow() must be called.

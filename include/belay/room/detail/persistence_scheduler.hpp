@@ -129,7 +129,7 @@ private:
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
-/// - `Rooms`: `save_lagging`, for a room that the storage wants to be saved,
+/// - `Rooms`: `save_lagging`, for a room that the storage wants to be saved; `find` and `process`,
 /// - `Admin`: `admin_stored` and `all_stored`, for erases and resets; `begin_export` and
 ///   `reject_export`, for exports that waited for loads_max.
 ///

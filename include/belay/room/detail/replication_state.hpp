@@ -160,12 +160,17 @@ struct StorageLoss {
     [[nodiscard]] bool is_possible() const noexcept {
         return unstored || needs_load || gap || uncertain;
     }
+    /// Whether statuses of changes were held, and need not be any more.
+    [[nodiscard]] bool take_held_statuses() noexcept {
+        return holds_statuses && !is_possible() && std::exchange(holds_statuses, false);
+    }
 
     bool needs_load = false;  ///< the storage has lost changes of the document: load it
     bool gap = false;         ///< a gap was reported, and no load has succeeded since
     bool unstored = false;    ///< the document has changes that no entry has: no snapshot covers it
     bool uncertain = false;   ///< the storage was away, or rejected a save
     bool keeps_room = false;  ///< the room is in memory for this reason only
+    bool holds_statuses = false;  ///< a client waits for the status of changes of the document
 };
 
 /// Thread safety: the manager's home thread.

@@ -20,8 +20,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Closes clients that receive nothing any more. `fail` counts the rejection, and sends the code of
-/// `why`. `close_connection_and_report` also closes the other clients of the connection.
+/// Closes clients that receive nothing any more. `close_and_report` counts the rejection, and sends
+/// the code of `why`. `close_connection_and_report` also closes the connection's other clients.
 template <class C>
 concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,
                                  const std::error_code& why) {

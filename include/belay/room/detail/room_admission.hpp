@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_admission.hpp
-/// RoomAdmission: decides whether a client joins a room of a RoomManager, or is rejected.
+/// RoomAdmission: checks the access and the limits of new clients, and finds their rooms.
 #pragma once
 
 #include <algorithm>     // std::any_of

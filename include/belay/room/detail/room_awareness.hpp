@@ -5,6 +5,7 @@
 
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
+#include <iterator>     // std::next
 #include <map>          // std::map
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -40,7 +41,8 @@ struct AwarenessCursor {
 /// An id belongs to the client that sent it first. A newer clock from another client of the same
 /// user takes it over; one from another user is skipped. States that a client repeats of others (in
 /// an answer to a query) and nulls for others are skipped, too. A removed id is remembered for
-/// awareness_within, so that no late message restores it, and no other user takes it meanwhile.
+/// awareness_within, so that no late message restores it, and no other user takes it meanwhile. If
+/// there are too many ids, the removed ones of the users who have most of them are forgotten.
 ///
 /// Thread safety: one thread.
 /// Source:        y-protocols:awareness.js.
@@ -200,6 +202,7 @@ private:
         const auto found = entries_.find(state.id);
         if (found == entries_.end()) {
             if (gone || !takes_another(from.client, state)) return;
+            if (entries_.size() >= entries_max() && !make_space()) return;
             return set(entries_[state.id], from, state, now);
         }
         Entry& entry = found->second;
@@ -224,8 +227,27 @@ private:
     [[nodiscard]] bool takes_another(std::uint64_t client, const State& state) const {
         const Owned has = owned_by(client);
         return has.ids < options_->awareness_ids_per_client_max &&
-               has.bytes + state.state.size() <= options_->awareness_bytes_max &&
-               entries_.size() < entries_max();
+               has.bytes + state.state.size() <= options_->awareness_bytes_max;
+    }
+    /// Forgets the removed ids of the users who have most of them: a user that connects again and
+    /// again must not block the ids of others. All at once, because this takes long.
+    /// Returns: whether there were any.
+    bool make_space() {
+        std::map<std::string, std::size_t> removed;
+        std::size_t most = 0;
+        for (const auto& [id, entry] : entries_)
+            if (is_forgettable(entry)) most = larger(most, ++removed[entry.user]);
+        if (most == 0) return false;
+        for (auto it = entries_.begin(); it != entries_.end();) {
+            const Entry& entry = it->second;
+            const bool ends = is_forgettable(entry) && removed[entry.user] > most / 2;
+            it = ends ? entries_.erase(it) : std::next(it);
+        }
+        return true;
+    }
+    /// Whether the id is gone, and all clients were notified of it.
+    [[nodiscard]] bool is_forgettable(const Entry& entry) const noexcept {
+        return entry.client == 0 && entry.state.empty() && entry.version <= sent_.seen;
     }
     /// Changes the owner or the state of an entry.
     void assign(Entry& entry, std::uint64_t client, std::string_view state) {

@@ -210,7 +210,7 @@ inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     client.outbox.lag_from.reset();
     client.outbox.awareness_from.reset();
     static_cast<void>(take_question(client));
-    client.outbox.statuses = 0;
+    client.outbox.statuses = client.outbox.statuses_held = 0;
 }
 inline void ClientConnection::hold_question(RoomClient& client, BytesView theirs) {
     static_cast<void>(take_question(client));

@@ -48,14 +48,15 @@ public:
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
     void send_update(Room& room, BytesView update, const UpdateOrigin& origin) {
-        frames_.clear();
+        const FramesOfMessage frames{frames_};
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
         std::optional<Bytes> before;
-        for (std::size_t i = room.clients.size(); i-- != 0;) {
+        recipients_ = room.clients;
+        for (std::size_t left = recipients_.size(); left-- != 0;) {
+            RoomClient& client = *recipients_[left];
             // A failed client ends the other clients of its connection, too.
-            if (i >= room.clients.size()) continue;
-            RoomClient& client = *room.clients[i];
+            if (client.room != &room) continue;
             if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from)
                 continue;
             const Ref<RoomFrame> frame = frame_for(client, message);
@@ -68,7 +69,6 @@ public:
             }
         }
         time_delivery(room, origin.since);
-        frames_.clear();
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
     /// Without memory, the room is queued in its next turn.
@@ -81,7 +81,7 @@ public:
     void send_awareness() {
         for (RoomBase* const base : std::exchange(aware_, {})) {
             base->awareness.unqueue();
-            // Clients repeat the states that a room does not send, for want of memory.
+            // If a room throws, its clients receive that change when its author repeats it.
             context_.errors.attempt([&] { send_awareness(static_cast<Room&>(*base)); });
         }
     }
@@ -124,11 +124,11 @@ public:
     }
     /// Sends a message to all clients of a room except one, if their frames have addresses.
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
+        const FramesOfMessage frames{frames_};
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             if (client->connection->multiplexed == nullptr || client->is(except)) continue;
             if (client->core.joined()) send_raw(*client, frame_for(*client, message));
         }
-        frames_.clear();
     }
     /// Sends all awareness states, when the connection accepts them.
     void send_all_awareness(RoomClient& client, bool also_empty) {
@@ -259,14 +259,14 @@ private:
             const Bytes piece = room.awareness.take_changes(context_.options.piece_bytes_max);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
-            for (std::size_t i = room.clients.size(); i-- != 0;) {
+            const FramesOfMessage frames{frames_};
+            recipients_ = room.clients;
+            for (std::size_t left = recipients_.size(); left-- != 0;) {
+                RoomClient& client = *recipients_[left];
                 // A failed client ends the other clients of its connection, too.
-                if (i >= room.clients.size()) continue;
-                RoomClient& client = *room.clients[i];
-                if (client.core.draining()) continue;
+                if (client.room != &room || client.core.draining()) continue;
                 give_awareness(client, frame_for(client, message), before);
             }
-            frames_.clear();
         }
     }
     /// The bytes of updates that may wait in the outbox; the transport has the rest of the budget.
@@ -318,6 +318,19 @@ private:
     struct Written {
         const RoomClientOps* ops;
         Ref<RoomFrame> frame;
+    };
+    /// The frames of one message. No other message finds them, also if this one throws.
+    class FramesOfMessage {
+    public:
+        explicit FramesOfMessage(std::vector<Written>& frames) noexcept : frames_{frames} {
+            frames_.clear();
+        }
+        FramesOfMessage(const FramesOfMessage&) = delete;
+        FramesOfMessage& operator=(const FramesOfMessage&) = delete;
+        ~FramesOfMessage() { frames_.clear(); }
+
+    private:
+        std::vector<Written>& frames_;
     };
 
     [[nodiscard]] Ref<RoomFrame> frame_for(RoomClient& client, const part::RoomMessage& message) {
@@ -486,7 +499,8 @@ private:
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;
-    std::vector<RoomBase*> aware_;  ///< rooms whose awareness has changed
+    std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
+    std::vector<RoomBase*> aware_;         ///< rooms whose awareness has changed
 };
 
 }}}  // namespace belay::detail

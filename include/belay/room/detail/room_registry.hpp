@@ -296,6 +296,8 @@ private:
         }
         if (!room.evicted) replication_.run(room);
         if (room.evicted) return;
+        if (room.replication && room.replication->loss.take_held_statuses())
+            sessions_.acknowledge(room);
         room.awareness.expire(context_.now);
         delivery_.queue_awareness(room);
         step(room, Event::tick);
