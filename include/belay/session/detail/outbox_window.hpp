@@ -131,10 +131,22 @@ public:
         return message;
     }
 
+    /// Releases messages that the transport refused, as soon as they are the first. If the storage
+    /// does not release one, the next call tries again.
+    void release_refused() noexcept {
+        while (holds_refused()) {
+            if (release(items_.front().number)) break;
+        }
+        skip_refused();
+    }
     /// A connection has ended: the next one begins with the first message that is not acknowledged.
     void restart() noexcept {
         next_ = 0;
-        skip_refused();
+        release_refused();
+    }
+    /// Returns whether the storage has not released a message that the transport refused.
+    [[nodiscard]] bool holds_refused() const noexcept {
+        return !items_.empty() && items_.front().refused;
     }
 
     /// Releases everything up to a number.
@@ -222,13 +234,6 @@ private:
             if (next_ != 0) --next_;
         }
         return {};
-    }
-    /// Releases messages that the transport refused, as soon as they are the first.
-    void release_refused() noexcept {
-        while (!items_.empty() && items_.front().refused) {
-            if (release(items_.front().number)) break;
-        }
-        skip_refused();
     }
     void advance() noexcept {
         ++next_;
