@@ -49,6 +49,14 @@ struct Meanwhile {
     }
 };
 
+// Its sleep ends after each deadline, as on a busy machine.
+struct SleepsTooLong : Meanwhile {
+    void sleep_until(Instant, const auto& stop) noexcept {
+        Meanwhile::sleep_until(time, stop);
+        time = at(3s);
+    }
+};
+
 // A token that has to be asked.
 struct AskedToken {
     const bool* stopped;
@@ -156,14 +164,9 @@ TEST_CASE("Queued rejects a permit that a blocking caller gets after its deadlin
           "[call][queued][regression]") {
     Bulkhead bulkhead{{.limit = 1, .queue = 1}};
     std::optional other{bulkhead.acquire(at(0s))};
-    // It sleeps for longer than the deadline, as a busy machine does.
-    struct Late : Meanwhile {
-        void sleep_until(Instant, const auto& stop) noexcept {
-            Meanwhile::sleep_until(time, stop);
-            time = at(3s);
-        }
-    } sleeper{{[](void* permit) { static_cast<std::optional<Bulkhead::Permit>*>(permit)->reset(); },
-               &other}};
+    SleepsTooLong sleeper{
+        {[](void* permit) { static_cast<std::optional<Bulkhead::Permit>*>(permit)->reset(); },
+         &other}};
     const Pipeline pipeline{Timeout{1s}, Queued{bulkhead}};
     int calls = 0;
     const auto ask = [&calls](Attempt) -> Result<int> { return ++calls; };

@@ -230,7 +230,10 @@ public:
         return status;
     }
     /// Returns how many messages were accepted, and are not done with.
-    [[nodiscard]] std::uint64_t depth() const noexcept { return window_.depth(); }
+    [[nodiscard]] std::uint64_t depth() const noexcept {
+        const OutboxStatus status = window_.counters();
+        return status.waiting + status.in_flight;
+    }
     /// Returns the commands that other threads may give. Call `push` on the home thread only.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
@@ -328,8 +331,7 @@ private:
         if (!dirty_) return {};
         const std::error_code error = flush();
         if (!error) {
-            window_.release_refused();
-            if (window_.holds_refused()) flush_again_ = after(now_, flush_again_after);
+            if (!window_.release_refused()) flush_again_ = after(now_, flush_again_after);
             return error;
         }
         const Failure why = failure(error);
@@ -398,7 +400,7 @@ private:
             case SendResult::refused: {
                 message_type message = window_.refuse();
                 // There may be no push that would cause a flush.
-                if (window_.holds_refused()) flush_again_ = after(now_, flush_again_after);
+                if (!window_.release_refused()) flush_again_ = after(now_, flush_again_after);
                 return call<typename Hooks::Unsent>(guard, number, std::move(message));
             }
             case SendResult::sent:

@@ -176,8 +176,8 @@ private:
         if (std::exchange(peer.pong_due, false) || owes_sign(peer))
             send_frame(peer, session_format::FrameType::pong, peer.pong, now_);
     }
-    /// Returns whether the peer must get a sign of life. While a long frame arrives there is nothing
-    /// to answer, and the sender's PING waits behind that frame.
+    /// Returns whether the peer must get a sign of life. While a long frame arrives there is
+    /// nothing to answer, and the sender's PING waits behind that frame.
     [[nodiscard]] bool owes_sign(const Peer& peer) const noexcept {
         if (peer.phase != Phase::attached || peer.pulse.last_sign_at() != now_) return false;
         if (elapsed(peer.sent_at, now_) < options_.heartbeat.every) return false;
