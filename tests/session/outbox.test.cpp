@@ -96,6 +96,24 @@ TEMPLATE_TEST_CASE("Outbox delivers a message that arrives before its transport 
     CHECK(of_bundle == Texts{"connected", "message hello", "sent 1 a"});
 }
 
+TEST_CASE("Outbox releases a refused message that the journal did not release at first",
+          "[session][outbox][regression]") {
+    OutboxRig<OutboxJournal> rig{at_least_once};
+    rig.box.reset();
+    rig.open(Flush::each);
+    rig.server.refuses = "bad";
+    rig.connect();
+    rig.push("bad");
+    rig.disk.fail_at(rig.disk.operations() + 1,
+                     std::make_error_code(std::errc::no_space_on_device));
+    rig.box->drain(forever);
+    rig.run();
+    REQUIRE(rig.box->depth() == 1);
+    for (int s = 1; s <= 3; ++s) rig.run(rig.now + 1s);
+    CHECK(rig.box->depth() == 0);
+    CHECK(rig.notes.take() == Texts{"unsent 1 bad", "stopped"});
+}
+
 TEMPLATE_TEST_CASE("Outbox with at_most_once never sends again what a cut has lost",
                    "[session][outbox][unit]", OutboxMemory, OutboxJournal) {
     OutboxRig<TestType> rig{at_most_once};

@@ -56,10 +56,10 @@ struct SlowClient {
         void on_stalled() { ++reports->stalled; }
         void on_acknowledged(std::uint64_t up_to) { reports->acknowledged = up_to; }
     };
-    using Waits = Policy<Backoff<NoJitter, Cap, Exponential<>>>;
+    using Waits = Policy<Backoff<FullJitter, Cap, Exponential<>>>;
 
     SlowClient(sim::Host& host, Journal<sim::Disk> journal, SlowReports& reports)
-        : session{sim::Stream<>{host, "server", 1}, Waits{Backoff{NoJitter{}, Cap{8s}, 1s}},
+        : session{sim::Stream<>{host, "server", 1}, Waits{Backoff{FullJitter{}, Cap{8s}, 1s}},
                   Queue{std::move(journal)}, SessionOptions{.id = Id{std::byte{1}}},
                   Reporter{&reports}} {
         host.attach(session);
