@@ -267,6 +267,7 @@ TEST_CASE(
     Instant now{};
     for (int i = 1; i <= 20; ++i) {
         play(link, now, after(now, 10s), [] {});
+        link.advance(now);
         REQUIRE(transport.dials == i);
         transport.link.opened();
         receive(transport.link, "x");
