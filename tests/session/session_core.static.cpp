@@ -170,6 +170,18 @@ consteval bool short_connections_add_up_to_a_stall() {
 }
 static_assert(short_connections_add_up_to_a_stall());
 
+// The time before the first connection does not count either.
+consteval bool an_operation_of_before_the_start_waits_from_the_connection_on() {
+    Scenario scenario;
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0, Notice::accepted);
+    scenario.core.disconnected(LinkState::connecting, t0 + 1h);
+    scenario.connect(t0 + 1h + 1s);
+    ok = ok && scenario.reports(t0 + 1h + 60s);
+    return ok && scenario.reports(t0 + 1h + 61s, Notice::stalled);
+}
+static_assert(an_operation_of_before_the_start_waits_from_the_connection_on());
+
 // What was accepted during the outage waits since the connection.
 consteval bool an_operation_of_an_outage_waits_from_the_connection_on() {
     Scenario scenario;

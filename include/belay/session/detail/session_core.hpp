@@ -71,9 +71,8 @@ public:
     constexpr void resumed(Instant now) noexcept {
         greeting_ends_ = never;
         // The time without a connection does not count.
-        const Instant left = std::exchange(left_at_, never);
-        const bool waited = progress_at_ != always && left != never;
-        progress_at_ = waited ? smaller(now, after(progress_at_, elapsed(left, now))) : now;
+        const Duration away = elapsed(std::exchange(left_at_, never), now);
+        progress_at_ = progress_at_ == always ? now : smaller(now, after(progress_at_, away));
         pulse_.sign_of_life(now);
     }
     /// Records the time of the last sign of life, and how many there were, of all connections. It
@@ -179,7 +178,7 @@ private:
     bool stall_reported_ = false;
     Instant greeting_ends_ = never;
     Instant progress_at_ = always;  // the last, later by the time without a connection since then
-    Instant left_at_ = never;       // when the link left the state connected
+    Instant left_at_ = always;      // when the link left the state connected; never: it is there
     std::uint64_t signs_ = 0;
     Pulse pulse_;
 };
