@@ -24,17 +24,18 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-/// A journal that does not release anything the first time.
-struct AckFailsOnce : OutboxJournal {
-    explicit AckFailsOnce(OutboxJournal journal) : OutboxJournal{std::move(journal)} {}
+/// A journal that does not release anything the first two times.
+struct AckFailsTwice : OutboxJournal {
+    explicit AckFailsTwice(OutboxJournal journal) : OutboxJournal{std::move(journal)} {}
     std::error_code ack(std::uint64_t up_to) noexcept {
-        if (!std::exchange(failed_once, true)) {
+        if (failures != 0) {
+            --failures;
             return std::make_error_code(std::errc::no_space_on_device);
         }
         return OutboxJournal::ack(up_to);
     }
     std::error_code ack() noexcept { return ack(base()); }
-    bool failed_once = false;
+    int failures = 2;
 };
 
 /// Passes at "ok", and delivers all other messages after the opening.
@@ -111,7 +112,7 @@ TEMPLATE_TEST_CASE("Outbox delivers a message that arrives before its transport 
 
 TEST_CASE("Outbox releases a refused message that the journal did not release at first",
           "[session][outbox][regression]") {
-    OutboxRig<AckFailsOnce> rig{at_least_once};
+    OutboxRig<AckFailsTwice> rig{at_least_once};
     rig.server.refuses = "bad";
     rig.connect();
     rig.push("bad");
