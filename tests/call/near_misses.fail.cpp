@@ -318,6 +318,20 @@ Pipeline pipeline{Retrying{MaxAttempts{3}}, Fallback{answer}};
 #endif
 }  // namespace pipeline_fallback_inside
 
+// expect-error: Pipeline: a Fallback inside a breaker, an adaptive limit or a throttle hides
+namespace pipeline_fallback_inside_breaker {
+using namespace belay;
+
+constexpr auto answer = [] { return 1; };
+CircuitBreaker breaker{ConsecutiveFailures{3}, OpenFor{Duration{1}}};
+Bulkhead bulkhead{{.limit = 1}};
+#if defined(BELAY_CONTROL)
+Pipeline pipeline{Shared{bulkhead}, Fallback{answer}, Shared{breaker}};
+#else
+Pipeline pipeline{Shared{bulkhead}, Shared{breaker}, Fallback{answer}};
+#endif
+}  // namespace pipeline_fallback_inside_breaker
+
 // expect-error: Pipeline: the observer's on_hedge must be 'on_hedge
 namespace pipeline_hedge_hook {
 // Beside a right hook one of another form, which would hear nothing.

@@ -49,6 +49,14 @@ struct Meanwhile {
     }
 };
 
+// Its sleep ends after each deadline, as on a busy machine.
+struct SleepsTooLong : Meanwhile {
+    void sleep_until(Instant, const auto& stop) noexcept {
+        Meanwhile::sleep_until(time, stop);
+        time = at(3s);
+    }
+};
+
 // A token that has to be asked.
 struct AskedToken {
     const bool* stopped;
@@ -150,6 +158,23 @@ TEST_CASE("Queued wakes a caller that blocks", "[call][queued][unit]") {
     CHECK(sleeper.sleeps == 1);
     CHECK(sleeper.time == at(0s));
     CHECK(bulkhead.running() == 0);
+}
+
+TEST_CASE("Queued rejects a permit that a blocking caller gets after its deadline, and returns it",
+          "[call][queued][regression]") {
+    Bulkhead bulkhead{{.limit = 1, .queue = 1}};
+    std::optional other{bulkhead.acquire(at(0s))};
+    SleepsTooLong sleeper{
+        {[](void* permit) { static_cast<std::optional<Bulkhead::Permit>*>(permit)->reset(); },
+         &other}};
+    const Pipeline pipeline{Timeout{1s}, Queued{bulkhead}};
+    int calls = 0;
+    const auto ask = [&calls](Attempt) -> Result<int> { return ++calls; };
+    CHECK(pipeline(sleeper, ask).error() == std::errc::timed_out);
+    CHECK(calls == 0);
+    CHECK(bulkhead.running() == 0);
+    CHECK(bulkhead.waiting() == 0);
+    CHECK(pipeline(sleeper, ask).value() == 1);
 }
 
 TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call][queued][unit]") {

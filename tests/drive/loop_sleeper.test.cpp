@@ -41,6 +41,31 @@ static_assert(AsyncSleeperLike<LoopSleeper<Loop<>>>);
 static_assert(AsyncSleeperLike<LoopSleeper<posix::Loop<>>>);
 static_assert(AsyncSleeperLike<LoopSleeper<sim::Host>>);
 
+TEST_CASE("Copies of a LoopSleeper draw different bits, and the same ones for the same seed",
+          "[drive][loop_sleeper][regression]") {
+    const auto draws = [](Seed seed) {
+        sim::World world{seed};
+        std::vector<std::uint64_t> drawn;
+        world.host("host", [&drawn](sim::Host& host) {
+            LoopSleeper first{host};
+            LoopSleeper copy{first};
+            LoopSleeper assigned{host};
+            assigned = first;
+            for (LoopSleeper<sim::Host>* s : {&first, &copy, &assigned}) {
+                drawn.push_back(s->bits()());
+            }
+            return std::make_unique<int>(0);
+        });
+        return drawn;
+    };
+    const std::vector<std::uint64_t> drawn = draws(Seed{1});
+    REQUIRE(drawn.size() == 3);
+    CHECK(drawn[0] != drawn[1]);
+    CHECK(drawn[0] != drawn[2]);
+    CHECK(drawn[1] != drawn[2]);
+    CHECK(drawn == draws(Seed{1}));
+}
+
 TEMPLATE_TEST_CASE("LoopSleeper resumes when it is time, and not before",
                    "[drive][loop_sleeper][unit]", Loop<ManualClock::View>,
                    posix::Loop<ManualClock::View>) {

@@ -164,6 +164,23 @@ TEST_CASE("Fleet: a local lack of descriptors or memory does not prove that the 
     CHECK(rig.fleet.observer().all.size() == 1);
 }
 
+TEST_CASE("Fleet: missing credentials and code that threw are failures of the services themselves",
+          "[fleet][network_suspect][regression]") {
+    for (const LinkErrc why : {LinkErrc::token_refused, LinkErrc::open_threw,
+                               LinkErrc::framing_threw, LinkErrc::decorator_threw}) {
+        FleetRig rig;
+        rig.add(4);
+        rig.up();
+        rig.run(20s);
+        for (std::size_t i = 0; i < 4; ++i) rig.fail(i, failure_of(why));
+        rig.run(21s);
+        CHECK(rig.fleet.observer().all.empty());
+        for (std::size_t i = 0; i < 4; ++i) {
+            CHECK(rig.recorded[i].failed + rig.recorded[i].lost == 1);
+        }
+    }
+}
+
 TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 2}};
     rig.add(6);

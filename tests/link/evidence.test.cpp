@@ -254,6 +254,36 @@ TEST_CASE("A peer that closes each new connection as planned does not choose the
     CHECK(dials_in_an_hour(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}) <= 66);
 }
 
+TEST_CASE(
+    "A peer that closes connections as planned, which are stable at once, is dialled as "
+    "after losses",
+    "[link][evidence][regression]") {
+    const Duration age = GENERATE(0ms, 999ms, 1s);
+    TransportState transport;
+    Supervisor link{FakeTransport<>{transport},
+                    Policy{Backoff{NoJitter{}, Cap{60s}, 10s}, ResetWhenStable{0s}},
+                    SupervisorOptions{.core = {.spread_within = 0s}}};
+    link.start();
+    Instant now{};
+    for (int i = 1; i <= 20; ++i) {
+        play(link, now, after(now, 10s), [] {});
+        link.advance(now);
+        REQUIRE(transport.dials == i);
+        transport.link.opened();
+        receive(transport.link, "x");
+        play(link, now, after(now, age), [] {});
+        link.advance(now);
+        REQUIRE(link.status().state == LinkState::connected);
+        transport.link.closed({.cause = Cause::planned});
+        link.advance(now);
+        const bool planned = link.status().state == LinkState::connecting;
+        CHECK(planned == (age >= 1s));
+        CHECK(link.status().failure.cause == (planned ? Cause::planned : Cause::lost));
+        if (planned) break;
+        CHECK(link.status().retry_at == after(now, 10s));
+    }
+}
+
 TEST_CASE("A message whose evidence makes a rule stop the link is not delivered later",
           "[link][evidence][regression]") {
     TransportState transport;

@@ -3,8 +3,12 @@
 // something in time. Method: scripted transports and time.
 #include <belay/link/heartbeat.hpp>
 
+#include <algorithm>
+
 #include <belay/link/bundle.hpp>
 #include <belay/link/validated.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/sim.hpp>
 
 #include "support/aborts.hpp"
 #include "support/link/link_rig.hpp"
@@ -34,7 +38,139 @@ struct Once {
     Verdict judge(const std::string&, const auto&) { return Verdict::passed(); }
 };
 
+/// A server that reads everything at once, unless it is frozen, and counts.
+struct HeartbeatServer {
+    struct Counts {
+        int& messages;
+        void on_message(const Bytes&) { ++messages; }
+    };
+    HeartbeatServer(sim::Host& host, int& messages) {
+        sim::listen_stream(host, 1, [this, &host, &messages](sim::AcceptedStream<> accepted) {
+            link.emplace(std::move(accepted), MaxAttempts{1}, Counts{messages});
+            host.attach(*link);
+            link->start();
+        });
+    }
+    std::optional<Supervisor<sim::AcceptedStream<>, MaxAttempts, Counts>> link;
+};
+
+/// Sends `count` messages of 1,000 bytes after 2 s, and then drains if `drain` is not 0.
+struct HeartbeatClient {
+    struct Log {
+        std::vector<LinkStatus>& log;
+        void on_state(const Transition& change) { log.push_back(change.to); }
+    };
+    HeartbeatClient(sim::Host& host, int count, Duration drain, std::vector<LinkStatus>& log)
+        : link{Heartbeat{sim::Stream<>{host, "server", 1}, {.every = 10s, .dead_after = 25s}},
+               MaxAttempts{1}, Log{log}} {
+        host.attach(link);
+        link.start();
+        host.after(2s, [this, count, drain] {
+            for (int i = 0; i < count; ++i) CHECK(link.send(Bytes(1000)) == SendResult::sent);
+            if (drain != 0s) link.drain(drain);
+        });
+    }
+    Supervisor<Heartbeat<sim::Stream<>>, MaxAttempts, Log> link;
+};
+
+/// A client that sends to a server over a slow link.
+struct SlowLink {
+    int messages = 0;  // that the server has received
+    std::vector<LinkStatus> log;
+    sim::World world{Seed{1}};
+    sim::Host* server = nullptr;
+
+    SlowLink(std::uint64_t bytes_per_second, int count, Duration drain = 0s) {
+        server = &world.host("server", [this](sim::Host& host) {
+            return std::make_unique<HeartbeatServer>(host, messages);
+        });
+        sim::Host& client = world.host("client", [this, count, drain](sim::Host& host) {
+            return std::make_unique<HeartbeatClient>(host, count, drain, log);
+        });
+        world.network().bandwidth(client, *server, bytes_per_second);
+    }
+};
+
 }  // namespace
+
+TEST_CASE("Heartbeat keeps a connection whose ping waits behind output that a live peer reads",
+          "[link][heartbeat][sim][regression]") {
+    SlowLink slow{8000, 400};  // 50 s, twice dead_after
+    slow.world.run_for(10min);
+    CHECK(slow.messages == 400);
+    CHECK(slow.log.back().state == LinkState::connected);
+}
+
+TEST_CASE("Heartbeat lets a drain finish while its output leaves, and ends it for a frozen peer",
+          "[link][heartbeat][sim][regression]") {
+    SlowLink slow{3000, 200, 5min};  // 67 s
+    SECTION("a peer that reads slowly") {
+        slow.world.run_for(4min);
+        CHECK(slow.messages == 200);
+        CHECK(slow.log.back().state == LinkState::stopped);
+        CHECK(slow.log.back().failure.cause == Cause::none);
+    }
+    SECTION("a peer that stops reading") {
+        slow.world.run_for(10s);
+        slow.world.pause(*slow.server);
+        slow.world.run_for(1min);
+        CHECK(slow.log.back().state == LinkState::stopped);
+        CHECK(slow.log.back().failure.error() == LinkErrc::heartbeat_lost);
+    }
+}
+
+TEST_CASE("Heartbeat gives up a peer that stops reading output, dead_after later",
+          "[link][heartbeat][sim][regression]") {
+    SlowLink slow{8000, 400};
+    slow.world.run_for(30s);
+    REQUIRE(slow.log.back().state == LinkState::connected);
+    slow.world.pause(*slow.server);
+    slow.world.run_for(45s);  // the window of the frozen peer's kernel fills first
+    CHECK(std::any_of(slow.log.begin(), slow.log.end(), [](const LinkStatus& status) {
+        return status.failure.error() == LinkErrc::heartbeat_lost;
+    }));
+}
+
+TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
+          "[link][heartbeat][regression]") {
+    Beating b;
+    const auto written_each = [&b](Duration gap, Duration until) {
+        for (Duration t = gap; t < until && b.rig.state() == LinkState::connected; t += gap) {
+            b.rig.run(t - gap / 2);
+            b.rig.run(t);
+            if (b.rig.state() == LinkState::connected) b.transport.link.written();
+            b.rig.run(t);
+        }
+    };
+    SECTION("within the limit") {
+        written_each(24s, 24 * 25s);
+        CHECK(b.rig.state() == LinkState::connected);
+        b.rig.run(590s);
+        b.rig.run(24 * 25s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+    }
+    SECTION("a peer that reads less often than once in dead_after") {
+        written_each(30s, 1h);
+        CHECK(b.rig.link.status().since == at(30s));
+    }
+    SECTION("a sign of life begins a new period") {
+        written_each(24s, 500s);
+        b.transport.link.pong();
+        b.rig.run(500s);
+        for (const Duration t : {510s, 520s, 524s}) b.rig.run(t);
+        CHECK(b.rig.state() == LinkState::connected);
+        b.rig.run(525s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+    }
+    SECTION("a probe waits for an answer only") {
+        b.rig.run(1s);
+        b.rig.link.probe_now(5s);
+        b.rig.run(1s);
+        written_each(2s, 7s);
+        b.rig.run(6s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+    }
+}
 
 TEST_CASE("Heartbeat pings after each stretch of silence, and closes after dead_after",
           "[link][heartbeat][unit]") {

@@ -239,6 +239,15 @@ TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
         CHECK(r.rig.link.status().state == LinkState::blocked_auth);
         CHECK(r.requests.count == 2);
     }
+    SECTION("another failure in between resets the count") {
+        r.transport.link.closed(Failure{.cause = Cause::refused});
+        r.rig.run(1s);
+        r.rig.run(3s);
+        r.transport.link.closed(http_failure(403));
+        r.rig.run(3s);
+        CHECK(r.rig.link.status().state == LinkState::cooldown);
+        CHECK(r.requests.count == 3);
+    }
     SECTION("a connection in between resets the count") {
         r.transport.link.opened();
         r.rig.run(1s);

@@ -6,6 +6,7 @@
 #include <belay/queue/queue.hpp>
 #include <functional>
 
+#include "support/aborts.hpp"
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
 
@@ -52,6 +53,15 @@ TEST_CASE("Block::make_space gives up at the deadline, not after it", "[queue][b
     CHECK(queue.push(2) == QueueErrc::wait_ended);
     CHECK(sleeper.time == Instant{} + 25ms);
     CHECK(queue.size() == 1);
+}
+
+TEST_CASE("Block rejects an interval after which it would never check",
+          "[queue][block][regression]") {
+    const std::string text = belay_test::aborts_with([] {
+        FakeSleeper sleeper;
+        Block block{sleeper, {.interval = forever}};
+    });
+    CHECK(text.find("the interval must not be forever") != std::string::npos);
 }
 
 TEST_CASE("Block with no timeout looks only once", "[queue][block][unit]") {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 #include "support/shorthand.hpp"
@@ -50,6 +51,17 @@ void append(Log& log, FlushEvery<Log>& flusher, Instant now) {
 }
 
 }  // namespace
+
+TEST_CASE("FlushEvery rejects an interval after which it would never flush",
+          "[queue][flush_every][regression]") {
+    for (const Duration interval : {0ns, forever}) {
+        const std::string text = belay_test::aborts_with([interval] {
+            Log log;
+            FlushEvery flusher{log, interval};
+        });
+        CHECK(text.find("interval must be > 0ns, and not forever") != std::string::npos);
+    }
+}
 
 TEST_CASE("FlushEvery is idle while nothing was appended", "[queue][flush_every][unit]") {
     Log log;

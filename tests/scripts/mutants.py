@@ -213,7 +213,7 @@ SUPERVISOR_MUTANTS = (
           "        if (begun_ && turn.now >= stable_at()) mark_stable(turn);\n")),
     # a server that closes each new connection as planned chooses the rate of dials
     core("planned_costs_nothing",
-         ("        if (failure.cause == Cause::planned && begun_) failure.cause = Cause::lost;\n", "")),
+         ("        if (failure.cause == Cause::planned && is_new) failure.cause = Cause::lost;\n", "")),
     # a peer that never sends anything fails a link by old losses
     core("old_losses_fail",
          ("        if (begun_ && s.wrote && state == LinkState::connected && turn.now >= stable_at()) {\n",

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include <belay/link/bundle.hpp>
 #include <belay/queue/drop_newest.hpp>
 #include <belay/queue/drop_oldest.hpp>
 
@@ -23,6 +24,50 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
+/// A journal that does not release anything the first two times.
+struct AckFailsTwice : OutboxJournal {
+    explicit AckFailsTwice(OutboxJournal journal) : OutboxJournal{std::move(journal)} {}
+    std::error_code ack(std::uint64_t up_to) noexcept {
+        if (failures != 0) {
+            --failures;
+            return std::make_error_code(std::errc::no_space_on_device);
+        }
+        return OutboxJournal::ack(up_to);
+    }
+    std::error_code ack() noexcept { return ack(base()); }
+    int failures = 2;
+};
+
+/// Passes at "ok", and delivers all other messages after the opening.
+struct PassesAtOk {
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const Bytes& message, const auto&) {
+        return as_text(message) == "ok" ? Verdict::passed() : Verdict::deferred();
+    }
+};
+
+/// What an outbox over `transport` reports, and what it has sent; `script` plays the servers.
+template <class Storage, class Transport>
+Texts reports_of(Transport transport, OutboxRig<Storage>& rig, std::function<void()> script) {
+    using Box = Outbox<Transport, decltype(belay_test::outbox_policy()), Queue<Storage>,
+                       std::reference_wrapper<belay_test::OutboxNotes>>;
+    rig.box.reset();
+    Box box{std::move(transport), belay_test::outbox_policy(),
+            Queue<Storage>{rig.storage(Flush::group)}, at_least_once, std::ref(rig.notes)};
+    const auto run = [&box] {
+        for (int i = 0; i < 100 && box.deadline() <= belay_test::at(0s); ++i) {
+            box.advance(belay_test::at(0s));
+        }
+    };
+    REQUIRE_FALSE(box.push("a"));
+    box.start();
+    run();
+    rig.notes.take();
+    script();
+    run();
+    return rig.notes.take();
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("Outbox sends in order what was accepted while the connection was down",
@@ -38,6 +83,45 @@ TEMPLATE_TEST_CASE("Outbox sends in order what was accepted while the connection
         CHECK(rig.server.take() == Texts{"a", "b", "c"});
         CHECK(rig.box->status().sent == 3);
     }
+}
+
+TEMPLATE_TEST_CASE("Outbox delivers a message that arrives before its transport is open",
+                   "[session][outbox][regression]", OutboxMemory, OutboxJournal) {
+    OutboxRig<TestType> rig{at_least_once};
+    belay_test::OutboxServer first, second;
+    const auto say = [](belay_test::OutboxServer& server, std::string_view text) {
+        CHECK(server.link.received(to_bytes(as_bytes(text))) == driver::Post::taken);
+    };
+    const Texts got =
+        reports_of(Validated{belay_test::OutboxTransport{&first}, PassesAtOk{}}, rig, [&] {
+            first.link.opened();
+            say(first, "news");
+            say(first, "ok");
+        });
+    CHECK(got == Texts{"connected", "message news", "sent 1 a"});
+    OutboxRig<TestType> other{at_least_once};
+    const Texts of_bundle = reports_of(
+        Bundle{belay_test::OutboxTransport{&first}, belay_test::OutboxTransport{&second}}, other,
+        [&] {
+            second.link.opened();
+            say(second, "hello");
+            first.link.opened();
+        });
+    CHECK(of_bundle == Texts{"connected", "message hello", "sent 1 a"});
+}
+
+TEST_CASE("Outbox releases a refused message that the journal did not release at first",
+          "[session][outbox][regression]") {
+    OutboxRig<AckFailsTwice> rig{at_least_once};
+    rig.server.refuses = "bad";
+    rig.connect();
+    rig.push("bad");
+    rig.box->drain(forever);
+    rig.run();
+    REQUIRE(rig.box->depth() == 1);
+    rig.run(rig.now + 1s);
+    CHECK(rig.box->depth() == 0);
+    CHECK(rig.notes.take() == Texts{"unsent 1 bad", "stopped"});
 }
 
 TEMPLATE_TEST_CASE("Outbox with at_most_once never sends again what a cut has lost",

@@ -3,6 +3,8 @@
 // test plays the senders, frame by frame.
 #include <belay/session/receiver.hpp>
 
+#include <functional>
+
 #include "support/session/receiver_rig.hpp"
 
 using namespace belay;
@@ -49,6 +51,66 @@ TEST_CASE("Receiver takes an observer without options, with and without an autho
         LedgerView{ledger}, TicketAuthorizer{}, std::ref(notes)};
     CHECK(run(guarded, links) ==
           Observed{"rejected 1: " + std::to_string(static_cast<int>(SessionErrc::forbidden))});
+}
+
+TEST_CASE("Receiver sends a sign of life while parts of a long frame arrive",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    auto a = r.attached(hello_of(1, 1));
+    auto pending = r.connect();
+    pending->say(bytes_of(hello_of(2, 1)));
+    r.run();
+    pending->sent_frames();
+    Observed sent;
+    for (int s = 1; s <= 60; ++s) {
+        a->link.pong(false);
+        r.run(std::chrono::seconds{s});
+        for (std::string& frame : a->sent_frames())
+            sent.push_back(frame + " at " + std::to_string(s));
+    }
+    CHECK(sent == Observed{"pong 0 at 10", "pong 0 at 20", "pong 0 at 30", "pong 0 at 40",
+                           "pong 0 at 50", "pong 0 at 60"});
+    SECTION("the frame's ACK is enough") {
+        r.run(69s);
+        r.now = 75s;
+        a->sent_frames();
+        CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
+    }
+    SECTION("a PING is answered once") {
+        r.run(69s);
+        a->sent_frames();
+        r.now = 71s;
+        CHECK(r.exchange(a, ping(7)) == Observed{"pong 7"});
+    }
+    SECTION("a commit that comes late does not replace it") {
+        ReceiverRig<> late{{.commit_within = 1min, .heartbeat = {.every = 10s, .dead_after = 25s}}};
+        auto b = late.attached(hello_of(1, 1));
+        late.now = 11s;
+        CHECK(late.exchange(b, data(1, "x")) == Observed{"pong 0"});
+    }
+}
+
+TEST_CASE("Receiver::stop inside a ledger's function acknowledges nothing that is not durable",
+          "[session][receiver][regression]") {
+    for (const bool in_commit : {false, true}) {
+        ReceiverRig<> r;
+        auto a = r.attached(hello_of(1, 1));
+        std::function<void()> stop = [&] { r.receiver.stop(); };
+        (in_commit ? r.ledger.on_commit : r.ledger.on_apply) = [&] {
+            std::exchange(stop, [] {})();
+        };
+        r.ledger.log.clear();
+        a->say(data(1, "x"));
+        r.run();
+        CHECK(r.ledger.log == Observed{"apply 1", "commit"});
+        CHECK(r.ledger.committed == r.ledger.applied);
+        CHECK(r.receiver.connections() == 0);
+        auto b = r.connect();
+        b->say(bytes_of(pinned_hello_of(1, 2)));
+        r.run();
+        CHECK(read_welcome(only_frame(b->take()))->applied == 1);
+        CHECK(r.ledger.committed.at(id(1)).applied == 1);
+    }
 }
 
 // ---- 5.2, steps 1 to 4 --------------------------------------------------------------------------

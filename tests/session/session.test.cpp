@@ -3,7 +3,10 @@
 // exploration, and worlds that run again.
 #include <belay/session/session.hpp>
 
+#include <belay/sim/stream.hpp>
+
 #include "support/catch.hpp"
+#include "support/session/memory_ledger.hpp"
 #include "support/session/session_world.hpp"
 #include "support/worlds/explored.hpp"
 
@@ -24,7 +27,79 @@ std::uint64_t reached(const sim::Report& report, std::string_view mark) {
     return found == report.marks.end() ? 0 : found->second;
 }
 
+struct SlowServer {
+    SlowServer(sim::Host& host, MemoryLedger& ledger) : receiver{LedgerView{ledger}} {
+        host.attach(receiver);
+        sim::listen_stream(host, 1, [this](sim::AcceptedStream<> accepted) {
+            receiver.accept(std::move(accepted));
+        });
+    }
+    Receiver<sim::AcceptedStream<>, LedgerView> receiver;
+};
+
+/// What a session over a slow link reports.
+struct SlowReports {
+    int lost = 0, stalled = 0;
+    std::uint64_t acknowledged = 0;
+    Instant lost_at = never;
+};
+
+/// Sends one operation of 900,000 bytes.
+struct SlowClient {
+    struct Reporter {
+        SlowReports* reports;
+        void on_state(const Transition& change) {
+            if (change.from != LinkState::connected) return;
+            ++reports->lost;
+            reports->lost_at = detail::smaller(reports->lost_at, change.to.since);
+        }
+        void on_stalled() { ++reports->stalled; }
+        void on_acknowledged(std::uint64_t up_to) { reports->acknowledged = up_to; }
+    };
+    using Waits = Policy<Backoff<FullJitter, Cap, Exponential<>>>;
+
+    SlowClient(sim::Host& host, Journal<sim::Disk> journal, SlowReports& reports)
+        : session{sim::Stream<>{host, "server", 1}, Waits{Backoff{FullJitter{}, Cap{8s}, 1s}},
+                  Queue{std::move(journal)}, SessionOptions{.id = Id{std::byte{1}}},
+                  Reporter{&reports}} {
+        host.attach(session);
+        session.start();
+        CHECK(session.send(Bytes(900'000)).has_value());
+    }
+    Session<sim::Stream<>, Waits, Queue<Journal<sim::Disk>>, Reporter> session;
+};
+
 }  // namespace
+
+TEST_CASE("Session delivers an operation whose transfer takes longer than dead_after",
+          "[session][session][sim][regression]") {
+    MemoryLedger ledger;
+    SlowReports reports;
+    sim::World world{Seed{1}};
+    sim::Host& server = world.host(
+        "server", [&](sim::Host& host) { return std::make_unique<SlowServer>(host, ledger); });
+    sim::Host& client = world.host("client", [&](sim::Host& host) {
+        auto journal = Journal<sim::Disk>::open(host.disk(), "o", {.seed = Seed{9}});
+        return std::make_unique<SlowClient>(host, std::move(journal.value()), reports);
+    });
+    world.network().bandwidth(client, server, 10'000);  // 90 s
+    SECTION("the receiver reads at once") {
+        world.run_for(2min);
+        CHECK(reports.acknowledged == 1);
+        CHECK(reports.lost == 0);
+        CHECK(ledger.effects.size() == 1);
+        CHECK(reports.stalled == 1);  // 60 s without an acknowledgement
+    }
+    SECTION("the receiver stops reading") {
+        world.run_for(30s);
+        world.pause(server);
+        const Instant paused = world.now();
+        world.run_for(10min);
+        CHECK(reports.acknowledged == 0);
+        CHECK(elapsed(paused, reports.lost_at) <= 25s);
+        CHECK(reports.stalled <= 1);
+    }
+}
 
 TEST_CASE("Session delivers everything when nothing fails", "[session][session][sim]") {
     sim::World world{Seed{1}};

@@ -30,9 +30,9 @@ struct Scenario {
         core.greeting(now);
         core.resumed(now);
     }
-    constexpr void lose() {
+    constexpr void lose(Instant now = t0) {
         facts.link = LinkState::cooldown;
-        core.disconnected(facts.link);
+        core.disconnected(facts.link, now);
     }
     /// Whether a turn tells exactly this, in this order.
     template <class... N>
@@ -49,7 +49,7 @@ struct Scenario {
 consteval bool an_unanswered_hello_ends() {
     Scenario scenario;
     scenario.facts.link = LinkState::connecting;
-    scenario.core.disconnected(LinkState::connecting);
+    scenario.core.disconnected(LinkState::connecting, t0);
     scenario.core.greeting(t0);
     bool ok = scenario.sleeps_until(t0 + 10s) &&
               scenario.core.check_timers(t0 + 10s - 1ns) == Due::nothing;
@@ -152,6 +152,48 @@ consteval bool an_outage_is_no_stall() {
            scenario.reports(t0 + 2h + 60s, Notice::stalled);
 }
 static_assert(an_outage_is_no_stall());
+
+// Connections of 25 s with outages of an hour between: stalled after 60 s of connection.
+consteval bool short_connections_add_up_to_a_stall() {
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0, Notice::accepted);
+    scenario.lose(t0 + 25s);
+    scenario.connect(t0 + 1h);
+    ok = ok && scenario.reports(t0 + 1h);
+    scenario.lose(t0 + 1h + 25s);
+    scenario.core.disconnected(LinkState::connecting, t0 + 2h);
+    scenario.connect(t0 + 3h);
+    ok = ok && scenario.reports(t0 + 3h + 9s);
+    return ok && scenario.reports(t0 + 3h + 10s, Notice::stalled);
+}
+static_assert(short_connections_add_up_to_a_stall());
+
+// The time before the first connection does not count either.
+consteval bool an_operation_of_before_the_start_waits_from_the_connection_on() {
+    Scenario scenario;
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0, Notice::accepted);
+    scenario.core.disconnected(LinkState::connecting, t0 + 1h);
+    scenario.connect(t0 + 1h + 1s);
+    ok = ok && scenario.reports(t0 + 1h + 60s);
+    return ok && scenario.reports(t0 + 1h + 61s, Notice::stalled);
+}
+static_assert(an_operation_of_before_the_start_waits_from_the_connection_on());
+
+// What was accepted during the outage waits since the connection.
+consteval bool an_operation_of_an_outage_waits_from_the_connection_on() {
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.lose(t0 + 50s);
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0 + 30min, Notice::accepted);
+    scenario.connect(t0 + 1h);
+    ok = ok && scenario.reports(t0 + 1h + 59s);
+    return ok && scenario.reports(t0 + 1h + 60s, Notice::stalled);
+}
+static_assert(an_operation_of_an_outage_waits_from_the_connection_on());
 
 // ---- what the observer hears --------------------------------------------------------------------
 

@@ -71,6 +71,8 @@ class CircuitBreaker {
 
 public:
     static constexpr std::string_view name = "CircuitBreaker";
+    /// The results of its calls decide; see ShareableLike.
+    static constexpr bool judges_results = true;
 
     /// The right to make one call, and the duty to report its result.
     ///

@@ -55,6 +55,8 @@ class AdaptiveLimit {
 
 public:
     static constexpr std::string_view name = "AdaptiveLimit";
+    /// The results of its calls decide; see ShareableLike.
+    static constexpr bool judges_results = true;
 
     /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveLimit, PermitData>;
@@ -75,6 +77,8 @@ public:
     class LowPriority {
     public:
         static constexpr std::string_view name = "AdaptiveLimit::LowPriority";
+        /// The results of its calls decide; see ShareableLike.
+        static constexpr bool judges_results = true;
         using Permit = typename AdaptiveLimit::Permit;
 
         /// Returns whether an attempt could begin at `now`, and takes nothing.

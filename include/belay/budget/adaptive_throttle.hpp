@@ -67,6 +67,8 @@ public:
     class CubicRate;
 
     static constexpr std::string_view name = "AdaptiveThrottle";
+    /// The results of its calls decide; see ShareableLike.
+    static constexpr bool judges_results = true;
 
     /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveThrottle, PermitData>;

@@ -45,6 +45,8 @@ class AdaptiveThrottle::CubicRate {
 
 public:
     static constexpr std::string_view name = "AdaptiveThrottle::CubicRate";
+    /// The results of its calls decide; see ShareableLike.
+    static constexpr bool judges_results = true;
 
     /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<CubicRate, PermitData, true>;

@@ -29,6 +29,11 @@ template <class L>
 concept LimitsTime = requires { requires L::limits_time; };
 template <class L>
 concept HidesFailures = requires { requires L::hides_failures; };
+template <class L>
+inline constexpr bool judges_results = false;
+template <class Object>
+inline constexpr bool judges_results<Shared<Object>> =
+    requires { requires Object::judges_results; };
 
 /// The function that a layer calls in order to continue with the inner layers.
 template <class Answer_, class Inner, class Context, class F>
@@ -81,6 +86,10 @@ struct Layered<First, Inner...> {
     static_assert(!Repeats<First> || !(HidesFailures<Inner> || ...),
                   "Pipeline: a Fallback inside a Retrying or Hedge hides the failures from it; "
                   "write the Fallback before it");
+    static_assert(
+        !judges_results<First> || !(HidesFailures<Inner> || ...),
+        "Pipeline: a Fallback inside a breaker, an adaptive limit or a throttle hides the "
+        "failures from it; write the Fallback before it");
 
     template <class Answer, class Context, class F>
     Answer run(Context& context, F& fn, const Attempt& attempt) const {

@@ -112,7 +112,11 @@ private:
             const detail::WaitAnswer answer = waiter_.ask(now, permit);
             switch (answer.state) {
                 case WaitState::granted:
-                    return false;
+                    // A sleeper may be late, and a call must not begin after its deadline.
+                    if (until_ == always || now < attempt_.deadline) return false;
+                    permit = {};
+                    return reject(Advice::suspend(now), std::make_error_code(std::errc::timed_out),
+                                  {});
                 case WaitState::rejected:
                     return reject(Advice::suspend(answer.wake_at), CallErrc::call_rejected,
                                   elapsed(now, answer.wake_at));

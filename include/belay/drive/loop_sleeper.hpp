@@ -79,9 +79,9 @@ private:
 /// Lets coroutines wait on a driver of machines: a Loop, a posix::Loop, a sim::Host.
 ///
 /// A StopToken ends a wait at once, from any thread. Any other token is polled every 10 ms. The
-/// random bits come from the driver, so in a simulation they are those of the world. A coroutine is
-/// resumed inside the driver's run. An exception of the coroutine leaves that run, if the
-/// coroutine's type passes it on.
+/// random bits come from the driver, so in a simulation they are those of the world. Each copy has
+/// bits of its own. A coroutine is resumed inside the driver's run. An exception of the coroutine
+/// leaves that run, if the coroutine's type passes it on.
 ///
 /// The driver must outlive the waits. You may destroy a wait at any time, on the driver's thread.
 ///
@@ -97,6 +97,15 @@ public:
         driver.attach(taker);
         bits_ = Random{taker.waker.seed()};
     }
+    /// A copy gets a seed of its own from the driver, because equal bits would give equal jitter.
+    LoopSleeper(const LoopSleeper& other) : LoopSleeper{*other.driver_} {}
+    LoopSleeper(LoopSleeper&&) noexcept = default;
+    LoopSleeper& operator=(const LoopSleeper& other) {
+        if (this != &other) *this = LoopSleeper{other};
+        return *this;
+    }
+    LoopSleeper& operator=(LoopSleeper&&) noexcept = default;
+    ~LoopSleeper() = default;
 
     [[nodiscard]] Instant now() const noexcept { return driver_->now(); }
     [[nodiscard]] Random& bits() noexcept { return bits_; }

@@ -17,7 +17,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
 ///     static_assert(timeline::detects_within(beats, 30s));
 ///
-/// `within` counts from the peer's last sign of life. With a driver that is on time, detection
+/// `within` counts from the peer's last sign of life, or from the last output that had waited for
+/// capacity and left. With a driver that is on time, detection
 /// takes `dead_after`. A connection that is closed is noticed at once. The result is false for
 /// options that a Heartbeat does not accept. A peer that asks for fewer pings may have more time
 /// than that, which on_policy_conflict reports.

@@ -33,7 +33,8 @@ enum class EventKind : std::uint8_t {
     writable,  ///< there is capacity again after `busy`
     note,      ///< a decorator's note to itself; see `code`
     report,    ///< a decorator's report to the observer; `code` is a Report
-    command    ///< a command in the supervisor's mailbox; a sift never sees it
+    command,   ///< a command in the supervisor's mailbox; a sift never sees it
+    written    ///< output that waited for capacity has left, at least a part of it
 };
 
 /// A measurement that a decorator reports to the observer.

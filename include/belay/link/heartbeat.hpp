@@ -20,6 +20,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// The connection is closed with Cause::timed_out. This is the only way to notice a frozen peer.
 /// The first ping follows the opening at once, so that a peer that is alive gives evidence of it
 /// (see ResetWhenStable). After that, any sign of life counts, so a busy connection sends no pings.
+/// A ping may wait behind output that a slow link carries. The peer then gets more time as long as
+/// output leaves, up to 24 times `dead_after` after its last sign of life.
 /// A late driver reads the sockets before the timers decide. After a suspend, a connection whose
 /// peer has answered is therefore not given up.
 ///
@@ -106,6 +108,9 @@ public:
                 case part::EventKind::pong:
                     if (event.code == 0) answered(turn.now);
                     pulse_.sign_of_life(turn.now);
+                    break;
+                case part::EventKind::written:
+                    pulse_.output_left(turn.now);
                     break;
                 case part::EventKind::closed:
                     if (event.failure.error() == LinkErrc::too_many_pings) owner_.penalize();

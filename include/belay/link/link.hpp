@@ -183,6 +183,9 @@ public:
     }
     /// Reports that there is capacity again after send() returned `busy`.
     driver::Post writable() const { return control(part::EventKind::writable); }
+    /// Reports that output has left, at least a part, that had waited for capacity. It is no sign
+    /// of life. A Heartbeat gives a ping that waits behind such output more time.
+    driver::Post written() const { return control(part::EventKind::written); }
     /// Posts an event to the decorator that holds this link. For decorators.
     driver::Post note(std::uint32_t code) const {
         if (!alive()) return driver::Post::gone;

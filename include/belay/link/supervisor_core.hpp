@@ -250,8 +250,10 @@ private:
         } else if (!s.withdrawn) {
             try_failed();
         }
-        // A peer that closes each new connection as planned must not decide how often to dial.
-        if (failure.cause == Cause::planned && begun_) failure.cause = Cause::lost;
+        // A peer that closes each new connection as planned must not decide how often to dial, also
+        // if connections are stable at once.
+        const bool is_new = begun_ || elapsed(status_.since, turn.now) < planned_age_min;
+        if (failure.cause == Cause::planned && is_new) failure.cause = Cause::lost;
         // An old connection that was used, and whose peer never sent anything, proves nothing.
         if (begun_ && s.wrote && state == LinkState::connected && turn.now >= stable_at()) {
             abandon(turn);
@@ -469,6 +471,9 @@ private:
     [[nodiscard]] constexpr Instant stable_at() const noexcept {
         return after(status_.since, policy_.stable_window());
     }
+
+    /// The least age of a connection whose planned close is no loss.
+    static constexpr Duration planned_age_min = std::chrono::seconds{1};
 
 protected:
     /// The options without `recycle`, which would take 8 bytes of its own after them.

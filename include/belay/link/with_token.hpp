@@ -167,14 +167,18 @@ public:
 private:
     /// Blames the token for a second 403 in a row, because the token was fresh.
     void check_forbidden(part::Event<message_type>& event) noexcept {
-        const bool forbidden = event.kind == part::EventKind::closed && event.failure.code == 403 &&
-                               event.failure.category == &http_category();
+        const bool ended = event.kind == part::EventKind::closed;
+        const bool forbidden =
+            ended && event.failure.code == 403 && event.failure.category == &http_category();
         if (forbidden && ++forbidden_ >= 2) event.failure.cause = Cause::unauthorized;
-        if (event.kind == part::EventKind::opened || forbidden_ >= 2) forbidden_ = 0;
+        const bool failed_otherwise = ended && !forbidden && !event.withdrawn;
+        if (event.kind == part::EventKind::opened || failed_otherwise || forbidden_ >= 2) {
+            forbidden_ = 0;
+        }
     }
 
     Source source_;
-    int forbidden_ = 0;  // 403s since the last connection
+    int forbidden_ = 0;  // 403s since the last connection, or the last other failure
 };
 
 template <class Transport, class Source>

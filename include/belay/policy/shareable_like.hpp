@@ -102,6 +102,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   Shared rule asks after each rejected reservation. If not, AskAgain makes attempts without a
 ///   reservation, because otherwise no caller might ever attempt again.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
+/// - `static constexpr bool judges_results = true`, optional: the results of its attempts decide
+///   what it admits, as in a breaker. A Pipeline then rejects a Fallback inside of it.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
 /// time. Only the first verdict on a permit counts.

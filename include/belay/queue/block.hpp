@@ -30,11 +30,13 @@ public:
     static constexpr bool drops = false;
 
     /// Makes a policy that waits through `sleeper`, which must outlive the queue.
-    /// Pre: timeout >= 0ns, interval > 0ns.
+    /// Pre: timeout >= 0ns, 0ns < interval < forever.
     explicit Block(Sleeper& sleeper, BlockOptions options = {}) noexcept
         : sleeper_{&sleeper}, options_{options} {
         BELAY_PRECONDITION(options.timeout.count() >= 0 && options.interval.count() > 0,
                            "Block::Block: the timeout must be >= 0ns, and the interval > 0ns");
+        BELAY_PRECONDITION(options.interval != forever,
+                           "Block::Block: the interval must not be forever");
     }
 
     /// Waits for capacity.

@@ -230,7 +230,10 @@ public:
         return status;
     }
     /// Returns how many messages were accepted, and are not done with.
-    [[nodiscard]] std::uint64_t depth() const noexcept { return window_.depth(); }
+    [[nodiscard]] std::uint64_t depth() const noexcept {
+        const OutboxStatus status = window_.counters();
+        return status.waiting + status.in_flight;
+    }
     /// Returns the commands that other threads may give. Call `push` on the home thread only.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
@@ -251,7 +254,8 @@ private:
             const std::error_code error = me->failed_ ? me->failed_ : me->flush();
             return error ? Verdict::rejected(me->failure(error)) : Verdict::passed();
         }
-        Verdict judge(const message_type&, const auto&) { return Verdict::passed(); }
+        // A message that arrives before the transport is open does not replace begin().
+        Verdict judge(const message_type&, const auto&) { return Verdict::deferred(); }
     };
     /// Receives the supervisor's events.
     struct Tap {
@@ -326,7 +330,10 @@ private:
     std::error_code make_durable() {
         if (!dirty_) return {};
         const std::error_code error = flush();
-        if (!error) return error;
+        if (!error) {
+            if (!window_.release_refused()) flush_again_ = after(now_, flush_again_after);
+            return error;
+        }
         const Failure why = failure(error);
         // A dial goes on while the disk is full, because it may take longer than the time between
         // two flushes. Check flushes again when the connection is open.
@@ -390,8 +397,12 @@ private:
                 return true;
             case SendResult::down:
                 return true;
-            case SendResult::refused:
-                return call<typename Hooks::Unsent>(guard, number, window_.refuse());
+            case SendResult::refused: {
+                message_type message = window_.refuse();
+                // There may be no push that would cause a flush.
+                if (!window_.release_refused()) flush_again_ = after(now_, flush_again_after);
+                return call<typename Hooks::Unsent>(guard, number, std::move(message));
+            }
             case SendResult::sent:
                 break;
         }

@@ -133,7 +133,12 @@ public:
 
     /// Commits the ledger, acknowledges, and closes all connections.
     void stop() {
-        if (must_commit()) commit();
+        // Inside the ledger, the turn commits after the ledger's function has returned.
+        if (in_ledger_) {
+            commit_at_ = always;
+        } else if (must_commit()) {
+            commit();
+        }
         acknowledge();
         peers_.for_each([this](Peer& peer) { peer.close(options_.linger_max); });
         waker_.touch();
@@ -168,8 +173,16 @@ private:
                           [&](const Bytes& message, Lane) { on_message(peer, message); });
         watch(peer);
         // One PONG for all PINGs of a turn: a client must not be able to ask for more.
-        if (std::exchange(peer.pong_due, false))
+        if (std::exchange(peer.pong_due, false) || owes_sign(peer))
             send_frame(peer, session_format::FrameType::pong, peer.pong, now_);
+    }
+    /// Returns whether the peer must get a sign of life. While a long frame arrives there is
+    /// nothing to answer, and the sender's PING waits behind that frame.
+    [[nodiscard]] bool owes_sign(const Peer& peer) const noexcept {
+        if (peer.phase != Phase::attached || peer.pulse.last_sign_at() != now_) return false;
+        if (elapsed(peer.sent_at, now_) < options_.heartbeat.every) return false;
+        const bool ack_follows = peer.ack_due && (!must_commit() || commit_at_ <= now_);
+        return !ack_follows && !peer.link.closing();
     }
     void watch(Peer& peer) {
         if (peer.greeting_ends <= now_) return reject(peer, SessionErrc::protocol, 0);
@@ -252,7 +265,8 @@ private:
             return welcome(peer, core.pend(h, ledger_.progress(h.sender)));
         }
         Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max, fresh);
-        if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 1000);
+        // No time is known. A constant one would replace the growing waits of all senders.
+        if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 0);
         fence(peer);
         if (!settle()) return;
         admit(peer);
@@ -269,7 +283,7 @@ private:
         if (failed_) return reject(peer, SessionErrc::storage, 0);
         Sender* const sender =
             senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
-        if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 1000);
+        if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 0);
         // Between HELLO and START a newer connection may have been attached.
         const auto answer =
             sender->core.check_hello(peer.hello, ledger_.progress(peer.hello.sender));
@@ -337,11 +351,22 @@ private:
         senders_.begin(*sender);
         commit_at_ = detail::smaller(commit_at_, after(now_, options_.commit_within));
         const AbortIfThrown guard{peer};
-        const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload);
+        const std::error_code e =
+            in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); });
         guard.disarm();
         if (e) return fail(e);
         sender->core.applied(after_it);
         acks_.add(peer);
+    }
+
+    /// Calls the ledger, which may call stop().
+    template <class F>
+    std::error_code in_ledger(F&& f) {
+        struct Inside {
+            bool& flag;
+            ~Inside() { flag = false; }
+        } const inside{in_ledger_ = true};
+        return f();
     }
 
     /// Ends the connection whose operation threw. The sender sends an operation again only on a new
@@ -377,7 +402,7 @@ private:
     }
 
     void commit() {
-        if (const std::error_code e = ledger_.commit()) return fail(e);
+        if (const std::error_code e = in_ledger([&] { return ledger_.commit(); })) return fail(e);
         senders_.committed([this](const Sender& s) {
             note({Notice::Kind::committed, s.id, s.core.progress(), {}});
         });
@@ -391,11 +416,13 @@ private:
         acks_.pay([this](Peer& peer) {
             Core& core = senders_.find(peer.hello.sender)->core;
             const Bytes ack = detail::ack_message(core.progress().applied, core.grant());
+            peer.sent_at = now_;
             return peer.send(ack, now_) != SendResult::busy;
         });
     }
 
     void welcome(Peer& peer, const session_format::Welcome& g) {
+        peer.sent_at = now_;
         static_cast<void>(peer.send(detail::welcome_message(g), now_));
     }
 
@@ -450,6 +477,7 @@ private:
     std::error_code failed_;
     Instant now_ = always;
     Instant commit_at_ = never;
+    bool in_ledger_ = false;  // apply() or commit() of the ledger is on the call stack
     std::uint64_t pings_ = 0;
     detail::EventRing<Notice> notices_;
     detail::SenderTable senders_;

@@ -306,7 +306,7 @@ private:
         if (change.to.state == LinkState::stopped) drain_.end();
         if (change.to.state != LinkState::connected) {
             sender_.close();
-            core_.disconnected(change.to.state);
+            core_.disconnected(change.to.state, now_);
         }
         // stop() was called inside a hook: on_state waits until that hook has returned.
         if (notifying_) {

@@ -4,6 +4,7 @@
 /// reference.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -26,6 +27,8 @@ struct MemoryLedger {
     bool adopt_throws = false;
     bool apply_throws = false;
     bool commit_throws = false;
+    std::function<void()> on_apply;   ///< runs inside apply(), before its effect
+    std::function<void()> on_commit;  ///< likewise
 };
 
 /// What a Receiver is given.
@@ -51,6 +54,7 @@ public:
         ledger_->log.push_back("apply " + std::to_string(p.applied));
         if (ledger_->apply_throws) throw std::runtime_error{"apply"};
         if (ledger_->apply_fails) return ledger_->apply_fails;
+        if (ledger_->on_apply) ledger_->on_apply();
         ledger_->applied[sender] = p;
         ledger_->effects.emplace_back(belay::as_text(operation));
         return {};
@@ -59,6 +63,7 @@ public:
         ledger_->log.emplace_back("commit");
         if (ledger_->commit_throws) throw std::runtime_error{"commit"};
         if (ledger_->commit_fails) return ledger_->commit_fails;
+        if (ledger_->on_commit) ledger_->on_commit();
         ledger_->committed = ledger_->applied;
         return {};
     }

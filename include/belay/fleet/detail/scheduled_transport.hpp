@@ -16,11 +16,20 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Returns whether this process caused a failure of the link layer: it had no credentials, or code
+/// of the user threw.
+[[nodiscard]] inline bool is_local(const Failure& failure) noexcept {
+    const std::error_code error = failure.error();
+    return error == LinkErrc::token_refused || error == LinkErrc::open_threw ||
+           error == LinkErrc::check_threw || error == LinkErrc::framing_threw ||
+           error == LinkErrc::decorator_threw;
+}
+
 /// Returns whether the network may have caused a failure. A local lack of memory, for example, is
 /// excluded.
 [[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
     if (failure.category != nullptr && is_our_own(failure)) return false;
-    if (failure.error() == LinkErrc::check_threw) return false;
+    if (is_local(failure)) return false;
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }

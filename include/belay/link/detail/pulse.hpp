@@ -33,6 +33,15 @@ public:
         // Several messages of one turn are one sign of life.
         if (now != last_sign_at_ || asked_) begin(now);
     }
+    /// Records that output has left that had waited. A ping may wait behind it, so the peer gets
+    /// `dead_after` from now on, within `output_periods_max` of them after its last sign of life.
+    /// After a probe only an answer counts.
+    constexpr void output_left(Instant now) noexcept {
+        if (!watches_ || probed_) return;
+        const Instant latest = after(
+            last_sign_at_, part::saturating_multiply(options_.dead_after, output_periods_max));
+        lost_at_ = larger(lost_at_, smaller(after(now, options_.dead_after), latest));
+    }
     /// Requests a ping at once, before it is due. The peer is lost if it gives no sign of life
     /// within `within`. Does nothing at rest.
     /// Returns: whether to send a ping.
@@ -40,7 +49,7 @@ public:
         if (!watches_) return false;
         lost_at_ = smaller(lost_at_, after(now, within));
         ask_at_ = after(now, options_.every);
-        return asked_ = true;
+        return asked_ = probed_ = true;
     }
     /// From the next connection on, the interval between pings is twice as long, up to one hour. A
     /// reply gets the time that it would have had after a suspend. If that conflicts with
@@ -58,6 +67,8 @@ public:
         return true;
     }
     [[nodiscard]] constexpr const HeartbeatOptions& options() const noexcept { return options_; }
+    /// Returns the time of the last sign of life in this connection; `never` at rest.
+    [[nodiscard]] constexpr Instant last_sign_at() const noexcept { return last_sign_at_; }
 
     /// Records that there is no connection to watch.
     constexpr void rest() noexcept {
@@ -90,12 +101,15 @@ public:
     }
 
 private:
+    /// A peer that takes output and gives no sign of life is lost after so many `dead_after`.
+    static constexpr std::uint64_t output_periods_max = 24;
+
     /// Begins a new period of silence.
     constexpr void begin(Instant now) noexcept {
         last_sign_at_ = now;
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
-        asked_ = spared_ = false;
+        asked_ = spared_ = probed_ = false;
         watches_ = true;
     }
     /// Returns how long to wait for the reply to a ping that was sent in time.
@@ -116,6 +130,7 @@ private:
     bool watches_ = false;  // not at rest
     bool asked_ = false;    // since the last sign of life
     bool spared_ = false;   // likewise
+    bool probed_ = false;   // likewise
 };
 
 }}}  // namespace belay::detail

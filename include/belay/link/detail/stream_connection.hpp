@@ -149,7 +149,11 @@ protected:
         if (!over() && !holds_) read();
     }
     void writable() noexcept {
-        if (!over() && blocked_) write();
+        if (over() || !blocked_) return;
+        const std::uint64_t before = written_;
+        write();
+        // A ping may wait in the output, and a closing connection sends none.
+        if (written_ != before && !over()) guarded([&] { link_.written(); });
     }
     void flush() noexcept {
         if (!over() && !blocked_) write();

@@ -223,6 +223,8 @@ private:
             case part::EventKind::pong:
                 ++pongs_;
                 break;
+            case part::EventKind::written:
+                break;
             case part::EventKind::writable:
                 expect(awaits_space_, Rule::space_is_reported_once);
                 awaits_space_ = false;

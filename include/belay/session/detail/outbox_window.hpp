@@ -131,10 +131,20 @@ public:
         return message;
     }
 
+    /// Releases messages that the transport refused, as soon as they are the first.
+    /// Returns: false if the storage did not release one; the next call tries again.
+    bool release_refused() noexcept {
+        bool released = true;
+        while (released && !items_.empty() && items_.front().refused) {
+            released = !release(items_.front().number);
+        }
+        skip_refused();
+        return released;
+    }
     /// A connection has ended: the next one begins with the first message that is not acknowledged.
     void restart() noexcept {
         next_ = 0;
-        skip_refused();
+        release_refused();
     }
 
     /// Releases everything up to a number.
@@ -166,14 +176,13 @@ public:
     /// Returns how many values left the storage without a pop since the last call.
     [[nodiscard]] std::size_t take_released() noexcept { return std::exchange(released_, 0); }
 
-    /// Returns how many messages were accepted, and are not done with.
-    [[nodiscard]] std::uint64_t depth() const noexcept {
-        return is_log && keeps_ ? queue_.size() : queue_.size() + items_.size();
-    }
     /// Returns the counters. `link` and `error` are the outbox's.
     [[nodiscard]] OutboxStatus counters() const noexcept {
         OutboxStatus status = counters_;
-        status.waiting = depth() - next_;
+        // Accepted, and not done with.
+        const std::uint64_t depth =
+            is_log && keeps_ ? queue_.size() : queue_.size() + items_.size();
+        status.waiting = depth - next_;
         status.in_flight = next_;
         return status;
     }
@@ -222,13 +231,6 @@ private:
             if (next_ != 0) --next_;
         }
         return {};
-    }
-    /// Releases messages that the transport refused, as soon as they are the first.
-    void release_refused() noexcept {
-        while (!items_.empty() && items_.front().refused) {
-            if (release(items_.front().number)) break;
-        }
-        skip_refused();
     }
     void advance() noexcept {
         ++next_;

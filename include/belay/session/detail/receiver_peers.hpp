@@ -39,7 +39,8 @@ struct ReceiverPeer {
     bool ack_due = false;
     bool ack_listed = false;
     bool pong_due = false;
-    std::uint64_t pong = 0;  ///< the newest PING's number
+    std::uint64_t pong = 0;    ///< the newest PING's number
+    Instant sent_at = always;  ///< the last time that a frame was sent
     session_format::Hello hello{};
 
     void schedule_pong(std::uint64_t number) noexcept {
@@ -83,6 +84,7 @@ template <class Peer>
 void send_frame(Peer& peer, session_format::FrameType type, std::uint64_t number, Instant now) {
     Bytes message;
     session_format::append_frame(message, {.type = type, .number = number});
+    peer.sent_at = now;
     static_cast<void>(peer.send(message, now));
 }
 

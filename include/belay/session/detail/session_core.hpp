@@ -70,7 +70,9 @@ public:
     /// The receiver has resumed this session.
     constexpr void resumed(Instant now) noexcept {
         greeting_ends_ = never;
-        progress_at_ = now;
+        // The time without a connection does not count.
+        const Duration away = elapsed(std::exchange(left_at_, never), now);
+        progress_at_ = progress_at_ == always ? now : smaller(now, after(progress_at_, away));
         pulse_.sign_of_life(now);
     }
     /// Records the time of the last sign of life, and how many there were, of all connections. It
@@ -84,8 +86,9 @@ public:
         return pulse_.probe(now, within);
     }
     /// The link is in a state other than connected.
-    constexpr void disconnected(LinkState state) noexcept {
+    constexpr void disconnected(LinkState state, Instant now) noexcept {
         pulse_.rest();
+        left_at_ = smaller(left_at_, now);
         if (state != LinkState::connecting) greeting_ends_ = never;
     }
 
@@ -174,7 +177,8 @@ private:
     SessionFacts reported_;  // all except the link
     bool stall_reported_ = false;
     Instant greeting_ends_ = never;
-    Instant progress_at_ = always;
+    Instant progress_at_ = always;  // the last, later by the time without a connection since then
+    Instant left_at_ = always;      // when the link left the state connected; never: it is there
     std::uint64_t signs_ = 0;
     Pulse pulse_;
 };
